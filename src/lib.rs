@@ -1,0 +1,4 @@
+//! Fanfare: a publish/subscribe broker with bounded delivery.
+
+pub mod broker;
+pub mod limits;
