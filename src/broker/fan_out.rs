@@ -194,7 +194,11 @@ impl<M> FanOut<M> {
             next += 1;
         }
         for seat in &self.refused {
-            frame.seats[*seat as usize].cut(from);
+            if let Some(rest) = frame.seats[*seat as usize].cut(from) {
+                let entry =
+                    Entry { frame: frame.clone(), from: rest.start, to: rest.end, seat: None, missed_before: 0 };
+                place.audience.singles[*seat as usize].push(entry, &mut self.afterwards);
+            }
         }
         frame.length.advance(next);
         (frame, from)

@@ -13,6 +13,8 @@
 //! sequentially consistent, so one of them always sees the other. If both do, the compare-exchange of the receiver and the
 //! swap of the publisher decide which of them goes on.
 
+use std::ops::Range;
+
 use super::sync::{AtomicU32, Ordering, write_before_read};
 
 const MODE: u32 = 0b11 << 30;
@@ -80,12 +82,15 @@ impl Seat {
     }
 
     /// Publisher, before the length passes `place`: this one must not read on.
-    pub fn cut(&self, place: u32) {
-        // The receiver may be leaving or coming back just now; either way its next look at this word stops it at `place`.
-        // One that had left at an earlier place was called back by the append that passed it.
-        if self.0.load(Ordering::Acquire) & MODE != CUT {
-            self.0.swap(CUT | place, Ordering::SeqCst);
+    ///
+    /// If it was just leaving at an earlier place, it finds itself cut and goes: then what lies in between is returned, to be
+    /// queued as an entry of a fixed range.
+    pub fn cut(&self, place: u32) -> Option<Range<u32>> {
+        if self.0.load(Ordering::Acquire) & MODE == CUT {
+            return None;
         }
+        let was = self.0.swap(CUT | place, Ordering::SeqCst);
+        (was & MODE == LEFT && was & PLACE < place).then_some(was & PLACE..place)
     }
 
     /// Publisher, after the length has advanced.
@@ -126,9 +131,7 @@ impl Seat {
         }
         match self.0.compare_exchange(LEFT | place, LIVE, Ordering::SeqCst, Ordering::SeqCst) {
             Ok(_) => Reach::Growing(now),
-            // Cut in between: what lies before the cut was never announced by an entry, so it is still to be read.
-            Err(word) if word & MODE == CUT => Reach::Ends(word & PLACE),
-            // Called back in between: an entry from `place` on is in the queue.
+            // Called back in between, or cut: either way an entry from `place` on is in the queue, or will be.
             Err(_) => Reach::Ends(place),
         }
     }
@@ -159,8 +162,8 @@ mod loom_models {
         }
 
         fn publish(&self, at: u32, accepted: bool) {
-            if !accepted {
-                self.seat.cut(at);
+            if !accepted && let Some(rest) = self.seat.cut(at) {
+                self.queue.lock().unwrap().push_back(Entry::Fixed(rest.start, rest.end));
             }
             self.length.advance(at + 1);
             if !accepted {
