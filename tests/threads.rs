@@ -299,7 +299,8 @@ fn cancelled_publishes_add_up() {
                                 publisher.publish_batch_blocking(&topic("t"), &mut batch).expect("open");
                             }
                             1 => {
-                                let mut publish = Box::pin(publisher.publish_batch(&topic("t"), &mut batch));
+                                let to = topic("t");
+                                let mut publish = Box::pin(publisher.publish_batch(&to, &mut batch));
                                 let _ = poll_once(publish.as_mut());
                                 std::mem::forget(publish);
                             }
@@ -398,7 +399,7 @@ fn a_storm_of_subscriptions_sees_unbroken_pieces() {
 fn replay_hands_over_without_gap_or_duplicate() {
     watched(|| {
         for seed in rounds(20) {
-            let broker = Broker::builder().history(pattern("t"), 8).build();
+            let broker = Broker::<Load>::builder().history(pattern("t"), 8).build();
             let loads = Loads::new();
             let mut random = fastrand::Rng::with_seed(seed);
             let begun = Arc::new(AtomicU64::new(0));

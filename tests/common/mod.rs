@@ -26,7 +26,7 @@ pub fn pattern(name: &str) -> Pattern {
 }
 
 /// A message with a number, a weight of its own, and a token by which the living copies can be counted.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Load {
     pub from: usize,
     pub number: u64,

@@ -1,17 +1,17 @@
 //! Promise 1: a queue is bounded exactly, in messages and in bytes; so is everything else.
 
 use fanfare::limits::{
-    CACHED_ROUTES_MAX, HISTORY_BYTES_MAX, HISTORY_TOPICS_MAX, QUEUE_BYTES_DEFAULT, QUEUE_BYTES_MAX, QUEUE_MESSAGES_DEFAULT,
+    BATCH_MESSAGES_MAX, CACHED_ROUTES_MAX, HISTORY_BYTES_MAX, HISTORY_TOPICS_MAX, QUEUE_BYTES_DEFAULT, QUEUE_BYTES_MAX, QUEUE_MESSAGES_DEFAULT,
     QUEUE_MESSAGES_MAX, SUBSCRIPTIONS_DEFAULT, WAIT_DEFAULT,
 };
-use fanfare::{Broker, SubscribeError, WhenFull};
+use fanfare::{Broker, PublishError, SubscribeError, TryPublishError, WhenFull};
 
-use crate::common::{Got, Loads, assert_books, bounded, numbers, pattern, take_all, topic};
+use crate::common::{Got, Load, Loads, assert_books, bounded, numbers, pattern, take_all, topic};
 
 #[test]
 fn the_bound_in_messages_is_exact() {
     for bound in [1, 2, 3, 5, 63, 64, 65, 255, 256, 257, 1000] {
-        let broker = Broker::new();
+        let broker = Broker::<Load>::new();
         let loads = Loads::new();
         let mut subscription = bounded(&broker, "t", bound, WhenFull::DropNewest);
         let mut publisher = broker.publisher();
@@ -96,16 +96,22 @@ fn a_batch_goes_in_as_far_as_its_bytes_fit_and_nothing_behind_a_gap_slips_in() {
     assert_eq!(take_all(&mut subscription), [Got::Number(0), Got::Number(1), Got::Missed(2)]);
 }
 
-/// Batches larger than any frame keep their order and their count.
+/// Batches larger than any growing frame keep their order and their count.
 #[test]
-fn a_huge_batch_arrives_whole() {
+fn the_largest_batch_arrives_whole_and_a_larger_one_is_refused() {
     let broker = Broker::new();
     let loads = Loads::new();
-    let mut subscription = bounded(&broker, "t", 20_000, WhenFull::DropNewest);
+    let most = BATCH_MESSAGES_MAX as u64;
+    let mut subscription = bounded(&broker, "t", BATCH_MESSAGES_MAX - 1, WhenFull::DropNewest);
     let mut publisher = broker.publisher();
-    let receipt = publisher.try_publish_batch(&topic("t"), &mut loads.batch(0..20_001)).unwrap();
-    assert_eq!((receipt.matched, receipt.queued, receipt.dropped), (20_001, 20_000, 1));
-    let mut expected = numbers(0..20_000);
+    let mut too_long = loads.batch(0..most + 1);
+    let refused = publisher.try_publish_batch(&topic("t"), &mut too_long);
+    assert_eq!(refused, Err(TryPublishError::TooLong(())));
+    let refused = publisher.publish_batch_blocking(&topic("t"), &mut too_long);
+    assert_eq!((refused, too_long.len() as u64), (Err(PublishError::TooLong(())), most + 1));
+    let receipt = publisher.try_publish_batch(&topic("t"), &mut loads.batch(0..most)).unwrap();
+    assert_eq!((receipt.matched, receipt.queued, receipt.dropped), (most, most - 1, 1));
+    let mut expected = numbers(0..most - 1);
     expected.push(Got::Missed(1));
     assert_eq!(take_all(&mut subscription), expected);
 }
@@ -164,7 +170,7 @@ fn the_number_of_subscriptions_is_bounded() {
 
 #[test]
 fn history_is_bounded_in_messages_bytes_and_topics() {
-    let broker = Broker::builder().history(pattern(">"), 3).build();
+    let broker = Broker::<Load>::builder().history(pattern(">"), 3).build();
     let loads = Loads::new();
     let mut publisher = broker.publisher();
     let kept = |name: &str| broker.history(&topic(name), usize::MAX).iter().map(|message| message.number).collect::<Vec<_>>();

@@ -67,11 +67,13 @@ fn block_ends_with_the_subscription() {
     let mut publisher = broker.publisher();
     at_once(publisher.publish(&to, loads.light(0))).unwrap();
     let (woken, waker) = Woken::new();
-    let mut publish = pin!(publisher.publish(&to, loads.light(1)));
-    assert!(publish.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
-    drop(subscription);
-    assert!(woken.take(), "its end wakes the publisher");
-    assert_eq!(at_once(publish), Ok(Receipt { matched: 1, waited: 1, disconnected: 1, ..Receipt::default() }));
+    {
+        let mut publish = pin!(publisher.publish(&to, loads.light(1)));
+        assert!(publish.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        drop(subscription);
+        assert!(woken.take(), "its end wakes the publisher");
+        assert_eq!(at_once(publish), Ok(Receipt { matched: 1, waited: 1, disconnected: 1, ..Receipt::default() }));
+    }
     assert_eq!(loads.alive(), 0);
     assert_eq!(at_once(publisher.publish(&to, loads.light(2))), Ok(Receipt::default()));
 }
@@ -288,7 +290,7 @@ fn no_echo() {
     {
         assert_eq!(publisher.try_publish(&topic("t"), number).unwrap().matched, matched);
     }
-    let mut drain = |subscription: &mut fanfare::Subscription<u64>| {
+    let drain = |subscription: &mut fanfare::Subscription<u64>| {
         let mut got: Vec<u64> = std::iter::from_fn(|| match subscription.try_recv() {
             Ok(Delivery::Message(message)) => Some(*message),
             _ => None,

@@ -204,7 +204,7 @@ fn a_run_counts_as_received_when_taken() {
     drop((subscription, publisher, broker));
     assert_eq!(run.iter().map(|load| load.number).collect::<Vec<_>>(), [0, 1, 2, 3]);
     assert_eq!(run.topic().as_str(), "t");
-    assert_eq!((&run).into_iter().count(), 4);
+    assert_eq!(run.iter().count(), 4);
     let second = run.get(1).expect("four messages");
     assert!(run.get(4).is_none());
     drop(run);
