@@ -44,8 +44,8 @@ fn loaded(broker: &Broker<Holder>, dropped: &Arc<AtomicBool>) -> Holder {
     let inner = bounded(broker, "inner", 10, WhenFull::Block);
     let mut publisher = broker.publisher();
     at_once(publisher.publish(&topic("inner"), plain())).ok();
-    let watched_by = bounded(broker, ">", 100, WhenFull::DropOldest);
-    let held: Vec<Box<dyn Any + Send>> = vec![Box::new(inner), Box::new(publisher), Box::new(broker.clone()), Box::new(watched_by)];
+    let listening = bounded(broker, "last.*", 100, WhenFull::DropOldest);
+    let held: Vec<Box<dyn Any + Send>> = vec![Box::new(inner), Box::new(publisher), Box::new(broker.clone()), Box::new(listening)];
     let (broker, dropped) = (broker.clone(), dropped.clone());
     Holder {
         _held: Mutex::new(held),
@@ -291,6 +291,11 @@ fn shelve(subscription: Subscription<Holder>) -> Shelf {
     Arc::new(Mutex::new(Some(subscription)))
 }
 
+/// Takes it off the shelf; the shelf is free again before anything is dropped.
+fn take_off(shelf: &Shelf) -> Option<Subscription<Holder>> {
+    shelf.lock().unwrap().take()
+}
+
 fn park(shelf: &Shelf, waker: &Waker) {
     let mut shelf = shelf.lock().unwrap();
     let subscription = shelf.as_mut().expect("a subscription");
@@ -299,9 +304,8 @@ fn park(shelf: &Shelf, waker: &Waker) {
 
 /// Uses the broker in every way there is.
 fn use_everything(broker: &Broker<Holder>) {
-    let mut subscription = bounded(broker, "t", 10, WhenFull::Block);
     let _ = broker.publisher().try_publish(&topic("elsewhere"), plain());
-    let _ = subscription.try_recv();
+    let _ = broker.subscribe(&pattern("t")).map(|mut subscription| subscription.try_recv().is_ok());
     let _ = (broker.stats(), broker.subscription_stats(), broker.topic_stats(), broker.slowest(3));
 }
 
@@ -311,7 +315,7 @@ fn a_waker_that_drops_its_own_subscription() {
         let broker = Broker::<Holder>::new();
         let shelf = shelve(bounded(&broker, "t", 10, WhenFull::Block));
         let taken = shelf.clone();
-        park(&shelf, &Acting::on_wake(move || drop(taken.lock().unwrap().take())));
+        park(&shelf, &Acting::on_wake(move || drop(take_off(&taken))));
         let mut publisher = broker.publisher();
         assert_eq!(at_once(publisher.publish(&topic("t"), plain())).unwrap().matched, 1);
         assert!(shelf.lock().unwrap().is_none(), "it was woken");
@@ -329,7 +333,7 @@ fn a_waker_that_drops_another_subscription_of_the_same_publish() {
             let parked = shelve(subscriptions[parked].take().unwrap());
             let victim = shelve(subscriptions[victim].take().unwrap());
             let taken = victim.clone();
-            park(&parked, &Acting::on_wake(move || drop(taken.lock().unwrap().take())));
+            park(&parked, &Acting::on_wake(move || drop(take_off(&taken))));
             let mut publisher = broker.publisher();
             let receipt = at_once(publisher.publish(&topic("t"), plain())).unwrap();
             assert_eq!((receipt.matched, receipt.matched), (3, receipt.queued + receipt.dropped + receipt.disconnected));
@@ -390,13 +394,13 @@ fn a_publishers_waker_that_drops_the_subscription_it_waits_for() {
         at_once(publisher.publish(&to, plain())).unwrap();
         let (taken, used) = (second.clone(), broker.clone());
         let waker = Acting::on_wake(move || {
-            drop(taken.lock().unwrap().take());
+            drop(take_off(&taken));
             use_everything(&used);
         });
         let mut publish = pin!(publisher.publish(&to, plain()));
         assert!(publish.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
         assert!(first.try_recv().is_ok());
-        drop(second.lock().unwrap().take());
+        drop(take_off(&second));
         let receipt = at_once(publish).unwrap();
         assert_eq!((receipt.matched, receipt.queued), (2, 1));
     });
@@ -413,7 +417,7 @@ fn a_publishers_waker_that_is_woken_by_the_end_of_a_subscription() {
         at_once(publisher.publish(&to, plain())).unwrap();
         let (taken, used) = (other.clone(), broker.clone());
         let waker = Acting::on_wake(move || {
-            drop(taken.lock().unwrap().take());
+            drop(take_off(&taken));
             use_everything(&used);
         });
         let mut publish = pin!(publisher.publish(&to, plain()));
@@ -434,8 +438,8 @@ fn a_waker_that_drops_a_subscription_when_the_broker_closes() {
             park(
                 &first,
                 &Acting::on_wake(move || {
-                    drop(taken_first.lock().unwrap().take());
-                    drop(taken_second.lock().unwrap().take());
+                    drop(take_off(&taken_first));
+                    drop(take_off(&taken_second));
                 }),
             );
             if by_drop {
