@@ -138,6 +138,7 @@ impl<M: Payload> Broker<M> {
             Err(RequestError::TimedOut)
         };
         let timed_out = async {
+            // why: one timer for each request, not for each message of a stream.
             Timer::after(timeout).await;
             Err(RequestError::TimedOut)
         };

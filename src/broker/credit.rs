@@ -207,7 +207,10 @@ mod loom_models {
     /// Two publishers and a receiver: never more queued than the bounds allow, and nothing miscounted.
     #[test]
     fn loom_bounds_hold_between_two_publishers_and_a_receiver() {
-        loom::model(|| {
+        // Three threads: all interleavings with up to three preemptions; all of them take minutes.
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(|| {
             let sides = Arc::new((Reserved::new(), Consumed::new()));
             assert!(sides.0.reserve(ONE, BOUNDS, &sides.1));
             let publishers: Vec<_> = (0..2)

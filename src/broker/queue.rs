@@ -121,7 +121,7 @@ impl<M> Queue<M> {
         Self {
             terms,
             attention: AtomicU32::new(0),
-            entries: flume::unbounded(),
+            entries: channel(),
             reserved: Reserved::new(),
             consumed: Consumed::new(),
             received: AtomicU64::new(0),
@@ -400,6 +400,12 @@ impl<M> Queue<M> {
         cursor.miss(told);
         afterwards.frames.append(&mut cursor.finished);
     }
+}
+
+/// The credit bounds it: an entry stands for at least one message that has room.
+#[expect(clippy::disallowed_methods, reason = "bounded by the credit, in messages and in bytes")]
+fn channel<M>() -> (flume::Sender<Entry<M>>, flume::Receiver<Entry<M>>) {
+    flume::unbounded()
 }
 
 // ---- Before it begins ----

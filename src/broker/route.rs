@@ -114,7 +114,10 @@ impl<M> Audience<M> {
 
 impl<M> Group<M> {
     fn new(name: Arc<str>) -> Self {
-        Self { name, members: Arc::default(), turn: AtomicUsize::new(0) }
+        // Groups of routes that are used once would all begin with the same member.
+        static NEXT_TURN: AtomicUsize = AtomicUsize::new(0);
+        let turn = NEXT_TURN.fetch_add(1, Ordering::Relaxed);
+        Self { name, members: Arc::default(), turn: AtomicUsize::new(turn) }
     }
 
     /// The members that may get a message from `origin`, another one first each time.
