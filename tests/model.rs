@@ -170,6 +170,10 @@ impl Sub {
         self.bytes -= got.weight;
         self.received += 1;
         assert!(self.reported >= self.passed, "{got:?} came before the gap in front of it was told");
+    }
+
+    /// Whoever looks for messages, and has no more than half of its bounds queued after that, is no longer on probation.
+    fn looked(&mut self) {
         if self.queued * 2 <= self.max_messages && self.bytes * 2 <= self.max_bytes {
             self.probation = false;
         }
@@ -949,6 +953,7 @@ impl World {
                 }
             }
         }
+        self.model.subs[index].looked();
         self.settle();
         gave
     }
@@ -1006,7 +1011,7 @@ impl World {
                 real.parked = false;
             }
         }
-        let nobody = self.model.subs.iter().all(|sub| sub.end.is_some());
+        let nobody = self.model.subs.iter().all(|sub| sub.end == Some(End::Dropped));
         let waits = self.hands.iter().any(|(hand, _)| matches!(hand, Hand::Busy(_)));
         if nobody && !waits && !self.forgot && self.model.history_of.is_none() {
             assert_eq!(self.loads.alive(), 0, "nobody subscribes, and yet messages are kept");

@@ -261,3 +261,19 @@ fn waits_one_after_the_other() {
         assert_eq!(loads.alive(), 0);
     });
 }
+
+/// Also one whose queue is no more than half full, but has no room for what is heavy.
+#[test]
+fn a_stuck_one_that_is_half_empty_costs_one_wait_too() {
+    let broker = Broker::new();
+    let loads = Loads::new();
+    let pattern = pattern("t");
+    let builder = broker.subscription(&pattern).queue_messages(100).queue_bytes(10).when_full(SHORT);
+    let subscription = builder.subscribe().unwrap();
+    let mut publisher = broker.publisher();
+    let to = topic("t");
+    assert_eq!(at_once(publisher.publish(&to, loads.make(0, 0, 4))), Ok(queued(1, 0)));
+    assert_eq!(block_on(publisher.publish(&to, loads.make(0, 1, 7))), Ok(dropped(1, 1)), "used up its wait");
+    assert_eq!(at_once(publisher.publish(&to, loads.make(0, 2, 7))), Ok(dropped(1, 0)), "one wait, not one for each message");
+    assert_books(&subscription, 0, 1, 2);
+}

@@ -97,6 +97,36 @@ fn replay_is_limited_by_the_bounds_and_the_newest_win() {
 }
 
 #[test]
+fn what_is_too_heavy_does_not_hide_the_rest_of_a_replay() {
+    let broker = Broker::builder().history(pattern("t"), 10).build();
+    let loads = Loads::new();
+    let mut publisher = broker.publisher();
+    for (number, weight) in [(0, 1), (1, 1), (2, 100)] {
+        publisher.try_publish(&topic("t"), loads.make(0, number, weight)).unwrap();
+    }
+    let to = pattern("t");
+    let mut subscription = broker.subscription(&to).queue_bytes(10).replay(10).subscribe().unwrap();
+    let mut read = take_all(&mut subscription);
+    read.retain(|got| matches!(got, Got::Number(_)));
+    assert_eq!(read, numbers(0..2));
+}
+
+/// Also what a publisher remembers of a topic keeps nothing of its history alive.
+#[test]
+fn history_that_was_forgotten_is_freed_although_a_publisher_remembers_its_topic() {
+    let broker = Broker::builder().history(pattern(">"), 10).build();
+    let loads = Loads::new();
+    let mut publisher = broker.publisher();
+    for number in 0..10 {
+        publisher.try_publish(&topic("t"), loads.light(number)).unwrap();
+    }
+    publisher.try_publish(&topic("u"), loads.light(10)).unwrap();
+    assert_eq!(loads.alive(), 11);
+    broker.forget_history(&topic("t"));
+    assert_eq!(loads.alive(), 1);
+}
+
+#[test]
 fn replay_of_several_topics_keeps_their_order() {
     let broker = Broker::builder().history(pattern("t.>"), 10).build();
     let loads = Loads::new();

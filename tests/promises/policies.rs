@@ -218,6 +218,45 @@ fn try_publish_gives_the_message_back_when_a_lossless_one_is_full() {
     assert_books(&lossless, 0, 0, 0);
 }
 
+/// What is too heavy for a lossless subscription is never delivered; the rest of its batch is, or nothing of it.
+#[test]
+fn a_batch_with_something_too_heavy_is_still_all_or_nothing() {
+    let broker = Broker::new();
+    let loads = Loads::new();
+    let to = pattern("t");
+    let builder = broker.subscription(&to).queue_messages(2).queue_bytes(10).when_full(WhenFull::Block);
+    let mut lossless = builder.subscribe().unwrap();
+    let mut publisher = broker.publisher();
+    // The rest fits.
+    let mut batch = vec![loads.light(0), loads.make(0, 1, 11), loads.light(2)];
+    let receipt = publisher.try_publish_batch(&topic("t"), &mut batch).unwrap();
+    assert_eq!(receipt, Receipt { matched: 3, queued: 2, dropped: 1, ..Receipt::default() });
+    // The rest does not fit.
+    let mut batch = vec![loads.make(0, 3, 11), loads.light(4)];
+    assert!(matches!(publisher.try_publish_batch(&topic("t"), &mut batch), Err(TryPublishError::Full(()))));
+    assert_eq!(batch.len(), 2, "untouched");
+    assert_eq!(take_all(&mut lossless), [Got::Number(0), Got::Missed(1), Got::Number(2)]);
+    assert_books(&lossless, 2, 0, 1);
+}
+
+#[test]
+fn disconnect_frees_what_its_receiver_has_begun_to_read() {
+    let broker = Broker::new();
+    let loads = Loads::new();
+    let mut subscription = bounded(&broker, "t", 2, AT_ONCE);
+    let mut publisher = broker.publisher();
+    let to = topic("t");
+    for number in 0..2 {
+        at_once(publisher.publish(&to, loads.light(number))).unwrap();
+    }
+    assert!(subscription.try_recv().is_ok());
+    for number in 2..4 {
+        at_once(publisher.publish(&to, loads.light(number))).unwrap();
+    }
+    assert_eq!(subscription.end_reason(), Some(EndReason::Disconnected));
+    assert_eq!(loads.alive(), 0, "freed at once, though its receiver has not looked");
+}
+
 #[test]
 fn drop_oldest_batches_end_with_the_newest_that_fit() {
     let broker = Broker::new();

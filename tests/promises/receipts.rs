@@ -228,3 +228,22 @@ fn a_message_can_be_kept_and_cloned() {
     drop(copy);
     assert_eq!(loads.alive(), 0);
 }
+
+/// Not even behind others who wait for room that they can have.
+#[test]
+fn what_is_too_heavy_does_not_stand_in_line() {
+    let broker = Broker::new();
+    let loads = Loads::new();
+    let to = pattern("t");
+    let builder = broker.subscription(&to).queue_messages(1).queue_bytes(10).when_full(WhenFull::Block);
+    let mut subscription = builder.subscribe().unwrap();
+    let (mut first, mut second) = (broker.publisher(), broker.publisher());
+    let name = topic("t");
+    at_once(first.publish(&name, loads.light(0))).unwrap();
+    let mut waiting = std::pin::pin!(first.publish(&name, loads.light(1)));
+    assert!(crate::common::poll_once(waiting.as_mut()).is_pending());
+    let receipt = at_once(second.publish(&name, loads.make(1, 2, 11))).unwrap();
+    assert_eq!(receipt, Receipt { matched: 1, dropped: 1, ..Receipt::default() });
+    assert!(subscription.try_recv().is_ok());
+    assert_eq!(at_once(waiting).unwrap().queued, 1);
+}

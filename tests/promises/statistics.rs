@@ -182,3 +182,34 @@ fn waiting_time_is_counted_while_it_lasts_or_after() {
     assert!(poll_once(publish.as_mut()).is_ready());
     assert!(subscription.stats().waited_for >= Duration::from_millis(2));
 }
+
+#[test]
+fn what_was_refused_whole_is_in_no_figure() {
+    let broker = Broker::new();
+    let loads = Loads::new();
+    let full = bounded(&broker, "t", 1, WhenFull::Block);
+    let mut publisher = broker.publisher();
+    publisher.try_publish(&topic("t"), loads.light(0)).unwrap();
+    let roomy = bounded(&broker, "t", 10, WhenFull::Block);
+    assert!(publisher.try_publish(&topic("t"), loads.light(1)).is_err());
+    assert_eq!(roomy.stats().high_water_messages, 0, "nothing was ever queued");
+    assert_eq!(full.stats().high_water_messages, 1);
+    assert_eq!((broker.stats().published, broker.stats().deliveries.matched), (1, 1));
+}
+
+/// A publish to a topic that is new to its publisher counts for that topic, not for the one before.
+#[test]
+fn a_topic_used_once_is_not_counted_for_another() {
+    let broker = Broker::<u64>::new();
+    let _all = bounded(&broker, ">", 100, WhenFull::Block);
+    let mut publisher = broker.publisher();
+    for number in 0..5 {
+        publisher.try_publish(&topic("often"), number).unwrap();
+    }
+    let published = || broker.topic_stats().iter().find(|stats| stats.topic.as_str() == "often").map(|stats| stats.published);
+    let before = published();
+    publisher.try_publish(&topic("once"), 0).unwrap();
+    assert_eq!(published(), before);
+    let sum: u64 = broker.topic_stats().iter().map(|stats| stats.published).sum();
+    assert!(sum <= broker.stats().published);
+}
