@@ -37,6 +37,10 @@ pub const WAIT_DEFAULT: Duration = Duration::from_millis(5);
 /// Reaching it refuses the next subscription.
 pub const SUBSCRIPTIONS_DEFAULT: usize = 1 << 20;
 
+/// How often a receiver that has read everything looks again before it goes to sleep, where that has paid lately: about as
+/// long as a sleep and a wake-up take. Then it sleeps.
+pub const RECEIVER_LOOKS_MAX: u8 = 32;
+
 // ---- Frames ----
 
 /// Messages that one growing frame takes before the next begins. Larger ones save little more, since a queue operation

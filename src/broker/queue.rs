@@ -383,7 +383,7 @@ impl<M> Queue<M> {
         let mut cursor = lock(cursor);
         let mut told = 0;
         loop {
-            match cursor.take(self, 1) {
+            match cursor.take(self, 1, false) {
                 Taken::Missed(count) => told += count,
                 // Another publisher has reserved the room and not yet queued its entry: there is nothing to pass over.
                 Taken::Nothing => break std::thread::yield_now(),
@@ -438,6 +438,10 @@ impl<M> Queue<M> {
 
     pub fn pop_entry(&self) -> Option<Entry<M>> {
         self.entries.1.try_recv().ok()
+    }
+
+    pub fn has_no_entry(&self) -> bool {
+        self.entries.1.is_empty() && self.gap.load(Ordering::SeqCst) == 0
     }
 
     /// Messages dropped after the last one that was queued.
