@@ -22,7 +22,10 @@ trait Executor: Clone + Send + Sync + 'static {
     fn start(&self, task: Task);
 
     /// Starts a task; the future gives its result, and panics if the task did.
-    fn spawn<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> impl Future<Output = T> + Send + 'static {
+    fn spawn<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> impl Future<Output = T> + Send + 'static {
         let (done, result) = smol::channel::bounded(1);
         self.start(Box::pin(async move {
             let _ = done.send(task.await).await;
@@ -124,7 +127,10 @@ under_every_executor!(
     a_group_shares_the_work,
 );
 
-fn run<E: Executor, F: Future<Output = ()> + Send + 'static>(executor: E, scenario: impl FnOnce(E) -> F + Send + 'static) {
+fn run<E: Executor, F: Future<Output = ()> + Send + 'static>(
+    executor: E,
+    scenario: impl FnOnce(E) -> F + Send + 'static,
+) {
     watched(move || executor.clone().run(Box::pin(scenario(executor))));
 }
 
@@ -313,7 +319,8 @@ async fn runs_of_batches<E: Executor>(executor: E) {
     }
     let mut publisher = broker.publisher();
     for batch in 0..20 {
-        let receipt = publisher.publish_batch(&topic("t"), &mut loads.batch(batch * 50..batch * 50 + 50)).await.expect("open");
+        let receipt =
+            publisher.publish_batch(&topic("t"), &mut loads.batch(batch * 50..batch * 50 + 50)).await.expect("open");
         assert_eq!((receipt.matched, receipt.queued), (150, 150));
     }
     drop((publisher, broker));
@@ -527,8 +534,9 @@ mod plain_threads_run {
             let stuck = bounded(&broker, "t", 1, WhenFull::Wait(Duration::from_millis(1)));
             let mut publisher = broker.publisher();
             drop(broker);
-            let waited: u64 =
-                (0..100).map(|number| publisher.publish_blocking(&topic("t"), loads.light(number)).expect("open").waited).sum();
+            let waited: u64 = (0..100)
+                .map(|number| publisher.publish_blocking(&topic("t"), loads.light(number)).expect("open").waited)
+                .sum();
             assert_eq!(waited, 1);
             drop(publisher);
             assert_eq!(read_all(stuck), (1, 99));
@@ -546,7 +554,9 @@ mod plain_threads_run {
             let echo = thread::spawn(move || {
                 for _ in 0..200 {
                     let Some(Delivery::Message(message)) = forth.recv_blocking() else { panic!("a message") };
-                    there.publish_blocking(&topic("back"), Load { alive: message.alive.clone(), ..*message }).expect("open");
+                    there
+                        .publish_blocking(&topic("back"), Load { alive: message.alive.clone(), ..*message })
+                        .expect("open");
                 }
             });
             futures_lite::future::block_on(async {

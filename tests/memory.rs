@@ -219,7 +219,13 @@ fn subscriptions_that_come_and_go_cost_nothing() {
     let mut round = || {
         for number in 0..2000 {
             serial += 1;
-            let names = [format!("t.{}.x", number % 10), "t.*.x".into(), "t.>".into(), format!("unique.{serial}"), format!("u.{serial}.>")];
+            let names = [
+                format!("t.{}.x", number % 10),
+                "t.*.x".into(),
+                "t.>".into(),
+                format!("unique.{serial}"),
+                format!("u.{serial}.>"),
+            ];
             let subscriptions: Vec<_> = names
                 .iter()
                 .map(|name| {
@@ -310,7 +316,8 @@ fn a_broker_leaves_nothing() {
         for _ in 0..200 {
             let broker = Broker::<Vec<u8>>::builder().history(pattern(">"), 10).build();
             let to = pattern(">");
-            let mut subscriptions: Vec<_> = (0..5).map(|_| broker.subscription(&to).replay(5).subscribe().unwrap()).collect();
+            let mut subscriptions: Vec<_> =
+                (0..5).map(|_| broker.subscription(&to).replay(5).subscribe().unwrap()).collect();
             let watch = subscriptions[0].watch();
             let mut publisher = broker.publisher();
             for number in 0..20 {

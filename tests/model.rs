@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use common::{FOREVER, Load, Loads, Woken, at_once, block_on, pattern, topic};
 use fanfare::{
-    Broker, Delivery, EndReason, Origin, Publisher, Receipt, RunDelivery, Subscription, SubscriptionWatch, TryPublishError,
-    TryRecvError, WhenFull,
+    Broker, Delivery, EndReason, Origin, Publisher, Receipt, RunDelivery, Subscription, SubscriptionWatch,
+    TryPublishError, TryRecvError, WhenFull,
 };
 
 const TOPICS: [&str; 4] = ["a", "b", "a.b", "c.d.e"];
@@ -191,7 +191,8 @@ impl Sub {
         let mut open = self.passed;
         for (index, item) in self.items.iter().enumerate() {
             if let Item::Gap { from, count } = item {
-                let behind = self.items[..index].iter().any(|item| matches!(item, Item::Message(sent) if sent.from == *from));
+                let behind =
+                    self.items[..index].iter().any(|item| matches!(item, Item::Message(sent) if sent.from == *from));
                 open += if behind { 0 } else { *count };
             }
         }
@@ -279,7 +280,9 @@ fn naive_match(pattern: &str, topic: &str) -> bool {
 impl Model {
     fn matching(&self, topic: usize, origin: Option<usize>) -> Vec<usize> {
         let for_it = |sub: &Sub| {
-            sub.end.is_none() && naive_match(sub.pattern, TOPICS[topic]) && (sub.no_echo.is_none() || sub.no_echo != origin)
+            sub.end.is_none()
+                && naive_match(sub.pattern, TOPICS[topic])
+                && (sub.no_echo.is_none() || sub.no_echo != origin)
         };
         (0..self.subs.len()).filter(|&index| for_it(&self.subs[index])).collect()
     }
@@ -289,7 +292,14 @@ impl Model {
     }
 
     /// `offered` are the real books by now: they tell which member of a group was chosen.
-    fn publish(&mut self, from: usize, origin: Option<usize>, batch: Vec<Sent>, waits: bool, offered: &[u64]) -> Published {
+    fn publish(
+        &mut self,
+        from: usize,
+        origin: Option<usize>,
+        batch: Vec<Sent>,
+        waits: bool,
+        offered: &[u64],
+    ) -> Published {
         let topic = batch[0].topic;
         let mut reached = self.matching(topic, origin);
         if !waits && reached.iter().any(|&index| self.would_block(index, &batch)) {
@@ -316,7 +326,8 @@ impl Model {
         let sub = &self.subs[index];
         let light: Vec<_> = batch.iter().filter(|sent| !sub.too_heavy(sent.weight)).collect();
         let bytes: usize = light.iter().map(|sent| sent.weight).sum();
-        let fits = sub.queued + light.len() <= sub.max_messages && sub.bytes + bytes <= sub.max_bytes && sub.line.is_empty();
+        let fits =
+            sub.queued + light.len() <= sub.max_messages && sub.bytes + bytes <= sub.max_bytes && sub.line.is_empty();
         sub.policy == Policy::Block && !light.is_empty() && !fits
     }
 
@@ -324,7 +335,8 @@ impl Model {
         if members.is_empty() {
             return None;
         }
-        let changed: Vec<_> = members.iter().copied().filter(|&index| offered[index] != self.subs[index].offered).collect();
+        let changed: Vec<_> =
+            members.iter().copied().filter(|&index| offered[index] != self.subs[index].offered).collect();
         assert_eq!(changed.len(), 1, "members {changed:?} of the group {members:?} got the message");
         assert_eq!(batch.len(), 1);
         let with_room = |index: usize| self.subs[index].fits(batch[0].weight);
@@ -433,7 +445,8 @@ impl Model {
                 }
             }
         }
-        let ended: Vec<_> = self.waiting.iter().filter(|(_, waiting)| waiting.targets.is_empty()).map(|(&from, _)| from).collect();
+        let ended: Vec<_> =
+            self.waiting.iter().filter(|(_, waiting)| waiting.targets.is_empty()).map(|(&from, _)| from).collect();
         for from in ended {
             self.done.insert(from, self.waiting.remove(&from).unwrap().so_far);
         }
@@ -469,7 +482,8 @@ impl Model {
         let mut kept: Vec<_> = Vec::new();
         for (&topic, messages) in &self.history {
             if naive_match(sub.pattern, TOPICS[topic]) {
-                let of_others = messages.iter().filter(|(_, origin, _)| sub.no_echo.is_none() || sub.no_echo != *origin);
+                let of_others =
+                    messages.iter().filter(|(_, origin, _)| sub.no_echo.is_none() || sub.no_echo != *origin);
                 let of_others: Vec<_> = of_others.collect();
                 kept.extend(of_others[of_others.len().saturating_sub(last)..].iter().copied().copied());
             }
@@ -514,7 +528,13 @@ impl Busy {
 }
 
 /// Publishes, and gives the publisher back; stops half-way when told so.
-async fn publish(mut publisher: Publisher<Load>, to: usize, mut batch: Vec<Load>, single: bool, stop: Rc<Cell<bool>>) -> (Publisher<Load>, Outcome) {
+async fn publish(
+    mut publisher: Publisher<Load>,
+    to: usize,
+    mut batch: Vec<Load>,
+    single: bool,
+    stop: Rc<Cell<bool>>,
+) -> (Publisher<Load>, Outcome) {
     let to = topic(TOPICS[to]);
     let outcome = {
         let mut publish = pin!(async {
@@ -882,7 +902,9 @@ impl World {
                     self.hands[from].0 = Hand::Free(publisher);
                     let receipt = outcome.expect("nobody stopped it").expect("a publish that had begun completes");
                     let expected = self.model.done.remove(&from);
-                    expected.unwrap_or_else(|| panic!("publisher {from} should still wait: {receipt:?}")).compare(receipt);
+                    expected
+                        .unwrap_or_else(|| panic!("publisher {from} should still wait: {receipt:?}"))
+                        .compare(receipt);
                     self.trace.push(format!("  publisher {from} is done"));
                 }
             }
@@ -961,9 +983,14 @@ impl World {
     fn look_at_history(&mut self) {
         let which = self.random.usize(0..TOPICS.len());
         let last = self.random.usize(0..5);
-        let kept: Vec<u64> = self.broker.history(&topic(TOPICS[which]), last).iter().map(|message| message.number).collect();
-        let mut expected: Vec<u64> =
-            self.model.history.get(&which).map(|kept| kept.iter().map(|(_, _, sent)| sent.number).collect()).unwrap_or_default();
+        let kept: Vec<u64> =
+            self.broker.history(&topic(TOPICS[which]), last).iter().map(|message| message.number).collect();
+        let mut expected: Vec<u64> = self
+            .model
+            .history
+            .get(&which)
+            .map(|kept| kept.iter().map(|(_, _, sent)| sent.number).collect())
+            .unwrap_or_default();
         expected.drain(..expected.len().saturating_sub(last));
         assert_eq!(kept, expected, "history of {:?}", TOPICS[which]);
         if self.random.u8(0..3) == 0 {
@@ -979,7 +1006,8 @@ impl World {
         }
         let mut listed: Vec<_> = self.broker.subscription_stats().iter().map(|stats| stats.id).collect();
         let living = |index: &usize| self.model.subs[*index].end.is_none();
-        let mut expected: Vec<_> = (0..self.reals.len()).filter(living).map(|index| self.reals[index].watch.stats().id).collect();
+        let mut expected: Vec<_> =
+            (0..self.reals.len()).filter(living).map(|index| self.reals[index].watch.stats().id).collect();
         listed.sort();
         expected.sort();
         assert_eq!(listed, expected, "the living subscriptions");
@@ -997,7 +1025,10 @@ impl World {
         for (index, (real, sub)) in self.reals.iter_mut().zip(&self.model.subs).enumerate() {
             let books = real.watch.books();
             let balance = books.received + books.queued + books.dropped;
-            assert_eq!(books.offered, balance, "subscription {index}: offered == received + queued + dropped: {books:?}");
+            assert_eq!(
+                books.offered, balance,
+                "subscription {index}: offered == received + queued + dropped: {books:?}"
+            );
             assert_eq!(books.received, sub.received, "subscription {index}: received");
             assert_eq!(books.queued, sub.queued as u64, "subscription {index}: queued");
             assert_eq!(books.dropped, sub.dropped, "subscription {index}: dropped");
@@ -1049,7 +1080,10 @@ impl World {
             }
         }
         self.check();
-        assert!(self.hands.iter().all(|(hand, _)| !matches!(hand, Hand::Busy(_))), "everybody read all; who still waits?");
+        assert!(
+            self.hands.iter().all(|(hand, _)| !matches!(hand, Hand::Busy(_))),
+            "everybody read all; who still waits?"
+        );
         self.hands.clear();
         self.reals.clear();
         self.broker = Broker::new();
@@ -1140,7 +1174,14 @@ fn one_publisher_whose_waits_are_over_at_once() {
 /// Without `DropOldest`: which publisher's message is the oldest is not decided, so the model cannot know.
 #[test]
 fn several_publishers() {
-    let policies = vec![Policy::DropNewest, Policy::WaitNothing, Policy::Disconnect, Policy::Block, Policy::Block, Policy::WaitLong];
+    let policies = vec![
+        Policy::DropNewest,
+        Policy::WaitNothing,
+        Policy::Disconnect,
+        Policy::Block,
+        Policy::Block,
+        Policy::WaitLong,
+    ];
     let group_policies = vec![Policy::DropNewest, Policy::WaitNothing];
     run_sequences(15_000, Setup { publishers: 3, policies, group_policies, steps: 60 });
 }

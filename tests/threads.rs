@@ -12,7 +12,9 @@ use std::thread;
 use std::time::Duration;
 
 use common::{Load, Loads, bounded, pattern, poll_once, topic, watched};
-use fanfare::{Broker, Delivery, EndReason, PublishError, Publisher, Receipt, RunDelivery, Subscription, TryPublishError, WhenFull};
+use fanfare::{
+    Broker, Delivery, EndReason, PublishError, Publisher, Receipt, RunDelivery, Subscription, TryPublishError, WhenFull,
+};
 
 fn rounds(default: u64) -> std::ops::Range<u64> {
     let factor = std::env::var("FANFARE_THREAD_ROUNDS").ok().map_or(1, |value| value.parse().expect("a number"));
@@ -96,13 +98,23 @@ impl Ledger {
     fn settle(&self, subscription: &Subscription<Load>, offered: u64) {
         let books = subscription.books();
         assert_eq!(self.received + self.told, offered, "received + missed == offered");
-        assert_eq!((books.offered, books.received, books.queued, books.dropped), (offered, self.received, 0, self.told), "books");
+        assert_eq!(
+            (books.offered, books.received, books.queued, books.dropped),
+            (offered, self.received, 0, self.told),
+            "books"
+        );
         assert_eq!(subscription.end_reason(), Some(EndReason::Closed));
     }
 }
 
 /// Publishes `count` messages, in all ways there are; returns the sum of the receipts.
-fn publish_all(publisher: &mut Publisher<Load>, from: usize, count: u64, loads: &Loads, random: &mut fastrand::Rng) -> Receipt {
+fn publish_all(
+    publisher: &mut Publisher<Load>,
+    from: usize,
+    count: u64,
+    loads: &Loads,
+    random: &mut fastrand::Rng,
+) -> Receipt {
     let to = topic("t");
     let mut sum = Receipt::default();
     let mut number = 0;
@@ -292,7 +304,8 @@ fn cancelled_publishes_add_up() {
                     let mut number = 0;
                     while number < 300 {
                         let length = random.u64(1..4).min(300 - number);
-                        let mut batch: Vec<_> = (number..number + length).map(|number| loads.make(from, number, 1)).collect();
+                        let mut batch: Vec<_> =
+                            (number..number + length).map(|number| loads.make(from, number, 1)).collect();
                         number += length;
                         match random.u8(0..4) {
                             0 => {
@@ -422,9 +435,17 @@ fn replay_hands_over_without_gap_or_duplicate() {
                             match next {
                                 None => {
                                     // Number `before` may have begun and not be kept yet; all earlier ones are.
-                                    assert!(message.number + replay as u64 >= before, "replay began too early: {}, {before}", message.number);
+                                    assert!(
+                                        message.number + replay as u64 >= before,
+                                        "replay began too early: {}, {before}",
+                                        message.number
+                                    );
                                     let after = begun.load(Ordering::SeqCst);
-                                    assert!(message.number + replay as u64 <= after.saturating_add(1), "replay began too late: {}, {after}", message.number);
+                                    assert!(
+                                        message.number + replay as u64 <= after.saturating_add(1),
+                                        "replay began too late: {}, {after}",
+                                        message.number
+                                    );
                                 }
                                 Some(next) => assert_eq!(message.number, next, "message {count} of the subscription"),
                             }
@@ -500,7 +521,8 @@ fn a_group_gets_each_message_once() {
             let members: Vec<_> = (0..3)
                 .map(|_| {
                     let to = pattern("t");
-                    let builder = broker.subscription(&to).queue_messages(random.usize(1..4)).when_full(WhenFull::Block);
+                    let builder =
+                        broker.subscription(&to).queue_messages(random.usize(1..4)).when_full(WhenFull::Block);
                     let mut member = builder.group("workers").subscribe().expect("open");
                     let seen = seen.clone();
                     thread::spawn(move || {

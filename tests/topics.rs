@@ -21,7 +21,8 @@ fn pattern_error_of(pattern: &str) -> TopicError {
 
 #[test]
 fn ordinary_topics_are_kept_as_written() {
-    for text in ["a", "orders.eu.created", "Räume.日本.🎺", "_x-1.$SYS.a/b", "fo*", "fo>", "*o.>o", "a.**", "a.>>"] {
+    for text in ["a", "orders.eu.created", "Räume.日本.🎺", "_x-1.$SYS.a/b", "fo*", "fo>", "*o.>o", "a.**", "a.>>"]
+    {
         let topic = Topic::parse(text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
         assert_eq!(topic.as_str(), text);
         assert_eq!(topic.to_string(), text);
@@ -51,7 +52,9 @@ fn topics_are_keys() {
 
 #[test]
 fn the_empty_topic_and_empty_tokens_are_refused_where_they_stand() {
-    for (text, position) in [("", 0), (".", 0), (".a", 0), ("a.", 2), ("a..b", 2), ("a.b..c", 4), ("日..b", 4), ("...", 0)] {
+    for (text, position) in
+        [("", 0), (".", 0), (".a", 0), ("a.", 2), ("a..b", 2), ("a.b..c", 4), ("日..b", 4), ("...", 0)]
+    {
         assert_eq!(error_of(text).position(), position, "topic {text:?}");
         assert_eq!(pattern_error_of(text).position(), position, "pattern {text:?}");
     }
@@ -200,7 +203,8 @@ fn random_topic(random: &mut fastrand::Rng) -> String {
 }
 
 fn random_pattern(random: &mut fastrand::Rng) -> String {
-    let mut tokens: Vec<_> = (0..random.usize(1..6)).map(|_| ["a", "b", "ab", "*", "*", "a*"][random.usize(0..6)]).collect();
+    let mut tokens: Vec<_> =
+        (0..random.usize(1..6)).map(|_| ["a", "b", "ab", "*", "*", "a*"][random.usize(0..6)]).collect();
     if random.u8(0..3) == 0 {
         tokens.pop();
         tokens.push(">");

@@ -26,7 +26,7 @@ impl Load {
         Self { messages: (word >> 32) as u32, bytes: word as u32 }
     }
 
-    pub fn plus(self, other: Self) -> Self {
+    fn plus(self, other: Self) -> Self {
         Self { messages: self.messages.wrapping_add(other.messages), bytes: self.bytes.wrapping_add(other.bytes) }
     }
 

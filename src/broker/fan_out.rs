@@ -12,7 +12,7 @@ use super::Origin;
 use super::afterwards::Afterwards;
 use super::credit::Load;
 use super::frame::{Frame, Message, Slot};
-use super::history::Kept;
+use super::history::{Kept, KeptMessage};
 use super::overflow::{Receipt, WhenFull};
 use super::pending::Pending;
 use super::queue::{Entry, Offered, Queue};
@@ -29,6 +29,7 @@ pub(super) struct FanOut<M> {
     pub batch: Vec<M>,
     pub reply_to: Option<Topic>,
     weights: Vec<u32>,
+    load: Load,
     refused: Vec<u32>,
     /// The member of each group that has room reserved already, when all or nothing must be delivered.
     chosen: Vec<Option<Arc<Queue<M>>>>,
@@ -82,6 +83,7 @@ impl<M> FanOut<M> {
             batch: Vec::new(),
             reply_to: None,
             weights: Vec::new(),
+            load: Load::default(),
             refused: Vec::new(),
             chosen: Vec::new(),
             waiting: Vec::new(),
@@ -90,11 +92,23 @@ impl<M> FanOut<M> {
         }
     }
 
-    /// Publishes the batch to an audience, which is locked. On a refusal the batch is untouched.
-    pub fn deliver(&mut self, place: Place<'_, M>, may_wait: bool) -> Result<Receipt, Refusal>
+    /// Weighs what is to be published next. Runs foreign code, so before any lock is taken.
+    pub fn weigh<'a>(&mut self, messages: impl Iterator<Item = &'a M>)
     where
         M: super::Payload,
     {
+        self.load = Load::default();
+        self.weights.clear();
+        for message in messages {
+            let weight = u32::try_from(message.weight_bytes()).unwrap_or(u32::MAX);
+            self.load.messages += 1;
+            self.load.bytes = self.load.bytes.saturating_add(weight);
+            self.weights.push(weight);
+        }
+    }
+
+    /// Publishes the batch to an audience, which is locked. On a refusal the batch is untouched.
+    pub fn deliver(&mut self, place: Place<'_, M>, may_wait: bool) -> Result<Receipt, Refusal> {
         let audience = place.audience;
         if audience.is_closed {
             return Err(Refusal::Closed);
@@ -102,7 +116,10 @@ impl<M> FanOut<M> {
         if audience.is_empty() && place.history.is_none() {
             return Ok(Receipt::default());
         }
-        let load = self.weigh();
+        let load = self.load;
+        if !may_wait && audience.has_block && !self.all_have_room(audience) {
+            return Err(Refusal::Full);
+        }
         let skipped = self.reserve(audience, load);
         if !may_wait && audience.has_block {
             self.all_or_nothing(audience, load)?;
@@ -119,26 +136,13 @@ impl<M> FanOut<M> {
         if let Some(kept) = place.history {
             for place_in_frame in from..to {
                 let stamp = place.stamps.fetch_add(1, Ordering::Relaxed);
-                kept.keep(Message::new(frame.clone(), place_in_frame), stamp, &mut self.afterwards);
+                let message = Message::new(frame.clone(), place_in_frame);
+                kept.keep(KeptMessage { stamp, origin: self.origin, message }, &mut self.afterwards);
             }
         }
         // Whoever has read it all may have let go already: then this is the last holder, and the locks are still held.
         self.afterwards.frames.push(frame);
         Ok(receipt)
-    }
-
-    fn weigh(&mut self) -> Load
-    where
-        M: super::Payload,
-    {
-        let mut bytes = 0u32;
-        self.weights.clear();
-        for message in &self.batch {
-            let weight = u32::try_from(message.weight_bytes()).unwrap_or(u32::MAX);
-            bytes = bytes.saturating_add(weight);
-            self.weights.push(weight);
-        }
-        Load { messages: self.batch.len() as u32, bytes }
     }
 
     /// Takes room wherever there is enough for all; notes who had not. Returns how many nothing is for.
@@ -156,17 +160,31 @@ impl<M> FanOut<M> {
         skipped
     }
 
-    /// For who cannot wait: if a lossless subscription has no room, nobody gets anything.
+    /// For who cannot wait: whether every lossless subscription, and one member of each lossless group, has room.
+    fn all_have_room(&self, audience: &Audience<M>) -> bool {
+        let minds = |queue: &&Arc<Queue<M>>| {
+            queue.terms.when_full == WhenFull::Block && !queue.is_ended() && !queue.terms.refuses_echo_of(self.origin)
+        };
+        let has_room = |queue: &Arc<Queue<M>>| queue.has_room(self.load, &self.weights);
+        audience.singles.iter().filter(minds).all(has_room)
+            && audience.groups.iter().all(|group| {
+                !group.members.iter().any(|member| minds(&member))
+                    || group.members.iter().any(|member| !member.terms.refuses_echo_of(self.origin) && has_room(member))
+            })
+    }
+
+    /// After room was taken: if somebody else was quicker at a lossless queue, everything is given back.
     fn all_or_nothing(&mut self, audience: &Audience<M>, load: Load) -> Result<(), Refusal> {
-        let is_block = |queue: &Arc<Queue<M>>| queue.terms.when_full == WhenFull::Block && !queue.is_ended();
-        // What is too heavy for a queue even when empty is refused there and never waited for.
-        let heaviest = self.weights.iter().copied().max().unwrap_or(0);
-        let would_wait = |queue: &Arc<Queue<M>>| is_block(queue) && heaviest <= queue.terms.bounds.bytes;
-        let mut is_full = self.refused.iter().any(|seat| would_wait(&audience.singles[*seat as usize]));
+        let minds = |queue: &Arc<Queue<M>>| {
+            queue.terms.when_full == WhenFull::Block
+                && !queue.is_ended()
+                && self.weights.iter().all(|weight| *weight <= queue.terms.bounds.bytes)
+        };
+        let mut is_full = self.refused.iter().any(|seat| minds(&audience.singles[*seat as usize]));
         for group in &audience.groups {
-            let has_block = group.members.iter().any(is_block);
-            let chosen = has_block.then(|| group.in_turn(self.origin).find(|queue| queue.admits(load))).flatten();
-            is_full |= chosen.is_none() && group.members.iter().any(would_wait);
+            let is_lossless = group.members.iter().any(minds);
+            let chosen = if is_lossless { group.in_turn(self.origin).find(|queue| queue.admits(load)) } else { None };
+            is_full |= is_lossless && chosen.is_none() && group.in_turn(self.origin).next().is_some();
             self.chosen.push(chosen.cloned());
         }
         if !is_full {

@@ -200,7 +200,10 @@ impl<M> Queue<M> {
             return offered;
         }
         match pending.filter(|_| self.may_be_waited_for()) {
-            Some(pending) => self.park(&mut line, frame, places, pending, &mut offered, afterwards),
+            Some(pending) => {
+                self.drop_too_heavy(frame, &mut places, &mut offered, afterwards);
+                self.park(&mut line, frame, places, pending, &mut offered, afterwards);
+            }
             None => self.refuse(places, &mut offered, afterwards),
         }
         offered
@@ -233,11 +236,22 @@ impl<M> Queue<M> {
         self.drop_in_line(count, reason, afterwards);
     }
 
-    /// A wait was used up: no more waiting until the queue has drained to half.
+    /// A wait was used up: no more waiting until its receiver has looked and left the queue half empty.
     pub fn put_on_probation(&self) {
         self.attention.fetch_or(PROBATION, Ordering::SeqCst);
-        // Written before this look; a receiver frees room before it looks at the flag. One of both ends it.
-        self.end_probation_if_half_empty();
+    }
+
+    /// Whether all of `load` has room now, but for what is too heavy even when the queue is empty.
+    pub fn has_room(&self, load: Load, weights: &[u32]) -> bool {
+        let heaviest = self.terms.bounds.bytes;
+        let mut load = load;
+        if weights.iter().any(|weight| *weight > heaviest) {
+            load = weights.iter().filter(|weight| **weight <= heaviest).fold(Load::default(), |sum, weight| Load {
+                messages: sum.messages + 1,
+                bytes: sum.bytes.saturating_add(*weight),
+            });
+        }
+        load.messages == 0 || (!self.is_waited_for() && self.queued().leaves_room_for(load, self.terms.bounds))
     }
 
     #[inline]
@@ -266,13 +280,31 @@ impl<M> Queue<M> {
                 offered.queued += places.start - from;
                 self.push_in_line(frame, from..places.start, afterwards);
             }
-            if Range::is_empty(places) || frame.weight_bytes(places.start) <= self.terms.bounds.bytes {
+            if !self.drop_too_heavy(frame, places, offered, afterwards) {
                 return;
             }
-            self.drop_in_line(1, DropReason::TooHeavy, afterwards);
-            offered.dropped += 1;
+        }
+    }
+
+    /// Drops what comes first and will never fit. Returns whether there was any.
+    fn drop_too_heavy(
+        &self,
+        frame: &Arc<Frame<M>>,
+        places: &mut Range<u32>,
+        offered: &mut Offered,
+        afterwards: &mut Afterwards<M>,
+    ) -> bool {
+        let from = places.start;
+        while !Range::is_empty(places) && self.is_too_heavy(frame, places.start) {
             places.start += 1;
         }
+        self.drop_in_line(places.start - from, DropReason::TooHeavy, afterwards);
+        offered.dropped += places.start - from;
+        places.start > from
+    }
+
+    fn is_too_heavy(&self, frame: &Frame<M>, place: u32) -> bool {
+        frame.weight_bytes(place) > self.terms.bounds.bytes
     }
 
     /// As [`push`](Self::push), for who holds the line's lock.
@@ -315,6 +347,9 @@ impl<M> Queue<M> {
         offered: &mut Offered,
         afterwards: &mut Afterwards<M>,
     ) {
+        if Range::is_empty(&places) {
+            return;
+        }
         if line.is_empty() {
             // Announced before the last look for room; a receiver frees room before it looks for announcements. So
             // either the room is seen here, or the announcement there.
@@ -325,7 +360,8 @@ impl<M> Queue<M> {
                 return;
             }
         }
-        offered.parked += places.end - places.start;
+        // What is too heavy is not waited for, it only stands in its place among the others.
+        offered.parked = places.clone().filter(|place| !self.is_too_heavy(frame, *place)).count() as u32;
         pending.add();
         line.push_back(Offer { frame: frame.clone(), places, pending: pending.clone(), since: Instant::now() });
     }
@@ -365,7 +401,7 @@ impl<M> Queue<M> {
             return;
         }
         for place in places {
-            if frame.weight_bytes(place) > self.terms.bounds.bytes {
+            if self.is_too_heavy(frame, place) {
                 self.note_dropped(1, DropReason::TooHeavy, afterwards);
                 offered.dropped += 1;
                 continue;
@@ -412,19 +448,17 @@ fn channel<M>() -> (flume::Sender<Entry<M>>, flume::Receiver<Entry<M>>) {
 
 impl<M> Queue<M> {
     /// Queues kept messages, oldest first. What does not fit is the oldest, and was never offered.
-    pub fn replay(&self, kept: &[Message<M>]) {
-        let mut load = Load::default();
-        let fits = |message: &&Message<M>| {
-            load = load.plus(Load { messages: 1, bytes: message.weight_bytes() });
-            Load::default().leaves_room_for(load, self.terms.bounds)
-        };
-        let count = kept.iter().rev().take_while(fits).count();
-        for message in &kept[kept.len() - count..] {
-            let (frame, place) = message.frame();
-            if self.reserve(frame.load(place..place + 1)) {
-                let entry = Entry { frame: frame.clone(), from: place, to: place + 1, seat: None, missed_before: 0 };
-                let _ = self.entries.0.try_send(entry);
-            }
+    pub fn replay<'a>(&self, kept: impl DoubleEndedIterator<Item = &'a Message<M>>)
+    where
+        M: 'a,
+    {
+        let light_enough = |message: &&Message<M>| message.weight_bytes() <= self.terms.bounds.bytes;
+        let has_room = |message: &&Message<M>| self.reserve(Load { messages: 1, bytes: message.weight_bytes() });
+        let mut newest: Vec<_> = kept.rev().filter(light_enough).take_while(has_room).collect();
+        while let Some(message) = newest.pop() {
+            let (frame, from) = message.frame();
+            let entry = Entry { frame: frame.clone(), from, to: from + 1, seat: None, missed_before: 0 };
+            let _ = self.entries.0.try_send(entry);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Promise 1: a queue is bounded exactly, in messages and in bytes; so is everything else.
 
 use fanfare::limits::{
-    BATCH_MESSAGES_MAX, CACHED_ROUTES_MAX, HISTORY_BYTES_MAX, HISTORY_TOPICS_MAX, QUEUE_BYTES_DEFAULT, QUEUE_BYTES_MAX, QUEUE_MESSAGES_DEFAULT,
-    QUEUE_MESSAGES_MAX, SUBSCRIPTIONS_DEFAULT, WAIT_DEFAULT,
+    BATCH_MESSAGES_MAX, CACHED_ROUTES_MAX, HISTORY_BYTES_MAX, HISTORY_TOPICS_MAX, QUEUE_BYTES_DEFAULT, QUEUE_BYTES_MAX,
+    QUEUE_MESSAGES_DEFAULT, QUEUE_MESSAGES_MAX, SUBSCRIPTIONS_DEFAULT, WAIT_DEFAULT,
 };
 use fanfare::{Broker, PublishError, SubscribeError, TryPublishError, WhenFull};
 
@@ -16,7 +16,11 @@ fn the_bound_in_messages_is_exact() {
         let mut subscription = bounded(&broker, "t", bound, WhenFull::DropNewest);
         let mut publisher = broker.publisher();
         for number in 0..bound as u64 {
-            assert_eq!(publisher.try_publish(&topic("t"), loads.light(number)).unwrap().queued, 1, "{number} of {bound}");
+            assert_eq!(
+                publisher.try_publish(&topic("t"), loads.light(number)).unwrap().queued,
+                1,
+                "{number} of {bound}"
+            );
         }
         assert_eq!(publisher.try_publish(&topic("t"), loads.light(9999)).unwrap().dropped, 1, "one more than {bound}");
         assert_books(&subscription, 0, bound as u64, 1);
@@ -39,7 +43,8 @@ fn the_bound_in_bytes_is_exact() {
     let builder = broker.subscription(&to).queue_messages(1000).queue_bytes(100).when_full(WhenFull::DropNewest);
     let mut subscription = builder.subscribe().unwrap();
     let mut publisher = broker.publisher();
-    let mut publish = |number, weight| publisher.try_publish(&topic("t"), loads.make(0, number, weight)).unwrap().queued;
+    let mut publish =
+        |number, weight| publisher.try_publish(&topic("t"), loads.make(0, number, weight)).unwrap().queued;
     assert_eq!(publish(0, 60), 1);
     assert_eq!(publish(1, 41), 0, "101 bytes");
     assert_eq!(publish(2, 40), 1, "exactly 100 bytes");
@@ -173,7 +178,8 @@ fn history_is_bounded_in_messages_bytes_and_topics() {
     let broker = Broker::<Load>::builder().history(pattern(">"), 3).build();
     let loads = Loads::new();
     let mut publisher = broker.publisher();
-    let kept = |name: &str| broker.history(&topic(name), usize::MAX).iter().map(|message| message.number).collect::<Vec<_>>();
+    let kept =
+        |name: &str| broker.history(&topic(name), usize::MAX).iter().map(|message| message.number).collect::<Vec<_>>();
     for number in 0..10 {
         publisher.try_publish(&topic("a"), loads.light(number)).unwrap();
     }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use fanfare::{Broker, Receipt, Subscription, WhenFull};
 
 use crate::common::{
-    FOREVER, Got, Load, Loads, assert_books, at_once, begin_and_cancel, block_on, bounded, numbers, pattern, poll_once, take_all, topic,
-    watched,
+    FOREVER, Got, Load, Loads, assert_books, at_once, begin_and_cancel, block_on, bounded, numbers, pattern, poll_once,
+    take_all, topic, watched,
 };
 
 /// Short to wait out, and long enough that a first poll never sees it pass.
@@ -46,7 +46,8 @@ fn fifty_stuck_subscribers_cost_one_wait() {
 fn the_waits_of_a_publish_run_together() {
     let broker = Broker::new();
     let loads = Loads::new();
-    let _stuck: Vec<_> = (0..100).map(|_| bounded(&broker, "t", 1, WhenFull::Wait(Duration::from_millis(200)))).collect();
+    let _stuck: Vec<_> =
+        (0..100).map(|_| bounded(&broker, "t", 1, WhenFull::Wait(Duration::from_millis(200)))).collect();
     let mut publisher = broker.publisher();
     at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
     let begun = Instant::now();
@@ -251,7 +252,11 @@ fn waits_one_after_the_other() {
             let mut subscription = bounded(&broker, "t", 1, SHORT);
             at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
             if round % 2 == 0 {
-                assert_eq!(block_on(publisher.publish(&topic("t"), loads.light(1))), Ok(dropped(1, 1)), "round {round}");
+                assert_eq!(
+                    block_on(publisher.publish(&topic("t"), loads.light(1))),
+                    Ok(dropped(1, 1)),
+                    "round {round}"
+                );
                 assert_eq!(take_all(&mut subscription), [0.into(), Got::Missed(1)]);
             } else {
                 begin_and_cancel(publisher.publish(&topic("t"), loads.light(1)));
@@ -274,6 +279,10 @@ fn a_stuck_one_that_is_half_empty_costs_one_wait_too() {
     let to = topic("t");
     assert_eq!(at_once(publisher.publish(&to, loads.make(0, 0, 4))), Ok(queued(1, 0)));
     assert_eq!(block_on(publisher.publish(&to, loads.make(0, 1, 7))), Ok(dropped(1, 1)), "used up its wait");
-    assert_eq!(at_once(publisher.publish(&to, loads.make(0, 2, 7))), Ok(dropped(1, 0)), "one wait, not one for each message");
+    assert_eq!(
+        at_once(publisher.publish(&to, loads.make(0, 2, 7))),
+        Ok(dropped(1, 0)),
+        "one wait, not one for each message"
+    );
     assert_books(&subscription, 0, 1, 2);
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use fanfare::{Broker, Delivery, EndReason, PublishError, SubscribeError, TryPublishError, TryRecvError, WhenFull};
 
 use crate::common::{
-    FOREVER, Got, Loads, Woken, assert_books, at_once, block_on, bounded, numbers, pattern, poll_once, take_all, topic, watched,
+    FOREVER, Got, Loads, Woken, assert_books, at_once, block_on, bounded, numbers, pattern, poll_once, take_all, topic,
+    watched,
 };
 
 #[test]
@@ -23,9 +24,15 @@ fn after_close_nothing_is_published_and_the_message_comes_back() {
     assert!(broker.is_closed());
     broker.close(); // once more is no harm
     let to = topic("t");
-    assert!(matches!(at_once(publisher.publish(&to, loads.light(1))), Err(PublishError::Closed(load)) if load.number == 1));
-    assert!(matches!(publisher.try_publish(&to, loads.light(2)), Err(TryPublishError::Closed(load)) if load.number == 2));
-    assert!(matches!(publisher.publish_blocking(&to, loads.light(3)), Err(PublishError::Closed(load)) if load.number == 3));
+    assert!(
+        matches!(at_once(publisher.publish(&to, loads.light(1))), Err(PublishError::Closed(load)) if load.number == 1)
+    );
+    assert!(
+        matches!(publisher.try_publish(&to, loads.light(2)), Err(TryPublishError::Closed(load)) if load.number == 2)
+    );
+    assert!(
+        matches!(publisher.publish_blocking(&to, loads.light(3)), Err(PublishError::Closed(load)) if load.number == 3)
+    );
     assert!(matches!(at_once(publisher.publish_request(&to, &to, loads.light(4))), Err(PublishError::Closed(_))));
     let mut batch = loads.batch(5..8);
     assert_eq!(at_once(publisher.publish_batch(&to, &mut batch)), Err(PublishError::Closed(())));
@@ -193,7 +200,8 @@ fn drain_waits_until_everything_is_received() {
     assert!(woken.take());
     let report = at_once(drain);
     assert_eq!((report.delivered(), report.given_up()), (9, 0));
-    let mut delivered: Vec<_> = report.subscriptions.iter().map(|drained| (drained.id, drained.delivered, drained.given_up)).collect();
+    let mut delivered: Vec<_> =
+        report.subscriptions.iter().map(|drained| (drained.id, drained.delivered, drained.given_up)).collect();
     delivered.sort();
     assert_eq!(delivered, [(subscriptions[0].id(), 4, 0), (subscriptions[1].id(), 5, 0)]);
     assert_eq!(report.subscriptions[0].pattern.as_str(), "t");

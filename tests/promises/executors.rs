@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use fanfare::{
-    Broker, Delivery, EndReason, Message, Pattern, Publisher, Receipt, Run, RunDelivery, Subscription, SubscriptionWatch, Topic, WhenFull,
+    Broker, Delivery, EndReason, Message, Pattern, Publisher, Receipt, Run, RunDelivery, Subscription,
+    SubscriptionWatch, Topic, WhenFull,
 };
 
 use crate::common::{pattern, topic};

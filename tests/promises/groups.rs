@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use fanfare::{Broker, Receipt, Subscription, TryPublishError, WhenFull};
 
-use crate::common::{FOREVER, Got, Load, Loads, at_once, begin_and_cancel, bounded, numbers, pattern, poll_once, take_all, topic};
+use crate::common::{
+    FOREVER, Got, Load, Loads, at_once, begin_and_cancel, bounded, numbers, pattern, poll_once, take_all, topic,
+};
 
 fn member(broker: &Broker<Load>, group: &str, bound: usize, when_full: WhenFull) -> Subscription<Load> {
     let to = pattern("work");
@@ -53,7 +55,9 @@ fn each_message_goes_to_one_member_of_each_group_and_to_everybody_else() {
 
 #[test]
 fn a_member_with_room_goes_before_one_that_is_full() {
-    for policy in [WhenFull::DropNewest, WhenFull::DropOldest, WhenFull::Block, WhenFull::Disconnect { after: Duration::ZERO }] {
+    for policy in
+        [WhenFull::DropNewest, WhenFull::DropOldest, WhenFull::Block, WhenFull::Disconnect { after: Duration::ZERO }]
+    {
         let broker = Broker::new();
         let loads = Loads::new();
         let mut members: Vec<_> = [1, 5, 2].map(|bound| member(&broker, "g", bound, policy)).into();
@@ -179,7 +183,11 @@ fn no_echo_holds_in_a_group() {
     let to = pattern("work");
     let own = broker.subscription(&to).group("g").no_echo(origin).subscribe().unwrap();
     let mut publisher = broker.publisher_as(origin);
-    assert_eq!(at_once(publisher.publish(&topic("work"), loads.light(0))), Ok(Receipt::default()), "no member wants it");
+    assert_eq!(
+        at_once(publisher.publish(&topic("work"), loads.light(0))),
+        Ok(Receipt::default()),
+        "no member wants it"
+    );
     let other = broker.subscription(&to).group("g").subscribe().unwrap();
     for number in 0..10 {
         assert_eq!(at_once(publisher.publish(&topic("work"), loads.light(number))).unwrap().queued, 1);

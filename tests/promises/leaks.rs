@@ -134,7 +134,8 @@ fn nothing_of_a_disconnected_subscription_stays_although_its_owner_never_looks()
     let broker = Broker::new();
     let loads = Loads::new();
     let mut publisher = broker.publisher();
-    let ended: Vec<_> = (0..10).map(|_| bounded(&broker, "t", 5, WhenFull::Disconnect { after: Duration::ZERO })).collect();
+    let ended: Vec<_> =
+        (0..10).map(|_| bounded(&broker, "t", 5, WhenFull::Disconnect { after: Duration::ZERO })).collect();
     for number in 0..6 {
         at_once(publisher.publish(&topic("t"), loads.light(number))).unwrap();
     }

@@ -9,7 +9,8 @@ use std::time::Duration;
 use fanfare::{Broker, Delivery, EndReason, Receipt, TryPublishError, TryRecvError, WhenFull};
 
 use crate::common::{
-    FOREVER, Got, Loads, Woken, assert_books, at_once, block_on, bounded, numbers, pattern, poll_once, take_all, topic, watched,
+    FOREVER, Got, Loads, Woken, assert_books, at_once, block_on, bounded, numbers, pattern, poll_once, take_all, topic,
+    watched,
 };
 
 const AT_ONCE: WhenFull = WhenFull::Disconnect { after: Duration::ZERO };
@@ -324,9 +325,11 @@ fn no_echo() {
     let to = pattern("t");
     let mut quiet = broker.subscription(&to).no_echo(mine).subscribe().unwrap();
     let mut all = broker.subscribe(&to).unwrap();
-    for (publisher, number, matched) in
-        [(&mut broker.publisher_as(mine), 1, 1), (&mut broker.publisher_as(yours), 2, 2), (&mut broker.publisher(), 3, 2)]
-    {
+    for (publisher, number, matched) in [
+        (&mut broker.publisher_as(mine), 1, 1),
+        (&mut broker.publisher_as(yours), 2, 2),
+        (&mut broker.publisher(), 3, 2),
+    ] {
         assert_eq!(publisher.try_publish(&topic("t"), number).unwrap().matched, matched);
     }
     let drain = |subscription: &mut fanfare::Subscription<u64>| {

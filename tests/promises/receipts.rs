@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use fanfare::{Broker, Delivery, EndReason, Receipt, RunDelivery, WhenFull};
 
-use crate::common::{FOREVER, Got, Loads, assert_books, at_once, bounded, numbers, pattern, take_all, take_all_runs, topic};
+use crate::common::{
+    FOREVER, Got, Loads, assert_books, at_once, bounded, numbers, pattern, take_all, take_all_runs, topic,
+};
 
 const AT_ONCE: WhenFull = WhenFull::Wait(Duration::ZERO);
 
@@ -22,7 +24,8 @@ fn a_publish_that_matches_nobody_says_so() {
 #[test]
 fn one_receipt_counts_every_subscription_by_its_policy() {
     let broker = Broker::<u64>::new();
-    let policies = [WhenFull::DropNewest, WhenFull::DropOldest, AT_ONCE, WhenFull::Disconnect { after: Duration::ZERO }];
+    let policies =
+        [WhenFull::DropNewest, WhenFull::DropOldest, AT_ONCE, WhenFull::Disconnect { after: Duration::ZERO }];
     let subscriptions = policies.map(|policy| bounded(&broker, "t", 1, policy));
     let roomy = bounded(&broker, "t", 100, WhenFull::Block);
     let mut publisher = broker.publisher();
@@ -141,7 +144,11 @@ fn what_is_too_heavy_is_refused_counted_and_never_waited_for() {
         let mut batch = vec![loads.make(0, 2, 50), loads.make(0, 3, 101), loads.make(0, 4, 50), loads.make(0, 5, 1000)];
         let receipt = at_once(publisher.publish_batch(&topic("t"), &mut batch)).unwrap();
         assert_eq!(receipt, Receipt { matched: 4, queued: 2, dropped: 2, ..Receipt::default() }, "{policy:?}");
-        assert_eq!(publisher.try_publish(&topic("t"), loads.make(0, 6, 101)), Ok(refused), "{policy:?}: nothing made room for it");
+        assert_eq!(
+            publisher.try_publish(&topic("t"), loads.make(0, 6, 101)),
+            Ok(refused),
+            "{policy:?}: nothing made room for it"
+        );
         let all = take_all(&mut subscription);
         let told: u64 = all.iter().map(|got| if let Got::Missed(count) = got { *count } else { 0 }).sum();
         assert_eq!(told, 3, "{policy:?}");

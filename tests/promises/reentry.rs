@@ -45,7 +45,8 @@ fn loaded(broker: &Broker<Holder>, dropped: &Arc<AtomicBool>) -> Holder {
     let mut publisher = broker.publisher();
     at_once(publisher.publish(&topic("inner"), plain())).ok();
     let listening = bounded(broker, "last.*", 100, WhenFull::DropOldest);
-    let held: Vec<Box<dyn Any + Send>> = vec![Box::new(inner), Box::new(publisher), Box::new(broker.clone()), Box::new(listening)];
+    let held: Vec<Box<dyn Any + Send>> =
+        vec![Box::new(inner), Box::new(publisher), Box::new(broker.clone()), Box::new(listening)];
     let (broker, dropped) = (broker.clone(), dropped.clone());
     Holder {
         _held: Mutex::new(held),
@@ -336,7 +337,10 @@ fn a_waker_that_drops_another_subscription_of_the_same_publish() {
             park(&parked, &Acting::on_wake(move || drop(take_off(&taken))));
             let mut publisher = broker.publisher();
             let receipt = at_once(publisher.publish(&topic("t"), plain())).unwrap();
-            assert_eq!((receipt.matched, receipt.matched), (3, receipt.queued + receipt.dropped + receipt.disconnected));
+            assert_eq!(
+                (receipt.matched, receipt.matched),
+                (3, receipt.queued + receipt.dropped + receipt.disconnected)
+            );
             assert!(victim.lock().unwrap().is_none(), "it was woken");
             for left in [parked.lock().unwrap().as_mut(), subscriptions[1].as_mut()].into_iter().flatten() {
                 assert!(left.try_recv().is_ok());
@@ -433,7 +437,8 @@ fn a_waker_that_drops_a_subscription_when_the_broker_closes() {
     watched(|| {
         for by_drop in [true, false] {
             let broker = Broker::<Holder>::new();
-            let (first, second) = (shelve(bounded(&broker, "t", 1, WhenFull::Block)), shelve(bounded(&broker, "t", 1, WhenFull::Block)));
+            let (first, second) =
+                (shelve(bounded(&broker, "t", 1, WhenFull::Block)), shelve(bounded(&broker, "t", 1, WhenFull::Block)));
             let (taken_first, taken_second) = (first.clone(), second.clone());
             park(
                 &first,
