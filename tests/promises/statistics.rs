@@ -75,6 +75,7 @@ fn topics_have_figures_of_their_own() {
     // The first publish to a topic without a history leaves no trace of it: it may be the only one.
     let other = of("other");
     assert_eq!((other.published, other.subscriptions, other.kept), (2, 1, 0));
+    assert_eq!(other.deliveries, Receipt { matched: 2, queued: 2, ..Receipt::default() });
 }
 
 #[test]
