@@ -10,7 +10,7 @@ use std::io;
 use std::io::Write;
 use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A listening socket with a [`Gate`].
 pub struct Listener {
@@ -67,7 +67,7 @@ impl Listener {
                     };
                 }
                 Err(error) if is_of_one_connection(&error) => {}
-                Err(error) => self.back_off.failed(&error).await,
+                Err(error) => drop(self.back_off.failed(&error).await),
             }
         }
     }
@@ -207,7 +207,7 @@ impl BackOff {
         self.next_ms = ACCEPT_BACK_OFF_MS.0;
     }
 
-    fn failed(&mut self, error: &io::Error) -> impl Future + use<> {
+    fn failed(&mut self, error: &io::Error) -> impl Future<Output = Instant> + use<> {
         // Once per crisis, not once per try: the pause is at its first value only then.
         if self.next_ms == ACCEPT_BACK_OFF_MS.0 {
             log::warn!("cannot accept connections, trying on: {error}");
