@@ -1,4 +1,9 @@
 //! Fanfare: a publish/subscribe broker with bounded delivery.
+//!
+//! Every message fans out to bounded subscriber queues. A slow subscriber costs the others nothing; nothing is lost in
+//! silence, and nothing is kept without a bound.
+//!
+//! The core is the [`broker`]; its types are re-exported here. It runs on any executor, or on plain threads.
 
 pub mod broker;
 pub mod limits;
@@ -11,3 +16,5 @@ pub mod frontend;
 pub mod tasks;
 #[cfg(feature = "server")]
 pub mod transport;
+
+pub use broker::*;
