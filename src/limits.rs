@@ -191,6 +191,13 @@ pub const LISTED_ENTRIES: usize = 100;
 /// lines are read until the answers have gone out; nothing is lost.
 pub const REPLY_BYTES: usize = 64 * 1024;
 
+/// Lines of one person that go out as one batch. Fixed. Why: a batch waits once for full queues, so one much smaller
+/// than a queue has a chance to fit. When hit: another batch begins.
+pub const CHAT_BATCH_LINES: usize = 256;
+
+/// Changes of a person's subscriptions that wait for the writer. Fixed. When hit: as for [`REPLY_BYTES`].
+pub const REPLY_ITEMS: usize = 256;
+
 /// Messages queued for one person from one room. When hit: see [`CHAT_WAIT_MS`].
 pub const CHAT_QUEUE_MESSAGES: usize = 1_024;
 
@@ -202,7 +209,8 @@ pub const CHAT_QUEUE_BYTES: usize = 256 * 1024;
 /// When hit: that reader misses the line and is told how many it missed, in their place.
 pub const CHAT_WAIT_MS: u64 = 5;
 
-/// Lines kept of a burst before a limit on lines per second begins to slow a person down, in seconds' worth. Fixed.
+/// Seconds' worth of lines that a person may send in a burst before a limit on lines per second slows it down. Fixed.
+/// When hit: the next line is read when its time has come; nothing is lost.
 pub const LINE_BURST_SECONDS: u32 = 2;
 
 /// Bytes of our own output that wait for a slow standard output. Fixed. When hit: further output is discarded and

@@ -118,8 +118,11 @@ impl<M> FanOut<M> {
         self.share_among_groups(audience, &frame, from..to, may_wait, &mut receipt);
         if let Some(kept) = place.history {
             for place_in_frame in from..to {
-                let stamp = place.stamps.fetch_add(1, Ordering::Relaxed);
-                kept.keep(Message::new(frame.clone(), place_in_frame), stamp, &mut self.afterwards);
+                let message = Message::new(frame.clone(), place_in_frame);
+                if message.is_kept_in_history() {
+                    let stamp = place.stamps.fetch_add(1, Ordering::Relaxed);
+                    kept.keep(message, stamp, &mut self.afterwards);
+                }
             }
         }
         // Whoever has read it all may have let go already: then this is the last holder, and the locks are still held.

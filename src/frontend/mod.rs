@@ -1,1 +1,4 @@
-//! Front-ends.
+//! Front-ends: wire protocols turned into topics, all on one broker.
+
+pub mod chat;
+pub mod message;

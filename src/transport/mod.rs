@@ -16,7 +16,7 @@ use rustix::net::sockopt;
 use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// A TCP connection that its reader and its writer share.
@@ -30,6 +30,7 @@ struct Shared {
     began: Instant,
     /// When something was last read, in milliseconds since `began`.
     last_read_ms: AtomicU64,
+    unwritten_bytes: AtomicUsize,
 }
 
 impl Connection {
@@ -45,7 +46,7 @@ impl Connection {
         sockopt::set_tcp_keepintvl(tcp, probe)?;
         #[cfg(target_os = "linux")]
         sockopt::set_tcp_user_timeout(tcp, u32::try_from(unacknowledged.as_millis()).unwrap_or(u32::MAX))?;
-        let shared = Shared { socket, began: Instant::now(), last_read_ms: AtomicU64::new(0) };
+        let shared = Shared { socket, began: Instant::now(), last_read_ms: AtomicU64::new(0), unwritten_bytes: AtomicUsize::new(0) };
         Ok(Connection { shared: Arc::new(shared) })
     }
 
@@ -59,10 +60,19 @@ impl Connection {
         self.shared.began + Duration::from_millis(self.shared.last_read_ms.load(Ordering::Relaxed))
     }
 
+    /// Bytes rendered for the peer that the kernel has not taken.
+    pub fn unwritten_bytes(&self) -> usize {
+        self.shared.unwritten_bytes.load(Ordering::Relaxed)
+    }
+
     /// Tells the peer that nothing more will come. What it still sends can be read.
     pub fn finish(&self) {
         // Fails only when the connection is gone already.
         let _ = self.socket().get_ref().shutdown(Shutdown::Write);
+    }
+
+    fn note_unwritten(&self, bytes: usize) {
+        self.shared.unwritten_bytes.store(bytes, Ordering::Relaxed);
     }
 
     fn note_read(&self) {

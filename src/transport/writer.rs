@@ -129,13 +129,12 @@ pub enum Outcome {
     },
 }
 
-/// Writes all that `source` renders, until it ends or the peer does. Also says how many bytes were rendered but not
-/// written. Cancel safe in the sense that the connection is to be closed after it.
+/// Writes all that `source` renders, until it ends or the peer does. [`Connection::unwritten_bytes`] says what was
+/// rendered but not written, also when this is dropped before its end.
 pub async fn write_all_from(
     source: &mut impl Source,
     connection: &Connection,
     settings: WriterSettings,
-    unwritten_bytes: &mut usize,
 ) -> Outcome {
     let mut writer = Writer {
         connection,
@@ -147,7 +146,7 @@ pub async fn write_all_from(
     };
     let outcome = poll_fn(|context| {
         let outcome = writer.poll(context, source);
-        *unwritten_bytes = writer.buffer.waiting_bytes();
+        connection.note_unwritten(writer.buffer.waiting_bytes());
         outcome
     });
     outcome.await
