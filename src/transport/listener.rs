@@ -67,7 +67,9 @@ impl Listener {
                     };
                 }
                 Err(error) if is_of_one_connection(&error) => {}
-                Err(error) => drop(self.back_off.failed(&error).await),
+                Err(error) => {
+                    self.back_off.failed(&error).await;
+                }
             }
         }
     }

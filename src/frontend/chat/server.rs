@@ -174,7 +174,7 @@ impl ChatServer {
             self.accepting.ended().await;
             self.connections.ended().await;
         };
-        future::or(all_ended, async { drop(Timer::at(deadline).await) }).await;
+        future::or(all_ended, async { Timer::at(deadline).await; }).await;
         self.connections.cancel();
         self.connections.ended().await;
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -307,7 +307,7 @@ async fn serve(shared: Arc<Shared>, connection: Connection, peer: SocketAddr, pe
 async fn discard_input(connection: Connection) {
     let mut reader = Reader::new(connection);
     let discard = async { while matches!(reader.read().await, Ok(bytes) if !bytes.is_empty()) {} };
-    future::or(discard, async { drop(Timer::after(Duration::from_millis(limits::LINGER_MS)).await) }).await;
+    future::or(discard, async { Timer::after(Duration::from_millis(limits::LINGER_MS)).await; }).await;
 }
 
 /// The reading half: lines in, publishes and answers out.
