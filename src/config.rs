@@ -144,7 +144,7 @@ settings! {
     log: String, "LEVEL";
     /// Milliseconds for goodbyes when the server ends [default: 5000]
     goodbye_ms: u64, "MS";
-    /// Chat connections at the same time [default: 20000]
+    /// Chat connections at the same time [default: 10000]
     chat_connections: u64, "N";
     /// Chat connections from one address at the same time [default: 6000]
     chat_connections_per_address: u64, "N";

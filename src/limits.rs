@@ -88,7 +88,7 @@ const _: () = {
 
 /// Connections of one listener at the same time. Why: at about 20 KiB each, the memory of a small machine.
 /// When hit: a new connection is told so in its own protocol and closed; nobody else notices.
-pub const MAX_CONNECTIONS: usize = 20_000;
+pub const MAX_CONNECTIONS: usize = 10_000;
 
 /// Connections from one address at the same time (IPv6: from one /64, which is what one subscriber line gets).
 /// Why: one host may not take all the places, and yet a load test or a proxy brings 5,000 from one host.

@@ -79,10 +79,7 @@ fn serve(mut config: Config) -> ExitCode {
         Err(error) => return fail(&format!("the standard output cannot be diverted: {error}")),
     };
     femme::with_level(config.log);
-    if let Some(connections) = lowered_to {
-        log::warn!("the system's limit on open files allows {connections} connections only; raise it with ulimit -n");
-    }
-    let exit = runtime::block_on(run(config, chat_listener));
+    let exit = runtime::block_on(run(config, chat_listener, lowered_to));
     output.close(OUTPUT_WAIT);
     exit
 }
@@ -120,7 +117,7 @@ fn fit_file_descriptors(connections: &mut usize) -> Option<usize> {
     Some(fit)
 }
 
-async fn run(config: Config, chat_listener: Option<Listener>) -> ExitCode {
+async fn run(config: Config, chat_listener: Option<Listener>, lowered_to: Option<usize>) -> ExitCode {
     let tasks = Tasks::new(runtime::start);
     let broker = broker(&config);
     let chat = chat_listener.map(|listener| ChatServer::start(listener, &broker, &tasks, config.chat));
@@ -128,6 +125,9 @@ async fn run(config: Config, chat_listener: Option<Listener>) -> ExitCode {
         let address = chat.local_address();
         println!("listening chat {address}");
         println!("try it: nc {} {}, in two terminals; or: fanfare chat {address} --nick NAME", address.ip(), address.port());
+    }
+    if let Some(connections) = lowered_to {
+        log::warn!("the system's limit on open files allows {connections} connections only; raise it with ulimit -n");
     }
     let mut signals = match Signals::new([Signal::Int, Signal::Term]) {
         Ok(signals) => signals,

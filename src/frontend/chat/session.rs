@@ -221,7 +221,7 @@ impl Session {
 
     fn list_rooms(&self, actions: &mut Vec<Action>) {
         let Listing { shown, total } = self.person.directory().rooms(LISTED_ENTRIES);
-        reply(actions, format!("* {total} rooms:"));
+        reply(actions, format!("* {total} {}:", if total == 1 { "room" } else { "rooms" }));
         for room in &shown {
             let topic = room.topic.as_deref().map(|topic| format!(": {topic}")).unwrap_or_default();
             reply(actions, format!("* {} ({}){topic}", room.name, room.members));
