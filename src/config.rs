@@ -247,14 +247,24 @@ impl Check {
         number("chat_connections_per_address", settings.chat_connections_per_address, &mut chat.gate.per_address, any)?;
         number("chat_line_bytes", settings.chat_line_bytes, &mut chat.line_bytes, (16, 1 << 20))?;
         let session = &mut chat.session;
-        number("chat_name_characters", settings.chat_name_characters, &mut session.name_characters, (8, limits::NAME_BYTES))?;
+        number(
+            "chat_name_characters",
+            settings.chat_name_characters,
+            &mut session.name_characters,
+            (8, limits::NAME_BYTES),
+        )?;
         number("chat_topic_characters", settings.chat_topic_characters, &mut session.topic_characters, (1, 1 << 20))?;
         number("chat_history_lines", settings.chat_history_lines, &mut session.history_lines, (0, 100_000))?;
         number("chat_replay_lines", settings.chat_replay_lines, &mut session.replay_lines, (0, 100_000))?;
         number("chat_rooms", settings.chat_rooms, &mut chat.directory.rooms, any)?;
         number("chat_rooms_per_person", settings.chat_rooms_per_person, &mut chat.directory.rooms_per_person, any)?;
         number("chat_room_members", settings.chat_room_members, &mut chat.directory.room_members, any)?;
-        number("chat_queue_messages", settings.chat_queue_messages, &mut chat.queue_messages, (1, limits::QUEUE_MESSAGES_MAX))?;
+        number(
+            "chat_queue_messages",
+            settings.chat_queue_messages,
+            &mut chat.queue_messages,
+            (1, limits::QUEUE_MESSAGES_MAX),
+        )?;
         number("chat_queue_bytes", settings.chat_queue_bytes, &mut chat.queue_bytes, (1, limits::QUEUE_BYTES_MAX))?;
         let writer = &mut chat.writer;
         number("chat_write_buffer_bytes", settings.chat_write_buffer_bytes, &mut writer.buffer_bytes, (256, 1 << 30))?;
@@ -282,7 +292,10 @@ impl Check {
             return Err(self.error(name, &problem));
         }
         if chat.session.replay_lines > chat.session.history_lines && self.is_set("chat_replay_lines") {
-            let problem = format!("{} is more than chat-history-lines keeps ({})", chat.session.replay_lines, chat.session.history_lines);
+            let problem = format!(
+                "{} is more than chat-history-lines keeps ({})",
+                chat.session.replay_lines, chat.session.history_lines
+            );
             return Err(self.error("chat_replay_lines", &problem));
         }
         Ok(())
@@ -306,7 +319,13 @@ impl Check {
         text.parse().map_err(|_| problem())
     }
 
-    fn number(&self, name: &str, given: Option<u64>, target: &mut usize, range: (usize, usize)) -> Result<(), ConfigError> {
+    fn number(
+        &self,
+        name: &str,
+        given: Option<u64>,
+        target: &mut usize,
+        range: (usize, usize),
+    ) -> Result<(), ConfigError> {
         let Some(given) = given else { return Ok(()) };
         match usize::try_from(given) {
             Ok(value) if (range.0..=range.1).contains(&value) => *target = value,
@@ -315,7 +334,13 @@ impl Check {
         Ok(())
     }
 
-    fn milliseconds(&self, name: &str, given: Option<u64>, default_ms: u64, least_ms: u64) -> Result<Duration, ConfigError> {
+    fn milliseconds(
+        &self,
+        name: &str,
+        given: Option<u64>,
+        default_ms: u64,
+        least_ms: u64,
+    ) -> Result<Duration, ConfigError> {
         let mut value_ms = default_ms as usize;
         self.number(name, given, &mut value_ms, (least_ms as usize, DAY_MS))?;
         Ok(Duration::from_millis(value_ms as u64))

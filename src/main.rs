@@ -124,7 +124,11 @@ async fn run(config: Config, chat_listener: Option<Listener>, lowered_to: Option
     if let Some(chat) = &chat {
         let address = chat.local_address();
         println!("listening chat {address}");
-        println!("try it: nc {} {}, in two terminals; or: fanfare chat {address} --nick NAME", address.ip(), address.port());
+        println!(
+            "try it: nc {} {}, in two terminals; or: fanfare chat {address} --nick NAME",
+            address.ip(),
+            address.port()
+        );
     }
     if let Some(connections) = lowered_to {
         log::warn!("the system's limit on open files allows {connections} connections only; raise it with ulimit -n");

@@ -63,7 +63,8 @@ pub(super) struct Queue<M> {
     gap: AtomicU64,
     receiver: AtomicWaker,
     line: Mutex<VecDeque<Offer<M>>>,
-    /// The cursor, where publishers may have to pass over the oldest; elsewhere the subscription has it to itself.
+    /// The cursor, where publishers may have to pass over the oldest or free everything; elsewhere the subscription has it
+    /// to itself.
     shared_cursor: Option<Box<Mutex<Cursor<M>>>>,
     drops: Drops,
     waited_for_ns: AtomicU64,
@@ -122,7 +123,8 @@ pub(super) struct Withdrawn<M> {
 
 impl<M> Queue<M> {
     pub fn new(terms: Terms, settled: Arc<Event>) -> Self {
-        let shared_cursor = (terms.when_full == WhenFull::DropOldest).then(|| Box::new(Mutex::new(Cursor::new())));
+        let is_reached_into = matches!(terms.when_full, WhenFull::DropOldest | WhenFull::Disconnect { .. });
+        let shared_cursor = is_reached_into.then(|| Box::new(Mutex::new(Cursor::new())));
         Self {
             terms,
             attention: AtomicU32::new(0),
@@ -191,7 +193,7 @@ impl<M> Queue<M> {
     ) -> Offered {
         let mut offered = Offered::default();
         let mut places = places;
-        if let Some(cursor) = &self.shared_cursor {
+        if let Some(cursor) = self.shared_cursor().filter(|_| self.terms.when_full == WhenFull::DropOldest) {
             self.offer_over_oldest(cursor, frame, places, afterwards, &mut offered);
             return offered;
         }

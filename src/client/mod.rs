@@ -11,15 +11,19 @@ use std::thread;
 
 /// Talks until the server or the person has had enough.
 pub fn run(client: &ChatClient) -> Result<(), String> {
-    let socket = TcpStream::connect(&client.server)
-        .map_err(|error| format!("cannot connect to {}: {error}", client.server))?;
+    let socket =
+        TcpStream::connect(&client.server).map_err(|error| format!("cannot connect to {}: {error}", client.server))?;
     let talk = || -> io::Result<()> {
         if let Some(nick) = &client.nick {
             // A name with a line end in it would be a command of its own.
             let nick: String = nick.chars().filter(|character| !character.is_control()).collect();
             (&socket).write_all(format!("/nick {nick}\n").as_bytes())?;
         }
-        if io::stdin().is_terminal() && io::stdout().is_terminal() { at_terminal(&socket) } else { between_pipes(&socket) }
+        if io::stdin().is_terminal() && io::stdout().is_terminal() {
+            at_terminal(&socket)
+        } else {
+            between_pipes(&socket)
+        }
     };
     talk().map_err(|error| format!("the connection to {} broke: {error}", client.server))
 }

@@ -65,7 +65,10 @@ enum Telnet {
     /// After IAC and WILL, WONT, DO or DONT: one more byte.
     Option,
     /// Inside IAC SB ... IAC SE; how many bytes so far, and whether the last was IAC.
-    Subnegotiation { bytes: usize, iac: bool },
+    Subnegotiation {
+        bytes: usize,
+        iac: bool,
+    },
 }
 
 const LF: u8 = b'\n';
@@ -372,7 +375,10 @@ mod tests {
             String::from_utf8(out).unwrap()
         };
         assert_eq!(render(b"plain", 10), "plain");
-        assert_eq!(render(b"\x1b[2Jx\ty\r\n[lobby] eve: z\0", 99), "\u{fffd}[2Jx\ty\u{fffd}\u{fffd}[lobby] eve: z\u{fffd}");
+        assert_eq!(
+            render(b"\x1b[2Jx\ty\r\n[lobby] eve: z\0", 99),
+            "\u{fffd}[2Jx\ty\u{fffd}\u{fffd}[lobby] eve: z\u{fffd}"
+        );
         assert_eq!(render("ö\u{2028}\u{85}".as_bytes(), 99), "ö\u{fffd}\u{fffd}");
         assert_eq!(render(b"a\xffb", 99), "a\u{fffd}b");
         assert_eq!(render("日本".as_bytes(), 4), "日…");

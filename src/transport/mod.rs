@@ -46,7 +46,12 @@ impl Connection {
         sockopt::set_tcp_keepintvl(tcp, probe)?;
         #[cfg(target_os = "linux")]
         sockopt::set_tcp_user_timeout(tcp, u32::try_from(unacknowledged.as_millis()).unwrap_or(u32::MAX))?;
-        let shared = Shared { socket, began: Instant::now(), last_read_ms: AtomicU64::new(0), unwritten_bytes: AtomicUsize::new(0) };
+        let shared = Shared {
+            socket,
+            began: Instant::now(),
+            last_read_ms: AtomicU64::new(0),
+            unwritten_bytes: AtomicUsize::new(0),
+        };
         Ok(Connection { shared: Arc::new(shared) })
     }
 

@@ -131,11 +131,7 @@ pub enum Outcome {
 
 /// Writes all that `source` renders, until it ends or the peer does. [`Connection::unwritten_bytes`] says what was
 /// rendered but not written, also when this is dropped before its end.
-pub async fn write_all_from(
-    source: &mut impl Source,
-    connection: &Connection,
-    settings: WriterSettings,
-) -> Outcome {
+pub async fn write_all_from(source: &mut impl Source, connection: &Connection, settings: WriterSettings) -> Outcome {
     let mut writer = Writer {
         connection,
         buffer: WriteBuffer::new(settings.buffer_bytes),
@@ -327,7 +323,10 @@ mod tests {
         let (mut watch, began) = watch(true);
         for turn in 1..=100 {
             let answered = began + INTERVAL * (turn - 1) + INTERVAL / 2 * u32::from(turn % 3 == 0);
-            assert_ne!(watch.check(began + INTERVAL * turn, answered.min(began + INTERVAL * turn), false), Liveness::Gone);
+            assert_ne!(
+                watch.check(began + INTERVAL * turn, answered.min(began + INTERVAL * turn), false),
+                Liveness::Gone
+            );
         }
     }
 

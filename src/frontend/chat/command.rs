@@ -186,7 +186,9 @@ mod tests {
 
     #[test]
     fn a_mistake_is_answered_with_what_to_write() {
-        for line in ["/nick", "/nick two words", "/join", "/msg", "/msg bob", "/me", "/history x", "/history -1", "/rooms x"] {
+        for line in
+            ["/nick", "/nick two words", "/join", "/msg", "/msg bob", "/me", "/history x", "/history -1", "/rooms x"]
+        {
             assert!(matches!(parse(line), Err(CommandError::Usage(_))), "{line}");
         }
         assert_eq!(parse("/nosuch x"), Err(CommandError::Unknown { name: "nosuch".into() }));

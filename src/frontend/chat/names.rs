@@ -201,9 +201,33 @@ mod tests {
     #[test]
     fn what_cannot_be_seen_or_turns_the_line_round_is_refused() {
         let refused = [
-            '\u{202e}', '\u{202a}', '\u{2066}', '\u{2069}', '\u{200e}', '\u{200b}', '\u{200d}', '\u{feff}', '\u{ad}',
-            '\u{3164}', '\u{115f}', '\u{fe0f}', '\u{e0041}', '\u{7}', '\u{1b}', '\u{85}', '\u{a0}', ' ', '.', '*', '>',
-            '/', '(', '[', ':', '\u{fdfa}', '\u{2028}',
+            '\u{202e}',
+            '\u{202a}',
+            '\u{2066}',
+            '\u{2069}',
+            '\u{200e}',
+            '\u{200b}',
+            '\u{200d}',
+            '\u{feff}',
+            '\u{ad}',
+            '\u{3164}',
+            '\u{115f}',
+            '\u{fe0f}',
+            '\u{e0041}',
+            '\u{7}',
+            '\u{1b}',
+            '\u{85}',
+            '\u{a0}',
+            ' ',
+            '.',
+            '*',
+            '>',
+            '/',
+            '(',
+            '[',
+            ':',
+            '\u{fdfa}',
+            '\u{2028}',
         ];
         for character in refused {
             let error = person(&format!("a{character}b")).unwrap_err();

@@ -99,7 +99,11 @@ impl Outbox {
             // Registered before looking: a writer that takes the answers in between wakes us.
             self.reader.register(context.waker());
             let state = self.lock();
-            if state.reply_bytes < REPLY_BYTES && state.items.len() < REPLY_ITEMS { Poll::Ready(()) } else { Poll::Pending }
+            if state.reply_bytes < REPLY_BYTES && state.items.len() < REPLY_ITEMS {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
         })
         .await;
     }
@@ -157,7 +161,13 @@ impl<'o> Feeds<'o> {
     }
 
     /// What a room kept is shown at once, before anything else that waits.
-    fn open(&mut self, place: Place, subscription: Subscription<ServerMessage>, context: &mut Context<'_>, out: &mut WriteBuffer) {
+    fn open(
+        &mut self,
+        place: Place,
+        subscription: Subscription<ServerMessage>,
+        context: &mut Context<'_>,
+        out: &mut WriteBuffer,
+    ) {
         self.feeds.retain(|feed| feed.place != place);
         let prefix = match &place {
             Place::Room(room) => format!("[{room}] "),

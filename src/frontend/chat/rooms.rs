@@ -80,7 +80,9 @@ impl fmt::Display for JoinError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             JoinError::AlreadyIn => write!(out, "you are in that room"),
-            JoinError::TooManyOfOnePerson(max) => write!(out, "you are in {max} rooms, the most there can be; /leave one"),
+            JoinError::TooManyOfOnePerson(max) => {
+                write!(out, "you are in {max} rooms, the most there can be; /leave one")
+            }
             JoinError::RoomFull(max) => write!(out, "that room is full ({max} people); try another or come back later"),
             JoinError::TooManyRooms(max) => {
                 write!(out, "there are {max} rooms, the most there can be; /rooms lists those to join")

@@ -14,7 +14,9 @@ use crate::codec::lines::LineDecoder;
 use crate::frontend::message::{Kind, ServerMessage};
 use crate::limits;
 use crate::tasks::{Scope, Tasks};
-use crate::transport::{self, Accepted, Connection, GateLimits, Idle, Listener, Outcome, Permit, Reader, WriterSettings};
+use crate::transport::{
+    self, Accepted, Connection, GateLimits, Idle, Listener, Outcome, Permit, Reader, WriterSettings,
+};
 use async_io::Timer;
 use bytes::Bytes;
 use event_listener::{Event, listener};
@@ -54,10 +56,7 @@ pub struct ChatSettings {
 impl Default for ChatSettings {
     fn default() -> ChatSettings {
         ChatSettings {
-            gate: GateLimits {
-                connections: limits::MAX_CONNECTIONS,
-                per_address: limits::MAX_CONNECTIONS_PER_ADDRESS,
-            },
+            gate: GateLimits { connections: limits::MAX_CONNECTIONS, per_address: limits::MAX_CONNECTIONS_PER_ADDRESS },
             directory: DirectoryLimits {
                 rooms: limits::ROOMS,
                 rooms_per_person: limits::ROOMS_PER_PERSON,
@@ -127,7 +126,12 @@ pub struct StopReport {
 
 impl ChatServer {
     /// Serves what `listener` accepts. All tasks are started through `tasks`.
-    pub fn start(listener: Listener, broker: &Broker<ServerMessage>, tasks: &Tasks, settings: ChatSettings) -> ChatServer {
+    pub fn start(
+        listener: Listener,
+        broker: &Broker<ServerMessage>,
+        tasks: &Tasks,
+        settings: ChatSettings,
+    ) -> ChatServer {
         let history_of = broker.clone();
         let directory = Directory::new(settings.directory, move |room| history_of.forget_history(room.topic()));
         let shared = Arc::new(Shared {
@@ -174,7 +178,10 @@ impl ChatServer {
             self.accepting.ended().await;
             self.connections.ended().await;
         };
-        future::or(all_ended, async { Timer::at(deadline).await; }).await;
+        future::or(all_ended, async {
+            Timer::at(deadline).await;
+        })
+        .await;
         self.connections.cancel();
         self.connections.ended().await;
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -307,7 +314,10 @@ async fn serve(shared: Arc<Shared>, connection: Connection, peer: SocketAddr, pe
 async fn discard_input(connection: Connection) {
     let mut reader = Reader::new(connection);
     let discard = async { while matches!(reader.read().await, Ok(bytes) if !bytes.is_empty()) {} };
-    future::or(discard, async { Timer::after(Duration::from_millis(limits::LINGER_MS)).await; }).await;
+    future::or(discard, async {
+        Timer::after(Duration::from_millis(limits::LINGER_MS)).await;
+    })
+    .await;
 }
 
 /// The reading half: lines in, publishes and answers out.
@@ -420,7 +430,9 @@ impl<'s> Talker<'s> {
             Action::Reply(line) => self.outbox.reply(&line),
             Action::Notice { rooms, text } => self.announce(&rooms, text).await,
             Action::Tell { to, text } => self.tell(&to, text).await,
-            Action::Subscribe(room) => self.subscribe(Place::Room(room.clone()), &room, self.shared.settings.session.replay_lines),
+            Action::Subscribe(room) => {
+                self.subscribe(Place::Room(room.clone()), &room, self.shared.settings.session.replay_lines)
+            }
             Action::Unsubscribe(room) => self.outbox.close(Place::Room(room)),
             Action::Inbox(name) => self.subscribe(Place::Inbox, &name, 0),
             Action::History { room, lines } => self.show_history(&room, lines),
@@ -430,7 +442,8 @@ impl<'s> Talker<'s> {
     }
 
     async fn say(&mut self, room: Name, text: String, kind: Kind) {
-        if self.batch.len() >= limits::CHAT_BATCH_LINES || self.batch_room.as_ref().is_some_and(|other| *other != room) {
+        if self.batch.len() >= limits::CHAT_BATCH_LINES || self.batch_room.as_ref().is_some_and(|other| *other != room)
+        {
             self.flush_batch().await;
         }
         let message = self.message(text, kind);

@@ -98,7 +98,10 @@ impl Session {
     pub fn begin(&mut self, lobby: &str, actions: &mut Vec<Action>) {
         actions.push(Action::Inbox(self.person.name().clone()));
         let name = self.person.name();
-        reply(actions, format!("* welcome to fanfare; you are {name}. /nick NAME takes a name, /help lists the commands"));
+        reply(
+            actions,
+            format!("* welcome to fanfare; you are {name}. /nick NAME takes a name, /help lists the commands"),
+        );
         self.join(lobby, actions);
     }
 
@@ -256,10 +259,13 @@ impl Session {
         let Some(room) = &self.current else { return refuse(actions, NO_ROOM) };
         let directory = self.person.directory();
         let Some(text) = text else {
-            return reply(actions, match directory.topic(room) {
-                Some(topic) => format!("* {room} is about: {topic}"),
-                None => format!("* nobody has said what {room} is about; /topic TEXT does"),
-            });
+            return reply(
+                actions,
+                match directory.topic(room) {
+                    Some(topic) => format!("* {room} is about: {topic}"),
+                    None => format!("* nobody has said what {room} is about; /topic TEXT does"),
+                },
+            );
         };
         let max = self.settings.topic_characters;
         if text.chars().count() > max {
@@ -355,7 +361,8 @@ mod tests {
     #[test]
     fn a_line_is_said_to_the_room_one_talks_in() {
         let mut session = begun(&directory());
-        let said = |room_name: &str, text: &str, kind| vec![Action::Say { room: room(room_name), text: text.into(), kind }];
+        let said =
+            |room_name: &str, text: &str, kind| vec![Action::Say { room: room(room_name), text: text.into(), kind }];
         assert_eq!(handle(&mut session, "hi"), said("lobby", "hi", Kind::Said));
         handle(&mut session, "/join Rust");
         assert_eq!(handle(&mut session, "//hi"), said("rust", "/hi", Kind::Said));
