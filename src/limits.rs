@@ -59,6 +59,14 @@ pub const BATCH_MESSAGES_MAX: usize = 1 << 20;
 
 // ---- Publishers ----
 
+/// Messages for which a publisher takes room in advance in each queue of its audience, at the most. By then the cost of asking
+/// each queue is no longer felt. A publisher that goes quiet holds them until somebody needs the room.
+pub const LEASE_MESSAGES_MAX: u32 = 64;
+
+/// Fewer messages in advance than this are not worth it: publishes of more than `LEASE_MESSAGES_MAX / LEASE_MESSAGES_MIN`
+/// messages, and queues of less than eight times this, are asked each time.
+pub const LEASE_MESSAGES_MIN: u32 = 4;
+
 /// Routes one publisher remembers. When one more is needed it forgets them all and learns again, which costs it one
 /// look-up a topic.
 pub const CACHED_ROUTES_MAX: usize = 1024;

@@ -13,6 +13,7 @@ use super::afterwards::Afterwards;
 use super::credit::Load;
 use super::frame::{Frame, Message, Slot};
 use super::history::{Kept, KeptMessage};
+use super::intake::Intake;
 use super::overflow::{Receipt, WhenFull};
 use super::pending::Pending;
 use super::queue::{Entry, Offered, Queue};
@@ -30,7 +31,7 @@ pub(super) struct FanOut<M> {
     pub reply_to: Option<Topic>,
     weights: Vec<u32>,
     load: Load,
-    refused: Vec<u32>,
+    intake: Intake,
     /// The member of each group that has room reserved already, when all or nothing must be delivered.
     chosen: Vec<Option<Arc<Queue<M>>>>,
     pub waiting: Vec<Waiting<M>>,
@@ -84,7 +85,7 @@ impl<M> FanOut<M> {
             reply_to: None,
             weights: Vec::new(),
             load: Load::default(),
-            refused: Vec::new(),
+            intake: Intake::new(),
             chosen: Vec::new(),
             waiting: Vec::new(),
             pending: Arc::default(),
@@ -120,7 +121,9 @@ impl<M> FanOut<M> {
         if !may_wait && audience.has_block && !self.all_have_room(audience) {
             return Err(Refusal::Full);
         }
-        let skipped = self.reserve(audience, load);
+        // All or nothing may have to give it all back, which a lease can't.
+        let route = if may_wait || !audience.has_block { place.route } else { 0 };
+        self.intake.reserve(audience, route, self.origin, load);
         if !may_wait && audience.has_block {
             self.all_or_nothing(audience, load)?;
         }
@@ -129,7 +132,7 @@ impl<M> FanOut<M> {
         self.call(audience, &frame, from..to);
 
         let messages = u64::from(load.messages);
-        let queued = (audience.singles.len() - skipped - self.refused.len()) as u64;
+        let queued = (audience.singles.len() - self.intake.skipped - self.intake.refused.len()) as u64;
         let mut receipt = Receipt { matched: queued * messages, queued: queued * messages, ..Receipt::default() };
         self.offer_to_refused(audience, &frame, from..to, may_wait, &mut receipt);
         self.share_among_groups(audience, &frame, from..to, may_wait, &mut receipt);
@@ -143,21 +146,6 @@ impl<M> FanOut<M> {
         // Whoever has read it all may have let go already: then this is the last holder, and the locks are still held.
         self.afterwards.frames.push(frame);
         Ok(receipt)
-    }
-
-    /// Takes room wherever there is enough for all; notes who had not. Returns how many nothing is for.
-    fn reserve(&mut self, audience: &Audience<M>, load: Load) -> usize {
-        self.refused.clear();
-        let mut skipped = 0;
-        let minds_origin = audience.has_no_echo && self.origin.is_some();
-        for (seat, queue) in audience.singles.iter().enumerate() {
-            if minds_origin && queue.terms.refuses_echo_of(self.origin) {
-                skipped += 1;
-            } else if !queue.admits(load) {
-                self.refused.push(seat as u32);
-            }
-        }
-        skipped
     }
 
     /// For who cannot wait: whether every lossless subscription, and one member of each lossless group, has room.
@@ -180,7 +168,7 @@ impl<M> FanOut<M> {
                 && !queue.is_ended()
                 && self.weights.iter().all(|weight| *weight <= queue.terms.bounds.bytes)
         };
-        let mut is_full = self.refused.iter().any(|seat| minds(&audience.singles[*seat as usize]));
+        let mut is_full = self.intake.refused.iter().any(|seat| minds(&audience.singles[*seat as usize]));
         for group in &audience.groups {
             let is_lossless = group.members.iter().any(minds);
             let chosen = if is_lossless { group.in_turn(self.origin).find(|queue| queue.admits(load)) } else { None };
@@ -192,7 +180,7 @@ impl<M> FanOut<M> {
         }
         for (seat, queue) in audience.singles.iter().enumerate() {
             let was_skipped = queue.terms.refuses_echo_of(self.origin);
-            if !was_skipped && self.refused.binary_search(&(seat as u32)).is_err() {
+            if !was_skipped && self.intake.refused.binary_search(&(seat as u32)).is_err() {
                 queue.give_back(load);
             }
         }
@@ -211,7 +199,7 @@ impl<M> FanOut<M> {
             frame.put(next, message, self.reply_to.take(), *weight);
             next += 1;
         }
-        for seat in &self.refused {
+        for seat in &self.intake.refused {
             if let Some(rest) = frame.seats[*seat as usize].cut(from) {
                 let entry =
                     Entry { frame: frame.clone(), from: rest.start, to: rest.end, seat: None, missed_before: 0 };
@@ -276,7 +264,7 @@ impl<M> FanOut<M> {
 
     /// Tells those who had room and are not reading this frame already.
     fn call(&mut self, audience: &Audience<M>, frame: &Arc<Frame<M>>, places: std::ops::Range<u32>) {
-        let mut refused = self.refused.iter().copied().peekable();
+        let mut refused = self.intake.refused.iter().copied().peekable();
         for (seat, (state, queue)) in frame.seats.iter().zip(&audience.singles).enumerate() {
             let seat = seat as u32;
             if refused.next_if_eq(&seat).is_some() {
@@ -299,12 +287,12 @@ impl<M> FanOut<M> {
         may_wait: bool,
         receipt: &mut Receipt,
     ) {
-        let refused = std::mem::take(&mut self.refused);
+        let refused = std::mem::take(&mut self.intake.refused);
         for seat in &refused {
             let queue = &audience.singles[*seat as usize];
             self.offer(queue, None, frame, places.clone(), may_wait, receipt);
         }
-        self.refused = refused;
+        self.intake.refused = refused;
     }
 
     /// Gives each message to one member of each group: one with room before one that is full.

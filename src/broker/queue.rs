@@ -22,6 +22,7 @@ use super::afterwards::Afterwards;
 use super::credit::{Consumed, Load, Reserved};
 use super::cursor::{Cursor, Taken};
 use super::frame::{Frame, Message};
+use super::lease::Lease;
 use super::locks::{lock, saturating_nanos};
 use super::overflow::WhenFull;
 use super::pending::Pending;
@@ -54,6 +55,10 @@ pub(super) struct Queue<M> {
     reserved: Reserved,
     consumed: Consumed,
     received: AtomicU64,
+    /// A publisher's credit for many messages, and the publisher's name for this queue.
+    lease: Mutex<Option<(Arc<Lease>, u32)>>,
+    /// The most messages ever queued.
+    high_water: AtomicU32,
     /// Messages dropped since the last entry was queued.
     gap: AtomicU64,
     receiver: AtomicWaker,
@@ -75,6 +80,8 @@ const PROBATION: u32 = 2;
 const CLOSING: u32 = 4;
 /// Over.
 const ENDED: u32 = 8;
+/// A publisher holds credit for messages to come.
+const LEASED: u32 = 16;
 
 /// Where a receiver finds messages. One entry stands for all that the frame holds for it from there on.
 pub(super) struct Entry<M> {
@@ -125,6 +132,8 @@ impl<M> Queue<M> {
             reserved: Reserved::new(),
             consumed: Consumed::new(),
             received: AtomicU64::new(0),
+            lease: Mutex::new(None),
+            high_water: AtomicU32::new(0),
             gap: AtomicU64::new(0),
             receiver: AtomicWaker::new(),
             line: Mutex::new(VecDeque::new()),
@@ -254,9 +263,41 @@ impl<M> Queue<M> {
         load.messages == 0 || (!self.is_waited_for() && self.queued().leaves_room_for(load, self.terms.bounds))
     }
 
+    /// Gives a publisher credit for messages to come, in place of any lease there was. Not if little room would be left,
+    /// or others wait for it.
+    pub fn lease(&self, lease: &Arc<Lease>, seat: u32, load: Load) -> bool {
+        let mut leased = lock(&self.lease);
+        self.take_back(&mut leased);
+        let Load { messages, bytes } = self.terms.bounds;
+        let most = Load { messages: messages / 4 * 3, bytes: bytes / 4 * 3 };
+        if self.attends(WAITED_FOR | ENDED) || !self.reserved.reserve(load, most, &self.consumed) {
+            return false;
+        }
+        *leased = Some((lease.clone(), seat));
+        self.attention.fetch_or(LEASED, Ordering::SeqCst);
+        true
+    }
+
     #[inline]
     fn reserve(&self, load: Load) -> bool {
+        self.reserved.reserve(load, self.terms.bounds, &self.consumed) || self.reserve_what_is_leased(load)
+    }
+
+    /// It looks full: what a publisher only holds for later is room all the same.
+    #[cold]
+    fn reserve_what_is_leased(&self, load: Load) -> bool {
+        if !self.attends(LEASED) {
+            return false;
+        }
+        self.take_back(&mut lock(&self.lease));
         self.reserved.reserve(load, self.terms.bounds, &self.consumed)
+    }
+
+    fn take_back(&self, leased: &mut Option<(Arc<Lease>, u32)>) {
+        if let Some((lease, seat)) = leased.take() {
+            self.attention.fetch_and(!LEASED, Ordering::SeqCst);
+            self.reserved.give_back(lease.recall(seat));
+        }
     }
 
     fn attends(&self, flag: u32) -> bool {
@@ -425,6 +466,7 @@ impl<M> Queue<M> {
                 Taken::Nothing => break std::thread::yield_now(),
                 Taken::Run { frame, from, to } => {
                     let load = frame.load(from..to);
+                    self.note_high_water();
                     self.drops.add(DropReason::Oldest, u64::from(load.messages));
                     self.consumed.add(load);
                     told += u64::from(load.messages);
@@ -490,6 +532,7 @@ impl<M> Queue<M> {
     /// Counts messages as received and frees their room.
     #[inline]
     pub fn receive(&self, load: Load) {
+        self.note_high_water();
         let received = self.received.load(Ordering::Relaxed) + u64::from(load.messages);
         self.received.store(received, Ordering::Release);
         self.consumed.add(load);
@@ -498,8 +541,8 @@ impl<M> Queue<M> {
     /// Sees to those who may wait for the room that was freed. After [`receive`](Self::receive), and under no lock.
     #[inline]
     pub fn attend_if_needed(&self) {
-        // After the room was freed: see `park` and `put_on_probation`.
-        if self.attention.load(Ordering::SeqCst) != 0 {
+        // After the room was freed: see `park`.
+        if self.attention.load(Ordering::SeqCst) & !LEASED != 0 {
             self.attend();
         }
     }
@@ -555,6 +598,7 @@ impl<M> Queue<M> {
 
     /// Ends it now. Who waits in line is told. The first call decides the reason and returns true.
     pub fn end(&self, reason: EndReason) -> bool {
+        self.raise_high_water();
         let line = {
             let mut line = lock(&self.line);
             if self.end.set(reason).is_err() {
@@ -612,8 +656,33 @@ impl<M> Queue<M> {
 // ---- Its books ----
 
 impl<M> Queue<M> {
+    /// What is in it now.
     pub fn queued(&self) -> Load {
-        self.reserved.queued(&self.consumed)
+        if !self.attends(LEASED) {
+            return self.reserved.taken(&self.consumed);
+        }
+        // Taken back rather than looked at: it is spent while one looks.
+        self.take_back(&mut lock(&self.lease));
+        self.reserved.taken(&self.consumed)
+    }
+
+    /// The queue is longest just before something is taken from it, so it is looked at then.
+    #[inline]
+    fn note_high_water(&self) {
+        // With what is leased, so too high at the most: seldom enough to look closer.
+        if self.reserved.taken(&self.consumed).messages > self.high_water.load(Ordering::Relaxed) {
+            self.raise_high_water();
+        }
+    }
+
+    #[cold]
+    fn raise_high_water(&self) -> u32 {
+        let messages = self.reserved.taken(&self.consumed).messages.saturating_sub(self.leased().messages);
+        self.high_water.fetch_max(messages, Ordering::Relaxed).max(messages)
+    }
+
+    fn leased(&self) -> Load {
+        lock(&self.lease).as_ref().map_or(Load::default(), |(lease, _)| lease.left())
     }
 
     pub fn received(&self) -> u64 {
@@ -657,7 +726,11 @@ impl<M> Queue<M> {
             bound_bytes: self.terms.bounds.bytes as usize,
             books,
             queued_bytes: if end_reason.is_some() { 0 } else { self.queued().bytes as usize },
-            high_water_messages: self.reserved.high_water_messages() as usize,
+            high_water_messages: if end_reason.is_some() {
+                self.high_water.load(Ordering::Relaxed)
+            } else {
+                self.raise_high_water()
+            } as usize,
             waited_for: Duration::from_nanos(self.waited_for_ns.load(Ordering::Relaxed)),
             drops,
             on_probation: self.attends(PROBATION),
