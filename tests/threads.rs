@@ -647,3 +647,40 @@ fn drain_ends_although_somebody_never_reads() {
         assert!(of_stuck.given_up >= 5);
     });
 }
+
+/// A `try_publish` that gives up half-way, because a lossless queue was taken before its eyes, holds up nobody: not a
+/// publisher that found another queue full in that moment, and nothing is dropped for it there.
+#[test]
+fn a_try_publish_that_gives_up_leaves_no_trace() {
+    each_round(3, |_| {
+        let broker = Broker::<Load>::new();
+        let loads = Loads::new();
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut first = bounded(&broker, "first.>", 1, WhenFull::Block);
+        let mut second = bounded(&broker, "*.second", 1, WhenFull::Block);
+        let readers = [
+            thread::spawn(move || while first.recv_blocking().is_some() {}),
+            thread::spawn(move || while second.recv_blocking().is_some() {}),
+        ];
+        let mut tries = Vec::new();
+        for name in ["first.second", "other.second"] {
+            let (mut publisher, loads, stop) = (broker.publisher(), loads.clone(), stop.clone());
+            tries.push(thread::spawn(move || {
+                let to = topic(name);
+                while !stop.load(Ordering::SeqCst) {
+                    let _ = publisher.try_publish(&to, loads.light(0));
+                }
+            }));
+        }
+        // To the first alone. It must never wait for ever.
+        let mut publisher = broker.publisher();
+        let to = topic("first.other");
+        for number in 0..20_000 {
+            assert_eq!(publisher.publish_blocking(&to, loads.light(number)).expect("open").queued, 1);
+        }
+        stop.store(true, Ordering::SeqCst);
+        tries.into_iter().for_each(|thread| thread.join().expect("it tries"));
+        drop((publisher, broker));
+        readers.into_iter().for_each(|reader| reader.join().expect("a reader"));
+    });
+}
