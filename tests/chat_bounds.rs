@@ -65,7 +65,7 @@ fn who_never_reads_misses_lines_and_delays_nobody() {
     });
     let (mut talker, mut reader) = (server.named("talker"), server.named("reader"));
     let mut stuck = server.named("stuck");
-    reader.lines_until_pong();
+    reader.wait_for("* guest3 is now stuck");
     // More than the kernel's buffers of both ends hold.
     let text = "x".repeat(4000);
     let said = 4_000;
@@ -111,7 +111,8 @@ fn who_takes_nothing_for_the_deadline_is_let_go() {
         talker.say(&text);
         talker.lines_until_pong();
     }
-    assert!(talker.ask("/who").contains("* 1 in lobby: talker"));
+    talker.say("/who");
+    talker.wait_for("* 1 in lobby: talker");
     drop((talker, stuck));
     server.assert_nothing_remains();
 }

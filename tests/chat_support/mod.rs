@@ -122,7 +122,7 @@ impl Client {
                 Some(line)
             }
             Err(error) if error.kind() == ErrorKind::ConnectionReset => None,
-            Err(error) => panic!("{error}, after {:#?}", self.seen),
+            Err(error) => panic!("{error}, after {:#?}", self.last_seen()),
         }
     }
 
@@ -134,13 +134,13 @@ impl Client {
                 return line;
             }
         }
-        panic!("closed without {text:?}, after {:#?}", self.seen);
+        panic!("closed without {text:?}, after {:#?}", self.last_seen());
     }
 
     /// The next line is this one.
     #[track_caller]
     pub fn expect(&mut self, text: &str) {
-        assert_eq!(self.line().as_deref(), Some(text), "after {:#?}", self.seen);
+        assert_eq!(self.line().as_deref(), Some(text), "after {:#?}", self.last_seen());
     }
 
     /// Says a line, and reads the first of the answer.
@@ -157,6 +157,11 @@ impl Client {
         self.say("/ping");
         self.wait_for("* pong");
         self.seen[before..self.seen.len() - 1].to_vec()
+    }
+
+    fn last_seen(&self) -> Vec<String> {
+        let shown = self.seen.iter().skip(self.seen.len().saturating_sub(20));
+        shown.map(|line| line.chars().take(100).collect()).collect()
     }
 
     /// Reads to the end of the connection.
