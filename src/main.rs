@@ -78,7 +78,6 @@ fn serve(mut config: Config) -> ExitCode {
         Ok(output) => output,
         Err(error) => return fail(&format!("the standard output cannot be diverted: {error}")),
     };
-    femme::with_level(config.log);
     let exit = runtime::block_on(run(config, chat_listener, lowered_to));
     output.close(OUTPUT_WAIT);
     exit
@@ -130,6 +129,8 @@ async fn run(config: Config, chat_listener: Option<Listener>, lowered_to: Option
             address.port()
         );
     }
+    // Only now, so that the lines above are the first whatever the level: scripts wait for them.
+    femme::with_level(config.log);
     if let Some(connections) = lowered_to {
         log::warn!("the system's limit on open files allows {connections} connections only; raise it with ulimit -n");
     }
