@@ -1,4 +1,11 @@
 //! Fanfare: a publish/subscribe broker with bounded delivery.
+//!
+//! Every message fans out to bounded subscriber queues. A slow subscriber costs the others nothing; nothing is lost in
+//! silence, and nothing is kept without a bound.
+//!
+//! The core is the [`broker`]; its types are re-exported here. It runs on any executor, or on plain threads.
 
 pub mod broker;
 pub mod limits;
+
+pub use broker::*;

@@ -1,1 +1,82 @@
-//! Every bound.
+//! Every bound: its unit, why this number, and what happens when it is hit.
+//!
+//! Bounds cost nothing until they are used: nothing is allocated ahead.
+
+use std::time::Duration;
+
+// ---- Topics ----
+
+/// Bytes of a topic or a pattern. Long enough for any sensible hierarchy, short enough to copy without a thought.
+/// Longer ones are refused when parsed.
+pub const TOPIC_BYTES_MAX: usize = 255;
+
+/// Tokens of a topic or a pattern; also how deep the walk through the subscriptions can go. More are refused when parsed.
+pub const TOPIC_TOKENS_MAX: usize = 16;
+
+// ---- Queues ----
+
+/// Messages a subscription's queue holds unless it says otherwise: some milliseconds at full speed.
+/// When it is reached, [`WhenFull`](crate::WhenFull) decides.
+pub const QUEUE_MESSAGES_DEFAULT: usize = 1024;
+
+/// The largest bound in messages that one can ask for. A larger one is refused by `subscribe`.
+pub const QUEUE_MESSAGES_MAX: usize = 1 << 30;
+
+/// Bytes a subscription's queue holds unless it says otherwise (1 MiB). When it is reached,
+/// [`WhenFull`](crate::WhenFull) decides.
+pub const QUEUE_BYTES_DEFAULT: usize = 1 << 20;
+
+/// The largest bound in bytes that one can ask for (1 GiB). A larger one is refused by `subscribe`.
+pub const QUEUE_BYTES_MAX: usize = 1 << 30;
+
+/// How long a publish waits for full subscriptions unless they say otherwise: that of the original Go broker.
+/// After it the message is dropped for those still full, which are told.
+pub const WAIT_DEFAULT: Duration = Duration::from_millis(5);
+
+/// Live subscriptions of one broker unless its builder says otherwise: enough for a million clients.
+/// Reaching it refuses the next subscription.
+pub const SUBSCRIPTIONS_DEFAULT: usize = 1 << 20;
+
+// ---- Frames ----
+
+/// Messages that one growing frame takes before the next begins. Larger ones save little more, since a queue operation
+/// is shared by so many messages already.
+pub const FRAME_MESSAGES_MAX: usize = 256;
+
+/// Messages a topic's first frame has room for. Frames double as they fill, so a seldom used topic stays small.
+pub const FRAME_MESSAGES_MIN: usize = 4;
+
+/// Bytes after which a growing frame is succeeded by the next (64 KiB). A queue keeps whole frames alive, so one that
+/// holds a single message of each of many frames can pin this much for each of its messages, at the most.
+pub const FRAME_BYTES_MAX: usize = 64 << 10;
+
+/// Messages of one batch, which go into one frame: far more than any reader wants at once. A larger batch is refused whole.
+pub const BATCH_MESSAGES_MAX: usize = 1 << 20;
+
+// ---- Publishers ----
+
+/// Routes one publisher remembers. When one more is needed it forgets them all and learns again, which costs it one
+/// look-up a topic.
+pub const CACHED_ROUTES_MAX: usize = 1024;
+
+/// Topics of which a publisher remembers that it has seen them once; the second publish caches the route. One-off topics,
+/// such as inboxes for replies, so never cost a route.
+pub const SEEN_TOPICS: usize = 64;
+
+// ---- History ----
+
+/// Bytes of messages that one topic's history keeps, whatever its bound in messages (1 MiB). The oldest leave first.
+pub const HISTORY_BYTES_MAX: usize = 1 << 20;
+
+/// Topics with a history. When one more begins, the history of the topic that was quiet for longest is forgotten.
+pub const HISTORY_TOPICS_MAX: usize = 16_384;
+
+const _: () = {
+    // Credits count modulo 2^32 in halves of one word: a bound must leave half of that for the differences to be exact.
+    assert!(QUEUE_MESSAGES_MAX < 1 << 31 && QUEUE_BYTES_MAX < 1 << 31);
+    assert!(QUEUE_MESSAGES_DEFAULT <= QUEUE_MESSAGES_MAX && QUEUE_BYTES_DEFAULT <= QUEUE_BYTES_MAX);
+    // Places in a frame share a word with two bits of state.
+    assert!(FRAME_MESSAGES_MAX <= BATCH_MESSAGES_MAX && BATCH_MESSAGES_MAX < 1 << 30);
+    assert!(FRAME_MESSAGES_MIN <= FRAME_MESSAGES_MAX);
+    assert!(SEEN_TOPICS.is_power_of_two());
+};

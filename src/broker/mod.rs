@@ -1,1 +1,58 @@
-//! The core.
+//! The core: fans messages out to bounded subscriber queues. No I/O, no spawning, no executor.
+//!
+//! In the order in which a message passes: a [`Topic`] leads through the router to a route; the [`Publisher`] puts the
+//! message into a frame and the frame into the queues of that route's audience; a [`Subscription`] reads it there.
+
+mod afterwards;
+#[expect(clippy::module_inception, reason = "the broker of the module of that name")]
+mod broker;
+mod builder;
+mod credit;
+mod cursor;
+mod error;
+mod fan_out;
+mod frame;
+mod history;
+mod locks;
+mod overflow;
+mod payload;
+mod pending;
+mod publisher;
+mod queue;
+mod route;
+mod route_cache;
+mod router;
+mod seat;
+mod stats;
+mod subscription;
+mod sync;
+mod topic;
+mod tree;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use broker::Broker;
+pub use builder::{BrokerBuilder, SubscriptionBuilder};
+pub use error::{PublishError, RequestError, SubscribeError, TryPublishError, TryRecvError};
+pub use frame::{Message, Run};
+pub use overflow::{Receipt, WhenFull};
+pub use payload::Payload;
+pub use publisher::Publisher;
+pub use stats::{
+    Books, BrokerStats, DrainReport, Drained, DropCounts, EndReason, SubscriptionId, SubscriptionStats, TopicStats,
+};
+pub use subscription::{Delivery, RunDelivery, Subscription, SubscriptionWatch};
+pub use topic::{Pattern, Topic, TopicError, TopicErrorKind};
+
+/// Who publishes: for subscriptions that do not want to hear themselves. See [`Broker::publisher_as`] and
+/// [`SubscriptionBuilder::no_echo`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Origin(u64);
+
+impl Origin {
+    /// One that differs from every other of this process.
+    pub fn unique() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Self(LAST.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}

@@ -1,0 +1,384 @@
+//! One fan-out: messages into a frame, and the frame into every queue of an audience. Never waits.
+//!
+//! First room is taken in every queue that has it. Then the messages are appended, with those cut off that had none; the
+//! length moves; whoever is not reading already gets an entry. Then those without room are treated as their policy says,
+//! which may leave messages waiting in line: waiting itself is the [publisher](super::publisher)'s.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use super::Origin;
+use super::afterwards::Afterwards;
+use super::credit::Load;
+use super::frame::{Frame, Message, Slot};
+use super::history::Kept;
+use super::overflow::{Receipt, WhenFull};
+use super::pending::Pending;
+use super::queue::{Entry, Offered, Queue};
+use super::route::{Audience, Group};
+use super::seat::Call;
+use super::topic::Topic;
+use crate::limits::{FRAME_BYTES_MAX, FRAME_MESSAGES_MAX, FRAME_MESSAGES_MIN};
+
+/// What a publisher keeps from one fan-out to the next. All of it is reused; in the steady state only frames are new.
+pub(super) struct FanOut<M> {
+    origin: Option<Origin>,
+    growing: Option<Growing<M>>,
+    /// What is to be published; empty between calls.
+    pub batch: Vec<M>,
+    pub reply_to: Option<Topic>,
+    weights: Vec<u32>,
+    refused: Vec<u32>,
+    /// The member of each group that has room reserved already, when all or nothing must be delivered.
+    chosen: Vec<Option<Arc<Queue<M>>>>,
+    pub waiting: Vec<Waiting<M>>,
+    pub pending: Arc<Pending>,
+    pub afterwards: Afterwards<M>,
+}
+
+/// A queue in whose line messages of this publisher stand.
+pub(super) struct Waiting<M> {
+    pub queue: Arc<Queue<M>>,
+    /// None waits as long as it takes.
+    pub deadline: Option<Instant>,
+    /// Who could take the messages instead.
+    pub group: Option<Arc<Vec<Arc<Queue<M>>>>>,
+}
+
+/// The frame that the next message goes to if nothing has changed.
+///
+/// Not kept alive from here: when all have read and left it, it goes, and with it the payloads.
+struct Growing<M> {
+    frame: Weak<Frame<M>>,
+    route: u64,
+    version: u64,
+    used: u32,
+    bytes: u64,
+}
+
+/// Where a fan-out takes place.
+pub(super) struct Place<'a, M> {
+    pub topic: &'a Topic,
+    pub audience: &'a Audience<M>,
+    /// Names the route; zero for one that is used once.
+    pub route: u64,
+    pub history: Option<&'a mut Kept<M>>,
+    pub stamps: &'a AtomicU64,
+}
+
+/// Why nothing was published.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    Closed,
+    Full,
+}
+
+impl<M> FanOut<M> {
+    pub fn new(origin: Option<Origin>) -> Self {
+        Self {
+            origin,
+            growing: None,
+            batch: Vec::new(),
+            reply_to: None,
+            weights: Vec::new(),
+            refused: Vec::new(),
+            chosen: Vec::new(),
+            waiting: Vec::new(),
+            pending: Arc::default(),
+            afterwards: Afterwards::new(),
+        }
+    }
+
+    /// Publishes the batch to an audience, which is locked. On a refusal the batch is untouched.
+    pub fn deliver(&mut self, place: Place<'_, M>, may_wait: bool) -> Result<Receipt, Refusal>
+    where
+        M: super::Payload,
+    {
+        let audience = place.audience;
+        if audience.is_closed {
+            return Err(Refusal::Closed);
+        }
+        if audience.is_empty() && place.history.is_none() {
+            return Ok(Receipt::default());
+        }
+        let load = self.weigh();
+        let skipped = self.reserve(audience, load);
+        if !may_wait && audience.has_block {
+            self.all_or_nothing(audience, load)?;
+        }
+        let (frame, from) = self.append(&place, load);
+        let to = from + load.messages;
+        self.call(audience, &frame, from..to);
+
+        let messages = u64::from(load.messages);
+        let queued = (audience.singles.len() - skipped - self.refused.len()) as u64;
+        let mut receipt = Receipt { matched: queued * messages, queued: queued * messages, ..Receipt::default() };
+        self.offer_to_refused(audience, &frame, from..to, may_wait, &mut receipt);
+        self.share_among_groups(audience, &frame, from..to, may_wait, &mut receipt);
+        if let Some(kept) = place.history {
+            for place_in_frame in from..to {
+                let stamp = place.stamps.fetch_add(1, Ordering::Relaxed);
+                kept.keep(Message::new(frame.clone(), place_in_frame), stamp, &mut self.afterwards);
+            }
+        }
+        // Whoever has read it all may have let go already: then this is the last holder, and the locks are still held.
+        self.afterwards.frames.push(frame);
+        Ok(receipt)
+    }
+
+    fn weigh(&mut self) -> Load
+    where
+        M: super::Payload,
+    {
+        let mut bytes = 0u32;
+        self.weights.clear();
+        for message in &self.batch {
+            let weight = u32::try_from(message.weight_bytes()).unwrap_or(u32::MAX);
+            bytes = bytes.saturating_add(weight);
+            self.weights.push(weight);
+        }
+        Load { messages: self.batch.len() as u32, bytes }
+    }
+
+    /// Takes room wherever there is enough for all; notes who had not. Returns how many nothing is for.
+    fn reserve(&mut self, audience: &Audience<M>, load: Load) -> usize {
+        self.refused.clear();
+        let mut skipped = 0;
+        let minds_origin = audience.has_no_echo && self.origin.is_some();
+        for (seat, queue) in audience.singles.iter().enumerate() {
+            if minds_origin && queue.terms.refuses_echo_of(self.origin) {
+                skipped += 1;
+            } else if !queue.admits(load) {
+                self.refused.push(seat as u32);
+            }
+        }
+        skipped
+    }
+
+    /// For who cannot wait: if a lossless subscription has no room, nobody gets anything.
+    fn all_or_nothing(&mut self, audience: &Audience<M>, load: Load) -> Result<(), Refusal> {
+        let is_block = |queue: &Arc<Queue<M>>| queue.terms.when_full == WhenFull::Block && !queue.is_ended();
+        // What is too heavy for a queue even when empty is refused there and never waited for.
+        let heaviest = self.weights.iter().copied().max().unwrap_or(0);
+        let would_wait = |queue: &Arc<Queue<M>>| is_block(queue) && heaviest <= queue.terms.bounds.bytes;
+        let mut is_full = self.refused.iter().any(|seat| would_wait(&audience.singles[*seat as usize]));
+        for group in &audience.groups {
+            let has_block = group.members.iter().any(is_block);
+            let chosen = has_block.then(|| group.in_turn(self.origin).find(|queue| queue.admits(load))).flatten();
+            is_full |= chosen.is_none() && group.members.iter().any(would_wait);
+            self.chosen.push(chosen.cloned());
+        }
+        if !is_full {
+            return Ok(());
+        }
+        for (seat, queue) in audience.singles.iter().enumerate() {
+            let was_skipped = queue.terms.refuses_echo_of(self.origin);
+            if !was_skipped && self.refused.binary_search(&(seat as u32)).is_err() {
+                queue.give_back(load);
+            }
+        }
+        self.chosen.drain(..).flatten().for_each(|queue| queue.give_back(load));
+        Err(Refusal::Full)
+    }
+
+    /// Puts the batch into the growing frame, or into a new one, and makes it readable for those who are not cut.
+    fn append(&mut self, place: &Place<'_, M>, load: Load) -> (Arc<Frame<M>>, u32) {
+        let (frame, from) = match self.grow(place, load) {
+            Some(frame) => frame,
+            None => (self.begin(place, load), 0),
+        };
+        let mut next = from;
+        for (message, weight) in self.batch.drain(..).zip(&self.weights) {
+            frame.put(next, message, self.reply_to.take(), *weight);
+            next += 1;
+        }
+        for seat in &self.refused {
+            if let Some(rest) = frame.seats[*seat as usize].cut(from) {
+                let entry =
+                    Entry { frame: frame.clone(), from: rest.start, to: rest.end, seat: None, missed_before: 0 };
+                place.audience.singles[*seat as usize].push(entry, &mut self.afterwards);
+            }
+        }
+        frame.length.advance(next);
+        (frame, from)
+    }
+
+    /// The growing frame, if it is still right for this audience and has room.
+    fn grow(&mut self, place: &Place<'_, M>, load: Load) -> Option<(Arc<Frame<M>>, u32)> {
+        let growing = self.growing.as_mut()?;
+        if growing.route != place.route || growing.version != place.audience.version {
+            return None;
+        }
+        let bytes = growing.bytes + u64::from(load.bytes);
+        if bytes > FRAME_BYTES_MAX as u64 {
+            return None;
+        }
+        let frame = growing.frame.upgrade()?;
+        let from = growing.used;
+        if frame.capacity() - from < load.messages {
+            self.afterwards.frames.push(frame);
+            return None;
+        }
+        growing.used += load.messages;
+        growing.bytes = bytes;
+        Some((frame, from))
+    }
+
+    fn begin(&mut self, place: &Place<'_, M>, load: Load) -> Arc<Frame<M>> {
+        let slots = self.slots_for(place, load.messages as usize);
+        let frame = Arc::new(Frame::new(place.topic.clone(), slots, place.audience.singles.len()));
+        if place.audience.has_no_echo && self.origin.is_some() {
+            for (seat, queue) in frame.seats.iter().zip(&place.audience.singles) {
+                if queue.terms.refuses_echo_of(self.origin) {
+                    seat.vacate();
+                }
+            }
+        }
+        self.growing = (place.route != 0).then(|| Growing {
+            frame: Arc::downgrade(&frame),
+            route: place.route,
+            version: place.audience.version,
+            used: load.messages,
+            bytes: u64::from(load.bytes),
+        });
+        frame
+    }
+
+    /// Room for twice of what the frame before was used for, so that busy topics come to large frames and others stay small.
+    fn slots_for(&self, place: &Place<'_, M>, messages: usize) -> usize {
+        if place.route == 0 {
+            return messages;
+        }
+        let used =
+            self.growing.as_ref().filter(|growing| growing.route == place.route).map_or(0, |growing| growing.used);
+        let fit = (FRAME_BYTES_MAX / size_of::<Slot<M>>()).clamp(1, FRAME_MESSAGES_MAX);
+        (used as usize * 2).clamp(FRAME_MESSAGES_MIN.min(fit), fit).max(messages)
+    }
+
+    /// Tells those who had room and are not reading this frame already.
+    fn call(&mut self, audience: &Audience<M>, frame: &Arc<Frame<M>>, places: std::ops::Range<u32>) {
+        let mut refused = self.refused.iter().copied().peekable();
+        for (seat, (state, queue)) in frame.seats.iter().zip(&audience.singles).enumerate() {
+            let seat = seat as u32;
+            if refused.next_if_eq(&seat).is_some() {
+                continue;
+            }
+            let (from, to, seat) = match state.call() {
+                Call::None => continue,
+                Call::BackFrom(from) => (from, from, Some(seat)),
+                Call::Fixed => (places.start, places.end, None),
+            };
+            queue.push(Entry { frame: frame.clone(), from, to, seat, missed_before: 0 }, &mut self.afterwards);
+        }
+    }
+
+    fn offer_to_refused(
+        &mut self,
+        audience: &Audience<M>,
+        frame: &Arc<Frame<M>>,
+        places: std::ops::Range<u32>,
+        may_wait: bool,
+        receipt: &mut Receipt,
+    ) {
+        let refused = std::mem::take(&mut self.refused);
+        for seat in &refused {
+            let queue = &audience.singles[*seat as usize];
+            self.offer(queue, None, frame, places.clone(), may_wait, receipt);
+        }
+        self.refused = refused;
+    }
+
+    /// Gives each message to one member of each group: one with room before one that is full.
+    fn share_among_groups(
+        &mut self,
+        audience: &Audience<M>,
+        frame: &Arc<Frame<M>>,
+        places: std::ops::Range<u32>,
+        may_wait: bool,
+        receipt: &mut Receipt,
+    ) {
+        let mut chosen = std::mem::take(&mut self.chosen);
+        for (index, group) in audience.groups.iter().enumerate() {
+            if let Some(queue) = chosen.get_mut(index).and_then(Option::take) {
+                self.push_fixed(&queue, frame, places.clone(), receipt);
+                continue;
+            }
+            let mut from = places.start;
+            let mut share = group.share(&places);
+            while from < places.end {
+                let to = places.end.min(from + share);
+                match group.in_turn(self.origin).find(|queue| queue.admits(frame.load(from..to))) {
+                    Some(queue) => self.push_fixed(queue, frame, from..to, receipt),
+                    None if share > 1 => {
+                        share = 1;
+                        continue;
+                    }
+                    None => self.offer_to_group(group, frame, from..to, may_wait, receipt),
+                }
+                from = to;
+            }
+        }
+        chosen.clear();
+        self.chosen = chosen;
+    }
+
+    fn push_fixed(
+        &mut self,
+        queue: &Queue<M>,
+        frame: &Arc<Frame<M>>,
+        places: std::ops::Range<u32>,
+        receipt: &mut Receipt,
+    ) {
+        let messages = u64::from(places.end - places.start);
+        receipt.matched += messages;
+        receipt.queued += messages;
+        let entry = Entry { frame: frame.clone(), from: places.start, to: places.end, seat: None, missed_before: 0 };
+        queue.push(entry, &mut self.afterwards);
+    }
+
+    /// Nobody has room: one who may be waited for, if any, has to deal with it.
+    fn offer_to_group(
+        &mut self,
+        group: &Group<M>,
+        frame: &Arc<Frame<M>>,
+        places: std::ops::Range<u32>,
+        may_wait: bool,
+        receipt: &mut Receipt,
+    ) {
+        let mut members = group.in_turn(self.origin);
+        let first = members.next();
+        let Some(first) = first else { return };
+        let queue = std::iter::once(first).chain(members).find(|queue| queue.may_be_waited_for()).unwrap_or(first);
+        self.offer(queue, Some(&group.members), frame, places, may_wait, receipt);
+    }
+
+    fn offer(
+        &mut self,
+        queue: &Arc<Queue<M>>,
+        group: Option<&Arc<Vec<Arc<Queue<M>>>>>,
+        frame: &Arc<Frame<M>>,
+        places: std::ops::Range<u32>,
+        may_wait: bool,
+        receipt: &mut Receipt,
+    ) {
+        receipt.matched += u64::from(places.end - places.start);
+        let pending = may_wait.then_some(&self.pending);
+        let offered = queue.offer(frame, places, pending, &mut self.afterwards);
+        let Offered { queued, dropped, disconnected, parked, must_end } = offered;
+        receipt.queued += u64::from(queued);
+        receipt.dropped += u64::from(dropped);
+        receipt.disconnected += u64::from(disconnected);
+        receipt.waited += u64::from(parked);
+        if must_end {
+            self.afterwards.to_end.push(queue.clone());
+        }
+        if parked > 0 {
+            let deadline = match queue.terms.when_full {
+                WhenFull::Wait(wait) | WhenFull::Disconnect { after: wait } => Instant::now().checked_add(wait),
+                _ => None,
+            };
+            self.waiting.push(Waiting { queue: queue.clone(), deadline, group: group.cloned() });
+        }
+    }
+}

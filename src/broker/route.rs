@@ -1,0 +1,171 @@
+//! Routes: the queues that a topic reaches, shared by all publishers that remember the topic.
+//!
+//! A route is changed in place, under its lock, when a subscription that it concerns begins or ends; publishers fan out
+//! under the same lock, shared among them. So a subscription that has begun is served by every later publish, one that
+//! has ended is reached by none, and nobody keeps a copy that could hold an ended one's memory.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, RwLock, Weak};
+
+use super::Origin;
+use super::history::History;
+use super::locks::{read, write};
+use super::queue::Queue;
+use super::stats::{Tally, TopicStats};
+use super::topic::Topic;
+use super::tree::Leaf;
+
+pub(super) struct Route<M> {
+    /// Names it for frames; never zero and never used twice.
+    pub id: u64,
+    pub topic: Topic,
+    pub audience: RwLock<Audience<M>>,
+    pub history: Option<History<M>>,
+    pub tally: Tally,
+}
+
+/// Who is to get a message.
+pub(super) struct Audience<M> {
+    /// Subscriptions of their own, by id.
+    pub singles: Vec<Arc<Queue<M>>>,
+    /// Queue groups: one member of each.
+    pub groups: Vec<Group<M>>,
+    /// Changes with every change of `singles`, so that a frame knows whether its seats are still right.
+    pub version: u64,
+    /// Some do not want the messages of some origin.
+    pub has_no_echo: bool,
+    /// Some are lossless.
+    pub has_block: bool,
+    /// The broker is closed.
+    pub is_closed: bool,
+    /// Forgotten by the router; ask it for a new one.
+    pub is_retired: bool,
+}
+
+pub(super) struct Group<M> {
+    name: Arc<str>,
+    pub members: Arc<Vec<Arc<Queue<M>>>>,
+    turn: AtomicUsize,
+}
+
+impl<M> Route<M> {
+    pub fn stats(&self) -> TopicStats {
+        let audience = read(&self.audience);
+        TopicStats {
+            topic: self.topic.clone(),
+            published: self.tally.published(),
+            subscriptions: audience.singles.len() + audience.groups.len(),
+            kept: self.history.as_ref().map_or(0, History::kept),
+            deliveries: self.tally.deliveries(),
+        }
+    }
+
+    pub fn retire(&self) {
+        write(&self.audience).is_retired = true;
+    }
+}
+
+impl<M> Audience<M> {
+    pub fn new(is_closed: bool) -> Self {
+        Self {
+            singles: Vec::new(),
+            groups: Vec::new(),
+            version: 0,
+            has_no_echo: false,
+            has_block: false,
+            is_closed,
+            is_retired: false,
+        }
+    }
+
+    /// Queues come in any order from the tree, later ones with ever higher ids.
+    pub fn add(&mut self, queue: &Arc<Queue<M>>) {
+        self.has_no_echo |= queue.terms.no_echo.is_some();
+        self.has_block |= queue.terms.when_full == super::WhenFull::Block;
+        let Some(name) = &queue.terms.group else {
+            self.version += 1;
+            return insert(&mut self.singles, queue);
+        };
+        let group = match self.groups.iter_mut().position(|group| group.name == *name) {
+            Some(index) => &mut self.groups[index],
+            None => self.groups.push_mut(Group::new(name.clone())),
+        };
+        insert(Arc::make_mut(&mut group.members), queue);
+    }
+
+    pub fn remove(&mut self, queue: &Queue<M>) {
+        let Some(name) = &queue.terms.group else {
+            self.version += 1;
+            return remove(&mut self.singles, queue);
+        };
+        if let Some(index) = self.groups.iter().position(|group| group.name == *name) {
+            remove(Arc::make_mut(&mut self.groups[index].members), queue);
+            if self.groups[index].members.is_empty() {
+                self.groups.swap_remove(index);
+            }
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.singles.is_empty() && self.groups.is_empty()
+    }
+}
+
+impl<M> Group<M> {
+    fn new(name: Arc<str>) -> Self {
+        // Groups of routes that are used once would all begin with the same member.
+        static NEXT_TURN: AtomicUsize = AtomicUsize::new(0);
+        let turn = NEXT_TURN.fetch_add(1, Ordering::Relaxed);
+        Self { name, members: Arc::default(), turn: AtomicUsize::new(turn) }
+    }
+
+    /// The members that may get a message from `origin`, another one first each time.
+    pub fn in_turn(&self, origin: Option<Origin>) -> impl Iterator<Item = &Arc<Queue<M>>> {
+        let first = self.turn.fetch_add(1, Ordering::Relaxed) % self.members.len().max(1);
+        let (before, after) = self.members.split_at(first);
+        after.iter().chain(before).filter(move |queue| !queue.terms.refuses_echo_of(origin))
+    }
+
+    /// How to share out so many messages, so that everybody gets some, in few pieces.
+    pub fn share(&self, places: &Range<u32>) -> u32 {
+        (places.end - places.start).div_ceil(self.members.len().max(1) as u32)
+    }
+}
+
+/// A topic's route while anybody remembers it.
+pub(super) struct RouteLeaf<M>(pub Option<Weak<Route<M>>>);
+
+impl<M> Default for RouteLeaf<M> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<M> RouteLeaf<M> {
+    pub fn route(&self) -> Option<Arc<Route<M>>> {
+        self.0.as_ref().and_then(Weak::upgrade)
+    }
+}
+
+impl<M> Leaf for RouteLeaf<M> {
+    fn is_empty(&self) -> bool {
+        self.0.as_ref().is_none_or(|route| route.strong_count() == 0)
+    }
+}
+
+/// Keeps the order by id.
+pub(super) fn insert<M>(queues: &mut Vec<Arc<Queue<M>>>, queue: &Arc<Queue<M>>) {
+    let place = queues.partition_point(|other| other.terms.id < queue.terms.id);
+    queues.insert(place, queue.clone());
+}
+
+/// Takes a queue out, if it is there, and gives back room that has become much too large.
+pub(super) fn remove<M>(queues: &mut Vec<Arc<Queue<M>>>, queue: &Queue<M>) {
+    if let Ok(place) = queues.binary_search_by_key(&queue.terms.id, |other| other.terms.id) {
+        queues.remove(place);
+        if queues.capacity() > 4 * queues.len() + 16 {
+            queues.shrink_to(2 * queues.len());
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! From patterns to routes, kept right while subscriptions come and go.
+//!
+//! Locks are taken in this order: the router's, then histories, then audiences. A publisher that holds a history or an
+//! audience never takes the router's.
+
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+
+use super::error::SubscribeError;
+use super::frame::Message;
+use super::history::History;
+use super::locks::{read, write};
+use super::queue::Queue;
+use super::route::{self, Audience, Route, RouteLeaf};
+use super::stats::{SubscriptionId, Tally};
+use super::topic::{Pattern, Topic};
+use super::tree::Tree;
+use crate::limits::HISTORY_TOPICS_MAX;
+
+pub(super) struct Router<M> {
+    state: RwLock<State<M>>,
+    /// Which topics keep how many messages; the first pattern that matches decides.
+    histories: Vec<(Pattern, usize)>,
+    subscriptions_max: usize,
+}
+
+struct State<M> {
+    subscriptions: Tree<Vec<Arc<Queue<M>>>>,
+    count: usize,
+    last_subscription: u64,
+    routes: Tree<RouteLeaf<M>>,
+    last_route: u64,
+    routes_made_since_sweep: usize,
+    routes_after_sweep: usize,
+    /// Routes with a history stay, whoever remembers them.
+    kept: HashMap<Topic, Arc<Route<M>>>,
+    is_closed: bool,
+}
+
+impl<M> Router<M> {
+    pub fn new(histories: Vec<(Pattern, usize)>, subscriptions_max: usize) -> Self {
+        let state = State {
+            subscriptions: Tree::default(),
+            count: 0,
+            last_subscription: 0,
+            routes: Tree::default(),
+            last_route: 0,
+            routes_made_since_sweep: 0,
+            routes_after_sweep: 0,
+            kept: HashMap::new(),
+            is_closed: false,
+        };
+        Self { state: RwLock::new(state), histories, subscriptions_max }
+    }
+
+    /// Begins a subscription: every publish that begins after this reaches it. Its queue gets the last `replay` kept
+    /// messages of each topic first.
+    pub fn subscribe(
+        &self,
+        replay: usize,
+        make: impl FnOnce(SubscriptionId) -> Queue<M>,
+    ) -> Result<Arc<Queue<M>>, SubscribeError> {
+        // Outlives the lock: the last holder of a route drops what its history keeps.
+        let mut routes = Vec::new();
+        let mut state = write(&self.state);
+        if state.is_closed {
+            return Err(SubscribeError::Closed);
+        }
+        if state.count >= self.subscriptions_max {
+            return Err(SubscribeError::TooMany { max: self.subscriptions_max });
+        }
+        state.last_subscription += 1;
+        let queue = Arc::new(make(SubscriptionId(state.last_subscription)));
+        let pattern = queue.terms.pattern.as_str();
+        state.subscriptions.edit(pattern, |queues| route::insert(queues, &queue));
+        state.count += 1;
+        state.routes.visit_matched(pattern, &mut |leaf| routes.extend(leaf.route()));
+        // All histories at once: otherwise a publisher of two topics could see its later message replayed first.
+        routes.sort_unstable_by_key(|route| route.id);
+        let histories = routes.iter().filter(|_| replay > 0).filter_map(|route| route.history.as_ref());
+        let kept: Vec<_> = histories.map(History::lock).collect();
+        if !kept.is_empty() {
+            let mut last: Vec<_> = kept.iter().flat_map(|kept| kept.last(replay)).collect();
+            last.sort_unstable_by_key(|kept| kept.stamp);
+            queue.replay(&last.into_iter().map(|kept| kept.message.clone()).collect::<Vec<_>>());
+        }
+        for route in &routes {
+            write(&route.audience).add(&queue);
+        }
+        Ok(queue)
+    }
+
+    /// Takes an ended subscription out of everything. When this returns, nothing is pushed to it any more.
+    pub fn unsubscribe(&self, queue: &Queue<M>) {
+        let mut routes = Vec::new();
+        let mut state = write(&self.state);
+        let pattern = queue.terms.pattern.as_str();
+        let was_there = state.subscriptions.edit(pattern, |queues| {
+            let before = queues.len();
+            route::remove(queues, queue);
+            queues.len() < before
+        });
+        state.count -= usize::from(was_there);
+        state.routes.visit_matched(pattern, &mut |leaf| routes.extend(leaf.route()));
+        for route in &routes {
+            write(&route.audience).remove(queue);
+        }
+    }
+
+    /// The route of a topic, if anybody has one. Topics with a history always get one.
+    pub fn find(&self, topic: &Topic) -> Option<Arc<Route<M>>> {
+        let found = read(&self.state).route(topic);
+        found.or_else(|| (self.history_of(topic) > 0).then(|| self.make(topic)))
+    }
+
+    /// The route of a topic, made now if there is none.
+    pub fn make(&self, topic: &Topic) -> Arc<Route<M>> {
+        let history = self.history_of(topic);
+        let mut forgotten = Vec::new();
+        let mut state = write(&self.state);
+        if let Some(route) = state.route(topic) {
+            return route;
+        }
+        state.last_route += 1;
+        let route = Arc::new(Route {
+            id: state.last_route,
+            topic: topic.clone(),
+            audience: RwLock::new(state.audience(topic)),
+            history: (history > 0).then(|| History::new(history)),
+            tally: Tally::default(),
+        });
+        if history > 0 {
+            state.forget_quiet_histories(&mut forgotten);
+            state.kept.insert(topic.clone(), route.clone());
+        }
+        state.sweep_now_and_then();
+        state.routes.edit(topic.as_str(), |leaf| leaf.0 = Some(Arc::downgrade(&route)));
+        route
+    }
+
+    /// Shows who a topic reaches, without making a route: for topics that are used once.
+    pub fn with_audience<R>(&self, topic: &Topic, see: impl FnOnce(&Audience<M>) -> R) -> R {
+        // Subscriptions cannot end while this is held, just as with a route.
+        let state = read(&self.state);
+        let audience = state.audience(topic);
+        let result = see(&audience);
+        drop(state);
+        result
+    }
+
+    /// The last messages kept of a topic, oldest first.
+    pub fn history(&self, topic: &Topic, count: usize) -> Vec<Message<M>> {
+        let route = read(&self.state).kept.get(topic).cloned();
+        route.iter().filter_map(|route| route.history.as_ref()).flat_map(|history| history.last(count)).collect()
+    }
+
+    /// Lets go of what is kept of a topic; whoever publishes to it begins anew.
+    pub fn forget_history(&self, topic: &Topic) {
+        let route = {
+            let mut state = write(&self.state);
+            let route = state.kept.remove(topic);
+            if let Some(route) = &route {
+                route.retire();
+                state.routes.edit(topic.as_str(), |leaf| leaf.0 = None);
+            }
+            route
+        };
+        drop(route);
+    }
+
+    /// No more publishing. When this returns, no fan-out is under way. Returns the subscriptions, to be closed.
+    pub fn close(&self) -> Vec<Arc<Queue<M>>> {
+        let mut routes = Vec::new();
+        let mut state = write(&self.state);
+        state.is_closed = true;
+        state.routes.visit_all(&mut |leaf| routes.extend(leaf.route()));
+        for route in &routes {
+            write(&route.audience).is_closed = true;
+        }
+        state.queues()
+    }
+
+    pub fn is_closed(&self) -> bool {
+        read(&self.state).is_closed
+    }
+
+    /// All live subscriptions.
+    pub fn subscriptions(&self) -> Vec<Arc<Queue<M>>> {
+        read(&self.state).queues()
+    }
+
+    pub fn subscription_count(&self) -> usize {
+        read(&self.state).count
+    }
+
+    /// All topics that somebody remembers.
+    pub fn routes(&self) -> Vec<Arc<Route<M>>> {
+        let mut routes = Vec::new();
+        read(&self.state).routes.visit_all(&mut |leaf| routes.extend(leaf.route()));
+        routes
+    }
+
+    fn history_of(&self, topic: &Topic) -> usize {
+        self.histories.iter().find(|(pattern, _)| pattern.matches(topic)).map_or(0, |(_, messages)| *messages)
+    }
+}
+
+impl<M> State<M> {
+    fn route(&self, topic: &Topic) -> Option<Arc<Route<M>>> {
+        self.routes.get(topic.as_str()).and_then(RouteLeaf::route)
+    }
+
+    fn audience(&self, topic: &Topic) -> Audience<M> {
+        let mut audience = Audience::new(self.is_closed);
+        self.subscriptions.visit_matching(topic.as_str(), &mut |queues| {
+            queues.iter().for_each(|queue| audience.add(queue));
+        });
+        audience
+    }
+
+    fn queues(&self) -> Vec<Arc<Queue<M>>> {
+        let mut queues = Vec::with_capacity(self.count);
+        self.subscriptions.visit_all(&mut |found| queues.extend(found.iter().cloned()));
+        queues.sort_unstable_by_key(|queue| queue.terms.id);
+        queues
+    }
+
+    /// Routes that nobody remembers any more leave their nodes behind; as many new ones pay for the clearing up.
+    fn sweep_now_and_then(&mut self) {
+        const SWEEP_AFTER: usize = 1024;
+        self.routes_made_since_sweep += 1;
+        if self.routes_made_since_sweep > self.routes_after_sweep.max(SWEEP_AFTER) {
+            self.routes.sweep();
+            self.routes_made_since_sweep = 0;
+            self.routes_after_sweep = 0;
+            let mut count = 0;
+            self.routes.visit_all(&mut |leaf| count += usize::from(leaf.0.is_some()));
+            self.routes_after_sweep = count;
+        }
+    }
+
+    /// At the bound, the sixteenth of the topics that was quiet for longest is forgotten, so that this is seldom.
+    fn forget_quiet_histories(&mut self, forgotten: &mut Vec<Arc<Route<M>>>) {
+        if self.kept.len() < HISTORY_TOPICS_MAX {
+            return;
+        }
+        let stamp = |route: &Route<M>| route.history.as_ref().map_or(0, History::last_stamp);
+        let mut by_stamp: Vec<_> = self.kept.values().map(|route| (stamp(route), route.topic.clone())).collect();
+        by_stamp.sort_unstable();
+        for (_, topic) in by_stamp.into_iter().take(HISTORY_TOPICS_MAX / 16) {
+            if let Some(route) = self.kept.remove(&topic) {
+                route.retire();
+                self.routes.edit(topic.as_str(), |leaf| leaf.0 = None);
+                forgotten.push(route);
+            }
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! The books of a subscription, and figures of topics, subscriptions and the broker.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::overflow::{Receipt, WhenFull};
+use super::topic::{Pattern, Topic};
+
+/// Names a subscription of a broker. Never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SubscriptionId(pub(super) u64);
+
+impl fmt::Display for SubscriptionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// What was offered to a subscription and what became of it, in messages. They always balance:
+/// `offered == received + queued + dropped`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Books {
+    /// Messages published for it. Those still waited for are not offered yet.
+    pub offered: u64,
+    /// Messages handed to the receiver.
+    pub received: u64,
+    /// Messages in the queue.
+    pub queued: u64,
+    /// Messages it did not get, for whatever reason.
+    pub dropped: u64,
+}
+
+/// Why a subscription ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    /// The broker was closed, and everything was received.
+    Closed,
+    /// It was full for longer than its [`WhenFull::Disconnect`] allows.
+    Disconnected,
+    /// It had not drained when the deadline of [`drain`](crate::Broker::drain) came.
+    GivenUp,
+    /// Its owner dropped it.
+    Unsubscribed,
+}
+
+/// Messages a subscription did not get, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DropCounts {
+    /// No room, and the policy does not wait, or the publish could not ([`try_publish`](crate::Publisher::try_publish)).
+    pub full: u64,
+    /// Passed over to make room for newer ones.
+    pub oldest: u64,
+    /// Still no room after the wait.
+    pub timed_out: u64,
+    /// No room, and an earlier wait was in vain.
+    pub probation: u64,
+    /// Heavier than the queue's whole bound in bytes.
+    pub too_heavy: u64,
+    /// The publish was dropped while it waited.
+    pub cancelled: u64,
+    /// Still queued when the subscription ended.
+    pub ended: u64,
+}
+
+/// A subscription as it is now.
+#[derive(Clone, Debug)]
+pub struct SubscriptionStats {
+    /// Its name.
+    pub id: SubscriptionId,
+    /// What it subscribes to.
+    pub pattern: Pattern,
+    /// Its queue group, if it is in one.
+    pub group: Option<Arc<str>>,
+    /// What happens when it is full.
+    pub when_full: WhenFull,
+    /// Its bound in messages.
+    pub bound_messages: usize,
+    /// Its bound in bytes.
+    pub bound_bytes: usize,
+    /// The account of its messages.
+    pub books: Books,
+    /// Bytes in the queue.
+    pub queued_bytes: usize,
+    /// The most messages that were ever queued at once.
+    pub high_water_messages: usize,
+    /// How long publishers have waited for it, added up over all messages that waited.
+    pub waited_for: Duration,
+    /// Its dropped messages by reason.
+    pub drops: DropCounts,
+    /// A wait for it was in vain; it is not waited for until it has drained to half.
+    pub on_probation: bool,
+    /// Why it ended, once it has.
+    pub end_reason: Option<EndReason>,
+}
+
+/// A topic as it is now. Kept while a publisher remembers the topic or its history is kept.
+#[derive(Clone, Debug)]
+pub struct TopicStats {
+    /// Which topic.
+    pub topic: Topic,
+    /// Messages published to it.
+    pub published: u64,
+    /// Subscriptions its messages reach now; a queue group counts as one.
+    pub subscriptions: usize,
+    /// Messages its history holds.
+    pub kept: usize,
+    /// What became of the deliveries.
+    pub deliveries: Receipt,
+}
+
+/// The broker's totals since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BrokerStats {
+    /// Messages published.
+    pub published: u64,
+    /// What became of their deliveries.
+    pub deliveries: Receipt,
+    /// Publishes that had to wait for room and so armed a timer.
+    pub waits: u64,
+    /// Live subscriptions.
+    pub subscriptions: usize,
+    /// Live publishers.
+    pub publishers: usize,
+}
+
+/// What [`drain`](crate::Broker::drain) achieved.
+#[derive(Clone, Debug, Default)]
+pub struct DrainReport {
+    /// One for each subscription that was live when the drain began.
+    pub subscriptions: Vec<Drained>,
+}
+
+/// What became of one subscription in a drain.
+#[derive(Clone, Debug)]
+pub struct Drained {
+    /// Its name.
+    pub id: SubscriptionId,
+    /// What it subscribed to.
+    pub pattern: Pattern,
+    /// Messages received since the drain began.
+    pub delivered: u64,
+    /// Messages that were still queued at the deadline.
+    pub given_up: u64,
+}
+
+impl DrainReport {
+    /// Messages received since the drain began.
+    pub fn delivered(&self) -> u64 {
+        self.subscriptions.iter().map(|drained| drained.delivered).sum()
+    }
+
+    /// Messages given up.
+    pub fn given_up(&self) -> u64 {
+        self.subscriptions.iter().map(|drained| drained.given_up).sum()
+    }
+}
+
+/// Why a message was dropped; the fields of [`DropCounts`] but for the last, which is derived.
+#[derive(Clone, Copy)]
+pub(super) enum DropReason {
+    Full,
+    Oldest,
+    TimedOut,
+    Probation,
+    TooHeavy,
+    Cancelled,
+}
+
+#[derive(Default)]
+pub(super) struct Drops([AtomicU64; 6]);
+
+impl Drops {
+    pub fn add(&self, reason: DropReason, count: u64) {
+        self.0[reason as usize].fetch_add(count, Ordering::AcqRel);
+    }
+
+    pub fn get(&self, reason: DropReason) -> u64 {
+        self.0[reason as usize].load(Ordering::Acquire)
+    }
+
+    pub fn total(&self) -> u64 {
+        self.0.iter().map(|count| count.load(Ordering::Acquire)).sum()
+    }
+
+    pub fn counts(&self) -> DropCounts {
+        DropCounts {
+            full: self.get(DropReason::Full),
+            oldest: self.get(DropReason::Oldest),
+            timed_out: self.get(DropReason::TimedOut),
+            probation: self.get(DropReason::Probation),
+            too_heavy: self.get(DropReason::TooHeavy),
+            cancelled: self.get(DropReason::Cancelled),
+            ended: 0,
+        }
+    }
+}
+
+/// Counters that one publisher, or one topic, adds to.
+#[derive(Default)]
+pub(super) struct Tally {
+    published: AtomicU64,
+    matched: AtomicU64,
+    waited: AtomicU64,
+    dropped: AtomicU64,
+    disconnected: AtomicU64,
+    waits: AtomicU64,
+}
+
+impl Tally {
+    pub fn add(&self, published: u64, receipt: &Receipt) {
+        for (counter, more) in [
+            (&self.published, published),
+            (&self.matched, receipt.matched),
+            (&self.waited, receipt.waited),
+            (&self.dropped, receipt.dropped),
+            (&self.disconnected, receipt.disconnected),
+        ] {
+            if more > 0 {
+                counter.fetch_add(more, Ordering::Relaxed);
+            }
+        }
+        if receipt.waited > 0 {
+            self.waits.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub fn add_all(&self, other: &Self) {
+        self.add(other.published(), &other.deliveries());
+        let waits = other.waits().saturating_sub(u64::from(other.deliveries().waited > 0));
+        self.waits.fetch_add(waits, Ordering::Relaxed);
+    }
+
+    pub fn published(&self) -> u64 {
+        self.published.load(Ordering::Relaxed)
+    }
+
+    pub fn waits(&self) -> u64 {
+        self.waits.load(Ordering::Relaxed)
+    }
+
+    pub fn deliveries(&self) -> Receipt {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (matched, waited) = (get(&self.matched), get(&self.waited));
+        let (dropped, disconnected) = (get(&self.dropped), get(&self.disconnected));
+        Receipt { matched, queued: matched.saturating_sub(dropped + disconnected), waited, dropped, disconnected }
+    }
+}
