@@ -93,7 +93,7 @@ impl Pacer {
 
     /// The numbers of the messages to publish next, a batch at a time; `None` at the end.
     pub async fn next_batch(&mut self) -> Option<Range<u64>> {
-        let load = &self.course.load;
+        let load = self.course.load;
         if self.next == load.warm_up {
             self.start_clock().await;
         }

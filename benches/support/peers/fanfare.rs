@@ -116,7 +116,7 @@ async fn read<M: RaceMessage>(
     while !ledger.is_complete() {
         match subscription.recv_run().await {
             Some(RunDelivery::Run(run)) => {
-                for message in &run {
+                for message in run.iter() {
                     ledger.record(message.stamp(), course.progress(number));
                 }
             }
