@@ -58,6 +58,12 @@ fn run(options: &Options) -> Result<(), PeerError> {
     if let Ok(go) = &go {
         peers.push(Box::new(go.clone()));
     }
+    if !options.peers.is_empty() {
+        peers.retain(|peer| options.peers.iter().any(|name| name == peer.name()));
+    }
+    if peers.is_empty() {
+        return Err(PeerError(format!("--peer {}: no such peer here", options.peers.join(", "))));
+    }
 
     let effort = options.effort(begun);
     let mut results = Vec::new();
@@ -91,8 +97,7 @@ fn run_row(scenario: rows::Scenario, peers: &[Box<dyn Peer>], effort: &Effort) -
 }
 
 fn write(file: &std::path::Path, text: &str) -> Result<(), PeerError> {
-    std::fs::write(file, text)
-        .map_err(|error| PeerError(format!("{} cannot be written: {error}", file.display())))?;
+    std::fs::write(file, text).map_err(|error| PeerError(format!("{} cannot be written: {error}", file.display())))?;
     println!("\nwrote {}", file.display());
     Ok(())
 }
@@ -111,8 +116,7 @@ mod tests {
             Ok(go) => peers.extend([Box::new(go.clone()) as Box<dyn Peer>, Box::new(go.tuned())]),
             Err(error) => println!("without the Go peer: {error}"),
         }
-        let effort =
-            Effort { run: Duration::from_millis(1), rounds: 1, rounds_until: None, fewest_messages: 64 };
+        let effort = Effort { run: Duration::from_millis(1), rounds: 1, rounds_until: None, fewest_messages: 64 };
         let few = Scenario { queue_messages: 64, ..Scenario::plain(3) };
         for scenario in [
             few,

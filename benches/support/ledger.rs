@@ -71,10 +71,6 @@ impl Ledger {
     }
 
     pub fn finish(self) -> Finish {
-        Finish {
-            received: self.received,
-            lost: self.expected - self.received,
-            at: Instant::now(),
-        }
+        Finish { received: self.received, lost: self.expected - self.received, at: Instant::now() }
     }
 }

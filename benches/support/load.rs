@@ -25,14 +25,7 @@ pub struct Scenario {
 impl Scenario {
     /// One publisher and 64-byte messages, published one at a time.
     pub fn plain(subscribers: usize) -> Scenario {
-        Scenario {
-            subscribers,
-            publishers: 1,
-            batch: 1,
-            payload_bytes: 64,
-            stuck: 0,
-            queue_messages: QUEUE_MESSAGES,
-        }
+        Scenario { subscribers, publishers: 1, batch: 1, payload_bytes: 64, stuck: 0, queue_messages: QUEUE_MESSAGES }
     }
 
     pub fn living(&self) -> usize {

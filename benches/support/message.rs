@@ -40,10 +40,7 @@ impl RaceMessage for Small {
     const BYTES: usize = 64;
 
     fn new(publisher: usize, sequence: u64) -> Small {
-        Small {
-            stamp: Stamp { publisher, sequence },
-            _rest: [0; 48],
-        }
+        Small { stamp: Stamp { publisher, sequence }, _rest: [0; 48] }
     }
 
     fn stamp(&self) -> Stamp {
@@ -55,10 +52,7 @@ impl RaceMessage for Large {
     const BYTES: usize = 4096;
 
     fn new(publisher: usize, sequence: u64) -> Large {
-        Large(Arc::new(LargeBody {
-            stamp: Stamp { publisher, sequence },
-            _rest: [0; 4080],
-        }))
+        Large(Arc::new(LargeBody { stamp: Stamp { publisher, sequence }, _rest: [0; 4080] }))
     }
 
     fn stamp(&self) -> Stamp {

@@ -15,6 +15,7 @@ Fanfare against tokio::sync::broadcast, async-broadcast, flume and the Go broker
   --run-ms N    how long one measurement lasts (250; quick: 60)
   --row SUBSCRIBERS,PUBLISHERS,BATCH,PAYLOAD_BYTES,STUCK
                 this row alone, e.g. 64,1,1,64,0; can be given several times
+  --peer NAME   this peer alone, for a profiler; can be given several times
   --csv FILE    write the medians as CSV
   --svg FILE    draw them
 ";
@@ -31,6 +32,7 @@ pub struct Options {
     pub rounds: Option<usize>,
     pub run_ms: Option<u64>,
     pub rows: Vec<Scenario>,
+    pub peers: Vec<String>,
     pub sections: bool,
     pub csv: Option<PathBuf>,
     pub svg: Option<PathBuf>,
@@ -85,6 +87,10 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Parsed, String> 
             "--run-ms" => options.run_ms = Some(number(&flag, &value()?)?),
             "--row" => {
                 options.rows.push(row(&value()?)?);
+                options.sections = false;
+            }
+            "--peer" => {
+                options.peers.push(value()?);
                 options.sections = false;
             }
             "--csv" => options.csv = Some(value()?.into()),

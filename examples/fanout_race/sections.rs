@@ -114,7 +114,8 @@ fn improved_go(options: &Options, begun: Instant, peers: &[Box<dyn Peer>], go: &
     println!("\nThe Go broker, improved beyond the seed (millions of deliveries a second)");
     println!("{:>5} {:>5} |{:>17}{:>17}{:>17} |{:>11}", "subs", "batch", "fanfare", "go-seed", "go-tuned", "x tuned");
     let tuned = go.tuned();
-    let cells: &[(usize, usize)] = if options.quick { &[(64, 1)] } else { &[(1, 1), (8, 1), (64, 1), (1000, 1), (64, 64)] };
+    let cells: &[(usize, usize)] =
+        if options.quick { &[(64, 1)] } else { &[(1, 1), (8, 1), (64, 1), (1000, 1), (64, 64)] };
     for &(subscribers, batch) in cells {
         let scenario = Scenario { batch, ..Scenario::plain(subscribers) };
         let entrants = [&*peers[0], go as &dyn Peer, &tuned].map(|peer| Entrant { peer, scenario });

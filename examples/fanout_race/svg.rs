@@ -66,7 +66,9 @@ fn panel(
         .x_desc("subscribers")
         .y_desc("deliveries a second")
         .x_label_formatter(&|count| format!("{count:.0}"))
-        .y_label_formatter(&|rate| if *rate < 1e6 { format!("{:.1} M", rate / 1e6) } else { format!("{:.0} M", rate / 1e6) })
+        .y_label_formatter(&|rate| {
+            if *rate < 1e6 { format!("{:.1} M", rate / 1e6) } else { format!("{:.0} M", rate / 1e6) }
+        })
         .draw()?;
     for (name, colour) in PEERS {
         let points: Vec<_> = rows
@@ -84,10 +86,6 @@ fn panel(
             .label(name)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .background_style(WHITE.mix(0.8))
-        .draw()?;
+    chart.configure_series_labels().position(SeriesLabelPosition::UpperLeft).background_style(WHITE.mix(0.8)).draw()?;
     Ok(())
 }

@@ -52,12 +52,7 @@ async fn race<M: RaceMessage>(spawner: Spawner, load: Load, course: Arc<Course>)
     course.outcome(&finishes, &reports)
 }
 
-async fn publish<M: RaceMessage>(
-    sender: Sender<M>,
-    load: Load,
-    course: Arc<Course>,
-    number: usize,
-) -> PublisherReport {
+async fn publish<M: RaceMessage>(sender: Sender<M>, load: Load, course: Arc<Course>, number: usize) -> PublisherReport {
     let mut pacer = Pacer::new(&course);
     while let Some(batch) = pacer.next_batch().await {
         for sequence in batch {

@@ -32,16 +32,12 @@ async fn race<M: RaceMessage>(spawner: Spawner, load: Load, course: Arc<Course>)
         // Not less than the peers have, which know no bound in bytes.
         .queue_bytes(load.scenario.queue_messages * M::BYTES)
         .build();
-    let stuck: Vec<_> = (0..load.scenario.stuck)
-        .map(|_| broker.subscribe(&pattern).expect("room for a subscription"))
-        .collect();
+    let stuck: Vec<_> =
+        (0..load.scenario.stuck).map(|_| broker.subscribe(&pattern).expect("room for a subscription")).collect();
     let readers: Vec<_> = (0..load.scenario.living())
         .map(|number| {
-            let subscription = broker
-                .subscription(&pattern)
-                .when_full(WhenFull::Block)
-                .subscribe()
-                .expect("room for a subscription");
+            let subscription =
+                broker.subscription(&pattern).when_full(WhenFull::Block).subscribe().expect("room for a subscription");
             spawner.spawn(course.reader(read(subscription, load, Arc::clone(&course), number)))
         })
         .collect();

@@ -28,19 +28,12 @@ impl GoSeed {
             .map_err(|error| PeerError(format!("where this program is cannot be told: {error}")))?
             .with_extension("go-seed");
         output(Command::new("go").arg("build").arg("-o").arg(&program).arg(".").current_dir(sources))?;
-        Ok(GoSeed {
-            program,
-            version: version.trim().to_owned(),
-            tuned: false,
-        })
+        Ok(GoSeed { program, version: version.trim().to_owned(), tuned: false })
     }
 
     /// The same broker, improved beyond the seed: see `Broker.tuned` in `benches/go/broker.go`.
     pub fn tuned(&self) -> GoSeed {
-        GoSeed {
-            tuned: true,
-            ..self.clone()
-        }
+        GoSeed { tuned: true, ..self.clone() }
     }
 }
 

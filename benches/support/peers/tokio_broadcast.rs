@@ -26,10 +26,8 @@ impl Contender for TokioBroadcast {
     const NAME: &'static str = "tokio-broadcast";
 
     fn race<M: RaceMessage>(load: &Load, course: &Arc<Course>) -> Outcome {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(WORKER_THREADS)
-            .build()
-            .expect("two threads can be had");
+        let runtime =
+            Builder::new_multi_thread().worker_threads(WORKER_THREADS).build().expect("two threads can be had");
         runtime.block_on(race::<M>(*load, Arc::clone(course)))
     }
 }
@@ -61,12 +59,7 @@ async fn race<M: RaceMessage>(load: Load, course: Arc<Course>) -> Outcome {
     course.outcome(&finishes, &reports)
 }
 
-async fn publish<M: RaceMessage>(
-    sender: Sender<M>,
-    load: Load,
-    course: Arc<Course>,
-    number: usize,
-) -> PublisherReport {
+async fn publish<M: RaceMessage>(sender: Sender<M>, load: Load, course: Arc<Course>, number: usize) -> PublisherReport {
     let publishers = load.scenario.publishers;
     let capacity = load.scenario.queue_messages.next_power_of_two();
     // When every publisher's burst fits, all may begin theirs at once and none overruns.
