@@ -9,3 +9,8 @@ pub mod broker;
 pub mod limits;
 
 pub use broker::*;
+
+/// The README's Rust code is compiled and run together with the documentation's own (`cargo test --doc`).
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct ReadmeDoctests;

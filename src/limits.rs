@@ -37,6 +37,10 @@ pub const WAIT_DEFAULT: Duration = Duration::from_millis(5);
 /// Reaching it refuses the next subscription.
 pub const SUBSCRIPTIONS_DEFAULT: usize = 1 << 20;
 
+/// How often a receiver that has read everything looks again before it goes to sleep, where that has paid lately: about as
+/// long as a sleep and a wake-up take. Then it sleeps.
+pub const RECEIVER_LOOKS_MAX: u8 = 32;
+
 // ---- Frames ----
 
 /// Messages that one growing frame takes before the next begins. Larger ones save little more, since a queue operation
@@ -54,6 +58,14 @@ pub const FRAME_BYTES_MAX: usize = 64 << 10;
 pub const BATCH_MESSAGES_MAX: usize = 1 << 20;
 
 // ---- Publishers ----
+
+/// Messages for which a publisher takes room in advance in each queue of its audience, at the most. By then the cost of asking
+/// each queue is no longer felt. A publisher that goes quiet holds them until somebody needs the room.
+pub const LEASE_MESSAGES_MAX: u32 = 64;
+
+/// Fewer messages in advance than this are not worth it: publishes of more than `LEASE_MESSAGES_MAX / LEASE_MESSAGES_MIN`
+/// messages, and queues of less than eight times this, are asked each time.
+pub const LEASE_MESSAGES_MIN: u32 = 4;
 
 /// Routes one publisher remembers. When one more is needed it forgets them all and learns again, which costs it one
 /// look-up a topic.

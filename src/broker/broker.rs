@@ -138,6 +138,7 @@ impl<M: Payload> Broker<M> {
             Err(RequestError::TimedOut)
         };
         let timed_out = async {
+            // why: one timer for each request, not for each message of a stream.
             Timer::after(timeout).await;
             Err(RequestError::TimedOut)
         };
@@ -172,11 +173,10 @@ impl<M: Payload> Broker<M> {
         let shared = &self.handle.shared;
         let until = Instant::now().checked_add(deadline);
         let queues = shared.close();
-        let received_before: Vec<u64> = queues.iter().map(|queue| queue.received()).collect();
         let drained = async {
             loop {
                 let settled = shared.settled.listen();
-                if queues.iter().all(|queue| queue.is_ended() || queue.is_drained()) {
+                if queues.iter().all(|(queue, _)| queue.is_ended() || queue.is_drained()) {
                     return;
                 }
                 settled.await;
@@ -190,8 +190,7 @@ impl<M: Payload> Broker<M> {
             timer.await;
         };
         future::or(drained, out_of_time).await;
-        let subscriptions = queues.iter().zip(received_before);
-        DrainReport { subscriptions: subscriptions.map(|(queue, before)| shared.settle(queue, before)).collect() }
+        DrainReport { subscriptions: queues.iter().map(|(queue, before)| shared.settle(queue, *before)).collect() }
     }
 
     /// The broker's totals.
@@ -262,10 +261,10 @@ impl<M> Shared<M> {
         queue.free();
     }
 
-    fn close(&self) -> Vec<Arc<Queue<M>>> {
+    fn close(&self) -> Vec<(Arc<Queue<M>>, u64)> {
         // The router first: only when no fan-out is under way any more may a receiver take an empty queue for the end.
         let queues = self.router.close();
-        queues.iter().for_each(|queue| queue.close());
+        queues.iter().for_each(|(queue, _)| queue.close());
         queues
     }
 

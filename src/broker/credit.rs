@@ -8,7 +8,7 @@
 //! Each counter packs messages (upper half) and bytes (lower half) into one word, each modulo 2^32, so that both are
 //! always right together. Bounds below 2^31 keep the differences exact.
 
-use super::sync::{AtomicU32, AtomicU64, Ordering};
+use super::sync::{AtomicU64, Ordering};
 
 /// An amount of messages and their bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,11 +26,11 @@ impl Load {
         Self { messages: (word >> 32) as u32, bytes: word as u32 }
     }
 
-    pub fn plus(self, other: Self) -> Self {
+    fn plus(self, other: Self) -> Self {
         Self { messages: self.messages.wrapping_add(other.messages), bytes: self.bytes.wrapping_add(other.bytes) }
     }
 
-    fn minus(self, other: Self) -> Self {
+    pub fn minus(self, other: Self) -> Self {
         Self { messages: self.messages.wrapping_sub(other.messages), bytes: self.bytes.wrapping_sub(other.bytes) }
     }
 
@@ -50,8 +50,6 @@ pub(super) struct Reserved {
     total: AtomicU64,
     /// The last consumption a publisher saw. Never ahead of the true one.
     seen: AtomicU64,
-    /// The most messages ever queued.
-    high_water: AtomicU32,
 }
 
 /// The counter that the receiver writes.
@@ -63,7 +61,7 @@ pub(super) struct Consumed {
 
 impl Reserved {
     pub fn new() -> Self {
-        Self { total: AtomicU64::new(0), seen: AtomicU64::new(0), high_water: AtomicU32::new(0) }
+        Self { total: AtomicU64::new(0), seen: AtomicU64::new(0) }
     }
 
     /// Takes room for `more`, or nothing. Exact: it fails only if at some moment during the call there was no room.
@@ -72,9 +70,9 @@ impl Reserved {
         let mut total = self.total.load(Ordering::Acquire);
         loop {
             let taken = Load::unpack(total);
-            let mut queued = taken.minus(Load::unpack(self.seen.load(Ordering::Acquire)));
-            if !queued.leaves_room_for(more, bounds) || self.is_new_high(queued, more) {
-                queued = taken.minus(Load::unpack(self.look_again(consumed)));
+            let queued = taken.minus(Load::unpack(self.seen.load(Ordering::Acquire)));
+            if !queued.leaves_room_for(more, bounds) {
+                let queued = taken.minus(Load::unpack(self.look_again(consumed)));
                 if !queued.leaves_room_for(more, bounds) {
                     // With a `total` gone stale the difference means nothing: only a current one may say "full".
                     let current = self.total.load(Ordering::Acquire);
@@ -87,12 +85,7 @@ impl Reserved {
             }
             let next = taken.plus(more).pack();
             match self.total.compare_exchange_weak(total, next, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => {
-                    if self.is_new_high(queued, more) {
-                        self.high_water.fetch_max(queued.messages + more.messages, Ordering::Relaxed);
-                    }
-                    return true;
-                }
+                Ok(_) => return true,
                 Err(current) => total = current,
             }
         }
@@ -110,20 +103,11 @@ impl Reserved {
         }
     }
 
-    /// What is queued now.
-    pub fn queued(&self, consumed: &Consumed) -> Load {
+    /// What is taken now: queued, or held by a lease.
+    pub fn taken(&self, consumed: &Consumed) -> Load {
         // Consumption first: it never passes what is reserved, so read in this order the difference is never negative.
         let consumed = Load::unpack(consumed.total.load(Ordering::SeqCst));
         Load::unpack(self.total.load(Ordering::SeqCst)).minus(consumed)
-    }
-
-    /// The most messages that were ever queued at once.
-    pub fn high_water_messages(&self) -> u32 {
-        self.high_water.load(Ordering::Relaxed)
-    }
-
-    fn is_new_high(&self, queued: Load, more: Load) -> bool {
-        queued.messages.wrapping_add(more.messages) > self.high_water.load(Ordering::Relaxed)
     }
 
     #[cold]
@@ -177,9 +161,8 @@ mod tests {
         assert!(reserved.reserve(load(1, 40), bounds, &consumed));
         assert!(!reserved.reserve(load(1, 0), bounds, &consumed));
         consumed.add(load(1, 30));
-        assert_eq!(reserved.queued(&consumed), load(2, 70));
+        assert_eq!(reserved.taken(&consumed), load(2, 70));
         assert!(reserved.reserve(load(1, 30), bounds, &consumed));
-        assert_eq!(reserved.high_water_messages(), 3);
     }
 
     #[test]
@@ -191,12 +174,13 @@ mod tests {
             assert!(!reserved.reserve(load(1, 1), bounds, &consumed));
             consumed.add(load(1, (1 << 31) - 1));
         }
-        assert_eq!(reserved.queued(&consumed), load(0, 0));
+        assert_eq!(reserved.taken(&consumed), load(0, 0));
     }
 }
 
 #[cfg(all(test, fanfare_loom))]
 mod loom_models {
+    use super::super::sync::AtomicU32;
     use super::*;
     use loom::sync::Arc;
     use loom::thread;
@@ -220,11 +204,11 @@ mod loom_models {
                 })
                 .collect();
             sides.1.add(ONE);
-            let queued = sides.0.queued(&sides.1);
+            let queued = sides.0.taken(&sides.1);
             assert!(queued.messages <= BOUNDS.messages && queued.bytes <= BOUNDS.bytes);
             let accepted: u32 = publishers.into_iter().map(|publisher| publisher.join().unwrap()).sum();
             assert!(accepted >= 1, "there was room for one at any time");
-            assert_eq!(sides.0.queued(&sides.1).messages, accepted);
+            assert_eq!(sides.0.taken(&sides.1).messages, accepted);
         });
     }
 

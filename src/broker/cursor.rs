@@ -40,10 +40,15 @@ impl<M> Cursor<M> {
     }
 
     /// Takes the next gap, or up to `at_most` messages. Their credit is for the caller to return.
-    pub fn take(&mut self, queue: &Queue<M>, at_most: u32) -> Taken<M> {
+    ///
+    /// Who `lingers` will look again by itself, and stays in its seat when it has read everything.
+    pub fn take(&mut self, queue: &Queue<M>, at_most: u32, lingers: bool) -> Taken<M> {
         loop {
             if self.missed > 0 {
                 return Taken::Missed(mem::take(&mut self.missed));
+            }
+            if lingers && self.is_caught_up() && queue.has_no_entry() {
+                return Taken::Nothing;
             }
             if let Some(taken) = self.read_on(at_most) {
                 return taken;
@@ -67,6 +72,13 @@ impl<M> Cursor<M> {
     pub fn clear(&mut self) {
         self.missed = 0;
         self.finished.extend(self.reading.take().map(|reading| reading.frame));
+    }
+
+    /// Whether all of the frame it reads is read, and more may come.
+    fn is_caught_up(&self) -> bool {
+        self.reading.as_ref().is_some_and(|reading| {
+            !reading.ends && reading.next == reading.end && reading.next == reading.frame.length.get()
+        })
     }
 
     fn turn_to(&mut self, entry: Entry<M>) {

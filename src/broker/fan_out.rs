@@ -12,7 +12,8 @@ use super::Origin;
 use super::afterwards::Afterwards;
 use super::credit::Load;
 use super::frame::{Frame, Message, Slot};
-use super::history::Kept;
+use super::history::{Kept, KeptMessage};
+use super::intake::Intake;
 use super::overflow::{Receipt, WhenFull};
 use super::pending::Pending;
 use super::queue::{Entry, Offered, Queue};
@@ -29,7 +30,8 @@ pub(super) struct FanOut<M> {
     pub batch: Vec<M>,
     pub reply_to: Option<Topic>,
     weights: Vec<u32>,
-    refused: Vec<u32>,
+    load: Load,
+    intake: Intake,
     /// The member of each group that has room reserved already, when all or nothing must be delivered.
     chosen: Vec<Option<Arc<Queue<M>>>>,
     pub waiting: Vec<Waiting<M>>,
@@ -82,7 +84,8 @@ impl<M> FanOut<M> {
             batch: Vec::new(),
             reply_to: None,
             weights: Vec::new(),
-            refused: Vec::new(),
+            load: Load::default(),
+            intake: Intake::new(),
             chosen: Vec::new(),
             waiting: Vec::new(),
             pending: Arc::default(),
@@ -90,11 +93,23 @@ impl<M> FanOut<M> {
         }
     }
 
-    /// Publishes the batch to an audience, which is locked. On a refusal the batch is untouched.
-    pub fn deliver(&mut self, place: Place<'_, M>, may_wait: bool) -> Result<Receipt, Refusal>
+    /// Weighs what is to be published next. Runs foreign code, so before any lock is taken.
+    pub fn weigh<'a>(&mut self, messages: impl Iterator<Item = &'a M>)
     where
         M: super::Payload,
     {
+        self.load = Load::default();
+        self.weights.clear();
+        for message in messages {
+            let weight = u32::try_from(message.weight_bytes()).unwrap_or(u32::MAX);
+            self.load.messages += 1;
+            self.load.bytes = self.load.bytes.saturating_add(weight);
+            self.weights.push(weight);
+        }
+    }
+
+    /// Publishes the batch to an audience, which is locked. On a refusal the batch is untouched.
+    pub fn deliver(&mut self, place: Place<'_, M>, may_wait: bool) -> Result<Receipt, Refusal> {
         let audience = place.audience;
         if audience.is_closed {
             return Err(Refusal::Closed);
@@ -102,8 +117,13 @@ impl<M> FanOut<M> {
         if audience.is_empty() && place.history.is_none() {
             return Ok(Receipt::default());
         }
-        let load = self.weigh();
-        let skipped = self.reserve(audience, load);
+        let load = self.load;
+        if !may_wait && audience.has_block && !self.all_have_room(audience) {
+            return Err(Refusal::Full);
+        }
+        // All or nothing may have to give it all back, which a lease can't.
+        let route = if may_wait || !audience.has_block { place.route } else { 0 };
+        self.intake.reserve(audience, route, self.origin, load);
         if !may_wait && audience.has_block {
             self.all_or_nothing(audience, load)?;
         }
@@ -112,14 +132,15 @@ impl<M> FanOut<M> {
         self.call(audience, &frame, from..to);
 
         let messages = u64::from(load.messages);
-        let queued = (audience.singles.len() - skipped - self.refused.len()) as u64;
+        let queued = (audience.singles.len() - self.intake.skipped - self.intake.refused.len()) as u64;
         let mut receipt = Receipt { matched: queued * messages, queued: queued * messages, ..Receipt::default() };
         self.offer_to_refused(audience, &frame, from..to, may_wait, &mut receipt);
         self.share_among_groups(audience, &frame, from..to, may_wait, &mut receipt);
         if let Some(kept) = place.history {
             for place_in_frame in from..to {
                 let stamp = place.stamps.fetch_add(1, Ordering::Relaxed);
-                kept.keep(Message::new(frame.clone(), place_in_frame), stamp, &mut self.afterwards);
+                let message = Message::new(frame.clone(), place_in_frame);
+                kept.keep(KeptMessage { stamp, origin: self.origin, message }, &mut self.afterwards);
             }
         }
         // Whoever has read it all may have let go already: then this is the last holder, and the locks are still held.
@@ -127,46 +148,31 @@ impl<M> FanOut<M> {
         Ok(receipt)
     }
 
-    fn weigh(&mut self) -> Load
-    where
-        M: super::Payload,
-    {
-        let mut bytes = 0u32;
-        self.weights.clear();
-        for message in &self.batch {
-            let weight = u32::try_from(message.weight_bytes()).unwrap_or(u32::MAX);
-            bytes = bytes.saturating_add(weight);
-            self.weights.push(weight);
-        }
-        Load { messages: self.batch.len() as u32, bytes }
+    /// For who cannot wait: whether every lossless subscription, and one member of each lossless group, has room.
+    fn all_have_room(&self, audience: &Audience<M>) -> bool {
+        let minds = |queue: &&Arc<Queue<M>>| {
+            queue.terms.when_full == WhenFull::Block && !queue.is_ended() && !queue.terms.refuses_echo_of(self.origin)
+        };
+        let has_room = |queue: &Arc<Queue<M>>| queue.has_room(self.load, &self.weights);
+        audience.singles.iter().filter(minds).all(has_room)
+            && audience.groups.iter().all(|group| {
+                !group.members.iter().any(|member| minds(&member))
+                    || group.members.iter().any(|member| !member.terms.refuses_echo_of(self.origin) && has_room(member))
+            })
     }
 
-    /// Takes room wherever there is enough for all; notes who had not. Returns how many nothing is for.
-    fn reserve(&mut self, audience: &Audience<M>, load: Load) -> usize {
-        self.refused.clear();
-        let mut skipped = 0;
-        let minds_origin = audience.has_no_echo && self.origin.is_some();
-        for (seat, queue) in audience.singles.iter().enumerate() {
-            if minds_origin && queue.terms.refuses_echo_of(self.origin) {
-                skipped += 1;
-            } else if !queue.admits(load) {
-                self.refused.push(seat as u32);
-            }
-        }
-        skipped
-    }
-
-    /// For who cannot wait: if a lossless subscription has no room, nobody gets anything.
+    /// After room was taken: if somebody else was quicker at a lossless queue, everything is given back.
     fn all_or_nothing(&mut self, audience: &Audience<M>, load: Load) -> Result<(), Refusal> {
-        let is_block = |queue: &Arc<Queue<M>>| queue.terms.when_full == WhenFull::Block && !queue.is_ended();
-        // What is too heavy for a queue even when empty is refused there and never waited for.
-        let heaviest = self.weights.iter().copied().max().unwrap_or(0);
-        let would_wait = |queue: &Arc<Queue<M>>| is_block(queue) && heaviest <= queue.terms.bounds.bytes;
-        let mut is_full = self.refused.iter().any(|seat| would_wait(&audience.singles[*seat as usize]));
+        let minds = |queue: &Arc<Queue<M>>| {
+            queue.terms.when_full == WhenFull::Block
+                && !queue.is_ended()
+                && self.weights.iter().all(|weight| *weight <= queue.terms.bounds.bytes)
+        };
+        let mut is_full = self.intake.refused.iter().any(|seat| minds(&audience.singles[*seat as usize]));
         for group in &audience.groups {
-            let has_block = group.members.iter().any(is_block);
-            let chosen = has_block.then(|| group.in_turn(self.origin).find(|queue| queue.admits(load))).flatten();
-            is_full |= chosen.is_none() && group.members.iter().any(would_wait);
+            let is_lossless = group.members.iter().any(minds);
+            let chosen = if is_lossless { group.in_turn(self.origin).find(|queue| queue.admits(load)) } else { None };
+            is_full |= is_lossless && chosen.is_none() && group.in_turn(self.origin).next().is_some();
             self.chosen.push(chosen.cloned());
         }
         if !is_full {
@@ -174,7 +180,7 @@ impl<M> FanOut<M> {
         }
         for (seat, queue) in audience.singles.iter().enumerate() {
             let was_skipped = queue.terms.refuses_echo_of(self.origin);
-            if !was_skipped && self.refused.binary_search(&(seat as u32)).is_err() {
+            if !was_skipped && self.intake.refused.binary_search(&(seat as u32)).is_err() {
                 queue.give_back(load);
             }
         }
@@ -193,7 +199,7 @@ impl<M> FanOut<M> {
             frame.put(next, message, self.reply_to.take(), *weight);
             next += 1;
         }
-        for seat in &self.refused {
+        for seat in &self.intake.refused {
             if let Some(rest) = frame.seats[*seat as usize].cut(from) {
                 let entry =
                     Entry { frame: frame.clone(), from: rest.start, to: rest.end, seat: None, missed_before: 0 };
@@ -258,7 +264,7 @@ impl<M> FanOut<M> {
 
     /// Tells those who had room and are not reading this frame already.
     fn call(&mut self, audience: &Audience<M>, frame: &Arc<Frame<M>>, places: std::ops::Range<u32>) {
-        let mut refused = self.refused.iter().copied().peekable();
+        let mut refused = self.intake.refused.iter().copied().peekable();
         for (seat, (state, queue)) in frame.seats.iter().zip(&audience.singles).enumerate() {
             let seat = seat as u32;
             if refused.next_if_eq(&seat).is_some() {
@@ -281,12 +287,12 @@ impl<M> FanOut<M> {
         may_wait: bool,
         receipt: &mut Receipt,
     ) {
-        let refused = std::mem::take(&mut self.refused);
+        let refused = std::mem::take(&mut self.intake.refused);
         for seat in &refused {
             let queue = &audience.singles[*seat as usize];
             self.offer(queue, None, frame, places.clone(), may_wait, receipt);
         }
-        self.refused = refused;
+        self.intake.refused = refused;
     }
 
     /// Gives each message to one member of each group: one with room before one that is full.

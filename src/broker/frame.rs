@@ -65,7 +65,7 @@ impl<M> Frame<M> {
     }
 
     fn slot(&self, place: u32) -> &Slot<M> {
-        // invariant: places reach a reader only after the length, and so the slots below it, were written.
+        // why: places reach a reader only after the length, and so the slots below it, were written.
         self.slots[place as usize].get().expect("a place below the length is filled")
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard};
 
+use super::Origin;
 use super::afterwards::Afterwards;
 use super::frame::Message;
 use super::locks::lock;
@@ -11,7 +12,6 @@ use crate::limits::HISTORY_BYTES_MAX;
 /// Kept messages of one topic. Its lock is held over a whole fan-out and over the beginning of a subscription with replay:
 /// so each message is either in the replay or delivered live, never both and never neither.
 pub(super) struct History<M> {
-    messages_max: usize,
     kept: Mutex<Kept<M>>,
 }
 
@@ -25,13 +25,14 @@ pub(super) struct Kept<M> {
 /// A kept message, and its place among all kept messages of the broker.
 pub(super) struct KeptMessage<M> {
     pub stamp: u64,
+    pub origin: Option<Origin>,
     pub message: Message<M>,
 }
 
 impl<M> History<M> {
     pub fn new(messages_max: usize) -> Self {
         let kept = Kept { messages_max, messages: VecDeque::new(), bytes: 0, last_stamp: 0 };
-        Self { messages_max, kept: Mutex::new(kept) }
+        Self { kept: Mutex::new(kept) }
     }
 
     pub fn lock(&self) -> MutexGuard<'_, Kept<M>> {
@@ -44,7 +45,17 @@ impl<M> History<M> {
 
     /// The last `count`, oldest first.
     pub fn last(&self, count: usize) -> Vec<Message<M>> {
-        self.lock().last(count.min(self.messages_max)).map(|kept| kept.message.clone()).collect()
+        let kept = self.lock();
+        let mut last: Vec<_> = kept.newest_first().take(count).map(|kept| kept.message.clone()).collect();
+        last.reverse();
+        last
+    }
+
+    /// Takes out all that is kept, to be dropped under no lock.
+    pub fn clear(&self) -> VecDeque<KeptMessage<M>> {
+        let mut kept = self.lock();
+        kept.bytes = 0;
+        std::mem::take(&mut kept.messages)
     }
 
     /// When something was last kept here; only the order means something.
@@ -54,10 +65,10 @@ impl<M> History<M> {
 }
 
 impl<M> Kept<M> {
-    pub fn keep(&mut self, message: Message<M>, stamp: u64, afterwards: &mut Afterwards<M>) {
-        self.last_stamp = stamp;
-        self.bytes += message.weight_bytes() as usize;
-        self.messages.push_back(KeptMessage { stamp, message });
+    pub fn keep(&mut self, kept: KeptMessage<M>, afterwards: &mut Afterwards<M>) {
+        self.last_stamp = kept.stamp;
+        self.bytes += kept.message.weight_bytes() as usize;
+        self.messages.push_back(kept);
         while self.messages.len() > self.messages_max || self.bytes > HISTORY_BYTES_MAX {
             let Some(oldest) = self.messages.pop_front() else {
                 return;
@@ -67,8 +78,7 @@ impl<M> Kept<M> {
         }
     }
 
-    /// The last `count`, oldest first.
-    pub fn last(&self, count: usize) -> impl Iterator<Item = &KeptMessage<M>> {
-        self.messages.range(self.messages.len().saturating_sub(count)..)
+    pub fn newest_first(&self) -> impl Iterator<Item = &KeptMessage<M>> {
+        self.messages.iter().rev()
     }
 }

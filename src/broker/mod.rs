@@ -13,6 +13,8 @@ mod error;
 mod fan_out;
 mod frame;
 mod history;
+mod intake;
+mod lease;
 mod locks;
 mod overflow;
 mod payload;

@@ -167,6 +167,7 @@ impl<M: Payload> Publisher<M> {
         may_wait: bool,
     ) -> Result<Option<M>, (Refusal, M)> {
         self.settle_forgotten();
+        self.fan_out.weigh(std::iter::once(&message));
         self.fan_out.batch.push(message);
         self.fan_out.reply_to = reply_to;
         let outcome = self.begin(topic, may_wait);
@@ -186,6 +187,7 @@ impl<M: Payload> Publisher<M> {
         if batch.is_empty() {
             return Ok(());
         }
+        self.fan_out.weigh(batch.iter());
         std::mem::swap(batch, &mut self.fan_out.batch);
         let outcome = self.begin(topic, may_wait);
         std::mem::swap(batch, &mut self.fan_out.batch);
@@ -197,20 +199,22 @@ impl<M: Payload> Publisher<M> {
 
     fn begin(&mut self, topic: &Topic, may_wait: bool) -> Result<(), Refusal> {
         let published = self.fan_out.batch.len() as u64;
-        self.open = Open { published, receipt: self.fan_out(topic, may_wait)? };
+        let (receipt, has_route) = self.fan_out(topic, may_wait)?;
+        self.open = Open { published, receipt, has_route };
         self.run_afterwards();
         Ok(())
     }
 
-    /// Fans out under the locks of the topic's route.
-    fn fan_out(&mut self, topic: &Topic, may_wait: bool) -> Result<Receipt, Refusal> {
+    /// Fans out under the locks of the topic's route; says whether it has one.
+    fn fan_out(&mut self, topic: &Topic, may_wait: bool) -> Result<(Receipt, bool), Refusal> {
         let shared = &*self.handle.shared;
         loop {
             let Some(route) = self.routes.take(topic, &shared.router) else {
-                return shared.router.with_audience(topic, |audience| {
+                let outcome = shared.router.with_audience(topic, |audience| {
                     let place = Place { topic, audience, route: 0, history: None, stamps: &shared.stamps };
                     self.fan_out.deliver(place, may_wait)
                 });
+                return outcome.map(|receipt| (receipt, false));
             };
             let mut kept = route.1.history.as_ref().map(History::lock);
             let audience = read(&route.1.audience);
@@ -223,7 +227,7 @@ impl<M: Payload> Publisher<M> {
             let outcome = self.fan_out.deliver(place, may_wait);
             drop((audience, kept));
             self.routes.put_back(route);
-            return outcome;
+            return outcome.map(|receipt| (receipt, true));
         }
     }
 
@@ -286,7 +290,7 @@ impl<M: Payload> Publisher<M> {
 
     /// Closes the account of the present publish.
     fn finish(&mut self) -> Receipt {
-        let Open { published, mut receipt } = std::mem::take(&mut self.open);
+        let Open { published, mut receipt, has_route } = std::mem::take(&mut self.open);
         if receipt.waited > 0 {
             let outcome = self.fan_out.pending.take_outcome();
             receipt.queued += outcome.queued;
@@ -298,7 +302,7 @@ impl<M: Payload> Publisher<M> {
             self.timer.clear();
         }
         self.tally.add(published, &receipt);
-        if let Some(route) = self.routes.last() {
+        if let Some(route) = self.routes.last().filter(|_| has_route) {
             route.tally.add(published, &receipt);
         }
         receipt
@@ -341,6 +345,8 @@ impl<M: Payload> Drop for Publisher<M> {
 struct Open {
     published: u64,
     receipt: Receipt,
+    /// Whether it is counted for the topic too.
+    has_route: bool,
 }
 
 enum BatchRefusal {

@@ -22,6 +22,7 @@ use super::afterwards::Afterwards;
 use super::credit::{Consumed, Load, Reserved};
 use super::cursor::{Cursor, Taken};
 use super::frame::{Frame, Message};
+use super::lease::Lease;
 use super::locks::{lock, saturating_nanos};
 use super::overflow::WhenFull;
 use super::pending::Pending;
@@ -54,6 +55,10 @@ pub(super) struct Queue<M> {
     reserved: Reserved,
     consumed: Consumed,
     received: AtomicU64,
+    /// A publisher's credit for many messages, and the publisher's name for this queue.
+    lease: Mutex<Option<(Arc<Lease>, u32)>>,
+    /// The most messages ever queued.
+    high_water: AtomicU32,
     /// Messages dropped since the last entry was queued.
     gap: AtomicU64,
     receiver: AtomicWaker,
@@ -75,6 +80,8 @@ const PROBATION: u32 = 2;
 const CLOSING: u32 = 4;
 /// Over.
 const ENDED: u32 = 8;
+/// A publisher holds credit for messages to come.
+const LEASED: u32 = 16;
 
 /// Where a receiver finds messages. One entry stands for all that the frame holds for it from there on.
 pub(super) struct Entry<M> {
@@ -121,10 +128,12 @@ impl<M> Queue<M> {
         Self {
             terms,
             attention: AtomicU32::new(0),
-            entries: flume::unbounded(),
+            entries: channel(),
             reserved: Reserved::new(),
             consumed: Consumed::new(),
             received: AtomicU64::new(0),
+            lease: Mutex::new(None),
+            high_water: AtomicU32::new(0),
             gap: AtomicU64::new(0),
             receiver: AtomicWaker::new(),
             line: Mutex::new(VecDeque::new()),
@@ -200,7 +209,10 @@ impl<M> Queue<M> {
             return offered;
         }
         match pending.filter(|_| self.may_be_waited_for()) {
-            Some(pending) => self.park(&mut line, frame, places, pending, &mut offered, afterwards),
+            Some(pending) => {
+                self.drop_too_heavy(frame, &mut places, &mut offered, afterwards);
+                self.park(&mut line, frame, places, pending, &mut offered, afterwards);
+            }
             None => self.refuse(places, &mut offered, afterwards),
         }
         offered
@@ -233,16 +245,59 @@ impl<M> Queue<M> {
         self.drop_in_line(count, reason, afterwards);
     }
 
-    /// A wait was used up: no more waiting until the queue has drained to half.
+    /// A wait was used up: no more waiting until its receiver has looked and left the queue half empty.
     pub fn put_on_probation(&self) {
         self.attention.fetch_or(PROBATION, Ordering::SeqCst);
-        // Written before this look; a receiver frees room before it looks at the flag. One of both ends it.
-        self.end_probation_if_half_empty();
+    }
+
+    /// Whether all of `load` has room now, but for what is too heavy even when the queue is empty.
+    pub fn has_room(&self, load: Load, weights: &[u32]) -> bool {
+        let heaviest = self.terms.bounds.bytes;
+        let mut load = load;
+        if weights.iter().any(|weight| *weight > heaviest) {
+            load = weights.iter().filter(|weight| **weight <= heaviest).fold(Load::default(), |sum, weight| Load {
+                messages: sum.messages + 1,
+                bytes: sum.bytes.saturating_add(*weight),
+            });
+        }
+        load.messages == 0 || (!self.is_waited_for() && self.queued().leaves_room_for(load, self.terms.bounds))
+    }
+
+    /// Gives a publisher credit for messages to come, in place of any lease there was. Not if little room would be left,
+    /// or others wait for it.
+    pub fn lease(&self, lease: &Arc<Lease>, seat: u32, load: Load) -> bool {
+        let mut leased = lock(&self.lease);
+        self.take_back(&mut leased);
+        let Load { messages, bytes } = self.terms.bounds;
+        let most = Load { messages: messages / 4 * 3, bytes: bytes / 4 * 3 };
+        if self.attends(WAITED_FOR | ENDED) || !self.reserved.reserve(load, most, &self.consumed) {
+            return false;
+        }
+        *leased = Some((lease.clone(), seat));
+        self.attention.fetch_or(LEASED, Ordering::SeqCst);
+        true
     }
 
     #[inline]
     fn reserve(&self, load: Load) -> bool {
+        self.reserved.reserve(load, self.terms.bounds, &self.consumed) || self.reserve_what_is_leased(load)
+    }
+
+    /// It looks full: what a publisher only holds for later is room all the same.
+    #[cold]
+    fn reserve_what_is_leased(&self, load: Load) -> bool {
+        if !self.attends(LEASED) {
+            return false;
+        }
+        self.take_back(&mut lock(&self.lease));
         self.reserved.reserve(load, self.terms.bounds, &self.consumed)
+    }
+
+    fn take_back(&self, leased: &mut Option<(Arc<Lease>, u32)>) {
+        if let Some((lease, seat)) = leased.take() {
+            self.attention.fetch_and(!LEASED, Ordering::SeqCst);
+            self.reserved.give_back(lease.recall(seat));
+        }
     }
 
     fn attends(&self, flag: u32) -> bool {
@@ -266,13 +321,31 @@ impl<M> Queue<M> {
                 offered.queued += places.start - from;
                 self.push_in_line(frame, from..places.start, afterwards);
             }
-            if Range::is_empty(places) || frame.weight_bytes(places.start) <= self.terms.bounds.bytes {
+            if !self.drop_too_heavy(frame, places, offered, afterwards) {
                 return;
             }
-            self.drop_in_line(1, DropReason::TooHeavy, afterwards);
-            offered.dropped += 1;
+        }
+    }
+
+    /// Drops what comes first and will never fit. Returns whether there was any.
+    fn drop_too_heavy(
+        &self,
+        frame: &Arc<Frame<M>>,
+        places: &mut Range<u32>,
+        offered: &mut Offered,
+        afterwards: &mut Afterwards<M>,
+    ) -> bool {
+        let from = places.start;
+        while !Range::is_empty(places) && self.is_too_heavy(frame, places.start) {
             places.start += 1;
         }
+        self.drop_in_line(places.start - from, DropReason::TooHeavy, afterwards);
+        offered.dropped += places.start - from;
+        places.start > from
+    }
+
+    fn is_too_heavy(&self, frame: &Frame<M>, place: u32) -> bool {
+        frame.weight_bytes(place) > self.terms.bounds.bytes
     }
 
     /// As [`push`](Self::push), for who holds the line's lock.
@@ -315,6 +388,9 @@ impl<M> Queue<M> {
         offered: &mut Offered,
         afterwards: &mut Afterwards<M>,
     ) {
+        if Range::is_empty(&places) {
+            return;
+        }
         if line.is_empty() {
             // Announced before the last look for room; a receiver frees room before it looks for announcements. So
             // either the room is seen here, or the announcement there.
@@ -325,7 +401,8 @@ impl<M> Queue<M> {
                 return;
             }
         }
-        offered.parked += places.end - places.start;
+        // What is too heavy is not waited for, it only stands in its place among the others.
+        offered.parked = places.clone().filter(|place| !self.is_too_heavy(frame, *place)).count() as u32;
         pending.add();
         line.push_back(Offer { frame: frame.clone(), places, pending: pending.clone(), since: Instant::now() });
     }
@@ -365,7 +442,7 @@ impl<M> Queue<M> {
             return;
         }
         for place in places {
-            if frame.weight_bytes(place) > self.terms.bounds.bytes {
+            if self.is_too_heavy(frame, place) {
                 self.note_dropped(1, DropReason::TooHeavy, afterwards);
                 offered.dropped += 1;
                 continue;
@@ -383,12 +460,13 @@ impl<M> Queue<M> {
         let mut cursor = lock(cursor);
         let mut told = 0;
         loop {
-            match cursor.take(self, 1) {
+            match cursor.take(self, 1, false) {
                 Taken::Missed(count) => told += count,
                 // Another publisher has reserved the room and not yet queued its entry: there is nothing to pass over.
                 Taken::Nothing => break std::thread::yield_now(),
                 Taken::Run { frame, from, to } => {
                     let load = frame.load(from..to);
+                    self.note_high_water();
                     self.drops.add(DropReason::Oldest, u64::from(load.messages));
                     self.consumed.add(load);
                     told += u64::from(load.messages);
@@ -402,23 +480,27 @@ impl<M> Queue<M> {
     }
 }
 
+/// The credit bounds it: an entry stands for at least one message that has room.
+#[expect(clippy::disallowed_methods, reason = "bounded by the credit, in messages and in bytes")]
+fn channel<M>() -> (flume::Sender<Entry<M>>, flume::Receiver<Entry<M>>) {
+    flume::unbounded()
+}
+
 // ---- Before it begins ----
 
 impl<M> Queue<M> {
     /// Queues kept messages, oldest first. What does not fit is the oldest, and was never offered.
-    pub fn replay(&self, kept: &[Message<M>]) {
-        let mut load = Load::default();
-        let fits = |message: &&Message<M>| {
-            load = load.plus(Load { messages: 1, bytes: message.weight_bytes() });
-            Load::default().leaves_room_for(load, self.terms.bounds)
-        };
-        let count = kept.iter().rev().take_while(fits).count();
-        for message in &kept[kept.len() - count..] {
-            let (frame, place) = message.frame();
-            if self.reserve(frame.load(place..place + 1)) {
-                let entry = Entry { frame: frame.clone(), from: place, to: place + 1, seat: None, missed_before: 0 };
-                let _ = self.entries.0.try_send(entry);
-            }
+    pub fn replay<'a>(&self, kept: impl DoubleEndedIterator<Item = &'a Message<M>>)
+    where
+        M: 'a,
+    {
+        let light_enough = |message: &&Message<M>| message.weight_bytes() <= self.terms.bounds.bytes;
+        let has_room = |message: &&Message<M>| self.reserve(Load { messages: 1, bytes: message.weight_bytes() });
+        let mut newest: Vec<_> = kept.rev().filter(light_enough).take_while(has_room).collect();
+        while let Some(message) = newest.pop() {
+            let (frame, from) = message.frame();
+            let entry = Entry { frame: frame.clone(), from, to: from + 1, seat: None, missed_before: 0 };
+            let _ = self.entries.0.try_send(entry);
         }
     }
 }
@@ -434,6 +516,10 @@ impl<M> Queue<M> {
         self.entries.1.try_recv().ok()
     }
 
+    pub fn has_no_entry(&self) -> bool {
+        self.entries.1.is_empty() && self.gap.load(Ordering::SeqCst) == 0
+    }
+
     /// Messages dropped after the last one that was queued.
     pub fn take_trailing_gap(&self) -> u64 {
         if self.gap.load(Ordering::SeqCst) == 0 {
@@ -446,6 +532,7 @@ impl<M> Queue<M> {
     /// Counts messages as received and frees their room.
     #[inline]
     pub fn receive(&self, load: Load) {
+        self.note_high_water();
         let received = self.received.load(Ordering::Relaxed) + u64::from(load.messages);
         self.received.store(received, Ordering::Release);
         self.consumed.add(load);
@@ -454,8 +541,8 @@ impl<M> Queue<M> {
     /// Sees to those who may wait for the room that was freed. After [`receive`](Self::receive), and under no lock.
     #[inline]
     pub fn attend_if_needed(&self) {
-        // After the room was freed: see `park` and `put_on_probation`.
-        if self.attention.load(Ordering::SeqCst) != 0 {
+        // After the room was freed: see `park`.
+        if self.attention.load(Ordering::SeqCst) & !LEASED != 0 {
             self.attend();
         }
     }
@@ -511,6 +598,7 @@ impl<M> Queue<M> {
 
     /// Ends it now. Who waits in line is told. The first call decides the reason and returns true.
     pub fn end(&self, reason: EndReason) -> bool {
+        self.raise_high_water();
         let line = {
             let mut line = lock(&self.line);
             if self.end.set(reason).is_err() {
@@ -568,8 +656,33 @@ impl<M> Queue<M> {
 // ---- Its books ----
 
 impl<M> Queue<M> {
+    /// What is in it now.
     pub fn queued(&self) -> Load {
-        self.reserved.queued(&self.consumed)
+        if !self.attends(LEASED) {
+            return self.reserved.taken(&self.consumed);
+        }
+        // Taken back rather than looked at: it is spent while one looks.
+        self.take_back(&mut lock(&self.lease));
+        self.reserved.taken(&self.consumed)
+    }
+
+    /// The queue is longest just before something is taken from it, so it is looked at then.
+    #[inline]
+    fn note_high_water(&self) {
+        // With what is leased, so too high at the most: seldom enough to look closer.
+        if self.reserved.taken(&self.consumed).messages > self.high_water.load(Ordering::Relaxed) {
+            self.raise_high_water();
+        }
+    }
+
+    #[cold]
+    fn raise_high_water(&self) -> u32 {
+        let messages = self.reserved.taken(&self.consumed).messages.saturating_sub(self.leased().messages);
+        self.high_water.fetch_max(messages, Ordering::Relaxed).max(messages)
+    }
+
+    fn leased(&self) -> Load {
+        lock(&self.lease).as_ref().map_or(Load::default(), |(lease, _)| lease.left())
     }
 
     pub fn received(&self) -> u64 {
@@ -613,7 +726,11 @@ impl<M> Queue<M> {
             bound_bytes: self.terms.bounds.bytes as usize,
             books,
             queued_bytes: if end_reason.is_some() { 0 } else { self.queued().bytes as usize },
-            high_water_messages: self.reserved.high_water_messages() as usize,
+            high_water_messages: if end_reason.is_some() {
+                self.high_water.load(Ordering::Relaxed)
+            } else {
+                self.raise_high_water()
+            } as usize,
             waited_for: Duration::from_nanos(self.waited_for_ns.load(Ordering::Relaxed)),
             drops,
             on_probation: self.attends(PROBATION),

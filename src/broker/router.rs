@@ -3,12 +3,12 @@
 //! Locks are taken in this order: the router's, then histories, then audiences. A publisher that holds a history or an
 //! audience never takes the router's.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, RwLock};
 
 use super::error::SubscribeError;
 use super::frame::Message;
-use super::history::History;
+use super::history::{History, KeptMessage};
 use super::locks::{read, write};
 use super::queue::Queue;
 use super::route::{self, Audience, Route, RouteLeaf};
@@ -80,9 +80,11 @@ impl<M> Router<M> {
         let histories = routes.iter().filter(|_| replay > 0).filter_map(|route| route.history.as_ref());
         let kept: Vec<_> = histories.map(History::lock).collect();
         if !kept.is_empty() {
-            let mut last: Vec<_> = kept.iter().flat_map(|kept| kept.last(replay)).collect();
+            let is_wanted = |kept: &&KeptMessage<M>| !queue.terms.refuses_echo_of(kept.origin);
+            let last = kept.iter().flat_map(|kept| kept.newest_first().filter(is_wanted).take(replay));
+            let mut last: Vec<_> = last.collect();
             last.sort_unstable_by_key(|kept| kept.stamp);
-            queue.replay(&last.into_iter().map(|kept| kept.message.clone()).collect::<Vec<_>>());
+            queue.replay(last.into_iter().map(|kept| &kept.message));
         }
         for route in &routes {
             write(&route.audience).add(&queue);
@@ -165,19 +167,22 @@ impl<M> Router<M> {
             }
             route
         };
-        drop(route);
+        // A publisher may remember the route until its next publish; what was kept goes now.
+        drop(route.as_ref().and_then(|route| route.history.as_ref()).map(History::clear));
     }
 
-    /// No more publishing. When this returns, no fan-out is under way. Returns the subscriptions, to be closed.
-    pub fn close(&self) -> Vec<Arc<Queue<M>>> {
+    /// No more publishing. When this returns, no fan-out is under way. Returns the subscriptions, to be closed, each with
+    /// what it had received when the broker closed.
+    pub fn close(&self) -> Vec<(Arc<Queue<M>>, u64)> {
         let mut routes = Vec::new();
         let mut state = write(&self.state);
+        let queues = state.queues().into_iter().map(|queue| (queue.clone(), queue.received())).collect();
         state.is_closed = true;
         state.routes.visit_all(&mut |leaf| routes.extend(leaf.route()));
         for route in &routes {
             write(&route.audience).is_closed = true;
         }
-        state.queues()
+        queues
     }
 
     pub fn is_closed(&self) -> bool {
@@ -240,7 +245,7 @@ impl<M> State<M> {
     }
 
     /// At the bound, the sixteenth of the topics that was quiet for longest is forgotten, so that this is seldom.
-    fn forget_quiet_histories(&mut self, forgotten: &mut Vec<Arc<Route<M>>>) {
+    fn forget_quiet_histories(&mut self, forgotten: &mut Vec<VecDeque<KeptMessage<M>>>) {
         if self.kept.len() < HISTORY_TOPICS_MAX {
             return;
         }
@@ -251,7 +256,7 @@ impl<M> State<M> {
             if let Some(route) = self.kept.remove(&topic) {
                 route.retire();
                 self.routes.edit(topic.as_str(), |leaf| leaf.0 = None);
-                forgotten.push(route);
+                forgotten.extend(route.history.as_ref().map(History::clear));
             }
         }
     }

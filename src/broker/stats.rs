@@ -95,7 +95,8 @@ pub struct SubscriptionStats {
     pub end_reason: Option<EndReason>,
 }
 
-/// A topic as it is now. Kept while a publisher remembers the topic or its history is kept.
+/// A topic as it is now. There from a publisher's second publish to it (the first may be the only one, as with topics for
+/// answers) or, with a history, from the first; for as long as a publisher remembers it or its history is kept.
 #[derive(Clone, Debug)]
 pub struct TopicStats {
     /// Which topic.

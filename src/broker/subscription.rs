@@ -17,6 +17,7 @@ use super::payload::Payload;
 use super::queue::Queue;
 use super::stats::{Books, EndReason, SubscriptionId, SubscriptionStats};
 use super::topic::Pattern;
+use crate::limits::RECEIVER_LOOKS_MAX;
 
 /// A subscription: its bounded queue, and the one who reads it.
 ///
@@ -30,6 +31,7 @@ pub struct Subscription<M: Payload> {
     shared: Arc<Shared<M>>,
     /// Not used where publishers share it.
     cursor: Cursor<M>,
+    patience: Patience,
 }
 
 /// What a subscriber receives.
@@ -62,7 +64,7 @@ impl<M> Delivery<M> {
 
 impl<M: Payload> Subscription<M> {
     pub(super) fn new(queue: Arc<Queue<M>>, shared: Arc<Shared<M>>) -> Self {
-        Self { queue, shared, cursor: Cursor::new() }
+        Self { queue, shared, cursor: Cursor::new(), patience: Patience::default() }
     }
 
     /// The next message or gap; `None` once the subscription has ended.
@@ -85,7 +87,7 @@ impl<M: Payload> Subscription<M> {
     /// # Errors
     /// [`TryRecvError::Empty`] if there is nothing now, [`TryRecvError::Ended`] if there will be nothing any more.
     pub fn try_recv(&mut self) -> Result<Delivery<M>, TryRecvError> {
-        self.try_take(1).map(one)
+        self.try_take(1, false).map(one)
     }
 
     /// As [`recv_run`](Self::recv_run), without waiting.
@@ -93,7 +95,7 @@ impl<M: Payload> Subscription<M> {
     /// # Errors
     /// [`TryRecvError::Empty`] if there is nothing now, [`TryRecvError::Ended`] if there will be nothing any more.
     pub fn try_recv_run(&mut self) -> Result<RunDelivery<M>, TryRecvError> {
-        self.try_take(u32::MAX).map(many)
+        self.try_take(u32::MAX, false).map(many)
     }
 
     /// As [`recv`](Self::recv), for a plain thread, which it blocks while there is nothing.
@@ -147,20 +149,28 @@ impl<M: Payload> Subscription<M> {
     }
 
     fn poll_take(&mut self, context: &mut Context<'_>, at_most: u32) -> Poll<Option<Taken<M>>> {
-        let mut taken = self.try_take(at_most);
+        let mut taken = self.try_take(at_most, self.patience.is_left());
         if let Err(TryRecvError::Empty) = taken {
+            if self.patience.use_up_one() {
+                // Lingers: still counts as reading, and asks to be polled again after the others.
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             // Registered before the second look: who pushes after that look wakes this task.
             self.queue.register(context.waker());
-            taken = self.try_take(at_most);
+            taken = self.try_take(at_most, false);
         }
         match taken {
-            Ok(taken) => Poll::Ready(Some(taken)),
+            Ok(taken) => {
+                self.patience.renew();
+                Poll::Ready(Some(taken))
+            }
             Err(TryRecvError::Ended) => Poll::Ready(None),
             Err(TryRecvError::Empty) => Poll::Pending,
         }
     }
 
-    fn try_take(&mut self, at_most: u32) -> Result<Taken<M>, TryRecvError> {
+    fn try_take(&mut self, at_most: u32, lingers: bool) -> Result<Taken<M>, TryRecvError> {
         if self.queue.is_ended() {
             self.cursor.clear();
             self.cursor.finished.clear();
@@ -168,7 +178,7 @@ impl<M: Payload> Subscription<M> {
         }
         // Asked before the look: once it is closing, nothing comes after what the look finds.
         let is_closing = self.queue.is_closing();
-        match self.take(at_most) {
+        match self.take(at_most, lingers) {
             Taken::Nothing if is_closing && !self.queue.is_waited_for() => {
                 self.shared.end(&self.queue, EndReason::Closed);
                 Err(TryRecvError::Ended)
@@ -178,12 +188,12 @@ impl<M: Payload> Subscription<M> {
         }
     }
 
-    fn take(&mut self, at_most: u32) -> Taken<M> {
+    fn take(&mut self, at_most: u32, lingers: bool) -> Taken<M> {
         let taken = match self.queue.shared_cursor() {
-            None => take_and_count(&mut self.cursor, &self.queue, at_most),
+            None => take_and_count(&mut self.cursor, &self.queue, at_most, lingers),
             Some(shared) => {
                 let mut cursor = lock(shared);
-                let taken = take_and_count(&mut cursor, &self.queue, at_most);
+                let taken = take_and_count(&mut cursor, &self.queue, at_most, lingers);
                 self.cursor.finished.append(&mut cursor.finished);
                 taken
             }
@@ -194,8 +204,47 @@ impl<M: Payload> Subscription<M> {
     }
 }
 
-fn take_and_count<M>(cursor: &mut Cursor<M>, queue: &Queue<M>, at_most: u32) -> Taken<M> {
-    let taken = cursor.take(queue, at_most);
+/// How often a receiver that has read everything looks again, after letting others run, before it goes to sleep.
+///
+/// Sleeping and being woken costs both sides more than reading some messages does. So where the last looks paid, it
+/// looks more often, and where they did not, less; once at least, or it would never learn that it pays again.
+struct Patience {
+    looks: u8,
+    left: u8,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { looks: 1, left: 0 }
+    }
+}
+
+impl Patience {
+    fn is_left(&self) -> bool {
+        self.left > 0
+    }
+
+    /// False once none is left: it was in vain.
+    fn use_up_one(&mut self) -> bool {
+        if self.left > 0 {
+            self.left -= 1;
+            return true;
+        }
+        self.looks = (self.looks / 2).max(1);
+        false
+    }
+
+    /// Something came.
+    fn renew(&mut self) {
+        if self.left < self.looks {
+            self.looks = (self.looks + 1).min(RECEIVER_LOOKS_MAX);
+        }
+        self.left = self.looks;
+    }
+}
+
+fn take_and_count<M>(cursor: &mut Cursor<M>, queue: &Queue<M>, at_most: u32, lingers: bool) -> Taken<M> {
+    let taken = cursor.take(queue, at_most, lingers);
     if let Taken::Run { frame, from, to } = &taken {
         queue.receive(frame.load(*from..*to));
     }

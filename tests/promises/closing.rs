@@ -1,0 +1,276 @@
+//! `close`, `drain`, and the end of the last handle; each blocked side while the other ends.
+
+use std::pin::pin;
+use std::task::Context;
+use std::thread;
+use std::time::Duration;
+
+use fanfare::{Broker, Delivery, EndReason, PublishError, SubscribeError, TryPublishError, TryRecvError, WhenFull};
+
+use crate::common::{
+    FOREVER, Got, Loads, Woken, assert_books, at_once, block_on, bounded, numbers, pattern, poll_once, take_all, topic,
+    watched,
+};
+
+#[test]
+fn after_close_nothing_is_published_and_the_message_comes_back() {
+    let broker = Broker::new();
+    let loads = Loads::new();
+    let subscription = bounded(&broker, "t", 10, WhenFull::Block);
+    let mut publisher = broker.publisher();
+    at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
+    assert!(!broker.is_closed());
+    broker.close();
+    assert!(broker.is_closed());
+    broker.close(); // once more is no harm
+    let to = topic("t");
+    assert!(
+        matches!(at_once(publisher.publish(&to, loads.light(1))), Err(PublishError::Closed(load)) if load.number == 1)
+    );
+    assert!(
+        matches!(publisher.try_publish(&to, loads.light(2)), Err(TryPublishError::Closed(load)) if load.number == 2)
+    );
+    assert!(
+        matches!(publisher.publish_blocking(&to, loads.light(3)), Err(PublishError::Closed(load)) if load.number == 3)
+    );
+    assert!(matches!(at_once(publisher.publish_request(&to, &to, loads.light(4))), Err(PublishError::Closed(_))));
+    let mut batch = loads.batch(5..8);
+    assert_eq!(at_once(publisher.publish_batch(&to, &mut batch)), Err(PublishError::Closed(())));
+    assert_eq!(publisher.try_publish_batch(&to, &mut batch), Err(TryPublishError::Closed(())));
+    assert_eq!(publisher.publish_batch_blocking(&to, &mut batch), Err(PublishError::Closed(())));
+    assert_eq!(batch.iter().map(|load| load.number).collect::<Vec<_>>(), [5, 6, 7], "untouched");
+    assert!(matches!(at_once(broker.publisher().publish(&to, loads.light(9))), Err(PublishError::Closed(_))));
+    assert_eq!(broker.subscribe(&pattern("t")).map(drop), Err(SubscribeError::Closed));
+    assert_books(&subscription, 0, 1, 0);
+}
+
+#[test]
+fn after_close_subscribers_drain_and_then_end() {
+    let broker = Broker::new();
+    let loads = Loads::new();
+    let mut subscription = bounded(&broker, "t", 3, WhenFull::DropNewest);
+    let mut publisher = broker.publisher();
+    at_once(publisher.publish_batch(&topic("t"), &mut loads.batch(0..5))).unwrap();
+    broker.close();
+    let mut expected = numbers(0..3);
+    expected.push(Got::Missed(2));
+    assert_eq!(take_all(&mut subscription), expected);
+    assert_eq!(subscription.try_recv().err(), Some(TryRecvError::Ended));
+    assert!(at_once(subscription.recv()).is_none());
+    assert!(at_once(subscription.recv_run()).is_none());
+    assert!(subscription.recv_blocking().is_none());
+    assert_eq!(subscription.end_reason(), Some(EndReason::Closed));
+    assert_books(&subscription, 3, 0, 2);
+}
+
+#[test]
+fn close_wakes_whoever_waits_to_receive() {
+    let broker = Broker::<u64>::new();
+    let mut subscriptions: Vec<_> = (0..3).map(|_| bounded(&broker, "t", 1, WhenFull::Block)).collect();
+    let wakers: Vec<_> = subscriptions
+        .iter_mut()
+        .map(|subscription| {
+            let (woken, waker) = Woken::new();
+            assert!(subscription.poll_recv(&mut Context::from_waker(&waker)).is_pending());
+            woken
+        })
+        .collect();
+    broker.close();
+    assert!(wakers.iter().all(|woken| woken.take()));
+    assert!(subscriptions.iter_mut().all(|subscription| at_once(subscription.recv()).is_none()));
+}
+
+#[test]
+fn close_wakes_a_thread_that_waits_to_receive() {
+    watched(|| {
+        let broker = Broker::<u64>::new();
+        let mut subscription = bounded(&broker, "t", 1, WhenFull::Block);
+        let reader = thread::spawn(move || subscription.recv_blocking().is_none());
+        broker.close();
+        assert!(reader.join().unwrap());
+    });
+}
+
+#[test]
+fn a_publish_that_had_begun_completes_after_close() {
+    let broker = Broker::new();
+    let loads = Loads::new();
+    let to = topic("t");
+    let mut subscription = bounded(&broker, "t", 2, WhenFull::Block);
+    let mut publisher = broker.publisher();
+    let mut batch = loads.batch(0..5);
+    let mut publish = pin!(publisher.publish_batch(&to, &mut batch));
+    assert!(poll_once(publish.as_mut()).is_pending());
+    broker.close();
+    let mut read = Vec::new();
+    let receipt = loop {
+        match poll_once(publish.as_mut()) {
+            std::task::Poll::Ready(receipt) => break receipt.unwrap(),
+            std::task::Poll::Pending => match subscription.try_recv() {
+                Ok(Delivery::Message(message)) => read.push(Got::Number(message.number)),
+                other => panic!("{:?}: a publish is still under way", other.err()),
+            },
+        }
+    };
+    assert_eq!((receipt.matched, receipt.queued), (5, 5));
+    read.extend(take_all(&mut subscription));
+    assert_eq!(read, numbers(0..5));
+    assert_eq!(subscription.try_recv().err(), Some(TryRecvError::Ended));
+}
+
+#[test]
+fn a_publish_that_is_cancelled_after_close_lets_the_subscriber_end() {
+    let broker = Broker::new();
+    let loads = Loads::new();
+    let to = topic("t");
+    let mut subscription = bounded(&broker, "t", 1, WhenFull::Block);
+    let mut publisher = broker.publisher();
+    {
+        let mut batch = loads.batch(0..3);
+        let mut publish = pin!(publisher.publish_batch(&to, &mut batch));
+        assert!(poll_once(publish.as_mut()).is_pending());
+        broker.close();
+    }
+    assert_eq!(take_all(&mut subscription), [Got::Number(0), Got::Missed(2)]);
+    assert_eq!(subscription.try_recv().err(), Some(TryRecvError::Ended));
+}
+
+#[test]
+fn the_end_of_the_last_handle_is_a_close() {
+    let broker = Broker::new();
+    let loads = Loads::new();
+    let mut subscription = bounded(&broker, "t", 10, WhenFull::Block);
+    let other = broker.clone();
+    let mut publisher = other.publisher();
+    let (woken, waker) = Woken::new();
+    assert!(subscription.poll_recv(&mut Context::from_waker(&waker)).is_pending());
+    drop(broker);
+    drop(other);
+    assert!(!woken.take(), "a publisher is left");
+    at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
+    assert!(woken.take());
+    let again = publisher.broker();
+    drop(publisher);
+    assert_eq!(take_all(&mut subscription), numbers(0..1));
+    assert_eq!(subscription.try_recv().err(), Some(TryRecvError::Empty), "a broker is left");
+    assert!(subscription.poll_recv(&mut Context::from_waker(&waker)).is_pending());
+    drop(again);
+    assert!(woken.take(), "that was the last");
+    assert!(at_once(subscription.recv()).is_none());
+    assert_eq!(subscription.end_reason(), Some(EndReason::Closed));
+}
+
+#[test]
+fn a_subscription_alone_can_still_be_read_and_dropped() {
+    let loads = Loads::new();
+    let broker = Broker::new();
+    let subscriptions = [(); 2].map(|()| bounded(&broker, "t", 10, WhenFull::Block));
+    at_once(broker.publisher().publish_batch(&topic("t"), &mut loads.batch(0..5))).unwrap();
+    drop(broker);
+    let [mut read, dropped] = subscriptions;
+    drop(dropped);
+    assert_eq!(take_all(&mut read), numbers(0..5));
+    assert!(at_once(read.recv()).is_none());
+    drop(read);
+    assert_eq!(loads.alive(), 0);
+}
+
+#[test]
+fn drain_of_nothing_is_done_at_once() {
+    let broker = Broker::<u64>::new();
+    let report = at_once(broker.drain(FOREVER));
+    assert!(report.subscriptions.is_empty());
+    assert!(broker.is_closed());
+}
+
+#[test]
+fn drain_waits_until_everything_is_received() {
+    let broker = Broker::new();
+    let loads = Loads::new();
+    let mut subscriptions = [(); 2].map(|()| bounded(&broker, "t", 10, WhenFull::Block));
+    at_once(broker.publisher().publish_batch(&topic("t"), &mut loads.batch(0..5))).unwrap();
+    assert!(subscriptions[0].try_recv().is_ok());
+    let (woken, waker) = Woken::new();
+    let mut drain = pin!(broker.drain(FOREVER));
+    assert!(drain.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    assert_eq!(take_all(&mut subscriptions[0]), numbers(1..5));
+    assert!(drain.as_mut().poll(&mut Context::from_waker(&waker)).is_pending(), "one is not done");
+    woken.take();
+    assert_eq!(take_all(&mut subscriptions[1]), numbers(0..5));
+    assert!(woken.take());
+    let report = at_once(drain);
+    assert_eq!((report.delivered(), report.given_up()), (9, 0));
+    let mut delivered: Vec<_> =
+        report.subscriptions.iter().map(|drained| (drained.id, drained.delivered, drained.given_up)).collect();
+    delivered.sort();
+    assert_eq!(delivered, [(subscriptions[0].id(), 4, 0), (subscriptions[1].id(), 5, 0)]);
+    assert_eq!(report.subscriptions[0].pattern.as_str(), "t");
+}
+
+#[test]
+fn drain_is_let_go_by_those_who_leave() {
+    let broker = Broker::new();
+    let loads = Loads::new();
+    let subscription = bounded(&broker, "t", 10, WhenFull::Block);
+    at_once(broker.publisher().publish(&topic("t"), loads.light(0))).unwrap();
+    let (woken, waker) = Woken::new();
+    let mut drain = pin!(broker.drain(FOREVER));
+    assert!(drain.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(subscription);
+    assert!(woken.take());
+    let report = at_once(drain);
+    assert_eq!(report.delivered(), 0, "what it had queued was not delivered");
+}
+
+#[test]
+fn drain_gives_up_at_its_deadline() {
+    let broker = Broker::new();
+    let loads = Loads::new();
+    let mut stuck = bounded(&broker, "t", 10, WhenFull::Block);
+    let mut done = bounded(&broker, "other", 10, WhenFull::Block);
+    at_once(broker.publisher().publish_batch(&topic("t"), &mut loads.batch(0..5))).unwrap();
+    let (woken, waker) = Woken::new();
+    assert!(done.poll_recv(&mut Context::from_waker(&waker)).is_pending());
+    let report = block_on(broker.drain(Duration::from_millis(1)));
+    assert_eq!((report.delivered(), report.given_up()), (0, 5));
+    assert_eq!(loads.alive(), 0, "what was given up is freed, though its owner has not looked");
+    assert_eq!(stuck.end_reason(), Some(EndReason::GivenUp));
+    assert!(at_once(stuck.recv()).is_none());
+    assert_books(&stuck, 0, 0, 5);
+    assert!(woken.take());
+    assert!(at_once(done.recv()).is_none());
+    assert_eq!(done.end_reason(), Some(EndReason::Closed));
+}
+
+#[test]
+fn drain_wakes_publishers_that_wait_for_those_given_up() {
+    watched(|| {
+        let broker = Broker::new();
+        let loads = Loads::new();
+        let stuck = bounded(&broker, "t", 1, WhenFull::Block);
+        let mut publisher = broker.publisher();
+        at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
+        let to = topic("t");
+        let (woken, waker) = Woken::new();
+        let mut publish = pin!(publisher.publish(&to, loads.light(1)));
+        assert!(publish.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        block_on(broker.drain(Duration::from_millis(1)));
+        assert!(woken.take());
+        let receipt = at_once(publish).unwrap();
+        assert_eq!((receipt.matched, receipt.queued, receipt.dropped + receipt.disconnected), (1, 0, 1));
+        let books = stuck.books();
+        assert_eq!((books.received, books.queued, books.offered), (0, 0, books.dropped));
+    });
+}
+
+#[test]
+fn a_cancelled_drain_has_closed_and_given_up_nothing() {
+    let broker = Broker::new();
+    let loads = Loads::new();
+    let mut subscription = bounded(&broker, "t", 10, WhenFull::Block);
+    at_once(broker.publisher().publish_batch(&topic("t"), &mut loads.batch(0..5))).unwrap();
+    crate::common::begin_and_cancel(broker.drain(FOREVER));
+    assert!(broker.is_closed());
+    assert_eq!(take_all(&mut subscription), numbers(0..5));
+    assert_eq!(subscription.end_reason(), Some(EndReason::Closed));
+}

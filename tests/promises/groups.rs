@@ -1,0 +1,196 @@
+//! Queue groups: each message to exactly one member, one with room before one that is full.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use fanfare::{Broker, Receipt, Subscription, TryPublishError, WhenFull};
+
+use crate::common::{
+    FOREVER, Got, Load, Loads, at_once, begin_and_cancel, bounded, numbers, pattern, poll_once, take_all, topic,
+};
+
+fn member(broker: &Broker<Load>, group: &str, bound: usize, when_full: WhenFull) -> Subscription<Load> {
+    let to = pattern("work");
+    broker.subscription(&to).queue_messages(bound).when_full(when_full).group(group).subscribe().unwrap()
+}
+
+fn numbers_of(members: &mut [Subscription<Load>]) -> Vec<u64> {
+    let mut all = Vec::new();
+    for member in members {
+        for got in take_all(member) {
+            match got {
+                Got::Number(number) => all.push(number),
+                Got::Missed(count) => panic!("missed {count}"),
+            }
+        }
+    }
+    all.sort();
+    all
+}
+
+#[test]
+fn each_message_goes_to_one_member_of_each_group_and_to_everybody_else() {
+    let broker = Broker::new();
+    let loads = Loads::new();
+    let mut red: Vec<_> = (0..3).map(|_| member(&broker, "red", 100, WhenFull::Block)).collect();
+    let mut blue: Vec<_> = (0..2).map(|_| member(&broker, "blue", 100, WhenFull::Block)).collect();
+    let mut plain = bounded(&broker, "work", 100, WhenFull::Block);
+    let mut publisher = broker.publisher();
+    for number in 0..30 {
+        let receipt = at_once(publisher.publish(&topic("work"), loads.light(number))).unwrap();
+        assert_eq!(receipt, Receipt { matched: 3, queued: 3, ..Receipt::default() }, "a group counts one");
+    }
+    let receipt = at_once(publisher.publish_batch(&topic("work"), &mut loads.batch(30..60))).unwrap();
+    assert_eq!((receipt.matched, receipt.queued), (90, 90));
+    for group in [&mut red, &mut blue] {
+        for member in group.iter() {
+            let share = member.books().queued;
+            let fair = 60 / group.len() as u64;
+            assert!((fair / 2..=fair * 2).contains(&share), "{share} of 60 among {}", group.len());
+        }
+        assert_eq!(numbers_of(group), (0..60).collect::<Vec<_>>());
+    }
+    assert_eq!(take_all(&mut plain), numbers(0..60));
+}
+
+#[test]
+fn a_member_with_room_goes_before_one_that_is_full() {
+    for policy in
+        [WhenFull::DropNewest, WhenFull::DropOldest, WhenFull::Block, WhenFull::Disconnect { after: Duration::ZERO }]
+    {
+        let broker = Broker::new();
+        let loads = Loads::new();
+        let mut members: Vec<_> = [1, 5, 2].map(|bound| member(&broker, "g", bound, policy)).into();
+        let mut publisher = broker.publisher();
+        for number in 0..8 {
+            let receipt = at_once(publisher.publish(&topic("work"), loads.light(number))).unwrap();
+            assert_eq!(receipt, Receipt { matched: 1, queued: 1, ..Receipt::default() }, "{policy:?}, {number}");
+        }
+        assert_eq!(members.iter().map(|member| member.books().queued).collect::<Vec<_>>(), [1, 5, 2], "{policy:?}");
+        assert_eq!(numbers_of(&mut members), (0..8).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_batch_fills_the_whole_group() {
+    let broker = Broker::new();
+    let loads = Loads::new();
+    let members: Vec<_> = [1, 5, 2].map(|bound| member(&broker, "g", bound, WhenFull::DropNewest)).into();
+    let mut publisher = broker.publisher();
+    let receipt = at_once(publisher.publish_batch(&topic("work"), &mut loads.batch(0..10))).unwrap();
+    assert_eq!(receipt, Receipt { matched: 10, queued: 8, dropped: 2, ..Receipt::default() });
+    assert_eq!(members.iter().map(|member| member.books().queued).sum::<u64>(), 8);
+    assert_eq!(members.iter().map(|member| member.books().dropped).sum::<u64>(), 2);
+}
+
+/// A message that is too heavy for one member may be just right for another.
+#[test]
+fn a_member_that_can_take_it_goes_before_one_that_never_can() {
+    let broker = Broker::new();
+    let loads = Loads::new();
+    let to = pattern("work");
+    let small = broker.subscription(&to).queue_bytes(10).when_full(WhenFull::Block).group("g").subscribe().unwrap();
+    let large = broker.subscription(&to).queue_bytes(1000).when_full(WhenFull::Block).group("g").subscribe().unwrap();
+    let mut publisher = broker.publisher();
+    for number in 0..10 {
+        assert_eq!(at_once(publisher.publish(&topic("work"), loads.make(0, number, 100))).unwrap().queued, 1);
+    }
+    assert_eq!((small.books().offered, large.books().queued), (0, 10));
+}
+
+#[test]
+fn a_full_group_is_waited_for() {
+    for policy in [WhenFull::Block, WhenFull::Wait(FOREVER)] {
+        let broker = Broker::new();
+        let loads = Loads::new();
+        let to = topic("work");
+        let mut members: Vec<_> = (0..2).map(|_| member(&broker, "g", 1, policy)).collect();
+        let mut publisher = broker.publisher();
+        for number in 0..2 {
+            at_once(publisher.publish(&to, loads.light(number))).unwrap();
+        }
+        let mut publish = pin!(publisher.publish(&to, loads.light(2)));
+        assert!(poll_once(publish.as_mut()).is_pending());
+        // Whichever member it waits for, once all have drained it is through.
+        let mut all = numbers_of(&mut members);
+        let receipt = at_once(publish).unwrap();
+        assert_eq!((receipt.matched, receipt.queued, receipt.waited), (1, 1, 1));
+        all.extend(numbers_of(&mut members));
+        assert_eq!(all, [0, 1, 2], "{policy:?}");
+    }
+}
+
+#[test]
+fn a_cancelled_publish_to_a_full_group_is_one_gap_of_one_member() {
+    let broker = Broker::new();
+    let loads = Loads::new();
+    let to = topic("work");
+    let mut members: Vec<_> = (0..2).map(|_| member(&broker, "g", 1, WhenFull::Block)).collect();
+    let mut publisher = broker.publisher();
+    for number in 0..2 {
+        at_once(publisher.publish(&to, loads.light(number))).unwrap();
+    }
+    assert!(matches!(publisher.try_publish(&to, loads.light(2)), Err(TryPublishError::Full(_))));
+    begin_and_cancel(publisher.publish(&to, loads.light(3)));
+    assert_eq!(members.iter().map(|member| member.books().dropped).sum::<u64>(), 1);
+    let got: Vec<_> = members.iter_mut().flat_map(take_all).collect();
+    assert_eq!(got.len(), 3, "{got:?}");
+    assert!(got.contains(&Got::Missed(1)));
+}
+
+#[test]
+fn a_member_that_leaves_is_no_member() {
+    let broker = Broker::new();
+    let loads = Loads::new();
+    let to = topic("work");
+    let mut members: Vec<_> = (0..3).map(|_| member(&broker, "g", 100, WhenFull::Block)).collect();
+    let mut publisher = broker.publisher();
+    for number in 0..30 {
+        at_once(publisher.publish(&to, loads.light(number))).unwrap();
+        if number % 10 == 9 {
+            drop(members.pop());
+        }
+    }
+    assert!(members.is_empty());
+    assert_eq!(at_once(publisher.publish(&to, loads.light(30))), Ok(Receipt::default()));
+    assert_eq!(loads.alive(), 0);
+}
+
+/// The last member leaves while a publish waits for the group.
+#[test]
+fn a_group_that_ends_lets_the_publisher_go() {
+    let broker = Broker::new();
+    let loads = Loads::new();
+    let to = topic("work");
+    let members: Vec<_> = (0..2).map(|_| member(&broker, "g", 1, WhenFull::Block)).collect();
+    let mut publisher = broker.publisher();
+    for number in 0..2 {
+        at_once(publisher.publish(&to, loads.light(number))).unwrap();
+    }
+    let mut publish = pin!(publisher.publish(&to, loads.light(2)));
+    assert!(poll_once(publish.as_mut()).is_pending());
+    drop(members);
+    let receipt = at_once(publish).unwrap();
+    assert_eq!((receipt.matched, receipt.queued, receipt.dropped + receipt.disconnected), (1, 0, 1));
+    assert_eq!(loads.alive(), 0);
+}
+
+#[test]
+fn no_echo_holds_in_a_group() {
+    let broker = Broker::new();
+    let loads = Loads::new();
+    let origin = fanfare::Origin::unique();
+    let to = pattern("work");
+    let own = broker.subscription(&to).group("g").no_echo(origin).subscribe().unwrap();
+    let mut publisher = broker.publisher_as(origin);
+    assert_eq!(
+        at_once(publisher.publish(&topic("work"), loads.light(0))),
+        Ok(Receipt::default()),
+        "no member wants it"
+    );
+    let other = broker.subscription(&to).group("g").subscribe().unwrap();
+    for number in 0..10 {
+        assert_eq!(at_once(publisher.publish(&topic("work"), loads.light(number))).unwrap().queued, 1);
+    }
+    assert_eq!((own.books().offered, other.books().queued), (0, 10));
+}

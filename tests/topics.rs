@@ -1,0 +1,268 @@
+//! Topics and patterns: what is accepted, what is refused and where the fault is, and what matches what.
+
+use std::collections::HashSet;
+use std::str::FromStr;
+
+use fanfare::{Broker, Delivery, Pattern, Topic, TopicError};
+
+fn error_of(topic: &str) -> TopicError {
+    match Topic::parse(topic) {
+        Ok(topic) => panic!("{topic:?} should have been refused"),
+        Err(error) => error,
+    }
+}
+
+fn pattern_error_of(pattern: &str) -> TopicError {
+    match Pattern::parse(pattern) {
+        Ok(pattern) => panic!("{pattern:?} should have been refused"),
+        Err(error) => error,
+    }
+}
+
+#[test]
+fn ordinary_topics_are_kept_as_written() {
+    for text in ["a", "orders.eu.created", "Räume.日本.🎺", "_x-1.$SYS.a/b", "fo*", "fo>", "*o.>o", "a.**", "a.>>"]
+    {
+        let topic = Topic::parse(text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
+        assert_eq!(topic.as_str(), text);
+        assert_eq!(topic.to_string(), text);
+        let as_ref: &str = topic.as_ref();
+        assert_eq!(as_ref, text);
+        assert_eq!(topic.tokens().collect::<Vec<_>>(), text.split('.').collect::<Vec<_>>());
+        assert_eq!(topic, Topic::from_str(text).unwrap());
+        assert_eq!(topic, Topic::try_from(text).unwrap());
+        assert_eq!(topic.clone(), topic);
+        let pattern = Pattern::parse(text).unwrap();
+        assert!(pattern.is_literal(), "{text:?} has no wildcard");
+        assert!(pattern.matches(&topic));
+        assert_eq!(Pattern::from(&topic), pattern);
+        assert_eq!(Pattern::from(topic), pattern);
+        assert_eq!(pattern.to_string(), text);
+    }
+}
+
+#[test]
+fn topics_are_keys() {
+    let mut set = HashSet::new();
+    assert!(set.insert(Topic::parse("a.b").unwrap()));
+    assert!(!set.insert(Topic::parse("a.b").unwrap()));
+    assert!(Topic::parse("a").unwrap() < Topic::parse("b").unwrap());
+    assert_ne!(Topic::parse("a").unwrap(), Topic::parse("A").unwrap(), "case counts");
+}
+
+#[test]
+fn the_empty_topic_and_empty_tokens_are_refused_where_they_stand() {
+    for (text, position) in
+        [("", 0), (".", 0), (".a", 0), ("a.", 2), ("a..b", 2), ("a.b..c", 4), ("日..b", 4), ("...", 0)]
+    {
+        assert_eq!(error_of(text).position(), position, "topic {text:?}");
+        assert_eq!(pattern_error_of(text).position(), position, "pattern {text:?}");
+    }
+}
+
+#[test]
+fn white_space_and_control_characters_are_refused_where_they_stand() {
+    let bad = [' ', '\t', '\n', '\r', '\0', '\u{7f}', '\u{85}', '\u{a0}', '\u{2003}', '\u{2028}', '\u{3000}', '\u{1b}'];
+    for character in bad {
+        for (before, after) in [("", ""), ("a", "b"), ("a.b", ""), ("é.", "c"), ("", "x")] {
+            let text = format!("{before}{character}{after}");
+            assert_eq!(error_of(&text).position(), before.len(), "topic {text:?}");
+            assert_eq!(pattern_error_of(&text).position(), before.len(), "pattern {text:?}");
+        }
+    }
+}
+
+#[test]
+fn length_is_counted_in_bytes_up_to_255() {
+    let longest = "x".repeat(255);
+    assert!(Topic::parse(&longest).is_ok());
+    assert!(Pattern::parse(&longest).is_ok());
+    let too_long = "x".repeat(256);
+    assert_eq!(error_of(&too_long).position(), 255, "the first byte too many");
+    assert_eq!(pattern_error_of(&too_long).position(), 255);
+
+    let longest = format!("x{}", "é".repeat(127)); // 255 bytes, 128 characters
+    assert_eq!(longest.len(), 255);
+    assert!(Topic::parse(&longest).is_ok());
+    assert!(Topic::parse(&"é".repeat(128)).is_err(), "256 bytes, though only 128 characters");
+    assert!(Topic::parse(&"x".repeat(1 << 20)).is_err());
+}
+
+#[test]
+fn sixteen_tokens_are_the_most() {
+    let most = ["t"; 16].join(".");
+    assert_eq!(Topic::parse(&most).unwrap().tokens().count(), 16);
+    assert!(Pattern::parse(&["*"; 16].join(".")).is_ok());
+    let too_many = ["t"; 17].join(".");
+    assert_eq!(error_of(&too_many).position(), 32, "where the seventeenth token begins");
+    assert_eq!(pattern_error_of(&["*"; 17].join(".")).position(), 32);
+}
+
+#[test]
+fn wildcards_are_refused_in_a_topic_where_they_stand() {
+    for (text, position) in [("*", 0), (">", 0), ("a.*", 2), ("a.>", 2), ("*.b", 0), ("a.*.c", 2), ("日.>", 4)] {
+        assert_eq!(error_of(text).position(), position, "{text:?}");
+        assert!(Pattern::parse(text).is_ok(), "{text:?}");
+    }
+}
+
+#[test]
+fn a_greater_sign_must_be_the_last_token_of_a_pattern() {
+    for (text, position) in [(">.a", 0), ("a.>.b", 2), (">.>", 0), ("*.>.*", 2)] {
+        assert_eq!(pattern_error_of(text).position(), position, "{text:?}");
+    }
+}
+
+#[test]
+fn different_faults_have_different_kinds_and_say_what_is_wrong() {
+    let faults = ["", "a b", &"x".repeat(256), &["t"; 17].join("."), "a.*"];
+    let kinds: Vec<_> = faults.iter().map(|text| error_of(text).kind()).collect();
+    for (index, kind) in kinds.iter().enumerate() {
+        for other in &kinds[index + 1..] {
+            assert_ne!(kind, other);
+        }
+    }
+    for text in ["a..b", "a.b c", "a.*"] {
+        let error = error_of(text);
+        let said = error.to_string();
+        assert!(said.contains(&error.position().to_string()), "{said:?} should name byte {}", error.position());
+        let _: &dyn std::error::Error = &error;
+    }
+}
+
+#[test]
+fn parsing_random_text_agrees_with_the_written_rules() {
+    let mut random = fastrand::Rng::with_seed(1);
+    let alphabet = ['a', 'b', '.', '.', '*', '>', ' ', 'é', '\n', 'z'];
+    let (mut accepted, mut refused) = (0, 0);
+    for _ in 0..20_000 {
+        let length = random.usize(0..10);
+        let text: String = (0..length).map(|_| alphabet[random.usize(0..alphabet.len())]).collect();
+        let tokens: Vec<&str> = text.split('.').collect();
+        let plain = tokens.iter().all(|token| !token.is_empty() && !token.contains([' ', '\n']));
+        let topic = plain && !tokens.iter().any(|token| ["*", ">"].contains(token));
+        let pattern = plain && !tokens[..tokens.len() - 1].contains(&">");
+        assert_eq!(Topic::parse(&text).is_ok(), topic, "topic {text:?}");
+        assert_eq!(Pattern::parse(&text).is_ok(), pattern, "pattern {text:?}");
+        if let Err(error) = Topic::parse(&text) {
+            assert!(text.is_char_boundary(error.position()), "{text:?}: {error}");
+            refused += 1;
+        } else {
+            accepted += 1;
+        }
+    }
+    assert!(accepted > 1000 && refused > 1000, "{accepted} accepted, {refused} refused");
+}
+
+fn matches(pattern: &str, topic: &str) -> bool {
+    Pattern::parse(pattern).unwrap().matches(&Topic::parse(topic).unwrap())
+}
+
+#[test]
+fn the_rules_of_nats() {
+    assert!(matches("a", "a"));
+    assert!(!matches("a", "b"));
+    assert!(!matches("a", "a.b"));
+    assert!(!matches("a.b", "a"));
+    assert!(matches("*", "a"));
+    assert!(!matches("*", "a.b"));
+    assert!(matches("a.*", "a.b"));
+    assert!(!matches("a.*", "a"));
+    assert!(!matches("a.*", "a.b.c"));
+    assert!(matches("*.b", "a.b"));
+    assert!(matches("a.*.c", "a.b.c"));
+    assert!(matches(">", "a"));
+    assert!(matches(">", "a.b.c"));
+    assert!(matches("a.>", "a.b"));
+    assert!(matches("a.>", "a.b.c.d"));
+    assert!(!matches("a.>", "a"), "`>` stands for one token or more");
+    assert!(!matches("a.>", "b.c"));
+    assert!(matches("*.>", "a.b"));
+    assert!(!matches("*.>", "a"));
+    assert!(matches("fo*", "fo*"));
+    assert!(!matches("fo*", "foo"), "`fo*` is a literal");
+    assert!(!matches("fo>", "foo"));
+    assert!(!matches("fo*", "fo"));
+    assert!(!matches("A", "a"));
+}
+
+/// The rules once more, in the plainest way.
+fn naive_match(pattern: &[&str], topic: &[&str]) -> bool {
+    match (pattern, topic) {
+        ([], []) => true,
+        ([">"], [_, ..]) => true,
+        (["*", pattern @ ..], [_, topic @ ..]) => naive_match(pattern, topic),
+        ([first, pattern @ ..], [token, topic @ ..]) => first == token && naive_match(pattern, topic),
+        _ => false,
+    }
+}
+
+fn random_topic(random: &mut fastrand::Rng) -> String {
+    let tokens: Vec<_> = (0..random.usize(1..6)).map(|_| ["a", "b", "ab"][random.usize(0..3)]).collect();
+    tokens.join(".")
+}
+
+fn random_pattern(random: &mut fastrand::Rng) -> String {
+    let mut tokens: Vec<_> =
+        (0..random.usize(1..6)).map(|_| ["a", "b", "ab", "*", "*", "a*"][random.usize(0..6)]).collect();
+    if random.u8(0..3) == 0 {
+        tokens.pop();
+        tokens.push(">");
+    }
+    tokens.join(".")
+}
+
+#[test]
+fn a_pattern_agrees_with_a_naive_matcher() {
+    let mut random = fastrand::Rng::with_seed(2);
+    let mut matched = 0;
+    for _ in 0..50_000 {
+        let (pattern, topic) = (random_pattern(&mut random), random_topic(&mut random));
+        let expected = naive_match(&pattern.split('.').collect::<Vec<_>>(), &topic.split('.').collect::<Vec<_>>());
+        assert_eq!(matches(&pattern, &topic), expected, "pattern {pattern:?}, topic {topic:?}");
+        matched += usize::from(expected);
+    }
+    assert!(matched > 1000, "only {matched} matches");
+}
+
+/// The router is not the pattern: subscriptions come and go, publishers with cached routes see it.
+#[test]
+fn the_router_agrees_with_a_naive_matcher_while_subscriptions_come_and_go() {
+    for seed in 0..300 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let broker = Broker::<u64>::new();
+        let mut publishers = [broker.publisher(), broker.publisher()];
+        let mut subscriptions = Vec::new();
+        for number in 0..60_u64 {
+            match random.u8(0..4) {
+                0 => {
+                    let pattern = random_pattern(&mut random);
+                    let subscription = broker.subscribe(&Pattern::parse(&pattern).unwrap()).unwrap();
+                    subscriptions.push((pattern, subscription));
+                }
+                1 if !subscriptions.is_empty() => {
+                    subscriptions.swap_remove(random.usize(0..subscriptions.len()));
+                }
+                _ => {
+                    let name = random_topic(&mut random);
+                    let publisher = &mut publishers[random.usize(0..2)];
+                    let receipt = publisher.try_publish(&Topic::parse(&name).unwrap(), number).unwrap();
+                    let mut expected = 0;
+                    for (pattern, subscription) in &mut subscriptions {
+                        let tokens: Vec<_> = pattern.split('.').collect();
+                        if naive_match(&tokens, &name.split('.').collect::<Vec<_>>()) {
+                            expected += 1;
+                            let Ok(Delivery::Message(message)) = subscription.try_recv() else {
+                                panic!("seed {seed}: {pattern:?} did not get {name:?}");
+                            };
+                            assert_eq!(*message, number, "seed {seed}");
+                            assert_eq!(message.topic().as_str(), name, "seed {seed}");
+                        }
+                        assert!(subscription.try_recv().is_err(), "seed {seed}: {pattern:?} got too much of {name:?}");
+                    }
+                    assert_eq!(receipt.matched, expected, "seed {seed}: {name:?}");
+                }
+            }
+        }
+    }
+}
