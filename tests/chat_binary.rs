@@ -96,11 +96,13 @@ fn both_signals_say_goodbye_report_and_end_well() {
 /// Somebody who never reads, to whom more is said than the kernel takes. Gives the talker too.
 fn stuck_client(server: &Process) -> (Client, Client) {
     let (mut talker, stuck) = (server.client(), server.client());
-    let text = "x".repeat(4000);
-    for _ in 0..4_000 {
-        talker.say(&text);
-    }
+    let text = "x".repeat(4_000);
+    // Told until its queue is full, which means that the write buffer and the kernel's are too.
     talker.lines_until_pong();
+    let end = Instant::now() + PATIENCE;
+    while !talker.ask(&format!("/msg guest2 {text}")).starts_with("! guest2 is not reading") {
+        assert!(Instant::now() < end, "it takes whatever it is told");
+    }
     (talker, stuck)
 }
 

@@ -59,12 +59,11 @@ fn rooms_are_apart_and_one_can_be_in_several() {
     let server = server();
     let (mut alice, mut bob, mut eve) = (server.named("alice"), server.named("bob"), server.named("eve"));
     for client in [&mut alice, &mut bob] {
+        client.wait_for("* guest3 is now eve");
         client.say("/join Rust");
         client.wait_for("* you are in rust");
-        client.lines_until_pong();
     }
-    alice.lines_until_pong();
-    eve.lines_until_pong();
+    alice.wait_for("* bob joined rust");
     alice.say("crabs");
     bob.expect("[rust] alice: crabs");
     eve.say("to the lobby");
@@ -93,7 +92,7 @@ fn rooms_are_apart_and_one_can_be_in_several() {
 fn lists_topics_history_and_help() {
     let server = server();
     let (mut alice, mut bob) = (server.named("alice"), server.named("bob"));
-    alice.lines_until_pong();
+    alice.wait_for("* guest2 is now bob");
     assert_eq!(alice.ask("/who"), "* 2 in lobby: alice, bob");
     bob.say("/topic what we do");
     bob.expect("* lobby is now about: what we do");
@@ -121,9 +120,10 @@ fn lists_topics_history_and_help() {
 fn private_messages_reach_one_person_whatever_the_name_became() {
     let server = server();
     let (mut alice, mut bob, mut eve) = (server.named("alice"), server.named("bob"), server.named("eve"));
-    assert!(bob.ask("/nick Robert").contains("Robert"));
-    alice.lines_until_pong();
-    eve.lines_until_pong();
+    bob.say("/nick Robert");
+    bob.wait_for("* you are now Robert");
+    alice.wait_for("* bob is now Robert");
+    eve.wait_for("* bob is now Robert");
     assert_eq!(alice.ask("/msg ROBERT psst"), "* Robert was told");
     bob.wait_for("(private) alice: psst");
     assert_eq!(alice.ask("/msg bob psst"), "! nobody here is called bob; /who lists the names");
@@ -151,8 +151,8 @@ fn a_name_is_unique_visible_and_free_at_once() {
 fn wrong_bytes_cost_their_line_alone() {
     let server = server();
     let (mut alice, mut bob) = (server.named("alice"), server.named("bob"));
-    alice.lines_until_pong();
-    bob.send(b"ok\nnot \xff\xfe utf-8\n");
+    alice.wait_for("* guest2 is now bob");
+    bob.send(b"ok\nnot \xc3\x28 utf-8\n");
     alice.expect("[lobby] bob: ok");
     bob.expect("! that line is not UTF-8 text (byte 5) and was skipped");
     // Telnet's negotiation, and the escape sequence that clears a screen.

@@ -33,7 +33,10 @@ pub enum Kind {
 
 /// Names and values that travel with a message; none at all costs nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Headers(Option<Arc<[(Box<str>, Box<str>)]>>);
+pub struct Headers(Option<Arc<[Header]>>);
+
+/// A name and a value.
+type Header = (Box<str>, Box<str>);
 
 impl ServerMessage {
     /// A message of nobody in particular.
@@ -44,7 +47,7 @@ impl ServerMessage {
 
 impl Headers {
     /// Headers in the order given. A name may occur more than once.
-    pub fn new(entries: impl IntoIterator<Item = (Box<str>, Box<str>)>) -> Headers {
+    pub fn new(entries: impl IntoIterator<Item = Header>) -> Headers {
         let entries: Arc<[_]> = entries.into_iter().collect();
         Headers((!entries.is_empty()).then_some(entries))
     }
@@ -60,7 +63,7 @@ impl Headers {
     }
 
     fn weight_bytes(&self) -> usize {
-        self.iter().map(|(name, value)| size_of::<(Box<str>, Box<str>)>() + name.len() + value.len()).sum()
+        self.iter().map(|(name, value)| size_of::<Header>() + name.len() + value.len()).sum()
     }
 }
 

@@ -336,11 +336,13 @@ mod tests {
     }
 
     fn replies(actions: &[Action]) -> Vec<&str> {
-        let reply = |action| match action {
-            &Action::Reply(ref line) => Some(line.as_str()),
-            _ => None,
-        };
-        actions.iter().filter_map(reply).collect()
+        let mut lines = Vec::new();
+        for action in actions {
+            if let Action::Reply(line) = action {
+                lines.push(line.as_str());
+            }
+        }
+        lines
     }
 
     fn room(text: &str) -> Name {
