@@ -1,0 +1,115 @@
+//! What a delivery costs beside time, peer beside peer: allocations, wake-ups, peak memory; and when a timer is armed.
+//!
+//! `cargo bench --bench costs` prints the table; `cargo test` runs it with tiny inputs.
+
+use std::alloc::System;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use fanfare::{Broker, Pattern, Topic};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, Stats, StatsAlloc};
+use support::load::{Load, Scenario};
+use support::peers::{Peer, in_process};
+
+#[path = "support/mod.rs"]
+mod support;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+fn main() {
+    let is_bench = std::env::args().any(|argument| argument == "--bench");
+    let messages = |subscribers: usize| if is_bench { 2_000_000 / subscribers as u64 } else { 64 };
+    let rows = if is_bench { rows() } else { rows().into_iter().filter(|row| row.subscribers < 64).collect() };
+
+    println!("For 1000 deliveries in the steady state; the peak is of live heap, sampled, with the queues it fills");
+    println!(
+        "{:>5} {:>5} {:>5} |{:>16}{:>13}{:>13}{:>10}{:>11}",
+        "subs", "batch", "bytes", "peer", "allocations", "KiB alloc.", "wake-ups", "peak KiB"
+    );
+    for scenario in rows {
+        for peer in in_process() {
+            print_costs(&*peer, scenario, messages(scenario.subscribers));
+        }
+    }
+    no_timer_while_nobody_is_full(if is_bench { 200_000 } else { 1_000 });
+}
+
+fn rows() -> Vec<Scenario> {
+    let mut rows = vec![Scenario::plain(1), Scenario::plain(8), Scenario::plain(64), Scenario::plain(1000)];
+    rows.push(Scenario { batch: 64, ..Scenario::plain(64) });
+    rows.push(Scenario { payload_bytes: 4096, ..Scenario::plain(64) });
+    rows
+}
+
+fn print_costs(peer: &dyn Peer, scenario: Scenario, messages: u64) {
+    // What setting up costs is the same in both runs, so the difference is the steady state's.
+    let (short, _, _) = measure(peer, Load::new(scenario, messages));
+    let (long, peak_bytes, deliveries) = measure(peer, Load::new(scenario, 2 * messages));
+    let mut counted = Load::new(scenario, messages);
+    counted.counts_wakes = true;
+    let woken = peer.run(&counted).expect("a peer of this process runs");
+
+    let thousands = deliveries as f64 / 2.0 / 1000.0;
+    let more = |of: fn(&Stats) -> usize| (of(&long) as f64 - of(&short) as f64) / thousands;
+    println!(
+        "{:>5} {:>5} {:>5} |{:>16}{:>13.3}{:>13.3}{:>10.2}{:>11}",
+        scenario.subscribers,
+        scenario.batch,
+        scenario.payload_bytes,
+        peer.name(),
+        more(|stats| stats.allocations + stats.reallocations),
+        more(|stats| stats.bytes_allocated) / 1024.0,
+        woken.wake_ups as f64 / woken.deliveries as f64 * 1000.0,
+        peak_bytes / 1024
+    );
+}
+
+/// What a run allocated, the most that it had at a time, and its deliveries.
+fn measure(peer: &dyn Peer, load: Load) -> (Stats, u64, u64) {
+    let before = live_bytes();
+    let (peak, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
+    let (stats, outcome) = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                peak.fetch_max(live_bytes().saturating_sub(before), Ordering::Relaxed);
+                thread::sleep(Duration::from_micros(200));
+            }
+        });
+        let region = Region::new(ALLOCATOR);
+        let outcome = peer.run(&load).expect("a peer of this process runs");
+        let stats = region.change();
+        is_over.store(true, Ordering::Relaxed);
+        (stats, outcome)
+    });
+    assert_eq!(outcome.lost, 0, "{} loses nothing", peer.name());
+    assert_eq!(outcome.deliveries, load.expected_each() * load.scenario.subscribers as u64);
+    (stats, peak.into_inner(), outcome.deliveries)
+}
+
+fn live_bytes() -> u64 {
+    let stats = ALLOCATOR.stats();
+    // The counts are read one after another while other threads allocate; a moment's skew does not matter here.
+    (stats.bytes_allocated as i64 - stats.bytes_deallocated as i64).max(0) as u64
+}
+
+/// A publisher arms its timer when, and only when, a receipt says that somebody was waited for.
+fn no_timer_while_nobody_is_full(publishes: u64) {
+    let topic = Topic::parse("costs.timer").expect("a valid topic");
+    let broker = Broker::<u64>::new();
+    let mut subscriptions: Vec<_> =
+        (0..64).map(|_| broker.subscribe(&Pattern::from(&topic)).expect("room for a subscription")).collect();
+    let mut publisher = broker.publisher();
+    let mut waited = 0;
+    for message in 0..publishes {
+        waited += publisher.publish_blocking(&topic, message).expect("an open broker").waited;
+        if message % 512 == 0 {
+            for subscription in &mut subscriptions {
+                while subscription.try_recv_run().is_ok() {}
+            }
+        }
+    }
+    assert_eq!(waited, 0, "nobody was full, so nobody was waited for");
+    println!("\n{publishes} publishes to 64 subscribers of the default policy, never full: 0 waits, 0 timers armed");
+}

@@ -1,0 +1,3 @@
+module fanfare/benches/go
+
+go 1.19

@@ -1,0 +1,83 @@
+//! `async-broadcast` on the executor of its own family.
+//!
+//! A full channel makes its senders wait: lossless by itself. With stuck receivers that would be for ever, so then the
+//! channel overwrites its oldest message instead, and the pace is taken from the readers' acknowledgements.
+
+use std::sync::Arc;
+
+use async_broadcast::{Receiver, RecvError, Sender, TrySendError, broadcast};
+
+use super::Contender;
+use crate::support::executor::{Spawner, on_two_threads};
+use crate::support::ledger::{Finish, Ledger};
+use crate::support::load::{Load, Outcome};
+use crate::support::message::RaceMessage;
+use crate::support::publishing::{Course, Pacer, PublisherReport};
+
+pub struct AsyncBroadcast;
+
+impl Contender for AsyncBroadcast {
+    const NAME: &'static str = "async-broadcast";
+
+    fn race<M: RaceMessage>(load: &Load, course: &Arc<Course>) -> Outcome {
+        on_two_threads(async |spawner| race::<M>(spawner, *load, Arc::clone(course)).await)
+    }
+}
+
+async fn race<M: RaceMessage>(spawner: Spawner, load: Load, course: Arc<Course>) -> Outcome {
+    let (mut sender, receiver) = broadcast::<M>(load.scenario.queue_messages);
+    sender.set_overflow(load.scenario.stuck > 0);
+    let stuck: Vec<_> = (0..load.scenario.stuck).map(|_| receiver.clone()).collect();
+    let readers: Vec<_> = (0..load.scenario.living())
+        .map(|number| {
+            let task = read(receiver.clone(), load, Arc::clone(&course), number);
+            spawner.spawn(course.reader(task))
+        })
+        .collect();
+    drop(receiver);
+    let publishers: Vec<_> = (0..load.scenario.publishers)
+        .map(|number| spawner.spawn(publish(sender.clone(), load, Arc::clone(&course), number)))
+        .collect();
+    drop(sender);
+
+    let mut reports = Vec::new();
+    for publisher in publishers {
+        reports.push(publisher.await);
+    }
+    let mut finishes = Vec::new();
+    for reader in readers {
+        finishes.push(reader.await);
+    }
+    drop(stuck);
+    course.outcome(&finishes, &reports)
+}
+
+async fn publish<M: RaceMessage>(sender: Sender<M>, load: Load, course: Arc<Course>, number: usize) -> PublisherReport {
+    let mut pacer = Pacer::new(&course);
+    while let Some(batch) = pacer.next_batch().await {
+        for sequence in batch {
+            if load.scenario.stuck > 0 {
+                pacer.acknowledged(load.scenario.queue_messages as u64 / 2).await;
+            }
+            // The future of a waiting send is made only when it is needed.
+            if let Err(TrySendError::Full(message)) = sender.try_broadcast(M::new(number, sequence)) {
+                let _ = sender.broadcast_direct(message).await;
+            }
+        }
+        pacer.published();
+    }
+    pacer.report
+}
+
+async fn read<M: RaceMessage>(mut receiver: Receiver<M>, load: Load, course: Arc<Course>, number: usize) -> Finish {
+    let mut ledger = Ledger::new(&load);
+    while !ledger.is_complete() {
+        match receiver.recv_direct().await {
+            Ok(message) => ledger.record(message.stamp(), course.progress(number)),
+            // What was overwritten shows as a loss in the ledger.
+            Err(RecvError::Overflowed(_)) => {}
+            Err(RecvError::Closed) => break,
+        }
+    }
+    ledger.finish()
+}

@@ -1,0 +1,98 @@
+//! Plain flume: a bounded queue for each subscriber, filled one after another.
+//!
+//! A batch is put into one queue whole before the next, as anybody would who has it at hand. A full queue is waited
+//! for: lossless. With stuck subscribers that would be for ever, so then a full queue is passed over, and the pace is
+//! taken from the readers' acknowledgements.
+
+use std::sync::Arc;
+
+use flume::{Receiver, Sender, TrySendError, bounded};
+
+use super::Contender;
+use crate::support::executor::{Spawner, on_two_threads};
+use crate::support::ledger::{Finish, Ledger};
+use crate::support::load::{Load, Outcome};
+use crate::support::message::RaceMessage;
+use crate::support::publishing::{Course, Pacer, PublisherReport};
+
+pub struct FlumePerSubscriber;
+
+impl Contender for FlumePerSubscriber {
+    const NAME: &'static str = "flume";
+
+    fn race<M: RaceMessage>(load: &Load, course: &Arc<Course>) -> Outcome {
+        on_two_threads(async |spawner| race::<M>(spawner, *load, Arc::clone(course)).await)
+    }
+}
+
+async fn race<M: RaceMessage>(spawner: Spawner, load: Load, course: Arc<Course>) -> Outcome {
+    let (senders, receivers): (Vec<_>, Vec<_>) =
+        (0..load.scenario.subscribers).map(|_| bounded::<M>(load.scenario.queue_messages)).unzip();
+    let mut receivers = receivers.into_iter();
+    let readers: Vec<_> = receivers
+        .by_ref()
+        .take(load.scenario.living())
+        .enumerate()
+        .map(|(number, receiver)| {
+            let task = read(receiver, load, Arc::clone(&course), number);
+            spawner.spawn(course.reader(task))
+        })
+        .collect();
+    let stuck: Vec<_> = receivers.collect();
+    let publishers: Vec<_> = (0..load.scenario.publishers)
+        .map(|number| spawner.spawn(publish(senders.clone(), load, Arc::clone(&course), number)))
+        .collect();
+    drop(senders);
+
+    let mut reports = Vec::new();
+    for publisher in publishers {
+        reports.push(publisher.await);
+    }
+    let mut finishes = Vec::new();
+    for reader in readers {
+        finishes.push(reader.await);
+    }
+    drop(stuck);
+    course.outcome(&finishes, &reports)
+}
+
+async fn publish<M: RaceMessage>(
+    senders: Vec<Sender<M>>,
+    load: Load,
+    course: Arc<Course>,
+    number: usize,
+) -> PublisherReport {
+    let mut batch_messages = Vec::with_capacity(load.scenario.batch);
+    let mut pacer = Pacer::new(&course);
+    while let Some(batch) = pacer.next_batch().await {
+        if load.scenario.stuck > 0 {
+            pacer.acknowledged(load.scenario.queue_messages as u64 / 2).await;
+        }
+        batch_messages.extend(batch.map(|sequence| M::new(number, sequence)));
+        for sender in &senders {
+            for message in &batch_messages {
+                match sender.try_send(message.clone()) {
+                    Err(TrySendError::Full(message)) if load.scenario.stuck == 0 => {
+                        let _ = sender.send_async(message).await;
+                    }
+                    // A stuck subscriber is passed over; a lost message would show in the ledger.
+                    _ => {}
+                }
+            }
+        }
+        batch_messages.clear();
+        pacer.published();
+    }
+    pacer.report
+}
+
+async fn read<M: RaceMessage>(receiver: Receiver<M>, load: Load, course: Arc<Course>, number: usize) -> Finish {
+    let mut ledger = Ledger::new(&load);
+    while !ledger.is_complete() {
+        match receiver.recv_async().await {
+            Ok(message) => ledger.record(message.stamp(), course.progress(number)),
+            Err(_) => break,
+        }
+    }
+    ledger.finish()
+}

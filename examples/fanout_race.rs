@@ -1,0 +1,150 @@
+//! Fanfare against what one would pick instead: deliveries a second, peer beside peer in the same run, in turn.
+//!
+//! ```text
+//! cargo run --release --example fanout_race -- --quick
+//! cargo run --release --example fanout_race -- --csv race.csv --svg race.svg
+//! ```
+//! Every reader checks that each message comes once and in its publisher's order. Nothing is lost by anybody, or the
+//! table says how much.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use fanout_race::{csv, options, rows, sections, svg, table, versions};
+use options::{Options, Parsed};
+use support::peers::go_seed::GoSeed;
+use support::peers::{Peer, PeerError, in_process};
+use support::trial::{Effort, Entrant, race};
+
+#[path = "../benches/support/mod.rs"]
+mod support;
+
+mod fanout_race {
+    pub mod csv;
+    pub mod options;
+    pub mod rows;
+    pub mod sections;
+    pub mod svg;
+    pub mod table;
+    pub mod versions;
+}
+
+fn main() -> ExitCode {
+    let options = match options::parse(std::env::args().skip(1)) {
+        Ok(Parsed::Run(options)) => options,
+        Ok(Parsed::Help) => {
+            print!("{}", options::HELP);
+            return ExitCode::SUCCESS;
+        }
+        Err(complaint) => {
+            eprintln!("fanout_race: {complaint}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("fanout_race: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<(), PeerError> {
+    let begun = Instant::now();
+    let go = GoSeed::build();
+    versions::print(&go);
+    let mut peers = in_process();
+    if let Ok(go) = &go {
+        peers.push(Box::new(go.clone()));
+    }
+    if !options.peers.is_empty() {
+        peers.retain(|peer| options.peers.iter().any(|name| name == peer.name()));
+    }
+    if peers.is_empty() {
+        return Err(PeerError(format!("--peer {}: no such peer here", options.peers.join(", "))));
+    }
+
+    let effort = options.effort(begun);
+    let mut results = Vec::new();
+    table::print_head(&peers);
+    for row in options.rows() {
+        if options.is_late(begun) {
+            println!("  (out of time: the rows from here on are left out)");
+            break;
+        }
+        let result = run_row(row, &peers, &effort)?;
+        table::print_row(&result);
+        results.push(result);
+    }
+    if options.sections {
+        sections::print_all(options, begun, &peers, go.as_ref().ok())?;
+    }
+    if let Some(file) = &options.csv {
+        write(file, &csv::render(&results))?;
+    }
+    if let Some(file) = &options.svg {
+        write(file, &svg::render(&results)?)?;
+    }
+    println!("\n{:.0} s in all", begun.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn run_row(scenario: rows::Scenario, peers: &[Box<dyn Peer>], effort: &Effort) -> Result<rows::RowResult, PeerError> {
+    let entrants: Vec<_> = peers.iter().map(|peer| Entrant { peer: &**peer, scenario }).collect();
+    let standings = race(&entrants, effort)?;
+    Ok(rows::RowResult { scenario, standings })
+}
+
+fn write(file: &std::path::Path, text: &str) -> Result<(), PeerError> {
+    std::fs::write(file, text).map_err(|error| PeerError(format!("{} cannot be written: {error}", file.display())))?;
+    println!("\nwrote {}", file.display());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::support::load::Scenario;
+
+    #[test]
+    fn every_peer_does_every_kind_of_row_and_loses_nothing() {
+        let mut peers = in_process();
+        match GoSeed::build() {
+            Ok(go) => peers.extend([Box::new(go.clone()) as Box<dyn Peer>, Box::new(go.tuned())]),
+            Err(error) => println!("without the Go peer: {error}"),
+        }
+        let effort = Effort { run: Duration::from_millis(1), rounds: 1, rounds_until: None, fewest_messages: 64 };
+        let few = Scenario { queue_messages: 64, ..Scenario::plain(3) };
+        for scenario in [
+            few,
+            Scenario { batch: 8, payload_bytes: 4096, ..few },
+            Scenario { publishers: 2, batch: 8, ..few },
+            Scenario { stuck: 1, ..few },
+        ] {
+            let result = run_row(scenario, &peers, &effort).expect("every peer runs");
+            for standing in &result.standings {
+                for outcome in &standing.outcomes {
+                    assert!(outcome.deliveries > 0, "{} delivers", standing.peer);
+                    assert_eq!(outcome.lost, 0, "{} loses nothing on {scenario:?}", standing.peer);
+                }
+            }
+            let text = csv::render(&[result]);
+            assert_eq!(text.lines().count(), 1 + peers.len());
+        }
+    }
+
+    #[test]
+    fn the_sections_and_the_plot_are_made_of_tiny_runs_too() {
+        let options = Options { tiny: true, ..Options::default() };
+        let peers = in_process();
+        sections::print_all(&options, Instant::now(), &peers, None).expect("they run");
+        let effort = options.effort(Instant::now());
+        let results: Vec<_> =
+            [1, 2].map(|count| run_row(Scenario::plain(count), &peers, &effort).expect("they run")).into();
+        let picture = svg::render(&results).expect("it can be drawn");
+        assert!(picture.starts_with("<svg") && picture.contains("tokio-broadcast"), "{picture}");
+    }
+}

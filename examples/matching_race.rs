@@ -1,0 +1,71 @@
+//! What it costs to find who a message is for, among many subscriptions; what an idle subscription weighs; and whether
+//! subscriptions that come and go disturb those who publish.
+//!
+//! ```text
+//! cargo run --release --example matching_race            # up to 1,000,000 subscriptions
+//! cargo run --release --example matching_race -- --quick # up to 10,000
+//! ```
+
+use std::alloc::System;
+use std::process::ExitCode;
+
+use matching_race::{memory, route_cost, storm};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+mod matching_race {
+    pub mod memory;
+    pub mod population;
+    pub mod route_cost;
+    pub mod storm;
+}
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// How much to measure.
+#[derive(Clone, Debug)]
+struct Effort {
+    populations: Vec<usize>,
+    /// Publishes of each measurement.
+    publishes: usize,
+    idle_subscriptions: usize,
+    rounds: usize,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let effort = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] => Effort {
+            populations: vec![10, 10_000, 1_000_000],
+            publishes: 20_000,
+            idle_subscriptions: 1_000_000,
+            rounds: 5,
+        },
+        ["--quick"] => {
+            Effort { populations: vec![10, 10_000], publishes: 10_000, idle_subscriptions: 50_000, rounds: 3 }
+        }
+        other => {
+            eprintln!("matching_race: {} is not known; there is only --quick", other.join(" "));
+            return ExitCode::from(2);
+        }
+    };
+    run(&effort);
+    ExitCode::SUCCESS
+}
+
+fn run(effort: &Effort) {
+    // First, while the process is small: memory once used does not go back to the system.
+    memory::print(effort);
+    route_cost::print(effort);
+    storm::print(effort);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tiny_race_runs() {
+        run(&Effort { populations: vec![9], publishes: 16, idle_subscriptions: 10, rounds: 1 });
+    }
+}

@@ -1,0 +1,107 @@
+//! A publish with its route known, and one to a topic never seen before.
+
+use std::time::{Duration, Instant};
+
+use fanfare::{Broker, Subscription, Topic};
+
+use super::population::{ALL, Matched, broker_with};
+use crate::Effort;
+
+/// Messages between two emptyings of the queues, which are not timed.
+const DRAIN_EVERY: usize = 512;
+
+/// Topics in turn whose routes a publisher remembers.
+const SEVERAL: usize = 100;
+
+pub fn print(effort: &Effort) {
+    println!("\nns a publish to one matching subscription (medians; the fan-out of the message is in them)");
+    println!(
+        "{:>10} {:>10} |{:>14}{:>16}{:>12}{:>18}",
+        "subs", "matched", "one topic", "100 topics", "uncached", "uncached - cached"
+    );
+    for &subscriptions in &effort.populations {
+        let (broker, mut all) = broker_with(subscriptions);
+        for matched in ALL {
+            let mut few = Targets::new(matched, subscriptions, SEVERAL);
+            let some = cached_ns(effort, &broker, &mut all, &few);
+            few.topics.truncate(1);
+            let one = cached_ns(effort, &broker, &mut all, &few);
+            let many = Targets::new(matched, subscriptions, effort.publishes);
+            let uncached = uncached_ns(effort, &broker, &mut all, &many);
+            let name = matched.name();
+            println!(
+                "{subscriptions:>10} {name:>10} |{one:>14.0}{some:>16.0}{uncached:>12.0}{:>18.0}",
+                uncached - some
+            );
+        }
+    }
+}
+
+/// Topics scattered over the population, and where the subscriptions are that they reach.
+struct Targets {
+    topics: Vec<Topic>,
+    places: Vec<usize>,
+}
+
+impl Targets {
+    fn new(matched: Matched, subscriptions: usize, count: usize) -> Targets {
+        let of_this_kind = (subscriptions / 3).max(1);
+        // A stride without a common divisor visits everybody before it comes back to anybody.
+        let stride = (of_this_kind * 5 / 8) | 1;
+        let numbers = (0..count.min(of_this_kind)).map(|step| step * stride % of_this_kind);
+        Targets {
+            topics: numbers.clone().map(|number| matched.topic(number)).collect(),
+            places: numbers.filter_map(|number| matched.place(number)).collect(),
+        }
+    }
+
+    fn drain(&self, all: &mut [Subscription<u64>]) {
+        for &place in &self.places {
+            while all[place].try_recv_run().is_ok() {}
+        }
+    }
+}
+
+fn cached_ns(effort: &Effort, broker: &Broker<u64>, all: &mut [Subscription<u64>], targets: &Targets) -> f64 {
+    let mut publisher = broker.publisher();
+    // The route of a topic is kept from its second publish on.
+    for topic in targets.topics.iter().cycle().take(3 * targets.topics.len()) {
+        publisher.try_publish(topic, 0).expect("an open broker");
+    }
+    targets.drain(all);
+    let slices = effort.publishes.div_ceil(DRAIN_EVERY);
+    let round = || {
+        let mut timed = Duration::ZERO;
+        for _ in 0..slices {
+            let begun = Instant::now();
+            for topic in targets.topics.iter().cycle().take(DRAIN_EVERY) {
+                publisher.try_publish(topic, 1).expect("an open broker");
+            }
+            timed += begun.elapsed();
+            targets.drain(all);
+        }
+        timed.as_nanos() as f64 / (slices * DRAIN_EVERY) as f64
+    };
+    median(effort.rounds, round)
+}
+
+/// Each round has a publisher of its own, which has never seen the topics.
+fn uncached_ns(effort: &Effort, broker: &Broker<u64>, all: &mut [Subscription<u64>], targets: &Targets) -> f64 {
+    let round = || {
+        let mut publisher = broker.publisher();
+        let begun = Instant::now();
+        for topic in &targets.topics {
+            publisher.try_publish(topic, 1).expect("an open broker");
+        }
+        let elapsed = begun.elapsed();
+        targets.drain(all);
+        elapsed.as_nanos() as f64 / targets.topics.len() as f64
+    };
+    median(effort.rounds, round)
+}
+
+fn median(rounds: usize, mut round: impl FnMut() -> f64) -> f64 {
+    let mut values: Vec<f64> = (0..rounds).map(|_| round()).collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
