@@ -16,7 +16,7 @@ use fanfare::{DrainReport, WhenFull};
 use futures_lite::{FutureExt, StreamExt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use standard_output::StandardOutput;
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -50,13 +50,13 @@ fn main() -> ExitCode {
         Err(error) => fail(&error.to_string()),
         Ok(Task::Print(text)) => {
             // Nobody may be reading it: `fanfare --help | head -1`.
-            let _ = io::Write::write_all(&mut io::stdout(), text.as_bytes());
+            let _ = io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
         }
         Ok(Task::Chat(client)) => match client::run(&client) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("fanfare: {error}");
+                complain(&error);
                 ExitCode::FAILURE
             }
         },
@@ -65,8 +65,13 @@ fn main() -> ExitCode {
 }
 
 fn fail(problem: &str) -> ExitCode {
-    eprintln!("fanfare: {problem}");
+    complain(problem);
     ExitCode::from(EXIT_USAGE)
+}
+
+/// To whoever reads it; `eprintln!` panics if nobody does.
+fn complain(problem: &str) {
+    let _ = writeln!(io::stderr(), "fanfare: {problem}");
 }
 
 fn serve(mut config: Config) -> ExitCode {
@@ -122,11 +127,12 @@ async fn run(config: Config, chat_listener: Option<Listener>, lowered_to: Option
     let chat = chat_listener.map(|listener| ChatServer::start(listener, &broker, &tasks, config.chat));
     if let Some(chat) = &chat {
         let address = chat.local_address();
-        println!("listening chat {address}");
-        println!(
-            "try it: nc {} {}, in two terminals; or: fanfare chat {address} --nick NAME",
-            address.ip(),
-            address.port()
+        let (host, port) = (address.ip(), address.port());
+        // Cannot fail while the output is diverted, and need not be read.
+        let _ = writeln!(io::stdout(), "listening chat {address}");
+        let _ = writeln!(
+            io::stdout(),
+            "try it: nc {host} {port}, in two terminals; or: fanfare chat {address} --nick NAME"
         );
     }
     // Only now, so that the lines above are the first whatever the level: scripts wait for them.

@@ -52,7 +52,7 @@ impl Process {
                 return status;
             }
             assert!(Instant::now() < end, "it goes on");
-            std::thread::sleep(Duration::from_millis(2));
+            std::thread::park_timeout(Duration::from_millis(2));
         }
     }
 

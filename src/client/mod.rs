@@ -32,10 +32,10 @@ pub fn run(client: &ChatClient) -> Result<(), String> {
 fn between_pipes(socket: &TcpStream) -> io::Result<()> {
     let input = socket.try_clone()?;
     // Ends with the process: reading standard input cannot be interrupted.
-    thread::spawn(move || {
+    thread::Builder::new().name("standard input".into()).spawn(move || {
         let _ = io::copy(&mut io::stdin().lock(), &mut &input);
         let _ = input.shutdown(Shutdown::Write);
-    });
+    })?;
     let mut from_server = socket;
     let mut output = io::stdout().lock();
     let mut buffer = [0; 16 * 1024];
@@ -58,7 +58,7 @@ fn at_terminal(socket: &TcpStream) -> io::Result<()> {
     let mut editor = DefaultEditor::new().map_err(io::Error::other)?;
     let mut printer = editor.create_external_printer().map_err(io::Error::other)?;
     let from_server = BufReader::new(socket.try_clone()?);
-    thread::spawn(move || {
+    thread::Builder::new().name("messages".into()).spawn(move || {
         for line in from_server.split(b'\n') {
             let Ok(line) = line else { break };
             // A server that is not ours could send anything at all to this terminal.
@@ -69,7 +69,7 @@ fn at_terminal(socket: &TcpStream) -> io::Result<()> {
             }
         }
         let _ = printer.print("(the server closed the connection; press Enter to end)\n".to_owned());
-    });
+    })?;
     let mut to_server = socket;
     loop {
         match editor.readline("> ") {

@@ -300,7 +300,7 @@ mod tests {
     fn a_task_is_counted_under_its_name_until_it_ends() {
         let tasks = threads();
         let scope = tasks.scope("test");
-        let (release, wait) = flume::bounded::<()>(0);
+        let (release, wait) = std::sync::mpsc::sync_channel::<()>(0);
         let handle = scope.spawn("waits", async move {
             let _ = wait.recv();
         });

@@ -179,6 +179,7 @@ impl ChatServer {
             self.connections.ended().await;
         };
         future::or(all_ended, async {
+            // why: once in a server's life.
             Timer::at(deadline).await;
         })
         .await;
@@ -315,6 +316,7 @@ async fn discard_input(connection: Connection) {
     let mut reader = Reader::new(connection);
     let discard = async { while matches!(reader.read().await, Ok(bytes) if !bytes.is_empty()) {} };
     future::or(discard, async {
+        // why: once in a connection's life, when it is over.
         Timer::after(Duration::from_millis(limits::LINGER_MS)).await;
     })
     .await;
