@@ -62,7 +62,7 @@ pub fn from_command_line(arguments: impl IntoIterator<Item = std::ffi::OsString>
     let command_line = CommandLine::from_arg_matches(&matches).map_err(|error| ConfigError(one_sentence(&error)))?;
     match command_line.command {
         Some(SubCommand::Chat(client)) => Ok(Task::Chat(client)),
-        Some(SubCommand::Serve(serve)) => configure(serve).map(|config| Task::Serve(Box::new(config))),
+        Some(SubCommand::Serve(serve)) => configure(*serve).map(|config| Task::Serve(Box::new(config))),
         None => configure(command_line.serve).map(|config| Task::Serve(Box::new(config))),
     }
 }
@@ -82,7 +82,7 @@ struct CommandLine {
 #[derive(Subcommand, Debug)]
 enum SubCommand {
     /// Run the server (what happens without a command too)
-    Serve(ServeArguments),
+    Serve(Box<ServeArguments>),
     /// Talk: a terminal client for a chat server
     Chat(ChatClient),
 }

@@ -80,7 +80,7 @@ pub const SEEN_TOPICS: usize = 64;
 /// Bytes of messages that one topic's history keeps, whatever its bound in messages (1 MiB). The oldest leave first.
 pub const HISTORY_BYTES_MAX: usize = 1 << 20;
 
-/// Topics with a history. When one more begins, the history of the topic that was quiet for longest is forgotten.
+/// Topics with a history. When one more begins, the sixteenth of them that was quiet for longest is forgotten.
 pub const HISTORY_TOPICS_MAX: usize = 16_384;
 
 const _: () = {

@@ -19,7 +19,8 @@ const DRAIN_EVERY: usize = 10 * TOPICS;
 pub fn print(effort: &Effort) {
     println!("\nPublishing to {TOPICS} topics of {SUBSCRIBERS} subscribers in turn while others subscribe and drop");
     println!("{:<44} |{:>12}{:>12}{:>14}{:>20}", "the storm", "median ns", "p99 ns", "longest us", "come and go a s");
-    let storms: [(&str, Option<fn(u64) -> Pattern>); 5] = [
+    type Subscribes = fn(u64) -> Pattern;
+    let storms: [(&str, Option<Subscribes>); 5] = [
         ("none", None),
         ("topics nobody publishes to", Some(|turn| parse(&format!("other.{turn}")))),
         ("topics that are published to", Some(|turn| parse(&format!("calm.{}", turn % TOPICS as u64)))),

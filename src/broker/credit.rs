@@ -75,7 +75,7 @@ impl Reserved {
                 let queued = taken.minus(Load::unpack(self.look_again(consumed)));
                 if !queued.leaves_room_for(more, bounds) {
                     // With a `total` gone stale the difference means nothing: only a current one may say "full".
-                    let current = self.total.load(Ordering::Acquire);
+                    let current = self.total.load(Ordering::SeqCst);
                     if current == total {
                         return false;
                     }
@@ -96,8 +96,8 @@ impl Reserved {
         let mut total = self.total.load(Ordering::Acquire);
         loop {
             let next = Load::unpack(total).minus(less).pack();
-            match self.total.compare_exchange_weak(total, next, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return,
+            match self.total.compare_exchange_weak(total, next, Ordering::SeqCst, Ordering::Acquire) {
+                Ok(_) => return super::sync::write_before_read(),
                 Err(current) => total = current,
             }
         }

@@ -171,7 +171,8 @@ impl<M> FanOut<M> {
         let minds = |queue: &Arc<Queue<M>>| {
             queue.terms.when_full == WhenFull::Block
                 && !queue.is_ended()
-                && self.weights.iter().all(|weight| *weight <= queue.terms.bounds.bytes)
+                && !(self.weights.iter().any(|weight| *weight > queue.terms.bounds.bytes)
+                    && queue.has_room(load, &self.weights))
         };
         let mut is_full = self.intake.refused.iter().any(|seat| minds(&audience.singles[*seat as usize]));
         for group in &audience.groups {
@@ -186,10 +187,10 @@ impl<M> FanOut<M> {
         for (seat, queue) in audience.singles.iter().enumerate() {
             let was_skipped = queue.terms.refuses_echo_of(self.origin);
             if !was_skipped && self.intake.refused.binary_search(&(seat as u32)).is_err() {
-                queue.give_back(load);
+                queue.give_back(load, &mut self.afterwards);
             }
         }
-        self.chosen.drain(..).flatten().for_each(|queue| queue.give_back(load));
+        self.chosen.drain(..).flatten().for_each(|queue| queue.give_back(load, &mut self.afterwards));
         Err(Refusal::Full)
     }
 

@@ -153,24 +153,48 @@ impl<M> Run<M> {
     }
 
     /// The payloads, in the order published.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &M> {
-        self.slots().map(|slot| &slot.message)
+    pub fn iter(&self) -> RunIter<'_, M> {
+        RunIter { slots: self.frame.slots[self.from as usize..self.to as usize].iter() }
     }
 
     /// The payloads, each with the topic its sender waits for an answer on, if it does.
-    pub fn entries(&self) -> impl DoubleEndedIterator<Item = (&M, Option<&Topic>)> {
-        self.slots().map(|slot| (&slot.message, slot.reply_to.as_ref()))
+    pub fn entries(&self) -> impl Iterator<Item = (&M, Option<&Topic>)> {
+        self.iter().slots.filter_map(OnceLock::get).map(|slot| (&slot.message, slot.reply_to.as_ref()))
     }
 
     /// One of them to keep.
     pub fn get(&self, index: usize) -> Option<Message<M>> {
         (index < self.len()).then(|| Message::new(self.frame.clone(), self.from + index as u32))
     }
+}
 
-    fn slots(&self) -> impl DoubleEndedIterator<Item = &Slot<M>> {
-        self.frame.slots[self.from as usize..self.to as usize].iter().filter_map(OnceLock::get)
+impl<'run, M> IntoIterator for &'run Run<M> {
+    type Item = &'run M;
+    type IntoIter = RunIter<'run, M>;
+
+    fn into_iter(self) -> RunIter<'run, M> {
+        self.iter()
     }
 }
+
+/// The payloads of a [`Run`], in the order published.
+pub struct RunIter<'run, M> {
+    slots: std::slice::Iter<'run, OnceLock<Slot<M>>>,
+}
+
+impl<'run, M> Iterator for RunIter<'run, M> {
+    type Item = &'run M;
+
+    fn next(&mut self) -> Option<&'run M> {
+        self.slots.next().and_then(OnceLock::get).map(|slot| &slot.message)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.slots.size_hint()
+    }
+}
+
+impl<M> ExactSizeIterator for RunIter<'_, M> {}
 
 impl<M: fmt::Debug> fmt::Debug for Run<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -36,7 +36,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub use broker::Broker;
 pub use builder::{BrokerBuilder, SubscriptionBuilder};
 pub use error::{PublishError, RequestError, SubscribeError, TryPublishError, TryRecvError};
-pub use frame::{Message, Run};
+pub use frame::{Message, Run, RunIter};
 pub use overflow::{Receipt, WhenFull};
 pub use payload::Payload;
 pub use publisher::Publisher;

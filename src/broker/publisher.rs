@@ -199,9 +199,11 @@ impl<M: Payload> Publisher<M> {
 
     fn begin(&mut self, topic: &Topic, may_wait: bool) -> Result<(), Refusal> {
         let published = self.fan_out.batch.len() as u64;
-        let (receipt, has_route) = self.fan_out(topic, may_wait)?;
-        self.open = Open { published, receipt, has_route };
+        let outcome = self.fan_out(topic, may_wait);
+        // Of a refusal too: room that was given back may have let others in.
         self.run_afterwards();
+        let (receipt, has_route) = outcome?;
+        self.open = Open { published, receipt, has_route };
         Ok(())
     }
 

@@ -151,9 +151,13 @@ impl<M> Queue<M> {
         self.attention.load(Ordering::Acquire) & (WAITED_FOR | ENDED) == 0 && self.reserve(load)
     }
 
-    /// Gives back what [`admits`](Self::admits) took.
-    pub fn give_back(&self, load: Load) {
+    /// Gives back what [`admits`](Self::admits) took, to those who wait if there are any by now.
+    pub fn give_back(&self, load: Load, afterwards: &mut Afterwards<M>) {
         self.reserved.give_back(load);
+        // After the room was given back: see `park`.
+        if self.attends(WAITED_FOR) {
+            self.serve(&mut lock(&self.line), afterwards);
+        }
     }
 
     /// Whether it is worth waiting for this one.
