@@ -16,7 +16,7 @@ use fanfare::{DrainReport, WhenFull};
 use futures_lite::{FutureExt, StreamExt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use standard_output::StandardOutput;
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -50,13 +50,13 @@ fn main() -> ExitCode {
         Err(error) => fail(&error.to_string()),
         Ok(Task::Print(text)) => {
             // Nobody may be reading it: `fanfare --help | head -1`.
-            let _ = io::Write::write_all(&mut io::stdout(), text.as_bytes());
+            let _ = io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
         }
-        Ok(Task::Chat(client)) => match client::run(&client) {
+        Ok(Task::Chat(client)) => match client::run(&client.server, client.nick.as_deref()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("fanfare: {error}");
+                complain(&error);
                 ExitCode::FAILURE
             }
         },
@@ -65,8 +65,13 @@ fn main() -> ExitCode {
 }
 
 fn fail(problem: &str) -> ExitCode {
-    eprintln!("fanfare: {problem}");
+    complain(problem);
     ExitCode::from(EXIT_USAGE)
+}
+
+fn complain(problem: &str) {
+    // Where standard error is closed there is nobody left to tell.
+    let _ = writeln!(io::stderr(), "fanfare: {problem}");
 }
 
 fn serve(mut config: Config) -> ExitCode {
@@ -153,6 +158,12 @@ async fn run(config: Config, chat_listener: Option<Listener>, lowered_to: Option
         ExitCode::SUCCESS
     };
     second.or(well).await
+}
+
+fn announce(chat: SocketAddr) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    writeln!(output, "listening chat {chat}")?;
+    writeln!(output, "try it: nc {} {}, in two terminals; or: fanfare chat {chat} --nick NAME", chat.ip(), chat.port())
 }
 
 fn broker(config: &Config) -> Broker<ServerMessage> {
