@@ -127,12 +127,8 @@ async fn run(config: Config, chat_listener: Option<Listener>, lowered_to: Option
     let chat = chat_listener.map(|listener| ChatServer::start(listener, &broker, &tasks, config.chat));
     if let Some(chat) = &chat {
         let address = chat.local_address();
-        println!("listening chat {address}");
-        println!(
-            "try it: nc {} {}, in two terminals; or: fanfare chat {address} --nick NAME",
-            address.ip(),
-            address.port()
-        );
+        // Nobody may be reading it, which is no reason not to serve.
+        let _ = announce(address);
     }
     // Only now, so that the lines above are the first whatever the level: scripts wait for them.
     femme::with_level(config.log);

@@ -9,9 +9,10 @@ use std::net::{Shutdown, TcpStream};
 use std::thread;
 
 /// Talks until the server or the person has had enough.
-pub fn run(client: &ChatClient) -> Result<(), String> {
-    let socket =
-        TcpStream::connect(&client.server).map_err(|error| format!("cannot connect to {}: {error}", client.server))?;
+///
+/// `nick` is the name to take; without one the server gives one.
+pub fn run(server: &str, nick: Option<&str>) -> Result<(), String> {
+    let socket = TcpStream::connect(server).map_err(|error| format!("cannot connect to {server}: {error}"))?;
     let talk = || -> io::Result<()> {
         if let Some(nick) = nick {
             // A name with a line end in it would be a command of its own.
