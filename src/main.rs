@@ -53,7 +53,7 @@ fn main() -> ExitCode {
             let _ = io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
         }
-        Ok(Task::Chat(client)) => match client::run(&client) {
+        Ok(Task::Chat(client)) => match client::run(&client.server, client.nick.as_deref()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 complain(&error);
@@ -69,8 +69,8 @@ fn fail(problem: &str) -> ExitCode {
     ExitCode::from(EXIT_USAGE)
 }
 
-/// To whoever reads it; `eprintln!` panics if nobody does.
 fn complain(problem: &str) {
+    // Where standard error is closed there is nobody left to tell.
     let _ = writeln!(io::stderr(), "fanfare: {problem}");
 }
 
@@ -127,13 +127,8 @@ async fn run(config: Config, chat_listener: Option<Listener>, lowered_to: Option
     let chat = chat_listener.map(|listener| ChatServer::start(listener, &broker, &tasks, config.chat));
     if let Some(chat) = &chat {
         let address = chat.local_address();
-        let (host, port) = (address.ip(), address.port());
-        // Cannot fail while the output is diverted, and need not be read.
-        let _ = writeln!(io::stdout(), "listening chat {address}");
-        let _ = writeln!(
-            io::stdout(),
-            "try it: nc {host} {port}, in two terminals; or: fanfare chat {address} --nick NAME"
-        );
+        // Nobody may be reading it, which is no reason not to serve.
+        let _ = announce(address);
     }
     // Only now, so that the lines above are the first whatever the level: scripts wait for them.
     femme::with_level(config.log);
@@ -159,6 +154,12 @@ async fn run(config: Config, chat_listener: Option<Listener>, lowered_to: Option
         ExitCode::SUCCESS
     };
     second.or(well).await
+}
+
+fn announce(chat: SocketAddr) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    writeln!(output, "listening chat {chat}")?;
+    writeln!(output, "try it: nc {} {}, in two terminals; or: fanfare chat {chat} --nick NAME", chat.ip(), chat.port())
 }
 
 fn broker(config: &Config) -> Broker<ServerMessage> {

@@ -29,7 +29,7 @@ impl StandardOutput {
         let real = io::stdout().as_fd().try_clone_to_owned()?;
         let (reader, writer) = io::pipe()?;
         let (pieces, queue) = sync_channel(STANDARD_OUTPUT_BYTES / PIECE_BYTES);
-        let (end, passed_on) = sync_channel(1);
+        let (end, passed_on) = sync_channel::<()>(1);
         let target = File::from(real.try_clone()?);
         thread::Builder::new().name("stdout reader".into()).spawn(move || read_always(reader, &pieces))?;
         thread::Builder::new().name("stdout writer".into()).spawn(move || {

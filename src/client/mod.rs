@@ -1,7 +1,6 @@
 //! `fanfare chat`: a terminal client. At a terminal the line being typed stays whole while messages arrive; between
 //! pipes it copies lines.
 
-use crate::config::ChatClient;
 use fanfare::codec::lines::append_text;
 use rustyline::error::ReadlineError;
 use rustyline::{DefaultEditor, ExternalPrinter};
@@ -10,11 +9,12 @@ use std::net::{Shutdown, TcpStream};
 use std::thread;
 
 /// Talks until the server or the person has had enough.
-pub fn run(client: &ChatClient) -> Result<(), String> {
-    let socket =
-        TcpStream::connect(&client.server).map_err(|error| format!("cannot connect to {}: {error}", client.server))?;
+///
+/// `nick` is the name to take; without one the server gives one.
+pub fn run(server: &str, nick: Option<&str>) -> Result<(), String> {
+    let socket = TcpStream::connect(server).map_err(|error| format!("cannot connect to {server}: {error}"))?;
     let talk = || -> io::Result<()> {
-        if let Some(nick) = &client.nick {
+        if let Some(nick) = nick {
             // A name with a line end in it would be a command of its own.
             let nick: String = nick.chars().filter(|character| !character.is_control()).collect();
             (&socket).write_all(format!("/nick {nick}\n").as_bytes())?;
@@ -25,7 +25,7 @@ pub fn run(client: &ChatClient) -> Result<(), String> {
             between_pipes(&socket)
         }
     };
-    talk().map_err(|error| format!("the connection to {} broke: {error}", client.server))
+    talk().map_err(|error| format!("the connection to {server} broke: {error}"))
 }
 
 /// Standard input to the server, and the server to standard output, until the server closes.
@@ -58,7 +58,7 @@ fn at_terminal(socket: &TcpStream) -> io::Result<()> {
     let mut editor = DefaultEditor::new().map_err(io::Error::other)?;
     let mut printer = editor.create_external_printer().map_err(io::Error::other)?;
     let from_server = BufReader::new(socket.try_clone()?);
-    thread::Builder::new().name("messages".into()).spawn(move || {
+    thread::Builder::new().name("from server".into()).spawn(move || {
         for line in from_server.split(b'\n') {
             let Ok(line) = line else { break };
             // A server that is not ours could send anything at all to this terminal.

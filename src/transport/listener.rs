@@ -215,7 +215,7 @@ impl BackOff {
         }
         let pause_ms = self.next_ms;
         self.next_ms = (self.next_ms * 2).min(ACCEPT_BACK_OFF_MS.1);
-        // why: a crisis of the whole listener, at most some times a second.
+        // why: only when the system is out of descriptors, and then at most a few a second.
         Timer::after(Duration::from_millis(pause_ms))
     }
 }

@@ -236,7 +236,7 @@ impl Alarm {
         // It fires at least once per deadline, so a deadline that begins at any moment has not passed by then.
         let period = settings.deadline.min(settings.idle.interval);
         let liveness = Watch::new(settings.idle, Instant::now());
-        // why: the one timer of a connection; set again when it fires.
+        // why: the one timer of a connection, set again from here on.
         Alarm { timer: Timer::after(period), period, liveness }
     }
 

@@ -16,6 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("standard_output", &[]),
     ("frontend", &["transport", "codec", "broker", "tasks", "diagnostics", "limits"]),
     ("config", &["frontend", "broker", "limits"]),
+    ("standard_output", &["limits"]),
 ];
 
 /// Any of these may be the executor, so only `src/main.rs` may choose one.

@@ -178,11 +178,11 @@ impl ChatServer {
             self.accepting.ended().await;
             self.connections.ended().await;
         };
-        future::or(all_ended, async {
-            // why: once in a server's life.
+        let out_of_time = async {
+            // why: once in the life of a server.
             Timer::at(deadline).await;
-        })
-        .await;
+        };
+        future::or(all_ended, out_of_time).await;
         self.connections.cancel();
         self.connections.ended().await;
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -315,11 +315,11 @@ async fn serve(shared: Arc<Shared>, connection: Connection, peer: SocketAddr, pe
 async fn discard_input(connection: Connection) {
     let mut reader = Reader::new(connection);
     let discard = async { while matches!(reader.read().await, Ok(bytes) if !bytes.is_empty()) {} };
-    future::or(discard, async {
-        // why: once in a connection's life, when it is over.
+    let out_of_time = async {
+        // why: once in the life of a connection, when its writer's timer is gone.
         Timer::after(Duration::from_millis(limits::LINGER_MS)).await;
-    })
-    .await;
+    };
+    future::or(discard, out_of_time).await;
 }
 
 /// The reading half: lines in, publishes and answers out.
