@@ -74,7 +74,7 @@ fn measure(peer: &dyn Peer, load: Load) -> (Stats, u64, u64) {
         scope.spawn(|| {
             while !is_over.load(Ordering::Relaxed) {
                 peak.fetch_max(live_bytes().saturating_sub(before), Ordering::Relaxed);
-                thread::sleep(Duration::from_micros(200));
+                thread::park_timeout(Duration::from_micros(200));
             }
         });
         let region = Region::new(ALLOCATOR);

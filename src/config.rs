@@ -80,7 +80,6 @@ struct CommandLine {
 }
 
 #[derive(Subcommand, Debug)]
-#[expect(clippy::large_enum_variant, reason = "made once, at start")]
 enum SubCommand {
     /// Run the server (what happens without a command too)
     Serve(Box<ServeArguments>),

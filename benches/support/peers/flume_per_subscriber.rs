@@ -4,6 +4,8 @@
 //! for: lossless. With stuck subscribers that would be for ever, so then a full queue is passed over, and the pace is
 //! taken from the readers' acknowledgements.
 
+#![allow(clippy::disallowed_methods, reason = "a peer in its own natural use; nothing of ours rests on it")]
+
 use std::sync::Arc;
 
 use flume::{Receiver, Sender, TrySendError, bounded};
