@@ -1,7 +1,7 @@
 //! The chat server: accepts connections, and does for each what its [`Session`] says.
 //!
 //! A connection is one task with two halves, polled side by side: one reads lines and publishes, the other writes
-//! ([`Feeds`]). So a publish that waits for somebody's full queue never keeps its own publisher from reading what the
+//! (`Feeds`). So a publish that waits for somebody's full queue never keeps its own publisher from reading what the
 //! others say, and two people who wait for each other both go on.
 
 use super::names::Name;
