@@ -1,0 +1,150 @@
+//! A subscription's bounded queue: what is in it, who waits for room in it, and its books.
+//!
+//! The storage is flume's, and only its non-blocking half (`try_send`, `try_recv`): its futures have faults that this
+//! queue must not have. Flume's own bound is not used either, since an entry stands for many messages: the bound is the
+//! [credit](super::credit). Who waits, waits here.
+//!
+//! Publishers push while they hold the lock of a route that the queue is in, so that once it was taken out of all routes
+//! nothing is pushed any more. Nothing here wakes a task or drops a payload under a lock: both run foreign code.
+
+mod books;
+mod ending;
+mod line;
+mod offering;
+mod oldest;
+mod receiving;
+mod room;
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use atomic_waker::AtomicWaker;
+use event_listener::Event;
+
+use super::Origin;
+use super::credit::{Consumed, Load, Reserved};
+use super::cursor::Cursor;
+use super::frame::{Frame, Message};
+use super::lease::Lease;
+use super::overflow::WhenFull;
+use super::stats::{Drops, EndReason, SubscriptionId};
+use super::topic::Pattern;
+
+use line::Offer;
+pub(super) use line::Withdrawn;
+pub(super) use offering::Offered;
+
+/// What a subscription asked for.
+pub(super) struct Terms {
+    pub id: SubscriptionId,
+    pub pattern: Pattern,
+    pub group: Option<Arc<str>>,
+    pub no_echo: Option<Origin>,
+    pub when_full: WhenFull,
+    pub bounds: Load,
+}
+
+impl Terms {
+    /// Whether it does not want what `origin` publishes.
+    #[inline]
+    pub fn refuses_echo_of(&self, origin: Option<Origin>) -> bool {
+        self.no_echo.is_some() && self.no_echo == origin
+    }
+}
+
+pub(super) struct Queue<M> {
+    pub terms: Terms,
+    /// What a receiver or a publisher must not overlook; zero nearly always.
+    attention: AtomicU32,
+    entries: (flume::Sender<Entry<M>>, flume::Receiver<Entry<M>>),
+    reserved: Reserved,
+    consumed: Consumed,
+    received: AtomicU64,
+    /// A publisher's credit for many messages, and the publisher's name for this queue.
+    lease: Mutex<Option<(Arc<Lease>, u32)>>,
+    /// The most messages ever queued.
+    high_water: AtomicU32,
+    /// Messages dropped since the last entry was queued.
+    gap: AtomicU64,
+    receiver: AtomicWaker,
+    line: Mutex<VecDeque<Offer<M>>>,
+    /// The cursor, where publishers may have to pass over the oldest or free everything; elsewhere the subscription has it
+    /// to itself.
+    shared_cursor: Option<Box<Mutex<Cursor<M>>>>,
+    drops: Drops,
+    waited_for_ns: AtomicU64,
+    end: OnceLock<EndReason>,
+    /// Told when this queue is drained or has ended.
+    settled: Arc<Event>,
+}
+
+/// Publishers wait in line for room.
+const WAITED_FOR: u32 = 1;
+/// A wait was used up; no more waiting until drained to half.
+const PROBATION: u32 = 2;
+/// No more publishing; ends when drained.
+const CLOSING: u32 = 4;
+/// Over.
+const ENDED: u32 = 8;
+
+/// Where a receiver finds messages. One entry stands for all that the frame holds for it from there on.
+pub(super) struct Entry<M> {
+    pub frame: Arc<Frame<M>>,
+    pub from: u32,
+    pub to: u32,
+    /// Set: follow the frame as it grows, from this seat. Not set: read `from..to`.
+    pub seat: Option<u32>,
+    /// Messages dropped between the entry before and this one.
+    pub missed_before: u64,
+}
+
+impl<M> Queue<M> {
+    pub fn new(terms: Terms, settled: Arc<Event>) -> Self {
+        let is_reached_into = matches!(terms.when_full, WhenFull::DropOldest | WhenFull::Disconnect { .. });
+        let shared_cursor = is_reached_into.then(|| Box::new(Mutex::new(Cursor::new())));
+        Self {
+            terms,
+            attention: AtomicU32::new(0),
+            entries: channel(),
+            reserved: Reserved::new(),
+            consumed: Consumed::new(),
+            received: AtomicU64::new(0),
+            lease: Mutex::new(None),
+            high_water: AtomicU32::new(0),
+            gap: AtomicU64::new(0),
+            receiver: AtomicWaker::new(),
+            line: Mutex::new(VecDeque::new()),
+            shared_cursor,
+            drops: Drops::default(),
+            waited_for_ns: AtomicU64::new(0),
+            end: OnceLock::new(),
+            settled,
+        }
+    }
+
+    /// Queues kept messages, oldest first. What does not fit is the oldest, and was never offered.
+    pub fn replay<'a>(&self, kept: impl DoubleEndedIterator<Item = &'a Message<M>>)
+    where
+        M: 'a,
+    {
+        let light_enough = |message: &&Message<M>| message.weight_bytes() <= self.terms.bounds.bytes;
+        let has_room = |message: &&Message<M>| self.reserve(Load { messages: 1, bytes: message.weight_bytes() });
+        let mut newest: Vec<_> = kept.rev().filter(light_enough).take_while(has_room).collect();
+        while let Some(message) = newest.pop() {
+            let (frame, from) = message.frame();
+            let entry = Entry { frame: frame.clone(), from, to: from + 1, seat: None, missed_before: 0 };
+            let _ = self.entries.0.try_send(entry);
+        }
+    }
+
+    fn attends(&self, flag: u32) -> bool {
+        self.attention.load(Ordering::SeqCst) & flag != 0
+    }
+}
+
+/// The credit bounds it: an entry stands for at least one message that has room.
+#[expect(clippy::disallowed_methods, reason = "bounded by the credit, in messages and in bytes")]
+fn channel<M>() -> (flume::Sender<Entry<M>>, flume::Receiver<Entry<M>>) {
+    flume::unbounded()
+}

@@ -1,0 +1,175 @@
+//! Queueing what was admitted, and doing what the policy says with what was not.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::super::afterwards::Afterwards;
+use super::super::frame::Frame;
+use super::super::locks::lock;
+use super::super::overflow::WhenFull;
+use super::super::pending::Pending;
+use super::super::stats::DropReason;
+use super::{ENDED, Entry, PROBATION, Queue};
+
+/// What became of messages offered to a queue that had no room at first.
+#[derive(Default)]
+pub(in super::super) struct Offered {
+    pub queued: u32,
+    pub dropped: u32,
+    pub disconnected: u32,
+    /// In line; the rest of the story is told through [`Pending`].
+    pub parked: u32,
+    /// The subscription must be ended for being full.
+    pub must_end: bool,
+}
+
+impl<M> Queue<M> {
+    /// Whether it is worth waiting for this one.
+    pub fn may_be_waited_for(&self) -> bool {
+        match self.terms.when_full {
+            WhenFull::Wait(wait) => !wait.is_zero() && !self.attends(PROBATION),
+            WhenFull::Disconnect { after } => !after.is_zero(),
+            WhenFull::Block => true,
+            WhenFull::DropNewest | WhenFull::DropOldest => false,
+        }
+    }
+
+    /// Queues what was admitted.
+    #[inline]
+    pub fn push(&self, mut entry: Entry<M>, afterwards: &mut Afterwards<M>) {
+        if self.gap.load(Ordering::SeqCst) == 0 {
+            // Cannot fail: the channel has no bound, and the queue holds both its ends.
+            let _ = self.entries.0.try_send(entry);
+        } else {
+            // Under the lock, so that whoever dropped messages before finds its gap either still here, or queued.
+            let _line = lock(&self.line);
+            entry.missed_before = self.gap.load(Ordering::SeqCst);
+            let told = entry.missed_before;
+            let _ = self.entries.0.try_send(entry);
+            self.gap.fetch_sub(told, Ordering::SeqCst);
+        }
+        afterwards.wake(self.receiver.take());
+    }
+
+    /// Does for messages without room what the policy says. `pending` is given by those who can wait.
+    pub fn offer(
+        &self,
+        frame: &Arc<Frame<M>>,
+        places: Range<u32>,
+        pending: Option<&Arc<Pending>>,
+        afterwards: &mut Afterwards<M>,
+    ) -> Offered {
+        let mut offered = Offered::default();
+        let mut places = places;
+        if let Some(cursor) = self.shared_cursor().filter(|_| self.terms.when_full == WhenFull::DropOldest) {
+            self.offer_over_oldest(cursor, frame, places, afterwards, &mut offered);
+            return offered;
+        }
+        let mut line = lock(&self.line);
+        if self.attends(ENDED) {
+            offered.disconnected = places.end - places.start;
+            return offered;
+        }
+        if line.is_empty() {
+            self.let_in(frame, &mut places, &mut offered, afterwards);
+        }
+        if places.is_empty() {
+            return offered;
+        }
+        match pending.filter(|_| self.may_be_waited_for()) {
+            Some(pending) => {
+                self.drop_too_heavy(frame, &mut places, &mut offered, afterwards);
+                self.park(&mut line, frame, places, pending, &mut offered, afterwards);
+            }
+            None => self.refuse(places, &mut offered, afterwards),
+        }
+        offered
+    }
+
+    /// Notes messages that this subscription does not get, and sees to it that it is told.
+    pub fn note_dropped(&self, count: u32, reason: DropReason, afterwards: &mut Afterwards<M>) {
+        let _line = lock(&self.line);
+        self.drop_in_line(count, reason, afterwards);
+    }
+
+    /// A wait was used up: no more waiting until its receiver has looked and left the queue half empty.
+    pub fn put_on_probation(&self) {
+        self.attention.fetch_or(PROBATION, Ordering::SeqCst);
+    }
+
+    /// Queues as much of `places` as fits, in order. What is too heavy for this queue even when empty is dropped.
+    pub(super) fn let_in(
+        &self,
+        frame: &Arc<Frame<M>>,
+        places: &mut Range<u32>,
+        offered: &mut Offered,
+        afterwards: &mut Afterwards<M>,
+    ) {
+        while !Range::is_empty(places) {
+            let from = places.start;
+            while !Range::is_empty(places) && self.reserve(frame.load(places.start..places.start + 1)) {
+                places.start += 1;
+            }
+            if places.start > from {
+                offered.queued += places.start - from;
+                self.push_in_line(frame, from..places.start, afterwards);
+            }
+            if !self.drop_too_heavy(frame, places, offered, afterwards) {
+                return;
+            }
+        }
+    }
+
+    /// Drops what comes first and will never fit. Returns whether there was any.
+    pub(super) fn drop_too_heavy(
+        &self,
+        frame: &Arc<Frame<M>>,
+        places: &mut Range<u32>,
+        offered: &mut Offered,
+        afterwards: &mut Afterwards<M>,
+    ) -> bool {
+        let from = places.start;
+        while !Range::is_empty(places) && self.is_too_heavy(frame, places.start) {
+            places.start += 1;
+        }
+        self.drop_in_line(places.start - from, DropReason::TooHeavy, afterwards);
+        offered.dropped += places.start - from;
+        places.start > from
+    }
+
+    pub(super) fn is_too_heavy(&self, frame: &Frame<M>, place: u32) -> bool {
+        frame.weight_bytes(place) > self.terms.bounds.bytes
+    }
+
+    /// As [`push`](Self::push), for who holds the line's lock.
+    pub(super) fn push_in_line(&self, frame: &Arc<Frame<M>>, places: Range<u32>, afterwards: &mut Afterwards<M>) {
+        let missed_before = self.gap.load(Ordering::SeqCst);
+        let entry = Entry { frame: frame.clone(), from: places.start, to: places.end, seat: None, missed_before };
+        let _ = self.entries.0.try_send(entry);
+        self.gap.fetch_sub(missed_before, Ordering::SeqCst);
+        afterwards.wake(self.receiver.take());
+    }
+
+    pub(super) fn drop_in_line(&self, count: u32, reason: DropReason, afterwards: &mut Afterwards<M>) {
+        if count == 0 {
+            return;
+        }
+        self.drops.add(reason, u64::from(count));
+        if self.gap.fetch_add(u64::from(count), Ordering::SeqCst) == 0 {
+            afterwards.wake(self.receiver.take());
+        }
+    }
+
+    pub(super) fn refuse(&self, places: Range<u32>, offered: &mut Offered, afterwards: &mut Afterwards<M>) {
+        let count = places.end - places.start;
+        if matches!(self.terms.when_full, WhenFull::Disconnect { .. }) {
+            offered.disconnected += count;
+            offered.must_end = true;
+        } else {
+            let reason = if self.attends(PROBATION) { DropReason::Probation } else { DropReason::Full };
+            self.drop_in_line(count, reason, afterwards);
+            offered.dropped += count;
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Who gets room in the queue, and what is in it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::super::afterwards::Afterwards;
+use super::super::credit::Load;
+use super::super::lease::Lease;
+use super::super::locks::lock;
+use super::{ENDED, Queue, WAITED_FOR};
+
+impl<M> Queue<M> {
+    /// Takes room for all of `load`, unless others wait already: newcomers do not overtake them.
+    #[inline]
+    pub fn admits(&self, load: Load) -> bool {
+        self.attention.load(Ordering::Acquire) & (WAITED_FOR | ENDED) == 0 && self.reserve(load)
+    }
+
+    /// Gives back what [`admits`](Self::admits) took, to those who wait if there are any by now.
+    pub fn give_back(&self, load: Load, afterwards: &mut Afterwards<M>) {
+        self.reserved.give_back(load);
+        // After the room was given back: see `park`.
+        if self.attends(WAITED_FOR) {
+            self.serve(&mut lock(&self.line), afterwards);
+        }
+    }
+
+    /// Whether all of `load` has room now, but for what is too heavy even when the queue is empty.
+    pub fn has_room(&self, load: Load, weights: &[u32]) -> bool {
+        let heaviest = self.terms.bounds.bytes;
+        let mut load = load;
+        if weights.iter().any(|weight| *weight > heaviest) {
+            load = weights.iter().filter(|weight| **weight <= heaviest).fold(Load::default(), |sum, weight| Load {
+                messages: sum.messages + 1,
+                bytes: sum.bytes.saturating_add(*weight),
+            });
+        }
+        load.messages == 0 || (!self.is_waited_for() && self.queued().leaves_room_for(load, self.terms.bounds))
+    }
+
+    /// Gives a publisher credit for messages to come, in place of any lease there was. Not if little room would be left,
+    /// or others wait for it.
+    pub fn lease(&self, lease: &Arc<Lease>, seat: u32, load: Load) -> bool {
+        let mut leased = lock(&self.lease);
+        self.take_back(&mut leased);
+        let Load { messages, bytes } = self.terms.bounds;
+        let most = Load { messages: messages / 4 * 3, bytes: bytes / 4 * 3 };
+        if self.attends(WAITED_FOR | ENDED) || !self.reserved.reserve(load, most, &self.consumed) {
+            return false;
+        }
+        *leased = Some((lease.clone(), seat));
+        true
+    }
+
+    /// What is in it now.
+    pub fn queued(&self) -> Load {
+        // Taken back rather than looked at, since it may be spent meanwhile; locked, so that no new one is given meanwhile.
+        let mut leased = lock(&self.lease);
+        self.take_back(&mut leased);
+        self.reserved.taken(&self.consumed)
+    }
+
+    #[inline]
+    pub(super) fn reserve(&self, load: Load) -> bool {
+        self.reserved.reserve(load, self.terms.bounds, &self.consumed) || self.reserve_what_is_leased(load)
+    }
+
+    /// It looks full: what a publisher only holds for later is room all the same.
+    #[cold]
+    pub(super) fn reserve_what_is_leased(&self, load: Load) -> bool {
+        let mut leased = lock(&self.lease);
+        self.take_back(&mut leased);
+        self.reserved.reserve(load, self.terms.bounds, &self.consumed)
+    }
+
+    pub(super) fn take_back(&self, leased: &mut Option<(Arc<Lease>, u32)>) {
+        if let Some((lease, seat)) = leased.take() {
+            self.reserved.give_back(lease.recall(seat));
+        }
+    }
+
+    /// The queue is longest just before something is taken from it, so it is looked at then.
+    #[inline]
+    pub(super) fn note_high_water(&self) {
+        // With what is leased, so too high at the most: seldom enough to look closer.
+        if self.reserved.taken(&self.consumed).messages > self.high_water.load(Ordering::Relaxed) {
+            self.raise_high_water();
+        }
+    }
+
+    #[cold]
+    pub(super) fn raise_high_water(&self) -> u32 {
+        let messages = self.reserved.taken(&self.consumed).messages.saturating_sub(self.leased().messages);
+        self.high_water.fetch_max(messages, Ordering::Relaxed).max(messages)
+    }
+
+    pub(super) fn leased(&self) -> Load {
+        lock(&self.lease).as_ref().map_or(Load::default(), |(lease, _)| lease.left())
+    }
+}
