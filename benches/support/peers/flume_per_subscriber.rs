@@ -4,6 +4,8 @@
 //! for: lossless. With stuck subscribers that would be for ever, so then a full queue is passed over, and the pace is
 //! taken from the readers' acknowledgements.
 
+#![expect(clippy::disallowed_methods, reason = "flume's futures are what is measured here; each is awaited to its end")]
+
 use std::sync::Arc;
 
 use flume::{Receiver, Sender, TrySendError, bounded};
