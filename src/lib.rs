@@ -8,6 +8,15 @@
 pub mod broker;
 pub mod limits;
 
+#[cfg(feature = "server")]
+pub mod codec;
+#[cfg(feature = "server")]
+pub mod frontend;
+#[cfg(feature = "server")]
+pub mod tasks;
+#[cfg(feature = "server")]
+pub mod transport;
+
 pub use broker::*;
 
 /// The README's Rust code is compiled and run together with the documentation's own (`cargo test --doc`).

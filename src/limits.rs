@@ -92,3 +92,146 @@ const _: () = {
     assert!(FRAME_MESSAGES_MIN <= FRAME_MESSAGES_MAX);
     assert!(SEEN_TOPICS.is_power_of_two());
 };
+
+// ---------------------------------------------------------------------------------------------
+// Servers: what a peer on the network can make us hold, and for how long we put up with it.
+// Each is a default that the configuration can change, unless it says "fixed".
+// ---------------------------------------------------------------------------------------------
+
+/// Connections of one listener at the same time. Why: at about 20 KiB each, the memory of a small machine.
+/// When hit: a new connection is told so in its own protocol and closed; nobody else notices.
+pub const MAX_CONNECTIONS: usize = 10_000;
+
+/// Connections from one address at the same time (IPv6: from one /64, which is what one subscriber line gets).
+/// Why: one host may not take all the places, and yet a load test or a proxy brings 5,000 from one host.
+/// When hit: as for [`MAX_CONNECTIONS`].
+pub const MAX_CONNECTIONS_PER_ADDRESS: usize = 6_000;
+
+/// Connections the kernel holds for us before we accept them. Fixed. Why: a crowd that comes back at once after a
+/// restart. When hit: the kernel lets the peer try again after a second.
+pub const LISTEN_BACKLOG: i32 = 4_096;
+
+/// File descriptors kept for everything that is not a connection: listeners, files, pipes, the poller. Fixed.
+/// When hit: nothing; [`MAX_CONNECTIONS`] is lowered at start so that it cannot be.
+pub const RESERVED_FILE_DESCRIPTORS: u64 = 64;
+
+/// First and longest pause in milliseconds after `accept` failed for want of descriptors or memory. Fixed.
+/// Why: trying again at once burns a core; a second is what a peer waits without noticing.
+/// When hit: the pause stays there until a connection can be accepted.
+pub const ACCEPT_BACK_OFF_MS: (u64, u64) = (10, 1_000);
+
+/// Connections accepted in one go before other tasks get their turn. Fixed. When hit: the listener yields once.
+pub const ACCEPTS_PER_TURN: usize = 64;
+
+/// Bytes of a connection's read buffer: its size at first, and the most it grows to while reads fill it. Fixed.
+/// Why: 5,000 quiet connections must cost little, a busy one should hand over large pieces.
+/// When hit: one read returns that much; the rest waits in the kernel.
+pub const READ_BUFFER_BYTES: (usize, usize) = (2 * 1024, 64 * 1024);
+
+/// Reads of one connection that follow each other without a pause before other tasks get their turn. Fixed.
+/// Why: a flood on one connection must not keep the others from a core. When hit: the reader yields once.
+pub const READS_PER_TURN: usize = 4;
+
+/// Bytes rendered for a peer that the kernel has not taken yet. Why: large enough that one write carries hundreds of
+/// lines, small enough that 1,000 stuck readers hold 64 MiB. When hit: no more is taken out of the peer's
+/// queues, which fill up to their own bounds and then drop, in the books, until the peer reads again. The last piece
+/// rendered may go beyond it.
+pub const WRITE_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Writes of one connection that follow each other before other tasks get their turn. Fixed.
+/// When hit: the writer yields once.
+pub const WRITES_PER_TURN: usize = 8;
+
+/// Milliseconds in which a peer has to take at least one byte of what waits for it. Why: a person may suspend a
+/// terminal for a while, a stuck program need not hold a place for ever. When hit: the connection is closed.
+pub const WRITE_DEADLINE_MS: u64 = 60_000;
+
+/// Milliseconds of silence after which a peer is asked whether it is there. Why: address translators forget quiet
+/// connections after a few minutes. When hit: it is sent its protocol's ping.
+pub const IDLE_MS: u64 = 120_000;
+
+/// Pings without a sign of life after which a peer is let go (seed 000 has three). When hit: the connection is closed.
+pub const IDLE_MISSES: u32 = 3;
+
+/// Milliseconds in which a closed connection's last bytes may still be fetched while we discard what the peer sends.
+/// Fixed. Why: closing with unread input makes the kernel throw away our goodbye. When hit: closed all the same.
+pub const LINGER_MS: u64 = 1_000;
+
+/// Milliseconds for saying goodbye and flushing when the server ends. When hit: what is left is counted, reported and
+/// given up.
+pub const GOODBYE_MS: u64 = 5_000;
+
+/// Bytes of a line of text, without its end. Why: longer than any line a person types, the size of an editor's
+/// paragraph. When hit: the line is skipped up to its end, its sender is told once.
+pub const LINE_BYTES: usize = 4_096;
+
+/// Bytes of one telnet sub-negotiation that are skipped. Fixed. Why: the known ones are far shorter.
+/// When hit: what follows is taken as text again.
+pub const TELNET_SKIPPED_BYTES: usize = 256;
+
+/// Characters of a person's or room's name. Why: it stands before every line. When hit: the name is refused.
+pub const NAME_CHARACTERS: usize = 24;
+
+/// Bytes of a person's or room's name in UTF-8. Fixed. Why: `chat.room.<name>` has to be a topic, and those end at 255
+/// bytes. When hit: the name is refused.
+pub const NAME_BYTES: usize = 128;
+
+/// Characters of a room's topic. When hit: the topic is refused.
+pub const ROOM_TOPIC_CHARACTERS: usize = 300;
+
+/// Rooms at the same time. Why: each costs a few hundred bytes, and its history. When hit: no new room is opened.
+pub const ROOMS: usize = 10_000;
+
+/// Rooms one person is in at the same time. Why: each is a subscription with a queue of its own.
+/// When hit: no further room is joined.
+pub const ROOMS_PER_PERSON: usize = 20;
+
+/// Members of a room. Why: every line is rendered for each of them. When hit: nobody else can join.
+pub const ROOM_MEMBERS: usize = 10_000;
+
+/// Last lines of each room that are kept. Why: a screen or two. When hit: the oldest is forgotten.
+pub const ROOM_HISTORY_LINES: usize = 100;
+
+/// Lines of a room's history shown to somebody who joins, and by `/history` without a number.
+pub const ROOM_REPLAY_LINES: usize = 20;
+
+/// Names or rooms that `/who` and `/rooms` list. Fixed. Why: an answer has to fit a screen and the write buffer.
+/// When hit: the rest is given as a number.
+pub const LISTED_ENTRIES: usize = 100;
+
+/// Bytes of answers to a person's own commands that wait for the writer. Fixed. When hit: no more of the person's
+/// lines are read until the answers have gone out; nothing is lost.
+pub const REPLY_BYTES: usize = 64 * 1024;
+
+/// Lines of one person that go out as one batch. Fixed. Why: a batch waits once for full queues, so one much smaller
+/// than a queue has a chance to fit. When hit: another batch begins.
+pub const CHAT_BATCH_LINES: usize = 256;
+
+/// Changes of a person's subscriptions that wait for the writer. Fixed. When hit: as for [`REPLY_BYTES`].
+pub const REPLY_ITEMS: usize = 256;
+
+/// Messages queued for one person from one room. When hit: see [`CHAT_WAIT_MS`].
+pub const CHAT_QUEUE_MESSAGES: usize = 1_024;
+
+/// Bytes queued for one person from one room. When hit: see [`CHAT_WAIT_MS`].
+pub const CHAT_QUEUE_BYTES: usize = 256 * 1024;
+
+/// Milliseconds a line waits for a reader whose queue is full (0: not at all). Why: it slows a flood down to what its
+/// readers can take, and costs next to nothing when somebody is stuck, who is on probation after one wait.
+/// When hit: that reader misses the line and is told how many it missed, in their place.
+pub const CHAT_WAIT_MS: u64 = 5;
+
+/// Seconds' worth of lines that a person may send in a burst before a limit on lines per second slows it down. Fixed.
+/// When hit: the next line is read when its time has come; nothing is lost.
+pub const LINE_BURST_SECONDS: u32 = 2;
+
+/// Bytes of our own output that wait for a slow standard output. Fixed. When hit: further output is discarded and
+/// counted, never waited for.
+pub const STANDARD_OUTPUT_BYTES: usize = 1024 * 1024;
+
+const _: () = assert!("chat.room.".len() + NAME_BYTES <= 255, "a room's name must fit into a topic");
+const _: () = assert!(NAME_CHARACTERS <= NAME_BYTES);
+const _: () = assert!(ROOM_REPLAY_LINES <= ROOM_HISTORY_LINES);
+const _: () = assert!(MAX_CONNECTIONS_PER_ADDRESS >= 5_000 && MAX_CONNECTIONS_PER_ADDRESS <= MAX_CONNECTIONS);
+const _: () = assert!(LINE_BYTES < WRITE_BUFFER_BYTES, "a line fits into the write buffer");
+const _: () = assert!(READ_BUFFER_BYTES.0 <= READ_BUFFER_BYTES.1);

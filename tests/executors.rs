@@ -105,8 +105,12 @@ macro_rules! under_every_executor {
     ($($scenario:ident),* $(,)?) => {
         mod async_std_runs { $(#[test] fn $scenario() { super::run(super::AsyncStd, super::$scenario); })* }
         mod smol_runs { $(#[test] fn $scenario() { super::run(super::Smol(Default::default()), super::$scenario); })* }
-        mod tokio_with_many_threads_runs { $(#[test] fn $scenario() { super::run(super::Tokio::many_threads(), super::$scenario); })* }
-        mod tokio_with_one_thread_runs { $(#[test] fn $scenario() { super::run(super::Tokio::one_thread(), super::$scenario); })* }
+        mod tokio_with_many_threads_runs {
+            $(#[test] fn $scenario() { super::run(super::Tokio::many_threads(), super::$scenario); })*
+        }
+        mod tokio_with_one_thread_runs {
+            $(#[test] fn $scenario() { super::run(super::Tokio::one_thread(), super::$scenario); })*
+        }
         mod block_on_runs { $(#[test] fn $scenario() { super::run(super::BlockOn, super::$scenario); })* }
     };
 }

@@ -508,6 +508,7 @@ impl Model {
 type Outcome = Option<Result<Receipt, ()>>;
 
 /// A publisher, or the publish it is busy with.
+#[expect(clippy::large_enum_variant, reason = "there are three at the most")]
 enum Hand {
     Free(Publisher<Load>),
     Busy(Busy),
@@ -858,6 +859,7 @@ impl World {
     }
 
     /// A publish begins, is forgotten if it has to wait, and is settled by the next publish of the same publisher.
+    #[expect(clippy::disallowed_methods, reason = "to be forgotten is what is tested")]
     fn forget(&mut self) {
         let Some(from) = self.pick_hand(|hand| matches!(hand, Hand::Free(_))) else { return };
         if self.model.closed || self.setup.policies.contains(&Policy::WaitShort) {
@@ -1147,7 +1149,8 @@ fn run_sequences(default: u64, setup: Setup) {
             for step in &world.trace {
                 eprintln!("  {step}");
             }
-            std::mem::forget(world); // its destructors may panic as well
+            #[expect(clippy::disallowed_methods, reason = "its destructors may panic as well")]
+            std::mem::forget(world);
             resume_unwind(panic);
         }
     }

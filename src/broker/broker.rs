@@ -257,6 +257,10 @@ impl<M> Shared<M> {
     pub fn end(&self, queue: &Queue<M>, reason: EndReason) {
         if queue.end(reason) {
             self.router.unsubscribe(queue);
+            if matches!(reason, EndReason::Disconnected | EndReason::GivenUp) {
+                let (id, pattern, queued) = (queue.terms.id, &queue.terms.pattern, queue.queued().messages);
+                log::debug!("subscription {id} to {pattern} was ended ({reason:?}) with {queued} messages queued");
+            }
         }
         queue.free();
     }

@@ -30,6 +30,8 @@ pub(super) struct FanOut<M> {
     pub batch: Vec<M>,
     pub reply_to: Option<Topic>,
     weights: Vec<u32>,
+    /// Which of the batch a history keeps.
+    is_kept: Vec<bool>,
     load: Load,
     intake: Intake,
     /// The member of each group that has room reserved already, when all or nothing must be delivered.
@@ -84,6 +86,7 @@ impl<M> FanOut<M> {
             batch: Vec::new(),
             reply_to: None,
             weights: Vec::new(),
+            is_kept: Vec::new(),
             load: Load::default(),
             intake: Intake::new(),
             chosen: Vec::new(),
@@ -100,11 +103,13 @@ impl<M> FanOut<M> {
     {
         self.load = Load::default();
         self.weights.clear();
+        self.is_kept.clear();
         for message in messages {
             let weight = u32::try_from(message.weight_bytes()).unwrap_or(u32::MAX);
             self.load.messages += 1;
             self.load.bytes = self.load.bytes.saturating_add(weight);
             self.weights.push(weight);
+            self.is_kept.push(message.is_kept_in_history());
         }
     }
 
@@ -137,7 +142,7 @@ impl<M> FanOut<M> {
         self.offer_to_refused(audience, &frame, from..to, may_wait, &mut receipt);
         self.share_among_groups(audience, &frame, from..to, may_wait, &mut receipt);
         if let Some(kept) = place.history {
-            for place_in_frame in from..to {
+            for (place_in_frame, _) in (from..to).zip(&self.is_kept).filter(|(_, is_kept)| **is_kept) {
                 let stamp = place.stamps.fetch_add(1, Ordering::Relaxed);
                 let message = Message::new(frame.clone(), place_in_frame);
                 kept.keep(KeptMessage { stamp, origin: self.origin, message }, &mut self.afterwards);
@@ -369,6 +374,7 @@ impl<M> FanOut<M> {
         receipt: &mut Receipt,
     ) {
         receipt.matched += u64::from(places.end - places.start);
+        let is_last = places.end == frame.length.get();
         let pending = may_wait.then_some(&self.pending);
         let offered = queue.offer(frame, places, pending, &mut self.afterwards);
         let Offered { queued, dropped, disconnected, parked, must_end } = offered;
@@ -384,7 +390,9 @@ impl<M> FanOut<M> {
                 WhenFull::Wait(wait) | WhenFull::Disconnect { after: wait } => Instant::now().checked_add(wait),
                 _ => None,
             };
-            self.waiting.push(Waiting { queue: queue.clone(), deadline, group: group.cloned() });
+            // Another member may only take it later if nothing that follows has been given to anybody.
+            let group = group.filter(|_| is_last).cloned();
+            self.waiting.push(Waiting { queue: queue.clone(), deadline, group });
         }
     }
 }

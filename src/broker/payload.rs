@@ -24,6 +24,12 @@ pub trait Payload: Send + Sync + 'static {
     fn weight_bytes(&self) -> usize {
         size_of_val(self)
     }
+
+    /// Whether a topic's history keeps it. The default is that everything is kept; a payload type that also carries
+    /// passing news (who came, who left) says no for those, and they do not push out what is worth reading later.
+    fn is_kept_in_history(&self) -> bool {
+        true
+    }
 }
 
 macro_rules! weigh_their_size {
@@ -48,11 +54,19 @@ impl<T: Payload> Payload for Arc<T> {
     fn weight_bytes(&self) -> usize {
         T::weight_bytes(self)
     }
+
+    fn is_kept_in_history(&self) -> bool {
+        T::is_kept_in_history(self)
+    }
 }
 
 impl<T: Payload> Payload for Box<T> {
     fn weight_bytes(&self) -> usize {
         T::weight_bytes(self)
+    }
+
+    fn is_kept_in_history(&self) -> bool {
+        T::is_kept_in_history(self)
     }
 }
 

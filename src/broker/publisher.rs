@@ -328,6 +328,10 @@ fn give_to_another<M>(waiting: &Waiting<M>, rest: &mut Withdrawn<M>, afterwards:
             break;
         };
         queue.push(Entry { frame: rest.frame.clone(), from, to, seat: None, missed_before: 0 }, afterwards);
+        // No route is locked, so it may have ended and been freed just before.
+        if queue.is_ended() {
+            queue.free();
+        }
         rest.places.start = to;
     }
     u64::from(rest.places.start - first)

@@ -63,7 +63,8 @@ pub(super) struct Queue<M> {
     gap: AtomicU64,
     receiver: AtomicWaker,
     line: Mutex<VecDeque<Offer<M>>>,
-    /// The cursor, where publishers may have to pass over the oldest; elsewhere the subscription has it to itself.
+    /// The cursor, where publishers may have to pass over the oldest or free everything; elsewhere the subscription has it
+    /// to itself.
     shared_cursor: Option<Box<Mutex<Cursor<M>>>>,
     drops: Drops,
     waited_for_ns: AtomicU64,
@@ -80,8 +81,6 @@ const PROBATION: u32 = 2;
 const CLOSING: u32 = 4;
 /// Over.
 const ENDED: u32 = 8;
-/// A publisher holds credit for messages to come.
-const LEASED: u32 = 16;
 
 /// Where a receiver finds messages. One entry stands for all that the frame holds for it from there on.
 pub(super) struct Entry<M> {
@@ -124,7 +123,8 @@ pub(super) struct Withdrawn<M> {
 
 impl<M> Queue<M> {
     pub fn new(terms: Terms, settled: Arc<Event>) -> Self {
-        let shared_cursor = (terms.when_full == WhenFull::DropOldest).then(|| Box::new(Mutex::new(Cursor::new())));
+        let is_reached_into = matches!(terms.when_full, WhenFull::DropOldest | WhenFull::Disconnect { .. });
+        let shared_cursor = is_reached_into.then(|| Box::new(Mutex::new(Cursor::new())));
         Self {
             terms,
             attention: AtomicU32::new(0),
@@ -193,7 +193,7 @@ impl<M> Queue<M> {
     ) -> Offered {
         let mut offered = Offered::default();
         let mut places = places;
-        if let Some(cursor) = &self.shared_cursor {
+        if let Some(cursor) = self.shared_cursor().filter(|_| self.terms.when_full == WhenFull::DropOldest) {
             self.offer_over_oldest(cursor, frame, places, afterwards, &mut offered);
             return offered;
         }
@@ -274,7 +274,6 @@ impl<M> Queue<M> {
             return false;
         }
         *leased = Some((lease.clone(), seat));
-        self.attention.fetch_or(LEASED, Ordering::SeqCst);
         true
     }
 
@@ -286,16 +285,13 @@ impl<M> Queue<M> {
     /// It looks full: what a publisher only holds for later is room all the same.
     #[cold]
     fn reserve_what_is_leased(&self, load: Load) -> bool {
-        if !self.attends(LEASED) {
-            return false;
-        }
-        self.take_back(&mut lock(&self.lease));
+        let mut leased = lock(&self.lease);
+        self.take_back(&mut leased);
         self.reserved.reserve(load, self.terms.bounds, &self.consumed)
     }
 
     fn take_back(&self, leased: &mut Option<(Arc<Lease>, u32)>) {
         if let Some((lease, seat)) = leased.take() {
-            self.attention.fetch_and(!LEASED, Ordering::SeqCst);
             self.reserved.give_back(lease.recall(seat));
         }
     }
@@ -542,7 +538,7 @@ impl<M> Queue<M> {
     #[inline]
     pub fn attend_if_needed(&self) {
         // After the room was freed: see `park`.
-        if self.attention.load(Ordering::SeqCst) & !LEASED != 0 {
+        if self.attention.load(Ordering::SeqCst) != 0 {
             self.attend();
         }
     }
@@ -658,11 +654,9 @@ impl<M> Queue<M> {
 impl<M> Queue<M> {
     /// What is in it now.
     pub fn queued(&self) -> Load {
-        if !self.attends(LEASED) {
-            return self.reserved.taken(&self.consumed);
-        }
-        // Taken back rather than looked at: it is spent while one looks.
-        self.take_back(&mut lock(&self.lease));
+        // Taken back rather than looked at, since it may be spent meanwhile; locked, so that no new one is given meanwhile.
+        let mut leased = lock(&self.lease);
+        self.take_back(&mut leased);
         self.reserved.taken(&self.consumed)
     }
 

@@ -51,12 +51,14 @@ pub(super) struct Group<M> {
 
 impl<M> Route<M> {
     pub fn stats(&self) -> TopicStats {
+        // Before the audience is locked: publishers lock in this order.
+        let kept = self.history.as_ref().map_or(0, History::kept);
         let audience = read(&self.audience);
         TopicStats {
             topic: self.topic.clone(),
             published: self.tally.published(),
             subscriptions: audience.singles.len() + audience.groups.len(),
-            kept: self.history.as_ref().map_or(0, History::kept),
+            kept,
             deliveries: self.tally.deliveries(),
         }
     }

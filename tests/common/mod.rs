@@ -120,6 +120,7 @@ pub fn begin_and_cancel<F: Future>(future: F) {
 
 /// Polls once, expects to have to wait, and forgets the future: its destructor never runs.
 #[track_caller]
+#[expect(clippy::disallowed_methods, reason = "to be forgotten is what is tested")]
 pub fn begin_and_forget<F: Future>(future: F) {
     let mut future = Box::pin(future);
     assert!(poll_once(future.as_mut()).is_pending(), "it should have had to wait");
@@ -138,7 +139,7 @@ pub fn watched<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
 
 #[track_caller]
 pub fn watched_for<T: Send + 'static>(limit: Duration, work: impl FnOnce() -> T + Send + 'static) -> T {
-    let (done, result) = mpsc::channel();
+    let (done, result) = mpsc::sync_channel(1);
     let name = std::thread::current().name().unwrap_or("watched").to_owned();
     let worker = std::thread::Builder::new()
         .name(name)

@@ -12,7 +12,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("codec", &["limits"]),
     ("transport", &["codec", "limits"]),
     ("diagnostics", &["broker", "tasks", "limits"]),
-    ("client", &["codec", "transport", "limits"]),
+    ("client", &["codec", "config", "limits"]),
+    ("standard_output", &[]),
     ("frontend", &["transport", "codec", "broker", "tasks", "diagnostics", "limits"]),
     ("config", &["frontend", "broker", "limits"]),
 ];

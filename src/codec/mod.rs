@@ -1,0 +1,3 @@
+//! Bytes to messages and back: pure functions without I/O.
+
+pub mod lines;

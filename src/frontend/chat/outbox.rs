@@ -1,0 +1,267 @@
+//! What one connection is to be sent: the answers of its session and the messages of its subscriptions, side by side.
+//!
+//! [`Outbox`] is what the reading half hands over; [`Feeds`] is the writing half's [`Source`].
+
+use super::names::Name;
+use super::render;
+use crate::broker::{Run, RunDelivery, Subscription};
+use crate::frontend::message::{Kind, ServerMessage};
+use crate::limits::{REPLY_BYTES, REPLY_ITEMS};
+use crate::transport::{Filled, Source, WriteBuffer};
+use atomic_waker::AtomicWaker;
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+/// What waits for the writing half, in order.
+#[derive(Default)]
+pub(super) struct Outbox {
+    state: Mutex<State>,
+    /// The writing half, which waits for something to do.
+    writer: AtomicWaker,
+    /// The reading half, which waits for answers to go out.
+    reader: AtomicWaker,
+}
+
+#[derive(Default)]
+struct State {
+    items: VecDeque<Item>,
+    reply_bytes: usize,
+    ending: Option<Ending>,
+}
+
+enum Item {
+    Text(Vec<u8>),
+    Open(Place, Subscription<ServerMessage>),
+    Close(Place),
+}
+
+/// What a subscription is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Room(Name),
+    /// Private messages; only one at a time.
+    Inbox,
+}
+
+/// When there is nothing more to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// When the answers have been sent: the person has left.
+    AfterReplies,
+    /// When every subscription has ended too, as they do when the broker is closed.
+    AfterMessages,
+}
+
+impl Outbox {
+    pub fn reply(&self, line: &str) {
+        self.append(|out| render::append_reply(out, line));
+    }
+
+    /// Sends text that `append` makes.
+    pub fn append(&self, append: impl FnOnce(&mut Vec<u8>)) {
+        let mut state = self.lock();
+        if !matches!(state.items.back(), Some(Item::Text(_))) {
+            state.items.push_back(Item::Text(Vec::new()));
+        }
+        if let Some(Item::Text(text)) = state.items.back_mut() {
+            let before_bytes = text.len();
+            append(text);
+            let added_bytes = text.len() - before_bytes;
+            state.reply_bytes += added_bytes;
+        }
+        drop(state);
+        self.writer.wake();
+    }
+
+    /// Sends what a subscription receives, from now on.
+    pub fn open(&self, place: Place, subscription: Subscription<ServerMessage>) {
+        self.lock().items.push_back(Item::Open(place, subscription));
+        self.writer.wake();
+    }
+
+    /// Ends the subscription for a place.
+    pub fn close(&self, place: Place) {
+        self.lock().items.push_back(Item::Close(place));
+        self.writer.wake();
+    }
+
+    pub fn end(&self, ending: Ending) {
+        self.lock().ending = Some(ending);
+        self.writer.wake();
+    }
+
+    /// Waits until the answers that wait are few enough for more. Cancel safe.
+    pub async fn has_room(&self) {
+        poll_fn(|context| {
+            // Registered before looking: a writer that takes the answers in between wakes us.
+            self.reader.register(context.waker());
+            let state = self.lock();
+            if state.reply_bytes < REPLY_BYTES && state.items.len() < REPLY_ITEMS {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One connection's subscriptions, and the outbox.
+pub(super) struct Feeds<'o> {
+    outbox: &'o Outbox,
+    feeds: Vec<Feed>,
+    /// Which feed is looked at first; moves on, so that a busy room does not keep the others waiting.
+    first: usize,
+    line_bytes: usize,
+    /// The last notice shown: the same one published in several rooms is shown once.
+    last_notice: Bytes,
+}
+
+struct Feed {
+    place: Place,
+    prefix: String,
+    subscription: Subscription<ServerMessage>,
+    /// Received but not rendered: the buffer became full in the middle.
+    rest: Option<(Run<ServerMessage>, usize)>,
+    is_ended: bool,
+}
+
+impl<'o> Feeds<'o> {
+    pub fn new(outbox: &'o Outbox, line_bytes: usize) -> Feeds<'o> {
+        Feeds { outbox, feeds: Vec::new(), first: 0, line_bytes, last_notice: Bytes::new() }
+    }
+
+    fn take_items(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> bool {
+        let mut took = false;
+        while !out.is_full() {
+            let mut state = self.outbox.lock();
+            let Some(item) = state.items.pop_front() else { break };
+            if let Item::Text(text) = &item {
+                state.reply_bytes -= text.len();
+            }
+            drop(state);
+            took = true;
+            match item {
+                Item::Text(text) => out.bytes_mut().extend_from_slice(&text),
+                Item::Open(place, subscription) => self.open(place, subscription, context, out),
+                Item::Close(place) => self.feeds.retain(|feed| feed.place != place),
+            }
+        }
+        if took {
+            self.outbox.reader.wake();
+        }
+        took
+    }
+
+    /// What a room kept is shown at once, before anything else that waits.
+    fn open(
+        &mut self,
+        place: Place,
+        subscription: Subscription<ServerMessage>,
+        context: &mut Context<'_>,
+        out: &mut WriteBuffer,
+    ) {
+        self.feeds.retain(|feed| feed.place != place);
+        let prefix = match &place {
+            Place::Room(room) => format!("[{room}] "),
+            Place::Inbox => "(private) ".to_owned(),
+        };
+        self.feeds.push(Feed { place, prefix, subscription, rest: None, is_ended: false });
+        let last = self.feeds.len() - 1;
+        while !out.is_full() && self.render_one(last, context, out) {}
+    }
+
+    /// Every feed in turn, one run at a time, until none has anything or the buffer is full.
+    fn take_messages(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> bool {
+        let mut took = false;
+        let mut idle_feeds = 0;
+        while idle_feeds < self.feeds.len() && !out.is_full() {
+            self.first = (self.first + 1) % self.feeds.len();
+            if self.render_one(self.first, context, out) {
+                took = true;
+                idle_feeds = 0;
+            } else {
+                idle_feeds += 1;
+            }
+        }
+        took
+    }
+
+    /// Renders one run of a feed, as far as the buffer takes it. False if there is none.
+    fn render_one(&mut self, index: usize, context: &mut Context<'_>, out: &mut WriteBuffer) -> bool {
+        let several_rooms = self.feeds.iter().filter(|feed| feed.place != Place::Inbox).count() > 1;
+        let feed = &mut self.feeds[index];
+        if feed.rest.is_none() && !feed.is_ended {
+            match feed.subscription.poll_recv_run(context) {
+                Poll::Pending => return false,
+                Poll::Ready(None) => feed.is_ended = true,
+                Poll::Ready(Some(RunDelivery::Run(run))) => feed.rest = Some((run, 0)),
+                Poll::Ready(Some(RunDelivery::Missed(missed))) => {
+                    let place = match &feed.place {
+                        Place::Room(room) => several_rooms.then(|| room.as_str()),
+                        Place::Inbox => Some("private messages"),
+                    };
+                    render::append_missed(out.bytes_mut(), missed, place);
+                    return true;
+                }
+            }
+        }
+        let Some((run, from)) = feed.rest.take() else { return false };
+        let mut rendered = from;
+        for message in run.iter().skip(from) {
+            if out.is_full() {
+                break;
+            }
+            rendered += 1;
+            if message.kind == Kind::Notice {
+                if is_same(&self.last_notice, &message.payload) {
+                    continue;
+                }
+                self.last_notice = message.payload.clone();
+            }
+            render::append_message(out.bytes_mut(), &feed.prefix, message, self.line_bytes);
+        }
+        if rendered < run.len() {
+            feed.rest = Some((run, rendered));
+        }
+        true
+    }
+}
+
+impl Source for Feeds<'_> {
+    fn poll_fill(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> Poll<Filled> {
+        // Registered before looking: what is handed over in between wakes us.
+        self.outbox.writer.register(context.waker());
+        let took_items = self.take_items(context, out);
+        let took_messages = self.take_messages(context, out);
+        let is_ended = match self.outbox.lock() {
+            state if !state.items.is_empty() || out.is_full() => false,
+            state => match state.ending {
+                None => false,
+                Some(Ending::AfterReplies) => true,
+                Some(Ending::AfterMessages) => self.feeds.iter().all(|feed| feed.is_ended && feed.rest.is_none()),
+            },
+        };
+        if is_ended {
+            return Poll::Ready(Filled::Ended);
+        }
+        if took_items || took_messages { Poll::Ready(Filled::Some) } else { Poll::Pending }
+    }
+
+    fn ping(&mut self, out: &mut WriteBuffer) {
+        out.bytes_mut().extend_from_slice(b"* ping\n");
+    }
+}
+
+/// Whether two notices are one that was published in several rooms. Their bytes are shared then; and since we hold the
+/// last one, no other can be at its place.
+fn is_same(one: &Bytes, other: &Bytes) -> bool {
+    one.as_ptr() == other.as_ptr() && one.len() == other.len()
+}

@@ -1,0 +1,4 @@
+//! Front-ends: wire protocols turned into topics, all on one broker.
+
+pub mod chat;
+pub mod message;

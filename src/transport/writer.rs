@@ -1,0 +1,364 @@
+//! Writing to a socket: everything that is ready goes out in one write, from one capped buffer, before a deadline.
+//!
+//! A [`Source`] renders what is ready into the buffer; [`write_all_from`] moves the bytes, and asks quiet peers whether
+//! they are there. One timer serves a connection all its life: it is set again when it fires, never in between.
+
+use super::Connection;
+use crate::limits::WRITES_PER_TURN;
+use async_io::Timer;
+use futures_lite::ready;
+use std::future::{Future, poll_fn};
+use std::io::{self, Write};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+/// Renders what a peer is to be sent.
+pub trait Source {
+    /// Appends what is ready, until there is nothing more or [`WriteBuffer::is_full`]. `Pending`: nothing is ready,
+    /// and `context` is woken when something is.
+    fn poll_fill(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> Poll<Filled>;
+
+    /// Appends the question whether a peer that has been quiet is still there.
+    fn ping(&mut self, out: &mut WriteBuffer);
+}
+
+/// What a [`Source`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filled {
+    /// It appended something.
+    Some,
+    /// Nothing will come any more.
+    Ended,
+}
+
+/// Bytes rendered for a peer that the kernel has not taken yet.
+#[derive(Debug, Default)]
+pub struct WriteBuffer {
+    bytes: Vec<u8>,
+    written_bytes: usize,
+    cap_bytes: usize,
+}
+
+impl WriteBuffer {
+    /// An empty buffer that is full at `cap_bytes`.
+    pub fn new(cap_bytes: usize) -> WriteBuffer {
+        WriteBuffer { cap_bytes, ..WriteBuffer::default() }
+    }
+
+    /// How many bytes wait.
+    pub fn waiting_bytes(&self) -> usize {
+        self.bytes.len() - self.written_bytes
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting_bytes() == 0
+    }
+
+    /// Whether a [`Source`] has to stop. Looked at between two messages, so the last may go beyond the cap.
+    pub fn is_full(&self) -> bool {
+        self.waiting_bytes() >= self.cap_bytes
+    }
+
+    /// Where a [`Source`] appends.
+    pub fn bytes_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    fn waiting(&self) -> &[u8] {
+        &self.bytes[self.written_bytes..]
+    }
+
+    fn wrote(&mut self, bytes: usize) {
+        self.written_bytes += bytes;
+        if self.is_empty() {
+            self.bytes.clear();
+            self.written_bytes = 0;
+        } else if self.written_bytes > self.bytes.len() / 2 {
+            self.bytes.drain(..self.written_bytes);
+            self.written_bytes = 0;
+        }
+    }
+
+    /// Gives memory back when nothing more is ready: many connections are quiet most of the time.
+    fn release(&mut self) {
+        if self.is_empty() && self.bytes.capacity() > 0 {
+            self.bytes = Vec::new();
+        }
+    }
+}
+
+/// When a writer gives up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WriterSettings {
+    /// Bytes that may wait for the kernel.
+    pub buffer_bytes: usize,
+    /// In this time the peer has to take at least one byte of what waits.
+    pub deadline: Duration,
+    /// When a quiet peer is asked, and let go.
+    pub idle: Idle,
+}
+
+/// How quiet a peer may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Idle {
+    /// A peer from which nothing was read for this long is sent a ping, and again after each further such time.
+    pub interval: Duration,
+    /// After so many pings without a sign of life it is let go.
+    pub misses: u32,
+    /// What a sign of life is. True: that something was read. False: also that all we wrote has gone out, so that a
+    /// person who merely reads stays for ever, and [`Connection`] leaves it to the kernel to notice (by the
+    /// acknowledgements that a ping asks for) that the peer's machine is gone.
+    pub answer_required: bool,
+}
+
+/// How writing ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The source ended and everything was written.
+    Finished,
+    /// The connection broke.
+    Broken(io::Error),
+    /// The peer took nothing for the deadline.
+    Stuck,
+    /// The peer gave no sign of life after so many pings.
+    Quiet {
+        /// Pings it did not react to.
+        misses: u32,
+    },
+}
+
+/// Writes all that `source` renders, until it ends or the peer does. [`Connection::unwritten_bytes`] says what was
+/// rendered but not written, also when this is dropped before its end.
+pub async fn write_all_from(source: &mut impl Source, connection: &Connection, settings: WriterSettings) -> Outcome {
+    let mut writer = Writer {
+        connection,
+        buffer: WriteBuffer::new(settings.buffer_bytes),
+        source_ended: false,
+        blocked_since: None,
+        alarm: Alarm::new(settings),
+        settings,
+    };
+    let outcome = poll_fn(|context| {
+        let outcome = writer.poll(context, source);
+        connection.note_unwritten(writer.buffer.waiting_bytes());
+        outcome
+    });
+    outcome.await
+}
+
+struct Writer<'c> {
+    connection: &'c Connection,
+    buffer: WriteBuffer,
+    source_ended: bool,
+    /// Since when the kernel has taken nothing of what waits.
+    blocked_since: Option<Instant>,
+    alarm: Alarm,
+    settings: WriterSettings,
+}
+
+impl Writer<'_> {
+    fn poll(&mut self, context: &mut Context<'_>, source: &mut impl Source) -> Poll<Outcome> {
+        if let Poll::Ready(outcome) = self.poll_alarm(context, source) {
+            return Poll::Ready(outcome);
+        }
+        for _ in 0..WRITES_PER_TURN {
+            if !self.source_ended && !self.buffer.is_full() {
+                match source.poll_fill(context, &mut self.buffer) {
+                    Poll::Ready(Filled::Ended) => self.source_ended = true,
+                    Poll::Ready(Filled::Some) | Poll::Pending => {}
+                }
+            }
+            if self.buffer.is_empty() {
+                self.buffer.release();
+                // Nothing was appended, so the source is pending or has ended.
+                return if self.source_ended { Poll::Ready(Outcome::Finished) } else { Poll::Pending };
+            }
+            if let Err(error) = ready!(self.poll_write(context)) {
+                return Poll::Ready(Outcome::Broken(error));
+            }
+        }
+        // More may be ready: come back after the others had their turn.
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// One write of everything that waits. Pending when the kernel takes nothing.
+    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let socket = self.connection.socket();
+        loop {
+            match socket.get_ref().write(self.buffer.waiting()) {
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Ok(bytes) => {
+                    self.buffer.wrote(bytes);
+                    self.blocked_since = None;
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.blocked_since.get_or_insert_with(Instant::now);
+                    ready!(socket.poll_writable(context))?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    fn poll_alarm(&mut self, context: &mut Context<'_>, source: &mut impl Source) -> Poll<Outcome> {
+        while let Poll::Ready(now) = self.alarm.poll_fired(context) {
+            if self.blocked_since.is_some_and(|since| now >= since + self.settings.deadline) {
+                return Poll::Ready(Outcome::Stuck);
+            }
+            match self.alarm.liveness.check(now, self.connection.last_read(), self.blocked_since.is_some()) {
+                Liveness::Alive => {}
+                // A full buffer needs no ping: what waits in it asks the same question.
+                Liveness::Ask if !self.source_ended && !self.buffer.is_full() => source.ping(&mut self.buffer),
+                Liveness::Ask => {}
+                Liveness::Gone => return Poll::Ready(Outcome::Quiet { misses: self.settings.idle.misses }),
+            }
+            let due = self.blocked_since.map(|since| since + self.settings.deadline);
+            self.alarm.set_again(now, due);
+        }
+        Poll::Pending
+    }
+}
+
+/// The one timer of a connection, and what it looks at when it fires.
+struct Alarm {
+    timer: Timer,
+    period: Duration,
+    liveness: Watch,
+}
+
+impl Alarm {
+    fn new(settings: WriterSettings) -> Alarm {
+        // It fires at least once per deadline, so a deadline that begins at any moment has not passed by then.
+        let period = settings.deadline.min(settings.idle.interval);
+        let liveness = Watch::new(settings.idle, Instant::now());
+        // why: the one timer of a connection; set again when it fires.
+        Alarm { timer: Timer::after(period), period, liveness }
+    }
+
+    fn poll_fired(&mut self, context: &mut Context<'_>) -> Poll<Instant> {
+        Pin::new(&mut self.timer).poll(context).map(|_| Instant::now())
+    }
+
+    /// For the earliest of: a period from now, the next question, and `due`.
+    fn set_again(&mut self, now: Instant, due: Option<Instant>) {
+        let next = [Some(self.liveness.next_check), due].into_iter().flatten().fold(now + self.period, Instant::min);
+        self.timer.set_at(next);
+    }
+}
+
+/// What to do about a quiet peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Liveness {
+    /// Nothing.
+    Alive,
+    /// Send a ping.
+    Ask,
+    /// Let it go.
+    Gone,
+}
+
+/// Counts the pings that a peer did not react to. Time comes in as an argument.
+struct Watch {
+    idle: Idle,
+    misses: u32,
+    last_sign: Instant,
+    next_check: Instant,
+}
+
+impl Watch {
+    fn new(idle: Idle, now: Instant) -> Watch {
+        Watch { idle, misses: 0, last_sign: now, next_check: now + idle.interval }
+    }
+
+    /// `blocked`: something we wrote has not gone out.
+    fn check(&mut self, now: Instant, last_read: Instant, blocked: bool) -> Liveness {
+        if last_read > self.last_sign {
+            self.last_sign = last_read;
+            self.misses = 0;
+            self.next_check = last_read + self.idle.interval;
+        }
+        if now < self.next_check {
+            return Liveness::Alive;
+        }
+        self.next_check = now + self.idle.interval;
+        if !self.idle.answer_required && !blocked {
+            self.misses = 0;
+            return Liveness::Ask;
+        }
+        if self.misses >= self.idle.misses {
+            return Liveness::Gone;
+        }
+        self.misses += 1;
+        Liveness::Ask
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_secs(10);
+
+    fn watch(answer_required: bool) -> (Watch, Instant) {
+        let began = Instant::now();
+        (Watch::new(Idle { interval: INTERVAL, misses: 3, answer_required }, began), began)
+    }
+
+    #[test]
+    fn who_owes_an_answer_is_asked_three_times_and_let_go_the_fourth() {
+        let (mut watch, began) = watch(true);
+        assert_eq!(watch.check(began + INTERVAL / 2, began, false), Liveness::Alive);
+        for turn in 1..=3 {
+            assert_eq!(watch.check(began + INTERVAL * turn, began, false), Liveness::Ask);
+        }
+        assert_eq!(watch.check(began + INTERVAL * 4, began, false), Liveness::Gone);
+    }
+
+    #[test]
+    fn an_answer_begins_the_count_anew() {
+        let (mut watch, began) = watch(true);
+        for turn in 1..=100 {
+            let answered = began + INTERVAL * (turn - 1) + INTERVAL / 2 * u32::from(turn % 3 == 0);
+            assert_ne!(
+                watch.check(began + INTERVAL * turn, answered.min(began + INTERVAL * turn), false),
+                Liveness::Gone
+            );
+        }
+    }
+
+    #[test]
+    fn who_merely_reads_is_asked_but_stays() {
+        let (mut watch, began) = watch(false);
+        for turn in 1..=100 {
+            assert_eq!(watch.check(began + INTERVAL * turn, began, false), Liveness::Ask);
+        }
+    }
+
+    #[test]
+    fn who_takes_nothing_is_let_go_even_if_no_answer_is_required() {
+        let (mut watch, began) = watch(false);
+        assert_eq!(watch.check(began + INTERVAL, began, false), Liveness::Ask);
+        for turn in 2..=4 {
+            assert_eq!(watch.check(began + INTERVAL * turn, began, true), Liveness::Ask);
+        }
+        assert_eq!(watch.check(began + INTERVAL * 5, began, true), Liveness::Gone);
+    }
+
+    #[test]
+    fn the_buffer_counts_what_waits_and_gives_its_memory_back() {
+        let mut buffer = WriteBuffer::new(10);
+        buffer.bytes_mut().extend_from_slice(b"0123456789ab");
+        assert!(buffer.is_full());
+        buffer.wrote(7);
+        assert_eq!((buffer.waiting(), buffer.is_full()), (&b"789ab"[..], false));
+        buffer.bytes_mut().push(b'c');
+        buffer.wrote(6);
+        buffer.release();
+        assert_eq!((buffer.is_empty(), buffer.bytes.capacity()), (true, 0));
+    }
+}

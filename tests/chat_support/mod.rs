@@ -1,0 +1,179 @@
+//! What the chat tests share: a server in this process on any executor, and clients like `nc`.
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use fanfare::Broker;
+use fanfare::frontend::chat::{ChatServer, ChatSettings};
+use fanfare::frontend::message::ServerMessage;
+use fanfare::tasks::{BoxedTask, Tasks};
+use fanfare::transport::{Gate, Listener};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+/// Far longer than anything takes; only a failing test waits so long.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A chat server in this process.
+pub struct TestServer {
+    pub broker: Broker<ServerMessage>,
+    pub tasks: Tasks,
+    pub chat: Option<ChatServer>,
+    pub address: SocketAddr,
+}
+
+impl TestServer {
+    /// On async-std.
+    pub fn start(settings: ChatSettings) -> TestServer {
+        TestServer::start_on(settings, |task: BoxedTask| drop(async_std::task::spawn(task)))
+    }
+
+    pub fn start_on(settings: ChatSettings, spawner: impl Fn(BoxedTask) + Send + Sync + 'static) -> TestServer {
+        let (pattern, messages) = settings.history().expect("the tests keep a history");
+        let broker = Broker::builder().history(pattern, messages).build();
+        let tasks = Tasks::new(spawner);
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), Gate::new(settings.gate)).unwrap();
+        let chat = ChatServer::start(listener, &broker, &tasks, settings);
+        let address = chat.local_address();
+        TestServer { broker, tasks, chat: Some(chat), address }
+    }
+
+    /// A client that has read its greeting.
+    pub fn client(&self) -> Client {
+        let mut client = Client::connect(self.address);
+        client.wait_for("* you are in lobby");
+        client
+    }
+
+    /// A client of that name that has read the answer.
+    pub fn named(&self, name: &str) -> Client {
+        let mut client = self.client();
+        client.say(&format!("/nick {name}"));
+        client.wait_for(&format!("* you are now {name}"));
+        client
+    }
+
+    /// Waits until there are so many connections, people and rooms.
+    #[track_caller]
+    pub fn wait_for_counts(&self, expected: (usize, usize, usize)) {
+        let chat = self.chat.as_ref().expect("the server runs");
+        wait_until(&format!("counts {expected:?}"), || chat.counts() == expected);
+    }
+
+    /// Waits until nothing of anybody is left: no task, name, room, queue or history.
+    #[track_caller]
+    pub fn assert_nothing_remains(&self) {
+        self.wait_for_counts((0, 0, 0));
+        wait_until("no subscription and no publisher", || {
+            let stats = self.broker.stats();
+            (stats.subscriptions, stats.publishers) == (0, 0)
+        });
+        let names: Vec<&str> = self.tasks.list().iter().map(|task| task.name).collect();
+        assert_eq!(names, ["chat accept"]);
+        let lobby = fanfare::Topic::parse("chat.room.lobby").unwrap();
+        assert_eq!(self.broker.history(&lobby, 100).len(), 0);
+    }
+}
+
+#[track_caller]
+pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < end, "waited in vain for: {what}");
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+}
+
+/// A person with `nc`.
+pub struct Client {
+    reader: BufReader<TcpStream>,
+    seen: Vec<String>,
+}
+
+impl Client {
+    pub fn connect(address: SocketAddr) -> Client {
+        let socket = TcpStream::connect(address).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_write_timeout(Some(PATIENCE)).unwrap();
+        socket.set_nodelay(true).unwrap();
+        Client { reader: BufReader::new(socket), seen: Vec::new() }
+    }
+
+    pub fn socket(&self) -> &TcpStream {
+        self.reader.get_ref()
+    }
+
+    pub fn say(&mut self, line: &str) {
+        self.send(format!("{line}\n").as_bytes());
+    }
+
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.socket().write_all(bytes).unwrap();
+    }
+
+    /// The next line, without its end; none when the server has closed.
+    #[track_caller]
+    pub fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        match self.reader.read_line(&mut line) {
+            Ok(0) => None,
+            Ok(_) => {
+                let line = line.trim_end_matches('\n').to_owned();
+                self.seen.push(line.clone());
+                Some(line)
+            }
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => None,
+            Err(error) => panic!("{error}, after {:#?}", self.last_seen()),
+        }
+    }
+
+    /// Reads on to a line that contains `text`, and gives it.
+    #[track_caller]
+    pub fn wait_for(&mut self, text: &str) -> String {
+        while let Some(line) = self.line() {
+            if line.contains(text) {
+                return line;
+            }
+        }
+        panic!("closed without {text:?}, after {:#?}", self.last_seen());
+    }
+
+    /// The next line is this one.
+    #[track_caller]
+    pub fn expect(&mut self, text: &str) {
+        assert_eq!(self.line().as_deref(), Some(text), "after {:#?}", self.last_seen());
+    }
+
+    /// Says a line, and reads the first of the answer.
+    #[track_caller]
+    pub fn ask(&mut self, line: &str) -> String {
+        self.say(line);
+        self.line().unwrap_or_else(|| panic!("closed instead of an answer to {line}"))
+    }
+
+    /// All lines up to the answer to a `/ping`: everything said before to this client has been read then.
+    #[track_caller]
+    pub fn lines_until_pong(&mut self) -> Vec<String> {
+        let before = self.seen.len();
+        self.say("/ping");
+        self.wait_for("* pong");
+        self.seen[before..self.seen.len() - 1].to_vec()
+    }
+
+    fn last_seen(&self) -> Vec<String> {
+        let shown = self.seen.iter().skip(self.seen.len().saturating_sub(20));
+        shown.map(|line| line.chars().take(100).collect()).collect()
+    }
+
+    /// Reads to the end of the connection.
+    #[track_caller]
+    pub fn wait_for_end(&mut self) {
+        while self.line().is_some() {}
+    }
+
+    /// Whatever is there until the server closes.
+    pub fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        let _ = self.reader.read_to_end(&mut rest);
+        rest
+    }
+}
