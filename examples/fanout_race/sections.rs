@@ -18,9 +18,9 @@ pub fn print_all(
     go: Option<&GoSeed>,
 ) -> Result<(), PeerError> {
     let sections: [&dyn Fn() -> Result<(), PeerError>; 5] = [
+        &|| longest_publish(options, peers),
         &|| stuck_against_none(options, begun, peers),
         &|| small_queue(options, begun, peers),
-        &|| longest_publish(options, peers),
         &|| wake_ups(options, peers),
         &|| go.map_or(Ok(()), |go| improved_go(options, begun, peers, go)),
     ];
