@@ -3,7 +3,8 @@
 //! `cargo bench --bench costs` prints the table; `cargo test` runs it with tiny inputs.
 
 use std::alloc::System;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ mod support;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+const SAMPLE_EVERY: Duration = Duration::from_micros(200);
 
 fn main() {
     let is_bench = std::env::args().any(|argument| argument == "--bench");
@@ -69,18 +72,19 @@ fn print_costs(peer: &dyn Peer, scenario: Scenario, messages: u64) {
 /// What a run allocated, the most that it had at a time, and its deliveries.
 fn measure(peer: &dyn Peer, load: Load) -> (Stats, u64, u64) {
     let before = live_bytes();
-    let (peak, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
+    let peak = AtomicU64::new(0);
+    let (run, is_over) = sync_channel::<()>(0);
     let (stats, outcome) = thread::scope(|scope| {
-        scope.spawn(|| {
-            while !is_over.load(Ordering::Relaxed) {
+        let peak = &peak;
+        scope.spawn(move || {
+            while let Err(RecvTimeoutError::Timeout) = is_over.recv_timeout(SAMPLE_EVERY) {
                 peak.fetch_max(live_bytes().saturating_sub(before), Ordering::Relaxed);
-                thread::park_timeout(Duration::from_micros(200));
             }
         });
         let region = Region::new(ALLOCATOR);
         let outcome = peer.run(&load).expect("a peer of this process runs");
         let stats = region.change();
-        is_over.store(true, Ordering::Relaxed);
+        drop(run);
         (stats, outcome)
     });
     assert_eq!(outcome.lost, 0, "{} loses nothing", peer.name());

@@ -67,7 +67,9 @@ fn run(options: &Options) -> Result<(), PeerError> {
 
     let effort = options.effort(begun);
     let mut results = Vec::new();
-    table::print_head(&peers);
+    if !options.without_rows {
+        table::print_head(&peers);
+    }
     for row in options.rows() {
         if options.is_late(begun) {
             println!("  (out of time: the rows from here on are left out)");

@@ -29,6 +29,7 @@ pub fn on_two_threads<T>(main: impl AsyncFnOnce(Spawner) -> T) -> T {
         .map(|_| {
             let (executor, stopped) = (Arc::clone(&spawner.0), stopped.clone());
             thread::spawn(move || {
+                #[expect(clippy::disallowed_methods, reason = "one future a thread, awaited to its end")]
                 let until_stopped = async {
                     let _ = stopped.recv_async().await;
                 };

@@ -16,12 +16,13 @@ Fanfare against tokio::sync::broadcast, async-broadcast, flume and the Go broker
   --row SUBSCRIBERS,PUBLISHERS,BATCH,PAYLOAD_BYTES,STUCK
                 this row alone, e.g. 64,1,1,64,0; can be given several times
   --peer NAME   this peer alone, for a profiler; can be given several times
+  --sections    no rows, only what follows the table
   --csv FILE    write the medians as CSV
   --svg FILE    draw them
 ";
 
 /// In quick mode no further round begins after this, and no further row after [`QUICK_ROWS_UNTIL`].
-const QUICK_ROUNDS_UNTIL: Duration = Duration::from_secs(30);
+const QUICK_ROUNDS_UNTIL: Duration = Duration::from_secs(22);
 const QUICK_ROWS_UNTIL: Duration = Duration::from_secs(40);
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -34,6 +35,7 @@ pub struct Options {
     pub rows: Vec<Scenario>,
     pub peers: Vec<String>,
     pub sections: bool,
+    pub without_rows: bool,
     pub csv: Option<PathBuf>,
     pub svg: Option<PathBuf>,
 }
@@ -46,6 +48,9 @@ pub enum Parsed {
 
 impl Options {
     pub fn rows(&self) -> Vec<Scenario> {
+        if self.without_rows {
+            return Vec::new();
+        }
         match (self.rows.is_empty(), self.quick) {
             (false, _) => self.rows.clone(),
             (true, true) => rows::important(),
@@ -83,6 +88,7 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Parsed, String> 
         match flag.as_str() {
             "--help" | "-h" => return Ok(Parsed::Help),
             "--quick" => options.quick = true,
+            "--sections" => options.without_rows = true,
             "--rounds" => options.rounds = Some(number(&flag, &value()?)? as usize),
             "--run-ms" => options.run_ms = Some(number(&flag, &value()?)?),
             "--row" => {

@@ -17,9 +17,10 @@ pub fn print_all(
     peers: &[Box<dyn Peer>],
     go: Option<&GoSeed>,
 ) -> Result<(), PeerError> {
-    let sections: [&dyn Fn() -> Result<(), PeerError>; 4] = [
-        &|| small_queue(options, begun, peers),
+    let sections: [&dyn Fn() -> Result<(), PeerError>; 5] = [
         &|| longest_publish(options, peers),
+        &|| stuck_against_none(options, begun, peers),
+        &|| small_queue(options, begun, peers),
         &|| wake_ups(options, peers),
         &|| go.map_or(Ok(()), |go| improved_go(options, begun, peers, go)),
     ];
@@ -29,6 +30,22 @@ pub fn print_all(
             continue;
         }
         section()?;
+    }
+    Ok(())
+}
+
+/// The same living subscribers without and with stuck ones beside them, in turn.
+fn stuck_against_none(options: &Options, begun: Instant, peers: &[Box<dyn Peer>]) -> Result<(), PeerError> {
+    println!("\nWhat stuck subscribers cost the living, single publishes by fanfare (millions of deliveries a second)");
+    println!("{:>6} {:>5} |{:>17}{:>17} |{:>11}", "living", "stuck", "none stuck", "stuck", "stuck/none");
+    let peer = &*peers[0];
+    for (living, stuck) in if options.tiny { vec![(2, 1)] } else { vec![(63, 1), (990, 10), (900, 100)] } {
+        let none = Scenario::plain(living);
+        let some = Scenario { stuck, ..Scenario::plain(living + stuck) };
+        let entrants = [none, some].map(|scenario| Entrant { peer, scenario });
+        let standings = race(&entrants, &options.effort(begun))?;
+        let ratio = median_ratio(&standings[1], &standings[0]);
+        println!("{living:>6} {stuck:>5} |{:>17}{:>17} |{ratio:>11.2}", cell(&standings[0]), cell(&standings[1]));
     }
     Ok(())
 }

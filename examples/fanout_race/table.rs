@@ -27,7 +27,7 @@ pub fn print_row(row: &RowResult) {
     println!(" | {:>8} {:>8}", ratio(row, "tokio-broadcast"), ratio(row, "go-seed"));
     for standing in &row.standings {
         if standing.lost_part() > 0.0 {
-            println!("      {} lost {:.2} % of its deliveries", standing.peer, standing.lost_part() * 100.0);
+            println!("      {} lost {:.4} % of its deliveries", standing.peer, standing.lost_part() * 100.0);
         }
     }
 }

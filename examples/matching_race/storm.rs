@@ -19,8 +19,7 @@ const DRAIN_EVERY: usize = 10 * TOPICS;
 pub fn print(effort: &Effort) {
     println!("\nPublishing to {TOPICS} topics of {SUBSCRIBERS} subscribers in turn while others subscribe and drop");
     println!("{:<44} |{:>12}{:>12}{:>14}{:>20}", "the storm", "median ns", "p99 ns", "longest us", "come and go a s");
-    type Subscribes = fn(u64) -> Pattern;
-    let storms: [(&str, Option<Subscribes>); 5] = [
+    let storms: [(&str, Option<Storm>); 5] = [
         ("none", None),
         ("topics nobody publishes to", Some(|turn| parse(&format!("other.{turn}")))),
         ("topics that are published to", Some(|turn| parse(&format!("calm.{}", turn % TOPICS as u64)))),
@@ -35,13 +34,16 @@ pub fn print(effort: &Effort) {
     }
 }
 
+/// What the other thread subscribes to at its nth turn.
+type Storm = fn(u64) -> Pattern;
+
 struct Weather {
     /// The time that each publish took, in order of length.
     publish_ns: Vec<u64>,
     visits_a_second: f64,
 }
 
-fn publish_through(effort: &Effort, storm: Option<fn(u64) -> Pattern>) -> Weather {
+fn publish_through(effort: &Effort, storm: Option<Storm>) -> Weather {
     let broker = Broker::<u64>::builder().when_full(WhenFull::DropNewest).build();
     let topics: Vec<Topic> =
         (0..TOPICS).map(|number| Topic::parse(&format!("calm.{number}")).expect("a valid topic")).collect();

@@ -39,7 +39,7 @@ pub trait Contender {
     fn race<M: RaceMessage>(load: &Load, course: &Arc<Course>) -> Outcome;
 }
 
-/// All peers in this process, in the order of the table.
+/// All peers in this process, in the order of the table: Fanfare first, then tokio's broadcast.
 pub fn in_process() -> Vec<Box<dyn Peer>> {
     vec![
         Box::new(InProcess::<fanfare::Fanfare>(PhantomData)),
