@@ -115,8 +115,10 @@ impl Reserved {
         let before = self.seen.load(Ordering::Acquire);
         super::sync::write_before_read();
         let now = consumed.total.load(Ordering::SeqCst);
-        // Exchanged only for what was there before the look, so that a slow publisher never turns it back.
-        let _ = self.seen.compare_exchange(before, now, Ordering::AcqRel, Ordering::Relaxed);
+        if now != before {
+            // Exchanged only for what was there before the look, so that a slow publisher never turns it back.
+            let _ = self.seen.compare_exchange(before, now, Ordering::AcqRel, Ordering::Relaxed);
+        }
         now
     }
 }

@@ -47,7 +47,7 @@ impl Intake {
         for (seat, queue) in audience.singles.iter().enumerate() {
             if minds_origin && queue.terms.refuses_echo_of(origin) {
                 self.skipped += 1;
-            } else if !queue.admits(load) {
+            } else if !queue.admits_at_once(load) {
                 self.refused.push(seat as u32);
             }
         }
@@ -97,7 +97,7 @@ impl Intake {
         self.skipped = leased.skipped;
         for seat in &leased.others {
             let queue = &audience.singles[*seat as usize];
-            if !queue.terms.refuses_echo_of(origin) && !queue.admits(load) {
+            if !queue.terms.refuses_echo_of(origin) && !queue.admits_at_once(load) {
                 self.refused.push(*seat);
             }
         }

@@ -303,7 +303,7 @@ impl<M: Payload> Publisher<M> {
         if self.armed_for.take().is_some() {
             self.timer.clear();
         }
-        self.tally.add(published, &receipt);
+        self.tally.add_alone(published, &receipt);
         if let Some(route) = self.routes.last().filter(|_| has_route) {
             route.tally.add(published, &receipt);
         }

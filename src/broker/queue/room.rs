@@ -16,6 +16,13 @@ impl<M> Queue<M> {
         self.attention.load(Ordering::Acquire) & (WAITED_FOR | ENDED) == 0 && self.reserve(load)
     }
 
+    /// As [`admits`](Self::admits), for who [offers](Self::offer) what is not admitted: room that is only leased is found then.
+    #[inline]
+    pub fn admits_at_once(&self, load: Load) -> bool {
+        self.attention.load(Ordering::Acquire) & (WAITED_FOR | ENDED) == 0
+            && self.reserved.reserve(load, self.terms.bounds, &self.consumed)
+    }
+
     /// Gives back what [`admits`](Self::admits) took, to those who wait if there are any by now.
     pub fn give_back(&self, load: Load, afterwards: &mut Afterwards<M>) {
         self.reserved.give_back(load);
