@@ -6,6 +6,7 @@
 mod common;
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
@@ -154,15 +155,25 @@ fn publish_all(
     sum
 }
 
-/// Publishers and subscribers with the given policies; everything adds up at the end.
+/// Publishers and subscribers with the given policies and tiny bounds; everything adds up at the end.
 fn everything_adds_up(seed: u64, publishers: usize, policies: &'static [WhenFull], count: u64) {
+    everything_adds_up_within(1..5, seed, publishers, policies, count);
+}
+
+fn everything_adds_up_within(
+    bounds: Range<usize>,
+    seed: u64,
+    publishers: usize,
+    policies: &'static [WhenFull],
+    count: u64,
+) {
     let broker = Broker::<Load>::new();
     let loads = Loads::new();
     let mut random = fastrand::Rng::with_seed(seed);
     let start = Arc::new(Barrier::new(publishers + policies.len()));
     let mut readers = Vec::new();
     for &policy in policies {
-        let mut subscription = bounded(&broker, "t", random.usize(1..5), policy);
+        let mut subscription = bounded(&broker, "t", random.usize(bounds.clone()), policy);
         let (start, mut random) = (start.clone(), random.fork());
         readers.push(thread::spawn(move || {
             start.wait();
@@ -239,6 +250,60 @@ fn several_publishers_and_every_policy() {
     const POLICIES: [WhenFull; 5] =
         [WhenFull::Block, WAIT, WhenFull::DropNewest, WhenFull::DropOldest, WhenFull::Wait(Duration::ZERO)];
     each_round(20, |seed| everything_adds_up(seed, 3, &POLICIES, 150));
+}
+
+/// Queues long enough that publishers take credit in advance, and write off who is full, while others publish too and
+/// somebody looks at the books.
+#[test]
+fn long_queues_and_every_policy() {
+    const DROPPING: [WhenFull; 4] = [WhenFull::DropNewest, WhenFull::DropNewest, WAIT, WhenFull::Wait(Duration::ZERO)];
+    const ALL: [WhenFull; 4] = [WhenFull::Block, WhenFull::DropNewest, WhenFull::DropOldest, WAIT];
+    each_round(5, |seed| {
+        everything_adds_up_within(20..100, seed, 1, &DROPPING, 5000);
+        everything_adds_up_within(20..100, seed, 3, &DROPPING, 2000);
+        everything_adds_up_within(20..100, seed, 1, &ALL, 3000);
+        everything_adds_up_within(20..100, seed, 3, &ALL, 1000);
+        everything_adds_up_within(20..100, seed, 2, &[WhenFull::Block; 3], 2000);
+    });
+}
+
+#[test]
+fn books_balance_for_whoever_looks_while_credit_is_leased() {
+    each_round(3, |_| {
+        let broker = Broker::<Load>::new();
+        let loads = Loads::new();
+        let mut subscription = bounded(&broker, "t", 64, WhenFull::DropNewest);
+        let (watch, is_over) = (subscription.watch(), Arc::new(AtomicBool::new(false)));
+        let looker = thread::spawn({
+            let is_over = is_over.clone();
+            move || {
+                let (mut looks, mut before) = (0_u64, watch.books());
+                while !is_over.load(Ordering::Relaxed) {
+                    let books = watch.books();
+                    assert_eq!(books.offered, books.received + books.queued + books.dropped);
+                    assert!(books.queued <= 64, "{books:?}");
+                    assert!(books.offered >= before.offered && books.dropped >= before.dropped, "{before:?} {books:?}");
+                    (looks, before) = (looks + 1, books);
+                    thread::yield_now();
+                }
+                looks
+            }
+        });
+        let reader = thread::spawn(move || {
+            let mut ledger = Ledger::from_the_start(1);
+            ledger.read_to_the_end(&mut subscription, &mut fastrand::Rng::with_seed(1));
+            ledger.settle(&subscription, 20_000);
+        });
+        let mut publisher = broker.publisher();
+        drop(broker);
+        for number in 0..20_000 {
+            publisher.publish_blocking(&topic("t"), loads.make(0, number, 1)).expect("open");
+        }
+        drop(publisher);
+        reader.join().expect("a reader");
+        is_over.store(true, Ordering::Relaxed);
+        assert!(looker.join().expect("a looker") > 0);
+    });
 }
 
 /// Who must not have gaps gets everything, or an end; the others go on.

@@ -137,8 +137,11 @@ impl<M> FanOut<M> {
         self.call(audience, &frame, from..to);
 
         let messages = u64::from(load.messages);
-        let queued = (audience.singles.len() - self.intake.skipped - self.intake.refused.len()) as u64;
-        let mut receipt = Receipt { matched: queued * messages, queued: queued * messages, ..Receipt::default() };
+        let written_off = self.intake.written_off().len();
+        let queued = (audience.singles.len() - self.intake.skipped - self.intake.refused.len() - written_off) as u64;
+        let mut receipt =
+            Receipt { queued: queued * messages, dropped: written_off as u64 * messages, ..Receipt::default() };
+        receipt.matched = receipt.queued + receipt.dropped;
         self.offer_to_refused(audience, &frame, from..to, may_wait, &mut receipt);
         self.share_among_groups(audience, &frame, from..to, may_wait, &mut receipt);
         if let Some(kept) = place.history {
@@ -247,6 +250,10 @@ impl<M> FanOut<M> {
                 }
             }
         }
+        for seat in self.intake.written_off() {
+            // Nobody reads here yet.
+            let _ = frame.seats[*seat as usize].cut(0);
+        }
         self.growing = (place.route != 0).then(|| Growing {
             frame: Arc::downgrade(&frame),
             route: place.route,
@@ -271,9 +278,10 @@ impl<M> FanOut<M> {
     /// Tells those who had room and are not reading this frame already.
     fn call(&mut self, audience: &Audience<M>, frame: &Arc<Frame<M>>, places: std::ops::Range<u32>) {
         let mut refused = self.intake.refused.iter().copied().peekable();
+        let mut written_off = self.intake.written_off().iter().copied().peekable();
         for (seat, (state, queue)) in frame.seats.iter().zip(&audience.singles).enumerate() {
             let seat = seat as u32;
-            if refused.next_if_eq(&seat).is_some() {
+            if refused.next_if_eq(&seat).is_some() || written_off.next_if_eq(&seat).is_some() {
                 continue;
             }
             let (from, to, seat) = match state.call() {
@@ -296,7 +304,11 @@ impl<M> FanOut<M> {
         let refused = std::mem::take(&mut self.intake.refused);
         for seat in &refused {
             let queue = &audience.singles[*seat as usize];
+            let dropped_before = receipt.dropped;
             self.offer(queue, None, frame, places.clone(), may_wait, receipt);
+            if receipt.dropped > dropped_before {
+                self.intake.write_off(*seat, queue);
+            }
         }
         self.intake.refused = refused;
     }

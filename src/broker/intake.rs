@@ -15,6 +15,8 @@ pub(super) struct Intake {
     pub refused: Vec<u32>,
     /// How many seats nothing was for, because of whom it is from.
     pub skipped: usize,
+    /// Whether a lease was spent from for what was asked last.
+    is_leased: bool,
     leased: Option<Leased>,
     recalled: Vec<u32>,
 }
@@ -26,12 +28,14 @@ struct Leased {
     lease: Arc<Lease>,
     /// Seats that it does not count for, in order.
     others: Vec<u32>,
+    /// Seats that are not asked, and get nothing, in order.
+    written_off: Vec<u32>,
     skipped: usize,
 }
 
 impl Intake {
     pub fn new() -> Self {
-        Self { refused: Vec::new(), skipped: 0, leased: None, recalled: Vec::new() }
+        Self { refused: Vec::new(), skipped: 0, is_leased: false, leased: None, recalled: Vec::new() }
     }
 
     /// Takes room for all of `load` in each queue that has it.
@@ -39,7 +43,9 @@ impl Intake {
         self.refused.clear();
         // A batch asks each queue once for many messages as it is.
         let is_for_lease = route != 0 && load.messages * LEASE_MESSAGES_MIN <= LEASE_MESSAGES_MAX;
-        if is_for_lease && (self.spend(audience, route, load) || self.renew(audience, route, origin, load)) {
+        self.is_leased =
+            is_for_lease && (self.spend(audience, route, load) || self.renew(audience, route, origin, load));
+        if self.is_leased {
             return self.reserve_others(audience, origin, load);
         }
         self.skipped = 0;
@@ -53,6 +59,24 @@ impl Intake {
         }
     }
 
+    /// Seats that were not asked what was asked of the others last, and get nothing of it.
+    pub fn written_off(&self) -> &[u32] {
+        match &self.leased {
+            Some(leased) if self.is_leased => &leased.written_off,
+            _ => &[],
+        }
+    }
+
+    /// Does not ask this seat any more, if nothing else would come of it. It was refused just now.
+    pub fn write_off<M>(&mut self, seat: u32, queue: &Queue<M>) {
+        let Some(leased) = self.leased.as_mut().filter(|_| self.is_leased) else { return };
+        if queue.write_off(&leased.lease, seat) {
+            leased.others.retain(|other| *other != seat);
+            let place = leased.written_off.partition_point(|other| *other < seat);
+            leased.written_off.insert(place, seat);
+        }
+    }
+
     /// Spends from the lease, if it is this audience's and has enough left.
     fn spend<M>(&mut self, audience: &Audience<M>, route: u64, load: Load) -> bool {
         let Some(leased) = &mut self.leased else { return false };
@@ -61,6 +85,7 @@ impl Intake {
         }
         let is_enough = leased.lease.spend(load, &mut self.recalled);
         if !self.recalled.is_empty() {
+            leased.written_off.retain(|seat| !self.recalled.contains(seat));
             leased.others.append(&mut self.recalled);
             leased.others.sort_unstable();
             leased.others.dedup();
@@ -87,7 +112,8 @@ impl Intake {
                 others.push(seat as u32);
             }
         }
-        self.leased = Some(Leased { route, version: audience.version, lease, others, skipped });
+        let written_off = Vec::new();
+        self.leased = Some(Leased { route, version: audience.version, lease, others, written_off, skipped });
         self.spend(audience, route, load)
     }
 

@@ -1,4 +1,4 @@
-//! Bounds stay exact although publishers take credit for many messages at once.
+//! Bounds stay exact although publishers take credit for many messages at once, and do not ask queues that are full.
 //!
 //! The books are not looked at in between: that would take the credit back. The receipts tell what was accepted.
 
@@ -12,6 +12,8 @@ struct Reader {
     max_bytes: usize,
     queued: Vec<usize>,
     high_water: usize,
+    dropped: u64,
+    told: u64,
 }
 
 impl Reader {
@@ -25,7 +27,17 @@ impl Reader {
             builder = builder.no_echo(origins[origin]);
         }
         let subscription = builder.when_full(WhenFull::DropNewest).subscribe().unwrap();
-        Self { subscription, pattern, origin, max_messages, max_bytes, queued: Vec::new(), high_water: 0 }
+        Self {
+            subscription,
+            pattern,
+            origin,
+            max_messages,
+            max_bytes,
+            queued: Vec::new(),
+            high_water: 0,
+            dropped: 0,
+            told: 0,
+        }
     }
 
     fn accepts(&mut self, weight: usize) -> bool {
@@ -34,6 +46,8 @@ impl Reader {
         if has_room {
             self.queued.push(weight);
             self.high_water = self.high_water.max(self.queued.len());
+        } else {
+            self.dropped += 1;
         }
         has_room
     }
@@ -41,7 +55,7 @@ impl Reader {
     fn read_one(&mut self) {
         loop {
             match self.subscription.try_recv() {
-                Ok(fanfare::Delivery::Missed(_)) => {}
+                Ok(fanfare::Delivery::Missed(count)) => self.told += count,
                 Ok(fanfare::Delivery::Message(message)) => {
                     // Of several publishers any order is right, so only the kind is looked at.
                     let place = self.queued.iter().position(|weight| *weight == message.len());
@@ -83,7 +97,9 @@ fn receipts_are_exact_while_credit_is_taken_in_advance() {
             let books = reader.subscription.books();
             assert_eq!(books.queued as usize, reader.queued.len(), "seed {seed}");
             assert_eq!(reader.subscription.stats().queued_bytes, reader.queued.iter().sum::<usize>(), "seed {seed}");
+            assert_eq!(books.dropped, reader.dropped, "seed {seed}");
             (0..=reader.queued.len()).for_each(|_| reader.read_one());
+            assert_eq!(reader.told, reader.dropped, "seed {seed}");
         }
     }
 }

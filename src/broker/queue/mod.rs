@@ -26,7 +26,7 @@ use super::Origin;
 use super::credit::{Consumed, Load, Reserved};
 use super::cursor::Cursor;
 use super::frame::{Frame, Message};
-use super::lease::Lease;
+use super::lease::Holding;
 use super::overflow::WhenFull;
 use super::stats::{Drops, EndReason, SubscriptionId};
 use super::topic::Pattern;
@@ -61,8 +61,8 @@ pub(super) struct Queue<M> {
     reserved: Reserved,
     consumed: Consumed,
     received: AtomicU64,
-    /// A publisher's credit for many messages, and the publisher's name for this queue.
-    lease: Mutex<Option<(Arc<Lease>, u32)>>,
+    /// A publisher's credit for messages to come, or its word that it will not ask for them.
+    lease: Mutex<Option<Holding>>,
     /// The most messages ever queued.
     high_water: AtomicU32,
     /// Messages dropped since the last entry was queued.
@@ -87,6 +87,8 @@ const PROBATION: u32 = 2;
 const CLOSING: u32 = 4;
 /// Over.
 const ENDED: u32 = 8;
+/// A publisher drops its messages without asking, since there is no room.
+const WRITTEN_OFF: u32 = 16;
 
 /// Where a receiver finds messages. One entry stands for all that the frame holds for it from there on.
 pub(super) struct Entry<M> {

@@ -38,6 +38,7 @@ impl<M> Queue<M> {
     /// Queues what was admitted.
     #[inline]
     pub fn push(&self, mut entry: Entry<M>, afterwards: &mut Afterwards<M>) {
+        self.count_written_off();
         if self.gap.load(Ordering::SeqCst) == 0 {
             // Cannot fail: the channel has no bound, and the queue holds both its ends.
             let _ = self.entries.0.try_send(entry);
@@ -144,6 +145,7 @@ impl<M> Queue<M> {
 
     /// As [`push`](Self::push), for who holds the line's lock.
     pub(super) fn push_in_line(&self, frame: &Arc<Frame<M>>, places: Range<u32>, afterwards: &mut Afterwards<M>) {
+        self.count_written_off();
         let missed_before = self.gap.load(Ordering::SeqCst);
         let entry = Entry { frame: frame.clone(), from: places.start, to: places.end, seat: None, missed_before };
         let _ = self.entries.0.try_send(entry);

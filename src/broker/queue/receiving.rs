@@ -69,6 +69,7 @@ impl<M> Queue<M> {
 
     #[cold]
     pub(super) fn attend(&self) {
+        self.count_written_off();
         if self.attends(PROBATION) {
             self.end_probation_if_half_empty();
         }

@@ -5,9 +5,11 @@ use std::sync::atomic::Ordering;
 
 use super::super::afterwards::Afterwards;
 use super::super::credit::Load;
-use super::super::lease::Lease;
+use super::super::lease::{Holding, Lease, Settlement};
 use super::super::locks::lock;
-use super::{ENDED, Queue, WAITED_FOR};
+use super::super::overflow::WhenFull;
+use super::super::stats::DropReason;
+use super::{ENDED, Queue, WAITED_FOR, WRITTEN_OFF};
 
 impl<M> Queue<M> {
     /// Takes room for all of `load`, unless others wait already: newcomers do not overtake them.
@@ -26,7 +28,8 @@ impl<M> Queue<M> {
     /// Gives back what [`admits`](Self::admits) took, to those who wait if there are any by now.
     pub fn give_back(&self, load: Load, afterwards: &mut Afterwards<M>) {
         self.reserved.give_back(load);
-        // After the room was given back: see `park`.
+        // After the room was given back: see `write_off` and `park`.
+        self.count_written_off();
         if self.attends(WAITED_FOR) {
             self.serve(&mut lock(&self.line), afterwards);
         }
@@ -55,8 +58,47 @@ impl<M> Queue<M> {
         if self.attends(WAITED_FOR | ENDED) || !self.reserved.reserve(load, most, &self.consumed) {
             return false;
         }
-        *leased = Some((lease.clone(), seat));
+        *leased = Some(Holding::credit(lease.clone(), seat));
         true
+    }
+
+    /// Takes a publisher's word that it drops its messages from now on without asking: if that is what would become of them
+    /// whatever they weigh, until the receiver frees room.
+    pub fn write_off(&self, lease: &Arc<Lease>, seat: u32) -> bool {
+        let is_dropping = match self.terms.when_full {
+            WhenFull::DropNewest => true,
+            WhenFull::Wait(_) => !self.may_be_waited_for(),
+            WhenFull::DropOldest | WhenFull::Disconnect { .. } | WhenFull::Block => false,
+        };
+        let mut leased = lock(&self.lease);
+        if !is_dropping || leased.as_ref().is_some_and(Holding::is_written_off) {
+            return false;
+        }
+        self.take_back(&mut leased);
+        // Announced before the last look for room; who frees room looks for announcements afterwards. So either the room
+        // is seen here, or the announcement there.
+        self.attention.fetch_or(WRITTEN_OFF, Ordering::SeqCst);
+        let is_full = self.reserved.taken(&self.consumed).messages >= self.terms.bounds.messages;
+        if !is_full || self.attends(WAITED_FOR | ENDED) {
+            self.attention.fetch_and(!WRITTEN_OFF, Ordering::SeqCst);
+            return false;
+        }
+        *leased = Some(Holding::written_off(lease.clone(), seat));
+        true
+    }
+
+    /// Before something is queued: what was dropped without asking lies before it.
+    #[inline]
+    pub(super) fn count_written_off(&self) {
+        if self.attends(WRITTEN_OFF) {
+            self.ask_again();
+        }
+    }
+
+    /// Ends a write-off: there may be room.
+    #[cold]
+    pub(super) fn ask_again(&self) {
+        self.take_back(&mut lock(&self.lease));
     }
 
     /// What is in it now.
@@ -76,14 +118,27 @@ impl<M> Queue<M> {
     #[cold]
     pub(super) fn reserve_what_is_leased(&self, load: Load) -> bool {
         let mut leased = lock(&self.lease);
-        self.take_back(&mut leased);
+        // Written off, it holds no room.
+        if !leased.as_ref().is_some_and(Holding::is_written_off) {
+            self.take_back(&mut leased);
+        }
         self.reserved.reserve(load, self.terms.bounds, &self.consumed)
     }
 
-    pub(super) fn take_back(&self, leased: &mut Option<(Arc<Lease>, u32)>) {
-        if let Some((lease, seat)) = leased.take() {
-            self.reserved.give_back(lease.recall(seat));
-        }
+    fn take_back(&self, leased: &mut Option<Holding>) {
+        let Some(holding) = leased.take() else { return };
+        holding.end(|settlement| match settlement {
+            Settlement::GiveBack(unspent) => self.reserved.give_back(unspent),
+            Settlement::Dropped(count) => {
+                // The queue was full, so its receiver does not sleep and need not be woken.
+                let on_probation = matches!(self.terms.when_full, WhenFull::Wait(wait) if !wait.is_zero());
+                let reason = if on_probation { DropReason::Probation } else { DropReason::Full };
+                self.drops.add(reason, count);
+                self.gap.fetch_add(count, Ordering::SeqCst);
+                // Only now: who finds the flag gone finds the gap.
+                self.attention.fetch_and(!WRITTEN_OFF, Ordering::SeqCst);
+            }
+        });
     }
 
     /// The queue is longest just before something is taken from it, so it is looked at then.
@@ -102,6 +157,6 @@ impl<M> Queue<M> {
     }
 
     pub(super) fn leased(&self) -> Load {
-        lock(&self.lease).as_ref().map_or(Load::default(), |(lease, _)| lease.left())
+        lock(&self.lease).as_ref().map_or(Load::default(), Holding::unspent)
     }
 }
