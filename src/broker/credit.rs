@@ -45,7 +45,6 @@ impl Load {
 
 /// The counter that publishers write.
 #[derive(Debug)]
-#[repr(align(64))]
 pub(super) struct Reserved {
     total: AtomicU64,
     /// The last consumption a publisher saw. Never ahead of the true one.
@@ -54,7 +53,6 @@ pub(super) struct Reserved {
 
 /// The counter that the receiver writes.
 #[derive(Debug)]
-#[repr(align(64))]
 pub(super) struct Consumed {
     total: AtomicU64,
 }

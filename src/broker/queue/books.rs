@@ -8,22 +8,22 @@ use super::{PROBATION, Queue};
 
 impl<M> Queue<M> {
     pub fn received(&self) -> u64 {
-        self.received.load(Ordering::Acquire)
+        self.reader.received.load(Ordering::Acquire)
     }
 
     /// Consistent: all figures are of one moment, however busy the queue is.
     pub fn books(&self) -> Books {
         loop {
             let is_ended = self.is_ended();
-            let before = self.consumed.messages();
+            let before = self.reader.consumed.messages();
             let received = self.received();
-            let passed_over = self.drops.get(DropReason::Oldest);
-            let dropped = self.drops.total();
+            let passed_over = self.publishers.drops.get(DropReason::Oldest);
+            let dropped = self.publishers.drops.total();
             let queued = u64::from(self.queued().messages);
             // What was consumed is what was received or passed over: if the sum is that of before and after, nothing
             // moved in between.
-            let is_settled = before == self.consumed.messages() && (received + passed_over) as u32 == before;
-            if is_settled && dropped == self.drops.total() {
+            let is_settled = before == self.reader.consumed.messages() && (received + passed_over) as u32 == before;
+            if is_settled && dropped == self.publishers.drops.total() {
                 // After its end what was queued is gone, and counts as dropped.
                 let (queued, lost) = if is_ended { (0, queued) } else { (queued, 0) };
                 let dropped = dropped + lost;
@@ -36,9 +36,9 @@ impl<M> Queue<M> {
     /// Everything that is known of it.
     pub fn stats(&self) -> SubscriptionStats {
         let (books, end_reason) = (self.books(), self.end_reason());
-        let mut drops = self.drops.counts();
+        let mut drops = self.publishers.drops.counts();
         // Whatever is dropped for no other reason was still queued at the end.
-        drops.ended = books.dropped.saturating_sub(self.drops.total());
+        drops.ended = books.dropped.saturating_sub(self.publishers.drops.total());
         SubscriptionStats {
             id: self.terms.id,
             pattern: self.terms.pattern.clone(),
@@ -49,7 +49,7 @@ impl<M> Queue<M> {
             books,
             queued_bytes: if end_reason.is_some() { 0 } else { self.queued().bytes as usize },
             high_water_messages: if end_reason.is_some() {
-                self.high_water.load(Ordering::Relaxed)
+                self.reader.high_water.load(Ordering::Relaxed)
             } else {
                 self.raise_high_water()
             } as usize,

@@ -58,13 +58,10 @@ pub(super) struct Queue<M> {
     /// What a receiver or a publisher must not overlook; zero nearly always.
     attention: AtomicU32,
     entries: (flume::Sender<Entry<M>>, flume::Receiver<Entry<M>>),
-    reserved: Reserved,
-    consumed: Consumed,
-    received: AtomicU64,
+    publishers: WrittenByPublishers,
+    reader: WrittenByReader,
     /// A publisher's credit for messages to come, or its word that it will not ask for them.
     lease: Mutex<Option<Holding>>,
-    /// The most messages ever queued.
-    high_water: AtomicU32,
     /// Messages dropped since the last entry was queued.
     gap: AtomicU64,
     receiver: AtomicWaker,
@@ -72,11 +69,27 @@ pub(super) struct Queue<M> {
     /// The cursor, where publishers may have to pass over the oldest or free everything; elsewhere the subscription has it
     /// to itself.
     shared_cursor: Option<Box<Mutex<Cursor<M>>>>,
-    drops: Drops,
     waited_for_ns: AtomicU64,
     end: OnceLock<EndReason>,
     /// Told when this queue is drained or has ended.
     settled: Arc<Event>,
+}
+
+/// On a cache line of its own, which the receiver does not take away while messages flow.
+#[repr(align(64))]
+struct WrittenByPublishers {
+    reserved: Reserved,
+    drops: Drops,
+}
+
+/// On a cache line of its own, which publishers do not take away while messages flow.
+#[repr(align(64))]
+struct WrittenByReader {
+    consumed: Consumed,
+    /// Messages ever received.
+    received: AtomicU64,
+    /// The most messages ever queued.
+    high_water: AtomicU32,
 }
 
 /// Publishers wait in line for room.
@@ -109,16 +122,17 @@ impl<M> Queue<M> {
             terms,
             attention: AtomicU32::new(0),
             entries: channel(),
-            reserved: Reserved::new(),
-            consumed: Consumed::new(),
-            received: AtomicU64::new(0),
+            publishers: WrittenByPublishers { reserved: Reserved::new(), drops: Drops::default() },
+            reader: WrittenByReader {
+                consumed: Consumed::new(),
+                received: AtomicU64::new(0),
+                high_water: AtomicU32::new(0),
+            },
             lease: Mutex::new(None),
-            high_water: AtomicU32::new(0),
             gap: AtomicU64::new(0),
             receiver: AtomicWaker::new(),
             line: Mutex::new(VecDeque::new()),
             shared_cursor,
-            drops: Drops::default(),
             waited_for_ns: AtomicU64::new(0),
             end: OnceLock::new(),
             settled,

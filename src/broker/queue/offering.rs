@@ -157,7 +157,7 @@ impl<M> Queue<M> {
         if count == 0 {
             return;
         }
-        self.drops.add(reason, u64::from(count));
+        self.publishers.drops.add(reason, u64::from(count));
         if self.gap.fetch_add(u64::from(count), Ordering::SeqCst) == 0 {
             afterwards.wake(self.receiver.take());
         }

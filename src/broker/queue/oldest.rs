@@ -49,8 +49,8 @@ impl<M> Queue<M> {
                 Taken::Run { frame, from, to } => {
                     let load = frame.load(from..to);
                     self.note_high_water();
-                    self.drops.add(DropReason::Oldest, u64::from(load.messages));
-                    self.consumed.add(load);
+                    self.publishers.drops.add(DropReason::Oldest, u64::from(load.messages));
+                    self.reader.consumed.add(load);
                     told += u64::from(load.messages);
                     afterwards.frames.push(frame);
                     break;

@@ -36,9 +36,9 @@ impl<M> Queue<M> {
     #[inline]
     pub fn receive(&self, load: Load) {
         self.note_high_water();
-        let received = self.received.load(Ordering::Relaxed) + u64::from(load.messages);
-        self.received.store(received, Ordering::Release);
-        self.consumed.add(load);
+        let received = self.reader.received.load(Ordering::Relaxed) + u64::from(load.messages);
+        self.reader.received.store(received, Ordering::Release);
+        self.reader.consumed.add(load);
     }
 
     /// Sees to those who may wait for the room that was freed. After [`receive`](Self::receive), and under no lock.

@@ -22,12 +22,12 @@ impl<M> Queue<M> {
     #[inline]
     pub fn admits_at_once(&self, load: Load) -> bool {
         self.attention.load(Ordering::Acquire) & (WAITED_FOR | ENDED) == 0
-            && self.reserved.reserve(load, self.terms.bounds, &self.consumed)
+            && self.publishers.reserved.reserve(load, self.terms.bounds, &self.reader.consumed)
     }
 
     /// Gives back what [`admits`](Self::admits) took, to those who wait if there are any by now.
     pub fn give_back(&self, load: Load, afterwards: &mut Afterwards<M>) {
-        self.reserved.give_back(load);
+        self.publishers.reserved.give_back(load);
         // After the room was given back: see `write_off` and `park`.
         self.count_written_off();
         if self.attends(WAITED_FOR) {
@@ -55,7 +55,7 @@ impl<M> Queue<M> {
         self.take_back(&mut leased);
         let Load { messages, bytes } = self.terms.bounds;
         let most = Load { messages: messages / 4 * 3, bytes: bytes / 4 * 3 };
-        if self.attends(WAITED_FOR | ENDED) || !self.reserved.reserve(load, most, &self.consumed) {
+        if self.attends(WAITED_FOR | ENDED) || !self.publishers.reserved.reserve(load, most, &self.reader.consumed) {
             return false;
         }
         *leased = Some(Holding::credit(lease.clone(), seat));
@@ -78,7 +78,7 @@ impl<M> Queue<M> {
         // Announced before the last look for room; who frees room looks for announcements afterwards. So either the room
         // is seen here, or the announcement there.
         self.attention.fetch_or(WRITTEN_OFF, Ordering::SeqCst);
-        let is_full = self.reserved.taken(&self.consumed).messages >= self.terms.bounds.messages;
+        let is_full = self.publishers.reserved.taken(&self.reader.consumed).messages >= self.terms.bounds.messages;
         if !is_full || self.attends(WAITED_FOR | ENDED) {
             self.attention.fetch_and(!WRITTEN_OFF, Ordering::SeqCst);
             return false;
@@ -106,12 +106,13 @@ impl<M> Queue<M> {
         // Taken back rather than looked at, since it may be spent meanwhile; locked, so that no new one is given meanwhile.
         let mut leased = lock(&self.lease);
         self.take_back(&mut leased);
-        self.reserved.taken(&self.consumed)
+        self.publishers.reserved.taken(&self.reader.consumed)
     }
 
     #[inline]
     pub(super) fn reserve(&self, load: Load) -> bool {
-        self.reserved.reserve(load, self.terms.bounds, &self.consumed) || self.reserve_what_is_leased(load)
+        self.publishers.reserved.reserve(load, self.terms.bounds, &self.reader.consumed)
+            || self.reserve_what_is_leased(load)
     }
 
     /// It looks full: what a publisher only holds for later is room all the same.
@@ -122,18 +123,18 @@ impl<M> Queue<M> {
         if !leased.as_ref().is_some_and(Holding::is_written_off) {
             self.take_back(&mut leased);
         }
-        self.reserved.reserve(load, self.terms.bounds, &self.consumed)
+        self.publishers.reserved.reserve(load, self.terms.bounds, &self.reader.consumed)
     }
 
     fn take_back(&self, leased: &mut Option<Holding>) {
         let Some(holding) = leased.take() else { return };
         holding.end(|settlement| match settlement {
-            Settlement::GiveBack(unspent) => self.reserved.give_back(unspent),
+            Settlement::GiveBack(unspent) => self.publishers.reserved.give_back(unspent),
             Settlement::Dropped(count) => {
                 // The queue was full, so its receiver does not sleep and need not be woken.
                 let on_probation = matches!(self.terms.when_full, WhenFull::Wait(wait) if !wait.is_zero());
                 let reason = if on_probation { DropReason::Probation } else { DropReason::Full };
-                self.drops.add(reason, count);
+                self.publishers.drops.add(reason, count);
                 self.gap.fetch_add(count, Ordering::SeqCst);
                 // Only now: who finds the flag gone finds the gap.
                 self.attention.fetch_and(!WRITTEN_OFF, Ordering::SeqCst);
@@ -145,15 +146,18 @@ impl<M> Queue<M> {
     #[inline]
     pub(super) fn note_high_water(&self) {
         // With what is leased, so too high at the most: seldom enough to look closer.
-        if self.reserved.taken(&self.consumed).messages > self.high_water.load(Ordering::Relaxed) {
+        if self.publishers.reserved.taken(&self.reader.consumed).messages
+            > self.reader.high_water.load(Ordering::Relaxed)
+        {
             self.raise_high_water();
         }
     }
 
     #[cold]
     pub(super) fn raise_high_water(&self) -> u32 {
-        let messages = self.reserved.taken(&self.consumed).messages.saturating_sub(self.leased().messages);
-        self.high_water.fetch_max(messages, Ordering::Relaxed).max(messages)
+        let messages =
+            self.publishers.reserved.taken(&self.reader.consumed).messages.saturating_sub(self.leased().messages);
+        self.reader.high_water.fetch_max(messages, Ordering::Relaxed).max(messages)
     }
 
     pub(super) fn leased(&self) -> Load {
