@@ -99,9 +99,13 @@ fn stuck_client(server: &Process) -> (Client, Client) {
     let text = "x".repeat(4_000);
     // Told until its queue is full, which means that the write buffer and the kernel's are too.
     talker.lines_until_pong();
+    // The kernel enlarges its buffers now and then, so once is not enough.
     let end = Instant::now() + PATIENCE;
-    while !talker.ask(&format!("/msg guest2 {text}")).starts_with("! guest2 is not reading") {
+    let mut refused_in_a_row = 0;
+    while refused_in_a_row < 200 {
         assert!(Instant::now() < end, "it takes whatever it is told");
+        let was_refused = talker.ask(&format!("/msg guest2 {text}")).starts_with("! guest2 is not reading");
+        refused_in_a_row = if was_refused { refused_in_a_row + 1 } else { 0 };
     }
     (talker, stuck)
 }
@@ -114,8 +118,12 @@ fn what_was_not_flushed_by_the_deadline_is_reported() {
     assert_eq!(server.ended().code(), Some(0));
     let output = server.rest_of_output();
     assert!(output.contains("not flushed: ") && output.contains("1 connections cut"), "{output}");
-    let given_up = output.split("not flushed: ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
-    assert!(given_up.parse::<u64>().unwrap() > 0, "{output}");
+    // The kernel may have taken a little more meanwhile, so what is left lies in the queue, in the write buffer, or in both.
+    let number_after = |words: &str| -> u64 {
+        let rest = output.split(words).nth(1).unwrap_or_else(|| panic!("no {words:?} in {output}"));
+        rest.split(' ').next().unwrap().parse().unwrap()
+    };
+    assert!(number_after("not flushed: ") + number_after("cut with ") > 0, "{output}");
 }
 
 #[test]
