@@ -20,7 +20,6 @@ pub(super) struct Cursor<M> {
 pub(super) enum Taken<M> {
     Run { frame: Arc<Frame<M>>, from: u32, to: u32 },
     Missed(u64),
-    Nothing,
 }
 
 struct Reading<M> {
@@ -42,23 +41,23 @@ impl<M> Cursor<M> {
     /// Takes the next gap, or up to `at_most` messages. Their credit is for the caller to return.
     ///
     /// Who `lingers` will look again by itself, and stays in its seat when it has read everything.
-    pub fn take(&mut self, queue: &Queue<M>, at_most: u32, lingers: bool) -> Taken<M> {
+    pub fn take(&mut self, queue: &Queue<M>, at_most: u32, lingers: bool) -> Option<Taken<M>> {
         loop {
             if self.missed > 0 {
-                return Taken::Missed(mem::take(&mut self.missed));
+                return Some(Taken::Missed(mem::take(&mut self.missed)));
             }
             if lingers && self.is_caught_up() && queue.has_no_entry() {
-                return Taken::Nothing;
+                return None;
             }
             if let Some(taken) = self.read_on(at_most) {
-                return taken;
+                return Some(taken);
             }
             match queue.pop_entry() {
                 Some(entry) => self.turn_to(entry),
                 None => self.missed = queue.take_trailing_gap(),
             }
             if self.missed == 0 && self.reading.is_none() {
-                return Taken::Nothing;
+                return None;
             }
         }
     }

@@ -4,6 +4,7 @@
 //! length moves; whoever is not reading already gets an entry. Then those without room are treated as their policy says,
 //! which may leave messages waiting in line: waiting itself is the [publisher](super::publisher)'s.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -210,9 +211,7 @@ impl<M> FanOut<M> {
         }
         for seat in &self.intake.refused {
             if let Some(rest) = frame.seats[*seat as usize].cut(from) {
-                let entry =
-                    Entry { frame: frame.clone(), from: rest.start, to: rest.end, seat: None, missed_before: 0 };
-                place.audience.singles[*seat as usize].push(entry, &mut self.afterwards);
+                place.audience.singles[*seat as usize].push(Entry::fixed(&frame, rest), &mut self.afterwards);
             }
         }
         frame.length.advance(next);
@@ -276,7 +275,7 @@ impl<M> FanOut<M> {
     }
 
     /// Tells those who had room and are not reading this frame already.
-    fn call(&mut self, audience: &Audience<M>, frame: &Arc<Frame<M>>, places: std::ops::Range<u32>) {
+    fn call(&mut self, audience: &Audience<M>, frame: &Arc<Frame<M>>, places: Range<u32>) {
         let mut refused = self.intake.refused.iter().copied().peekable();
         let mut written_off = self.intake.written_off().iter().copied().peekable();
         for (seat, (state, queue)) in frame.seats.iter().zip(&audience.singles).enumerate() {
@@ -284,12 +283,12 @@ impl<M> FanOut<M> {
             if refused.next_if_eq(&seat).is_some() || written_off.next_if_eq(&seat).is_some() {
                 continue;
             }
-            let (from, to, seat) = match state.call() {
+            let entry = match state.call() {
                 Call::None => continue,
-                Call::BackFrom(from) => (from, from, Some(seat)),
-                Call::Fixed => (places.start, places.end, None),
+                Call::BackFrom(from) => Entry { seat: Some(seat), ..Entry::fixed(frame, from..from) },
+                Call::Fixed => Entry::fixed(frame, places.clone()),
             };
-            queue.push(Entry { frame: frame.clone(), from, to, seat, missed_before: 0 }, &mut self.afterwards);
+            queue.push(entry, &mut self.afterwards);
         }
     }
 
@@ -297,7 +296,7 @@ impl<M> FanOut<M> {
         &mut self,
         audience: &Audience<M>,
         frame: &Arc<Frame<M>>,
-        places: std::ops::Range<u32>,
+        places: Range<u32>,
         may_wait: bool,
         receipt: &mut Receipt,
     ) {
@@ -318,7 +317,7 @@ impl<M> FanOut<M> {
         &mut self,
         audience: &Audience<M>,
         frame: &Arc<Frame<M>>,
-        places: std::ops::Range<u32>,
+        places: Range<u32>,
         may_wait: bool,
         receipt: &mut Receipt,
     ) {
@@ -347,18 +346,11 @@ impl<M> FanOut<M> {
         self.chosen = chosen;
     }
 
-    fn push_fixed(
-        &mut self,
-        queue: &Queue<M>,
-        frame: &Arc<Frame<M>>,
-        places: std::ops::Range<u32>,
-        receipt: &mut Receipt,
-    ) {
+    fn push_fixed(&mut self, queue: &Queue<M>, frame: &Arc<Frame<M>>, places: Range<u32>, receipt: &mut Receipt) {
         let messages = u64::from(places.end - places.start);
         receipt.matched += messages;
         receipt.queued += messages;
-        let entry = Entry { frame: frame.clone(), from: places.start, to: places.end, seat: None, missed_before: 0 };
-        queue.push(entry, &mut self.afterwards);
+        queue.push(Entry::fixed(frame, places), &mut self.afterwards);
     }
 
     /// Nobody has room: one who may be waited for, if any, has to deal with it.
@@ -366,7 +358,7 @@ impl<M> FanOut<M> {
         &mut self,
         group: &Group<M>,
         frame: &Arc<Frame<M>>,
-        places: std::ops::Range<u32>,
+        places: Range<u32>,
         may_wait: bool,
         receipt: &mut Receipt,
     ) {
@@ -382,7 +374,7 @@ impl<M> FanOut<M> {
         queue: &Arc<Queue<M>>,
         group: Option<&Arc<Vec<Arc<Queue<M>>>>>,
         frame: &Arc<Frame<M>>,
-        places: std::ops::Range<u32>,
+        places: Range<u32>,
         may_wait: bool,
         receipt: &mut Receipt,
     ) {

@@ -329,7 +329,7 @@ fn give_to_another<M>(waiting: &Waiting<M>, rest: &mut Withdrawn<M>, afterwards:
         let Some(queue) = members.iter().find(|queue| queue.admits(rest.frame.load(from..to))) else {
             break;
         };
-        queue.push(Entry { frame: rest.frame.clone(), from, to, seat: None, missed_before: 0 }, afterwards);
+        queue.push(Entry::fixed(&rest.frame, from..to), afterwards);
         // No route is locked, so it may have ended and been freed just before.
         if queue.is_ended() {
             queue.free();

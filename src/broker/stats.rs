@@ -243,9 +243,13 @@ impl Tally {
     }
 
     pub fn add_all(&self, other: &Self) {
-        self.add(other.published(), &other.deliveries());
-        let waits = other.waits().saturating_sub(u64::from(other.deliveries().waited > 0));
-        self.waits.fetch_add(waits, Ordering::Relaxed);
+        for (counter, more) in self.counters().into_iter().zip(other.counters()) {
+            counter.fetch_add(more.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+
+    fn counters(&self) -> [&AtomicU64; 6] {
+        [&self.published, &self.matched, &self.waited, &self.dropped, &self.disconnected, &self.waits]
     }
 
     pub fn published(&self) -> u64 {

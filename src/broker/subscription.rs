@@ -179,16 +179,16 @@ impl<M: Payload> Subscription<M> {
         // Asked before the look: once it is closing, nothing comes after what the look finds.
         let is_closing = self.queue.is_closing();
         match self.take(at_most, lingers) {
-            Taken::Nothing if is_closing && !self.queue.is_waited_for() => {
+            Some(taken) => Ok(taken),
+            None if is_closing && !self.queue.is_waited_for() => {
                 self.shared.end(&self.queue, EndReason::Closed);
                 Err(TryRecvError::Ended)
             }
-            Taken::Nothing => Err(TryRecvError::Empty),
-            taken => Ok(taken),
+            None => Err(TryRecvError::Empty),
         }
     }
 
-    fn take(&mut self, at_most: u32, lingers: bool) -> Taken<M> {
+    fn take(&mut self, at_most: u32, lingers: bool) -> Option<Taken<M>> {
         let taken = match self.queue.shared_cursor() {
             None => take_and_count(&mut self.cursor, &self.queue, at_most, lingers),
             Some(shared) => {
@@ -243,9 +243,9 @@ impl Patience {
     }
 }
 
-fn take_and_count<M>(cursor: &mut Cursor<M>, queue: &Queue<M>, at_most: u32, lingers: bool) -> Taken<M> {
+fn take_and_count<M>(cursor: &mut Cursor<M>, queue: &Queue<M>, at_most: u32, lingers: bool) -> Option<Taken<M>> {
     let taken = cursor.take(queue, at_most, lingers);
-    if let Taken::Run { frame, from, to } = &taken {
+    if let Some(Taken::Run { frame, from, to }) = &taken {
         queue.receive(frame.load(*from..*to));
     }
     taken
@@ -255,7 +255,6 @@ fn one<M>(taken: Taken<M>) -> Delivery<M> {
     match taken {
         Taken::Run { frame, from, .. } => Delivery::Message(Message::new(frame, from)),
         Taken::Missed(count) => Delivery::Missed(count),
-        Taken::Nothing => Delivery::Missed(0),
     }
 }
 
@@ -263,7 +262,6 @@ fn many<M>(taken: Taken<M>) -> RunDelivery<M> {
     match taken {
         Taken::Run { frame, from, to } => RunDelivery::Run(Run::new(frame, from, to)),
         Taken::Missed(count) => RunDelivery::Missed(count),
-        Taken::Nothing => RunDelivery::Missed(0),
     }
 }
 

@@ -16,6 +16,7 @@ mod receiving;
 mod room;
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -114,6 +115,13 @@ pub(super) struct Entry<M> {
     pub missed_before: u64,
 }
 
+impl<M> Entry<M> {
+    /// Reads exactly these places of a frame.
+    pub fn fixed(frame: &Arc<Frame<M>>, places: Range<u32>) -> Self {
+        Self { frame: frame.clone(), from: places.start, to: places.end, seat: None, missed_before: 0 }
+    }
+}
+
 impl<M> Queue<M> {
     pub fn new(terms: Terms, settled: Arc<Event>) -> Self {
         let is_reached_into = matches!(terms.when_full, WhenFull::DropOldest | WhenFull::Disconnect { .. });
@@ -149,8 +157,7 @@ impl<M> Queue<M> {
         let mut newest: Vec<_> = kept.rev().filter(light_enough).take_while(has_room).collect();
         while let Some(message) = newest.pop() {
             let (frame, from) = message.frame();
-            let entry = Entry { frame: frame.clone(), from, to: from + 1, seat: None, missed_before: 0 };
-            let _ = self.entries.0.try_send(entry);
+            let _ = self.entries.0.try_send(Entry::fixed(frame, from..from + 1));
         }
     }
 

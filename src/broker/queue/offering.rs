@@ -37,7 +37,7 @@ impl<M> Queue<M> {
 
     /// Queues what was admitted.
     #[inline]
-    pub fn push(&self, mut entry: Entry<M>, afterwards: &mut Afterwards<M>) {
+    pub fn push(&self, entry: Entry<M>, afterwards: &mut Afterwards<M>) {
         self.count_written_off();
         if self.gap.load(Ordering::SeqCst) == 0 {
             // Cannot fail: the channel has no bound, and the queue holds both its ends.
@@ -45,10 +45,7 @@ impl<M> Queue<M> {
         } else {
             // Under the lock, so that whoever dropped messages before finds its gap either still here, or queued.
             let _line = lock(&self.line);
-            entry.missed_before = self.gap.load(Ordering::SeqCst);
-            let told = entry.missed_before;
-            let _ = self.entries.0.try_send(entry);
-            self.gap.fetch_sub(told, Ordering::SeqCst);
+            self.send_behind_gap(entry);
         }
         afterwards.wake(self.receiver.take());
     }
@@ -123,7 +120,7 @@ impl<M> Queue<M> {
     }
 
     /// Drops what comes first and will never fit. Returns whether there was any.
-    pub(super) fn drop_too_heavy(
+    fn drop_too_heavy(
         &self,
         frame: &Arc<Frame<M>>,
         places: &mut Range<u32>,
@@ -144,16 +141,21 @@ impl<M> Queue<M> {
     }
 
     /// As [`push`](Self::push), for who holds the line's lock.
-    pub(super) fn push_in_line(&self, frame: &Arc<Frame<M>>, places: Range<u32>, afterwards: &mut Afterwards<M>) {
+    fn push_in_line(&self, frame: &Arc<Frame<M>>, places: Range<u32>, afterwards: &mut Afterwards<M>) {
         self.count_written_off();
-        let missed_before = self.gap.load(Ordering::SeqCst);
-        let entry = Entry { frame: frame.clone(), from: places.start, to: places.end, seat: None, missed_before };
-        let _ = self.entries.0.try_send(entry);
-        self.gap.fetch_sub(missed_before, Ordering::SeqCst);
+        self.send_behind_gap(Entry::fixed(frame, places));
         afterwards.wake(self.receiver.take());
     }
 
-    pub(super) fn drop_in_line(&self, count: u32, reason: DropReason, afterwards: &mut Afterwards<M>) {
+    /// Under the line's lock.
+    fn send_behind_gap(&self, mut entry: Entry<M>) {
+        let missed_before = self.gap.load(Ordering::SeqCst);
+        entry.missed_before = missed_before;
+        let _ = self.entries.0.try_send(entry);
+        self.gap.fetch_sub(missed_before, Ordering::SeqCst);
+    }
+
+    fn drop_in_line(&self, count: u32, reason: DropReason, afterwards: &mut Afterwards<M>) {
         if count == 0 {
             return;
         }
@@ -163,7 +165,7 @@ impl<M> Queue<M> {
         }
     }
 
-    pub(super) fn refuse(&self, places: Range<u32>, offered: &mut Offered, afterwards: &mut Afterwards<M>) {
+    fn refuse(&self, places: Range<u32>, offered: &mut Offered, afterwards: &mut Afterwards<M>) {
         let count = places.end - places.start;
         if matches!(self.terms.when_full, WhenFull::Disconnect { .. }) {
             offered.disconnected += count;

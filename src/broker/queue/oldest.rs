@@ -30,34 +30,37 @@ impl<M> Queue<M> {
                 continue;
             }
             while !self.reserve(frame.load(place..place + 1)) {
-                self.pass_over_oldest(cursor, afterwards);
+                if !self.pass_over_oldest(cursor, afterwards) {
+                    // Another publisher has taken the room and not yet queued its entry.
+                    std::thread::yield_now();
+                }
             }
-            let entry = Entry { frame: frame.clone(), from: place, to: place + 1, seat: None, missed_before: 0 };
-            self.push(entry, afterwards);
+            self.push(Entry::fixed(frame, place..place + 1), afterwards);
             offered.queued += 1;
         }
     }
 
-    pub(super) fn pass_over_oldest(&self, cursor: &Mutex<Cursor<M>>, afterwards: &mut Afterwards<M>) {
+    /// False if there is none.
+    fn pass_over_oldest(&self, cursor: &Mutex<Cursor<M>>, afterwards: &mut Afterwards<M>) -> bool {
         let mut cursor = lock(cursor);
         let mut told = 0;
-        loop {
+        let is_passed_over = loop {
             match cursor.take(self, 1, false) {
-                Taken::Missed(count) => told += count,
-                // Another publisher has reserved the room and not yet queued its entry: there is nothing to pass over.
-                Taken::Nothing => break std::thread::yield_now(),
-                Taken::Run { frame, from, to } => {
+                Some(Taken::Missed(count)) => told += count,
+                None => break false,
+                Some(Taken::Run { frame, from, to }) => {
                     let load = frame.load(from..to);
                     self.note_high_water();
                     self.publishers.drops.add(DropReason::Oldest, u64::from(load.messages));
                     self.reader.consumed.add(load);
                     told += u64::from(load.messages);
                     afterwards.frames.push(frame);
-                    break;
+                    break true;
                 }
             }
-        }
+        };
         cursor.miss(told);
         afterwards.frames.append(&mut cursor.finished);
+        is_passed_over
     }
 }

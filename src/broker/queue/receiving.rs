@@ -68,7 +68,7 @@ impl<M> Queue<M> {
     }
 
     #[cold]
-    pub(super) fn attend(&self) {
+    fn attend(&self) {
         self.count_written_off();
         if self.attends(PROBATION) {
             self.end_probation_if_half_empty();
@@ -83,7 +83,7 @@ impl<M> Queue<M> {
         }
     }
 
-    pub(super) fn end_probation_if_half_empty(&self) {
+    fn end_probation_if_half_empty(&self) {
         let (queued, bounds) = (self.queued(), self.terms.bounds);
         if queued.messages <= bounds.messages / 2 && queued.bytes <= bounds.bytes / 2 {
             self.attention.fetch_and(!PROBATION, Ordering::SeqCst);

@@ -15,14 +15,13 @@ impl<M> Queue<M> {
     /// Takes room for all of `load`, unless others wait already: newcomers do not overtake them.
     #[inline]
     pub fn admits(&self, load: Load) -> bool {
-        self.attention.load(Ordering::Acquire) & (WAITED_FOR | ENDED) == 0 && self.reserve(load)
+        self.is_open_to_newcomers() && self.reserve(load)
     }
 
     /// As [`admits`](Self::admits), for who [offers](Self::offer) what is not admitted: room that is only leased is found then.
     #[inline]
     pub fn admits_at_once(&self, load: Load) -> bool {
-        self.attention.load(Ordering::Acquire) & (WAITED_FOR | ENDED) == 0
-            && self.publishers.reserved.reserve(load, self.terms.bounds, &self.reader.consumed)
+        self.is_open_to_newcomers() && self.reserve_within(load, self.terms.bounds)
     }
 
     /// Gives back what [`admits`](Self::admits) took, to those who wait if there are any by now.
@@ -55,7 +54,7 @@ impl<M> Queue<M> {
         self.take_back(&mut leased);
         let Load { messages, bytes } = self.terms.bounds;
         let most = Load { messages: messages / 4 * 3, bytes: bytes / 4 * 3 };
-        if self.attends(WAITED_FOR | ENDED) || !self.publishers.reserved.reserve(load, most, &self.reader.consumed) {
+        if self.attends(WAITED_FOR | ENDED) || !self.reserve_within(load, most) {
             return false;
         }
         *leased = Some(Holding::credit(lease.clone(), seat));
@@ -70,16 +69,20 @@ impl<M> Queue<M> {
             WhenFull::Wait(_) => !self.may_be_waited_for(),
             WhenFull::DropOldest | WhenFull::Disconnect { .. } | WhenFull::Block => false,
         };
+        let is_full = || self.taken().messages >= self.terms.bounds.messages;
+        // Full in bytes alone, a lighter message might fit: looked at first, since this is asked for each message.
+        if !is_dropping || !is_full() {
+            return false;
+        }
         let mut leased = lock(&self.lease);
-        if !is_dropping || leased.as_ref().is_some_and(Holding::is_written_off) {
+        if leased.as_ref().is_some_and(Holding::is_written_off) {
             return false;
         }
         self.take_back(&mut leased);
         // Announced before the last look for room; who frees room looks for announcements afterwards. So either the room
         // is seen here, or the announcement there.
         self.attention.fetch_or(WRITTEN_OFF, Ordering::SeqCst);
-        let is_full = self.publishers.reserved.taken(&self.reader.consumed).messages >= self.terms.bounds.messages;
-        if !is_full || self.attends(WAITED_FOR | ENDED) {
+        if !is_full() || self.attends(WAITED_FOR | ENDED) {
             self.attention.fetch_and(!WRITTEN_OFF, Ordering::SeqCst);
             return false;
         }
@@ -97,7 +100,7 @@ impl<M> Queue<M> {
 
     /// Ends a write-off: there may be room.
     #[cold]
-    pub(super) fn ask_again(&self) {
+    fn ask_again(&self) {
         self.take_back(&mut lock(&self.lease));
     }
 
@@ -106,24 +109,39 @@ impl<M> Queue<M> {
         // Taken back rather than looked at, since it may be spent meanwhile; locked, so that no new one is given meanwhile.
         let mut leased = lock(&self.lease);
         self.take_back(&mut leased);
-        self.publishers.reserved.taken(&self.reader.consumed)
+        self.taken()
     }
 
     #[inline]
     pub(super) fn reserve(&self, load: Load) -> bool {
-        self.publishers.reserved.reserve(load, self.terms.bounds, &self.reader.consumed)
-            || self.reserve_what_is_leased(load)
+        self.reserve_within(load, self.terms.bounds) || self.reserve_what_is_leased(load)
+    }
+
+    #[inline]
+    fn reserve_within(&self, load: Load, bounds: Load) -> bool {
+        self.publishers.reserved.reserve(load, bounds, &self.reader.consumed)
+    }
+
+    #[inline]
+    fn is_open_to_newcomers(&self) -> bool {
+        self.attention.load(Ordering::Acquire) & (WAITED_FOR | ENDED) == 0
+    }
+
+    /// What is queued or leased.
+    #[inline]
+    fn taken(&self) -> Load {
+        self.publishers.reserved.taken(&self.reader.consumed)
     }
 
     /// It looks full: what a publisher only holds for later is room all the same.
     #[cold]
-    pub(super) fn reserve_what_is_leased(&self, load: Load) -> bool {
+    fn reserve_what_is_leased(&self, load: Load) -> bool {
         let mut leased = lock(&self.lease);
         // Written off, it holds no room.
         if !leased.as_ref().is_some_and(Holding::is_written_off) {
             self.take_back(&mut leased);
         }
-        self.publishers.reserved.reserve(load, self.terms.bounds, &self.reader.consumed)
+        self.reserve_within(load, self.terms.bounds)
     }
 
     fn take_back(&self, leased: &mut Option<Holding>) {
@@ -146,21 +164,18 @@ impl<M> Queue<M> {
     #[inline]
     pub(super) fn note_high_water(&self) {
         // With what is leased, so too high at the most: seldom enough to look closer.
-        if self.publishers.reserved.taken(&self.reader.consumed).messages
-            > self.reader.high_water.load(Ordering::Relaxed)
-        {
+        if self.taken().messages > self.reader.high_water.load(Ordering::Relaxed) {
             self.raise_high_water();
         }
     }
 
     #[cold]
     pub(super) fn raise_high_water(&self) -> u32 {
-        let messages =
-            self.publishers.reserved.taken(&self.reader.consumed).messages.saturating_sub(self.leased().messages);
+        let messages = self.taken().messages.saturating_sub(self.leased().messages);
         self.reader.high_water.fetch_max(messages, Ordering::Relaxed).max(messages)
     }
 
-    pub(super) fn leased(&self) -> Load {
+    fn leased(&self) -> Load {
         lock(&self.lease).as_ref().map_or(Load::default(), Holding::unspent)
     }
 }

@@ -414,14 +414,11 @@ impl<'s> Talker<'s> {
     async fn act(&mut self) {
         let mut actions = std::mem::take(&mut self.actions);
         for action in actions.drain(..) {
-            match action {
-                Action::Say { room, text, kind } => self.say(room, text, kind).await,
-                other => {
-                    // All else keeps its place among what was said.
-                    self.flush_batch().await;
-                    self.do_one(other).await;
-                }
+            if !matches!(action, Action::Say { .. }) {
+                // All else keeps its place among what was said.
+                self.flush_batch().await;
             }
+            self.do_one(action).await;
         }
         self.actions = actions;
     }
