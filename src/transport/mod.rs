@@ -5,15 +5,17 @@
 
 mod listener;
 mod reader;
+mod write_buffer;
 mod writer;
 
 pub use listener::{Accepted, Gate, GateLimits, Listener, Permit, Refusal, refuse};
 pub use reader::Reader;
-pub use writer::{Filled, Idle, Liveness, Outcome, Source, WriteBuffer, WriterSettings, write_all_from};
+pub use write_buffer::WriteBuffer;
+pub use writer::{Filled, Idle, Liveness, Outcome, Source, WriterSettings, write_all_from};
 
 use async_io::Async;
 use rustix::net::sockopt;
-use std::io;
+use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -74,6 +76,19 @@ impl Connection {
     pub fn finish(&self) {
         // Fails only when the connection is gone already.
         let _ = self.socket().get_ref().shutdown(Shutdown::Write);
+    }
+
+    /// Reads without waiting.
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.socket().get_ref().read(buffer)
+    }
+
+    /// Writes without waiting.
+    fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match slices {
+            [one] => self.socket().get_ref().write(one),
+            several => self.socket().get_ref().write_vectored(several),
+        }
     }
 
     fn note_unwritten(&self, bytes: usize) {

@@ -3,12 +3,12 @@
 //! A [`Source`] renders what is ready into the buffer; [`write_all_from`] moves the bytes, and asks quiet peers whether
 //! they are there. One timer serves a connection all its life: it is set again when it fires, never in between.
 
-use super::Connection;
+use super::{Connection, WriteBuffer};
 use crate::limits::WRITES_PER_TURN;
 use async_io::Timer;
 use futures_lite::ready;
 use std::future::{Future, poll_fn};
-use std::io::{self, Write};
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -30,63 +30,6 @@ pub enum Filled {
     Some,
     /// Nothing will come any more.
     Ended,
-}
-
-/// Bytes rendered for a peer that the kernel has not taken yet.
-#[derive(Debug, Default)]
-pub struct WriteBuffer {
-    bytes: Vec<u8>,
-    written_bytes: usize,
-    cap_bytes: usize,
-}
-
-impl WriteBuffer {
-    /// An empty buffer that is full at `cap_bytes`.
-    pub fn new(cap_bytes: usize) -> WriteBuffer {
-        WriteBuffer { cap_bytes, ..WriteBuffer::default() }
-    }
-
-    /// How many bytes wait.
-    pub fn waiting_bytes(&self) -> usize {
-        self.bytes.len() - self.written_bytes
-    }
-
-    /// Whether nothing waits.
-    pub fn is_empty(&self) -> bool {
-        self.waiting_bytes() == 0
-    }
-
-    /// Whether a [`Source`] has to stop. Looked at between two messages, so the last may go beyond the cap.
-    pub fn is_full(&self) -> bool {
-        self.waiting_bytes() >= self.cap_bytes
-    }
-
-    /// Where a [`Source`] appends.
-    pub fn bytes_mut(&mut self) -> &mut Vec<u8> {
-        &mut self.bytes
-    }
-
-    fn waiting(&self) -> &[u8] {
-        &self.bytes[self.written_bytes..]
-    }
-
-    fn wrote(&mut self, bytes: usize) {
-        self.written_bytes += bytes;
-        if self.is_empty() {
-            self.bytes.clear();
-            self.written_bytes = 0;
-        } else if self.written_bytes > self.bytes.len() / 2 {
-            self.bytes.drain(..self.written_bytes);
-            self.written_bytes = 0;
-        }
-    }
-
-    /// Gives memory back when nothing more is ready: many connections are quiet most of the time.
-    fn release(&mut self) {
-        if self.is_empty() && self.bytes.capacity() > 0 {
-            self.bytes = Vec::new();
-        }
-    }
 }
 
 /// When a writer gives up.
@@ -186,18 +129,17 @@ impl Writer<'_> {
 
     /// One write of everything that waits. Pending when the kernel takes nothing.
     fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let socket = self.connection.socket();
+        let Writer { connection, buffer, .. } = self;
         loop {
-            match socket.get_ref().write(self.buffer.waiting()) {
+            match buffer.write_with(|slices| connection.write(slices)) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Ok(bytes) => {
-                    self.buffer.wrote(bytes);
+                Ok(_) => {
                     self.blocked_since = None;
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.blocked_since.get_or_insert_with(Instant::now);
-                    ready!(socket.poll_writable(context))?;
+                    ready!(connection.socket().poll_writable(context))?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Poll::Ready(Err(error)),
@@ -347,18 +289,5 @@ mod tests {
             assert_eq!(watch.check(began + INTERVAL * turn, began, true), Liveness::Ask);
         }
         assert_eq!(watch.check(began + INTERVAL * 5, began, true), Liveness::Gone);
-    }
-
-    #[test]
-    fn the_buffer_counts_what_waits_and_gives_its_memory_back() {
-        let mut buffer = WriteBuffer::new(10);
-        buffer.bytes_mut().extend_from_slice(b"0123456789ab");
-        assert!(buffer.is_full());
-        buffer.wrote(7);
-        assert_eq!((buffer.waiting(), buffer.is_full()), (&b"789ab"[..], false));
-        buffer.bytes_mut().push(b'c');
-        buffer.wrote(6);
-        buffer.release();
-        assert_eq!((buffer.is_empty(), buffer.bytes.capacity()), (true, 0));
     }
 }
