@@ -93,7 +93,8 @@ impl<M> Queue<M> {
         self.attention.fetch_or(PROBATION, Ordering::SeqCst);
     }
 
-    /// Queues as much of the entry as fits, in order, and leaves the rest in it. What is too heavy for this queue even when empty is dropped.
+    /// Queues as much of the entry as fits, in order, and leaves the rest in it. What is too heavy for this queue even when
+    /// empty is dropped.
     pub(super) fn let_in(&self, entry: &mut Entry<M>, offered: &mut Offered, afterwards: &mut Afterwards<M>) {
         while entry.messages() > 0 {
             let from = entry.from;
