@@ -1,4 +1,6 @@
 //! Front-ends: wire protocols turned into topics, all on one broker.
 
 pub mod chat;
+pub mod ending;
 pub mod message;
+pub mod nats;

@@ -21,6 +21,15 @@ pub trait Source {
 
     /// Appends the question whether a peer that has been quiet is still there.
     fn ping(&mut self, out: &mut WriteBuffer);
+
+    /// Appends why a peer is let go that gave no sign of life. By default nothing is said.
+    fn say_why(&mut self, _out: &mut WriteBuffer) {}
+
+    /// Asked at the beginning, and when the time has come that it gave last: appends what is due, and gives the time at
+    /// which to be asked again. By default never.
+    fn alarm(&mut self, _now: Instant, _out: &mut WriteBuffer) -> Option<Instant> {
+        None
+    }
 }
 
 /// What a [`Source`] did.
@@ -75,14 +84,10 @@ pub enum Outcome {
 /// Writes all that `source` renders, until it ends or the peer does. [`Connection::unwritten_bytes`] says what was
 /// rendered but not written, also when this is dropped before its end.
 pub async fn write_all_from(source: &mut impl Source, connection: &Connection, settings: WriterSettings) -> Outcome {
-    let mut writer = Writer {
-        connection,
-        buffer: WriteBuffer::new(settings.buffer_bytes),
-        source_ended: false,
-        blocked_since: None,
-        alarm: Alarm::new(settings),
-        settings,
-    };
+    let mut buffer = WriteBuffer::new(settings.buffer_bytes);
+    let source_due = source.alarm(Instant::now(), &mut buffer);
+    let alarm = Alarm::new(settings, source_due);
+    let mut writer = Writer { connection, buffer, source_ended: false, blocked_since: None, alarm, settings };
     let outcome = poll_fn(|context| {
         let outcome = writer.poll(context, source);
         connection.note_unwritten(writer.buffer.waiting_bytes());
@@ -147,6 +152,15 @@ impl Writer<'_> {
         }
     }
 
+    /// One more write, of whatever the kernel takes at once.
+    fn let_go(&mut self, source: &mut impl Source) -> Outcome {
+        source.say_why(&mut self.buffer);
+        let Writer { connection, buffer, .. } = self;
+        // What it does not take now it never will: the peer is gone.
+        let _ = buffer.write_with(|slices| connection.write(slices));
+        Outcome::Quiet { misses: self.settings.idle.misses }
+    }
+
     fn poll_alarm(&mut self, context: &mut Context<'_>, source: &mut impl Source) -> Poll<Outcome> {
         while let Poll::Ready(now) = self.alarm.poll_fired(context) {
             if self.blocked_since.is_some_and(|since| now >= since + self.settings.deadline) {
@@ -157,7 +171,10 @@ impl Writer<'_> {
                 // A full buffer needs no ping: what waits in it asks the same question.
                 Liveness::Ask if !self.source_ended && !self.buffer.is_full() => source.ping(&mut self.buffer),
                 Liveness::Ask => {}
-                Liveness::Gone => return Poll::Ready(Outcome::Quiet { misses: self.settings.idle.misses }),
+                Liveness::Gone => return Poll::Ready(self.let_go(source)),
+            }
+            if self.alarm.source_due.is_some_and(|due| now >= due) {
+                self.alarm.source_due = source.alarm(now, &mut self.buffer);
             }
             let due = self.blocked_since.map(|since| since + self.settings.deadline);
             self.alarm.set_again(now, due);
@@ -170,25 +187,29 @@ impl Writer<'_> {
 struct Alarm {
     timer: Timer,
     period: Duration,
+    /// When the source wants to be asked.
+    source_due: Option<Instant>,
     liveness: Watch,
 }
 
 impl Alarm {
-    fn new(settings: WriterSettings) -> Alarm {
+    fn new(settings: WriterSettings, source_due: Option<Instant>) -> Alarm {
+        let now = Instant::now();
         // It fires at least once per deadline, so a deadline that begins at any moment has not passed by then.
         let period = settings.deadline.min(settings.idle.interval);
-        let liveness = Watch::new(settings.idle, Instant::now());
-        // why: the one timer of a connection, set again from here on.
-        Alarm { timer: Timer::after(period), period, liveness }
+        let mut alarm = Alarm { timer: Timer::never(), period, source_due, liveness: Watch::new(settings.idle, now) };
+        alarm.set_again(now, None);
+        alarm
     }
 
     fn poll_fired(&mut self, context: &mut Context<'_>) -> Poll<Instant> {
         Pin::new(&mut self.timer).poll(context).map(|_| Instant::now())
     }
 
-    /// For the earliest of: a period from now, the next question, and `due`.
+    /// For the earliest of: a period from now, the next question, what the source wants, and `due`.
     fn set_again(&mut self, now: Instant, due: Option<Instant>) {
-        let next = [Some(self.liveness.next_check), due].into_iter().flatten().fold(now + self.period, Instant::min);
+        let times = [Some(self.liveness.next_check), self.source_due, due];
+        let next = times.into_iter().flatten().fold(now + self.period, Instant::min);
         self.timer.set_at(next);
     }
 }

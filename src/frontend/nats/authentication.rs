@@ -36,6 +36,11 @@ impl Authentication {
         !self.users.is_empty() || self.token.is_some()
     }
 
+    /// Whether [`admit`](Self::admit) may take long: a secret is hashed.
+    pub fn is_slow(&self) -> bool {
+        self.users.iter().map(|user| &user.password).chain(&self.token).any(Secret::is_hashed)
+    }
+
     /// What somebody may do who proves itself by these; none if it does not. Takes a good part of a second where the
     /// secret is hashed: call it where that keeps nobody waiting.
     pub fn admit(&self, given: &Credentials) -> Option<Arc<Permissions>> {

@@ -6,7 +6,7 @@ use std::fmt;
 /// The options of a connection.
 ///
 /// The defaults are nats-server's, observed: verbose and pedantic *until a client says otherwise*, which all libraries do.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectOptions {
     /// `+OK` for every operation.
     pub verbose: bool,
@@ -41,6 +41,12 @@ pub struct Credentials {
     pub password: Option<String>,
     /// `auth_token`
     pub token: Option<String>,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
+    }
 }
 
 impl Default for ConnectOptions {
@@ -159,7 +165,10 @@ mod tests {
         assert!(!said.verbose && !said.pedantic && !said.echo && said.headers && said.no_responders);
         assert_eq!((said.credentials.user.as_deref(), said.credentials.password.as_deref()), (Some("a"), Some("b")));
         assert_eq!((said.credentials.token, said.protocol, said.account), (None, 1, None));
-        assert_eq!((said.name.as_deref(), said.lang.as_deref(), said.version.as_deref()), (Some("it"), Some("rust"), Some("1")));
+        assert_eq!(
+            (said.name.as_deref(), said.lang.as_deref(), said.version.as_deref()),
+            (Some("it"), Some("rust"), Some("1"))
+        );
     }
 
     #[test]

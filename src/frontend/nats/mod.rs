@@ -6,14 +6,17 @@
 
 pub mod authentication;
 pub mod connect;
+mod connections;
 mod feed;
 pub mod info;
 mod link;
 pub mod permissions;
+mod render;
 pub mod server;
 pub mod session;
 pub mod settings;
 mod subjects;
+mod talker;
 
 pub use server::NatsServer;
 pub use settings::{NatsSettings, SlowConsumer};

@@ -66,13 +66,15 @@ pub enum Action {
         pattern: Pattern,
         /// In which queue group.
         group: Option<String>,
-        /// Some of what it matches is forbidden, and must not be sent.
-        is_filtered: bool,
+        /// Some of what it matches is forbidden by these, and must not be sent.
+        filter: Option<Arc<Permissions>>,
     },
     /// End a subscription.
     Unsubscribe(SubscriptionId),
     /// End a subscription when it has got so many messages in all, perhaps at once.
     Limit(SubscriptionId, u64),
+    /// The client has connected: what it said counts from now on.
+    Connected,
     /// Close the connection when everything said has been sent.
     End,
 }
@@ -196,13 +198,15 @@ impl Session {
         } else if options.no_responders && !options.headers {
             end_with("no responders requires headers support", actions);
         } else {
+            actions.push(Action::Connected);
             self.say_ok(actions);
         }
     }
 
     fn publish(&mut self, block: Block, actions: &mut Vec<Action>) {
         let destination = self.subjects.find(block.subject(), &self.permissions.publish);
-        let is_plain = !self.options.verbose && destination.is_permitted && (destination.is_literal || !self.options.pedantic);
+        let is_plain =
+            !self.options.verbose && destination.is_permitted && (destination.is_literal || !self.options.pedantic);
         match &destination.place {
             Place::Topic(topic) if is_plain => {
                 let messages = 0..block.len();
@@ -233,11 +237,9 @@ impl Session {
         }
         self.say_ok(actions);
         match &to.place {
-            Place::Topic(topic) => actions.push(Action::Publish {
-                topic: topic.clone(),
-                block: block.clone(),
-                messages: index..index + 1,
-            }),
+            Place::Topic(topic) => {
+                actions.push(Action::Publish { topic: topic.clone(), block: block.clone(), messages: index..index + 1 })
+            }
             _ => actions.extend(self.no_responders(block.reply_to(index)).map(Action::Reply)),
         }
     }
@@ -274,10 +276,10 @@ impl Session {
         let Some(pattern) = pattern else {
             return actions.push(Action::Reply(Reply::Error("Invalid Subject".into())));
         };
-        let is_filtered = rules.deny_part_of(&pattern);
+        let filter = rules.deny_part_of(&pattern).then(|| self.permissions.clone());
         let group = queue.map(|queue| text_of(queue));
         self.subscriptions.insert(sid.clone(), Held { pattern: pattern.clone(), id: None, is_limited: false });
-        actions.push(Action::Subscribe { sid, pattern, group, is_filtered });
+        actions.push(Action::Subscribe { sid, pattern, group, filter });
     }
 
     /// A subscription was made.

@@ -1,9 +1,10 @@
 //! Every bound and interval of a NATS server.
 
 use super::authentication::Authentication;
+use crate::broker::WhenFull;
 use crate::codec::nats::ParserLimits;
 use crate::limits;
-use crate::transport::GateLimits;
+use crate::transport::{GateLimits, Idle, WriterSettings};
 use std::time::Duration;
 
 /// Every bound and interval of a NATS server. The default is what [`limits`] says.
@@ -69,6 +70,40 @@ impl Default for NatsSettings {
             lame_duck_grace: Duration::from_millis(limits::NATS_LAME_DUCK_GRACE_MS),
             lame_duck_duration: Duration::from_millis(limits::NATS_LAME_DUCK_DURATION_MS),
             authentication: Authentication::default(),
+        }
+    }
+}
+
+/// What a new connection has to expect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FirstTimes {
+    /// In which time the client has to say who it is.
+    pub connect_within: Option<Duration>,
+    /// After which it is sent a `PING`, whatever it does.
+    pub ping_after: Option<Duration>,
+}
+
+impl NatsSettings {
+    pub(super) fn when_full(&self) -> WhenFull {
+        match self.slow_consumer {
+            SlowConsumer::Disconnect => WhenFull::Disconnect { after: self.wait },
+            SlowConsumer::Drop => WhenFull::Wait(self.wait),
+        }
+    }
+
+    pub(super) fn writer(&self) -> WriterSettings {
+        WriterSettings {
+            buffer_bytes: limits::NATS_WRITE_BUFFER_BYTES,
+            deadline: self.write_deadline,
+            idle: Idle { interval: self.ping_interval, misses: self.ping_max, answer_required: true },
+        }
+    }
+
+    pub(super) fn first_times(&self) -> FirstTimes {
+        let first_ping = Duration::from_millis(limits::NATS_FIRST_PING_MS);
+        FirstTimes {
+            connect_within: self.authentication.is_required().then_some(self.authentication_timeout),
+            ping_after: (self.ping_interval > first_ping).then_some(first_ping),
         }
     }
 }
