@@ -225,6 +225,22 @@ pub const CHAT_WAIT_MS: u64 = 5;
 /// When hit: the next line is read when its time has come; nothing is lost.
 pub const LINE_BURST_SECONDS: u32 = 2;
 
+/// Events that the journal keeps. Fixed. Why: at about 200 bytes each, an hour of a lively server, since repeated ones are
+/// one. When hit: the oldest is forgotten.
+pub const JOURNAL_EVENTS: usize = 1_000;
+
+/// Latest events among which the journal looks for one that a new one repeats. Fixed. Why: a crowd that comes and goes
+/// from a few addresses is still a few events, and looking costs less than a microsecond.
+/// When hit: the event stands for itself.
+pub const JOURNAL_FOLDED_EVENTS: usize = 32;
+
+/// Milliseconds after which an event begins anew although it repeats another. Fixed. Why: two visits in a day are two.
+pub const JOURNAL_FOLD_MS: u64 = 60_000;
+
+/// Bytes of a topic, reason or name that the journal and the list of connections keep. Fixed. When hit: the rest is cut
+/// off.
+pub const DIAGNOSTIC_TEXT_BYTES: usize = 256;
+
 /// Bytes of our own output that wait for a slow standard output. Fixed. When hit: further output is discarded and
 /// counted, never waited for.
 pub const STANDARD_OUTPUT_BYTES: usize = 1024 * 1024;

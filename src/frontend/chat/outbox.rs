@@ -5,6 +5,7 @@
 use super::names::Name;
 use super::render;
 use crate::broker::{Run, RunDelivery, Subscription};
+use crate::diagnostics::ConnectionFigures;
 use crate::frontend::message::{Kind, ServerMessage};
 use crate::limits::{REPLY_BYTES, REPLY_ITEMS};
 use crate::transport::{Filled, Source, WriteBuffer};
@@ -116,6 +117,7 @@ impl Outbox {
 /// One connection's subscriptions, and the outbox.
 pub(super) struct Feeds<'o> {
     outbox: &'o Outbox,
+    figures: &'o ConnectionFigures,
     feeds: Vec<Feed>,
     /// Which feed is looked at first; moves on, so that a busy room does not keep the others waiting.
     first: usize,
@@ -134,8 +136,8 @@ struct Feed {
 }
 
 impl<'o> Feeds<'o> {
-    pub fn new(outbox: &'o Outbox, line_bytes: usize) -> Feeds<'o> {
-        Feeds { outbox, feeds: Vec::new(), first: 0, line_bytes, last_notice: Bytes::new() }
+    pub fn new(outbox: &'o Outbox, line_bytes: usize, figures: &'o ConnectionFigures) -> Feeds<'o> {
+        Feeds { outbox, figures, feeds: Vec::new(), first: 0, line_bytes, last_notice: Bytes::new() }
     }
 
     fn take_items(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> bool {
@@ -151,7 +153,10 @@ impl<'o> Feeds<'o> {
             match item {
                 Item::Text(text) => out.bytes_mut().extend_from_slice(&text),
                 Item::Open(place, subscription) => self.open(place, subscription, context, out),
-                Item::Close(place) => self.feeds.retain(|feed| feed.place != place),
+                Item::Close(place) => {
+                    self.feeds.retain(|feed| feed.place != place);
+                    self.note_feeds();
+                }
             }
         }
         if took {
@@ -174,8 +179,16 @@ impl<'o> Feeds<'o> {
             Place::Inbox => "(private) ".to_owned(),
         };
         self.feeds.push(Feed { place, prefix, subscription, rest: None, is_ended: false });
+        self.note_feeds();
         let last = self.feeds.len() - 1;
         while !out.is_full() && self.render_one(last, context, out) {}
+    }
+
+    /// Says how many subscriptions there are, and where to look for what is queued in them.
+    fn note_feeds(&self) {
+        self.figures.set_subscriptions(self.feeds.len());
+        let watches: Vec<_> = self.feeds.iter().map(|feed| feed.subscription.watch()).collect();
+        self.figures.set_queued_bytes(move || watches.iter().map(|watch| watch.stats().queued_bytes).sum());
     }
 
     /// Every feed in turn, one run at a time, until none has anything or the buffer is full.
@@ -228,6 +241,7 @@ impl<'o> Feeds<'o> {
             }
             render::append_message(out.bytes_mut(), &feed.prefix, message, self.line_bytes);
         }
+        self.figures.sent(rendered - from);
         if rendered < run.len() {
             feed.rest = Some((run, rendered));
         }
