@@ -14,10 +14,12 @@ pub use traffic::Traffic;
 pub use writer::{Filled, Idle, Liveness, Outcome, Source, WriteBuffer, WriterSettings, write_all_from};
 
 use async_io::Async;
+use futures_lite::ready;
 use rustix::net::sockopt;
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// A TCP connection that its reader and its writer share.
@@ -58,9 +60,44 @@ impl Connection {
         &self.shared.traffic
     }
 
+    /// Reads what is there, for a library that keeps its own buffers; all others take a [`Reader`]. Only one task may
+    /// wait to read.
+    pub fn poll_read(&self, context: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        let bytes = loop {
+            if let Some(bytes) = unless_blocked(self.socket().get_ref().read(into))? {
+                break bytes;
+            }
+            ready!(self.socket().poll_readable(context))?;
+        };
+        self.traffic().note_read(bytes);
+        Poll::Ready(Ok(bytes))
+    }
+
+    /// Writes what the kernel takes, for a library that keeps its own buffers; all others use [`write_all_from`]. Only
+    /// one task may wait to write.
+    pub fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = loop {
+            if let Some(written) = unless_blocked(self.socket().get_ref().write(bytes))? {
+                break written;
+            }
+            ready!(self.socket().poll_writable(context))?;
+        };
+        self.traffic().note_written(written);
+        Poll::Ready(Ok(written))
+    }
+
     /// Tells the peer that nothing more will come. What it still sends can be read.
     pub fn finish(&self) {
         // Fails only when the connection is gone already.
         let _ = self.socket().get_ref().shutdown(Shutdown::Write);
+    }
+}
+
+/// None if it would block, or was interrupted and is worth another try.
+fn unless_blocked(result: io::Result<usize>) -> io::Result<Option<usize>> {
+    match result {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(None),
+        Err(error) => Err(error),
     }
 }
