@@ -7,6 +7,7 @@ use super::render;
 use crate::broker::{Run, RunDelivery, Subscription};
 use crate::frontend::message::{Kind, ServerMessage};
 use crate::limits::{REPLY_BYTES, REPLY_ITEMS};
+use crate::tasks::{Wait, waiting};
 use crate::transport::{Filled, Source, WriteBuffer};
 use atomic_waker::AtomicWaker;
 use bytes::Bytes;
@@ -95,7 +96,7 @@ impl Outbox {
 
     /// Waits until the answers that wait are few enough for more. Cancel safe.
     pub async fn has_room(&self) {
-        poll_fn(|context| {
+        let has_room = poll_fn(|context| {
             // Registered before looking: a writer that takes the answers in between wakes us.
             self.reader.register(context.waker());
             let state = self.lock();
@@ -104,8 +105,8 @@ impl Outbox {
             } else {
                 Poll::Pending
             }
-        })
-        .await;
+        });
+        waiting(Wait::fixed("answers to be read"), has_room).await;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -122,6 +123,7 @@ pub(super) struct Feeds<'o> {
     line_bytes: usize,
     /// The last notice shown: the same one published in several rooms is shown once.
     last_notice: Bytes,
+    waits_for: Wait,
 }
 
 struct Feed {
@@ -135,7 +137,7 @@ struct Feed {
 
 impl<'o> Feeds<'o> {
     pub fn new(outbox: &'o Outbox, line_bytes: usize) -> Feeds<'o> {
-        Feeds { outbox, feeds: Vec::new(), first: 0, line_bytes, last_notice: Bytes::new() }
+        Feeds { outbox, feeds: Vec::new(), first: 0, line_bytes, last_notice: Bytes::new(), waits_for: Wait::RECV }
     }
 
     fn take_items(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> bool {
@@ -151,7 +153,10 @@ impl<'o> Feeds<'o> {
             match item {
                 Item::Text(text) => out.bytes_mut().extend_from_slice(&text),
                 Item::Open(place, subscription) => self.open(place, subscription, context, out),
-                Item::Close(place) => self.feeds.retain(|feed| feed.place != place),
+                Item::Close(place) => {
+                    self.feeds.retain(|feed| feed.place != place);
+                    self.name_wait();
+                }
             }
         }
         if took {
@@ -174,8 +179,22 @@ impl<'o> Feeds<'o> {
             Place::Inbox => "(private) ".to_owned(),
         };
         self.feeds.push(Feed { place, prefix, subscription, rest: None, is_ended: false });
+        self.name_wait();
         let last = self.feeds.len() - 1;
         while !out.is_full() && self.render_one(last, context, out) {}
+    }
+
+    /// Done when the feeds change, so that saying what is waited for costs nothing.
+    fn name_wait(&mut self) {
+        let mut rooms = self.feeds.iter().filter_map(|feed| match &feed.place {
+            Place::Room(room) => Some(room.topic()),
+            Place::Inbox => None,
+        });
+        self.waits_for = match (rooms.next(), rooms.count()) {
+            (None, _) => Wait::RECV,
+            (Some(room), 0) => Wait::named(format!("recv {room}")),
+            (Some(room), more) => Wait::named(format!("recv {room} and {more} more")),
+        };
     }
 
     /// Every feed in turn, one run at a time, until none has anything or the buffer is full.
@@ -257,6 +276,10 @@ impl Source for Feeds<'_> {
 
     fn ping(&mut self, out: &mut WriteBuffer) {
         out.bytes_mut().extend_from_slice(b"* ping\n");
+    }
+
+    fn waits_for(&self) -> Wait {
+        self.waits_for.clone()
     }
 }
 

@@ -13,7 +13,7 @@ use crate::broker::{Broker, Origin, Pattern, PublishError, Publisher, SubscribeE
 use crate::codec::lines::LineDecoder;
 use crate::frontend::message::{Kind, ServerMessage};
 use crate::limits;
-use crate::tasks::{Scope, Tasks};
+use crate::tasks::{Scope, Tasks, Wait, waiting};
 use crate::transport::{
     self, Accepted, Connection, GateLimits, Idle, Listener, Outcome, Permit, Reader, WriterSettings,
 };
@@ -453,7 +453,8 @@ impl<'s> Talker<'s> {
     /// Publishes what was said to one room as one batch.
     async fn flush_batch(&mut self) {
         let Some(room) = self.batch_room.take() else { return };
-        if let Err(PublishError::Closed(())) = self.publisher.publish_batch(room.topic(), &mut self.batch).await {
+        let publish = self.publisher.publish_batch(room.topic(), &mut self.batch);
+        if let Err(PublishError::Closed(())) = waiting(Wait::PUBLISH, publish).await {
             self.outbox.reply(&format!("! the server is ending; {} lines were not said", self.batch.len()));
             self.batch.clear();
         }
@@ -462,7 +463,7 @@ impl<'s> Talker<'s> {
     async fn announce(&mut self, rooms: &[Name], text: String) {
         let notice = self.message(text, Kind::Notice);
         for room in rooms {
-            if self.publisher.publish(room.topic(), notice.clone()).await.is_err() {
+            if waiting(Wait::PUBLISH, self.publisher.publish(room.topic(), notice.clone())).await.is_err() {
                 // The broker is closed: the server is ending, and everybody is told that.
                 return;
             }
@@ -471,7 +472,7 @@ impl<'s> Talker<'s> {
 
     async fn tell(&mut self, to: &Name, text: String) {
         let message = self.message(text, Kind::Said);
-        match self.publisher.publish(to.topic(), message).await {
+        match waiting(Wait::PUBLISH, self.publisher.publish(to.topic(), message)).await {
             Ok(receipt) if receipt.matched == 0 => self.outbox.reply(&format!("! {to} has just left")),
             Ok(receipt) if receipt.queued == 0 => {
                 self.outbox.reply(&format!("! {to} is not reading and did not get it; try again later"));
@@ -555,7 +556,7 @@ impl Pace {
 
     async fn wait_until(&mut self, due: Instant) {
         self.timer.set_at(due);
-        (&mut self.timer).await;
+        waiting(Wait::TIMER, &mut self.timer).await;
     }
 }
 
