@@ -5,6 +5,7 @@
 
 use super::Connection;
 use crate::limits::WRITES_PER_TURN;
+use crate::tasks::{Wait, note_wait};
 use async_io::Timer;
 use futures_lite::ready;
 use std::future::{Future, poll_fn};
@@ -21,6 +22,11 @@ pub trait Source {
 
     /// Appends the question whether a peer that has been quiet is still there.
     fn ping(&mut self, out: &mut WriteBuffer);
+
+    /// What it waits for when nothing is ready, for the register of tasks. Asked often: to be made once and kept.
+    fn waits_for(&self) -> Wait {
+        Wait::RECV
+    }
 }
 
 /// What a [`Source`] did.
@@ -174,10 +180,19 @@ impl Writer<'_> {
             if self.buffer.is_empty() {
                 self.buffer.release();
                 // Nothing was appended, so the source is pending or has ended.
-                return if self.source_ended { Poll::Ready(Outcome::Finished) } else { Poll::Pending };
+                if self.source_ended {
+                    return Poll::Ready(Outcome::Finished);
+                }
+                note_wait(source.waits_for());
+                return Poll::Pending;
             }
-            if let Err(error) = ready!(self.poll_write(context)) {
-                return Poll::Ready(Outcome::Broken(error));
+            match self.poll_write(context) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Outcome::Broken(error)),
+                Poll::Pending => {
+                    note_wait(Wait::SOCKET_WRITE);
+                    return Poll::Pending;
+                }
             }
         }
         // More may be ready: come back after the others had their turn.

@@ -10,7 +10,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("broker", &["limits"]),
     ("tasks", &["limits"]),
     ("codec", &["limits"]),
-    ("transport", &["codec", "limits"]),
+    ("transport", &["codec", "tasks", "limits"]),
     ("diagnostics", &["transport", "broker", "tasks", "limits"]),
     ("client", &["codec", "config", "limits"]),
     ("standard_output", &[]),

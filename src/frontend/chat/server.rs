@@ -14,7 +14,7 @@ use crate::codec::lines::LineDecoder;
 use crate::diagnostics::{ConnectionEntry, ConnectionFigures, Ended, FrontEnd, Serves};
 use crate::frontend::message::{Content, Kind, ServerMessage};
 use crate::limits;
-use crate::tasks::{Scope, Tasks};
+use crate::tasks::{Scope, Tasks, Wait, waiting};
 use crate::transport::{
     self, Accepted, Connection, GateLimits, Idle, Listener, Outcome, Permit, Reader, WriterSettings,
 };
@@ -491,7 +491,8 @@ impl<'s> Talker<'s> {
     async fn flush_batch(&mut self) {
         let Some(room) = self.batch_room.take() else { return };
         self.figures.received(self.batch.len());
-        match self.publisher.publish_batch(room.topic(), &mut self.batch).await {
+        let publish = self.publisher.publish_batch(room.topic(), &mut self.batch);
+        match waiting(Wait::PUBLISH, publish).await {
             Ok(receipt) => self.shared.front_end.dropped(room.topic().as_str(), receipt.dropped),
             // A batch of ours is never too long, so the broker is closed.
             Err(_) => {
@@ -504,7 +505,7 @@ impl<'s> Talker<'s> {
     async fn announce(&mut self, rooms: &[Name], text: String) {
         let notice = self.message(text, Kind::Notice);
         for room in rooms {
-            if self.publisher.publish(room.topic(), notice.clone()).await.is_err() {
+            if waiting(Wait::PUBLISH, self.publisher.publish(room.topic(), notice.clone())).await.is_err() {
                 // The broker is closed: the server is ending, and everybody is told that.
                 return;
             }
@@ -514,7 +515,7 @@ impl<'s> Talker<'s> {
     async fn tell(&mut self, to: &Name, text: String) {
         let message = self.message(text, Kind::Said);
         self.figures.received(1);
-        let published = self.publisher.publish(to.topic(), message).await;
+        let published = waiting(Wait::PUBLISH, self.publisher.publish(to.topic(), message)).await;
         if let Ok(receipt) = &published {
             self.shared.front_end.dropped(to.topic().as_str(), receipt.dropped);
         }
@@ -602,7 +603,7 @@ impl Pace {
 
     async fn wait_until(&mut self, due: Instant) {
         self.timer.set_at(due);
-        (&mut self.timer).await;
+        waiting(Wait::TIMER, &mut self.timer).await;
     }
 }
 
