@@ -180,7 +180,8 @@ impl Block {
     }
 
     fn render(&self, sid: &[u8], with_headers: bool) -> Rendered {
-        let mut bytes = Vec::with_capacity(self.region.len() + self.len() * (sid.len() + 1));
+        // `MSG subject sid size` instead of `PUB subject size`; sums up to what is needed, and to what the last one reserves.
+        let mut bytes = Vec::with_capacity(self.region.len() + self.len() * (sid.len() + 1) + 16);
         let ends = (0..self.len())
             .map(|index| {
                 append_message(&mut bytes, &self.outgoing(index), sid, with_headers);

@@ -87,16 +87,18 @@ pub fn append_error(out: &mut Vec<u8>, text: &str) {
 }
 
 fn append_line(out: &mut Vec<u8>, message: &Outgoing<'_>, sid: &[u8], header_size: Option<&[u8]>, size: &[u8]) {
-    let body_bytes = message.headers.len() + message.payload.len();
     let verb: &[u8] = if header_size.is_some() { b"HMSG " } else { b"MSG " };
-    let reply_bytes = message.reply_to.map_or(0, <[u8]>::len);
-    out.reserve(body_bytes + message.subject.len() + sid.len() + reply_bytes + 40);
+    let [reply_to, header_size] = [message.reply_to, header_size].map(Option::unwrap_or_default);
+    let words_bytes: usize = [message.subject, sid, reply_to, header_size, size].map(<[u8]>::len).iter().sum();
+    out.reserve("HMSG     \r\n\r\n".len() + words_bytes + message.headers.len() + message.payload.len());
     for part in [verb, message.subject, b" ", sid, b" "] {
         out.extend_from_slice(part);
     }
-    for part in [message.reply_to, header_size].into_iter().flatten() {
-        out.extend_from_slice(part);
-        out.push(b' ');
+    for word in [reply_to, header_size] {
+        if !word.is_empty() {
+            out.extend_from_slice(word);
+            out.push(b' ');
+        }
     }
     out.extend_from_slice(size);
     out.extend_from_slice(b"\r\n");
