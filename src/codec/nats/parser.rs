@@ -169,6 +169,9 @@ impl Parser {
             entries.push(next.entry);
         }
         let region = take_front(buffer, end);
+        if entries.capacity() > 2 * entries.len() {
+            entries.shrink_to_fit();
+        }
         match entries.is_empty() {
             true => Block::of_one(region, first.subject, first.entry),
             false => Block::of_many(region, first.subject, entries),
