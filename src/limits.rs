@@ -229,6 +229,30 @@ pub const LINE_BURST_SECONDS: u32 = 2;
 /// counted, never waited for.
 pub const STANDARD_OUTPUT_BYTES: usize = 1024 * 1024;
 
+/// Bytes of arguments on a NATS control line, without the verb, the blanks after it, and the line's end. Why: nats-server's
+/// default, which clients expect. When hit: `-ERR 'maximum control line exceeded'`, and the connection is closed.
+pub const NATS_CONTROL_LINE_BYTES: usize = 4_096;
+
+/// Bytes of a NATS message, its headers counted (1 MiB). Why: nats-server's default, which clients expect and INFO tells them.
+/// When hit: `-ERR 'Maximum Payload Violation'` before the body is read, and the connection is closed.
+pub const NATS_PAYLOAD_BYTES: usize = 1 << 20;
+
+/// Digits of a size on a NATS control line. Fixed: nats-server's. When hit: the connection is closed.
+pub const NATS_SIZE_DIGITS: usize = 9;
+
+/// NATS messages that are published as one batch. Fixed. Why: a batch waits once for full queues, so one much smaller than
+/// a queue has a chance to fit. When hit: another batch begins.
+pub const NATS_BATCH_MESSAGES: usize = 256;
+
+/// Bytes after which a batch of NATS messages is complete. Fixed. Why: a batch is the unit in which memory is freed; this is
+/// what a read brings at the most, unless a large message was gathered. When hit: another batch begins.
+pub const NATS_BATCH_BYTES: usize = 64 * 1024;
+
+/// Bytes of a batch of NATS messages up to which it is copied out of the read buffer. Fixed. Why: a few bytes in a queue or
+/// a history must not keep a whole read buffer alive, and the buffer can be read into again. When hit: the batch is not
+/// copied and keeps the buffer.
+pub const NATS_COPIED_BYTES: usize = 4 * 1024;
+
 const _: () = assert!("chat.room.".len() + NAME_BYTES <= 255, "a room's name must fit into a topic");
 const _: () = assert!(NAME_CHARACTERS <= NAME_BYTES);
 const _: () = assert!(ROOM_REPLAY_LINES <= ROOM_HISTORY_LINES);

@@ -221,10 +221,11 @@ impl<'o> Feeds<'o> {
             }
             rendered += 1;
             if message.kind == Kind::Notice {
-                if is_same(&self.last_notice, &message.payload) {
+                let notice = message.content.payload_bytes();
+                if is_same(&self.last_notice, &notice) {
                     continue;
                 }
-                self.last_notice = message.payload.clone();
+                self.last_notice = notice;
             }
             render::append_message(out.bytes_mut(), &feed.prefix, message, self.line_bytes);
         }

@@ -11,14 +11,13 @@ use super::rooms::{Directory, DirectoryLimits};
 use super::session::{Action, Session, SessionSettings};
 use crate::broker::{Broker, Origin, Pattern, PublishError, Publisher, SubscribeError, WhenFull};
 use crate::codec::lines::LineDecoder;
-use crate::frontend::message::{Kind, ServerMessage};
+use crate::frontend::message::{Content, Kind, ServerMessage};
 use crate::limits;
 use crate::tasks::{Scope, Tasks};
 use crate::transport::{
     self, Accepted, Connection, GateLimits, Idle, Listener, Outcome, Permit, Reader, WriterSettings,
 };
 use async_io::Timer;
-use bytes::Bytes;
 use event_listener::{Event, listener};
 use futures_lite::future;
 use std::io;
@@ -525,7 +524,7 @@ impl<'s> Talker<'s> {
 
     fn message(&self, text: String, kind: Kind) -> ServerMessage {
         let sender = Some(self.session.name().shared());
-        ServerMessage { payload: Bytes::from(text), sender, kind, ..ServerMessage::default() }
+        ServerMessage { content: Content::from(text), sender, kind }
     }
 }
 
