@@ -7,6 +7,7 @@ mod standard_output;
 use async_signal::{Signal, Signals};
 use config::{Config, Task};
 use fanfare::Broker;
+use fanfare::diagnostics::{Diagnostics, Event};
 use fanfare::frontend::chat::ChatServer;
 use fanfare::frontend::ending::StopReport;
 use fanfare::frontend::message::ServerMessage;
@@ -141,15 +142,15 @@ struct FrontEnds {
 async fn run(config: Config, prepared: Prepared) -> ExitCode {
     let tasks = Tasks::new(runtime::start);
     let broker = broker(&config);
+    let diagnostics = Diagnostics::new();
     // Before anything is announced: whoever reads that may send one.
     let mut signals = match Signals::new([Signal::Int, Signal::Term, Signal::Usr2]) {
         Ok(signals) => signals,
         Err(error) => return fail(&format!("signals cannot be heard: {error}")),
     };
-    let servers = FrontEnds {
-        chat: prepared.chat.map(|listener| ChatServer::start(listener, &broker, &tasks, config.chat)),
-        nats: prepared.nats.map(|listener| NatsServer::start(listener, &broker, &tasks, config.nats)),
-    };
+    let chat = |listener| ChatServer::start(listener, &broker, &tasks, config.chat, diagnostics.front_end("chat"));
+    let nats = |listener| NatsServer::start(listener, &broker, &tasks, config.nats, diagnostics.front_end("nats"));
+    let servers = FrontEnds { chat: prepared.chat.map(chat), nats: prepared.nats.map(nats) };
     // Nobody may be reading it, which is no reason not to serve.
     let _ = announce(&servers);
     // Only now, so that the lines above are the first whatever the level: scripts wait for them.
@@ -163,6 +164,7 @@ async fn run(config: Config, prepared: Prepared) -> ExitCode {
         let interrupted = async { signal = signals.next().await };
         nats.lame_duck().or(interrupted).await;
     }
+    diagnostics.journal().note(Event::Stopping);
     log::info!("ending within {} ms; a second signal ends at once", config.goodbye.as_millis());
     let second = async {
         signals.next().await;

@@ -79,7 +79,7 @@ impl Drop for EndCount {
             self.ending.connections_flushed.fetch_add(1, Ordering::Relaxed);
         } else {
             self.ending.connections_cut.fetch_add(1, Ordering::Relaxed);
-            self.ending.bytes_cut.fetch_add(self.connection.unwritten_bytes() as u64, Ordering::Relaxed);
+            self.ending.bytes_cut.fetch_add(self.connection.traffic().unwritten_bytes() as u64, Ordering::Relaxed);
         }
     }
 }

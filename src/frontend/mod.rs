@@ -2,5 +2,6 @@
 
 pub mod chat;
 pub mod ending;
+pub mod http;
 pub mod message;
 pub mod nats;

@@ -2,6 +2,7 @@
 
 use super::Connection;
 use crate::limits::{READ_BUFFER_BYTES, READS_PER_TURN};
+use crate::tasks::{Wait, waiting};
 use bytes::BytesMut;
 use futures_lite::future::yield_now;
 use std::io;
@@ -49,7 +50,6 @@ impl Reader {
             }
         };
         self.reads_in_turn += 1;
-        self.connection.note_read();
         self.adapt(read_bytes);
         Ok(read_bytes)
     }
@@ -64,7 +64,7 @@ impl Reader {
             self.buffer = BytesMut::new();
         }
         self.reads_in_turn = 0;
-        self.connection.socket().readable().await
+        waiting(Wait::SOCKET_READ, self.connection.socket().readable()).await
     }
 
     fn adapt(&mut self, read_bytes: usize) {

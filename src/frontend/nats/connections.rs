@@ -8,48 +8,36 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// All of them.
 #[derive(Default)]
 pub(super) struct Connections {
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    last_id: u64,
-    open: BTreeMap<u64, (IpAddr, Arc<Link>)>,
+    open: Mutex<BTreeMap<u64, (IpAddr, Arc<Link>)>>,
 }
 
 /// A connection's place among them, free again when this is dropped.
 pub(super) struct Entry {
     connections: Arc<Connections>,
-    pub id: u64,
+    id: u64,
     pub link: Arc<Link>,
 }
 
 impl Connections {
-    /// The number of the next one. None is used twice.
-    pub fn next_id(&self) -> u64 {
-        let mut state = self.lock();
-        state.last_id += 1;
-        state.last_id
-    }
-
-    pub fn enter(self: &Arc<Connections>, address: IpAddr) -> Entry {
-        let (id, link) = (self.next_id(), Arc::<Link>::default());
-        self.lock().open.insert(id, (address, link.clone()));
+    /// Enters a connection, whose number nobody else may have.
+    pub fn enter(self: &Arc<Connections>, id: u64, address: IpAddr) -> Entry {
+        let link = Arc::<Link>::default();
+        self.lock().insert(id, (address, link.clone()));
         Entry { connections: self.clone(), id, link }
     }
 
     /// Those open now, oldest first.
     pub fn list(&self) -> Vec<(u64, IpAddr, Arc<Link>)> {
-        self.lock().open.iter().map(|(id, (address, link))| (*id, *address, link.clone())).collect()
+        self.lock().iter().map(|(id, (address, link))| (*id, *address, link.clone())).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, (IpAddr, Arc<Link>)>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.connections.lock().open.remove(&self.id);
+        self.connections.lock().remove(&self.id);
     }
 }

@@ -6,6 +6,7 @@ use super::render::{self, render_run};
 use super::settings::FirstTimes;
 use crate::broker::{Broker, EndReason, Mailbox, MailboxDelivery, Run, SubscriptionId, Topic};
 use crate::codec::nats::{append_error, append_ping};
+use crate::diagnostics::{ConnectionFigures, Ended};
 use crate::frontend::message::ServerMessage;
 use crate::limits::NATS_OVERTAKING_MESSAGES;
 use crate::transport::{Filled, Source, WriteBuffer};
@@ -18,7 +19,8 @@ use std::time::Instant;
 /// One connection's mailbox, its subscriptions, and what the reading half says.
 pub(super) struct Feed<'c> {
     link: &'c Link,
-    client: Client<'c>,
+    figures: &'c ConnectionFigures,
+    broker: &'c Broker<ServerMessage>,
     mailbox: Option<Mailbox<ServerMessage>>,
     subscriptions: HashMap<SubscriptionId, Subscribed>,
     /// Received but not rendered: the buffer became full in the middle.
@@ -36,12 +38,8 @@ pub(super) struct Feed<'c> {
     /// When the client is sent its first `PING`.
     first_ping_at: Option<Instant>,
     is_over: bool,
-}
-
-/// What a feed has to know of its connection.
-pub(super) struct Client<'c> {
-    pub id: u64,
-    pub broker: &'c Broker<ServerMessage>,
+    /// Why, if nobody asked for it.
+    reason: Option<Ended>,
 }
 
 struct Subscribed {
@@ -66,11 +64,17 @@ enum Took {
 
 impl<'c> Feed<'c> {
     /// A feed of a client that has to connect, and is pinged, so long after now.
-    pub fn new(link: &'c Link, client: Client<'c>, times: FirstTimes) -> Feed<'c> {
+    pub fn new(
+        link: &'c Link,
+        figures: &'c ConnectionFigures,
+        broker: &'c Broker<ServerMessage>,
+        times: FirstTimes,
+    ) -> Feed<'c> {
         let now = Instant::now();
         Feed {
             link,
-            client,
+            figures,
+            broker,
             mailbox: None,
             subscriptions: HashMap::new(),
             rest: None,
@@ -82,7 +86,19 @@ impl<'c> Feed<'c> {
             connect_by: times.connect_within.map(|time| now + time),
             first_ping_at: times.ping_after.map(|time| now + time),
             is_over: false,
+            reason: None,
         }
+    }
+
+    /// Why it has ended, if it has and nobody asked for it.
+    pub fn reason(&self) -> Option<Ended> {
+        self.reason
+    }
+
+    fn end_with(&mut self, text: &'static str, reason: Ended, out: &mut WriteBuffer) {
+        append_error(out.bytes_mut(), text);
+        self.is_over = true;
+        self.reason = Some(reason);
     }
 
     fn apply_changes(&mut self) {
@@ -133,15 +149,12 @@ impl<'c> Feed<'c> {
                 self.note_missed(missed);
             }
             Poll::Ready(None) => {
-                if mailbox.end_reason() == Some(EndReason::Disconnected) {
-                    log::info!(
-                        "nats: client {} is slow: its queue was full for longer than publishers wait",
-                        self.client.id
-                    );
-                    append_error(out.bytes_mut(), "Slow Consumer");
-                    self.is_over = true;
-                }
+                let is_slow = mailbox.end_reason() == Some(EndReason::Disconnected);
                 self.mailbox = None;
+                if is_slow {
+                    log::info!("nats: client {} is slow: its queue was full for too long", self.figures.id());
+                    self.end_with("Slow Consumer", Ended::SlowConsumer, out);
+                }
             }
         }
         if !self.ended.is_empty() {
@@ -168,12 +181,13 @@ impl<'c> Feed<'c> {
 
     fn note_missed(&mut self, missed: u64) {
         self.missed = if self.with_headers { self.missed + missed } else { 0 };
-        log::info!("nats: client {} is slow: it missed {missed} messages", self.client.id);
-        let topic = Topic::parse(&format!("fanfare.advisory.missed.{}", self.client.id));
-        let notice = format!("{{\"client_id\":{},\"missed\":{missed}}}", self.client.id);
+        let id = self.figures.id();
+        log::info!("nats: client {id} is slow: it missed {missed} messages");
+        let topic = Topic::parse(&format!("fanfare.advisory.missed.{id}"));
+        let notice = format!("{{\"client_id\":{id},\"missed\":{missed}}}");
         if let Ok(topic) = topic {
             // Never waits. Who has no room for it is told of that in turn.
-            let _ = self.client.broker.publisher().try_publish(&topic, ServerMessage::of(notice));
+            let _ = self.broker.publisher().try_publish(&topic, ServerMessage::of(notice));
         }
     }
 
@@ -189,6 +203,7 @@ impl<'c> Feed<'c> {
         let reader = render::Reader { sid: &subscribed.sid, with_headers: self.with_headers, missed: &mut self.missed };
         let rendered = render_run(&run, from, at_most, reader, out);
         subscribed.delivered += rendered as u64;
+        self.figures.sent(rendered);
         if from + rendered < run.len() && rendered < at_most {
             self.rest = Some(Rest { id, run, from: from + rendered });
         }
@@ -253,8 +268,7 @@ impl Source for Feed<'_> {
             self.connect_by = None;
         }
         if self.connect_by.is_some_and(|due| due <= now) {
-            append_error(out.bytes_mut(), "Authentication Timeout");
-            self.is_over = true;
+            self.end_with("Authentication Timeout", Ended::Because("Authentication Timeout"), out);
             return None;
         }
         if self.first_ping_at.is_some_and(|due| due <= now) {

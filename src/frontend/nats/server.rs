@@ -3,14 +3,15 @@
 //! One half reads, publishes and subscribes ([`Talker`]), the other writes ([`Feed`]). So a publish that waits for somebody's full
 //! queue, even for its own, never keeps its publisher from being written to.
 
-use super::connections::{Connections, Entry};
-use super::feed::{Client, Feed};
+use super::connections::Connections;
+use super::feed::Feed;
 use super::info::ServerInfo;
 use super::link::{Asked, Place, What};
 use super::settings::NatsSettings;
 use super::talker::{ReadEnd, Talker};
 use crate::broker::Broker;
 use crate::codec::nats::append_error;
+use crate::diagnostics::{ConnectionEntry, Ended, FrontEnd, Serves};
 use crate::frontend::ending::{EndCount, Ending, StopReport, discard_input};
 use crate::frontend::message::ServerMessage;
 use crate::limits;
@@ -40,6 +41,7 @@ pub(super) struct Shared {
     /// Who compares a password with a hash has one of these.
     pub hashing: Semaphore,
     info: ServerInfo,
+    front_end: Arc<FrontEnd>,
     connections: Arc<Connections>,
     ending: Arc<Ending>,
 }
@@ -51,13 +53,20 @@ impl NatsServer {
         broker: &Broker<ServerMessage>,
         tasks: &Tasks,
         settings: NatsSettings,
+        front_end: Arc<FrontEnd>,
     ) -> NatsServer {
         let local_address = listener.local_address();
+        front_end.listening(Serves {
+            address: local_address,
+            max_connections: settings.gate.connections,
+            max_payload_bytes: settings.parser.payload_bytes,
+        });
         let shared = Arc::new(Shared {
             broker: broker.clone(),
             info: ServerInfo::new(&settings, local_address),
             settings: Arc::new(settings),
             hashing: Semaphore::new(limits::NATS_HASHES_AT_ONCE),
+            front_end,
             connections: Arc::default(),
             ending: Arc::default(),
         });
@@ -132,15 +141,16 @@ async fn accept(mut listener: Listener, shared: Arc<Shared>, tasks: Arc<Scope>) 
         match listener.accept().await {
             Accepted::Refused(stream, peer, refusal) => {
                 log::debug!("nats: refused {peer}: {refusal}");
+                shared.front_end.refused(peer, "full");
                 let mut notice = Vec::new();
-                shared.info.append(&mut notice, shared.connections.next_id(), peer.ip(), false);
+                shared.info.append(&mut notice, 0, peer.ip(), false);
                 append_error(&mut notice, "maximum connections exceeded");
                 transport::refuse(&stream, &notice);
             }
             Accepted::Connection(stream, peer, permit) => match Connection::new(stream, unacknowledged) {
                 Ok(connection) => {
-                    let entry = shared.connections.enter(peer.ip());
-                    log::debug!("nats: {peer} connected as client {}", entry.id);
+                    let entry = shared.front_end.connected(peer, connection.traffic());
+                    log::debug!("nats: {peer} connected as client {}", entry.figures().id());
                     tasks.spawn("nats connection", serve(shared.clone(), connection, peer, entry, permit));
                 }
                 Err(error) => log::debug!("nats: {peer} was gone at once: {error}"),
@@ -159,45 +169,68 @@ enum FirstEnd {
     Writing(Outcome),
 }
 
+/// Why a connection ended, of both halves: a client that did not take the last word is stuck, whatever it did before.
+fn ended(reading: Option<&io::Result<ReadEnd>>, writing: &Outcome, feed: Option<Ended>) -> Ended {
+    match (writing, reading) {
+        (Outcome::Stuck, _) => Ended::Stuck,
+        (Outcome::Quiet { .. }, _) => Ended::Quiet,
+        (_, Some(Ok(ReadEnd::PeerClosed))) => Ended::PeerClosed,
+        (Outcome::Broken(_), _) | (_, Some(Err(_))) => Ended::Broken,
+        (Outcome::Finished, Some(Ok(ReadEnd::Mistake(mistake)))) => Ended::Because(mistake),
+        (Outcome::Finished, Some(Ok(ReadEnd::Asked(_)))) => Ended::ServerStopped,
+        (Outcome::Finished, None) => feed.unwrap_or(Ended::ServerStopped),
+    }
+}
+
 /// One connection, from `INFO` to the close.
-async fn serve(shared: Arc<Shared>, connection: Connection, peer: SocketAddr, entry: Entry, permit: Permit) {
+async fn serve(
+    shared: Arc<Shared>,
+    connection: Connection,
+    peer: SocketAddr,
+    mut entry: ConnectionEntry,
+    permit: Permit,
+) {
     let mut count = EndCount::new(&shared.ending, &connection);
-    let link = &*entry.link;
+    let figures = entry.figures().clone();
+    let place = shared.connections.enter(figures.id(), peer.ip());
+    let link = &*place.link;
     if shared.ending.is_stopping() {
         link.ask(Asked::Stop);
     }
-    link.append(Place::default(), |out| shared.info.append(out, entry.id, peer.ip(), false));
-    let mut feed = Feed::new(link, Client { id: entry.id, broker: &shared.broker }, shared.settings.first_times());
-    let mut talker = Talker::new(&shared, link, entry.id);
+    link.append(Place::default(), |out| shared.info.append(out, figures.id(), peer.ip(), false));
+    let mut feed = Feed::new(link, &figures, &shared.broker, shared.settings.first_times());
+    let mut talker = Talker::new(&shared, link, &figures);
     let mut writing = Box::pin(transport::write_all_from(&mut feed, &connection, shared.settings.writer()));
 
     let first = {
         let reading = async { FirstEnd::Reading(talker.talk(&connection).await) };
         future::or(reading, async { FirstEnd::Writing((&mut writing).await) }).await
     };
-    let (outcome, lingers) = match first {
+    let (outcome, read_end) = match first {
         FirstEnd::Reading(end) => {
             match end {
                 Ok(ReadEnd::Asked(Asked::Stop)) => link.end_after_messages(),
                 Ok(_) => link.put(What::Close, talker.after_all()),
                 Err(_) => link.put(What::Close, Place::default()),
             }
-            ((&mut writing).await, !matches!(end, Err(_) | Ok(ReadEnd::PeerClosed)))
+            ((&mut writing).await, Some(end))
         }
         // Also when it has said all there is to say to a client that is slow, or did not say who it is.
-        FirstEnd::Writing(outcome) => (outcome, true),
+        FirstEnd::Writing(outcome) => (outcome, None),
     };
-    log::debug!("nats: client {} at {peer} ended: {outcome:?}", entry.id);
-    // Nothing is kept for somebody who has left: neither queues nor subscriptions.
     drop(writing);
+    let reason = ended(read_end.as_ref(), &outcome, feed.reason());
+    log::debug!("nats: client {} at {peer} ended: {reason}", figures.id());
+    entry.ended(reason);
+    // Nothing is kept for somebody who has left: neither queues nor subscriptions.
     drop(feed);
     drop(talker);
     count.flushed = matches!(outcome, Outcome::Finished);
     if count.flushed {
         connection.finish();
-        if lingers {
+        if !matches!(read_end, Some(Err(_) | Ok(ReadEnd::PeerClosed))) {
             Box::pin(discard_input(connection.clone())).await;
         }
     }
-    drop((entry, permit));
+    drop((place, entry, permit));
 }

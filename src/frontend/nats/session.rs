@@ -75,8 +75,8 @@ pub enum Action {
     Limit(SubscriptionId, u64),
     /// The client has connected: what it said counts from now on.
     Connected,
-    /// Close the connection when everything said has been sent.
-    End,
+    /// Close the connection when everything said has been sent: because of this.
+    End(&'static str),
 }
 
 /// An answer.
@@ -159,14 +159,13 @@ impl Session {
         if let Some(text) = error.text() {
             actions.push(Action::Reply(Reply::Error(text.into())));
         }
-        actions.push(Action::End);
+        actions.push(Action::End(error.text().unwrap_or("protocol violation")));
     }
 
     fn connect(&mut self, json: &[u8], actions: &mut Vec<Action>) {
         let mut options = self.options.clone();
         if options.update(json).is_err() {
-            actions.push(Action::End);
-            return;
+            return actions.push(Action::End("bad CONNECT"));
         }
         self.options = options;
         if self.limits.authentication_required {
@@ -337,7 +336,7 @@ impl Session {
 
 fn end_with(text: &'static str, actions: &mut Vec<Action>) {
     actions.push(Action::Reply(Reply::Error(text.into())));
-    actions.push(Action::End);
+    actions.push(Action::End(text));
 }
 
 /// As Go quotes it: what cannot be printed is escaped.

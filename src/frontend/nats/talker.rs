@@ -9,6 +9,7 @@ use crate::broker::{
     MailboxSubscriber, Origin, Pattern, Publisher, SubscribeError, SubscriptionId, SubscriptionWatch, Topic,
 };
 use crate::codec::nats::{Block, Operation, Parser, subject};
+use crate::diagnostics::ConnectionFigures;
 use crate::frontend::message::ServerMessage;
 use crate::transport::{Connection, Reader};
 use bytes::Bytes;
@@ -22,8 +23,8 @@ use std::sync::Arc;
 pub(super) enum ReadEnd {
     /// The client will send nothing more.
     PeerClosed,
-    /// What it sent leaves no other way. It was told why, if nats-server would have told it.
-    Mistake,
+    /// What it sent leaves no other way, and what that is called. It was told why, if nats-server would have told it.
+    Mistake(&'static str),
     /// The server asked.
     Asked(Asked),
 }
@@ -32,7 +33,7 @@ pub(super) enum ReadEnd {
 pub(super) struct Talker<'c> {
     shared: &'c Shared,
     link: &'c Link,
-    name: String,
+    figures: &'c Arc<ConnectionFigures>,
     session: Session,
     actions: Vec<Action>,
     origin: Origin,
@@ -40,7 +41,7 @@ pub(super) struct Talker<'c> {
     receiving: Option<Receiving>,
     /// Made when the client publishes for the first time.
     publishing: Option<Box<Publishing>>,
-    is_over: bool,
+    over: Option<&'static str>,
 }
 
 /// The connection's mailbox, as seen from here.
@@ -55,7 +56,7 @@ struct Publishing {
 }
 
 impl<'c> Talker<'c> {
-    pub fn new(shared: &'c Shared, link: &'c Link, client_id: u64) -> Talker<'c> {
+    pub fn new(shared: &'c Shared, link: &'c Link, figures: &'c Arc<ConnectionFigures>) -> Talker<'c> {
         let limits = SessionLimits {
             subscriptions: shared.settings.subscriptions,
             authentication_required: shared.settings.authentication.is_required(),
@@ -63,13 +64,13 @@ impl<'c> Talker<'c> {
         Talker {
             shared,
             link,
-            name: format!("nats client {client_id}"),
+            figures,
             session: Session::new(limits),
             actions: Vec::new(),
             origin: Origin::unique(),
             receiving: None,
             publishing: None,
-            is_over: false,
+            over: None,
         }
     }
 
@@ -102,13 +103,13 @@ impl<'c> Talker<'c> {
                         }
                     }
                     Err(error) => {
-                        log::debug!("{}: {error}", self.name);
+                        log::debug!("nats: client {}: {error}", self.figures.id());
                         self.session.mistake(error, &mut self.actions);
                         self.act().await;
                     }
                 }
-                if self.is_over {
-                    return Ok(ReadEnd::Mistake);
+                if let Some(mistake) = self.over {
+                    return Ok(ReadEnd::Mistake(mistake));
                 }
             }
         }
@@ -160,8 +161,19 @@ impl<'c> Talker<'c> {
                 Some(permissions) => self.session.admitted(permissions, &mut self.actions),
                 None => self.session.refused(&mut self.actions),
             },
-            Action::Connected => self.link.change(Change::Connected { with_headers: self.session.options().headers }),
-            Action::End => self.is_over = true,
+            Action::Connected => self.connected(),
+            Action::End(mistake) => self.over = Some(mistake),
+        }
+    }
+
+    fn connected(&self) {
+        let options = self.session.options();
+        self.link.change(Change::Connected { with_headers: options.headers });
+        self.figures.set_name(options.name.as_deref().unwrap_or_default());
+        self.figures
+            .set_program(options.lang.as_deref().unwrap_or_default(), options.version.as_deref().unwrap_or_default());
+        if self.shared.settings.authentication.is_required() {
+            self.figures.set_user(options.credentials.user.as_deref().unwrap_or_default());
         }
     }
 
@@ -176,6 +188,7 @@ impl<'c> Talker<'c> {
     }
 
     async fn publish(&mut self, topic: &Topic, block: &Arc<Block>, messages: Range<usize>) {
+        self.figures.received(messages.len());
         let Publishing { publisher, batch } = &mut **self.publishing.get_or_insert_with(|| {
             Box::new(Publishing { publisher: self.shared.broker.publisher_as(self.origin), batch: Vec::new() })
         });
@@ -214,9 +227,10 @@ impl<'c> Talker<'c> {
                 // Nothing of it can be rendered before this: the writing half has its turn later.
                 self.link.change(Change::Subscribed { id, sid: sid.clone(), filter });
                 self.session.subscribed(&sid, id, &mut self.actions);
+                self.figures.set_subscriptions(self.session.subscriptions());
             }
             Err(error) => {
-                log::debug!("{}: cannot subscribe to {pattern}: {error}", self.name);
+                log::debug!("nats: client {}: cannot subscribe to {pattern}: {error}", self.figures.id());
                 self.session.not_subscribed(&sid, &mut self.actions);
             }
         }
@@ -228,7 +242,7 @@ impl<'c> Talker<'c> {
             let mut mailbox = self
                 .shared
                 .broker
-                .mailbox(self.name.as_str())
+                .mailbox(format!("nats client {}", self.figures.id()))
                 .queue_messages(settings.pending_messages)
                 .queue_bytes(settings.pending_bytes)
                 .when_full(settings.when_full());
@@ -238,6 +252,8 @@ impl<'c> Talker<'c> {
             let mailbox = mailbox.open()?;
             let receiving = Receiving { subscriber: mailbox.subscriber(), watch: mailbox.watch() };
             self.link.change(Change::Mailbox(Box::new(mailbox)));
+            let watch = receiving.watch.clone();
+            self.figures.set_queued_bytes(move || watch.stats().queued_bytes);
             self.receiving = Some(receiving);
         }
         self.receiving.as_ref().map(|receiving| &receiving.subscriber).ok_or(SubscribeError::Closed)
@@ -247,6 +263,7 @@ impl<'c> Talker<'c> {
         if let Some(receiving) = &self.receiving {
             receiving.subscriber.unsubscribe(id);
             self.link.put(What::Forget(id), self.after_all());
+            self.figures.set_subscriptions(self.session.subscriptions());
         }
     }
 }
