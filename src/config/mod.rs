@@ -1,0 +1,252 @@
+//! Flags and file become one checked [`Config`].
+//!
+//! A setting has the same name as a flag (`--chat-line-bytes 4096`) and in the file (`chat-line-bytes = 4096`). The flag
+//! wins, then the environment (for the log level), then the file, then the default.
+
+mod chat;
+mod check;
+mod file;
+mod settings;
+
+use check::Check;
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use fanfare::frontend::chat::ChatSettings;
+use fanfare::limits;
+use file::SettingsFile;
+use log::LevelFilter;
+use settings::Settings;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What the program is to do.
+#[derive(Debug)]
+pub enum Task {
+    /// Run the server.
+    Serve(Box<Config>),
+    /// Run the terminal client.
+    Chat(ChatClient),
+    /// Print this and end well: `--help`, `--version`.
+    Print(String),
+}
+
+/// All settings of the server, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where chat listens; none if it does not.
+    pub chat_address: Option<SocketAddr>,
+    /// The bounds of chat.
+    pub chat: ChatSettings,
+    /// The time for saying goodbye.
+    pub goodbye: Duration,
+    /// What is logged.
+    pub log: LevelFilter,
+}
+
+/// One sentence that names the flag, or the file and line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError(String);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Understands the command line, and reads the file that it names.
+pub fn from_command_line(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Task, ConfigError> {
+    let matches = match CommandLine::command().try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            return Ok(Task::Print(error.to_string()));
+        }
+        Err(error) => return Err(ConfigError(one_sentence(&error))),
+    };
+    let command_line = CommandLine::from_arg_matches(&matches).map_err(|error| ConfigError(one_sentence(&error)))?;
+    match command_line.command {
+        Some(SubCommand::Chat(client)) => Ok(Task::Chat(client)),
+        Some(SubCommand::Serve(serve)) => configure(*serve).map(|config| Task::Serve(Box::new(config))),
+        None => configure(command_line.serve).map(|config| Task::Serve(Box::new(config))),
+    }
+}
+
+/// A publish/subscribe server in which people talk line by line.
+///
+/// Without a command it serves. Try it: start `fanfare`, then `nc 127.0.0.1 7000` in two terminals.
+#[derive(Parser, Debug)]
+#[command(name = "fanfare", version, args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Option<SubCommand>,
+    #[command(flatten)]
+    serve: ServeArguments,
+}
+
+#[derive(Subcommand, Debug)]
+enum SubCommand {
+    /// Run the server (what happens without a command too)
+    Serve(Box<ServeArguments>),
+    /// Talk: a terminal client for a chat server
+    Chat(ChatClient),
+}
+
+/// What `fanfare chat` is told.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct ChatClient {
+    /// The server
+    #[arg(value_name = "HOST:PORT", default_value = DEFAULT_CHAT_ADDRESS)]
+    pub server: String,
+    /// Take this name
+    #[arg(long, value_name = "NAME")]
+    pub nick: Option<String>,
+}
+
+#[derive(Args, Debug)]
+struct ServeArguments {
+    /// Read settings from a TOML file: `chat-line-bytes = 4096` is the same as --chat-line-bytes 4096
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+const DEFAULT_CHAT_ADDRESS: &str = "127.0.0.1:7000";
+
+fn configure(arguments: ServeArguments) -> Result<Config, ConfigError> {
+    let file = arguments.config.as_deref().map(SettingsFile::read).transpose()?;
+    let flags = arguments.settings;
+    let in_file = file.as_ref().map(|file| file.settings.clone()).unwrap_or_default();
+    let check = Check { flags: flags.clone(), file };
+    check.config(flags.or(in_file))
+}
+
+impl Check {
+    fn config(&self, settings: Settings) -> Result<Config, ConfigError> {
+        let config = Config {
+            chat_address: self.address("chat", settings.chat.as_deref().unwrap_or(DEFAULT_CHAT_ADDRESS))?,
+            log: self.level(settings.log.as_deref())?,
+            goodbye: self.milliseconds("goodbye_ms", settings.goodbye_ms, limits::GOODBYE_MS, 0)?,
+            chat: self.chat(&settings)?,
+        };
+        match config.chat_address {
+            Some(_) => Ok(config),
+            None => Err(self.error("chat", "off leaves nothing to listen on")),
+        }
+    }
+}
+
+/// What clap has to say, without its usage.
+fn one_sentence(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let first: Vec<&str> = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim).collect();
+    let first = first.join(" ");
+    format!("{}; --help lists what there is", first.strip_prefix("error: ").unwrap_or(&first))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn understand(arguments: &[&str]) -> Result<Task, ConfigError> {
+        from_command_line(std::iter::once("fanfare").chain(arguments.iter().copied()).map(Into::into))
+    }
+
+    fn config(arguments: &[&str]) -> Result<Config, String> {
+        match understand(arguments).map_err(|error| error.to_string())? {
+            Task::Serve(config) => Ok(*config),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn file(name: &str, text: &str) -> String {
+        let path = std::env::temp_dir().join(format!("fanfare-{}-{name}.toml", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn serve_is_what_happens_without_a_command() {
+        let plain = config(&[]).unwrap();
+        assert_eq!(plain.chat_address, Some(DEFAULT_CHAT_ADDRESS.parse().unwrap()));
+        assert_eq!(plain.chat, ChatSettings::default());
+        assert_eq!(plain, config(&["serve"]).unwrap());
+        let moved = config(&["--chat", "127.0.0.1:0"]).unwrap();
+        assert_eq!(moved, config(&["serve", "--chat=127.0.0.1:0"]).unwrap());
+        assert_eq!(moved.chat_address.unwrap().port(), 0);
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let path = file("wins", "chat-line-bytes = 100\nchat-rooms = 7\nlog = \"debug\"\n");
+        let config = config(&["--config", &path, "--chat-rooms", "8"]).unwrap();
+        assert_eq!((config.chat.line_bytes, config.chat.directory.rooms), (100, 8));
+        assert_eq!(config.log, LevelFilter::Debug);
+    }
+
+    #[test]
+    fn a_mistake_is_one_sentence_that_names_the_flag() {
+        let mistakes: [(&[&str], &str); 9] = [
+            (&["--nosuch"], "--nosuch"),
+            (&["--chat"], "--chat"),
+            (&["--chat", "nonsense"], "--chat nonsense"),
+            (&["--chat", "127.0.0.1:99999"], "--chat 127.0.0.1:99999"),
+            (&["--chat", "off"], "--chat off"),
+            (&["--chat-rooms", "0"], "--chat-rooms 0"),
+            (&["--chat-rooms", "many"], "--chat-rooms"),
+            (&["--log", "loud"], "--log loud"),
+            (&["--chat-queue-bytes", "99"], "--chat-queue-bytes 99"),
+        ];
+        for (arguments, named) in mistakes {
+            let error = config(arguments).unwrap_err();
+            assert!(error.contains(named) && error.lines().count() == 1, "{arguments:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_in_the_file_names_the_line() {
+        let mistakes = [
+            ("unknown", "chat-rooms = 5\nnosuch = 1\n", "line 2"),
+            ("type", "chat-rooms = 5\n\nchat-line-bytes = \"x\"\n", "line 3"),
+            ("range", "# bounds\nchat-rooms = 0\n", "line 2: chat-rooms = 0 is out of range"),
+            ("syntax", "chat-rooms 5\n", "line 1"),
+        ];
+        for (name, text, expected) in mistakes {
+            let error = config(&["--config", &file(name, text)]).unwrap_err();
+            assert!(error.contains(expected) && error.contains(name) && error.lines().count() == 1, "{error}");
+        }
+        let error = config(&["--config", "/nonexistent/x.toml"]).unwrap_err();
+        assert!(error.starts_with("--config /nonexistent/x.toml cannot be read"), "{error}");
+    }
+
+    #[test]
+    fn help_names_every_setting_with_its_default() {
+        let Ok(Task::Print(help)) = understand(&["--help"]) else { panic!("no help") };
+        for default in [
+            ("--chat-connections <", limits::MAX_CONNECTIONS),
+            ("--chat-connections-per-address <", limits::MAX_CONNECTIONS_PER_ADDRESS),
+            ("--chat-line-bytes <", limits::LINE_BYTES),
+            ("--chat-queue-messages <", limits::CHAT_QUEUE_MESSAGES),
+            ("--chat-queue-bytes <", limits::CHAT_QUEUE_BYTES),
+            ("--chat-write-buffer-bytes <", limits::WRITE_BUFFER_BYTES),
+            ("--chat-write-deadline-ms <", limits::WRITE_DEADLINE_MS as usize),
+            ("--chat-idle-ms <", limits::IDLE_MS as usize),
+            ("--chat-history-lines <", limits::ROOM_HISTORY_LINES),
+            ("--goodbye-ms <", limits::GOODBYE_MS as usize),
+        ] {
+            let after = help.split(default.0).nth(1).unwrap_or_else(|| panic!("{} is missing", default.0));
+            let said = after.split("[default: ").nth(1).and_then(|rest| rest.split(']').next());
+            assert_eq!(said, Some(default.1.to_string().as_str()), "{}", default.0);
+        }
+    }
+
+    #[test]
+    fn the_client_has_its_own_arguments() {
+        let Ok(Task::Chat(client)) = understand(&["chat", "example.org:7000", "--nick", "alice"]) else { panic!() };
+        assert_eq!((client.server.as_str(), client.nick.as_deref()), ("example.org:7000", Some("alice")));
+        assert!(understand(&["chat", "--chat", "x"]).is_err());
+    }
+}

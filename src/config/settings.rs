@@ -1,0 +1,80 @@
+//! Every setting, declared once: its flag, its name in the file, its help.
+
+use clap::Args;
+use serde::Deserialize;
+
+/// Declares each setting once, for flags, file, merging, and naming in errors.
+macro_rules! settings {
+    ($( $(#[$attribute:meta])* $field:ident: $type:ty, $value_name:literal; )*) => {
+        /// The settings as written, none of them checked.
+        #[derive(Args, Clone, Debug, Default, Deserialize)]
+        #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+        pub struct Settings {
+            $( $(#[$attribute])* #[arg(long, value_name = $value_name)] pub $field: Option<$type>, )*
+        }
+
+        impl Settings {
+            /// What is set here, else what is set there.
+            pub fn or(self, other: Settings) -> Settings {
+                Settings { $( $field: self.$field.or(other.$field), )* }
+            }
+
+            /// Whether the setting of that name is set here.
+            pub fn sets(&self, name: &str) -> bool {
+                match name {
+                    $( stringify!($field) => self.$field.is_some(), )*
+                    _ => false,
+                }
+            }
+        }
+    };
+}
+
+settings! {
+    /// Where chat listens, or `off`; port 0 takes a free one [default: 127.0.0.1:7000]
+    chat: String, "ADDR|off";
+    /// What is logged: off, error, warn, info, debug, trace [default: info]
+    #[arg(env = "FANFARE_LOG")]
+    log: String, "LEVEL";
+    /// Milliseconds for goodbyes when the server ends [default: 5000]
+    goodbye_ms: u64, "MS";
+    /// Chat connections at the same time [default: 10000]
+    chat_connections: u64, "N";
+    /// Chat connections from one address at the same time [default: 6000]
+    chat_connections_per_address: u64, "N";
+    /// Bytes of a line [default: 4096]
+    chat_line_bytes: u64, "BYTES";
+    /// Lines a second that are read from one connection; 0 reads as many as come [default: 0]
+    chat_lines_per_second: u64, "N";
+    /// Characters of a name [default: 24]
+    chat_name_characters: u64, "N";
+    /// Characters of a room's topic [default: 300]
+    chat_topic_characters: u64, "N";
+    /// Rooms at the same time [default: 10000]
+    chat_rooms: u64, "N";
+    /// Rooms one person is in at the same time [default: 20]
+    chat_rooms_per_person: u64, "N";
+    /// Members of a room [default: 10000]
+    chat_room_members: u64, "N";
+    /// Last lines kept of each room [default: 100]
+    chat_history_lines: u64, "N";
+    /// Last lines shown to somebody who joins [default: 20]
+    chat_replay_lines: u64, "N";
+    /// Messages queued for one person from one room [default: 1024]
+    chat_queue_messages: u64, "N";
+    /// Bytes queued for one person from one room [default: 262144]
+    chat_queue_bytes: u64, "BYTES";
+    /// Milliseconds a line waits for a reader whose queue is full [default: 5]
+    chat_wait_ms: u64, "MS";
+    /// Bytes rendered for one person that the network has not taken yet [default: 65536]
+    chat_write_buffer_bytes: u64, "BYTES";
+    /// Milliseconds in which a reader has to take at least one byte of what waits [default: 60000]
+    chat_write_deadline_ms: u64, "MS";
+    /// Milliseconds of silence after which a peer is pinged [default: 120000]
+    chat_idle_ms: u64, "MS";
+    /// Pings without a sign of life after which a peer is let go [default: 3]
+    chat_idle_misses: u64, "N";
+    /// Let a peer go that answers no ping, even if it takes what it is sent [default: false]
+    #[arg(num_args = 0..=1, default_missing_value = "true")]
+    chat_idle_answer_required: bool, "true|false";
+}
