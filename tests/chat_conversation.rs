@@ -199,5 +199,5 @@ fn a_message_from_another_front_end_is_shown_as_such() {
     let mut listener = server.broker.subscribe(&"chat.room.*".parse().unwrap()).unwrap();
     alice.say("hello");
     let heard = block_on(listener.recv()).and_then(|delivery| delivery.message()).unwrap();
-    assert_eq!((&*heard.payload, heard.sender.as_deref()), (&b"hello"[..], Some("alice")));
+    assert_eq!((heard.payload(), heard.sender.as_deref()), (&b"hello"[..], Some("alice")));
 }

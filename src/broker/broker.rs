@@ -9,7 +9,7 @@ use event_listener::Event;
 use futures_lite::future;
 
 use super::Origin;
-use super::builder::{BrokerBuilder, SubscriptionBuilder};
+use super::builder::{BrokerBuilder, MailboxBuilder, SubscriptionBuilder};
 use super::error::{PublishError, RequestError, SubscribeError};
 use super::frame::Message;
 use super::locks::lock;
@@ -104,6 +104,11 @@ impl<M: Payload> Broker<M> {
     /// A subscription with settings of its own.
     pub fn subscription(&self, pattern: &Pattern) -> SubscriptionBuilder<M> {
         SubscriptionBuilder::new(self.handle.shared.clone(), pattern.clone())
+    }
+
+    /// A mailbox to be set up: one queue for many subscriptions. The name is for people, in statistics.
+    pub fn mailbox(&self, name: impl Into<Arc<str>>) -> MailboxBuilder<M> {
+        MailboxBuilder::new(self.handle.shared.clone(), name.into())
     }
 
     /// Publishes a message and waits for the first answer to it: a message that the responder publishes to its
@@ -258,8 +263,8 @@ impl<M> Shared<M> {
         if queue.end(reason) {
             self.router.unsubscribe(queue);
             if matches!(reason, EndReason::Disconnected | EndReason::GivenUp) {
-                let (id, pattern, queued) = (queue.terms.id, &queue.terms.pattern, queue.queued().messages);
-                log::debug!("subscription {id} to {pattern} was ended ({reason:?}) with {queued} messages queued");
+                let (id, interest, queued) = (queue.terms.id, queue.terms.wanted.interest(), queue.queued().messages);
+                log::debug!("subscription {id} to {interest} was ended ({reason:?}) with {queued} messages queued");
             }
         }
         queue.free();
@@ -280,7 +285,7 @@ impl<M> Shared<M> {
         // After the end, what it had queued is final.
         let given_up = if was_given_up { u64::from(queue.queued().messages) } else { 0 };
         let delivered = queue.received() - received_before;
-        Drained { id: queue.terms.id, pattern: queue.terms.pattern.clone(), delivered, given_up }
+        Drained { id: queue.terms.id, interest: queue.terms.wanted.interest(), delivered, given_up }
     }
 
     fn new_inbox(&self) -> Topic {

@@ -1,16 +1,18 @@
 //! Settings of a broker and of a subscription.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use super::Origin;
 use super::broker::{Broker, Defaults, Handle, Shared};
 use super::credit::Load;
 use super::error::SubscribeError;
+use super::mailbox::Mailbox;
 use super::overflow::WhenFull;
 use super::payload::Payload;
-use super::queue::{Queue, Terms};
+use super::queue::{MailboxWants, Queue, Terms, Want, Wanted};
 use super::router::Router;
+use super::stats::SubscriptionId;
 use super::subscription::Subscription;
 use super::topic::Pattern;
 use crate::limits::{
@@ -75,53 +77,85 @@ impl<M: Payload> BrokerBuilder<M> {
     }
 }
 
+/// Settings of a queue, whoever owns it.
+struct QueueSettings {
+    defaults: Defaults,
+    no_echo: Option<Origin>,
+}
+
+impl QueueSettings {
+    fn new(defaults: Defaults) -> Self {
+        Self { defaults, no_echo: None }
+    }
+
+    fn bounds(&self) -> Result<Load, SubscribeError> {
+        let Defaults { queue_messages, queue_bytes, .. } = self.defaults;
+        if !(1..=QUEUE_MESSAGES_MAX).contains(&queue_messages) {
+            return Err(SubscribeError::BadMessageBound(queue_messages));
+        }
+        if !(1..=QUEUE_BYTES_MAX).contains(&queue_bytes) {
+            return Err(SubscribeError::BadByteBound(queue_bytes));
+        }
+        Ok(Load { messages: queue_messages as u32, bytes: queue_bytes as u32 })
+    }
+
+    fn make<M>(&self, id: SubscriptionId, wanted: Wanted, bounds: Load, shared: &Shared<M>) -> Queue<M> {
+        let terms = Terms { id, wanted, no_echo: self.no_echo, when_full: self.defaults.when_full, bounds };
+        Queue::new(terms, shared.settled.clone())
+    }
+}
+
+/// The settings that each builder of a queue offers.
+macro_rules! queue_settings {
+    () => {
+        /// The bound of its queue in messages. Default: the broker's.
+        pub fn queue_messages(mut self, messages: usize) -> Self {
+            self.queue.defaults.queue_messages = messages;
+            self
+        }
+
+        /// The bound of its queue in bytes, by [`Payload::weight_bytes`]. Default: the broker's.
+        pub fn queue_bytes(mut self, bytes: usize) -> Self {
+            self.queue.defaults.queue_bytes = bytes;
+            self
+        }
+
+        /// What happens when its queue is full. Default: the broker's.
+        pub fn when_full(mut self, when_full: WhenFull) -> Self {
+            self.queue.defaults.when_full = when_full;
+            self
+        }
+
+        /// It does not get what publishers of this origin publish.
+        pub fn no_echo(mut self, origin: Origin) -> Self {
+            self.queue.no_echo = Some(origin);
+            self
+        }
+    };
+}
+
 /// Settings of a [`Subscription`], from [`Broker::subscription`].
 #[must_use = "nothing begins before subscribe()"]
 pub struct SubscriptionBuilder<M> {
     shared: Arc<Shared<M>>,
     pattern: Pattern,
-    queue_messages: usize,
-    queue_bytes: usize,
-    when_full: WhenFull,
+    queue: QueueSettings,
     group: Option<Arc<str>>,
-    no_echo: Option<Origin>,
     replay: usize,
 }
 
 impl<M: Payload> SubscriptionBuilder<M> {
     pub(super) fn new(shared: Arc<Shared<M>>, pattern: Pattern) -> Self {
-        let Defaults { queue_messages, queue_bytes, when_full } = shared.defaults;
-        Self { shared, pattern, queue_messages, queue_bytes, when_full, group: None, no_echo: None, replay: 0 }
+        let queue = QueueSettings::new(shared.defaults);
+        Self { shared, pattern, queue, group: None, replay: 0 }
     }
 
-    /// The bound of its queue in messages. Default: the broker's.
-    pub fn queue_messages(mut self, messages: usize) -> Self {
-        self.queue_messages = messages;
-        self
-    }
-
-    /// The bound of its queue in bytes, by [`Payload::weight_bytes`]. Default: the broker's.
-    pub fn queue_bytes(mut self, bytes: usize) -> Self {
-        self.queue_bytes = bytes;
-        self
-    }
-
-    /// What happens when its queue is full. Default: the broker's.
-    pub fn when_full(mut self, when_full: WhenFull) -> Self {
-        self.when_full = when_full;
-        self
-    }
+    queue_settings!();
 
     /// Makes it a member of a queue group: of the members whose patterns match, one gets each message, and one with room
     /// before one that is full. Groups have any name; there is no limit but that of subscriptions.
     pub fn group(mut self, name: &str) -> Self {
         self.group = Some(name.into());
-        self
-    }
-
-    /// It does not get what publishers of this origin publish.
-    pub fn no_echo(mut self, origin: Origin) -> Self {
-        self.no_echo = Some(origin);
         self
     }
 
@@ -137,17 +171,40 @@ impl<M: Payload> SubscriptionBuilder<M> {
     /// # Errors
     /// If the broker is closed or full, or a bound is out of range.
     pub fn subscribe(self) -> Result<Subscription<M>, SubscribeError> {
-        let Self { shared, pattern, queue_messages, queue_bytes, when_full, group, no_echo, replay } = self;
-        if !(1..=QUEUE_MESSAGES_MAX).contains(&queue_messages) {
-            return Err(SubscribeError::BadMessageBound(queue_messages));
-        }
-        if !(1..=QUEUE_BYTES_MAX).contains(&queue_bytes) {
-            return Err(SubscribeError::BadByteBound(queue_bytes));
-        }
-        let bounds = Load { messages: queue_messages as u32, bytes: queue_bytes as u32 };
-        let queue = shared.router.subscribe(replay, |id| {
-            Queue::new(Terms { id, pattern, group, no_echo, when_full, bounds }, shared.settled.clone())
+        let Self { shared, pattern, queue, group, replay } = self;
+        let bounds = queue.bounds()?;
+        let queue = shared.router.subscribe(Want { pattern, group }, replay, |id, want| {
+            queue.make(id, Wanted::One(want), bounds, &shared)
         })?;
         Ok(Subscription::new(queue, shared))
+    }
+}
+
+/// Settings of a [`Mailbox`], from [`Broker::mailbox`].
+#[must_use = "nothing begins before open()"]
+pub struct MailboxBuilder<M> {
+    shared: Arc<Shared<M>>,
+    name: Arc<str>,
+    queue: QueueSettings,
+}
+
+impl<M: Payload> MailboxBuilder<M> {
+    pub(super) fn new(shared: Arc<Shared<M>>, name: Arc<str>) -> Self {
+        let queue = QueueSettings::new(shared.defaults);
+        Self { shared, name, queue }
+    }
+
+    queue_settings!();
+
+    /// Opens it, with no subscriptions yet. It counts as one against [`BrokerBuilder::max_subscriptions`].
+    ///
+    /// # Errors
+    /// If the broker is closed or full, or a bound is out of range.
+    pub fn open(self) -> Result<Mailbox<M>, SubscribeError> {
+        let Self { shared, name, queue } = self;
+        let bounds = queue.bounds()?;
+        let wanted = Wanted::Many(Box::new(MailboxWants { name, wants: Mutex::default() }));
+        let queue = shared.router.open(|id| queue.make(id, wanted, bounds, &shared))?;
+        Ok(Mailbox::new(queue, shared))
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::frame::Frame;
 use super::queue::{Entry, Queue};
 use super::seat::Reach;
+use super::stats::SubscriptionId;
 
 /// The reading end of a queue. One holder at a time.
 pub(super) struct Cursor<M> {
@@ -18,12 +19,13 @@ pub(super) struct Cursor<M> {
 
 /// What a receiver finds next.
 pub(super) enum Taken<M> {
-    Run { frame: Arc<Frame<M>>, from: u32, to: u32 },
+    Run { frame: Arc<Frame<M>>, id: SubscriptionId, from: u32, to: u32 },
     Missed(u64),
 }
 
 struct Reading<M> {
     frame: Arc<Frame<M>>,
+    id: SubscriptionId,
     /// Its place among the frame's seats; none for an entry of a fixed range.
     seat: Option<u32>,
     next: u32,
@@ -83,7 +85,8 @@ impl<M> Cursor<M> {
     fn turn_to(&mut self, entry: Entry<M>) {
         self.missed = entry.missed_before;
         let ends = entry.seat.is_none();
-        self.reading = Some(Reading { frame: entry.frame, seat: entry.seat, next: entry.from, end: entry.to, ends });
+        self.reading =
+            Some(Reading { frame: entry.frame, id: entry.id, seat: entry.seat, next: entry.from, end: entry.to, ends });
     }
 
     fn read_on(&mut self, at_most: u32) -> Option<Taken<M>> {
@@ -94,13 +97,14 @@ impl<M> Cursor<M> {
         let from = reading.next;
         let to = reading.end.min(from.saturating_add(at_most));
         reading.next = to;
+        let id = reading.id;
         let is_over = reading.ends && to == reading.end;
         let frame = if is_over { self.reading.take()?.frame } else { reading.frame.clone() };
         if from == to {
             self.finished.push(frame);
             return None;
         }
-        Some(Taken::Run { frame, from, to })
+        Some(Taken::Run { frame, id, from, to })
     }
 }
 

@@ -59,6 +59,8 @@ pub enum SubscribeError {
     BadMessageBound(usize),
     /// The bound in bytes is zero or above [`QUEUE_BYTES_MAX`].
     BadByteBound(usize),
+    /// The mailbox has ended.
+    Ended,
 }
 
 /// Why there is no message at the moment.
@@ -126,6 +128,7 @@ impl fmt::Display for SubscribeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Closed => write!(f, "the broker is closed"),
+            Self::Ended => write!(f, "the mailbox has ended"),
             Self::TooMany { max } => {
                 write!(f, "the broker has {max} subscriptions already, its bound")
             }

@@ -15,6 +15,7 @@ use super::credit::Load;
 use super::frame::{Frame, Message, Slot};
 use super::history::{Kept, KeptMessage};
 use super::intake::Intake;
+use super::member::Member;
 use super::overflow::{Receipt, WhenFull};
 use super::pending::Pending;
 use super::queue::{Entry, Offered, Queue};
@@ -36,7 +37,7 @@ pub(super) struct FanOut<M> {
     load: Load,
     intake: Intake,
     /// The member of each group that has room reserved already, when all or nothing must be delivered.
-    chosen: Vec<Option<Arc<Queue<M>>>>,
+    chosen: Vec<Option<Member<M>>>,
     pub waiting: Vec<Waiting<M>>,
     pub pending: Arc<Pending>,
     pub afterwards: Afterwards<M>,
@@ -48,7 +49,7 @@ pub(super) struct Waiting<M> {
     /// None waits as long as it takes.
     pub deadline: Option<Instant>,
     /// Who could take the messages instead.
-    pub group: Option<Arc<Vec<Arc<Queue<M>>>>>,
+    pub group: Option<Arc<Vec<Member<M>>>>,
 }
 
 /// The frame that the next message goes to if nothing has changed.
@@ -159,20 +160,20 @@ impl<M> FanOut<M> {
 
     /// For who cannot wait: whether every lossless subscription, and one member of each lossless group, has room.
     fn all_have_room(&self, audience: &Audience<M>) -> bool {
-        let minds = |queue: &&Arc<Queue<M>>| {
-            queue.terms.when_full == WhenFull::Block && !queue.is_ended() && !queue.terms.refuses_echo_of(self.origin)
+        let minds = |member: &&Member<M>| {
+            member.terms.when_full == WhenFull::Block && !member.is_ended() && member.is_for(self.origin)
         };
-        let has_room = |queue: &Arc<Queue<M>>| queue.has_room(self.load, &self.weights);
+        let has_room = |member: &Member<M>| member.has_room(self.load, &self.weights);
         audience.singles.iter().filter(minds).all(has_room)
             && audience.groups.iter().all(|group| {
                 !group.members.iter().any(|member| minds(&member))
-                    || group.members.iter().any(|member| !member.terms.refuses_echo_of(self.origin) && has_room(member))
+                    || group.members.iter().any(|member| member.is_for(self.origin) && has_room(member))
             })
     }
 
     /// After room was taken: if somebody else was quicker at a lossless queue, everything is given back.
     fn all_or_nothing(&mut self, audience: &Audience<M>, load: Load) -> Result<(), Refusal> {
-        let minds = |queue: &Arc<Queue<M>>| {
+        let minds = |queue: &Member<M>| {
             queue.terms.when_full == WhenFull::Block
                 && !queue.is_ended()
                 && !(self.weights.iter().any(|weight| *weight > queue.terms.bounds.bytes)
@@ -189,8 +190,7 @@ impl<M> FanOut<M> {
             return Ok(());
         }
         for (seat, queue) in audience.singles.iter().enumerate() {
-            let was_skipped = queue.terms.refuses_echo_of(self.origin);
-            if !was_skipped && self.intake.refused.binary_search(&(seat as u32)).is_err() {
+            if queue.is_for(self.origin) && self.intake.refused.binary_search(&(seat as u32)).is_err() {
                 queue.give_back(load, &mut self.afterwards);
             }
         }
@@ -211,7 +211,8 @@ impl<M> FanOut<M> {
         }
         for seat in &self.intake.refused {
             if let Some(rest) = frame.seats[*seat as usize].cut(from) {
-                place.audience.singles[*seat as usize].push(Entry::fixed(&frame, rest), &mut self.afterwards);
+                let member = &place.audience.singles[*seat as usize];
+                member.push(Entry::fixed(&frame, member.id, rest), &mut self.afterwards);
             }
         }
         frame.length.advance(next);
@@ -243,8 +244,8 @@ impl<M> FanOut<M> {
         let slots = self.slots_for(place, load.messages as usize);
         let frame = Arc::new(Frame::new(place.topic.clone(), slots, place.audience.singles.len()));
         if place.audience.has_no_echo && self.origin.is_some() {
-            for (seat, queue) in frame.seats.iter().zip(&place.audience.singles) {
-                if queue.terms.refuses_echo_of(self.origin) {
+            for (seat, member) in frame.seats.iter().zip(&place.audience.singles) {
+                if !member.is_for(self.origin) {
                     seat.vacate();
                 }
             }
@@ -278,17 +279,17 @@ impl<M> FanOut<M> {
     fn call(&mut self, audience: &Audience<M>, frame: &Arc<Frame<M>>, places: Range<u32>) {
         let mut refused = self.intake.refused.iter().copied().peekable();
         let mut written_off = self.intake.written_off().iter().copied().peekable();
-        for (seat, (state, queue)) in frame.seats.iter().zip(&audience.singles).enumerate() {
+        for (seat, (state, member)) in frame.seats.iter().zip(&audience.singles).enumerate() {
             let seat = seat as u32;
             if refused.next_if_eq(&seat).is_some() || written_off.next_if_eq(&seat).is_some() {
                 continue;
             }
             let entry = match state.call() {
                 Call::None => continue,
-                Call::BackFrom(from) => Entry { seat: Some(seat), ..Entry::fixed(frame, from..from) },
-                Call::Fixed => Entry::fixed(frame, places.clone()),
+                Call::BackFrom(from) => Entry { seat: Some(seat), ..Entry::fixed(frame, member.id, from..from) },
+                Call::Fixed => Entry::fixed(frame, member.id, places.clone()),
             };
-            queue.push(entry, &mut self.afterwards);
+            member.push(entry, &mut self.afterwards);
         }
     }
 
@@ -302,11 +303,11 @@ impl<M> FanOut<M> {
     ) {
         let refused = std::mem::take(&mut self.intake.refused);
         for seat in &refused {
-            let queue = &audience.singles[*seat as usize];
+            let member = &audience.singles[*seat as usize];
             let dropped_before = receipt.dropped;
-            self.offer(queue, None, frame, places.clone(), may_wait, receipt);
+            self.offer(member, None, frame, places.clone(), may_wait, receipt);
             if receipt.dropped > dropped_before {
-                self.intake.write_off(*seat, queue);
+                self.intake.write_off(*seat, member);
             }
         }
         self.intake.refused = refused;
@@ -323,16 +324,16 @@ impl<M> FanOut<M> {
     ) {
         let mut chosen = std::mem::take(&mut self.chosen);
         for (index, group) in audience.groups.iter().enumerate() {
-            if let Some(queue) = chosen.get_mut(index).and_then(Option::take) {
-                self.push_fixed(&queue, frame, places.clone(), receipt);
+            if let Some(member) = chosen.get_mut(index).and_then(Option::take) {
+                self.push_fixed(&member, frame, places.clone(), receipt);
                 continue;
             }
             let mut from = places.start;
             let mut share = group.share(&places);
             while from < places.end {
                 let to = places.end.min(from + share);
-                match group.in_turn(self.origin).find(|queue| queue.admits(frame.load(from..to))) {
-                    Some(queue) => self.push_fixed(queue, frame, from..to, receipt),
+                match group.in_turn(self.origin).find(|member| member.admits(frame.load(from..to))) {
+                    Some(member) => self.push_fixed(member, frame, from..to, receipt),
                     None if share > 1 => {
                         share = 1;
                         continue;
@@ -346,11 +347,11 @@ impl<M> FanOut<M> {
         self.chosen = chosen;
     }
 
-    fn push_fixed(&mut self, queue: &Queue<M>, frame: &Arc<Frame<M>>, places: Range<u32>, receipt: &mut Receipt) {
+    fn push_fixed(&mut self, member: &Member<M>, frame: &Arc<Frame<M>>, places: Range<u32>, receipt: &mut Receipt) {
         let messages = u64::from(places.end - places.start);
         receipt.matched += messages;
         receipt.queued += messages;
-        queue.push(Entry::fixed(frame, places), &mut self.afterwards);
+        member.push(Entry::fixed(frame, member.id, places), &mut self.afterwards);
     }
 
     /// Nobody has room: one who may be waited for, if any, has to deal with it.
@@ -365,14 +366,14 @@ impl<M> FanOut<M> {
         let mut members = group.in_turn(self.origin);
         let first = members.next();
         let Some(first) = first else { return };
-        let queue = std::iter::once(first).chain(members).find(|queue| queue.may_be_waited_for()).unwrap_or(first);
-        self.offer(queue, Some(&group.members), frame, places, may_wait, receipt);
+        let member = std::iter::once(first).chain(members).find(|member| member.may_be_waited_for()).unwrap_or(first);
+        self.offer(member, Some(&group.members), frame, places, may_wait, receipt);
     }
 
     fn offer(
         &mut self,
-        queue: &Arc<Queue<M>>,
-        group: Option<&Arc<Vec<Arc<Queue<M>>>>>,
+        member: &Member<M>,
+        group: Option<&Arc<Vec<Member<M>>>>,
         frame: &Arc<Frame<M>>,
         places: Range<u32>,
         may_wait: bool,
@@ -381,23 +382,23 @@ impl<M> FanOut<M> {
         receipt.matched += u64::from(places.end - places.start);
         let is_last = places.end == frame.length.get();
         let pending = may_wait.then_some(&self.pending);
-        let offered = queue.offer(frame, places, pending, &mut self.afterwards);
+        let offered = member.offer(Entry::fixed(frame, member.id, places), pending, &mut self.afterwards);
         let Offered { queued, dropped, disconnected, parked, must_end } = offered;
         receipt.queued += u64::from(queued);
         receipt.dropped += u64::from(dropped);
         receipt.disconnected += u64::from(disconnected);
         receipt.waited += u64::from(parked);
         if must_end {
-            self.afterwards.to_end.push(queue.clone());
+            self.afterwards.to_end.push(member.queue.clone());
         }
         if parked > 0 {
-            let deadline = match queue.terms.when_full {
+            let deadline = match member.terms.when_full {
                 WhenFull::Wait(wait) | WhenFull::Disconnect { after: wait } => Instant::now().checked_add(wait),
                 _ => None,
             };
             // Another member may only take it later if nothing that follows has been given to anybody.
             let group = group.filter(|_| is_last).cloned();
-            self.waiting.push(Waiting { queue: queue.clone(), deadline, group });
+            self.waiting.push(Waiting { queue: member.queue.clone(), deadline, group });
         }
     }
 }

@@ -51,7 +51,7 @@ impl Intake {
         self.skipped = 0;
         let minds_origin = audience.has_no_echo && origin.is_some();
         for (seat, queue) in audience.singles.iter().enumerate() {
-            if minds_origin && queue.terms.refuses_echo_of(origin) {
+            if minds_origin && !queue.is_for(origin) {
                 self.skipped += 1;
             } else if !queue.admits_at_once(load) {
                 self.refused.push(seat as u32);
@@ -106,7 +106,7 @@ impl Intake {
         let lease = Arc::new(Lease::new(amount));
         let (mut others, mut skipped) = (Vec::new(), 0);
         for (seat, queue) in audience.singles.iter().enumerate() {
-            if queue.terms.refuses_echo_of(origin) {
+            if !queue.is_for(origin) {
                 skipped += 1;
             } else if !is_small_part(amount, queue) || !queue.lease(&lease, seat as u32, amount) {
                 others.push(seat as u32);
@@ -123,7 +123,7 @@ impl Intake {
         self.skipped = leased.skipped;
         for seat in &leased.others {
             let queue = &audience.singles[*seat as usize];
-            if !queue.terms.refuses_echo_of(origin) && !queue.admits_at_once(load) {
+            if queue.is_for(origin) && !queue.admits_at_once(load) {
                 self.refused.push(*seat);
             }
         }

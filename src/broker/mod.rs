@@ -16,11 +16,14 @@ mod history;
 mod intake;
 mod lease;
 mod locks;
+mod mailbox;
+mod member;
 mod overflow;
 mod payload;
 mod pending;
 mod publisher;
 mod queue;
+mod receiver;
 mod route;
 mod route_cache;
 mod router;
@@ -34,14 +37,16 @@ mod tree;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use broker::Broker;
-pub use builder::{BrokerBuilder, SubscriptionBuilder};
+pub use builder::{BrokerBuilder, MailboxBuilder, SubscriptionBuilder};
 pub use error::{PublishError, RequestError, SubscribeError, TryPublishError, TryRecvError};
 pub use frame::{Message, Run, RunIter};
+pub use mailbox::{Mailbox, MailboxDelivery, MailboxSubscriber};
 pub use overflow::{Receipt, WhenFull};
 pub use payload::Payload;
 pub use publisher::Publisher;
 pub use stats::{
-    Books, BrokerStats, DrainReport, Drained, DropCounts, EndReason, SubscriptionId, SubscriptionStats, TopicStats,
+    Books, BrokerStats, DrainReport, Drained, DropCounts, EndReason, Interest, SubscriptionId, SubscriptionStats,
+    TopicStats,
 };
 pub use subscription::{Delivery, RunDelivery, Subscription, SubscriptionWatch};
 pub use topic::{Pattern, Topic, TopicError, TopicErrorKind};

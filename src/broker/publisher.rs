@@ -15,7 +15,7 @@ use super::fan_out::{FanOut, Place, Refusal, Waiting};
 use super::history::History;
 use super::locks::read;
 use super::overflow::{Receipt, WhenFull};
-use super::queue::{Entry, Withdrawn};
+use super::queue::Entry;
 use super::route_cache::RouteCache;
 use super::stats::{DropReason, EndReason, Tally};
 use super::topic::Topic;
@@ -267,7 +267,7 @@ impl<M: Payload> Publisher<M> {
             if matches!(due, Due::By(_)) {
                 self.open.receipt.queued += give_to_another(waiting, &mut rest, afterwards);
             }
-            let count = rest.places.end - rest.places.start;
+            let count = rest.messages();
             if count == 0 {
                 continue;
             }
@@ -319,24 +319,24 @@ impl<M: Payload> Publisher<M> {
 }
 
 /// A group's message that its member had no room for: another member may have some by now. Returns how many were taken.
-fn give_to_another<M>(waiting: &Waiting<M>, rest: &mut Withdrawn<M>, afterwards: &mut Afterwards<M>) -> u64 {
+fn give_to_another<M>(waiting: &Waiting<M>, rest: &mut Entry<M>, afterwards: &mut Afterwards<M>) -> u64 {
     let Some(members) = &waiting.group else {
         return 0;
     };
-    let first = rest.places.start;
-    while !rest.places.is_empty() {
-        let (from, to) = (rest.places.start, rest.places.start + 1);
-        let Some(queue) = members.iter().find(|queue| queue.admits(rest.frame.load(from..to))) else {
+    let first = rest.from;
+    while rest.messages() > 0 {
+        let (from, to) = (rest.from, rest.from + 1);
+        let Some(member) = members.iter().find(|member| member.admits(rest.frame.load(from..to))) else {
             break;
         };
-        queue.push(Entry::fixed(&rest.frame, from..to), afterwards);
+        member.push(Entry::fixed(&rest.frame, member.id, from..to), afterwards);
         // No route is locked, so it may have ended and been freed just before.
-        if queue.is_ended() {
-            queue.free();
+        if member.is_ended() {
+            member.free();
         }
-        rest.places.start = to;
+        rest.from = to;
     }
-    u64::from(rest.places.start - first)
+    u64::from(rest.from - first)
 }
 
 impl<M: Payload> Drop for Publisher<M> {

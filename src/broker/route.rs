@@ -11,8 +11,9 @@ use std::sync::{Arc, RwLock, Weak};
 use super::Origin;
 use super::history::History;
 use super::locks::{read, write};
-use super::queue::Queue;
-use super::stats::{Tally, TopicStats};
+use super::member::{self, Member};
+use super::overflow::WhenFull;
+use super::stats::{SubscriptionId, Tally, TopicStats};
 use super::topic::Topic;
 use super::tree::Leaf;
 
@@ -28,7 +29,7 @@ pub(super) struct Route<M> {
 /// Who is to get a message.
 pub(super) struct Audience<M> {
     /// Subscriptions of their own, by id.
-    pub singles: Vec<Arc<Queue<M>>>,
+    pub singles: Vec<Member<M>>,
     /// Queue groups: one member of each.
     pub groups: Vec<Group<M>>,
     /// Changes with every change of `singles`, so that a frame knows whether its seats are still right.
@@ -45,7 +46,7 @@ pub(super) struct Audience<M> {
 
 pub(super) struct Group<M> {
     name: Arc<str>,
-    pub members: Arc<Vec<Arc<Queue<M>>>>,
+    pub members: Arc<Vec<Member<M>>>,
     turn: AtomicUsize,
 }
 
@@ -81,28 +82,29 @@ impl<M> Audience<M> {
         }
     }
 
-    /// Queues come in any order from the tree, later ones with ever higher ids.
-    pub fn add(&mut self, queue: &Arc<Queue<M>>) {
-        self.has_no_echo |= queue.terms.no_echo.is_some();
-        self.has_block |= queue.terms.when_full == super::WhenFull::Block;
-        let Some(name) = &queue.terms.group else {
+    /// Members come in any order from the tree, later ones with ever higher ids.
+    pub fn add(&mut self, new: &Member<M>) {
+        self.has_no_echo |= new.terms.no_echo.is_some();
+        self.has_block |= new.terms.when_full == WhenFull::Block;
+        let Some(name) = &new.group else {
             self.version += 1;
-            return insert(&mut self.singles, queue);
+            return member::insert(&mut self.singles, new);
         };
         let group = match self.groups.iter_mut().position(|group| group.name == *name) {
             Some(index) => &mut self.groups[index],
             None => self.groups.push_mut(Group::new(name.clone())),
         };
-        insert(Arc::make_mut(&mut group.members), queue);
+        member::insert(Arc::make_mut(&mut group.members), new);
     }
 
-    pub fn remove(&mut self, queue: &Queue<M>) {
-        let Some(name) = &queue.terms.group else {
+    pub fn remove(&mut self, id: SubscriptionId, group: Option<&str>) {
+        let Some(name) = group else {
             self.version += 1;
-            return remove(&mut self.singles, queue);
+            member::remove(&mut self.singles, id);
+            return;
         };
-        if let Some(index) = self.groups.iter().position(|group| group.name == *name) {
-            remove(Arc::make_mut(&mut self.groups[index].members), queue);
+        if let Some(index) = self.groups.iter().position(|group| *group.name == *name) {
+            member::remove(Arc::make_mut(&mut self.groups[index].members), id);
             if self.groups[index].members.is_empty() {
                 self.groups.swap_remove(index);
             }
@@ -123,10 +125,10 @@ impl<M> Group<M> {
     }
 
     /// The members that may get a message from `origin`, another one first each time.
-    pub fn in_turn(&self, origin: Option<Origin>) -> impl Iterator<Item = &Arc<Queue<M>>> {
+    pub fn in_turn(&self, origin: Option<Origin>) -> impl Iterator<Item = &Member<M>> {
         let first = self.turn.fetch_add(1, Ordering::Relaxed) % self.members.len().max(1);
         let (before, after) = self.members.split_at(first);
-        after.iter().chain(before).filter(move |queue| !queue.terms.refuses_echo_of(origin))
+        after.iter().chain(before).filter(move |member| member.is_for(origin))
     }
 
     /// How to share out so many messages, so that everybody gets some, in few pieces.
@@ -153,21 +155,5 @@ impl<M> RouteLeaf<M> {
 impl<M> Leaf for RouteLeaf<M> {
     fn is_empty(&self) -> bool {
         self.0.as_ref().is_none_or(|route| route.strong_count() == 0)
-    }
-}
-
-/// Keeps the order by id.
-pub(super) fn insert<M>(queues: &mut Vec<Arc<Queue<M>>>, queue: &Arc<Queue<M>>) {
-    let place = queues.partition_point(|other| other.terms.id < queue.terms.id);
-    queues.insert(place, queue.clone());
-}
-
-/// Takes a queue out, if it is there, and gives back room that has become much too large.
-pub(super) fn remove<M>(queues: &mut Vec<Arc<Queue<M>>>, queue: &Queue<M>) {
-    if let Ok(place) = queues.binary_search_by_key(&queue.terms.id, |other| other.terms.id) {
-        queues.remove(place);
-        if queues.capacity() > 4 * queues.len() + 16 {
-            queues.shrink_to(2 * queues.len());
-        }
     }
 }

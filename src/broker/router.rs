@@ -3,15 +3,16 @@
 //! Locks are taken in this order: the router's, then histories, then audiences. A publisher that holds a history or an
 //! audience never takes the router's.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, RwLock};
 
 use super::error::SubscribeError;
 use super::frame::Message;
 use super::history::{History, KeptMessage};
-use super::locks::{read, write};
-use super::queue::Queue;
-use super::route::{self, Audience, Route, RouteLeaf};
+use super::locks::{lock, read, write};
+use super::member::{self, Member};
+use super::queue::{Queue, Want, Wanted};
+use super::route::{Audience, Route, RouteLeaf};
 use super::stats::{SubscriptionId, Tally};
 use super::topic::{Pattern, Topic};
 use super::tree::Tree;
@@ -25,8 +26,10 @@ pub(super) struct Router<M> {
 }
 
 struct State<M> {
-    subscriptions: Tree<Vec<Arc<Queue<M>>>>,
+    subscriptions: Tree<Vec<Member<M>>>,
     count: usize,
+    /// Queues of mailboxes: the only ones that may be in no tree.
+    mailboxes: BTreeMap<SubscriptionId, Arc<Queue<M>>>,
     last_subscription: u64,
     routes: Tree<RouteLeaf<M>>,
     last_route: u64,
@@ -42,6 +45,7 @@ impl<M> Router<M> {
         let state = State {
             subscriptions: Tree::default(),
             count: 0,
+            mailboxes: BTreeMap::new(),
             last_subscription: 0,
             routes: Tree::default(),
             last_route: 0,
@@ -57,24 +61,18 @@ impl<M> Router<M> {
     /// messages of each topic first.
     pub fn subscribe(
         &self,
+        want: Want,
         replay: usize,
-        make: impl FnOnce(SubscriptionId) -> Queue<M>,
+        make: impl FnOnce(SubscriptionId, Want) -> Queue<M>,
     ) -> Result<Arc<Queue<M>>, SubscribeError> {
         // Outlives the lock: the last holder of a route drops what its history keeps.
         let mut routes = Vec::new();
         let mut state = write(&self.state);
-        if state.is_closed {
-            return Err(SubscribeError::Closed);
-        }
-        if state.count >= self.subscriptions_max {
-            return Err(SubscribeError::TooMany { max: self.subscriptions_max });
-        }
-        state.last_subscription += 1;
-        let queue = Arc::new(make(SubscriptionId(state.last_subscription)));
-        let pattern = queue.terms.pattern.as_str();
-        state.subscriptions.edit(pattern, |queues| route::insert(queues, &queue));
-        state.count += 1;
-        state.routes.visit_matched(pattern, &mut |leaf| routes.extend(leaf.route()));
+        let id = state.next_id(self.subscriptions_max)?;
+        let (pattern, group) = (want.pattern.clone(), want.group.clone());
+        let queue = Arc::new(make(id, want));
+        let member = Member { queue: queue.clone(), id, group };
+        state.insert(&pattern, &member, &mut routes);
         // All histories at once: otherwise a publisher of two topics could see its later message replayed first.
         routes.sort_unstable_by_key(|route| route.id);
         let histories = routes.iter().filter(|_| replay > 0).filter_map(|route| route.history.as_ref());
@@ -87,25 +85,60 @@ impl<M> Router<M> {
             queue.replay(last.into_iter().map(|kept| &kept.message));
         }
         for route in &routes {
-            write(&route.audience).add(&queue);
+            write(&route.audience).add(&member);
         }
         Ok(queue)
+    }
+
+    /// The queue of a mailbox, which wants nothing yet.
+    pub fn open(&self, make: impl FnOnce(SubscriptionId) -> Queue<M>) -> Result<Arc<Queue<M>>, SubscribeError> {
+        let mut state = write(&self.state);
+        let id = state.next_id(self.subscriptions_max)?;
+        let queue = Arc::new(make(id));
+        state.mailboxes.insert(id, queue.clone());
+        Ok(queue)
+    }
+
+    /// One more subscription whose messages go to a mailbox.
+    pub fn add(&self, queue: &Arc<Queue<M>>, want: Want) -> Result<SubscriptionId, SubscribeError> {
+        let mut routes = Vec::new();
+        let mut state = write(&self.state);
+        // Looked at under the lock: who ends it takes it out of the routes afterwards, under the same lock.
+        let Wanted::Many(mailbox) = &queue.terms.wanted else { return Err(SubscribeError::Ended) };
+        if queue.is_ended() {
+            return Err(SubscribeError::Ended);
+        }
+        let id = state.next_id(self.subscriptions_max)?;
+        let member = Member { queue: queue.clone(), id, group: want.group.clone() };
+        state.insert(&want.pattern, &member, &mut routes);
+        lock(&mailbox.wants).insert(id, want);
+        for route in &routes {
+            write(&route.audience).add(&member);
+        }
+        Ok(id)
+    }
+
+    /// Takes one subscription out of a mailbox. False if it has none of that name.
+    pub fn remove(&self, queue: &Queue<M>, id: SubscriptionId) -> bool {
+        let mut routes = Vec::new();
+        let mut state = write(&self.state);
+        let Wanted::Many(mailbox) = &queue.terms.wanted else { return false };
+        let Some(want) = lock(&mailbox.wants).remove(&id) else { return false };
+        state.remove(id, &want, &mut routes);
+        true
     }
 
     /// Takes an ended subscription out of everything. When this returns, nothing is pushed to it any more.
     pub fn unsubscribe(&self, queue: &Queue<M>) {
         let mut routes = Vec::new();
         let mut state = write(&self.state);
-        let pattern = queue.terms.pattern.as_str();
-        let was_there = state.subscriptions.edit(pattern, |queues| {
-            let before = queues.len();
-            route::remove(queues, queue);
-            queues.len() < before
-        });
-        state.count -= usize::from(was_there);
-        state.routes.visit_matched(pattern, &mut |leaf| routes.extend(leaf.route()));
-        for route in &routes {
-            write(&route.audience).remove(queue);
+        match &queue.terms.wanted {
+            Wanted::One(want) => state.remove(queue.terms.id, want, &mut routes),
+            Wanted::Many(mailbox) => {
+                state.mailboxes.remove(&queue.terms.id);
+                let wants = std::mem::take(&mut *lock(&mailbox.wants));
+                wants.iter().for_each(|(id, want)| state.remove(*id, want, &mut routes));
+            }
         }
     }
 
@@ -211,6 +244,36 @@ impl<M> Router<M> {
 }
 
 impl<M> State<M> {
+    fn next_id(&mut self, subscriptions_max: usize) -> Result<SubscriptionId, SubscribeError> {
+        if self.is_closed {
+            return Err(SubscribeError::Closed);
+        }
+        if self.count + self.mailboxes.len() >= subscriptions_max {
+            return Err(SubscribeError::TooMany { max: subscriptions_max });
+        }
+        self.last_subscription += 1;
+        Ok(SubscriptionId(self.last_subscription))
+    }
+
+    /// Puts it where new routes find it, and finds the routes there are: the caller adds it to their audiences.
+    fn insert(&mut self, pattern: &Pattern, member: &Member<M>, routes: &mut Vec<Arc<Route<M>>>) {
+        self.subscriptions.edit(pattern.as_str(), |members| member::insert(members, member));
+        self.count += 1;
+        self.routes.visit_matched(pattern.as_str(), &mut |leaf| routes.extend(leaf.route()));
+    }
+
+    /// `routes` outlives the lock.
+    fn remove(&mut self, id: SubscriptionId, want: &Want, routes: &mut Vec<Arc<Route<M>>>) {
+        let pattern = want.pattern.as_str();
+        let was_there = self.subscriptions.edit(pattern, |members| member::remove(members, id));
+        self.count -= usize::from(was_there);
+        let before = routes.len();
+        self.routes.visit_matched(pattern, &mut |leaf| routes.extend(leaf.route()));
+        for route in &routes[before..] {
+            write(&route.audience).remove(id, want.group.as_deref());
+        }
+    }
+
     fn route(&self, topic: &Topic) -> Option<Arc<Route<M>>> {
         self.routes.get(topic.as_str()).and_then(RouteLeaf::route)
     }
@@ -218,14 +281,17 @@ impl<M> State<M> {
     fn audience(&self, topic: &Topic) -> Audience<M> {
         let mut audience = Audience::new(self.is_closed);
         self.subscriptions.visit_matching(topic.as_str(), &mut |queues| {
-            queues.iter().for_each(|queue| audience.add(queue));
+            queues.iter().for_each(|member| audience.add(member));
         });
         audience
     }
 
     fn queues(&self) -> Vec<Arc<Queue<M>>> {
-        let mut queues = Vec::with_capacity(self.count);
-        self.subscriptions.visit_all(&mut |found| queues.extend(found.iter().cloned()));
+        let mut queues: Vec<_> = self.mailboxes.values().cloned().collect();
+        self.subscriptions.visit_all(&mut |found| {
+            let own = found.iter().filter(|member| matches!(member.terms.wanted, Wanted::One(_)));
+            queues.extend(own.map(|member| member.queue.clone()));
+        });
         queues.sort_unstable_by_key(|queue| queue.terms.id);
         queues
     }

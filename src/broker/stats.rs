@@ -64,13 +64,36 @@ pub struct DropCounts {
     pub ended: u64,
 }
 
-/// A subscription as it is now.
+/// What a queue is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// The topics of a [`Subscription`](crate::Subscription).
+    Pattern(Pattern),
+    /// Whatever a [`Mailbox`](crate::Mailbox) is subscribed to.
+    Mailbox {
+        /// As its owner called it.
+        name: Arc<str>,
+        /// How many subscriptions it has now.
+        subscriptions: usize,
+    },
+}
+
+impl fmt::Display for Interest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pattern(pattern) => f.write_str(pattern.as_str()),
+            Self::Mailbox { name, .. } => f.write_str(name),
+        }
+    }
+}
+
+/// A subscription, or a mailbox, as it is now.
 #[derive(Clone, Debug)]
 pub struct SubscriptionStats {
     /// Its name.
     pub id: SubscriptionId,
-    /// What it subscribes to.
-    pub pattern: Pattern,
+    /// What it is for.
+    pub interest: Interest,
     /// Its queue group, if it is in one.
     pub group: Option<Arc<str>>,
     /// What happens when it is full.
@@ -138,8 +161,8 @@ pub struct DrainReport {
 pub struct Drained {
     /// Its name.
     pub id: SubscriptionId,
-    /// What it subscribed to.
-    pub pattern: Pattern,
+    /// What it was for.
+    pub interest: Interest,
     /// Messages received since the drain began.
     pub delivered: u64,
     /// Messages that were still queued at the deadline.

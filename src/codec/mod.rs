@@ -1,3 +1,4 @@
 //! Bytes to messages and back: pure functions without I/O.
 
 pub mod lines;
+pub mod nats;

@@ -1,18 +1,18 @@
 //! The one message type of the server, whatever protocol a message came in by.
 
 use crate::broker::Payload;
+use crate::codec::nats::{Block, headers};
 use bytes::Bytes;
+use std::fmt;
 use std::sync::Arc;
 
 /// A message between front-ends. Cloning shares everything.
 ///
-/// A front-end that knows nothing of senders or kinds fills in the payload alone; the others show that sensibly.
+/// A front-end that knows nothing of senders or kinds fills in the content alone; the others show that sensibly.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerMessage {
-    /// The content. Chat takes it for text; others for any bytes.
-    pub payload: Bytes,
-    /// What the publisher said about it.
-    pub headers: Headers,
+    /// The payload, and what its publisher said about it.
+    pub content: Content,
     /// Who said it, for people to read. None where a protocol has no names.
     pub sender: Option<Arc<str>>,
     /// How to show it.
@@ -31,51 +31,148 @@ pub enum Kind {
     Notice,
 }
 
-/// Names and values that travel with a message; none at all costs nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Headers(Option<Arc<[Header]>>);
+/// A payload and its headers: bytes of its own, or one message of a block that came in by NATS.
+///
+/// Headers are kept in the form that they have on the wire of NATS, so that they pass through byte for byte and cost
+/// nothing until somebody looks.
+#[derive(Clone)]
+pub struct Content(Source);
 
-/// A name and a value.
-type Header = (Box<str>, Box<str>);
+#[derive(Clone)]
+enum Source {
+    /// A block of headers, perhaps empty, and then the payload.
+    Own {
+        body: Bytes,
+        header_bytes: u32,
+    },
+    Block {
+        block: Arc<Block>,
+        index: u32,
+    },
+}
 
 impl ServerMessage {
     /// A message of nobody in particular.
-    pub fn of(payload: impl Into<Bytes>) -> ServerMessage {
-        ServerMessage { payload: payload.into(), ..ServerMessage::default() }
+    pub fn of(content: impl Into<Content>) -> ServerMessage {
+        ServerMessage { content: content.into(), ..ServerMessage::default() }
+    }
+
+    /// The messages of a block, in their order.
+    pub fn of_block(block: &Arc<Block>) -> impl ExactSizeIterator<Item = ServerMessage> {
+        (0..block.len() as u32).map(|index| ServerMessage::of(Content(Source::Block { block: block.clone(), index })))
+    }
+
+    /// The payload. Chat takes it for text; others for any bytes.
+    pub fn payload(&self) -> &[u8] {
+        self.content.payload()
     }
 }
 
-impl Headers {
-    /// Headers in the order given. A name may occur more than once.
-    pub fn new(entries: impl IntoIterator<Item = Header>) -> Headers {
-        let entries: Arc<[_]> = entries.into_iter().collect();
-        Headers((!entries.is_empty()).then_some(entries))
+impl Content {
+    /// A payload with headers, in the order given. A name may occur more than once.
+    ///
+    /// # Errors
+    /// [`HeaderError`](headers::HeaderError) if a name or a value cannot be one.
+    pub fn with_headers<'a>(
+        entries: impl IntoIterator<Item = (&'a str, &'a str)>,
+        payload: &[u8],
+    ) -> Result<Content, headers::HeaderError> {
+        let mut body = Vec::new();
+        headers::append(&mut body, entries)?;
+        let header_bytes = body.len() as u32;
+        body.extend_from_slice(payload);
+        Ok(Content(Source::Own { body: body.into(), header_bytes }))
     }
 
-    /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().flat_map(|entries| entries.iter()).map(|(name, value)| (&**name, &**value))
+    /// The payload, without headers.
+    pub fn payload(&self) -> &[u8] {
+        match &self.0 {
+            Source::Own { body, header_bytes } => &body[*header_bytes as usize..],
+            Source::Block { block, index } => block.payload(*index as usize),
+        }
     }
 
-    /// The first value of that name, compared without regard to ASCII case.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.iter().find(|(candidate, _)| candidate.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    /// The payload, shared with the message.
+    pub fn payload_bytes(&self) -> Bytes {
+        match &self.0 {
+            Source::Own { body, header_bytes } => body.slice(*header_bytes as usize..),
+            Source::Block { block, index } => block.payload_bytes(*index as usize),
+        }
     }
 
+    /// The headers as they are on the wire of NATS; empty if there are none. Look into them with [`headers::iter`].
+    pub fn raw_headers(&self) -> &[u8] {
+        match &self.0 {
+            Source::Own { body, header_bytes } => &body[..*header_bytes as usize],
+            Source::Block { block, index } => block.headers(*index as usize),
+        }
+    }
+
+    /// The first value of the header of that name, compared without regard to ASCII case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut entries = headers::iter(self.raw_headers());
+        entries.find(|(candidate, _)| candidate.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// The block it is a message of, if it came in by NATS, and which.
+    pub fn block(&self) -> Option<(&Arc<Block>, usize)> {
+        match &self.0 {
+            Source::Own { .. } => None,
+            Source::Block { block, index } => Some((block, *index as usize)),
+        }
+    }
+
+    /// What it keeps alive.
     fn weight_bytes(&self) -> usize {
-        self.iter().map(|(name, value)| size_of::<Header>() + name.len() + value.len()).sum()
+        match &self.0 {
+            Source::Own { body, .. } => body.len(),
+            Source::Block { block, index } => block.weight_bytes(*index as usize),
+        }
+    }
+}
+
+impl<T: Into<Bytes>> From<T> for Content {
+    /// A payload without headers.
+    fn from(payload: T) -> Content {
+        Content(Source::Own { body: payload.into(), header_bytes: 0 })
+    }
+}
+
+impl Default for Content {
+    /// An empty payload.
+    fn default() -> Content {
+        Content::from(Bytes::new())
+    }
+}
+
+impl PartialEq for Content {
+    /// Whether payload and headers are the same, wherever they came from.
+    fn eq(&self, other: &Content) -> bool {
+        self.payload() == other.payload() && self.raw_headers() == other.raw_headers()
+    }
+}
+
+impl Eq for Content {}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (headers, payload) = (self.raw_headers().escape_ascii(), self.payload().escape_ascii());
+        write!(out, "Content {{ headers: \"{headers}\", payload: \"{payload}\" }}")
     }
 }
 
 impl Payload for ServerMessage {
     fn weight_bytes(&self) -> usize {
-        size_of::<Self>() + self.payload.len() + self.headers.weight_bytes()
+        size_of::<Self>() + self.content.weight_bytes()
     }
 
     fn is_kept_in_history(&self) -> bool {
         self.kind != Kind::Notice
     }
 }
+
+// Every slot of the broker's frames has room for one.
+const _: () = assert!(size_of::<ServerMessage>() <= 64);
 
 #[cfg(test)]
 mod tests {
@@ -85,12 +182,12 @@ mod tests {
     fn the_weight_counts_what_a_message_holds() {
         let bare = ServerMessage::of("12345");
         assert_eq!(bare.weight_bytes(), size_of::<ServerMessage>() + 5);
-        let headers = Headers::new([("Name".into(), "value".into())]);
-        assert_eq!(headers.get("name"), Some("value"));
-        assert_eq!(headers.get("other"), None);
-        let with_headers = ServerMessage { headers, ..bare.clone() };
-        assert_eq!(with_headers.weight_bytes(), bare.weight_bytes() + 32 + 9);
-        assert_eq!(Headers::new([]), Headers::default());
+        let content = Content::with_headers([("Name", "value")], b"12345").unwrap();
+        assert_eq!(content.raw_headers(), b"NATS/1.0\r\nName: value\r\n\r\n");
+        assert_eq!((content.header("name"), content.header("other")), (Some("value"), None));
+        assert_eq!((content.payload(), &content.payload_bytes()[..]), (&b"12345"[..], &b"12345"[..]));
+        let with_headers = ServerMessage::of(content.clone());
+        assert_eq!(with_headers.weight_bytes(), bare.weight_bytes() + content.raw_headers().len());
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl Reader {
             }
         };
         self.reads_in_turn += 1;
-        self.connection.note_read();
+        self.connection.traffic().note_read(read_bytes);
         self.adapt(read_bytes);
         Ok(&self.buffer[..read_bytes])
     }

@@ -135,8 +135,9 @@ pub enum Outcome {
     },
 }
 
-/// Writes all that `source` renders, until it ends or the peer does. [`Connection::unwritten_bytes`] says what was
-/// rendered but not written, also when this is dropped before its end.
+/// Writes all that `source` renders, until it ends or the peer does.
+/// [`Traffic::unwritten_bytes`](super::Traffic::unwritten_bytes) says what was rendered but not written, also when this
+/// is dropped before its end.
 pub async fn write_all_from(source: &mut impl Source, connection: &Connection, settings: WriterSettings) -> Outcome {
     let mut writer = Writer {
         connection,
@@ -148,7 +149,7 @@ pub async fn write_all_from(source: &mut impl Source, connection: &Connection, s
     };
     let outcome = poll_fn(|context| {
         let outcome = writer.poll(context, source);
-        connection.note_unwritten(writer.buffer.waiting_bytes());
+        connection.traffic().note_unwritten(writer.buffer.waiting_bytes());
         outcome
     });
     outcome.await
@@ -207,6 +208,7 @@ impl Writer<'_> {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Ok(bytes) => {
                     self.buffer.wrote(bytes);
+                    self.connection.traffic().note_written(bytes);
                     self.blocked_since = None;
                     return Poll::Ready(Ok(()));
                 }
@@ -225,7 +227,7 @@ impl Writer<'_> {
             if self.blocked_since.is_some_and(|since| now >= since + self.settings.deadline) {
                 return Poll::Ready(Outcome::Stuck);
             }
-            match self.alarm.liveness.check(now, self.connection.last_read(), self.blocked_since.is_some()) {
+            match self.alarm.liveness.check(now, self.connection.traffic().last_read(), self.blocked_since.is_some()) {
                 Liveness::Alive => {}
                 // A full buffer needs no ping: what waits in it asks the same question.
                 Liveness::Ask if !self.source_ended && !self.buffer.is_full() => source.ping(&mut self.buffer),

@@ -204,7 +204,7 @@ fn drain_waits_until_everything_is_received() {
         report.subscriptions.iter().map(|drained| (drained.id, drained.delivered, drained.given_up)).collect();
     delivered.sort();
     assert_eq!(delivered, [(subscriptions[0].id(), 4, 0), (subscriptions[1].id(), 5, 0)]);
-    assert_eq!(report.subscriptions[0].pattern.as_str(), "t");
+    assert_eq!(report.subscriptions[0].interest.to_string(), "t");
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod groups;
 mod history;
 mod leaks; // 7: what a dropped subscription leaves behind
 mod leases; // 1: exact although credit is taken in advance
+mod mailboxes; // one queue for many subscriptions
 mod order; // 3: order, waits included
 mod policies; // 6: a policy per subscription
 mod receipts; // 2: nothing is lost in silence

@@ -11,7 +11,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("tasks", &["limits"]),
     ("codec", &["limits"]),
     ("transport", &["codec", "tasks", "limits"]),
-    ("diagnostics", &["broker", "tasks", "limits"]),
+    ("diagnostics", &["transport", "broker", "tasks", "limits"]),
     ("client", &["codec", "config", "limits"]),
     ("standard_output", &[]),
     ("frontend", &["transport", "codec", "broker", "tasks", "diagnostics", "limits"]),

@@ -41,8 +41,8 @@ impl<M> Queue<M> {
         drops.ended = books.dropped.saturating_sub(self.publishers.drops.total());
         SubscriptionStats {
             id: self.terms.id,
-            pattern: self.terms.pattern.clone(),
-            group: self.terms.group.clone(),
+            interest: self.terms.wanted.interest(),
+            group: self.terms.wanted.group(self.terms.id),
             when_full: self.terms.when_full,
             bound_messages: self.terms.bounds.messages as usize,
             bound_bytes: self.terms.bounds.bytes as usize,

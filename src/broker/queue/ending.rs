@@ -27,7 +27,7 @@ impl<M> Queue<M> {
         };
         for offer in line {
             self.count_wait(&offer);
-            let disconnected = offer.places.end - offer.places.start;
+            let disconnected = offer.entry.messages();
             offer.pending.count(&Offered { disconnected, ..Offered::default() });
             if let Some(waker) = offer.pending.settle_one() {
                 waker.wake();

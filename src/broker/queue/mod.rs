@@ -15,7 +15,7 @@ mod oldest;
 mod receiving;
 mod room;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -28,22 +28,60 @@ use super::credit::{Consumed, Load, Reserved};
 use super::cursor::Cursor;
 use super::frame::{Frame, Message};
 use super::lease::Holding;
+use super::locks::lock;
 use super::overflow::WhenFull;
-use super::stats::{Drops, EndReason, SubscriptionId};
+use super::stats::{Drops, EndReason, Interest, SubscriptionId};
 use super::topic::Pattern;
 
 use line::Offer;
-pub(super) use line::Withdrawn;
 pub(super) use offering::Offered;
 
 /// What a subscription asked for.
 pub(super) struct Terms {
     pub id: SubscriptionId,
-    pub pattern: Pattern,
-    pub group: Option<Arc<str>>,
+    pub wanted: Wanted,
     pub no_echo: Option<Origin>,
     pub when_full: WhenFull,
     pub bounds: Load,
+}
+
+/// Which messages a queue is for.
+pub(super) enum Wanted {
+    /// Those of one subscription, which goes by the queue's own id.
+    One(Want),
+    /// Those of any number, which come and go: a mailbox.
+    Many(Box<MailboxWants>),
+}
+
+pub(super) struct Want {
+    pub pattern: Pattern,
+    pub group: Option<Arc<str>>,
+}
+
+/// What a mailbox wants: changed by the router, under its lock.
+pub(super) struct MailboxWants {
+    pub name: Arc<str>,
+    pub wants: Mutex<BTreeMap<SubscriptionId, Want>>,
+}
+
+impl Wanted {
+    /// For statistics.
+    pub fn interest(&self) -> Interest {
+        match self {
+            Self::One(want) => Interest::Pattern(want.pattern.clone()),
+            Self::Many(mailbox) => {
+                Interest::Mailbox { name: mailbox.name.clone(), subscriptions: lock(&mailbox.wants).len() }
+            }
+        }
+    }
+
+    /// The queue group of the subscription of that name.
+    pub fn group(&self, id: SubscriptionId) -> Option<Arc<str>> {
+        match self {
+            Self::One(want) => want.group.clone(),
+            Self::Many(mailbox) => lock(&mailbox.wants).get(&id).and_then(|want| want.group.clone()),
+        }
+    }
 }
 
 impl Terms {
@@ -107,6 +145,8 @@ const WRITTEN_OFF: u32 = 16;
 /// Where a receiver finds messages. One entry stands for all that the frame holds for it from there on.
 pub(super) struct Entry<M> {
     pub frame: Arc<Frame<M>>,
+    /// Which of the queue's subscriptions they are for.
+    pub id: SubscriptionId,
     pub from: u32,
     pub to: u32,
     /// Set: follow the frame as it grows, from this seat. Not set: read `from..to`.
@@ -117,8 +157,21 @@ pub(super) struct Entry<M> {
 
 impl<M> Entry<M> {
     /// Reads exactly these places of a frame.
-    pub fn fixed(frame: &Arc<Frame<M>>, places: Range<u32>) -> Self {
-        Self { frame: frame.clone(), from: places.start, to: places.end, seat: None, missed_before: 0 }
+    pub fn fixed(frame: &Arc<Frame<M>>, id: SubscriptionId, places: Range<u32>) -> Self {
+        Self { frame: frame.clone(), id, from: places.start, to: places.end, seat: None, missed_before: 0 }
+    }
+
+    /// Exactly these places of the same frame, for the same subscription.
+    pub fn part(&self, places: Range<u32>) -> Self {
+        Self::fixed(&self.frame, self.id, places)
+    }
+
+    pub fn places(&self) -> Range<u32> {
+        self.from..self.to
+    }
+
+    pub fn messages(&self) -> u32 {
+        self.to - self.from
     }
 }
 
@@ -157,7 +210,7 @@ impl<M> Queue<M> {
         let mut newest: Vec<_> = kept.rev().filter(light_enough).take_while(has_room).collect();
         while let Some(message) = newest.pop() {
             let (frame, from) = message.frame();
-            let _ = self.entries.0.try_send(Entry::fixed(frame, from..from + 1));
+            let _ = self.entries.0.try_send(Entry::fixed(frame, self.terms.id, from..from + 1));
         }
     }
 

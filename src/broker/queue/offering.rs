@@ -1,6 +1,5 @@
 //! Queueing what was admitted, and doing what the policy says with what was not.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -53,34 +52,32 @@ impl<M> Queue<M> {
     /// Does for messages without room what the policy says. `pending` is given by those who can wait.
     pub fn offer(
         &self,
-        frame: &Arc<Frame<M>>,
-        places: Range<u32>,
+        mut entry: Entry<M>,
         pending: Option<&Arc<Pending>>,
         afterwards: &mut Afterwards<M>,
     ) -> Offered {
         let mut offered = Offered::default();
-        let mut places = places;
         if let Some(cursor) = self.shared_cursor().filter(|_| self.terms.when_full == WhenFull::DropOldest) {
-            self.offer_over_oldest(cursor, frame, places, afterwards, &mut offered);
+            self.offer_over_oldest(cursor, &entry, afterwards, &mut offered);
             return offered;
         }
         let mut line = lock(&self.line);
         if self.attends(ENDED) {
-            offered.disconnected = places.end - places.start;
+            offered.disconnected = entry.messages();
             return offered;
         }
         if line.is_empty() {
-            self.let_in(frame, &mut places, &mut offered, afterwards);
+            self.let_in(&mut entry, &mut offered, afterwards);
         }
-        if places.is_empty() {
+        if entry.messages() == 0 {
             return offered;
         }
         match pending.filter(|_| self.may_be_waited_for()) {
             Some(pending) => {
-                self.drop_too_heavy(frame, &mut places, &mut offered, afterwards);
-                self.park(&mut line, frame, places, pending, &mut offered, afterwards);
+                self.drop_too_heavy(&mut entry, &mut offered, afterwards);
+                self.park(&mut line, entry, pending, &mut offered, afterwards);
             }
-            None => self.refuse(places, &mut offered, afterwards),
+            None => self.refuse(entry.messages(), &mut offered, afterwards),
         }
         offered
     }
@@ -96,44 +93,33 @@ impl<M> Queue<M> {
         self.attention.fetch_or(PROBATION, Ordering::SeqCst);
     }
 
-    /// Queues as much of `places` as fits, in order. What is too heavy for this queue even when empty is dropped.
-    pub(super) fn let_in(
-        &self,
-        frame: &Arc<Frame<M>>,
-        places: &mut Range<u32>,
-        offered: &mut Offered,
-        afterwards: &mut Afterwards<M>,
-    ) {
-        while !Range::is_empty(places) {
-            let from = places.start;
-            while !Range::is_empty(places) && self.reserve(frame.load(places.start..places.start + 1)) {
-                places.start += 1;
+    /// Queues as much of the entry as fits, in order, and leaves the rest in it. What is too heavy for this queue even when
+    /// empty is dropped.
+    pub(super) fn let_in(&self, entry: &mut Entry<M>, offered: &mut Offered, afterwards: &mut Afterwards<M>) {
+        while entry.messages() > 0 {
+            let from = entry.from;
+            while entry.messages() > 0 && self.reserve(entry.frame.load(entry.from..entry.from + 1)) {
+                entry.from += 1;
             }
-            if places.start > from {
-                offered.queued += places.start - from;
-                self.push_in_line(frame, from..places.start, afterwards);
+            if entry.from > from {
+                offered.queued += entry.from - from;
+                self.push_in_line(entry.part(from..entry.from), afterwards);
             }
-            if !self.drop_too_heavy(frame, places, offered, afterwards) {
+            if !self.drop_too_heavy(entry, offered, afterwards) {
                 return;
             }
         }
     }
 
     /// Drops what comes first and will never fit. Returns whether there was any.
-    fn drop_too_heavy(
-        &self,
-        frame: &Arc<Frame<M>>,
-        places: &mut Range<u32>,
-        offered: &mut Offered,
-        afterwards: &mut Afterwards<M>,
-    ) -> bool {
-        let from = places.start;
-        while !Range::is_empty(places) && self.is_too_heavy(frame, places.start) {
-            places.start += 1;
+    fn drop_too_heavy(&self, entry: &mut Entry<M>, offered: &mut Offered, afterwards: &mut Afterwards<M>) -> bool {
+        let from = entry.from;
+        while entry.messages() > 0 && self.is_too_heavy(&entry.frame, entry.from) {
+            entry.from += 1;
         }
-        self.drop_in_line(places.start - from, DropReason::TooHeavy, afterwards);
-        offered.dropped += places.start - from;
-        places.start > from
+        self.drop_in_line(entry.from - from, DropReason::TooHeavy, afterwards);
+        offered.dropped += entry.from - from;
+        entry.from > from
     }
 
     pub(super) fn is_too_heavy(&self, frame: &Frame<M>, place: u32) -> bool {
@@ -141,9 +127,9 @@ impl<M> Queue<M> {
     }
 
     /// As [`push`](Self::push), for who holds the line's lock.
-    fn push_in_line(&self, frame: &Arc<Frame<M>>, places: Range<u32>, afterwards: &mut Afterwards<M>) {
+    fn push_in_line(&self, entry: Entry<M>, afterwards: &mut Afterwards<M>) {
         self.count_written_off();
-        self.send_behind_gap(Entry::fixed(frame, places));
+        self.send_behind_gap(entry);
         afterwards.wake(self.receiver.take());
     }
 
@@ -165,8 +151,7 @@ impl<M> Queue<M> {
         }
     }
 
-    fn refuse(&self, places: Range<u32>, offered: &mut Offered, afterwards: &mut Afterwards<M>) {
-        let count = places.end - places.start;
+    fn refuse(&self, count: u32, offered: &mut Offered, afterwards: &mut Afterwards<M>) {
         if matches!(self.terms.when_full, WhenFull::Disconnect { .. }) {
             offered.disconnected += count;
             offered.must_end = true;

@@ -1,11 +1,9 @@
 //! Making room by passing over the oldest.
 
-use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use super::super::afterwards::Afterwards;
 use super::super::cursor::{Cursor, Taken};
-use super::super::frame::Frame;
 use super::super::locks::lock;
 use super::super::stats::DropReason;
 use super::{ENDED, Entry, Offered, Queue};
@@ -14,28 +12,27 @@ impl<M> Queue<M> {
     pub(super) fn offer_over_oldest(
         &self,
         cursor: &Mutex<Cursor<M>>,
-        frame: &Arc<Frame<M>>,
-        places: Range<u32>,
+        entry: &Entry<M>,
         afterwards: &mut Afterwards<M>,
         offered: &mut Offered,
     ) {
         if self.attends(ENDED) {
-            offered.disconnected = places.end - places.start;
+            offered.disconnected = entry.messages();
             return;
         }
-        for place in places {
-            if self.is_too_heavy(frame, place) {
+        for place in entry.places() {
+            if self.is_too_heavy(&entry.frame, place) {
                 self.note_dropped(1, DropReason::TooHeavy, afterwards);
                 offered.dropped += 1;
                 continue;
             }
-            while !self.reserve(frame.load(place..place + 1)) {
+            while !self.reserve(entry.frame.load(place..place + 1)) {
                 if !self.pass_over_oldest(cursor, afterwards) {
                     // Another publisher has taken the room and not yet queued its entry.
                     std::thread::yield_now();
                 }
             }
-            self.push(Entry::fixed(frame, place..place + 1), afterwards);
+            self.push(entry.part(place..place + 1), afterwards);
             offered.queued += 1;
         }
     }
@@ -48,7 +45,7 @@ impl<M> Queue<M> {
             match cursor.take(self, 1, false) {
                 Some(Taken::Missed(count)) => told += count,
                 None => break false,
-                Some(Taken::Run { frame, from, to }) => {
+                Some(Taken::Run { frame, from, to, .. }) => {
                     let load = frame.load(from..to);
                     self.note_high_water();
                     self.publishers.drops.add(DropReason::Oldest, u64::from(load.messages));

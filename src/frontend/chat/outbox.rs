@@ -5,6 +5,7 @@
 use super::names::Name;
 use super::render;
 use crate::broker::{Run, RunDelivery, Subscription};
+use crate::diagnostics::ConnectionFigures;
 use crate::frontend::message::{Kind, ServerMessage};
 use crate::limits::{REPLY_BYTES, REPLY_ITEMS};
 use crate::tasks::{Wait, waiting};
@@ -117,6 +118,7 @@ impl Outbox {
 /// One connection's subscriptions, and the outbox.
 pub(super) struct Feeds<'o> {
     outbox: &'o Outbox,
+    figures: &'o ConnectionFigures,
     feeds: Vec<Feed>,
     /// Which feed is looked at first; moves on, so that a busy room does not keep the others waiting.
     first: usize,
@@ -136,8 +138,9 @@ struct Feed {
 }
 
 impl<'o> Feeds<'o> {
-    pub fn new(outbox: &'o Outbox, line_bytes: usize) -> Feeds<'o> {
-        Feeds { outbox, feeds: Vec::new(), first: 0, line_bytes, last_notice: Bytes::new(), waits_for: Wait::RECV }
+    pub fn new(outbox: &'o Outbox, line_bytes: usize, figures: &'o ConnectionFigures) -> Feeds<'o> {
+        let waits_for = Wait::RECV;
+        Feeds { outbox, figures, feeds: Vec::new(), first: 0, line_bytes, last_notice: Bytes::new(), waits_for }
     }
 
     fn take_items(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> bool {
@@ -155,7 +158,7 @@ impl<'o> Feeds<'o> {
                 Item::Open(place, subscription) => self.open(place, subscription, context, out),
                 Item::Close(place) => {
                     self.feeds.retain(|feed| feed.place != place);
-                    self.name_wait();
+                    self.note_feeds();
                 }
             }
         }
@@ -179,13 +182,17 @@ impl<'o> Feeds<'o> {
             Place::Inbox => "(private) ".to_owned(),
         };
         self.feeds.push(Feed { place, prefix, subscription, rest: None, is_ended: false });
-        self.name_wait();
+        self.note_feeds();
         let last = self.feeds.len() - 1;
         while !out.is_full() && self.render_one(last, context, out) {}
     }
 
-    /// Done when the feeds change, so that saying what is waited for costs nothing.
-    fn name_wait(&mut self) {
+    /// Says how many subscriptions there are, where to look for what is queued in them, and what is waited for. Done when
+    /// the feeds change, so that it costs nothing while messages flow.
+    fn note_feeds(&mut self) {
+        self.figures.set_subscriptions(self.feeds.len());
+        let watches: Vec<_> = self.feeds.iter().map(|feed| feed.subscription.watch()).collect();
+        self.figures.set_queued_bytes(move || watches.iter().map(|watch| watch.stats().queued_bytes).sum());
         let mut rooms = self.feeds.iter().filter_map(|feed| match &feed.place {
             Place::Room(room) => Some(room.topic()),
             Place::Inbox => None,
@@ -240,13 +247,15 @@ impl<'o> Feeds<'o> {
             }
             rendered += 1;
             if message.kind == Kind::Notice {
-                if is_same(&self.last_notice, &message.payload) {
+                let notice = message.content.payload_bytes();
+                if is_same(&self.last_notice, &notice) {
                     continue;
                 }
-                self.last_notice = message.payload.clone();
+                self.last_notice = notice;
             }
             render::append_message(out.bytes_mut(), &feed.prefix, message, self.line_bytes);
         }
+        self.figures.sent(rendered - from);
         if rendered < run.len() {
             feed.rest = Some((run, rendered));
         }

@@ -17,7 +17,7 @@ pub fn append_message(out: &mut Vec<u8>, prefix: &str, message: &ServerMessage, 
         Kind::Action => append_parts(out, &[prefix, "* ", sender, " "]),
         Kind::Notice => append_parts(out, &["* "]),
     }
-    append_text(out, strip_line_end(&message.payload), text_bytes);
+    append_text(out, strip_line_end(message.payload()), text_bytes);
     out.push(b'\n');
 }
 
