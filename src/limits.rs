@@ -225,6 +225,44 @@ pub const CHAT_WAIT_MS: u64 = 5;
 /// When hit: the next line is read when its time has come; nothing is lost.
 pub const LINE_BURST_SECONDS: u32 = 2;
 
+/// Milliseconds in which a request's head has to be there, and for which an HTTP connection may be idle. Why: a program
+/// sends its head at once; one that sends it byte by byte only wants to hold a place.
+/// When hit: the connection is closed.
+pub const HTTP_HEAD_MS: u64 = 10_000;
+
+/// Milliseconds in which an HTTP client has to take at least one byte of its answer. When hit: the connection is closed.
+pub const HTTP_WRITE_DEADLINE_MS: u64 = 10_000;
+
+/// Bytes of a request's head: as much as browsers send, and twice that. Fixed. When hit: the request is answered 431.
+pub const HTTP_HEAD_BYTES: usize = 16 * 1024;
+
+/// Headers of a request. Fixed. When hit: the request is answered 431.
+pub const HTTP_HEADERS: usize = 64;
+
+/// Bytes read from an HTTP connection at once, by way of the stack. Fixed. Why: a head fits; bodies are small.
+/// When hit: the rest is read next.
+pub const HTTP_READ_BYTES: usize = 4 * 1024;
+
+/// Connections of the admin listener at the same time. Fixed. Why: a few people, their tools, and a scraper.
+/// When hit: a new connection is answered 503 and closed.
+pub const ADMIN_CONNECTIONS: usize = 64;
+
+/// Events that the journal keeps. Fixed. Why: at about 200 bytes each, an hour of a lively server, since repeated ones are
+/// one. When hit: the oldest is forgotten.
+pub const JOURNAL_EVENTS: usize = 1_000;
+
+/// Latest events among which the journal looks for one that a new one repeats. Fixed. Why: a crowd that comes and goes
+/// from a few addresses is still a few events, and looking costs less than a microsecond.
+/// When hit: the event stands for itself.
+pub const JOURNAL_FOLDED_EVENTS: usize = 32;
+
+/// Milliseconds after which an event begins anew although it repeats another. Fixed. Why: two visits in a day are two.
+pub const JOURNAL_FOLD_MS: u64 = 60_000;
+
+/// Bytes of a topic, reason or name that the journal and the list of connections keep. Fixed. When hit: the rest is cut
+/// off.
+pub const DIAGNOSTIC_TEXT_BYTES: usize = 256;
+
 /// Bytes of our own output that wait for a slow standard output. Fixed. When hit: further output is discarded and
 /// counted, never waited for.
 pub const STANDARD_OUTPUT_BYTES: usize = 1024 * 1024;
@@ -252,6 +290,10 @@ pub const NATS_BATCH_BYTES: usize = 64 * 1024;
 /// a history must not keep a whole read buffer alive, and the buffer can be read into again. When hit: the batch is not
 /// copied and keeps the buffer.
 pub const NATS_COPIED_BYTES: usize = 4 * 1024;
+
+/// Bytes of a NATS subscription id for which the messages of a batch are rendered once and shared. Fixed. Why: all clients count
+/// from 1, and a long one would blow up what everybody shares. When hit: that subscriber's messages are rendered for it alone.
+pub const NATS_SHARED_SID_BYTES: usize = 16;
 
 const _: () = assert!("chat.room.".len() + NAME_BYTES <= 255, "a room's name must fit into a topic");
 const _: () = assert!(NAME_CHARACTERS <= NAME_BYTES);

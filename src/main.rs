@@ -8,6 +8,7 @@ mod standard_output;
 use async_signal::{Signal, Signals};
 use config::{Config, Task};
 use fanfare::Broker;
+use fanfare::diagnostics::{Diagnostics, Event};
 use fanfare::frontend::chat::{ChatServer, StopReport};
 use fanfare::frontend::message::ServerMessage;
 use fanfare::limits::RESERVED_FILE_DESCRIPTORS;
@@ -132,7 +133,9 @@ fn fit_file_descriptors(connections: &mut usize) -> Option<usize> {
 async fn run(config: Config, chat_listener: Option<Listener>, lowered_to: Option<usize>) -> ExitCode {
     let tasks = Tasks::new(runtime::start);
     let broker = broker(&config);
-    let chat = chat_listener.map(|listener| ChatServer::start(listener, &broker, &tasks, config.chat));
+    let diagnostics = Diagnostics::new();
+    let chat = chat_listener
+        .map(|listener| ChatServer::start(listener, &broker, &tasks, config.chat, diagnostics.front_end("chat")));
     if let Some(chat) = &chat {
         let address = chat.local_address();
         // Nobody may be reading it, which is no reason not to serve.
@@ -151,6 +154,7 @@ async fn run(config: Config, chat_listener: Option<Listener>, lowered_to: Option
         }
     };
     signals.next().await;
+    diagnostics.journal().note(Event::Stopping);
     log::info!("ending within {} ms; a second signal ends at once", config.goodbye.as_millis());
     let second = async {
         signals.next().await;

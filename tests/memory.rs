@@ -332,3 +332,40 @@ fn a_broker_leaves_nothing() {
     let grown = growth(round);
     assert!(grown < NOTHING, "{grown} bytes");
 }
+
+/// What the register adds to a task, beside the future itself, which the runtime would have to keep anyway.
+#[cfg(feature = "server")]
+#[test]
+fn a_task_costs_the_register_less_than_two_hundred_bytes() {
+    use fanfare::tasks::{BoxedTask, Tasks, Wait, waiting};
+    use std::sync::mpsc::sync_channel;
+
+    const TASKS: usize = 10_000;
+    const FUTURE_BYTES: usize = 64;
+    let _turn = my_turn();
+    let wait = Wait::named("recv chat.room.lobby");
+    // A future of a known size that waits in two ways at once, as a connection does.
+    let future = |wait: Wait| async move {
+        let held = [1_u8; FUTURE_BYTES];
+        waiting(Wait::SOCKET_READ, waiting(wait, std::future::pending::<()>())).await;
+        std::hint::black_box(held);
+    };
+    let future_bytes = size_of_val(&future(wait.clone()));
+    let (runtime, spawned) = sync_channel::<BoxedTask>(TASKS);
+    let tasks = Tasks::new(move |task| runtime.send(task).unwrap());
+    let scope = tasks.scope("test");
+    let mut kept = Vec::with_capacity(TASKS);
+    let before = live();
+    for _ in 0..TASKS {
+        scope.spawn("waits", future(wait.clone()));
+        let mut task = spawned.recv().unwrap();
+        assert!(poll_once(task.as_mut()).is_pending());
+        kept.push(task);
+    }
+    let each = (live() - before) as usize / TASKS - future_bytes;
+    assert_eq!(tasks.list()[0].waits_for, "recv chat.room.lobby, socket read");
+    assert!(each < 200, "{each} bytes a task");
+    kept.clear();
+    let left = live() - before;
+    assert!(left < NOTHING, "{left} bytes after the tasks have ended");
+}

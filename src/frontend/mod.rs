@@ -1,4 +1,5 @@
 //! Front-ends: wire protocols turned into topics, all on one broker.
 
 pub mod chat;
+pub mod http;
 pub mod message;

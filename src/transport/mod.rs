@@ -5,19 +5,22 @@
 
 mod listener;
 mod reader;
+mod traffic;
 mod writer;
 
 pub use listener::{Accepted, Gate, GateLimits, Listener, Permit, Refusal, refuse};
 pub use reader::Reader;
+pub use traffic::Traffic;
 pub use writer::{Filled, Idle, Liveness, Outcome, Source, WriteBuffer, WriterSettings, write_all_from};
 
 use async_io::Async;
+use futures_lite::ready;
 use rustix::net::sockopt;
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// A TCP connection that its reader and its writer share.
 #[derive(Clone)]
@@ -27,10 +30,8 @@ pub struct Connection {
 
 struct Shared {
     socket: Async<TcpStream>,
-    began: Instant,
-    /// When something was last read, in milliseconds since `began`.
-    last_read_ms: AtomicU64,
-    unwritten_bytes: AtomicUsize,
+    /// Apart from the socket: who keeps the figures does not keep the socket open.
+    traffic: Arc<Traffic>,
 }
 
 impl Connection {
@@ -46,13 +47,7 @@ impl Connection {
         sockopt::set_tcp_keepintvl(tcp, probe)?;
         #[cfg(target_os = "linux")]
         sockopt::set_tcp_user_timeout(tcp, u32::try_from(unacknowledged.as_millis()).unwrap_or(u32::MAX))?;
-        let shared = Shared {
-            socket,
-            began: Instant::now(),
-            last_read_ms: AtomicU64::new(0),
-            unwritten_bytes: AtomicUsize::new(0),
-        };
-        Ok(Connection { shared: Arc::new(shared) })
+        Ok(Connection { shared: Arc::new(Shared { socket, traffic: Arc::default() }) })
     }
 
     /// The socket.
@@ -60,14 +55,35 @@ impl Connection {
         &self.shared.socket
     }
 
-    /// When something was last read; when the connection began if nothing was.
-    pub fn last_read(&self) -> Instant {
-        self.shared.began + Duration::from_millis(self.shared.last_read_ms.load(Ordering::Relaxed))
+    /// What has gone over it so far. Stays readable when the connection is gone.
+    pub fn traffic(&self) -> &Arc<Traffic> {
+        &self.shared.traffic
     }
 
-    /// Bytes rendered for the peer that the kernel has not taken.
-    pub fn unwritten_bytes(&self) -> usize {
-        self.shared.unwritten_bytes.load(Ordering::Relaxed)
+    /// Reads what is there, for a library that keeps its own buffers; all others take a [`Reader`]. Only one task may
+    /// wait to read.
+    pub fn poll_read(&self, context: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        let bytes = loop {
+            if let Some(bytes) = unless_blocked(self.socket().get_ref().read(into))? {
+                break bytes;
+            }
+            ready!(self.socket().poll_readable(context))?;
+        };
+        self.traffic().note_read(bytes);
+        Poll::Ready(Ok(bytes))
+    }
+
+    /// Writes what the kernel takes, for a library that keeps its own buffers; all others use [`write_all_from`]. Only
+    /// one task may wait to write.
+    pub fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = loop {
+            if let Some(written) = unless_blocked(self.socket().get_ref().write(bytes))? {
+                break written;
+            }
+            ready!(self.socket().poll_writable(context))?;
+        };
+        self.traffic().note_written(written);
+        Poll::Ready(Ok(written))
     }
 
     /// Tells the peer that nothing more will come. What it still sends can be read.
@@ -75,13 +91,13 @@ impl Connection {
         // Fails only when the connection is gone already.
         let _ = self.socket().get_ref().shutdown(Shutdown::Write);
     }
+}
 
-    fn note_unwritten(&self, bytes: usize) {
-        self.shared.unwritten_bytes.store(bytes, Ordering::Relaxed);
-    }
-
-    fn note_read(&self) {
-        let now_ms = self.shared.began.elapsed().as_millis();
-        self.shared.last_read_ms.store(u64::try_from(now_ms).unwrap_or(u64::MAX), Ordering::Relaxed);
+/// None if it would block, or was interrupted and is worth another try.
+fn unless_blocked(result: io::Result<usize>) -> io::Result<Option<usize>> {
+    match result {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(None),
+        Err(error) => Err(error),
     }
 }

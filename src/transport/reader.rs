@@ -2,6 +2,7 @@
 
 use super::Connection;
 use crate::limits::{READ_BUFFER_BYTES, READS_PER_TURN};
+use crate::tasks::{Wait, waiting};
 use futures_lite::future::yield_now;
 use std::io::{self, Read};
 
@@ -37,7 +38,7 @@ impl Reader {
             }
         };
         self.reads_in_turn += 1;
-        self.connection.note_read();
+        self.connection.traffic().note_read(read_bytes);
         self.adapt(read_bytes);
         Ok(&self.buffer[..read_bytes])
     }
@@ -45,7 +46,7 @@ impl Reader {
     async fn wait(&mut self) -> io::Result<()> {
         self.buffer = Vec::new();
         self.reads_in_turn = 0;
-        self.connection.socket().readable().await
+        waiting(Wait::SOCKET_READ, self.connection.socket().readable()).await
     }
 
     fn adapt(&mut self, read_bytes: usize) {

@@ -5,6 +5,7 @@
 
 use super::Connection;
 use crate::limits::WRITES_PER_TURN;
+use crate::tasks::{Wait, note_wait};
 use async_io::Timer;
 use futures_lite::ready;
 use std::future::{Future, poll_fn};
@@ -21,6 +22,11 @@ pub trait Source {
 
     /// Appends the question whether a peer that has been quiet is still there.
     fn ping(&mut self, out: &mut WriteBuffer);
+
+    /// What it waits for when nothing is ready, for the register of tasks. Asked often: to be made once and kept.
+    fn waits_for(&self) -> Wait {
+        Wait::RECV
+    }
 }
 
 /// What a [`Source`] did.
@@ -129,8 +135,9 @@ pub enum Outcome {
     },
 }
 
-/// Writes all that `source` renders, until it ends or the peer does. [`Connection::unwritten_bytes`] says what was
-/// rendered but not written, also when this is dropped before its end.
+/// Writes all that `source` renders, until it ends or the peer does.
+/// [`Traffic::unwritten_bytes`](super::Traffic::unwritten_bytes) says what was rendered but not written, also when this
+/// is dropped before its end.
 pub async fn write_all_from(source: &mut impl Source, connection: &Connection, settings: WriterSettings) -> Outcome {
     let mut writer = Writer {
         connection,
@@ -142,7 +149,7 @@ pub async fn write_all_from(source: &mut impl Source, connection: &Connection, s
     };
     let outcome = poll_fn(|context| {
         let outcome = writer.poll(context, source);
-        connection.note_unwritten(writer.buffer.waiting_bytes());
+        connection.traffic().note_unwritten(writer.buffer.waiting_bytes());
         outcome
     });
     outcome.await
@@ -173,10 +180,19 @@ impl Writer<'_> {
             if self.buffer.is_empty() {
                 self.buffer.release();
                 // Nothing was appended, so the source is pending or has ended.
-                return if self.source_ended { Poll::Ready(Outcome::Finished) } else { Poll::Pending };
+                if self.source_ended {
+                    return Poll::Ready(Outcome::Finished);
+                }
+                note_wait(source.waits_for());
+                return Poll::Pending;
             }
-            if let Err(error) = ready!(self.poll_write(context)) {
-                return Poll::Ready(Outcome::Broken(error));
+            match self.poll_write(context) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Outcome::Broken(error)),
+                Poll::Pending => {
+                    note_wait(Wait::SOCKET_WRITE);
+                    return Poll::Pending;
+                }
             }
         }
         // More may be ready: come back after the others had their turn.
@@ -192,6 +208,7 @@ impl Writer<'_> {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Ok(bytes) => {
                     self.buffer.wrote(bytes);
+                    self.connection.traffic().note_written(bytes);
                     self.blocked_since = None;
                     return Poll::Ready(Ok(()));
                 }
@@ -210,7 +227,7 @@ impl Writer<'_> {
             if self.blocked_since.is_some_and(|since| now >= since + self.settings.deadline) {
                 return Poll::Ready(Outcome::Stuck);
             }
-            match self.alarm.liveness.check(now, self.connection.last_read(), self.blocked_since.is_some()) {
+            match self.alarm.liveness.check(now, self.connection.traffic().last_read(), self.blocked_since.is_some()) {
                 Liveness::Alive => {}
                 // A full buffer needs no ping: what waits in it asks the same question.
                 Liveness::Ask if !self.source_ended && !self.buffer.is_full() => source.ping(&mut self.buffer),

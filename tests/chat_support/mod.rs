@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use fanfare::Broker;
+use fanfare::diagnostics::Diagnostics;
 use fanfare::frontend::chat::{ChatServer, ChatSettings};
 use fanfare::frontend::message::ServerMessage;
 use fanfare::tasks::{BoxedTask, Tasks};
@@ -17,6 +18,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub struct TestServer {
     pub broker: Broker<ServerMessage>,
     pub tasks: Tasks,
+    pub diagnostics: Diagnostics,
     pub chat: Option<ChatServer>,
     pub address: SocketAddr,
 }
@@ -32,9 +34,10 @@ impl TestServer {
         let broker = Broker::builder().history(pattern, messages).build();
         let tasks = Tasks::new(spawner);
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), Gate::new(settings.gate)).unwrap();
-        let chat = ChatServer::start(listener, &broker, &tasks, settings);
+        let diagnostics = Diagnostics::new();
+        let chat = ChatServer::start(listener, &broker, &tasks, settings, diagnostics.front_end("chat"));
         let address = chat.local_address();
-        TestServer { broker, tasks, chat: Some(chat), address }
+        TestServer { broker, tasks, diagnostics, chat: Some(chat), address }
     }
 
     /// A client that has read its greeting.

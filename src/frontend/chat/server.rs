@@ -9,11 +9,12 @@ use super::outbox::{Ending, Feeds, Outbox, Place};
 use super::render;
 use super::rooms::{Directory, DirectoryLimits};
 use super::session::{Action, Session, SessionSettings};
-use crate::broker::{Broker, Origin, Pattern, PublishError, Publisher, SubscribeError, WhenFull};
+use crate::broker::{Broker, Origin, Pattern, Publisher, SubscribeError, WhenFull};
 use crate::codec::lines::LineDecoder;
+use crate::diagnostics::{ConnectionEntry, ConnectionFigures, Ended, FrontEnd, Serves};
 use crate::frontend::message::{Content, Kind, ServerMessage};
 use crate::limits;
-use crate::tasks::{Scope, Tasks};
+use crate::tasks::{Scope, Tasks, Wait, waiting};
 use crate::transport::{
     self, Accepted, Connection, GateLimits, Idle, Listener, Outcome, Permit, Reader, WriterSettings,
 };
@@ -105,6 +106,7 @@ struct Shared {
     broker: Broker<ServerMessage>,
     directory: Arc<Directory>,
     settings: ChatSettings,
+    front_end: Arc<FrontEnd>,
     is_stopping: AtomicBool,
     stopping: Event,
     connections_flushed: AtomicU64,
@@ -124,12 +126,13 @@ pub struct StopReport {
 }
 
 impl ChatServer {
-    /// Serves what `listener` accepts. All tasks are started through `tasks`.
+    /// Serves what `listener` accepts. All tasks are started through `tasks`; `front_end` is told of every connection.
     pub fn start(
         listener: Listener,
         broker: &Broker<ServerMessage>,
         tasks: &Tasks,
         settings: ChatSettings,
+        front_end: Arc<FrontEnd>,
     ) -> ChatServer {
         let history_of = broker.clone();
         let directory = Directory::new(settings.directory, move |room| history_of.forget_history(room.topic()));
@@ -137,6 +140,7 @@ impl ChatServer {
             broker: broker.clone(),
             directory,
             settings,
+            front_end,
             is_stopping: AtomicBool::new(false),
             stopping: Event::new(),
             connections_flushed: AtomicU64::new(0),
@@ -144,6 +148,11 @@ impl ChatServer {
             bytes_cut: AtomicU64::new(0),
         });
         let local_address = listener.local_address();
+        shared.front_end.listening(Serves {
+            address: local_address,
+            max_connections: settings.gate.connections,
+            max_payload_bytes: settings.line_bytes,
+        });
         let accepting = tasks.scope("chat server");
         let connections = Arc::new(tasks.scope("chat connections"));
         accepting.spawn("chat accept", accept(listener, shared.clone(), connections.clone()));
@@ -220,12 +229,15 @@ async fn accept(mut listener: Listener, shared: Arc<Shared>, connections: Arc<Sc
         match listener.accept().await {
             Accepted::Refused(stream, peer, refusal) => {
                 log::debug!("chat: refused {peer}: {refusal}");
+                let refusal = refusal.to_string();
+                shared.front_end.refused(peer, &refusal);
                 transport::refuse(&stream, format!("! {refusal}\n").as_bytes());
             }
             Accepted::Connection(stream, peer, permit) => match Connection::new(stream, shared.unacknowledged()) {
                 Ok(connection) => {
                     log::debug!("chat: {peer} connected");
-                    connections.spawn("chat connection", serve(shared.clone(), connection, peer, permit));
+                    let entry = shared.front_end.connected(peer, connection.traffic());
+                    connections.spawn("chat connection", serve(shared.clone(), connection, peer, permit, entry));
                 }
                 Err(error) => log::debug!("chat: {peer} was gone at once: {error}"),
             },
@@ -249,7 +261,7 @@ impl Drop for EndCount {
             self.shared.connections_flushed.fetch_add(1, Ordering::Relaxed);
         } else {
             self.shared.connections_cut.fetch_add(1, Ordering::Relaxed);
-            self.shared.bytes_cut.fetch_add(self.connection.unwritten_bytes() as u64, Ordering::Relaxed);
+            self.shared.bytes_cut.fetch_add(self.connection.traffic().unwritten_bytes() as u64, Ordering::Relaxed);
         }
     }
 }
@@ -269,12 +281,30 @@ enum FirstEnd {
     Writing(Outcome),
 }
 
+/// Why a connection ended, of both halves: a peer that did not take our goodbye is stuck, whatever it said before.
+fn ended(reading: Option<&io::Result<ReadEnd>>, writing: &Outcome) -> Ended {
+    match (writing, reading) {
+        (Outcome::Stuck, _) => Ended::Stuck,
+        (Outcome::Quiet { .. }, _) => Ended::Quiet,
+        (_, Some(Ok(ReadEnd::PeerClosed))) => Ended::PeerClosed,
+        (Outcome::Broken(_), _) | (_, Some(Err(_))) => Ended::Broken,
+        (Outcome::Finished, Some(Ok(ReadEnd::Quit))) => Ended::Quit,
+        (Outcome::Finished, Some(Ok(ReadEnd::ServerStops)) | None) => Ended::ServerStopped,
+    }
+}
+
 /// One connection, from the greeting to the close.
-async fn serve(shared: Arc<Shared>, connection: Connection, peer: SocketAddr, permit: Permit) {
+async fn serve(
+    shared: Arc<Shared>,
+    connection: Connection,
+    peer: SocketAddr,
+    permit: Permit,
+    mut entry: ConnectionEntry,
+) {
     let mut count = EndCount { shared: shared.clone(), connection: connection.clone(), flushed: false };
     let outbox = Outbox::default();
-    let mut feeds = Feeds::new(&outbox, shared.settings.line_bytes);
-    let mut talker = Talker::new(&shared, &outbox);
+    let mut feeds = Feeds::new(&outbox, shared.settings.line_bytes, entry.figures());
+    let mut talker = Talker::new(&shared, &outbox, entry.figures());
     let mut writing = Box::pin(transport::write_all_from(&mut feeds, &connection, shared.settings.writer));
 
     let first = {
@@ -282,16 +312,18 @@ async fn serve(shared: Arc<Shared>, connection: Connection, peer: SocketAddr, pe
         future::or(reading, async { FirstEnd::Writing((&mut writing).await) }).await
     };
     // Whatever ended it: the name is free now, the rooms are told, and what is owed to the peer still goes out.
-    let (outcome, lingers) = match first {
+    let (outcome, reason, lingers) = match first {
         FirstEnd::Reading(end) => {
             let stops = matches!(end, Ok(ReadEnd::ServerStops));
             outbox.end(if stops { Ending::AfterMessages } else { Ending::AfterReplies });
             let ((), outcome) = future::zip(talker.leave(), &mut writing).await;
-            (outcome, !matches!(end, Err(_) | Ok(ReadEnd::PeerClosed)))
+            let reason = ended(Some(&end), &outcome);
+            (outcome, reason, !matches!(end, Err(_) | Ok(ReadEnd::PeerClosed)))
         }
         FirstEnd::Writing(outcome) => {
             talker.leave().await;
-            (outcome, false)
+            let reason = ended(None, &outcome);
+            (outcome, reason, false)
         }
     };
     log::debug!("chat: {peer} ended: {outcome:?}");
@@ -299,6 +331,7 @@ async fn serve(shared: Arc<Shared>, connection: Connection, peer: SocketAddr, pe
     drop(writing);
     drop(feeds);
     drop(talker);
+    entry.ended(reason);
     count.flushed = matches!(outcome, Outcome::Finished);
     if count.flushed {
         connection.finish();
@@ -325,6 +358,7 @@ async fn discard_input(connection: Connection) {
 struct Talker<'s> {
     shared: &'s Shared,
     outbox: &'s Outbox,
+    figures: &'s ConnectionFigures,
     session: Session,
     publisher: Publisher<ServerMessage>,
     origin: Origin,
@@ -337,11 +371,12 @@ struct Talker<'s> {
 }
 
 impl<'s> Talker<'s> {
-    fn new(shared: &'s Shared, outbox: &'s Outbox) -> Talker<'s> {
+    fn new(shared: &'s Shared, outbox: &'s Outbox, figures: &'s ConnectionFigures) -> Talker<'s> {
         let origin = Origin::unique();
         Talker {
             shared,
             outbox,
+            figures,
             session: Session::new(&shared.directory, shared.settings.session),
             publisher: shared.broker.publisher_as(origin),
             origin,
@@ -432,7 +467,10 @@ impl<'s> Talker<'s> {
                 self.subscribe(Place::Room(room.clone()), &room, self.shared.settings.session.replay_lines)
             }
             Action::Unsubscribe(room) => self.outbox.close(Place::Room(room)),
-            Action::Inbox(name) => self.subscribe(Place::Inbox, &name, 0),
+            Action::Inbox(name) => {
+                self.figures.set_name(name.as_str());
+                self.subscribe(Place::Inbox, &name, 0);
+            }
             Action::History { room, lines } => self.show_history(&room, lines),
             Action::Left(room) => self.session.left(&room),
             Action::End => self.is_over = true,
@@ -452,16 +490,22 @@ impl<'s> Talker<'s> {
     /// Publishes what was said to one room as one batch.
     async fn flush_batch(&mut self) {
         let Some(room) = self.batch_room.take() else { return };
-        if let Err(PublishError::Closed(())) = self.publisher.publish_batch(room.topic(), &mut self.batch).await {
-            self.outbox.reply(&format!("! the server is ending; {} lines were not said", self.batch.len()));
-            self.batch.clear();
+        self.figures.received(self.batch.len());
+        let publish = self.publisher.publish_batch(room.topic(), &mut self.batch);
+        match waiting(Wait::PUBLISH, publish).await {
+            Ok(receipt) => self.shared.front_end.dropped(room.topic().as_str(), receipt.dropped),
+            // A batch of ours is never too long, so the broker is closed.
+            Err(_) => {
+                self.outbox.reply(&format!("! the server is ending; {} lines were not said", self.batch.len()));
+                self.batch.clear();
+            }
         }
     }
 
     async fn announce(&mut self, rooms: &[Name], text: String) {
         let notice = self.message(text, Kind::Notice);
         for room in rooms {
-            if self.publisher.publish(room.topic(), notice.clone()).await.is_err() {
+            if waiting(Wait::PUBLISH, self.publisher.publish(room.topic(), notice.clone())).await.is_err() {
                 // The broker is closed: the server is ending, and everybody is told that.
                 return;
             }
@@ -470,7 +514,12 @@ impl<'s> Talker<'s> {
 
     async fn tell(&mut self, to: &Name, text: String) {
         let message = self.message(text, Kind::Said);
-        match self.publisher.publish(to.topic(), message).await {
+        self.figures.received(1);
+        let published = waiting(Wait::PUBLISH, self.publisher.publish(to.topic(), message)).await;
+        if let Ok(receipt) = &published {
+            self.shared.front_end.dropped(to.topic().as_str(), receipt.dropped);
+        }
+        match published {
             Ok(receipt) if receipt.matched == 0 => self.outbox.reply(&format!("! {to} has just left")),
             Ok(receipt) if receipt.queued == 0 => {
                 self.outbox.reply(&format!("! {to} is not reading and did not get it; try again later"));
@@ -554,7 +603,7 @@ impl Pace {
 
     async fn wait_until(&mut self, due: Instant) {
         self.timer.set_at(due);
-        (&mut self.timer).await;
+        waiting(Wait::TIMER, &mut self.timer).await;
     }
 }
 
