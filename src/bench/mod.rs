@@ -21,6 +21,7 @@ pub use options::BenchOptions;
 use options::{Format, Mode};
 use report::Row;
 use round_trips::{RoundTrips, round_trips};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -35,8 +36,16 @@ pub const SUBJECT: &str = "bench";
 /// # Errors
 /// When the server cannot be reached, refuses something, or loses something.
 pub fn measure(options: &BenchOptions, output: &mut impl Write) -> Result<(), BenchError> {
+    raise_open_files();
     let rows = rows(options)?;
     write(options, &rows, output).map_err(|error| format!("the result cannot be written: {error}"))
+}
+
+/// Lets this process have as many connections as the system allows it.
+pub fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where it cannot be raised, a connection too many says so.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
 fn write(options: &BenchOptions, rows: &[Row], output: &mut impl Write) -> io::Result<()> {
