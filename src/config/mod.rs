@@ -6,13 +6,16 @@
 mod chat;
 mod check;
 mod file;
+mod nats;
 mod settings;
+mod users;
 
 use crate::bench::BenchOptions;
 use check::Check;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use fanfare::frontend::chat::ChatSettings;
+use fanfare::frontend::nats::NatsSettings;
 use fanfare::limits;
 use file::SettingsFile;
 use log::LevelFilter;
@@ -42,6 +45,10 @@ pub struct Config {
     pub chat_address: Option<SocketAddr>,
     /// The bounds of chat.
     pub chat: ChatSettings,
+    /// Where NATS listens; none if it does not.
+    pub nats_address: Option<SocketAddr>,
+    /// The bounds of NATS, and who may come in.
+    pub nats: NatsSettings,
     /// The time for saying goodbye.
     pub goodbye: Duration,
     /// What is logged.
@@ -121,6 +128,7 @@ struct ServeArguments {
 }
 
 const DEFAULT_CHAT_ADDRESS: &str = "127.0.0.1:7000";
+const DEFAULT_NATS_ADDRESS: &str = "127.0.0.1:4222";
 
 fn configure(arguments: ServeArguments) -> Result<Config, ConfigError> {
     let file = arguments.config.as_deref().map(SettingsFile::read).transpose()?;
@@ -132,15 +140,18 @@ fn configure(arguments: ServeArguments) -> Result<Config, ConfigError> {
 
 impl Check {
     fn config(&self, settings: Settings) -> Result<Config, ConfigError> {
+        let nats_address = self.address("nats", settings.nats.as_deref().unwrap_or(DEFAULT_NATS_ADDRESS))?;
         let config = Config {
             chat_address: self.address("chat", settings.chat.as_deref().unwrap_or(DEFAULT_CHAT_ADDRESS))?,
             log: self.level(settings.log.as_deref())?,
             goodbye: self.milliseconds("goodbye_ms", settings.goodbye_ms, limits::GOODBYE_MS, 0)?,
             chat: self.chat(&settings)?,
+            nats_address,
+            nats: self.nats(&settings, nats_address)?,
         };
-        match config.chat_address {
-            Some(_) => Ok(config),
-            None => Err(self.error("chat", "off leaves nothing to listen on")),
+        match (config.chat_address, config.nats_address) {
+            (None, None) => Err(self.error("chat", "off and nats off leave nothing to listen on")),
+            _ => Ok(config),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Front-ends: wire protocols turned into topics, all on one broker.
 
 pub mod chat;
+pub mod ending;
 pub mod http;
 pub mod message;
+pub mod nats;
