@@ -1,12 +1,13 @@
 //! How a server and its connections end, and what is counted of it. The same for every front-end.
 
-use crate::limits::LINGER_MS;
+use crate::limits::{LINGER_MS, TASK_END_MS};
+use crate::tasks::{self, Scope};
 use crate::transport::{Connection, Reader};
 use async_io::Timer;
 use futures_lite::future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How the connections ended when a server stopped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,7 +47,15 @@ impl Ending {
         self.is_stopping.load(Ordering::SeqCst)
     }
 
-    pub fn report(&self) -> StopReport {
+    /// Waits until every connection has ended, cuts those that have not at the deadline, and tells how it went.
+    pub async fn finish(&self, accepting: &Scope, connections: &Scope, deadline: Instant) -> StopReport {
+        if accepting.ended_by(deadline).await {
+            connections.ended_by(deadline).await;
+        }
+        let cut = connections.end(Instant::now() + Duration::from_millis(TASK_END_MS)).await;
+        if !cut.left.is_empty() {
+            log::warn!(task:% = tasks::label(); "connections that do not end: {cut}");
+        }
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         StopReport {
             connections_flushed: count(&self.connections_flushed),

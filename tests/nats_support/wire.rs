@@ -78,7 +78,9 @@ impl Wire {
                 self.unread.drain(..agreed);
                 return;
             }
-            if self.pass_over_ping(agreed) {
+            // `PONG` begins as `PING` does.
+            let line_at = self.unread[..agreed].windows(2).rposition(|pair| pair == b"\r\n").map_or(0, |end| end + 2);
+            if self.pass_over_ping(line_at) {
                 continue;
             }
             let is_undecided = agreed == self.unread.len() || PING.starts_with(&self.unread[agreed..]);

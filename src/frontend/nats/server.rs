@@ -120,18 +120,7 @@ impl NatsServer {
     /// Waits until every connection has ended, and cuts those that have not at the deadline.
     pub async fn ended(self, deadline: Instant) -> StopReport {
         self.begin_stop();
-        let all_ended = async {
-            self.accepting.ended().await;
-            self.tasks.ended().await;
-        };
-        let out_of_time = async {
-            // why: once in the life of a server.
-            Timer::at(deadline).await;
-        };
-        future::or(all_ended, out_of_time).await;
-        self.tasks.cancel();
-        self.tasks.ended().await;
-        self.shared.ending.report()
+        self.shared.ending.finish(&self.accepting, &self.tasks, deadline).await
     }
 }
 
