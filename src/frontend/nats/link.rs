@@ -1,7 +1,8 @@
 //! What the two halves of a connection, and the server, hand each other.
 //!
-//! What the reading half has to say goes out among the messages of the connection's mailbox, at the place where it belongs: an
-//! answer comes after the messages that were queued before it. Libraries rely on that: a `PONG` tells them that they have got all.
+//! What the reading half has to say goes out among the messages of the connection's mailbox, at the place where it belongs:
+//! an answer comes after the messages that were queued before it. Libraries rely on that: a `PONG` tells them that they
+//! have got all.
 
 use super::permissions::Permissions;
 use super::session::{Reply, Sid};

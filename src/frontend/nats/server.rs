@@ -1,7 +1,7 @@
 //! The NATS server: accepts connections, and runs the two halves of each side by side.
 //!
-//! One half reads, publishes and subscribes ([`Talker`]), the other writes ([`Feed`]). So a publish that waits for somebody's full
-//! queue, even for its own, never keeps its publisher from being written to.
+//! One half reads, publishes and subscribes (`Talker`), the other writes (`Feed`). So a publish that waits for somebody's
+//! full queue, even for its own, never keeps its publisher from being written to.
 
 use super::connections::Connections;
 use super::feed::Feed;

@@ -21,7 +21,8 @@ pub(super) enum Place {
     Topic(Topic),
     /// Nobody can be subscribed to it.
     Nowhere,
-    /// Nobody can be subscribed to it here: it is right for NATS, but longer or deeper than a topic can be here, or not UTF-8, or has control characters.
+    /// Nobody can be subscribed to it here: it is right for NATS, but longer or deeper than a topic can be, or not UTF-8,
+    /// or has control characters.
     TooMuch,
 }
 
