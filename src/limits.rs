@@ -369,13 +369,17 @@ pub const NATS_LAME_DUCK_DURATION_MS: u64 = 120_000;
 /// When hit: all are forgotten.
 pub const NATS_SUBJECTS_REMEMBERED: usize = 256;
 
-/// Messages by which those of one publisher may overtake another's in a connection's queue while it is never empty. Fixed. Why: some
-/// frames. When hit: a `PONG` may come before a message that was queued before it.
+/// Messages by which those of one publisher may overtake another's in a connection's queue while it is never empty. Fixed.
+/// Why: some frames. When hit: a `PONG` may come before a message that was queued before it.
 pub const NATS_OVERTAKING_MESSAGES: u64 = 16 * FRAME_MESSAGES_MAX as u64;
 
-/// Bytes from which messages that others are sent too are written from where they are. Fixed. Why: copying fewer is cheaper than counting
-/// who uses them. When hit: they are copied.
+/// Bytes from which messages that others are sent too are written from where they are. Fixed. Why: copying fewer is
+/// cheaper than counting who uses them. When hit: they are copied.
 pub const NATS_SHARED_BYTES_MIN: usize = 1024;
+
+/// Bytes that are encrypted before the kernel has taken those before. Fixed. Why: as much as one write brings.
+/// When hit: no more is encrypted.
+pub const TLS_BUFFER_BYTES: usize = 64 * 1024;
 
 /// Pieces that one write takes. Fixed. Why: more bring nothing. When hit: the writer writes before it takes more.
 pub const WRITE_SLICES: usize = 64;

@@ -7,9 +7,10 @@ use fanfare::diagnostics::Diagnostics;
 use fanfare::frontend::chat::{ChatServer, ChatSettings};
 use fanfare::frontend::message::ServerMessage;
 use fanfare::frontend::nats::authentication::Secret;
+use fanfare::frontend::nats::settings::TlsSettings;
 use fanfare::frontend::nats::{NatsServer, NatsSettings, SlowConsumer};
 use fanfare::tasks::{BoxedTask, Tasks};
-use fanfare::transport::{Gate, Listener};
+use fanfare::transport::{Gate, Identity, Listener};
 use fanfare::{Broker, Pattern, Topic};
 use futures_lite::future::block_on;
 use nats_support::wire::Wire;
@@ -172,18 +173,18 @@ fn who_publishes_to_itself_beyond_its_bound_goes_on() {
         // Nobody would wait so long: a deadlock shows.
         settings.wait = PATIENCE * 2;
     });
-    let mut wire = server.client();
+    // Two threads write here, so a `PONG` of the one could get into a message of the other. Messages are signs of life enough.
+    let mut wire = server.client().without_pongs();
     wire.send("SUB self 1\r\n");
-    wire.sync();
     let mut writer = wire.socket().try_clone().unwrap();
     const MESSAGES: u32 = 2_000;
     let sending =
         thread::spawn(move || (0..MESSAGES).for_each(|number| writer.write_all(&message("self", number)).unwrap()));
     for number in 0..MESSAGES {
-        wire.expect(format!("MSG self 1 {PAYLOAD_BYTES}\r\n{number:0>PAYLOAD_BYTES$}\r\n"));
+        while wire.line() == "PING" {}
+        assert_eq!(wire.line().trim_start_matches('0').parse().unwrap_or(0), number);
     }
     sending.join().unwrap();
-    wire.sync();
     let books = server.broker.subscription_stats()[0].books;
     assert_eq!((books.offered, books.received, books.dropped), (MESSAGES.into(), MESSAGES.into(), 0));
     drop(wire);
@@ -409,4 +410,86 @@ fn requests_reach_rust_and_its_answers_come_back() {
     wire.expect("what\r\n");
     wire.send(format!("PUB {reply_to} 4\r\nthat\r\n"));
     assert_eq!(asking.join().unwrap(), b"that");
+}
+
+fn tls_file(name: &str) -> std::path::PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "tests", "nats_support", "tls", name].iter().collect()
+}
+
+fn with_tls(is_required: bool) -> TestServer {
+    TestServer::start(|settings| {
+        let identity = Identity::read(&tls_file("cert.pem"), &tls_file("key.pem")).unwrap();
+        settings.tls = Some(TlsSettings { identity, is_required });
+    })
+}
+
+/// Reads the plain INFO, and shakes hands.
+fn tls_client(server: &TestServer) -> rustls::StreamOwned<rustls::ClientConnection, std::net::TcpStream> {
+    use rustls::pki_types::pem::PemObject;
+    let wire = Wire::connect(server.address);
+    let socket = wire.socket().try_clone().unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(rustls::pki_types::CertificateDer::from_pem_file(tls_file("cert.pem")).unwrap()).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_root_certificates(roots).with_no_client_auth();
+    let client = rustls::ClientConnection::new(config.into(), "localhost".try_into().unwrap()).unwrap();
+    rustls::StreamOwned::new(client, socket)
+}
+
+#[test]
+fn everything_passes_through_tls() {
+    let server = with_tls(true);
+    let mut client = tls_client(&server);
+    client.write_all(b"CONNECT {\"verbose\":false}\r\nSUB big 1\r\nPING\r\n").unwrap();
+    let mut pong = [0; 6];
+    client.read_exact(&mut pong).unwrap();
+    assert_eq!(&pong, b"PONG\r\n");
+    // More than the kernel takes at once, read late: what is encrypted already must go out by itself.
+    let mut talker = tls_client(&server);
+    const MESSAGES: u32 = 400;
+    let sending = thread::spawn(move || {
+        talker.write_all(b"CONNECT {\"verbose\":false}\r\n").unwrap();
+        (0..MESSAGES).for_each(|number| talker.write_all(&message("big", number)).unwrap());
+        talker
+    });
+    let mut buffer = vec![0; format!("MSG big 1 {PAYLOAD_BYTES}\r\n").len() + PAYLOAD_BYTES + 2];
+    for number in 0..MESSAGES {
+        client.read_exact(&mut buffer).unwrap();
+        let expected = format!("MSG big 1 {PAYLOAD_BYTES}\r\n{number:0>PAYLOAD_BYTES$}\r\n");
+        assert!(buffer == expected.as_bytes(), "message {number}");
+    }
+    drop((sending.join().unwrap(), client));
+    server.assert_nothing_remains();
+}
+
+#[test]
+fn without_tls_nobody_comes_in_unless_that_is_allowed() {
+    let server = with_tls(true);
+    let mut wire = Wire::connect(server.address);
+    assert_eq!(wire.info["tls_required"], true);
+    wire.send("CONNECT {\"verbose\":false}\r\nPING\r\n");
+    assert!(!wire.drain().1.contains("PONG"));
+    wait_until("it is counted", || server.ended("TLS handshake failed") == 1);
+    server.assert_nothing_remains();
+    let server = with_tls(false);
+    let mut wire = server.client();
+    assert_eq!((&wire.info["tls_available"], &wire.info["tls_required"]), (&true.into(), &serde_json::Value::Null));
+    wire.sync();
+    let mut client = tls_client(&server);
+    client.write_all(b"CONNECT {\"verbose\":false}\r\nPING\r\n").unwrap();
+    let mut pong = [0; 6];
+    client.read_exact(&mut pong).unwrap();
+    assert_eq!(&pong, b"PONG\r\n");
+}
+
+#[test]
+fn who_never_shakes_hands_is_closed_in_time() {
+    let server = TestServer::start(|settings| {
+        let identity = Identity::read(&tls_file("cert.pem"), &tls_file("key.pem")).unwrap();
+        settings.tls = Some(TlsSettings { identity, is_required: true });
+        settings.authentication_timeout = Duration::from_millis(50);
+    });
+    Wire::connect(server.address).expect_closed();
+    server.assert_nothing_remains();
 }
