@@ -13,9 +13,13 @@ pub fn print(results: &Results, peers: &[Kind]) {
     for measured in &results.all {
         print!("{:>30} {:>18} |", measured.row.name, measured.figure);
         peers.iter().for_each(|kind| print!("{:>CELL$}", cell(measured, *kind)));
-        let to =
-            |kind| measured.ratio(Kind::Fanfare, kind).map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"));
-        println!(" | {:>12} {:>12}  {}", to(Kind::NatsServer), to(Kind::Ceiling), measured.row.aim);
+        let to = |kind| {
+            measured
+                .ratio(Kind::Fanfare, kind)
+                .filter(|ratio| ratio.is_finite())
+                .map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"))
+        };
+        println!(" | {:>12} {:>12}  {}", to(Kind::NatsServer), to(Kind::Ceiling), measured.row.aim(measured.figure));
     }
 }
 
