@@ -1,7 +1,7 @@
 //! The table for people: the median of each figure and its spread, and what Fanfare's is to nats-server's.
 
 use super::peers::Kind;
-use super::results::{Measured, Results, spread};
+use super::results::{Measured, Results};
 
 const CELL: usize = 18;
 
@@ -24,9 +24,11 @@ pub fn print(results: &Results, peers: &[Kind]) {
 }
 
 fn cell(measured: &Measured, kind: Kind) -> String {
-    match (measured.median(kind), measured.values(kind)) {
-        (Some(median), Some(values)) => format!("{} ±{:.0} %", short(median), spread(values) * 100.0),
-        _ => "-".to_owned(),
+    match measured.median_and_spread(kind) {
+        // What is about nothing has no part of itself.
+        Some((median, _)) if median < 0.1 => short(median),
+        Some((median, spread)) => format!("{} ±{:.0} %", short(median), spread * 100.0),
+        None => "-".to_owned(),
     }
 }
 
