@@ -28,6 +28,9 @@ use std::time::{Duration, Instant};
 /// Exit code for a command line, file or address that cannot be used.
 const EXIT_USAGE: u8 = 2;
 
+/// Tasks that a connection of any front-end has, at the most.
+const TASKS_PER_CONNECTION: usize = 2;
+
 /// How long the last lines of output may take to be read when the program ends.
 const OUTPUT_WAIT: Duration = Duration::from_millis(500);
 
@@ -163,6 +166,11 @@ async fn run(config: Config, prepared: Prepared) -> ExitCode {
     let _ = announce(&servers);
     // Only now, so that the lines above are the first whatever the level: scripts wait for them.
     femme::with_level(config.log);
+    let upkeep = tasks.scope("upkeep");
+    let of_front_ends = diagnostics.clone();
+    upkeep.spawn_watchdog(&tasks, TASKS_PER_CONNECTION, move || {
+        of_front_ends.front_ends().iter().map(|front_end| front_end.connection_count()).sum()
+    });
     if let Some(connections) = prepared.lowered_to {
         log::warn!("the system's limit on open files allows {connections} connections only; raise it with ulimit -n");
     }

@@ -1,7 +1,7 @@
 //! How a server and its connections end, and what is counted of it. The same for every front-end.
 
 use crate::limits::{LINGER_MS, TASK_END_MS};
-use crate::tasks::Scope;
+use crate::tasks::{self, Scope};
 use crate::transport::{Connection, Reader};
 use async_io::Timer;
 use futures_lite::future;
@@ -54,7 +54,7 @@ impl Ending {
         }
         let cut = connections.end(Instant::now() + Duration::from_millis(TASK_END_MS)).await;
         if !cut.left.is_empty() {
-            log::warn!("connections that do not end: {cut}");
+            log::warn!(task:% = tasks::label(); "connections that do not end: {cut}");
         }
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         StopReport {

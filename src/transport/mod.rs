@@ -15,8 +15,8 @@ pub use traffic::Traffic;
 pub use write_buffer::WriteBuffer;
 pub use writer::{Filled, Idle, Liveness, Outcome, Source, WriterSettings, write_all_from};
 
+use crate::tasks::{Wait, note_wait};
 use async_io::Async;
-use futures_lite::ready;
 use rustix::net::sockopt;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -69,7 +69,10 @@ impl Connection {
             if let Some(bytes) = unless_blocked(self.read(into))? {
                 break bytes;
             }
-            ready!(self.socket().poll_readable(context))?;
+            if self.socket().poll_readable(context)?.is_pending() {
+                note_wait(Wait::SOCKET_READ);
+                return Poll::Pending;
+            }
         };
         Poll::Ready(Ok(bytes))
     }
@@ -81,7 +84,10 @@ impl Connection {
             if let Some(written) = unless_blocked(self.write(&[IoSlice::new(bytes)]))? {
                 break written;
             }
-            ready!(self.socket().poll_writable(context))?;
+            if self.socket().poll_writable(context)?.is_pending() {
+                note_wait(Wait::SOCKET_WRITE);
+                return Poll::Pending;
+            }
         };
         Poll::Ready(Ok(written))
     }

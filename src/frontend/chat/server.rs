@@ -15,7 +15,7 @@ use crate::diagnostics::{ConnectionEntry, ConnectionFigures, Ended, FrontEnd, Se
 use crate::frontend::ending::{EndCount, Ending, StopReport, discard_input};
 use crate::frontend::message::{Content, Kind, ServerMessage};
 use crate::limits;
-use crate::tasks::{Scope, Tasks, Wait, waiting};
+use crate::tasks::{self, Scope, Tasks, Wait, waiting};
 use crate::transport::{
     self, Accepted, Connection, GateLimits, Idle, Listener, Outcome, Permit, Reader, WriterSettings,
 };
@@ -194,18 +194,18 @@ async fn accept(mut listener: Listener, shared: Arc<Shared>, connections: Arc<Sc
     loop {
         match listener.accept().await {
             Accepted::Refused(stream, peer, refusal) => {
-                log::debug!("chat: refused {peer}: {refusal}");
+                log::debug!(task:% = tasks::label(); "chat: refused {peer}: {refusal}");
                 let refusal = refusal.to_string();
                 shared.front_end.refused(peer, &refusal);
                 transport::refuse(&stream, format!("! {refusal}\n").as_bytes());
             }
             Accepted::Connection(stream, peer, permit) => match Connection::new(stream, shared.unacknowledged()) {
                 Ok(connection) => {
-                    log::debug!("chat: {peer} connected");
+                    log::debug!(task:% = tasks::label(); "chat: {peer} connected");
                     let entry = shared.front_end.connected(peer, connection.traffic());
                     connections.spawn("chat connection", serve(shared.clone(), connection, peer, permit, entry));
                 }
-                Err(error) => log::debug!("chat: {peer} was gone at once: {error}"),
+                Err(error) => log::debug!(task:% = tasks::label(); "chat: {peer} was gone at once: {error}"),
             },
         }
     }
@@ -271,7 +271,7 @@ async fn serve(
             (outcome, reason, false)
         }
     };
-    log::debug!("chat: {peer} ended: {outcome:?}");
+    log::debug!(task:% = tasks::label(); "chat: {peer} ended: {outcome:?}");
     // Nothing is kept for somebody who has left: neither queues nor places in rooms.
     drop(writing);
     drop(feeds);
