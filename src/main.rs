@@ -1,5 +1,6 @@
 //! The `fanfare` binary: runtime, logging, signals, wiring. The only file that names a runtime.
 
+mod bench;
 mod client;
 mod config;
 mod standard_output;
@@ -60,6 +61,13 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(Task::Chat(client)) => match client::run(&client.server, client.nick.as_deref()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                complain(&error);
+                ExitCode::FAILURE
+            }
+        },
+        Ok(Task::Bench(options)) => match bench::measure(&options, &mut io::stdout().lock()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 complain(&error);

@@ -144,7 +144,7 @@ fn a_mistake_is_one_sentence_and_exit_code_2() {
     let taken = taken.local_addr().unwrap().to_string();
     let mistakes: [(&[&str], &str); 7] = [
         (&["--nosuch"], "--nosuch"),
-        (&["--nats", "127.0.0.1:0"], "--nats"),
+        (&["--gopher", "127.0.0.1:0"], "--gopher"),
         (&["serve", "--chat", "nonsense"], "--chat nonsense"),
         (&["--chat", "192.0.2.1:7000"], "--chat 192.0.2.1:7000"),
         (&["--config", "/nonexistent"], "--config /nonexistent"),

@@ -10,6 +10,7 @@ mod nats;
 mod settings;
 mod users;
 
+use crate::bench::BenchOptions;
 use check::Check;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -31,6 +32,8 @@ pub enum Task {
     Serve(Box<Config>),
     /// Run the terminal client.
     Chat(ChatClient),
+    /// Measure a server.
+    Bench(Box<BenchOptions>),
     /// Print this and end well: `--help`, `--version`.
     Print(String),
 }
@@ -76,6 +79,7 @@ pub fn from_command_line(arguments: impl IntoIterator<Item = std::ffi::OsString>
     let command_line = CommandLine::from_arg_matches(&matches).map_err(|error| ConfigError(one_sentence(&error)))?;
     match command_line.command {
         Some(SubCommand::Chat(client)) => Ok(Task::Chat(client)),
+        Some(SubCommand::Bench(options)) => Ok(Task::Bench(options)),
         Some(SubCommand::Serve(serve)) => configure(*serve).map(|config| Task::Serve(Box::new(config))),
         None => configure(command_line.serve).map(|config| Task::Serve(Box::new(config))),
     }
@@ -99,6 +103,8 @@ enum SubCommand {
     Serve(Box<ServeArguments>),
     /// Talk: a terminal client for a chat server
     Chat(ChatClient),
+    /// Measure a NATS server (or Redis): the client counts and checks everything, and takes about one core itself
+    Bench(Box<BenchOptions>),
 }
 
 /// What `fanfare chat` is told.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// password = "$2a$11$..."    # its bcrypt hash, or itself
 ///
 /// [user.publish]
-/// allow = ["orders.>"]       # without it: everything
+/// allow = ["orders.>"]       # without it, or empty: everything
 /// deny = ["orders.secret"]
 ///
 /// [user.subscribe]
@@ -40,7 +40,8 @@ struct WrittenUser {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenRules {
-    allow: Option<Vec<String>>,
+    #[serde(default)]
+    allow: Vec<String>,
     #[serde(default)]
     deny: Vec<String>,
 }
@@ -72,7 +73,7 @@ impl WrittenUser {
 
 impl WrittenRules {
     fn check(&self) -> Result<Rules, TopicError> {
-        let patterns = |texts: &[String]| texts.iter().map(|text| Pattern::parse(text)).collect();
-        Ok(Rules { allow: self.allow.as_deref().map(patterns).transpose()?, deny: patterns(&self.deny)? })
+        let patterns = |texts: &[String]| texts.iter().map(|text| Pattern::parse(text)).collect::<Result<_, _>>();
+        Ok(Rules { allow: patterns(&self.allow)?, deny: patterns(&self.deny)? })
     }
 }

@@ -14,8 +14,8 @@ pub struct Permissions {
 /// Patterns that allow, and patterns that forbid.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
-    /// What is allowed. None: everything.
-    pub allow: Option<Vec<Pattern>>,
+    /// What is allowed. Empty: everything.
+    pub allow: Vec<Pattern>,
     /// What is not, even if it is allowed.
     pub deny: Vec<Pattern>,
 }
@@ -23,8 +23,8 @@ pub struct Rules {
 impl Rules {
     /// Whether a message of this topic is allowed.
     pub fn permit_topic(&self, topic: &Topic) -> bool {
-        let is_allowed = self.allow.as_ref().is_none_or(|allow| allow.iter().any(|pattern| pattern.matches(topic)));
-        is_allowed && !self.deny_topic(topic)
+        let is_allowed = self.allow.iter().any(|pattern| pattern.matches(topic));
+        (is_allowed || self.allow.is_empty()) && !self.deny_topic(topic)
     }
 
     /// Whether a message of this topic is forbidden, whatever is allowed.
@@ -35,8 +35,8 @@ impl Rules {
     /// Whether a subscription is allowed: all that it can match is allowed, and not all of it is forbidden. What is forbidden of it
     /// has to be kept from it: see [`deny_part_of`](Self::deny_part_of).
     pub fn permit_pattern(&self, pattern: &Pattern) -> bool {
-        let is_allowed = self.allow.as_ref().is_none_or(|allow| allow.iter().any(|outer| covers(outer, pattern)));
-        is_allowed && !self.deny.iter().any(|outer| covers(outer, pattern))
+        let is_allowed = self.allow.iter().any(|outer| covers(outer, pattern));
+        (is_allowed || self.allow.is_empty()) && !self.deny.iter().any(|outer| covers(outer, pattern))
     }
 
     /// Whether a subscription could match something forbidden.
@@ -84,7 +84,7 @@ mod tests {
 
     fn rules(allow: &[&str], deny: &[&str]) -> Rules {
         Rules {
-            allow: (!allow.is_empty()).then(|| allow.iter().map(|text| pattern(text)).collect()),
+            allow: allow.iter().map(|text| pattern(text)).collect(),
             deny: deny.iter().map(|text| pattern(text)).collect(),
         }
     }
@@ -96,8 +96,8 @@ mod tests {
         assert!(permits("foo.y") && permits("bar.a.b"));
         assert!(!permits("foo.x") && !permits("foo.a.b") && !permits("bar") && !permits("other"));
         assert!(Rules::default().permit_topic(&Topic::parse("any").unwrap()));
-        let nothing = Rules { allow: Some(Vec::new()), deny: Vec::new() };
-        assert!(!nothing.permit_topic(&Topic::parse("any").unwrap()));
+        let nothing = Rules { allow: Vec::new(), deny: vec![pattern(">")] };
+        assert!(!nothing.permit_topic(&Topic::parse("any").unwrap()) && !nothing.permit_pattern(&pattern("any")));
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub(super) struct Shared {
     /// Who compares a password with a hash has one of these.
     pub hashing: Semaphore,
     info: ServerInfo,
-    front_end: Arc<FrontEnd>,
+    pub front_end: Arc<FrontEnd>,
     connections: Arc<Connections>,
     ending: Arc<Ending>,
 }

@@ -58,6 +58,8 @@ pub enum Action {
         /// Which of them.
         messages: Range<usize>,
     },
+    /// Note that a message of this block can reach nobody here, although its subject is right for NATS.
+    Lost(Arc<Block>),
     /// Subscribe, and say [`Session::subscribed`] or [`Session::not_subscribed`].
     Subscribe {
         /// The client's name for it.
@@ -223,18 +225,19 @@ impl Session {
 
     fn publish_one(&self, to: &Destination, block: &Arc<Block>, index: usize, actions: &mut Vec<Action>) {
         let mut complain = |text: Cow<'static, str>| actions.push(Action::Reply(Reply::Error(text)));
-        if self.options.pedantic && !to.is_literal {
+        let goes_nowhere = to.place == Place::TooMuch;
+        if self.options.pedantic && (goes_nowhere || !to.is_literal) {
             complain("Invalid Publish Subject".into());
         }
         if !to.is_permitted {
             let text = format!("Permissions Violation for Publish to {}", quoted(block.subject()));
             return complain(text.into());
         }
-        if to.place == Place::TooMuch {
-            // What nobody can subscribe to here goes nowhere, but not in silence: with nats-server it could have.
-            return complain("Invalid Publish Subject".into());
-        }
         self.say_ok(actions);
+        if goes_nowhere {
+            // With nats-server somebody could have got it.
+            actions.push(Action::Lost(block.clone()));
+        }
         match &to.place {
             Place::Topic(topic) => {
                 actions.push(Action::Publish { topic: topic.clone(), block: block.clone(), messages: index..index + 1 })
@@ -256,7 +259,7 @@ impl Session {
         let rules = &self.permissions.subscribe;
         let is_permitted = match &pattern {
             Some(pattern) => rules.permit_pattern(pattern),
-            None => rules.allow.is_none(),
+            None => rules.allow.is_empty(),
         };
         if !is_permitted {
             let mut text = format!("Permissions Violation for Subscription to {}", quoted(subject));
@@ -295,9 +298,16 @@ impl Session {
         self.too_many_subscriptions(actions);
     }
 
-    /// Whether this subscription may have ended without the session's knowledge.
-    pub fn may_have_ended(&self, sid: &Bytes) -> bool {
-        self.subscriptions.get(sid).is_some_and(|held| held.is_limited)
+    /// Whether it matters for what an operation on this sid means that a subscription may have ended without the session's
+    /// knowledge.
+    pub fn depends_on_expiry(&self, sid: &Bytes) -> bool {
+        let is_limited = |held: &Held| held.is_limited;
+        match self.subscriptions.get(sid) {
+            Some(held) => held.is_limited,
+            None => {
+                self.subscriptions.len() >= self.limits.subscriptions && self.subscriptions.values().any(is_limited)
+            }
+        }
     }
 
     /// A subscription has got as many messages as it was to get.

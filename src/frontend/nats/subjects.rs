@@ -21,7 +21,7 @@ pub(super) enum Place {
     Topic(Topic),
     /// Nobody can be subscribed to it.
     Nowhere,
-    /// It is right for NATS, but longer or deeper than a topic can be here, or not UTF-8, or has control characters.
+    /// Nobody can be subscribed to it here: it is right for NATS, but longer or deeper than a topic can be here, or not UTF-8, or has control characters.
     TooMuch,
 }
 
@@ -64,7 +64,7 @@ impl Destination {
         let topic = subject::topic_text(subject).and_then(|text| Topic::parse(text).ok());
         let is_permitted = match &topic {
             Some(topic) => rules.permit_topic(topic),
-            None => rules.allow.is_none(),
+            None => rules.allow.is_empty(),
         };
         let is_known = subject::pattern_text(subject).is_some();
         let place = match topic {
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_right_and_bounded() {
-        let rules = Rules { allow: Some(vec![Pattern::parse("odd.*").unwrap()]), deny: Vec::new() };
+        let rules = Rules { allow: vec![Pattern::parse("odd.*").unwrap()], deny: Vec::new() };
         let mut subjects = Subjects::default();
         for turn in 0..3 * NATS_SUBJECTS_REMEMBERED {
             let number = turn * 7 % (NATS_SUBJECTS_REMEMBERED + 10);

@@ -122,7 +122,7 @@ impl<'c> Talker<'c> {
 
     async fn take(&mut self, operation: Operation) {
         if let Operation::Subscribe { sid, .. } | Operation::Unsubscribe { sid, .. } = &operation {
-            if self.session.may_have_ended(sid) {
+            if self.session.depends_on_expiry(sid) {
                 // Messages that were published before have to be counted before.
                 self.link.settled().await;
             }
@@ -154,6 +154,9 @@ impl<'c> Talker<'c> {
         match action {
             Action::Publish { topic, block, messages } => self.publish(&topic, &block, messages).await,
             Action::Reply(reply) => self.reply(&reply),
+            Action::Lost(block) => {
+                self.shared.front_end.dropped(&String::from_utf8_lossy(block.subject()), 1);
+            }
             Action::Subscribe { sid, pattern, group, filter } => self.subscribe(sid, &pattern, group, filter),
             Action::Unsubscribe(id) => self.unsubscribe(id),
             Action::Limit(id, max) => self.link.put(What::Limit(id, max), self.here()),
@@ -166,7 +169,9 @@ impl<'c> Talker<'c> {
         }
     }
 
-    fn connected(&self) {
+    fn connected(&mut self) {
+        // Of another echo, perhaps; the next publish makes one.
+        self.publishing = None;
         let options = self.session.options();
         self.link.change(Change::Connected { with_headers: options.headers });
         self.figures.set_name(options.name.as_deref().unwrap_or_default());
@@ -190,7 +195,11 @@ impl<'c> Talker<'c> {
     async fn publish(&mut self, topic: &Topic, block: &Arc<Block>, messages: Range<usize>) {
         self.figures.received(messages.len());
         let Publishing { publisher, batch } = &mut **self.publishing.get_or_insert_with(|| {
-            Box::new(Publishing { publisher: self.shared.broker.publisher_as(self.origin), batch: Vec::new() })
+            // Whether it hears itself is decided here, since a client can say it anew at any time.
+            let broker = &self.shared.broker;
+            let publisher =
+                if self.session.options().echo { broker.publisher() } else { broker.publisher_as(self.origin) };
+            Box::new(Publishing { publisher, batch: Vec::new() })
         });
         if messages.clone().all(|index| block.reply_to(index).is_none()) {
             batch.extend(ServerMessage::of_block(block).skip(messages.start).take(messages.len()));
@@ -239,17 +248,15 @@ impl<'c> Talker<'c> {
     fn subscriber(&mut self) -> Result<&MailboxSubscriber<ServerMessage>, SubscribeError> {
         if self.receiving.is_none() {
             let settings = &self.shared.settings;
-            let mut mailbox = self
+            let mailbox = self
                 .shared
                 .broker
                 .mailbox(format!("nats client {}", self.figures.id()))
                 .queue_messages(settings.pending_messages)
                 .queue_bytes(settings.pending_bytes)
-                .when_full(settings.when_full());
-            if !self.session.options().echo {
-                mailbox = mailbox.no_echo(self.origin);
-            }
-            let mailbox = mailbox.open()?;
+                .when_full(settings.when_full())
+                .no_echo(self.origin)
+                .open()?;
             let receiving = Receiving { subscriber: mailbox.subscriber(), watch: mailbox.watch() };
             self.link.change(Change::Mailbox(Box::new(mailbox)));
             let watch = receiving.watch.clone();
