@@ -33,6 +33,11 @@ pub const QUEUE_BYTES_MAX: usize = 1 << 30;
 /// After it the message is dropped for those still full, which are told.
 pub const WAIT_DEFAULT: Duration = Duration::from_millis(5);
 
+/// Upper ends in microseconds of the classes in which waits are counted. Fixed. Why: around the default wait, up to those
+/// of who must not lose anything. When hit: longer waits are one class more.
+pub const WAIT_BUCKETS_US: [u64; 10] =
+    [100, 500, 1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000, 10_000_000];
+
 /// Live subscriptions of one broker unless its builder says otherwise: enough for a million clients.
 /// Reaching it refuses the next subscription.
 pub const SUBSCRIPTIONS_DEFAULT: usize = 1 << 20;

@@ -64,6 +64,33 @@ pub struct DropCounts {
     pub ended: u64,
 }
 
+impl DropCounts {
+    /// Every count with its reason in one word.
+    pub fn by_reason(&self) -> [(&'static str, u64); 7] {
+        [
+            ("full", self.full),
+            ("oldest", self.oldest),
+            ("timed_out", self.timed_out),
+            ("probation", self.probation),
+            ("too_heavy", self.too_heavy),
+            ("cancelled", self.cancelled),
+            ("ended", self.ended),
+        ]
+    }
+}
+
+impl std::ops::AddAssign for DropCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.full += other.full;
+        self.oldest += other.oldest;
+        self.timed_out += other.timed_out;
+        self.probation += other.probation;
+        self.too_heavy += other.too_heavy;
+        self.cancelled += other.cancelled;
+        self.ended += other.ended;
+    }
+}
+
 /// What a queue is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Interest {
