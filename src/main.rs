@@ -8,11 +8,12 @@ use async_signal::{Signal, Signals};
 use config::{Config, Task};
 use fanfare::Broker;
 use fanfare::diagnostics::{Diagnostics, Event};
+use fanfare::frontend::admin::{AdminServer, AdminSettings};
 use fanfare::frontend::chat::{ChatServer, StopReport};
 use fanfare::frontend::message::ServerMessage;
-use fanfare::limits::RESERVED_FILE_DESCRIPTORS;
+use fanfare::limits::{ADMIN_CONNECTIONS, RESERVED_FILE_DESCRIPTORS};
 use fanfare::tasks::Tasks;
-use fanfare::transport::{Gate, Listener};
+use fanfare::transport::{Gate, GateLimits, Listener};
 use fanfare::{DrainReport, WhenFull};
 use futures_lite::{FutureExt, StreamExt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -22,11 +23,19 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+/// With its heap profile: see .cargo/config.toml.
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Exit code for a command line, file or address that cannot be used.
 const EXIT_USAGE: u8 = 2;
 
 /// How long the last lines of output may take to be read when the program ends.
 const OUTPUT_WAIT: Duration = Duration::from_millis(500);
+
+/// How long the answers that the admin listener is at may take when the program ends.
+const ADMIN_GOODBYE: Duration = Duration::from_millis(500);
 
 /// The runtime, in one place.
 mod runtime {
@@ -76,7 +85,7 @@ fn complain(problem: &str) {
 }
 
 fn serve(mut config: Config) -> ExitCode {
-    let (chat_listener, lowered_to) = match prepare(&mut config) {
+    let (listeners, lowered_to) = match prepare(&mut config) {
         Ok(prepared) => prepared,
         Err(problem) => return fail(&problem),
     };
@@ -84,17 +93,37 @@ fn serve(mut config: Config) -> ExitCode {
         Ok(output) => output,
         Err(error) => return fail(&format!("the standard output cannot be diverted: {error}")),
     };
-    let exit = runtime::block_on(run(config, chat_listener, lowered_to));
+    let exit = runtime::block_on(run(config, listeners, lowered_to));
     output.close(OUTPUT_WAIT);
     exit
 }
 
 /// All that can go wrong before anything runs.
-fn prepare(config: &mut Config) -> Result<(Option<Listener>, Option<usize>), String> {
+fn prepare(config: &mut Config) -> Result<(Listeners, Option<usize>), String> {
     let lowered_to = fit_file_descriptors(&mut config.chat.gate.connections);
     let gate = Gate::new(config.chat.gate);
     let chat = config.chat_address.map(|address| bind("--chat", address, gate)).transpose()?;
-    Ok((chat, lowered_to))
+    let admin = bind_admin(&config.admin)?;
+    Ok((Listeners { chat, admin }, lowered_to))
+}
+
+/// One for each front-end that is not off.
+struct Listeners {
+    chat: Option<Listener>,
+    admin: Option<Listener>,
+}
+
+/// Nobody who did not ask for the admin listener shall have to know that another program has its port.
+fn bind_admin(config: &config::AdminConfig) -> Result<Option<Listener>, String> {
+    let Some(address) = config.address else { return Ok(None) };
+    let gate = Gate::new(GateLimits { connections: ADMIN_CONNECTIONS, per_address: ADMIN_CONNECTIONS });
+    match bind("--admin", address, gate) {
+        Err(problem) if !config.is_asked_for => {
+            complain(&format!("no admin listener: {problem}"));
+            Ok(None)
+        }
+        bound => bound.map(Some),
+    }
 }
 
 fn bind(flag: &str, address: SocketAddr, gate: Gate) -> Result<Listener, String> {
@@ -122,17 +151,17 @@ fn fit_file_descriptors(connections: &mut usize) -> Option<usize> {
     Some(fit)
 }
 
-async fn run(config: Config, chat_listener: Option<Listener>, lowered_to: Option<usize>) -> ExitCode {
+async fn run(config: Config, listeners: Listeners, lowered_to: Option<usize>) -> ExitCode {
     let tasks = Tasks::new(runtime::start);
     let broker = broker(&config);
     let diagnostics = Diagnostics::new();
-    let chat = chat_listener
+    let chat = listeners
+        .chat
         .map(|listener| ChatServer::start(listener, &broker, &tasks, config.chat, diagnostics.front_end("chat")));
-    if let Some(chat) = &chat {
-        let address = chat.local_address();
-        // Nobody may be reading it, which is no reason not to serve.
-        let _ = announce(address);
-    }
+    let settings = AdminSettings { token: config.admin.token };
+    let admin = listeners.admin.map(|listener| AdminServer::start(listener, &broker, &tasks, &diagnostics, settings));
+    // Nobody may be reading it, which is no reason not to serve.
+    let _ = announce(chat.as_ref().map(ChatServer::local_address), admin.as_ref().map(AdminServer::local_address));
     // Only now, so that the lines above are the first whatever the level: scripts wait for them.
     femme::with_level(config.log);
     if let Some(connections) = lowered_to {
@@ -154,16 +183,23 @@ async fn run(config: Config, chat_listener: Option<Listener>, lowered_to: Option
         ExitCode::FAILURE
     };
     let well = async {
-        stop(&broker, chat, config.goodbye).await;
+        stop(&broker, chat, admin, config.goodbye).await;
         ExitCode::SUCCESS
     };
     second.or(well).await
 }
 
-fn announce(chat: SocketAddr) -> io::Result<()> {
+fn announce(chat: Option<SocketAddr>, admin: Option<SocketAddr>) -> io::Result<()> {
     let mut output = io::stdout().lock();
-    writeln!(output, "listening chat {chat}")?;
-    writeln!(output, "try it: nc {} {}, in two terminals; or: fanfare chat {chat} --nick NAME", chat.ip(), chat.port())
+    if let Some(chat) = chat {
+        let (host, port) = (chat.ip(), chat.port());
+        writeln!(output, "listening chat {chat}")?;
+        writeln!(output, "try it: nc {host} {port}, in two terminals; or: fanfare chat {chat} --nick NAME")?;
+    }
+    match admin {
+        Some(admin) => writeln!(output, "listening admin http://{admin}/"),
+        None => Ok(()),
+    }
 }
 
 fn broker(config: &Config) -> Broker<ServerMessage> {
@@ -175,7 +211,7 @@ fn broker(config: &Config) -> Broker<ServerMessage> {
 }
 
 /// Goodbye: nobody new, nothing more to say, everything queued goes out, and a report of what did not.
-async fn stop(broker: &Broker<ServerMessage>, chat: Option<ChatServer>, goodbye: Duration) {
+async fn stop(broker: &Broker<ServerMessage>, chat: Option<ChatServer>, admin: Option<AdminServer>, goodbye: Duration) {
     let deadline = Instant::now() + goodbye;
     if let Some(chat) = &chat {
         chat.begin_stop();
@@ -185,6 +221,10 @@ async fn stop(broker: &Broker<ServerMessage>, chat: Option<ChatServer>, goodbye:
         Some(chat) => chat.ended(deadline).await,
         None => StopReport::default(),
     };
+    // Last: until here it says that the server is draining, and what it still has to do.
+    if let Some(admin) = admin {
+        admin.stop(Instant::now() + ADMIN_GOODBYE).await;
+    }
     report(&drained, connections);
 }
 

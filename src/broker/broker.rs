@@ -19,7 +19,7 @@ use super::payload::Payload;
 use super::publisher::Publisher;
 use super::queue::Queue;
 use super::router::Router;
-use super::stats::{BrokerStats, DrainReport, Drained, EndReason, SubscriptionStats, Tally, TopicStats};
+use super::stats::{BrokerStats, DrainReport, Drained, EndReason, QueueStats, SubscriptionStats, Tally, TopicStats};
 use super::subscription::{Delivery, Subscription};
 use super::topic::{Pattern, Topic};
 use super::waits::{WaitStats, Waits};
@@ -230,6 +230,13 @@ impl<M: Payload> Broker<M> {
         };
         live.iter().for_each(|queue| drops.add_stats(&queue.stats()));
         drops
+    }
+
+    /// All live queues together.
+    pub fn queue_stats(&self) -> QueueStats {
+        let mut sums = QueueStats::default();
+        self.handle.shared.router.subscriptions().iter().for_each(|queue| sums.add(&queue.stats()));
+        sums
     }
 
     /// The topics that publishers remember or whose history is kept.

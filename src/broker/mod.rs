@@ -48,8 +48,8 @@ pub use overflow::{Receipt, WhenFull};
 pub use payload::Payload;
 pub use publisher::Publisher;
 pub use stats::{
-    Books, BrokerStats, DrainReport, Drained, DropCounts, EndReason, Interest, SubscriptionId, SubscriptionStats,
-    TopicStats,
+    Books, BrokerStats, DrainReport, Drained, DropCounts, EndReason, Interest, QueueStats, SubscriptionId,
+    SubscriptionStats, TopicStats,
 };
 pub use subscription::{Delivery, RunDelivery, Subscription, SubscriptionWatch};
 pub use topic::{Pattern, Topic, TopicError, TopicErrorKind};

@@ -145,6 +145,31 @@ pub struct SubscriptionStats {
     pub end_reason: Option<EndReason>,
 }
 
+/// All live queues together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueStats {
+    /// Messages queued.
+    pub messages: u64,
+    /// Bytes queued.
+    pub bytes: u64,
+    /// Messages in the longest queue.
+    pub longest_messages: u64,
+    /// The most messages that any of them ever had queued.
+    pub high_water_messages: u64,
+    /// Queues for which a wait was in vain.
+    pub on_probation: usize,
+}
+
+impl QueueStats {
+    pub(super) fn add(&mut self, stats: &SubscriptionStats) {
+        self.messages += stats.books.queued;
+        self.bytes += stats.queued_bytes as u64;
+        self.longest_messages = self.longest_messages.max(stats.books.queued);
+        self.high_water_messages = self.high_water_messages.max(stats.high_water_messages as u64);
+        self.on_probation += usize::from(stats.on_probation);
+    }
+}
+
 /// A topic as it is now. There from a publisher's second publish to it (the first may be the only one, as with topics for
 /// answers) or, with a history, from the first; for as long as a publisher remembers it or its history is kept.
 #[derive(Clone, Debug)]
