@@ -2,5 +2,7 @@
 
 pub mod admin;
 pub mod chat;
+pub mod ending;
 pub mod http;
 pub mod message;
+pub mod nats;

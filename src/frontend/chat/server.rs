@@ -5,16 +5,17 @@
 //! others say, and two people who wait for each other both go on.
 
 use super::names::Name;
-use super::outbox::{Ending, Feeds, Outbox, Place};
+use super::outbox::{Ending as WritingEnd, Feeds, Outbox, Place};
 use super::render;
 use super::rooms::{Directory, DirectoryLimits};
 use super::session::{Action, Session, SessionSettings};
 use crate::broker::{Broker, Origin, Pattern, Publisher, SubscribeError, WhenFull};
 use crate::codec::lines::LineDecoder;
 use crate::diagnostics::{ConnectionEntry, ConnectionFigures, Ended, FrontEnd, Serves};
+use crate::frontend::ending::{EndCount, Ending, StopReport, discard_input};
 use crate::frontend::message::{Content, Kind, ServerMessage};
 use crate::limits;
-use crate::tasks::{Scope, Tasks, Wait, waiting};
+use crate::tasks::{self, Scope, Tasks, Wait, waiting};
 use crate::transport::{
     self, Accepted, Connection, GateLimits, Idle, Listener, Outcome, Permit, Reader, WriterSettings,
 };
@@ -24,7 +25,6 @@ use futures_lite::future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// The room that everybody begins in.
@@ -107,22 +107,8 @@ struct Shared {
     directory: Arc<Directory>,
     settings: ChatSettings,
     front_end: Arc<FrontEnd>,
-    is_stopping: AtomicBool,
+    ending: Arc<Ending>,
     stopping: Event,
-    connections_flushed: AtomicU64,
-    connections_cut: AtomicU64,
-    bytes_cut: AtomicU64,
-}
-
-/// How the connections ended when the server stopped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StopReport {
-    /// Connections to which everything rendered for them was written.
-    pub connections_flushed: u64,
-    /// Connections that were cut at the deadline or broke.
-    pub connections_cut: u64,
-    /// Bytes rendered for those that were not written.
-    pub bytes_cut: u64,
 }
 
 impl ChatServer {
@@ -141,11 +127,8 @@ impl ChatServer {
             directory,
             settings,
             front_end,
-            is_stopping: AtomicBool::new(false),
+            ending: Arc::default(),
             stopping: Event::new(),
-            connections_flushed: AtomicU64::new(0),
-            connections_cut: AtomicU64::new(0),
-            bytes_cut: AtomicU64::new(0),
         });
         let local_address = listener.local_address();
         shared.front_end.listening(Serves {
@@ -174,31 +157,14 @@ impl ChatServer {
     /// been sent what was queued for it.
     pub fn begin_stop(&self) {
         self.accepting.cancel();
-        // Stored before notifying: whoever begins to listen after the notification sees it.
-        self.shared.is_stopping.store(true, Ordering::SeqCst);
+        self.shared.ending.begin();
         self.shared.stopping.notify(usize::MAX);
     }
 
     /// Waits until every connection has ended, and cuts those that have not at the deadline.
     pub async fn ended(self, deadline: Instant) -> StopReport {
         self.begin_stop();
-        let all_ended = async {
-            self.accepting.ended().await;
-            self.connections.ended().await;
-        };
-        let out_of_time = async {
-            // why: once in the life of a server.
-            Timer::at(deadline).await;
-        };
-        future::or(all_ended, out_of_time).await;
-        self.connections.cancel();
-        self.connections.ended().await;
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        StopReport {
-            connections_flushed: count(&self.shared.connections_flushed),
-            connections_cut: count(&self.shared.connections_cut),
-            bytes_cut: count(&self.shared.bytes_cut),
-        }
+        self.shared.ending.finish(&self.accepting, &self.connections, deadline).await
     }
 }
 
@@ -214,7 +180,7 @@ impl Shared {
     }
 
     fn is_stopping(&self) -> bool {
-        self.is_stopping.load(Ordering::SeqCst)
+        self.ending.is_stopping()
     }
 
     /// After so long without a word from a peer's machine the kernel ends the connection.
@@ -228,40 +194,19 @@ async fn accept(mut listener: Listener, shared: Arc<Shared>, connections: Arc<Sc
     loop {
         match listener.accept().await {
             Accepted::Refused(stream, peer, refusal) => {
-                log::debug!("chat: refused {peer}: {refusal}");
+                log::debug!(task:% = tasks::label(); "chat: refused {peer}: {refusal}");
                 let refusal = refusal.to_string();
                 shared.front_end.refused(peer, &refusal);
                 transport::refuse(&stream, format!("! {refusal}\n").as_bytes());
             }
             Accepted::Connection(stream, peer, permit) => match Connection::new(stream, shared.unacknowledged()) {
                 Ok(connection) => {
-                    log::debug!("chat: {peer} connected");
+                    log::debug!(task:% = tasks::label(); "chat: {peer} connected");
                     let entry = shared.front_end.connected(peer, connection.traffic());
                     connections.spawn("chat connection", serve(shared.clone(), connection, peer, permit, entry));
                 }
-                Err(error) => log::debug!("chat: {peer} was gone at once: {error}"),
+                Err(error) => log::debug!(task:% = tasks::label(); "chat: {peer} was gone at once: {error}"),
             },
-        }
-    }
-}
-
-/// Counts a connection's end when the server stops, also if it is cut.
-struct EndCount {
-    shared: Arc<Shared>,
-    connection: Connection,
-    flushed: bool,
-}
-
-impl Drop for EndCount {
-    fn drop(&mut self) {
-        if !self.shared.is_stopping() {
-            return;
-        }
-        if self.flushed {
-            self.shared.connections_flushed.fetch_add(1, Ordering::Relaxed);
-        } else {
-            self.shared.connections_cut.fetch_add(1, Ordering::Relaxed);
-            self.shared.bytes_cut.fetch_add(self.connection.traffic().unwritten_bytes() as u64, Ordering::Relaxed);
         }
     }
 }
@@ -301,7 +246,7 @@ async fn serve(
     permit: Permit,
     mut entry: ConnectionEntry,
 ) {
-    let mut count = EndCount { shared: shared.clone(), connection: connection.clone(), flushed: false };
+    let mut count = EndCount::new(&shared.ending, &connection);
     let outbox = Outbox::default();
     let mut feeds = Feeds::new(&outbox, shared.settings.line_bytes, entry.figures());
     let mut talker = Talker::new(&shared, &outbox, entry.figures());
@@ -315,7 +260,7 @@ async fn serve(
     let (outcome, reason, lingers) = match first {
         FirstEnd::Reading(end) => {
             let stops = matches!(end, Ok(ReadEnd::ServerStops));
-            outbox.end(if stops { Ending::AfterMessages } else { Ending::AfterReplies });
+            outbox.end(if stops { WritingEnd::AfterMessages } else { WritingEnd::AfterReplies });
             let ((), outcome) = future::zip(talker.leave(), &mut writing).await;
             let reason = ended(Some(&end), &outcome);
             (outcome, reason, !matches!(end, Err(_) | Ok(ReadEnd::PeerClosed)))
@@ -326,7 +271,7 @@ async fn serve(
             (outcome, reason, false)
         }
     };
-    log::debug!("chat: {peer} ended: {outcome:?}");
+    log::debug!(task:% = tasks::label(); "chat: {peer} ended: {outcome:?}");
     // Nothing is kept for somebody who has left: neither queues nor places in rooms.
     drop(writing);
     drop(feeds);
@@ -340,18 +285,6 @@ async fn serve(
         }
     }
     drop(permit);
-}
-
-/// Reads and forgets until the peer has closed or a short time is over: a socket closed with unread input makes the
-/// kernel throw away what the peer has not fetched yet, our goodbye.
-async fn discard_input(connection: Connection) {
-    let mut reader = Reader::new(connection);
-    let discard = async { while matches!(reader.read().await, Ok(bytes) if !bytes.is_empty()) {} };
-    let out_of_time = async {
-        // why: once in the life of a connection, when its writer's timer is gone.
-        Timer::after(Duration::from_millis(limits::LINGER_MS)).await;
-    };
-    future::or(discard, out_of_time).await;
 }
 
 /// The reading half: lines in, publishes and answers out.
