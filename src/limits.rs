@@ -33,6 +33,11 @@ pub const QUEUE_BYTES_MAX: usize = 1 << 30;
 /// After it the message is dropped for those still full, which are told.
 pub const WAIT_DEFAULT: Duration = Duration::from_millis(5);
 
+/// Upper ends in microseconds of the classes in which waits are counted. Fixed. Why: around the default wait, up to those
+/// of who must not lose anything. When hit: longer waits are one class more.
+pub const WAIT_BUCKETS_US: [u64; 10] =
+    [100, 500, 1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000, 10_000_000];
+
 /// Live subscriptions of one broker unless its builder says otherwise: enough for a million clients.
 /// Reaching it refuses the next subscription.
 pub const SUBSCRIPTIONS_DEFAULT: usize = 1 << 20;
@@ -111,9 +116,10 @@ pub const MAX_CONNECTIONS_PER_ADDRESS: usize = 6_000;
 /// restart. When hit: the kernel lets the peer try again after a second.
 pub const LISTEN_BACKLOG: i32 = 4_096;
 
-/// File descriptors kept for everything that is not a connection: listeners, files, pipes, the poller. Fixed.
+/// File descriptors kept for everything that is not a connection of a protocol: listeners, files, pipes, the poller, and
+/// the admin listener's own connections. Fixed.
 /// When hit: nothing; [`MAX_CONNECTIONS`] is lowered at start so that it cannot be.
-pub const RESERVED_FILE_DESCRIPTORS: u64 = 64;
+pub const RESERVED_FILE_DESCRIPTORS: u64 = 64 + ADMIN_CONNECTIONS as u64;
 
 /// First and longest pause in milliseconds after `accept` failed for want of descriptors or memory. Fixed.
 /// Why: trying again at once burns a core; a second is what a peer waits without noticing.
@@ -264,6 +270,25 @@ pub const HTTP_READ_BYTES: usize = 4 * 1024;
 /// Connections of the admin listener at the same time. Fixed. Why: a few people, their tools, and a scraper.
 /// When hit: a new connection is answered 503 and closed.
 pub const ADMIN_CONNECTIONS: usize = 64;
+
+/// Rows that a page of the admin listener has unless the request says otherwise, and the most. Fixed. Why: enough to look
+/// at; the whole list of a full server would be tens of megabytes. When hit: the page says where the next one begins.
+pub const ADMIN_PAGE_ROWS: (usize, usize) = (1_024, 10_000);
+
+/// Seconds of a CPU profile unless the request says otherwise, and the most. Fixed. Why: what pprof asks for, and what
+/// nobody waits longer for. When hit: the request is refused.
+pub const CPU_PROFILE_SECONDS: (usize, usize) = (30, 120);
+
+/// Samples a second of a CPU profile. Fixed. Why: no round number, so that it does not beat with something periodical.
+/// Each costs some microseconds.
+pub const CPU_PROFILE_HERTZ: i32 = 99;
+
+/// Tasks that a profile of tasks shows. Fixed. Why: at about 300 bytes each, what a browser can show.
+/// When hit: the rest is given as a number.
+pub const PROFILED_TASKS: usize = 100_000;
+
+/// Tasks above one another in a profile of tasks: who started whom. Fixed. When hit: the rest is left out.
+pub const PROFILED_PARENTS: usize = 64;
 
 /// Events that the journal keeps. Fixed. Why: at about 200 bytes each, an hour of a lively server, since repeated ones are
 /// one. When hit: the oldest is forgotten.

@@ -3,6 +3,7 @@
 //! A setting has the same name as a flag (`--chat-line-bytes 4096`) and in the file (`chat-line-bytes = 4096`). The flag
 //! wins, then the environment (for the log level), then the file, then the default.
 
+mod admin;
 mod chat;
 mod check;
 mod file;
@@ -11,6 +12,7 @@ mod settings;
 mod users;
 
 use crate::bench::BenchOptions;
+pub use admin::AdminConfig;
 use check::Check;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -45,6 +47,8 @@ pub struct Config {
     pub chat_address: Option<SocketAddr>,
     /// The bounds of chat.
     pub chat: ChatSettings,
+    /// The admin listener.
+    pub admin: AdminConfig,
     /// Where NATS listens; none if it does not.
     pub nats_address: Option<SocketAddr>,
     /// The bounds of NATS, and who may come in.
@@ -146,6 +150,7 @@ impl Check {
             log: self.level(settings.log.as_deref())?,
             goodbye: self.milliseconds("goodbye_ms", settings.goodbye_ms, limits::GOODBYE_MS, 0)?,
             chat: self.chat(&settings)?,
+            admin: self.admin(&settings)?,
             nats_address,
             nats: self.nats(&settings, nats_address)?,
         };
@@ -207,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_mistake_is_one_sentence_that_names_the_flag() {
-        let mistakes: [(&[&str], &str); 9] = [
+        let mistakes: [(&[&str], &str); 12] = [
             (&["--nosuch"], "--nosuch"),
             (&["--chat"], "--chat"),
             (&["--chat", "nonsense"], "--chat nonsense"),
@@ -216,12 +221,25 @@ mod tests {
             (&["--chat-rooms", "0"], "--chat-rooms 0"),
             (&["--chat-rooms", "many"], "--chat-rooms"),
             (&["--log", "loud"], "--log loud"),
+            (&["--admin", "0.0.0.0:6060"], "--admin 0.0.0.0:6060"),
+            (&["--admin", "[::]:6060"], "--admin [::]:6060"),
+            (&["--admin-token", "two words"], "--admin-token"),
             (&["--chat-queue-bytes", "99"], "--chat-queue-bytes 99"),
         ];
         for (arguments, named) in mistakes {
             let error = config(arguments).unwrap_err();
             assert!(error.contains(named) && error.lines().count() == 1, "{arguments:?}: {error}");
         }
+    }
+
+    #[test]
+    fn the_admin_listener_is_for_this_machine_unless_there_is_a_token() {
+        let plain = config(&[]).unwrap().admin;
+        assert_eq!((plain.address, plain.is_asked_for), (Some("127.0.0.1:6060".parse().unwrap()), false));
+        assert_eq!(config(&["--admin", "off"]).unwrap().admin.address, None);
+        assert!(config(&["--admin", "[::1]:1"]).unwrap().admin.is_asked_for);
+        let open = config(&["--admin", "0.0.0.0:6060", "--admin-token", "secret"]).unwrap().admin;
+        assert_eq!(open.token.as_deref(), Some("secret"));
     }
 
     #[test]

@@ -33,6 +33,12 @@ macro_rules! settings {
 settings! {
     /// Where chat listens, or `off`; port 0 takes a free one [default: 127.0.0.1:7000]
     chat: String, "ADDR|off";
+    /// Where the admin pages, metrics and profiles are, or `off`. An address that is not a loopback one needs
+    /// --admin-token [default: 127.0.0.1:6060]
+    admin: String, "ADDR|off";
+    /// What requests to the admin listener have to carry: Authorization: Bearer TOKEN [default: none]
+    #[arg(env = "FANFARE_ADMIN_TOKEN", hide_env_values = true)]
+    admin_token: String, "TOKEN";
     /// What is logged: off, error, warn, info, debug, trace [default: info]
     #[arg(env = "FANFARE_LOG")]
     log: String, "LEVEL";
