@@ -292,3 +292,22 @@ fn tasks_are_shown_in_groups_and_one_by_one() {
     assert_eq!(get(admin.address, "/debug/pprof/goroutine?debug=x").status, 400);
     drop(clients);
 }
+
+#[test]
+fn top_shows_one_frame_to_a_script() {
+    let admin = start_with(ChatSettings::default(), Some("secret"));
+    let _alice = admin.chat.named("alice");
+    let top = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_fanfare"));
+        command.args(["top", &format!("http://{}", admin.address), "--once", "--interval-ms", "100"]).args(arguments);
+        command.env_remove("FANFARE_ADMIN_TOKEN").output().unwrap()
+    };
+    let refused = top(&[]);
+    assert!(!refused.status.success() && refused.stdout.is_empty(), "{refused:?}");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--token TOKEN"), "{refused:?}");
+    let shown = top(&["--token", "secret"]);
+    let frame = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.status.success() && frame.contains("connections  1 now, 1 in all"), "{frame}");
+    assert!(frame.contains("chat.room.lobby"), "{frame}");
+    assert!(frame.lines().any(|line| line.starts_with("chat connection") && line.ends_with(" 1")), "{frame}");
+}
