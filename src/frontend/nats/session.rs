@@ -320,7 +320,7 @@ impl Session {
     /// Whether it matters for what an operation on this sid means that a subscription may have ended without the session's
     /// knowledge.
     pub fn depends_on_expiry(&self, sid: &[u8]) -> bool {
-        let is_limited = |held: &Box<Held>| held.is_limited;
+        let is_limited = |held: &Held| held.is_limited;
         match self.subscriptions.get(sid) {
             Some(held) => held.is_limited,
             None => {
