@@ -17,6 +17,7 @@ Fanfare against tokio::sync::broadcast, async-broadcast, flume and the Go broker
                 this row alone, e.g. 64,1,1,64,0; can be given several times
   --peer NAME   this peer alone, for a profiler; can be given several times
   --sections    no rows, only what follows the table
+  --lanes       no rows, only what lanes bring
   --csv FILE    write the medians as CSV
   --svg FILE    draw them
 ";
@@ -35,6 +36,8 @@ pub struct Options {
     pub rows: Vec<Scenario>,
     pub peers: Vec<String>,
     pub sections: bool,
+    /// Of the sections, this one alone.
+    pub lanes: bool,
     pub without_rows: bool,
     pub csv: Option<PathBuf>,
     pub svg: Option<PathBuf>,
@@ -89,6 +92,7 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Parsed, String> 
             "--help" | "-h" => return Ok(Parsed::Help),
             "--quick" => options.quick = true,
             "--sections" => options.without_rows = true,
+            "--lanes" => (options.without_rows, options.lanes) = (true, true),
             "--rounds" => options.rounds = Some(number(&flag, &value()?)? as usize),
             "--run-ms" => options.run_ms = Some(number(&flag, &value()?)?),
             "--row" => {
