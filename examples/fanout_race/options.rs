@@ -15,6 +15,7 @@ Fanfare against tokio::sync::broadcast, async-broadcast, flume and the Go broker
   --run-ms N    how long one measurement lasts (250; quick: 60)
   --row SUBSCRIBERS,PUBLISHERS,BATCH,PAYLOAD_BYTES,STUCK
                 this row alone, e.g. 64,1,1,64,0; can be given several times
+  --queue N     messages that a queue holds (1024), of the rows
   --peer NAME   this peer alone, for a profiler; can be given several times
   --sections    no rows, only what follows the table
   --lanes       no rows, only what lanes bring
@@ -34,6 +35,7 @@ pub struct Options {
     pub rounds: Option<usize>,
     pub run_ms: Option<u64>,
     pub rows: Vec<Scenario>,
+    pub queue_messages: Option<usize>,
     pub peers: Vec<String>,
     pub sections: bool,
     /// Of the sections, this one alone.
@@ -54,11 +56,15 @@ impl Options {
         if self.without_rows {
             return Vec::new();
         }
-        match (self.rows.is_empty(), self.quick) {
+        let mut rows = match (self.rows.is_empty(), self.quick) {
             (false, _) => self.rows.clone(),
             (true, true) => rows::important(),
             (true, false) => rows::all(),
+        };
+        if let Some(queue_messages) = self.queue_messages {
+            rows.iter_mut().for_each(|row| row.queue_messages = queue_messages);
         }
+        rows
     }
 
     pub fn effort(&self, begun: Instant) -> Effort {
@@ -99,6 +105,7 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Parsed, String> 
                 options.rows.push(row(&value()?)?);
                 options.sections = false;
             }
+            "--queue" => options.queue_messages = Some(number(&flag, &value()?)? as usize),
             "--peer" => {
                 options.peers.push(value()?);
                 options.sections = false;
@@ -154,6 +161,8 @@ mod tests {
         let Ok(Parsed::Run(options)) = parse_line("--row 64,1,8,4096,1") else { panic!("this is a row") };
         let expected = Scenario { batch: 8, payload_bytes: 4096, stuck: 1, ..Scenario::plain(64) };
         assert_eq!(options.rows(), [expected]);
+        let Ok(Parsed::Run(options)) = parse_line("--row 64,1,8,4096,1 --queue 16") else { panic!("this is a row") };
+        assert_eq!(options.rows(), [Scenario { queue_messages: 16, ..expected }]);
     }
 
     #[test]
