@@ -54,6 +54,10 @@ pub const FRAME_MESSAGES_MIN: usize = 4;
 /// holds a single message of each of many frames can pin this much for each of its messages, at the most.
 pub const FRAME_BYTES_MAX: usize = 64 << 10;
 
+/// A growing frame is succeeded by the next when more than one in so many of its audience were cut off from it, for want of
+/// room, and have room again. Until then each message costs each of them an entry; a new frame costs everybody one.
+pub const FRAME_CUTS_PART_MAX: usize = 4;
+
 /// Messages of one batch, which go into one frame: far more than any reader wants at once. A larger batch is refused whole.
 pub const BATCH_MESSAGES_MAX: usize = 1 << 20;
 

@@ -20,7 +20,7 @@ use super::queue::Entry;
 use super::route::{Audience, Group, Route};
 use super::topic::Topic;
 use super::worker::{Exceptions, News, Worker};
-use crate::limits::{FRAME_BYTES_MAX, FRAME_MESSAGES_MAX, FRAME_MESSAGES_MIN};
+use crate::limits::{FRAME_BYTES_MAX, FRAME_CUTS_PART_MAX, FRAME_MESSAGES_MAX, FRAME_MESSAGES_MIN};
 
 /// What a publisher keeps from one fan-out to the next. All of it is reused; in the steady state only frames are new.
 pub(super) struct FanOut<M> {
@@ -50,6 +50,8 @@ struct Growing<M> {
     version: u64,
     used: u32,
     bytes: u64,
+    /// How many seats are cut.
+    cut: usize,
 }
 
 /// Where a fan-out takes place.
@@ -200,11 +202,17 @@ impl<M> FanOut<M> {
             frame.put(next, message, self.reply_to.take(), *weight);
             next += 1;
         }
+        let mut newly_cut = 0;
         for seat in &self.intake.refused {
-            if let Some(rest) = frame.seats[*seat as usize].cut(from) {
+            let state = &frame.seats[*seat as usize];
+            newly_cut += usize::from(!state.is_cut());
+            if let Some(rest) = state.cut(from) {
                 let member = &place.audience.singles[*seat as usize];
                 member.push(Entry::fixed(&frame, member.id, rest), &mut self.worker.afterwards);
             }
+        }
+        if let Some(growing) = &mut self.growing {
+            growing.cut += newly_cut;
         }
         frame.length.advance(next);
         (frame, from)
@@ -218,6 +226,11 @@ impl<M> FanOut<M> {
         }
         let bytes = growing.bytes + u64::from(load.bytes);
         if bytes > FRAME_BYTES_MAX as u64 {
+            return None;
+        }
+        // Who was cut and has room again needs an entry for each message, until there is a new frame.
+        let cut_again = self.intake.refused.len() + self.intake.written_off().len();
+        if growing.cut > cut_again && (growing.cut - cut_again) * FRAME_CUTS_PART_MAX > place.audience.singles.len() {
             return None;
         }
         let frame = growing.frame.upgrade()?;
@@ -251,6 +264,7 @@ impl<M> FanOut<M> {
             version: place.audience.version,
             used: load.messages,
             bytes: u64::from(load.bytes),
+            cut: self.intake.written_off().len(),
         });
         frame
     }

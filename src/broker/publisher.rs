@@ -264,8 +264,8 @@ impl<M: Payload> Publisher<M> {
     /// Closes the account of the present publish.
     fn finish(&mut self) -> Receipt {
         let Open { published, has_route } = std::mem::take(&mut self.open);
-        let mut receipt = Receipt::default();
-        self.fan_out.workers().for_each(|worker| receipt += worker.finish());
+        let mut receipt = self.fan_out.worker.finish();
+        self.fan_out.lanes.workers().for_each(|worker| receipt += worker.finish());
         self.tally.add_alone(published, &receipt);
         if let Some(route) = self.routes.last().filter(|_| has_route) {
             route.tally.add(published, &receipt);

@@ -93,6 +93,11 @@ impl Seat {
         (was & MODE == LEFT && was & PLACE < place).then_some(was & PLACE..place)
     }
 
+    /// Publisher, who alone cuts.
+    pub fn is_cut(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & MODE == CUT
+    }
+
     /// Publisher, after the length has advanced.
     #[inline]
     pub fn call(&self) -> Call {
