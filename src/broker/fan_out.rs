@@ -1,8 +1,8 @@
 //! One fan-out: messages into a frame, and the frame into every queue of an audience. Never waits.
 //!
-//! First room is taken in every queue that has it. Then the messages are appended, with those cut off that had none; the
-//! length moves; whoever is not reading already gets an entry. Then those without room are treated as their policy says,
-//! which may leave messages waiting in line: waiting itself is the [publisher](super::publisher)'s.
+//! First room is taken in every queue that has it. Then the messages are appended, with those cut off that had none, and the
+//! length moves. The rest is for [workers](super::worker): whoever is not reading already gets an entry, and those without
+//! room are treated as their policy says, which may leave messages waiting in line.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -70,7 +70,9 @@ fn audience(broker: &Broker<Load>) -> Vec<Subscription<Load>> {
 
 #[test]
 fn receipts_books_and_messages_are_the_same_whatever_becomes_of_the_lanes() {
-    fn tell(fate: Fate) -> (Vec<Receipt>, Vec<(Vec<Got>, Option<EndReason>)>) {
+    type Ends = Vec<(Vec<Got>, Option<EndReason>)>;
+
+    fn tell(fate: Fate) -> (Vec<Receipt>, Ends) {
         let broker = Broker::builder().history(pattern("t"), 3).build();
         let loads = Loads::new();
         let mut audience = audience(&broker);
