@@ -11,6 +11,8 @@ pub mod limits;
 #[cfg(feature = "server")]
 pub mod codec;
 #[cfg(feature = "server")]
+pub mod diagnostics;
+#[cfg(feature = "server")]
 pub mod frontend;
 #[cfg(feature = "server")]
 pub mod tasks;

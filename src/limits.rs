@@ -33,6 +33,11 @@ pub const QUEUE_BYTES_MAX: usize = 1 << 30;
 /// After it the message is dropped for those still full, which are told.
 pub const WAIT_DEFAULT: Duration = Duration::from_millis(5);
 
+/// Upper ends in microseconds of the classes in which waits are counted. Fixed. Why: around the default wait, up to those
+/// of who must not lose anything. When hit: longer waits are one class more.
+pub const WAIT_BUCKETS_US: [u64; 10] =
+    [100, 500, 1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000, 10_000_000];
+
 /// Live subscriptions of one broker unless its builder says otherwise: enough for a million clients.
 /// Reaching it refuses the next subscription.
 pub const SUBSCRIPTIONS_DEFAULT: usize = 1 << 20;
@@ -121,9 +126,10 @@ pub const MAX_CONNECTIONS_PER_ADDRESS: usize = 6_000;
 /// restart. When hit: the kernel lets the peer try again after a second.
 pub const LISTEN_BACKLOG: i32 = 4_096;
 
-/// File descriptors kept for everything that is not a connection: listeners, files, pipes, the poller. Fixed.
+/// File descriptors kept for everything that is not a connection of a protocol: listeners, files, pipes, the poller, and
+/// the admin listener's own connections. Fixed.
 /// When hit: nothing; [`MAX_CONNECTIONS`] is lowered at start so that it cannot be.
-pub const RESERVED_FILE_DESCRIPTORS: u64 = 64;
+pub const RESERVED_FILE_DESCRIPTORS: u64 = 64 + ADMIN_CONNECTIONS as u64;
 
 /// First and longest pause in milliseconds after `accept` failed for want of descriptors or memory. Fixed.
 /// Why: trying again at once burns a core; a second is what a peer waits without noticing.
@@ -170,6 +176,24 @@ pub const LINGER_MS: u64 = 1_000;
 /// Milliseconds for saying goodbye and flushing when the server ends. When hit: what is left is counted, reported and
 /// given up.
 pub const GOODBYE_MS: u64 = 5_000;
+
+/// Milliseconds that tasks which were asked to end are given for it. Fixed. Why: each needs one turn of its runtime, unless
+/// it blocks a thread. When hit: nobody waits for them any longer, and they are named in the report.
+pub const TASK_END_MS: u64 = 1_000;
+
+/// Milliseconds that a leak check waits for what was asked to end, before it fails the test. Fixed. Why: ends take a few
+/// turns of a runtime, on a busy machine; only a test that fails waits so long. When hit: what is left is listed.
+pub const LEAK_WAIT_MS: u64 = 10_000;
+
+/// Milliseconds between two looks of the watchdog at the number of tasks. Fixed.
+pub const WATCHDOG_LOOK_MS: u64 = 10_000;
+
+/// Tasks by which those grow that no connection explains, until the watchdog says so. Fixed. Why: more than the few that end a
+/// little later than their connection, few enough to hear of a leak in its first megabyte. When hit: one warning in the log.
+pub const WATCHDOG_TASKS: usize = 256;
+
+/// Milliseconds between two warnings of the watchdog, at least. Fixed. When hit: it waits; the next says how much came together.
+pub const WATCHDOG_REPEAT_MS: u64 = 600_000;
 
 /// Bytes of a line of text, without its end. Why: longer than any line a person types, the size of an editor's
 /// paragraph. When hit: the line is skipped up to its end, its sender is told once.
@@ -235,33 +259,165 @@ pub const CHAT_WAIT_MS: u64 = 5;
 /// When hit: the next line is read when its time has come; nothing is lost.
 pub const LINE_BURST_SECONDS: u32 = 2;
 
+/// Milliseconds in which a request's head has to be there, and for which an HTTP connection may be idle. Why: a program
+/// sends its head at once; one that sends it byte by byte only wants to hold a place.
+/// When hit: the connection is closed.
+pub const HTTP_HEAD_MS: u64 = 10_000;
+
+/// Milliseconds in which an HTTP client has to take at least one byte of its answer. When hit: the connection is closed.
+pub const HTTP_WRITE_DEADLINE_MS: u64 = 10_000;
+
+/// Bytes of a request's head: as much as browsers send, and twice that. Fixed. When hit: the request is answered 431.
+pub const HTTP_HEAD_BYTES: usize = 16 * 1024;
+
+/// Headers of a request. Fixed. When hit: the request is answered 431.
+pub const HTTP_HEADERS: usize = 64;
+
+/// Bytes read from an HTTP connection at once, by way of the stack. Fixed. Why: a head fits; bodies are small.
+/// When hit: the rest is read next.
+pub const HTTP_READ_BYTES: usize = 4 * 1024;
+
+/// Connections of the admin listener at the same time. Fixed. Why: a few people, their tools, and a scraper.
+/// When hit: a new connection is answered 503 and closed.
+pub const ADMIN_CONNECTIONS: usize = 64;
+
+/// Rows that a page of the admin listener has unless the request says otherwise, and the most. Fixed. Why: enough to look
+/// at; the whole list of a full server would be tens of megabytes. When hit: the page says where the next one begins.
+pub const ADMIN_PAGE_ROWS: (usize, usize) = (1_024, 10_000);
+
+/// Seconds of a CPU profile unless the request says otherwise, and the most. Fixed. Why: what pprof asks for, and what
+/// nobody waits longer for. When hit: the request is refused.
+pub const CPU_PROFILE_SECONDS: (usize, usize) = (30, 120);
+
+/// Samples a second of a CPU profile. Fixed. Why: no round number, so that it does not beat with something periodical.
+/// Each costs some microseconds.
+pub const CPU_PROFILE_HERTZ: i32 = 99;
+
+/// Tasks that a profile of tasks shows. Fixed. Why: at about 300 bytes each, what a browser can show.
+/// When hit: the rest is given as a number.
+pub const PROFILED_TASKS: usize = 100_000;
+
+/// Tasks above one another in a profile of tasks: who started whom. Fixed. When hit: the rest is left out.
+pub const PROFILED_PARENTS: usize = 64;
+
+/// Events that the journal keeps. Fixed. Why: at about 200 bytes each, an hour of a lively server, since repeated ones are
+/// one. When hit: the oldest is forgotten.
+pub const JOURNAL_EVENTS: usize = 1_000;
+
+/// Latest events among which the journal looks for one that a new one repeats. Fixed. Why: a crowd that comes and goes
+/// from a few addresses is still a few events, and looking costs less than a microsecond.
+/// When hit: the event stands for itself.
+pub const JOURNAL_FOLDED_EVENTS: usize = 32;
+
+/// Milliseconds after which an event begins anew although it repeats another. Fixed. Why: two visits in a day are two.
+pub const JOURNAL_FOLD_MS: u64 = 60_000;
+
+/// Bytes of a topic, reason or name that the journal and the list of connections keep. Fixed. When hit: the rest is cut
+/// off.
+pub const DIAGNOSTIC_TEXT_BYTES: usize = 256;
+
 /// Bytes of our own output that wait for a slow standard output. Fixed. When hit: further output is discarded and
 /// counted, never waited for.
 pub const STANDARD_OUTPUT_BYTES: usize = 1024 * 1024;
 
-/// Bytes of arguments on a NATS control line, without the verb, the blanks after it, and the line's end. Why: nats-server's
-/// default, which clients expect. When hit: `-ERR 'maximum control line exceeded'`, and the connection is closed.
+/// Bytes of arguments on a NATS control line, without the verb, the blanks after it, and the line's end. Why:
+/// nats-server's default, which clients expect. When hit: `-ERR 'maximum control line exceeded'`, and the connection is
+/// closed.
 pub const NATS_CONTROL_LINE_BYTES: usize = 4_096;
 
-/// Bytes of a NATS message, its headers counted (1 MiB). Why: nats-server's default, which clients expect and INFO tells them.
-/// When hit: `-ERR 'Maximum Payload Violation'` before the body is read, and the connection is closed.
+/// Bytes of a NATS message, its headers counted (1 MiB). Why: nats-server's default, which clients expect and INFO
+/// tells them. When hit: `-ERR 'Maximum Payload Violation'` before the body is read, and the connection is closed.
 pub const NATS_PAYLOAD_BYTES: usize = 1 << 20;
 
 /// Digits of a size on a NATS control line. Fixed: nats-server's. When hit: the connection is closed.
 pub const NATS_SIZE_DIGITS: usize = 9;
 
-/// NATS messages that are published as one batch. Fixed. Why: a batch waits once for full queues, so one much smaller than
-/// a queue has a chance to fit. When hit: another batch begins.
+/// NATS messages that are published as one batch. Fixed. Why: a batch waits once for full queues, so one much smaller
+/// than a queue has a chance to fit. When hit: another batch begins.
 pub const NATS_BATCH_MESSAGES: usize = 256;
 
-/// Bytes after which a batch of NATS messages is complete. Fixed. Why: a batch is the unit in which memory is freed; this is
-/// what a read brings at the most, unless a large message was gathered. When hit: another batch begins.
+/// Bytes after which a batch of NATS messages is complete. Fixed. Why: a batch is the unit in which memory is freed;
+/// this is what a read brings at the most, unless a large message was gathered. When hit: another batch begins.
 pub const NATS_BATCH_BYTES: usize = 64 * 1024;
 
-/// Bytes of a batch of NATS messages up to which it is copied out of the read buffer. Fixed. Why: a few bytes in a queue or
-/// a history must not keep a whole read buffer alive, and the buffer can be read into again. When hit: the batch is not
-/// copied and keeps the buffer.
+/// Bytes of a batch of NATS messages up to which it is copied out of the read buffer. Fixed. Why: a few bytes in a
+/// queue or a history must not keep a whole read buffer alive, and the buffer can be read into again. When hit: the
+/// batch is not copied and keeps the buffer.
 pub const NATS_COPIED_BYTES: usize = 4 * 1024;
+
+/// Bytes of a NATS subscription id for which the messages of a batch are rendered once and shared. Fixed. Why: all
+/// clients count from 1, and a long one would blow up what everybody shares. When hit: that subscriber's messages are
+/// rendered for it alone.
+pub const NATS_SHARED_SID_BYTES: usize = 16;
+/// NATS subscriptions of one connection. Why: each costs a few hundred bytes. When hit: `-ERR 'maximum subscriptions
+/// exceeded'`, and the connection goes on without it.
+pub const NATS_SUBSCRIPTIONS: usize = 100_000;
+
+/// Milliseconds without a word from a NATS client after which it is sent a `PING`. Why: nats-server's default.
+/// When hit: as said.
+pub const NATS_PING_INTERVAL_MS: u64 = 120_000;
+
+/// `PING`s that a NATS client may leave unanswered. Why: nats-server's default. When hit: with the next one due,
+/// `-ERR 'Stale Connection'`, and the connection is closed.
+pub const NATS_PING_MAX: u32 = 2;
+
+/// Milliseconds after which a NATS client is sent its first `PING`, whatever it does, if the interval is longer. Fixed.
+/// Why: libraries expect one soon. When hit: as said.
+pub const NATS_FIRST_PING_MS: u64 = 1_000;
+
+/// Milliseconds in which a NATS client has to say who it is, where that matters. Why: nats-server's default.
+/// When hit: `-ERR 'Authentication Timeout'`, and the connection is closed.
+pub const NATS_AUTHENTICATION_TIMEOUT_MS: u64 = 2_000;
+
+/// Passwords of NATS clients that are compared with a hash at the same time. Fixed. Why: each takes a core for a while.
+/// When hit: the others wait, and with them their authentication time-out goes on.
+pub const NATS_HASHES_AT_ONCE: usize = 2;
+
+/// Bytes queued for one NATS connection (64 MiB). Why: nats-server's default. When hit: see [`NATS_WAIT_MS`].
+pub const NATS_PENDING_BYTES: usize = 64 << 20;
+
+/// Messages queued for one NATS connection. Why: the bytes are the bound that matters. When hit: see [`NATS_WAIT_MS`].
+pub const NATS_PENDING_MESSAGES: usize = 1 << 20;
+
+/// Milliseconds that a publish waits for NATS connections whose queue is full. Why: so long may a client that reads
+/// take to fetch what the kernel holds for it, when a thousand others want the same core. One that does not read holds
+/// up its publishers this long, once. When hit: `-ERR 'Slow Consumer'`, and the connection is closed; or it misses
+/// messages, and is told.
+pub const NATS_WAIT_MS: u64 = 1_000;
+
+/// Milliseconds in which a NATS client has to take at least one byte of what waits for it. Why: nats-server's default.
+/// When hit: the connection is closed.
+pub const NATS_WRITE_DEADLINE_MS: u64 = 10_000;
+
+/// Bytes rendered for a NATS client that the kernel has not taken yet. Fixed. As [`WRITE_BUFFER_BYTES`].
+pub const NATS_WRITE_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Milliseconds between the notice that a NATS server is going to end and the first connection that it closes. Why:
+/// nats-server's default. When hit: as said.
+pub const NATS_LAME_DUCK_GRACE_MS: u64 = 10_000;
+
+/// Milliseconds in which a NATS server that is going to end closes its connections, one by one, so that not all come to
+/// another server at once. Why: nats-server's default. When hit: the server ends.
+pub const NATS_LAME_DUCK_DURATION_MS: u64 = 120_000;
+
+/// Subjects of which a NATS connection remembers what they mean. Fixed. Why: most clients publish to few.
+/// When hit: all are forgotten.
+pub const NATS_SUBJECTS_REMEMBERED: usize = 256;
+
+/// Messages by which those of one publisher may overtake another's in a connection's queue while it is never empty. Fixed.
+/// Why: some frames. When hit: a `PONG` may come before a message that was queued before it.
+pub const NATS_OVERTAKING_MESSAGES: u64 = 16 * FRAME_MESSAGES_MAX as u64;
+
+/// Bytes from which messages that others are sent too are written from where they are. Fixed. Why: copying fewer is
+/// cheaper than counting who uses them. When hit: they are copied.
+pub const NATS_SHARED_BYTES_MIN: usize = 1024;
+
+/// Bytes that are encrypted before the kernel has taken those before. Fixed. Why: as much as one write brings.
+/// When hit: no more is encrypted.
+pub const TLS_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Pieces that one write takes. Fixed. Why: more bring nothing. When hit: the writer writes before it takes more.
+pub const WRITE_SLICES: usize = 64;
 
 const _: () = assert!("chat.room.".len() + NAME_BYTES <= 255, "a room's name must fit into a topic");
 const _: () = assert!(NAME_CHARACTERS <= NAME_BYTES);

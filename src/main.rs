@@ -1,5 +1,6 @@
 //! The `fanfare` binary: runtime, logging, signals, wiring. The only file that names a runtime.
 
+mod bench;
 mod client;
 mod config;
 mod standard_output;
@@ -7,11 +8,15 @@ mod standard_output;
 use async_signal::{Signal, Signals};
 use config::{Config, Task};
 use fanfare::Broker;
-use fanfare::frontend::chat::{ChatServer, StopReport};
+use fanfare::diagnostics::{Diagnostics, Event};
+use fanfare::frontend::admin::{AdminServer, AdminSettings};
+use fanfare::frontend::chat::ChatServer;
+use fanfare::frontend::ending::StopReport;
 use fanfare::frontend::message::ServerMessage;
-use fanfare::limits::RESERVED_FILE_DESCRIPTORS;
+use fanfare::frontend::nats::NatsServer;
+use fanfare::limits::{ADMIN_CONNECTIONS, RESERVED_FILE_DESCRIPTORS};
 use fanfare::tasks::Tasks;
-use fanfare::transport::{Gate, Listener};
+use fanfare::transport::{Gate, GateLimits, Listener};
 use fanfare::{DrainReport, WhenFull};
 use futures_lite::{FutureExt, StreamExt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -21,11 +26,22 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+/// With its heap profile: see .cargo/config.toml.
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Exit code for a command line, file or address that cannot be used.
 const EXIT_USAGE: u8 = 2;
 
+/// Tasks that a connection of any front-end has, at the most.
+const TASKS_PER_CONNECTION: usize = 2;
+
 /// How long the last lines of output may take to be read when the program ends.
 const OUTPUT_WAIT: Duration = Duration::from_millis(500);
+
+/// How long the answers that the admin listener is at may take when the program ends.
+const ADMIN_GOODBYE: Duration = Duration::from_millis(500);
 
 /// The runtime, in one place.
 mod runtime {
@@ -60,6 +76,13 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         },
+        Ok(Task::Bench(options)) => match bench::measure(&options, &mut io::stdout().lock()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                complain(&error);
+                ExitCode::FAILURE
+            }
+        },
         Ok(Task::Serve(config)) => serve(*config),
     }
 }
@@ -75,7 +98,7 @@ fn complain(problem: &str) {
 }
 
 fn serve(mut config: Config) -> ExitCode {
-    let (chat_listener, lowered_to) = match prepare(&mut config) {
+    let prepared = match prepare(&mut config) {
         Ok(prepared) => prepared,
         Err(problem) => return fail(&problem),
     };
@@ -83,17 +106,40 @@ fn serve(mut config: Config) -> ExitCode {
         Ok(output) => output,
         Err(error) => return fail(&format!("the standard output cannot be diverted: {error}")),
     };
-    let exit = runtime::block_on(run(config, chat_listener, lowered_to));
+    let exit = runtime::block_on(run(config, prepared));
     output.close(OUTPUT_WAIT);
     exit
 }
 
+/// What is there before anything runs.
+struct Prepared {
+    chat: Option<Listener>,
+    nats: Option<Listener>,
+    admin: Option<Listener>,
+    /// How many connections the system allows, if that is fewer than wanted.
+    lowered_to: Option<usize>,
+}
+
 /// All that can go wrong before anything runs.
-fn prepare(config: &mut Config) -> Result<(Option<Listener>, Option<usize>), String> {
-    let lowered_to = fit_file_descriptors(&mut config.chat.gate.connections);
-    let gate = Gate::new(config.chat.gate);
-    let chat = config.chat_address.map(|address| bind("--chat", address, gate)).transpose()?;
-    Ok((chat, lowered_to))
+fn prepare(config: &mut Config) -> Result<Prepared, String> {
+    let lowered_to = fit_file_descriptors(&mut [&mut config.chat.gate.connections, &mut config.nats.gate.connections]);
+    let chat = config.chat_address.map(|address| bind("--chat", address, Gate::new(config.chat.gate))).transpose()?;
+    let nats = config.nats_address.map(|address| bind("--nats", address, Gate::new(config.nats.gate))).transpose()?;
+    let admin = bind_admin(&config.admin)?;
+    Ok(Prepared { chat, nats, admin, lowered_to })
+}
+
+/// Nobody who did not ask for the admin listener shall have to know that another program has its port.
+fn bind_admin(config: &config::AdminConfig) -> Result<Option<Listener>, String> {
+    let Some(address) = config.address else { return Ok(None) };
+    let gate = Gate::new(GateLimits { connections: ADMIN_CONNECTIONS, per_address: ADMIN_CONNECTIONS });
+    match bind("--admin", address, gate) {
+        Err(problem) if !config.is_asked_for => {
+            complain(&format!("no admin listener: {problem}"));
+            Ok(None)
+        }
+        bound => bound.map(Some),
+    }
 }
 
 fn bind(flag: &str, address: SocketAddr, gate: Gate) -> Result<Listener, String> {
@@ -103,9 +149,9 @@ fn bind(flag: &str, address: SocketAddr, gate: Gate) -> Result<Listener, String>
     })
 }
 
-/// Raises the limit on open files as far as it goes. If fewer connections than wanted fit, lowers the number of those
-/// and says to how many.
-fn fit_file_descriptors(connections: &mut usize) -> Option<usize> {
+/// Raises the limit on open files as far as it goes. If fewer connections than wanted by any front-end fit, lowers the
+/// numbers of those and says to how many.
+fn fit_file_descriptors(connections: &mut [&mut usize]) -> Option<usize> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     let allowed = match setrlimit(Resource::Nofile, raised) {
@@ -114,35 +160,55 @@ fn fit_file_descriptors(connections: &mut usize) -> Option<usize> {
     };
     // None means that there is no limit.
     let fit = usize::try_from(allowed?.saturating_sub(RESERVED_FILE_DESCRIPTORS)).unwrap_or(usize::MAX).max(1);
-    if *connections <= fit {
-        return None;
+    let mut lowered_to = None;
+    for wanted in connections.iter_mut().filter(|wanted| ***wanted > fit) {
+        **wanted = fit;
+        lowered_to = Some(fit);
     }
-    *connections = fit;
-    Some(fit)
+    lowered_to
 }
 
-async fn run(config: Config, chat_listener: Option<Listener>, lowered_to: Option<usize>) -> ExitCode {
+/// The front-ends that run.
+struct FrontEnds {
+    chat: Option<ChatServer>,
+    nats: Option<NatsServer>,
+    admin: Option<AdminServer>,
+}
+
+async fn run(config: Config, prepared: Prepared) -> ExitCode {
     let tasks = Tasks::new(runtime::start);
     let broker = broker(&config);
-    let chat = chat_listener.map(|listener| ChatServer::start(listener, &broker, &tasks, config.chat));
-    if let Some(chat) = &chat {
-        let address = chat.local_address();
-        // Nobody may be reading it, which is no reason not to serve.
-        let _ = announce(address);
-    }
+    let diagnostics = Diagnostics::new();
+    // Before anything is announced: whoever reads that may send one.
+    let mut signals = match Signals::new([Signal::Int, Signal::Term, Signal::Usr2]) {
+        Ok(signals) => signals,
+        Err(error) => return fail(&format!("signals cannot be heard: {error}")),
+    };
+    let chat = |listener| ChatServer::start(listener, &broker, &tasks, config.chat, diagnostics.front_end("chat"));
+    let nats = |listener| NatsServer::start(listener, &broker, &tasks, config.nats, diagnostics.front_end("nats"));
+    let admin_settings = AdminSettings { token: config.admin.token };
+    let admin = |listener| AdminServer::start(listener, &broker, &tasks, &diagnostics, admin_settings);
+    let servers =
+        FrontEnds { chat: prepared.chat.map(chat), nats: prepared.nats.map(nats), admin: prepared.admin.map(admin) };
+    // Nobody may be reading it, which is no reason not to serve.
+    let _ = announce(&servers);
     // Only now, so that the lines above are the first whatever the level: scripts wait for them.
     femme::with_level(config.log);
-    if let Some(connections) = lowered_to {
+    let upkeep = tasks.scope("upkeep");
+    let of_front_ends = diagnostics.clone();
+    upkeep.spawn_watchdog(&tasks, TASKS_PER_CONNECTION, move || {
+        of_front_ends.front_ends().iter().map(|front_end| front_end.connection_count()).sum()
+    });
+    if let Some(connections) = prepared.lowered_to {
         log::warn!("the system's limit on open files allows {connections} connections only; raise it with ulimit -n");
     }
-    let mut signals = match Signals::new([Signal::Int, Signal::Term]) {
-        Ok(signals) => signals,
-        Err(error) => {
-            log::error!("signals cannot be heard, ending: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    signals.next().await;
+    let mut signal = signals.next().await;
+    if let (Some(Ok(Signal::Usr2)), Some(nats)) = (&signal, &servers.nats) {
+        log::info!("lame duck: no new NATS connections, and those that are there are closed one by one; then the end");
+        let interrupted = async { signal = signals.next().await };
+        nats.lame_duck().or(interrupted).await;
+    }
+    diagnostics.journal().note(Event::Stopping);
     log::info!("ending within {} ms; a second signal ends at once", config.goodbye.as_millis());
     let second = async {
         signals.next().await;
@@ -150,16 +216,33 @@ async fn run(config: Config, chat_listener: Option<Listener>, lowered_to: Option
         ExitCode::FAILURE
     };
     let well = async {
-        stop(&broker, chat, config.goodbye).await;
+        stop(&broker, servers, config.goodbye).await;
         ExitCode::SUCCESS
     };
     second.or(well).await
 }
 
-fn announce(chat: SocketAddr) -> io::Result<()> {
+fn announce(servers: &FrontEnds) -> io::Result<()> {
     let mut output = io::stdout().lock();
-    writeln!(output, "listening chat {chat}")?;
-    writeln!(output, "try it: nc {} {}, in two terminals; or: fanfare chat {chat} --nick NAME", chat.ip(), chat.port())
+    let chat = servers.chat.as_ref().map(ChatServer::local_address);
+    if let Some(address) = chat {
+        writeln!(output, "listening chat {address}")?;
+    }
+    if let Some(address) = servers.nats.as_ref().map(NatsServer::local_address) {
+        writeln!(output, "listening nats {address}")?;
+        // What the tests of NATS's client libraries wait for, where nats-server says it.
+        let mut log = io::stderr().lock();
+        let _ = writeln!(log, "Listening for client connections on {address}");
+        let _ = writeln!(log, "Server is ready");
+    }
+    if let Some(chat) = chat {
+        let (host, port) = (chat.ip(), chat.port());
+        writeln!(output, "try it: nc {host} {port}, in two terminals; or: fanfare chat {chat} --nick NAME")?;
+    }
+    match servers.admin.as_ref().map(AdminServer::local_address) {
+        Some(admin) => writeln!(output, "listening admin http://{admin}/"),
+        None => Ok(()),
+    }
 }
 
 fn broker(config: &Config) -> Broker<ServerMessage> {
@@ -171,16 +254,26 @@ fn broker(config: &Config) -> Broker<ServerMessage> {
 }
 
 /// Goodbye: nobody new, nothing more to say, everything queued goes out, and a report of what did not.
-async fn stop(broker: &Broker<ServerMessage>, chat: Option<ChatServer>, goodbye: Duration) {
+async fn stop(broker: &Broker<ServerMessage>, servers: FrontEnds, goodbye: Duration) {
     let deadline = Instant::now() + goodbye;
-    if let Some(chat) = &chat {
+    if let Some(chat) = &servers.chat {
         chat.begin_stop();
     }
+    if let Some(nats) = &servers.nats {
+        nats.begin_stop();
+    }
     let drained = broker.drain(goodbye).await;
-    let connections = match chat {
-        Some(chat) => chat.ended(deadline).await,
-        None => StopReport::default(),
-    };
+    let mut connections = StopReport::default();
+    if let Some(chat) = servers.chat {
+        connections += chat.ended(deadline).await;
+    }
+    if let Some(nats) = servers.nats {
+        connections += nats.ended(deadline).await;
+    }
+    // Last: until here it says that the server is draining, and what it still has to do.
+    if let Some(admin) = servers.admin {
+        admin.stop(Instant::now() + ADMIN_GOODBYE).await;
+    }
     report(&drained, connections);
 }
 

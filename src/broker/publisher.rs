@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use futures_lite::future::block_on;
 
@@ -212,7 +213,9 @@ impl<M: Payload> Publisher<M> {
         let outcome = self.fan_out(topic, may_wait);
         // Of a refusal too: room that was given back may have let others in.
         self.fan_out.worker.run_afterwards(&self.handle.shared);
-        self.open = Open { published, has_route: outcome? };
+        let has_route = outcome?;
+        let waits_since = self.fan_out.is_waiting().then(|| self.handle.shared.waits.begin());
+        self.open = Open { published, has_route, waits_since };
         Ok(())
     }
 
@@ -263,7 +266,10 @@ impl<M: Payload> Publisher<M> {
 
     /// Closes the account of the present publish.
     fn finish(&mut self) -> Receipt {
-        let Open { published, has_route } = std::mem::take(&mut self.open);
+        let Open { published, has_route, waits_since } = std::mem::take(&mut self.open);
+        if let Some(since) = waits_since {
+            self.handle.shared.waits.end(since);
+        }
         let mut receipt = self.fan_out.worker.finish();
         self.fan_out.lanes.workers().for_each(|worker| receipt += worker.finish());
         self.tally.add_alone(published, &receipt);
@@ -287,6 +293,8 @@ struct Open {
     published: u64,
     /// Whether it is counted for the topic too.
     has_route: bool,
+    /// Since when it waits for room, if it does.
+    waits_since: Option<Instant>,
 }
 
 enum BatchRefusal {

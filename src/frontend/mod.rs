@@ -1,4 +1,8 @@
 //! Front-ends: wire protocols turned into topics, all on one broker.
 
+pub mod admin;
 pub mod chat;
+pub mod ending;
+pub mod http;
 pub mod message;
+pub mod nats;

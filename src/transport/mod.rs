@@ -5,19 +5,27 @@
 
 mod listener;
 mod reader;
+mod tls;
+mod traffic;
+mod write_buffer;
 mod writer;
 
 pub use listener::{Accepted, Gate, GateLimits, Listener, Permit, Refusal, refuse};
 pub use reader::Reader;
-pub use writer::{Filled, Idle, Liveness, Outcome, Source, WriteBuffer, WriterSettings, write_all_from};
+pub use tls::{Identity, IdentityError};
+pub use traffic::Traffic;
+pub use write_buffer::WriteBuffer;
+pub use writer::{Filled, Idle, Liveness, Outcome, Source, WriterSettings, write_all_from};
 
+use crate::tasks::{Wait, note_wait, waiting};
 use async_io::Async;
 use rustix::net::sockopt;
-use std::io;
+use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tls::{Progress, Tls};
 
 /// A TCP connection that its reader and its writer share.
 #[derive(Clone)]
@@ -27,10 +35,10 @@ pub struct Connection {
 
 struct Shared {
     socket: Async<TcpStream>,
-    began: Instant,
-    /// When something was last read, in milliseconds since `began`.
-    last_read_ms: AtomicU64,
-    unwritten_bytes: AtomicUsize,
+    /// Apart from the socket: who keeps the figures does not keep the socket open.
+    traffic: Arc<Traffic>,
+    /// Empty: without. In a box, as most connections are.
+    tls: OnceLock<Box<Mutex<Tls>>>,
 }
 
 impl Connection {
@@ -46,13 +54,7 @@ impl Connection {
         sockopt::set_tcp_keepintvl(tcp, probe)?;
         #[cfg(target_os = "linux")]
         sockopt::set_tcp_user_timeout(tcp, u32::try_from(unacknowledged.as_millis()).unwrap_or(u32::MAX))?;
-        let shared = Shared {
-            socket,
-            began: Instant::now(),
-            last_read_ms: AtomicU64::new(0),
-            unwritten_bytes: AtomicUsize::new(0),
-        };
-        Ok(Connection { shared: Arc::new(shared) })
+        Ok(Connection { shared: Arc::new(Shared { socket, traffic: Arc::default(), tls: OnceLock::new() }) })
     }
 
     /// The socket.
@@ -60,28 +62,109 @@ impl Connection {
         &self.shared.socket
     }
 
-    /// When something was last read; when the connection began if nothing was.
-    pub fn last_read(&self) -> Instant {
-        self.shared.began + Duration::from_millis(self.shared.last_read_ms.load(Ordering::Relaxed))
+    /// What has gone over it so far. Stays readable when the connection is gone.
+    pub fn traffic(&self) -> &Arc<Traffic> {
+        &self.shared.traffic
     }
 
-    /// Bytes rendered for the peer that the kernel has not taken.
-    pub fn unwritten_bytes(&self) -> usize {
-        self.shared.unwritten_bytes.load(Ordering::Relaxed)
+    /// Reads what is there, for a library that keeps its own buffers; all others take a [`Reader`]. Only one task may
+    /// wait to read.
+    pub fn poll_read(&self, context: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        let bytes = loop {
+            if let Some(bytes) = unless_blocked(self.read(into))? {
+                break bytes;
+            }
+            if self.socket().poll_readable(context)?.is_pending() {
+                note_wait(Wait::SOCKET_READ);
+                return Poll::Pending;
+            }
+        };
+        Poll::Ready(Ok(bytes))
+    }
+
+    /// Writes what the kernel takes, for a library that keeps its own buffers; all others use [`write_all_from`]. Only
+    /// one task may wait to write.
+    pub fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = loop {
+            if let Some(written) = unless_blocked(self.write(&[IoSlice::new(bytes)]))? {
+                break written;
+            }
+            if self.socket().poll_writable(context)?.is_pending() {
+                note_wait(Wait::SOCKET_WRITE);
+                return Poll::Pending;
+            }
+        };
+        Poll::Ready(Ok(written))
+    }
+
+    /// Reads without waiting.
+    fn read(&self, into: &mut [u8]) -> io::Result<usize> {
+        let bytes = match self.tls() {
+            None => self.socket().get_ref().read(into)?,
+            Some(mut tls) => tls.read(self.socket().get_ref(), into)?,
+        };
+        self.traffic().note_read(bytes);
+        Ok(bytes)
+    }
+
+    /// Writes without waiting.
+    fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let bytes = match (self.tls(), slices) {
+            (None, [one]) => self.socket().get_ref().write(one)?,
+            (None, several) => self.socket().get_ref().write_vectored(several)?,
+            (Some(mut tls), slices) => tls.write(self.socket().get_ref(), slices)?,
+        };
+        self.traffic().note_written(bytes);
+        Ok(bytes)
+    }
+
+    /// Writes what was taken by [`write`](Self::write) and could not be written at once.
+    fn flush(&self) -> io::Result<()> {
+        self.tls().map_or(Ok(()), |mut tls| tls.flush(self.socket().get_ref()))
+    }
+
+    fn tls(&self) -> Option<MutexGuard<'_, Tls>> {
+        self.shared.tls.get().map(|tls| tls.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Shakes hands: from here on everything is encrypted. Before anything else is read or written by anybody; not cancel
+    /// safe, so a connection whose handshake was cancelled has to be dropped.
+    pub async fn upgrade(&self, identity: &Identity) -> io::Result<()> {
+        let mut tls = Tls::new(identity)?;
+        loop {
+            match tls.handshake(self.socket().get_ref())? {
+                Progress::Finished => break,
+                Progress::WaitsToRead => waiting(Wait::SOCKET_READ, self.socket().readable()).await?,
+                Progress::WaitsToWrite => waiting(Wait::SOCKET_WRITE, self.socket().writable()).await?,
+            }
+        }
+        let was_plain = self.shared.tls.set(Box::new(Mutex::new(tls))).is_ok();
+        if was_plain { Ok(()) } else { Err(io::ErrorKind::AlreadyExists.into()) }
+    }
+
+    /// Whether the peer begins with a TLS handshake. Waits for its first byte, and takes it not.
+    pub async fn begins_with_tls(&self) -> io::Result<bool> {
+        const HANDSHAKE: u8 = 22;
+        let mut first = [0];
+        let bytes = waiting(Wait::SOCKET_READ, self.socket().peek(&mut first)).await?;
+        Ok(bytes == 1 && first[0] == HANDSHAKE)
     }
 
     /// Tells the peer that nothing more will come. What it still sends can be read.
     pub fn finish(&self) {
+        if let Some(mut tls) = self.tls() {
+            tls.finish(self.socket().get_ref());
+        }
         // Fails only when the connection is gone already.
         let _ = self.socket().get_ref().shutdown(Shutdown::Write);
     }
+}
 
-    fn note_unwritten(&self, bytes: usize) {
-        self.shared.unwritten_bytes.store(bytes, Ordering::Relaxed);
-    }
-
-    fn note_read(&self) {
-        let now_ms = self.shared.began.elapsed().as_millis();
-        self.shared.last_read_ms.store(u64::try_from(now_ms).unwrap_or(u64::MAX), Ordering::Relaxed);
+/// None if it would block, or was interrupted and is worth another try.
+fn unless_blocked(result: io::Result<usize>) -> io::Result<Option<usize>> {
+    match result {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(None),
+        Err(error) => Err(error),
     }
 }

@@ -10,12 +10,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("broker", &["limits"]),
     ("tasks", &["limits"]),
     ("codec", &["limits"]),
-    ("transport", &["codec", "limits"]),
-    ("diagnostics", &["broker", "tasks", "limits"]),
+    ("transport", &["codec", "tasks", "limits"]),
+    ("diagnostics", &["transport", "broker", "tasks", "limits"]),
     ("client", &["codec", "config", "limits"]),
     ("standard_output", &[]),
     ("frontend", &["transport", "codec", "broker", "tasks", "diagnostics", "limits"]),
-    ("config", &["frontend", "broker", "limits"]),
+    ("bench", &[]),
+    ("config", &["bench", "frontend", "transport", "broker", "limits"]),
     ("standard_output", &["limits"]),
 ];
 

@@ -5,8 +5,10 @@
 use super::names::Name;
 use super::render;
 use crate::broker::{Run, RunDelivery, Subscription};
+use crate::diagnostics::ConnectionFigures;
 use crate::frontend::message::{Kind, ServerMessage};
 use crate::limits::{REPLY_BYTES, REPLY_ITEMS};
+use crate::tasks::{Wait, waiting};
 use crate::transport::{Filled, Source, WriteBuffer};
 use atomic_waker::AtomicWaker;
 use bytes::Bytes;
@@ -95,7 +97,7 @@ impl Outbox {
 
     /// Waits until the answers that wait are few enough for more. Cancel safe.
     pub async fn has_room(&self) {
-        poll_fn(|context| {
+        let has_room = poll_fn(|context| {
             // Registered before looking: a writer that takes the answers in between wakes us.
             self.reader.register(context.waker());
             let state = self.lock();
@@ -104,8 +106,8 @@ impl Outbox {
             } else {
                 Poll::Pending
             }
-        })
-        .await;
+        });
+        waiting(Wait::fixed("answers to be read"), has_room).await;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -116,12 +118,14 @@ impl Outbox {
 /// One connection's subscriptions, and the outbox.
 pub(super) struct Feeds<'o> {
     outbox: &'o Outbox,
+    figures: &'o ConnectionFigures,
     feeds: Vec<Feed>,
     /// Which feed is looked at first; moves on, so that a busy room does not keep the others waiting.
     first: usize,
     line_bytes: usize,
     /// The last notice shown: the same one published in several rooms is shown once.
     last_notice: Bytes,
+    waits_for: Wait,
 }
 
 struct Feed {
@@ -134,8 +138,9 @@ struct Feed {
 }
 
 impl<'o> Feeds<'o> {
-    pub fn new(outbox: &'o Outbox, line_bytes: usize) -> Feeds<'o> {
-        Feeds { outbox, feeds: Vec::new(), first: 0, line_bytes, last_notice: Bytes::new() }
+    pub fn new(outbox: &'o Outbox, line_bytes: usize, figures: &'o ConnectionFigures) -> Feeds<'o> {
+        let waits_for = Wait::RECV;
+        Feeds { outbox, figures, feeds: Vec::new(), first: 0, line_bytes, last_notice: Bytes::new(), waits_for }
     }
 
     fn take_items(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> bool {
@@ -151,7 +156,10 @@ impl<'o> Feeds<'o> {
             match item {
                 Item::Text(text) => out.bytes_mut().extend_from_slice(&text),
                 Item::Open(place, subscription) => self.open(place, subscription, context, out),
-                Item::Close(place) => self.feeds.retain(|feed| feed.place != place),
+                Item::Close(place) => {
+                    self.feeds.retain(|feed| feed.place != place);
+                    self.note_feeds();
+                }
             }
         }
         if took {
@@ -174,8 +182,26 @@ impl<'o> Feeds<'o> {
             Place::Inbox => "(private) ".to_owned(),
         };
         self.feeds.push(Feed { place, prefix, subscription, rest: None, is_ended: false });
+        self.note_feeds();
         let last = self.feeds.len() - 1;
         while !out.is_full() && self.render_one(last, context, out) {}
+    }
+
+    /// Says how many subscriptions there are, where to look for what is queued in them, and what is waited for. Done when
+    /// the feeds change, so that it costs nothing while messages flow.
+    fn note_feeds(&mut self) {
+        self.figures.set_subscriptions(self.feeds.len());
+        let watches: Vec<_> = self.feeds.iter().map(|feed| feed.subscription.watch()).collect();
+        self.figures.set_queued_bytes(move || watches.iter().map(|watch| watch.stats().queued_bytes).sum());
+        let mut rooms = self.feeds.iter().filter_map(|feed| match &feed.place {
+            Place::Room(room) => Some(room.topic()),
+            Place::Inbox => None,
+        });
+        self.waits_for = match (rooms.next(), rooms.count()) {
+            (None, _) => Wait::RECV,
+            (Some(room), 0) => Wait::named(format!("recv {room}")),
+            (Some(room), more) => Wait::named(format!("recv {room} and {more} more")),
+        };
     }
 
     /// Every feed in turn, one run at a time, until none has anything or the buffer is full.
@@ -229,6 +255,7 @@ impl<'o> Feeds<'o> {
             }
             render::append_message(out.bytes_mut(), &feed.prefix, message, self.line_bytes);
         }
+        self.figures.sent(rendered - from);
         if rendered < run.len() {
             feed.rest = Some((run, rendered));
         }
@@ -258,6 +285,10 @@ impl Source for Feeds<'_> {
 
     fn ping(&mut self, out: &mut WriteBuffer) {
         out.bytes_mut().extend_from_slice(b"* ping\n");
+    }
+
+    fn waits_for(&self) -> Wait {
+        self.waits_for.clone()
     }
 }
 

@@ -5,15 +5,17 @@
 //! others say, and two people who wait for each other both go on.
 
 use super::names::Name;
-use super::outbox::{Ending, Feeds, Outbox, Place};
+use super::outbox::{Ending as WritingEnd, Feeds, Outbox, Place};
 use super::render;
 use super::rooms::{Directory, DirectoryLimits};
 use super::session::{Action, Session, SessionSettings};
-use crate::broker::{Broker, Origin, Pattern, PublishError, Publisher, SubscribeError, WhenFull};
+use crate::broker::{Broker, Origin, Pattern, Publisher, SubscribeError, WhenFull};
 use crate::codec::lines::LineDecoder;
+use crate::diagnostics::{ConnectionEntry, ConnectionFigures, Ended, FrontEnd, Serves};
+use crate::frontend::ending::{EndCount, Ending, StopReport, discard_input};
 use crate::frontend::message::{Content, Kind, ServerMessage};
 use crate::limits;
-use crate::tasks::{Scope, Tasks};
+use crate::tasks::{self, Scope, Tasks, Wait, waiting};
 use crate::transport::{
     self, Accepted, Connection, GateLimits, Idle, Listener, Outcome, Permit, Reader, WriterSettings,
 };
@@ -23,7 +25,6 @@ use futures_lite::future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// The room that everybody begins in.
@@ -105,31 +106,19 @@ struct Shared {
     broker: Broker<ServerMessage>,
     directory: Arc<Directory>,
     settings: ChatSettings,
-    is_stopping: AtomicBool,
+    front_end: Arc<FrontEnd>,
+    ending: Arc<Ending>,
     stopping: Event,
-    connections_flushed: AtomicU64,
-    connections_cut: AtomicU64,
-    bytes_cut: AtomicU64,
-}
-
-/// How the connections ended when the server stopped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StopReport {
-    /// Connections to which everything rendered for them was written.
-    pub connections_flushed: u64,
-    /// Connections that were cut at the deadline or broke.
-    pub connections_cut: u64,
-    /// Bytes rendered for those that were not written.
-    pub bytes_cut: u64,
 }
 
 impl ChatServer {
-    /// Serves what `listener` accepts. All tasks are started through `tasks`.
+    /// Serves what `listener` accepts. All tasks are started through `tasks`; `front_end` is told of every connection.
     pub fn start(
         listener: Listener,
         broker: &Broker<ServerMessage>,
         tasks: &Tasks,
         settings: ChatSettings,
+        front_end: Arc<FrontEnd>,
     ) -> ChatServer {
         let history_of = broker.clone();
         let directory = Directory::new(settings.directory, move |room| history_of.forget_history(room.topic()));
@@ -137,13 +126,16 @@ impl ChatServer {
             broker: broker.clone(),
             directory,
             settings,
-            is_stopping: AtomicBool::new(false),
+            front_end,
+            ending: Arc::default(),
             stopping: Event::new(),
-            connections_flushed: AtomicU64::new(0),
-            connections_cut: AtomicU64::new(0),
-            bytes_cut: AtomicU64::new(0),
         });
         let local_address = listener.local_address();
+        shared.front_end.listening(Serves {
+            address: local_address,
+            max_connections: settings.gate.connections,
+            max_payload_bytes: settings.line_bytes,
+        });
         let accepting = tasks.scope("chat server");
         let connections = Arc::new(tasks.scope("chat connections"));
         accepting.spawn("chat accept", accept(listener, shared.clone(), connections.clone()));
@@ -165,31 +157,14 @@ impl ChatServer {
     /// been sent what was queued for it.
     pub fn begin_stop(&self) {
         self.accepting.cancel();
-        // Stored before notifying: whoever begins to listen after the notification sees it.
-        self.shared.is_stopping.store(true, Ordering::SeqCst);
+        self.shared.ending.begin();
         self.shared.stopping.notify(usize::MAX);
     }
 
     /// Waits until every connection has ended, and cuts those that have not at the deadline.
     pub async fn ended(self, deadline: Instant) -> StopReport {
         self.begin_stop();
-        let all_ended = async {
-            self.accepting.ended().await;
-            self.connections.ended().await;
-        };
-        let out_of_time = async {
-            // why: once in the life of a server.
-            Timer::at(deadline).await;
-        };
-        future::or(all_ended, out_of_time).await;
-        self.connections.cancel();
-        self.connections.ended().await;
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        StopReport {
-            connections_flushed: count(&self.shared.connections_flushed),
-            connections_cut: count(&self.shared.connections_cut),
-            bytes_cut: count(&self.shared.bytes_cut),
-        }
+        self.shared.ending.finish(&self.accepting, &self.connections, deadline).await
     }
 }
 
@@ -205,7 +180,7 @@ impl Shared {
     }
 
     fn is_stopping(&self) -> bool {
-        self.is_stopping.load(Ordering::SeqCst)
+        self.ending.is_stopping()
     }
 
     /// After so long without a word from a peer's machine the kernel ends the connection.
@@ -219,37 +194,19 @@ async fn accept(mut listener: Listener, shared: Arc<Shared>, connections: Arc<Sc
     loop {
         match listener.accept().await {
             Accepted::Refused(stream, peer, refusal) => {
-                log::debug!("chat: refused {peer}: {refusal}");
+                log::debug!(task:% = tasks::label(); "chat: refused {peer}: {refusal}");
+                let refusal = refusal.to_string();
+                shared.front_end.refused(peer, &refusal);
                 transport::refuse(&stream, format!("! {refusal}\n").as_bytes());
             }
             Accepted::Connection(stream, peer, permit) => match Connection::new(stream, shared.unacknowledged()) {
                 Ok(connection) => {
-                    log::debug!("chat: {peer} connected");
-                    connections.spawn("chat connection", serve(shared.clone(), connection, peer, permit));
+                    log::debug!(task:% = tasks::label(); "chat: {peer} connected");
+                    let entry = shared.front_end.connected(peer, connection.traffic());
+                    connections.spawn("chat connection", serve(shared.clone(), connection, peer, permit, entry));
                 }
-                Err(error) => log::debug!("chat: {peer} was gone at once: {error}"),
+                Err(error) => log::debug!(task:% = tasks::label(); "chat: {peer} was gone at once: {error}"),
             },
-        }
-    }
-}
-
-/// Counts a connection's end when the server stops, also if it is cut.
-struct EndCount {
-    shared: Arc<Shared>,
-    connection: Connection,
-    flushed: bool,
-}
-
-impl Drop for EndCount {
-    fn drop(&mut self) {
-        if !self.shared.is_stopping() {
-            return;
-        }
-        if self.flushed {
-            self.shared.connections_flushed.fetch_add(1, Ordering::Relaxed);
-        } else {
-            self.shared.connections_cut.fetch_add(1, Ordering::Relaxed);
-            self.shared.bytes_cut.fetch_add(self.connection.unwritten_bytes() as u64, Ordering::Relaxed);
         }
     }
 }
@@ -269,12 +226,30 @@ enum FirstEnd {
     Writing(Outcome),
 }
 
+/// Why a connection ended, of both halves: a peer that did not take our goodbye is stuck, whatever it said before.
+fn ended(reading: Option<&io::Result<ReadEnd>>, writing: &Outcome) -> Ended {
+    match (writing, reading) {
+        (Outcome::Stuck, _) => Ended::Stuck,
+        (Outcome::Quiet { .. }, _) => Ended::Quiet,
+        (_, Some(Ok(ReadEnd::PeerClosed))) => Ended::PeerClosed,
+        (Outcome::Broken(_), _) | (_, Some(Err(_))) => Ended::Broken,
+        (Outcome::Finished, Some(Ok(ReadEnd::Quit))) => Ended::Quit,
+        (Outcome::Finished, Some(Ok(ReadEnd::ServerStops)) | None) => Ended::ServerStopped,
+    }
+}
+
 /// One connection, from the greeting to the close.
-async fn serve(shared: Arc<Shared>, connection: Connection, peer: SocketAddr, permit: Permit) {
-    let mut count = EndCount { shared: shared.clone(), connection: connection.clone(), flushed: false };
+async fn serve(
+    shared: Arc<Shared>,
+    connection: Connection,
+    peer: SocketAddr,
+    permit: Permit,
+    mut entry: ConnectionEntry,
+) {
+    let mut count = EndCount::new(&shared.ending, &connection);
     let outbox = Outbox::default();
-    let mut feeds = Feeds::new(&outbox, shared.settings.line_bytes);
-    let mut talker = Talker::new(&shared, &outbox);
+    let mut feeds = Feeds::new(&outbox, shared.settings.line_bytes, entry.figures());
+    let mut talker = Talker::new(&shared, &outbox, entry.figures());
     let mut writing = Box::pin(transport::write_all_from(&mut feeds, &connection, shared.settings.writer));
 
     let first = {
@@ -282,23 +257,26 @@ async fn serve(shared: Arc<Shared>, connection: Connection, peer: SocketAddr, pe
         future::or(reading, async { FirstEnd::Writing((&mut writing).await) }).await
     };
     // Whatever ended it: the name is free now, the rooms are told, and what is owed to the peer still goes out.
-    let (outcome, lingers) = match first {
+    let (outcome, reason, lingers) = match first {
         FirstEnd::Reading(end) => {
             let stops = matches!(end, Ok(ReadEnd::ServerStops));
-            outbox.end(if stops { Ending::AfterMessages } else { Ending::AfterReplies });
+            outbox.end(if stops { WritingEnd::AfterMessages } else { WritingEnd::AfterReplies });
             let ((), outcome) = future::zip(talker.leave(), &mut writing).await;
-            (outcome, !matches!(end, Err(_) | Ok(ReadEnd::PeerClosed)))
+            let reason = ended(Some(&end), &outcome);
+            (outcome, reason, !matches!(end, Err(_) | Ok(ReadEnd::PeerClosed)))
         }
         FirstEnd::Writing(outcome) => {
             talker.leave().await;
-            (outcome, false)
+            let reason = ended(None, &outcome);
+            (outcome, reason, false)
         }
     };
-    log::debug!("chat: {peer} ended: {outcome:?}");
+    log::debug!(task:% = tasks::label(); "chat: {peer} ended: {outcome:?}");
     // Nothing is kept for somebody who has left: neither queues nor places in rooms.
     drop(writing);
     drop(feeds);
     drop(talker);
+    entry.ended(reason);
     count.flushed = matches!(outcome, Outcome::Finished);
     if count.flushed {
         connection.finish();
@@ -309,22 +287,11 @@ async fn serve(shared: Arc<Shared>, connection: Connection, peer: SocketAddr, pe
     drop(permit);
 }
 
-/// Reads and forgets until the peer has closed or a short time is over: a socket closed with unread input makes the
-/// kernel throw away what the peer has not fetched yet, our goodbye.
-async fn discard_input(connection: Connection) {
-    let mut reader = Reader::new(connection);
-    let discard = async { while matches!(reader.read().await, Ok(bytes) if !bytes.is_empty()) {} };
-    let out_of_time = async {
-        // why: once in the life of a connection, when its writer's timer is gone.
-        Timer::after(Duration::from_millis(limits::LINGER_MS)).await;
-    };
-    future::or(discard, out_of_time).await;
-}
-
 /// The reading half: lines in, publishes and answers out.
 struct Talker<'s> {
     shared: &'s Shared,
     outbox: &'s Outbox,
+    figures: &'s ConnectionFigures,
     session: Session,
     publisher: Publisher<ServerMessage>,
     origin: Origin,
@@ -337,11 +304,12 @@ struct Talker<'s> {
 }
 
 impl<'s> Talker<'s> {
-    fn new(shared: &'s Shared, outbox: &'s Outbox) -> Talker<'s> {
+    fn new(shared: &'s Shared, outbox: &'s Outbox, figures: &'s ConnectionFigures) -> Talker<'s> {
         let origin = Origin::unique();
         Talker {
             shared,
             outbox,
+            figures,
             session: Session::new(&shared.directory, shared.settings.session),
             publisher: shared.broker.publisher_as(origin),
             origin,
@@ -432,7 +400,10 @@ impl<'s> Talker<'s> {
                 self.subscribe(Place::Room(room.clone()), &room, self.shared.settings.session.replay_lines)
             }
             Action::Unsubscribe(room) => self.outbox.close(Place::Room(room)),
-            Action::Inbox(name) => self.subscribe(Place::Inbox, &name, 0),
+            Action::Inbox(name) => {
+                self.figures.set_name(name.as_str());
+                self.subscribe(Place::Inbox, &name, 0);
+            }
             Action::History { room, lines } => self.show_history(&room, lines),
             Action::Left(room) => self.session.left(&room),
             Action::End => self.is_over = true,
@@ -452,16 +423,22 @@ impl<'s> Talker<'s> {
     /// Publishes what was said to one room as one batch.
     async fn flush_batch(&mut self) {
         let Some(room) = self.batch_room.take() else { return };
-        if let Err(PublishError::Closed(())) = self.publisher.publish_batch(room.topic(), &mut self.batch).await {
-            self.outbox.reply(&format!("! the server is ending; {} lines were not said", self.batch.len()));
-            self.batch.clear();
+        self.figures.received(self.batch.len());
+        let publish = self.publisher.publish_batch(room.topic(), &mut self.batch);
+        match waiting(Wait::PUBLISH, publish).await {
+            Ok(receipt) => self.shared.front_end.dropped(room.topic().as_str(), receipt.dropped),
+            // A batch of ours is never too long, so the broker is closed.
+            Err(_) => {
+                self.outbox.reply(&format!("! the server is ending; {} lines were not said", self.batch.len()));
+                self.batch.clear();
+            }
         }
     }
 
     async fn announce(&mut self, rooms: &[Name], text: String) {
         let notice = self.message(text, Kind::Notice);
         for room in rooms {
-            if self.publisher.publish(room.topic(), notice.clone()).await.is_err() {
+            if waiting(Wait::PUBLISH, self.publisher.publish(room.topic(), notice.clone())).await.is_err() {
                 // The broker is closed: the server is ending, and everybody is told that.
                 return;
             }
@@ -470,7 +447,12 @@ impl<'s> Talker<'s> {
 
     async fn tell(&mut self, to: &Name, text: String) {
         let message = self.message(text, Kind::Said);
-        match self.publisher.publish(to.topic(), message).await {
+        self.figures.received(1);
+        let published = waiting(Wait::PUBLISH, self.publisher.publish(to.topic(), message)).await;
+        if let Ok(receipt) = &published {
+            self.shared.front_end.dropped(to.topic().as_str(), receipt.dropped);
+        }
+        match published {
             Ok(receipt) if receipt.matched == 0 => self.outbox.reply(&format!("! {to} has just left")),
             Ok(receipt) if receipt.queued == 0 => {
                 self.outbox.reply(&format!("! {to} is not reading and did not get it; try again later"));
@@ -554,7 +536,7 @@ impl Pace {
 
     async fn wait_until(&mut self, due: Instant) {
         self.timer.set_at(due);
-        (&mut self.timer).await;
+        waiting(Wait::TIMER, &mut self.timer).await;
     }
 }
 

@@ -1,0 +1,98 @@
+//! What the server knows of itself: its front-ends, their connections, and what happened lately.
+//!
+//! [`Diagnostics`] is made once and handed to whoever has something to tell. Each front-end gets a [`FrontEnd`], tells it
+//! of every connection, and counts in the [`ConnectionEntry`] it gets. Nothing here does any I/O; the admin front-end
+//! shows it.
+
+mod connection;
+mod front_end;
+mod journal;
+
+pub use connection::{ConnectionEntry, ConnectionFigures, ConnectionInfo, Ended};
+pub use front_end::{FrontEnd, FrontEndFigures, Serves};
+pub use journal::{Event, Journal, JournalEntry};
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime};
+
+/// A cheap handle; clones share everything.
+#[derive(Clone)]
+pub struct Diagnostics {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    server_id: String,
+    started: Instant,
+    started_at: SystemTime,
+    journal: Arc<Journal>,
+    front_ends: Mutex<Vec<Arc<FrontEnd>>>,
+}
+
+impl Diagnostics {
+    /// Of a server that begins now.
+    pub fn new() -> Diagnostics {
+        let shared = Shared {
+            server_id: random_id(),
+            started: Instant::now(),
+            started_at: SystemTime::now(),
+            journal: Arc::new(Journal::new()),
+            front_ends: Mutex::default(),
+        };
+        Diagnostics { shared: Arc::new(shared) }
+    }
+
+    /// The front-end of that name; made if there is none.
+    pub fn front_end(&self, name: &'static str) -> Arc<FrontEnd> {
+        let mut front_ends = lock(&self.shared.front_ends);
+        if let Some(known) = front_ends.iter().find(|known| known.name() == name) {
+            return known.clone();
+        }
+        let made = Arc::new(FrontEnd::new(name, self.shared.journal.clone()));
+        front_ends.push(made.clone());
+        made
+    }
+
+    /// All front-ends, in the order in which they were made.
+    pub fn front_ends(&self) -> Vec<Arc<FrontEnd>> {
+        lock(&self.shared.front_ends).clone()
+    }
+
+    /// What happened lately.
+    pub fn journal(&self) -> &Arc<Journal> {
+        &self.shared.journal
+    }
+
+    /// Names this run of the server: no other has the same.
+    pub fn server_id(&self) -> &str {
+        &self.shared.server_id
+    }
+
+    /// When the server began.
+    pub fn started(&self) -> Instant {
+        self.shared.started
+    }
+
+    /// The same, by the clock on the wall.
+    pub fn started_at(&self) -> SystemTime {
+        self.shared.started_at
+    }
+}
+
+impl Default for Diagnostics {
+    fn default() -> Diagnostics {
+        Diagnostics::new()
+    }
+}
+
+/// What std keys its hash maps with is random enough to tell servers apart.
+fn random_id() -> String {
+    let random = || RandomState::new().build_hasher().finish();
+    format!("F{:016X}{:016X}", random(), random())
+}
+
+/// Who panics does so outside of these locks, so a poisoned one holds nothing half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,106 @@
+//! How a server and its connections end, and what is counted of it. The same for every front-end.
+
+use crate::limits::{LINGER_MS, TASK_END_MS};
+use crate::tasks::{self, Scope};
+use crate::transport::{Connection, Reader};
+use async_io::Timer;
+use futures_lite::future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// How the connections ended when a server stopped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StopReport {
+    /// Connections to which everything rendered for them was written.
+    pub connections_flushed: u64,
+    /// Connections that were cut at the deadline or broke.
+    pub connections_cut: u64,
+    /// Bytes rendered for those that were not written.
+    pub bytes_cut: u64,
+}
+
+impl std::ops::AddAssign for StopReport {
+    fn add_assign(&mut self, other: StopReport) {
+        self.connections_flushed += other.connections_flushed;
+        self.connections_cut += other.connections_cut;
+        self.bytes_cut += other.bytes_cut;
+    }
+}
+
+/// Whether a server is stopping, and how its connections have ended since.
+#[derive(Default)]
+pub(super) struct Ending {
+    is_stopping: AtomicBool,
+    connections_flushed: AtomicU64,
+    connections_cut: AtomicU64,
+    bytes_cut: AtomicU64,
+}
+
+impl Ending {
+    /// Stored before anybody is told: who begins to listen after that sees it.
+    pub fn begin(&self) {
+        self.is_stopping.store(true, Ordering::SeqCst);
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::SeqCst)
+    }
+
+    /// Waits until every connection has ended, cuts those that have not at the deadline, and tells how it went.
+    pub async fn finish(&self, accepting: &Scope, connections: &Scope, deadline: Instant) -> StopReport {
+        if accepting.ended_by(deadline).await {
+            connections.ended_by(deadline).await;
+        }
+        let cut = connections.end(Instant::now() + Duration::from_millis(TASK_END_MS)).await;
+        if !cut.left.is_empty() {
+            log::warn!(task:% = tasks::label(); "connections that do not end: {cut}");
+        }
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        StopReport {
+            connections_flushed: count(&self.connections_flushed),
+            connections_cut: count(&self.connections_cut),
+            bytes_cut: count(&self.bytes_cut),
+        }
+    }
+}
+
+/// Counts a connection's end when the server stops, also if it is cut.
+pub(super) struct EndCount {
+    ending: Arc<Ending>,
+    connection: Connection,
+    /// Everything rendered was written.
+    pub flushed: bool,
+}
+
+impl EndCount {
+    pub fn new(ending: &Arc<Ending>, connection: &Connection) -> EndCount {
+        EndCount { ending: ending.clone(), connection: connection.clone(), flushed: false }
+    }
+}
+
+impl Drop for EndCount {
+    fn drop(&mut self) {
+        if !self.ending.is_stopping() {
+            return;
+        }
+        if self.flushed {
+            self.ending.connections_flushed.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.ending.connections_cut.fetch_add(1, Ordering::Relaxed);
+            self.ending.bytes_cut.fetch_add(self.connection.traffic().unwritten_bytes() as u64, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Reads and forgets until the peer has closed or a short time is over: a socket closed with unread input makes the
+/// kernel throw away what the peer has not fetched yet, our goodbye.
+pub(super) async fn discard_input(connection: Connection) {
+    let mut reader = Reader::new(connection);
+    let discard = async { while matches!(reader.read().await, Ok(bytes) if !bytes.is_empty()) {} };
+    let out_of_time = async {
+        // why: once in the life of a connection, when its writer's timer is gone.
+        Timer::after(Duration::from_millis(LINGER_MS)).await;
+    };
+    future::or(discard, out_of_time).await;
+}

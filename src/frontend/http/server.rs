@@ -1,0 +1,225 @@
+//! Accepting HTTP connections, serving them with hyper, and ending them.
+
+use super::adapter::{Clock, Socket};
+use super::request::Call;
+use super::response::Response;
+use crate::diagnostics::{ConnectionEntry, Ended, FrontEnd, Serves};
+use crate::limits;
+use crate::tasks::{Scope, Tasks, Wait, waiting};
+use crate::transport::{self, Accepted, Connection, Listener, Permit};
+use async_io::Timer;
+use event_listener::{Event, listener};
+use futures_lite::future;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+/// Answers requests. Runs in the task of the connection: dropped when the peer leaves or the server ends.
+pub trait Service: Send + Sync + 'static {
+    /// The answer to a request.
+    fn call(&self, call: Call) -> ServiceFuture;
+}
+
+/// An answer to come.
+pub type ServiceFuture = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+/// The bounds of an HTTP server. The default is what [`limits`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpSettings {
+    /// Connections at the same time, as the listener's gate has it.
+    pub connections: usize,
+    /// Bytes of the largest body that its handlers take; for those who look at `/varz`.
+    pub body_bytes: usize,
+    /// In this time a request's head has to be there, whole; and so long a connection may be idle.
+    pub head_deadline: Duration,
+    /// In this time a peer has to take at least one byte of what waits for it.
+    pub write_deadline: Duration,
+}
+
+impl Default for HttpSettings {
+    fn default() -> HttpSettings {
+        HttpSettings {
+            connections: limits::ADMIN_CONNECTIONS,
+            body_bytes: 0,
+            head_deadline: Duration::from_millis(limits::HTTP_HEAD_MS),
+            write_deadline: Duration::from_millis(limits::HTTP_WRITE_DEADLINE_MS),
+        }
+    }
+}
+
+/// A running HTTP server. Dropping it ends all of its connections at once.
+pub struct HttpServer {
+    shared: Arc<Shared>,
+    local_address: SocketAddr,
+    /// Owns the accepting task. Apart from the connections, so that it can end first.
+    accepting: Scope,
+    connections: Arc<Scope>,
+}
+
+struct Shared {
+    service: Box<dyn Service>,
+    settings: HttpSettings,
+    front_end: Arc<FrontEnd>,
+    is_stopping: AtomicBool,
+    stopping: Event,
+}
+
+impl HttpServer {
+    /// Serves what `listener` accepts. All tasks are started through `tasks`; `front_end` is told of every connection.
+    pub fn start(
+        listener: Listener,
+        tasks: &Tasks,
+        service: impl Service,
+        settings: HttpSettings,
+        front_end: Arc<FrontEnd>,
+    ) -> HttpServer {
+        let local_address = listener.local_address();
+        front_end.listening(Serves {
+            address: local_address,
+            max_connections: settings.connections,
+            max_payload_bytes: settings.body_bytes,
+        });
+        let shared = Arc::new(Shared {
+            service: Box::new(service),
+            settings,
+            front_end,
+            is_stopping: AtomicBool::new(false),
+            stopping: Event::new(),
+        });
+        let accepting = tasks.scope("http server");
+        let connections = Arc::new(tasks.scope("http connections"));
+        accepting.spawn("http accept", accept(listener, shared.clone(), connections.clone()));
+        HttpServer { shared, local_address, accepting, connections }
+    }
+
+    /// Where it listens.
+    pub fn local_address(&self) -> SocketAddr {
+        self.local_address
+    }
+
+    /// Takes no more connections; those there are end with the answer they are at, or at `deadline`.
+    pub async fn stop(self, deadline: Instant) {
+        self.accepting.cancel();
+        // Stored before notifying: whoever begins to listen after the notification sees it.
+        self.shared.is_stopping.store(true, Ordering::SeqCst);
+        self.shared.stopping.notify(usize::MAX);
+        let all_ended = async {
+            self.accepting.ended().await;
+            self.connections.ended().await;
+        };
+        let out_of_time = async {
+            // why: once in the life of a server.
+            Timer::at(deadline).await;
+        };
+        future::or(all_ended, out_of_time).await;
+        self.connections.cancel();
+        self.connections.ended().await;
+    }
+}
+
+impl Shared {
+    async fn stop(&self) {
+        loop {
+            listener!(self.stopping => stopping);
+            if self.is_stopping.load(Ordering::SeqCst) {
+                return;
+            }
+            stopping.await;
+        }
+    }
+}
+
+async fn accept(mut listener: Listener, shared: Arc<Shared>, connections: Arc<Scope>) {
+    loop {
+        match listener.accept().await {
+            Accepted::Refused(stream, peer, refusal) => {
+                let refusal = refusal.to_string();
+                shared.front_end.refused(peer, &refusal);
+                transport::refuse(&stream, refused(&refusal).as_bytes());
+            }
+            Accepted::Connection(stream, peer, permit) => {
+                if let Ok(connection) = Connection::new(stream, shared.settings.write_deadline) {
+                    let entry = shared.front_end.connected(peer, connection.traffic());
+                    connections.spawn("http connection", serve(shared.clone(), connection, peer, permit, entry));
+                }
+            }
+        }
+    }
+}
+
+/// What a client reads that is not let in: hyper never sees it.
+fn refused(why: &str) -> String {
+    let length = why.len() + 1;
+    format!(
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {length}\r\n\
+         Retry-After: 1\r\nConnection: close\r\n\r\n{why}\n"
+    )
+}
+
+/// One connection, request after request.
+async fn serve(
+    shared: Arc<Shared>,
+    connection: Connection,
+    peer: SocketAddr,
+    permit: Permit,
+    mut entry: ConnectionEntry,
+) {
+    let figures = entry.figures().clone();
+    let service = service_fn(|request| {
+        figures.received(1);
+        let answer = shared.service.call(Call { request, peer });
+        let figures = figures.clone();
+        async move {
+            let answer = answer.await;
+            figures.sent(1);
+            Ok::<_, Infallible>(answer)
+        }
+    });
+    let socket = Socket::new(connection, shared.settings.write_deadline);
+    let serving = http1::Builder::new()
+        .timer(Clock)
+        .header_read_timeout(shared.settings.head_deadline)
+        .max_buf_size(limits::HTTP_HEAD_BYTES)
+        .max_headers(limits::HTTP_HEADERS)
+        .serve_connection(socket, service);
+    let mut serving = pin!(serving);
+    let mut stop = pin!(shared.stop());
+    let mut is_stopping = false;
+    let outcome = poll_fn(|context| {
+        if !is_stopping && stop.as_mut().poll(context).is_ready() {
+            is_stopping = true;
+            serving.as_mut().graceful_shutdown();
+        }
+        match serving.as_mut().poll(context) {
+            Poll::Ready(outcome) => Poll::Ready(outcome.map(|()| is_stopping)),
+            Poll::Pending => Poll::Pending,
+        }
+    });
+    entry.ended(match waiting(Wait::fixed("http"), outcome).await {
+        Ok(true) => Ended::ServerStopped,
+        Ok(false) => Ended::PeerClosed,
+        Err(error) => ended(&error),
+    });
+    drop(permit);
+}
+
+fn ended(error: &hyper::Error) -> Ended {
+    use std::error::Error;
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    if cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::TimedOut) {
+        Ended::Stuck
+    } else if error.is_timeout() {
+        Ended::Quiet
+    } else if error.is_parse() {
+        Ended::Because("not HTTP")
+    } else {
+        Ended::Broken
+    }
+}
