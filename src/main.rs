@@ -9,13 +9,14 @@ use async_signal::{Signal, Signals};
 use config::{Config, Task};
 use fanfare::Broker;
 use fanfare::diagnostics::{Diagnostics, Event};
+use fanfare::frontend::admin::{AdminServer, AdminSettings};
 use fanfare::frontend::chat::ChatServer;
 use fanfare::frontend::ending::StopReport;
 use fanfare::frontend::message::ServerMessage;
 use fanfare::frontend::nats::NatsServer;
-use fanfare::limits::RESERVED_FILE_DESCRIPTORS;
+use fanfare::limits::{ADMIN_CONNECTIONS, RESERVED_FILE_DESCRIPTORS};
 use fanfare::tasks::Tasks;
-use fanfare::transport::{Gate, Listener};
+use fanfare::transport::{Gate, GateLimits, Listener};
 use fanfare::{DrainReport, WhenFull};
 use futures_lite::{FutureExt, StreamExt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -25,6 +26,11 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+/// With its heap profile: see .cargo/config.toml.
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Exit code for a command line, file or address that cannot be used.
 const EXIT_USAGE: u8 = 2;
 
@@ -33,6 +39,9 @@ const TASKS_PER_CONNECTION: usize = 2;
 
 /// How long the last lines of output may take to be read when the program ends.
 const OUTPUT_WAIT: Duration = Duration::from_millis(500);
+
+/// How long the answers that the admin listener is at may take when the program ends.
+const ADMIN_GOODBYE: Duration = Duration::from_millis(500);
 
 /// The runtime, in one place.
 mod runtime {
@@ -106,6 +115,7 @@ fn serve(mut config: Config) -> ExitCode {
 struct Prepared {
     chat: Option<Listener>,
     nats: Option<Listener>,
+    admin: Option<Listener>,
     /// How many connections the system allows, if that is fewer than wanted.
     lowered_to: Option<usize>,
 }
@@ -115,7 +125,21 @@ fn prepare(config: &mut Config) -> Result<Prepared, String> {
     let lowered_to = fit_file_descriptors(&mut [&mut config.chat.gate.connections, &mut config.nats.gate.connections]);
     let chat = config.chat_address.map(|address| bind("--chat", address, Gate::new(config.chat.gate))).transpose()?;
     let nats = config.nats_address.map(|address| bind("--nats", address, Gate::new(config.nats.gate))).transpose()?;
-    Ok(Prepared { chat, nats, lowered_to })
+    let admin = bind_admin(&config.admin)?;
+    Ok(Prepared { chat, nats, admin, lowered_to })
+}
+
+/// Nobody who did not ask for the admin listener shall have to know that another program has its port.
+fn bind_admin(config: &config::AdminConfig) -> Result<Option<Listener>, String> {
+    let Some(address) = config.address else { return Ok(None) };
+    let gate = Gate::new(GateLimits { connections: ADMIN_CONNECTIONS, per_address: ADMIN_CONNECTIONS });
+    match bind("--admin", address, gate) {
+        Err(problem) if !config.is_asked_for => {
+            complain(&format!("no admin listener: {problem}"));
+            Ok(None)
+        }
+        bound => bound.map(Some),
+    }
 }
 
 fn bind(flag: &str, address: SocketAddr, gate: Gate) -> Result<Listener, String> {
@@ -148,6 +172,7 @@ fn fit_file_descriptors(connections: &mut [&mut usize]) -> Option<usize> {
 struct FrontEnds {
     chat: Option<ChatServer>,
     nats: Option<NatsServer>,
+    admin: Option<AdminServer>,
 }
 
 async fn run(config: Config, prepared: Prepared) -> ExitCode {
@@ -161,7 +186,10 @@ async fn run(config: Config, prepared: Prepared) -> ExitCode {
     };
     let chat = |listener| ChatServer::start(listener, &broker, &tasks, config.chat, diagnostics.front_end("chat"));
     let nats = |listener| NatsServer::start(listener, &broker, &tasks, config.nats, diagnostics.front_end("nats"));
-    let servers = FrontEnds { chat: prepared.chat.map(chat), nats: prepared.nats.map(nats) };
+    let admin_settings = AdminSettings { token: config.admin.token };
+    let admin = |listener| AdminServer::start(listener, &broker, &tasks, &diagnostics, admin_settings);
+    let servers =
+        FrontEnds { chat: prepared.chat.map(chat), nats: prepared.nats.map(nats), admin: prepared.admin.map(admin) };
     // Nobody may be reading it, which is no reason not to serve.
     let _ = announce(&servers);
     // Only now, so that the lines above are the first whatever the level: scripts wait for them.
@@ -211,7 +239,10 @@ fn announce(servers: &FrontEnds) -> io::Result<()> {
         let (host, port) = (chat.ip(), chat.port());
         writeln!(output, "try it: nc {host} {port}, in two terminals; or: fanfare chat {chat} --nick NAME")?;
     }
-    Ok(())
+    match servers.admin.as_ref().map(AdminServer::local_address) {
+        Some(admin) => writeln!(output, "listening admin http://{admin}/"),
+        None => Ok(()),
+    }
 }
 
 fn broker(config: &Config) -> Broker<ServerMessage> {
@@ -238,6 +269,10 @@ async fn stop(broker: &Broker<ServerMessage>, servers: FrontEnds, goodbye: Durat
     }
     if let Some(nats) = servers.nats {
         connections += nats.ended(deadline).await;
+    }
+    // Last: until here it says that the server is draining, and what it still has to do.
+    if let Some(admin) = servers.admin {
+        admin.stop(Instant::now() + ADMIN_GOODBYE).await;
     }
     report(&drained, connections);
 }

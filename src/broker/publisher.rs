@@ -203,7 +203,8 @@ impl<M: Payload> Publisher<M> {
         // Of a refusal too: room that was given back may have let others in.
         self.run_afterwards();
         let (receipt, has_route) = outcome?;
-        self.open = Open { published, receipt, has_route };
+        let waits_since = (receipt.waited > 0).then(|| self.handle.shared.waits.begin());
+        self.open = Open { published, receipt, has_route, waits_since };
         Ok(())
     }
 
@@ -292,7 +293,10 @@ impl<M: Payload> Publisher<M> {
 
     /// Closes the account of the present publish.
     fn finish(&mut self) -> Receipt {
-        let Open { published, mut receipt, has_route } = std::mem::take(&mut self.open);
+        let Open { published, mut receipt, has_route, waits_since } = std::mem::take(&mut self.open);
+        if let Some(since) = waits_since {
+            self.handle.shared.waits.end(since);
+        }
         if receipt.waited > 0 {
             let outcome = self.fan_out.pending.take_outcome();
             receipt.queued += outcome.queued;
@@ -353,6 +357,8 @@ struct Open {
     receipt: Receipt,
     /// Whether it is counted for the topic too.
     has_route: bool,
+    /// Since when it waits for room, if it does.
+    waits_since: Option<Instant>,
 }
 
 enum BatchRefusal {

@@ -16,7 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("standard_output", &[]),
     ("frontend", &["transport", "codec", "broker", "tasks", "diagnostics", "limits"]),
     ("bench", &[]),
-    ("config", &["bench", "frontend", "broker", "limits"]),
+    ("config", &["bench", "frontend", "transport", "broker", "limits"]),
     ("standard_output", &["limits"]),
 ];
 

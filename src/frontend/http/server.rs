@@ -5,7 +5,7 @@ use super::request::Call;
 use super::response::Response;
 use crate::diagnostics::{ConnectionEntry, Ended, FrontEnd, Serves};
 use crate::limits;
-use crate::tasks::{Scope, Tasks};
+use crate::tasks::{Scope, Tasks, Wait, waiting};
 use crate::transport::{self, Accepted, Connection, Listener, Permit};
 use async_io::Timer;
 use event_listener::{Event, listener};
@@ -202,7 +202,7 @@ async fn serve(
             Poll::Pending => Poll::Pending,
         }
     });
-    entry.ended(match outcome.await {
+    entry.ended(match waiting(Wait::fixed("http"), outcome).await {
         Ok(true) => Ended::ServerStopped,
         Ok(false) => Ended::PeerClosed,
         Err(error) => ended(&error),

@@ -21,7 +21,8 @@ pub(super) enum Place {
     Topic(Topic),
     /// Nobody can be subscribed to it.
     Nowhere,
-    /// Nobody can be subscribed to it here: it is right for NATS, but longer or deeper than a topic can be here, or not UTF-8, or has control characters.
+    /// Nobody can be subscribed to it here: it is right for NATS, but longer or deeper than a topic can be, or not UTF-8,
+    /// or has control characters.
     TooMuch,
 }
 
@@ -61,16 +62,16 @@ impl Subjects {
 
 impl Destination {
     fn of(subject: &[u8], rules: &Rules) -> Destination {
-        let topic = subject::topic_text(subject).and_then(|text| Topic::parse(text).ok());
+        // To a publisher `*` and `>` are tokens as all others.
+        let topic = std::str::from_utf8(subject).ok().and_then(|text| Topic::literal(text).ok());
         let is_permitted = match &topic {
             Some(topic) => rules.permit_topic(topic),
             None => rules.allow.is_empty(),
         };
-        let is_known = subject::pattern_text(subject).is_some();
         let place = match topic {
             Some(topic) => Place::Topic(topic),
-            None if !is_known && subject::is_valid(subject) => Place::TooMuch,
-            None => Place::Nowhere,
+            None if subject.split(|&byte| byte == b'.').any(<[u8]>::is_empty) => Place::Nowhere,
+            None => Place::TooMuch,
         };
         Destination { place, is_literal: subject::is_valid_literal(subject), is_permitted }
     }
@@ -88,6 +89,7 @@ mod tests {
     #[test]
     fn subjects_lead_to_topics_or_nowhere() {
         assert_eq!(place(b"a.b"), Place::Topic(Topic::parse("a.b").unwrap()));
+        assert_eq!(place(b"a.>.*"), Place::Topic(Topic::literal("a.>.*").unwrap()));
         for nowhere in ["a..b", ".", "a.", ""] {
             assert_eq!(place(nowhere.as_bytes()), Place::Nowhere, "{nowhere}");
         }
