@@ -59,6 +59,10 @@ pub const FRAME_MESSAGES_MIN: usize = 4;
 /// holds a single message of each of many frames can pin this much for each of its messages, at the most.
 pub const FRAME_BYTES_MAX: usize = 64 << 10;
 
+/// A growing frame is succeeded by the next when more than one in so many of its audience were cut off from it, for want of
+/// room, and have room again. Until then each message costs each of them an entry; a new frame costs everybody one.
+pub const FRAME_CUTS_PART_MAX: usize = 4;
+
 /// Messages of one batch, which go into one frame: far more than any reader wants at once. A larger batch is refused whole.
 pub const BATCH_MESSAGES_MAX: usize = 1 << 20;
 
@@ -71,6 +75,12 @@ pub const LEASE_MESSAGES_MAX: u32 = 64;
 /// Fewer messages in advance than this are not worth it: publishes of more than `LEASE_MESSAGES_MAX / LEASE_MESSAGES_MIN`
 /// messages, and queues of less than eight times this, are asked each time.
 pub const LEASE_MESSAGES_MIN: u32 = 4;
+
+/// Lanes of one publisher. Parts smaller than a sixteenth are not worth their own task; more are not made.
+pub const LANES_MAX: usize = 15;
+
+/// How often a lane that finds nothing to do looks again, after letting others run, before it sleeps.
+pub const LANE_LOOKS: u8 = 2;
 
 /// Routes one publisher remembers. When one more is needed it forgets them all and learns again, which costs it one
 /// look-up a topic.

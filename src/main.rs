@@ -4,6 +4,7 @@ mod bench;
 mod client;
 mod config;
 mod standard_output;
+mod top;
 
 use async_signal::{Signal, Signals};
 use config::{Config, Task};
@@ -77,6 +78,13 @@ fn main() -> ExitCode {
             }
         },
         Ok(Task::Bench(options)) => match bench::measure(&options, &mut io::stdout().lock()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                complain(&error);
+                ExitCode::FAILURE
+            }
+        },
+        Ok(Task::Top(options)) => match top::run(&options, &mut io::stdout().lock()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 complain(&error);

@@ -9,15 +9,16 @@ use fanfare::frontend::admin::{AdminServer, AdminSettings};
 use fanfare::frontend::chat::ChatSettings;
 use fanfare::limits::{ADMIN_CONNECTIONS, ADMIN_PAGE_ROWS};
 use fanfare::transport::{Gate, GateLimits, Listener};
-use http_support::{Answer, Http, get, wait_until};
+use http_support::{Answer, Http, PATIENCE, get, wait_until};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+/// Ends before the chat server, which looks for what is left.
 struct Admin {
-    chat: TestServer,
     _server: AdminServer,
+    chat: TestServer,
     address: SocketAddr,
 }
 
@@ -166,9 +167,11 @@ fn the_slowest_are_seen_before_anything_is_lost() {
     let mut talker = admin.chat.named("talker");
     let line = "x".repeat(4_000);
     let slowest = || admin.json("/slowz?limit=1")["subscriptions_list"][0].clone();
-    // Its buffers fill first, then its queue; then the publisher waits.
-    while slowest()["full_percent"].as_f64() < Some(5.0) {
-        for _ in 0..20 {
+    // Its buffers fill first, then its queue. Few lines at a time, so that the queue is far from full when this ends.
+    let end = Instant::now() + PATIENCE / 2;
+    while slowest()["full_percent"].as_f64() < Some(20.0) {
+        assert!(Instant::now() < end, "{}", slowest());
+        for _ in 0..5 {
             talker.say(&line);
         }
         talker.lines_until_pong();
@@ -288,4 +291,23 @@ fn tasks_are_shown_in_groups_and_one_by_one() {
     assert_eq!(one_by_one.matches("]: chat connection\n").count(), 3, "{one_by_one}");
     assert_eq!(get(admin.address, "/debug/pprof/goroutine?debug=x").status, 400);
     drop(clients);
+}
+
+#[test]
+fn top_shows_one_frame_to_a_script() {
+    let admin = start_with(ChatSettings::default(), Some("secret"));
+    let _alice = admin.chat.named("alice");
+    let top = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_fanfare"));
+        command.args(["top", &format!("http://{}", admin.address), "--once", "--interval-ms", "100"]).args(arguments);
+        command.env_remove("FANFARE_ADMIN_TOKEN").output().unwrap()
+    };
+    let refused = top(&[]);
+    assert!(!refused.status.success() && refused.stdout.is_empty(), "{refused:?}");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--token TOKEN"), "{refused:?}");
+    let shown = top(&["--token", "secret"]);
+    let frame = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.status.success() && frame.contains("connections  1 now, 1 in all"), "{frame}");
+    assert!(frame.contains("chat.room.lobby"), "{frame}");
+    assert!(frame.lines().any(|line| line.starts_with("chat connection") && line.ends_with(" 1")), "{frame}");
 }

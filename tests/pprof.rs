@@ -14,15 +14,16 @@ use std::hint::black_box;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
+/// Ends before the chat server, which looks for what is left.
 struct Admin {
-    chat: TestServer,
     _server: AdminServer,
+    chat: TestServer,
     address: SocketAddr,
 }
 
@@ -66,21 +67,25 @@ fn keeps_the_processor_busy(until: &AtomicBool) {
 fn memory_is_shown_by_who_keeps_it() {
     let admin = start();
     let kept = keeps_ten_mebibytes();
-    let top = pprof(&["-top", "-cum"], "heap", &admin);
+    let top = pprof(&["-top", "-cum", "-unit=MB"], "heap", &admin);
     let line = top.lines().find(|line| line.contains("keeps_ten_mebibytes")).unwrap_or_else(|| panic!("{top}"));
-    assert!(line.contains("10") && line.contains("MB"), "{line}");
+    assert!(line.contains("10MB"), "{line}");
     assert!(!top.contains("prof_backtrace"), "the allocator's own functions are left out: {top}");
     let peek = pprof(&["-peek", "keeps_ten_mebibytes$"], "heap", &admin);
     assert!(peek.contains("memory_is_shown_by_who_keeps_it"), "who called it: {peek}");
     let list = pprof(&["-list", "keeps_ten_mebibytes$"], "heap", &admin);
     assert!(list.contains("black_box(vec![1; 10 << 20])"), "the source: {list}");
-    let svg = pprof(&["-svg", "-output", "/dev/stdout"], "heap", &admin);
+    let svg = pprof(&["-svg", "-focus=keeps_ten_mebibytes", "-output", "/dev/stdout"], "heap", &admin);
     assert!(svg.contains("<svg") && svg.contains("keeps_ten_mebibytes"), "{}", &svg[..svg.len().min(500)]);
     drop(kept);
 }
 
+/// A process can be sampled by one at a time.
+static SAMPLING: Mutex<()> = Mutex::new(());
+
 #[test]
 fn the_processor_is_shown_by_who_keeps_it_busy() {
+    let _alone = SAMPLING.lock().unwrap_or_else(PoisonError::into_inner);
     let admin = start();
     let until = Arc::new(AtomicBool::new(false));
     let busy = {
@@ -110,6 +115,7 @@ fn tasks_are_shown_by_who_started_them() {
 
 #[test]
 fn a_second_profile_is_refused_while_the_first_is_made_and_the_server_serves_on() {
+    let _alone = SAMPLING.lock().unwrap_or_else(PoisonError::into_inner);
     let admin = start();
     let mut first = Http::connect(admin.address);
     first.send("GET /debug/pprof/profile?seconds=2 HTTP/1.1\r\nHost: localhost\r\n\r\n");

@@ -4,6 +4,7 @@
 //! message into a frame and the frame into the queues of that route's audience; a [`Subscription`] reads it there.
 
 mod afterwards;
+mod bell;
 #[expect(clippy::module_inception, reason = "the broker of the module of that name")]
 mod broker;
 mod builder;
@@ -15,6 +16,7 @@ mod fan_out;
 mod frame;
 mod history;
 mod intake;
+mod lanes;
 mod lease;
 mod locks;
 mod mailbox;
@@ -35,6 +37,7 @@ mod sync;
 mod topic;
 mod tree;
 mod waits;
+mod worker;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -43,6 +46,7 @@ pub use builder::{BrokerBuilder, MailboxBuilder, SubscriptionBuilder};
 pub use ended::DropStats;
 pub use error::{PublishError, RequestError, SubscribeError, TryPublishError, TryRecvError};
 pub use frame::{Message, Run, RunIter};
+pub use lanes::Lane;
 pub use mailbox::{Mailbox, MailboxDelivery, MailboxSubscriber};
 pub use overflow::{Receipt, WhenFull};
 pub use payload::Payload;

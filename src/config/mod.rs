@@ -12,6 +12,7 @@ mod settings;
 mod users;
 
 use crate::bench::BenchOptions;
+use crate::top::TopOptions;
 pub use admin::AdminConfig;
 use check::Check;
 use clap::error::ErrorKind;
@@ -36,6 +37,8 @@ pub enum Task {
     Chat(ChatClient),
     /// Measure a server.
     Bench(Box<BenchOptions>),
+    /// Watch a server.
+    Top(TopOptions),
     /// Print this and end well: `--help`, `--version`.
     Print(String),
 }
@@ -84,6 +87,7 @@ pub fn from_command_line(arguments: impl IntoIterator<Item = std::ffi::OsString>
     match command_line.command {
         Some(SubCommand::Chat(client)) => Ok(Task::Chat(client)),
         Some(SubCommand::Bench(options)) => Ok(Task::Bench(options)),
+        Some(SubCommand::Top(options)) => Ok(Task::Top(options)),
         Some(SubCommand::Serve(serve)) => configure(*serve).map(|config| Task::Serve(Box::new(config))),
         None => configure(command_line.serve).map(|config| Task::Serve(Box::new(config))),
     }
@@ -109,6 +113,8 @@ enum SubCommand {
     Chat(ChatClient),
     /// Measure a NATS server (or Redis): the client counts and checks everything, and takes about one core itself
     Bench(Box<BenchOptions>),
+    /// Watch a server: rates, slowest subscriptions, tasks, memory, from its admin listener
+    Top(TopOptions),
 }
 
 /// What `fanfare chat` is told.

@@ -113,7 +113,9 @@ fn subscription_listing(
 }
 
 fn subscription_row(stats: &SubscriptionStats) -> Object {
-    let full_percent = 100.0 * stats.books.queued as f64 / stats.bound_messages.max(1) as f64;
+    let share = |queued: f64, bound: usize| 100.0 * queued / bound.max(1) as f64;
+    let of_messages = share(stats.books.queued as f64, stats.bound_messages);
+    let full_percent = of_messages.max(share(stats.queued_bytes as f64, stats.bound_bytes));
     Object(vec![
         ("id", stats.id.to_string().into()),
         ("subject", stats.interest.to_string().into()),

@@ -214,7 +214,7 @@ impl<'c> Feed<'c> {
 
     /// Ends a subscription that has got all it was to get.
     fn expire_if_due(&mut self, id: SubscriptionId) {
-        let is_due = |subscribed: &Box<Subscribed>| subscribed.max.is_some_and(|max| subscribed.delivered >= max);
+        let is_due = |subscribed: &Subscribed| subscribed.max.is_some_and(|max| subscribed.delivered >= max);
         if !self.subscriptions.get(&id).is_some_and(is_due) {
             return;
         }

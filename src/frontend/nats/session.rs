@@ -2,7 +2,7 @@
 //!
 //! The order of checks is nats-server's, observed: where two errors apply, clients get the one that it would give.
 
-use super::connect::{ConnectOptions, Credentials};
+use super::connect::{ConnectOptions, Credentials, Words};
 use super::permissions::Permissions;
 use super::subjects::{Destination, Place, Subjects};
 use crate::broker::{Pattern, SubscriptionId, Topic};
@@ -22,7 +22,8 @@ pub struct Session {
     options: ConnectOptions,
     is_admitted: bool,
     permissions: Arc<Permissions>,
-    subjects: Subjects,
+    /// Made when the client publishes for the first time.
+    subjects: Option<Box<Subjects>>,
     subscriptions: HashMap<Sid, Box<Held>>,
 }
 
@@ -122,7 +123,7 @@ impl Session {
             options: ConnectOptions::default(),
             is_admitted: !limits.authentication_required,
             permissions: Arc::default(),
-            subjects: Subjects::default(),
+            subjects: None,
             subscriptions: HashMap::new(),
         }
     }
@@ -130,6 +131,18 @@ impl Session {
     /// What the client said of itself.
     pub fn options(&self) -> &ConnectOptions {
         &self.options
+    }
+
+    /// What the client said of itself in words, until they are forgotten.
+    pub fn words(&self) -> Words {
+        self.options.words.as_deref().cloned().unwrap_or_default()
+    }
+
+    /// Forgets them, once they are known elsewhere; but who it said it is counts for a later `CONNECT` too.
+    pub fn forget_words(&mut self) {
+        let credentials = self.words().credentials;
+        let is_needed = self.limits.authentication_required;
+        self.options.words = is_needed.then(|| Box::new(Words { credentials, ..Words::default() }));
     }
 
     /// Whether the client may do anything but `CONNECT`.
@@ -174,7 +187,7 @@ impl Session {
         }
         self.options = options;
         if self.limits.authentication_required {
-            actions.push(Action::Admit(self.options.credentials.clone()));
+            actions.push(Action::Admit(self.words().credentials.clone()));
         } else {
             self.accept(actions);
         }
@@ -184,7 +197,8 @@ impl Session {
     pub fn admitted(&mut self, permissions: Arc<Permissions>, actions: &mut Vec<Action>) {
         self.is_admitted = true;
         self.permissions = permissions;
-        self.subjects.forget();
+        // The rules are others now.
+        self.subjects = None;
         self.accept(actions);
     }
 
@@ -195,7 +209,7 @@ impl Session {
 
     fn accept(&mut self, actions: &mut Vec<Action>) {
         let options = &self.options;
-        if options.account.is_some() {
+        if options.words.as_ref().is_some_and(|words| words.account.is_some()) {
             end_with("Authorization Violation", actions);
         } else if !(0..=1).contains(&options.protocol) {
             end_with("invalid client protocol", actions);
@@ -208,7 +222,7 @@ impl Session {
     }
 
     fn publish(&mut self, block: Block, actions: &mut Vec<Action>) {
-        let destination = self.subjects.find(block.subject(), &self.permissions.publish);
+        let destination = self.subjects.get_or_insert_default().find(block.subject(), &self.permissions.publish);
         let is_plain =
             !self.options.verbose && destination.is_permitted && (destination.is_literal || !self.options.pedantic);
         match &destination.place {
@@ -306,7 +320,7 @@ impl Session {
     /// Whether it matters for what an operation on this sid means that a subscription may have ended without the session's
     /// knowledge.
     pub fn depends_on_expiry(&self, sid: &[u8]) -> bool {
-        let is_limited = |held: &Box<Held>| held.is_limited;
+        let is_limited = |held: &Held| held.is_limited;
         match self.subscriptions.get(sid) {
             Some(held) => held.is_limited,
             None => {

@@ -34,7 +34,7 @@ pub(super) struct Subjects {
 }
 
 impl Subjects {
-    /// What `subject` means under these rules, which have to be the same until [`forget`](Self::forget).
+    /// What `subject` means under these rules, which always have to be the same.
     pub fn find(&mut self, subject: &[u8], rules: &Rules) -> &Destination {
         if self.last.as_ref().is_none_or(|(last, _)| **last != *subject) {
             let found = match self.others.remove_entry(subject) {
@@ -52,11 +52,6 @@ impl Subjects {
         // why: it was put there just above if it was not there.
         let (_, destination) = self.last.as_ref().expect("the last subject");
         destination
-    }
-
-    /// Forgets everything: the rules are others now.
-    pub fn forget(&mut self) {
-        *self = Subjects::default();
     }
 }
 
@@ -112,7 +107,5 @@ mod tests {
             assert!(subjects.others.len() <= NATS_SUBJECTS_REMEMBERED);
         }
         assert!(!subjects.find(b"a..b", &rules).is_permitted);
-        subjects.forget();
-        assert!(subjects.find(b"even.1", &Rules::default()).is_permitted);
     }
 }

@@ -190,14 +190,16 @@ impl<'c> Talker<'c> {
     fn connected(&mut self) {
         // Of another echo, perhaps; the next publish makes one.
         self.publishing = None;
-        let options = self.session.options();
-        self.link.change(Change::Connected { with_headers: options.headers });
-        self.figures.set_name(options.name.as_deref().unwrap_or_default());
-        self.figures
-            .set_program(options.lang.as_deref().unwrap_or_default(), options.version.as_deref().unwrap_or_default());
+        let with_headers = self.session.options().headers;
+        self.link.change(Change::Connected { with_headers });
+        let words = self.session.words();
+        self.figures.set_name(words.name.as_deref().unwrap_or_default());
+        let (language, version) = (words.lang.as_deref(), words.version.as_deref());
+        self.figures.set_program(language.unwrap_or_default(), version.unwrap_or_default());
         if self.shared.settings.authentication.is_required() {
-            self.figures.set_user(options.credentials.user.as_deref().unwrap_or_default());
+            self.figures.set_user(words.credentials.user.as_deref().unwrap_or_default());
         }
+        self.session.forget_words();
     }
 
     /// The place after what is queued for this client now, if it has but one publisher: for what merely should be in order.

@@ -41,6 +41,8 @@ pub(in super::super) async fn profile(state: Arc<State>, call: Call) -> Response
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("there is no profile: {error}\n")),
         };
         drop(guard);
+        // The names were looked up by the library, in the same way as by `Symbols`.
+        backtrace::clear_symbol_cache();
         drop(turn);
         response
     })

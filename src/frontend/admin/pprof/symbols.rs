@@ -20,6 +20,13 @@ impl Symbols {
     }
 }
 
+/// What backtrace keeps of the program's file is tens of megabytes, for a profile now and then.
+impl Drop for Symbols {
+    fn drop(&mut self) {
+        backtrace::clear_symbol_cache();
+    }
+}
+
 fn resolve(address: usize) -> Vec<Frame<'static>> {
     let mut frames = Vec::new();
     backtrace::resolve(address as *mut c_void, |symbol| {
