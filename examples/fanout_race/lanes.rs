@@ -14,8 +14,9 @@ use super::options::Options;
 use super::table::cell;
 use crate::support::executor::{Spawner, on_two_threads};
 use crate::support::load::Scenario;
+use crate::support::median::median_and_spread;
 use crate::support::peers::{Peer, PeerError};
-use crate::support::trial::{Entrant, median_and_spread, median_ratio, race};
+use crate::support::trial::{Entrant, median_ratio, race};
 
 const LANES: [usize; 3] = [0, 1, 2];
 

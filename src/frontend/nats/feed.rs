@@ -214,8 +214,8 @@ impl<'c> Feed<'c> {
 
     /// Ends a subscription that has got all it was to get.
     fn expire_if_due(&mut self, id: SubscriptionId) {
-        let is_due = |subscribed: &Subscribed| subscribed.max.is_some_and(|max| subscribed.delivered >= max);
-        if !self.subscriptions.get(&id).is_some_and(is_due) {
+        let Some(subscribed) = self.subscriptions.get(&id) else { return };
+        if subscribed.max.is_none_or(|max| subscribed.delivered < max) {
             return;
         }
         if let Some(mailbox) = &self.mailbox {

@@ -320,11 +320,11 @@ impl Session {
     /// Whether it matters for what an operation on this sid means that a subscription may have ended without the session's
     /// knowledge.
     pub fn depends_on_expiry(&self, sid: &[u8]) -> bool {
-        let is_limited = |held: &Held| held.is_limited;
         match self.subscriptions.get(sid) {
             Some(held) => held.is_limited,
             None => {
-                self.subscriptions.len() >= self.limits.subscriptions && self.subscriptions.values().any(is_limited)
+                self.subscriptions.len() >= self.limits.subscriptions
+                    && self.subscriptions.values().any(|held| held.is_limited)
             }
         }
     }
