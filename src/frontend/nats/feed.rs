@@ -154,7 +154,8 @@ impl<'c> Feed<'c> {
                 let is_slow = mailbox.end_reason() == Some(EndReason::Disconnected);
                 self.mailbox = None;
                 if is_slow {
-                    log::info!(task:% = tasks::label(); "nats: client {} is slow: its queue was full for too long", self.figures.id());
+                    let id = self.figures.id();
+                    log::info!(task:% = tasks::label(); "nats: client {id} is slow: its queue was full for too long");
                     self.end_with("Slow Consumer", Ended::SlowConsumer, out);
                 }
             }

@@ -272,7 +272,8 @@ impl<'c> Talker<'c> {
                 self.figures.set_subscriptions(self.session.subscriptions());
             }
             Err(error) => {
-                log::debug!(task:% = tasks::label(); "nats: client {}: cannot subscribe to {pattern}: {error}", self.figures.id());
+                let id = self.figures.id();
+                log::debug!(task:% = tasks::label(); "nats: client {id}: cannot subscribe to {pattern}: {error}");
                 self.session.not_subscribed(&sid, &mut self.actions);
             }
         }
