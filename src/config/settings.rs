@@ -125,7 +125,7 @@ settings! {
     nats_max_pending_bytes: u64, "BYTES";
     /// Messages queued for one NATS connection [default: 1048576]
     nats_max_pending_messages: u64, "N";
-    /// Milliseconds a publish waits for NATS connections whose queue is full; then they are slow [default: 1000]
+    /// Milliseconds a publish waits for NATS connections whose queue is full; then they are slow [default: 20]
     nats_wait_ms: u64, "MS";
     /// What becomes of a slow NATS connection: `disconnect` it, or `drop` messages and tell how many [default: disconnect]
     nats_slow_consumer: String, "disconnect|drop";
