@@ -85,9 +85,9 @@ impl<M: Payload> Publisher<M> {
 
     /// Publishes without ever waiting: who is full, and would have been waited for, misses the message.
     ///
+    /// # Errors
     /// [`TryPublishError::Full`] with the message if a lossless subscription ([`WhenFull::Block`](crate::WhenFull::Block)) is
     /// full; nobody has got it then. [`TryPublishError::Closed`] if the broker was closed before.
-    pub fn try_publish(&mut self, topic: &Topic, message: M) -> Result<Receipt, TryPublishError<M>> {
     pub fn try_publish(&mut self, topic: &Topic, message: M) -> Result<Receipt, TryPublishError<M>> {
         match self.begin_one(topic, None, message, false) {
             Ok(_) => Ok(self.finish()),
