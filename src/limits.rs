@@ -368,6 +368,10 @@ pub const NATS_BATCH_BYTES: usize = 64 * 1024;
 /// copied and keeps the buffer.
 pub const NATS_COPIED_BYTES: usize = 4 * 1024;
 
+/// Bytes of a NATS subscription id for which the messages of a batch are rendered once and shared. Fixed. Why: all clients count
+/// from 1, and a long one would blow up what everybody shares. When hit: that subscriber's messages are rendered for it alone.
+pub const NATS_SHARED_SID_BYTES: usize = 16;
+
 const _: () = assert!("chat.room.".len() + NAME_BYTES <= 255, "a room's name must fit into a topic");
 const _: () = assert!(NAME_CHARACTERS <= NAME_BYTES);
 const _: () = assert!(ROOM_REPLAY_LINES <= ROOM_HISTORY_LINES);

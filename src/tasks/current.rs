@@ -1,6 +1,7 @@
 //! Which task this thread runs now.
 
 use super::TaskId;
+use super::clock::PollTime;
 use super::record::Record;
 use super::wait::Waits;
 use std::cell::{Cell, RefCell};
@@ -45,29 +46,37 @@ pub(super) fn with_waits(change: impl FnOnce(&mut Waits)) {
 /// another by hand; also when the poll panics.
 pub(super) struct Poll<'r> {
     record: &'r Record,
-    began_ns: u64,
+    began: PollTime,
     outer: Option<Current>,
     outer_waits: Waits,
+    waits_taken: bool,
 }
 
 impl Poll<'_> {
     pub fn begin(record: &Record) -> Poll<'_> {
         let outer = CURRENT.replace(Some(Current { id: record.id, name: record.kind.name }));
-        let outer_waits = WAITS.try_with(|waits| waits.replace(Waits::NONE)).unwrap_or(Waits::NONE);
-        Poll { record, began_ns: record.begin_poll(), outer, outer_waits }
+        // Outside of a task nothing is noted, so there is nothing to put aside.
+        let outer_waits = if outer.is_some() { swap_waits(Waits::NONE) } else { Waits::NONE };
+        Poll { record, began: record.begin_poll(), outer, outer_waits, waits_taken: false }
     }
 
     /// What the task has noted in this poll until now.
-    pub fn take_waits(&self) -> Waits {
-        WAITS.try_with(|waits| waits.replace(Waits::NONE)).unwrap_or(Waits::NONE)
+    pub fn take_waits(&mut self) -> Waits {
+        self.waits_taken = true;
+        swap_waits(Waits::NONE)
     }
 }
 
 impl Drop for Poll<'_> {
     fn drop(&mut self) {
-        self.record.end_poll(self.began_ns);
+        self.record.end_poll(&self.began);
         CURRENT.set(self.outer);
-        let outer_waits = std::mem::replace(&mut self.outer_waits, Waits::NONE);
-        let _ = WAITS.try_with(|waits| waits.replace(outer_waits));
+        if self.outer.is_some() || !self.waits_taken {
+            swap_waits(std::mem::replace(&mut self.outer_waits, Waits::NONE));
+        }
     }
+}
+
+fn swap_waits(new: Waits) -> Waits {
+    WAITS.try_with(|waits| waits.replace(new)).unwrap_or(Waits::NONE)
 }

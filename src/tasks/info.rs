@@ -24,9 +24,10 @@ pub struct TaskInfo {
     pub age: Duration,
     /// How many times it was polled, that is, had something to do.
     pub polls: u64,
-    /// How long all its polls took together.
+    /// How long all its polls took together. Of a task that is polled often, estimated from each sixteenth poll.
     pub busy: Duration,
-    /// How long the longest of them took, to the microsecond. A long one kept other tasks from their turn.
+    /// How long the longest of them took, of those that were measured; no poll that is long enough to keep other tasks
+    /// from their turn (8 ms) is missed.
     pub longest_poll: Duration,
     /// What it waits for, in words ([`Wait`](super::Wait)); [`TaskInfo::RUNNING`] if it is being polled.
     pub waits_for: String,

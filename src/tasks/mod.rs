@@ -21,6 +21,7 @@
 //! assert_eq!(block_on(hangs), TaskEnd::Cancelled);
 //! ```
 
+mod clock;
 mod current;
 mod ending;
 mod handle;

@@ -1,5 +1,6 @@
 //! What the register keeps of one task. There may be a hundred thousand of them: under 200 bytes each, all told.
 
+use super::clock::{self, PollTime};
 use super::info::TaskInfo;
 use super::scope::Owner;
 use super::wait::Waits;
@@ -7,9 +8,9 @@ use super::{TaskEnd, TaskId};
 use event_listener::Event;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Shared by the register, the task itself, and its handles.
 pub(super) struct Record {
@@ -56,7 +57,7 @@ impl Record {
             kind,
             parent: super::current().map(|task| task.id),
             owner,
-            spawned_ns: now_ns(),
+            spawned_ns: clock::coarse_ns(),
             polls: AtomicU64::new(0),
             busy_ns: AtomicU64::new(0),
             longest_poll_us: AtomicU32::new(0),
@@ -101,17 +102,17 @@ impl Record {
     }
 
     /// Gives when the poll began, for [`Record::end_poll`].
-    pub fn begin_poll(&self) -> u64 {
-        let now = now_ns();
-        self.since.store(now << 1 | IN_POLL, Ordering::Relaxed);
-        now
+    pub fn begin_poll(&self) -> PollTime {
+        let began = PollTime::begin(self.polls.load(Ordering::Relaxed));
+        self.since.store(began.coarse_ns << 1 | IN_POLL, Ordering::Relaxed);
+        began
     }
 
-    pub fn end_poll(&self, began_ns: u64) {
-        let now = now_ns();
-        let took_ns = now.saturating_sub(began_ns);
+    pub fn end_poll(&self, began: &PollTime) {
+        let now = clock::coarse_ns();
+        let (took_ns, weight) = began.took(now);
         add(&self.polls, 1);
-        add(&self.busy_ns, took_ns);
+        add(&self.busy_ns, took_ns * weight);
         let took_us = u32::try_from(took_ns / 1_000).unwrap_or(u32::MAX);
         if took_us > self.longest_poll_us.load(Ordering::Relaxed) {
             self.longest_poll_us.store(took_us, Ordering::Relaxed);
@@ -145,7 +146,7 @@ impl Record {
     pub fn info(&self) -> TaskInfo {
         let since = self.since.load(Ordering::Relaxed);
         let waits = self.parked().waits.clone();
-        let now = now_ns();
+        let now = clock::coarse_ns();
         let elapsed = |from_ns: u64| Duration::from_nanos(now.saturating_sub(from_ns));
         let (waits_for, since_ns) = match since {
             _ if self.outcome().is_some() => ("nothing, it has ended".to_owned(), since >> 1),
@@ -179,11 +180,4 @@ impl Record {
 
 fn add(counter: &AtomicU64, more: u64) {
     counter.store(counter.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
-}
-
-/// Nanoseconds since the first call in this process; never zero, so that zero can stand for never.
-fn now_ns() -> u64 {
-    static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
-    let since_epoch = EPOCH.elapsed();
-    since_epoch.as_secs() * 1_000_000_000 + u64::from(since_epoch.subsec_nanos()) + 1
 }

@@ -46,7 +46,7 @@ fn poll_watched<F: Future<Output = ()>>(
     mut future: Pin<&mut Option<F>>,
     context: &mut Context<'_>,
 ) -> Poll<()> {
-    let poll = current::Poll::begin(record);
+    let mut poll = current::Poll::begin(record);
     // Until the poll has come to its end, it is one that panics.
     record.ends_with(TaskEnd::Panicked);
     let is_done = match future.as_mut().as_pin_mut() {

@@ -1,6 +1,7 @@
 //! Messages that were sent in one go: kept as they came, and rendered once for everybody.
 
 use super::render::{Outgoing, append_message};
+use crate::limits::NATS_SHARED_SID_BYTES;
 use bytes::Bytes;
 use std::fmt;
 use std::ops::Range;
@@ -154,10 +155,12 @@ impl Block {
     }
 
     /// All messages as a client is sent them that uses this subscription id, and knows headers or not: rendered by the
-    /// first who asks, shared with all who ask for the same. None: somebody else came first and wanted something else, or
+    /// first who asks, shared with all who ask for the same.
+    ///
+    /// None: somebody else came first and wanted something else, or the id is longer than [`NATS_SHARED_SID_BYTES`], or
     /// there is but one message, which is not worth the memory. Then [`append_message`] each.
     pub fn rendered(&self, sid: &[u8], with_headers: bool) -> Option<&Rendered> {
-        if self.len() == 1 {
+        if self.len() == 1 || sid.len() > NATS_SHARED_SID_BYTES {
             return None;
         }
         let rendered = self.rendered.get_or_init(|| self.render(sid, with_headers));
@@ -172,15 +175,18 @@ impl Block {
     /// or about as large as the block. A message that is kept alone, in a history for instance, keeps its whole block
     /// alive, as it keeps its whole frame.
     pub fn weight_bytes(&self, index: usize) -> usize {
-        let entry = self.entry(index);
-        let arguments = self.subject.bytes + entry.reply.bytes + entry.header_size.bytes + entry.size.bytes;
-        let message = "HPUB    \r\n\r\n".len() + arguments as usize + entry.body.bytes as usize;
-        let copies = if self.len() == 1 { 1 } else { 2 };
-        size_of::<Entry>() + copies * message
+        let start = index.checked_sub(1).map_or(0, |before| self.entry(before).end());
+        let received = self.entry(index).end() - start;
+        // `MSG `, the id and a blank more than the arguments; the first has no `PUB ` in the region.
+        let rendered = if self.len() == 1 { 0 } else { received + NATS_SHARED_SID_BYTES + "HMSG  ".len() };
+        let own = if index == 0 { size_of::<Block>() } else { 0 };
+        own + size_of::<Entry>() + size_of::<u32>() + received + rendered
     }
 
     fn render(&self, sid: &[u8], with_headers: bool) -> Rendered {
-        let mut bytes = Vec::with_capacity(self.region.len() + self.len() * (sid.len() + 1));
+        // `MSG subject sid size` instead of `PUB subject size`; sums up to what is needed, and to what the last one
+        // reserves.
+        let mut bytes = Vec::with_capacity(self.region.len() + self.len() * (sid.len() + 1) + 16);
         let ends = (0..self.len())
             .map(|index| {
                 append_message(&mut bytes, &self.outgoing(index), sid, with_headers);
@@ -209,5 +215,83 @@ impl fmt::Debug for Block {
             .field("messages", &self.len())
             .field("bytes", &self.region.len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Operation, Parser, ParserLimits};
+    use super::*;
+    use bytes::BytesMut;
+
+    fn block(input: &[u8]) -> Block {
+        let mut parser = Parser::new(ParserLimits::default());
+        parser.allow_headers(true);
+        let mut buffer = BytesMut::from(input);
+        let Ok(Some(Operation::Publish(block))) = parser.next(&mut buffer) else { panic!("{}", input.escape_ascii()) };
+        assert!(buffer.is_empty(), "one block is all there is");
+        block
+    }
+
+    fn one_by_one(block: &Block, range: Range<usize>, sid: &[u8], with_headers: bool) -> Vec<u8> {
+        let mut out = Vec::new();
+        range.for_each(|index| append_message(&mut out, &block.outgoing(index), sid, with_headers));
+        out
+    }
+
+    const THREE: &[u8] = b"PUB a 1\r\nx\r\nHPUB a r 2 04\r\nhhyy\r\nPUB a 0\r\n\r\n";
+
+    #[test]
+    fn what_is_shared_is_what_each_would_be_sent() {
+        for (with_headers, expected) in [
+            (true, &b"MSG a 7 1\r\nx\r\nHMSG a 7 r 2 04\r\nhhyy\r\nMSG a 7 0\r\n\r\n"[..]),
+            (false, b"MSG a 7 1\r\nx\r\nMSG a 7 r 2\r\nyy\r\nMSG a 7 0\r\n\r\n"),
+        ] {
+            let block = block(THREE);
+            let rendered = block.rendered(b"7", with_headers).unwrap();
+            assert_eq!(rendered.messages(0..3), expected);
+            for range in [0..0, 0..1, 1..2, 2..3, 1..3, 3..3] {
+                assert_eq!(rendered.messages(range.clone()), one_by_one(&block, range, b"7", with_headers));
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_who_asks_decides_what_is_shared() {
+        let block = block(THREE);
+        let first = block.rendered(b"1", true).unwrap().messages(0..3);
+        let again = block.rendered(b"1", true).unwrap().messages(0..3);
+        assert_eq!((first.as_ptr(), first.len()), (again.as_ptr(), again.len()), "nothing is copied");
+        assert!(block.rendered(b"2", true).is_none());
+        assert!(block.rendered(b"1", false).is_none());
+    }
+
+    #[test]
+    fn a_long_id_or_a_single_message_is_not_worth_sharing() {
+        let three = block(THREE);
+        assert!(three.rendered(&[b'1'; NATS_SHARED_SID_BYTES + 1], true).is_none());
+        assert!(three.rendered(&[b'1'; NATS_SHARED_SID_BYTES], true).is_some());
+        assert!(block(b"PUB a 1\r\nx\r\n").rendered(b"1", true).is_none());
+    }
+
+    /// The weights of its messages are at least what a block keeps alive, and not much more.
+    #[test]
+    fn the_weight_counts_what_a_block_keeps_alive() {
+        let cases = [(1, 0, 1), (1, 5_000, 1), (2, 0, 500), (2, 50_000, 1), (100, 1, 1), (100, 500, 1), (50, 1, 500)];
+        for (count, payload_bytes, blanks) in cases {
+            let payload = "x".repeat(payload_bytes);
+            let block = block(
+                format!("PUB {} some.subject reply {payload_bytes}\r\n{payload}\r\n", " ".repeat(blanks))
+                    .repeat(count)
+                    .as_bytes(),
+            );
+            assert_eq!(block.len(), count);
+            let rendered =
+                block.rendered(&[b'1'; NATS_SHARED_SID_BYTES], true).map_or(0, |rendered| rendered.bytes.len());
+            let tables = size_of::<Block>() + count * (size_of::<Entry>() + size_of::<u32>());
+            let kept = block.region.len() + rendered + tables;
+            let weight: usize = (0..count).map(|index| block.weight_bytes(index)).sum();
+            assert!(weight >= kept && weight <= kept + (8 + blanks) * count, "{weight} for {kept}");
+        }
     }
 }

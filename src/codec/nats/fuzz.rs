@@ -57,3 +57,46 @@ fn message(block: &Block, index: usize) -> String {
     }
     alone.escape_ascii().to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn corpus() -> Vec<Vec<u8>> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/nats");
+        let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+        files.sort();
+        files.into_iter().map(|file| std::fs::read(file).unwrap()).collect()
+    }
+
+    #[test]
+    fn the_fuzz_function_holds_over_the_corpus_and_what_grows_out_of_it() {
+        let corpus = corpus();
+        assert!(corpus.len() >= 20);
+        corpus.iter().for_each(|input| fuzz_nats(input));
+        let seed = fastrand::u64(..);
+        println!("seed {seed}");
+        let mut random = fastrand::Rng::with_seed(seed);
+        for _ in 0..10_000 {
+            let mut input = corpus[random.usize(..corpus.len())].clone();
+            for _ in 0..random.usize(1..5) {
+                mutate(&mut input, &corpus, &mut random);
+            }
+            fuzz_nats(&input);
+        }
+    }
+
+    fn mutate(input: &mut Vec<u8>, corpus: &[Vec<u8>], random: &mut fastrand::Rng) {
+        let at = random.usize(..=input.len());
+        let other = &corpus[random.usize(..corpus.len())];
+        match random.usize(..6) {
+            0 => input.insert(at, b" \r\n\t0129PHx\xff"[random.usize(..12)]),
+            1 if at < input.len() => drop(input.remove(at)),
+            2 if at < input.len() => input[at] ^= 1 << random.usize(..8),
+            3 => input.truncate(at),
+            4 => drop(input.splice(at..at, input.clone())),
+            _ => input.extend_from_slice(&other[random.usize(..=other.len())..]),
+        }
+    }
+}

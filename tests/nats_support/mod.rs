@@ -1,0 +1,43 @@
+//! What the NATS tests share: the servers that they run, nats-server and Fanfare, and a raw connection to them.
+#![allow(dead_code)] // every test file is a crate of its own and uses a part of this
+
+pub mod server;
+pub mod settings;
+pub mod wire;
+
+use server::{Kind, Server};
+use settings::Settings;
+use std::time::{Duration, Instant};
+
+/// How long a test waits for something that should happen. Far more than it takes on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until it is so.
+#[track_caller]
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < end, "waited in vain until {what}");
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+}
+
+/// Starts a server of that kind for a test; none, and a line that says why, if there is none on this machine.
+/// In continuous integration (`CI=true`) everything has to be there.
+#[track_caller]
+pub fn start(kind: Kind, settings: &Settings) -> Option<Server> {
+    match kind.is_missing() {
+        None => Some(Server::start(kind, settings)),
+        Some(reason) => {
+            skip(&reason);
+            None
+        }
+    }
+}
+
+/// Says why a test does not run. In continuous integration it fails instead.
+#[track_caller]
+pub fn skip(reason: &str) {
+    assert!(std::env::var_os("CI").is_none_or(|value| value != "true"), "{reason}");
+    println!("skipped: {reason}");
+}
