@@ -161,6 +161,24 @@ pub const LINGER_MS: u64 = 1_000;
 /// given up.
 pub const GOODBYE_MS: u64 = 5_000;
 
+/// Milliseconds that tasks which were asked to end are given for it. Fixed. Why: each needs one turn of its runtime, unless
+/// it blocks a thread. When hit: nobody waits for them any longer, and they are named in the report.
+pub const TASK_END_MS: u64 = 1_000;
+
+/// Milliseconds that a leak check waits for what was asked to end, before it fails the test. Fixed. Why: ends take a few
+/// turns of a runtime, on a busy machine; only a test that fails waits so long. When hit: what is left is listed.
+pub const LEAK_WAIT_MS: u64 = 10_000;
+
+/// Milliseconds between two looks of the watchdog at the number of tasks. Fixed.
+pub const WATCHDOG_LOOK_MS: u64 = 10_000;
+
+/// Tasks by which those grow that no connection explains, until the watchdog says so. Fixed. Why: more than the few that end a
+/// little later than their connection, few enough to hear of a leak in its first megabyte. When hit: one warning in the log.
+pub const WATCHDOG_TASKS: usize = 256;
+
+/// Milliseconds between two warnings of the watchdog, at least. Fixed. When hit: it waits; the next says how much came together.
+pub const WATCHDOG_REPEAT_MS: u64 = 600_000;
+
 /// Bytes of a line of text, without its end. Why: longer than any line a person types, the size of an editor's
 /// paragraph. When hit: the line is skipped up to its end, its sender is told once.
 pub const LINE_BYTES: usize = 4_096;

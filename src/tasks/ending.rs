@@ -40,6 +40,9 @@ impl Scope {
         // The list is sorted by depth, the outermost first.
         while let Some(depth) = owners.last().map(|owner| owner.depth()) {
             let innermost = owners.split_off(owners.partition_point(|owner| owner.depth() < depth));
+            if innermost.iter().all(|owner| owner.own_tasks() == 0) {
+                continue;
+            }
             let now = Instant::now();
             let is_last = owners.is_empty();
             timer.set_at(if is_last { deadline } else { now + deadline.saturating_duration_since(now) / 2 });

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One thread per task: enough of a runtime to test with.
-fn threads() -> Tasks {
+pub fn threads() -> Tasks {
     Tasks::new(|task: BoxedTask| {
         std::thread::spawn(move || block_on(task));
     })
@@ -31,7 +31,7 @@ fn poll(task: &mut BoxedTask) -> Poll<()> {
     task.as_mut().poll(&mut Context::from_waker(Waker::noop()))
 }
 
-struct SetOnDrop(Arc<AtomicBool>);
+pub struct SetOnDrop(pub Arc<AtomicBool>);
 
 impl Drop for SetOnDrop {
     fn drop(&mut self) {
