@@ -3,3 +3,4 @@
 pub mod datagram;
 pub mod lines;
 pub mod nats;
+pub mod push;

@@ -3,3 +3,8 @@
 pub mod chat;
 pub mod http;
 pub mod message;
+mod outbox;
+
+mod stopping;
+
+pub use stopping::StopReport;

@@ -12,4 +12,4 @@ pub mod rooms;
 pub mod server;
 pub mod session;
 
-pub use server::{ChatServer, ChatSettings, StopReport};
+pub use server::{ChatServer, ChatSettings};

@@ -5,26 +5,26 @@
 //! others say, and two people who wait for each other both go on.
 
 use super::names::Name;
-use super::outbox::{Ending, Feeds, Outbox, Place};
+use super::outbox::{Change, Feeds, Outbox, Place};
 use super::render;
 use super::rooms::{Directory, DirectoryLimits};
 use super::session::{Action, Session, SessionSettings};
 use crate::broker::{Broker, Origin, Pattern, Publisher, SubscribeError, WhenFull};
 use crate::codec::lines::LineDecoder;
-use crate::diagnostics::{ConnectionEntry, ConnectionFigures, Ended, FrontEnd, Serves};
+use crate::diagnostics::{ConnectionEntry, ConnectionFigures, FrontEnd, Serves};
 use crate::frontend::message::{Content, Kind, ServerMessage};
+use crate::frontend::outbox::Ending;
+use crate::frontend::stopping::{EndCount, FirstEnd, ReadEnd, StopReport, Stopping, discard_input, ended};
 use crate::limits;
 use crate::tasks::{Scope, Tasks, Wait, waiting};
 use crate::transport::{
     self, Accepted, Connection, GateLimits, Idle, Listener, Outcome, Permit, Reader, WriterSettings,
 };
 use async_io::Timer;
-use event_listener::{Event, listener};
 use futures_lite::future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// The room that everybody begins in.
@@ -107,22 +107,7 @@ struct Shared {
     directory: Arc<Directory>,
     settings: ChatSettings,
     front_end: Arc<FrontEnd>,
-    is_stopping: AtomicBool,
-    stopping: Event,
-    connections_flushed: AtomicU64,
-    connections_cut: AtomicU64,
-    bytes_cut: AtomicU64,
-}
-
-/// How the connections ended when the server stopped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StopReport {
-    /// Connections to which everything rendered for them was written.
-    pub connections_flushed: u64,
-    /// Connections that were cut at the deadline or broke.
-    pub connections_cut: u64,
-    /// Bytes rendered for those that were not written.
-    pub bytes_cut: u64,
+    stopping: Arc<Stopping>,
 }
 
 impl ChatServer {
@@ -141,11 +126,7 @@ impl ChatServer {
             directory,
             settings,
             front_end,
-            is_stopping: AtomicBool::new(false),
-            stopping: Event::new(),
-            connections_flushed: AtomicU64::new(0),
-            connections_cut: AtomicU64::new(0),
-            bytes_cut: AtomicU64::new(0),
+            stopping: Arc::default(),
         });
         let local_address = listener.local_address();
         shared.front_end.listening(Serves {
@@ -174,45 +155,17 @@ impl ChatServer {
     /// been sent what was queued for it.
     pub fn begin_stop(&self) {
         self.accepting.cancel();
-        // Stored before notifying: whoever begins to listen after the notification sees it.
-        self.shared.is_stopping.store(true, Ordering::SeqCst);
-        self.shared.stopping.notify(usize::MAX);
+        self.shared.stopping.begin();
     }
 
     /// Waits until every connection has ended, and cuts those that have not at the deadline.
     pub async fn ended(self, deadline: Instant) -> StopReport {
         self.begin_stop();
-        if self.accepting.ended_by(deadline).await {
-            self.connections.ended_by(deadline).await;
-        }
-        let cut = self.connections.end(Instant::now() + Duration::from_millis(limits::TASK_END_MS)).await;
-        if !cut.left.is_empty() {
-            log::warn!("chat: connections that do not end: {cut}");
-        }
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        StopReport {
-            connections_flushed: count(&self.shared.connections_flushed),
-            connections_cut: count(&self.shared.connections_cut),
-            bytes_cut: count(&self.shared.bytes_cut),
-        }
+        self.shared.stopping.ended(&self.accepting, &self.connections, deadline).await
     }
 }
 
 impl Shared {
-    async fn stop(&self) {
-        loop {
-            listener!(self.stopping => stopping);
-            if self.is_stopping() {
-                return;
-            }
-            stopping.await;
-        }
-    }
-
-    fn is_stopping(&self) -> bool {
-        self.is_stopping.load(Ordering::SeqCst)
-    }
-
     /// After so long without a word from a peer's machine the kernel ends the connection.
     fn unacknowledged(&self) -> Duration {
         let idle = self.settings.writer.idle;
@@ -241,54 +194,6 @@ async fn accept(mut listener: Listener, shared: Arc<Shared>, connections: Arc<Sc
     }
 }
 
-/// Counts a connection's end when the server stops, also if it is cut.
-struct EndCount {
-    shared: Arc<Shared>,
-    connection: Connection,
-    flushed: bool,
-}
-
-impl Drop for EndCount {
-    fn drop(&mut self) {
-        if !self.shared.is_stopping() {
-            return;
-        }
-        if self.flushed {
-            self.shared.connections_flushed.fetch_add(1, Ordering::Relaxed);
-        } else {
-            self.shared.connections_cut.fetch_add(1, Ordering::Relaxed);
-            self.shared.bytes_cut.fetch_add(self.connection.traffic().unwritten_bytes() as u64, Ordering::Relaxed);
-        }
-    }
-}
-
-/// Why the reading half ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ReadEnd {
-    /// The peer will send nothing more.
-    PeerClosed,
-    /// `/quit`, or a bound that leaves no other way.
-    Quit,
-    ServerStops,
-}
-
-enum FirstEnd {
-    Reading(io::Result<ReadEnd>),
-    Writing(Outcome),
-}
-
-/// Why a connection ended, of both halves: a peer that did not take our goodbye is stuck, whatever it said before.
-fn ended(reading: Option<&io::Result<ReadEnd>>, writing: &Outcome) -> Ended {
-    match (writing, reading) {
-        (Outcome::Stuck, _) => Ended::Stuck,
-        (Outcome::Quiet { .. }, _) => Ended::Quiet,
-        (_, Some(Ok(ReadEnd::PeerClosed))) => Ended::PeerClosed,
-        (Outcome::Broken(_), _) | (_, Some(Err(_))) => Ended::Broken,
-        (Outcome::Finished, Some(Ok(ReadEnd::Quit))) => Ended::Quit,
-        (Outcome::Finished, Some(Ok(ReadEnd::ServerStops)) | None) => Ended::ServerStopped,
-    }
-}
-
 /// One connection, from the greeting to the close.
 async fn serve(
     shared: Arc<Shared>,
@@ -297,7 +202,7 @@ async fn serve(
     permit: Permit,
     mut entry: ConnectionEntry,
 ) {
-    let mut count = EndCount { shared: shared.clone(), connection: connection.clone(), flushed: false };
+    let mut count = EndCount::new(&shared.stopping, &connection);
     let outbox = Outbox::default();
     let mut feeds = Feeds::new(&outbox, shared.settings.line_bytes, entry.figures());
     let mut talker = Talker::new(&shared, &outbox, entry.figures());
@@ -336,18 +241,6 @@ async fn serve(
         }
     }
     drop(permit);
-}
-
-/// Reads and forgets until the peer has closed or a short time is over: a socket closed with unread input makes the
-/// kernel throw away what the peer has not fetched yet, our goodbye.
-async fn discard_input(connection: Connection) {
-    let mut reader = Reader::new(connection);
-    let discard = async { while matches!(reader.read().await, Ok(bytes) if !bytes.is_empty()) {} };
-    let out_of_time = async {
-        // why: once in the life of a connection, when its writer's timer is gone.
-        Timer::after(Duration::from_millis(limits::LINGER_MS)).await;
-    };
-    future::or(discard, out_of_time).await;
 }
 
 /// The reading half: lines in, publishes and answers out.
@@ -397,7 +290,7 @@ impl<'s> Talker<'s> {
                 reader.read().await.map(Some)
             };
             let stop = async {
-                shared.stop().await;
+                shared.stopping.begun().await;
                 Ok(None)
             };
             let Some(mut bytes) = future::or(stop, read).await? else {
@@ -428,7 +321,7 @@ impl<'s> Talker<'s> {
             // What was said before must not wait with this line.
             self.flush_batch().await;
             if let Some(pace) = &mut self.pace {
-                future::or(pace.wait_until(wait), self.shared.stop()).await;
+                future::or(pace.wait_until(wait), self.shared.stopping.begun()).await;
             }
         }
         match line {
@@ -437,7 +330,7 @@ impl<'s> Talker<'s> {
         }
         self.act().await;
         // One read can hold thousands of small commands with large answers.
-        future::or(self.outbox.has_room(), self.shared.stop()).await;
+        future::or(self.outbox.has_room(), self.shared.stopping.begun()).await;
     }
 
     /// Does what the session said.
@@ -462,7 +355,7 @@ impl<'s> Talker<'s> {
             Action::Subscribe(room) => {
                 self.subscribe(Place::Room(room.clone()), &room, self.shared.settings.session.replay_lines)
             }
-            Action::Unsubscribe(room) => self.outbox.close(Place::Room(room)),
+            Action::Unsubscribe(room) => self.outbox.change(Change::Close(Place::Room(room))),
             Action::Inbox(name) => {
                 self.figures.set_name(name.as_str());
                 self.subscribe(Place::Inbox, &name, 0);
@@ -538,7 +431,7 @@ impl<'s> Talker<'s> {
             .replay(replay)
             .subscribe();
         match subscription {
-            Ok(subscription) => self.outbox.open(place, subscription),
+            Ok(subscription) => self.outbox.change(Change::Open(place, subscription)),
             Err(SubscribeError::Closed) => {}
             Err(error) => {
                 self.outbox.reply(&format!("! you cannot stay: {error}"));
@@ -562,7 +455,7 @@ impl<'s> Talker<'s> {
     async fn leave(&mut self) {
         self.actions.clear();
         self.session.end(&mut self.actions);
-        if !self.shared.is_stopping() {
+        if !self.shared.stopping.has_begun() {
             self.act().await;
         }
     }
