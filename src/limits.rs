@@ -323,6 +323,14 @@ pub const PUSH_KEY_BYTES_MIN: usize = 16;
 /// Datagrams read in one go before other tasks get their turn. Fixed. When hit: the reader yields once.
 pub const DATAGRAMS_PER_TURN: usize = 64;
 
+/// Bytes of datagrams that the kernel holds for us (4 MiB), where the system allows it. Fixed. Why: a burst arrives while a
+/// push to all is handed out. When hit: the kernel drops further ones.
+pub const PUSH_RECEIVE_BUFFER_BYTES: usize = 4 << 20;
+
+/// Mistakes that a push client is told of. Fixed. Why: a program that gets nothing right is not one of ours.
+/// When hit: the connection is closed.
+pub const PUSH_MISTAKES: usize = 100;
+
 /// Pushes that wait for full queues at the same time. Why: each holds its message and a task. When hit: further datagrams
 /// are dropped and counted until one of them is done; HTTP is answered 503.
 pub const PUSHES_AT_ONCE: usize = 256;

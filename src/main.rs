@@ -11,6 +11,7 @@ use fanfare::diagnostics::{Diagnostics, Event};
 use fanfare::frontend::StopReport;
 use fanfare::frontend::chat::ChatServer;
 use fanfare::frontend::message::ServerMessage;
+use fanfare::frontend::push::{DatagramSocket, PushServer};
 use fanfare::limits::RESERVED_FILE_DESCRIPTORS;
 use fanfare::tasks::Tasks;
 use fanfare::transport::{Gate, Listener};
@@ -21,6 +22,7 @@ use standard_output::StandardOutput;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Exit code for a command line, file or address that cannot be used.
@@ -77,7 +79,7 @@ fn complain(problem: &str) {
 }
 
 fn serve(mut config: Config) -> ExitCode {
-    let (chat_listener, lowered_to) = match prepare(&mut config) {
+    let sockets = match prepare(&mut config) {
         Ok(prepared) => prepared,
         Err(problem) => return fail(&problem),
     };
@@ -85,29 +87,48 @@ fn serve(mut config: Config) -> ExitCode {
         Ok(output) => output,
         Err(error) => return fail(&format!("the standard output cannot be diverted: {error}")),
     };
-    let exit = runtime::block_on(run(config, chat_listener, lowered_to));
+    let exit = runtime::block_on(run(config, sockets));
     output.close(OUTPUT_WAIT);
     exit
 }
 
-/// All that can go wrong before anything runs.
-fn prepare(config: &mut Config) -> Result<(Option<Listener>, Option<usize>), String> {
-    let lowered_to = fit_file_descriptors(&mut config.chat.gate.connections);
-    let gate = Gate::new(config.chat.gate);
-    let chat = config.chat_address.map(|address| bind("--chat", address, gate)).transpose()?;
-    Ok((chat, lowered_to))
+/// Where the server listens.
+struct Sockets {
+    chat: Option<Listener>,
+    push: Option<Listener>,
+    push_datagrams: Option<DatagramSocket>,
+    /// How many connections there may be, if that is fewer than was asked for.
+    lowered_to: Option<usize>,
 }
 
-fn bind(flag: &str, address: SocketAddr, gate: Gate) -> Result<Listener, String> {
-    Listener::bind(address, gate).map_err(|error| match error.kind() {
+/// All that can go wrong before anything runs.
+fn prepare(config: &mut Config) -> Result<Sockets, String> {
+    let Config { chat, push, .. } = config;
+    let mut connections = Vec::new();
+    connections.extend(config.chat_address.map(|_| &mut chat.gate.connections));
+    connections.extend(push.address.map(|_| &mut push.settings.gate.connections));
+    let lowered_to = fit_file_descriptors(connections);
+    let listener =
+        |flag, address: Option<_>, limits| address.map(|at| bind(flag, at, || Listener::bind(at, Gate::new(limits))));
+    let datagrams = push.udp_address.map(|at| bind("--push-udp", at, || DatagramSocket::bind(at)));
+    Ok(Sockets {
+        chat: listener("--chat", config.chat_address, chat.gate).transpose()?,
+        push: listener("--push", push.address, push.settings.gate).transpose()?,
+        push_datagrams: datagrams.transpose()?,
+        lowered_to,
+    })
+}
+
+fn bind<S>(flag: &str, address: SocketAddr, bind: impl FnOnce() -> io::Result<S>) -> Result<S, String> {
+    bind().map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => format!("{flag} {address} is in use by another program; choose another port, or 0"),
         _ => format!("{flag} {address} cannot be listened on: {error}"),
     })
 }
 
-/// Raises the limit on open files as far as it goes. If fewer connections than wanted fit, lowers the number of those
-/// and says to how many.
-fn fit_file_descriptors(connections: &mut usize) -> Option<usize> {
+/// Raises the limit on open files as far as it goes. If fewer connections than wanted fit, lowers the number of those, of
+/// each front-end in proportion, and says to how many in all.
+fn fit_file_descriptors(connections: Vec<&mut usize>) -> Option<usize> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     let allowed = match setrlimit(Resource::Nofile, raised) {
@@ -116,27 +137,39 @@ fn fit_file_descriptors(connections: &mut usize) -> Option<usize> {
     };
     // None means that there is no limit.
     let fit = usize::try_from(allowed?.saturating_sub(RESERVED_FILE_DESCRIPTORS)).unwrap_or(usize::MAX).max(1);
-    if *connections <= fit {
+    let wanted: usize = connections.iter().map(|connections| **connections).sum();
+    if wanted <= fit {
         return None;
     }
-    *connections = fit;
+    for connections in connections {
+        *connections = (*connections as u128 * fit as u128 / wanted as u128).max(1) as usize;
+    }
     Some(fit)
 }
 
-async fn run(config: Config, chat_listener: Option<Listener>, lowered_to: Option<usize>) -> ExitCode {
+async fn run(config: Config, sockets: Sockets) -> ExitCode {
     let tasks = Tasks::new(runtime::start);
     let broker = broker(&config);
     let diagnostics = Diagnostics::new();
-    let chat = chat_listener
-        .map(|listener| ChatServer::start(listener, &broker, &tasks, config.chat, diagnostics.front_end("chat")));
-    if let Some(chat) = &chat {
-        let address = chat.local_address();
-        // Nobody may be reading it, which is no reason not to serve.
-        let _ = announce(address);
-    }
+    let goodbye = config.goodbye;
+    let servers = Servers {
+        chat: sockets
+            .chat
+            .map(|listener| ChatServer::start(listener, &broker, &tasks, config.chat, diagnostics.front_end("chat"))),
+        push: PushServer::start(
+            sockets.push,
+            sockets.push_datagrams,
+            &broker,
+            &tasks,
+            (config.push.settings, Arc::new(config.push.access)),
+            diagnostics.front_end("push"),
+        ),
+    };
+    // Nobody may be reading it, which is no reason not to serve.
+    let _ = servers.announce();
     // Only now, so that the lines above are the first whatever the level: scripts wait for them.
     femme::with_level(config.log);
-    if let Some(connections) = lowered_to {
+    if let Some(connections) = sockets.lowered_to {
         log::warn!("the system's limit on open files allows {connections} connections only; raise it with ulimit -n");
     }
     let mut signals = match Signals::new([Signal::Int, Signal::Term]) {
@@ -148,23 +181,40 @@ async fn run(config: Config, chat_listener: Option<Listener>, lowered_to: Option
     };
     signals.next().await;
     diagnostics.journal().note(Event::Stopping);
-    log::info!("ending within {} ms; a second signal ends at once", config.goodbye.as_millis());
+    log::info!("ending within {} ms; a second signal ends at once", goodbye.as_millis());
     let second = async {
         signals.next().await;
         log::warn!("ended at once by a second signal; what was not sent is lost");
         ExitCode::FAILURE
     };
     let well = async {
-        stop(&broker, chat, config.goodbye).await;
+        stop(&broker, servers, goodbye).await;
         ExitCode::SUCCESS
     };
     second.or(well).await
 }
 
-fn announce(chat: SocketAddr) -> io::Result<()> {
-    let mut output = io::stdout().lock();
-    writeln!(output, "listening chat {chat}")?;
-    writeln!(output, "try it: nc {} {}, in two terminals; or: fanfare chat {chat} --nick NAME", chat.ip(), chat.port())
+/// The front-ends that run.
+struct Servers {
+    chat: Option<ChatServer>,
+    push: PushServer,
+}
+
+impl Servers {
+    fn announce(&self) -> io::Result<()> {
+        let mut output = io::stdout().lock();
+        let chat = self.chat.as_ref().map(ChatServer::local_address);
+        for (name, address) in
+            [("chat", chat), ("push", self.push.address()), ("push-udp", self.push.datagram_address())]
+        {
+            if let Some(address) = address {
+                writeln!(output, "listening {name} {address}")?;
+            }
+        }
+        let Some(chat) = chat else { return Ok(()) };
+        let (ip, port) = (chat.ip(), chat.port());
+        writeln!(output, "try it: nc {ip} {port}, in two terminals; or: fanfare chat {chat} --nick NAME")
+    }
 }
 
 fn broker(config: &Config) -> Broker<ServerMessage> {
@@ -172,20 +222,27 @@ fn broker(config: &Config) -> Broker<ServerMessage> {
     if let Some((pattern, messages)) = config.chat.history() {
         builder = builder.history(pattern, messages);
     }
+    for (pattern, messages) in config.push.settings.histories() {
+        builder = builder.history(pattern, messages);
+    }
     builder.build()
 }
 
 /// Goodbye: nobody new, nothing more to say, everything queued goes out, and a report of what did not.
-async fn stop(broker: &Broker<ServerMessage>, chat: Option<ChatServer>, goodbye: Duration) {
+async fn stop(broker: &Broker<ServerMessage>, servers: Servers, goodbye: Duration) {
     let deadline = Instant::now() + goodbye;
-    if let Some(chat) = &chat {
+    if let Some(chat) = &servers.chat {
         chat.begin_stop();
     }
+    servers.push.begin_stop();
     let drained = broker.drain(goodbye).await;
-    let connections = match chat {
-        Some(chat) => chat.ended(deadline).await,
-        None => StopReport::default(),
-    };
+    let mut connections = StopReport::default();
+    if let Some(chat) = servers.chat {
+        connections += chat.ended(deadline).await;
+    }
+    let gateway = servers.push.gateway().clone();
+    connections += servers.push.ended(deadline).await;
+    log::debug!("pushes: {:?}", gateway.figures());
     report(&drained, connections);
 }
 

@@ -178,10 +178,7 @@ mod tests {
             (r#"{"hello": {"user": "42", "seen": 7}}"#, {
                 ClientObject::Hello(Hello { seen: Some(Seen::Number(7)), ..named })
             }),
-            (
-                r#" {"hello":{"seen":"o-17","groups":["news"],"token":"t","user":"42"}} "#,
-                ClientObject::Hello(hello),
-            ),
+            (r#" {"hello":{"seen":"o-17","groups":["news"],"token":"t","user":"42"}} "#, ClientObject::Hello(hello)),
             (r#"{"join": "news"}"#, ClientObject::Join("news".into())),
             (r#"{"leave": "news"}"#, ClientObject::Leave("news".into())),
             (r#"{"ack": "o-17"}"#, ClientObject::Ack("o-17".into())),
@@ -206,7 +203,13 @@ mod tests {
     #[test]
     fn objects_of_the_server_are_lines() {
         let push = |payload: &'static [u8]| {
-            ServerObject::Push(PushObject { n: Some(7), id: Some("o-17"), to: "user:42", ack: true, payload: payload.into() })
+            ServerObject::Push(PushObject {
+                n: Some(7),
+                id: Some("o-17"),
+                to: "user:42",
+                ack: true,
+                payload: payload.into(),
+            })
         };
         assert_eq!(
             line(&push(b"a \"line\"\n")),

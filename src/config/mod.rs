@@ -6,6 +6,7 @@
 mod chat;
 mod check;
 mod file;
+mod push;
 mod settings;
 
 use check::Check;
@@ -15,6 +16,7 @@ use fanfare::frontend::chat::ChatSettings;
 use fanfare::limits;
 use file::SettingsFile;
 use log::LevelFilter;
+pub use push::PushConfig;
 use settings::Settings;
 use std::fmt;
 use std::net::SocketAddr;
@@ -39,6 +41,8 @@ pub struct Config {
     pub chat_address: Option<SocketAddr>,
     /// The bounds of chat.
     pub chat: ChatSettings,
+    /// The push gateway.
+    pub push: PushConfig,
     /// The time for saying goodbye.
     pub goodbye: Duration,
     /// What is logged.
@@ -131,10 +135,11 @@ impl Check {
             log: self.level(settings.log.as_deref())?,
             goodbye: self.milliseconds("goodbye_ms", settings.goodbye_ms, limits::GOODBYE_MS, 0)?,
             chat: self.chat(&settings)?,
+            push: self.push(&settings)?,
         };
-        match config.chat_address {
-            Some(_) => Ok(config),
-            None => Err(self.error("chat", "off leaves nothing to listen on")),
+        match (config.chat_address, config.push.address, config.push.udp_address) {
+            (None, None, None) => Err(self.error("chat", "off leaves nothing to listen on")),
+            _ => Ok(config),
         }
     }
 }
@@ -194,7 +199,7 @@ mod tests {
             (&["--chat"], "--chat"),
             (&["--chat", "nonsense"], "--chat nonsense"),
             (&["--chat", "127.0.0.1:99999"], "--chat 127.0.0.1:99999"),
-            (&["--chat", "off"], "--chat off"),
+            (&["--chat", "off", "--push", "off", "--push-udp", "off"], "--chat off"),
             (&["--chat-rooms", "0"], "--chat-rooms 0"),
             (&["--chat-rooms", "many"], "--chat-rooms"),
             (&["--log", "loud"], "--log loud"),

@@ -4,7 +4,7 @@ pub mod chat;
 pub mod http;
 pub mod message;
 mod outbox;
-
+pub mod push;
 mod stopping;
 
 pub use stopping::StopReport;

@@ -55,7 +55,8 @@ fn ten_thousand_bad_datagrams_change_nothing() {
 
 #[test]
 fn random_heads_are_parsed_to_what_they_say_or_refused() {
-    let parts = ["user:", "group:", "all", "topic:", ";", "id=", "ttl=", "ack", "reply", "42", ".", " ", "\u{e9}", "*", "="];
+    let parts =
+        ["user:", "group:", "all", "topic:", ";", "id=", "ttl=", "ack", "reply", "42", ".", " ", "\u{e9}", "*", "="];
     let mut random = fastrand::Rng::with_seed(7);
     let mut accepted = 0;
     for _ in 0..20_000 {

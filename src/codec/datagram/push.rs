@@ -136,7 +136,8 @@ impl fmt::Display for Target<'_> {
 
 impl<'d> Push<'d> {
     fn take_option(&mut self, option: &'d str) -> Result<(), PushError> {
-        let set = |flag: &mut bool, name| if std::mem::replace(flag, true) { Err(PushError::Twice(name)) } else { Ok(()) };
+        let set =
+            |flag: &mut bool, name| if std::mem::replace(flag, true) { Err(PushError::Twice(name)) } else { Ok(()) };
         match option.split_once('=') {
             None if option == "ack" => set(&mut self.wants_ack, "ack"),
             None if option == "reply" => set(&mut self.wants_answer, "reply"),
@@ -191,14 +192,8 @@ fn shortened(text: &str) -> String {
 mod tests {
     use super::*;
 
-    const PLAIN: Push<'_> = Push {
-        target: Target::All,
-        id: None,
-        ttl_s: None,
-        wants_ack: false,
-        wants_answer: false,
-        payload: b"",
-    };
+    const PLAIN: Push<'_> =
+        Push { target: Target::All, id: None, ttl_s: None, wants_ack: false, wants_answer: false, payload: b"" };
 
     #[test]
     fn every_target_and_option_is_understood() {

@@ -121,13 +121,8 @@ impl ChatServer {
     ) -> ChatServer {
         let history_of = broker.clone();
         let directory = Directory::new(settings.directory, move |room| history_of.forget_history(room.topic()));
-        let shared = Arc::new(Shared {
-            broker: broker.clone(),
-            directory,
-            settings,
-            front_end,
-            stopping: Arc::default(),
-        });
+        let shared =
+            Arc::new(Shared { broker: broker.clone(), directory, settings, front_end, stopping: Arc::default() });
         let local_address = listener.local_address();
         shared.front_end.listening(Serves {
             address: local_address,
