@@ -14,7 +14,7 @@ use crate::frontend::outbox::{Ending, Item, Outbox};
 use crate::limits::PUSH_UNACKNOWLEDGED;
 use crate::tasks::Wait;
 use crate::transport::{Filled, Source, WriteBuffer};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
@@ -139,12 +139,12 @@ impl Feed {
 
     fn begin(&mut self, topics: Vec<Topic>, seen: Option<Seen>) -> Result<(), SubscribeError> {
         let Some(seen) = seen else { return topics.into_iter().try_for_each(|topic| self.subscribe(topic)) };
-        let before = self.kept(&topics);
+        // Kept to the end, so that no other message can come to their places.
+        let kept_before = self.kept(&topics);
         topics.iter().try_for_each(|topic| self.subscribe(topic.clone()))?;
         let after = self.kept(&topics);
-        let is_before =
-            |message: &Message<_>| before.iter().any(|other| std::ptr::eq::<ServerMessage>(&**other, &**message));
-        self.twice.kept = after.iter().filter(|message| !is_before(message)).cloned().collect();
+        let before: HashSet<*const ServerMessage> = kept_before.iter().map(place_of).collect();
+        self.twice.kept = after.iter().filter(|message| !before.contains(&place_of(message))).cloned().collect();
         self.twice.until = self.mailbox.books().offered;
         self.replay = unseen(after, &seen);
         Ok(())
@@ -183,6 +183,7 @@ impl Feed {
                     expired += 1;
                 }
                 _ => {
+                    append_expired(out, &mut expired);
                     self.append_push(out, &target_of(message.topic()), &message);
                     replayed += 1;
                 }
@@ -290,8 +291,13 @@ impl Feed {
 
 impl Twice {
     fn has(&self, message: &ServerMessage) -> bool {
-        self.kept.iter().any(|kept| std::ptr::eq::<ServerMessage>(&**kept, message))
+        self.kept.iter().any(|kept| place_of(kept) == std::ptr::from_ref(message))
     }
+}
+
+/// Where a message is: the same for all who hold it.
+fn place_of(message: &Message<ServerMessage>) -> *const ServerMessage {
+    std::ptr::from_ref(&**message)
 }
 
 /// Those after what was seen, in the order of their numbers. What did not come through the gateway has none, and cannot be
