@@ -34,7 +34,7 @@ mod parse {
     }
 
     /// One message a read.
-    #[divan::bench]
+    #[divan::bench(sample_size = 1000)]
     fn a_single_publish(bencher: Bencher<'_, '_>) {
         let input = publish("orders.eu", None, PAYLOAD_BYTES);
         let mut parser = Parser::new(ParserLimits::default());

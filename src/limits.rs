@@ -397,6 +397,70 @@ pub const NATS_COPIED_BYTES: usize = 4 * 1024;
 /// Bytes of a NATS subscription id for which the messages of a batch are rendered once and shared. Fixed. Why: all clients count
 /// from 1, and a long one would blow up what everybody shares. When hit: that subscriber's messages are rendered for it alone.
 pub const NATS_SHARED_SID_BYTES: usize = 16;
+/// NATS subscriptions of one connection. Why: each costs a few hundred bytes. When hit: `-ERR 'maximum subscriptions exceeded'`,
+/// and the connection goes on without it.
+pub const NATS_SUBSCRIPTIONS: usize = 100_000;
+
+/// Milliseconds without a word from a NATS client after which it is sent a `PING`. Why: nats-server's default.
+/// When hit: as said.
+pub const NATS_PING_INTERVAL_MS: u64 = 120_000;
+
+/// `PING`s that a NATS client may leave unanswered. Why: nats-server's default. When hit: with the next one due,
+/// `-ERR 'Stale Connection'`, and the connection is closed.
+pub const NATS_PING_MAX: u32 = 2;
+
+/// Milliseconds after which a NATS client is sent its first `PING`, whatever it does, if the interval is longer. Fixed. Why: libraries
+/// expect one soon. When hit: as said.
+pub const NATS_FIRST_PING_MS: u64 = 1_000;
+
+/// Milliseconds in which a NATS client has to say who it is, where that matters. Why: nats-server's default.
+/// When hit: `-ERR 'Authentication Timeout'`, and the connection is closed.
+pub const NATS_AUTHENTICATION_TIMEOUT_MS: u64 = 2_000;
+
+/// Passwords of NATS clients that are compared with a hash at the same time. Fixed. Why: each takes a core for a while.
+/// When hit: the others wait, and with them their authentication time-out goes on.
+pub const NATS_HASHES_AT_ONCE: usize = 2;
+
+/// Bytes queued for one NATS connection (64 MiB). Why: nats-server's default. When hit: see [`NATS_WAIT_MS`].
+pub const NATS_PENDING_BYTES: usize = 64 << 20;
+
+/// Messages queued for one NATS connection. Why: the bytes are the bound that matters. When hit: see [`NATS_WAIT_MS`].
+pub const NATS_PENDING_MESSAGES: usize = 1 << 20;
+
+/// Milliseconds that a publish waits for NATS connections whose queue is full. Why: so long may a client that reads take to fetch what
+/// the kernel holds for it, when a thousand others want the same core. One that does not read holds up its publishers this
+/// long, once. When hit: `-ERR 'Slow Consumer'`, and the connection is closed; or it misses messages, and is told.
+pub const NATS_WAIT_MS: u64 = 1_000;
+
+/// Milliseconds in which a NATS client has to take at least one byte of what waits for it. Why: nats-server's default.
+/// When hit: the connection is closed.
+pub const NATS_WRITE_DEADLINE_MS: u64 = 10_000;
+
+/// Bytes rendered for a NATS client that the kernel has not taken yet. Fixed. As [`WRITE_BUFFER_BYTES`].
+pub const NATS_WRITE_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Milliseconds between the notice that a NATS server is going to end and the first connection that it closes. Why: nats-server's
+/// default. When hit: as said.
+pub const NATS_LAME_DUCK_GRACE_MS: u64 = 10_000;
+
+/// Milliseconds in which a NATS server that is going to end closes its connections, one by one, so that not all come to
+/// another server at once. Why: nats-server's default. When hit: the server ends.
+pub const NATS_LAME_DUCK_DURATION_MS: u64 = 120_000;
+
+/// Subjects of which a NATS connection remembers what they mean. Fixed. Why: most clients publish to few.
+/// When hit: all are forgotten.
+pub const NATS_SUBJECTS_REMEMBERED: usize = 256;
+
+/// Messages by which those of one publisher may overtake another's in a connection's queue while it is never empty. Fixed. Why: some
+/// frames. When hit: a `PONG` may come before a message that was queued before it.
+pub const NATS_OVERTAKING_MESSAGES: u64 = 16 * FRAME_MESSAGES_MAX as u64;
+
+/// Bytes from which messages that others are sent too are written from where they are. Fixed. Why: copying fewer is cheaper than counting
+/// who uses them. When hit: they are copied.
+pub const NATS_SHARED_BYTES_MIN: usize = 1024;
+
+/// Pieces that one write takes. Fixed. Why: more bring nothing. When hit: the writer writes before it takes more.
+pub const WRITE_SLICES: usize = 64;
 
 const _: () = assert!("chat.room.".len() + NAME_BYTES <= 255, "a room's name must fit into a topic");
 const _: () = assert!(NAME_CHARACTERS <= NAME_BYTES);

@@ -1,5 +1,6 @@
 //! The `fanfare` binary: runtime, logging, signals, wiring. The only file that names a runtime.
 
+mod bench;
 mod client;
 mod config;
 mod standard_output;
@@ -8,9 +9,10 @@ use async_signal::{Signal, Signals};
 use config::{Config, Task};
 use fanfare::Broker;
 use fanfare::diagnostics::{Diagnostics, Event};
-use fanfare::frontend::StopReport;
 use fanfare::frontend::chat::ChatServer;
+use fanfare::frontend::ending::StopReport;
 use fanfare::frontend::message::ServerMessage;
+use fanfare::frontend::nats::NatsServer;
 use fanfare::frontend::push::{DatagramSocket, PushServer};
 use fanfare::limits::RESERVED_FILE_DESCRIPTORS;
 use fanfare::tasks::Tasks;
@@ -27,6 +29,9 @@ use std::time::{Duration, Instant};
 
 /// Exit code for a command line, file or address that cannot be used.
 const EXIT_USAGE: u8 = 2;
+
+/// Tasks that a connection of any front-end has, at the most.
+const TASKS_PER_CONNECTION: usize = 2;
 
 /// How long the last lines of output may take to be read when the program ends.
 const OUTPUT_WAIT: Duration = Duration::from_millis(500);
@@ -64,6 +69,13 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         },
+        Ok(Task::Bench(options)) => match bench::measure(&options, &mut io::stdout().lock()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                complain(&error);
+                ExitCode::FAILURE
+            }
+        },
         Ok(Task::Serve(config)) => serve(*config),
     }
 }
@@ -79,7 +91,7 @@ fn complain(problem: &str) {
 }
 
 fn serve(mut config: Config) -> ExitCode {
-    let sockets = match prepare(&mut config) {
+    let prepared = match prepare(&mut config) {
         Ok(prepared) => prepared,
         Err(problem) => return fail(&problem),
     };
@@ -87,33 +99,35 @@ fn serve(mut config: Config) -> ExitCode {
         Ok(output) => output,
         Err(error) => return fail(&format!("the standard output cannot be diverted: {error}")),
     };
-    let exit = runtime::block_on(run(config, sockets));
+    let exit = runtime::block_on(run(config, prepared));
     output.close(OUTPUT_WAIT);
     exit
 }
 
-/// Where the server listens.
-struct Sockets {
+/// What is there before anything runs.
+struct Prepared {
     chat: Option<Listener>,
+    nats: Option<Listener>,
     push: Option<Listener>,
     push_datagrams: Option<DatagramSocket>,
-    /// How many connections there may be, if that is fewer than was asked for.
+    /// How many connections the system allows, if that is fewer than wanted.
     lowered_to: Option<usize>,
 }
 
 /// All that can go wrong before anything runs.
-fn prepare(config: &mut Config) -> Result<Sockets, String> {
-    let Config { chat, push, .. } = config;
-    let mut connections = Vec::new();
-    connections.extend(config.chat_address.map(|_| &mut chat.gate.connections));
-    connections.extend(push.address.map(|_| &mut push.settings.gate.connections));
+fn prepare(config: &mut Config) -> Result<Prepared, String> {
+    let push = &mut config.push.settings;
+    let connections = [&mut config.chat.gate, &mut config.nats.gate, &mut push.gate].map(|gate| &mut gate.connections);
     let lowered_to = fit_file_descriptors(connections);
-    let listener =
-        |flag, address: Option<_>, limits| address.map(|at| bind(flag, at, || Listener::bind(at, Gate::new(limits))));
-    let datagrams = push.udp_address.map(|at| bind("--push-udp", at, || DatagramSocket::bind(at)));
-    Ok(Sockets {
-        chat: listener("--chat", config.chat_address, chat.gate).transpose()?,
-        push: listener("--push", push.address, push.settings.gate).transpose()?,
+    let listener = |flag, address: Option<SocketAddr>, limits| {
+        address.map(|address| bind(flag, address, || Listener::bind(address, Gate::new(limits)))).transpose()
+    };
+    let datagrams =
+        config.push.udp_address.map(|address| bind("--push-udp", address, || DatagramSocket::bind(address)));
+    Ok(Prepared {
+        chat: listener("--chat", config.chat_address, config.chat.gate)?,
+        nats: listener("--nats", config.nats_address, config.nats.gate)?,
+        push: listener("--push", config.push.address, config.push.settings.gate)?,
         push_datagrams: datagrams.transpose()?,
         lowered_to,
     })
@@ -126,9 +140,9 @@ fn bind<S>(flag: &str, address: SocketAddr, bind: impl FnOnce() -> io::Result<S>
     })
 }
 
-/// Raises the limit on open files as far as it goes. If fewer connections than wanted fit, lowers the number of those, of
-/// each front-end in proportion, and says to how many in all.
-fn fit_file_descriptors(connections: Vec<&mut usize>) -> Option<usize> {
+/// Raises the limit on open files as far as it goes. If fewer connections than wanted by any front-end fit, lowers the
+/// numbers of those and says to how many.
+fn fit_file_descriptors<const N: usize>(connections: [&mut usize; N]) -> Option<usize> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     let allowed = match setrlimit(Resource::Nofile, raised) {
@@ -137,84 +151,91 @@ fn fit_file_descriptors(connections: Vec<&mut usize>) -> Option<usize> {
     };
     // None means that there is no limit.
     let fit = usize::try_from(allowed?.saturating_sub(RESERVED_FILE_DESCRIPTORS)).unwrap_or(usize::MAX).max(1);
-    let wanted: usize = connections.iter().map(|connections| **connections).sum();
-    if wanted <= fit {
-        return None;
+    let mut lowered_to = None;
+    for wanted in connections.into_iter().filter(|wanted| **wanted > fit) {
+        *wanted = fit;
+        lowered_to = Some(fit);
     }
-    for connections in connections {
-        *connections = (*connections as u128 * fit as u128 / wanted as u128).max(1) as usize;
-    }
-    Some(fit)
+    lowered_to
 }
 
-async fn run(config: Config, sockets: Sockets) -> ExitCode {
+/// The front-ends that run.
+struct FrontEnds {
+    chat: Option<ChatServer>,
+    nats: Option<NatsServer>,
+    push: PushServer,
+}
+
+async fn run(config: Config, prepared: Prepared) -> ExitCode {
     let tasks = Tasks::new(runtime::start);
     let broker = broker(&config);
     let diagnostics = Diagnostics::new();
-    let goodbye = config.goodbye;
-    let servers = Servers {
-        chat: sockets
-            .chat
-            .map(|listener| ChatServer::start(listener, &broker, &tasks, config.chat, diagnostics.front_end("chat"))),
-        push: PushServer::start(
-            sockets.push,
-            sockets.push_datagrams,
-            &broker,
-            &tasks,
-            (config.push.settings, Arc::new(config.push.access)),
-            diagnostics.front_end("push"),
-        ),
+    // Before anything is announced: whoever reads that may send one.
+    let mut signals = match Signals::new([Signal::Int, Signal::Term, Signal::Usr2]) {
+        Ok(signals) => signals,
+        Err(error) => return fail(&format!("signals cannot be heard: {error}")),
     };
+    let chat = |listener| ChatServer::start(listener, &broker, &tasks, config.chat, diagnostics.front_end("chat"));
+    let nats = |listener| NatsServer::start(listener, &broker, &tasks, config.nats, diagnostics.front_end("nats"));
+    let push = (config.push.settings, Arc::new(config.push.access));
+    let front_end = diagnostics.front_end("push");
+    let push = PushServer::start(prepared.push, prepared.push_datagrams, &broker, &tasks, push, front_end);
+    let servers = FrontEnds { chat: prepared.chat.map(chat), nats: prepared.nats.map(nats), push };
     // Nobody may be reading it, which is no reason not to serve.
-    let _ = servers.announce();
+    let _ = announce(&servers);
     // Only now, so that the lines above are the first whatever the level: scripts wait for them.
     femme::with_level(config.log);
-    if let Some(connections) = sockets.lowered_to {
+    let upkeep = tasks.scope("upkeep");
+    let of_front_ends = diagnostics.clone();
+    upkeep.spawn_watchdog(&tasks, TASKS_PER_CONNECTION, move || {
+        of_front_ends.front_ends().iter().map(|front_end| front_end.connection_count()).sum()
+    });
+    if let Some(connections) = prepared.lowered_to {
         log::warn!("the system's limit on open files allows {connections} connections only; raise it with ulimit -n");
     }
-    let mut signals = match Signals::new([Signal::Int, Signal::Term]) {
-        Ok(signals) => signals,
-        Err(error) => {
-            log::error!("signals cannot be heard, ending: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    signals.next().await;
+    let mut signal = signals.next().await;
+    if let (Some(Ok(Signal::Usr2)), Some(nats)) = (&signal, &servers.nats) {
+        log::info!("lame duck: no new NATS connections, and those that are there are closed one by one; then the end");
+        let interrupted = async { signal = signals.next().await };
+        nats.lame_duck().or(interrupted).await;
+    }
     diagnostics.journal().note(Event::Stopping);
-    log::info!("ending within {} ms; a second signal ends at once", goodbye.as_millis());
+    log::info!("ending within {} ms; a second signal ends at once", config.goodbye.as_millis());
     let second = async {
         signals.next().await;
         log::warn!("ended at once by a second signal; what was not sent is lost");
         ExitCode::FAILURE
     };
     let well = async {
-        stop(&broker, servers, goodbye).await;
+        stop(&broker, servers, config.goodbye).await;
         ExitCode::SUCCESS
     };
     second.or(well).await
 }
 
-/// The front-ends that run.
-struct Servers {
-    chat: Option<ChatServer>,
-    push: PushServer,
-}
-
-impl Servers {
-    fn announce(&self) -> io::Result<()> {
-        let mut output = io::stdout().lock();
-        let chat = self.chat.as_ref().map(ChatServer::local_address);
-        for (name, address) in
-            [("chat", chat), ("push", self.push.address()), ("push-udp", self.push.datagram_address())]
-        {
-            if let Some(address) = address {
-                writeln!(output, "listening {name} {address}")?;
-            }
-        }
-        let Some(chat) = chat else { return Ok(()) };
-        let (ip, port) = (chat.ip(), chat.port());
-        writeln!(output, "try it: nc {ip} {port}, in two terminals; or: fanfare chat {chat} --nick NAME")
+fn announce(servers: &FrontEnds) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    let chat = servers.chat.as_ref().map(ChatServer::local_address);
+    if let Some(address) = chat {
+        writeln!(output, "listening chat {address}")?;
     }
+    if let Some(address) = servers.nats.as_ref().map(NatsServer::local_address) {
+        writeln!(output, "listening nats {address}")?;
+        // What the tests of NATS's client libraries wait for, where nats-server says it.
+        let mut log = io::stderr().lock();
+        let _ = writeln!(log, "Listening for client connections on {address}");
+        let _ = writeln!(log, "Server is ready");
+    }
+    for (name, address) in [("push", servers.push.address()), ("push-udp", servers.push.datagram_address())] {
+        if let Some(address) = address {
+            writeln!(output, "listening {name} {address}")?;
+        }
+    }
+    if let Some(chat) = chat {
+        let (host, port) = (chat.ip(), chat.port());
+        writeln!(output, "try it: nc {host} {port}, in two terminals; or: fanfare chat {chat} --nick NAME")?;
+    }
+    Ok(())
 }
 
 fn broker(config: &Config) -> Broker<ServerMessage> {
@@ -229,16 +250,22 @@ fn broker(config: &Config) -> Broker<ServerMessage> {
 }
 
 /// Goodbye: nobody new, nothing more to say, everything queued goes out, and a report of what did not.
-async fn stop(broker: &Broker<ServerMessage>, servers: Servers, goodbye: Duration) {
+async fn stop(broker: &Broker<ServerMessage>, servers: FrontEnds, goodbye: Duration) {
     let deadline = Instant::now() + goodbye;
     if let Some(chat) = &servers.chat {
         chat.begin_stop();
+    }
+    if let Some(nats) = &servers.nats {
+        nats.begin_stop();
     }
     servers.push.begin_stop();
     let drained = broker.drain(goodbye).await;
     let mut connections = StopReport::default();
     if let Some(chat) = servers.chat {
         connections += chat.ended(deadline).await;
+    }
+    if let Some(nats) = servers.nats {
+        connections += nats.ended(deadline).await;
     }
     let gateway = servers.push.gateway().clone();
     connections += servers.push.ended(deadline).await;

@@ -21,7 +21,7 @@ struct Process {
 impl Process {
     fn start(arguments: &[&str]) -> Process {
         let mut child = Command::new(BINARY)
-            .args(["--chat", "127.0.0.1:0", "--push", "off", "--push-udp", "off"])
+            .args(["--chat", "127.0.0.1:0", "--nats", "off", "--push", "off", "--push-udp", "off"])
             .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -144,7 +144,7 @@ fn a_mistake_is_one_sentence_and_exit_code_2() {
     let taken = taken.local_addr().unwrap().to_string();
     let mistakes: [(&[&str], &str); 7] = [
         (&["--nosuch"], "--nosuch"),
-        (&["--nats", "127.0.0.1:0"], "--nats"),
+        (&["--gopher", "127.0.0.1:0"], "--gopher"),
         (&["serve", "--chat", "nonsense"], "--chat nonsense"),
         (&["--chat", "192.0.2.1:7000"], "--chat 192.0.2.1:7000"),
         (&["--config", "/nonexistent"], "--config /nonexistent"),
@@ -206,7 +206,7 @@ fn a_standard_output_that_nobody_reads_does_not_stall_the_server() {
 fn the_environment_sets_the_level_and_a_flag_wins() {
     let logged = |arguments: &[&str]| {
         let mut child = Command::new(BINARY)
-            .args(["--chat", "127.0.0.1:0", "--push", "off", "--push-udp", "off"])
+            .args(["--chat", "127.0.0.1:0", "--nats", "off", "--push", "off", "--push-udp", "off"])
             .args(arguments)
             .env("FANFARE_LOG", "debug")
             .stdout(Stdio::piped())

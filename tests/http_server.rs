@@ -5,7 +5,7 @@ mod http_support;
 use fanfare::diagnostics::{Diagnostics, FrontEnd};
 use fanfare::frontend::http::{HttpServer, HttpSettings, Router, bytes, read_body, text};
 use fanfare::limits;
-use fanfare::tasks::{BoxedTask, Tasks};
+use fanfare::tasks::{BoxedTask, LeakCheck, Tasks};
 use fanfare::transport::{Gate, GateLimits, Listener};
 use futures_lite::future::{block_on, pending};
 use http_support::{Http, get, wait_until};
@@ -21,6 +21,8 @@ struct Server {
     tasks: Tasks,
     front_end: Arc<FrontEnd>,
     state: Arc<State>,
+    /// Last, so that it is dropped when the server has been.
+    _leaks: LeakCheck,
 }
 
 #[derive(Default)]
@@ -55,9 +57,14 @@ fn start(settings: HttpSettings) -> Server {
 fn start_on(settings: HttpSettings, spawner: impl Fn(BoxedTask) + Send + Sync + 'static) -> Server {
     let tasks = Tasks::new(spawner);
     let gate = Gate::new(GateLimits { connections: settings.connections, per_address: settings.connections });
-    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), gate).unwrap();
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), gate.clone()).unwrap();
     let front_end = Diagnostics::new().front_end("http");
     let state = Arc::new(State::default());
+    let (probed, running) = (front_end.clone(), state.clone());
+    let leaks = LeakCheck::new(&tasks)
+        .also_count("places at the gate", move || gate.connections())
+        .also("connection", move || probed.connections(0, 100).iter().map(|one| format!("{one:?}")).collect())
+        .also_count("handlers", move || running.running.load(Ordering::SeqCst));
     let router = Router::new(state.clone())
         .get("/", |_, _| async { text(StatusCode::OK, "hello\n") })
         .get("/large", |_, _| async { bytes(StatusCode::OK, "text/plain", vec![b'x'; LARGE_BYTES]) })
@@ -78,7 +85,7 @@ fn start_on(settings: HttpSettings, spawner: impl Fn(BoxedTask) + Send + Sync + 
             }
         });
     let http = HttpServer::start(listener, &tasks, router, settings, front_end.clone());
-    Server { address: http.local_address(), http: Some(http), tasks, front_end, state }
+    Server { address: http.local_address(), http: Some(http), tasks, front_end, state, _leaks: leaks }
 }
 
 fn quick(head_ms: u64, write_ms: u64) -> HttpSettings {

@@ -6,13 +6,17 @@
 mod chat;
 mod check;
 mod file;
+mod nats;
 mod push;
 mod settings;
+mod users;
 
+use crate::bench::BenchOptions;
 use check::Check;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use fanfare::frontend::chat::ChatSettings;
+use fanfare::frontend::nats::NatsSettings;
 use fanfare::limits;
 use file::SettingsFile;
 use log::LevelFilter;
@@ -30,6 +34,8 @@ pub enum Task {
     Serve(Box<Config>),
     /// Run the terminal client.
     Chat(ChatClient),
+    /// Measure a server.
+    Bench(Box<BenchOptions>),
     /// Print this and end well: `--help`, `--version`.
     Print(String),
 }
@@ -41,6 +47,10 @@ pub struct Config {
     pub chat_address: Option<SocketAddr>,
     /// The bounds of chat.
     pub chat: ChatSettings,
+    /// Where NATS listens; none if it does not.
+    pub nats_address: Option<SocketAddr>,
+    /// The bounds of NATS, and who may come in.
+    pub nats: NatsSettings,
     /// The push gateway.
     pub push: PushConfig,
     /// The time for saying goodbye.
@@ -73,6 +83,7 @@ pub fn from_command_line(arguments: impl IntoIterator<Item = std::ffi::OsString>
     let command_line = CommandLine::from_arg_matches(&matches).map_err(|error| ConfigError(one_sentence(&error)))?;
     match command_line.command {
         Some(SubCommand::Chat(client)) => Ok(Task::Chat(client)),
+        Some(SubCommand::Bench(options)) => Ok(Task::Bench(options)),
         Some(SubCommand::Serve(serve)) => configure(*serve).map(|config| Task::Serve(Box::new(config))),
         None => configure(command_line.serve).map(|config| Task::Serve(Box::new(config))),
     }
@@ -96,6 +107,8 @@ enum SubCommand {
     Serve(Box<ServeArguments>),
     /// Talk: a terminal client for a chat server
     Chat(ChatClient),
+    /// Measure a NATS server (or Redis): the client counts and checks everything, and takes about one core itself
+    Bench(Box<BenchOptions>),
 }
 
 /// What `fanfare chat` is told.
@@ -119,6 +132,7 @@ struct ServeArguments {
 }
 
 const DEFAULT_CHAT_ADDRESS: &str = "127.0.0.1:7000";
+const DEFAULT_NATS_ADDRESS: &str = "127.0.0.1:4222";
 
 fn configure(arguments: ServeArguments) -> Result<Config, ConfigError> {
     let file = arguments.config.as_deref().map(SettingsFile::read).transpose()?;
@@ -130,15 +144,20 @@ fn configure(arguments: ServeArguments) -> Result<Config, ConfigError> {
 
 impl Check {
     fn config(&self, settings: Settings) -> Result<Config, ConfigError> {
+        let nats_address = self.address("nats", settings.nats.as_deref().unwrap_or(DEFAULT_NATS_ADDRESS))?;
         let config = Config {
             chat_address: self.address("chat", settings.chat.as_deref().unwrap_or(DEFAULT_CHAT_ADDRESS))?,
             log: self.level(settings.log.as_deref())?,
             goodbye: self.milliseconds("goodbye_ms", settings.goodbye_ms, limits::GOODBYE_MS, 0)?,
             chat: self.chat(&settings)?,
+            nats_address,
+            nats: self.nats(&settings, nats_address)?,
             push: self.push(&settings)?,
         };
-        match (config.chat_address, config.push.address, config.push.udp_address) {
-            (None, None, None) => Err(self.error("chat", "off leaves nothing to listen on")),
+        match (config.chat_address, config.nats_address, config.push.address, config.push.udp_address) {
+            (None, None, None, None) => {
+                Err(self.error("chat", "off, nats off, push off and push-udp off leave nothing to listen on"))
+            }
             _ => Ok(config),
         }
     }
@@ -199,7 +218,7 @@ mod tests {
             (&["--chat"], "--chat"),
             (&["--chat", "nonsense"], "--chat nonsense"),
             (&["--chat", "127.0.0.1:99999"], "--chat 127.0.0.1:99999"),
-            (&["--chat", "off", "--push", "off", "--push-udp", "off"], "--chat off"),
+            (&["--chat", "off"], "--chat off"),
             (&["--chat-rooms", "0"], "--chat-rooms 0"),
             (&["--chat-rooms", "many"], "--chat-rooms"),
             (&["--log", "loud"], "--log loud"),

@@ -78,6 +78,51 @@ settings! {
     /// Let a peer go that answers no ping, even if it takes what it is sent [default: false]
     #[arg(num_args = 0..=1, default_missing_value = "true")]
     chat_idle_answer_required: bool, "true|false";
+    /// Where NATS listens, or `off`; port 0 takes a free one [default: 127.0.0.1:4222]
+    nats: String, "ADDR|off";
+    /// What the NATS server calls itself [default: fanfare]
+    nats_server_name: String, "NAME";
+    /// Bytes of a NATS message, its headers counted [default: 1048576]
+    nats_max_payload: u64, "BYTES";
+    /// Bytes of arguments on a NATS control line [default: 4096]
+    nats_max_control_line: u64, "BYTES";
+    /// NATS connections at the same time [default: 10000]
+    nats_max_connections: u64, "N";
+    /// NATS connections from one address at the same time [default: 6000]
+    nats_max_connections_per_address: u64, "N";
+    /// Subscriptions of one NATS connection [default: 100000]
+    nats_max_subscriptions: u64, "N";
+    /// Milliseconds of silence after which a NATS client is sent a PING [default: 120000]
+    nats_ping_interval_ms: u64, "MS";
+    /// PINGs that a NATS client may leave unanswered [default: 2]
+    nats_ping_max: u64, "N";
+    /// Milliseconds in which a NATS client has to say who it is [default: 2000]
+    nats_auth_timeout_ms: u64, "MS";
+    /// Who may come in by NATS; with nats-password
+    nats_user: String, "NAME";
+    /// That user's password, or its bcrypt hash
+    nats_password: String, "PASSWORD";
+    /// Who knows this may come in by NATS; the token, or its bcrypt hash
+    nats_token: String, "TOKEN";
+    /// A TOML file of NATS users and what each may do
+    nats_users_file: String, "FILE";
+    /// Let in everybody by NATS on an address that others can reach [default: false]
+    #[arg(num_args = 0..=1, default_missing_value = "true")]
+    nats_allow_anonymous: bool, "true|false";
+    /// Bytes queued for one NATS connection [default: 67108864]
+    nats_max_pending_bytes: u64, "BYTES";
+    /// Messages queued for one NATS connection [default: 1048576]
+    nats_max_pending_messages: u64, "N";
+    /// Milliseconds a publish waits for NATS connections whose queue is full; then they are slow [default: 1000]
+    nats_wait_ms: u64, "MS";
+    /// What becomes of a slow NATS connection: `disconnect` it, or `drop` messages and tell how many [default: disconnect]
+    nats_slow_consumer: String, "disconnect|drop";
+    /// Milliseconds in which a NATS client has to take at least one byte of what waits [default: 10000]
+    nats_write_deadline_ms: u64, "MS";
+    /// Milliseconds in which all NATS connections are closed, one by one, after SIGUSR2 [default: 120000]
+    nats_lame_duck_duration_ms: u64, "MS";
+    /// Milliseconds between SIGUSR2 and the first NATS connection that is closed [default: 10000]
+    nats_lame_duck_grace_ms: u64, "MS";
     /// Where push clients connect, or `off` [default: 127.0.0.1:7002]
     push: String, "ADDR|off";
     /// Where datagrams with pushes go, or `off` [default: 127.0.0.1:7001]

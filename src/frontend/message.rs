@@ -4,6 +4,7 @@ use crate::broker::Payload;
 use crate::codec::nats::{Block, headers};
 use bytes::Bytes;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A message between front-ends. Cloning shares everything.
@@ -57,9 +58,9 @@ impl ServerMessage {
         ServerMessage { content: content.into(), ..ServerMessage::default() }
     }
 
-    /// The messages of a block, in their order.
+    /// The messages of a block, in their order. Passing over some costs nothing.
     pub fn of_block(block: &Arc<Block>) -> impl ExactSizeIterator<Item = ServerMessage> {
-        (0..block.len() as u32).map(|index| ServerMessage::of(Content(Source::Block { block: block.clone(), index })))
+        MessagesOf { block, indexes: 0..block.len() as u32 }
     }
 
     /// The payload. Chat takes it for text; others for any bytes.
@@ -67,6 +68,31 @@ impl ServerMessage {
         self.content.payload()
     }
 }
+
+struct MessagesOf<'b> {
+    block: &'b Arc<Block>,
+    indexes: Range<u32>,
+}
+
+impl Iterator for MessagesOf<'_> {
+    type Item = ServerMessage;
+
+    fn next(&mut self) -> Option<ServerMessage> {
+        self.nth(0)
+    }
+
+    fn nth(&mut self, passed_over: usize) -> Option<ServerMessage> {
+        let index = self.indexes.nth(passed_over)?;
+        let content = Content(Source::Block { block: self.block.clone(), index });
+        Some(ServerMessage { content, sender: None, kind: Kind::Said })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.indexes.size_hint()
+    }
+}
+
+impl ExactSizeIterator for MessagesOf<'_> {}
 
 impl Content {
     /// A payload with headers, in the order given. A name may occur more than once.
@@ -177,6 +203,7 @@ const _: () = assert!(size_of::<ServerMessage>() <= 64);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::nats::{Operation, Parser, ParserLimits};
 
     #[test]
     fn the_weight_counts_what_a_message_holds() {
@@ -188,6 +215,32 @@ mod tests {
         assert_eq!((content.payload(), &content.payload_bytes()[..]), (&b"12345"[..], &b"12345"[..]));
         let with_headers = ServerMessage::of(content.clone());
         assert_eq!(with_headers.weight_bytes(), bare.weight_bytes() + content.raw_headers().len());
+    }
+
+    #[test]
+    fn messages_of_a_block_are_like_others() {
+        let mut parser = Parser::new(ParserLimits::default());
+        parser.allow_headers(true);
+        let headers = "NATS/1.0\r\nName: value\r\n\r\n";
+        let (header_bytes, total_bytes) = (headers.len(), headers.len() + 2);
+        let text = format!("PUB a 5\r\n12345\r\nHPUB a {header_bytes} {total_bytes}\r\n{headers}hi\r\n");
+        let Ok(Some(Operation::Publish(block))) = parser.next(&mut text.as_bytes().into()) else { panic!("a block") };
+        let block = Arc::new(block);
+        let messages: Vec<_> = ServerMessage::of_block(&block).collect();
+        let with_headers = Content::with_headers([("Name", "value")], b"hi").unwrap();
+        assert_eq!(messages, [ServerMessage::of("12345"), ServerMessage::of(with_headers)]);
+        assert_eq!(ServerMessage::of_block(&block).skip(1).collect::<Vec<_>>(), messages[1..]);
+        assert_eq!(ServerMessage::of_block(&block).len(), 2);
+        assert_eq!(messages[1].content.payload_bytes(), "hi");
+        assert_eq!(messages[1].content.header("NAME"), Some("value"));
+        assert_eq!(messages[0].weight_bytes(), size_of::<ServerMessage>() + block.weight_bytes(0));
+        assert!(messages[1].content.block().is_some_and(|(of, index)| Arc::ptr_eq(of, &block) && index == 1));
+        assert!(ServerMessage::of("12345").content.block().is_none());
+    }
+
+    #[test]
+    fn what_can_be_no_header_is_refused() {
+        assert!(Content::with_headers([("Name", "two\r\nlines")], b"").is_err());
     }
 
     #[test]

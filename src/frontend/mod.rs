@@ -1,10 +1,9 @@
 //! Front-ends: wire protocols turned into topics, all on one broker.
 
 pub mod chat;
+pub mod ending;
 pub mod http;
 pub mod message;
+pub mod nats;
 mod outbox;
 pub mod push;
-mod stopping;
-
-pub use stopping::StopReport;

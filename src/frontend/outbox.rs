@@ -20,7 +20,7 @@ pub(super) struct Outbox<C> {
 struct State<C> {
     items: VecDeque<Item<C>>,
     reply_bytes: usize,
-    ending: Option<Ending>,
+    ending: Option<WritingEnd>,
 }
 
 pub(super) enum Item<C> {
@@ -30,7 +30,7 @@ pub(super) enum Item<C> {
 
 /// When there is nothing more to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(super) enum WritingEnd {
     /// When the answers have been sent: the peer has left.
     AfterReplies,
     /// When every subscription has ended too, as they do when the broker is closed.
@@ -61,7 +61,7 @@ impl<C> Outbox<C> {
         self.writer.wake();
     }
 
-    pub fn end(&self, ending: Ending) {
+    pub fn end(&self, ending: WritingEnd) {
         self.lock().ending = Some(ending);
         self.writer.wake();
     }
@@ -105,7 +105,7 @@ impl<C> Outbox<C> {
     }
 
     /// When it ends, if nothing waits here.
-    pub fn ending(&self) -> Option<Ending> {
+    pub fn ending(&self) -> Option<WritingEnd> {
         let state = self.lock();
         if state.items.is_empty() { state.ending } else { None }
     }

@@ -33,6 +33,29 @@ pub fn current() -> Option<Current> {
     CURRENT.get()
 }
 
+/// The current task in words, for log lines: its number and its name, or that there is none.
+///
+/// ```
+/// # use fanfare::tasks;
+/// log::info!(task:% = tasks::label(); "something happened");
+/// ```
+pub fn label() -> Label {
+    Label(current())
+}
+
+/// What [`label`] gives; shows itself when the line is written, and not before.
+#[derive(Clone, Copy, Debug)]
+pub struct Label(Option<Current>);
+
+impl fmt::Display for Label {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(task) => write!(out, "{task}"),
+            None => write!(out, "none"),
+        }
+    }
+}
+
 /// Changes what the current task waits for.
 pub(super) fn with_waits(change: impl FnOnce(&mut Waits)) {
     if current().is_none() {

@@ -28,7 +28,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// let probe = broker.clone();
 /// let _leaks = LeakCheck::new(&tasks)
 ///     .ignore("accept")
-///     .also("subscriptions", move || probe.subscription_stats().iter().map(|stats| stats.pattern.to_string()).collect());
+///     .also("subscriptions", move || probe.subscription_stats().iter().map(|stats| stats.interest.to_string()).collect());
 ///
 /// // The test: servers, tasks, subscriptions.
 /// let scope = tasks.scope("test");

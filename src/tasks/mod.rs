@@ -38,7 +38,7 @@ mod timeout;
 mod wait;
 mod watchdog;
 
-pub use current::{Current, current};
+pub use current::{Current, Label, current, label};
 pub use ending::EndReport;
 pub use handle::{TaskEnd, TaskHandle};
 pub use info::TaskInfo;

@@ -74,7 +74,7 @@ impl Scope {
         match result {
             Some(result) => {
                 if !report.left.is_empty() {
-                    log::warn!("tasks of {name} go on after its end: {report}");
+                    log::warn!(task:% = super::label(); "tasks of {name} go on after its end: {report}");
                 }
                 Ok(result)
             }

@@ -81,7 +81,8 @@ impl Scope {
             let mut timer = Timer::never();
             loop {
                 if let Some(growth) = watchdog.look(Instant::now(), tasks.alive(), connections()) {
-                    log::warn!("tasks grow, connections do not: {growth}; most are: {}", most_frequent(&tasks));
+                    let most = most_frequent(&tasks);
+                    log::warn!(task:% = super::label(); "tasks grow, connections do not: {growth}; most are: {most}");
                 }
                 timer.set_after(Duration::from_millis(WATCHDOG_LOOK_MS));
                 waiting(Wait::TIMER, &mut timer).await;

@@ -1,7 +1,7 @@
 //! Accepting connections: how many in all, how many from one address, and what to do when the system has no more.
 
 use crate::limits::{ACCEPT_BACK_OFF_MS, ACCEPTS_PER_TURN, LISTEN_BACKLOG};
-use crate::tasks::{Wait, waiting};
+use crate::tasks::{self, Wait, waiting};
 use async_io::{Async, Timer};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
 use std::collections::HashMap;
@@ -212,7 +212,7 @@ impl BackOff {
     fn failed(&mut self, error: &io::Error) -> impl Future<Output = Instant> + use<> {
         // Once per crisis, not once per try: the pause is at its first value only then.
         if self.next_ms == ACCEPT_BACK_OFF_MS.0 {
-            log::warn!("cannot accept connections, trying on: {error}");
+            log::warn!(task:% = tasks::label(); "cannot accept connections, trying on: {error}");
         }
         let pause_ms = self.next_ms;
         self.next_ms = (self.next_ms * 2).min(ACCEPT_BACK_OFF_MS.1);

@@ -6,17 +6,19 @@
 mod listener;
 mod reader;
 mod traffic;
+mod write_buffer;
 mod writer;
 
 pub use listener::{Accepted, Gate, GateLimits, Listener, Permit, Refusal, refuse};
 pub use reader::Reader;
 pub use traffic::Traffic;
-pub use writer::{Filled, Idle, Liveness, Outcome, Source, WriteBuffer, WriterSettings, write_all_from};
+pub use write_buffer::WriteBuffer;
+pub use writer::{Filled, Idle, Liveness, Outcome, Source, WriterSettings, write_all_from};
 
+use crate::tasks::{Wait, note_wait};
 use async_io::Async;
-use futures_lite::ready;
 use rustix::net::sockopt;
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -64,12 +66,14 @@ impl Connection {
     /// wait to read.
     pub fn poll_read(&self, context: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         let bytes = loop {
-            if let Some(bytes) = unless_blocked(self.socket().get_ref().read(into))? {
+            if let Some(bytes) = unless_blocked(self.read(into))? {
                 break bytes;
             }
-            ready!(self.socket().poll_readable(context))?;
+            if self.socket().poll_readable(context)?.is_pending() {
+                note_wait(Wait::SOCKET_READ);
+                return Poll::Pending;
+            }
         };
-        self.traffic().note_read(bytes);
         Poll::Ready(Ok(bytes))
     }
 
@@ -77,13 +81,32 @@ impl Connection {
     /// one task may wait to write.
     pub fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = loop {
-            if let Some(written) = unless_blocked(self.socket().get_ref().write(bytes))? {
+            if let Some(written) = unless_blocked(self.write(&[IoSlice::new(bytes)]))? {
                 break written;
             }
-            ready!(self.socket().poll_writable(context))?;
+            if self.socket().poll_writable(context)?.is_pending() {
+                note_wait(Wait::SOCKET_WRITE);
+                return Poll::Pending;
+            }
         };
-        self.traffic().note_written(written);
         Poll::Ready(Ok(written))
+    }
+
+    /// Reads without waiting.
+    fn read(&self, into: &mut [u8]) -> io::Result<usize> {
+        let bytes = self.socket().get_ref().read(into)?;
+        self.traffic().note_read(bytes);
+        Ok(bytes)
+    }
+
+    /// Writes without waiting.
+    fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let bytes = match slices {
+            [one] => self.socket().get_ref().write(one)?,
+            several => self.socket().get_ref().write_vectored(several)?,
+        };
+        self.traffic().note_written(bytes);
+        Ok(bytes)
     }
 
     /// Tells the peer that nothing more will come. What it still sends can be read.

@@ -3,13 +3,14 @@
 use super::Connection;
 use crate::limits::{READ_BUFFER_BYTES, READS_PER_TURN};
 use crate::tasks::{Wait, waiting};
+use bytes::BytesMut;
 use futures_lite::future::yield_now;
-use std::io::{self, Read};
+use std::io;
 
 /// Reads a connection's bytes.
 pub struct Reader {
     connection: Connection,
-    buffer: Vec<u8>,
+    buffer: BytesMut,
     size_bytes: usize,
     reads_in_turn: usize,
 }
@@ -17,20 +18,31 @@ pub struct Reader {
 impl Reader {
     /// A reader; its buffer is made when there is something to read.
     pub fn new(connection: Connection) -> Reader {
-        Reader { connection, buffer: Vec::new(), size_bytes: READ_BUFFER_BYTES.0, reads_in_turn: 0 }
+        Reader { connection, buffer: BytesMut::new(), size_bytes: READ_BUFFER_BYTES.0, reads_in_turn: 0 }
     }
 
     /// What has arrived, all that fits into the buffer; nothing at the end of the stream. Cancel safe.
-    ///
-    /// The buffer grows while reads fill it. A connection that has nothing to say holds none.
     pub async fn read(&mut self) -> io::Result<&[u8]> {
+        self.buffer.clear();
+        self.read_more().await?;
+        Ok(&self.buffer)
+    }
+
+    /// Reads on behind what is left in [`buffer_mut`](Self::buffer_mut): how many bytes came, none at the end of the
+    /// stream. Cancel safe.
+    ///
+    /// The buffer grows while reads fill it. A connection that has nothing to say, and nothing left over, holds none.
+    pub async fn read_more(&mut self) -> io::Result<usize> {
+        let kept_bytes = self.buffer.len();
         let read_bytes = loop {
             if self.reads_in_turn >= READS_PER_TURN {
                 self.reads_in_turn = 0;
                 yield_now().await;
             }
-            self.buffer.resize(self.size_bytes, 0);
-            match self.connection.socket().get_ref().read(&mut self.buffer) {
+            self.buffer.resize(kept_bytes + self.size_bytes, 0);
+            let read = self.connection.read(&mut self.buffer[kept_bytes..]);
+            self.buffer.truncate(kept_bytes + read.as_ref().map_or(0, |&bytes| bytes));
+            match read {
                 Ok(read_bytes) => break read_bytes,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait().await?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -38,13 +50,19 @@ impl Reader {
             }
         };
         self.reads_in_turn += 1;
-        self.connection.traffic().note_read(read_bytes);
         self.adapt(read_bytes);
-        Ok(&self.buffer[..read_bytes])
+        Ok(read_bytes)
+    }
+
+    /// What was read and not taken out of here. What is taken can be kept without a copy: it shares the buffer.
+    pub fn buffer_mut(&mut self) -> &mut BytesMut {
+        &mut self.buffer
     }
 
     async fn wait(&mut self) -> io::Result<()> {
-        self.buffer = Vec::new();
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+        }
         self.reads_in_turn = 0;
         waiting(Wait::SOCKET_READ, self.connection.socket().readable()).await
     }

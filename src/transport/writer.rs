@@ -3,13 +3,13 @@
 //! A [`Source`] renders what is ready into the buffer; [`write_all_from`] moves the bytes, and asks quiet peers whether
 //! they are there. One timer serves a connection all its life: it is set again when it fires, never in between.
 
-use super::Connection;
+use super::{Connection, WriteBuffer};
 use crate::limits::WRITES_PER_TURN;
 use crate::tasks::{Wait, note_wait};
 use async_io::Timer;
 use futures_lite::ready;
 use std::future::{Future, poll_fn};
-use std::io::{self, Write};
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -22,6 +22,15 @@ pub trait Source {
 
     /// Appends the question whether a peer that has been quiet is still there.
     fn ping(&mut self, out: &mut WriteBuffer);
+
+    /// Appends why a peer is let go that gave no sign of life. By default nothing is said.
+    fn say_why(&mut self, _out: &mut WriteBuffer) {}
+
+    /// Asked at the beginning, and when the time has come that it gave last: appends what is due, and gives the time at
+    /// which to be asked again. By default never.
+    fn alarm(&mut self, _now: Instant, _out: &mut WriteBuffer) -> Option<Instant> {
+        None
+    }
 
     /// What it waits for when nothing is ready, for the register of tasks. Asked often: to be made once and kept.
     fn waits_for(&self) -> Wait {
@@ -36,63 +45,6 @@ pub enum Filled {
     Some,
     /// Nothing will come any more.
     Ended,
-}
-
-/// Bytes rendered for a peer that the kernel has not taken yet.
-#[derive(Debug, Default)]
-pub struct WriteBuffer {
-    bytes: Vec<u8>,
-    written_bytes: usize,
-    cap_bytes: usize,
-}
-
-impl WriteBuffer {
-    /// An empty buffer that is full at `cap_bytes`.
-    pub fn new(cap_bytes: usize) -> WriteBuffer {
-        WriteBuffer { cap_bytes, ..WriteBuffer::default() }
-    }
-
-    /// How many bytes wait.
-    pub fn waiting_bytes(&self) -> usize {
-        self.bytes.len() - self.written_bytes
-    }
-
-    /// Whether nothing waits.
-    pub fn is_empty(&self) -> bool {
-        self.waiting_bytes() == 0
-    }
-
-    /// Whether a [`Source`] has to stop. Looked at between two messages, so the last may go beyond the cap.
-    pub fn is_full(&self) -> bool {
-        self.waiting_bytes() >= self.cap_bytes
-    }
-
-    /// Where a [`Source`] appends.
-    pub fn bytes_mut(&mut self) -> &mut Vec<u8> {
-        &mut self.bytes
-    }
-
-    fn waiting(&self) -> &[u8] {
-        &self.bytes[self.written_bytes..]
-    }
-
-    fn wrote(&mut self, bytes: usize) {
-        self.written_bytes += bytes;
-        if self.is_empty() {
-            self.bytes.clear();
-            self.written_bytes = 0;
-        } else if self.written_bytes > self.bytes.len() / 2 {
-            self.bytes.drain(..self.written_bytes);
-            self.written_bytes = 0;
-        }
-    }
-
-    /// Gives memory back when nothing more is ready: many connections are quiet most of the time.
-    fn release(&mut self) {
-        if self.is_empty() && self.bytes.capacity() > 0 {
-            self.bytes = Vec::new();
-        }
-    }
 }
 
 /// When a writer gives up.
@@ -139,14 +91,10 @@ pub enum Outcome {
 /// [`Traffic::unwritten_bytes`](super::Traffic::unwritten_bytes) says what was rendered but not written, also when this
 /// is dropped before its end.
 pub async fn write_all_from(source: &mut impl Source, connection: &Connection, settings: WriterSettings) -> Outcome {
-    let mut writer = Writer {
-        connection,
-        buffer: WriteBuffer::new(settings.buffer_bytes),
-        source_ended: false,
-        blocked_since: None,
-        alarm: Alarm::new(settings),
-        settings,
-    };
+    let mut buffer = WriteBuffer::new(settings.buffer_bytes);
+    let source_due = source.alarm(Instant::now(), &mut buffer);
+    let alarm = Alarm::new(settings, source_due);
+    let mut writer = Writer { connection, buffer, source_ended: false, blocked_since: None, alarm, settings };
     let outcome = poll_fn(|context| {
         let outcome = writer.poll(context, source);
         connection.traffic().note_unwritten(writer.buffer.waiting_bytes());
@@ -202,24 +150,31 @@ impl Writer<'_> {
 
     /// One write of everything that waits. Pending when the kernel takes nothing.
     fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let socket = self.connection.socket();
+        let Writer { connection, buffer, .. } = self;
         loop {
-            match socket.get_ref().write(self.buffer.waiting()) {
+            match buffer.write_with(|slices| connection.write(slices)) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Ok(bytes) => {
-                    self.buffer.wrote(bytes);
-                    self.connection.traffic().note_written(bytes);
+                Ok(_) => {
                     self.blocked_since = None;
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.blocked_since.get_or_insert_with(Instant::now);
-                    ready!(socket.poll_writable(context))?;
+                    ready!(connection.socket().poll_writable(context))?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
+    }
+
+    /// One more write, of whatever the kernel takes at once.
+    fn let_go(&mut self, source: &mut impl Source) -> Outcome {
+        source.say_why(&mut self.buffer);
+        let Writer { connection, buffer, .. } = self;
+        // What it does not take now it never will: the peer is gone.
+        let _ = buffer.write_with(|slices| connection.write(slices));
+        Outcome::Quiet { misses: self.settings.idle.misses }
     }
 
     fn poll_alarm(&mut self, context: &mut Context<'_>, source: &mut impl Source) -> Poll<Outcome> {
@@ -232,7 +187,10 @@ impl Writer<'_> {
                 // A full buffer needs no ping: what waits in it asks the same question.
                 Liveness::Ask if !self.source_ended && !self.buffer.is_full() => source.ping(&mut self.buffer),
                 Liveness::Ask => {}
-                Liveness::Gone => return Poll::Ready(Outcome::Quiet { misses: self.settings.idle.misses }),
+                Liveness::Gone => return Poll::Ready(self.let_go(source)),
+            }
+            if self.alarm.source_due.is_some_and(|due| now >= due) {
+                self.alarm.source_due = source.alarm(now, &mut self.buffer);
             }
             let due = self.blocked_since.map(|since| since + self.settings.deadline);
             self.alarm.set_again(now, due);
@@ -245,25 +203,29 @@ impl Writer<'_> {
 struct Alarm {
     timer: Timer,
     period: Duration,
+    /// When the source wants to be asked.
+    source_due: Option<Instant>,
     liveness: Watch,
 }
 
 impl Alarm {
-    fn new(settings: WriterSettings) -> Alarm {
+    fn new(settings: WriterSettings, source_due: Option<Instant>) -> Alarm {
+        let now = Instant::now();
         // It fires at least once per deadline, so a deadline that begins at any moment has not passed by then.
         let period = settings.deadline.min(settings.idle.interval);
-        let liveness = Watch::new(settings.idle, Instant::now());
-        // why: the one timer of a connection, set again from here on.
-        Alarm { timer: Timer::after(period), period, liveness }
+        let mut alarm = Alarm { timer: Timer::never(), period, source_due, liveness: Watch::new(settings.idle, now) };
+        alarm.set_again(now, None);
+        alarm
     }
 
     fn poll_fired(&mut self, context: &mut Context<'_>) -> Poll<Instant> {
         Pin::new(&mut self.timer).poll(context).map(|_| Instant::now())
     }
 
-    /// For the earliest of: a period from now, the next question, and `due`.
+    /// For the earliest of: a period from now, the next question, what the source wants, and `due`.
     fn set_again(&mut self, now: Instant, due: Option<Instant>) {
-        let next = [Some(self.liveness.next_check), due].into_iter().flatten().fold(now + self.period, Instant::min);
+        let times = [Some(self.liveness.next_check), self.source_due, due];
+        let next = times.into_iter().flatten().fold(now + self.period, Instant::min);
         self.timer.set_at(next);
     }
 }
@@ -364,18 +326,5 @@ mod tests {
             assert_eq!(watch.check(began + INTERVAL * turn, began, true), Liveness::Ask);
         }
         assert_eq!(watch.check(began + INTERVAL * 5, began, true), Liveness::Gone);
-    }
-
-    #[test]
-    fn the_buffer_counts_what_waits_and_gives_its_memory_back() {
-        let mut buffer = WriteBuffer::new(10);
-        buffer.bytes_mut().extend_from_slice(b"0123456789ab");
-        assert!(buffer.is_full());
-        buffer.wrote(7);
-        assert_eq!((buffer.waiting(), buffer.is_full()), (&b"789ab"[..], false));
-        buffer.bytes_mut().push(b'c');
-        buffer.wrote(6);
-        buffer.release();
-        assert_eq!((buffer.is_empty(), buffer.bytes.capacity()), (true, 0));
     }
 }

@@ -1,11 +1,14 @@
 //! What the chat tests share: a server in this process on any executor, and clients like `nc`.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+#[path = "../leak_support/mod.rs"]
+mod leak_support;
+
 use fanfare::Broker;
 use fanfare::diagnostics::Diagnostics;
 use fanfare::frontend::chat::{ChatServer, ChatSettings};
 use fanfare::frontend::message::ServerMessage;
-use fanfare::tasks::{BoxedTask, Tasks};
+use fanfare::tasks::{BoxedTask, LeakCheck, Tasks};
 use fanfare::transport::{Gate, Listener};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -21,6 +24,8 @@ pub struct TestServer {
     pub diagnostics: Diagnostics,
     pub chat: Option<ChatServer>,
     pub address: SocketAddr,
+    /// Last, so that it is dropped when the server has been.
+    _leaks: LeakCheck,
 }
 
 impl TestServer {
@@ -33,11 +38,13 @@ impl TestServer {
         let (pattern, messages) = settings.history().expect("the tests keep a history");
         let broker = Broker::builder().history(pattern, messages).build();
         let tasks = Tasks::new(spawner);
-        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), Gate::new(settings.gate)).unwrap();
+        let gate = Gate::new(settings.gate);
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), gate.clone()).unwrap();
         let diagnostics = Diagnostics::new();
+        let leaks = leak_support::leak_check(&tasks, &broker, &gate, &diagnostics);
         let chat = ChatServer::start(listener, &broker, &tasks, settings, diagnostics.front_end("chat"));
         let address = chat.local_address();
-        TestServer { broker, tasks, diagnostics, chat: Some(chat), address }
+        TestServer { broker, tasks, diagnostics, chat: Some(chat), address, _leaks: leaks }
     }
 
     /// A client that has read its greeting.

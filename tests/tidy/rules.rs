@@ -15,7 +15,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("client", &["codec", "config", "limits"]),
     ("standard_output", &[]),
     ("frontend", &["transport", "codec", "broker", "tasks", "diagnostics", "limits"]),
-    ("config", &["frontend", "broker", "limits"]),
+    ("bench", &[]),
+    ("config", &["bench", "frontend", "broker", "limits"]),
     ("standard_output", &["limits"]),
 ];
 

@@ -20,7 +20,8 @@ pub struct Block {
     region: Bytes,
     subject: Span,
     entries: Entries,
-    rendered: OnceLock<Rendered>,
+    /// Apart, since most messages that come alone never have one.
+    rendered: OnceLock<Box<Rendered>>,
 }
 
 /// One message costs no further allocation.
@@ -163,7 +164,7 @@ impl Block {
         if self.len() == 1 || sid.len() > NATS_SHARED_SID_BYTES {
             return None;
         }
-        let rendered = self.rendered.get_or_init(|| self.render(sid, with_headers));
+        let rendered = self.rendered.get_or_init(|| Box::new(self.render(sid, with_headers)));
         (*rendered.sid == *sid && rendered.with_headers == with_headers).then_some(rendered)
     }
 

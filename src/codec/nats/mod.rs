@@ -4,6 +4,9 @@
 //! Where a rule comes from is said at the rule: *documentation* is the page "Client Protocol" of NATS's documentation,
 //! *observed* is what nats-server 2.9.10 was seen to do. Where the two differ, clients rely on the second.
 //!
+//! Of what was seen two things are left out: that server takes an LF for an argument if it comes first on a line, and loses the
+//! last byte of a line that has a CR somewhere and ends with LF alone. Here a line ends at its first LF, whatever is on it.
+//!
 //! What depends on a connection's state (who may do what, which subscriptions there are, `verbose`, `pedantic`) is the
 //! business of its session; the parser is told the few things that it has to know ahead of a line's end.
 

@@ -194,7 +194,7 @@ impl Parser {
         if with_headers && !self.headers_allowed {
             return Err(ProtocolError::HeadersNotNegotiated);
         }
-        let (spans, count) = split::<4>(bytes, arguments)?;
+        let (spans, count) = split::<4>(bytes, arguments, is_blank)?;
         let sizes_at = count.wrapping_sub(if with_headers { 2 } else { 1 });
         if !matches!(sizes_at, 1 | 2) {
             return Err(ProtocolError::WrongArgumentCount);
@@ -288,7 +288,7 @@ impl Line {
                 verb
             }
         };
-        while bytes.get(self.arguments_at).is_some_and(|&byte| byte == b' ' || byte == b'\t') {
+        while bytes.get(self.arguments_at).is_some_and(is_blank) {
             self.arguments_at += 1;
         }
         self.searched_to = self.searched_to.max(self.arguments_at);
@@ -400,7 +400,7 @@ impl Plain {
             Plain::Error => Err(ProtocolError::ErrorFromClient),
             Plain::Subscribe => {
                 let copy = Bytes::copy_from_slice(arguments);
-                let (spans, count) = split::<3>(&copy, whole)?;
+                let (spans, count) = split::<3>(&copy, whole, is_blank_or_cr)?;
                 let queue = match count {
                     2 => None,
                     3 => Some(spans[1].slice_of(&copy)),
@@ -410,7 +410,7 @@ impl Plain {
                 Ok(Operation::Subscribe { subject, queue, sid })
             }
             Plain::Unsubscribe => {
-                let (spans, count) = split::<2>(arguments, whole)?;
+                let (spans, count) = split::<2>(arguments, whole, is_blank_or_cr)?;
                 let max = match count {
                     1 => None,
                     2 => parse_size(spans[1].of(arguments)).ok().filter(|&max| max > 0),
@@ -439,12 +439,25 @@ fn take_front(buffer: &mut BytesMut, bytes: usize) -> Bytes {
     copy
 }
 
-/// Splits arguments at blanks: how many there are, and where. (Observed: a CR inside the line is a blank as well.)
-fn split<const MOST: usize>(bytes: &[u8], arguments: Arguments) -> Result<([Span; MOST], usize), ProtocolError> {
+fn is_blank(byte: &u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+/// What separates the arguments of `SUB` and `UNSUB`, but not those of `PUB` and `HPUB`. (Observed.)
+fn is_blank_or_cr(byte: &u8) -> bool {
+    is_blank(byte) || *byte == b'\r'
+}
+
+/// Splits arguments: where they are, and how many.
+fn split<const MOST: usize>(
+    bytes: &[u8],
+    arguments: Arguments,
+    is_separator: impl FnMut(&u8) -> bool,
+) -> Result<([Span; MOST], usize), ProtocolError> {
     let mut spans = [Span::default(); MOST];
     let mut count = 0;
     let mut start = arguments.start;
-    for word in bytes[arguments.start..arguments.end].split(|byte| matches!(byte, b' ' | b'\t' | b'\r')) {
+    for word in bytes[arguments.start..arguments.end].split(is_separator) {
         let end = start + word.len();
         if !word.is_empty() {
             *spans.get_mut(count).ok_or(ProtocolError::WrongArgumentCount)? = Span::between(start, end);

@@ -94,7 +94,8 @@ fn verbs_in_any_case_blanks_of_any_number_and_lines_ended_by_lf() {
     check(b"connect {}\nconnect{}\r\nConnect \t {}\n", &["CONNECT {}"; 3]);
     check(b"pub \t a  \t 1 \t\nx\r\nhPub\ta r\t0 \t 1\r\ny\r\n", &[r"MSG a 1 1\r\nx\r\n", r"MSG a 1 r 1\r\ny\r\n"]);
     check(b"SUB  a\tg \t b1 \r\n", &["SUB a group g b1"]);
-    check(b"SUB a\rb\r\n", &["SUB a b"]);
+    check(b"SUB a\rb\r\nUNSUB b\r1\r\n", &["SUB a b", "UNSUB b after 1"]);
+    check(b"PUB a\rb 1\r\nx\r\n", &[r"MSG a\rb 1 1\r\nx\r\n"]);
 }
 
 #[test]
@@ -230,7 +231,7 @@ fn wrong_arguments_end_it_without_a_word() {
     for bytes in too_few_or_many {
         check(bytes.as_bytes(), &["WrongArgumentCount"]);
     }
-    let sizes = ["-1", "+1", "x", "1x", "0x1", "1.0", "1000000000", "0000000001", "١"];
+    let sizes = ["-1", "+1", "x", "1x", "0x1", "1.0", "1\r", "1000000000", "0000000001", "١"];
     for size in sizes {
         for line in [format!("PUB a {size}\r\n"), format!("HPUB a {size} 9\r\n"), format!("HPUB a 0 {size}\r\n")] {
             check(line.as_bytes(), &["InvalidSize"]);

@@ -7,7 +7,7 @@ use super::render;
 use crate::broker::{Run, RunDelivery, Subscription};
 use crate::diagnostics::ConnectionFigures;
 use crate::frontend::message::{Kind, ServerMessage};
-use crate::frontend::outbox::{self, Ending, Item};
+use crate::frontend::outbox::{self, Item, WritingEnd};
 use crate::tasks::Wait;
 use crate::transport::{Filled, Source, WriteBuffer};
 use bytes::Bytes;
@@ -187,8 +187,8 @@ impl Source for Feeds<'_> {
         let is_ended = match self.outbox.ending() {
             _ if out.is_full() => false,
             None => false,
-            Some(Ending::AfterReplies) => true,
-            Some(Ending::AfterMessages) => self.feeds.iter().all(|feed| feed.is_ended && feed.rest.is_none()),
+            Some(WritingEnd::AfterReplies) => true,
+            Some(WritingEnd::AfterMessages) => self.feeds.iter().all(|feed| feed.is_ended && feed.rest.is_none()),
         };
         if is_ended {
             return Poll::Ready(Filled::Ended);

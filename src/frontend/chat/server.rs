@@ -12,11 +12,11 @@ use super::session::{Action, Session, SessionSettings};
 use crate::broker::{Broker, Origin, Pattern, Publisher, SubscribeError, WhenFull};
 use crate::codec::lines::LineDecoder;
 use crate::diagnostics::{ConnectionEntry, ConnectionFigures, FrontEnd, Serves};
+use crate::frontend::ending::{EndCount, Ending, FirstEnd, ReadEnd, StopReport, discard_input, ended};
 use crate::frontend::message::{Content, Kind, ServerMessage};
-use crate::frontend::outbox::Ending;
-use crate::frontend::stopping::{EndCount, FirstEnd, ReadEnd, StopReport, Stopping, discard_input, ended};
+use crate::frontend::outbox::WritingEnd;
 use crate::limits;
-use crate::tasks::{Scope, Tasks, Wait, waiting};
+use crate::tasks::{self, Scope, Tasks, Wait, waiting};
 use crate::transport::{
     self, Accepted, Connection, GateLimits, Idle, Listener, Outcome, Permit, Reader, WriterSettings,
 };
@@ -107,7 +107,7 @@ struct Shared {
     directory: Arc<Directory>,
     settings: ChatSettings,
     front_end: Arc<FrontEnd>,
-    stopping: Arc<Stopping>,
+    ending: Arc<Ending>,
 }
 
 impl ChatServer {
@@ -122,7 +122,7 @@ impl ChatServer {
         let history_of = broker.clone();
         let directory = Directory::new(settings.directory, move |room| history_of.forget_history(room.topic()));
         let shared =
-            Arc::new(Shared { broker: broker.clone(), directory, settings, front_end, stopping: Arc::default() });
+            Arc::new(Shared { broker: broker.clone(), directory, settings, front_end, ending: Arc::default() });
         let local_address = listener.local_address();
         shared.front_end.listening(Serves {
             address: local_address,
@@ -150,13 +150,13 @@ impl ChatServer {
     /// been sent what was queued for it.
     pub fn begin_stop(&self) {
         self.accepting.cancel();
-        self.shared.stopping.begin();
+        self.shared.ending.begin();
     }
 
     /// Waits until every connection has ended, and cuts those that have not at the deadline.
     pub async fn ended(self, deadline: Instant) -> StopReport {
         self.begin_stop();
-        self.shared.stopping.ended(&self.accepting, &self.connections, deadline).await
+        self.shared.ending.finish(&self.accepting, &self.connections, deadline).await
     }
 }
 
@@ -172,18 +172,18 @@ async fn accept(mut listener: Listener, shared: Arc<Shared>, connections: Arc<Sc
     loop {
         match listener.accept().await {
             Accepted::Refused(stream, peer, refusal) => {
-                log::debug!("chat: refused {peer}: {refusal}");
+                log::debug!(task:% = tasks::label(); "chat: refused {peer}: {refusal}");
                 let refusal = refusal.to_string();
                 shared.front_end.refused(peer, &refusal);
                 transport::refuse(&stream, format!("! {refusal}\n").as_bytes());
             }
             Accepted::Connection(stream, peer, permit) => match Connection::new(stream, shared.unacknowledged()) {
                 Ok(connection) => {
-                    log::debug!("chat: {peer} connected");
+                    log::debug!(task:% = tasks::label(); "chat: {peer} connected");
                     let entry = shared.front_end.connected(peer, connection.traffic());
                     connections.spawn("chat connection", serve(shared.clone(), connection, peer, permit, entry));
                 }
-                Err(error) => log::debug!("chat: {peer} was gone at once: {error}"),
+                Err(error) => log::debug!(task:% = tasks::label(); "chat: {peer} was gone at once: {error}"),
             },
         }
     }
@@ -197,7 +197,7 @@ async fn serve(
     permit: Permit,
     mut entry: ConnectionEntry,
 ) {
-    let mut count = EndCount::new(&shared.stopping, &connection);
+    let mut count = EndCount::new(&shared.ending, &connection);
     let outbox = Outbox::default();
     let mut feeds = Feeds::new(&outbox, shared.settings.line_bytes, entry.figures());
     let mut talker = Talker::new(&shared, &outbox, entry.figures());
@@ -211,7 +211,7 @@ async fn serve(
     let (outcome, reason, lingers) = match first {
         FirstEnd::Reading(end) => {
             let stops = matches!(end, Ok(ReadEnd::ServerStops));
-            outbox.end(if stops { Ending::AfterMessages } else { Ending::AfterReplies });
+            outbox.end(if stops { WritingEnd::AfterMessages } else { WritingEnd::AfterReplies });
             let ((), outcome) = future::zip(talker.leave(), &mut writing).await;
             let reason = ended(Some(&end), &outcome);
             (outcome, reason, !matches!(end, Err(_) | Ok(ReadEnd::PeerClosed)))
@@ -222,7 +222,7 @@ async fn serve(
             (outcome, reason, false)
         }
     };
-    log::debug!("chat: {peer} ended: {outcome:?}");
+    log::debug!(task:% = tasks::label(); "chat: {peer} ended: {outcome:?}");
     // Nothing is kept for somebody who has left: neither queues nor places in rooms.
     drop(writing);
     drop(feeds);
@@ -285,7 +285,7 @@ impl<'s> Talker<'s> {
                 reader.read().await.map(Some)
             };
             let stop = async {
-                shared.stopping.begun().await;
+                shared.ending.begun().await;
                 Ok(None)
             };
             let Some(mut bytes) = future::or(stop, read).await? else {
@@ -316,7 +316,7 @@ impl<'s> Talker<'s> {
             // What was said before must not wait with this line.
             self.flush_batch().await;
             if let Some(pace) = &mut self.pace {
-                future::or(pace.wait_until(wait), self.shared.stopping.begun()).await;
+                future::or(pace.wait_until(wait), self.shared.ending.begun()).await;
             }
         }
         match line {
@@ -325,7 +325,7 @@ impl<'s> Talker<'s> {
         }
         self.act().await;
         // One read can hold thousands of small commands with large answers.
-        future::or(self.outbox.has_room(), self.shared.stopping.begun()).await;
+        future::or(self.outbox.has_room(), self.shared.ending.begun()).await;
     }
 
     /// Does what the session said.
@@ -450,7 +450,7 @@ impl<'s> Talker<'s> {
     async fn leave(&mut self) {
         self.actions.clear();
         self.session.end(&mut self.actions);
-        if !self.shared.stopping.has_begun() {
+        if !self.shared.ending.is_stopping() {
             self.act().await;
         }
     }

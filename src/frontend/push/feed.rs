@@ -10,7 +10,7 @@ use crate::broker::{Mailbox, MailboxDelivery, Message, Pattern, Run, SubscribeEr
 use crate::codec::push::{PushObject, Seen, ServerObject, append_object};
 use crate::diagnostics::ConnectionFigures;
 use crate::frontend::message::ServerMessage;
-use crate::frontend::outbox::{Ending, Item, Outbox};
+use crate::frontend::outbox::{Item, Outbox, WritingEnd};
 use crate::limits::PUSH_UNACKNOWLEDGED;
 use crate::tasks::Wait;
 use crate::transport::{Filled, Source, WriteBuffer};
@@ -339,8 +339,8 @@ impl Source for Feed {
             _ if self.is_over => true,
             _ if out.is_full() => false,
             None => false,
-            Some(Ending::AfterReplies) => true,
-            Some(Ending::AfterMessages) => self.is_mailbox_ended && self.rest.is_none(),
+            Some(WritingEnd::AfterReplies) => true,
+            Some(WritingEnd::AfterMessages) => self.is_mailbox_ended && self.rest.is_none(),
         };
         if is_ended {
             return Poll::Ready(Filled::Ended);

@@ -15,9 +15,9 @@ use crate::codec::datagram::{Replays, Target};
 use crate::codec::lines::{LineDecoder, LineError};
 use crate::codec::push::{ServerObject, append_object, parse_object};
 use crate::diagnostics::{ConnectionEntry, ConnectionFigures, Ended, FrontEnd, Serves};
+use crate::frontend::ending::{EndCount, Ending, FirstEnd, ReadEnd, StopReport, discard_input, ended};
 use crate::frontend::message::ServerMessage;
-use crate::frontend::outbox::Ending;
-use crate::frontend::stopping::{EndCount, FirstEnd, ReadEnd, StopReport, Stopping, discard_input, ended};
+use crate::frontend::outbox::WritingEnd;
 use crate::limits::{PUSH_DATAGRAM_BYTES, PUSH_MISTAKES};
 use crate::tasks::{Scope, Tasks};
 use crate::transport::{self, Accepted, Connection, Listener, Outcome, Permit, Reader};
@@ -42,7 +42,7 @@ pub struct PushServer {
 struct Shared {
     gateway: Arc<Gateway>,
     access: Arc<Access>,
-    stopping: Arc<Stopping>,
+    ending: Arc<Ending>,
 }
 
 impl PushServer {
@@ -57,7 +57,7 @@ impl PushServer {
         front_end: Arc<FrontEnd>,
     ) -> PushServer {
         let gateway = Arc::new(Gateway::new(broker, tasks, settings, front_end));
-        let shared = Arc::new(Shared { gateway: gateway.clone(), access: access.clone(), stopping: Arc::default() });
+        let shared = Arc::new(Shared { gateway: gateway.clone(), access: access.clone(), ending: Arc::default() });
         let accepting = tasks.scope("push server");
         let waiting = Arc::new(tasks.scope("push"));
         let connections = Arc::new(tasks.scope("push connections"));
@@ -103,14 +103,14 @@ impl PushServer {
     /// what was queued for it.
     pub fn begin_stop(&self) {
         self.accepting.cancel();
-        self.shared.stopping.begin();
+        self.shared.ending.begin();
     }
 
     /// Waits until every connection has ended, and cuts those that have not at the deadline.
     pub async fn ended(self, deadline: Instant) -> StopReport {
         self.begin_stop();
         self.waiting.ended_by(deadline).await;
-        self.shared.stopping.ended(&self.accepting, &self.connections, deadline).await
+        self.shared.ending.finish(&self.accepting, &self.connections, deadline).await
     }
 }
 
@@ -155,7 +155,7 @@ async fn serve(
             return transport::refuse(connection.socket(), &bye);
         }
     };
-    let mut count = EndCount::new(&shared.stopping, &connection);
+    let mut count = EndCount::new(&shared.ending, &connection);
     let mut listener = ClientReader::new(&shared, &link, peer, entry.figures());
     let mut writing = Box::pin(transport::write_all_from(&mut feed, &connection, shared.gateway.settings.writer));
     let first = {
@@ -165,7 +165,7 @@ async fn serve(
     let (outcome, reason, lingers) = match first {
         FirstEnd::Reading(end) => {
             let stops = matches!(end, Ok(ReadEnd::ServerStops));
-            link.outbox.end(if stops { Ending::AfterMessages } else { Ending::AfterReplies });
+            link.outbox.end(if stops { WritingEnd::AfterMessages } else { WritingEnd::AfterReplies });
             let outcome = (&mut writing).await;
             let reason = ended(Some(&end), &outcome);
             (outcome, reason, !matches!(end, Err(_) | Ok(ReadEnd::PeerClosed)))
@@ -213,14 +213,14 @@ impl<'s> ClientReader<'s> {
     async fn read_all(&mut self, connection: &Connection) -> io::Result<ReadEnd> {
         let mut reader = Reader::new(connection.clone());
         let mut decoder = LineDecoder::new(self.shared.gateway.settings.line_bytes);
-        let (stopping, link) = (&self.shared.stopping, self.link);
+        let (ending, link) = (&self.shared.ending, self.link);
         loop {
             let read = async {
                 link.outbox.has_room().await;
                 reader.read().await.map(Some)
             };
             let stop = async {
-                stopping.begun().await;
+                ending.begun().await;
                 Ok(None)
             };
             let Some(mut bytes) = future::or(stop, read).await? else {
@@ -237,7 +237,7 @@ impl<'s> ClientReader<'s> {
                     return Ok(ReadEnd::Quit);
                 }
                 // One read can hold thousands of small objects with answers.
-                future::or(link.outbox.has_room(), stopping.begun()).await;
+                future::or(link.outbox.has_room(), ending.begun()).await;
             }
         }
     }

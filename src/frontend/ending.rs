@@ -1,8 +1,8 @@
-//! How connections of servers end: by the peer, by themselves, or when the server stops.
+//! How a server and its connections end, and what is counted of it. The same for every front-end.
 
 use crate::diagnostics::Ended;
 use crate::limits::{LINGER_MS, TASK_END_MS};
-use crate::tasks::Scope;
+use crate::tasks::{self, Scope};
 use crate::transport::{Connection, Outcome, Reader};
 use async_io::Timer;
 use event_listener::{Event, listener};
@@ -12,17 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Whether a server is stopping, and how its connections ended then.
-#[derive(Default)]
-pub(super) struct Stopping {
-    has_begun: AtomicBool,
-    event: Event,
-    connections_flushed: AtomicU64,
-    connections_cut: AtomicU64,
-    bytes_cut: AtomicU64,
-}
-
-/// How the connections ended when the server stopped.
+/// How the connections ended when a server stopped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StopReport {
     /// Connections to which everything rendered for them was written.
@@ -41,36 +31,46 @@ impl std::ops::AddAssign for StopReport {
     }
 }
 
-impl Stopping {
+/// Whether a server is stopping, and how its connections have ended since.
+#[derive(Default)]
+pub(super) struct Ending {
+    is_stopping: AtomicBool,
+    stopping: Event,
+    connections_flushed: AtomicU64,
+    connections_cut: AtomicU64,
+    bytes_cut: AtomicU64,
+}
+
+impl Ending {
+    /// Stored before anybody is told: who begins to listen after that sees it.
     pub fn begin(&self) {
-        // Stored before notifying: whoever begins to listen after the notification sees it.
-        self.has_begun.store(true, Ordering::SeqCst);
-        self.event.notify(usize::MAX);
+        self.is_stopping.store(true, Ordering::SeqCst);
+        self.stopping.notify(usize::MAX);
     }
 
-    pub fn has_begun(&self) -> bool {
-        self.has_begun.load(Ordering::SeqCst)
-    }
-
-    /// Waits until it has begun. Cancel safe.
+    /// Waits until it begins. Cancel safe.
     pub async fn begun(&self) {
         loop {
-            listener!(self.event => begun);
-            if self.has_begun() {
+            listener!(self.stopping => stopping);
+            if self.is_stopping() {
                 return;
             }
-            begun.await;
+            stopping.await;
         }
     }
 
-    /// Waits until the tasks of both scopes have ended, and ends those that have not at the deadline.
-    pub async fn ended(&self, accepting: &Scope, connections: &Scope, deadline: Instant) -> StopReport {
+    pub fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::SeqCst)
+    }
+
+    /// Waits until every connection has ended, cuts those that have not at the deadline, and tells how it went.
+    pub async fn finish(&self, accepting: &Scope, connections: &Scope, deadline: Instant) -> StopReport {
         if accepting.ended_by(deadline).await {
             connections.ended_by(deadline).await;
         }
         let cut = connections.end(Instant::now() + Duration::from_millis(TASK_END_MS)).await;
         if !cut.left.is_empty() {
-            log::warn!("connections that do not end: {cut}");
+            log::warn!(task:% = tasks::label(); "connections that do not end: {cut}");
         }
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         StopReport {
@@ -81,31 +81,30 @@ impl Stopping {
     }
 }
 
-/// Counts a connection's end when its server is stopping, also if it is cut.
+/// Counts a connection's end when the server stops, also if it is cut.
 pub(super) struct EndCount {
-    stopping: Arc<Stopping>,
+    ending: Arc<Ending>,
     connection: Connection,
-    /// Whether everything was written.
+    /// Everything rendered was written.
     pub flushed: bool,
 }
 
 impl EndCount {
-    pub fn new(stopping: &Arc<Stopping>, connection: &Connection) -> EndCount {
-        EndCount { stopping: stopping.clone(), connection: connection.clone(), flushed: false }
+    pub fn new(ending: &Arc<Ending>, connection: &Connection) -> EndCount {
+        EndCount { ending: ending.clone(), connection: connection.clone(), flushed: false }
     }
 }
 
 impl Drop for EndCount {
     fn drop(&mut self) {
-        if !self.stopping.has_begun() {
+        if !self.ending.is_stopping() {
             return;
         }
         if self.flushed {
-            self.stopping.connections_flushed.fetch_add(1, Ordering::Relaxed);
+            self.ending.connections_flushed.fetch_add(1, Ordering::Relaxed);
         } else {
-            self.stopping.connections_cut.fetch_add(1, Ordering::Relaxed);
-            let bytes_cut = self.connection.traffic().unwritten_bytes() as u64;
-            self.stopping.bytes_cut.fetch_add(bytes_cut, Ordering::Relaxed);
+            self.ending.connections_cut.fetch_add(1, Ordering::Relaxed);
+            self.ending.bytes_cut.fetch_add(self.connection.traffic().unwritten_bytes() as u64, Ordering::Relaxed);
         }
     }
 }
@@ -115,7 +114,7 @@ impl Drop for EndCount {
 pub(super) enum ReadEnd {
     /// The peer will send nothing more.
     PeerClosed,
-    /// The peer wants to go, or did what leaves no other way.
+    /// The peer wants to go, or a bound leaves no other way.
     Quit,
     /// The server stops.
     ServerStops,

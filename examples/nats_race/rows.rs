@@ -1,0 +1,116 @@
+//! What is raced, and what Fanfare is to reach.
+
+use std::time::Duration;
+
+use super::peers::Kind;
+use crate::bench::load::Load;
+
+/// Rows that belong together, by the name that `--section` takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    FanOut,
+    Pairs,
+    Request,
+    Latency,
+    Idle,
+    Stuck,
+    Cycles,
+}
+
+impl Section {
+    pub const ALL: [Section; 7] = [
+        Section::FanOut,
+        Section::Pairs,
+        Section::Request,
+        Section::Latency,
+        Section::Idle,
+        Section::Stuck,
+        Section::Cycles,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Section::FanOut => "fan-out",
+            Section::Pairs => "pairs",
+            Section::Request => "request",
+            Section::Latency => "latency",
+            Section::Idle => "idle",
+            Section::Stuck => "stuck",
+            Section::Cycles => "cycles",
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub section: Section,
+    pub name: &'static str,
+    pub test: Test,
+    /// What Fanfare is to reach, in words.
+    pub aim: &'static str,
+}
+
+/// What is done.
+#[derive(Clone, Debug)]
+pub enum Test {
+    Throughput(Load),
+    /// One subscriber asks, one answers.
+    RoundTrips,
+    /// So many subscribers, so many messages a second.
+    Latency(usize, f64),
+    /// Subscribed connections on which nothing happens.
+    IdleMemory,
+    /// The first load, then the second, in which some are stuck.
+    Stuck(Load, Load),
+    /// Connect, subscribe, publish, quit.
+    Cycles,
+}
+
+impl Row {
+    /// Redis knows no requests, and its subscribers may not publish. The ceiling is one of throughput.
+    pub fn suits(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Redis => !matches!(self.test, Test::RoundTrips | Test::Cycles),
+            Kind::Ceiling => self.section == Section::FanOut && !self.is_one_message_a_write(),
+            Kind::Fanfare | Kind::NatsServer => true,
+        }
+    }
+
+    /// How many subscribers, of a row whose throughput is drawn over them.
+    pub fn drawn_at(&self) -> Option<usize> {
+        match &self.test {
+            Test::Throughput(load) if self.section == Section::FanOut && !self.is_one_message_a_write() => {
+                Some(load.subscribers)
+            }
+            _ => None,
+        }
+    }
+
+    fn is_one_message_a_write(&self) -> bool {
+        matches!(&self.test, Test::Throughput(load) if load.batch == 1)
+    }
+}
+
+const STUCK_MESSAGES: u64 = 200_000;
+
+pub fn all() -> Vec<Row> {
+    let one_to = |subscribers| Load { subscribers, ..Load::default() };
+    let twenty = Load { messages: Some(STUCK_MESSAGES), duration: Duration::MAX, ..one_to(20) };
+    let two_stuck = Load { subscribers: 18, stuck: 2, ..twenty.clone() };
+    let row = |section, name, test, aim| Row { section, name, test, aim };
+    let fan_out = |name, load, aim| row(Section::FanOut, name, Test::Throughput(load), aim);
+    vec![
+        fan_out("1 to 1", one_to(1), ">= 2"),
+        fan_out("1 to 10", one_to(10), ">= 7"),
+        fan_out("1 to 100", one_to(100), ">= 7; 0.55 of the ceiling"),
+        fan_out("1 to 1000", one_to(1000), ">= 5"),
+        fan_out("1 to 10, one message a write", Load { batch: 1, ..one_to(10) }, ">= 2"),
+        row(Section::Pairs, "16 pairs", Test::Throughput(Load { publishers: 16, ..one_to(1) }), ">= 3"),
+        row(Section::Request, "request and reply", Test::RoundTrips, "<= 1"),
+        row(Section::Latency, "10 subscribers, 5000/s", Test::Latency(10, 5_000.0), "p99 < 1"),
+        row(Section::Latency, "100 subscribers, 500/s", Test::Latency(100, 500.0), "p99 < 1"),
+        row(Section::Idle, "idle subscribed connection", Test::IdleMemory, "6 KiB at most"),
+        row(Section::Stuck, "2 of 20 stuck", Test::Stuck(twenty, two_stuck), "part >= 0.9"),
+        row(Section::Cycles, "connect to quit", Test::Cycles, ">= 1; flat"),
+    ]
+}
