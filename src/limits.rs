@@ -348,6 +348,24 @@ pub const PUSH_QUEUE_MESSAGES: usize = 1_024;
 /// Bytes queued for one connection. When hit: see [`PUSH_WAIT_MS`].
 pub const PUSH_QUEUE_BYTES: usize = 256 * 1024;
 
+/// Bytes of a push that comes by HTTP (64 KiB). When hit: it is answered 413.
+pub const PUSH_PAYLOAD_BYTES: usize = 64 * 1024;
+
+/// Bytes of a batch of pushes that comes by HTTP (1 MiB). When hit: it is answered 413.
+pub const PUSH_BATCH_BYTES: usize = 1 << 20;
+
+/// Pushes of one batch. When hit: the batch is answered 413, and none of it is pushed.
+pub const PUSH_BATCH: usize = 1_000;
+
+/// Milliseconds in which the body of a request has to be there. When hit: it is answered 408.
+pub const PUSH_BODY_MS: u64 = 5_000;
+
+/// Pushes a second that one token may send by HTTP, and as many in a burst. When hit: it is answered 429.
+pub const PUSH_HTTP_PER_SECOND: usize = 10_000;
+
+/// Milliseconds after which a quiet stream of events is sent a comment. Why: proxies forget quiet connections after a minute.
+pub const PUSH_EVENTS_PING_MS: u64 = 15_000;
+
 /// Bytes of a line that a push client sends. When hit: the line is skipped up to its end, and the client is told.
 pub const PUSH_LINE_BYTES: usize = 4_096;
 
@@ -470,3 +488,4 @@ const _: () = assert!(LINE_BYTES < WRITE_BUFFER_BYTES, "a line fits into the wri
 const _: () = assert!(READ_BUFFER_BYTES.0 <= READ_BUFFER_BYTES.1);
 const _: () = assert!("push.group.".len() + PUSH_NAME_BYTES <= 255, "a group's name must fit into a topic");
 const _: () = assert!(PUSH_DATAGRAM_BYTES < PUSH_QUEUE_BYTES, "a datagram fits into a queue");
+const _: () = assert!(PUSH_PAYLOAD_BYTES < PUSH_QUEUE_BYTES, "a push fits into a queue");

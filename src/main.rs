@@ -11,10 +11,11 @@ use fanfare::Broker;
 use fanfare::diagnostics::{Diagnostics, Event};
 use fanfare::frontend::chat::ChatServer;
 use fanfare::frontend::ending::StopReport;
+use fanfare::frontend::http::{HttpServer, HttpSettings};
 use fanfare::frontend::message::ServerMessage;
 use fanfare::frontend::nats::NatsServer;
 use fanfare::frontend::push::{DatagramSocket, PushServer};
-use fanfare::limits::RESERVED_FILE_DESCRIPTORS;
+use fanfare::limits::{self, RESERVED_FILE_DESCRIPTORS};
 use fanfare::tasks::Tasks;
 use fanfare::transport::{Gate, Listener};
 use fanfare::{DrainReport, WhenFull};
@@ -110,14 +111,16 @@ struct Prepared {
     nats: Option<Listener>,
     push: Option<Listener>,
     push_datagrams: Option<DatagramSocket>,
+    push_http: Option<Listener>,
     /// How many connections the system allows, if that is fewer than wanted.
     lowered_to: Option<usize>,
 }
 
 /// All that can go wrong before anything runs.
 fn prepare(config: &mut Config) -> Result<Prepared, String> {
-    let push = &mut config.push.settings;
-    let connections = [&mut config.chat.gate, &mut config.nats.gate, &mut push.gate].map(|gate| &mut gate.connections);
+    let push = &mut config.push;
+    let gates = [&mut config.chat.gate, &mut config.nats.gate, &mut push.settings.gate, &mut push.http_gate];
+    let connections = gates.map(|gate| &mut gate.connections);
     let lowered_to = fit_file_descriptors(connections);
     let listener = |flag, address: Option<SocketAddr>, limits| {
         address.map(|address| bind(flag, address, || Listener::bind(address, Gate::new(limits)))).transpose()
@@ -129,6 +132,7 @@ fn prepare(config: &mut Config) -> Result<Prepared, String> {
         nats: listener("--nats", config.nats_address, config.nats.gate)?,
         push: listener("--push", config.push.address, config.push.settings.gate)?,
         push_datagrams: datagrams.transpose()?,
+        push_http: listener("--push-http", config.push.http_address, config.push.http_gate)?,
         lowered_to,
     })
 }
@@ -164,6 +168,7 @@ struct FrontEnds {
     chat: Option<ChatServer>,
     nats: Option<NatsServer>,
     push: PushServer,
+    push_http: Option<HttpServer>,
 }
 
 async fn run(config: Config, prepared: Prepared) -> ExitCode {
@@ -180,7 +185,13 @@ async fn run(config: Config, prepared: Prepared) -> ExitCode {
     let push = (config.push.settings, Arc::new(config.push.access));
     let front_end = diagnostics.front_end("push");
     let push = PushServer::start(prepared.push, prepared.push_datagrams, &broker, &tasks, push, front_end);
-    let servers = FrontEnds { chat: prepared.chat.map(chat), nats: prepared.nats.map(nats), push };
+    let push_http = prepared.push_http.map(|listener| {
+        let connections = config.push.http_gate.connections;
+        let settings = HttpSettings { connections, body_bytes: limits::PUSH_BATCH_BYTES, ..HttpSettings::default() };
+        let service = push.http(config.push.http_origins);
+        HttpServer::start(listener, &tasks, service, settings, diagnostics.front_end("push-http"))
+    });
+    let servers = FrontEnds { chat: prepared.chat.map(chat), nats: prepared.nats.map(nats), push, push_http };
     // Nobody may be reading it, which is no reason not to serve.
     let _ = announce(&servers);
     // Only now, so that the lines above are the first whatever the level: scripts wait for them.
@@ -226,7 +237,9 @@ fn announce(servers: &FrontEnds) -> io::Result<()> {
         let _ = writeln!(log, "Listening for client connections on {address}");
         let _ = writeln!(log, "Server is ready");
     }
-    for (name, address) in [("push", servers.push.address()), ("push-udp", servers.push.datagram_address())] {
+    let http = servers.push_http.as_ref().map(HttpServer::local_address);
+    let (push, datagrams) = (servers.push.address(), servers.push.datagram_address());
+    for (name, address) in [("push", push), ("push-udp", datagrams), ("push-http", http)] {
         if let Some(address) = address {
             writeln!(output, "listening {name} {address}")?;
         }
@@ -269,6 +282,9 @@ async fn stop(broker: &Broker<ServerMessage>, servers: FrontEnds, goodbye: Durat
     }
     let gateway = servers.push.gateway().clone();
     connections += servers.push.ended(deadline).await;
+    if let Some(http) = servers.push_http {
+        http.stop(deadline).await;
+    }
     log::debug!("pushes: {:?}", gateway.figures());
     report(&drained, connections);
 }

@@ -154,12 +154,11 @@ impl Check {
             nats: self.nats(&settings, nats_address)?,
             push: self.push(&settings)?,
         };
-        match (config.chat_address, config.nats_address, config.push.address, config.push.udp_address) {
-            (None, None, None, None) => {
-                Err(self.error("chat", "off, nats off, push off and push-udp off leave nothing to listen on"))
-            }
-            _ => Ok(config),
+        let push = [config.push.address, config.push.udp_address, config.push.http_address];
+        if [config.chat_address, config.nats_address].iter().chain(&push).all(Option::is_none) {
+            return Err(self.error("chat", "off, and all others off, leaves nothing to listen on"));
         }
+        Ok(config)
     }
 }
 

@@ -7,12 +7,14 @@ use super::settings::Settings;
 use fanfare::frontend::push::PushSettings;
 use fanfare::frontend::push::access::{Access, Key, Rights};
 use fanfare::limits;
+use fanfare::transport::GateLimits;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
 use std::path::Path;
 
 const DEFAULT_ADDRESS: &str = "127.0.0.1:7002";
+const DEFAULT_HTTP_ADDRESS: &str = "127.0.0.1:7003";
 const DEFAULT_UDP_ADDRESS: &str = "127.0.0.1:7001";
 
 /// All settings of the push gateway, checked.
@@ -22,6 +24,12 @@ pub struct PushConfig {
     pub address: Option<SocketAddr>,
     /// Where datagrams go.
     pub udp_address: Option<SocketAddr>,
+    /// Where requests go.
+    pub http_address: Option<SocketAddr>,
+    /// The pages that may ask.
+    pub http_origins: Vec<String>,
+    /// Connections by HTTP in all, and per address.
+    pub http_gate: GateLimits,
     /// Its bounds.
     pub settings: PushSettings,
     /// Its keys and tokens.
@@ -45,7 +53,14 @@ struct TokensFile {
 impl Check {
     /// All of them, checked.
     pub fn push(&self, settings: &Settings) -> Result<PushConfig, ConfigError> {
+        let mut http_connections = limits::MAX_CONNECTIONS;
+        let given = settings.push_http_connections;
+        self.number("push_http_connections", given, &mut http_connections, (1, 1 << 30))?;
+        let origins = settings.push_http_origins.as_deref().unwrap_or_default().split(',').map(str::trim);
         Ok(PushConfig {
+            http_address: self.address("push_http", settings.push_http.as_deref().unwrap_or(DEFAULT_HTTP_ADDRESS))?,
+            http_origins: origins.filter(|origin| !origin.is_empty()).map(str::to_owned).collect(),
+            http_gate: GateLimits { connections: http_connections, per_address: http_connections },
             address: self.address("push", settings.push.as_deref().unwrap_or(DEFAULT_ADDRESS))?,
             udp_address: self.address("push_udp", settings.push_udp.as_deref().unwrap_or(DEFAULT_UDP_ADDRESS))?,
             settings: self.push_settings(settings)?,
@@ -61,11 +76,12 @@ impl Check {
         number("push_connections_per_address", settings.push_connections_per_address, &mut push.gate.per_address, any)?;
         number("push_groups", settings.push_groups, &mut push.groups, (0, 1_000))?;
         number("push_replay", settings.push_replay, &mut push.replay, (0, 100_000))?;
+        number("push_http_per_second", settings.push_http_per_second, &mut push.http_per_second, any)?;
         number("push_at_once", settings.push_at_once, &mut push.at_once, (1, 1 << 20))?;
         let queue_messages = (1, limits::QUEUE_MESSAGES_MAX);
         number("push_queue_messages", settings.push_queue_messages, &mut push.queue_messages, queue_messages)?;
         // A queue that takes not even one push would drop everything.
-        let queue_bytes = (2 * limits::PUSH_DATAGRAM_BYTES, limits::QUEUE_BYTES_MAX);
+        let queue_bytes = (2 * limits::PUSH_PAYLOAD_BYTES, limits::QUEUE_BYTES_MAX);
         number("push_queue_bytes", settings.push_queue_bytes, &mut push.queue_bytes, queue_bytes)?;
         push.ttl_s = self.seconds("push_ttl_s", settings.push_ttl_s, push.ttl_s, limits::PUSH_TTL_MAX_S)?;
         let age_s = settings.push_signature_age_s;

@@ -127,6 +127,14 @@ settings! {
     push: String, "ADDR|off";
     /// Where datagrams with pushes go, or `off` [default: 127.0.0.1:7001]
     push_udp: String, "ADDR|off";
+    /// Where pushes and streams of events are asked for by HTTP, or `off` [default: 127.0.0.1:7003]
+    push_http: String, "ADDR|off";
+    /// Pages that may ask by HTTP, besides those of the server's own address: origins with commas between, or * for all
+    push_http_origins: String, "ORIGINS";
+    /// Connections by HTTP at the same time [default: 10000]
+    push_http_connections: u64, "N";
+    /// Pushes a second that one token may send by HTTP [default: 10000]
+    push_http_per_second: u64, "N";
     /// A TOML file of keys that sign datagrams
     push_keys_file: PathBuf, "FILE";
     /// A TOML file of tokens: who may get pushes as whom, and who may push. Without it, this machine may do all

@@ -68,10 +68,11 @@ class Server:
     """The server as a process of its own."""
 
     def __init__(self, binary, arguments):
-        command = [binary, "--chat", "off", "--nats", "off", "--push", "127.0.0.1:0", "--push-udp", "127.0.0.1:0", *arguments]
+        command = [binary, "--chat", "off", "--nats", "off", "--push", "127.0.0.1:0", "--push-udp", "127.0.0.1:0",
+                   "--push-http", "127.0.0.1:0", *arguments]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.ports = {}
-        while len(self.ports) < 2:
+        while len(self.ports) < 3:
             words = self.process.stdout.readline().split()
             if words[:1] != ["listening"]:
                 raise Failure(f"the server said {words}")

@@ -7,9 +7,12 @@
 
 pub mod access;
 mod datagrams;
+mod events;
 mod fates;
 mod feed;
 mod gateway;
+mod http;
+mod rates;
 mod server;
 pub mod session;
 mod settings;
@@ -17,5 +20,6 @@ pub mod stamp;
 
 pub use fates::Fate;
 pub use gateway::{Gateway, PushFigures, PushReceipt, PushRefusal};
+pub use http::PushHttp;
 pub use server::{DatagramSocket, PushServer};
 pub use settings::PushSettings;

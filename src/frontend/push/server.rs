@@ -8,6 +8,7 @@ pub use super::datagrams::DatagramSocket;
 use super::datagrams::{Datagrams, is_local};
 use super::feed::{Change, Feed, Link};
 use super::gateway::{Gateway, topic_of};
+use super::http::PushHttp;
 use super::session::{Action, Session};
 use super::settings::PushSettings;
 use crate::broker::{Broker, Topic};
@@ -92,6 +93,11 @@ impl PushServer {
     /// What takes the pushes.
     pub fn gateway(&self) -> &Arc<Gateway> {
         &self.shared.gateway
+    }
+
+    /// What answers HTTP requests for pushes, and streams of events. `origins` are those of the pages that may ask.
+    pub fn http(&self, origins: Vec<String>) -> PushHttp {
+        PushHttp::new(&self.shared.gateway, &self.shared.access, origins)
     }
 
     /// Live connections.
@@ -264,10 +270,7 @@ impl<'s> ClientReader<'s> {
             }
             Action::Begin { user, groups, seen } => {
                 self.figures.set_user(&user);
-                let targets = [Target::User(&user), Target::All].into_iter();
-                let targets = targets.chain(groups.iter().map(|group| Target::Group(group)));
-                let topics = targets.filter_map(topic).collect();
-                self.link.outbox.change(Change::Begin(topics, seen));
+                self.link.outbox.change(Change::Begin(topics_of(&user, &groups), seen));
             }
             Action::Join(group) => self.change(&group, Change::Join),
             Action::Leave(group) => self.change(&group, Change::Leave),
@@ -288,7 +291,12 @@ impl<'s> ClientReader<'s> {
     }
 }
 
-/// The topic of a target whose name the session has checked.
+/// The topics of a user in some groups, whose names the session has checked.
+pub(super) fn topics_of(user: &str, groups: &[String]) -> Vec<Topic> {
+    let targets = [Target::User(user), Target::All].into_iter();
+    targets.chain(groups.iter().map(|group| Target::Group(group))).filter_map(topic).collect()
+}
+
 fn topic(target: Target<'_>) -> Option<Topic> {
     topic_of(target).ok()
 }

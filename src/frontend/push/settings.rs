@@ -34,6 +34,8 @@ pub struct PushSettings {
     pub takes_unsigned: bool,
     /// Seconds by which the time of a signed datagram may differ.
     pub signature_age_s: u64,
+    /// Pushes a second that one token may send by HTTP.
+    pub http_per_second: usize,
 }
 
 impl Default for PushSettings {
@@ -60,6 +62,7 @@ impl Default for PushSettings {
             replay: limits::PUSH_REPLAY,
             takes_unsigned: true,
             signature_age_s: limits::PUSH_SIGNATURE_AGE_S,
+            http_per_second: limits::PUSH_HTTP_PER_SECOND,
         }
     }
 }
