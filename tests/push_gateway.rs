@@ -371,7 +371,7 @@ fn everybody_is_told_that_the_server_ends_and_gets_what_was_queued() {
     futures_lite::future::block_on(server.broker.drain(PATIENCE));
     let report = futures_lite::future::block_on(push.ended(std::time::Instant::now() + PATIENCE));
     assert_eq!((report.connections_flushed, report.connections_cut), (1, 0));
-    let mut objects = vec![client.object(), client.object()];
+    let mut objects = [client.object(), client.object()];
     objects.sort_by_key(|object| object["bye"].is_string());
     assert_eq!(
         (&objects[0]["push"]["text"], &objects[1]["bye"]),

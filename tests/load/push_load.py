@@ -120,7 +120,8 @@ async def rubbish(server, number):
                 await asyncio.wait_for(reader.read(1 << 16), 1)
         except (OSError, asyncio.TimeoutError):
             pass
-        writer.close()
+        finally:
+            writer.transport.abort()
         await asyncio.sleep(0.05)
 
 
@@ -128,9 +129,11 @@ async def comes_back(server, number):
     """Says hello, reads a little, leaves, for ever."""
     while True:
         client = await server.connect(Client(f"back{number}", seen=0))
-        await client.greeted
-        await asyncio.sleep(0.05)
-        client.transport.abort()
+        try:
+            await client.greeted
+            await asyncio.sleep(0.05)
+        finally:
+            client.transport.abort()
 
 
 def send(options):

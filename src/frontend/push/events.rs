@@ -105,7 +105,11 @@ mod tests {
     fn a_push_is_an_event_with_its_number() {
         let mut out = Vec::new();
         append_events(&mut out, b"{\"hello\":{}}\n{\"push\":{\"n\":17,\"to\":\"all\"}}\n{\"push\":{\"to\":\"all\"}}\n");
-        let expected = "data: {\"hello\":{}}\n\nid: 17\ndata: {\"push\":{\"n\":17,\"to\":\"all\"}}\n\ndata: {\"push\":{\"to\":\"all\"}}\n\n";
-        assert_eq!(String::from_utf8(out).unwrap(), expected);
+        let expected = [
+            "data: {\"hello\":{}}\n\n",
+            "id: 17\ndata: {\"push\":{\"n\":17,\"to\":\"all\"}}\n\n",
+            "data: {\"push\":{\"to\":\"all\"}}\n\n",
+        ];
+        assert_eq!(String::from_utf8(out).unwrap(), expected.concat());
     }
 }

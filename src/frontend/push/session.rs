@@ -55,7 +55,10 @@ impl Session {
     pub fn handle(&mut self, object: ClientObject, actions: &mut Vec<Action>) {
         let result = match object {
             ClientObject::Hello(hello) => self.hello(hello, actions),
-            ClientObject::Ping(number) => Ok(actions.push(Action::Reply(ServerObject::Pong(number)))),
+            ClientObject::Ping(number) => {
+                actions.push(Action::Reply(ServerObject::Pong(number)));
+                Ok(())
+            }
             // That it was read is the sign of life.
             ClientObject::Pong(_) => Ok(()),
             ClientObject::Join(group) => self.join(group, actions),
