@@ -20,6 +20,9 @@ use nats_race::{csv, rows, svg, table};
 #[allow(dead_code)] // the command uses one part of it, the race another
 mod bench;
 
+#[path = "../benches/support/median.rs"]
+mod median;
+
 mod nats_race {
     pub mod csv;
     pub mod cycles;

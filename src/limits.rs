@@ -33,6 +33,11 @@ pub const QUEUE_BYTES_MAX: usize = 1 << 30;
 /// After it the message is dropped for those still full, which are told.
 pub const WAIT_DEFAULT: Duration = Duration::from_millis(5);
 
+/// Upper ends in microseconds of the classes in which waits are counted. Fixed. Why: around the default wait, up to those
+/// of who must not lose anything. When hit: longer waits are one class more.
+pub const WAIT_BUCKETS_US: [u64; 10] =
+    [100, 500, 1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000, 10_000_000];
+
 /// Live subscriptions of one broker unless its builder says otherwise: enough for a million clients.
 /// Reaching it refuses the next subscription.
 pub const SUBSCRIPTIONS_DEFAULT: usize = 1 << 20;
@@ -54,6 +59,10 @@ pub const FRAME_MESSAGES_MIN: usize = 4;
 /// holds a single message of each of many frames can pin this much for each of its messages, at the most.
 pub const FRAME_BYTES_MAX: usize = 64 << 10;
 
+/// A growing frame is succeeded by the next when more than one in so many of its audience were cut off from it, for want of
+/// room, and have room again. Until then each message costs each of them an entry; a new frame costs everybody one.
+pub const FRAME_CUTS_PART_MAX: usize = 4;
+
 /// Messages of one batch, which go into one frame: far more than any reader wants at once. A larger batch is refused whole.
 pub const BATCH_MESSAGES_MAX: usize = 1 << 20;
 
@@ -66,6 +75,12 @@ pub const LEASE_MESSAGES_MAX: u32 = 64;
 /// Fewer messages in advance than this are not worth it: publishes of more than `LEASE_MESSAGES_MAX / LEASE_MESSAGES_MIN`
 /// messages, and queues of less than eight times this, are asked each time.
 pub const LEASE_MESSAGES_MIN: u32 = 4;
+
+/// Lanes of one publisher. Parts smaller than a sixteenth are not worth their own task; more are not made.
+pub const LANES_MAX: usize = 15;
+
+/// How often a lane that finds nothing to do looks again, after letting others run, before it sleeps.
+pub const LANE_LOOKS: u8 = 2;
 
 /// Routes one publisher remembers. When one more is needed it forgets them all and learns again, which costs it one
 /// look-up a topic.
@@ -111,9 +126,10 @@ pub const MAX_CONNECTIONS_PER_ADDRESS: usize = 6_000;
 /// restart. When hit: the kernel lets the peer try again after a second.
 pub const LISTEN_BACKLOG: i32 = 4_096;
 
-/// File descriptors kept for everything that is not a connection: listeners, files, pipes, the poller. Fixed.
+/// File descriptors kept for everything that is not a connection of a protocol: listeners, files, pipes, the poller, and
+/// the admin listener's own connections. Fixed.
 /// When hit: nothing; [`MAX_CONNECTIONS`] is lowered at start so that it cannot be.
-pub const RESERVED_FILE_DESCRIPTORS: u64 = 64;
+pub const RESERVED_FILE_DESCRIPTORS: u64 = 64 + ADMIN_CONNECTIONS as u64;
 
 /// First and longest pause in milliseconds after `accept` failed for want of descriptors or memory. Fixed.
 /// Why: trying again at once burns a core; a second is what a peer waits without noticing.
@@ -265,6 +281,25 @@ pub const HTTP_READ_BYTES: usize = 4 * 1024;
 /// When hit: a new connection is answered 503 and closed.
 pub const ADMIN_CONNECTIONS: usize = 64;
 
+/// Rows that a page of the admin listener has unless the request says otherwise, and the most. Fixed. Why: enough to look
+/// at; the whole list of a full server would be tens of megabytes. When hit: the page says where the next one begins.
+pub const ADMIN_PAGE_ROWS: (usize, usize) = (1_024, 10_000);
+
+/// Seconds of a CPU profile unless the request says otherwise, and the most. Fixed. Why: what pprof asks for, and what
+/// nobody waits longer for. When hit: the request is refused.
+pub const CPU_PROFILE_SECONDS: (usize, usize) = (30, 120);
+
+/// Samples a second of a CPU profile. Fixed. Why: no round number, so that it does not beat with something periodical.
+/// Each costs some microseconds.
+pub const CPU_PROFILE_HERTZ: i32 = 99;
+
+/// Tasks that a profile of tasks shows. Fixed. Why: at about 300 bytes each, what a browser can show.
+/// When hit: the rest is given as a number.
+pub const PROFILED_TASKS: usize = 100_000;
+
+/// Tasks above one another in a profile of tasks: who started whom. Fixed. When hit: the rest is left out.
+pub const PROFILED_PARENTS: usize = 64;
+
 /// Events that the journal keeps. Fixed. Why: at about 200 bytes each, an hour of a lively server, since repeated ones are
 /// one. When hit: the oldest is forgotten.
 pub const JOURNAL_EVENTS: usize = 1_000;
@@ -388,35 +423,37 @@ pub const PUSH_IDLE_MS: u64 = 5_000;
 /// counted, never waited for.
 pub const STANDARD_OUTPUT_BYTES: usize = 1024 * 1024;
 
-/// Bytes of arguments on a NATS control line, without the verb, the blanks after it, and the line's end. Why: nats-server's
-/// default, which clients expect. When hit: `-ERR 'maximum control line exceeded'`, and the connection is closed.
+/// Bytes of arguments on a NATS control line, without the verb, the blanks after it, and the line's end. Why:
+/// nats-server's default, which clients expect. When hit: `-ERR 'maximum control line exceeded'`, and the connection is
+/// closed.
 pub const NATS_CONTROL_LINE_BYTES: usize = 4_096;
 
-/// Bytes of a NATS message, its headers counted (1 MiB). Why: nats-server's default, which clients expect and INFO tells them.
-/// When hit: `-ERR 'Maximum Payload Violation'` before the body is read, and the connection is closed.
+/// Bytes of a NATS message, its headers counted (1 MiB). Why: nats-server's default, which clients expect and INFO
+/// tells them. When hit: `-ERR 'Maximum Payload Violation'` before the body is read, and the connection is closed.
 pub const NATS_PAYLOAD_BYTES: usize = 1 << 20;
 
 /// Digits of a size on a NATS control line. Fixed: nats-server's. When hit: the connection is closed.
 pub const NATS_SIZE_DIGITS: usize = 9;
 
-/// NATS messages that are published as one batch. Fixed. Why: a batch waits once for full queues, so one much smaller than
-/// a queue has a chance to fit. When hit: another batch begins.
+/// NATS messages that are published as one batch. Fixed. Why: a batch waits once for full queues, so one much smaller
+/// than a queue has a chance to fit. When hit: another batch begins.
 pub const NATS_BATCH_MESSAGES: usize = 256;
 
-/// Bytes after which a batch of NATS messages is complete. Fixed. Why: a batch is the unit in which memory is freed; this is
-/// what a read brings at the most, unless a large message was gathered. When hit: another batch begins.
+/// Bytes after which a batch of NATS messages is complete. Fixed. Why: a batch is the unit in which memory is freed;
+/// this is what a read brings at the most, unless a large message was gathered. When hit: another batch begins.
 pub const NATS_BATCH_BYTES: usize = 64 * 1024;
 
-/// Bytes of a batch of NATS messages up to which it is copied out of the read buffer. Fixed. Why: a few bytes in a queue or
-/// a history must not keep a whole read buffer alive, and the buffer can be read into again. When hit: the batch is not
-/// copied and keeps the buffer.
+/// Bytes of a batch of NATS messages up to which it is copied out of the read buffer. Fixed. Why: a few bytes in a
+/// queue or a history must not keep a whole read buffer alive, and the buffer can be read into again. When hit: the
+/// batch is not copied and keeps the buffer.
 pub const NATS_COPIED_BYTES: usize = 4 * 1024;
 
-/// Bytes of a NATS subscription id for which the messages of a batch are rendered once and shared. Fixed. Why: all clients count
-/// from 1, and a long one would blow up what everybody shares. When hit: that subscriber's messages are rendered for it alone.
+/// Bytes of a NATS subscription id for which the messages of a batch are rendered once and shared. Fixed. Why: all
+/// clients count from 1, and a long one would blow up what everybody shares. When hit: that subscriber's messages are
+/// rendered for it alone.
 pub const NATS_SHARED_SID_BYTES: usize = 16;
-/// NATS subscriptions of one connection. Why: each costs a few hundred bytes. When hit: `-ERR 'maximum subscriptions exceeded'`,
-/// and the connection goes on without it.
+/// NATS subscriptions of one connection. Why: each costs a few hundred bytes. When hit: `-ERR 'maximum subscriptions
+/// exceeded'`, and the connection goes on without it.
 pub const NATS_SUBSCRIPTIONS: usize = 100_000;
 
 /// Milliseconds without a word from a NATS client after which it is sent a `PING`. Why: nats-server's default.
@@ -427,8 +464,8 @@ pub const NATS_PING_INTERVAL_MS: u64 = 120_000;
 /// `-ERR 'Stale Connection'`, and the connection is closed.
 pub const NATS_PING_MAX: u32 = 2;
 
-/// Milliseconds after which a NATS client is sent its first `PING`, whatever it does, if the interval is longer. Fixed. Why: libraries
-/// expect one soon. When hit: as said.
+/// Milliseconds after which a NATS client is sent its first `PING`, whatever it does, if the interval is longer. Fixed.
+/// Why: libraries expect one soon. When hit: as said.
 pub const NATS_FIRST_PING_MS: u64 = 1_000;
 
 /// Milliseconds in which a NATS client has to say who it is, where that matters. Why: nats-server's default.
@@ -445,9 +482,10 @@ pub const NATS_PENDING_BYTES: usize = 64 << 20;
 /// Messages queued for one NATS connection. Why: the bytes are the bound that matters. When hit: see [`NATS_WAIT_MS`].
 pub const NATS_PENDING_MESSAGES: usize = 1 << 20;
 
-/// Milliseconds that a publish waits for NATS connections whose queue is full. Why: so long may a client that reads take to fetch what
-/// the kernel holds for it, when a thousand others want the same core. One that does not read holds up its publishers this
-/// long, once. When hit: `-ERR 'Slow Consumer'`, and the connection is closed; or it misses messages, and is told.
+/// Milliseconds that a publish waits for NATS connections whose queue is full. Why: so long may a client that reads
+/// take to fetch what the kernel holds for it, when a thousand others want the same core. One that does not read holds
+/// up its publishers this long, once. When hit: `-ERR 'Slow Consumer'`, and the connection is closed; or it misses
+/// messages, and is told.
 pub const NATS_WAIT_MS: u64 = 1_000;
 
 /// Milliseconds in which a NATS client has to take at least one byte of what waits for it. Why: nats-server's default.
@@ -457,8 +495,8 @@ pub const NATS_WRITE_DEADLINE_MS: u64 = 10_000;
 /// Bytes rendered for a NATS client that the kernel has not taken yet. Fixed. As [`WRITE_BUFFER_BYTES`].
 pub const NATS_WRITE_BUFFER_BYTES: usize = 64 * 1024;
 
-/// Milliseconds between the notice that a NATS server is going to end and the first connection that it closes. Why: nats-server's
-/// default. When hit: as said.
+/// Milliseconds between the notice that a NATS server is going to end and the first connection that it closes. Why:
+/// nats-server's default. When hit: as said.
 pub const NATS_LAME_DUCK_GRACE_MS: u64 = 10_000;
 
 /// Milliseconds in which a NATS server that is going to end closes its connections, one by one, so that not all come to
@@ -469,13 +507,17 @@ pub const NATS_LAME_DUCK_DURATION_MS: u64 = 120_000;
 /// When hit: all are forgotten.
 pub const NATS_SUBJECTS_REMEMBERED: usize = 256;
 
-/// Messages by which those of one publisher may overtake another's in a connection's queue while it is never empty. Fixed. Why: some
-/// frames. When hit: a `PONG` may come before a message that was queued before it.
+/// Messages by which those of one publisher may overtake another's in a connection's queue while it is never empty. Fixed.
+/// Why: some frames. When hit: a `PONG` may come before a message that was queued before it.
 pub const NATS_OVERTAKING_MESSAGES: u64 = 16 * FRAME_MESSAGES_MAX as u64;
 
-/// Bytes from which messages that others are sent too are written from where they are. Fixed. Why: copying fewer is cheaper than counting
-/// who uses them. When hit: they are copied.
+/// Bytes from which messages that others are sent too are written from where they are. Fixed. Why: copying fewer is
+/// cheaper than counting who uses them. When hit: they are copied.
 pub const NATS_SHARED_BYTES_MIN: usize = 1024;
+
+/// Bytes that are encrypted before the kernel has taken those before. Fixed. Why: as much as one write brings.
+/// When hit: no more is encrypted.
+pub const TLS_BUFFER_BYTES: usize = 64 * 1024;
 
 /// Pieces that one write takes. Fixed. Why: more bring nothing. When hit: the writer writes before it takes more.
 pub const WRITE_SLICES: usize = 64;

@@ -4,20 +4,22 @@ mod bench;
 mod client;
 mod config;
 mod standard_output;
+mod top;
 
 use async_signal::{Signal, Signals};
 use config::{Config, Task};
 use fanfare::Broker;
 use fanfare::diagnostics::{Diagnostics, Event};
+use fanfare::frontend::admin::{AdminServer, AdminSettings};
 use fanfare::frontend::chat::ChatServer;
 use fanfare::frontend::ending::StopReport;
 use fanfare::frontend::http::{HttpServer, HttpSettings};
 use fanfare::frontend::message::ServerMessage;
 use fanfare::frontend::nats::NatsServer;
 use fanfare::frontend::push::{DatagramSocket, PushServer};
-use fanfare::limits::{self, RESERVED_FILE_DESCRIPTORS};
+use fanfare::limits::{self, ADMIN_CONNECTIONS, RESERVED_FILE_DESCRIPTORS};
 use fanfare::tasks::Tasks;
-use fanfare::transport::{Gate, Listener};
+use fanfare::transport::{Gate, GateLimits, Listener};
 use fanfare::{DrainReport, WhenFull};
 use futures_lite::{FutureExt, StreamExt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -28,6 +30,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// With its heap profile: see .cargo/config.toml.
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Exit code for a command line, file or address that cannot be used.
 const EXIT_USAGE: u8 = 2;
 
@@ -36,6 +43,9 @@ const TASKS_PER_CONNECTION: usize = 2;
 
 /// How long the last lines of output may take to be read when the program ends.
 const OUTPUT_WAIT: Duration = Duration::from_millis(500);
+
+/// How long the answers that the admin listener is at may take when the program ends.
+const ADMIN_GOODBYE: Duration = Duration::from_millis(500);
 
 /// The runtime, in one place.
 mod runtime {
@@ -77,6 +87,13 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         },
+        Ok(Task::Top(options)) => match top::run(&options, &mut io::stdout().lock()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                complain(&error);
+                ExitCode::FAILURE
+            }
+        },
         Ok(Task::Serve(config)) => serve(*config),
     }
 }
@@ -109,6 +126,7 @@ fn serve(mut config: Config) -> ExitCode {
 struct Prepared {
     chat: Option<Listener>,
     nats: Option<Listener>,
+    admin: Option<Listener>,
     push: Option<Listener>,
     push_datagrams: Option<DatagramSocket>,
     push_http: Option<Listener>,
@@ -133,8 +151,22 @@ fn prepare(config: &mut Config) -> Result<Prepared, String> {
         push: listener("--push", config.push.address, config.push.settings.gate)?,
         push_datagrams: datagrams.transpose()?,
         push_http: listener("--push-http", config.push.http_address, config.push.http_gate)?,
+        admin: bind_admin(&config.admin)?,
         lowered_to,
     })
+}
+
+/// Nobody who did not ask for the admin listener shall have to know that another program has its port.
+fn bind_admin(config: &config::AdminConfig) -> Result<Option<Listener>, String> {
+    let Some(address) = config.address else { return Ok(None) };
+    let gate = Gate::new(GateLimits { connections: ADMIN_CONNECTIONS, per_address: ADMIN_CONNECTIONS });
+    match bind("--admin", address, || Listener::bind(address, gate)) {
+        Err(problem) if !config.is_asked_for => {
+            complain(&format!("no admin listener: {problem}"));
+            Ok(None)
+        }
+        bound => bound.map(Some),
+    }
 }
 
 fn bind<S>(flag: &str, address: SocketAddr, bind: impl FnOnce() -> io::Result<S>) -> Result<S, String> {
@@ -167,6 +199,7 @@ fn fit_file_descriptors<const N: usize>(connections: [&mut usize; N]) -> Option<
 struct FrontEnds {
     chat: Option<ChatServer>,
     nats: Option<NatsServer>,
+    admin: Option<AdminServer>,
     push: PushServer,
     push_http: Option<HttpServer>,
 }
@@ -191,7 +224,15 @@ async fn run(config: Config, prepared: Prepared) -> ExitCode {
         let service = push.http(config.push.http_origins);
         HttpServer::start(listener, &tasks, service, settings, diagnostics.front_end("push-http"))
     });
-    let servers = FrontEnds { chat: prepared.chat.map(chat), nats: prepared.nats.map(nats), push, push_http };
+    let admin_settings = AdminSettings { token: config.admin.token };
+    let admin = |listener| AdminServer::start(listener, &broker, &tasks, &diagnostics, admin_settings);
+    let servers = FrontEnds {
+        chat: prepared.chat.map(chat),
+        nats: prepared.nats.map(nats),
+        push,
+        push_http,
+        admin: prepared.admin.map(admin),
+    };
     // Nobody may be reading it, which is no reason not to serve.
     let _ = announce(&servers);
     // Only now, so that the lines above are the first whatever the level: scripts wait for them.
@@ -248,7 +289,10 @@ fn announce(servers: &FrontEnds) -> io::Result<()> {
         let (host, port) = (chat.ip(), chat.port());
         writeln!(output, "try it: nc {host} {port}, in two terminals; or: fanfare chat {chat} --nick NAME")?;
     }
-    Ok(())
+    match servers.admin.as_ref().map(AdminServer::local_address) {
+        Some(admin) => writeln!(output, "listening admin http://{admin}/"),
+        None => Ok(()),
+    }
 }
 
 fn broker(config: &Config) -> Broker<ServerMessage> {
@@ -286,6 +330,10 @@ async fn stop(broker: &Broker<ServerMessage>, servers: FrontEnds, goodbye: Durat
         http.stop(deadline).await;
     }
     log::debug!("pushes: {:?}", gateway.figures());
+    // Last: until here it says that the server is draining, and what it still has to do.
+    if let Some(admin) = servers.admin {
+        admin.stop(Instant::now() + ADMIN_GOODBYE).await;
+    }
     report(&drained, connections);
 }
 

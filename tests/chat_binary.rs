@@ -170,10 +170,12 @@ fn a_mistake_is_one_sentence_and_exit_code_2() {
     }
     let listening = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listening.local_addr().unwrap().to_string();
-    let output = run(&["--chat", &address]);
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains(&format!("--chat {address} is in use")), "{said}");
+    for arguments in [["--nats", "off", "--chat", &address], ["--chat", "off", "--nats", &address]] {
+        let output = run(&arguments);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(&format!("{} {address} is in use", arguments[2])), "{said}");
+    }
     assert_ne!(taken, address);
 }
 

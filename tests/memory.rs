@@ -369,3 +369,37 @@ fn a_task_costs_the_register_less_than_two_hundred_bytes() {
     let left = live() - before;
     assert!(left < NOTHING, "{left} bytes after the tasks have ended");
 }
+
+#[cfg(feature = "server")]
+#[test]
+fn tasks_scopes_and_permits_that_come_and_go_cost_nothing() {
+    use fanfare::tasks::{BoxedTask, Limiter, Tasks};
+    use futures_lite::future::block_on;
+    use std::time::Instant;
+
+    let _turn = my_turn();
+    let tasks = Tasks::new(|mut task: BoxedTask| {
+        // One turn for each, in which those end that can; the others are dropped, as a runtime that ends does.
+        let _ = poll_once(task.as_mut());
+    });
+    let limiter = Limiter::new(1);
+    let scope = tasks.scope("test");
+    let round = || {
+        for number in 0..20_000 {
+            let held = limiter.try_acquire();
+            let waiting = poll_once(pin!(limiter.acquire()));
+            assert!(held.is_some() && waiting.is_pending());
+            let within = scope.scope("within");
+            within.spawn("ends", async {});
+            let hangs = scope.spawn("hangs", std::future::pending());
+            assert!(block_on(hangs) == fanfare::tasks::TaskEnd::Cancelled);
+            if number % 100 == 0 {
+                assert!(block_on(within.end(Instant::now())).left.is_empty());
+            }
+        }
+    };
+    round();
+    let grown = growth(round);
+    assert!(grown < NOTHING, "{grown} bytes");
+    assert_eq!((tasks.alive(), limiter.in_use(), limiter.waiting()), (0, 0, 0));
+}

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use common::{FOREVER, Load, Loads, Woken, at_once, block_on, pattern, topic};
 use fanfare::{
-    Broker, Delivery, EndReason, Origin, Publisher, Receipt, RunDelivery, Subscription, SubscriptionWatch,
+    Broker, Delivery, EndReason, Lane, Origin, Publisher, Receipt, RunDelivery, Subscription, SubscriptionWatch,
     TryPublishError, TryRecvError, WhenFull,
 };
 
@@ -578,6 +578,7 @@ struct World {
     broker: Broker<Load>,
     origins: [Origin; 2],
     hands: Vec<(Hand, Option<usize>)>,
+    _lanes: Vec<Lane<Load>>,
     next_number: Vec<u64>,
     reals: Vec<Real>,
     model: Model,
@@ -596,10 +597,16 @@ impl World {
         }
         let broker = builder.build();
         let origins = [Origin::unique(), Origin::unique()];
-        let mut hands = Vec::new();
+        let (mut hands, mut lanes) = (Vec::new(), Vec::new());
         for _ in 0..setup.publishers {
             let origin = random.bool().then(|| random.usize(0..2));
             let publisher = origin.map_or_else(|| broker.publisher(), |origin| broker.publisher_as(origins[origin]));
+            // Lanes that nobody runs: everything is dealt out in parts, and done by the publisher after all.
+            let (publisher, with_lanes) = match random.bool() {
+                true => publisher.with_lanes(&[random.usize(0..4), random.usize(0..4)]),
+                false => (publisher, Vec::new()),
+            };
+            lanes.extend(with_lanes);
             hands.push((Hand::Free(publisher), origin));
         }
         World {
@@ -609,6 +616,7 @@ impl World {
             origins,
             next_number: vec![0; hands.len()],
             hands,
+            _lanes: lanes,
             reals: Vec::new(),
             model: Model { history_of, ..Model::default() },
             forgot: false,

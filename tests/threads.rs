@@ -6,7 +6,7 @@
 mod common;
 
 use std::collections::HashMap;
-use std::ops::Range;
+use std::ops::{Deref, DerefMut, Range};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
@@ -113,6 +113,44 @@ impl Ledger {
     }
 }
 
+/// A publisher with no lane, or one, or two, by the seed. They run on threads of their own and help with any audience.
+struct Hand {
+    /// None only while it is dropped.
+    publisher: Option<Publisher<Load>>,
+    lanes: Vec<thread::JoinHandle<()>>,
+}
+
+impl Hand {
+    fn new(broker: &Broker<Load>, seed: u64) -> Hand {
+        let steps = [0; 2];
+        let (publisher, lanes) = broker.publisher().with_lanes(&steps[..seed as usize % 3]);
+        let lanes = lanes.into_iter().map(|lane| thread::spawn(|| common::block_on(lane.run()))).collect();
+        Hand { publisher: Some(publisher), lanes }
+    }
+}
+
+impl Deref for Hand {
+    type Target = Publisher<Load>;
+
+    fn deref(&self) -> &Publisher<Load> {
+        self.publisher.as_ref().expect("it is not dropped yet")
+    }
+}
+
+impl DerefMut for Hand {
+    fn deref_mut(&mut self) -> &mut Publisher<Load> {
+        self.publisher.as_mut().expect("it is not dropped yet")
+    }
+}
+
+impl Drop for Hand {
+    /// Lanes end with their publisher, and what they still held is gone then.
+    fn drop(&mut self) {
+        drop(self.publisher.take());
+        self.lanes.drain(..).for_each(|lane| lane.join().expect("a lane ends with its publisher"));
+    }
+}
+
 /// Publishes `count` messages, in all ways there are; returns the sum of the receipts.
 fn publish_all(
     publisher: &mut Publisher<Load>,
@@ -188,7 +226,7 @@ fn everything_adds_up_within(
     }
     let mut writers = Vec::new();
     for from in 0..publishers {
-        let mut publisher = broker.publisher();
+        let mut publisher = Hand::new(&broker, seed);
         let (start, loads, mut random) = (start.clone(), loads.clone(), random.fork());
         writers.push(thread::spawn(move || {
             start.wait();
@@ -269,7 +307,7 @@ fn long_queues_and_every_policy() {
 
 #[test]
 fn books_balance_for_whoever_looks_while_credit_is_leased() {
-    each_round(3, |_| {
+    each_round(3, |seed| {
         let broker = Broker::<Load>::new();
         let loads = Loads::new();
         let mut subscription = bounded(&broker, "t", 64, WhenFull::DropNewest);
@@ -294,7 +332,7 @@ fn books_balance_for_whoever_looks_while_credit_is_leased() {
             ledger.read_to_the_end(&mut subscription, &mut fastrand::Rng::with_seed(1));
             ledger.settle(&subscription, 20_000);
         });
-        let mut publisher = broker.publisher();
+        let mut publisher = Hand::new(&broker, seed);
         drop(broker);
         for number in 0..20_000 {
             publisher.publish_blocking(&topic("t"), loads.make(0, number, 1)).expect("open");
@@ -335,7 +373,7 @@ fn disconnect_means_everything_or_an_end() {
                 }
             }));
         }
-        let mut publisher = broker.publisher();
+        let mut publisher = Hand::new(&broker, seed);
         drop(broker);
         for number in 0..500 {
             publisher.publish_blocking(&topic("t"), loads.light(number)).expect("open");
@@ -366,7 +404,7 @@ fn cancelled_publishes_add_up() {
         }
         let mut writers = Vec::new();
         for from in 0..2 {
-            let (mut publisher, loads, mut random) = (broker.publisher(), loads.clone(), random.fork());
+            let (mut publisher, loads, mut random) = (Hand::new(&broker, seed), loads.clone(), random.fork());
             writers.push(thread::spawn(move || {
                 let mut number = 0;
                 while number < 300 {
@@ -452,7 +490,7 @@ fn a_storm_of_subscriptions_sees_unbroken_pieces() {
         }
         let writers: Vec<_> = (0..2)
             .map(|from| {
-                let (mut publisher, loads, begun) = (broker.publisher(), loads.clone(), begun.clone());
+                let (mut publisher, loads, begun) = (Hand::new(&broker, seed), loads.clone(), begun.clone());
                 let served = served.clone();
                 thread::spawn(move || {
                     // So many, and on until the storm has seen something of it.
@@ -519,7 +557,7 @@ fn replay_hands_over_without_gap_or_duplicate() {
                 }
             }));
         }
-        let mut publisher = broker.publisher();
+        let mut publisher = Hand::new(&broker, seed);
         for number in 0..1000 {
             begun.store(number, Ordering::SeqCst);
             publisher.publish_blocking(&topic("t"), loads.light(number)).expect("open");
@@ -540,7 +578,7 @@ fn publishers_are_freed_by_subscriptions_that_leave() {
         let subscriptions: Vec<_> = (0..3).map(|_| bounded(&broker, "t", 1, WhenFull::Block)).collect();
         let writers: Vec<_> = (0..2)
             .map(|from| {
-                let (mut publisher, loads) = (broker.publisher(), loads.clone());
+                let (mut publisher, loads) = (Hand::new(&broker, seed), loads.clone());
                 thread::spawn(move || {
                     let mut sum = Receipt::default();
                     for number in 0..5 {
@@ -599,7 +637,7 @@ fn a_group_gets_each_message_once() {
             .collect();
         let writers: Vec<_> = (0..2)
             .map(|from| {
-                let (mut publisher, loads, mut random) = (broker.publisher(), loads.clone(), random.fork());
+                let (mut publisher, loads, mut random) = (Hand::new(&broker, seed), loads.clone(), random.fork());
                 thread::spawn(move || publish_all(&mut publisher, from, 500, &loads, &mut random))
             })
             .collect();
@@ -641,7 +679,7 @@ fn close_in_the_middle_of_everything() {
         let published = Arc::new(AtomicU64::new(0));
         let writers: Vec<_> = (0..2)
             .map(|from| {
-                let (mut publisher, loads, published) = (broker.publisher(), loads.clone(), published.clone());
+                let (mut publisher, loads, published) = (Hand::new(&broker, seed), loads.clone(), published.clone());
                 thread::spawn(move || {
                     let mut matched = 0;
                     for number in 0.. {
@@ -687,7 +725,7 @@ fn drain_ends_although_somebody_never_reads() {
             ledger.read_to_the_end(&mut reading, &mut random);
             (ledger.received, reading.end_reason())
         });
-        let mut publisher = broker.publisher();
+        let mut publisher = Hand::new(&broker, seed);
         let writer = thread::spawn(move || {
             let mut accepted = 0;
             while publisher.publish_blocking(&topic("t"), loads.light(accepted)).is_ok() {
@@ -719,7 +757,7 @@ fn drain_ends_although_somebody_never_reads() {
 /// publisher that found another queue full in that moment, and nothing is dropped for it there.
 #[test]
 fn a_try_publish_that_gives_up_leaves_no_trace() {
-    each_round(3, |_| {
+    each_round(3, |seed| {
         let broker = Broker::<Load>::new();
         let loads = Loads::new();
         let stop = Arc::new(AtomicBool::new(false));
@@ -731,7 +769,7 @@ fn a_try_publish_that_gives_up_leaves_no_trace() {
         ];
         let mut tries = Vec::new();
         for name in ["first.second", "other.second"] {
-            let (mut publisher, loads, stop) = (broker.publisher(), loads.clone(), stop.clone());
+            let (mut publisher, loads, stop) = (Hand::new(&broker, seed), loads.clone(), stop.clone());
             tries.push(thread::spawn(move || {
                 let to = topic(name);
                 while !stop.load(Ordering::SeqCst) {
@@ -740,7 +778,7 @@ fn a_try_publish_that_gives_up_leaves_no_trace() {
             }));
         }
         // To the first alone. It must never wait for ever.
-        let mut publisher = broker.publisher();
+        let mut publisher = Hand::new(&broker, seed);
         let to = topic("first.other");
         for number in 0..20_000 {
             assert_eq!(publisher.publish_blocking(&to, loads.light(number)).expect("open").queued, 1);

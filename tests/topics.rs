@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::str::FromStr;
 
-use fanfare::{Broker, Delivery, Pattern, Topic, TopicError};
+use fanfare::{Broker, Delivery, Pattern, Subscription, Topic, TopicError};
 
 fn error_of(topic: &str) -> TopicError {
     match Topic::parse(topic) {
@@ -265,4 +265,23 @@ fn the_router_agrees_with_a_naive_matcher_while_subscriptions_come_and_go() {
             }
         }
     }
+}
+
+#[test]
+fn literal_topics_reach_patterns_whenever_they_came() {
+    let broker = Broker::<u8>::new();
+    let subscribe = |pattern: &str| broker.subscribe(&Pattern::parse(pattern).unwrap()).unwrap();
+    let (mut one, mut apart) = (subscribe("a.*"), subscribe("a.b"));
+    let mut publisher = broker.publisher();
+    let topic = Topic::literal("a.*").unwrap();
+    // More often than it takes for the route of another topic to be remembered.
+    for number in 0..4 {
+        publisher.publish_blocking(&topic, number).unwrap();
+    }
+    let mut late = subscribe(">");
+    publisher.publish_blocking(&topic, 4).unwrap();
+    let heard = |subscription: &mut Subscription<u8>| -> Vec<u8> {
+        std::iter::from_fn(|| subscription.try_recv().ok()?.message().map(|message| *message)).collect()
+    };
+    assert_eq!((heard(&mut one), heard(&mut apart), heard(&mut late)), (vec![0, 1, 2, 3, 4], vec![], vec![4]));
 }

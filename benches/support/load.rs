@@ -20,12 +20,22 @@ pub struct Scenario {
     /// Subscribers that never read. Rows with stuck subscribers have one publisher.
     pub stuck: usize,
     pub queue_messages: usize,
+    /// Lanes that help the publisher, of the one peer that has them.
+    pub lanes: usize,
 }
 
 impl Scenario {
     /// One publisher and 64-byte messages, published one at a time.
     pub fn plain(subscribers: usize) -> Scenario {
-        Scenario { subscribers, publishers: 1, batch: 1, payload_bytes: 64, stuck: 0, queue_messages: QUEUE_MESSAGES }
+        Scenario {
+            subscribers,
+            publishers: 1,
+            batch: 1,
+            payload_bytes: 64,
+            stuck: 0,
+            queue_messages: QUEUE_MESSAGES,
+            lanes: 0,
+        }
     }
 
     pub fn living(&self) -> usize {

@@ -5,6 +5,7 @@
 pub mod executor;
 pub mod ledger;
 pub mod load;
+pub mod median;
 pub mod message;
 pub mod peers;
 pub mod publishing;

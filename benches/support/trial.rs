@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::load::{Load, Outcome, Scenario};
+use super::median::median_and_spread;
 use super::peers::{Peer, PeerError};
 
 /// How long and how often to measure.
@@ -84,15 +85,6 @@ fn fitting_load(entrant: &Entrant<'_>, effort: &Effort) -> Result<Load, PeerErro
         load = load_of((rate_each * effort.run.as_secs_f64()) as u64);
     }
     Ok(load)
-}
-
-/// The middle of the values, and how far the values lie apart around it, as a part of it (half the range).
-pub fn median_and_spread(values: &[f64]) -> (f64, f64) {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let (Some(least), Some(most)) = (sorted.first(), sorted.last()) else { return (0.0, 0.0) };
-    let middle = (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]) / 2.0;
-    (middle, (most - least) / 2.0 / middle.max(f64::MIN_POSITIVE))
 }
 
 /// The median of the ratios round by round: what two peers reached within the same moment.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::rows::RowResult;
-use crate::support::trial::median_and_spread;
+use crate::support::median::median_and_spread;
 
 const HEAD: &str = "peer,subscribers,publishers,batch,payload_bytes,stuck,deliveries_per_s\n";
 

@@ -15,8 +15,10 @@ Fanfare against tokio::sync::broadcast, async-broadcast, flume and the Go broker
   --run-ms N    how long one measurement lasts (250; quick: 60)
   --row SUBSCRIBERS,PUBLISHERS,BATCH,PAYLOAD_BYTES,STUCK
                 this row alone, e.g. 64,1,1,64,0; can be given several times
+  --queue N     messages that a queue holds (1024), of the rows
   --peer NAME   this peer alone, for a profiler; can be given several times
   --sections    no rows, only what follows the table
+  --lanes       no rows, only what lanes bring
   --csv FILE    write the medians as CSV
   --svg FILE    draw them
 ";
@@ -33,8 +35,11 @@ pub struct Options {
     pub rounds: Option<usize>,
     pub run_ms: Option<u64>,
     pub rows: Vec<Scenario>,
+    pub queue_messages: Option<usize>,
     pub peers: Vec<String>,
     pub sections: bool,
+    /// Of the sections, this one alone.
+    pub lanes: bool,
     pub without_rows: bool,
     pub csv: Option<PathBuf>,
     pub svg: Option<PathBuf>,
@@ -51,11 +56,15 @@ impl Options {
         if self.without_rows {
             return Vec::new();
         }
-        match (self.rows.is_empty(), self.quick) {
+        let mut rows = match (self.rows.is_empty(), self.quick) {
             (false, _) => self.rows.clone(),
             (true, true) => rows::important(),
             (true, false) => rows::all(),
+        };
+        if let Some(queue_messages) = self.queue_messages {
+            rows.iter_mut().for_each(|row| row.queue_messages = queue_messages);
         }
+        rows
     }
 
     pub fn effort(&self, begun: Instant) -> Effort {
@@ -89,12 +98,14 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Parsed, String> 
             "--help" | "-h" => return Ok(Parsed::Help),
             "--quick" => options.quick = true,
             "--sections" => options.without_rows = true,
+            "--lanes" => (options.without_rows, options.lanes) = (true, true),
             "--rounds" => options.rounds = Some(number(&flag, &value()?)? as usize),
             "--run-ms" => options.run_ms = Some(number(&flag, &value()?)?),
             "--row" => {
                 options.rows.push(row(&value()?)?);
                 options.sections = false;
             }
+            "--queue" => options.queue_messages = Some(number(&flag, &value()?)? as usize),
             "--peer" => {
                 options.peers.push(value()?);
                 options.sections = false;
@@ -150,6 +161,8 @@ mod tests {
         let Ok(Parsed::Run(options)) = parse_line("--row 64,1,8,4096,1") else { panic!("this is a row") };
         let expected = Scenario { batch: 8, payload_bytes: 4096, stuck: 1, ..Scenario::plain(64) };
         assert_eq!(options.rows(), [expected]);
+        let Ok(Parsed::Run(options)) = parse_line("--row 64,1,8,4096,1 --queue 16") else { panic!("this is a row") };
+        assert_eq!(options.rows(), [Scenario { queue_messages: 16, ..expected }]);
     }
 
     #[test]

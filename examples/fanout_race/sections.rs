@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::lanes;
 use super::options::Options;
 use super::table::cell;
 use crate::support::load::{Load, Scenario};
@@ -17,11 +18,15 @@ pub fn print_all(
     peers: &[Box<dyn Peer>],
     go: Option<&GoSeed>,
 ) -> Result<(), PeerError> {
-    let sections: [&dyn Fn() -> Result<(), PeerError>; 5] = [
+    if options.lanes {
+        return lanes::print(options, begun, &*peers[0]);
+    }
+    let sections: [&dyn Fn() -> Result<(), PeerError>; 6] = [
         &|| longest_publish(options, peers),
         &|| stuck_against_none(options, begun, peers),
         &|| small_queue(options, begun, peers),
         &|| wake_ups(options, peers),
+        &|| lanes::print(options, begun, &*peers[0]),
         &|| go.map_or(Ok(()), |go| improved_go(options, begun, peers, go)),
     ];
     for section in sections {

@@ -4,8 +4,8 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use super::rows::RowResult;
+use crate::support::median::median_and_spread;
 use crate::support::peers::PeerError;
-use crate::support::trial::median_and_spread;
 
 const SIZE: (u32, u32) = (1160, 480);
 const FONT: &str = "sans-serif";

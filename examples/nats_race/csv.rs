@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use super::peers::Kind;
-use super::results::{Results, median, spread};
+use super::results::Results;
+use crate::median::median_and_spread;
 
 const HEAD: &str = "row,figure,peer,median,spread,rounds\n";
 
@@ -12,6 +13,7 @@ pub fn render(results: &Results) -> String {
     for measured in &results.all {
         for kind in Kind::ALL {
             let Some(values) = measured.values(kind) else { continue };
+            let (median, spread) = median_and_spread(values);
             // Writing to a string cannot fail.
             let _ = writeln!(
                 text,
@@ -19,8 +21,8 @@ pub fn render(results: &Results) -> String {
                 measured.row.name,
                 measured.figure,
                 kind.name(),
-                median(values),
-                spread(values),
+                median,
+                spread,
                 values.len()
             );
         }

@@ -58,6 +58,13 @@ pub type Figure = (&'static str, f64);
 
 pub const DELIVERIES: &str = "deliveries/s";
 pub const CLIENT_CORES: &str = "client cores";
+pub const P50: &str = "p50 us";
+pub const P99: &str = "p99 us";
+pub const KIB_EACH: &str = "KiB each";
+pub const PART: &str = "part of messages/s";
+pub const MIB_MORE: &str = "MiB more";
+pub const CYCLES: &str = "cycles/s";
+pub const FILES_MORE: &str = "files more";
 
 const KIB: f64 = 1024.0;
 const MIB: f64 = 1024.0 * KIB;
@@ -77,12 +84,12 @@ pub fn measure(row: &Row, kind: Kind, effort: &Effort) -> Result<Vec<Figure>, St
         Test::RoundTrips => {
             let what = RoundTrips { duration: Duration::from_secs_f64(effort.seconds), payload_bytes: 128 };
             let times = round_trips(&Peer::start(kind)?.endpoint, &what)?;
-            percentiles("p50 us", "p99 us", &times)
+            percentiles(&times)
         }
         Test::Latency(subscribers, rate) => {
             let load = Load { subscribers: *subscribers, batch: 1, rate: Some(*rate), ..Load::default() };
             let outcome = run(&Peer::start(kind)?.endpoint, &effort.fitted(&load))?;
-            percentiles("p50 us", "p99 us", &outcome.late_ns)
+            percentiles(&outcome.late_ns)
         }
         Test::IdleMemory => idle_memory(kind, effort.idle_connections),
         Test::Stuck(without, with) => stuck(kind, &effort.fitted(without), &effort.fitted(with)),
@@ -90,9 +97,9 @@ pub fn measure(row: &Row, kind: Kind, effort: &Effort) -> Result<Vec<Figure>, St
     }
 }
 
-fn percentiles(p50: &'static str, p99: &'static str, sorted_ns: &[u64]) -> Result<Vec<Figure>, String> {
+fn percentiles(sorted_ns: &[u64]) -> Result<Vec<Figure>, String> {
     let times = Percentiles::of(sorted_ns).ok_or("nothing came")?;
-    Ok(vec![(p50, times.p50_ns as f64 / 1e3), (p99, times.p99_ns as f64 / 1e3)])
+    Ok(vec![(P50, times.p50_ns as f64 / 1e3), (P99, times.p99_ns as f64 / 1e3)])
 }
 
 fn idle_memory(kind: Kind, connections: usize) -> Result<Vec<Figure>, String> {
@@ -106,7 +113,7 @@ fn idle_memory(kind: Kind, connections: usize) -> Result<Vec<Figure>, String> {
     let before = memory(peer.process())?.resident;
     let _all: Vec<_> = (0..connections).map(idle).collect::<Result<_, _>>()?;
     let grown = memory(peer.process())?.resident - before;
-    Ok(vec![("KiB each", grown / KIB / connections as f64)])
+    Ok(vec![(KIB_EACH, grown / KIB / connections as f64)])
 }
 
 fn stuck(kind: Kind, without: &Load, with: &Load) -> Result<Vec<Figure>, String> {
@@ -117,7 +124,7 @@ fn stuck(kind: Kind, without: &Load, with: &Load) -> Result<Vec<Figure>, String>
     };
     let ((rate_without, peak_without), (rate_with, peak_with)) = (one(without)?, one(with)?);
     let part = rate_with / rate_without;
-    Ok(vec![("part of messages/s", part), ("MiB more", (peak_with - peak_without) / MIB)])
+    Ok(vec![(PART, part), (MIB_MORE, (peak_with - peak_without) / MIB)])
 }
 
 fn coming_and_going(kind: Kind, cycles: usize) -> Result<Vec<Figure>, String> {
@@ -130,5 +137,5 @@ fn coming_and_going(kind: Kind, cycles: usize) -> Result<Vec<Figure>, String> {
     let rate = cycles::run(&peer.endpoint, cycles)?;
     let left = cycles::files_left(peer.process(), files)?;
     let grown = (memory(peer.process())?.resident - before) / MIB;
-    Ok(vec![("cycles/s", rate), ("MiB more", grown), ("files more", left as f64)])
+    Ok(vec![(CYCLES, rate), (MIB_MORE, grown), (FILES_MORE, left as f64)])
 }

@@ -3,6 +3,7 @@
 use super::measuring::Figure;
 use super::peers::Kind;
 use super::rows::Row;
+use crate::median::median_and_spread;
 
 /// One figure of one row: its value for each peer, round by round.
 pub struct Measured {
@@ -16,14 +17,15 @@ impl Measured {
         self.values.iter().find(|(of, _)| *of == kind).map(|(_, values)| values.as_slice())
     }
 
-    pub fn median(&self, kind: Kind) -> Option<f64> {
-        self.values(kind).map(median)
+    /// The median of the rounds, and half of their range as a part of it.
+    pub fn median_and_spread(&self, kind: Kind) -> Option<(f64, f64)> {
+        self.values(kind).map(median_and_spread)
     }
 
     /// The median of the ratios round by round: what two peers reached within the same moment.
     pub fn ratio(&self, of: Kind, to: Kind) -> Option<f64> {
         let pairs = self.values(of)?.iter().zip(self.values(to)?);
-        Some(median(&pairs.map(|(of, to)| of / to).collect::<Vec<_>>()))
+        Some(median_and_spread(&pairs.map(|(of, to)| of / to).collect::<Vec<_>>()).0)
     }
 }
 
@@ -55,22 +57,6 @@ impl Results {
     }
 }
 
-pub fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    match sorted.len() {
-        0 => f64::NAN,
-        count => f64::midpoint(sorted[(count - 1) / 2], sorted[count / 2]),
-    }
-}
-
-/// Half of the range of the rounds, as a part of the median.
-pub fn spread(values: &[f64]) -> f64 {
-    let (least, most) =
-        values.iter().fold((f64::MAX, f64::MIN), |(least, most), one| (least.min(*one), most.max(*one)));
-    (most - least) / 2.0 / median(values).abs().max(f64::MIN_POSITIVE)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,8 +71,7 @@ mod tests {
         }
         let [measured] = &results.all[..] else { panic!("one figure of one row") };
         assert_eq!(measured.ratio(Kind::Fanfare, Kind::NatsServer), Some(10.0));
-        assert_eq!(measured.median(Kind::Fanfare), Some(10.0));
+        assert_eq!(measured.median_and_spread(Kind::Fanfare).map(|(median, _)| median), Some(10.0));
         assert_eq!(measured.ratio(Kind::Fanfare, Kind::Redis), None);
-        assert_eq!(spread(&[1.0, 2.0, 3.0]), 0.5);
     }
 }

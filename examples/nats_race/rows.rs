@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::measuring::{CYCLES, DELIVERIES, FILES_MORE, KIB_EACH, MIB_MORE, P50, P99, PART};
 use super::peers::Kind;
 use crate::bench::load::Load;
 
@@ -46,8 +47,8 @@ pub struct Row {
     pub section: Section,
     pub name: &'static str,
     pub test: Test,
-    /// What Fanfare is to reach, in words.
-    pub aim: &'static str,
+    /// What Fanfare is to reach, in words, for which figures.
+    pub aims: &'static [(&'static str, &'static str)],
 }
 
 /// What is done.
@@ -86,10 +87,18 @@ impl Row {
         }
     }
 
+    pub fn aim(&self, figure: &str) -> &'static str {
+        self.aims.iter().find(|(of, _)| *of == figure).map_or("", |(_, aim)| aim)
+    }
+
     fn is_one_message_a_write(&self) -> bool {
         matches!(&self.test, Test::Throughput(load) if load.batch == 1)
     }
 }
+
+const BELOW: &[(&str, &str)] = &[(P99, "< 1 x nats")];
+const STUCK: &[(&str, &str)] = &[(PART, ">= 0.9"), (MIB_MORE, "<= 2 bounds in bytes and 10")];
+const COMING_AND_GOING: &[(&str, &str)] = &[(CYCLES, ">= 1 x nats"), (MIB_MORE, "flat"), (FILES_MORE, "0")];
 
 const STUCK_MESSAGES: u64 = 200_000;
 
@@ -97,20 +106,25 @@ pub fn all() -> Vec<Row> {
     let one_to = |subscribers| Load { subscribers, ..Load::default() };
     let twenty = Load { messages: Some(STUCK_MESSAGES), duration: Duration::MAX, ..one_to(20) };
     let two_stuck = Load { subscribers: 18, stuck: 2, ..twenty.clone() };
-    let row = |section, name, test, aim| Row { section, name, test, aim };
-    let fan_out = |name, load, aim| row(Section::FanOut, name, Test::Throughput(load), aim);
+    let row = |section, name, test, aims| Row { section, name, test, aims };
+    let fan_out = |name, load, aims| row(Section::FanOut, name, Test::Throughput(load), aims);
     vec![
-        fan_out("1 to 1", one_to(1), ">= 2"),
-        fan_out("1 to 10", one_to(10), ">= 7"),
-        fan_out("1 to 100", one_to(100), ">= 7; 0.55 of the ceiling"),
-        fan_out("1 to 1000", one_to(1000), ">= 5"),
-        fan_out("1 to 10, one message a write", Load { batch: 1, ..one_to(10) }, ">= 2"),
-        row(Section::Pairs, "16 pairs", Test::Throughput(Load { publishers: 16, ..one_to(1) }), ">= 3"),
-        row(Section::Request, "request and reply", Test::RoundTrips, "<= 1"),
-        row(Section::Latency, "10 subscribers, 5000/s", Test::Latency(10, 5_000.0), "p99 < 1"),
-        row(Section::Latency, "100 subscribers, 500/s", Test::Latency(100, 500.0), "p99 < 1"),
-        row(Section::Idle, "idle subscribed connection", Test::IdleMemory, "6 KiB at most"),
-        row(Section::Stuck, "2 of 20 stuck", Test::Stuck(twenty, two_stuck), "part >= 0.9"),
-        row(Section::Cycles, "connect to quit", Test::Cycles, ">= 1; flat"),
+        fan_out("1 to 1", one_to(1), &[(DELIVERIES, ">= 2 x nats")]),
+        fan_out("1 to 10", one_to(10), &[(DELIVERIES, ">= 7 x nats")]),
+        fan_out("1 to 100", one_to(100), &[(DELIVERIES, ">= 7 x nats, 0.55 x ceiling")]),
+        fan_out("1 to 1000", one_to(1000), &[(DELIVERIES, ">= 5 x nats")]),
+        fan_out("1 to 10, one message a write", Load { batch: 1, ..one_to(10) }, &[(DELIVERIES, ">= 2 x nats")]),
+        row(
+            Section::Pairs,
+            "16 pairs",
+            Test::Throughput(Load { publishers: 16, ..one_to(1) }),
+            &[(DELIVERIES, ">= 3 x nats")],
+        ),
+        row(Section::Request, "request and reply", Test::RoundTrips, &[(P50, "<= 1 x nats")]),
+        row(Section::Latency, "10 subscribers, 5000/s", Test::Latency(10, 5_000.0), BELOW),
+        row(Section::Latency, "100 subscribers, 500/s", Test::Latency(100, 500.0), BELOW),
+        row(Section::Idle, "idle subscribed connection", Test::IdleMemory, &[(KIB_EACH, "<= 6")]),
+        row(Section::Stuck, "2 of 20 stuck", Test::Stuck(twenty, two_stuck), STUCK),
+        row(Section::Cycles, "connect to quit", Test::Cycles, COMING_AND_GOING),
     ]
 }

@@ -51,7 +51,7 @@ fn draw(results: &Results, picture: &mut String) -> Result<(), Box<dyn std::erro
             .all
             .iter()
             .filter(|measured| measured.figure == DELIVERIES)
-            .filter_map(|measured| Some((measured.row.drawn_at()? as f64, measured.median(kind)?)))
+            .filter_map(|measured| Some((measured.row.drawn_at()? as f64, measured.median_and_spread(kind)?.0)))
             .collect();
         if points.is_empty() {
             continue;

@@ -10,6 +10,7 @@ use futures_lite::future;
 
 use super::Origin;
 use super::builder::{BrokerBuilder, MailboxBuilder, SubscriptionBuilder};
+use super::ended::DropStats;
 use super::error::{PublishError, RequestError, SubscribeError};
 use super::frame::Message;
 use super::locks::lock;
@@ -18,9 +19,10 @@ use super::payload::Payload;
 use super::publisher::Publisher;
 use super::queue::Queue;
 use super::router::Router;
-use super::stats::{BrokerStats, DrainReport, Drained, EndReason, SubscriptionStats, Tally, TopicStats};
+use super::stats::{BrokerStats, DrainReport, Drained, EndReason, QueueStats, SubscriptionStats, Tally, TopicStats};
 use super::subscription::{Delivery, Subscription};
 use super::topic::{Pattern, Topic};
+use super::waits::{WaitStats, Waits};
 use crate::limits::QUEUE_BYTES_MAX;
 
 /// A publish/subscribe broker whose every queue is bounded. A cheap handle: clone it where it is needed.
@@ -55,6 +57,10 @@ pub(super) struct Handle<M: Payload> {
 pub(super) struct Shared<M> {
     pub router: Router<M>,
     pub tallies: Tallies,
+    pub waits: Waits,
+    /// Of subscriptions that have ended. Whoever takes one out of the router holds this, so that one who looks at both sees
+    /// each subscription once.
+    past_drops: Mutex<DropStats>,
     pub defaults: Defaults,
     /// Numbers kept messages, so that replays of several topics keep the order of publishing.
     pub stamps: AtomicU64,
@@ -210,6 +216,29 @@ impl<M: Payload> Broker<M> {
         }
     }
 
+    /// How long publishers waited for room.
+    pub fn wait_stats(&self) -> WaitStats {
+        self.handle.shared.waits.stats()
+    }
+
+    /// What was dropped, of all subscriptions there ever were.
+    pub fn drop_stats(&self) -> DropStats {
+        let shared = &self.handle.shared;
+        let (mut drops, live) = {
+            let past_drops = lock(&shared.past_drops);
+            (past_drops.clone(), shared.router.subscriptions())
+        };
+        live.iter().for_each(|queue| drops.add_stats(&queue.stats()));
+        drops
+    }
+
+    /// All live queues together.
+    pub fn queue_stats(&self) -> QueueStats {
+        let mut sums = QueueStats::default();
+        self.handle.shared.router.subscriptions().iter().for_each(|queue| sums.add(&queue.stats()));
+        sums
+    }
+
     /// The topics that publishers remember or whose history is kept.
     pub fn topic_stats(&self) -> Vec<TopicStats> {
         self.handle.shared.router.routes().iter().map(|route| route.stats()).collect()
@@ -218,6 +247,12 @@ impl<M: Payload> Broker<M> {
     /// All live subscriptions.
     pub fn subscription_stats(&self) -> Vec<SubscriptionStats> {
         self.handle.shared.router.subscriptions().iter().map(|queue| queue.stats()).collect()
+    }
+
+    /// Some of the live subscriptions, oldest first: `limit` of them after the first `offset`.
+    pub fn subscription_page(&self, offset: usize, limit: usize) -> Vec<SubscriptionStats> {
+        let all = self.handle.shared.router.subscriptions();
+        all.iter().skip(offset).take(limit).map(|queue| queue.stats()).collect()
     }
 
     /// The slowest live subscriptions, slowest first: those publishers waited for longest, then those nearest to full at
@@ -242,6 +277,8 @@ impl<M: Payload> Handle<M> {
         let shared = Shared {
             router,
             tallies: Tallies::default(),
+            waits: Waits::default(),
+            past_drops: Mutex::default(),
             defaults,
             stamps: AtomicU64::new(1),
             settled: Arc::new(Event::new()),
@@ -261,7 +298,10 @@ impl<M> Shared<M> {
     /// Ends a subscription and frees what it holds, whoever calls first.
     pub fn end(&self, queue: &Queue<M>, reason: EndReason) {
         if queue.end(reason) {
+            let mut past_drops = lock(&self.past_drops);
             self.router.unsubscribe(queue);
+            past_drops.add_stats(&queue.stats());
+            drop(past_drops);
             if matches!(reason, EndReason::Disconnected | EndReason::GivenUp) {
                 let (id, interest, queued) = (queue.terms.id, queue.terms.wanted.interest(), queue.queued().messages);
                 log::debug!("subscription {id} to {interest} was ended ({reason:?}) with {queued} messages queued");

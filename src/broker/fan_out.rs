@@ -1,28 +1,26 @@
 //! One fan-out: messages into a frame, and the frame into every queue of an audience. Never waits.
 //!
-//! First room is taken in every queue that has it. Then the messages are appended, with those cut off that had none; the
-//! length moves; whoever is not reading already gets an entry. Then those without room are treated as their policy says,
-//! which may leave messages waiting in line: waiting itself is the [publisher](super::publisher)'s.
+//! First room is taken in every queue that has it. Then the messages are appended, with those cut off that had none, and the
+//! length moves. The rest is for [workers](super::worker): whoever is not reading already gets an entry, and those without
+//! room are treated as their policy says, which may leave messages waiting in line.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Instant;
 
 use super::Origin;
-use super::afterwards::Afterwards;
 use super::credit::Load;
 use super::frame::{Frame, Message, Slot};
 use super::history::{Kept, KeptMessage};
 use super::intake::Intake;
+use super::lanes::Lanes;
 use super::member::Member;
-use super::overflow::{Receipt, WhenFull};
-use super::pending::Pending;
-use super::queue::{Entry, Offered, Queue};
-use super::route::{Audience, Group};
-use super::seat::Call;
+use super::overflow::WhenFull;
+use super::queue::Entry;
+use super::route::{Audience, Group, Route};
 use super::topic::Topic;
-use crate::limits::{FRAME_BYTES_MAX, FRAME_MESSAGES_MAX, FRAME_MESSAGES_MIN};
+use super::worker::{Exceptions, News, Worker};
+use crate::limits::{FRAME_BYTES_MAX, FRAME_CUTS_PART_MAX, FRAME_MESSAGES_MAX, FRAME_MESSAGES_MIN};
 
 /// What a publisher keeps from one fan-out to the next. All of it is reused; in the steady state only frames are new.
 pub(super) struct FanOut<M> {
@@ -38,18 +36,9 @@ pub(super) struct FanOut<M> {
     intake: Intake,
     /// The member of each group that has room reserved already, when all or nothing must be delivered.
     chosen: Vec<Option<Member<M>>>,
-    pub waiting: Vec<Waiting<M>>,
-    pub pending: Arc<Pending>,
-    pub afterwards: Afterwards<M>,
-}
-
-/// A queue in whose line messages of this publisher stand.
-pub(super) struct Waiting<M> {
-    pub queue: Arc<Queue<M>>,
-    /// None waits as long as it takes.
-    pub deadline: Option<Instant>,
-    /// Who could take the messages instead.
-    pub group: Option<Arc<Vec<Member<M>>>>,
+    /// Gives it to the audience, or to the part of it that no lane is dealt.
+    pub worker: Worker<M>,
+    pub lanes: Lanes<M>,
 }
 
 /// The frame that the next message goes to if nothing has changed.
@@ -61,14 +50,16 @@ struct Growing<M> {
     version: u64,
     used: u32,
     bytes: u64,
+    /// How many seats are cut.
+    cut: usize,
 }
 
 /// Where a fan-out takes place.
 pub(super) struct Place<'a, M> {
     pub topic: &'a Topic,
     pub audience: &'a Audience<M>,
-    /// Names the route; zero for one that is used once.
-    pub route: u64,
+    /// None for one that is used once.
+    pub route: Option<&'a Arc<Route<M>>>,
     pub history: Option<&'a mut Kept<M>>,
     pub stamps: &'a AtomicU64,
 }
@@ -92,9 +83,8 @@ impl<M> FanOut<M> {
             load: Load::default(),
             intake: Intake::new(),
             chosen: Vec::new(),
-            waiting: Vec::new(),
-            pending: Arc::default(),
-            afterwards: Afterwards::new(),
+            worker: Worker::new(),
+            lanes: Lanes::none(),
         }
     }
 
@@ -116,46 +106,49 @@ impl<M> FanOut<M> {
     }
 
     /// Publishes the batch to an audience, which is locked. On a refusal the batch is untouched.
-    pub fn deliver(&mut self, place: Place<'_, M>, may_wait: bool) -> Result<Receipt, Refusal> {
+    pub fn deliver(&mut self, place: Place<'_, M>, may_wait: bool) -> Result<(), Refusal> {
         let audience = place.audience;
         if audience.is_closed {
             return Err(Refusal::Closed);
         }
         if audience.is_empty() && place.history.is_none() {
-            return Ok(Receipt::default());
+            return Ok(());
         }
         let load = self.load;
         if !may_wait && audience.has_block && !self.all_have_room(audience) {
             return Err(Refusal::Full);
         }
         // All or nothing may have to give it all back, which a lease can't.
-        let route = if may_wait || !audience.has_block { place.route } else { 0 };
+        let route = if may_wait || !audience.has_block { place.route_id() } else { 0 };
         self.intake.reserve(audience, route, self.origin, load);
         if !may_wait && audience.has_block {
             self.all_or_nothing(audience, load)?;
         }
         let (frame, from) = self.append(&place, load);
-        let to = from + load.messages;
-        self.call(audience, &frame, from..to);
-
-        let messages = u64::from(load.messages);
-        let written_off = self.intake.written_off().len();
-        let queued = (audience.singles.len() - self.intake.skipped - self.intake.refused.len() - written_off) as u64;
-        let mut receipt =
-            Receipt { queued: queued * messages, dropped: written_off as u64 * messages, ..Receipt::default() };
-        receipt.matched = receipt.queued + receipt.dropped;
-        self.offer_to_refused(audience, &frame, from..to, may_wait, &mut receipt);
-        self.share_among_groups(audience, &frame, from..to, may_wait, &mut receipt);
+        let news = News { frame, places: from..from + load.messages, may_wait };
+        self.count_at_once(audience);
+        self.give_to_singles(&place, &news);
+        self.share_among_groups(audience, &news);
         if let Some(kept) = place.history {
-            for (place_in_frame, _) in (from..to).zip(&self.is_kept).filter(|(_, is_kept)| **is_kept) {
+            for (place_in_frame, _) in news.places.clone().zip(&self.is_kept).filter(|(_, is_kept)| **is_kept) {
                 let stamp = place.stamps.fetch_add(1, Ordering::Relaxed);
-                let message = Message::new(frame.clone(), place_in_frame);
-                kept.keep(KeptMessage { stamp, origin: self.origin, message }, &mut self.afterwards);
+                let message = Message::new(news.frame.clone(), place_in_frame);
+                kept.keep(KeptMessage { stamp, origin: self.origin, message }, &mut self.worker.afterwards);
             }
         }
         // Whoever has read it all may have let go already: then this is the last holder, and the locks are still held.
-        self.afterwards.frames.push(frame);
-        Ok(receipt)
+        self.worker.afterwards.frames.push(news.frame);
+        Ok(())
+    }
+
+    #[inline]
+    pub fn is_waiting(&self) -> bool {
+        self.worker.is_waiting() || self.lanes.is_waiting()
+    }
+
+    /// All of its workers.
+    pub fn workers(&mut self) -> impl Iterator<Item = &mut Worker<M>> {
+        std::iter::once(&mut self.worker).chain(self.lanes.workers())
     }
 
     /// For who cannot wait: whether every lossless subscription, and one member of each lossless group, has room.
@@ -191,10 +184,10 @@ impl<M> FanOut<M> {
         }
         for (seat, queue) in audience.singles.iter().enumerate() {
             if queue.is_for(self.origin) && self.intake.refused.binary_search(&(seat as u32)).is_err() {
-                queue.give_back(load, &mut self.afterwards);
+                queue.give_back(load, &mut self.worker.afterwards);
             }
         }
-        self.chosen.drain(..).flatten().for_each(|queue| queue.give_back(load, &mut self.afterwards));
+        self.chosen.drain(..).flatten().for_each(|queue| queue.give_back(load, &mut self.worker.afterwards));
         Err(Refusal::Full)
     }
 
@@ -209,11 +202,17 @@ impl<M> FanOut<M> {
             frame.put(next, message, self.reply_to.take(), *weight);
             next += 1;
         }
+        let mut newly_cut = 0;
         for seat in &self.intake.refused {
-            if let Some(rest) = frame.seats[*seat as usize].cut(from) {
+            let state = &frame.seats[*seat as usize];
+            newly_cut += usize::from(!state.is_cut());
+            if let Some(rest) = state.cut(from) {
                 let member = &place.audience.singles[*seat as usize];
-                member.push(Entry::fixed(&frame, member.id, rest), &mut self.afterwards);
+                member.push(Entry::fixed(&frame, member.id, rest), &mut self.worker.afterwards);
             }
+        }
+        if let Some(growing) = &mut self.growing {
+            growing.cut += newly_cut;
         }
         frame.length.advance(next);
         (frame, from)
@@ -222,17 +221,22 @@ impl<M> FanOut<M> {
     /// The growing frame, if it is still right for this audience and has room.
     fn grow(&mut self, place: &Place<'_, M>, load: Load) -> Option<(Arc<Frame<M>>, u32)> {
         let growing = self.growing.as_mut()?;
-        if growing.route != place.route || growing.version != place.audience.version {
+        if growing.route != place.route_id() || growing.version != place.audience.version {
             return None;
         }
         let bytes = growing.bytes + u64::from(load.bytes);
         if bytes > FRAME_BYTES_MAX as u64 {
             return None;
         }
+        // Who was cut and has room again needs an entry for each message, until there is a new frame.
+        let cut_again = self.intake.refused.len() + self.intake.written_off().len();
+        if growing.cut > cut_again && (growing.cut - cut_again) * FRAME_CUTS_PART_MAX > place.audience.singles.len() {
+            return None;
+        }
         let frame = growing.frame.upgrade()?;
         let from = growing.used;
         if frame.capacity() - from < load.messages {
-            self.afterwards.frames.push(frame);
+            self.worker.afterwards.frames.push(frame);
             return None;
         }
         growing.used += load.messages;
@@ -254,91 +258,69 @@ impl<M> FanOut<M> {
             // Nobody reads here yet.
             let _ = frame.seats[*seat as usize].cut(0);
         }
-        self.growing = (place.route != 0).then(|| Growing {
+        self.growing = place.route.map(|route| Growing {
             frame: Arc::downgrade(&frame),
-            route: place.route,
+            route: route.id,
             version: place.audience.version,
             used: load.messages,
             bytes: u64::from(load.bytes),
+            cut: self.intake.written_off().len(),
         });
         frame
     }
 
     /// Room for twice of what the frame before was used for, so that busy topics come to large frames and others stay small.
     fn slots_for(&self, place: &Place<'_, M>, messages: usize) -> usize {
-        if place.route == 0 {
+        let Some(route) = place.route else {
             return messages;
-        }
-        let used =
-            self.growing.as_ref().filter(|growing| growing.route == place.route).map_or(0, |growing| growing.used);
+        };
+        let used = self.growing.as_ref().filter(|growing| growing.route == route.id).map_or(0, |growing| growing.used);
         let fit = (FRAME_BYTES_MAX / size_of::<Slot<M>>()).clamp(1, FRAME_MESSAGES_MAX);
         (used as usize * 2).clamp(FRAME_MESSAGES_MIN.min(fit), fit).max(messages)
     }
 
-    /// Tells those who had room and are not reading this frame already.
-    fn call(&mut self, audience: &Audience<M>, frame: &Arc<Frame<M>>, places: Range<u32>) {
-        let mut refused = self.intake.refused.iter().copied().peekable();
-        let mut written_off = self.intake.written_off().iter().copied().peekable();
-        for (seat, (state, member)) in frame.seats.iter().zip(&audience.singles).enumerate() {
-            let seat = seat as u32;
-            if refused.next_if_eq(&seat).is_some() || written_off.next_if_eq(&seat).is_some() {
-                continue;
-            }
-            let entry = match state.call() {
-                Call::None => continue,
-                Call::BackFrom(from) => Entry { seat: Some(seat), ..Entry::fixed(frame, member.id, from..from) },
-                Call::Fixed => Entry::fixed(frame, member.id, places.clone()),
-            };
-            member.push(entry, &mut self.afterwards);
-        }
+    /// What is known before anybody is told: those with room get it, those written off do not.
+    fn count_at_once(&mut self, audience: &Audience<M>) {
+        let messages = u64::from(self.load.messages);
+        let written_off = self.intake.written_off().len();
+        let queued = audience.singles.len() - self.intake.skipped - self.intake.refused.len() - written_off;
+        let receipt = &mut self.worker.receipt;
+        receipt.queued += queued as u64 * messages;
+        receipt.dropped += written_off as u64 * messages;
+        receipt.matched += (queued + written_off) as u64 * messages;
     }
 
-    fn offer_to_refused(
-        &mut self,
-        audience: &Audience<M>,
-        frame: &Arc<Frame<M>>,
-        places: Range<u32>,
-        may_wait: bool,
-        receipt: &mut Receipt,
-    ) {
-        let refused = std::mem::take(&mut self.intake.refused);
-        for seat in &refused {
-            let member = &audience.singles[*seat as usize];
-            let dropped_before = receipt.dropped;
-            self.offer(member, None, frame, places.clone(), may_wait, receipt);
-            if receipt.dropped > dropped_before {
-                self.intake.write_off(*seat, member);
-            }
+    fn give_to_singles(&mut self, place: &Place<'_, M>, news: &News<M>) {
+        let audience = place.audience;
+        let exceptions = Exceptions { refused: &self.intake.refused, written_off: self.intake.written_off() };
+        let own = self.lanes.deal(place.route, audience, news, exceptions);
+        self.worker.serve(audience, news, exceptions.among(&own), own);
+        self.lanes.join(audience, &mut self.worker);
+        while let Some(seat) = self.worker.dropped_at.pop() {
+            self.intake.write_off(seat, &audience.singles[seat as usize]);
         }
-        self.intake.refused = refused;
     }
 
     /// Gives each message to one member of each group: one with room before one that is full.
-    fn share_among_groups(
-        &mut self,
-        audience: &Audience<M>,
-        frame: &Arc<Frame<M>>,
-        places: Range<u32>,
-        may_wait: bool,
-        receipt: &mut Receipt,
-    ) {
+    fn share_among_groups(&mut self, audience: &Audience<M>, news: &News<M>) {
+        let News { frame, places, .. } = news;
         let mut chosen = std::mem::take(&mut self.chosen);
         for (index, group) in audience.groups.iter().enumerate() {
             if let Some(member) = chosen.get_mut(index).and_then(Option::take) {
-                self.push_fixed(&member, frame, places.clone(), receipt);
+                self.worker.push_fixed(&member, frame, places.clone());
                 continue;
             }
             let mut from = places.start;
-            let mut share = group.share(&places);
+            let mut share = group.share(places);
             while from < places.end {
                 let to = places.end.min(from + share);
                 match group.in_turn(self.origin).find(|member| member.admits(frame.load(from..to))) {
-                    Some(member) => self.push_fixed(member, frame, from..to, receipt),
+                    Some(member) => self.worker.push_fixed(member, frame, from..to),
                     None if share > 1 => {
                         share = 1;
                         continue;
                     }
-                    None => self.offer_to_group(group, frame, from..to, may_wait, receipt),
+                    None => self.offer_to_group(group, news, from..to),
                 }
                 from = to;
             }
@@ -347,58 +329,19 @@ impl<M> FanOut<M> {
         self.chosen = chosen;
     }
 
-    fn push_fixed(&mut self, member: &Member<M>, frame: &Arc<Frame<M>>, places: Range<u32>, receipt: &mut Receipt) {
-        let messages = u64::from(places.end - places.start);
-        receipt.matched += messages;
-        receipt.queued += messages;
-        member.push(Entry::fixed(frame, member.id, places), &mut self.afterwards);
-    }
-
     /// Nobody has room: one who may be waited for, if any, has to deal with it.
-    fn offer_to_group(
-        &mut self,
-        group: &Group<M>,
-        frame: &Arc<Frame<M>>,
-        places: Range<u32>,
-        may_wait: bool,
-        receipt: &mut Receipt,
-    ) {
+    fn offer_to_group(&mut self, group: &Group<M>, news: &News<M>, places: Range<u32>) {
         let mut members = group.in_turn(self.origin);
         let first = members.next();
         let Some(first) = first else { return };
         let member = std::iter::once(first).chain(members).find(|member| member.may_be_waited_for()).unwrap_or(first);
-        self.offer(member, Some(&group.members), frame, places, may_wait, receipt);
+        self.worker.offer(member, Some(&group.members), news, places);
     }
+}
 
-    fn offer(
-        &mut self,
-        member: &Member<M>,
-        group: Option<&Arc<Vec<Member<M>>>>,
-        frame: &Arc<Frame<M>>,
-        places: Range<u32>,
-        may_wait: bool,
-        receipt: &mut Receipt,
-    ) {
-        receipt.matched += u64::from(places.end - places.start);
-        let is_last = places.end == frame.length.get();
-        let pending = may_wait.then_some(&self.pending);
-        let offered = member.offer(Entry::fixed(frame, member.id, places), pending, &mut self.afterwards);
-        let Offered { queued, dropped, disconnected, parked, must_end } = offered;
-        receipt.queued += u64::from(queued);
-        receipt.dropped += u64::from(dropped);
-        receipt.disconnected += u64::from(disconnected);
-        receipt.waited += u64::from(parked);
-        if must_end {
-            self.afterwards.to_end.push(member.queue.clone());
-        }
-        if parked > 0 {
-            let deadline = match member.terms.when_full {
-                WhenFull::Wait(wait) | WhenFull::Disconnect { after: wait } => Instant::now().checked_add(wait),
-                _ => None,
-            };
-            // Another member may only take it later if nothing that follows has been given to anybody.
-            let group = group.filter(|_| is_last).cloned();
-            self.waiting.push(Waiting { queue: member.queue.clone(), deadline, group });
-        }
+impl<M> Place<'_, M> {
+    /// Zero for a route that is used once.
+    fn route_id(&self) -> u64 {
+        self.route.map_or(0, |route| route.id)
     }
 }

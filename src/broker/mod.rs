@@ -4,16 +4,19 @@
 //! message into a frame and the frame into the queues of that route's audience; a [`Subscription`] reads it there.
 
 mod afterwards;
+mod bell;
 #[expect(clippy::module_inception, reason = "the broker of the module of that name")]
 mod broker;
 mod builder;
 mod credit;
 mod cursor;
+mod ended;
 mod error;
 mod fan_out;
 mod frame;
 mod history;
 mod intake;
+mod lanes;
 mod lease;
 mod locks;
 mod mailbox;
@@ -33,23 +36,28 @@ mod subscription;
 mod sync;
 mod topic;
 mod tree;
+mod waits;
+mod worker;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use broker::Broker;
 pub use builder::{BrokerBuilder, MailboxBuilder, SubscriptionBuilder};
+pub use ended::DropStats;
 pub use error::{PublishError, RequestError, SubscribeError, TryPublishError, TryRecvError};
 pub use frame::{Message, Run, RunIter};
+pub use lanes::Lane;
 pub use mailbox::{Mailbox, MailboxDelivery, MailboxSubscriber};
 pub use overflow::{Receipt, WhenFull};
 pub use payload::Payload;
 pub use publisher::Publisher;
 pub use stats::{
-    Books, BrokerStats, DrainReport, Drained, DropCounts, EndReason, Interest, SubscriptionId, SubscriptionStats,
-    TopicStats,
+    Books, BrokerStats, DrainReport, Drained, DropCounts, EndReason, Interest, QueueStats, SubscriptionId,
+    SubscriptionStats, TopicStats,
 };
 pub use subscription::{Delivery, RunDelivery, Subscription, SubscriptionWatch};
 pub use topic::{Pattern, Topic, TopicError, TopicErrorKind};
+pub use waits::WaitStats;
 
 /// Who publishes: for subscriptions that do not want to hear themselves. See [`Broker::publisher_as`] and
 /// [`SubscriptionBuilder::no_echo`].

@@ -27,6 +27,19 @@ pub enum WhenFull {
     Block,
 }
 
+impl WhenFull {
+    /// One word for the policy, whatever its times: `wait`, `drop_newest`, `drop_oldest`, `disconnect`, `block`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Wait(_) => "wait",
+            Self::DropNewest => "drop_newest",
+            Self::DropOldest => "drop_oldest",
+            Self::Disconnect { .. } => "disconnect",
+            Self::Block => "block",
+        }
+    }
+}
+
 impl Default for WhenFull {
     /// Waits 5 ms ([`WAIT_DEFAULT`]).
     fn default() -> Self {

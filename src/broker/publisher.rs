@@ -5,20 +5,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use async_io::Timer;
 use futures_lite::future::block_on;
 
-use super::afterwards::Afterwards;
 use super::broker::{Broker, Handle};
 use super::error::{PublishError, TryPublishError};
-use super::fan_out::{FanOut, Place, Refusal, Waiting};
+use super::fan_out::{FanOut, Place, Refusal};
 use super::history::History;
+use super::lanes::{Lane, Lanes};
 use super::locks::read;
-use super::overflow::{Receipt, WhenFull};
-use super::queue::Entry;
+use super::overflow::Receipt;
 use super::route_cache::RouteCache;
-use super::stats::{DropReason, EndReason, Tally};
+use super::stats::Tally;
 use super::topic::Topic;
+use super::worker::Due;
 use super::{Origin, Payload};
 use crate::limits::BATCH_MESSAGES_MAX;
 
@@ -33,9 +32,6 @@ pub struct Publisher<M: Payload> {
     handle: Arc<Handle<M>>,
     fan_out: FanOut<M>,
     routes: RouteCache<M>,
-    timer: Timer,
-    /// When the timer goes off, if it is armed.
-    armed_for: Option<Instant>,
     open: Open,
     tally: Arc<Tally>,
 }
@@ -43,15 +39,7 @@ pub struct Publisher<M: Payload> {
 impl<M: Payload> Publisher<M> {
     pub(super) fn new(handle: Arc<Handle<M>>, origin: Option<Origin>) -> Self {
         let tally = handle.shared.tallies.begin();
-        Self {
-            handle,
-            fan_out: FanOut::new(origin),
-            routes: RouteCache::new(),
-            timer: Timer::never(),
-            armed_for: None,
-            open: Open::default(),
-            tally,
-        }
+        Self { handle, fan_out: FanOut::new(origin), routes: RouteCache::new(), open: Open::default(), tally }
     }
 
     /// Publishes one message to everybody whose pattern matches `topic`.
@@ -128,6 +116,29 @@ impl<M: Payload> Publisher<M> {
         block_on(self.publish_batch(topic, batch))
     }
 
+    /// Shares the work of large audiences with other tasks: one [`Lane`] for each step, to be spawned by the caller, that
+    /// helps with audiences larger than the step. `&[100, 1000]` is one lane above 100 subscriptions and two above 1000;
+    /// smaller audiences have no use for it. (Queue groups are not shared out.)
+    ///
+    /// Nothing else changes: a publish returns when everybody was seen to, with the same receipt. A lane whose task is slow,
+    /// was dropped or is not run costs nothing but its help.
+    ///
+    /// ```
+    /// # use fanfare::Broker;
+    /// # let broker = Broker::<u64>::new();
+    /// # let spawn = |_| ();
+    /// let (publisher, lanes) = broker.publisher().with_lanes(&[1000]);
+    /// for lane in lanes {
+    ///     spawn(lane.run());
+    /// }
+    /// ```
+    pub fn with_lanes(mut self, steps: &[usize]) -> (Self, Vec<Lane<M>>) {
+        self.settle_forgotten();
+        self.fan_out.lanes = Lanes::new(steps);
+        let tasks = self.fan_out.lanes.tasks();
+        (self, tasks)
+    }
+
     /// The broker it publishes to.
     pub fn broker(&self) -> Broker<M> {
         Broker::from_handle(self.handle.clone())
@@ -201,23 +212,25 @@ impl<M: Payload> Publisher<M> {
         let published = self.fan_out.batch.len() as u64;
         let outcome = self.fan_out(topic, may_wait);
         // Of a refusal too: room that was given back may have let others in.
-        self.run_afterwards();
-        let (receipt, has_route) = outcome?;
-        self.open = Open { published, receipt, has_route };
+        self.fan_out.worker.run_afterwards(&self.handle.shared);
+        let has_route = outcome?;
+        let waits_since = self.fan_out.is_waiting().then(|| self.handle.shared.waits.begin());
+        self.open = Open { published, has_route, waits_since };
         Ok(())
     }
 
     /// Fans out under the locks of the topic's route; says whether it has one.
-    fn fan_out(&mut self, topic: &Topic, may_wait: bool) -> Result<(Receipt, bool), Refusal> {
+    fn fan_out(&mut self, topic: &Topic, may_wait: bool) -> Result<bool, Refusal> {
         let shared = &*self.handle.shared;
         loop {
             let Some(route) = self.routes.take(topic, &shared.router) else {
                 let outcome = shared.router.with_audience(topic, |audience| {
-                    let place = Place { topic, audience, route: 0, history: None, stamps: &shared.stamps };
+                    let place = Place { topic, audience, route: None, history: None, stamps: &shared.stamps };
                     self.fan_out.deliver(place, may_wait)
                 });
-                return outcome.map(|receipt| (receipt, false));
+                return outcome.map(|()| false);
             };
+            self.fan_out.lanes.ring(&route.1);
             let mut kept = route.1.history.as_ref().map(History::lock);
             let audience = read(&route.1.audience);
             if audience.is_retired {
@@ -225,118 +238,46 @@ impl<M: Payload> Publisher<M> {
                 continue;
             }
             let history = kept.as_deref_mut();
-            let place = Place { topic, audience: &audience, route: route.1.id, history, stamps: &shared.stamps };
+            let place = Place { topic, audience: &audience, route: Some(&route.1), history, stamps: &shared.stamps };
             let outcome = self.fan_out.deliver(place, may_wait);
             drop((audience, kept));
             self.routes.put_back(route);
-            return outcome.map(|receipt| (receipt, true));
+            return outcome.map(|()| true);
         }
     }
 
     /// Takes what a forgotten publish future left in lines: nothing of it may be delivered later.
     fn settle_forgotten(&mut self) {
-        if !self.fan_out.waiting.is_empty() {
-            self.give_up(Due::All);
+        if self.fan_out.is_waiting() {
+            let Self { fan_out, handle, .. } = self;
+            fan_out.workers().for_each(|worker| worker.give_up(Due::All, &handle.shared));
             self.finish();
         }
     }
 
-    /// Takes messages out of the lines whose time is over.
-    fn give_up(&mut self, due: Due) {
-        let mut index = 0;
-        while let Some(waiting) = self.fan_out.waiting.get(index) {
-            let is_due = match due {
-                Due::All => true,
-                Due::By(now) => waiting.deadline.is_some_and(|deadline| deadline <= now),
-            };
-            if is_due {
-                let waiting = self.fan_out.waiting.swap_remove(index);
-                self.give_up_one(&waiting, due);
-            } else {
-                index += 1;
-            }
-        }
-        self.run_afterwards();
-    }
-
-    fn give_up_one(&mut self, waiting: &Waiting<M>, due: Due) {
-        let mut withdrawn = Vec::new();
-        let FanOut { pending, afterwards, .. } = &mut self.fan_out;
-        waiting.queue.withdraw(pending, afterwards, &mut withdrawn);
-        for mut rest in withdrawn {
-            if matches!(due, Due::By(_)) {
-                self.open.receipt.queued += give_to_another(waiting, &mut rest, afterwards);
-            }
-            let count = rest.messages();
-            if count == 0 {
-                continue;
-            }
-            let receipt = &mut self.open.receipt;
-            match (due, waiting.queue.terms.when_full) {
-                (Due::All, _) => {
-                    receipt.dropped += u64::from(count);
-                    waiting.queue.note_dropped(count, DropReason::Cancelled, afterwards);
-                }
-                (Due::By(_), WhenFull::Disconnect { .. }) => {
-                    receipt.disconnected += u64::from(count);
-                    afterwards.to_end.push(waiting.queue.clone());
-                }
-                (Due::By(_), _) => {
-                    receipt.dropped += u64::from(count);
-                    waiting.queue.note_dropped(count, DropReason::TimedOut, afterwards);
-                    waiting.queue.put_on_probation();
-                }
-            }
-        }
+    fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Self { fan_out, handle, .. } = self;
+        // Each is polled, whatever the others say: each has to know whom to wake.
+        fan_out.workers().fold(Poll::Ready(()), |others, worker| {
+            let own = worker.poll_room(context, &handle.shared);
+            if own.is_ready() { others } else { Poll::Pending }
+        })
     }
 
     /// Closes the account of the present publish.
     fn finish(&mut self) -> Receipt {
-        let Open { published, mut receipt, has_route } = std::mem::take(&mut self.open);
-        if receipt.waited > 0 {
-            let outcome = self.fan_out.pending.take_outcome();
-            receipt.queued += outcome.queued;
-            receipt.dropped += outcome.dropped;
-            receipt.disconnected += outcome.disconnected;
-            self.fan_out.waiting.clear();
+        let Open { published, has_route, waits_since } = std::mem::take(&mut self.open);
+        if let Some(since) = waits_since {
+            self.handle.shared.waits.end(since);
         }
-        if self.armed_for.take().is_some() {
-            self.timer.clear();
-        }
+        let mut receipt = self.fan_out.worker.finish();
+        self.fan_out.lanes.workers().for_each(|worker| receipt += worker.finish());
         self.tally.add_alone(published, &receipt);
         if let Some(route) = self.routes.last().filter(|_| has_route) {
             route.tally.add(published, &receipt);
         }
         receipt
     }
-
-    fn run_afterwards(&mut self) {
-        self.fan_out.afterwards.run();
-        while let Some(queue) = self.fan_out.afterwards.to_end.pop() {
-            self.handle.shared.end(&queue, EndReason::Disconnected);
-        }
-    }
-}
-
-/// A group's message that its member had no room for: another member may have some by now. Returns how many were taken.
-fn give_to_another<M>(waiting: &Waiting<M>, rest: &mut Entry<M>, afterwards: &mut Afterwards<M>) -> u64 {
-    let Some(members) = &waiting.group else {
-        return 0;
-    };
-    let first = rest.from;
-    while rest.messages() > 0 {
-        let (from, to) = (rest.from, rest.from + 1);
-        let Some(member) = members.iter().find(|member| member.admits(rest.frame.load(from..to))) else {
-            break;
-        };
-        member.push(Entry::fixed(&rest.frame, member.id, from..to), afterwards);
-        // No route is locked, so it may have ended and been freed just before.
-        if member.is_ended() {
-            member.free();
-        }
-        rest.from = to;
-    }
-    u64::from(rest.from - first)
 }
 
 impl<M: Payload> Drop for Publisher<M> {
@@ -350,21 +291,15 @@ impl<M: Payload> Drop for Publisher<M> {
 #[derive(Default)]
 struct Open {
     published: u64,
-    receipt: Receipt,
     /// Whether it is counted for the topic too.
     has_route: bool,
+    /// Since when it waits for room, if it does.
+    waits_since: Option<Instant>,
 }
 
 enum BatchRefusal {
     TooLong,
     Refused(Refusal),
-}
-
-/// Whose time is over.
-#[derive(Clone, Copy)]
-enum Due {
-    All,
-    By(Instant),
 }
 
 /// Waits until nobody is waited for any more. Dropped before, it takes its messages back.
@@ -375,28 +310,10 @@ impl<M: Payload> Future for WaitForRoom<'_, M> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Receipt> {
         let publisher = &mut *self.0;
-        if publisher.fan_out.waiting.is_empty() {
-            return Poll::Ready(publisher.finish());
+        if publisher.fan_out.is_waiting() && publisher.poll_room(context).is_pending() {
+            return Poll::Pending;
         }
-        loop {
-            // Registered before the look: who settles the last line afterwards wakes this task.
-            publisher.fan_out.pending.register(context.waker());
-            if publisher.fan_out.pending.is_settled() {
-                return Poll::Ready(publisher.finish());
-            }
-            let Some(deadline) = publisher.fan_out.waiting.iter().filter_map(|waiting| waiting.deadline).min() else {
-                return Poll::Pending;
-            };
-            if publisher.armed_for != Some(deadline) {
-                publisher.timer.set_at(deadline);
-                publisher.armed_for = Some(deadline);
-            }
-            if Pin::new(&mut publisher.timer).poll(context).is_pending() {
-                return Poll::Pending;
-            }
-            publisher.armed_for = None;
-            publisher.give_up(Due::By(Instant::now().max(deadline)));
-        }
+        Poll::Ready(publisher.finish())
     }
 }
 

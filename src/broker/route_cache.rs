@@ -54,6 +54,10 @@ impl<M> RouteCache<M> {
 
     #[cold]
     fn learn(&mut self, topic: &Topic, router: &Router<M>) -> Option<Arc<Route<M>>> {
+        if topic.has_wildcard() {
+            // Routes are found by the patterns that match them, in a tree that would take this topic for a pattern.
+            return None;
+        }
         let route = match router.find(topic) {
             Some(route) => route,
             None if self.was_seen(topic) => router.make(topic),

@@ -93,6 +93,11 @@ impl Seat {
         (was & MODE == LEFT && was & PLACE < place).then_some(was & PLACE..place)
     }
 
+    /// Publisher, who alone cuts.
+    pub fn is_cut(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & MODE == CUT
+    }
+
     /// Publisher, after the length has advanced.
     #[inline]
     pub fn call(&self) -> Call {
@@ -166,9 +171,12 @@ mod loom_models {
                 self.queue.lock().unwrap().push_back(Entry::Fixed(rest.start, rest.end));
             }
             self.length.advance(at + 1);
-            if !accepted {
-                return;
+            if accepted {
+                self.call(at);
             }
+        }
+
+        fn call(&self, at: u32) {
             match self.seat.call() {
                 Call::None => {}
                 Call::BackFrom(from) => self.queue.lock().unwrap().push_back(Entry::Follow(from)),
@@ -239,5 +247,43 @@ mod loom_models {
     #[test]
     fn loom_a_cut_may_meet_a_receiver_that_leaves() {
         check(&[true, true, false]);
+    }
+
+    /// As [`Lanes`](super::super::lanes) deal it out: the publisher appends, and whoever takes the part from the tray calls.
+    #[test]
+    fn loom_a_lane_may_call_in_the_publishers_place() {
+        // Three threads: all interleavings with up to three preemptions.
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(3);
+        builder.check(|| {
+            let model = Model::new();
+            let tray = Arc::new(Mutex::new(None));
+            let call_what_is_offered = |model: &Model, tray: &Mutex<Option<u32>>| {
+                let mut tray = tray.lock().unwrap();
+                if let Some(at) = tray.take() {
+                    model.call(at);
+                }
+            };
+            let lane = {
+                let (model, tray) = (model.clone(), tray.clone());
+                thread::spawn(move || call_what_is_offered(&model, &tray))
+            };
+            let publisher = {
+                let (model, tray) = (model.clone(), tray.clone());
+                thread::spawn(move || {
+                    for at in 0..2 {
+                        model.length.advance(at + 1);
+                        *tray.lock().unwrap() = Some(at);
+                        call_what_is_offered(&model, &tray);
+                    }
+                })
+            };
+            let mut got = Vec::new();
+            model.receive(&mut got);
+            publisher.join().unwrap();
+            lane.join().unwrap();
+            model.receive(&mut got);
+            assert_eq!(got, [0, 1], "each message once, in order");
+        });
     }
 }

@@ -64,6 +64,33 @@ pub struct DropCounts {
     pub ended: u64,
 }
 
+impl DropCounts {
+    /// Every count with its reason in one word.
+    pub fn by_reason(&self) -> [(&'static str, u64); 7] {
+        [
+            ("full", self.full),
+            ("oldest", self.oldest),
+            ("timed_out", self.timed_out),
+            ("probation", self.probation),
+            ("too_heavy", self.too_heavy),
+            ("cancelled", self.cancelled),
+            ("ended", self.ended),
+        ]
+    }
+}
+
+impl std::ops::AddAssign for DropCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.full += other.full;
+        self.oldest += other.oldest;
+        self.timed_out += other.timed_out;
+        self.probation += other.probation;
+        self.too_heavy += other.too_heavy;
+        self.cancelled += other.cancelled;
+        self.ended += other.ended;
+    }
+}
+
 /// What a queue is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Interest {
@@ -116,6 +143,31 @@ pub struct SubscriptionStats {
     pub on_probation: bool,
     /// Why it ended, once it has.
     pub end_reason: Option<EndReason>,
+}
+
+/// All live queues together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueStats {
+    /// Messages queued.
+    pub messages: u64,
+    /// Bytes queued.
+    pub bytes: u64,
+    /// Messages in the longest queue.
+    pub longest_messages: u64,
+    /// The most messages that any of them ever had queued.
+    pub high_water_messages: u64,
+    /// Queues for which a wait was in vain.
+    pub on_probation: usize,
+}
+
+impl QueueStats {
+    pub(super) fn add(&mut self, stats: &SubscriptionStats) {
+        self.messages += stats.books.queued;
+        self.bytes += stats.queued_bytes as u64;
+        self.longest_messages = self.longest_messages.max(stats.books.queued);
+        self.high_water_messages = self.high_water_messages.max(stats.high_water_messages as u64);
+        self.on_probation += usize::from(stats.on_probation);
+    }
 }
 
 /// A topic as it is now. There from a publisher's second publish to it (the first may be the only one, as with topics for

@@ -31,6 +31,19 @@ impl Topic {
         Ok(Self(text.into()))
     }
 
+    /// As [`parse`](Self::parse), but `*` and `>` are tokens as all others, as they are to a NATS publisher: `a.*` reaches
+    /// who subscribed to `a.*`, or to `>`, and not who subscribed to `a.b`. Such topics are slower: nobody remembers who they
+    /// reach, and no history of them is kept.
+    pub fn literal(text: &str) -> Result<Self, TopicError> {
+        check(text, Wildcards::Ordinary)?;
+        Ok(Self(text.into()))
+    }
+
+    /// Whether a token of it would be a wildcard in a pattern.
+    pub(super) fn has_wildcard(&self) -> bool {
+        self.tokens().any(|token| token == ANY_ONE || token == ANY_REST)
+    }
+
     /// The topic as it was written.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -228,6 +241,7 @@ impl From<&Topic> for Pattern {
 enum Wildcards {
     Allowed,
     Refused,
+    Ordinary,
 }
 
 fn check(text: &str, wildcards: Wildcards) -> Result<(), TopicError> {
@@ -254,7 +268,9 @@ fn check(text: &str, wildcards: Wildcards) -> Result<(), TopicError> {
             ANY_ONE | ANY_REST if wildcards == Wildcards::Refused => {
                 return fail(position, TopicErrorKind::Wildcard);
             }
-            ANY_REST if !is_last => return fail(position, TopicErrorKind::RestNotLast),
+            ANY_REST if !is_last && wildcards == Wildcards::Allowed => {
+                return fail(position, TopicErrorKind::RestNotLast);
+            }
             _ => position += token.len() + 1,
         }
     }
@@ -277,6 +293,17 @@ mod tests {
         assert!(!matches("a.>", "a"));
         assert!(matches("fo*", "fo*"));
         assert!(!matches("fo*", "foo"));
+    }
+
+    #[test]
+    fn a_literal_topic_may_look_like_a_pattern() {
+        let literal = |text: &str| Topic::literal(text).unwrap();
+        assert!(Pattern::parse("a.*").unwrap().matches(&literal("a.*")));
+        assert!(Pattern::parse("a.*").unwrap().matches(&literal("a.>")));
+        assert!(Pattern::parse("a.>").unwrap().matches(&literal("a.>.b")));
+        assert!(!Pattern::parse("a.b").unwrap().matches(&literal("a.*")));
+        assert!(literal("a.*").has_wildcard() && !literal("a.b*").has_wildcard());
+        assert_eq!(Topic::literal("a..*").unwrap_err().kind(), TopicErrorKind::EmptyToken);
     }
 
     #[test]

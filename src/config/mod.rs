@@ -3,6 +3,7 @@
 //! A setting has the same name as a flag (`--chat-line-bytes 4096`) and in the file (`chat-line-bytes = 4096`). The flag
 //! wins, then the environment (for the log level), then the file, then the default.
 
+mod admin;
 mod bounds;
 mod chat;
 mod check;
@@ -13,6 +14,8 @@ mod settings;
 mod users;
 
 use crate::bench::BenchOptions;
+use crate::top::TopOptions;
+pub use admin::AdminConfig;
 use check::Check;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -37,6 +40,8 @@ pub enum Task {
     Chat(ChatClient),
     /// Measure a server.
     Bench(Box<BenchOptions>),
+    /// Watch a server.
+    Top(TopOptions),
     /// Print this and end well: `--help`, `--version`.
     Print(String),
 }
@@ -48,6 +53,8 @@ pub struct Config {
     pub chat_address: Option<SocketAddr>,
     /// The bounds of chat.
     pub chat: ChatSettings,
+    /// The admin listener.
+    pub admin: AdminConfig,
     /// Where NATS listens; none if it does not.
     pub nats_address: Option<SocketAddr>,
     /// The bounds of NATS, and who may come in.
@@ -85,6 +92,7 @@ pub fn from_command_line(arguments: impl IntoIterator<Item = std::ffi::OsString>
     match command_line.command {
         Some(SubCommand::Chat(client)) => Ok(Task::Chat(client)),
         Some(SubCommand::Bench(options)) => Ok(Task::Bench(options)),
+        Some(SubCommand::Top(options)) => Ok(Task::Top(options)),
         Some(SubCommand::Serve(serve)) => configure(*serve),
         None => configure(command_line.serve),
     }
@@ -110,6 +118,8 @@ enum SubCommand {
     Chat(ChatClient),
     /// Measure a NATS server (or Redis): the client counts and checks everything, and takes about one core itself
     Bench(Box<BenchOptions>),
+    /// Watch a server: rates, slowest subscriptions, tasks, memory, from its admin listener
+    Top(TopOptions),
 }
 
 /// What `fanfare chat` is told.
@@ -155,6 +165,7 @@ impl Check {
             log: self.level(settings.log.as_deref())?,
             goodbye: self.milliseconds("goodbye_ms", settings.goodbye_ms, limits::GOODBYE_MS, 0)?,
             chat: self.chat(&settings)?,
+            admin: self.admin(&settings)?,
             nats_address,
             nats: self.nats(&settings, nats_address)?,
             push: self.push(&settings)?,
@@ -178,6 +189,7 @@ fn one_sentence(error: &clap::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fanfare::frontend::nats::SlowConsumer;
 
     fn understand(arguments: &[&str]) -> Result<Task, ConfigError> {
         from_command_line(std::iter::once("fanfare").chain(arguments.iter().copied()).map(Into::into))
@@ -217,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_mistake_is_one_sentence_that_names_the_flag() {
-        let mistakes: [(&[&str], &str); 9] = [
+        let mistakes: [(&[&str], &str); 12] = [
             (&["--nosuch"], "--nosuch"),
             (&["--chat"], "--chat"),
             (&["--chat", "nonsense"], "--chat nonsense"),
@@ -226,12 +238,25 @@ mod tests {
             (&["--chat-rooms", "0"], "--chat-rooms 0"),
             (&["--chat-rooms", "many"], "--chat-rooms"),
             (&["--log", "loud"], "--log loud"),
+            (&["--admin", "0.0.0.0:6060"], "--admin 0.0.0.0:6060"),
+            (&["--admin", "[::]:6060"], "--admin [::]:6060"),
+            (&["--admin-token", "two words"], "--admin-token"),
             (&["--chat-queue-bytes", "99"], "--chat-queue-bytes 99"),
         ];
         for (arguments, named) in mistakes {
             let error = config(arguments).unwrap_err();
             assert!(error.contains(named) && error.lines().count() == 1, "{arguments:?}: {error}");
         }
+    }
+
+    #[test]
+    fn the_admin_listener_is_for_this_machine_unless_there_is_a_token() {
+        let plain = config(&[]).unwrap().admin;
+        assert_eq!((plain.address, plain.is_asked_for), (Some("127.0.0.1:6060".parse().unwrap()), false));
+        assert_eq!(config(&["--admin", "off"]).unwrap().admin.address, None);
+        assert!(config(&["--admin", "[::1]:1"]).unwrap().admin.is_asked_for);
+        let open = config(&["--admin", "0.0.0.0:6060", "--admin-token", "secret"]).unwrap().admin;
+        assert_eq!(open.token.as_deref(), Some("secret"));
     }
 
     #[test]
@@ -264,6 +289,20 @@ mod tests {
             ("--chat-idle-ms <", limits::IDLE_MS as usize),
             ("--chat-history-lines <", limits::ROOM_HISTORY_LINES),
             ("--goodbye-ms <", limits::GOODBYE_MS as usize),
+            ("--nats-max-payload <", limits::NATS_PAYLOAD_BYTES),
+            ("--nats-max-control-line <", limits::NATS_CONTROL_LINE_BYTES),
+            ("--nats-max-connections <", limits::MAX_CONNECTIONS),
+            ("--nats-max-connections-per-address <", limits::MAX_CONNECTIONS_PER_ADDRESS),
+            ("--nats-max-subscriptions <", limits::NATS_SUBSCRIPTIONS),
+            ("--nats-ping-interval-ms <", limits::NATS_PING_INTERVAL_MS as usize),
+            ("--nats-ping-max <", limits::NATS_PING_MAX as usize),
+            ("--nats-auth-timeout-ms <", limits::NATS_AUTHENTICATION_TIMEOUT_MS as usize),
+            ("--nats-max-pending-bytes <", limits::NATS_PENDING_BYTES),
+            ("--nats-max-pending-messages <", limits::NATS_PENDING_MESSAGES),
+            ("--nats-wait-ms <", limits::NATS_WAIT_MS as usize),
+            ("--nats-write-deadline-ms <", limits::NATS_WRITE_DEADLINE_MS as usize),
+            ("--nats-lame-duck-duration-ms <", limits::NATS_LAME_DUCK_DURATION_MS as usize),
+            ("--nats-lame-duck-grace-ms <", limits::NATS_LAME_DUCK_GRACE_MS as usize),
         ] {
             let after = help.split(default.0).nth(1).unwrap_or_else(|| panic!("{} is missing", default.0));
             let said = after.split("[default: ").nth(1).and_then(|rest| rest.split(']').next());
@@ -301,6 +340,77 @@ mod tests {
         ] {
             let error = config(&[flag, path]).unwrap_err();
             assert!(error.starts_with(flag) && error.contains(expected) && error.lines().count() == 1, "{error}");
+        }
+    }
+
+    #[test]
+    fn every_setting_of_nats_arrives() {
+        let plain = config(&[]).unwrap();
+        assert_eq!((plain.nats_address, plain.nats), (DEFAULT_NATS_ADDRESS.parse().ok(), NatsSettings::default()));
+        let numbers = "--nats-max-payload 1 --nats-max-control-line 100 --nats-max-connections 3 \
+            --nats-max-connections-per-address 4 --nats-max-subscriptions 5 --nats-ping-interval-ms 6 --nats-ping-max 7 \
+            --nats-auth-timeout-ms 8 --nats-max-pending-bytes 999 --nats-max-pending-messages 10 --nats-wait-ms 11 \
+            --nats-write-deadline-ms 12 --nats-lame-duck-duration-ms 13 --nats-lame-duck-grace-ms 14 \
+            --nats-slow-consumer drop --nats-server-name me --nats-user u --nats-password p --nats-token t";
+        let nats = config(&numbers.split_whitespace().collect::<Vec<_>>()).unwrap().nats;
+        assert_eq!((nats.parser.payload_bytes, nats.parser.control_line_bytes), (1, 100));
+        assert_eq!((nats.gate.connections, nats.gate.per_address, nats.subscriptions), (3, 4, 5));
+        assert_eq!((nats.pending_bytes, nats.pending_messages, nats.ping_max), (999, 10, 7));
+        let times = [nats.ping_interval, nats.authentication_timeout, nats.wait, nats.write_deadline];
+        assert_eq!(times.map(|time| time.as_millis()), [6, 8, 11, 12]);
+        assert_eq!((nats.lame_duck_duration.as_millis(), nats.lame_duck_grace.as_millis()), (13, 14));
+        assert_eq!((nats.slow_consumer, nats.server_name.as_str()), (SlowConsumer::Drop, "me"));
+        assert_eq!((nats.authentication.users.len(), nats.authentication.token.is_some()), (1, true));
+    }
+
+    #[test]
+    fn nats_lets_in_nobody_by_mistake() {
+        let error = config(&["--nats", "0.0.0.0:0"]).unwrap_err();
+        assert!(error.starts_with("--nats 0.0.0.0:0 lets in everybody"), "{error}");
+        let reasons: [&[&str]; 3] =
+            [&["--nats-allow-anonymous"], &["--nats-token", "t"], &["--nats-user", "u", "--nats-password", "p"]];
+        for reason in reasons {
+            assert!(config(&[&["--nats", "0.0.0.0:0"], reason].concat()).is_ok(), "{reason:?}");
+        }
+        let mistakes: [(&[&str], &str); 7] = [
+            (&["--nats-user", "u"], "--nats-user needs"),
+            (&["--nats-password", "p"], "--nats-password needs"),
+            (&["--nats-tls-cert", "c"], "--nats-tls-cert needs"),
+            (&["--nats-tls-required"], "--nats-tls-required needs"),
+            (&["--nats-tls-cert", "/none", "--nats-tls-key", "/none"], "--nats-tls-cert /none cannot be used"),
+            (&["--nats-max-pending-bytes", "9"], "--nats-max-pending-bytes 9 is too small"),
+            (&["--nats-slow-consumer", "wait"], "--nats-slow-consumer wait is neither"),
+        ];
+        for (arguments, named) in mistakes {
+            let error = config(arguments).unwrap_err();
+            assert!(error.starts_with(named) && error.lines().count() == 1, "{arguments:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn nats_users_come_from_a_file() {
+        let path = file(
+            "users",
+            "[[user]]\nname = \"a\"\npassword = \"x\"\n\n[user.publish]\nallow = [\"a.>\"]\ndeny = [\"a.b\"]\n\n\
+             [[user]]\nname = \"b\"\npassword = \"y\"\n",
+        );
+        let users = config(&["--nats-users-file", &path]).unwrap().nats.authentication.users;
+        assert_eq!(users.iter().map(|user| user.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        let publish = &users[0].permissions.publish;
+        assert!(publish.permit_topic(&"a.c".parse().unwrap()) && !publish.permit_topic(&"a.b".parse().unwrap()));
+        assert!(users[1].permissions.publish.permit_topic(&"a.b".parse().unwrap()));
+        for (name, text, expected) in [
+            ("no-users", "", "names no user"),
+            ("no-password", "[[user]]\nname = \"a\"\n", "line 1: missing field `password`"),
+            (
+                "pattern",
+                "[[user]]\nname = \"a\"\npassword = \"x\"\npublish.allow = [\"a..b\"]\n",
+                "user a: topic \"a..b\"",
+            ),
+            ("twice", "[[user]]\nname = \"a\"\npassword = \"x\"\n[[user]]\nname = \"a\"\npassword = \"x\"\n", "twice"),
+        ] {
+            let error = config(&["--nats-users-file", &file(name, text)]).unwrap_err();
+            assert!(error.starts_with("--nats-users-file") && error.contains(expected), "{error}");
         }
     }
 

@@ -5,8 +5,10 @@ use super::check::Check;
 use super::settings::Settings;
 use super::users::users_file;
 use fanfare::frontend::nats::authentication::{Authentication, Secret, User};
+use fanfare::frontend::nats::settings::TlsSettings;
 use fanfare::frontend::nats::{NatsSettings, SlowConsumer};
 use fanfare::limits;
+use fanfare::transport::{Identity, IdentityError};
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -43,6 +45,7 @@ impl Check {
             }
         };
         nats.authentication = self.nats_authentication(settings)?;
+        nats.tls = self.nats_tls(settings)?;
         self.fits_a_message(&nats)?;
         self.lets_in_nobody_by_mistake(settings, &nats, address)?;
         Ok(nats)
@@ -116,6 +119,23 @@ impl Check {
             return Err(self.error("nats_users_file", "names a user twice"));
         }
         Ok(authentication)
+    }
+
+    fn nats_tls(&self, settings: &Settings) -> Result<Option<TlsSettings>, ConfigError> {
+        let (certificates, key) = match (&settings.nats_tls_cert, &settings.nats_tls_key) {
+            (Some(certificates), Some(key)) => (certificates, key),
+            (Some(_), None) => return Err(self.error("nats_tls_cert", "needs a nats-tls-key")),
+            (None, Some(_)) => return Err(self.error("nats_tls_key", "needs a nats-tls-cert")),
+            (None, None) if settings.nats_tls_required == Some(true) => {
+                return Err(self.error("nats_tls_required", "needs a nats-tls-cert and a nats-tls-key"));
+            }
+            (None, None) => return Ok(None),
+        };
+        let identity = Identity::read(Path::new(certificates), Path::new(key)).map_err(|error| match error {
+            IdentityError::Certificates(..) => self.error("nats_tls_cert", &error.to_string()),
+            IdentityError::Key(..) => self.error("nats_tls_key", &error.to_string()),
+        })?;
+        Ok(Some(TlsSettings { identity, is_required: settings.nats_tls_required.unwrap_or(true) }))
     }
 
     /// A queue that takes not even one message would drop everything.

@@ -34,6 +34,12 @@ macro_rules! settings {
 settings! {
     /// Where chat listens, or `off`; port 0 takes a free one [default: 127.0.0.1:7000]
     chat: String, "ADDR|off";
+    /// Where the admin pages, metrics and profiles are, or `off`. An address that is not a loopback one needs
+    /// --admin-token [default: 127.0.0.1:6060]
+    admin: String, "ADDR|off";
+    /// What requests to the admin listener have to carry: Authorization: Bearer TOKEN [default: none]
+    #[arg(env = "FANFARE_ADMIN_TOKEN", hide_env_values = true)]
+    admin_token: String, "TOKEN";
     /// What is logged: off, error, warn, info, debug, trace [default: info]
     #[arg(env = "FANFARE_LOG")]
     log: String, "LEVEL";
@@ -109,6 +115,13 @@ settings! {
     /// Let in everybody by NATS on an address that others can reach [default: false]
     #[arg(num_args = 0..=1, default_missing_value = "true")]
     nats_allow_anonymous: bool, "true|false";
+    /// A PEM file with the certificates of the NATS server; with nats-tls-key. Then it speaks TLS
+    nats_tls_cert: String, "FILE";
+    /// A PEM file with the key of the first certificate
+    nats_tls_key: String, "FILE";
+    /// Let in only NATS clients that speak TLS [default: true with nats-tls-cert]
+    #[arg(num_args = 0..=1, default_missing_value = "true")]
+    nats_tls_required: bool, "true|false";
     /// Bytes queued for one NATS connection [default: 67108864]
     nats_max_pending_bytes: u64, "BYTES";
     /// Messages queued for one NATS connection [default: 1048576]

@@ -12,6 +12,7 @@ pub use connection::{ConnectionEntry, ConnectionFigures, ConnectionInfo, Ended};
 pub use front_end::{FrontEnd, FrontEndFigures, Serves};
 pub use journal::{Event, Journal, JournalEntry};
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
@@ -22,6 +23,7 @@ pub struct Diagnostics {
 }
 
 struct Shared {
+    server_id: String,
     started: Instant,
     started_at: SystemTime,
     journal: Arc<Journal>,
@@ -32,6 +34,7 @@ impl Diagnostics {
     /// Of a server that begins now.
     pub fn new() -> Diagnostics {
         let shared = Shared {
+            server_id: random_id(),
             started: Instant::now(),
             started_at: SystemTime::now(),
             journal: Arc::new(Journal::new()),
@@ -61,6 +64,11 @@ impl Diagnostics {
         &self.shared.journal
     }
 
+    /// Names this run of the server: no other has the same.
+    pub fn server_id(&self) -> &str {
+        &self.shared.server_id
+    }
+
     /// When the server began.
     pub fn started(&self) -> Instant {
         self.shared.started
@@ -76,6 +84,12 @@ impl Default for Diagnostics {
     fn default() -> Diagnostics {
         Diagnostics::new()
     }
+}
+
+/// What std keys its hash maps with is random enough to tell servers apart.
+fn random_id() -> String {
+    let random = || RandomState::new().build_hasher().finish();
+    format!("F{:016X}{:016X}", random(), random())
 }
 
 /// Who panics does so outside of these locks, so a poisoned one holds nothing half done.

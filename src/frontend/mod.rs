@@ -1,5 +1,6 @@
 //! Front-ends: wire protocols turned into topics, all on one broker.
 
+pub mod admin;
 pub mod chat;
 pub mod ending;
 pub mod http;

@@ -5,6 +5,10 @@
 //! them when it ends. A task that ends in any way (finished, cancelled, panicked) drops what it holds before it counts as
 //! ended.
 //!
+//! Against leaks there is more: a handler with a time-out takes the tasks it started with it ([`Scope::with_timeout`]); a
+//! [`Limiter`] lets in so many and no more; a [`Pool`] does what keeps a core busy on threads of its own; a [`LeakCheck`]
+//! fails a test that leaves something running; a [`Watchdog`] warns when tasks grow while connections do not.
+//!
 //! ```
 //! use fanfare::tasks::{self, BoxedTask, TaskEnd, Tasks, Wait};
 //! use futures_lite::future::{block_on, pending};

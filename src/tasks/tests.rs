@@ -39,6 +39,15 @@ impl Drop for SetOnDrop {
     }
 }
 
+/// Notes its name when it is dropped.
+pub struct NoteOnDrop(pub Arc<Mutex<Vec<&'static str>>>, pub &'static str);
+
+impl Drop for NoteOnDrop {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().push(self.1);
+    }
+}
+
 #[test]
 fn a_task_is_counted_under_its_name_until_it_ends() {
     let tasks = threads();
@@ -321,15 +330,9 @@ fn a_scope_ends_with_what_is_within_and_starts_nothing_more() {
 fn children_end_before_their_parents() {
     let tasks = threads();
     let order: Arc<Mutex<Vec<&'static str>>> = Arc::default();
-    struct Note(Arc<Mutex<Vec<&'static str>>>, &'static str);
-    impl Drop for Note {
-        fn drop(&mut self) {
-            self.0.lock().unwrap().push(self.1);
-        }
-    }
     let outer = tasks.scope("outer");
     let spawn = |scope: &Scope, name: &'static str| {
-        let note = Note(order.clone(), name);
+        let note = NoteOnDrop(order.clone(), name);
         scope.spawn(name, async move {
             let _note = note;
             pending::<()>().await;

@@ -93,7 +93,7 @@ impl Drop for CancelOnDrop {
 
 #[cfg(test)]
 mod tests {
-    use crate::tasks::tests::{SetOnDrop, threads};
+    use crate::tasks::tests::{NoteOnDrop, SetOnDrop, threads};
     use crate::tasks::{Scope, TaskEnd};
     use futures_lite::future::{block_on, pending, poll_once};
     use std::sync::atomic::{AtomicBool, Ordering};
@@ -121,13 +121,7 @@ mod tests {
         let scope = tasks.scope("test");
         let of_others = scope.spawn("of others", pending());
         let order: Arc<Mutex<Vec<&str>>> = Arc::default();
-        struct Note(Arc<Mutex<Vec<&'static str>>>, &'static str);
-        impl Drop for Note {
-            fn drop(&mut self) {
-                self.0.lock().unwrap().push(self.1);
-            }
-        }
-        let note = |name| Note(order.clone(), name);
+        let note = |name| NoteOnDrop(order.clone(), name);
         let (of_handler, of_child, of_grandchild) = (note("handler"), note("child"), note("grandchild"));
         let handled = scope.with_timeout("handler", Duration::from_millis(1), |children| async move {
             let _handler = of_handler;

@@ -5,24 +5,27 @@
 
 mod listener;
 mod reader;
+mod tls;
 mod traffic;
 mod write_buffer;
 mod writer;
 
 pub use listener::{Accepted, Gate, GateLimits, Listener, Permit, Refusal, refuse};
 pub use reader::Reader;
+pub use tls::{Identity, IdentityError};
 pub use traffic::Traffic;
 pub use write_buffer::WriteBuffer;
 pub use writer::{Filled, Idle, Liveness, Outcome, Source, WriterSettings, write_all_from};
 
-use crate::tasks::{Wait, note_wait};
+use crate::tasks::{Wait, note_wait, waiting};
 use async_io::Async;
 use rustix::net::sockopt;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tls::{Progress, Tls};
 
 /// A TCP connection that its reader and its writer share.
 #[derive(Clone)]
@@ -34,6 +37,8 @@ struct Shared {
     socket: Async<TcpStream>,
     /// Apart from the socket: who keeps the figures does not keep the socket open.
     traffic: Arc<Traffic>,
+    /// Empty: without. In a box, as most connections are.
+    tls: OnceLock<Box<Mutex<Tls>>>,
 }
 
 impl Connection {
@@ -49,7 +54,7 @@ impl Connection {
         sockopt::set_tcp_keepintvl(tcp, probe)?;
         #[cfg(target_os = "linux")]
         sockopt::set_tcp_user_timeout(tcp, u32::try_from(unacknowledged.as_millis()).unwrap_or(u32::MAX))?;
-        Ok(Connection { shared: Arc::new(Shared { socket, traffic: Arc::default() }) })
+        Ok(Connection { shared: Arc::new(Shared { socket, traffic: Arc::default(), tls: OnceLock::new() }) })
     }
 
     /// The socket.
@@ -94,23 +99,62 @@ impl Connection {
 
     /// Reads without waiting.
     fn read(&self, into: &mut [u8]) -> io::Result<usize> {
-        let bytes = self.socket().get_ref().read(into)?;
+        let bytes = match self.tls() {
+            None => self.socket().get_ref().read(into)?,
+            Some(mut tls) => tls.read(self.socket().get_ref(), into)?,
+        };
         self.traffic().note_read(bytes);
         Ok(bytes)
     }
 
     /// Writes without waiting.
     fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let bytes = match slices {
-            [one] => self.socket().get_ref().write(one)?,
-            several => self.socket().get_ref().write_vectored(several)?,
+        let bytes = match (self.tls(), slices) {
+            (None, [one]) => self.socket().get_ref().write(one)?,
+            (None, several) => self.socket().get_ref().write_vectored(several)?,
+            (Some(mut tls), slices) => tls.write(self.socket().get_ref(), slices)?,
         };
         self.traffic().note_written(bytes);
         Ok(bytes)
     }
 
+    /// Writes what was taken by [`write`](Self::write) and could not be written at once.
+    fn flush(&self) -> io::Result<()> {
+        self.tls().map_or(Ok(()), |mut tls| tls.flush(self.socket().get_ref()))
+    }
+
+    fn tls(&self) -> Option<MutexGuard<'_, Tls>> {
+        self.shared.tls.get().map(|tls| tls.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Shakes hands: from here on everything is encrypted. Before anything else is read or written by anybody; not cancel
+    /// safe, so a connection whose handshake was cancelled has to be dropped.
+    pub async fn upgrade(&self, identity: &Identity) -> io::Result<()> {
+        let mut tls = Tls::new(identity)?;
+        loop {
+            match tls.handshake(self.socket().get_ref())? {
+                Progress::Finished => break,
+                Progress::WaitsToRead => waiting(Wait::SOCKET_READ, self.socket().readable()).await?,
+                Progress::WaitsToWrite => waiting(Wait::SOCKET_WRITE, self.socket().writable()).await?,
+            }
+        }
+        let was_plain = self.shared.tls.set(Box::new(Mutex::new(tls))).is_ok();
+        if was_plain { Ok(()) } else { Err(io::ErrorKind::AlreadyExists.into()) }
+    }
+
+    /// Whether the peer begins with a TLS handshake. Waits for its first byte, and takes it not.
+    pub async fn begins_with_tls(&self) -> io::Result<bool> {
+        const HANDSHAKE: u8 = 22;
+        let mut first = [0];
+        let bytes = waiting(Wait::SOCKET_READ, self.socket().peek(&mut first)).await?;
+        Ok(bytes == 1 && first[0] == HANDSHAKE)
+    }
+
     /// Tells the peer that nothing more will come. What it still sends can be read.
     pub fn finish(&self) {
+        if let Some(mut tls) = self.tls() {
+            tls.finish(self.socket().get_ref());
+        }
         // Fails only when the connection is gone already.
         let _ = self.socket().get_ref().shutdown(Shutdown::Write);
     }

@@ -125,16 +125,17 @@ impl Writer<'_> {
                     Poll::Ready(Filled::Some) | Poll::Pending => {}
                 }
             }
-            if self.buffer.is_empty() {
+            let is_empty = self.buffer.is_empty();
+            if is_empty {
                 self.buffer.release();
-                // Nothing was appended, so the source is pending or has ended.
-                if self.source_ended {
-                    return Poll::Ready(Outcome::Finished);
-                }
-                note_wait(source.waits_for());
-                return Poll::Pending;
             }
             match self.poll_write(context) {
+                // Nothing was appended, so the source is pending or has ended.
+                Poll::Ready(Ok(())) if is_empty && self.source_ended => return Poll::Ready(Outcome::Finished),
+                Poll::Ready(Ok(())) if is_empty => {
+                    note_wait(source.waits_for());
+                    return Poll::Pending;
+                }
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Outcome::Broken(error)),
                 Poll::Pending => {
@@ -148,12 +149,16 @@ impl Writer<'_> {
         Poll::Pending
     }
 
-    /// One write of everything that waits. Pending when the kernel takes nothing.
+    /// One write of everything that waits, and of what was encrypted before. Pending when the kernel takes nothing.
     fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Writer { connection, buffer, .. } = self;
         loop {
-            match buffer.write_with(|slices| connection.write(slices)) {
-                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            let written = match buffer.is_empty() {
+                true => connection.flush().map(|()| None),
+                false => buffer.write_with(|slices| connection.write(slices)).map(Some),
+            };
+            match written {
+                Ok(Some(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Ok(_) => {
                     self.blocked_since = None;
                     return Poll::Ready(Ok(()));

@@ -97,8 +97,8 @@ fn a_payload_with_headers_over_the_maximum(server: Server) {
 
 /// A PUB whose arguments (behind the verb and one space) are so many bytes.
 fn long_publish(arguments_bytes: usize) -> String {
-    let subject = "s".repeat(arguments_bytes - " 0".len());
-    format!("PUB {subject} 0\r\n\r\n")
+    let spaces = " ".repeat(arguments_bytes - "a0".len());
+    format!("PUB a{spaces}0\r\n\r\n")
 }
 
 fn arguments_of_4096_bytes_are_accepted(server: Server) {

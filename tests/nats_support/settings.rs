@@ -182,8 +182,9 @@ fn nats_server_user(user: &User) -> String {
 
 fn fanfare_user(user: &User) -> String {
     let permission = |name: &str, permission: &Option<Permission>| {
-        let line = |permission: &Permission| {
-            format!("{name} = {{ allow = {:?}, deny = {:?} }}\n", permission.allow, permission.deny)
+        let line = |permission: &Permission| match permission {
+            Permission { allow: [], deny } => format!("{name} = {{ deny = {deny:?} }}\n"),
+            Permission { allow, deny } => format!("{name} = {{ allow = {allow:?}, deny = {deny:?} }}\n"),
         };
         permission.as_ref().map(line).unwrap_or_default()
     };

@@ -78,21 +78,27 @@ impl Wire {
                 self.unread.drain(..agreed);
                 return;
             }
-            if self.pass_over_ping(agreed) {
+            let line = self.beginning_of_line(agreed);
+            if self.pass_over_ping(line) {
                 continue;
             }
-            let is_undecided = agreed == self.unread.len() || PING.starts_with(&self.unread[agreed..]);
+            let is_undecided = agreed == self.unread.len() || PING.starts_with(&self.unread[line..]);
             let goes_on = is_undecided && self.read_more();
             assert!(goes_on, "read {:?}, expected {:?}", text(&self.unread), text(expected));
         }
     }
 
-    /// Answers a PING that stands there, at the beginning of a line, and takes it out. Whether there was one.
-    fn pass_over_ping(&mut self, at: usize) -> bool {
-        let begins_a_line = at == 0 || self.unread[..at].ends_with(b"\r\n");
-        let is_there = self.answers_pings && begins_a_line && self.unread[at..].starts_with(PING);
+    /// Where the line begins that `at` is in, if that is no further back than a PING is long; otherwise `at`.
+    fn beginning_of_line(&self, at: usize) -> usize {
+        let is_beginning = |place: &usize| *place == 0 || self.unread[..*place].ends_with(b"\r\n");
+        (at.saturating_sub(PING.len())..=at).rev().find(is_beginning).unwrap_or(at)
+    }
+
+    /// Answers a PING if one stands at the beginning of this line, and takes it out. Whether there was one.
+    fn pass_over_ping(&mut self, line: usize) -> bool {
+        let is_there = self.answers_pings && self.unread[line..].starts_with(PING);
         if is_there {
-            self.unread.drain(at..at + PING.len());
+            self.unread.drain(line..line + PING.len());
             self.say("PONG");
         }
         is_there

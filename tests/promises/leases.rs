@@ -2,7 +2,7 @@
 //!
 //! The books are not looked at in between: that would take the credit back. The receipts tell what was accepted.
 
-use fanfare::{Broker, Origin, Pattern, Publisher, Receipt, Subscription, Topic, TryRecvError, WhenFull};
+use fanfare::{Broker, Origin, Pattern, Publisher, Receipt, RunDelivery, Subscription, Topic, TryRecvError, WhenFull};
 
 struct Reader {
     subscription: Subscription<Vec<u8>>,
@@ -121,5 +121,36 @@ fn publish_some(
             expected += Receipt { matched: 1, queued: was_accepted, dropped: 1 - was_accepted, ..Receipt::default() };
         }
         assert_eq!(receipt, expected);
+    }
+}
+
+/// Who had no room is cut off from the frame, and gets every later message of it by an entry. A new frame ends that.
+#[test]
+fn whoever_has_room_again_soon_reads_many_messages_at_once_again() {
+    for stuck in [0, 2] {
+        let broker = Broker::<u64>::new();
+        let to = Topic::parse("t").unwrap();
+        let subscribe = |messages| {
+            let builder = broker.subscription(&Pattern::from(&to)).queue_messages(messages);
+            builder.when_full(WhenFull::DropNewest).subscribe().unwrap()
+        };
+        let mut reading: Vec<_> = (0..8).map(|_| subscribe(4)).collect();
+        let _stuck: Vec<_> = (0..stuck).map(|_| subscribe(4)).collect();
+        // Keeps every frame alive: one that nobody reads any more is succeeded anyway.
+        let _slow = subscribe(1000);
+        let mut publisher = broker.publisher();
+        for first in (0..100).step_by(5) {
+            (first..first + 5).for_each(|number| {
+                publisher.try_publish(&to, number).unwrap();
+            });
+            for subscription in &mut reading {
+                match subscription.try_recv_run() {
+                    Ok(RunDelivery::Run(run)) if first > 10 => assert_eq!(run.len(), 4, "at {first}"),
+                    Ok(RunDelivery::Run(_)) => {}
+                    other => panic!("{other:?}"),
+                }
+                while subscription.try_recv_run().is_ok() {}
+            }
+        }
     }
 }

@@ -230,3 +230,43 @@ fn a_topic_used_once_is_not_counted_for_another() {
     let sum: u64 = broker.topic_stats().iter().map(|stats| stats.published).sum();
     assert!(sum <= broker.stats().published);
 }
+
+#[test]
+fn what_was_dropped_stays_in_the_sums_when_its_subscription_has_gone() {
+    let broker = Broker::<u32>::new();
+    let mut publisher = broker.publisher();
+    let topic = topic("a");
+    let tiny =
+        |when_full| broker.subscription(&pattern("a")).queue_messages(1).when_full(when_full).subscribe().unwrap();
+    let (newest, oldest) = (tiny(WhenFull::DropNewest), tiny(WhenFull::DropOldest));
+    for message in 0..4 {
+        publisher.publish_blocking(&topic, message).unwrap();
+    }
+    let dropped = |policy: &str| broker.drop_stats().by_policy[policy];
+    assert_eq!((dropped("drop_newest").full, dropped("drop_oldest").oldest), (3, 3));
+    drop(newest);
+    drop(oldest);
+    // The last of each was still queued.
+    assert_eq!((dropped("drop_newest").full, dropped("drop_newest").ended), (3, 1));
+    assert_eq!((dropped("drop_oldest").oldest, dropped("drop_oldest").ended), (3, 1));
+    assert_eq!(broker.drop_stats().by_policy.len(), 2);
+}
+
+#[test]
+fn a_wait_is_counted_while_it_lasts_and_when_it_is_over() {
+    let broker = Broker::<u32>::new();
+    let mut publisher = broker.publisher();
+    let mut lossless =
+        broker.subscription(&pattern("a")).queue_messages(1).when_full(WhenFull::Block).subscribe().unwrap();
+    let topic = topic("a");
+    publisher.publish_blocking(&topic, 1).unwrap();
+    let counted = || broker.wait_stats().by_duration.iter().map(|(_, count)| count).sum::<u64>();
+    {
+        let mut waits = Box::pin(publisher.publish(&topic, 2));
+        assert!(poll_once(waits.as_mut()).is_pending());
+        assert_eq!((broker.wait_stats().waiting, counted()), (1, 0));
+        assert!(lossless.try_recv().is_ok());
+        block_on(waits).unwrap();
+    }
+    assert_eq!((broker.wait_stats().waiting, counted()), (0, 1));
+}

@@ -12,11 +12,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("codec", &["limits"]),
     ("transport", &["codec", "tasks", "limits"]),
     ("diagnostics", &["transport", "broker", "tasks", "limits"]),
+    ("top", &["codec"]),
     ("client", &["codec", "config", "limits"]),
     ("standard_output", &[]),
     ("frontend", &["transport", "codec", "broker", "tasks", "diagnostics", "limits"]),
     ("bench", &[]),
-    ("config", &["bench", "frontend", "broker", "limits"]),
+    ("config", &["bench", "top", "frontend", "transport", "broker", "limits"]),
     ("standard_output", &["limits"]),
 ];
 

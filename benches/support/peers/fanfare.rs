@@ -43,7 +43,8 @@ async fn race<M: RaceMessage>(spawner: Spawner, load: Load, course: Arc<Course>)
         .collect();
     let publishers: Vec<_> = (0..load.scenario.publishers)
         .map(|number| {
-            let publisher = broker.publisher();
+            let (publisher, lanes) = broker.publisher().with_lanes(&vec![0; load.scenario.lanes]);
+            lanes.into_iter().for_each(|lane| spawner.spawn(lane.run()).detach());
             spawner.spawn(publish(publisher, topic.clone(), load, Arc::clone(&course), number))
         })
         .collect();

@@ -15,7 +15,7 @@ mod oldest;
 mod receiving;
 mod room;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -61,7 +61,7 @@ pub(super) struct Want {
 /// What a mailbox wants: changed by the router, under its lock.
 pub(super) struct MailboxWants {
     pub name: Arc<str>,
-    pub wants: Mutex<BTreeMap<SubscriptionId, Want>>,
+    pub wants: Mutex<HashMap<SubscriptionId, Want>>,
 }
 
 impl Wanted {

@@ -4,12 +4,11 @@ use super::adapter::{Clock, Socket};
 use super::request::Call;
 use super::response::Response;
 use crate::diagnostics::{ConnectionEntry, Ended, FrontEnd, Serves};
+use crate::frontend::ending::Ending;
 use crate::limits;
-use crate::tasks::{Scope, Tasks};
+use crate::tasks::{Scope, Tasks, Wait, waiting};
 use crate::transport::{self, Accepted, Connection, Listener, Permit};
-use async_io::Timer;
 use event_listener::{Event, listener};
-use futures_lite::future;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use std::convert::Infallible;
@@ -17,7 +16,6 @@ use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -67,7 +65,7 @@ struct Shared {
     service: Box<dyn Service>,
     settings: HttpSettings,
     front_end: Arc<FrontEnd>,
-    is_stopping: AtomicBool,
+    ending: Ending,
     stopping: Event,
 }
 
@@ -90,7 +88,7 @@ impl HttpServer {
             service: Box::new(service),
             settings,
             front_end,
-            is_stopping: AtomicBool::new(false),
+            ending: Ending::default(),
             stopping: Event::new(),
         });
         let accepting = tasks.scope("http server");
@@ -107,20 +105,9 @@ impl HttpServer {
     /// Takes no more connections; those there are end with the answer they are at, or at `deadline`.
     pub async fn stop(self, deadline: Instant) {
         self.accepting.cancel();
-        // Stored before notifying: whoever begins to listen after the notification sees it.
-        self.shared.is_stopping.store(true, Ordering::SeqCst);
+        self.shared.ending.begin();
         self.shared.stopping.notify(usize::MAX);
-        let all_ended = async {
-            self.accepting.ended().await;
-            self.connections.ended().await;
-        };
-        let out_of_time = async {
-            // why: once in the life of a server.
-            Timer::at(deadline).await;
-        };
-        future::or(all_ended, out_of_time).await;
-        self.connections.cancel();
-        self.connections.ended().await;
+        self.shared.ending.finish(&self.accepting, &self.connections, deadline).await;
     }
 }
 
@@ -128,7 +115,7 @@ impl Shared {
     async fn stop(&self) {
         loop {
             listener!(self.stopping => stopping);
-            if self.is_stopping.load(Ordering::SeqCst) {
+            if self.ending.is_stopping() {
                 return;
             }
             stopping.await;
@@ -202,7 +189,7 @@ async fn serve(
             Poll::Pending => Poll::Pending,
         }
     });
-    entry.ended(match outcome.await {
+    entry.ended(match waiting(Wait::fixed("http"), outcome).await {
         Ok(true) => Ended::ServerStopped,
         Ok(false) => Ended::PeerClosed,
         Err(error) => ended(&error),

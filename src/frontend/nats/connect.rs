@@ -18,12 +18,19 @@ pub struct ConnectOptions {
     pub headers: bool,
     /// Whether it wants to be told when nobody is there to answer a request.
     pub no_responders: bool,
+    /// Which protocol it speaks: 0 or 1.
+    pub protocol: i64,
+    /// All else. In a box, since it does not matter for long.
+    pub words: Option<Box<Words>>,
+}
+
+/// What a client says of itself in words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Words {
     /// Who it says it is.
     pub credentials: Credentials,
     /// The account it asks for. There are none here.
     pub account: Option<String>,
-    /// Which protocol it speaks: 0 or 1.
-    pub protocol: i64,
     /// What it calls itself.
     pub name: Option<String>,
     /// Its library's language.
@@ -57,12 +64,8 @@ impl Default for ConnectOptions {
             echo: true,
             headers: false,
             no_responders: false,
-            credentials: Credentials::default(),
-            account: None,
             protocol: 0,
-            name: None,
-            lang: None,
-            version: None,
+            words: None,
         }
     }
 }
@@ -96,19 +99,20 @@ impl ConnectOptions {
     }
 
     fn set(&mut self, name: &str, value: Value) -> Result<(), NotOptions> {
+        let words = self.words.get_or_insert_default();
         match name {
             "verbose" => set_flag(&mut self.verbose, &value),
             "pedantic" => set_flag(&mut self.pedantic, &value),
             "echo" => set_flag(&mut self.echo, &value),
             "headers" => set_flag(&mut self.headers, &value),
             "no_responders" => set_flag(&mut self.no_responders, &value),
-            "user" => set_text(&mut self.credentials.user, value),
-            "pass" => set_text(&mut self.credentials.password, value),
-            "auth_token" => set_text(&mut self.credentials.token, value),
-            "account" => set_text(&mut self.account, value),
-            "name" => set_text(&mut self.name, value),
-            "lang" => set_text(&mut self.lang, value),
-            "version" => set_text(&mut self.version, value),
+            "user" => set_text(&mut words.credentials.user, value),
+            "pass" => set_text(&mut words.credentials.password, value),
+            "auth_token" => set_text(&mut words.credentials.token, value),
+            "account" => set_text(&mut words.account, value),
+            "name" => set_text(&mut words.name, value),
+            "lang" => set_text(&mut words.lang, value),
+            "version" => set_text(&mut words.version, value),
             "protocol" => match value {
                 Value::Null => Ok(()),
                 value => value.as_i64().map(|protocol| self.protocol = protocol).ok_or(NotOptions),
@@ -163,10 +167,11 @@ mod tests {
             "name":"it","lang":"rust","version":"1","protocol":1,"echo":false,"headers":true,"no_responders":true,"new":[1]}"#;
         let said = options(sent).unwrap();
         assert!(!said.verbose && !said.pedantic && !said.echo && said.headers && said.no_responders);
-        assert_eq!((said.credentials.user.as_deref(), said.credentials.password.as_deref()), (Some("a"), Some("b")));
-        assert_eq!((said.credentials.token, said.protocol, said.account), (None, 1, None));
+        let words = said.words.unwrap();
+        assert_eq!((words.credentials.user.as_deref(), words.credentials.password.as_deref()), (Some("a"), Some("b")));
+        assert_eq!((words.credentials.token, said.protocol, words.account), (None, 1, None));
         assert_eq!(
-            (said.name.as_deref(), said.lang.as_deref(), said.version.as_deref()),
+            (words.name.as_deref(), words.lang.as_deref(), words.version.as_deref()),
             (Some("it"), Some("rust"), Some("1"))
         );
     }
@@ -175,7 +180,10 @@ mod tests {
     fn a_second_one_changes_what_it_names() {
         let mut options = options(r#"{"verbose":false,"name":"first"}"#).unwrap();
         options.update(br#"{"ECHO":false,"verbose":null}"#).unwrap();
-        assert_eq!((options.verbose, options.echo, options.name.as_deref()), (false, false, Some("first")));
+        assert_eq!(
+            (options.verbose, options.echo, options.words.unwrap().name.as_deref()),
+            (false, false, Some("first"))
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::link::{Change, Item, Link, What};
 use super::permissions::Permissions;
 use super::render::{self, render_run};
+use super::session::Sid;
 use super::settings::FirstTimes;
 use crate::broker::{Broker, EndReason, Mailbox, MailboxDelivery, Run, SubscriptionId, Topic};
 use crate::codec::nats::{append_error, append_ping};
@@ -10,7 +11,6 @@ use crate::diagnostics::{ConnectionFigures, Ended};
 use crate::frontend::message::ServerMessage;
 use crate::limits::NATS_OVERTAKING_MESSAGES;
 use crate::transport::{Filled, Source, WriteBuffer};
-use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -22,7 +22,7 @@ pub(super) struct Feed<'c> {
     figures: &'c ConnectionFigures,
     broker: &'c Broker<ServerMessage>,
     mailbox: Option<Mailbox<ServerMessage>>,
-    subscriptions: HashMap<SubscriptionId, Subscribed>,
+    subscriptions: HashMap<SubscriptionId, Box<Subscribed>>,
     /// Received but not rendered: the buffer became full in the middle.
     rest: Option<Rest>,
     /// Messages taken out of the mailbox, lost ones counted.
@@ -43,7 +43,7 @@ pub(super) struct Feed<'c> {
 }
 
 struct Subscribed {
-    sid: Bytes,
+    sid: Sid,
     /// Some of what it matches is forbidden by these.
     filter: Option<Arc<Permissions>>,
     delivered: u64,
@@ -106,7 +106,8 @@ impl<'c> Feed<'c> {
             match change {
                 Change::Mailbox(mailbox) => self.mailbox = Some(*mailbox),
                 Change::Subscribed { id, sid, filter } => {
-                    self.subscriptions.insert(id, Subscribed { sid, filter, delivered: 0, max: None });
+                    let subscribed = Subscribed { sid, filter, delivered: 0, max: None };
+                    self.subscriptions.insert(id, Box::new(subscribed));
                 }
                 Change::Connected { with_headers } => {
                     self.is_connected = true;
@@ -212,8 +213,8 @@ impl<'c> Feed<'c> {
 
     /// Ends a subscription that has got all it was to get.
     fn expire_if_due(&mut self, id: SubscriptionId) {
-        let is_due = |subscribed: &Subscribed| subscribed.max.is_some_and(|max| subscribed.delivered >= max);
-        if !self.subscriptions.get(&id).is_some_and(is_due) {
+        let Some(subscribed) = self.subscriptions.get(&id) else { return };
+        if subscribed.max.is_none_or(|max| subscribed.delivered < max) {
             return;
         }
         if let Some(mailbox) = &self.mailbox {

@@ -19,6 +19,8 @@ pub struct ServerInfo {
     port: u16,
     max_payload: usize,
     authentication_required: bool,
+    tls_required: bool,
+    tls_available: bool,
 }
 
 #[derive(Serialize)]
@@ -34,6 +36,10 @@ struct Info<'a> {
     headers: bool,
     #[serde(skip_serializing_if = "is_false")]
     auth_required: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    tls_required: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    tls_available: bool,
     max_payload: usize,
     client_id: u64,
     client_ip: String,
@@ -51,6 +57,8 @@ impl ServerInfo {
             port: address.port(),
             max_payload: settings.parser.payload_bytes,
             authentication_required: settings.authentication.is_required(),
+            tls_required: settings.tls.as_ref().is_some_and(|tls| tls.is_required),
+            tls_available: settings.tls.as_ref().is_some_and(|tls| !tls.is_required),
         }
     }
 
@@ -66,6 +74,8 @@ impl ServerInfo {
             port: self.port,
             headers: true,
             auth_required: self.authentication_required,
+            tls_required: self.tls_required,
+            tls_available: self.tls_available,
             max_payload: self.max_payload,
             client_id,
             client_ip: client_ip.to_string(),

@@ -1,15 +1,15 @@
 //! What the two halves of a connection, and the server, hand each other.
 //!
-//! What the reading half has to say goes out among the messages of the connection's mailbox, at the place where it belongs: an
-//! answer comes after the messages that were queued before it. Libraries rely on that: a `PONG` tells them that they have got all.
+//! What the reading half has to say goes out among the messages of the connection's mailbox, at the place where it belongs:
+//! an answer comes after the messages that were queued before it. Libraries rely on that: a `PONG` tells them that they
+//! have got all.
 
 use super::permissions::Permissions;
-use super::session::Reply;
+use super::session::{Reply, Sid};
 use crate::broker::{Books, Mailbox, SubscriptionId};
 use crate::frontend::message::ServerMessage;
 use crate::limits::{NATS_OVERTAKING_MESSAGES, REPLY_BYTES, REPLY_ITEMS};
 use atomic_waker::AtomicWaker;
-use bytes::Bytes;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,7 +31,7 @@ struct State {
     items: VecDeque<Item>,
     reply_bytes: usize,
     ends_after_messages: bool,
-    expired: Vec<(Bytes, SubscriptionId)>,
+    expired: Vec<(Sid, SubscriptionId)>,
     asked: Option<Asked>,
 }
 
@@ -42,7 +42,7 @@ pub(super) enum Change {
     /// A subscription has begun.
     Subscribed {
         id: SubscriptionId,
-        sid: Bytes,
+        sid: Sid,
         /// By what some of it is forbidden.
         filter: Option<Arc<Permissions>>,
     },
@@ -173,7 +173,7 @@ impl Link {
     }
 
     /// The subscriptions that have got all that they were to get since this was asked last.
-    pub fn take_expired(&self) -> Vec<(Bytes, SubscriptionId)> {
+    pub fn take_expired(&self) -> Vec<(Sid, SubscriptionId)> {
         std::mem::take(&mut self.lock().expired)
     }
 
@@ -211,7 +211,7 @@ impl Link {
         item
     }
 
-    pub fn expire(&self, sid: Bytes, id: SubscriptionId) {
+    pub fn expire(&self, sid: Sid, id: SubscriptionId) {
         self.lock().expired.push((sid, id));
     }
 

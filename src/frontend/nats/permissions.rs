@@ -32,8 +32,8 @@ impl Rules {
         self.deny.iter().any(|pattern| pattern.matches(topic))
     }
 
-    /// Whether a subscription is allowed: all that it can match is allowed, and not all of it is forbidden. What is forbidden of it
-    /// has to be kept from it: see [`deny_part_of`](Self::deny_part_of).
+    /// Whether a subscription is allowed: all that it can match is allowed, and not all of it is forbidden. What is
+    /// forbidden of it has to be kept from it: see [`deny_part_of`](Self::deny_part_of).
     pub fn permit_pattern(&self, pattern: &Pattern) -> bool {
         let is_allowed = self.allow.iter().any(|outer| covers(outer, pattern));
         (is_allowed || self.allow.is_empty()) && !self.deny.iter().any(|outer| covers(outer, pattern))

@@ -1,13 +1,13 @@
 //! The NATS server: accepts connections, and runs the two halves of each side by side.
 //!
-//! One half reads, publishes and subscribes ([`Talker`]), the other writes ([`Feed`]). So a publish that waits for somebody's full
-//! queue, even for its own, never keeps its publisher from being written to.
+//! One half reads, publishes and subscribes (`Talker`), the other writes (`Feed`). So a publish that waits for somebody's
+//! full queue, even for its own, never keeps its publisher from being written to.
 
 use super::connections::Connections;
 use super::feed::Feed;
 use super::info::ServerInfo;
-use super::link::{Asked, Place, What};
-use super::settings::NatsSettings;
+use super::link::{Asked, Link, Place, What};
+use super::settings::{NatsSettings, TlsSettings};
 use super::talker::{ReadEnd, Talker};
 use crate::broker::Broker;
 use crate::codec::nats::append_error;
@@ -20,6 +20,7 @@ use crate::transport::{self, Accepted, Connection, Listener, Outcome, Permit};
 use async_io::Timer;
 use async_lock::Semaphore;
 use futures_lite::future;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -158,6 +159,37 @@ enum FirstEnd {
     Writing(Outcome),
 }
 
+/// Says `INFO`, and then makes the connection a TLS one, if it has to be or the client wants that.
+async fn shake_hands(
+    connection: &Connection,
+    info: &[u8],
+    tls: &TlsSettings,
+    link: &Link,
+    settings: &NatsSettings,
+) -> io::Result<()> {
+    let shaking = async {
+        let mut written_bytes = 0;
+        while written_bytes < info.len() {
+            written_bytes += poll_fn(|context| connection.poll_write(context, &info[written_bytes..])).await?;
+        }
+        if tls.is_required || connection.begins_with_tls().await? {
+            connection.upgrade(&tls.identity).await
+        } else {
+            Ok(())
+        }
+    };
+    let stopped = async {
+        link.asked().await;
+        Err(io::ErrorKind::Interrupted.into())
+    };
+    let out_of_time = async {
+        // why: once in the life of a connection, before its writer's timer is there.
+        Timer::after(settings.authentication_timeout).await;
+        Err(io::ErrorKind::TimedOut.into())
+    };
+    future::or(shaking, future::or(stopped, out_of_time)).await
+}
+
 /// Why a connection ended, of both halves: a client that did not take the last word is stuck, whatever it did before.
 fn ended(reading: Option<&io::Result<ReadEnd>>, writing: &Outcome, feed: Option<Ended>) -> Ended {
     match (writing, reading) {
@@ -186,7 +218,18 @@ async fn serve(
     if shared.ending.is_stopping() {
         link.ask(Asked::Stop);
     }
-    link.append(Place::default(), |out| shared.info.append(out, figures.id(), peer.ip(), false));
+    let mut info = Vec::new();
+    shared.info.append(&mut info, figures.id(), peer.ip(), false);
+    match &shared.settings.tls {
+        None => link.append(Place::default(), |out| out.append(&mut info)),
+        Some(tls) => {
+            // Without any words: who does not understand that would not understand them.
+            if let Err(error) = Box::pin(shake_hands(&connection, &info, tls, link, &shared.settings)).await {
+                log::debug!("nats: no TLS with {peer}: {error}");
+                return entry.ended(Ended::Because("TLS handshake failed"));
+            }
+        }
+    }
     let mut feed = Feed::new(link, &figures, &shared.broker, shared.settings.first_times());
     let mut talker = Talker::new(&shared, link, &figures);
     let mut writing = Box::pin(transport::write_all_from(&mut feed, &connection, shared.settings.writer()));

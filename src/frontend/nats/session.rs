@@ -2,7 +2,7 @@
 //!
 //! The order of checks is nats-server's, observed: where two errors apply, clients get the one that it would give.
 
-use super::connect::{ConnectOptions, Credentials};
+use super::connect::{ConnectOptions, Credentials, Words};
 use super::permissions::Permissions;
 use super::subjects::{Destination, Place, Subjects};
 use crate::broker::{Pattern, SubscriptionId, Topic};
@@ -13,14 +13,18 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+/// A client's name for a subscription.
+pub type Sid = Arc<[u8]>;
+
 /// One client's state.
 pub struct Session {
     limits: SessionLimits,
     options: ConnectOptions,
     is_admitted: bool,
     permissions: Arc<Permissions>,
-    subjects: Subjects,
-    subscriptions: HashMap<Bytes, Held>,
+    /// Made when the client publishes for the first time.
+    subjects: Option<Box<Subjects>>,
+    subscriptions: HashMap<Sid, Box<Held>>,
 }
 
 /// What a session has to know of its server.
@@ -63,7 +67,7 @@ pub enum Action {
     /// Subscribe, and say [`Session::subscribed`] or [`Session::not_subscribed`].
     Subscribe {
         /// The client's name for it.
-        sid: Bytes,
+        sid: Sid,
         /// To what.
         pattern: Pattern,
         /// In which queue group.
@@ -95,7 +99,7 @@ pub enum Reply {
         /// Where the answer was to go.
         reply_to: Bytes,
         /// The subscription that waits for it.
-        sid: Bytes,
+        sid: Sid,
     },
 }
 
@@ -119,7 +123,7 @@ impl Session {
             options: ConnectOptions::default(),
             is_admitted: !limits.authentication_required,
             permissions: Arc::default(),
-            subjects: Subjects::default(),
+            subjects: None,
             subscriptions: HashMap::new(),
         }
     }
@@ -127,6 +131,18 @@ impl Session {
     /// What the client said of itself.
     pub fn options(&self) -> &ConnectOptions {
         &self.options
+    }
+
+    /// What the client said of itself in words, until they are forgotten.
+    pub fn words(&self) -> Words {
+        self.options.words.as_deref().cloned().unwrap_or_default()
+    }
+
+    /// Forgets them, once they are known elsewhere; but who it said it is counts for a later `CONNECT` too.
+    pub fn forget_words(&mut self) {
+        let credentials = self.words().credentials;
+        let is_needed = self.limits.authentication_required;
+        self.options.words = is_needed.then(|| Box::new(Words { credentials, ..Words::default() }));
     }
 
     /// Whether the client may do anything but `CONNECT`.
@@ -150,7 +166,7 @@ impl Session {
             Operation::Publish(block) => self.publish(block, actions),
             Operation::Ping => actions.push(Action::Reply(Reply::Pong)),
             Operation::Pong | Operation::Ok | Operation::Info(_) => {}
-            Operation::Subscribe { subject, queue, sid } => self.subscribe(&subject, queue.as_ref(), sid, actions),
+            Operation::Subscribe { subject, queue, sid } => self.subscribe(&subject, queue.as_ref(), &sid, actions),
             Operation::Unsubscribe { sid, max } => self.unsubscribe(&sid, max, actions),
             Operation::Connect(json) => self.connect(&json, actions),
         }
@@ -171,7 +187,7 @@ impl Session {
         }
         self.options = options;
         if self.limits.authentication_required {
-            actions.push(Action::Admit(self.options.credentials.clone()));
+            actions.push(Action::Admit(self.words().credentials.clone()));
         } else {
             self.accept(actions);
         }
@@ -181,7 +197,8 @@ impl Session {
     pub fn admitted(&mut self, permissions: Arc<Permissions>, actions: &mut Vec<Action>) {
         self.is_admitted = true;
         self.permissions = permissions;
-        self.subjects.forget();
+        // The rules are others now.
+        self.subjects = None;
         self.accept(actions);
     }
 
@@ -192,7 +209,7 @@ impl Session {
 
     fn accept(&mut self, actions: &mut Vec<Action>) {
         let options = &self.options;
-        if options.account.is_some() {
+        if options.words.as_ref().is_some_and(|words| words.account.is_some()) {
             end_with("Authorization Violation", actions);
         } else if !(0..=1).contains(&options.protocol) {
             end_with("invalid client protocol", actions);
@@ -205,7 +222,7 @@ impl Session {
     }
 
     fn publish(&mut self, block: Block, actions: &mut Vec<Action>) {
-        let destination = self.subjects.find(block.subject(), &self.permissions.publish);
+        let destination = self.subjects.get_or_insert_default().find(block.subject(), &self.permissions.publish);
         let is_plain =
             !self.options.verbose && destination.is_permitted && (destination.is_literal || !self.options.pedantic);
         match &destination.place {
@@ -254,7 +271,7 @@ impl Session {
         Some(Reply::NoResponders { reply_to: Bytes::copy_from_slice(reply_to), sid: sid.clone() })
     }
 
-    fn subscribe(&mut self, subject: &Bytes, queue: Option<&Bytes>, sid: Bytes, actions: &mut Vec<Action>) {
+    fn subscribe(&mut self, subject: &Bytes, queue: Option<&Bytes>, sid: &[u8], actions: &mut Vec<Action>) {
         let pattern = subject::pattern_text(subject).and_then(|text| Pattern::parse(text).ok());
         let rules = &self.permissions.subscribe;
         let is_permitted = match &pattern {
@@ -272,7 +289,7 @@ impl Session {
         if self.subscriptions.len() >= self.limits.subscriptions {
             return self.too_many_subscriptions(actions);
         }
-        if self.subscriptions.contains_key(&sid) {
+        if self.subscriptions.contains_key(sid) {
             return self.say_ok(actions);
         }
         let Some(pattern) = pattern else {
@@ -280,12 +297,14 @@ impl Session {
         };
         let filter = rules.deny_part_of(&pattern).then(|| self.permissions.clone());
         let group = queue.map(text_of);
-        self.subscriptions.insert(sid.clone(), Held { pattern: pattern.clone(), id: None, is_limited: false });
+        let sid = Sid::from(sid);
+        let held = Held { pattern: pattern.clone(), id: None, is_limited: false };
+        self.subscriptions.insert(sid.clone(), Box::new(held));
         actions.push(Action::Subscribe { sid, pattern, group, filter });
     }
 
     /// A subscription was made.
-    pub fn subscribed(&mut self, sid: &Bytes, id: SubscriptionId, actions: &mut Vec<Action>) {
+    pub fn subscribed(&mut self, sid: &[u8], id: SubscriptionId, actions: &mut Vec<Action>) {
         if let Some(held) = self.subscriptions.get_mut(sid) {
             held.id = Some(id);
         }
@@ -293,32 +312,32 @@ impl Session {
     }
 
     /// A subscription could not be made.
-    pub fn not_subscribed(&mut self, sid: &Bytes, actions: &mut Vec<Action>) {
+    pub fn not_subscribed(&mut self, sid: &[u8], actions: &mut Vec<Action>) {
         self.subscriptions.remove(sid);
         self.too_many_subscriptions(actions);
     }
 
     /// Whether it matters for what an operation on this sid means that a subscription may have ended without the session's
     /// knowledge.
-    pub fn depends_on_expiry(&self, sid: &Bytes) -> bool {
-        let is_limited = |held: &Held| held.is_limited;
+    pub fn depends_on_expiry(&self, sid: &[u8]) -> bool {
         match self.subscriptions.get(sid) {
             Some(held) => held.is_limited,
             None => {
-                self.subscriptions.len() >= self.limits.subscriptions && self.subscriptions.values().any(is_limited)
+                self.subscriptions.len() >= self.limits.subscriptions
+                    && self.subscriptions.values().any(|held| held.is_limited)
             }
         }
     }
 
     /// A subscription has got as many messages as it was to get.
-    pub fn expired(&mut self, sid: &Bytes, id: SubscriptionId) {
+    pub fn expired(&mut self, sid: &[u8], id: SubscriptionId) {
         // The sid may stand for another one already.
         if self.subscriptions.get(sid).is_some_and(|held| held.id == Some(id)) {
             self.subscriptions.remove(sid);
         }
     }
 
-    fn unsubscribe(&mut self, sid: &Bytes, max: Option<u32>, actions: &mut Vec<Action>) {
+    fn unsubscribe(&mut self, sid: &[u8], max: Option<u32>, actions: &mut Vec<Action>) {
         match (self.subscriptions.get_mut(sid), max) {
             (None, _) => {}
             (Some(held), Some(max)) => {
@@ -359,5 +378,216 @@ fn text_of(bytes: &Bytes) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
         Err(_) => bytes.escape_ascii().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::permissions::Rules;
+    use super::*;
+    use crate::broker::{Broker, Mailbox};
+    use crate::codec::nats::{Parser, ParserLimits};
+    use bytes::BytesMut;
+
+    /// A session, and a broker that it subscribes to, as the server does it.
+    struct Client {
+        session: Session,
+        parser: Parser,
+        mailbox: Mailbox<u8>,
+        _broker: Broker<u8>,
+    }
+
+    impl Client {
+        fn new(limits: SessionLimits) -> Client {
+            let mut parser = Parser::new(ParserLimits::default());
+            parser.allow_headers(true);
+            let broker = Broker::new();
+            let mailbox = broker.mailbox("test").open().unwrap();
+            Client { session: Session::new(limits), parser, mailbox, _broker: broker }
+        }
+
+        fn quiet() -> Client {
+            let limits = SessionLimits { subscriptions: 3, authentication_required: false };
+            let mut client = Client::new(limits);
+            client.says(r#"CONNECT {"verbose":false,"pedantic":false,"headers":true,"no_responders":true}"#);
+            client
+        }
+
+        /// What comes of some lines, in short.
+        fn says(&mut self, lines: &str) -> Vec<String> {
+            let mut buffer = BytesMut::from(format!("{}\r\n", lines.replace('\n', "\r\n")).as_str());
+            let mut said = Vec::new();
+            loop {
+                let mut actions = Vec::new();
+                match self.parser.next(&mut buffer) {
+                    Ok(None) => return said,
+                    Ok(Some(operation)) => self.session.handle(operation, &mut actions),
+                    Err(error) => self.session.mistake(error, &mut actions),
+                }
+                while !actions.is_empty() {
+                    for action in std::mem::take(&mut actions) {
+                        said.push(self.told(action, &mut actions));
+                    }
+                }
+                if said.last().is_some_and(|last| last.starts_with("end")) {
+                    return said;
+                }
+            }
+        }
+
+        fn told(&mut self, action: Action, then: &mut Vec<Action>) -> String {
+            match action {
+                Action::Reply(reply) => {
+                    let mut out = Vec::new();
+                    reply.append(&mut out);
+                    String::from_utf8(out).unwrap().trim_end().replace("\r\n", "|")
+                }
+                Action::Publish { topic, messages, .. } => format!("publish {topic} {messages:?}"),
+                Action::Lost(_) => "lost".to_owned(),
+                Action::Subscribe { sid, pattern, group, filter } => {
+                    let id = self.mailbox.subscribe(&pattern).unwrap();
+                    self.session.subscribed(&sid, id, then);
+                    let filtered = if filter.is_some() { " filtered" } else { "" };
+                    format!(
+                        "subscribe {pattern}{}{filtered}",
+                        group.map(|group| format!(" in {group}")).unwrap_or_default()
+                    )
+                }
+                Action::Unsubscribe(id) => format!("unsubscribe {}", self.mailbox.unsubscribe(id)),
+                Action::Limit(_, max) => format!("limit {max}"),
+                Action::Admit(credentials) => {
+                    match credentials.password.as_deref() == Some("right") {
+                        true => self.session.admitted(Arc::default(), then),
+                        false => self.session.refused(then),
+                    }
+                    "admit".to_owned()
+                }
+                Action::Connected => "connected".to_owned(),
+                Action::End(why) => format!("end: {why}"),
+            }
+        }
+    }
+
+    const OPEN: SessionLimits = SessionLimits { subscriptions: 3, authentication_required: false };
+    const CLOSED: SessionLimits = SessionLimits { authentication_required: true, ..OPEN };
+
+    #[test]
+    fn everything_gets_an_ok_until_a_client_says_otherwise() {
+        let mut client = Client::new(OPEN);
+        assert_eq!(client.says("CONNECT {}"), ["connected", "+OK"]);
+        assert_eq!(client.says("SUB a 1"), ["subscribe a", "+OK"]);
+        assert_eq!(client.says("SUB b 1"), ["+OK"], "the first subject stays");
+        // The answer comes before the message, of each of them.
+        let two = client.says("PUB a 1\nx\nPUB a 1\ny");
+        assert_eq!(two, ["+OK", "publish a 0..1", "+OK", "publish a 1..2"]);
+        assert_eq!(client.says("UNSUB 1"), ["unsubscribe true", "+OK"]);
+        assert_eq!(client.says("UNSUB 1"), ["+OK"]);
+        assert_eq!(client.says("SUB a..b 2"), ["-ERR 'Invalid Subject'"], "and no +OK");
+        assert_eq!(client.says("PING"), ["PONG"], "and no +OK");
+        assert_eq!(client.says("CONNECT {\"verbose\":false}"), ["connected"]);
+        assert_eq!(client.says("SUB a 1"), ["subscribe a"]);
+    }
+
+    #[test]
+    fn messages_in_a_row_are_one_publish_for_a_quiet_client() {
+        let mut client = Client::quiet();
+        assert_eq!(client.says("PUB a 1\nx\nPUB a 1\ny\nPUB b 0\n"), ["publish a 0..2", "publish b 0..1"]);
+        assert_eq!(client.says("PONG\n+OK\nINFO {}"), [""; 0]);
+    }
+
+    #[test]
+    fn pedantic_clients_are_told_of_subjects_and_published_for_all_the_same() {
+        let mut client = Client::new(OPEN);
+        client.says("CONNECT {\"verbose\":false}");
+        assert_eq!(client.says("PUB a..b 0\n"), ["-ERR 'Invalid Publish Subject'"]);
+        let long = format!("PUB {} 0\n", "x".repeat(300));
+        assert_eq!(client.says(&long), ["-ERR 'Invalid Publish Subject'", "lost"]);
+        let mut client = Client::quiet();
+        assert_eq!(client.says("PUB a..b 0\n"), [""; 0]);
+        assert_eq!(client.says(&long), ["lost"]);
+    }
+
+    #[test]
+    fn what_connect_may_not_say_ends_the_connection() {
+        for (json, text) in [
+            (r#"{"account":"x"}"#, "Authorization Violation"),
+            (r#"{"protocol":2}"#, "invalid client protocol"),
+            (r#"{"protocol":-1}"#, "invalid client protocol"),
+            (r#"{"no_responders":true}"#, "no responders requires headers support"),
+        ] {
+            let said = Client::new(OPEN).says(&format!("CONNECT {json}"));
+            assert_eq!(said, [format!("-ERR '{text}'"), format!("end: {text}")]);
+        }
+        assert_eq!(Client::new(OPEN).says("CONNECT {"), ["end: bad CONNECT"]);
+        assert_eq!(Client::new(OPEN).says("PUB a b c d"), ["end: protocol violation"]);
+        let unknown = ["-ERR 'Unknown Protocol Operation'", "end: Unknown Protocol Operation"];
+        assert_eq!(Client::new(OPEN).says("HELLO"), unknown);
+    }
+
+    #[test]
+    fn who_has_to_say_who_it_is_can_do_nothing_before() {
+        let mut client = Client::new(CLOSED);
+        assert!(!client.session.is_admitted());
+        let right = r#"CONNECT {"verbose":false,"pass":"right"}"#;
+        assert_eq!(client.says(right), ["admit", "connected"]);
+        assert!(client.session.is_admitted());
+        assert_eq!(client.says("CONNECT {}"), ["admit", "connected"], "what it said before still counts");
+        let refused = ["admit", "-ERR 'Authorization Violation'", "end: Authorization Violation"];
+        assert_eq!(client.says(r#"CONNECT {"pass":"wrong"}"#), refused);
+    }
+
+    #[test]
+    fn permissions_hold_for_messages_and_subscriptions() {
+        let rules = |allow: &[&str], deny: &[&str]| {
+            let patterns = |texts: &[&str]| texts.iter().map(|text| Pattern::parse(text).unwrap()).collect();
+            Rules { allow: patterns(allow), deny: patterns(deny) }
+        };
+        let permissions = Permissions { publish: rules(&["foo.*"], &["foo.x"]), subscribe: rules(&["s.>"], &["s.no"]) };
+        let mut client = Client::new(OPEN);
+        client.says("CONNECT {}");
+        assert_eq!(client.says("PUB bar 0\n"), ["+OK", "publish bar 0..1"]);
+        client.session.admitted(Arc::new(permissions), &mut Vec::new());
+        assert_eq!(client.says("PUB bar 0\n"), ["-ERR 'Permissions Violation for Publish to \"bar\"'"]);
+        assert_eq!(client.says("PUB foo.x 0\n"), ["-ERR 'Permissions Violation for Publish to \"foo.x\"'"]);
+        assert_eq!(client.says("PUB foo.y 0\n"), ["+OK", "publish foo.y 0..1"]);
+        let both = ["-ERR 'Invalid Publish Subject'", "-ERR 'Permissions Violation for Publish to \"foo..x\"'"];
+        assert_eq!(client.says("PUB foo..x 0\n"), both);
+        let subscription = "Permissions Violation for Subscription to";
+        assert_eq!(client.says("SUB > 1"), [format!("-ERR '{subscription} \">\"'")]);
+        assert_eq!(client.says("SUB s.no q 1"), [format!("-ERR '{subscription} \"s.no\" using queue \"q\"'")]);
+        assert_eq!(client.says("SUB s.* q 1"), ["subscribe s.* in q filtered", "+OK"]);
+        assert_eq!(client.says("SUB s.a 2"), ["subscribe s.a", "+OK"]);
+    }
+
+    #[test]
+    fn subscriptions_are_bounded_and_those_that_ended_make_room() {
+        let mut client = Client::quiet();
+        assert_eq!(client.says("SUB a 1\nSUB b 2\nSUB c 3"), ["subscribe a", "subscribe b", "subscribe c"]);
+        assert_eq!(client.says("SUB d 4"), ["-ERR 'maximum subscriptions exceeded'"]);
+        assert!(!client.session.depends_on_expiry(b"4") && !client.session.depends_on_expiry(b"1"));
+        assert_eq!(client.says("UNSUB 1 5"), ["limit 5"]);
+        assert_eq!(client.says("UNSUB 1 7"), ["limit 7"], "it can be raised");
+        assert!(client.session.depends_on_expiry(b"4") && client.session.depends_on_expiry(b"1"));
+        let id = client.session.subscriptions[&b"1"[..]].id.unwrap();
+        client.session.expired(b"2", id);
+        assert_eq!(client.session.subscriptions(), 3, "it was not that one");
+        client.session.expired(b"1", id);
+        assert_eq!(client.says("SUB d 1"), ["subscribe d"], "the sid can be used again");
+        assert_eq!(client.says("UNSUB 2"), ["unsubscribe true"]);
+    }
+
+    #[test]
+    fn nobody_to_answer_is_told_where_somebody_waits_for_it() {
+        let mut client = Client::quiet();
+        client.says("SUB _INBOX.me.* 9");
+        let reply = |client: &Client, to: &[u8]| client.session.no_responders(Some(to));
+        let told = Reply::NoResponders { reply_to: Bytes::from_static(b"_INBOX.me.1"), sid: Sid::from(&b"9"[..]) };
+        assert_eq!(reply(&client, b"_INBOX.me.1"), Some(told));
+        assert_eq!(reply(&client, b"_INBOX.other.1"), None);
+        assert_eq!(client.session.no_responders(None), None);
+        let nowhere = ["HMSG _INBOX.me.1 9 16 16|NATS/1.0 503"];
+        assert_eq!(client.says("PUB a..b _INBOX.me.1 0\n"), nowhere);
+        client.says(r#"CONNECT {"no_responders":false}"#);
+        assert_eq!(reply(&client, b"_INBOX.me.1"), None);
     }
 }

@@ -4,7 +4,7 @@ use super::authentication::Authentication;
 use crate::broker::WhenFull;
 use crate::codec::nats::ParserLimits;
 use crate::limits;
-use crate::transport::{GateLimits, Idle, WriterSettings};
+use crate::transport::{GateLimits, Identity, Idle, WriterSettings};
 use std::time::Duration;
 
 /// Every bound and interval of a NATS server. The default is what [`limits`] says.
@@ -40,6 +40,17 @@ pub struct NatsSettings {
     pub lame_duck_duration: Duration,
     /// Who may come in.
     pub authentication: Authentication,
+    /// What it proves to be who it is by; none: it speaks no TLS.
+    pub tls: Option<TlsSettings>,
+}
+
+/// How a server speaks TLS: it says `INFO` first, as nats-server does, and shakes hands then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// Its certificates and key.
+    pub identity: Identity,
+    /// Whether a client that does not is let in.
+    pub is_required: bool,
 }
 
 /// What becomes of a connection whose queue was full for longer than a publish waits.
@@ -70,6 +81,7 @@ impl Default for NatsSettings {
             lame_duck_grace: Duration::from_millis(limits::NATS_LAME_DUCK_GRACE_MS),
             lame_duck_duration: Duration::from_millis(limits::NATS_LAME_DUCK_DURATION_MS),
             authentication: Authentication::default(),
+            tls: None,
         }
     }
 }

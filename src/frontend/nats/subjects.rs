@@ -21,7 +21,8 @@ pub(super) enum Place {
     Topic(Topic),
     /// Nobody can be subscribed to it.
     Nowhere,
-    /// Nobody can be subscribed to it here: it is right for NATS, but longer or deeper than a topic can be here, or not UTF-8, or has control characters.
+    /// Nobody can be subscribed to it here: it is right for NATS, but longer or deeper than a topic can be, or not UTF-8,
+    /// or has control characters.
     TooMuch,
 }
 
@@ -33,7 +34,7 @@ pub(super) struct Subjects {
 }
 
 impl Subjects {
-    /// What `subject` means under these rules, which have to be the same until [`forget`](Self::forget).
+    /// What `subject` means under these rules, which always have to be the same.
     pub fn find(&mut self, subject: &[u8], rules: &Rules) -> &Destination {
         if self.last.as_ref().is_none_or(|(last, _)| **last != *subject) {
             let found = match self.others.remove_entry(subject) {
@@ -52,25 +53,20 @@ impl Subjects {
         let (_, destination) = self.last.as_ref().expect("the last subject");
         destination
     }
-
-    /// Forgets everything: the rules are others now.
-    pub fn forget(&mut self) {
-        *self = Subjects::default();
-    }
 }
 
 impl Destination {
     fn of(subject: &[u8], rules: &Rules) -> Destination {
-        let topic = subject::topic_text(subject).and_then(|text| Topic::parse(text).ok());
+        // To a publisher `*` and `>` are tokens as all others.
+        let topic = std::str::from_utf8(subject).ok().and_then(|text| Topic::literal(text).ok());
         let is_permitted = match &topic {
             Some(topic) => rules.permit_topic(topic),
             None => rules.allow.is_empty(),
         };
-        let is_known = subject::pattern_text(subject).is_some();
         let place = match topic {
             Some(topic) => Place::Topic(topic),
-            None if !is_known && subject::is_valid(subject) => Place::TooMuch,
-            None => Place::Nowhere,
+            None if subject.split(|&byte| byte == b'.').any(<[u8]>::is_empty) => Place::Nowhere,
+            None => Place::TooMuch,
         };
         Destination { place, is_literal: subject::is_valid_literal(subject), is_permitted }
     }
@@ -88,6 +84,7 @@ mod tests {
     #[test]
     fn subjects_lead_to_topics_or_nowhere() {
         assert_eq!(place(b"a.b"), Place::Topic(Topic::parse("a.b").unwrap()));
+        assert_eq!(place(b"a.>.*"), Place::Topic(Topic::literal("a.>.*").unwrap()));
         for nowhere in ["a..b", ".", "a.", ""] {
             assert_eq!(place(nowhere.as_bytes()), Place::Nowhere, "{nowhere}");
         }
@@ -110,7 +107,5 @@ mod tests {
             assert!(subjects.others.len() <= NATS_SUBJECTS_REMEMBERED);
         }
         assert!(!subjects.find(b"a..b", &rules).is_permitted);
-        subjects.forget();
-        assert!(subjects.find(b"even.1", &Rules::default()).is_permitted);
     }
 }

@@ -4,7 +4,7 @@ use super::connect::Credentials;
 use super::link::{Asked, Change, Link, Place, What};
 use super::permissions::Permissions;
 use super::server::Shared;
-use super::session::{Action, Reply, Session, SessionLimits};
+use super::session::{Action, Reply, Session, SessionLimits, Sid};
 use crate::broker::{
     MailboxSubscriber, Origin, Pattern, Publisher, SubscribeError, SubscriptionId, SubscriptionWatch, Topic,
 };
@@ -12,7 +12,6 @@ use crate::codec::nats::{Block, Operation, Parser, subject};
 use crate::diagnostics::ConnectionFigures;
 use crate::frontend::message::ServerMessage;
 use crate::transport::{Connection, Reader};
-use bytes::Bytes;
 use futures_lite::future;
 use std::io;
 use std::ops::Range;
@@ -79,8 +78,10 @@ impl<'c> Talker<'c> {
         let mut reader = Reader::new(connection.clone());
         let mut parser = Parser::new(self.shared.settings.parser);
         parser.require_connect(!self.session.is_admitted());
+        let link = self.link;
         loop {
-            let link = self.link;
+            // Nothing is kept for a client that has nothing to say.
+            self.actions = Vec::new();
             let read = async {
                 link.has_room().await;
                 reader.read_more().await.map(Ok)
@@ -96,11 +97,19 @@ impl<'c> Talker<'c> {
                     Ok(None) => break,
                     Ok(Some(operation)) => {
                         let may_change = matches!(operation, Operation::Connect(_));
-                        self.take(operation).await;
+                        // In a box where it has to wait, so that a quiet connection has no room for it.
+                        let operation = match self.depends_on_expiry(&operation) {
+                            true => self.expire_before(Box::new(operation)).await,
+                            false => operation,
+                        };
+                        self.session.handle(operation, &mut self.actions);
+                        self.act().await;
                         if may_change {
                             parser.require_connect(!self.session.is_admitted());
                             parser.allow_headers(self.session.options().headers);
                         }
+                        // One read can hold thousands of small operations with larger answers.
+                        link.has_room().await;
                     }
                     Err(error) => {
                         log::debug!("nats: client {}: {error}", self.figures.id());
@@ -120,20 +129,28 @@ impl<'c> Talker<'c> {
         self.receiving.as_ref().map_or_else(Place::default, |receiving| Place::after_all(receiving.watch.books()))
     }
 
-    async fn take(&mut self, operation: Operation) {
-        if let Operation::Subscribe { sid, .. } | Operation::Unsubscribe { sid, .. } = &operation {
-            if self.session.depends_on_expiry(sid) {
-                // Messages that were published before have to be counted before.
-                self.link.settled().await;
+    /// Whether the session has to know, before this, which subscriptions have ended by themselves.
+    fn depends_on_expiry(&self, operation: &Operation) -> bool {
+        match operation {
+            Operation::Subscribe { sid, .. } | Operation::Unsubscribe { sid, .. } => {
+                self.session.depends_on_expiry(sid)
             }
-            for (sid, id) in self.link.take_expired() {
-                self.session.expired(&sid, id);
-            }
+            _ => false,
         }
-        self.session.handle(operation, &mut self.actions);
-        self.act().await;
-        // One read can hold thousands of small operations with larger answers.
-        self.link.has_room().await;
+    }
+
+    /// Waits until the messages that were published before this operation have been counted, and tells the session.
+    async fn expire_before(&mut self, operation: Box<Operation>) -> Operation {
+        self.link.settled().await;
+        self.forget_expired();
+        *operation
+    }
+
+    /// Tells the session which subscriptions have got all they were to get.
+    fn forget_expired(&mut self) {
+        for (sid, id) in self.link.take_expired() {
+            self.session.expired(&sid, id);
+        }
     }
 
     /// Does what the session said, and what it says to that.
@@ -172,14 +189,16 @@ impl<'c> Talker<'c> {
     fn connected(&mut self) {
         // Of another echo, perhaps; the next publish makes one.
         self.publishing = None;
-        let options = self.session.options();
-        self.link.change(Change::Connected { with_headers: options.headers });
-        self.figures.set_name(options.name.as_deref().unwrap_or_default());
-        self.figures
-            .set_program(options.lang.as_deref().unwrap_or_default(), options.version.as_deref().unwrap_or_default());
+        let with_headers = self.session.options().headers;
+        self.link.change(Change::Connected { with_headers });
+        let words = self.session.words();
+        self.figures.set_name(words.name.as_deref().unwrap_or_default());
+        let (language, version) = (words.lang.as_deref(), words.version.as_deref());
+        self.figures.set_program(language.unwrap_or_default(), version.unwrap_or_default());
         if self.shared.settings.authentication.is_required() {
-            self.figures.set_user(options.credentials.user.as_deref().unwrap_or_default());
+            self.figures.set_user(words.credentials.user.as_deref().unwrap_or_default());
         }
+        self.session.forget_words();
     }
 
     /// The place after what is queued for this client now, if it has but one publisher: for what merely should be in order.
@@ -194,25 +213,24 @@ impl<'c> Talker<'c> {
 
     async fn publish(&mut self, topic: &Topic, block: &Arc<Block>, messages: Range<usize>) {
         self.figures.received(messages.len());
-        let Publishing { publisher, batch } = &mut **self.publishing.get_or_insert_with(|| {
-            // Whether it hears itself is decided here, since a client can say it anew at any time.
-            let broker = &self.shared.broker;
-            let publisher =
-                if self.session.options().echo { broker.publisher() } else { broker.publisher_as(self.origin) };
-            Box::new(Publishing { publisher, batch: Vec::new() })
-        });
-        if messages.clone().all(|index| block.reply_to(index).is_none()) {
-            batch.extend(ServerMessage::of_block(block).skip(messages.start).take(messages.len()));
-            if publisher.publish_batch(topic, batch).await.is_err() {
-                // The broker is closed: the server is ending, and the connection with it.
-                batch.clear();
-            }
-            return;
+        if messages.clone().any(|index| block.reply_to(index).is_some()) {
+            // In a box: a connection that asks nothing has no room for it.
+            return Box::pin(self.publish_each(topic, block, messages)).await;
         }
-        // Each says where its answer is to go, and is told if there is none.
+        let Publishing { publisher, batch } = self.publishing();
+        batch.extend(ServerMessage::of_block(block).skip(messages.start).take(messages.len()));
+        if publisher.publish_batch(topic, batch).await.is_err() {
+            // The broker is closed: the server is ending, and the connection with it.
+            batch.clear();
+        }
+    }
+
+    /// Each says where its answer is to go, and the client is told if nobody is there to answer.
+    async fn publish_each(&mut self, topic: &Topic, block: &Arc<Block>, messages: Range<usize>) {
         for (index, message) in messages.clone().zip(ServerMessage::of_block(block).skip(messages.start)) {
             let reply_to = block.reply_to(index);
             let reply_topic = reply_to.and_then(subject::topic_text).and_then(|text| Topic::parse(text).ok());
+            let publisher = &mut self.publishing().publisher;
             let published = match &reply_topic {
                 Some(reply_topic) => publisher.publish_request(topic, reply_topic, message).await,
                 None => publisher.publish(topic, message).await,
@@ -220,13 +238,24 @@ impl<'c> Talker<'c> {
             if published.is_ok_and(|receipt| receipt.matched == 0)
                 && let Some(reply) = self.session.no_responders(reply_to)
             {
-                let place = self.receiving.as_ref().map_or_else(Place::default, |it| Place::now(it.watch.books()));
-                self.link.reply(&reply, place);
+                self.reply(&reply);
             }
         }
     }
 
-    fn subscribe(&mut self, sid: Bytes, pattern: &Pattern, group: Option<String>, filter: Option<Arc<Permissions>>) {
+    fn publishing(&mut self) -> &mut Publishing {
+        self.publishing.get_or_insert_with(|| {
+            // Whether it hears itself is decided here, since a client can say it anew at any time.
+            let broker = &self.shared.broker;
+            let publisher =
+                if self.session.options().echo { broker.publisher() } else { broker.publisher_as(self.origin) };
+            Box::new(Publishing { publisher, batch: Vec::new() })
+        })
+    }
+
+    fn subscribe(&mut self, sid: Sid, pattern: &Pattern, group: Option<String>, filter: Option<Arc<Permissions>>) {
+        // Here, so that a client that has always new ones leaves nothing behind.
+        self.forget_expired();
         let begun = self.subscriber().and_then(|subscriber| match &group {
             Some(group) => subscriber.subscribe_in_group(pattern, group),
             None => subscriber.subscribe(pattern),

@@ -1,0 +1,10 @@
+//! What several rounds came to.
+
+/// The middle of the values, and how far the values lie apart around it, as a part of it (half the range).
+pub fn median_and_spread(values: &[f64]) -> (f64, f64) {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let (Some(least), Some(most)) = (sorted.first(), sorted.last()) else { return (0.0, 0.0) };
+    let middle = (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]) / 2.0;
+    (middle, (most - least) / 2.0 / middle.max(f64::MIN_POSITIVE))
+}
