@@ -139,15 +139,20 @@ impl Feed {
 
     fn begin(&mut self, topics: Vec<Topic>, seen: Option<Seen>) -> Result<(), SubscribeError> {
         let Some(seen) = seen else { return topics.into_iter().try_for_each(|topic| self.subscribe(topic)) };
-        // Kept to the end, so that no other message can come to their places.
-        let kept_before = self.kept(&topics);
+        let before = self.kept(&topics);
         topics.iter().try_for_each(|topic| self.subscribe(topic.clone()))?;
         let after = self.kept(&topics);
-        let before: HashSet<*const ServerMessage> = kept_before.iter().map(place_of).collect();
-        self.twice.kept = after.iter().filter(|message| !before.contains(&place_of(message))).cloned().collect();
-        self.twice.until = self.mailbox.books().offered;
-        self.replay = unseen(after, &seen);
+        self.hand_over(before, after, &seen);
         Ok(())
+    }
+
+    /// What was kept before the subscriptions began, and after. Those that are kept before are held to the end of this, so
+    /// that no other message can come to their places.
+    fn hand_over(&mut self, before: Vec<Message<ServerMessage>>, after: Vec<Message<ServerMessage>>, seen: &Seen) {
+        let places: HashSet<*const ServerMessage> = before.iter().map(place_of).collect();
+        self.twice.kept = after.iter().filter(|message| !places.contains(&place_of(message))).cloned().collect();
+        self.twice.until = self.mailbox.books().offered;
+        self.replay = unseen(after, seen);
     }
 
     fn kept(&self, topics: &[Topic]) -> Vec<Message<ServerMessage>> {
@@ -360,5 +365,52 @@ impl Source for Feed {
 
     fn waits_for(&self) -> Wait {
         Wait::fixed("recv pushes")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::settings::PushSettings;
+    use super::*;
+    use crate::broker::Broker;
+    use crate::codec::datagram::parse_push;
+    use crate::diagnostics::Diagnostics;
+    use crate::tasks::Tasks;
+    use futures_lite::future::block_on;
+    use std::task::Waker;
+
+    #[test]
+    fn what_comes_while_one_returns_comes_once() {
+        let settings = PushSettings::default();
+        let mut broker = Broker::builder();
+        for (pattern, messages) in settings.histories() {
+            broker = broker.history(pattern, messages);
+        }
+        let front_end = Diagnostics::new().front_end("push");
+        let gateway = Arc::new(Gateway::new(&broker.build(), &Tasks::new(drop), settings, front_end.clone()));
+        let push =
+            |text: &str| block_on(gateway.push(&parse_push(format!("user:1 {text}").as_bytes()).unwrap())).unwrap();
+        let entry = front_end.connected(([127, 0, 0, 1], 1).into(), &Arc::default());
+        let mut feed = Feed::new(&gateway, &Arc::default(), entry.figures()).unwrap();
+        let topics = [Topic::parse("push.user.1").unwrap()];
+
+        let seen = push("seen").n;
+        push("away");
+        let before = feed.kept(&topics);
+        push("before the subscription");
+        feed.subscribe(topics[0].clone()).unwrap();
+        push("before the second look");
+        let after = feed.kept(&topics);
+        feed.hand_over(before, after, &Seen::Number(seen));
+        assert_eq!(feed.twice.kept.len(), 2);
+        push("later");
+
+        let mut out = WriteBuffer::new(1 << 16);
+        assert!(feed.poll_fill(&mut Context::from_waker(Waker::noop()), &mut out).is_ready());
+        let lines = String::from_utf8(out.bytes_mut().clone()).unwrap();
+        let texts: Vec<&str> =
+            lines.lines().filter_map(|line| line.split("\"text\":\"").nth(1)?.split('"').next()).collect();
+        assert_eq!(texts, ["away", "before the subscription", "before the second look", "later"]);
+        assert!(feed.twice.kept.is_empty(), "nothing is held for longer than it can come twice");
     }
 }
