@@ -1,6 +1,7 @@
 //! The NATS server's loop, in this process: slow clients, time-outs, ends, and what is left behind.
 #![cfg(feature = "server")]
 
+mod leak_support;
 mod nats_support;
 
 use fanfare::diagnostics::Diagnostics;
@@ -9,7 +10,7 @@ use fanfare::frontend::message::ServerMessage;
 use fanfare::frontend::nats::authentication::Secret;
 use fanfare::frontend::nats::settings::TlsSettings;
 use fanfare::frontend::nats::{NatsServer, NatsSettings, SlowConsumer};
-use fanfare::tasks::{BoxedTask, Tasks};
+use fanfare::tasks::{BoxedTask, LeakCheck, Tasks};
 use fanfare::transport::{Gate, Identity, Listener};
 use fanfare::{Broker, Pattern, Topic};
 use futures_lite::future::block_on;
@@ -27,6 +28,8 @@ struct TestServer {
     diagnostics: Diagnostics,
     nats: NatsServer,
     address: SocketAddr,
+    /// Last, so that it is dropped when the server has been.
+    _leaks: LeakCheck,
 }
 
 impl TestServer {
@@ -36,10 +39,12 @@ impl TestServer {
         let broker = Broker::new();
         let tasks = Tasks::new(|task: BoxedTask| drop(async_std::task::spawn(task)));
         let diagnostics = Diagnostics::new();
-        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), Gate::new(settings.gate)).unwrap();
+        let gate = Gate::new(settings.gate);
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), gate.clone()).unwrap();
+        let leaks = leak_support::leak_check(&tasks, &broker, &gate, &diagnostics);
         let nats = NatsServer::start(listener, &broker, &tasks, settings, diagnostics.front_end("nats"));
         let address = nats.local_address();
-        TestServer { broker, tasks, diagnostics, nats, address }
+        TestServer { broker, tasks, diagnostics, nats, address, _leaks: leaks }
     }
 
     fn client(&self) -> Wire {

@@ -65,9 +65,9 @@ pub(super) fn with_waits(change: impl FnOnce(&mut Waits)) {
     let _ = WAITS.try_with(|waits| change(&mut waits.borrow_mut()));
 }
 
-/// One poll of a task: while this lives, its task is the current one. Afterwards the one before it is, if a task polls
-/// another by hand; also when the poll panics.
-pub(super) struct Poll<'r> {
+/// A task's turn, that is one poll of it: while this lives, its task is the current one. Afterwards, also when the poll
+/// panics, it is the one before it, if a task polls another by hand.
+pub(super) struct Turn<'r> {
     record: &'r Record,
     began: PollTime,
     outer: Option<Current>,
@@ -75,12 +75,12 @@ pub(super) struct Poll<'r> {
     waits_taken: bool,
 }
 
-impl Poll<'_> {
-    pub fn begin(record: &Record) -> Poll<'_> {
+impl Turn<'_> {
+    pub fn begin(record: &Record) -> Turn<'_> {
         let outer = CURRENT.replace(Some(Current { id: record.id, name: record.kind.name }));
         // Outside of a task nothing is noted, so there is nothing to put aside.
         let outer_waits = if outer.is_some() { swap_waits(Waits::NONE) } else { Waits::NONE };
-        Poll { record, began: record.begin_poll(), outer, outer_waits, waits_taken: false }
+        Turn { record, began: record.begin_poll(), outer, outer_waits, waits_taken: false }
     }
 
     /// What the task has noted in this poll until now.
@@ -90,7 +90,7 @@ impl Poll<'_> {
     }
 }
 
-impl Drop for Poll<'_> {
+impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.record.end_poll(&self.began);
         CURRENT.set(self.outer);

@@ -46,7 +46,7 @@ fn poll_watched<F: Future<Output = ()>>(
     mut future: Pin<&mut Option<F>>,
     context: &mut Context<'_>,
 ) -> Poll<()> {
-    let mut poll = current::Poll::begin(record);
+    let mut turn = current::Turn::begin(record);
     // Until the poll has come to its end, it is one that panics.
     record.ends_with(TaskEnd::Panicked);
     let is_done = match future.as_mut().as_pin_mut() {
@@ -54,7 +54,7 @@ fn poll_watched<F: Future<Output = ()>>(
         _ => false,
     };
     record.ends_with(if is_done { TaskEnd::Finished } else { TaskEnd::Cancelled });
-    if !is_done && record.park(context.waker(), poll.take_waits()) {
+    if !is_done && record.park(context.waker(), turn.take_waits()) {
         return Poll::Pending;
     }
     // Dropped in here, where it still is the current task.

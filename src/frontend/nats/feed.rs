@@ -10,6 +10,7 @@ use crate::codec::nats::{append_error, append_ping};
 use crate::diagnostics::{ConnectionFigures, Ended};
 use crate::frontend::message::ServerMessage;
 use crate::limits::NATS_OVERTAKING_MESSAGES;
+use crate::tasks;
 use crate::transport::{Filled, Source, WriteBuffer};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -153,7 +154,8 @@ impl<'c> Feed<'c> {
                 let is_slow = mailbox.end_reason() == Some(EndReason::Disconnected);
                 self.mailbox = None;
                 if is_slow {
-                    log::info!("nats: client {} is slow: its queue was full for too long", self.figures.id());
+                    let id = self.figures.id();
+                    log::info!(task:% = tasks::label(); "nats: client {id} is slow: its queue was full for too long");
                     self.end_with("Slow Consumer", Ended::SlowConsumer, out);
                 }
             }
@@ -183,7 +185,7 @@ impl<'c> Feed<'c> {
     fn note_missed(&mut self, missed: u64) {
         self.missed = if self.with_headers { self.missed + missed } else { 0 };
         let id = self.figures.id();
-        log::info!("nats: client {id} is slow: it missed {missed} messages");
+        log::info!(task:% = tasks::label(); "nats: client {id} is slow: it missed {missed} messages");
         let topic = Topic::parse(&format!("fanfare.advisory.missed.{id}"));
         let notice = format!("{{\"client_id\":{id},\"missed\":{missed}}}");
         if let Ok(topic) = topic {

@@ -9,6 +9,7 @@ use super::session::{Reply, Sid};
 use crate::broker::{Books, Mailbox, SubscriptionId};
 use crate::frontend::message::ServerMessage;
 use crate::limits::{NATS_OVERTAKING_MESSAGES, REPLY_BYTES, REPLY_ITEMS};
+use crate::tasks::{Wait, waiting};
 use atomic_waker::AtomicWaker;
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -155,12 +156,14 @@ impl Link {
 
     /// Waits until the answers that wait are few enough for more. Cancel safe.
     pub async fn has_room(&self) {
-        self.until(|state| (state.reply_bytes < REPLY_BYTES && state.items.len() < REPLY_ITEMS).then_some(())).await;
+        let has_room = |state: &State| state.reply_bytes < REPLY_BYTES && state.items.len() < REPLY_ITEMS;
+        waiting(Wait::fixed("answers to be read"), self.until(|state| has_room(state).then_some(()))).await;
     }
 
     /// Waits until everything said has its place in the write buffer. Cancel safe.
     pub async fn settled(&self) {
-        self.until(|state| state.items.is_empty().then_some(())).await;
+        let settled = self.until(|state| state.items.is_empty().then_some(()));
+        waiting(Wait::fixed("answers to be written"), settled).await;
     }
 
     async fn until<T>(&self, look: impl Fn(&State) -> Option<T>) -> T {

@@ -15,10 +15,9 @@ use crate::diagnostics::{ConnectionEntry, Ended, FrontEnd, Serves};
 use crate::frontend::ending::{EndCount, Ending, StopReport, discard_input};
 use crate::frontend::message::ServerMessage;
 use crate::limits;
-use crate::tasks::{Scope, Tasks};
+use crate::tasks::{self, Limiter, Scope, Tasks};
 use crate::transport::{self, Accepted, Connection, Listener, Outcome, Permit};
 use async_io::Timer;
-use async_lock::Semaphore;
 use futures_lite::future;
 use std::future::poll_fn;
 use std::io;
@@ -40,7 +39,7 @@ pub(super) struct Shared {
     pub broker: Broker<ServerMessage>,
     pub settings: Arc<NatsSettings>,
     /// Who compares a password with a hash has one of these.
-    pub hashing: Semaphore,
+    pub hashing: Limiter,
     info: ServerInfo,
     pub front_end: Arc<FrontEnd>,
     connections: Arc<Connections>,
@@ -66,7 +65,7 @@ impl NatsServer {
             broker: broker.clone(),
             info: ServerInfo::new(&settings, local_address),
             settings: Arc::new(settings),
-            hashing: Semaphore::new(limits::NATS_HASHES_AT_ONCE),
+            hashing: Limiter::new(limits::NATS_HASHES_AT_ONCE),
             front_end,
             connections: Arc::default(),
             ending: Arc::default(),
@@ -130,7 +129,7 @@ async fn accept(mut listener: Listener, shared: Arc<Shared>, tasks: Arc<Scope>) 
     loop {
         match listener.accept().await {
             Accepted::Refused(stream, peer, refusal) => {
-                log::debug!("nats: refused {peer}: {refusal}");
+                log::debug!(task:% = tasks::label(); "nats: refused {peer}: {refusal}");
                 shared.front_end.refused(peer, "full");
                 let mut notice = Vec::new();
                 shared.info.append(&mut notice, 0, peer.ip(), false);
@@ -140,10 +139,10 @@ async fn accept(mut listener: Listener, shared: Arc<Shared>, tasks: Arc<Scope>) 
             Accepted::Connection(stream, peer, permit) => match Connection::new(stream, unacknowledged) {
                 Ok(connection) => {
                     let entry = shared.front_end.connected(peer, connection.traffic());
-                    log::debug!("nats: {peer} connected as client {}", entry.figures().id());
+                    log::debug!(task:% = tasks::label(); "nats: {peer} connected as client {}", entry.figures().id());
                     tasks.spawn("nats connection", serve(shared.clone(), connection, peer, entry, permit));
                 }
-                Err(error) => log::debug!("nats: {peer} was gone at once: {error}"),
+                Err(error) => log::debug!(task:% = tasks::label(); "nats: {peer} was gone at once: {error}"),
             },
         }
     }
@@ -225,7 +224,7 @@ async fn serve(
         Some(tls) => {
             // Without any words: who does not understand that would not understand them.
             if let Err(error) = Box::pin(shake_hands(&connection, &info, tls, link, &shared.settings)).await {
-                log::debug!("nats: no TLS with {peer}: {error}");
+                log::debug!(task:% = tasks::label(); "nats: no TLS with {peer}: {error}");
                 return entry.ended(Ended::Because("TLS handshake failed"));
             }
         }
@@ -252,7 +251,7 @@ async fn serve(
     };
     drop(writing);
     let reason = ended(read_end.as_ref(), &outcome, feed.reason());
-    log::debug!("nats: client {} at {peer} ended: {reason}", figures.id());
+    log::debug!(task:% = tasks::label(); "nats: client {} at {peer} ended: {reason}", figures.id());
     entry.ended(reason);
     // Nothing is kept for somebody who has left: neither queues nor subscriptions.
     drop(feed);

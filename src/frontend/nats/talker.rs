@@ -11,6 +11,7 @@ use crate::broker::{
 use crate::codec::nats::{Block, Operation, Parser, subject};
 use crate::diagnostics::ConnectionFigures;
 use crate::frontend::message::ServerMessage;
+use crate::tasks::{self, Wait, waiting};
 use crate::transport::{Connection, Reader};
 use futures_lite::future;
 use std::io;
@@ -112,7 +113,7 @@ impl<'c> Talker<'c> {
                         link.has_room().await;
                     }
                     Err(error) => {
-                        log::debug!("nats: client {}: {error}", self.figures.id());
+                        log::debug!(task:% = tasks::label(); "nats: client {}: {error}", self.figures.id());
                         self.session.mistake(error, &mut self.actions);
                         self.act().await;
                     }
@@ -219,7 +220,7 @@ impl<'c> Talker<'c> {
         }
         let Publishing { publisher, batch } = self.publishing();
         batch.extend(ServerMessage::of_block(block).skip(messages.start).take(messages.len()));
-        if publisher.publish_batch(topic, batch).await.is_err() {
+        if waiting(Wait::PUBLISH, publisher.publish_batch(topic, batch)).await.is_err() {
             // The broker is closed: the server is ending, and the connection with it.
             batch.clear();
         }
@@ -231,10 +232,13 @@ impl<'c> Talker<'c> {
             let reply_to = block.reply_to(index);
             let reply_topic = reply_to.and_then(subject::topic_text).and_then(|text| Topic::parse(text).ok());
             let publisher = &mut self.publishing().publisher;
-            let published = match &reply_topic {
-                Some(reply_topic) => publisher.publish_request(topic, reply_topic, message).await,
-                None => publisher.publish(topic, message).await,
+            let publish = async {
+                match &reply_topic {
+                    Some(reply_topic) => publisher.publish_request(topic, reply_topic, message).await,
+                    None => publisher.publish(topic, message).await,
+                }
             };
+            let published = waiting(Wait::PUBLISH, publish).await;
             if published.is_ok_and(|receipt| receipt.matched == 0)
                 && let Some(reply) = self.session.no_responders(reply_to)
             {
@@ -268,7 +272,8 @@ impl<'c> Talker<'c> {
                 self.figures.set_subscriptions(self.session.subscriptions());
             }
             Err(error) => {
-                log::debug!("nats: client {}: cannot subscribe to {pattern}: {error}", self.figures.id());
+                let id = self.figures.id();
+                log::debug!(task:% = tasks::label(); "nats: client {id}: cannot subscribe to {pattern}: {error}");
                 self.session.not_subscribed(&sid, &mut self.actions);
             }
         }
@@ -309,7 +314,7 @@ async fn admit(shared: &Shared, credentials: Credentials) -> Option<Arc<Permissi
     if !shared.settings.authentication.is_slow() {
         return shared.settings.authentication.admit(&credentials);
     }
-    let _turn = shared.hashing.acquire().await;
+    let _permit = shared.hashing.acquire().await;
     let settings = shared.settings.clone();
     blocking::unblock(move || settings.authentication.admit(&credentials)).await
 }
