@@ -1,7 +1,7 @@
 //! Datagrams in: each is checked, handed to the gateway, and answered if it asks for it.
 //!
-//! Signatures are checked here and not by a pool of workers: for the largest datagram a check takes less than what it costs to
-//! hand it to another thread and back (`cargo bench --bench push`), and datagrams of one sender keep their order.
+//! Signatures are checked here and not by a pool of workers, so that datagrams of one sender keep their order. A datagram is
+//! small; `cargo bench --bench push` shows what its check costs beside a hand-over to a worker and back.
 
 use super::access::{Access, Grant};
 use super::gateway::{Begun, Gateway, PushReceipt, PushRefusal, now_ms};
