@@ -316,6 +316,109 @@ pub const JOURNAL_FOLD_MS: u64 = 60_000;
 /// off.
 pub const DIAGNOSTIC_TEXT_BYTES: usize = 256;
 
+// ---- The push gateway ----
+
+/// Bytes of a datagram (8 KiB). Why: a push is a small thing; larger ones are cut up on the way, and lost when one part is.
+/// When hit: the datagram is dropped and counted.
+pub const PUSH_DATAGRAM_BYTES: usize = 8 * 1024;
+
+/// Bytes of a user's id or a group's name. Fixed. Why: `push.group.<name>` has to be a topic, and those end at 255 bytes.
+/// When hit: the push or the client is refused.
+pub const PUSH_NAME_BYTES: usize = 128;
+
+/// Bytes of a push's id. Fixed. Why: it is kept for every push that waits to be acknowledged. When hit: the push is refused.
+pub const PUSH_ID_BYTES: usize = 64;
+
+/// Seconds that a push can be kept for, at the most (a day). Fixed. When hit: the push is refused.
+pub const PUSH_TTL_MAX_S: u64 = 86_400;
+
+/// Seconds that a push is kept for those who are away, unless it says otherwise. Why: a lost connection comes back within a
+/// minute. When hit: it is not delivered any more, but counted as expired.
+pub const PUSH_TTL_S: u64 = 60;
+
+/// Last pushes kept of each user and group, and of those to all, for those who return. Also bounded in bytes by
+/// [`HISTORY_BYTES_MAX`] and in topics by [`HISTORY_TOPICS_MAX`]. When hit: the oldest is forgotten.
+pub const PUSH_REPLAY: usize = 32;
+
+/// Seconds by which the time in a signed datagram may differ from ours. Why: clocks are that wrong, networks that slow.
+/// When hit: the datagram is refused as stale.
+pub const PUSH_SIGNATURE_AGE_S: u64 = 30;
+
+/// Signed datagrams remembered, so that none is taken twice: at 24 bytes or so each, a few MiB. Each is remembered while it
+/// would not be stale. Fixed. When hit: further signed datagrams are refused until some are stale; only who has a key can
+/// bring that about.
+pub const PUSH_REMEMBERED_SIGNATURES: usize = 1 << 18;
+
+/// Bytes of the nonce of a signed datagram: the least and the most. Fixed. When hit: the datagram is refused.
+pub const PUSH_NONCE_BYTES: (usize, usize) = (8, 64);
+
+/// Bytes of a key that signs datagrams, the least. Fixed. When hit: the file of keys is refused.
+pub const PUSH_KEY_BYTES_MIN: usize = 16;
+
+/// Datagrams read in one go before other tasks get their turn. Fixed. When hit: the reader yields once.
+pub const DATAGRAMS_PER_TURN: usize = 64;
+
+/// Bytes of datagrams that the kernel holds for us (4 MiB), where the system allows it. Fixed. Why: a burst arrives while a
+/// push to all is handed out. When hit: the kernel drops further ones.
+pub const PUSH_RECEIVE_BUFFER_BYTES: usize = 4 << 20;
+
+/// Mistakes that a push client is told of. Fixed. Why: a program that gets nothing right is not one of ours.
+/// When hit: the connection is closed.
+pub const PUSH_MISTAKES: usize = 100;
+
+/// Pushes that wait for full queues at the same time. Why: each holds its message and a task. When hit: further datagrams
+/// are dropped and counted until one of them is done; HTTP is answered 503.
+pub const PUSHES_AT_ONCE: usize = 256;
+
+/// Milliseconds that one push may take. When hit: whoever has not got it by then misses it, and all that the push has
+/// started ends.
+pub const PUSH_TIMEOUT_MS: u64 = 1_000;
+
+/// Milliseconds a push waits for a client whose queue is full (0: not at all). When hit: that client misses it and is told.
+pub const PUSH_WAIT_MS: u64 = 5;
+
+/// Pushes queued for one connection. When hit: see [`PUSH_WAIT_MS`].
+pub const PUSH_QUEUE_MESSAGES: usize = 1_024;
+
+/// Bytes queued for one connection. When hit: see [`PUSH_WAIT_MS`].
+pub const PUSH_QUEUE_BYTES: usize = 256 * 1024;
+
+/// Bytes of a push that comes by HTTP (64 KiB). When hit: it is answered 413.
+pub const PUSH_PAYLOAD_BYTES: usize = 64 * 1024;
+
+/// Bytes of a batch of pushes that comes by HTTP (1 MiB). When hit: it is answered 413.
+pub const PUSH_BATCH_BYTES: usize = 1 << 20;
+
+/// Pushes of one batch. When hit: the batch is answered 413, and none of it is pushed.
+pub const PUSH_BATCH: usize = 1_000;
+
+/// Milliseconds in which the body of a request has to be there. When hit: it is answered 408.
+pub const PUSH_BODY_MS: u64 = 5_000;
+
+/// Pushes a second that one token may send by HTTP, and as many in a burst. When hit: it is answered 429.
+pub const PUSH_HTTP_PER_SECOND: usize = 10_000;
+
+/// Milliseconds after which a quiet stream of events is sent a comment. Why: proxies forget quiet connections after a minute.
+pub const PUSH_EVENTS_PING_MS: u64 = 15_000;
+
+/// Bytes of a line that a push client sends. When hit: the line is skipped up to its end, and the client is told.
+pub const PUSH_LINE_BYTES: usize = 4_096;
+
+/// Groups one connection is in at the same time. When hit: no further group is joined.
+pub const PUSH_GROUPS_PER_CONNECTION: usize = 32;
+
+/// Pushes that one connection was sent and has not acknowledged, of those that ask for it. Fixed. When hit: the oldest can
+/// no longer be acknowledged by this connection.
+pub const PUSH_UNACKNOWLEDGED: usize = 64;
+
+/// Pushes whose fate is remembered, of those that ask to be acknowledged: at about 200 bytes each, 3 MiB. Fixed.
+/// When hit: the oldest is forgotten.
+pub const PUSH_FATES: usize = 16_384;
+
+/// Milliseconds of silence after which a push client is pinged (seed 003's read time-out: ticks of 5 s, and 3 misses).
+/// When hit: it is sent a ping; before it said who it is, the connection is closed.
+pub const PUSH_IDLE_MS: u64 = 5_000;
+
 /// Bytes of our own output that wait for a slow standard output. Fixed. When hit: further output is discarded and
 /// counted, never waited for.
 pub const STANDARD_OUTPUT_BYTES: usize = 1024 * 1024;
@@ -424,3 +527,6 @@ const _: () = assert!(ROOM_REPLAY_LINES <= ROOM_HISTORY_LINES);
 const _: () = assert!(MAX_CONNECTIONS_PER_ADDRESS >= 5_000 && MAX_CONNECTIONS_PER_ADDRESS <= MAX_CONNECTIONS);
 const _: () = assert!(LINE_BYTES < WRITE_BUFFER_BYTES, "a line fits into the write buffer");
 const _: () = assert!(READ_BUFFER_BYTES.0 <= READ_BUFFER_BYTES.1);
+const _: () = assert!("push.group.".len() + PUSH_NAME_BYTES <= 255, "a group's name must fit into a topic");
+const _: () = assert!(PUSH_DATAGRAM_BYTES < PUSH_QUEUE_BYTES, "a datagram fits into a queue");
+const _: () = assert!(PUSH_PAYLOAD_BYTES < PUSH_QUEUE_BYTES, "a push fits into a queue");

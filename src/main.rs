@@ -13,9 +13,11 @@ use fanfare::diagnostics::{Diagnostics, Event};
 use fanfare::frontend::admin::{AdminServer, AdminSettings};
 use fanfare::frontend::chat::ChatServer;
 use fanfare::frontend::ending::StopReport;
+use fanfare::frontend::http::{HttpServer, HttpSettings};
 use fanfare::frontend::message::ServerMessage;
 use fanfare::frontend::nats::NatsServer;
-use fanfare::limits::{ADMIN_CONNECTIONS, RESERVED_FILE_DESCRIPTORS};
+use fanfare::frontend::push::{DatagramSocket, PushServer};
+use fanfare::limits::{self, ADMIN_CONNECTIONS, RESERVED_FILE_DESCRIPTORS};
 use fanfare::tasks::Tasks;
 use fanfare::transport::{Gate, GateLimits, Listener};
 use fanfare::{DrainReport, WhenFull};
@@ -25,6 +27,7 @@ use standard_output::StandardOutput;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// With its heap profile: see .cargo/config.toml.
@@ -124,24 +127,40 @@ struct Prepared {
     chat: Option<Listener>,
     nats: Option<Listener>,
     admin: Option<Listener>,
+    push: Option<Listener>,
+    push_datagrams: Option<DatagramSocket>,
+    push_http: Option<Listener>,
     /// How many connections the system allows, if that is fewer than wanted.
     lowered_to: Option<usize>,
 }
 
 /// All that can go wrong before anything runs.
 fn prepare(config: &mut Config) -> Result<Prepared, String> {
-    let lowered_to = fit_file_descriptors(&mut [&mut config.chat.gate.connections, &mut config.nats.gate.connections]);
-    let chat = config.chat_address.map(|address| bind("--chat", address, Gate::new(config.chat.gate))).transpose()?;
-    let nats = config.nats_address.map(|address| bind("--nats", address, Gate::new(config.nats.gate))).transpose()?;
-    let admin = bind_admin(&config.admin)?;
-    Ok(Prepared { chat, nats, admin, lowered_to })
+    let push = &mut config.push;
+    let gates = [&mut config.chat.gate, &mut config.nats.gate, &mut push.settings.gate, &mut push.http_gate];
+    let connections = gates.map(|gate| &mut gate.connections);
+    let lowered_to = fit_file_descriptors(connections);
+    let listener = |flag, address: Option<SocketAddr>, limits| {
+        address.map(|address| bind(flag, address, || Listener::bind(address, Gate::new(limits)))).transpose()
+    };
+    let datagrams =
+        config.push.udp_address.map(|address| bind("--push-udp", address, || DatagramSocket::bind(address)));
+    Ok(Prepared {
+        chat: listener("--chat", config.chat_address, config.chat.gate)?,
+        nats: listener("--nats", config.nats_address, config.nats.gate)?,
+        push: listener("--push", config.push.address, config.push.settings.gate)?,
+        push_datagrams: datagrams.transpose()?,
+        push_http: listener("--push-http", config.push.http_address, config.push.http_gate)?,
+        admin: bind_admin(&config.admin)?,
+        lowered_to,
+    })
 }
 
 /// Nobody who did not ask for the admin listener shall have to know that another program has its port.
 fn bind_admin(config: &config::AdminConfig) -> Result<Option<Listener>, String> {
     let Some(address) = config.address else { return Ok(None) };
     let gate = Gate::new(GateLimits { connections: ADMIN_CONNECTIONS, per_address: ADMIN_CONNECTIONS });
-    match bind("--admin", address, gate) {
+    match bind("--admin", address, || Listener::bind(address, gate)) {
         Err(problem) if !config.is_asked_for => {
             complain(&format!("no admin listener: {problem}"));
             Ok(None)
@@ -150,8 +169,8 @@ fn bind_admin(config: &config::AdminConfig) -> Result<Option<Listener>, String> 
     }
 }
 
-fn bind(flag: &str, address: SocketAddr, gate: Gate) -> Result<Listener, String> {
-    Listener::bind(address, gate).map_err(|error| match error.kind() {
+fn bind<S>(flag: &str, address: SocketAddr, bind: impl FnOnce() -> io::Result<S>) -> Result<S, String> {
+    bind().map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => format!("{flag} {address} is in use by another program; choose another port, or 0"),
         _ => format!("{flag} {address} cannot be listened on: {error}"),
     })
@@ -159,7 +178,7 @@ fn bind(flag: &str, address: SocketAddr, gate: Gate) -> Result<Listener, String>
 
 /// Raises the limit on open files as far as it goes. If fewer connections than wanted by any front-end fit, lowers the
 /// numbers of those and says to how many.
-fn fit_file_descriptors(connections: &mut [&mut usize]) -> Option<usize> {
+fn fit_file_descriptors<const N: usize>(connections: [&mut usize; N]) -> Option<usize> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     let allowed = match setrlimit(Resource::Nofile, raised) {
@@ -169,8 +188,8 @@ fn fit_file_descriptors(connections: &mut [&mut usize]) -> Option<usize> {
     // None means that there is no limit.
     let fit = usize::try_from(allowed?.saturating_sub(RESERVED_FILE_DESCRIPTORS)).unwrap_or(usize::MAX).max(1);
     let mut lowered_to = None;
-    for wanted in connections.iter_mut().filter(|wanted| ***wanted > fit) {
-        **wanted = fit;
+    for wanted in connections.into_iter().filter(|wanted| **wanted > fit) {
+        *wanted = fit;
         lowered_to = Some(fit);
     }
     lowered_to
@@ -181,6 +200,8 @@ struct FrontEnds {
     chat: Option<ChatServer>,
     nats: Option<NatsServer>,
     admin: Option<AdminServer>,
+    push: PushServer,
+    push_http: Option<HttpServer>,
 }
 
 async fn run(config: Config, prepared: Prepared) -> ExitCode {
@@ -194,10 +215,24 @@ async fn run(config: Config, prepared: Prepared) -> ExitCode {
     };
     let chat = |listener| ChatServer::start(listener, &broker, &tasks, config.chat, diagnostics.front_end("chat"));
     let nats = |listener| NatsServer::start(listener, &broker, &tasks, config.nats, diagnostics.front_end("nats"));
+    let push = (config.push.settings, Arc::new(config.push.access));
+    let front_end = diagnostics.front_end("push");
+    let push = PushServer::start(prepared.push, prepared.push_datagrams, &broker, &tasks, push, front_end);
+    let push_http = prepared.push_http.map(|listener| {
+        let connections = config.push.http_gate.connections;
+        let settings = HttpSettings { connections, body_bytes: limits::PUSH_BATCH_BYTES, ..HttpSettings::default() };
+        let service = push.http(config.push.http_origins);
+        HttpServer::start(listener, &tasks, service, settings, diagnostics.front_end("push-http"))
+    });
     let admin_settings = AdminSettings { token: config.admin.token };
     let admin = |listener| AdminServer::start(listener, &broker, &tasks, &diagnostics, admin_settings);
-    let servers =
-        FrontEnds { chat: prepared.chat.map(chat), nats: prepared.nats.map(nats), admin: prepared.admin.map(admin) };
+    let servers = FrontEnds {
+        chat: prepared.chat.map(chat),
+        nats: prepared.nats.map(nats),
+        push,
+        push_http,
+        admin: prepared.admin.map(admin),
+    };
     // Nobody may be reading it, which is no reason not to serve.
     let _ = announce(&servers);
     // Only now, so that the lines above are the first whatever the level: scripts wait for them.
@@ -243,6 +278,13 @@ fn announce(servers: &FrontEnds) -> io::Result<()> {
         let _ = writeln!(log, "Listening for client connections on {address}");
         let _ = writeln!(log, "Server is ready");
     }
+    let http = servers.push_http.as_ref().map(HttpServer::local_address);
+    let (push, datagrams) = (servers.push.address(), servers.push.datagram_address());
+    for (name, address) in [("push", push), ("push-udp", datagrams), ("push-http", http)] {
+        if let Some(address) = address {
+            writeln!(output, "listening {name} {address}")?;
+        }
+    }
     if let Some(chat) = chat {
         let (host, port) = (chat.ip(), chat.port());
         writeln!(output, "try it: nc {host} {port}, in two terminals; or: fanfare chat {chat} --nick NAME")?;
@@ -258,6 +300,9 @@ fn broker(config: &Config) -> Broker<ServerMessage> {
     if let Some((pattern, messages)) = config.chat.history() {
         builder = builder.history(pattern, messages);
     }
+    for (pattern, messages) in config.push.settings.histories() {
+        builder = builder.history(pattern, messages);
+    }
     builder.build()
 }
 
@@ -270,6 +315,7 @@ async fn stop(broker: &Broker<ServerMessage>, servers: FrontEnds, goodbye: Durat
     if let Some(nats) = &servers.nats {
         nats.begin_stop();
     }
+    servers.push.begin_stop();
     let drained = broker.drain(goodbye).await;
     let mut connections = StopReport::default();
     if let Some(chat) = servers.chat {
@@ -278,6 +324,12 @@ async fn stop(broker: &Broker<ServerMessage>, servers: FrontEnds, goodbye: Durat
     if let Some(nats) = servers.nats {
         connections += nats.ended(deadline).await;
     }
+    let gateway = servers.push.gateway().clone();
+    connections += servers.push.ended(deadline).await;
+    if let Some(http) = servers.push_http {
+        http.stop(deadline).await;
+    }
+    log::debug!("pushes: {:?}", gateway.figures());
     // Last: until here it says that the server is draining, and what it still has to do.
     if let Some(admin) = servers.admin {
         admin.stop(Instant::now() + ADMIN_GOODBYE).await;

@@ -21,7 +21,18 @@ struct Process {
 impl Process {
     fn start(arguments: &[&str]) -> Process {
         let mut child = Command::new(BINARY)
-            .args(["--chat", "127.0.0.1:0", "--nats", "off"])
+            .args([
+                "--chat",
+                "127.0.0.1:0",
+                "--nats",
+                "off",
+                "--push",
+                "off",
+                "--push-udp",
+                "off",
+                "--push-http",
+                "off",
+            ])
             .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -208,7 +219,18 @@ fn a_standard_output_that_nobody_reads_does_not_stall_the_server() {
 fn the_environment_sets_the_level_and_a_flag_wins() {
     let logged = |arguments: &[&str]| {
         let mut child = Command::new(BINARY)
-            .args(["--chat", "127.0.0.1:0", "--nats", "off"])
+            .args([
+                "--chat",
+                "127.0.0.1:0",
+                "--nats",
+                "off",
+                "--push",
+                "off",
+                "--push-udp",
+                "off",
+                "--push-http",
+                "off",
+            ])
             .args(arguments)
             .env("FANFARE_LOG", "debug")
             .stdout(Stdio::piped())

@@ -1,4 +1,6 @@
 //! Bytes to messages and back: pure functions without I/O.
 
+pub mod datagram;
 pub mod lines;
 pub mod nats;
+pub mod push;

@@ -18,8 +18,7 @@ impl SettingsFile {
         let text = std::fs::read_to_string(path)
             .map_err(|error| ConfigError(format!("--config {shown} cannot be read: {error}")))?;
         let settings = toml::from_str(&text).map_err(|error| {
-            let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-            let problem = error.message().lines().collect::<Vec<_>>().join(" ");
+            let (line, problem) = line_of_mistake(&text, &error);
             ConfigError(format!("{shown} line {line}: {problem}"))
         })?;
         Ok(SettingsFile { path: path.to_owned(), text, settings })
@@ -30,4 +29,10 @@ impl SettingsFile {
         let is_it = |line: &str| line.split('=').next().is_some_and(|key| key.trim().trim_matches(['"', '\'']) == name);
         self.text.lines().position(is_it).map_or(1, |index| index + 1)
     }
+}
+
+/// Where in a file a mistake is, and what it is, in one line.
+pub fn line_of_mistake(text: &str, error: &toml::de::Error) -> (usize, String) {
+    let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+    (line, error.message().lines().collect::<Vec<_>>().join(" "))
 }

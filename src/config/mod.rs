@@ -4,10 +4,12 @@
 //! wins, then the environment (for the log level), then the file, then the default.
 
 mod admin;
+mod bounds;
 mod chat;
 mod check;
 mod file;
 mod nats;
+mod push;
 mod settings;
 mod users;
 
@@ -22,6 +24,7 @@ use fanfare::frontend::nats::NatsSettings;
 use fanfare::limits;
 use file::SettingsFile;
 use log::LevelFilter;
+pub use push::PushConfig;
 use settings::Settings;
 use std::fmt;
 use std::net::SocketAddr;
@@ -56,6 +59,8 @@ pub struct Config {
     pub nats_address: Option<SocketAddr>,
     /// The bounds of NATS, and who may come in.
     pub nats: NatsSettings,
+    /// The push gateway.
+    pub push: PushConfig,
     /// The time for saying goodbye.
     pub goodbye: Duration,
     /// What is logged.
@@ -88,8 +93,8 @@ pub fn from_command_line(arguments: impl IntoIterator<Item = std::ffi::OsString>
         Some(SubCommand::Chat(client)) => Ok(Task::Chat(client)),
         Some(SubCommand::Bench(options)) => Ok(Task::Bench(options)),
         Some(SubCommand::Top(options)) => Ok(Task::Top(options)),
-        Some(SubCommand::Serve(serve)) => configure(*serve).map(|config| Task::Serve(Box::new(config))),
-        None => configure(command_line.serve).map(|config| Task::Serve(Box::new(config))),
+        Some(SubCommand::Serve(serve)) => configure(*serve),
+        None => configure(command_line.serve),
     }
 }
 
@@ -133,6 +138,9 @@ struct ServeArguments {
     /// Read settings from a TOML file: `chat-line-bytes = 4096` is the same as --chat-line-bytes 4096
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Print how much memory each front-end can be made to hold with these settings, and end
+    #[arg(long)]
+    print_bounds: bool,
     #[command(flatten)]
     settings: Settings,
 }
@@ -140,12 +148,13 @@ struct ServeArguments {
 const DEFAULT_CHAT_ADDRESS: &str = "127.0.0.1:7000";
 const DEFAULT_NATS_ADDRESS: &str = "127.0.0.1:4222";
 
-fn configure(arguments: ServeArguments) -> Result<Config, ConfigError> {
+fn configure(arguments: ServeArguments) -> Result<Task, ConfigError> {
     let file = arguments.config.as_deref().map(SettingsFile::read).transpose()?;
     let flags = arguments.settings;
     let in_file = file.as_ref().map(|file| file.settings.clone()).unwrap_or_default();
     let check = Check { flags: flags.clone(), file };
-    check.config(flags.or(in_file))
+    let config = check.config(flags.or(in_file))?;
+    Ok(if arguments.print_bounds { Task::Print(config.bounds()) } else { Task::Serve(Box::new(config)) })
 }
 
 impl Check {
@@ -159,11 +168,13 @@ impl Check {
             admin: self.admin(&settings)?,
             nats_address,
             nats: self.nats(&settings, nats_address)?,
+            push: self.push(&settings)?,
         };
-        match (config.chat_address, config.nats_address) {
-            (None, None) => Err(self.error("chat", "off and nats off leave nothing to listen on")),
-            _ => Ok(config),
+        let push = [config.push.address, config.push.udp_address, config.push.http_address];
+        if [config.chat_address, config.nats_address].iter().chain(&push).all(Option::is_none) {
+            return Err(self.error("chat", "off, and all others off, leaves nothing to listen on"));
         }
+        Ok(config)
     }
 }
 
@@ -223,7 +234,7 @@ mod tests {
             (&["--chat"], "--chat"),
             (&["--chat", "nonsense"], "--chat nonsense"),
             (&["--chat", "127.0.0.1:99999"], "--chat 127.0.0.1:99999"),
-            (&["--chat", "off", "--nats", "off"], "--chat off"),
+            (&["--chat=off", "--nats=off", "--push=off", "--push-udp=off", "--push-http=off"], "--chat off"),
             (&["--chat-rooms", "0"], "--chat-rooms 0"),
             (&["--chat-rooms", "many"], "--chat-rooms"),
             (&["--log", "loud"], "--log loud"),
@@ -296,6 +307,39 @@ mod tests {
             let after = help.split(default.0).nth(1).unwrap_or_else(|| panic!("{} is missing", default.0));
             let said = after.split("[default: ").nth(1).and_then(|rest| rest.split(']').next());
             assert_eq!(said, Some(default.1.to_string().as_str()), "{}", default.0);
+        }
+    }
+
+    #[test]
+    fn bounds_follow_the_settings() {
+        let bound = |arguments: &[&str], name: &str| -> f64 {
+            let Ok(Task::Print(text)) = understand(arguments) else { panic!("nothing is printed") };
+            let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name} in {text}"));
+            line.split_whitespace().nth(1).and_then(|mib| mib.parse().ok()).unwrap()
+        };
+        let all: Vec<f64> = ["chat ", "nats ", "push ", "push-udp ", "push-http ", "history ", "all "]
+            .map(|name| bound(&["--print-bounds"], name))
+            .to_vec();
+        assert!((all[..6].iter().sum::<f64>() - all[6]).abs() < 1.0, "{all:?}");
+        let halved = bound(&["--print-bounds", "--push-connections", "5000"], "push ");
+        assert!((halved * 2.0 - all[2]).abs() < 1.0, "{halved} {all:?}");
+        assert!(bound(&["--print-bounds", "--push-queue-bytes", "1048576"], "push ") > all[2]);
+    }
+
+    #[test]
+    fn keys_and_tokens_are_read_and_mistakes_in_them_named() {
+        let keys = file("keys", "[[key]]\nid = \"shop\"\nsecret = \"0123456789abcdef\"\n");
+        assert!(config(&["--push-keys-file", &keys]).unwrap().push.access.key("shop").is_some());
+        let short = file("short", "[[key]]\nid = \"shop\"\nsecret = \"x\"\n");
+        let wrong = file("wrong", "[[token]]\ntoken = \"t\"\nuser = 7\n");
+        for (flag, path, expected) in [
+            ("--push-keys-file", short.as_str(), "shorter than 16 bytes"),
+            ("--push-keys-file", "/nonexistent", "cannot be read"),
+            ("--push-tokens-file", &wrong, "line 3"),
+            ("--push-unsigned", "on", "neither loopback nor off"),
+        ] {
+            let error = config(&[flag, path]).unwrap_err();
+            assert!(error.starts_with(flag) && error.contains(expected) && error.lines().count() == 1, "{error}");
         }
     }
 

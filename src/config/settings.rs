@@ -2,6 +2,7 @@
 
 use clap::Args;
 use serde::Deserialize;
+use std::path::PathBuf;
 
 /// Declares each setting once, for flags, file, merging, and naming in errors.
 macro_rules! settings {
@@ -135,4 +136,55 @@ settings! {
     nats_lame_duck_duration_ms: u64, "MS";
     /// Milliseconds between SIGUSR2 and the first NATS connection that is closed [default: 10000]
     nats_lame_duck_grace_ms: u64, "MS";
+    /// Where push clients connect, or `off` [default: 127.0.0.1:7002]
+    push: String, "ADDR|off";
+    /// Where datagrams with pushes go, or `off` [default: 127.0.0.1:7001]
+    push_udp: String, "ADDR|off";
+    /// Where pushes and streams of events are asked for by HTTP, or `off` [default: 127.0.0.1:7003]
+    push_http: String, "ADDR|off";
+    /// Pages that may ask by HTTP, besides those of the server's own address: origins with commas between, or * for all
+    push_http_origins: String, "ORIGINS";
+    /// Connections by HTTP at the same time [default: 10000]
+    push_http_connections: u64, "N";
+    /// Pushes a second that one token may send by HTTP [default: 10000]
+    push_http_per_second: u64, "N";
+    /// A TOML file of keys that sign datagrams
+    push_keys_file: PathBuf, "FILE";
+    /// A TOML file of tokens: who may get pushes as whom, and who may push. Without it, this machine may do all
+    push_tokens_file: PathBuf, "FILE";
+    /// Whose unsigned datagrams are taken: loopback or off [default: loopback]
+    push_unsigned: String, "loopback|off";
+    /// Seconds by which the time of a signed datagram may differ from ours [default: 30]
+    push_signature_age_s: u64, "S";
+    /// Push connections at the same time [default: 10000]
+    push_connections: u64, "N";
+    /// Push connections from one address at the same time [default: 6000]
+    push_connections_per_address: u64, "N";
+    /// Groups one push connection is in at the same time [default: 32]
+    push_groups: u64, "N";
+    /// Last pushes kept of each user and group for those who return [default: 32]
+    push_replay: u64, "N";
+    /// Seconds that a push is kept, unless it says otherwise [default: 60]
+    push_ttl_s: u64, "S";
+    /// Pushes that wait for full queues at the same time [default: 256]
+    push_at_once: u64, "N";
+    /// Milliseconds that one push may take [default: 1000]
+    push_timeout_ms: u64, "MS";
+    /// Milliseconds a push waits for a client whose queue is full [default: 5]
+    push_wait_ms: u64, "MS";
+    /// Pushes queued for one connection [default: 1024]
+    push_queue_messages: u64, "N";
+    /// Bytes queued for one push connection [default: 262144]
+    push_queue_bytes: u64, "BYTES";
+    /// Bytes rendered for one push client that the network has not taken yet [default: 65536]
+    push_write_buffer_bytes: u64, "BYTES";
+    /// Milliseconds in which a push client has to take at least one byte of what waits [default: 60000]
+    push_write_deadline_ms: u64, "MS";
+    /// Milliseconds of silence after which a push client is pinged [default: 5000]
+    push_idle_ms: u64, "MS";
+    /// Pings without a sign of life after which a push client is let go [default: 3]
+    push_idle_misses: u64, "N";
+    /// Let a push client go that answers no ping, even if it takes what it is sent [default: true]
+    #[arg(num_args = 0..=1, default_missing_value = "true")]
+    push_idle_answer_required: bool, "true|false";
 }

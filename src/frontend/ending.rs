@@ -1,10 +1,13 @@
 //! How a server and its connections end, and what is counted of it. The same for every front-end.
 
+use crate::diagnostics::Ended;
 use crate::limits::{LINGER_MS, TASK_END_MS};
 use crate::tasks::{self, Scope};
-use crate::transport::{Connection, Reader};
+use crate::transport::{Connection, Outcome, Reader};
 use async_io::Timer;
+use event_listener::{Event, listener};
 use futures_lite::future;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -32,6 +35,7 @@ impl std::ops::AddAssign for StopReport {
 #[derive(Default)]
 pub(super) struct Ending {
     is_stopping: AtomicBool,
+    stopping: Event,
     connections_flushed: AtomicU64,
     connections_cut: AtomicU64,
     bytes_cut: AtomicU64,
@@ -41,6 +45,18 @@ impl Ending {
     /// Stored before anybody is told: who begins to listen after that sees it.
     pub fn begin(&self) {
         self.is_stopping.store(true, Ordering::SeqCst);
+        self.stopping.notify(usize::MAX);
+    }
+
+    /// Waits until it begins. Cancel safe.
+    pub async fn begun(&self) {
+        loop {
+            listener!(self.stopping => stopping);
+            if self.is_stopping() {
+                return;
+            }
+            stopping.await;
+        }
     }
 
     pub fn is_stopping(&self) -> bool {
@@ -90,6 +106,35 @@ impl Drop for EndCount {
             self.ending.connections_cut.fetch_add(1, Ordering::Relaxed);
             self.ending.bytes_cut.fetch_add(self.connection.traffic().unwritten_bytes() as u64, Ordering::Relaxed);
         }
+    }
+}
+
+/// Why the reading half of a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ReadEnd {
+    /// The peer will send nothing more.
+    PeerClosed,
+    /// The peer wants to go, or a bound leaves no other way.
+    Quit,
+    /// The server stops.
+    ServerStops,
+}
+
+/// Which half of a connection ended first, and how.
+pub(super) enum FirstEnd {
+    Reading(io::Result<ReadEnd>),
+    Writing(Outcome),
+}
+
+/// Why a connection ended, of both halves: a peer that did not take our goodbye is stuck, whatever it said before.
+pub(super) fn ended(reading: Option<&io::Result<ReadEnd>>, writing: &Outcome) -> Ended {
+    match (writing, reading) {
+        (Outcome::Stuck, _) => Ended::Stuck,
+        (Outcome::Quiet { .. }, _) => Ended::Quiet,
+        (_, Some(Ok(ReadEnd::PeerClosed))) => Ended::PeerClosed,
+        (Outcome::Broken(_), _) | (_, Some(Err(_))) => Ended::Broken,
+        (Outcome::Finished, Some(Ok(ReadEnd::Quit))) => Ended::Quit,
+        (Outcome::Finished, Some(Ok(ReadEnd::ServerStops)) | None) => Ended::ServerStopped,
     }
 }
 

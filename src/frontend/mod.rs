@@ -6,3 +6,5 @@ pub mod ending;
 pub mod http;
 pub mod message;
 pub mod nats;
+mod outbox;
+pub mod push;

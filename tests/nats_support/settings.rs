@@ -118,7 +118,22 @@ impl Settings {
 
     fn fanfare_flags(&self, folder: &std::path::Path) -> Vec<String> {
         let listen = format!("127.0.0.1:{}", self.port.unwrap_or(0));
-        let mut flags = ["--chat", "off", "--log", "warn", "--nats", &listen].map(str::to_owned).to_vec();
+        let mut flags = [
+            "--chat",
+            "off",
+            "--push",
+            "off",
+            "--push-udp",
+            "off",
+            "--push-http",
+            "off",
+            "--log",
+            "warn",
+            "--nats",
+            &listen,
+        ]
+        .map(str::to_owned)
+        .to_vec();
         let mut flag = |name: &str, value: Option<String>| {
             flags.extend(value.into_iter().flat_map(|value| [format!("--nats-{name}"), value]));
         };

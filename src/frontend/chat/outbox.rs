@@ -1,42 +1,26 @@
 //! What one connection is to be sent: the answers of its session and the messages of its subscriptions, side by side.
 //!
-//! [`Outbox`] is what the reading half hands over; [`Feeds`] is the writing half's [`Source`].
+//! [`Feeds`] is the writing half's [`Source`].
 
 use super::names::Name;
 use super::render;
 use crate::broker::{Run, RunDelivery, Subscription};
 use crate::diagnostics::ConnectionFigures;
 use crate::frontend::message::{Kind, ServerMessage};
-use crate::limits::{REPLY_BYTES, REPLY_ITEMS};
-use crate::tasks::{Wait, waiting};
+use crate::frontend::outbox::{self, Item, WritingEnd};
+use crate::tasks::Wait;
 use crate::transport::{Filled, Source, WriteBuffer};
-use atomic_waker::AtomicWaker;
 use bytes::Bytes;
-use std::collections::VecDeque;
-use std::future::poll_fn;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 /// What waits for the writing half, in order.
-#[derive(Default)]
-pub(super) struct Outbox {
-    state: Mutex<State>,
-    /// The writing half, which waits for something to do.
-    writer: AtomicWaker,
-    /// The reading half, which waits for answers to go out.
-    reader: AtomicWaker,
-}
+pub(super) type Outbox = outbox::Outbox<Change>;
 
-#[derive(Default)]
-struct State {
-    items: VecDeque<Item>,
-    reply_bytes: usize,
-    ending: Option<Ending>,
-}
-
-enum Item {
-    Text(Vec<u8>),
+/// A change of what one is sent.
+pub(super) enum Change {
+    /// What a subscription receives, from now on.
     Open(Place, Subscription<ServerMessage>),
+    /// No more for that place.
     Close(Place),
 }
 
@@ -48,70 +32,9 @@ pub(super) enum Place {
     Inbox,
 }
 
-/// When there is nothing more to send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
-    /// When the answers have been sent: the person has left.
-    AfterReplies,
-    /// When every subscription has ended too, as they do when the broker is closed.
-    AfterMessages,
-}
-
 impl Outbox {
     pub fn reply(&self, line: &str) {
         self.append(|out| render::append_reply(out, line));
-    }
-
-    /// Sends text that `append` makes.
-    pub fn append(&self, append: impl FnOnce(&mut Vec<u8>)) {
-        let mut state = self.lock();
-        if !matches!(state.items.back(), Some(Item::Text(_))) {
-            state.items.push_back(Item::Text(Vec::new()));
-        }
-        if let Some(Item::Text(text)) = state.items.back_mut() {
-            let before_bytes = text.len();
-            append(text);
-            let added_bytes = text.len() - before_bytes;
-            state.reply_bytes += added_bytes;
-        }
-        drop(state);
-        self.writer.wake();
-    }
-
-    /// Sends what a subscription receives, from now on.
-    pub fn open(&self, place: Place, subscription: Subscription<ServerMessage>) {
-        self.lock().items.push_back(Item::Open(place, subscription));
-        self.writer.wake();
-    }
-
-    /// Ends the subscription for a place.
-    pub fn close(&self, place: Place) {
-        self.lock().items.push_back(Item::Close(place));
-        self.writer.wake();
-    }
-
-    pub fn end(&self, ending: Ending) {
-        self.lock().ending = Some(ending);
-        self.writer.wake();
-    }
-
-    /// Waits until the answers that wait are few enough for more. Cancel safe.
-    pub async fn has_room(&self) {
-        let has_room = poll_fn(|context| {
-            // Registered before looking: a writer that takes the answers in between wakes us.
-            self.reader.register(context.waker());
-            let state = self.lock();
-            if state.reply_bytes < REPLY_BYTES && state.items.len() < REPLY_ITEMS {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
-        });
-        waiting(Wait::fixed("answers to be read"), has_room).await;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -146,24 +69,16 @@ impl<'o> Feeds<'o> {
     fn take_items(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> bool {
         let mut took = false;
         while !out.is_full() {
-            let mut state = self.outbox.lock();
-            let Some(item) = state.items.pop_front() else { break };
-            if let Item::Text(text) = &item {
-                state.reply_bytes -= text.len();
-            }
-            drop(state);
+            let Some(item) = self.outbox.take() else { break };
             took = true;
             match item {
                 Item::Text(text) => out.bytes_mut().extend_from_slice(&text),
-                Item::Open(place, subscription) => self.open(place, subscription, context, out),
-                Item::Close(place) => {
+                Item::Change(Change::Open(place, subscription)) => self.open(place, subscription, context, out),
+                Item::Change(Change::Close(place)) => {
                     self.feeds.retain(|feed| feed.place != place);
                     self.note_feeds();
                 }
             }
-        }
-        if took {
-            self.outbox.reader.wake();
         }
         took
     }
@@ -266,16 +181,14 @@ impl<'o> Feeds<'o> {
 impl Source for Feeds<'_> {
     fn poll_fill(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> Poll<Filled> {
         // Registered before looking: what is handed over in between wakes us.
-        self.outbox.writer.register(context.waker());
+        self.outbox.register_writer(context);
         let took_items = self.take_items(context, out);
         let took_messages = self.take_messages(context, out);
-        let is_ended = match self.outbox.lock() {
-            state if !state.items.is_empty() || out.is_full() => false,
-            state => match state.ending {
-                None => false,
-                Some(Ending::AfterReplies) => true,
-                Some(Ending::AfterMessages) => self.feeds.iter().all(|feed| feed.is_ended && feed.rest.is_none()),
-            },
+        let is_ended = match self.outbox.ending() {
+            _ if out.is_full() => false,
+            None => false,
+            Some(WritingEnd::AfterReplies) => true,
+            Some(WritingEnd::AfterMessages) => self.feeds.iter().all(|feed| feed.is_ended && feed.rest.is_none()),
         };
         if is_ended {
             return Poll::Ready(Filled::Ended);

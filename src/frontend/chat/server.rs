@@ -5,22 +5,22 @@
 //! others say, and two people who wait for each other both go on.
 
 use super::names::Name;
-use super::outbox::{Ending as WritingEnd, Feeds, Outbox, Place};
+use super::outbox::{Change, Feeds, Outbox, Place};
 use super::render;
 use super::rooms::{Directory, DirectoryLimits};
 use super::session::{Action, Session, SessionSettings};
 use crate::broker::{Broker, Origin, Pattern, Publisher, SubscribeError, WhenFull};
 use crate::codec::lines::LineDecoder;
-use crate::diagnostics::{ConnectionEntry, ConnectionFigures, Ended, FrontEnd, Serves};
-use crate::frontend::ending::{EndCount, Ending, StopReport, discard_input};
+use crate::diagnostics::{ConnectionEntry, ConnectionFigures, FrontEnd, Serves};
+use crate::frontend::ending::{EndCount, Ending, FirstEnd, ReadEnd, StopReport, discard_input, ended};
 use crate::frontend::message::{Content, Kind, ServerMessage};
+use crate::frontend::outbox::WritingEnd;
 use crate::limits;
 use crate::tasks::{self, Scope, Tasks, Wait, waiting};
 use crate::transport::{
     self, Accepted, Connection, GateLimits, Idle, Listener, Outcome, Permit, Reader, WriterSettings,
 };
 use async_io::Timer;
-use event_listener::{Event, listener};
 use futures_lite::future;
 use std::io;
 use std::net::SocketAddr;
@@ -108,7 +108,6 @@ struct Shared {
     settings: ChatSettings,
     front_end: Arc<FrontEnd>,
     ending: Arc<Ending>,
-    stopping: Event,
 }
 
 impl ChatServer {
@@ -122,14 +121,8 @@ impl ChatServer {
     ) -> ChatServer {
         let history_of = broker.clone();
         let directory = Directory::new(settings.directory, move |room| history_of.forget_history(room.topic()));
-        let shared = Arc::new(Shared {
-            broker: broker.clone(),
-            directory,
-            settings,
-            front_end,
-            ending: Arc::default(),
-            stopping: Event::new(),
-        });
+        let shared =
+            Arc::new(Shared { broker: broker.clone(), directory, settings, front_end, ending: Arc::default() });
         let local_address = listener.local_address();
         shared.front_end.listening(Serves {
             address: local_address,
@@ -158,7 +151,6 @@ impl ChatServer {
     pub fn begin_stop(&self) {
         self.accepting.cancel();
         self.shared.ending.begin();
-        self.shared.stopping.notify(usize::MAX);
     }
 
     /// Waits until every connection has ended, and cuts those that have not at the deadline.
@@ -169,20 +161,6 @@ impl ChatServer {
 }
 
 impl Shared {
-    async fn stop(&self) {
-        loop {
-            listener!(self.stopping => stopping);
-            if self.is_stopping() {
-                return;
-            }
-            stopping.await;
-        }
-    }
-
-    fn is_stopping(&self) -> bool {
-        self.ending.is_stopping()
-    }
-
     /// After so long without a word from a peer's machine the kernel ends the connection.
     fn unacknowledged(&self) -> Duration {
         let idle = self.settings.writer.idle;
@@ -208,33 +186,6 @@ async fn accept(mut listener: Listener, shared: Arc<Shared>, connections: Arc<Sc
                 Err(error) => log::debug!(task:% = tasks::label(); "chat: {peer} was gone at once: {error}"),
             },
         }
-    }
-}
-
-/// Why the reading half ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ReadEnd {
-    /// The peer will send nothing more.
-    PeerClosed,
-    /// `/quit`, or a bound that leaves no other way.
-    Quit,
-    ServerStops,
-}
-
-enum FirstEnd {
-    Reading(io::Result<ReadEnd>),
-    Writing(Outcome),
-}
-
-/// Why a connection ended, of both halves: a peer that did not take our goodbye is stuck, whatever it said before.
-fn ended(reading: Option<&io::Result<ReadEnd>>, writing: &Outcome) -> Ended {
-    match (writing, reading) {
-        (Outcome::Stuck, _) => Ended::Stuck,
-        (Outcome::Quiet { .. }, _) => Ended::Quiet,
-        (_, Some(Ok(ReadEnd::PeerClosed))) => Ended::PeerClosed,
-        (Outcome::Broken(_), _) | (_, Some(Err(_))) => Ended::Broken,
-        (Outcome::Finished, Some(Ok(ReadEnd::Quit))) => Ended::Quit,
-        (Outcome::Finished, Some(Ok(ReadEnd::ServerStops)) | None) => Ended::ServerStopped,
     }
 }
 
@@ -334,7 +285,7 @@ impl<'s> Talker<'s> {
                 reader.read().await.map(Some)
             };
             let stop = async {
-                shared.stop().await;
+                shared.ending.begun().await;
                 Ok(None)
             };
             let Some(mut bytes) = future::or(stop, read).await? else {
@@ -365,7 +316,7 @@ impl<'s> Talker<'s> {
             // What was said before must not wait with this line.
             self.flush_batch().await;
             if let Some(pace) = &mut self.pace {
-                future::or(pace.wait_until(wait), self.shared.stop()).await;
+                future::or(pace.wait_until(wait), self.shared.ending.begun()).await;
             }
         }
         match line {
@@ -374,7 +325,7 @@ impl<'s> Talker<'s> {
         }
         self.act().await;
         // One read can hold thousands of small commands with large answers.
-        future::or(self.outbox.has_room(), self.shared.stop()).await;
+        future::or(self.outbox.has_room(), self.shared.ending.begun()).await;
     }
 
     /// Does what the session said.
@@ -399,7 +350,7 @@ impl<'s> Talker<'s> {
             Action::Subscribe(room) => {
                 self.subscribe(Place::Room(room.clone()), &room, self.shared.settings.session.replay_lines)
             }
-            Action::Unsubscribe(room) => self.outbox.close(Place::Room(room)),
+            Action::Unsubscribe(room) => self.outbox.change(Change::Close(Place::Room(room))),
             Action::Inbox(name) => {
                 self.figures.set_name(name.as_str());
                 self.subscribe(Place::Inbox, &name, 0);
@@ -475,7 +426,7 @@ impl<'s> Talker<'s> {
             .replay(replay)
             .subscribe();
         match subscription {
-            Ok(subscription) => self.outbox.open(place, subscription),
+            Ok(subscription) => self.outbox.change(Change::Open(place, subscription)),
             Err(SubscribeError::Closed) => {}
             Err(error) => {
                 self.outbox.reply(&format!("! you cannot stay: {error}"));
@@ -499,7 +450,7 @@ impl<'s> Talker<'s> {
     async fn leave(&mut self) {
         self.actions.clear();
         self.session.end(&mut self.actions);
-        if !self.shared.is_stopping() {
+        if !self.shared.ending.is_stopping() {
             self.act().await;
         }
     }

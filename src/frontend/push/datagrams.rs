@@ -1,0 +1,208 @@
+//! Datagrams in: each is checked, handed to the gateway, and answered if it asks for it.
+//!
+//! Signatures are checked here and not by a pool of workers, so that datagrams of one sender keep their order. A datagram is
+//! small; `cargo bench --bench push` shows what its check costs beside a hand-over to a worker and back.
+
+use super::access::{Access, Grant};
+use super::gateway::{Begun, Gateway, PushReceipt, PushRefusal, now_ms};
+use crate::codec::datagram::{Answer, Push, ReplayError, Replays, Signed, append_answer, parse_push, wants_answer};
+use crate::limits::{DATAGRAMS_PER_TURN, PUSH_DATAGRAM_BYTES, PUSH_RECEIVE_BUFFER_BYTES};
+use crate::tasks::{Scope, Wait, waiting};
+use async_io::Async;
+use futures_lite::future::yield_now;
+use rustix::net::sockopt;
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+
+/// A socket that datagrams come in by.
+pub struct DatagramSocket {
+    socket: Async<UdpSocket>,
+    local_address: SocketAddr,
+}
+
+impl DatagramSocket {
+    /// Listens at `address`; port 0 takes a free one.
+    pub fn bind(address: SocketAddr) -> io::Result<DatagramSocket> {
+        let socket = Async::<UdpSocket>::bind(address)?;
+        // The system may give less, which only means that a burst loses more.
+        let _ = sockopt::set_socket_recv_buffer_size(socket.get_ref(), PUSH_RECEIVE_BUFFER_BYTES);
+        let local_address = socket.get_ref().local_addr()?;
+        Ok(DatagramSocket { socket, local_address })
+    }
+
+    /// Where it listens, with the port that was taken.
+    pub fn local_address(&self) -> SocketAddr {
+        self.local_address
+    }
+}
+
+/// What reads datagrams.
+pub(super) struct Datagrams {
+    pub socket: DatagramSocket,
+    pub gateway: Arc<Gateway>,
+    pub access: Arc<Access>,
+    pub replays: Replays,
+    /// Owns the pushes that have to wait.
+    pub waiting: Arc<Scope>,
+}
+
+/// Why a datagram is not taken. Whoever sent it proved nothing yet, so it is not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Untrusted {
+    Malformed,
+    Unsigned,
+    Forged,
+}
+
+impl Datagrams {
+    /// Reads for ever. Each time that there is something, many are read before others get their turn.
+    pub async fn read_all(mut self) {
+        let mut buffer = vec![0; PUSH_DATAGRAM_BYTES + 1];
+        loop {
+            for _ in 0..DATAGRAMS_PER_TURN {
+                match self.socket.socket.get_ref().recv_from(&mut buffer) {
+                    Ok((bytes, sender)) => self.take(&buffer[..bytes], sender),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        let readable = waiting(Wait::fixed("datagrams"), self.socket.socket.readable());
+                        if let Err(error) = readable.await {
+                            log::error!("push: datagrams can no longer be read: {error}");
+                            return;
+                        }
+                    }
+                    // Of an answer that could not be delivered, perhaps.
+                    Err(error) => log::debug!("push: a datagram was not read: {error}"),
+                }
+            }
+            yield_now().await;
+        }
+    }
+
+    fn take(&mut self, datagram: &[u8], sender: SocketAddr) {
+        let counters = &self.gateway.counters;
+        counters.datagrams.add(1);
+        if datagram.len() > PUSH_DATAGRAM_BYTES {
+            counters.oversized.add(1);
+            return;
+        }
+        let (grant, signed, text) = match self.trust(datagram, sender) {
+            Ok(trusted) => trusted,
+            Err(Untrusted::Malformed) => return counters.malformed.add(1),
+            Err(Untrusted::Unsigned) => return counters.unsigned.add(1),
+            Err(Untrusted::Forged) => return counters.forged.add(1),
+        };
+        if let Some(signed) = signed
+            && let Err(error) = self.replays.take(&signed, now_ms() / 1000)
+        {
+            match error {
+                ReplayError::Stale { .. } => counters.stale.add(1),
+                ReplayError::Replayed => counters.replayed.add(1),
+                ReplayError::Full => counters.signatures_full.add(1),
+            }
+            return;
+        }
+        let to = Sender { address: sender, request_bytes: datagram.len() };
+        match parse_push(text) {
+            Err(error) => {
+                counters.malformed.add(1);
+                if wants_answer(text) {
+                    self.refuse(to, &error);
+                }
+            }
+            Ok(push) => match grant.push_to(push.target) {
+                Err(denied) => {
+                    counters.denied.add(1);
+                    if push.wants_answer {
+                        self.refuse(to, &denied);
+                    }
+                }
+                Ok(()) => self.push(&push, to),
+            },
+        }
+    }
+
+    /// What the sender may do, the signature, and the push; if it is who it says.
+    fn trust<'d>(
+        &self,
+        datagram: &'d [u8],
+        sender: SocketAddr,
+    ) -> Result<(Grant, Option<Signed<'d>>, &'d [u8]), Untrusted> {
+        match Signed::parse(datagram).map_err(|_| Untrusted::Malformed)? {
+            Some(signed) => {
+                let key = self.access.key(signed.key_id).ok_or(Untrusted::Forged)?;
+                if !signed.is_by(key.secret.as_bytes()) {
+                    return Err(Untrusted::Forged);
+                }
+                Ok((Grant::Key(key.clone()), Some(signed), signed.push))
+            }
+            None if self.gateway.settings.takes_unsigned && is_local(sender) => Ok((Grant::All, None, datagram)),
+            None => Err(Untrusted::Unsigned),
+        }
+    }
+
+    fn push(&self, push: &Push<'_>, to: Sender) {
+        let given_id = push.id.is_some();
+        match self.gateway.begin(push) {
+            Ok(Begun::Done(receipt)) if push.wants_answer => self.answer(to, Ok(&receipt), given_id),
+            Ok(Begun::Done(_)) => {}
+            Ok(Begun::Waits(pending)) => {
+                let answer_to = push.wants_answer.then_some(to);
+                let (gateway, socket) = (self.gateway.clone(), self.socket.socket.get_ref().try_clone());
+                self.waiting.spawn("push", async move {
+                    let result = gateway.finish(*pending).await;
+                    if let (Some(to), Ok(socket)) = (answer_to, socket) {
+                        answer(&gateway, &socket, to, result.as_ref(), given_id);
+                    }
+                });
+            }
+            Err(refusal) if push.wants_answer => self.answer(to, Err(&refusal), given_id),
+            Err(_) => {}
+        }
+    }
+
+    fn answer(&self, to: Sender, result: Result<&PushReceipt, &PushRefusal>, given_id: bool) {
+        answer(&self.gateway, self.socket.socket.get_ref(), to, result, given_id);
+    }
+
+    fn refuse(&self, to: Sender, why: &(impl fmt::Display + fmt::Debug)) {
+        send(&self.gateway, self.socket.socket.get_ref(), to, Answer::Refused(why));
+    }
+}
+
+/// Whom to answer, and with how much at the most.
+#[derive(Clone, Copy)]
+struct Sender {
+    address: SocketAddr,
+    request_bytes: usize,
+}
+
+fn answer(
+    gateway: &Gateway,
+    socket: &UdpSocket,
+    to: Sender,
+    result: Result<&PushReceipt, &PushRefusal>,
+    given_id: bool,
+) {
+    match result {
+        Ok(receipt) => {
+            let id = given_id.then_some(receipt.id.as_str());
+            send(gateway, socket, to, Answer::Accepted { reached: receipt.reached, missed: receipt.missed, id });
+        }
+        Err(refusal) => send(gateway, socket, to, Answer::Refused(refusal)),
+    }
+}
+
+/// What the kernel does not take at once is not sent: datagrams may be lost anyway.
+fn send(gateway: &Gateway, socket: &UdpSocket, to: Sender, answer: Answer<'_>) {
+    let mut bytes = Vec::new();
+    append_answer(&mut bytes, answer, to.request_bytes);
+    if !bytes.is_empty() && socket.send_to(&bytes, to.address).is_ok() {
+        gateway.counters.answers.add(1);
+    }
+}
+
+/// Whether it comes from this machine.
+pub(super) fn is_local(peer: SocketAddr) -> bool {
+    peer.ip().to_canonical().is_loopback()
+}

@@ -1,0 +1,25 @@
+//! The push gateway: datagrams and requests in, long-lived connections out.
+//!
+//! A push comes in as a datagram ([`datagrams`](PushServer)) and goes through the [`Gateway`], which numbers it, hands it to
+//! the broker and says what became of it. Users, groups and all are topics: `push.user.42`, `push.group.news`, `push.all`. A
+//! client's connection has one mailbox for its topics; a [`session`] decides what the client's objects mean, a feed sends
+//! what is pushed, and first what the client missed while it was away. [`access`] says who may do what.
+
+pub mod access;
+mod datagrams;
+mod events;
+mod fates;
+mod feed;
+mod gateway;
+mod http;
+mod rates;
+mod server;
+pub mod session;
+mod settings;
+pub mod stamp;
+
+pub use fates::Fate;
+pub use gateway::{Gateway, PushFigures, PushReceipt, PushRefusal};
+pub use http::PushHttp;
+pub use server::{DatagramSocket, PushServer};
+pub use settings::PushSettings;

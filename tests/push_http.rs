@@ -1,0 +1,233 @@
+//! The push gateway by HTTP: pushes, batches, streams of events, and who may ask.
+#![cfg(feature = "server")]
+
+mod http_support;
+mod push_support;
+
+use fanfare::frontend::http::{HttpServer, HttpSettings};
+use fanfare::frontend::push::PushSettings;
+use fanfare::frontend::push::access::{Access, Rights};
+use fanfare::transport::{Gate, GateLimits, Listener};
+use http_support::{Answer, Http};
+use push_support::{TestServer, wait_until};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
+
+struct HttpTest {
+    server: TestServer,
+    _http: HttpServer,
+    address: SocketAddr,
+}
+
+fn start(access: Access, change: impl FnOnce(&mut PushSettings)) -> HttpTest {
+    let server = TestServer::start_with(access, change);
+    let gate = Gate::new(GateLimits { connections: 100, per_address: 100 });
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), gate).unwrap();
+    let address = listener.local_address();
+    let service = server.push.as_ref().unwrap().http(vec!["http://page.example".to_owned()]);
+    let front_end = server.diagnostics.front_end("push-http");
+    let http = HttpServer::start(listener, &server.tasks, service, HttpSettings::default(), front_end);
+    HttpTest { server, _http: http, address }
+}
+
+impl HttpTest {
+    fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, Value) {
+        let answer = self.ask_whole(method, path, headers, body);
+        let body = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+        (answer.status, body)
+    }
+
+    fn ask_whole(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+        let mut http = Http::connect(self.address);
+        let length = body.len();
+        http.send(format!("{method} {path} HTTP/1.1\r\nHost: test\r\nContent-Length: {length}\r\n{headers}\r\n{body}"));
+        http.answer().expect("an answer")
+    }
+
+    fn post(&self, path: &str, body: &str) -> (u16, Value) {
+        self.ask("POST", path, "", body)
+    }
+
+    /// The lines of a stream of events.
+    fn events(&self, query: &str, headers: &str) -> Events {
+        let mut socket = TcpStream::connect(self.address).unwrap();
+        socket.set_read_timeout(Some(push_support::PATIENCE)).unwrap();
+        write!(socket, "GET /events?{query} HTTP/1.1\r\nHost: test\r\n{headers}\r\n").unwrap();
+        let mut events = Events { reader: BufReader::new(socket) };
+        assert_eq!(events.line(), "HTTP/1.1 200 OK");
+        while !events.line().is_empty() {}
+        events
+    }
+}
+
+struct Events {
+    reader: BufReader<TcpStream>,
+}
+
+impl Events {
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.reader.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    /// The object of the next event.
+    fn object(&mut self) -> Value {
+        loop {
+            if let Some(data) = self.line().strip_prefix("data: ") {
+                return serde_json::from_str(data).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_push_is_answered_with_its_receipt() {
+    let test = start(Access::default(), |_| {});
+    let mut client = test.server.user("42");
+    let (status, receipt) = test.post("/push/user:42?id=o-17&ttl=30&ack", "hello");
+    assert_eq!(status, 200);
+    assert_eq!((&receipt["id"], &receipt["reached"], &receipt["missed"]), (&json!("o-17"), &json!(1), &json!(0)));
+    let push = client.object();
+    assert_eq!((&push["push"]["text"], &push["push"]["ack"]), (&json!("hello"), &json!(true)));
+    client.say(json!({"ack": "o-17"}));
+    client.settle();
+    let (status, fate) = test.ask("GET", "/push/o-17", "", "");
+    assert_eq!((status, &fate["reached"], &fate["acknowledged"]), (200, &json!(1), &json!(1)));
+    assert_eq!(test.ask("GET", "/push/nosuch", "", "").0, 404);
+    assert_eq!(test.ask("GET", "/figures", "", "").1["acknowledged"], 1);
+}
+
+#[test]
+fn a_topic_is_published_and_a_batch_is_pushed_in_order() {
+    let test = start(Access::default(), |_| {});
+    let mut orders = test.server.broker.subscribe(&fanfare::Pattern::parse("orders.>").unwrap()).unwrap();
+    assert_eq!(test.post("/publish/orders.eu", "two boxes").1["reached"], 1);
+    assert!(orders.try_recv().is_ok());
+    let mut client = test.server.user("42");
+    let batch = json!([
+        {"to": "user:42", "text": "a"},
+        {"to": "user:4.2", "text": "b"},
+        {"to": "all", "base64": "/wA=", "id": "c"},
+        {"to": "all"},
+        {"to": "user:42", "text": "d", "ttl": 5},
+    ]);
+    let (status, outcomes) = test.post("/push", &batch.to_string());
+    assert_eq!(status, 200);
+    assert_eq!((&outcomes[0]["reached"], &outcomes[2]["id"]), (&json!(1), &json!("c")));
+    assert!(outcomes[1]["error"].is_string() && outcomes[3]["error"].is_string());
+    assert_eq!(client.text(), "a");
+    assert_eq!(client.object()["push"]["base64"], "/wA=");
+    assert_eq!(client.text(), "d");
+}
+
+#[test]
+fn mistakes_are_answered_with_what_is_wrong() {
+    let test = start(Access::default(), |_| {});
+    let large = "x".repeat(65 * 1024);
+    let many = Value::from(vec![json!({"to": "all", "text": ""}); 1001]).to_string();
+    for (method, path, body, expected) in [
+        ("POST", "/push/nobody", "", 400),
+        ("POST", "/push/user:a.b", "", 400),
+        ("POST", "/push/all?ttl=x", "", 400),
+        ("POST", "/push/all?id=%20", "", 400),
+        ("POST", "/push/%ff", "", 400),
+        ("POST", "/publish/a..b", "", 400),
+        ("POST", "/publish/a?ttl=1", "", 400),
+        ("POST", "/push", "rubbish", 400),
+        ("POST", "/push", "[{\"to\": 1}]", 400),
+        ("POST", "/push", &many, 413),
+        ("POST", "/push/all", &large, 413),
+        ("PUT", "/push/all", "", 405),
+        ("GET", "/nosuch", "", 404),
+        ("GET", "/events", "", 400),
+        ("GET", "/events?user=a.b", "", 400),
+    ] {
+        let (status, answer) = test.ask(method, path, "", body);
+        assert_eq!(status, expected, "{method} {path}: {answer}");
+        assert!(answer["error"].is_string(), "{method} {path}");
+    }
+    assert_eq!(test.server.figures().pushes, 0);
+}
+
+#[test]
+fn tokens_say_who_may_push_where() {
+    let rights = |token: &str, targets: &[&str]| Rights {
+        token: token.into(),
+        user: Some("42".into()),
+        groups: Vec::new(),
+        targets: targets.iter().map(|target| (*target).to_owned()).collect(),
+    };
+    let tokens = vec![rights("sender", &["user:*"]), rights("reader", &[])];
+    let test = start(Access::new(Vec::new(), Some(tokens)).unwrap(), |_| {});
+    let push = |token: &str, path: &str| {
+        let headers = if token.is_empty() { String::new() } else { format!("Authorization: Bearer {token}\r\n") };
+        test.ask("POST", path, &headers, "x").0
+    };
+    assert_eq!((push("", "/push/user:42"), push("wrong", "/push/user:42")), (401, 401));
+    assert_eq!((push("sender", "/push/user:42"), push("sender", "/push/all")), (200, 403));
+    assert_eq!((push("reader", "/push/user:42"), push("sender", "/publish/user")), (403, 403));
+    assert_eq!(test.ask("GET", "/events?user=43&token=reader", "", "").0, 403);
+    let mut events = test.events("user=42&token=reader", "");
+    assert!(events.object()["hello"].is_object());
+}
+
+#[test]
+fn pages_of_other_origins_may_not_ask() {
+    let test = start(Access::default(), |_| {});
+    let push = |origin: &str| test.ask_whole("POST", "/push/all", &format!("Origin: {origin}\r\n"), "x");
+    assert_eq!((push("http://evil.example").status, push("null").status), (403, 403));
+    assert_eq!(push("http://test").status, 200);
+    let allowed = push("http://page.example");
+    assert_eq!(allowed.status, 200);
+    assert_eq!(allowed.headers.get("access-control-allow-origin").map(String::as_str), Some("http://page.example"));
+}
+
+#[test]
+fn who_sends_too_fast_or_too_much_at_once_is_told_when_to_try_again() {
+    use fanfare::{Pattern, WhenFull};
+    let test = start(Access::default(), |settings| {
+        settings.http_per_second = 3;
+        settings.at_once = 1;
+        settings.timeout = push_support::PATIENCE;
+    });
+    let topic = Pattern::parse("orders").unwrap();
+    let subscription = test.server.broker.subscription(&topic).queue_messages(1).when_full(WhenFull::Block);
+    let forgotten = subscription.subscribe().unwrap();
+    test.server.sender().send("topic:orders taken");
+    test.server.sender().send("topic:orders waits");
+    wait_until("a push to wait", || test.server.tasks.alive_by_name().get("push") == Some(&1));
+    let busy = test.ask_whole("POST", "/push/all", "", "x");
+    assert_eq!((busy.status, busy.headers.get("retry-after").map(String::as_str)), (503, Some("1")));
+    drop(forgotten);
+    wait_until("the push to end", || !test.server.tasks.alive_by_name().contains_key("push"));
+    let statuses: Vec<u16> = (0..20).map(|_| test.ask_whole("POST", "/push/all", "", "x").status).collect();
+    assert!(statuses.contains(&200) && statuses.contains(&429), "{statuses:?}");
+}
+
+#[test]
+fn events_are_the_objects_of_a_client_and_go_on_where_one_left() {
+    let test = start(Access::default(), |_| {});
+    let mut events = test.events("user=42&group=a&group=b%C3%A9", "");
+    assert_eq!(events.object(), json!({"hello": {"user": "42", "groups": ["a", "b\u{e9}"]}}));
+    // The subscriptions begin with the stream.
+    wait_until("the subscriptions", || test.server.broker.stats().subscriptions >= 4);
+    test.post("/push/user:42", "one");
+    assert_eq!(events.object()["push"]["text"], "one");
+    test.post("/push/group:b%C3%A9", "two");
+    let two = events.object();
+    assert_eq!(two["push"]["text"], "two");
+    drop(events);
+    wait_until("the stream to end", || test.server.broker.stats().subscriptions == 0);
+    test.post("/push/all", "three");
+    let mut events = test.events("user=42&group=a&group=b%C3%A9", &format!("Last-Event-ID: {}\r\n", two["push"]["n"]));
+    assert!(events.object()["hello"].is_object());
+    assert_eq!(events.object()["push"]["text"], "three");
+    test.server.broker.close();
+    assert_eq!(
+        std::iter::repeat_with(|| events.line()).find(|line| line == "0"),
+        Some("0".to_owned()),
+        "the last chunk"
+    );
+}

@@ -1,0 +1,202 @@
+//! What the push tests share: a gateway in this process, senders of datagrams, and clients.
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use fanfare::Broker;
+use fanfare::diagnostics::Diagnostics;
+use fanfare::frontend::message::ServerMessage;
+use fanfare::frontend::push::access::Access;
+use fanfare::frontend::push::{DatagramSocket, PushFigures, PushServer, PushSettings};
+use fanfare::tasks::{BoxedTask, Tasks};
+use fanfare::transport::{Gate, Listener};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Far longer than anything takes; only a failing test waits so long.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A gateway in this process.
+pub struct TestServer {
+    pub broker: Broker<ServerMessage>,
+    pub tasks: Tasks,
+    pub diagnostics: Diagnostics,
+    pub push: Option<PushServer>,
+    pub address: SocketAddr,
+    pub datagram_address: SocketAddr,
+}
+
+impl TestServer {
+    /// With patient clients, which need not answer pings.
+    pub fn start(change: impl FnOnce(&mut PushSettings)) -> TestServer {
+        TestServer::start_with(Access::default(), change)
+    }
+
+    pub fn start_with(access: Access, change: impl FnOnce(&mut PushSettings)) -> TestServer {
+        let mut settings = PushSettings::default();
+        settings.writer.idle.interval = PATIENCE;
+        change(&mut settings);
+        let mut broker = Broker::builder();
+        for (pattern, messages) in settings.histories() {
+            broker = broker.history(pattern, messages);
+        }
+        let broker = broker.build();
+        let tasks = Tasks::new(|task: BoxedTask| drop(async_std::task::spawn(task)));
+        let diagnostics = Diagnostics::new();
+        let any = "127.0.0.1:0".parse().unwrap();
+        let listener = Listener::bind(any, Gate::new(settings.gate)).unwrap();
+        let datagrams = DatagramSocket::bind(any).unwrap();
+        let front_end = diagnostics.front_end("push");
+        let with = (settings, Arc::new(access));
+        let push = PushServer::start(Some(listener), Some(datagrams), &broker, &tasks, with, front_end);
+        let (address, datagram_address) = (push.address().unwrap(), push.datagram_address().unwrap());
+        TestServer { broker, tasks, diagnostics, push: Some(push), address, datagram_address }
+    }
+
+    pub fn figures(&self) -> PushFigures {
+        self.push.as_ref().expect("the server runs").gateway().figures()
+    }
+
+    pub fn client(&self) -> Client {
+        Client::connect(self.address)
+    }
+
+    /// A client that has said hello, and was answered.
+    #[track_caller]
+    pub fn user(&self, user: &str) -> Client {
+        self.hello(json!({"user": user}))
+    }
+
+    #[track_caller]
+    pub fn hello(&self, hello: Value) -> Client {
+        let mut client = self.client();
+        client.say(json!({"hello": hello}));
+        let answer = client.object();
+        assert!(answer["hello"].is_object(), "{answer}");
+        client.settle();
+        client
+    }
+
+    /// The same, with what is kept still to be read.
+    #[track_caller]
+    pub fn hello_and_replay(&self, hello: Value) -> Client {
+        let mut client = self.client();
+        client.say(json!({"hello": hello}));
+        assert!(client.object()["hello"].is_object());
+        client
+    }
+
+    pub fn sender(&self) -> Sender {
+        Sender::to(self.datagram_address)
+    }
+
+    /// Waits until only the server's own tasks are alive, and no subscription is left.
+    #[track_caller]
+    pub fn assert_nobody_remains(&self) {
+        wait_until("no connection and no subscription", || {
+            let push = self.push.as_ref().expect("the server runs");
+            push.connections() == 0 && self.broker.stats().subscriptions == 0
+        });
+        self.assert_only_its_own_tasks();
+    }
+
+    #[track_caller]
+    pub fn assert_only_its_own_tasks(&self) {
+        wait_until("the server's own tasks alone", || {
+            let mut names: Vec<&str> = self.tasks.list().iter().map(|task| task.name).collect();
+            names.sort_unstable();
+            names == ["push accept", "push datagrams"]
+        });
+    }
+}
+
+#[track_caller]
+pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < end, "waited in vain for: {what}");
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+}
+
+/// The business side.
+pub struct Sender {
+    socket: UdpSocket,
+}
+
+impl Sender {
+    pub fn to(address: SocketAddr) -> Sender {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(address).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        Sender { socket }
+    }
+
+    pub fn send(&self, datagram: impl AsRef<[u8]>) {
+        self.socket.send(datagram.as_ref()).unwrap();
+    }
+
+    #[track_caller]
+    pub fn answer(&self) -> String {
+        let mut buffer = [0; 9000];
+        let bytes = self.socket.recv(&mut buffer).expect("an answer");
+        String::from_utf8(buffer[..bytes].to_vec()).unwrap()
+    }
+
+    /// Sends and waits for the answer.
+    #[track_caller]
+    pub fn ask(&self, datagram: impl AsRef<[u8]>) -> String {
+        self.send(datagram);
+        self.answer()
+    }
+}
+
+/// A client's connection.
+pub struct Client {
+    reader: BufReader<TcpStream>,
+}
+
+impl Client {
+    pub fn connect(address: SocketAddr) -> Client {
+        let socket = TcpStream::connect(address).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_write_timeout(Some(PATIENCE)).unwrap();
+        Client { reader: BufReader::new(socket) }
+    }
+
+    pub fn say(&mut self, object: Value) {
+        self.send(format!("{object}\n"));
+    }
+
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.reader.get_ref().write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// The next object; null when the server has closed.
+    #[track_caller]
+    pub fn object(&mut self) -> Value {
+        let mut line = String::new();
+        match self.reader.read_line(&mut line) {
+            Ok(0) => Value::Null,
+            Ok(_) => serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line:?}: {error}")),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => Value::Null,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The text of the next object, which is a push.
+    #[track_caller]
+    pub fn text(&mut self) -> String {
+        let object = self.object();
+        object["push"]["text"].as_str().unwrap_or_else(|| panic!("{object}")).to_owned()
+    }
+
+    /// What was asked before has been done, and nothing is on its way, but what was pushed since.
+    #[track_caller]
+    pub fn settle(&mut self) {
+        self.say(json!({"ping": 4711}));
+        let answer = self.object();
+        assert_eq!(answer, json!({"pong": 4711}));
+    }
+}
