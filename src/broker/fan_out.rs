@@ -20,7 +20,7 @@ use super::queue::Entry;
 use super::route::{Audience, Group, Route};
 use super::topic::Topic;
 use super::worker::{Exceptions, News, Worker};
-use crate::limits::{FRAME_BYTES_MAX, FRAME_CUTS_PART_MAX, FRAME_MESSAGES_MAX, FRAME_MESSAGES_MIN};
+use crate::limits::{FRAME_BATCH_PART, FRAME_BYTES_MAX, FRAME_CUTS_PART_MAX, FRAME_MESSAGES_MAX, FRAME_MESSAGES_MIN};
 
 /// What a publisher keeps from one fan-out to the next. All of it is reused; in the steady state only frames are new.
 pub(super) struct FanOut<M> {
@@ -194,14 +194,14 @@ impl<M> FanOut<M> {
     /// Puts the batch into the growing frame, or into a new one, and makes it readable for those who are not cut.
     fn append(&mut self, place: &Place<'_, M>, load: Load) -> (Arc<Frame<M>>, u32) {
         let (frame, from) = match self.grow(place, load) {
-            Some(frame) => frame,
+            Some((frame, from)) => {
+                for (place, (message, weight)) in (from..).zip(self.batch.drain(..).zip(&self.weights)) {
+                    frame.put(place, message, self.reply_to.take(), *weight);
+                }
+                (frame, from)
+            }
             None => (self.begin(place, load), 0),
         };
-        let mut next = from;
-        for (message, weight) in self.batch.drain(..).zip(&self.weights) {
-            frame.put(next, message, self.reply_to.take(), *weight);
-            next += 1;
-        }
         let mut newly_cut = 0;
         for seat in &self.intake.refused {
             let state = &frame.seats[*seat as usize];
@@ -214,7 +214,7 @@ impl<M> FanOut<M> {
         if let Some(growing) = &mut self.growing {
             growing.cut += newly_cut;
         }
-        frame.length.advance(next);
+        frame.length.advance(from + load.messages);
         (frame, from)
     }
 
@@ -244,9 +244,17 @@ impl<M> FanOut<M> {
         Some((frame, from))
     }
 
+    /// A new frame, with the batch in it.
     fn begin(&mut self, place: &Place<'_, M>, load: Load) -> Arc<Frame<M>> {
-        let slots = self.slots_for(place, load.messages as usize);
-        let frame = Arc::new(Frame::new(place.topic.clone(), slots, place.audience.singles.len()));
+        let seats = place.audience.singles.len();
+        let later = self.slots_for(place, load.messages as usize) - load.messages as usize;
+        let mut bytes = 0;
+        let first = self.batch.drain(..).zip(&self.weights).map(|(message, weight)| {
+            let slot = Slot::new(message, self.reply_to.take(), *weight, bytes);
+            bytes += u64::from(*weight);
+            slot
+        });
+        let frame = Arc::new(Frame::new(place.topic.clone(), first.collect(), later, seats));
         if place.audience.has_no_echo && self.origin.is_some() {
             for (seat, member) in frame.seats.iter().zip(&place.audience.singles) {
                 if !member.is_for(self.origin) {
@@ -270,8 +278,10 @@ impl<M> FanOut<M> {
     }
 
     /// Room for twice of what the frame before was used for, so that busy topics come to large frames and others stay small.
+    /// None for later messages where a batch has few readers: an entry for each of them costs less than to append the next
+    /// batch under their eyes.
     fn slots_for(&self, place: &Place<'_, M>, messages: usize) -> usize {
-        let Some(route) = place.route else {
+        let Some(route) = place.route.filter(|_| messages < FRAME_BATCH_PART * place.audience.singles.len()) else {
             return messages;
         };
         let used = self.growing.as_ref().filter(|growing| growing.route == route.id).map_or(0, |growing| growing.used);

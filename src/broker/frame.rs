@@ -15,7 +15,10 @@ use super::topic::Topic;
 pub(super) struct Frame<M> {
     topic: Topic,
     pub length: Length,
-    slots: Box<[OnceLock<Slot<M>>]>,
+    /// What it began with: there before anybody could look, so it needs no care.
+    first: Box<[Slot<M>]>,
+    /// What is appended while others read.
+    later: Box<[OnceLock<Slot<M>>]>,
     pub seats: Box<[Seat]>,
 }
 
@@ -28,24 +31,25 @@ pub(super) struct Slot<M> {
 }
 
 impl<M> Frame<M> {
-    pub fn new(topic: Topic, slots: usize, seats: usize) -> Self {
+    /// With its first messages and room for some later ones. The length is still to be moved.
+    pub fn new(topic: Topic, first: Box<[Slot<M>]>, later: usize, seats: usize) -> Self {
         Self {
             topic,
             length: Length::new(),
-            slots: (0..slots).map(|_| OnceLock::new()).collect(),
+            first,
+            later: (0..later).map(|_| OnceLock::new()).collect(),
             seats: (0..seats).map(|_| Seat::new()).collect(),
         }
     }
 
     pub fn capacity(&self) -> u32 {
-        self.slots.len() as u32
+        (self.first.len() + self.later.len()) as u32
     }
 
-    /// Fills a slot. Only the publisher does, once for each place, before the length passes it.
+    /// Fills a place behind the first messages. Only the publisher does, once for each, before the length passes it.
     pub fn put(&self, place: u32, message: M, reply_to: Option<Topic>, weight_bytes: u32) {
-        let bytes_through = self.bytes_before(place) + u64::from(weight_bytes);
-        let slot = Slot { message, reply_to, weight_bytes, bytes_through };
-        let was_free = self.slots[place as usize].set(slot).is_ok();
+        let slot = Slot::new(message, reply_to, weight_bytes, self.bytes_before(place));
+        let was_free = self.later[place as usize - self.first.len()].set(slot).is_ok();
         debug_assert!(was_free, "each place of a frame is filled once");
     }
 
@@ -65,8 +69,25 @@ impl<M> Frame<M> {
     }
 
     fn slot(&self, place: u32) -> &Slot<M> {
-        // why: places reach a reader only after the length, and so the slots below it, were written.
-        self.slots[place as usize].get().expect("a place below the length is filled")
+        let place = place as usize;
+        match place.checked_sub(self.first.len()) {
+            None => &self.first[place],
+            // why: places reach a reader only after the length, and so the slots below it, were written.
+            Some(later) => self.later[later].get().expect("a place below the length is filled"),
+        }
+    }
+
+    fn run(&self, from: u32, to: u32) -> RunIter<'_, M> {
+        let (from, to, first) = (from as usize, to as usize, self.first.len());
+        let later = from.max(first) - first..to.max(first) - first;
+        RunIter { first: self.first[from.min(first)..to.min(first)].iter(), later: self.later[later].iter() }
+    }
+}
+
+impl<M> Slot<M> {
+    /// `bytes_before`: the weight of what is in the frame before it.
+    pub fn new(message: M, reply_to: Option<Topic>, weight_bytes: u32, bytes_before: u64) -> Self {
+        Self { message, reply_to, weight_bytes, bytes_through: bytes_before + u64::from(weight_bytes) }
     }
 }
 
@@ -154,12 +175,13 @@ impl<M> Run<M> {
 
     /// The payloads, in the order published.
     pub fn iter(&self) -> RunIter<'_, M> {
-        RunIter { slots: self.frame.slots[self.from as usize..self.to as usize].iter() }
+        self.frame.run(self.from, self.to)
     }
 
     /// The payloads, each with the topic its sender waits for an answer on, if it does.
     pub fn entries(&self) -> impl Iterator<Item = (&M, Option<&Topic>)> {
-        self.iter().slots.filter_map(OnceLock::get).map(|slot| (&slot.message, slot.reply_to.as_ref()))
+        let RunIter { first, later } = self.iter();
+        first.chain(later.filter_map(OnceLock::get)).map(|slot| (&slot.message, slot.reply_to.as_ref()))
     }
 
     /// One of them to keep.
@@ -179,18 +201,24 @@ impl<'run, M> IntoIterator for &'run Run<M> {
 
 /// The payloads of a [`Run`], in the order published.
 pub struct RunIter<'run, M> {
-    slots: std::slice::Iter<'run, OnceLock<Slot<M>>>,
+    first: std::slice::Iter<'run, Slot<M>>,
+    later: std::slice::Iter<'run, OnceLock<Slot<M>>>,
 }
 
 impl<'run, M> Iterator for RunIter<'run, M> {
     type Item = &'run M;
 
     fn next(&mut self) -> Option<&'run M> {
-        self.slots.next().and_then(OnceLock::get).map(|slot| &slot.message)
+        let slot = match self.first.next() {
+            Some(slot) => slot,
+            None => self.later.next()?.get()?,
+        };
+        Some(&slot.message)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.slots.size_hint()
+        let left = self.first.len() + self.later.len();
+        (left, Some(left))
     }
 }
 
