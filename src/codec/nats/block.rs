@@ -48,6 +48,17 @@ impl Entry {
     pub fn end(&self) -> usize {
         self.body.end() + 2
     }
+
+    /// The same, so many bytes later.
+    pub fn moved(self, by: u32) -> Entry {
+        Entry {
+            reply: self.reply.moved(by),
+            header_size: self.header_size.moved(by),
+            size: self.size.moved(by),
+            body: self.body.moved(by),
+            header_bytes: self.header_bytes,
+        }
+    }
 }
 
 /// A part of a region.
@@ -61,6 +72,10 @@ impl Span {
     /// From `start` up to `end`, both below 2^31.
     pub fn between(start: usize, end: usize) -> Span {
         Span { at: start as u32, bytes: (end - start) as u32 }
+    }
+
+    pub fn moved(self, by: u32) -> Span {
+        Span { at: self.at + by, ..self }
     }
 
     pub fn range(self) -> Range<usize> {

@@ -156,10 +156,13 @@ impl Parser {
         let subject = first.subject.of(bytes);
         let mut entries = Vec::new();
         let mut end = first.end();
+        let mut line_before = None;
         while entries.len() < NATS_BATCH_MESSAGES && end < NATS_BATCH_BYTES {
-            let Some(next) = self.whole_message(bytes, end).filter(|next| next.subject.of(bytes) == subject) else {
-                break;
-            };
+            let next = line_before
+                .and_then(|line| Arriving::repeated(line, bytes, end))
+                .or_else(|| self.whole_message(bytes, end).filter(|next| next.subject.of(bytes) == subject));
+            let Some(next) = next else { break };
+            line_before = Some((end, next));
             if entries.is_empty() {
                 // Messages in a row are mostly of the same size.
                 entries.reserve_exact((bytes.len() / end).clamp(2, NATS_BATCH_MESSAGES));
@@ -226,6 +229,18 @@ impl Arriving {
     /// Where the message ends in the buffer, its line end included.
     fn end(&self) -> usize {
         self.entry.end()
+    }
+
+    /// The message at `at`, if all of it is there and its control line is that of the one before, byte for byte: as is usual
+    /// in a row, and quicker to see than to read it again. Of the one before: where it began, and what it said.
+    fn repeated((line_at, before): (usize, Arriving), bytes: &[u8], at: usize) -> Option<Arriving> {
+        let line = &bytes[line_at..before.entry.body.at as usize];
+        if !bytes[at..].starts_with(line) {
+            return None;
+        }
+        let by = (at - line_at) as u32;
+        let message = Arriving { subject: before.subject.moved(by), entry: before.entry.moved(by) };
+        message.is_complete(bytes).ok()?.then_some(message)
     }
 
     /// Whether the whole message is there. A body that does not end as it should is known by the first wrong byte.

@@ -319,6 +319,26 @@ fn messages_in_a_row_on_one_subject_are_one_block() {
     assert!(buffer.is_empty());
 }
 
+/// The second and later lines that are the same are not read again.
+#[test]
+fn messages_in_a_row_with_the_same_line_are_messages_of_their_own() {
+    check(
+        b"PUB a r 02\r\n11\r\nPUB a r 02\r\n22\r\nPUB a r 02\r\n33\r\nPUB a r 022\r\n0123456789012345678901\r\n",
+        &[
+            "MSG a 1 r 02\\r\\n11\\r\\n",
+            "MSG a 1 r 02\\r\\n22\\r\\n",
+            "MSG a 1 r 02\\r\\n33\\r\\n",
+            "MSG a 1 r 022\\r\\n0123456789012345678901\\r\\n",
+        ],
+    );
+    let headers = b"HPUB a 1 3\r\nhxx\r\nHPUB a 1 3\r\niyy\r\nHPUB a 1 3\r\njzz\r\n";
+    check(headers, &["HMSG a 1 1 3\\r\\nhxx\\r\\n", "HMSG a 1 1 3\\r\\niyy\\r\\n", "HMSG a 1 1 3\\r\\njzz\\r\\n"]);
+    check(
+        b"PUB a 1\r\nx\r\nPUB a 1\r\ny\r\nPUB a 1\r\nzz",
+        &["MSG a 1 1\\r\\nx\\r\\n", "MSG a 1 1\\r\\ny\\r\\n", "UnterminatedPayload"],
+    );
+}
+
 #[test]
 fn a_block_has_a_bounded_number_of_messages() {
     let mut buffer = BytesMut::from(&b"PUB a 1\r\nx\r\n".repeat(2 * NATS_BATCH_MESSAGES + 1)[..]);
@@ -374,7 +394,8 @@ fn random_streams_mean_the_same_in_random_pieces() {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut operations = 0;
     for _ in 0..2_000 {
-        let stream: Vec<u8> = (0..random.usize(1..20)).flat_map(|_| random_operation(&mut random)).collect();
+        let several = |random: &mut fastrand::Rng| random_operation(random).repeat(random.usize(1..4));
+        let stream: Vec<u8> = (0..random.usize(1..20)).flat_map(|_| several(&mut random)).collect();
         let whole = parse(&mut small(), &[&stream]);
         operations += whole.len();
         for _ in 0..4 {
