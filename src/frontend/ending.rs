@@ -86,12 +86,25 @@ pub(super) struct EndCount {
     ending: Arc<Ending>,
     connection: Connection,
     /// Everything rendered was written.
-    pub flushed: bool,
+    flushed: bool,
 }
 
 impl EndCount {
     pub fn new(ending: &Arc<Ending>, connection: &Connection) -> EndCount {
         EndCount { ending: ending.clone(), connection: connection.clone(), flushed: false }
+    }
+
+    /// Closes the connection, when all else of it is gone. `lingers`: the peer may still be sending.
+    pub async fn close(mut self, writing: &Outcome, lingers: bool) {
+        self.flushed = matches!(writing, Outcome::Finished);
+        if !self.flushed {
+            return;
+        }
+        self.connection.finish();
+        if lingers {
+            // Boxed: it is seldom there, and would make every connection's task larger.
+            Box::pin(discard_input(self.connection.clone())).await;
+        }
     }
 }
 
@@ -140,7 +153,7 @@ pub(super) fn ended(reading: Option<&io::Result<ReadEnd>>, writing: &Outcome) ->
 
 /// Reads and forgets until the peer has closed or a short time is over: a socket closed with unread input makes the
 /// kernel throw away what the peer has not fetched yet, our goodbye.
-pub(super) async fn discard_input(connection: Connection) {
+async fn discard_input(connection: Connection) {
     let mut reader = Reader::new(connection);
     let discard = async { while matches!(reader.read().await, Ok(bytes) if !bytes.is_empty()) {} };
     let out_of_time = async {

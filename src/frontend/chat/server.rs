@@ -12,14 +12,12 @@ use super::session::{Action, Session, SessionSettings};
 use crate::broker::{Broker, Origin, Pattern, Publisher, SubscribeError, WhenFull};
 use crate::codec::lines::LineDecoder;
 use crate::diagnostics::{ConnectionEntry, ConnectionFigures, FrontEnd, Serves};
-use crate::frontend::ending::{EndCount, Ending, FirstEnd, ReadEnd, StopReport, discard_input, ended};
+use crate::frontend::ending::{EndCount, Ending, FirstEnd, ReadEnd, StopReport, ended};
 use crate::frontend::message::{Content, Kind, ServerMessage};
 use crate::frontend::outbox::WritingEnd;
 use crate::limits;
 use crate::tasks::{self, Scope, Tasks, Wait, waiting};
-use crate::transport::{
-    self, Accepted, Connection, GateLimits, Idle, Listener, Outcome, Permit, Reader, WriterSettings,
-};
+use crate::transport::{self, Accepted, Connection, GateLimits, Idle, Listener, Permit, Reader, WriterSettings};
 use async_io::Timer;
 use futures_lite::future;
 use std::io;
@@ -197,7 +195,7 @@ async fn serve(
     permit: Permit,
     mut entry: ConnectionEntry,
 ) {
-    let mut count = EndCount::new(&shared.ending, &connection);
+    let count = EndCount::new(&shared.ending, &connection);
     let outbox = Outbox::default();
     let mut feeds = Feeds::new(&outbox, shared.settings.line_bytes, entry.figures());
     let mut talker = Talker::new(&shared, &outbox, entry.figures());
@@ -228,13 +226,7 @@ async fn serve(
     drop(feeds);
     drop(talker);
     entry.ended(reason);
-    count.flushed = matches!(outcome, Outcome::Finished);
-    if count.flushed {
-        connection.finish();
-        if lingers {
-            discard_input(connection.clone()).await;
-        }
-    }
+    count.close(&outcome, lingers).await;
     drop(permit);
 }
 

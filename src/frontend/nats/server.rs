@@ -12,7 +12,7 @@ use super::talker::{ReadEnd, Talker};
 use crate::broker::Broker;
 use crate::codec::nats::append_error;
 use crate::diagnostics::{ConnectionEntry, Ended, FrontEnd, Serves};
-use crate::frontend::ending::{EndCount, Ending, StopReport, discard_input};
+use crate::frontend::ending::{EndCount, Ending, StopReport};
 use crate::frontend::message::ServerMessage;
 use crate::limits;
 use crate::tasks::{self, Limiter, Scope, Tasks};
@@ -210,7 +210,7 @@ async fn serve(
     mut entry: ConnectionEntry,
     permit: Permit,
 ) {
-    let mut count = EndCount::new(&shared.ending, &connection);
+    let count = EndCount::new(&shared.ending, &connection);
     let figures = entry.figures().clone();
     let place = shared.connections.enter(figures.id(), peer.ip());
     let link = &*place.link;
@@ -256,12 +256,6 @@ async fn serve(
     // Nothing is kept for somebody who has left: neither queues nor subscriptions.
     drop(feed);
     drop(talker);
-    count.flushed = matches!(outcome, Outcome::Finished);
-    if count.flushed {
-        connection.finish();
-        if !matches!(read_end, Some(Err(_) | Ok(ReadEnd::PeerClosed))) {
-            Box::pin(discard_input(connection.clone())).await;
-        }
-    }
+    count.close(&outcome, !matches!(read_end, Some(Err(_) | Ok(ReadEnd::PeerClosed)))).await;
     drop((place, entry, permit));
 }

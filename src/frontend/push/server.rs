@@ -16,7 +16,7 @@ use crate::codec::datagram::{Replays, Target};
 use crate::codec::lines::{LineDecoder, LineError};
 use crate::codec::push::{ServerObject, append_object, parse_object};
 use crate::diagnostics::{ConnectionEntry, ConnectionFigures, Ended, FrontEnd, Serves};
-use crate::frontend::ending::{EndCount, Ending, FirstEnd, ReadEnd, StopReport, discard_input, ended};
+use crate::frontend::ending::{EndCount, Ending, FirstEnd, ReadEnd, StopReport, ended};
 use crate::frontend::message::ServerMessage;
 use crate::frontend::outbox::WritingEnd;
 use crate::limits::{PUSH_DATAGRAM_BYTES, PUSH_MISTAKES};
@@ -161,7 +161,7 @@ async fn serve(
             return transport::refuse(connection.socket(), &bye);
         }
     };
-    let mut count = EndCount::new(&shared.ending, &connection);
+    let count = EndCount::new(&shared.ending, &connection);
     let mut listener = ClientReader::new(&shared, &link, peer, entry.figures());
     let mut writing = Box::pin(transport::write_all_from(&mut feed, &connection, shared.gateway.settings.writer));
     let first = {
@@ -189,13 +189,7 @@ async fn serve(
     drop(writing);
     drop(feed);
     entry.ended(reason);
-    count.flushed = matches!(outcome, Outcome::Finished);
-    if count.flushed {
-        connection.finish();
-        if lingers {
-            discard_input(connection.clone()).await;
-        }
-    }
+    count.close(&outcome, lingers).await;
     drop(permit);
 }
 
