@@ -48,7 +48,8 @@ impl Peer {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         match kind {
             Kind::Fanfare => {
-                command.args(["--chat", "off", "--log", "error", "--nats", "127.0.0.1:0"]);
+                command.args(["--chat", "off", "--admin", "off", "--log", "error", "--nats", "127.0.0.1:0"]);
+                command.args(["--push", "off", "--push-udp", "off", "--push-http", "off"]);
                 let mut peer = Peer::spawned(command, kind)?;
                 let output = peer.child.stdout.take();
                 peer.ready_at(output, "listening nats 127.0.0.1:")
