@@ -118,9 +118,9 @@ impl<'c> Feed<'c> {
         }
     }
 
-    fn take_item(&mut self, is_empty: bool, out: &mut WriteBuffer) -> bool {
-        let is_empty = is_empty || self.mailbox.is_none();
-        let Some(Item { what, .. }) = self.link.take_item(self.taken, is_empty) else { return false };
+    fn take_item(&mut self, empty_after: Option<u64>, out: &mut WriteBuffer) -> bool {
+        let empty_after = if self.mailbox.is_none() { Some(u64::MAX) } else { empty_after };
+        let Some(Item { what, .. }) = self.link.take_item(self.taken, empty_after) else { return false };
         match what {
             What::Text(text) => out.bytes_mut().extend_from_slice(&text),
             What::Forget(id) => self.ended.push((id, self.taken)),
@@ -241,9 +241,13 @@ impl Source for Feed<'_> {
             self.apply_changes();
             if self.rest.is_some() {
                 self.render(out);
-            } else if !self.take_item(false, out)
+                continue;
+            }
+            // Before the queue is looked at: see `take_item`.
+            let placed = self.link.placed();
+            if !self.take_item(None, out)
                 && matches!(self.take_messages(context, out), Took::Nothing)
-                && !self.take_item(true, out)
+                && !self.take_item(Some(placed), out)
             {
                 break;
             }

@@ -30,6 +30,8 @@ pub(super) struct Link {
 struct State {
     changes: Vec<Change>,
     items: VecDeque<Item>,
+    /// How often something was given a place.
+    placed: u64,
     reply_bytes: usize,
     ends_after_messages: bool,
     expired: Vec<(Sid, SubscriptionId)>,
@@ -55,6 +57,8 @@ pub(super) enum Change {
 pub(super) struct Item {
     pub what: What,
     place: Place,
+    /// The value of `placed` when something was last added to it.
+    placed: u64,
 }
 
 pub(super) enum What {
@@ -113,11 +117,15 @@ impl Link {
     /// Sends text that `append` makes.
     pub fn append(&self, place: Place, append: impl FnOnce(&mut Vec<u8>)) {
         let mut state = self.lock();
-        let goes_on = matches!(state.items.back(), Some(Item { what: What::Text(_), place: last }) if *last == place);
+        let goes_on =
+            matches!(state.items.back(), Some(Item { what: What::Text(_), place: last, .. }) if *last == place);
         if !goes_on {
-            state.items.push_back(Item { what: What::Text(Vec::new()), place });
+            state.push(What::Text(Vec::new()), place);
         }
-        if let Some(Item { what: What::Text(text), .. }) = state.items.back_mut() {
+        state.placed += 1;
+        let now = state.placed;
+        if let Some(Item { what: What::Text(text), placed, .. }) = state.items.back_mut() {
+            *placed = now;
             let before_bytes = text.len();
             append(text);
             let added_bytes = text.len() - before_bytes;
@@ -128,7 +136,7 @@ impl Link {
     }
 
     pub fn put(&self, what: What, place: Place) {
-        self.lock().items.push_back(Item { what, place });
+        self.lock().push(what, place);
         self.writer.wake();
     }
 
@@ -185,6 +193,13 @@ impl Link {
     }
 }
 
+impl State {
+    fn push(&mut self, what: What, place: Place) {
+        self.placed += 1;
+        self.items.push_back(Item { what, place, placed: self.placed });
+    }
+}
+
 /// What the writing half does with it.
 impl Link {
     pub fn register_writer(&self, waker: &std::task::Waker) {
@@ -195,10 +210,18 @@ impl Link {
         std::mem::take(&mut self.lock().changes)
     }
 
-    /// The next item, if its place is reached.
-    pub fn take_item(&self, taken: u64, is_empty: bool) -> Option<Item> {
+    /// How often something was given a place until now.
+    pub fn placed(&self) -> u64 {
+        self.lock().placed
+    }
+
+    /// The next item, if its place is reached. `empty_after`: how much had been [`placed`](Self::placed) when the queue was
+    /// then found empty. What was placed later may belong behind messages that have come since.
+    pub fn take_item(&self, taken: u64, empty_after: Option<u64>) -> Option<Item> {
         let mut state = self.lock();
-        if !state.items.front()?.place.is_reached(taken, is_empty) {
+        let next = state.items.front()?;
+        let is_empty = empty_after.is_some_and(|placed| next.placed <= placed);
+        if !next.place.is_reached(taken, is_empty) {
             return None;
         }
         let item = state.items.pop_front();
