@@ -4,6 +4,7 @@
 //! small; `cargo bench --bench push` shows what its check costs beside a hand-over to a worker and back.
 
 use super::access::{Access, Grant};
+use super::counters::Way;
 use super::gateway::{Begun, Gateway, PushReceipt, PushRefusal, now_ms};
 use crate::codec::datagram::{Answer, Push, ReplayError, Replays, Signed, append_answer, parse_push, wants_answer};
 use crate::limits::{DATAGRAMS_PER_TURN, PUSH_DATAGRAM_BYTES, PUSH_RECEIVE_BUFFER_BYTES};
@@ -18,7 +19,7 @@ use std::sync::Arc;
 
 /// A socket that datagrams come in by.
 pub struct DatagramSocket {
-    socket: Async<UdpSocket>,
+    socket: Arc<Async<UdpSocket>>,
     local_address: SocketAddr,
 }
 
@@ -29,7 +30,7 @@ impl DatagramSocket {
         // The system may give less, which only means that a burst loses more.
         let _ = sockopt::set_socket_recv_buffer_size(socket.get_ref(), PUSH_RECEIVE_BUFFER_BYTES);
         let local_address = socket.get_ref().local_addr()?;
-        Ok(DatagramSocket { socket, local_address })
+        Ok(DatagramSocket { socket: Arc::new(socket), local_address })
     }
 
     /// Where it listens, with the port that was taken.
@@ -88,7 +89,7 @@ impl Datagrams {
         }
         let (grant, signed, text) = match self.trust(datagram, sender) {
             Ok(trusted) => trusted,
-            Err(Untrusted::Malformed) => return counters.malformed.add(1),
+            Err(Untrusted::Malformed) => return counters.udp.malformed.add(1),
             Err(Untrusted::Unsigned) => return counters.unsigned.add(1),
             Err(Untrusted::Forged) => return counters.forged.add(1),
         };
@@ -102,17 +103,18 @@ impl Datagrams {
             }
             return;
         }
+        counters.signatures_remembered.set(self.replays.len());
         let to = Sender { address: sender, request_bytes: datagram.len() };
         match parse_push(text) {
             Err(error) => {
-                counters.malformed.add(1);
+                counters.udp.malformed.add(1);
                 if wants_answer(text) {
                     self.refuse(to, &error);
                 }
             }
             Ok(push) => match grant.push_to(push.target) {
                 Err(denied) => {
-                    counters.denied.add(1);
+                    counters.udp.denied.add(1);
                     if push.wants_answer {
                         self.refuse(to, &denied);
                     }
@@ -143,16 +145,28 @@ impl Datagrams {
 
     fn push(&self, push: &Push<'_>, to: Sender) {
         let given_id = push.id.is_some();
-        match self.gateway.begin(push) {
-            Ok(Begun::Done(receipt)) if push.wants_answer => self.answer(to, Ok(&receipt), given_id),
-            Ok(Begun::Done(_)) => {}
-            Ok(Begun::Waits(pending)) => {
+        // Nobody waits for acknowledgements who is not told of them.
+        let push = Push { ack_wait_ms: push.ack_wait_ms.filter(|_| push.wants_answer), ..*push };
+        match self.gateway.begin(Way::Udp, &push) {
+            Ok(Begun::Done(handed_over)) if !handed_over.waits_for_acks() => {
+                if push.wants_answer {
+                    self.answer(to, Ok(&handed_over.receipt), given_id);
+                }
+            }
+            Ok(begun) => {
                 let answer_to = push.wants_answer.then_some(to);
-                let (gateway, socket) = (self.gateway.clone(), self.socket.socket.get_ref().try_clone());
+                let (gateway, socket) = (self.gateway.clone(), self.socket.socket.clone());
                 self.waiting.spawn("push", async move {
-                    let result = gateway.finish(*pending).await;
-                    if let (Some(to), Ok(socket)) = (answer_to, socket) {
-                        answer(&gateway, &socket, to, result.as_ref(), given_id);
+                    let handed_over = match begun {
+                        Begun::Done(handed_over) => Ok(handed_over),
+                        Begun::Waits(pending) => gateway.finish(*pending).await,
+                    };
+                    let result = match handed_over {
+                        Ok(handed_over) => Ok(gateway.settled(handed_over).await),
+                        Err(refusal) => Err(refusal),
+                    };
+                    if let Some(to) = answer_to {
+                        answer(&gateway, socket.get_ref(), to, result.as_ref(), given_id);
                     }
                 });
             }
@@ -187,7 +201,9 @@ fn answer(
     match result {
         Ok(receipt) => {
             let id = given_id.then_some(receipt.id.as_str());
-            send(gateway, socket, to, Answer::Accepted { reached: receipt.reached, missed: receipt.missed, id });
+            let PushReceipt { reached, missed, .. } = *receipt;
+            let settled = receipt.settled.map(|settled| (settled.expired, settled.acknowledged));
+            send(gateway, socket, to, Answer::Accepted { reached, missed, settled, id });
         }
         Err(refusal) => send(gateway, socket, to, Answer::Refused(refusal)),
     }

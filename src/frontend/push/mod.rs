@@ -6,20 +6,23 @@
 //! what is pushed, and first what the client missed while it was away. [`access`] says who may do what.
 
 pub mod access;
+mod counters;
 mod datagrams;
 mod events;
 mod fates;
 mod feed;
 mod gateway;
 mod http;
+mod losses;
 mod rates;
 mod server;
 pub mod session;
 mod settings;
 pub mod stamp;
 
+pub use counters::{PushFigures, PushOutcomes, Way};
 pub use fates::Fate;
-pub use gateway::{Gateway, PushFigures, PushReceipt, PushRefusal};
+pub use gateway::{Gateway, PushReceipt, PushRefusal, Settled};
 pub use http::PushHttp;
 pub use server::{DatagramSocket, PushServer};
 pub use settings::PushSettings;
