@@ -305,10 +305,40 @@ fn a_signed_datagram_is_taken_once() {
     sender.send(sign("nosuch", SECRET.as_bytes(), now_s(), "nonce-01", b"user:1;reply hello"));
     sender.send("user:1;reply hello");
     assert_eq!(sender.ask(signed(now_s(), "all;reply hello")), "error not allowed to push there");
+    wait_until("both answers to be counted", || server.figures().answers == 2);
     let figures = server.figures();
     assert_eq!((figures.replayed, figures.stale, figures.forged, figures.unsigned), (1, 1, 2, 1));
     assert_eq!((figures.udp.denied, figures.udp.accepted, figures.answers), (1, 1, 2));
     client.settle();
+}
+
+#[test]
+fn signed_datagrams_keep_their_order_whoever_checks_them() {
+    let key = Key { id: "shop".into(), secret: SECRET.into(), targets: vec!["*".into()] };
+    let server = TestServer::start_with(Access::new(vec![key], None).unwrap(), |_| {});
+    let mut client = server.user("1");
+    let sender = server.sender();
+    let mut random = fastrand::Rng::with_seed(3);
+    const DATAGRAMS: u64 = 1_000;
+    for number in 0..DATAGRAMS {
+        // Small and large bursts, with unsigned ones between: some are checked in place, others by a worker.
+        let push = format!("user:1 {number} {}", "x".repeat(random.usize(0..4_000)));
+        match number % 4 {
+            0 => sender.send(push),
+            _ => {
+                sender.send(sign("shop", SECRET.as_bytes(), now_s(), &format!("nonce-{number:03}"), push.as_bytes()));
+            }
+        }
+        if number % 40 == 39 {
+            wait_until("the datagrams to be read", || server.figures().datagrams == number + 1);
+        }
+    }
+    for number in 0..DATAGRAMS {
+        assert!(client.text().starts_with(&format!("{number} ")));
+    }
+    let figures = server.figures();
+    assert_eq!((figures.udp.accepted, figures.udp.limited), (DATAGRAMS, 0));
+    assert_eq!(figures.signatures_remembered, DATAGRAMS * 3 / 4);
 }
 
 #[test]
@@ -495,4 +525,15 @@ fn everybody_is_told_that_the_server_ends_and_gets_what_was_queued() {
     );
     assert_eq!(client.object(), Value::Null);
     wait_until("no task", || server.tasks.alive() == 0);
+}
+
+/// A small crowd, in a debug build: what it checks is that all sums agree, not how long anything takes.
+#[test]
+fn every_push_to_a_crowd_is_accounted_for() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/load/push_load.py");
+    let crowd = "--clients 300 --stuck 20 --rubbish 4 --returning 10 --datagrams 2000 --bad 2000 --rounds 1 --probes 3";
+    let command = [script, env!("CARGO_BIN_EXE_fanfare")].into_iter().chain(crowd.split(' '));
+    let output = std::process::Command::new("python3").args(command).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("all sums agree; nothing remains"), "{said}");
 }

@@ -1,11 +1,9 @@
 //! Datagrams in: each is checked, handed to the gateway, and answered if it asks for it.
-//!
-//! Signatures are checked here and not by a pool of workers, so that datagrams of one sender keep their order. A datagram is
-//! small; `cargo bench --bench push` shows what its check costs beside a hand-over to a worker and back.
 
 use super::access::{Access, Grant};
 use super::counters::Way;
 use super::gateway::{Begun, Gateway, PushReceipt, PushRefusal, now_ms};
+use super::signatures::{Batch, Signatures, Trust};
 use crate::codec::datagram::{Answer, Push, ReplayError, Replays, Signed, append_answer, parse_push, wants_answer};
 use crate::limits::{DATAGRAMS_PER_TURN, PUSH_DATAGRAM_BYTES, PUSH_RECEIVE_BUFFER_BYTES};
 use crate::tasks::{Scope, Wait, waiting};
@@ -49,62 +47,50 @@ pub(super) struct Datagrams {
     pub waiting: Arc<Scope>,
 }
 
-/// Why a datagram is not taken. Whoever sent it proved nothing yet, so it is not answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Untrusted {
-    Malformed,
-    Unsigned,
-    Forged,
-}
-
 impl Datagrams {
     /// Reads for ever. Each time that there is something, many are read before others get their turn.
     pub async fn read_all(mut self) {
+        let signatures = Signatures::new(self.access.clone(), self.gateway.settings.timeout);
         let mut buffer = vec![0; PUSH_DATAGRAM_BYTES + 1];
         loop {
-            for _ in 0..DATAGRAMS_PER_TURN {
-                match self.socket.socket.get_ref().recv_from(&mut buffer) {
-                    Ok((bytes, sender)) => self.take(&buffer[..bytes], sender),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        let readable = waiting(Wait::fixed("datagrams"), self.socket.socket.readable());
-                        if let Err(error) = readable.await {
-                            log::error!("push: datagrams can no longer be read: {error}");
-                            return;
-                        }
-                    }
-                    // Of an answer that could not be delivered, perhaps.
-                    Err(error) => log::debug!("push: a datagram was not read: {error}"),
+            let batch = match self.read_batch(&mut buffer).await {
+                Ok(batch) => Arc::new(batch),
+                Err(error) => {
+                    log::error!("push: datagrams can no longer be read: {error}");
+                    return;
                 }
+            };
+            let trusts = signatures.check(&batch).await;
+            for ((datagram, sender), trust) in batch.iter().zip(trusts) {
+                self.take(datagram, sender, trust);
+                // Last, so that whoever sees all of them counted sees what became of them.
+                self.gateway.counters.datagrams.add(1);
             }
             yield_now().await;
         }
     }
 
-    fn take(&mut self, datagram: &[u8], sender: SocketAddr) {
-        let counters = &self.gateway.counters;
-        counters.datagrams.add(1);
-        if datagram.len() > PUSH_DATAGRAM_BYTES {
-            counters.oversized.add(1);
-            return;
-        }
-        let (grant, signed, text) = match self.trust(datagram, sender) {
-            Ok(trusted) => trusted,
-            Err(Untrusted::Malformed) => return counters.udp.malformed.add(1),
-            Err(Untrusted::Unsigned) => return counters.unsigned.add(1),
-            Err(Untrusted::Forged) => return counters.forged.add(1),
-        };
-        if let Some(signed) = signed
-            && let Err(error) = self.replays.take(&signed, now_ms() / 1000)
-        {
-            match error {
-                ReplayError::Stale { .. } => counters.stale.add(1),
-                ReplayError::Replayed => counters.replayed.add(1),
-                ReplayError::Full => counters.signatures_full.add(1),
+    /// What has arrived, up to a bound; waits for the first.
+    async fn read_batch(&self, buffer: &mut [u8]) -> io::Result<Batch> {
+        let mut batch = Batch::default();
+        for _ in 0..DATAGRAMS_PER_TURN {
+            match self.socket.socket.get_ref().recv_from(buffer) {
+                Ok((bytes, sender)) => batch.push(&buffer[..bytes], sender),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && batch.len() > 0 => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    waiting(Wait::fixed("datagrams"), self.socket.socket.readable()).await?;
+                }
+                // Of an answer that could not be delivered, perhaps.
+                Err(error) => log::debug!("push: a datagram was not read: {error}"),
             }
-            return;
         }
-        counters.signatures_remembered.set(self.replays.len());
+        Ok(batch)
+    }
+
+    fn take(&mut self, datagram: &[u8], sender: SocketAddr, trust: Trust) {
         let to = Sender { address: sender, request_bytes: datagram.len() };
+        let Some((grant, text)) = self.admit(datagram, sender, trust) else { return };
+        let counters = &self.gateway.counters;
         match parse_push(text) {
             Err(error) => {
                 counters.udp.malformed.add(1);
@@ -124,23 +110,40 @@ impl Datagrams {
         }
     }
 
-    /// What the sender may do, the signature, and the push; if it is who it says.
-    fn trust<'d>(
-        &self,
-        datagram: &'d [u8],
-        sender: SocketAddr,
-    ) -> Result<(Grant, Option<Signed<'d>>, &'d [u8]), Untrusted> {
-        match Signed::parse(datagram).map_err(|_| Untrusted::Malformed)? {
-            Some(signed) => {
-                let key = self.access.key(signed.key_id).ok_or(Untrusted::Forged)?;
-                if !signed.is_by(key.secret.as_bytes()) {
-                    return Err(Untrusted::Forged);
-                }
-                Ok((Grant::Key(key.clone()), Some(signed), signed.push))
+    /// What the sender may do, and the push. Nothing if it has not proved who it is: then it is counted and not answered.
+    fn admit<'d>(&mut self, datagram: &'d [u8], sender: SocketAddr, trust: Trust) -> Option<(Grant, &'d [u8])> {
+        let counters = &self.gateway.counters;
+        let refused = match trust {
+            Trust::Unsigned if self.gateway.settings.takes_unsigned && is_local(sender) => {
+                return Some((Grant::All, datagram));
             }
-            None if self.gateway.settings.takes_unsigned && is_local(sender) => Ok((Grant::All, None, datagram)),
-            None => Err(Untrusted::Unsigned),
+            Trust::Signed => return self.admit_signed(datagram),
+            Trust::Unsigned => &counters.unsigned,
+            Trust::Forged => &counters.forged,
+            Trust::Oversized => &counters.oversized,
+            Trust::Malformed => &counters.udp.malformed,
+            Trust::Unchecked => &counters.udp.limited,
+        };
+        refused.add(1);
+        None
+    }
+
+    /// A datagram whose signature is right, if it comes in time and for the first time.
+    fn admit_signed<'d>(&mut self, datagram: &'d [u8]) -> Option<(Grant, &'d [u8])> {
+        let counters = &self.gateway.counters;
+        let signed = Signed::parse(datagram).ok().flatten()?;
+        let key = self.access.key(signed.key_id)?.clone();
+        if let Err(error) = self.replays.take(&signed, now_ms() / 1000) {
+            let counter = match error {
+                ReplayError::Stale { .. } => &counters.stale,
+                ReplayError::Replayed => &counters.replayed,
+                ReplayError::Full => &counters.signatures_full,
+            };
+            counter.add(1);
+            return None;
         }
+        counters.signatures_remembered.set(self.replays.len());
+        Some((Grant::Key(key), signed.push))
     }
 
     fn push(&self, push: &Push<'_>, to: Sender) {

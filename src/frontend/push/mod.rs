@@ -18,6 +18,7 @@ mod rates;
 mod server;
 pub mod session;
 mod settings;
+mod signatures;
 pub mod stamp;
 
 pub use counters::{PushFigures, PushOutcomes, Way};
