@@ -242,8 +242,8 @@ class Server:
 
     def cpu_seconds(self):
         with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as stat:
-            user, system = stat.read().rsplit(")", 1)[1].split()[11:13]
-        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+            ticks = stat.read().rsplit(")", 1)[1].split()[11:13]
+        return [int(tick) / os.sysconf("SC_CLK_TCK") for tick in ticks]
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
@@ -408,9 +408,11 @@ def load(crowd, options):
     try:
         before, clients = server.figures(), list(crowd.clients.values())
         counted = [(client.to_all, client.own) for client in clients]
-        began, cpu, own_cpu = time.monotonic(), server.cpu_seconds(), time.process_time()
+        began, own, of_server = time.monotonic(), os.times(), server.cpu_seconds()
         reached, missed = crowd.push_many(options.datagrams, 10)
-        seconds, cpu, own_cpu = time.monotonic() - began, server.cpu_seconds() - cpu, time.process_time() - own_cpu
+        seconds = time.monotonic() - began
+        user, system = (after - before for after, before in zip(server.cpu_seconds(), of_server))
+        own_user, own_system = (after - before for after, before in zip(os.times()[:2], own[:2]))
         if noise.poll() is not None:
             raise Failure("those who disturb have ended")
     finally:
@@ -433,7 +435,8 @@ def load(crowd, options):
     healthy = to_all * len(clients) + sum(own)
     print(f"  {options.datagrams} datagrams to {len(clients)} healthy, {options.stuck} stuck, {options.rubbish} who send rubbish, "
           f"{options.returning} who come and go: {healthy} deliveries to the healthy, none missing, {missed} missed by others, "
-          f"in {seconds:.1f} s ({healthy / seconds:.0f}/s; the server had {cpu:.1f} s of processor, this script {own_cpu:.1f} s)", flush=True)
+          f"in {seconds:.1f} s ({healthy / seconds:.0f}/s); processor: the server {user:.1f} s and the kernel for it {system:.1f} s, "
+          f"this script {own_user:.1f} s and {own_system:.1f} s", flush=True)
     return stuck
 
 
