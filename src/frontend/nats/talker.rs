@@ -177,7 +177,7 @@ impl<'c> Talker<'c> {
             }
             Action::Subscribe { sid, pattern, group, filter } => self.subscribe(sid, &pattern, group, filter),
             Action::Unsubscribe(id) => self.unsubscribe(id),
-            Action::Limit(id, max) => self.link.put(What::Limit(id, max), self.here()),
+            Action::Limit(id, max) => self.limit(id, max),
             Action::Admit(credentials) => match Box::pin(admit(self.shared, credentials)).await {
                 Some(permissions) => self.session.admitted(permissions, &mut self.actions),
                 None => self.session.refused(&mut self.actions),
@@ -261,7 +261,11 @@ impl<'c> Talker<'c> {
         // Here, so that a client that has always new ones leaves nothing behind.
         self.forget_expired();
         let begun = self.subscriber().and_then(|subscriber| match &group {
-            Some(group) => subscriber.subscribe_in_group(pattern, group),
+            Some(group) => {
+                // Another member is to get what this one may not.
+                let except = filter.as_ref().map_or(&[][..], |permissions| &permissions.subscribe.deny);
+                subscriber.subscribe_in_group_except(pattern, group, except)
+            }
             None => subscriber.subscribe(pattern),
         });
         match begun {
@@ -298,6 +302,12 @@ impl<'c> Talker<'c> {
             self.receiving = Some(receiving);
         }
         self.receiving.as_ref().map(|receiving| &receiving.subscriber).ok_or(SubscribeError::Closed)
+    }
+
+    fn limit(&self, id: SubscriptionId, max: u64) {
+        // A member of a queue group is given no more than that from now on, and gets all that it was given before.
+        let of_group = self.receiving.as_ref().and_then(|receiving| receiving.subscriber.limit(id, max));
+        self.link.put(What::Limit(id, of_group.unwrap_or(max)), self.here());
     }
 
     fn unsubscribe(&self, id: SubscriptionId) {
