@@ -102,8 +102,10 @@ impl<'c> Feed<'c> {
         self.reason = Some(reason);
     }
 
-    fn apply_changes(&mut self) {
-        for change in self.link.take_changes() {
+    /// Tells how often something had been given a place by then.
+    fn apply_changes(&mut self) -> u64 {
+        let (changes, placed) = self.link.take_changes();
+        for change in changes {
             match change {
                 Change::Mailbox(mailbox) => self.mailbox = Some(*mailbox),
                 Change::Subscribed { id, sid, filter } => {
@@ -116,10 +118,10 @@ impl<'c> Feed<'c> {
                 }
             }
         }
+        placed
     }
 
     fn take_item(&mut self, empty_after: Option<u64>, out: &mut WriteBuffer) -> bool {
-        let empty_after = if self.mailbox.is_none() { Some(u64::MAX) } else { empty_after };
         let Some(Item { what, .. }) = self.link.take_item(self.taken, empty_after) else { return false };
         match what {
             What::Text(text) => out.bytes_mut().extend_from_slice(&text),
@@ -238,14 +240,14 @@ impl Source for Feed<'_> {
         self.link.register_writer(context.waker());
         let before_bytes = out.waiting_bytes();
         while !out.is_full() && !self.is_over {
-            self.apply_changes();
+            // Before the mailbox is looked at: see `Link::take_item`.
+            let placed = self.apply_changes();
             if self.rest.is_some() {
                 self.render(out);
                 continue;
             }
-            // Before the queue is looked at: see `take_item`.
-            let placed = self.link.placed();
-            if !self.take_item(None, out)
+            let no_mailbox = self.mailbox.is_none().then_some(placed);
+            if !self.take_item(no_mailbox, out)
                 && matches!(self.take_messages(context, out), Took::Nothing)
                 && !self.take_item(Some(placed), out)
             {
@@ -283,5 +285,62 @@ impl Source for Feed<'_> {
             append_ping(out.bytes_mut());
         }
         [self.connect_by, self.first_ping_at].into_iter().flatten().min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::link::Place;
+    use super::super::session::Reply;
+    use super::*;
+    use crate::broker::Pattern;
+    use crate::diagnostics::Diagnostics;
+    use crate::transport::Traffic;
+    use std::sync::Mutex;
+    use std::task::{Wake, Waker};
+
+    /// Does something when it is woken for the first time: a mailbox that was found empty wakes its reader at once, to
+    /// be asked again. So this comes between the look at the mailbox and what the feed does next.
+    struct Interference(Mutex<Option<Box<dyn FnOnce() + Send>>>);
+
+    impl Wake for Interference {
+        fn wake(self: Arc<Self>) {
+            // Taken out first, since what it does wakes again.
+            let interfere = self.0.lock().unwrap().take();
+            interfere.into_iter().for_each(|interfere| interfere());
+        }
+    }
+
+    fn fill(feed: &mut Feed<'_>, waker: &Waker) -> String {
+        let mut out = WriteBuffer::new(1 << 20);
+        let _ = feed.poll_fill(&mut Context::from_waker(waker), &mut out);
+        String::from_utf8_lossy(out.bytes_mut()).into_owned()
+    }
+
+    #[test]
+    fn a_pong_does_not_overtake_messages_that_come_after_the_look_at_the_mailbox() {
+        let (broker, diagnostics) = (Broker::new(), Diagnostics::new());
+        let entry = diagnostics.front_end("nats").connected("127.0.0.1:1".parse().unwrap(), &Arc::new(Traffic::new()));
+        let link = Arc::new(Link::default());
+        let mailbox = broker.mailbox("m").open().unwrap();
+        let id = mailbox.subscribe(&Pattern::parse("a").unwrap()).unwrap();
+        let watch = mailbox.watch();
+        link.change(Change::Mailbox(Box::new(mailbox)));
+        link.change(Change::Subscribed { id, sid: Sid::from(&b"1"[..]), filter: None });
+        let times = FirstTimes { connect_within: None, ping_after: None };
+        let mut feed = Feed::new(&link, entry.figures(), &broker, times);
+        let mut publisher = broker.publisher();
+        let topic = Topic::parse("a").unwrap();
+        publisher.publish_blocking(&topic, ServerMessage::of("x")).unwrap();
+        let interfere = {
+            let link = link.clone();
+            move || {
+                publisher.publish_blocking(&topic, ServerMessage::of("y")).unwrap();
+                link.reply(&Reply::Pong, Place::after_all(watch.books()));
+            }
+        };
+        let waker = Waker::from(Arc::new(Interference(Mutex::new(Some(Box::new(interfere))))));
+        assert_eq!(fill(&mut feed, &waker), "MSG a 1 1\r\nx\r\n");
+        assert_eq!(fill(&mut feed, &waker), "MSG a 1 1\r\ny\r\nPONG\r\n");
     }
 }
