@@ -1,6 +1,6 @@
 //! The reading half of a connection: does what the session says of each operation.
 
-use super::connect::Credentials;
+use super::admission::Refusal;
 use super::link::{Asked, Change, Link, Place, What};
 use super::permissions::Permissions;
 use super::server::Shared;
@@ -178,9 +178,10 @@ impl<'c> Talker<'c> {
             Action::Subscribe { sid, pattern, group, filter } => self.subscribe(sid, &pattern, group, filter),
             Action::Unsubscribe(id) => self.unsubscribe(id),
             Action::Limit(id, max) => self.limit(id, max),
-            Action::Admit(credentials) => match Box::pin(admit(self.shared, credentials)).await {
-                Some(permissions) => self.session.admitted(permissions, &mut self.actions),
-                None => self.session.refused(&mut self.actions),
+            Action::Admit(credentials) => match Box::pin(self.shared.admission.admit(credentials)).await {
+                Ok(permissions) => self.session.admitted(permissions, &mut self.actions),
+                Err(Refusal::Unknown) => self.session.refused(&mut self.actions),
+                Err(Refusal::OutOfTime) => self.session.out_of_time(&mut self.actions),
             },
             Action::Connected => self.connected(),
             Action::End(mistake) => self.over = Some(mistake),
@@ -317,14 +318,4 @@ impl<'c> Talker<'c> {
             self.figures.set_subscriptions(self.session.subscriptions());
         }
     }
-}
-
-/// Finds out whether that is somebody who may come in, without keeping others waiting.
-async fn admit(shared: &Shared, credentials: Credentials) -> Option<Arc<Permissions>> {
-    if !shared.settings.authentication.is_slow() {
-        return shared.settings.authentication.admit(&credentials);
-    }
-    let _permit = shared.hashing.acquire().await;
-    let settings = shared.settings.clone();
-    blocking::unblock(move || settings.authentication.admit(&credentials)).await
 }
