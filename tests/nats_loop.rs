@@ -306,6 +306,24 @@ fn who_is_not_compared_in_time_is_told() {
 }
 
 #[test]
+fn what_a_connection_waits_for_is_told() {
+    let server = TestServer::start(|_| {});
+    let (mut idle, mut one, mut two) = (server.client(), server.client(), server.client());
+    one.send("SUB a 1\r\nSUB b 2\r\nUNSUB 2\r\n");
+    two.send("SUB a 1\r\nSUB b 2\r\n");
+    [&mut idle, &mut one, &mut two].into_iter().for_each(Wire::sync);
+    let expected =
+        ["recv", "recv on 1 subscription", "recv on 2 subscriptions"].map(|text| format!("socket read, {text}"));
+    wait_until("each says how many subscriptions it waits for", || {
+        let tasks = server.tasks.list();
+        let mut waits: Vec<_> =
+            tasks.iter().filter(|task| task.name == "nats connection").map(|task| task.waits_for.to_string()).collect();
+        waits.sort();
+        waits == expected
+    });
+}
+
+#[test]
 fn who_answers_no_ping_is_stale() {
     let server = TestServer::start(|settings| {
         settings.ping_interval = Duration::from_millis(30);

@@ -10,7 +10,7 @@ use crate::codec::nats::{append_error, append_ping};
 use crate::diagnostics::{ConnectionFigures, Ended};
 use crate::frontend::message::ServerMessage;
 use crate::limits::NATS_OVERTAKING_MESSAGES;
-use crate::tasks;
+use crate::tasks::{self, Wait};
 use crate::transport::{Filled, Source, WriteBuffer};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -39,6 +39,8 @@ pub(super) struct Feed<'c> {
     /// When the client is sent its first `PING`.
     first_ping_at: Option<Instant>,
     is_over: bool,
+    /// For the register of tasks, and for how many subscriptions that was made.
+    waits_for: (Wait, usize),
     /// Why, if nobody asked for it.
     reason: Option<Ended>,
 }
@@ -87,6 +89,7 @@ impl<'c> Feed<'c> {
             connect_by: times.connect_within.map(|time| now + time),
             first_ping_at: times.ping_after.map(|time| now + time),
             is_over: false,
+            waits_for: (waits_for(0), 0),
             reason: None,
         }
     }
@@ -259,8 +262,16 @@ impl Source for Feed<'_> {
         } else if out.waiting_bytes() > before_bytes {
             Poll::Ready(Filled::Some)
         } else {
+            let subscriptions = self.subscriptions.len();
+            if subscriptions != self.waits_for.1 {
+                self.waits_for = (waits_for(subscriptions), subscriptions);
+            }
             Poll::Pending
         }
+    }
+
+    fn waits_for(&self) -> Wait {
+        self.waits_for.0.clone()
     }
 
     fn ping(&mut self, out: &mut WriteBuffer) {
@@ -285,6 +296,15 @@ impl Source for Feed<'_> {
             append_ping(out.bytes_mut());
         }
         [self.connect_by, self.first_ping_at].into_iter().flatten().min()
+    }
+}
+
+/// By their number, since connections with as many are told together, and most have no subject in common.
+fn waits_for(subscriptions: usize) -> Wait {
+    match subscriptions {
+        0 => Wait::RECV,
+        1 => Wait::fixed("recv on 1 subscription"),
+        more => Wait::named(format!("recv on {more} subscriptions")),
     }
 }
 
