@@ -152,6 +152,11 @@ pub const READ_BUFFER_BYTES: (usize, usize) = (2 * 1024, 64 * 1024);
 /// Why: a flood on one connection must not keep the others from a core. When hit: the reader yields once.
 pub const READS_PER_TURN: usize = 4;
 
+/// Looks at a socket that was read empty, each after the other tasks had a turn, before the system is asked to tell when
+/// there is more. Fixed. Why: a peer that writes small pieces has often written the next one by then, and a sleep and a
+/// wake-up cost a dozen reads. When hit: the reader sleeps.
+pub const READ_LOOKS: usize = 2;
+
 /// Bytes rendered for a peer that the kernel has not taken yet. Why: large enough that one write carries hundreds of
 /// lines, small enough that 1,000 stuck readers hold 64 MiB. When hit: no more is taken out of the peer's
 /// queues, which fill up to their own bounds and then drop, in the books, until the peer reads again. The last piece
@@ -498,7 +503,7 @@ pub const NATS_FIRST_PING_MS: u64 = 1_000;
 pub const NATS_AUTHENTICATION_TIMEOUT_MS: u64 = 2_000;
 
 /// Passwords of NATS clients that are compared with a hash at the same time. Fixed. Why: each takes a core for a while.
-/// When hit: the others wait, and with them their authentication time-out goes on.
+/// When hit: the others wait in line, no longer than their authentication time-out, then `-ERR 'Authentication Timeout'`.
 pub const NATS_HASHES_AT_ONCE: usize = 2;
 
 /// Bytes queued for one NATS connection (64 MiB). Why: nats-server's default. When hit: see [`NATS_WAIT_MS`].
