@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::binary_support::BINARY;
 use super::settings::Settings;
 use super::wait_until;
 use super::wire::Wire;
@@ -20,8 +21,6 @@ pub enum Kind {
     /// The binary that was built for this test.
     Fanfare,
 }
-
-const FANFARE: &str = env!("CARGO_BIN_EXE_fanfare");
 
 impl Kind {
     pub const ALL: [Kind; 2] = [Kind::NatsServer, Kind::Fanfare];
@@ -46,7 +45,7 @@ impl Kind {
     fn program(self) -> PathBuf {
         match self {
             Kind::NatsServer => nats_server().unwrap(),
-            Kind::Fanfare => FANFARE.into(),
+            Kind::Fanfare => BINARY.into(),
         }
     }
 }
