@@ -61,6 +61,14 @@ impl Http {
         self.answer().expect("an answer")
     }
 
+    /// The same with a body.
+    #[track_caller]
+    pub fn post(&mut self, path: &str, body: &str) -> Answer {
+        let length = body.len();
+        self.send(format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{body}"));
+        self.answer().expect("an answer")
+    }
+
     /// The next answer; none if the server closed without one.
     #[track_caller]
     pub fn answer(&mut self) -> Option<Answer> {

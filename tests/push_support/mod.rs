@@ -1,13 +1,16 @@
 //! What the push tests share: a gateway in this process, senders of datagrams, and clients.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod web_socket;
+
 use fanfare::Broker;
 use fanfare::diagnostics::Diagnostics;
+use fanfare::frontend::http::{HttpServer, HttpSettings};
 use fanfare::frontend::message::ServerMessage;
 use fanfare::frontend::push::access::Access;
 use fanfare::frontend::push::{DatagramSocket, PushFigures, PushServer, PushSettings};
 use fanfare::tasks::{BoxedTask, Tasks};
-use fanfare::transport::{Gate, Listener};
+use fanfare::transport::{Gate, GateLimits, Listener};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
@@ -52,6 +55,16 @@ impl TestServer {
         let push = PushServer::start(Some(listener), Some(datagrams), &broker, &tasks, with, front_end);
         let (address, datagram_address) = (push.address().unwrap(), push.datagram_address().unwrap());
         TestServer { broker, tasks, diagnostics, push: Some(push), address, datagram_address }
+    }
+
+    /// Its HTTP server, for itself and the pages of these origins.
+    pub fn http(&self, origins: &[&str]) -> HttpServer {
+        let gate = Gate::new(GateLimits { connections: 100, per_address: 100 });
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), gate).unwrap();
+        let origins = origins.iter().map(|origin| (*origin).to_owned()).collect();
+        let service = self.push.as_ref().expect("the server runs").http(origins);
+        let front_end = self.diagnostics.front_end("push-http");
+        HttpServer::start(listener, &self.tasks, service, HttpSettings::default(), front_end)
     }
 
     pub fn figures(&self) -> PushFigures {
