@@ -14,6 +14,8 @@ use fanfare::transport::{Gate, GateLimits, Listener};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::path::Path;
+use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -59,8 +61,12 @@ impl TestServer {
 
     /// Its HTTP server, for itself and the pages of these origins.
     pub fn http(&self, origins: &[&str]) -> HttpServer {
+        self.http_at("127.0.0.1:0".parse().unwrap(), origins)
+    }
+
+    pub fn http_at(&self, address: SocketAddr, origins: &[&str]) -> HttpServer {
         let gate = Gate::new(GateLimits { connections: 100, per_address: 100 });
-        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), gate).unwrap();
+        let listener = Listener::bind(address, gate).unwrap();
         let origins = origins.iter().map(|origin| (*origin).to_owned()).collect();
         let service = self.push.as_ref().expect("the server runs").http(origins);
         let front_end = self.diagnostics.front_end("push-http");
@@ -130,6 +136,30 @@ pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
     while !condition() {
         assert!(Instant::now() < end, "waited in vain for: {what}");
         std::thread::park_timeout(Duration::from_millis(2));
+    }
+}
+
+/// Python with the libraries that tests/clients names. None, and a line that says so, if it is not installed; in continuous
+/// integration (`CI=true`) it has to be.
+#[track_caller]
+pub fn python_with_clients() -> Option<Command> {
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/nats-clients/python/bin/python");
+    if python.exists() {
+        return Some(Command::new(python));
+    }
+    let reason = format!("{} is missing; `.ci/run nats-clients` installs it", python.display());
+    assert!(std::env::var_os("CI").is_none_or(|value| value != "true"), "{reason}");
+    println!("skipped: {reason}");
+    None
+}
+
+/// A program that ends with the test, however that ends.
+pub struct Program(pub Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
