@@ -7,6 +7,7 @@ use crate::diagnostics::{ConnectionFigures, Ended};
 use crate::frontend::ending::Ending;
 use crate::transport::Connection;
 use bytes::Bytes;
+use futures_lite::future;
 use hyper::StatusCode;
 use hyper::header::{CONNECTION, HeaderValue, UPGRADE};
 use hyper::upgrade::OnUpgrade;
@@ -88,8 +89,8 @@ impl Next {
         figures: &ConnectionFigures,
         ending: &Arc<Ending>,
     ) -> Ended {
-        // There when HTTP has ended with this answer; an error if it ended before.
-        let Ok(upgraded) = self.on_upgrade.await else { return Ended::PeerClosed };
+        // There at once if HTTP has ended with this answer. Not waited for: if it ended otherwise, nobody ever brings it.
+        let Some(Ok(upgraded)) = future::poll_once(self.on_upgrade).await else { return Ended::PeerClosed };
         let Ok(parts) = upgraded.downcast::<Socket>() else { return Ended::Broken };
         drop(parts.io);
         figures.set_name(self.protocol);
