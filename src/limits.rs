@@ -482,7 +482,7 @@ pub const NATS_FIRST_PING_MS: u64 = 1_000;
 pub const NATS_AUTHENTICATION_TIMEOUT_MS: u64 = 2_000;
 
 /// Passwords of NATS clients that are compared with a hash at the same time. Fixed. Why: each takes a core for a while.
-/// When hit: the others wait, and with them their authentication time-out goes on.
+/// When hit: the others wait in line, no longer than their authentication time-out, then `-ERR 'Authentication Timeout'`.
 pub const NATS_HASHES_AT_ONCE: usize = 2;
 
 /// Bytes queued for one NATS connection (64 MiB). Why: nats-server's default. When hit: see [`NATS_WAIT_MS`].

@@ -215,6 +215,10 @@ async fn run(config: Config, prepared: Prepared) -> ExitCode {
     };
     let chat = |listener| ChatServer::start(listener, &broker, &tasks, config.chat, diagnostics.front_end("chat"));
     let nats = |listener| NatsServer::start(listener, &broker, &tasks, config.nats, diagnostics.front_end("nats"));
+    let nats = match prepared.nats.map(nats).transpose() {
+        Ok(nats) => nats,
+        Err(error) => return fail(&format!("no threads to compare the passwords of NATS clients with: {error}")),
+    };
     let push = (config.push.settings, Arc::new(config.push.access));
     let front_end = diagnostics.front_end("push");
     let push = PushServer::start(prepared.push, prepared.push_datagrams, &broker, &tasks, push, front_end);
@@ -226,13 +230,7 @@ async fn run(config: Config, prepared: Prepared) -> ExitCode {
     });
     let admin_settings = AdminSettings { token: config.admin.token };
     let admin = |listener| AdminServer::start(listener, &broker, &tasks, &diagnostics, admin_settings);
-    let servers = FrontEnds {
-        chat: prepared.chat.map(chat),
-        nats: prepared.nats.map(nats),
-        push,
-        push_http,
-        admin: prepared.admin.map(admin),
-    };
+    let servers = FrontEnds { chat: prepared.chat.map(chat), nats, push, push_http, admin: prepared.admin.map(admin) };
     // Nobody may be reading it, which is no reason not to serve.
     let _ = announce(&servers);
     // Only now, so that the lines above are the first whatever the level: scripts wait for them.

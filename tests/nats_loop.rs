@@ -42,7 +42,7 @@ impl TestServer {
         let gate = Gate::new(settings.gate);
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), gate.clone()).unwrap();
         let leaks = leak_support::leak_check(&tasks, &broker, &gate, &diagnostics);
-        let nats = NatsServer::start(listener, &broker, &tasks, settings, diagnostics.front_end("nats"));
+        let nats = NatsServer::start(listener, &broker, &tasks, settings, diagnostics.front_end("nats")).unwrap();
         let address = nats.local_address();
         TestServer { broker, tasks, diagnostics, nats, address, _leaks: leaks }
     }
@@ -254,28 +254,73 @@ fn who_does_not_say_who_it_is_is_closed_in_time() {
 }
 
 #[test]
-fn a_slow_hash_keeps_nobody_waiting() {
-    let hash = bcrypt::hash("t", 12).unwrap();
+fn many_wrong_passwords_keep_nobody_waiting_and_all_are_answered() {
+    const GUESSES: u64 = 20;
+    let hash = bcrypt::hash("t", 10).unwrap();
     let server = TestServer::start(|settings| {
         settings.authentication.token = Some(Secret::new(hash));
-        settings.authentication_timeout = PATIENCE;
+        settings.authentication_timeout = PATIENCE * 4;
     });
-    let mut first = Wire::connect(server.address);
-    first.send("CONNECT {\"verbose\":false,\"auth_token\":\"t\"}\r\n");
-    first.sync();
-    let guessing: Vec<Wire> = (0..8)
+    let [mut asking, mut answering] = [(); 2].map(|()| {
+        let mut wire = Wire::connect(server.address);
+        wire.send("CONNECT {\"verbose\":false,\"auth_token\":\"t\"}\r\n");
+        wire.sync();
+        wire
+    });
+    answering.send("SUB question 1\r\n");
+    answering.sync();
+    let guessing: Vec<Wire> = (0..GUESSES)
         .map(|_| {
             let mut wire = Wire::connect(server.address);
             wire.send("CONNECT {\"auth_token\":\"guess\"}\r\n");
             wire
         })
         .collect();
-    // They are compared two at a time, and each takes longer than this.
-    first.sync();
-    assert!(server.ended("Authorization Violation") < 8);
+    // Comparing takes two cores for far longer than this; all that counts is what comes first.
+    asking.send("SUB answer 1\r\n");
+    for _ in 0..10 {
+        asking.send("PUB question 0\r\n\r\n");
+        answering.expect("MSG question 1 0\r\n\r\n");
+        answering.send("PUB answer 0\r\n\r\n");
+        asking.expect("MSG answer 1 0\r\n\r\n");
+    }
+    assert!(server.ended("Authorization Violation") < GUESSES);
     for mut wire in guessing {
         wire.expect_last_words("-ERR 'Authorization Violation'\r\n");
     }
+    wait_until("all are counted", || server.ended("Authorization Violation") == GUESSES);
+}
+
+#[test]
+fn who_is_not_compared_in_time_is_told() {
+    let hash = bcrypt::hash("t", 12).unwrap();
+    let server = TestServer::start(|settings| {
+        settings.authentication.token = Some(Secret::new(hash));
+        settings.authentication_timeout = Duration::from_millis(1);
+    });
+    let mut wire = Wire::connect(server.address);
+    wire.send("CONNECT {\"auth_token\":\"t\"}\r\n");
+    wire.expect_last_words("-ERR 'Authentication Timeout'\r\n");
+    drop(wire);
+    server.assert_nothing_remains();
+}
+
+#[test]
+fn what_a_connection_waits_for_is_told() {
+    let server = TestServer::start(|_| {});
+    let (mut idle, mut one, mut two) = (server.client(), server.client(), server.client());
+    one.send("SUB a 1\r\nSUB b 2\r\nUNSUB 2\r\n");
+    two.send("SUB a 1\r\nSUB b 2\r\n");
+    [&mut idle, &mut one, &mut two].into_iter().for_each(Wire::sync);
+    let expected =
+        ["recv", "recv on 1 subscription", "recv on 2 subscriptions"].map(|text| format!("socket read, {text}"));
+    wait_until("each says how many subscriptions it waits for", || {
+        let tasks = server.tasks.list();
+        let mut waits: Vec<_> =
+            tasks.iter().filter(|task| task.name == "nats connection").map(|task| task.waits_for.to_string()).collect();
+        waits.sort();
+        waits == expected
+    });
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::broker::{Broker, Defaults, Handle, Shared};
 use super::credit::Load;
 use super::error::SubscribeError;
 use super::mailbox::Mailbox;
+use super::membership::Membership;
 use super::overflow::WhenFull;
 use super::payload::Payload;
 use super::queue::{MailboxWants, Queue, Terms, Want, Wanted};
@@ -140,7 +141,7 @@ pub struct SubscriptionBuilder<M> {
     shared: Arc<Shared<M>>,
     pattern: Pattern,
     queue: QueueSettings,
-    group: Option<Arc<str>>,
+    group: Option<Arc<Membership>>,
     replay: usize,
 }
 
@@ -155,7 +156,7 @@ impl<M: Payload> SubscriptionBuilder<M> {
     /// Makes it a member of a queue group: of the members whose patterns match, one gets each message, and one with room
     /// before one that is full. Groups have any name; there is no limit but that of subscriptions.
     pub fn group(mut self, name: &str) -> Self {
-        self.group = Some(name.into());
+        self.group = Some(Arc::new(Membership::new(name, &[])));
         self
     }
 

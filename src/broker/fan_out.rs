@@ -125,7 +125,7 @@ impl<M> FanOut<M> {
             self.all_or_nothing(audience, load)?;
         }
         let (frame, from) = self.append(&place, load);
-        let news = News { frame, places: from..from + load.messages, may_wait };
+        let news = News { frame, places: from..from + load.messages, origin: self.origin, may_wait };
         self.count_at_once(audience);
         self.give_to_singles(&place, &news);
         self.share_among_groups(audience, &news);
@@ -154,9 +154,13 @@ impl<M> FanOut<M> {
     /// For who cannot wait: whether every lossless subscription, and one member of each lossless group, has room.
     fn all_have_room(&self, audience: &Audience<M>) -> bool {
         let minds = |member: &&Member<M>| {
-            member.terms.when_full == WhenFull::Block && !member.is_ended() && member.is_for(self.origin)
+            member.terms.when_full == WhenFull::Block
+                && !member.is_ended()
+                && member.is_for(self.origin)
+                && member.may_be_given(self.load.messages)
         };
-        let has_room = |member: &Member<M>| member.has_room(self.load, &self.weights);
+        let has_room =
+            |member: &Member<M>| member.may_be_given(self.load.messages) && member.has_room(self.load, &self.weights);
         audience.singles.iter().filter(minds).all(has_room)
             && audience.groups.iter().all(|group| {
                 !group.members.iter().any(|member| minds(&member))
@@ -169,6 +173,7 @@ impl<M> FanOut<M> {
         let minds = |queue: &Member<M>| {
             queue.terms.when_full == WhenFull::Block
                 && !queue.is_ended()
+                && queue.may_be_given(load.messages)
                 && !(self.weights.iter().any(|weight| *weight > queue.terms.bounds.bytes)
                     && queue.has_room(load, &self.weights))
         };
@@ -323,16 +328,23 @@ impl<M> FanOut<M> {
             let mut from = places.start;
             let mut share = group.share(places);
             while from < places.end {
-                let to = places.end.min(from + share);
-                match group.in_turn(self.origin).find(|member| member.admits(frame.load(from..to))) {
-                    Some(member) => self.worker.push_fixed(member, frame, from..to),
+                let piece = from..places.end.min(from + share);
+                let admitted = |member: &Member<M>| member.admits_first_of(frame, piece.clone());
+                let taker = group.in_turn(self.origin).find_map(|member| Some((member, admitted(member)?)));
+                from = match taker {
+                    Some((member, taken)) => {
+                        self.worker.push_fixed(member, frame, taken.clone());
+                        taken.end
+                    }
                     None if share > 1 => {
                         share = 1;
                         continue;
                     }
-                    None => self.offer_to_group(group, news, from..to),
-                }
-                from = to;
+                    None => {
+                        self.offer_to_group(group, news, piece.clone());
+                        piece.end
+                    }
+                };
             }
         }
         chosen.clear();
@@ -341,11 +353,19 @@ impl<M> FanOut<M> {
 
     /// Nobody has room: one who may be waited for, if any, has to deal with it.
     fn offer_to_group(&mut self, group: &Group<M>, news: &News<M>, places: Range<u32>) {
-        let mut members = group.in_turn(self.origin);
-        let first = members.next();
-        let Some(first) = first else { return };
-        let member = std::iter::once(first).chain(members).find(|member| member.may_be_waited_for()).unwrap_or(first);
-        self.worker.offer(member, Some(&group.members), news, places);
+        let messages = places.end - places.start;
+        let is_willing = |member: &&Member<M>| member.may_be_given(messages);
+        let mut members = group.in_turn(self.origin).filter(is_willing);
+        while let Some(first) = members.next() {
+            let mut all = std::iter::once(first).chain(members);
+            let member = all.find(|member| member.may_be_waited_for()).unwrap_or(first);
+            if member.spend_allowance(messages) {
+                self.worker.offer(member, Some(&group.members), news, places);
+                return;
+            }
+            // Another publisher was quicker with what it could be given.
+            members = group.in_turn(self.origin).filter(is_willing);
+        }
     }
 }
 

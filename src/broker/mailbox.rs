@@ -8,6 +8,7 @@ use super::broker::Shared;
 use super::cursor::Taken;
 use super::error::{SubscribeError, TryRecvError};
 use super::frame::Run;
+use super::membership::Membership;
 use super::payload::Payload;
 use super::queue::{Queue, Want};
 use super::receiver::Receiver;
@@ -67,6 +68,11 @@ impl<M: Payload> Mailbox<M> {
     /// If the broker is closed or full, or the mailbox has ended.
     pub fn subscribe_in_group(&self, pattern: &Pattern, group: &str) -> Result<SubscriptionId, SubscribeError> {
         self.subscriber().subscribe_in_group(pattern, group)
+    }
+
+    /// As [`MailboxSubscriber::limit`].
+    pub fn limit(&self, id: SubscriptionId, max: u64) -> Option<u64> {
+        self.subscriber().limit(id, max)
     }
 
     /// As [`MailboxSubscriber::unsubscribe`].
@@ -151,7 +157,30 @@ impl<M: Payload> MailboxSubscriber<M> {
     /// # Errors
     /// If the broker is closed or full, or the mailbox has ended.
     pub fn subscribe_in_group(&self, pattern: &Pattern, group: &str) -> Result<SubscriptionId, SubscribeError> {
-        self.add(pattern, Some(group.into()))
+        self.subscribe_in_group_except(pattern, group, &[])
+    }
+
+    /// As [`subscribe_in_group`](Self::subscribe_in_group), but messages of topics that `except` matches go to other members.
+    ///
+    /// # Errors
+    /// If the broker is closed or full, or the mailbox has ended.
+    pub fn subscribe_in_group_except(
+        &self,
+        pattern: &Pattern,
+        group: &str,
+        except: &[Pattern],
+    ) -> Result<SubscriptionId, SubscribeError> {
+        self.add(pattern, Some(Arc::new(Membership::new(group, except))))
+    }
+
+    /// Limits how many messages its queue group gives a subscription to `max` in all, those that it was given before
+    /// counted. Later ones go to other members. What it is given counts when it is published, and does not count if it
+    /// is dropped then because the queue has no room. The subscription is still there when the limit is reached.
+    ///
+    /// Returns how many it gets in all: more than `max` if it was given more before. Can be set anew until it is
+    /// reached. None if the mailbox has no subscription of that name in a queue group.
+    pub fn limit(&self, id: SubscriptionId, max: u64) -> Option<u64> {
+        self.queue.terms.wanted.group(id).map(|membership| membership.allowance.limit(max))
     }
 
     /// Ends a subscription: no publish that begins after this reaches it. What is queued for it by then still comes. False
@@ -160,7 +189,7 @@ impl<M: Payload> MailboxSubscriber<M> {
         self.shared.router.remove(&self.queue, id)
     }
 
-    fn add(&self, pattern: &Pattern, group: Option<Arc<str>>) -> Result<SubscriptionId, SubscribeError> {
+    fn add(&self, pattern: &Pattern, group: Option<Arc<Membership>>) -> Result<SubscriptionId, SubscribeError> {
         self.shared.router.add(&self.queue, Want { pattern: pattern.clone(), group })
     }
 }

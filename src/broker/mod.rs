@@ -21,6 +21,7 @@ mod lease;
 mod locks;
 mod mailbox;
 mod member;
+mod membership;
 mod overflow;
 mod payload;
 mod pending;

@@ -12,6 +12,7 @@ use super::Origin;
 use super::history::History;
 use super::locks::{read, write};
 use super::member::{self, Member};
+use super::membership::Membership;
 use super::overflow::WhenFull;
 use super::stats::{SubscriptionId, Tally, TopicStats};
 use super::topic::Topic;
@@ -86,24 +87,24 @@ impl<M> Audience<M> {
     pub fn add(&mut self, new: &Member<M>) {
         self.has_no_echo |= new.terms.no_echo.is_some();
         self.has_block |= new.terms.when_full == WhenFull::Block;
-        let Some(name) = &new.group else {
+        let Some(membership) = &new.group else {
             self.version += 1;
             return member::insert(&mut self.singles, new);
         };
-        let group = match self.groups.iter_mut().position(|group| group.name == *name) {
+        let group = match self.groups.iter_mut().position(|group| group.name == membership.group) {
             Some(index) => &mut self.groups[index],
-            None => self.groups.push_mut(Group::new(name.clone())),
+            None => self.groups.push_mut(Group::new(membership.group.clone())),
         };
         member::insert(Arc::make_mut(&mut group.members), new);
     }
 
-    pub fn remove(&mut self, id: SubscriptionId, group: Option<&str>) {
-        let Some(name) = group else {
+    pub fn remove(&mut self, id: SubscriptionId, membership: Option<&Membership>) {
+        let Some(membership) = membership else {
             self.version += 1;
             member::remove(&mut self.singles, id);
             return;
         };
-        if let Some(index) = self.groups.iter().position(|group| *group.name == *name) {
+        if let Some(index) = self.groups.iter().position(|group| group.name == membership.group) {
             member::remove(Arc::make_mut(&mut self.groups[index].members), id);
             if self.groups[index].members.is_empty() {
                 self.groups.swap_remove(index);

@@ -259,7 +259,9 @@ impl<M> State<M> {
     fn insert(&mut self, pattern: &Pattern, member: &Member<M>, routes: &mut Vec<Arc<Route<M>>>) {
         self.subscriptions.edit(pattern.as_str(), |members| member::insert(members, member));
         self.count += 1;
-        self.routes.visit_matched(pattern.as_str(), &mut |leaf| routes.extend(leaf.route()));
+        self.routes.visit_matched(pattern.as_str(), &mut |leaf| {
+            routes.extend(leaf.route().filter(|route| member.wants(&route.topic)));
+        });
     }
 
     /// `routes` outlives the lock.
@@ -281,7 +283,7 @@ impl<M> State<M> {
     fn audience(&self, topic: &Topic) -> Audience<M> {
         let mut audience = Audience::new(self.is_closed);
         self.subscriptions.visit_matching(topic.as_str(), &mut |queues| {
-            queues.iter().for_each(|member| audience.add(member));
+            queues.iter().filter(|member| member.wants(topic)).for_each(|member| audience.add(member));
         });
         audience
     }

@@ -1,7 +1,7 @@
 //! The atomics of the core: loom's when the models run (`--cfg fanfare_loom`), the standard library's otherwise.
 //!
 //! Only the pieces with an atomic protocol of their own ([`seat`](super::seat), [`credit`](super::credit),
-//! [`bell`](super::bell)) use this.
+//! [`bell`](super::bell), [`membership`](super::membership)) use this.
 
 #[cfg(not(fanfare_loom))]
 pub(super) use atomic_waker::AtomicWaker;

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use async_io::Timer;
 
+use super::Origin;
 use super::afterwards::Afterwards;
 use super::broker::Shared;
 use super::frame::Frame;
@@ -43,18 +44,21 @@ struct Waiting<M> {
     deadline: Option<Instant>,
     /// Who could take the messages instead.
     group: Option<Arc<Vec<Member<M>>>>,
+    /// Where they come from.
+    origin: Option<Origin>,
 }
 
 /// What was appended.
 pub(super) struct News<M> {
     pub frame: Arc<Frame<M>>,
     pub places: Range<u32>,
+    pub origin: Option<Origin>,
     pub may_wait: bool,
 }
 
 impl<M> Clone for News<M> {
     fn clone(&self) -> Self {
-        Self { frame: self.frame.clone(), places: self.places.clone(), may_wait: self.may_wait }
+        Self { frame: self.frame.clone(), places: self.places.clone(), ..*self }
     }
 }
 
@@ -135,7 +139,8 @@ impl<M> Worker<M> {
         member.push(Entry::fixed(frame, member.id, places), &mut self.afterwards);
     }
 
-    /// Does for messages without room what the policy says. True if any were dropped.
+    /// Does for messages without room what the policy says. True if any were dropped. A group has given its member leave
+    /// to have them.
     pub fn offer(
         &mut self,
         member: &Member<M>,
@@ -152,6 +157,7 @@ impl<M> Worker<M> {
         self.receipt.dropped += u64::from(dropped);
         self.receipt.disconnected += u64::from(disconnected);
         self.receipt.waited += u64::from(parked);
+        member.give_back_allowance(dropped + disconnected);
         if must_end {
             self.afterwards.to_end.push(member.queue.clone());
         }
@@ -162,7 +168,7 @@ impl<M> Worker<M> {
             };
             // Another member may only take it later if nothing that follows has been given to anybody.
             let group = group.filter(|_| is_last).cloned();
-            self.waiting.push(Waiting { queue: member.queue.clone(), deadline, group });
+            self.waiting.push(Waiting { queue: member.queue.clone(), deadline, group, origin: news.origin });
         }
         dropped > 0
     }
@@ -221,6 +227,9 @@ impl<M> Worker<M> {
         let Self { receipt, pending, afterwards, .. } = self;
         waiting.queue.withdraw(pending, afterwards, &mut withdrawn);
         for mut rest in withdrawn {
+            if let Some(membership) = waiting.queue.terms.wanted.group(rest.id) {
+                membership.allowance.give_back(rest.messages());
+            }
             if matches!(due, Due::By(_)) {
                 receipt.queued += give_to_another(waiting, &mut rest, afterwards);
             }
@@ -294,7 +303,8 @@ fn give_to_another<M>(waiting: &Waiting<M>, rest: &mut Entry<M>, afterwards: &mu
     let first = rest.from;
     while rest.messages() > 0 {
         let (from, to) = (rest.from, rest.from + 1);
-        let Some(member) = members.iter().find(|member| member.admits(rest.frame.load(from..to))) else {
+        let load = rest.frame.load(from..to);
+        let Some(member) = members.iter().find(|member| member.is_for(waiting.origin) && member.admits(load)) else {
             break;
         };
         member.push(Entry::fixed(&rest.frame, member.id, from..to), afterwards);

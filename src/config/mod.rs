@@ -311,6 +311,25 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_lists_every_setting_with_its_default() {
+        let readme = include_str!("../../README.md");
+        let Ok(Task::Print(help)) = understand(&["--help"]) else { panic!("no help") };
+        let flags = help.lines().filter_map(|line| line.trim_start().strip_prefix("--")?.split(' ').next());
+        let flags: Vec<&str> =
+            flags.filter(|flag| !["config", "print-bounds", "help", "version"].contains(flag)).collect();
+        assert!(flags.len() > 70, "{flags:?}");
+        for flag in flags {
+            let row = readme.lines().find_map(|line| line.strip_prefix(&format!("| `{flag}` | ")));
+            let row = row.unwrap_or_else(|| panic!("{flag} is not in the README"));
+            let begins = |option: &&str| option.strip_prefix(flag).is_some_and(|rest| rest.starts_with([' ', '\n']));
+            let after = help.split("      --").find(begins).unwrap();
+            let default = after.split("[default: ").nth(1).and_then(|rest| rest.split(']').next());
+            let default = default.filter(|default| !default.contains(' ')).unwrap_or_default();
+            assert!(row.split('|').next().unwrap().contains(default), "{flag} = {default} is {row} in the README");
+        }
+    }
+
+    #[test]
     fn bounds_follow_the_settings() {
         let bound = |arguments: &[&str], name: &str| -> f64 {
             let Ok(Task::Print(text)) = understand(arguments) else { panic!("nothing is printed") };

@@ -24,6 +24,7 @@ rules!(Settings { users: users(), ..Settings::default() };
     a_subscription_that_is_not_allowed,
     a_subscription_that_is_denied,
     a_denied_message_does_not_come_through_a_wider_pattern,
+    a_denied_message_goes_to_another_of_the_group,
     a_violation_gets_no_ok,
 );
 
@@ -174,6 +175,22 @@ fn a_denied_message_does_not_come_through_a_wider_pattern(server: Server) {
     free.sync();
     wide.expect("MSG open 1 1\r\ny\r\n");
     wide.sync();
+}
+
+fn a_denied_message_goes_to_another_of_the_group(server: Server) {
+    let (mut wide, mut free) = (server.client(&login("wide", "w")), server.client(&login("free", "f")));
+    wide.send("SUB > group 1\r\nSUB r 2\r\nPUB secret.a r 0\r\n\r\n");
+    wide.sync();
+    free.send("SUB secret.* group 1\r\n");
+    free.sync();
+    let mut publisher = server.client(&login("free", "f"));
+    for _ in 0..9 {
+        publisher.send("PUB secret.a 1\r\nx\r\n");
+    }
+    publisher.sync();
+    wide.sync();
+    free.expect("MSG secret.a 1 1\r\nx\r\n".repeat(9));
+    free.sync();
 }
 
 fn a_violation_gets_no_ok(server: Server) {

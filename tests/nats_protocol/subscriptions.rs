@@ -17,8 +17,11 @@ rules!(Settings::default();
     a_maximum_already_reached_ends_it,
     a_maximum_can_be_raised,
     a_maximum_of_nothing_ends_it_now,
+    a_maximum_in_a_queue_group_loses_nothing,
+    a_maximum_below_what_a_group_has_given_ends_it_there,
     an_id_can_be_used_again,
     echo_off_without_protocol_1,
+    echo_off_within_a_queue_group,
     a_closed_connection_has_no_subscriptions,
 );
 
@@ -166,6 +169,59 @@ fn a_maximum_of_nothing_ends_it_now(server: Server) {
     }
 }
 
+/// Three members want ten messages each and a fourth any number: what one of them has no use for any more goes to another.
+fn a_maximum_in_a_queue_group_loses_nothing(server: Server) {
+    const PUBLISHERS: usize = 3;
+    const MESSAGES: usize = 300;
+    let mut members = [server.quiet(), server.quiet(), server.quiet(), server.quiet()];
+    for (member, end) in members.iter_mut().zip(["UNSUB 1 10\r\n", "UNSUB 1 10\r\n", "UNSUB 1 10\r\n", ""]) {
+        member.send(format!("SUB a group 1\r\n{end}"));
+        member.sync();
+    }
+    std::thread::scope(|scope| {
+        for publisher in 0..PUBLISHERS {
+            let mut wire = server.quiet();
+            scope.spawn(move || {
+                for number in publisher * MESSAGES..(publisher + 1) * MESSAGES {
+                    wire.send(format!("PUB a 3\r\n{number:03}\r\n"));
+                }
+                wire.sync();
+            });
+        }
+    });
+    let received = members.each_mut().map(payloads_until_pong);
+    assert_eq!(received[..3].iter().map(Vec::len).collect::<Vec<_>>(), [10; 3]);
+    let mut all: Vec<usize> = received.concat().iter().map(|payload| payload.parse().unwrap()).collect();
+    all.sort_unstable();
+    assert_eq!(all, (0..PUBLISHERS * MESSAGES).collect::<Vec<_>>());
+}
+
+/// The payloads of all messages that come before the answer to a PING.
+fn payloads_until_pong(wire: &mut Wire) -> Vec<String> {
+    wire.say("PING");
+    let mut payloads = Vec::new();
+    loop {
+        match wire.line().as_str() {
+            "PONG" => return payloads,
+            line => assert!(line.starts_with("MSG "), "{line}"),
+        }
+        payloads.push(wire.line());
+    }
+}
+
+fn a_maximum_below_what_a_group_has_given_ends_it_there(server: Server) {
+    let (mut wire, mut publisher) = (server.quiet(), server.with_headers());
+    wire.send("SUB a group 1\r\n");
+    wire.sync();
+    publisher.send("SUB r 9\r\n");
+    publish(&mut publisher, 1..=3);
+    publisher.sync();
+    wire.send("UNSUB 1 2\r\n");
+    expect(&mut wire, 1..=3);
+    publisher.send("PUB a r 0\r\n\r\n");
+    publisher.expect("HMSG r 9 16 16\r\nNATS/1.0 503\r\n\r\n\r\n");
+}
+
 fn an_id_can_be_used_again(server: Server) {
     let mut wire = server.quiet();
     wire.send("SUB b 1\r\nUNSUB 1\r\nSUB c 1\r\nUNSUB 1 1\r\nPUB c 1\r\nx\r\nSUB a 1\r\nPUB b 1\r\nx\r\n");
@@ -185,6 +241,18 @@ fn echo_off_without_protocol_1(server: Server) {
     expect(&mut other, 1..=1);
     publish(&mut other, 2..=2);
     expect(&mut wire, 2..=2);
+}
+
+fn echo_off_within_a_queue_group(server: Server) {
+    let mut wire = server.client(r#""verbose":false,"echo":false,"headers":true,"no_responders":true"#);
+    let mut other = server.quiet();
+    wire.send("SUB r 9\r\nSUB a group 1\r\nPUB a r 0\r\n\r\n");
+    wire.expect("HMSG r 9 16 16\r\nNATS/1.0 503\r\n\r\n\r\n");
+    other.send("SUB a group 1\r\n");
+    other.sync();
+    publish(&mut wire, 1..=9);
+    wire.sync();
+    expect(&mut other, 1..=9);
 }
 
 fn a_closed_connection_has_no_subscriptions(server: Server) {

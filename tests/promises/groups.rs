@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use fanfare::{Broker, Receipt, Subscription, TryPublishError, WhenFull};
+use fanfare::{Broker, Mailbox, Receipt, Subscription, TryPublishError, WhenFull};
 
 use crate::common::{
     FOREVER, Got, Load, Loads, at_once, begin_and_cancel, bounded, numbers, pattern, poll_once, take_all, topic,
@@ -193,4 +193,137 @@ fn no_echo_holds_in_a_group() {
         assert_eq!(at_once(publisher.publish(&topic("work"), loads.light(number))).unwrap().queued, 1);
     }
     assert_eq!((own.books().offered, other.books().queued), (0, 10));
+}
+
+fn limited(broker: &Broker<Load>, bound: usize, when_full: WhenFull, max: u64) -> Mailbox<Load> {
+    let mailbox = broker.mailbox("m").queue_messages(bound).when_full(when_full).open().unwrap();
+    let id = mailbox.subscribe_in_group(&pattern("work"), "g").unwrap();
+    assert_eq!(mailbox.limit(id, max), Some(max));
+    mailbox
+}
+
+/// A batch goes to the members in pieces. One that may be given less than a piece gets that.
+#[test]
+fn a_small_limit_is_reached_by_large_batches() {
+    let broker = Broker::new();
+    let loads = Loads::new();
+    let small = limited(&broker, 100, WhenFull::Block, 3);
+    let rest = member(&broker, "g", 100, WhenFull::Block);
+    let mut publisher = broker.publisher();
+    assert_eq!(at_once(publisher.publish_batch(&topic("work"), &mut loads.batch(0..20))).unwrap().queued, 20);
+    assert_eq!((small.books().queued, rest.books().queued), (3, 17));
+}
+
+/// None of them reads: what a member is to get counts when it is published.
+#[test]
+fn a_member_is_given_no_more_than_its_limit() {
+    let broker = Broker::new();
+    let loads = Loads::new();
+    let members = [10, 3, 0].map(|max| limited(&broker, 100, WhenFull::Block, max));
+    let mut publisher = broker.publisher();
+    let mut matched = 0;
+    for number in 0..5 {
+        matched += at_once(publisher.publish(&topic("work"), loads.light(number))).unwrap().matched;
+    }
+    matched += at_once(publisher.publish_batch(&topic("work"), &mut loads.batch(5..20))).unwrap().matched;
+    assert_eq!(matched, 13, "the others were for nobody");
+    assert_eq!(members.each_ref().map(|member| member.books().queued), [10, 3, 0]);
+    assert_eq!(at_once(publisher.publish(&topic("work"), loads.light(20))), Ok(Receipt::default()));
+    assert_eq!(publisher.try_publish(&topic("work"), loads.light(21)), Ok(Receipt::default()));
+    let rest = member(&broker, "g", 100, WhenFull::Block);
+    assert_eq!(at_once(publisher.publish_batch(&topic("work"), &mut loads.batch(22..42))).unwrap().queued, 20);
+    assert_eq!(rest.books().queued, 20);
+}
+
+#[test]
+fn a_limit_is_for_members_of_groups_alone() {
+    let broker = Broker::<Load>::new();
+    let mailbox = broker.mailbox("m").open().unwrap();
+    let plain = mailbox.subscribe(&pattern("work")).unwrap();
+    let id = mailbox.subscribe_in_group(&pattern("work"), "g").unwrap();
+    assert_eq!((mailbox.limit(plain, 1), mailbox.limit(mailbox.id(), 1), mailbox.limit(id, 1)), (None, None, Some(1)));
+    mailbox.unsubscribe(id);
+    assert_eq!(mailbox.limit(id, 1), None);
+}
+
+#[test]
+fn what_is_dropped_for_want_of_room_does_not_count() {
+    for policy in [WhenFull::DropNewest, WhenFull::Wait(FOREVER), WhenFull::Block] {
+        let broker = Broker::new();
+        let loads = Loads::new();
+        let mut member = limited(&broker, 1, policy, 3);
+        let mut publisher = broker.publisher();
+        at_once(publisher.publish(&topic("work"), loads.light(0))).unwrap();
+        match policy {
+            WhenFull::DropNewest => {
+                assert_eq!(at_once(publisher.publish(&topic("work"), loads.light(1))).unwrap().dropped, 1);
+            }
+            _ => begin_and_cancel(publisher.publish(&topic("work"), loads.light(1))),
+        }
+        for number in 2..4 {
+            while member.try_recv_run().is_ok() {}
+            assert_eq!(
+                at_once(publisher.publish(&topic("work"), loads.light(number))).unwrap().queued,
+                1,
+                "{policy:?}"
+            );
+        }
+        assert_eq!(member.books().offered, 4, "{policy:?}: three of them, and the dropped one");
+        while member.try_recv_run().is_ok() {}
+        assert_eq!(at_once(publisher.publish(&topic("work"), loads.light(4))), Ok(Receipt::default()), "{policy:?}");
+    }
+}
+
+/// A lossless group that cannot take all of a batch, for want of allowance and not of room, does not refuse it.
+#[test]
+fn all_or_nothing_is_about_room_and_not_about_limits() {
+    let broker = Broker::new();
+    let loads = Loads::new();
+    let member = limited(&broker, 2, WhenFull::Block, 2);
+    let mut publisher = broker.publisher();
+    let receipt = publisher.try_publish_batch(&topic("work"), &mut loads.batch(0..3)).unwrap();
+    assert_eq!((receipt.matched, receipt.queued), (2, 2));
+    let other = limited(&broker, 1, WhenFull::Block, 2);
+    assert_eq!(publisher.try_publish(&topic("work"), loads.light(3)).unwrap().queued, 1);
+    assert!(matches!(publisher.try_publish(&topic("work"), loads.light(4)), Err(TryPublishError::Full(_))));
+    assert_eq!((member.books().queued, other.books().queued), (2, 1));
+}
+
+/// Its wait for one member is over, and another has room by then: not the publisher's own, if that wants no echo.
+#[test]
+fn no_echo_holds_when_another_member_takes_over() {
+    let broker = Broker::new();
+    let loads = Loads::new();
+    let origin = fanfare::Origin::unique();
+    let to = pattern("work");
+    let own = broker.subscription(&to).group("g").no_echo(origin).subscribe().unwrap();
+    let full = member(&broker, "g", 1, WhenFull::Wait(Duration::from_millis(1)));
+    let mut publisher = broker.publisher_as(origin);
+    assert_eq!(publisher.publish_blocking(&topic("work"), loads.light(0)).unwrap().queued, 1);
+    let receipt = publisher.publish_blocking(&topic("work"), loads.light(1)).unwrap();
+    assert_eq!((receipt.waited, receipt.dropped), (1, 1));
+    assert_eq!((own.books().offered, full.books().dropped), (0, 1));
+}
+
+#[test]
+fn a_member_is_not_given_what_it_excepts() {
+    let broker = Broker::new();
+    let loads = Loads::new();
+    let mut publisher = broker.publisher();
+    // A route that is there before, one made later, and one that is used once.
+    publisher.publish_blocking(&topic("work.secret"), loads.light(0)).unwrap();
+    publisher.publish_blocking(&topic("work.secret"), loads.light(0)).unwrap();
+    let picky = broker.mailbox("m").open().unwrap();
+    let id = picky.subscriber().subscribe_in_group_except(&pattern("work.*"), "g", &[pattern("*.secret")]).unwrap();
+    assert_eq!(publisher.publish_blocking(&topic("work.secret"), loads.light(1)).unwrap().matched, 0);
+    assert_eq!(publisher.publish_blocking(&topic("other.secret"), loads.light(2)).unwrap().matched, 0);
+    assert_eq!(publisher.publish_blocking(&topic("work.open"), loads.light(3)).unwrap().matched, 1);
+    let mut other = broker.subscription(&pattern("work.>")).group("g").subscribe().unwrap();
+    for number in 4..10 {
+        assert_eq!(publisher.publish_blocking(&topic("work.secret"), loads.light(number)).unwrap().queued, 1);
+    }
+    assert_eq!(picky.books().queued, 1);
+    assert!(picky.unsubscribe(id), "leaving topics it never had changes nothing for the others");
+    assert_eq!(publisher.publish_blocking(&topic("work.secret"), loads.light(10)).unwrap().queued, 1);
+    assert_eq!(take_all(&mut other), numbers(4..11));
 }

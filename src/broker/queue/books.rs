@@ -42,7 +42,7 @@ impl<M> Queue<M> {
         SubscriptionStats {
             id: self.terms.id,
             interest: self.terms.wanted.interest(),
-            group: self.terms.wanted.group(self.terms.id),
+            group: self.terms.wanted.group(self.terms.id).map(|membership| membership.group.clone()),
             when_full: self.terms.when_full,
             bound_messages: self.terms.bounds.messages as usize,
             bound_bytes: self.terms.bounds.bytes as usize,

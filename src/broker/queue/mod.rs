@@ -29,6 +29,7 @@ use super::cursor::Cursor;
 use super::frame::{Frame, Message};
 use super::lease::Holding;
 use super::locks::lock;
+use super::membership::Membership;
 use super::overflow::WhenFull;
 use super::stats::{Drops, EndReason, Interest, SubscriptionId};
 use super::topic::Pattern;
@@ -55,7 +56,7 @@ pub(super) enum Wanted {
 
 pub(super) struct Want {
     pub pattern: Pattern,
-    pub group: Option<Arc<str>>,
+    pub group: Option<Arc<Membership>>,
 }
 
 /// What a mailbox wants: changed by the router, under its lock.
@@ -75,8 +76,8 @@ impl Wanted {
         }
     }
 
-    /// The queue group of the subscription of that name.
-    pub fn group(&self, id: SubscriptionId) -> Option<Arc<str>> {
+    /// The place in a queue group of the subscription of that name.
+    pub fn group(&self, id: SubscriptionId) -> Option<Arc<Membership>> {
         match self {
             Self::One(want) => want.group.clone(),
             Self::Many(mailbox) => lock(&mailbox.wants).get(&id).and_then(|want| want.group.clone()),

@@ -10,7 +10,7 @@ use crate::codec::nats::{append_error, append_ping};
 use crate::diagnostics::{ConnectionFigures, Ended};
 use crate::frontend::message::ServerMessage;
 use crate::limits::NATS_OVERTAKING_MESSAGES;
-use crate::tasks;
+use crate::tasks::{self, Wait};
 use crate::transport::{Filled, Source, WriteBuffer};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -39,6 +39,8 @@ pub(super) struct Feed<'c> {
     /// When the client is sent its first `PING`.
     first_ping_at: Option<Instant>,
     is_over: bool,
+    /// For the register of tasks, and for how many subscriptions that was made.
+    waits_for: (Wait, usize),
     /// Why, if nobody asked for it.
     reason: Option<Ended>,
 }
@@ -87,6 +89,7 @@ impl<'c> Feed<'c> {
             connect_by: times.connect_within.map(|time| now + time),
             first_ping_at: times.ping_after.map(|time| now + time),
             is_over: false,
+            waits_for: (waits_for(0), 0),
             reason: None,
         }
     }
@@ -102,8 +105,10 @@ impl<'c> Feed<'c> {
         self.reason = Some(reason);
     }
 
-    fn apply_changes(&mut self) {
-        for change in self.link.take_changes() {
+    /// Tells how often something had been given a place by then.
+    fn apply_changes(&mut self) -> u64 {
+        let (changes, placed) = self.link.take_changes();
+        for change in changes {
             match change {
                 Change::Mailbox(mailbox) => self.mailbox = Some(*mailbox),
                 Change::Subscribed { id, sid, filter } => {
@@ -116,10 +121,10 @@ impl<'c> Feed<'c> {
                 }
             }
         }
+        placed
     }
 
     fn take_item(&mut self, empty_after: Option<u64>, out: &mut WriteBuffer) -> bool {
-        let empty_after = if self.mailbox.is_none() { Some(u64::MAX) } else { empty_after };
         let Some(Item { what, .. }) = self.link.take_item(self.taken, empty_after) else { return false };
         match what {
             What::Text(text) => out.bytes_mut().extend_from_slice(&text),
@@ -238,14 +243,14 @@ impl Source for Feed<'_> {
         self.link.register_writer(context.waker());
         let before_bytes = out.waiting_bytes();
         while !out.is_full() && !self.is_over {
-            self.apply_changes();
+            // Before the mailbox is looked at: see `Link::take_item`.
+            let placed = self.apply_changes();
             if self.rest.is_some() {
                 self.render(out);
                 continue;
             }
-            // Before the queue is looked at: see `take_item`.
-            let placed = self.link.placed();
-            if !self.take_item(None, out)
+            let no_mailbox = self.mailbox.is_none().then_some(placed);
+            if !self.take_item(no_mailbox, out)
                 && matches!(self.take_messages(context, out), Took::Nothing)
                 && !self.take_item(Some(placed), out)
             {
@@ -257,8 +262,16 @@ impl Source for Feed<'_> {
         } else if out.waiting_bytes() > before_bytes {
             Poll::Ready(Filled::Some)
         } else {
+            let subscriptions = self.subscriptions.len();
+            if subscriptions != self.waits_for.1 {
+                self.waits_for = (waits_for(subscriptions), subscriptions);
+            }
             Poll::Pending
         }
+    }
+
+    fn waits_for(&self) -> Wait {
+        self.waits_for.0.clone()
     }
 
     fn ping(&mut self, out: &mut WriteBuffer) {
@@ -283,5 +296,71 @@ impl Source for Feed<'_> {
             append_ping(out.bytes_mut());
         }
         [self.connect_by, self.first_ping_at].into_iter().flatten().min()
+    }
+}
+
+/// By their number, since connections with as many are told together, and most have no subject in common.
+fn waits_for(subscriptions: usize) -> Wait {
+    match subscriptions {
+        0 => Wait::RECV,
+        1 => Wait::fixed("recv on 1 subscription"),
+        more => Wait::named(format!("recv on {more} subscriptions")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::link::Place;
+    use super::super::session::Reply;
+    use super::*;
+    use crate::broker::Pattern;
+    use crate::diagnostics::Diagnostics;
+    use crate::transport::Traffic;
+    use std::sync::Mutex;
+    use std::task::{Wake, Waker};
+
+    /// Does something when it is woken for the first time: a mailbox that was found empty wakes its reader at once, to
+    /// be asked again. So this comes between the look at the mailbox and what the feed does next.
+    struct Interference(Mutex<Option<Box<dyn FnOnce() + Send>>>);
+
+    impl Wake for Interference {
+        fn wake(self: Arc<Self>) {
+            // Taken out first, since what it does wakes again.
+            let interfere = self.0.lock().unwrap().take();
+            interfere.into_iter().for_each(|interfere| interfere());
+        }
+    }
+
+    fn fill(feed: &mut Feed<'_>, waker: &Waker) -> String {
+        let mut out = WriteBuffer::new(1 << 20);
+        let _ = feed.poll_fill(&mut Context::from_waker(waker), &mut out);
+        String::from_utf8_lossy(out.bytes_mut()).into_owned()
+    }
+
+    #[test]
+    fn a_pong_does_not_overtake_messages_that_come_after_the_look_at_the_mailbox() {
+        let (broker, diagnostics) = (Broker::new(), Diagnostics::new());
+        let entry = diagnostics.front_end("nats").connected("127.0.0.1:1".parse().unwrap(), &Arc::new(Traffic::new()));
+        let link = Arc::new(Link::default());
+        let mailbox = broker.mailbox("m").open().unwrap();
+        let id = mailbox.subscribe(&Pattern::parse("a").unwrap()).unwrap();
+        let watch = mailbox.watch();
+        link.change(Change::Mailbox(Box::new(mailbox)));
+        link.change(Change::Subscribed { id, sid: Sid::from(&b"1"[..]), filter: None });
+        let times = FirstTimes { connect_within: None, ping_after: None };
+        let mut feed = Feed::new(&link, entry.figures(), &broker, times);
+        let mut publisher = broker.publisher();
+        let topic = Topic::parse("a").unwrap();
+        publisher.publish_blocking(&topic, ServerMessage::of("x")).unwrap();
+        let interfere = {
+            let link = link.clone();
+            move || {
+                publisher.publish_blocking(&topic, ServerMessage::of("y")).unwrap();
+                link.reply(&Reply::Pong, Place::after_all(watch.books()));
+            }
+        };
+        let waker = Waker::from(Arc::new(Interference(Mutex::new(Some(Box::new(interfere))))));
+        assert_eq!(fill(&mut feed, &waker), "MSG a 1 1\r\nx\r\n");
+        assert_eq!(fill(&mut feed, &waker), "MSG a 1 1\r\ny\r\nPONG\r\n");
     }
 }

@@ -206,17 +206,15 @@ impl Link {
         self.writer.register(waker);
     }
 
-    pub fn take_changes(&self) -> Vec<Change> {
-        std::mem::take(&mut self.lock().changes)
+    /// The changes, and how often something was given a place until now.
+    pub fn take_changes(&self) -> (Vec<Change>, u64) {
+        let mut state = self.lock();
+        (std::mem::take(&mut state.changes), state.placed)
     }
 
-    /// How often something was given a place until now.
-    pub fn placed(&self) -> u64 {
-        self.lock().placed
-    }
-
-    /// The next item, if its place is reached. `empty_after`: how much had been [`placed`](Self::placed) when the queue was
-    /// then found empty. What was placed later may belong behind messages that have come since.
+    /// The next item, if its place is reached. `empty_after`: how often something had been given a place before the
+    /// mailbox was looked at, and found empty or not there. What was placed later may belong behind messages that have
+    /// come since.
     pub fn take_item(&self, taken: u64, empty_after: Option<u64>) -> Option<Item> {
         let mut state = self.lock();
         let next = state.items.front()?;
@@ -245,5 +243,49 @@ impl Link {
     pub fn is_ending(&self) -> bool {
         let state = self.lock();
         state.ends_after_messages && state.items.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(item: Option<Item>) -> String {
+        match item {
+            Some(Item { what: What::Text(text), .. }) => String::from_utf8(text).unwrap(),
+            _ => panic!("no text"),
+        }
+    }
+
+    const LATER: Place = Place { after: 1, all_before: true };
+
+    #[test]
+    fn what_was_placed_after_the_look_at_the_mailbox_waits_for_the_next() {
+        let link = Link::default();
+        let (_, placed) = link.take_changes();
+        link.append(LATER, |out| out.extend(b"late"));
+        assert!(link.take_item(0, Some(placed)).is_none());
+        let (_, placed) = link.take_changes();
+        assert_eq!(text(link.take_item(0, Some(placed))), "late");
+    }
+
+    /// What is added to an item that has its place already counts as placed anew.
+    #[test]
+    fn an_item_is_placed_when_the_last_of_it_is() {
+        let link = Link::default();
+        link.append(LATER, |out| out.extend(b"early"));
+        let (_, placed) = link.take_changes();
+        link.append(LATER, |out| out.extend(b"+late"));
+        assert!(link.take_item(0, Some(placed)).is_none());
+        let (_, placed) = link.take_changes();
+        assert_eq!(text(link.take_item(0, Some(placed))), "early+late");
+    }
+
+    #[test]
+    fn what_belongs_before_the_next_message_does_not_wait_for_a_look() {
+        let link = Link::default();
+        link.append(Place { after: 3, all_before: false }, |out| out.extend(b"now"));
+        assert!(link.take_item(2, None).is_none());
+        assert_eq!(text(link.take_item(3, None)), "now");
     }
 }

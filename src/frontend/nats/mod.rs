@@ -4,6 +4,7 @@
 //! what the client said in [`connect`], whether it may come in ([`authentication`]) and what it may do there
 //! ([`permissions`]); [`server`] does what the session says. What a client is sent goes through its link and its feed.
 
+mod admission;
 pub mod authentication;
 pub mod connect;
 mod connections;

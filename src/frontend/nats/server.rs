@@ -3,6 +3,7 @@
 //! One half reads, publishes and subscribes (`Talker`), the other writes (`Feed`). So a publish that waits for somebody's
 //! full queue, even for its own, never keeps its publisher from being written to.
 
+use super::admission::Admission;
 use super::connections::Connections;
 use super::feed::Feed;
 use super::info::ServerInfo;
@@ -14,8 +15,7 @@ use crate::codec::nats::append_error;
 use crate::diagnostics::{ConnectionEntry, Ended, FrontEnd, Serves};
 use crate::frontend::ending::{EndCount, Ending, StopReport};
 use crate::frontend::message::ServerMessage;
-use crate::limits;
-use crate::tasks::{self, Limiter, Scope, Tasks};
+use crate::tasks::{self, Scope, Tasks};
 use crate::transport::{self, Accepted, Connection, Listener, Outcome, Permit};
 use async_io::Timer;
 use futures_lite::future;
@@ -38,8 +38,7 @@ pub struct NatsServer {
 pub(super) struct Shared {
     pub broker: Broker<ServerMessage>,
     pub settings: Arc<NatsSettings>,
-    /// Who compares a password with a hash has one of these.
-    pub hashing: Limiter,
+    pub admission: Admission,
     info: ServerInfo,
     pub front_end: Arc<FrontEnd>,
     connections: Arc<Connections>,
@@ -48,13 +47,16 @@ pub(super) struct Shared {
 
 impl NatsServer {
     /// Serves what `listener` accepts. All tasks are started through `tasks`.
+    ///
+    /// # Errors
+    /// If passwords are hashed, and the system has no more threads to give, which compare them.
     pub fn start(
         listener: Listener,
         broker: &Broker<ServerMessage>,
         tasks: &Tasks,
         settings: NatsSettings,
         front_end: Arc<FrontEnd>,
-    ) -> NatsServer {
+    ) -> io::Result<NatsServer> {
         let local_address = listener.local_address();
         front_end.listening(Serves {
             address: local_address,
@@ -64,8 +66,8 @@ impl NatsServer {
         let shared = Arc::new(Shared {
             broker: broker.clone(),
             info: ServerInfo::new(&settings, local_address),
+            admission: Admission::new(&settings.authentication, settings.authentication_timeout)?,
             settings: Arc::new(settings),
-            hashing: Limiter::new(limits::NATS_HASHES_AT_ONCE),
             front_end,
             connections: Arc::default(),
             ending: Arc::default(),
@@ -73,7 +75,7 @@ impl NatsServer {
         let accepting = tasks.scope("nats server");
         let tasks = Arc::new(tasks.scope("nats connections"));
         accepting.spawn("nats accept", accept(listener, shared.clone(), tasks.clone()));
-        NatsServer { shared, local_address, accepting, tasks }
+        Ok(NatsServer { shared, local_address, accepting, tasks })
     }
 
     /// Where it listens.

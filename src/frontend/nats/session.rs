@@ -207,6 +207,11 @@ impl Session {
         end_with("Authorization Violation", actions);
     }
 
+    /// It could not be found out in time who the client is.
+    pub fn out_of_time(&self, actions: &mut Vec<Action>) {
+        end_with("Authentication Timeout", actions);
+    }
+
     fn accept(&mut self, actions: &mut Vec<Action>) {
         let options = &self.options;
         if options.words.as_ref().is_some_and(|words| words.account.is_some()) {

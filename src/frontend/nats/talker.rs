@@ -1,6 +1,6 @@
 //! The reading half of a connection: does what the session says of each operation.
 
-use super::connect::Credentials;
+use super::admission::Refusal;
 use super::link::{Asked, Change, Link, Place, What};
 use super::permissions::Permissions;
 use super::server::Shared;
@@ -177,10 +177,11 @@ impl<'c> Talker<'c> {
             }
             Action::Subscribe { sid, pattern, group, filter } => self.subscribe(sid, &pattern, group, filter),
             Action::Unsubscribe(id) => self.unsubscribe(id),
-            Action::Limit(id, max) => self.link.put(What::Limit(id, max), self.here()),
-            Action::Admit(credentials) => match Box::pin(admit(self.shared, credentials)).await {
-                Some(permissions) => self.session.admitted(permissions, &mut self.actions),
-                None => self.session.refused(&mut self.actions),
+            Action::Limit(id, max) => self.limit(id, max),
+            Action::Admit(credentials) => match Box::pin(self.shared.admission.admit(credentials)).await {
+                Ok(permissions) => self.session.admitted(permissions, &mut self.actions),
+                Err(Refusal::Unknown) => self.session.refused(&mut self.actions),
+                Err(Refusal::OutOfTime) => self.session.out_of_time(&mut self.actions),
             },
             Action::Connected => self.connected(),
             Action::End(mistake) => self.over = Some(mistake),
@@ -261,7 +262,11 @@ impl<'c> Talker<'c> {
         // Here, so that a client that has always new ones leaves nothing behind.
         self.forget_expired();
         let begun = self.subscriber().and_then(|subscriber| match &group {
-            Some(group) => subscriber.subscribe_in_group(pattern, group),
+            Some(group) => {
+                // Another member is to get what this one may not.
+                let except = filter.as_ref().map_or(&[][..], |permissions| &permissions.subscribe.deny);
+                subscriber.subscribe_in_group_except(pattern, group, except)
+            }
             None => subscriber.subscribe(pattern),
         });
         match begun {
@@ -300,6 +305,12 @@ impl<'c> Talker<'c> {
         self.receiving.as_ref().map(|receiving| &receiving.subscriber).ok_or(SubscribeError::Closed)
     }
 
+    fn limit(&self, id: SubscriptionId, max: u64) {
+        // A member of a queue group is given no more than that from now on, and gets all that it was given before.
+        let of_group = self.receiving.as_ref().and_then(|receiving| receiving.subscriber.limit(id, max));
+        self.link.put(What::Limit(id, of_group.unwrap_or(max)), self.here());
+    }
+
     fn unsubscribe(&self, id: SubscriptionId) {
         if let Some(receiving) = &self.receiving {
             receiving.subscriber.unsubscribe(id);
@@ -307,14 +318,4 @@ impl<'c> Talker<'c> {
             self.figures.set_subscriptions(self.session.subscriptions());
         }
     }
-}
-
-/// Finds out whether that is somebody who may come in, without keeping others waiting.
-async fn admit(shared: &Shared, credentials: Credentials) -> Option<Arc<Permissions>> {
-    if !shared.settings.authentication.is_slow() {
-        return shared.settings.authentication.admit(&credentials);
-    }
-    let _permit = shared.hashing.acquire().await;
-    let settings = shared.settings.clone();
-    blocking::unblock(move || settings.authentication.admit(&credentials)).await
 }
