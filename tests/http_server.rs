@@ -262,6 +262,7 @@ fn a_connection_can_go_on_in_another_protocol_and_stays_the_servers() {
     client.send(format!("GET /echo HTTP/1.1\r\nHost: x\r\n{ask}\r\nearly, "));
     let answer = client.answer().unwrap();
     assert_eq!((answer.status, answer.headers["upgrade"].as_str()), (101, "echo"));
+    wait_until("it runs", || server.state.running.load(Ordering::SeqCst) == 1);
     let connection = &server.front_end.connections(0, 10)[0];
     assert_eq!((connection.name.as_str(), server.tasks.alive()), ("echo", 2));
     client.send("late");

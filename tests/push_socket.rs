@@ -409,6 +409,18 @@ fn everybody_is_told_that_the_server_ends_and_gets_what_was_queued() {
 }
 
 #[test]
+fn who_finds_no_room_is_told_to_try_again() {
+    let test = start(|_| {});
+    test.server.broker.close();
+    let mut client = test.open();
+    let bye = client.object();
+    let (code, reason) = client.closes();
+    assert_eq!((code, &bye["bye"]), (1013, &json!(reason)));
+    drop(client);
+    wait_until("no connection", || test.server.diagnostics.front_end("push-http").connection_count() == 0);
+}
+
+#[test]
 fn one_that_takes_no_goodbye_is_cut_at_the_deadline() {
     let mut test = start(|settings| settings.writer.buffer_bytes = 4096);
     let stuck = test.user("1");
