@@ -152,6 +152,11 @@ pub const READ_BUFFER_BYTES: (usize, usize) = (2 * 1024, 64 * 1024);
 /// Why: a flood on one connection must not keep the others from a core. When hit: the reader yields once.
 pub const READS_PER_TURN: usize = 4;
 
+/// Looks at a socket that was read empty, each after the other tasks had a turn, before the system is asked to tell when
+/// there is more. Fixed. Why: a peer that writes small pieces has often written the next one by then, and a sleep and a
+/// wake-up cost a dozen reads. When hit: the reader sleeps.
+pub const READ_LOOKS: usize = 2;
+
 /// Bytes rendered for a peer that the kernel has not taken yet. Why: large enough that one write carries hundreds of
 /// lines, small enough that 1,000 stuck readers hold 64 MiB. When hit: no more is taken out of the peer's
 /// queues, which fill up to their own bounds and then drop, in the books, until the peer reads again. The last piece

@@ -1,7 +1,7 @@
 //! Reading from a socket into one buffer that is used again and again.
 
 use super::Connection;
-use crate::limits::{READ_BUFFER_BYTES, READS_PER_TURN};
+use crate::limits::{READ_BUFFER_BYTES, READ_LOOKS, READS_PER_TURN};
 use crate::tasks::{Wait, waiting};
 use bytes::BytesMut;
 use futures_lite::future::yield_now;
@@ -13,12 +13,14 @@ pub struct Reader {
     buffer: BytesMut,
     size_bytes: usize,
     reads_in_turn: usize,
+    /// How often it looks again before it sleeps.
+    looks: usize,
 }
 
 impl Reader {
     /// A reader; its buffer is made when there is something to read.
     pub fn new(connection: Connection) -> Reader {
-        Reader { connection, buffer: BytesMut::new(), size_bytes: READ_BUFFER_BYTES.0, reads_in_turn: 0 }
+        Reader { connection, buffer: BytesMut::new(), size_bytes: READ_BUFFER_BYTES.0, reads_in_turn: 0, looks: 0 }
     }
 
     /// What has arrived, all that fits into the buffer; nothing at the end of the stream. Cancel safe.
@@ -44,12 +46,20 @@ impl Reader {
             self.buffer.truncate(kept_bytes + read.as_ref().map_or(0, |&bytes| bytes));
             match read {
                 Ok(read_bytes) => break read_bytes,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait().await?,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => match self.looks.checked_sub(1) {
+                    Some(looks) => {
+                        self.looks = looks;
+                        self.reads_in_turn = 0;
+                        yield_now().await;
+                    }
+                    None => self.wait().await?,
+                },
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         };
         self.reads_in_turn += 1;
+        self.looks = READ_LOOKS;
         self.adapt(read_bytes);
         Ok(read_bytes)
     }

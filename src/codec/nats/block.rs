@@ -49,6 +49,11 @@ impl Entry {
         self.body.end() + 2
     }
 
+    /// Whether it has nothing but a size and a payload.
+    fn is_plain(&self) -> bool {
+        self.reply.bytes == 0 && self.header_size.bytes == 0
+    }
+
     /// The same, so many bytes later.
     pub fn moved(self, by: u32) -> Entry {
         Entry {
@@ -203,13 +208,26 @@ impl Block {
         // `MSG subject sid size` instead of `PUB subject size`; sums up to what is needed, and to what the last one
         // reserves.
         let mut bytes = Vec::with_capacity(self.region.len() + self.len() * (sid.len() + 1) + 16);
-        let ends = (0..self.len())
-            .map(|index| {
+        let mut ends = Vec::with_capacity(self.len());
+        // The line of the message before, and the size in it.
+        let mut line = 0..0;
+        let mut line_size = &b""[..];
+        for (index, entry) in self.entries().iter().enumerate() {
+            let size = entry.size.of(&self.region);
+            if entry.is_plain() && size == line_size {
+                bytes.extend_from_within(line.clone());
+                bytes.extend_from_slice(&self.region[entry.body.at as usize..entry.end()]);
+            } else {
+                let start = bytes.len();
                 append_message(&mut bytes, &self.outgoing(index), sid, with_headers);
-                bytes.len() as u32
-            })
-            .collect();
-        Rendered { sid: sid.into(), with_headers, bytes: bytes.into(), ends }
+                if entry.is_plain() {
+                    line = start..bytes.len() - entry.body.bytes as usize - 2;
+                    line_size = size;
+                }
+            }
+            ends.push(bytes.len() as u32);
+        }
+        Rendered { sid: sid.into(), with_headers, bytes: bytes.into(), ends: ends.into() }
     }
 
     fn entries(&self) -> &[Entry] {
@@ -269,6 +287,26 @@ mod tests {
             for range in [0..0, 0..1, 1..2, 2..3, 1..3, 3..3] {
                 assert_eq!(rendered.messages(range.clone()), one_by_one(&block, range, b"7", with_headers));
             }
+        }
+    }
+
+    #[test]
+    fn a_line_is_used_again_only_for_what_it_says() {
+        let messages = [
+            &b"PUB a 1\r\nx\r\n"[..],
+            b"PUB a 1\r\ny\r\n",
+            b"PUB a 01\r\nz\r\n",
+            b"PUB a r 01\r\nz\r\n",
+            b"HPUB a 0 01\r\nz\r\n",
+            b"PUB a 2\r\nxx\r\n",
+        ];
+        // Each after each, and each after itself.
+        let pairs = messages.iter().flat_map(|first| messages.iter().flat_map(move |second| [*first, *second]));
+        let input = pairs.collect::<Vec<_>>().concat();
+        for with_headers in [true, false] {
+            let block = block(&input);
+            let all = block.rendered(b"1", with_headers).unwrap().messages(0..block.len());
+            assert_eq!(all, one_by_one(&block, 0..block.len(), b"1", with_headers));
         }
     }
 

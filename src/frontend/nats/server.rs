@@ -12,14 +12,14 @@ use super::settings::{NatsSettings, TlsSettings};
 use super::talker::{ReadEnd, Talker};
 use crate::broker::Broker;
 use crate::codec::nats::append_error;
-use crate::diagnostics::{ConnectionEntry, Ended, FrontEnd, Serves};
+use crate::diagnostics::{ConnectionEntry, ConnectionFigures, Ended, FrontEnd, Serves};
 use crate::frontend::ending::{EndCount, Ending, StopReport};
 use crate::frontend::message::ServerMessage;
 use crate::tasks::{self, Scope, Tasks};
 use crate::transport::{self, Accepted, Connection, Listener, Outcome, Permit};
 use async_io::Timer;
 use futures_lite::future;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -160,6 +160,26 @@ enum FirstEnd {
     Writing(Outcome),
 }
 
+/// Says `INFO`, at once if TLS has to follow, and otherwise before the first answer.
+async fn greet(
+    shared: &Shared,
+    connection: &Connection,
+    peer: SocketAddr,
+    link: &Link,
+    figures: &ConnectionFigures,
+) -> io::Result<()> {
+    let mut info = Vec::new();
+    shared.info.append(&mut info, figures.id(), peer.ip(), false);
+    match &shared.settings.tls {
+        None => {
+            link.append(Place::default(), |out| out.append(&mut info));
+            Ok(())
+        }
+        // Who does not understand TLS would not understand words either, so none are said when it fails.
+        Some(tls) => shake_hands(connection, &info, tls, link, &shared.settings).await,
+    }
+}
+
 /// Says `INFO`, and then makes the connection a TLS one, if it has to be or the client wants that.
 async fn shake_hands(
     connection: &Connection,
@@ -205,59 +225,55 @@ fn ended(reading: Option<&io::Result<ReadEnd>>, writing: &Outcome, feed: Option<
 }
 
 /// One connection, from `INFO` to the close.
-async fn serve(
+#[expect(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice, in every connection")]
+fn serve(
     shared: Arc<Shared>,
     connection: Connection,
     peer: SocketAddr,
     mut entry: ConnectionEntry,
     permit: Permit,
-) {
-    let count = EndCount::new(&shared.ending, &connection);
-    let figures = entry.figures().clone();
-    let place = shared.connections.enter(figures.id(), peer.ip());
-    let link = &*place.link;
-    if shared.ending.is_stopping() {
-        link.ask(Asked::Stop);
-    }
-    let mut info = Vec::new();
-    shared.info.append(&mut info, figures.id(), peer.ip(), false);
-    match &shared.settings.tls {
-        None => link.append(Place::default(), |out| out.append(&mut info)),
-        Some(tls) => {
-            // Without any words: who does not understand that would not understand them.
-            if let Err(error) = Box::pin(shake_hands(&connection, &info, tls, link, &shared.settings)).await {
-                log::debug!(task:% = tasks::label(); "nats: no TLS with {peer}: {error}");
-                return entry.ended(Ended::Because("TLS handshake failed"));
-            }
+) -> impl Future<Output = ()> {
+    async move {
+        let count = EndCount::new(&shared.ending, &connection);
+        let figures = entry.figures().clone();
+        let place = shared.connections.enter(figures.id(), peer.ip());
+        let link = &*place.link;
+        if shared.ending.is_stopping() {
+            link.ask(Asked::Stop);
         }
-    }
-    let mut feed = Feed::new(link, &figures, &shared.broker, shared.settings.first_times());
-    let mut talker = Talker::new(&shared, link, &figures);
-    let mut writing = Box::pin(transport::write_all_from(&mut feed, &connection, shared.settings.writer()));
+        // In a box, so that the connection has no room for it all its life.
+        if let Err(error) = Box::pin(greet(&shared, &connection, peer, link, &figures)).await {
+            log::debug!(task:% = tasks::label(); "nats: no TLS with {peer}: {error}");
+            return entry.ended(Ended::Because("TLS handshake failed"));
+        }
+        let mut feed = Feed::new(link, &figures, &shared.broker, shared.settings.first_times());
+        let mut talker = Talker::new(&shared, link, &figures);
+        let mut writing = Box::pin(transport::write_all_from(&mut feed, &connection, shared.settings.writer()));
 
-    let first = {
-        let reading = async { FirstEnd::Reading(talker.talk(&connection).await) };
-        future::or(reading, async { FirstEnd::Writing((&mut writing).await) }).await
-    };
-    let (outcome, read_end) = match first {
-        FirstEnd::Reading(end) => {
-            match end {
-                Ok(ReadEnd::Asked(Asked::Stop)) => link.end_after_messages(),
-                Ok(_) => link.put(What::Close, talker.after_all()),
-                Err(_) => link.put(What::Close, Place::default()),
+        let first = {
+            let reading = async { FirstEnd::Reading(talker.talk(&connection).await) };
+            future::or(reading, async { FirstEnd::Writing((&mut writing).await) }).await
+        };
+        let (outcome, read_end) = match first {
+            FirstEnd::Reading(end) => {
+                match end {
+                    Ok(ReadEnd::Asked(Asked::Stop)) => link.end_after_messages(),
+                    Ok(_) => link.put(What::Close, talker.after_all()),
+                    Err(_) => link.put(What::Close, Place::default()),
+                }
+                ((&mut writing).await, Some(end))
             }
-            ((&mut writing).await, Some(end))
-        }
-        // Also when it has said all there is to say to a client that is slow, or did not say who it is.
-        FirstEnd::Writing(outcome) => (outcome, None),
-    };
-    drop(writing);
-    let reason = ended(read_end.as_ref(), &outcome, feed.reason());
-    log::debug!(task:% = tasks::label(); "nats: client {} at {peer} ended: {reason}", figures.id());
-    entry.ended(reason);
-    // Nothing is kept for somebody who has left: neither queues nor subscriptions.
-    drop(feed);
-    drop(talker);
-    count.close(&outcome, !matches!(read_end, Some(Err(_) | Ok(ReadEnd::PeerClosed)))).await;
-    drop((place, entry, permit));
+            // Also when it has said all there is to say to a client that is slow, or did not say who it is.
+            FirstEnd::Writing(outcome) => (outcome, None),
+        };
+        drop(writing);
+        let reason = ended(read_end.as_ref(), &outcome, feed.reason());
+        log::debug!(task:% = tasks::label(); "nats: client {} at {peer} ended: {reason}", figures.id());
+        entry.ended(reason);
+        // Nothing is kept for somebody who has left: neither queues nor subscriptions.
+        drop(feed);
+        drop(talker);
+        count.close(&outcome, !matches!(read_end, Some(Err(_) | Ok(ReadEnd::PeerClosed)))).await;
+        drop((place, entry, permit));
+    }
 }

@@ -13,6 +13,7 @@ use crate::diagnostics::ConnectionFigures;
 use crate::frontend::message::ServerMessage;
 use crate::tasks::{self, Wait, waiting};
 use crate::transport::{Connection, Reader};
+use bytes::BytesMut;
 use futures_lite::future;
 use std::io;
 use std::ops::Range;
@@ -93,33 +94,39 @@ impl<'c> Talker<'c> {
                 Ok(0) => return Ok(ReadEnd::PeerClosed),
                 Ok(_) => {}
             }
-            loop {
-                match parser.next(reader.buffer_mut()) {
-                    Ok(None) => break,
-                    Ok(Some(operation)) => {
-                        let may_change = matches!(operation, Operation::Connect(_));
-                        // In a box where it has to wait, so that a quiet connection has no room for it.
-                        let operation = match self.depends_on_expiry(&operation) {
-                            true => self.expire_before(Box::new(operation)).await,
-                            false => operation,
-                        };
-                        self.session.handle(operation, &mut self.actions);
-                        self.act().await;
-                        if may_change {
-                            parser.require_connect(!self.session.is_admitted());
-                            parser.allow_headers(self.session.options().headers);
-                        }
-                        // One read can hold thousands of small operations with larger answers.
-                        link.has_room().await;
+            // In a box, so that a quiet connection has no room for it.
+            Box::pin(self.work_through(&mut parser, reader.buffer_mut())).await;
+            if let Some(mistake) = self.over {
+                return Ok(ReadEnd::Mistake(mistake));
+            }
+        }
+    }
+
+    /// Does all that was read, up to a mistake that ends the connection.
+    async fn work_through(&mut self, parser: &mut Parser, read: &mut BytesMut) {
+        while self.over.is_none() {
+            match parser.next(read) {
+                Ok(None) => return,
+                Ok(Some(operation)) => {
+                    let may_change = matches!(operation, Operation::Connect(_));
+                    if self.depends_on_expiry(&operation) {
+                        // The messages that were published before it have to be counted.
+                        self.link.settled().await;
+                        self.forget_expired();
                     }
-                    Err(error) => {
-                        log::debug!(task:% = tasks::label(); "nats: client {}: {error}", self.figures.id());
-                        self.session.mistake(error, &mut self.actions);
-                        self.act().await;
+                    self.session.handle(operation, &mut self.actions);
+                    self.act().await;
+                    if may_change {
+                        parser.require_connect(!self.session.is_admitted());
+                        parser.allow_headers(self.session.options().headers);
                     }
+                    // One read can hold thousands of small operations with larger answers.
+                    self.link.has_room().await;
                 }
-                if let Some(mistake) = self.over {
-                    return Ok(ReadEnd::Mistake(mistake));
+                Err(error) => {
+                    log::debug!(task:% = tasks::label(); "nats: client {}: {error}", self.figures.id());
+                    self.session.mistake(error, &mut self.actions);
+                    self.act().await;
                 }
             }
         }
@@ -138,13 +145,6 @@ impl<'c> Talker<'c> {
             }
             _ => false,
         }
-    }
-
-    /// Waits until the messages that were published before this operation have been counted, and tells the session.
-    async fn expire_before(&mut self, operation: Box<Operation>) -> Operation {
-        self.link.settled().await;
-        self.forget_expired();
-        *operation
     }
 
     /// Tells the session which subscriptions have got all they were to get.
