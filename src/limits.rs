@@ -415,7 +415,12 @@ pub const PUSH_HTTP_PER_SECOND: usize = 10_000;
 /// Milliseconds after which a quiet stream of events is sent a comment. Why: proxies forget quiet connections after a minute.
 pub const PUSH_EVENTS_PING_MS: u64 = 15_000;
 
-/// Bytes of a line that a push client sends. When hit: the line is skipped up to its end, and the client is told.
+/// Bytes that are looked at in one go of what comes over a WebSocket. Fixed. Why: the library keeps a buffer of this size
+/// for each connection, also a quiet one, and clients say little. When hit: the rest is looked at next.
+pub const WEB_SOCKET_READ_BYTES: usize = 512;
+
+/// Bytes of a line that a push client sends, or of a message over a WebSocket. When hit: the line is skipped up to its end,
+/// and the client is told; a WebSocket is closed (1009).
 pub const PUSH_LINE_BYTES: usize = 4_096;
 
 /// Groups one connection is in at the same time. When hit: no further group is joined.

@@ -314,6 +314,9 @@ async fn stop(broker: &Broker<ServerMessage>, servers: FrontEnds, goodbye: Durat
         nats.begin_stop();
     }
     servers.push.begin_stop();
+    if let Some(http) = &servers.push_http {
+        http.begin_stop();
+    }
     let drained = broker.drain(goodbye).await;
     let mut connections = StopReport::default();
     if let Some(chat) = servers.chat {
@@ -325,7 +328,7 @@ async fn stop(broker: &Broker<ServerMessage>, servers: FrontEnds, goodbye: Durat
     let gateway = servers.push.gateway().clone();
     connections += servers.push.ended(deadline).await;
     if let Some(http) = servers.push_http {
-        http.stop(deadline).await;
+        connections += http.stop(deadline).await;
     }
     log::debug!("pushes: {:?}", gateway.figures());
     // Last: until here it says that the server is draining, and what it still has to do.

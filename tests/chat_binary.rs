@@ -1,15 +1,22 @@
 //! The real binary: how it starts, ends, and what it does with a standard output that nobody reads.
 #![cfg(all(feature = "server", unix))]
 
+mod binary_support;
 mod chat_support;
 
+use binary_support::{BINARY, listening_only};
 use chat_support::{Client, PATIENCE, wait_until};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_fanfare");
+/// The server with chat alone.
+fn chat(arguments: &[&str]) -> Command {
+    let mut command = Command::new(BINARY);
+    command.args(listening_only("--chat", "127.0.0.1:0")).args(arguments);
+    command
+}
 
 /// The server as a process; killed if a test fails.
 struct Process {
@@ -20,24 +27,11 @@ struct Process {
 
 impl Process {
     fn start(arguments: &[&str]) -> Process {
-        let mut child = Command::new(BINARY)
-            .args([
-                "--chat",
-                "127.0.0.1:0",
-                "--nats",
-                "off",
-                "--push",
-                "off",
-                "--push-udp",
-                "off",
-                "--push-http",
-                "off",
-            ])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Process::of(&mut chat(arguments))
+    }
+
+    fn of(command: &mut Command) -> Process {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         output.read_line(&mut line).unwrap();
@@ -218,29 +212,7 @@ fn a_standard_output_that_nobody_reads_does_not_stall_the_server() {
 #[test]
 fn the_environment_sets_the_level_and_a_flag_wins() {
     let logged = |arguments: &[&str]| {
-        let mut child = Command::new(BINARY)
-            .args([
-                "--chat",
-                "127.0.0.1:0",
-                "--nats",
-                "off",
-                "--push",
-                "off",
-                "--push-udp",
-                "off",
-                "--push-http",
-                "off",
-            ])
-            .args(arguments)
-            .env("FANFARE_LOG", "debug")
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        let mut server = Process { child, output: Some(output), address: ([127, 0, 0, 1], 0).into() };
-        let mut first = String::new();
-        server.output.as_mut().unwrap().read_line(&mut first).unwrap();
-        server.address = first.trim().rsplit(' ').next().unwrap().parse().unwrap();
+        let mut server = Process::of(chat(arguments).env("FANFARE_LOG", "debug"));
         drop(server.client());
         server.signal(rustix::process::Signal::TERM);
         server.ended();

@@ -2,15 +2,16 @@
 
 mod http_support;
 
-use fanfare::diagnostics::{Diagnostics, FrontEnd};
-use fanfare::frontend::http::{HttpServer, HttpSettings, Router, bytes, read_body, text};
+use fanfare::diagnostics::{Diagnostics, Ended, FrontEnd};
+use fanfare::frontend::http::{HttpServer, HttpSettings, Router, Upgraded, bytes, read_body, text};
 use fanfare::limits;
 use fanfare::tasks::{BoxedTask, LeakCheck, Tasks};
 use fanfare::transport::{Gate, GateLimits, Listener};
 use futures_lite::future::{block_on, pending};
 use http_support::{Http, get, wait_until};
 use hyper::{Method, StatusCode};
-use std::net::SocketAddr;
+use std::future::poll_fn;
+use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -78,6 +79,11 @@ fn start_on(settings: HttpSettings, spawner: impl Fn(BoxedTask) + Send + Sync + 
             released.await;
             text(StatusCode::OK, "released\n")
         })
+        .get("/echo", |state, call| async { call.upgrade("echo", |upgraded| Box::pin(echo(state, upgraded))) })
+        .get("/hesitates", |state, call| async {
+            drop(call.upgrade("echo", |upgraded| Box::pin(echo(state, upgraded))));
+            text(StatusCode::OK, "not today\n")
+        })
         .route(Method::POST, "/", |_, call| async {
             match read_body(call.request.into_body(), BODY_BYTES, Duration::from_millis(300)).await {
                 Ok(body) => text(StatusCode::OK, format!("{} bytes\n", body.len())),
@@ -86,6 +92,23 @@ fn start_on(settings: HttpSettings, spawner: impl Fn(BoxedTask) + Send + Sync + 
         });
     let http = HttpServer::start(listener, &tasks, router, settings, front_end.clone());
     Server { address: http.local_address(), http: Some(http), tasks, front_end, state, _leaks: leaks }
+}
+
+/// A protocol that gives back what came, until the client has closed.
+async fn echo(state: Arc<State>, upgraded: Upgraded) -> Ended {
+    let _running = Running::new(state);
+    let (connection, mut bytes) = (upgraded.connection, upgraded.early.to_vec());
+    let mut into = [0; 100];
+    loop {
+        while !bytes.is_empty() {
+            let written = poll_fn(|context| connection.poll_write(context, &bytes)).await.unwrap();
+            bytes.drain(..written);
+        }
+        match poll_fn(|context| connection.poll_read(context, &mut into)).await.unwrap() {
+            0 => return Ended::Quit,
+            read => bytes.extend_from_slice(&into[..read]),
+        }
+    }
 }
 
 fn quick(head_ms: u64, write_ms: u64) -> HttpSettings {
@@ -228,4 +251,47 @@ fn a_server_that_stops_gives_the_answers_it_is_at_and_cuts_the_rest() {
     assert_eq!(server.tasks.alive(), 0);
     let ended = server.front_end.figures().ended;
     assert_eq!(ended, [("server stopped", 2), ("cut", 1)].into());
+}
+
+#[test]
+fn a_connection_can_go_on_in_another_protocol_and_stays_the_servers() {
+    let mut server = start(quick(200, 10_000));
+    let mut client = Http::connect(server.address);
+    assert_eq!(client.get("/").status, 200);
+    let ask = "Connection: upgrade\r\nUpgrade: echo\r\n";
+    client.send(format!("GET /echo HTTP/1.1\r\nHost: x\r\n{ask}\r\nearly, "));
+    let answer = client.answer().unwrap();
+    assert_eq!((answer.status, answer.headers["upgrade"].as_str()), (101, "echo"));
+    wait_until("it runs", || server.state.running.load(Ordering::SeqCst) == 1);
+    let connection = &server.front_end.connections(0, 10)[0];
+    assert_eq!((connection.name.as_str(), server.tasks.alive()), ("echo", 2));
+    client.send("late");
+    client.socket().shutdown(Shutdown::Write).unwrap();
+    assert_eq!(client.rest(), "early, late");
+    wait_until("the connection is over", || server.front_end.figures().ended == [("quit", 1)].into());
+    // It lives beyond the deadline of a head, and is cut with the server.
+    let mut another = Http::connect(server.address);
+    assert_eq!(another.get_with("/echo", ask).status, 101);
+    let mut idle = Http::connect(server.address);
+    idle.get("/");
+    assert_eq!(idle.rest(), "");
+    another.send("still there");
+    wait_until("it runs", || server.state.running.load(Ordering::SeqCst) == 1);
+    server.http = None;
+    assert!(another.rest().len() <= "still there".len());
+    wait_until("it has ended", || server.state.running.load(Ordering::SeqCst) == 0);
+}
+
+#[test]
+fn who_asks_for_another_protocol_and_is_answered_otherwise_stays_with_http() {
+    let server = start(HttpSettings::default());
+    let mut client = Http::connect(server.address);
+    for _ in 0..2 {
+        assert_eq!(client.get_with("/hesitates", "Connection: upgrade\r\nUpgrade: echo\r\n").text(), "not today\n");
+    }
+    assert_eq!(client.get("/").text(), "hello\n");
+    // Without being asked there is nothing to go on from.
+    assert_eq!(client.get("/hesitates").text(), "not today\n");
+    drop(client);
+    wait_until("the connection is over", || server.front_end.figures().ended == [("peer closed", 1)].into());
 }

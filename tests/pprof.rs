@@ -118,8 +118,10 @@ fn a_second_profile_is_refused_while_the_first_is_made_and_the_server_serves_on(
     let _alone = SAMPLING.lock().unwrap_or_else(PoisonError::into_inner);
     let admin = start();
     let mut first = Http::connect(admin.address);
-    first.send("GET /debug/pprof/profile?seconds=2 HTTP/1.1\r\nHost: localhost\r\n\r\n");
     wait_until("the second is refused", || {
+        // Which of the two is the first is only known afterwards.
+        first = Http::connect(admin.address);
+        first.send("GET /debug/pprof/profile?seconds=2 HTTP/1.1\r\nHost: localhost\r\n\r\n");
         let second = get(admin.address, "/debug/pprof/profile?seconds=1");
         second.status == 503 && second.text() == "a profile of the processor is being made; try again when it is done\n"
     });

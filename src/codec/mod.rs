@@ -4,3 +4,4 @@ pub mod datagram;
 pub mod lines;
 pub mod nats;
 pub mod push;
+pub mod web_socket;

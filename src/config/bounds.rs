@@ -51,12 +51,17 @@ impl Config {
 
     fn push_bound(&self) -> Bound {
         let push = &self.push.settings;
+        let how = format!("a queue of {} bytes, buffers", push.queue_bytes);
+        of_connections("push", push.gate, self.push_client_bytes(), &how)
+    }
+
+    /// One client of pushes, by TCP or WebSocket.
+    fn push_client_bytes(&self) -> u64 {
+        let push = &self.push.settings;
         let subscriptions = (push.groups as u64 + 2) * SUBSCRIPTION_BYTES;
         let unacknowledged = (limits::PUSH_UNACKNOWLEDGED * (limits::PUSH_ID_BYTES + 24)) as u64;
         let own = connection_bytes(push.writer.buffer_bytes, push.line_bytes) + subscriptions + unacknowledged;
-        let each = push.queue_bytes as u64 + own;
-        let how = format!("a queue of {} bytes, buffers", push.queue_bytes);
-        of_connections("push", push.gate, each, &how)
+        push.queue_bytes as u64 + own + RENDERED_PUSH_BYTES
     }
 
     fn datagram_bound(&self) -> Bound {
@@ -72,13 +77,17 @@ impl Config {
 
     fn push_http_bound(&self) -> Bound {
         let push = &self.push.settings;
-        // A request with a batch, or a stream of events.
+        // A request with a batch, or a stream of events, or a WebSocket, whose library keeps what is read once more.
         let batch = (2 * limits::PUSH_BATCH_BYTES) as u64;
-        let events = push.queue_bytes as u64 + 2 * push.writer.buffer_bytes as u64;
-        let each = batch.max(events) + limits::HTTP_HEAD_BYTES as u64 * 2 + TASK_BYTES;
-        of_connections("push-http", self.push.http_gate, each, "a batch of pushes, or a stream of events")
+        let events = push.queue_bytes as u64 + 2 * (push.writer.buffer_bytes as u64 + RENDERED_PUSH_BYTES);
+        let socket = self.push_client_bytes() + 2 * (push.line_bytes + limits::WEB_SOCKET_READ_BYTES) as u64;
+        let each = batch.max(events).max(socket) + limits::HTTP_HEAD_BYTES as u64 * 2 + TASK_BYTES;
+        of_connections("push-http", self.push.http_gate, each, "a batch of pushes, a stream of events, or a WebSocket")
     }
 }
+
+/// The last push that was rendered, which may go beyond the write buffer. As JSON a byte can become six.
+const RENDERED_PUSH_BYTES: u64 = 6 * limits::PUSH_PAYLOAD_BYTES as u64;
 
 /// A task and what hangs on it: measured about 5 KiB.
 const TASK_BYTES: u64 = 8 * 1024;

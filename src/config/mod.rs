@@ -343,6 +343,9 @@ mod tests {
         let halved = bound(&["--print-bounds", "--push-connections", "5000"], "push ");
         assert!((halved * 2.0 - all[2]).abs() < 1.0, "{halved} {all:?}");
         assert!(bound(&["--print-bounds", "--push-queue-bytes", "1048576"], "push ") > all[2]);
+        // A WebSocket is a client as any other, and HTTP's besides.
+        let large = ["--print-bounds", "--push-queue-bytes", "10485760"];
+        assert!(bound(&large, "push-http ") > bound(&large, "push "));
     }
 
     #[test]

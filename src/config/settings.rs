@@ -140,7 +140,7 @@ settings! {
     push: String, "ADDR|off";
     /// Where datagrams with pushes go, or `off` [default: 127.0.0.1:7001]
     push_udp: String, "ADDR|off";
-    /// Where pushes and streams of events are asked for by HTTP, or `off` [default: 127.0.0.1:7003]
+    /// Where pushes, streams of events and WebSockets are asked for by HTTP, or `off` [default: 127.0.0.1:7003]
     push_http: String, "ADDR|off";
     /// Pages that may ask by HTTP, besides those of the server's own address: origins with commas between, or * for all
     push_http_origins: String, "ORIGINS";

@@ -42,19 +42,28 @@ struct Shared {
 }
 
 impl Connection {
-    /// Takes an accepted stream: no delay for small writes, and the kernel ends the connection (an error for reader
-    /// and writer) when the peer's machine has acknowledged nothing for `unacknowledged`: a half-open connection.
+    /// Takes an accepted stream: no delay for small writes, and the time of
+    /// [`set_unacknowledged`](Self::set_unacknowledged).
     pub fn new(socket: Async<TcpStream>, unacknowledged: Duration) -> io::Result<Connection> {
-        let tcp = socket.get_ref();
-        tcp.set_nodelay(true)?;
+        socket.get_ref().set_nodelay(true)?;
+        let shared = Shared { socket, traffic: Arc::default(), tls: OnceLock::new() };
+        let connection = Connection { shared: Arc::new(shared) };
+        connection.set_unacknowledged(unacknowledged)?;
+        Ok(connection)
+    }
+
+    /// The kernel ends the connection (an error for reader and writer) when the peer's machine has acknowledged nothing for
+    /// so long: a half-open connection.
+    pub fn set_unacknowledged(&self, time: Duration) -> io::Result<()> {
+        let tcp = self.socket().get_ref();
         sockopt::set_socket_keepalive(tcp, true)?;
-        // A third of the time to each probe: the last one is due when `unacknowledged` is over.
-        let probe = (unacknowledged / 3).max(Duration::from_secs(1));
+        // A third of the time to each probe: the last one is due when it is over.
+        let probe = (time / 3).max(Duration::from_secs(1));
         sockopt::set_tcp_keepidle(tcp, probe)?;
         sockopt::set_tcp_keepintvl(tcp, probe)?;
         #[cfg(target_os = "linux")]
-        sockopt::set_tcp_user_timeout(tcp, u32::try_from(unacknowledged.as_millis()).unwrap_or(u32::MAX))?;
-        Ok(Connection { shared: Arc::new(Shared { socket, traffic: Arc::default(), tls: OnceLock::new() }) })
+        sockopt::set_tcp_user_timeout(tcp, u32::try_from(time.as_millis()).unwrap_or(u32::MAX))?;
+        Ok(())
     }
 
     /// The socket.

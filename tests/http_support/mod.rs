@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 #[track_caller]
-pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !condition() {
         assert!(Instant::now() < end, "waited in vain for: {what}");
@@ -58,6 +58,14 @@ impl Http {
     #[track_caller]
     pub fn get_with(&mut self, path: &str, headers: &str) -> Answer {
         self.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n"));
+        self.answer().expect("an answer")
+    }
+
+    /// The same with a body.
+    #[track_caller]
+    pub fn post(&mut self, path: &str, body: &str) -> Answer {
+        let length = body.len();
+        self.send(format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{body}"));
         self.answer().expect("an answer")
     }
 

@@ -11,6 +11,8 @@ and some come back all the time. Datagrams are sent, one in ten of them to all, 
 - forged, replayed, cut, oversized and random datagrams change nothing but counters;
 - in the end there are no more descriptors than at the start.
 
+With --by socket all clients come by WebSocket.
+
 All healthy clients are read by this one process, with epoll; it needs more of a core than the server does, so times to the
 last client are in good part its own.
 
@@ -59,7 +61,8 @@ class Client:
         if buffer_bytes:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
         self.socket.connect(("127.0.0.1", port))
-        self.socket.sendall(json.dumps({"hello": {"user": user, "groups": list(groups)}}).encode() + b"\n")
+        self.begin()
+        self.say({"hello": {"user": user, "groups": list(groups)}})
         self.socket.setblocking(False)
         self.own_target = b'"to":"user:%s"' % user.encode()
         self.user = user
@@ -68,20 +71,28 @@ class Client:
         self.last = b""
         self.rest = b""
 
-    def take(self, data):
-        """Counts what came; gives how many pushes."""
+    def begin(self):
+        pass
+
+    def say(self, thing):
+        self.socket.sendall(json.dumps(thing).encode() + b"\n")
+
+    def lines(self, data):
+        """The objects that are whole, each in a line."""
         if self.rest:
             data = self.rest + data
         end = data.rfind(b"\n") + 1
-        if end < len(data):
-            data, self.rest = data[:end], data[end:]
-        else:
-            self.rest = b""
+        self.rest = data[end:]
+        return data[:end]
+
+    def take(self, data):
+        """Counts what came; gives how many pushes."""
+        data = self.lines(data)
         if not self.is_greeted and data.startswith(b'{"hello"'):
             self.is_greeted = True
         numbers = NUMBER.findall(data)
         if b'"ping":' in data:
-            self.socket.send(b'{"pong":1}\n')
+            self.say({"pong": 1})
         if not numbers:
             self.lost += sum(map(int, LOST.findall(data)))
             return 0
@@ -100,6 +111,43 @@ class Client:
         return len(numbers)
 
 
+class SocketClient(Client):
+    """The same by WebSocket."""
+
+    HANDSHAKE = (b"GET /socket HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                 b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+    is_open = False
+
+    def begin(self):
+        self.socket.sendall(self.HANDSHAKE)
+
+    def say(self, thing):
+        self.socket.sendall(frame(json.dumps(thing).encode()))
+
+    def lines(self, data):
+        data = self.rest + data
+        if not self.is_open:
+            _, self.is_open, rest = data.partition(b"\r\n\r\n")
+            data = rest if self.is_open else data
+        begin, objects = 0, []
+        while self.is_open and len(data) >= begin + 2:
+            length, payload = data[begin + 1], begin + 2
+            if length == 126:
+                length, payload = int.from_bytes(data[begin + 2:begin + 4], "big"), begin + 4
+            if len(data) < payload + length:
+                break
+            objects.append(data[payload:payload + length])
+            objects.append(b"\n")
+            begin = payload + length
+        self.rest = data[begin:]
+        return b"".join(objects)
+
+
+def frame(data):
+    """A short text as a client sends it. A mask of zeros leaves the bytes as they are."""
+    return bytes([0x81, 0x80 | len(data), 0, 0, 0, 0]) + data
+
+
 class Crowd:
     """All clients that read, and the socket that pushes, in one loop."""
 
@@ -116,7 +164,8 @@ class Crowd:
         self.looked_at = 0
 
     def connect(self, users, **how):
-        some = [Client(self.server.ports["push"], user, **how) for user in users]
+        client = {"tcp": Client, "socket": SocketClient}[self.server.by]
+        some = [client(self.server.client_port(), user, **how) for user in users]
         for client in some:
             self.clients[client.socket.fileno()] = client
             self.epoll.register(client.socket, select.EPOLLIN)
@@ -203,7 +252,8 @@ def counts(words):
 class Server:
     """The server as a process of its own."""
 
-    def __init__(self, binary, arguments):
+    def __init__(self, binary, by, arguments):
+        self.by = by
         off = ["--chat", "off", "--nats", "off"]
         free = [f"--{name}=127.0.0.1:0" for name in ("push", "push-udp", "push-http", "admin")]
         command = [binary, *off, *free, *arguments]
@@ -217,6 +267,9 @@ class Server:
                 raise Failure(f"the server said {words}")
             self.ports[words[1]] = int(words[2].rstrip("/").rsplit(":", 1)[1])
         self.most_tasks = self.most_connections = 0
+
+    def client_port(self):
+        return self.ports[{"tcp": "push", "socket": "push-http"}[self.by]]
 
     def ask(self, name, path):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[name]}{path}", timeout=30) as answer:
@@ -263,12 +316,14 @@ class Server:
 
 # ---- In a process of its own: those who disturb ----
 
-async def rubbish(port, number):
+async def rubbish(port, number, by):
     """Sends what is no object, for ever."""
     data = os.urandom(300) + b"\n" + b"{" * 5000 + b'\n{"push": 1}\n'
     while True:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
+            if by == "socket":
+                writer.write(SocketClient.HANDSHAKE)
             while not reader.at_eof():
                 writer.write(data * (1 + number % 3))
                 await writer.drain()
@@ -280,15 +335,15 @@ async def rubbish(port, number):
         await asyncio.sleep(0.05)
 
 
-async def comes_back(port, number):
+async def comes_back(port, number, by):
     """Says hello, reads a little, leaves, for ever."""
-    hello = json.dumps({"hello": {"user": f"back{number}", "seen": 0}}).encode() + b"\n"
+    hello = json.dumps({"hello": {"user": f"back{number}", "seen": 0}}).encode()
+    hello = SocketClient.HANDSHAKE + frame(hello) if by == "socket" else hello + b"\n"
     while True:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
             writer.write(hello)
-            if not (await reader.readline()).startswith(b'{"hello"'):
-                raise Failure("a client that came back was not greeted")
+            await reader.readuntil(b'{"hello"')
             await asyncio.sleep(0.05)
         except OSError:
             pass
@@ -297,8 +352,8 @@ async def comes_back(port, number):
 
 
 async def disturb(options):
-    tasks = [rubbish(options.port, number) for number in range(options.rubbish)]
-    tasks += [comes_back(options.port, number) for number in range(options.returning)]
+    tasks = [rubbish(options.port, number, options.by) for number in range(options.rubbish)]
+    tasks += [comes_back(options.port, number, options.by) for number in range(options.returning)]
     await asyncio.gather(*tasks)
 
 
@@ -407,7 +462,7 @@ def load(crowd, options):
     """All datagrams, with everybody who disturbs."""
     server = crowd.server
     stuck = jam(crowd, options.stuck)
-    command = [sys.executable, __file__, "--as-noise", "--port", str(server.ports["push"]),
+    command = [sys.executable, __file__, "--as-noise", "--port", str(server.client_port()), "--by", server.by,
                "--rubbish", str(options.rubbish), "--returning", str(options.returning), options.binary]
     noise = subprocess.Popen(command)
     try:
@@ -452,8 +507,10 @@ def main(options):
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as keys:
         keys.write(f'[[key]]\nid = "shop"\nsecret = "{SECRET}"\n')
         keys.flush()
-        server = Server(options.binary, [
-            "--push-keys-file", keys.name, "--push-connections", str(connections), "--push-http-connections", "10",
+        by_http = connections if options.by == "socket" else 10
+        server = Server(options.binary, options.by, [
+            "--push-keys-file", keys.name,
+            "--push-connections", str(connections), "--push-http-connections", str(by_http),
             # Those who are stuck are to stay, which they could not: they answer no ping and take nothing.
             "--push-idle-ms", "3600000", "--push-write-deadline-ms", "3600000", *options.server])
     try:
@@ -461,9 +518,11 @@ def main(options):
         start_mib, start_descriptors = server.status("VmRSS"), server.descriptors()
         crowd = Crowd(server)
         clients = crowd.connect([str(number) for number in range(options.clients - options.stuck)])
+        # Those who come by WebSocket are counted by two front-ends.
+        left = server.ask("admin", "/varz")["connections"]
         change = compare(crowd, options) if options.stuck and options.probes else None
         stuck = load(crowd, options)
-        close(crowd, stuck, len(clients))
+        close(crowd, stuck, left)
         check_bad_datagrams(crowd, options.bad)
         crowd.probes(1)
         peak_mib = server.status("VmHWM")
@@ -491,6 +550,7 @@ def main(options):
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary", help="the server, for example target/release/fanfare")
+    parser.add_argument("--by", choices=["tcp", "socket"], default="tcp", help="how clients come")
     parser.add_argument("--clients", type=int, default=5000)
     parser.add_argument("--stuck", type=int, default=100, help="how many of the clients never read")
     parser.add_argument("--rubbish", type=int, default=10, help="clients more that send rubbish")

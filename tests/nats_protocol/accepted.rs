@@ -14,6 +14,7 @@ rules!(Settings::default();
     verbose_unless_connect_says_otherwise,
     a_ping_gets_a_pong_and_no_ok,
     options_that_nobody_knows,
+    options_that_are_not_utf8,
     input_byte_by_byte,
     line_ends_within_a_payload,
     an_empty_payload,
@@ -56,7 +57,7 @@ fn a_ping_with_arguments(server: Server) {
 
 fn ok_and_info_from_a_client(server: Server) {
     let mut wire = server.quiet();
-    wire.send("+OK\r\nINFO {\"server_id\":\"me\"}\r\n+OK\r\n");
+    wire.send("+OK\r\nINFO {\"server_id\":\"me\"}\r\nINFO {}\r\n+OK junk\r\n");
     wire.sync();
 }
 
@@ -93,6 +94,12 @@ fn a_ping_gets_a_pong_and_no_ok(server: Server) {
 fn options_that_nobody_knows(server: Server) {
     let mut wire = server.connect();
     wire.say(r#"CONNECT {"verbose":false,"protocol":1,"lang":"x","version":"0","new":[1,{"deep":null}],"name":"é"}"#);
+    wire.sync();
+}
+
+fn options_that_are_not_utf8(server: Server) {
+    let mut wire = server.connect();
+    wire.send(b"CONNECT {\"verbose\":false,\"name\":\"\xff\xfe\"}\r\n");
     wire.sync();
 }
 

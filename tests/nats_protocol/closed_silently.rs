@@ -15,6 +15,7 @@ rules!(Settings::default();
     a_connect_that_is_no_json,
     a_connect_without_json,
     a_connect_with_a_value_of_the_wrong_type,
+    an_info_that_is_no_json,
     an_error_from_a_client,
 );
 
@@ -95,6 +96,12 @@ fn a_connect_with_a_value_of_the_wrong_type(server: Server) {
         let mut wire = server.connect();
         wire.say(&format!("CONNECT {options}"));
         wire.expect_closed();
+    }
+}
+
+fn an_info_that_is_no_json(server: Server) {
+    for line in ["INFO\r\n", "INFO {bad\r\n", "INFO junk\r\n", "INFO []\r\n"] {
+        closes(&server, line);
     }
 }
 

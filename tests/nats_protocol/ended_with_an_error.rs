@@ -19,6 +19,7 @@ rules!(Settings::default();
     arguments_of_4097_bytes,
     a_long_connect,
     a_long_line_without_an_end,
+    a_long_line_in_pieces,
     an_account_in_connect,
     a_protocol_that_does_not_exist,
     no_responders_without_headers,
@@ -123,6 +124,12 @@ fn a_long_line_without_an_end(server: Server) {
     for verb in ["PUB", "HPUB", "SUB", "UNSUB", "CONNECT"] {
         ends(&server, format!("{verb} {}", "s".repeat(5000)), LONG_LINE);
     }
+}
+
+fn a_long_line_in_pieces(server: Server) {
+    let mut wire = server.quiet();
+    wire.send_in_bytes(long_publish(4097));
+    wire.expect_last_words(LONG_LINE);
 }
 
 fn an_account_in_connect(server: Server) {

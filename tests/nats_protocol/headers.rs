@@ -13,6 +13,9 @@ rules!(Settings::default();
     nobody_there_to_answer_an_hpub,
     nobody_but_the_publisher_itself_with_echo_off,
     nobody_there_when_verbose,
+    nobody_but_the_publisher_itself_in_a_group_with_echo_off,
+    a_group_is_not_told_that_nobody_is_there,
+    the_reply_may_look_like_a_pattern,
     the_reply_is_heard_by_a_wildcard,
     the_word_that_nobody_is_there_is_not_counted_by_a_maximum,
     a_client_without_no_responders_is_told_nothing,
@@ -83,6 +86,29 @@ fn nobody_but_the_publisher_itself_with_echo_off(server: Server) {
     let mut wire = server.client(r#""verbose":false,"headers":true,"no_responders":true,"echo":false"#);
     wire.send("SUB r 1\r\nSUB service 2\r\nPUB service r 1\r\nx\r\n");
     wire.expect(NOBODY);
+    wire.sync();
+}
+
+fn nobody_but_the_publisher_itself_in_a_group_with_echo_off(server: Server) {
+    let mut wire = server.client(r#""verbose":false,"headers":true,"no_responders":true,"echo":false"#);
+    wire.send("SUB r 1\r\nSUB service group 2\r\nPUB service r 1\r\nx\r\n");
+    wire.expect(NOBODY);
+    wire.sync();
+}
+
+fn a_group_is_not_told_that_nobody_is_there(server: Server) {
+    let mut wire = server.with_headers();
+    wire.send("SUB r group 7\r\nPUB nobody r 1\r\nx\r\n");
+    wire.sync();
+    wire.send("SUB r 1\r\nPUB nobody r 1\r\nx\r\n");
+    wire.expect(NOBODY);
+    wire.sync();
+}
+
+fn the_reply_may_look_like_a_pattern(server: Server) {
+    let mut wire = server.with_headers();
+    wire.send("SUB r 1\r\nSUB r.* 2\r\nPUB nobody r.> 1\r\nx\r\nPUB nobody * 1\r\nx\r\n");
+    wire.expect("HMSG r.> 2 16 16\r\nNATS/1.0 503\r\n\r\n\r\n");
     wire.sync();
 }
 

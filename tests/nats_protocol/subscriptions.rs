@@ -152,10 +152,12 @@ fn a_maximum_already_reached_ends_it(server: Server) {
 }
 
 fn a_maximum_can_be_raised(server: Server) {
-    let mut wire = server.quiet();
-    wire.send("SUB a 1\r\nUNSUB 1 2\r\nUNSUB 1 3\r\n");
-    publish(&mut wire, 1..=4);
-    expect(&mut wire, 1..=3);
+    for group in ["", "group "] {
+        let mut wire = server.quiet();
+        wire.send(format!("SUB a {group}1\r\nUNSUB 1 2\r\nUNSUB 1 3\r\n"));
+        publish(&mut wire, 1..=4);
+        expect(&mut wire, 1..=3);
+    }
 }
 
 fn a_maximum_of_nothing_ends_it_now(server: Server) {
@@ -223,11 +225,14 @@ fn a_maximum_below_what_a_group_has_given_ends_it_there(server: Server) {
 }
 
 fn an_id_can_be_used_again(server: Server) {
-    let mut wire = server.quiet();
-    wire.send("SUB b 1\r\nUNSUB 1\r\nSUB c 1\r\nUNSUB 1 1\r\nPUB c 1\r\nx\r\nSUB a 1\r\nPUB b 1\r\nx\r\n");
-    publish(&mut wire, 1..=2);
-    wire.expect("MSG c 1 1\r\nx\r\n");
-    expect(&mut wire, 1..=2);
+    for group in ["", "group "] {
+        let mut wire = server.quiet();
+        wire.send(format!("SUB b {group}1\r\nUNSUB 1\r\nSUB c {group}1\r\nUNSUB 1 1\r\nPUB c 1\r\nx\r\n"));
+        wire.send(format!("SUB a {group}1\r\nPUB b 1\r\nx\r\n"));
+        publish(&mut wire, 1..=2);
+        wire.expect("MSG c 1 1\r\nx\r\n");
+        expect(&mut wire, 1..=2);
+    }
 }
 
 fn echo_off_without_protocol_1(server: Server) {

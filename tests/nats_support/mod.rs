@@ -1,6 +1,8 @@
 //! What the NATS tests share: the servers that they run, nats-server and Fanfare, and a raw connection to them.
 #![allow(dead_code)] // every test file is a crate of its own and uses a part of this
 
+#[path = "../binary_support/mod.rs"]
+pub mod binary_support;
 pub mod server;
 pub mod settings;
 pub mod wire;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::binary_support::BINARY;
 use super::settings::Settings;
 use super::wait_until;
 use super::wire::Wire;
@@ -20,8 +21,6 @@ pub enum Kind {
     /// The binary that was built for this test.
     Fanfare,
 }
-
-const FANFARE: &str = env!("CARGO_BIN_EXE_fanfare");
 
 impl Kind {
     pub const ALL: [Kind; 2] = [Kind::NatsServer, Kind::Fanfare];
@@ -46,7 +45,7 @@ impl Kind {
     fn program(self) -> PathBuf {
         match self {
             Kind::NatsServer => nats_server().unwrap(),
-            Kind::Fanfare => FANFARE.into(),
+            Kind::Fanfare => BINARY.into(),
         }
     }
 }
@@ -77,16 +76,10 @@ impl Server {
         let mut command = Command::new(kind.program());
         command.args(settings.arguments(kind, &folder)).env_remove("FANFARE_LOG");
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let port = match kind {
-            Kind::NatsServer => {
-                port_announced(child.stderr.take().unwrap(), "client connections on 127.0.0.1:", "Server is ready")
-            }
-            Kind::Fanfare => {
-                let words = "listening nats 127.0.0.1:";
-                pass_on(child.stderr.take().unwrap());
-                port_announced(child.stdout.take().unwrap(), words, words)
-            }
-        };
+        pass_on(child.stdout.take().unwrap());
+        // Fanfare says the same as nats-server: others' tests look for it too.
+        let output = child.stderr.take().unwrap();
+        let port = port_announced(output, "client connections on 127.0.0.1:", "Server is ready");
         Server { kind, address: (Ipv4Addr::LOCALHOST, port).into(), child, folder }
     }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
+use super::binary_support::listening_only;
 use super::server::Kind;
 
 /// What a test wants otherwise than by default.
@@ -118,22 +119,8 @@ impl Settings {
 
     fn fanfare_flags(&self, folder: &std::path::Path) -> Vec<String> {
         let listen = format!("127.0.0.1:{}", self.port.unwrap_or(0));
-        let mut flags = [
-            "--chat",
-            "off",
-            "--push",
-            "off",
-            "--push-udp",
-            "off",
-            "--push-http",
-            "off",
-            "--log",
-            "warn",
-            "--nats",
-            &listen,
-        ]
-        .map(str::to_owned)
-        .to_vec();
+        let mut flags = listening_only("--nats", &listen);
+        flags.extend(["--log", "warn"].map(str::to_owned));
         let mut flag = |name: &str, value: Option<String>| {
             flags.extend(value.into_iter().flat_map(|value| [format!("--nats-{name}"), value]));
         };

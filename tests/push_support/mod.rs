@@ -1,16 +1,21 @@
 //! What the push tests share: a gateway in this process, senders of datagrams, and clients.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod web_socket;
+
 use fanfare::Broker;
 use fanfare::diagnostics::Diagnostics;
+use fanfare::frontend::http::{HttpServer, HttpSettings};
 use fanfare::frontend::message::ServerMessage;
 use fanfare::frontend::push::access::Access;
 use fanfare::frontend::push::{DatagramSocket, PushFigures, PushServer, PushSettings};
 use fanfare::tasks::{BoxedTask, Tasks};
-use fanfare::transport::{Gate, Listener};
+use fanfare::transport::{Gate, GateLimits, Listener};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::path::Path;
+use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -52,6 +57,20 @@ impl TestServer {
         let push = PushServer::start(Some(listener), Some(datagrams), &broker, &tasks, with, front_end);
         let (address, datagram_address) = (push.address().unwrap(), push.datagram_address().unwrap());
         TestServer { broker, tasks, diagnostics, push: Some(push), address, datagram_address }
+    }
+
+    /// Its HTTP server, for itself and the pages of these origins.
+    pub fn http(&self, origins: &[&str]) -> HttpServer {
+        self.http_at("127.0.0.1:0".parse().unwrap(), origins)
+    }
+
+    pub fn http_at(&self, address: SocketAddr, origins: &[&str]) -> HttpServer {
+        let gate = Gate::new(GateLimits { connections: 100, per_address: 100 });
+        let listener = Listener::bind(address, gate).unwrap();
+        let origins = origins.iter().map(|origin| (*origin).to_owned()).collect();
+        let service = self.push.as_ref().expect("the server runs").http(origins);
+        let front_end = self.diagnostics.front_end("push-http");
+        HttpServer::start(listener, &self.tasks, service, HttpSettings::default(), front_end)
     }
 
     pub fn figures(&self) -> PushFigures {
@@ -141,6 +160,30 @@ pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
     while !condition() {
         assert!(Instant::now() < end, "waited in vain for: {what}");
         std::thread::park_timeout(Duration::from_millis(2));
+    }
+}
+
+/// Python with the libraries that tests/clients names. None, and a line that says so, if it is not installed; in continuous
+/// integration (`CI=true`) it has to be.
+#[track_caller]
+pub fn python_with_clients() -> Option<Command> {
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/nats-clients/python/bin/python");
+    if python.exists() {
+        return Some(Command::new(python));
+    }
+    let reason = format!("{} is missing; `.ci/run nats-clients` installs it", python.display());
+    assert!(std::env::var_os("CI").is_none_or(|value| value != "true"), "{reason}");
+    println!("skipped: {reason}");
+    None
+}
+
+/// A program that ends with the test, however that ends.
+pub struct Program(pub Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

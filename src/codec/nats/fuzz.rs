@@ -87,6 +87,30 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_corpus_has_every_operation_and_every_mistake() {
+        let mut seen: Vec<String> = Vec::new();
+        for input in corpus() {
+            seen.extend(run(&[&input[1..]], input[0]));
+        }
+        let operations = ["Connect(", "Ping", "Pong", "Ok", "Info(", "Subscribe {", "Unsubscribe {", "MSG ", "HMSG "];
+        let mistakes = [
+            "UnknownOperation",
+            "UnterminatedPayload",
+            "ControlLineTooLong",
+            "PayloadTooLarge",
+            "NotAuthorized",
+            "WrongArgumentCount",
+            "InvalidSize",
+            "HeadersLargerThanTotal",
+            "HeadersNotNegotiated",
+            "ErrorFromClient",
+        ];
+        for wanted in operations.into_iter().chain(mistakes) {
+            assert!(seen.iter().any(|text| text.starts_with(wanted)), "{wanted}");
+        }
+    }
+
     fn mutate(input: &mut Vec<u8>, corpus: &[Vec<u8>], random: &mut fastrand::Rng) {
         let at = random.usize(..=input.len());
         let other = &corpus[random.usize(..corpus.len())];

@@ -10,7 +10,7 @@ use crate::tasks::Tasks;
 use crate::transport::Listener;
 use hyper::StatusCode;
 use hyper::header::{HeaderValue, WWW_AUTHENTICATE};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -85,7 +85,7 @@ impl Service for Guarded {
                 refusal.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
                 refusal
             }
-            None if !is_for_loopback(&call) => {
+            None if !call.is_for_loopback() => {
                 text(StatusCode::FORBIDDEN, "without a token, ask for localhost or a loopback address\n")
             }
             _ => return self.pages.call(call),
@@ -99,16 +99,4 @@ fn carries(call: &Call, token: &str) -> bool {
     // Looks at every byte whatever it finds: the time says nothing about how much was right.
     let difference = given.bytes().zip(token.bytes()).fold(0, |difference, (one, other)| difference | (one ^ other));
     given.len() == token.len() && difference == 0
-}
-
-/// A page in somebody's browser can have its own name resolved to 127.0.0.1, and read us as if we were its server. Its
-/// requests still carry that name.
-fn is_for_loopback(call: &Call) -> bool {
-    let Some(host) = call.header("host") else { return call.headers().get("host").is_none() };
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }

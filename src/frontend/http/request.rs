@@ -1,6 +1,7 @@
 //! A request as a handler gets it.
 
 use super::response::{Response, text};
+use super::upgrade::Takeover;
 use async_io::Timer;
 use bytes::Bytes;
 use futures_lite::future;
@@ -9,7 +10,7 @@ use hyper::StatusCode;
 use hyper::body::Incoming;
 use hyper::header::HeaderMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// One request.
@@ -18,6 +19,7 @@ pub struct Call {
     pub request: hyper::Request<Incoming>,
     /// Who asks.
     pub peer: SocketAddr,
+    pub(super) takeover: Takeover,
 }
 
 impl Call {
@@ -34,6 +36,18 @@ impl Call {
     /// A header as text; none if it is missing or no text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers().get(name)?.to_str().ok()
+    }
+
+    /// Whether it is asked of a loopback name or address. A page in somebody's browser can have its own name resolved to
+    /// 127.0.0.1, and ask us as if we were its server. Its requests still carry that name.
+    pub fn is_for_loopback(&self) -> bool {
+        let Some(host) = self.header("host") else { return self.headers().get("host").is_none() };
+        let name = match host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+            _ => host,
+        };
+        let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
     }
 
     /// The value after `name=` in the query, as it was written; the first if there are several.

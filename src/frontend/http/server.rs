@@ -3,12 +3,12 @@
 use super::adapter::{Clock, Socket};
 use super::request::Call;
 use super::response::Response;
+use super::upgrade::Takeover;
 use crate::diagnostics::{ConnectionEntry, Ended, FrontEnd, Serves};
-use crate::frontend::ending::Ending;
+use crate::frontend::ending::{Ending, StopReport};
 use crate::limits;
 use crate::tasks::{Scope, Tasks, Wait, waiting};
 use crate::transport::{self, Accepted, Connection, Listener, Permit};
-use event_listener::{Event, listener};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use std::convert::Infallible;
@@ -65,8 +65,7 @@ struct Shared {
     service: Box<dyn Service>,
     settings: HttpSettings,
     front_end: Arc<FrontEnd>,
-    ending: Ending,
-    stopping: Event,
+    ending: Arc<Ending>,
 }
 
 impl HttpServer {
@@ -84,13 +83,7 @@ impl HttpServer {
             max_connections: settings.connections,
             max_payload_bytes: settings.body_bytes,
         });
-        let shared = Arc::new(Shared {
-            service: Box::new(service),
-            settings,
-            front_end,
-            ending: Ending::default(),
-            stopping: Event::new(),
-        });
+        let shared = Arc::new(Shared { service: Box::new(service), settings, front_end, ending: Arc::default() });
         let accepting = tasks.scope("http server");
         let connections = Arc::new(tasks.scope("http connections"));
         accepting.spawn("http accept", accept(listener, shared.clone(), connections.clone()));
@@ -102,24 +95,18 @@ impl HttpServer {
         self.local_address
     }
 
-    /// Takes no more connections; those there are end with the answer they are at, or at `deadline`.
-    pub async fn stop(self, deadline: Instant) {
+    /// Takes no more connections. Those there are end with the answer they are at; one that went on in another protocol, as
+    /// that protocol ends.
+    pub fn begin_stop(&self) {
         self.accepting.cancel();
         self.shared.ending.begin();
-        self.shared.stopping.notify(usize::MAX);
-        self.shared.ending.finish(&self.accepting, &self.connections, deadline).await;
     }
-}
 
-impl Shared {
-    async fn stop(&self) {
-        loop {
-            listener!(self.stopping => stopping);
-            if self.ending.is_stopping() {
-                return;
-            }
-            stopping.await;
-        }
+    /// Waits until every connection has ended, and cuts those that have not at the deadline. Tells how it went with those
+    /// that went on in another protocol.
+    pub async fn stop(self, deadline: Instant) -> StopReport {
+        self.begin_stop();
+        self.shared.ending.finish(&self.accepting, &self.connections, deadline).await
     }
 }
 
@@ -150,7 +137,7 @@ fn refused(why: &str) -> String {
     )
 }
 
-/// One connection, request after request.
+/// One connection, request after request, and whatever it goes on as.
 async fn serve(
     shared: Arc<Shared>,
     connection: Connection,
@@ -159,9 +146,10 @@ async fn serve(
     mut entry: ConnectionEntry,
 ) {
     let figures = entry.figures().clone();
+    let takeover = Takeover::default();
     let service = service_fn(|request| {
         figures.received(1);
-        let answer = shared.service.call(Call { request, peer });
+        let answer = shared.service.call(Call { request, peer, takeover: takeover.clone() });
         let figures = figures.clone();
         async move {
             let answer = answer.await;
@@ -169,15 +157,16 @@ async fn serve(
             Ok::<_, Infallible>(answer)
         }
     });
-    let socket = Socket::new(connection, shared.settings.write_deadline);
+    let socket = Socket::new(connection.clone(), shared.settings.write_deadline);
     let serving = http1::Builder::new()
         .timer(Clock)
         .header_read_timeout(shared.settings.head_deadline)
         .max_buf_size(limits::HTTP_HEAD_BYTES)
         .max_headers(limits::HTTP_HEADERS)
-        .serve_connection(socket, service);
+        .serve_connection(socket, service)
+        .with_upgrades();
     let mut serving = pin!(serving);
-    let mut stop = pin!(shared.stop());
+    let mut stop = pin!(shared.ending.begun());
     let mut is_stopping = false;
     let outcome = poll_fn(|context| {
         if !is_stopping && stop.as_mut().poll(context).is_ready() {
@@ -189,10 +178,12 @@ async fn serve(
             Poll::Pending => Poll::Pending,
         }
     });
-    entry.ended(match waiting(Wait::fixed("http"), outcome).await {
-        Ok(true) => Ended::ServerStopped,
-        Ok(false) => Ended::PeerClosed,
-        Err(error) => ended(&error),
+    let outcome = waiting(Wait::fixed("http"), outcome).await;
+    entry.ended(match (outcome, takeover.take()) {
+        (Ok(_), Some(next)) => next.serve(connection, peer, &figures, &shared.ending).await,
+        (Ok(true), None) => Ended::ServerStopped,
+        (Ok(false), None) => Ended::PeerClosed,
+        (Err(error), _) => ended(&error),
     });
     drop(permit);
 }

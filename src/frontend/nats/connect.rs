@@ -84,12 +84,12 @@ impl std::error::Error for NotOptions {}
 
 impl ConnectOptions {
     /// Takes over what `json` says; all else stays as it was. (Observed: a second `CONNECT` changes what it names, letters
-    /// of a name may be in any case, `null` says nothing, what is unknown is passed over.)
+    /// of a name may be in any case, `null` says nothing, what is unknown is passed over, so are bytes that are not UTF-8.)
     ///
     /// # Errors
     /// The connection is to be closed without a word; nothing of this `CONNECT` may be used.
     pub fn update(&mut self, json: &[u8]) -> Result<(), NotOptions> {
-        match serde_json::from_slice(json).map_err(|_| NotOptions)? {
+        match serde_json::from_str(&String::from_utf8_lossy(json)).map_err(|_| NotOptions)? {
             Value::Null => Ok(()),
             Value::Object(fields) => {
                 fields.into_iter().try_for_each(|(name, value)| self.set(&name.to_ascii_lowercase(), value))

@@ -8,6 +8,7 @@ use super::subjects::{Destination, Place, Subjects};
 use crate::broker::{Pattern, SubscriptionId, Topic};
 use crate::codec::nats::{self as codec, Block, Operation, ProtocolError, subject};
 use bytes::Bytes;
+use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -41,6 +42,7 @@ struct Held {
     pattern: Pattern,
     /// None while it is being made.
     id: Option<SubscriptionId>,
+    is_in_group: bool,
     /// It ends by itself after some messages, which only the writing half counts.
     is_limited: bool,
 }
@@ -165,7 +167,8 @@ impl Session {
         match operation {
             Operation::Publish(block) => self.publish(block, actions),
             Operation::Ping => actions.push(Action::Reply(Reply::Pong)),
-            Operation::Pong | Operation::Ok | Operation::Info(_) => {}
+            Operation::Pong | Operation::Ok => {}
+            Operation::Info(json) => self.info(&json, actions),
             Operation::Subscribe { subject, queue, sid } => self.subscribe(&subject, queue.as_ref(), &sid, actions),
             Operation::Unsubscribe { sid, max } => self.unsubscribe(&sid, max, actions),
             Operation::Connect(json) => self.connect(&json, actions),
@@ -178,6 +181,14 @@ impl Session {
             actions.push(Action::Reply(Reply::Error(text.into())));
         }
         actions.push(Action::End(error.text().unwrap_or("protocol violation")));
+    }
+
+    /// A server would say that. From a client it changes nothing, but it has to be what it claims to be (observed).
+    fn info(&self, json: &[u8], actions: &mut Vec<Action>) {
+        let json = serde_json::from_str::<Option<Map<String, Value>>>(&String::from_utf8_lossy(json));
+        if json.is_err() {
+            actions.push(Action::End("bad INFO"));
+        }
     }
 
     fn connect(&mut self, json: &[u8], actions: &mut Vec<Action>) {
@@ -269,10 +280,12 @@ impl Session {
     }
 
     /// What the client is told when nobody is there to answer a request; nothing if it did not ask for that, or waits nowhere.
+    /// (Observed: members of queue groups are not told; wildcards in the reply's subject are literals.)
     pub fn no_responders(&self, reply_to: Option<&[u8]>) -> Option<Reply> {
         let reply_to = reply_to.filter(|_| self.options.no_responders)?;
-        let topic = Topic::parse(subject::topic_text(reply_to)?).ok()?;
-        let (sid, _) = self.subscriptions.iter().find(|(_, held)| held.pattern.matches(&topic))?;
+        let topic = Topic::literal(std::str::from_utf8(reply_to).ok()?).ok()?;
+        let waits = |held: &Held| !held.is_in_group && held.pattern.matches(&topic);
+        let (sid, _) = self.subscriptions.iter().find(|(_, held)| waits(held))?;
         Some(Reply::NoResponders { reply_to: Bytes::copy_from_slice(reply_to), sid: sid.clone() })
     }
 
@@ -303,7 +316,7 @@ impl Session {
         let filter = rules.deny_part_of(&pattern).then(|| self.permissions.clone());
         let group = queue.map(text_of);
         let sid = Sid::from(sid);
-        let held = Held { pattern: pattern.clone(), id: None, is_limited: false };
+        let held = Held { pattern: pattern.clone(), id: None, is_in_group: group.is_some(), is_limited: false };
         self.subscriptions.insert(sid.clone(), Box::new(held));
         actions.push(Action::Subscribe { sid, pattern, group, filter });
     }

@@ -128,6 +128,11 @@ impl Access {
         self.keys.get(id)
     }
 
+    /// Whether everybody has to have a token. If not, everybody on this machine may do all.
+    pub fn wants_tokens(&self) -> bool {
+        self.tokens.is_some()
+    }
+
     /// What the holder of a token may, or somebody without one.
     ///
     /// # Errors

@@ -4,10 +4,12 @@
 //! and after the subscriptions begin. A push that is kept after but not before may come through a subscription too, and is
 //! passed over there.
 
+use super::framing::Framing;
 use super::gateway::{Gateway, now_ms};
 use super::stamp::{Stamp, target_of};
 use crate::broker::{Mailbox, MailboxDelivery, Message, Pattern, Run, SubscribeError, SubscriptionId, Topic};
-use crate::codec::push::{PushObject, Seen, ServerObject, append_object};
+use crate::codec::push::{PushObject, Seen, ServerObject};
+use crate::codec::web_socket::{CloseCode, CloseFrame, closing};
 use crate::diagnostics::ConnectionFigures;
 use crate::frontend::message::ServerMessage;
 use crate::frontend::outbox::{Item, Outbox, WritingEnd};
@@ -15,13 +17,16 @@ use crate::limits::PUSH_UNACKNOWLEDGED;
 use crate::tasks::Wait;
 use crate::transport::{Filled, Source, WriteBuffer};
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 /// What the two halves of a connection share.
 #[derive(Default)]
 pub(super) struct Link {
     pub outbox: Outbox<Change>,
+    framing: Framing,
+    /// Why it ends; the first word counts.
+    closing: OnceLock<CloseFrame>,
     unacknowledged: Mutex<VecDeque<(u64, Box<str>)>>,
 }
 
@@ -36,8 +41,23 @@ pub(super) enum Change {
 }
 
 impl Link {
+    pub fn new(framing: Framing) -> Link {
+        Link { framing, ..Link::default() }
+    }
+
     pub fn say(&self, object: &ServerObject<'_>) {
-        self.outbox.append(|out| append_object(out, object));
+        self.outbox.append(|out| self.framing.append_object(out, object));
+    }
+
+    /// Says goodbye, to be followed by the end.
+    pub fn say_goodbye(&self, frame: CloseFrame) {
+        self.say(&ServerObject::Bye(frame.reason.as_str().into()));
+        self.close_with(frame);
+    }
+
+    /// What is to be the last frame, where there are frames.
+    pub fn close_with(&self, frame: CloseFrame) {
+        let _ = self.closing.set(frame);
     }
 
     /// The number of a push that was sent under this id, and is not acknowledged yet. It is from now on.
@@ -74,6 +94,8 @@ pub(super) struct Feed {
     rest: Option<(Run<ServerMessage>, usize)>,
     is_mailbox_ended: bool,
     is_over: bool,
+    /// The last frame was appended.
+    is_closed: bool,
     pings: u64,
 }
 
@@ -107,6 +129,7 @@ impl Feed {
             rest: None,
             is_mailbox_ended: false,
             is_over: false,
+            is_closed: false,
             pings: 0,
         })
     }
@@ -130,11 +153,27 @@ impl Feed {
             };
             if let Err(error) = result {
                 // Nothing would come any more of what was asked for.
-                append_object(out.bytes_mut(), &ServerObject::Bye(error.to_string().into()));
-                self.is_over = true;
+                self.end(out, CloseFrame { code: CloseCode::Again, reason: error.to_string().into() });
             }
         }
         took
+    }
+
+    /// Says goodbye in its turn; nothing more is sent.
+    fn end(&mut self, out: &mut WriteBuffer, frame: CloseFrame) {
+        self.append(out, &ServerObject::Bye(frame.reason.as_str().into()));
+        self.link.close_with(frame);
+        self.is_over = true;
+    }
+
+    fn append(&self, out: &mut WriteBuffer, object: &ServerObject<'_>) {
+        self.link.framing.append_object(out.bytes_mut(), object);
+    }
+
+    fn append_close(&mut self, out: &mut WriteBuffer) {
+        if !std::mem::replace(&mut self.is_closed, true) {
+            self.link.framing.append_close(out.bytes_mut(), self.link.closing.get());
+        }
     }
 
     fn begin(&mut self, topics: Vec<Topic>, seen: Option<Seen>) -> Result<(), SubscribeError> {
@@ -188,7 +227,7 @@ impl Feed {
                     expired += 1;
                 }
                 _ => {
-                    append_expired(out, &mut expired);
+                    self.append_expired(out, &mut expired);
                     self.append_push(out, &target_of(message.topic()), &message);
                     replayed += 1;
                 }
@@ -197,7 +236,7 @@ impl Feed {
         if self.replay.is_empty() {
             self.replay = VecDeque::new();
         }
-        append_expired(out, &mut expired);
+        self.append_expired(out, &mut expired);
         self.gateway.counters.replays.add(replayed);
         self.figures.sent(replayed as usize);
         replayed > 0
@@ -215,7 +254,7 @@ impl Feed {
                         break;
                     }
                     Poll::Ready(Some(MailboxDelivery::Missed(missed))) => {
-                        append_object(out.bytes_mut(), &ServerObject::Missed(missed));
+                        self.append(out, &ServerObject::Missed(missed));
                         took = true;
                         continue;
                     }
@@ -257,13 +296,13 @@ impl Feed {
                     expired += 1;
                 }
                 _ => {
-                    append_expired(out, &mut expired);
+                    self.append_expired(out, &mut expired);
                     self.append_push(out, &to, message);
                     sent += 1;
                 }
             }
         }
-        append_expired(out, &mut expired);
+        self.append_expired(out, &mut expired);
         self.figures.sent(sent);
         rendered
     }
@@ -281,7 +320,13 @@ impl Feed {
             ack,
             payload: message.payload().into(),
         };
-        append_object(out.bytes_mut(), &ServerObject::Push(push));
+        self.append(out, &ServerObject::Push(push));
+    }
+
+    fn append_expired(&self, out: &mut WriteBuffer, expired: &mut u64) {
+        if *expired > 0 {
+            self.append(out, &ServerObject::Expired(std::mem::take(expired)));
+        }
     }
 
     fn forget_twice(&mut self) {
@@ -324,12 +369,6 @@ fn unseen(kept: Vec<Message<ServerMessage>>, seen: &Seen) -> VecDeque<Message<Se
     numbered.into_iter().filter(|(number, _)| *number > seen_number).map(|(_, message)| message).collect()
 }
 
-fn append_expired(out: &mut WriteBuffer, expired: &mut u64) {
-    if *expired > 0 {
-        append_object(out.bytes_mut(), &ServerObject::Expired(std::mem::take(expired)));
-    }
-}
-
 impl Source for Feed {
     fn poll_fill(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> Poll<Filled> {
         // Registered before looking: what is handed over in between wakes us.
@@ -348,6 +387,7 @@ impl Source for Feed {
             Some(WritingEnd::AfterMessages) => self.is_mailbox_ended && self.rest.is_none(),
         };
         if is_ended {
+            self.append_close(out);
             return Poll::Ready(Filled::Ended);
         }
         if took && out.waiting_bytes() > had_bytes { Poll::Ready(Filled::Some) } else { Poll::Pending }
@@ -355,12 +395,15 @@ impl Source for Feed {
 
     fn ping(&mut self, out: &mut WriteBuffer) {
         if self.subscriptions.is_empty() {
-            append_object(out.bytes_mut(), &ServerObject::Bye("nobody said hello in time".into()));
-            self.is_over = true;
-            return;
+            return self.end(out, closing(CloseCode::Policy, "nobody said hello in time"));
         }
         self.pings += 1;
-        append_object(out.bytes_mut(), &ServerObject::Ping(self.pings));
+        self.append(out, &ServerObject::Ping(self.pings));
+    }
+
+    fn say_why(&mut self, out: &mut WriteBuffer) {
+        self.link.close_with(closing(CloseCode::Policy, "no ping was answered"));
+        self.append_close(out);
     }
 
     fn waits_for(&self) -> Wait {

@@ -1,4 +1,4 @@
-//! Pushes and streams of events by HTTP.
+//! Pushes, streams of events and WebSockets by HTTP.
 //!
 //! | request | answer |
 //! |---|---|
@@ -7,23 +7,28 @@
 //! | `POST /push` | a batch: an array of `{"to": ..., "text": ...}`; an array of receipts and errors |
 //! | `GET /push/{id}` | what became of a push that asked to be acknowledged |
 //! | `GET /events?user=&group=&seen=` | what that user is pushed, as server-sent events |
+//! | `GET /socket` | a WebSocket, in which a client says and gets the same objects as over TCP |
 //! | `GET /figures` | what the gateway has counted |
 
 use super::access::{Access, Denied, Grant};
+use super::client::topics_of;
 use super::counters::Way;
 use super::datagrams::is_local;
 use super::events;
 use super::gateway::{Gateway, HandedOver, PushReceipt, PushRefusal};
 use super::rates::Rates;
-use super::server::topics_of;
 use super::session::{Action, Session};
+use super::web_socket::{self, NoWebSocket};
 use crate::codec::datagram::{Push, PushError, Target};
 use crate::codec::push::{ClientObject, Hello, Seen, ServerObject};
+use crate::codec::web_socket::VERSION;
 use crate::frontend::http::{Call, Response, Service, ServiceFuture, empty, json, read_body};
 use crate::limits::{PUSH_BATCH, PUSH_BATCH_BYTES, PUSH_BODY_MS, PUSH_PAYLOAD_BYTES};
 use bytes::Bytes;
 use data_encoding::BASE64;
-use hyper::header::{HeaderName, HeaderValue, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{
+    CONNECTION, HeaderName, HeaderValue, ORIGIN, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
+};
 use hyper::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
@@ -88,6 +93,10 @@ impl Service for PushHttp {
     fn call(&self, call: Call) -> ServiceFuture {
         let shared = self.shared.clone();
         Box::pin(async move {
+            if !shared.access.wants_tokens() && !call.is_for_loopback() {
+                let text = "without tokens, ask for localhost or a loopback address";
+                return problem(StatusCode::FORBIDDEN, text).response();
+            }
             let origin = call.headers().get(ORIGIN).cloned();
             if origin.as_ref().is_some_and(|origin| !shared.lets_in(origin, &call)) {
                 return problem(StatusCode::FORBIDDEN, "pages of that origin may not ask").response();
@@ -130,16 +139,17 @@ impl Shared {
             (&Method::POST, "publish", topic) => self.push(call, &format!("topic:{topic}")).await,
             (&Method::GET, "push", id) if !id.is_empty() => self.fate(&call, id),
             (&Method::GET, "events", "") => self.events(&call),
+            (&Method::GET, "socket", "") => Ok(web_socket::answer(&self.gateway, &self.access, call)?),
             (&Method::GET, "figures", "") => {
                 self.grant(&call)?;
                 Ok(json(StatusCode::OK, &self.gateway.figures()))
             }
-            (_, "push" | "publish" | "events" | "figures", _) => {
+            (_, "push" | "publish" | "events" | "socket" | "figures", _) => {
                 Err(problem(StatusCode::METHOD_NOT_ALLOWED, "that path is not asked for in this way"))
             }
             _ => Err(problem(
                 StatusCode::NOT_FOUND,
-                "there are /push/TARGET, /publish/TOPIC, /push, /events and /figures",
+                "there are /push/TARGET, /publish/TOPIC, /push, /events, /socket and /figures",
             )),
         }
     }
@@ -325,6 +335,12 @@ impl Problem {
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if self.status == StatusCode::UPGRADE_REQUIRED {
+            let headers = response.headers_mut();
+            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(UPGRADE, HeaderValue::from_static(web_socket::PROTOCOL));
+            headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION));
+        }
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
@@ -345,6 +361,16 @@ impl From<Denied> for Problem {
             _ => StatusCode::FORBIDDEN,
         };
         problem(status, denied)
+    }
+}
+
+impl From<NoWebSocket> for Problem {
+    fn from(no: NoWebSocket) -> Problem {
+        let status = match no {
+            NoWebSocket::OtherProtocol => StatusCode::UPGRADE_REQUIRED,
+            NoWebSocket::BadRequest(_) => StatusCode::BAD_REQUEST,
+        };
+        problem(status, no)
     }
 }
 
