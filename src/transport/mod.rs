@@ -3,6 +3,7 @@
 //! A front-end binds a [`Listener`], makes each accepted stream a [`Connection`], and in that connection's task runs a
 //! [`Reader`] and [`write_all_from`] side by side.
 
+mod gathering;
 mod listener;
 mod reader;
 mod tls;

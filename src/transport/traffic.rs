@@ -9,9 +9,9 @@ pub struct Traffic {
     began: Instant,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
-    /// In milliseconds since `began`.
-    last_read_ms: AtomicU64,
-    last_write_ms: AtomicU64,
+    /// In microseconds since `began`.
+    last_read_us: AtomicU64,
+    last_write_us: AtomicU64,
     unwritten_bytes: AtomicUsize,
 }
 
@@ -22,8 +22,8 @@ impl Traffic {
             began: Instant::now(),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
-            last_read_ms: AtomicU64::new(0),
-            last_write_ms: AtomicU64::new(0),
+            last_read_us: AtomicU64::new(0),
+            last_write_us: AtomicU64::new(0),
             unwritten_bytes: AtomicUsize::new(0),
         }
     }
@@ -50,31 +50,31 @@ impl Traffic {
 
     /// When something was last read; when the connection began if nothing was.
     pub fn last_read(&self) -> Instant {
-        self.began + Duration::from_millis(self.last_read_ms.load(Ordering::Relaxed))
+        self.began + Duration::from_micros(self.last_read_us.load(Ordering::Relaxed))
     }
 
     /// When something was last read or written.
     pub fn last_activity(&self) -> Instant {
-        self.last_read().max(self.began + Duration::from_millis(self.last_write_ms.load(Ordering::Relaxed)))
+        self.last_read().max(self.began + Duration::from_micros(self.last_write_us.load(Ordering::Relaxed)))
     }
 
     /// Counts a read. No bytes, the end of the stream, is a sign of life too.
     pub(super) fn note_read(&self, bytes: usize) {
         self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
-        self.last_read_ms.store(self.now_ms(), Ordering::Relaxed);
+        self.last_read_us.store(self.now_us(), Ordering::Relaxed);
     }
 
     pub(super) fn note_written(&self, bytes: usize) {
         self.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
-        self.last_write_ms.store(self.now_ms(), Ordering::Relaxed);
+        self.last_write_us.store(self.now_us(), Ordering::Relaxed);
     }
 
     pub(super) fn note_unwritten(&self, bytes: usize) {
         self.unwritten_bytes.store(bytes, Ordering::Relaxed);
     }
 
-    fn now_ms(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    fn now_us(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 }
 
