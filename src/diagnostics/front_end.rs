@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 /// What is known of one protocol's server.
 pub struct FrontEnd {
     name: &'static str,
+    server_id: Arc<str>,
     journal: Arc<Journal>,
     serves: OnceLock<Serves>,
     refused: AtomicU64,
@@ -71,13 +72,19 @@ pub struct FrontEndFigures {
 }
 
 impl FrontEnd {
-    pub(super) fn new(name: &'static str, journal: Arc<Journal>) -> FrontEnd {
-        FrontEnd { name, journal, serves: OnceLock::new(), refused: AtomicU64::new(0), connections: Mutex::default() }
+    pub(super) fn new(name: &'static str, server_id: Arc<str>, journal: Arc<Journal>) -> FrontEnd {
+        let (serves, refused, connections) = (OnceLock::new(), AtomicU64::new(0), Mutex::default());
+        FrontEnd { name, server_id, journal, serves, refused, connections }
     }
 
     /// Its name: `chat`, `nats`.
     pub fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// Names this run of the server: no other has the same.
+    pub fn server_id(&self) -> &str {
+        &self.server_id
     }
 
     /// Says that it listens, and for how much. The first word counts.

@@ -12,7 +12,7 @@ pub use connection::{ConnectionEntry, ConnectionFigures, ConnectionInfo, Ended};
 pub use front_end::{FrontEnd, FrontEndFigures, Serves};
 pub use journal::{Event, Journal, JournalEntry};
 
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
@@ -23,7 +23,7 @@ pub struct Diagnostics {
 }
 
 struct Shared {
-    server_id: String,
+    server_id: Arc<str>,
     started: Instant,
     started_at: SystemTime,
     journal: Arc<Journal>,
@@ -34,7 +34,7 @@ impl Diagnostics {
     /// Of a server that begins now.
     pub fn new() -> Diagnostics {
         let shared = Shared {
-            server_id: random_id(),
+            server_id: random_id().into(),
             started: Instant::now(),
             started_at: SystemTime::now(),
             journal: Arc::new(Journal::new()),
@@ -49,7 +49,7 @@ impl Diagnostics {
         if let Some(known) = front_ends.iter().find(|known| known.name() == name) {
             return known.clone();
         }
-        let made = Arc::new(FrontEnd::new(name, self.shared.journal.clone()));
+        let made = Arc::new(FrontEnd::new(name, self.shared.server_id.clone(), self.shared.journal.clone()));
         front_ends.push(made.clone());
         made
     }
@@ -86,13 +86,29 @@ impl Default for Diagnostics {
     }
 }
 
-/// What std keys its hash maps with is random enough to tell servers apart.
+/// In nats-server's form, since clients of its protocol are told it too: `N` and 55 of these letters and digits. Says nothing;
+/// what std keys its hash maps with is random enough to tell servers apart.
 fn random_id() -> String {
-    let random = || RandomState::new().build_hasher().finish();
-    format!("F{:016X}{:016X}", random(), random())
+    const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let random = RandomState::new();
+    let letter = |place: u8| char::from(LETTERS[(random.hash_one(place) % 32) as usize]);
+    std::iter::once('N').chain((1..56).map(letter)).collect()
 }
 
 /// Who panics does so outside of these locks, so a poisoned one holds nothing half done.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_servers_have_the_same_id_and_all_front_ends_of_one_have() {
+        let (one, other) = (Diagnostics::new(), Diagnostics::new());
+        assert_ne!(one.server_id(), other.server_id());
+        assert_eq!(one.server_id().len(), 56);
+        assert_eq!(one.front_end("nats").server_id(), one.server_id());
+    }
 }

@@ -3,7 +3,6 @@
 use super::settings::NatsSettings;
 use crate::codec::nats::append_info;
 use serde::Serialize;
-use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
 
 /// Which nats-server we behave like. Clients turn on what a server of this version has, so it has to fit what we do: the client
@@ -48,10 +47,10 @@ struct Info<'a> {
 }
 
 impl ServerInfo {
-    /// That of a server that listens at `address`.
-    pub fn new(settings: &NatsSettings, address: SocketAddr) -> ServerInfo {
+    /// That of a server of this id that listens at `address`.
+    pub fn new(settings: &NatsSettings, address: SocketAddr, server_id: &str) -> ServerInfo {
         ServerInfo {
-            server_id: random_id(),
+            server_id: server_id.to_owned(),
             server_name: settings.server_name.clone(),
             host: address.ip().to_string(),
             port: address.port(),
@@ -87,14 +86,6 @@ impl ServerInfo {
     }
 }
 
-/// In nats-server's form: `N` and 55 of these letters and digits. Says nothing, but differs from every other.
-fn random_id() -> String {
-    const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    let random = RandomState::new();
-    let letter = |place: u8| char::from(LETTERS[(random.hash_one(place) % 32) as usize]);
-    std::iter::once('N').chain((1..56).map(letter)).collect()
-}
-
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn is_false(flag: &bool) -> bool {
     !flag
@@ -107,7 +98,7 @@ mod tests {
     use serde_json::Value;
 
     fn info(settings: &NatsSettings, lame_duck: bool) -> Value {
-        let server = ServerInfo::new(settings, "127.0.0.1:4222".parse().unwrap());
+        let server = ServerInfo::new(settings, "127.0.0.1:4222".parse().unwrap(), "NID");
         let mut line = Vec::new();
         server.append(&mut line, 7, "10.0.0.1".parse().unwrap(), lame_duck);
         let json = line.strip_prefix(b"INFO ").and_then(|line| line.strip_suffix(b"\r\n")).unwrap();
@@ -121,7 +112,7 @@ mod tests {
         assert_eq!((&said["host"], &said["port"]), (&"127.0.0.1".into(), &4222.into()));
         assert_eq!((&said["client_id"], &said["client_ip"]), (&7.into(), &"10.0.0.1".into()));
         assert_eq!((&said["max_payload"], &said["server_name"]), (&1_048_576.into(), &"fanfare".into()));
-        assert_eq!(said["server_id"].as_str().map(str::len), Some(56));
+        assert_eq!(said["server_id"], "NID");
         assert!(said["go"].is_string());
         // Only there when they apply.
         assert!(said.get("auth_required").is_none() && said.get("ldm").is_none());
@@ -133,10 +124,5 @@ mod tests {
         settings.authentication.token = Some(Secret::new("x"));
         let said = info(&settings, true);
         assert_eq!((&said["auth_required"], &said["ldm"]), (&true.into(), &true.into()));
-    }
-
-    #[test]
-    fn every_server_has_an_id_of_its_own() {
-        assert_ne!(random_id(), random_id());
     }
 }

@@ -65,7 +65,7 @@ impl NatsServer {
         });
         let shared = Arc::new(Shared {
             broker: broker.clone(),
-            info: ServerInfo::new(&settings, local_address),
+            info: ServerInfo::new(&settings, local_address, front_end.server_id()),
             admission: Admission::new(&settings.authentication, settings.authentication_timeout)?,
             settings: Arc::new(settings),
             front_end,
