@@ -367,6 +367,11 @@ pub const PUSH_KEY_BYTES_MIN: usize = 16;
 /// Datagrams read in one go before other tasks get their turn. Fixed. When hit: the reader yields once.
 pub const DATAGRAMS_PER_TURN: usize = 64;
 
+/// Bytes of signed datagrams, of those read in one go, that are checked where they are read. Fixed. Why: up to here that
+/// takes some 20 microseconds, and handing them over would take 7 of them and 40 more until they are back
+/// (`cargo bench --bench push`). When hit: a worker thread checks them.
+pub const PUSH_CHECKED_IN_PLACE_BYTES: usize = 32 * 1024;
+
 /// Bytes of datagrams that the kernel holds for us (4 MiB), where the system allows it. Fixed. Why: a burst arrives while a
 /// push to all is handed out. When hit: the kernel drops further ones.
 pub const PUSH_RECEIVE_BUFFER_BYTES: usize = 4 << 20;
@@ -428,6 +433,22 @@ pub const PUSH_UNACKNOWLEDGED: usize = 64;
 /// Pushes whose fate is remembered, of those that ask to be acknowledged: at about 200 bytes each, 3 MiB. Fixed.
 /// When hit: the oldest is forgotten.
 pub const PUSH_FATES: usize = 16_384;
+
+/// Milliseconds that the sender of a push can wait for acknowledgements, at the most. Fixed. Why: by then whoever is there
+/// has answered, and `GET /push/ID` tells the rest. When hit: a push that asks for more is refused.
+pub const PUSH_ACK_WAIT_MS_MAX: u64 = 30_000;
+
+/// Senders that wait for acknowledgements at the same time. Fixed. Why: each has a task, and nothing else.
+/// When hit: a push whose sender would wait is refused as busy; those that do not wait are handled as ever.
+pub const PUSH_ACK_WAITS: usize = 1_024;
+
+/// Pushes that were missed, too old or too slow, and that the journal names, in [`PUSH_LOSSES_NOTED_MS`]. Fixed. Why: enough
+/// to see what it is about, and at this pace they need some ten minutes to drive all else out of the journal. When hit: the
+/// others are one line with a count.
+pub const PUSH_LOSSES_NOTED: usize = 16;
+
+/// Milliseconds after which the journal names pushes again. Fixed. See [`PUSH_LOSSES_NOTED`].
+pub const PUSH_LOSSES_NOTED_MS: u64 = 10_000;
 
 /// Milliseconds of silence after which a push client is pinged (seed 003's read time-out: ticks of 5 s, and 3 misses).
 /// When hit: it is sent a ping; before it said who it is, the connection is closed.

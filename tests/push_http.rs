@@ -5,9 +5,11 @@ mod http_support;
 mod patience;
 mod push_support;
 
+use fanfare::frontend::admin::{AdminServer, AdminSettings};
 use fanfare::frontend::http::HttpServer;
 use fanfare::frontend::push::PushSettings;
 use fanfare::frontend::push::access::{Access, Rights};
+use fanfare::transport::{Gate, GateLimits, Listener};
 use http_support::{Answer, Http};
 use patience::{PATIENCE, connect, wait_until};
 use push_support::TestServer;
@@ -97,6 +99,102 @@ fn a_push_is_answered_with_its_receipt() {
 }
 
 #[test]
+fn a_receipt_waits_for_acknowledgements_as_long_as_it_is_told() {
+    let test = start(Access::default(), |_| {});
+    let mut client = test.server.user("42");
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| test.post("/push/user:42?id=o-17&ack_ms=30000", "hello").1);
+        assert_eq!(client.object()["push"]["ack"], true);
+        client.say(json!({"ack": "o-17"}));
+        let receipt = asking.join().unwrap();
+        assert_eq!(
+            (&receipt["reached"], &receipt["acknowledged"], &receipt["expired"]),
+            (&json!(1), &json!(1), &json!(0))
+        );
+    });
+    // In a batch, none waits for another: the last is there before the first is acknowledged.
+    std::thread::scope(|scope| {
+        let batch = json!([
+            {"to": "user:42", "text": "a", "id": "a", "ack_ms": 30_000},
+            {"to": "user:42", "text": "b", "id": "b", "ack_ms": 30},
+            {"to": "user:42", "text": "c"},
+        ]);
+        let test = &test;
+        let asking = scope.spawn(move || test.post("/push", &batch.to_string()).1);
+        assert_eq!((client.text(), client.text(), client.text()), ("a".into(), "b".into(), "c".into()));
+        client.say(json!({"ack": "a"}));
+        let outcomes = asking.join().unwrap();
+        assert_eq!(outcomes[0]["acknowledged"], 1);
+        assert_eq!((&outcomes[1]["acknowledged"], &outcomes[2]["acknowledged"]), (&json!(0), &Value::Null));
+    });
+    assert_eq!(test.post("/push/user:42?ack_ms=30001", "x").0, 400);
+}
+
+#[test]
+fn nobody_waits_for_acknowledgements_for_a_sender_that_has_left_or_a_server_that_ends() {
+    let test = start(Access::default(), |_| {});
+    let mut client = test.server.user("42");
+    let mut leaving = Http::connect(test.address);
+    leaving.send("POST /push/user:42?ack_ms=30000 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx");
+    client.text();
+    assert_eq!(test.server.told("push_ack_waits", &[]), 1);
+    drop(leaving);
+    wait_until("the wait to end", || test.server.told("push_ack_waits", &[]) == 0);
+    let mut waiting = Http::connect(test.address);
+    waiting.send("POST /push/user:42?ack_ms=30000 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx");
+    client.text();
+    test.server.push.as_ref().unwrap().begin_stop();
+    let answer = waiting.answer().expect("an answer");
+    let receipt: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!((answer.status, &receipt["acknowledged"]), (200, &json!(0)));
+}
+
+#[test]
+fn monitoring_sees_the_figures_that_pushes_and_their_deliveries_have() {
+    let test = start(Access::default(), |settings| settings.http_per_second = 4);
+    let gate = Gate::new(GateLimits { connections: 10, per_address: 10 });
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), gate).unwrap();
+    let server = &test.server;
+    let settings = AdminSettings::default();
+    let admin = AdminServer::start(listener, &server.broker, &server.tasks, &server.diagnostics, settings);
+    let mut client = server.user("42");
+    test.post("/push/user:42?id=a&ack", "x");
+    assert_eq!(client.text(), "x");
+    client.say(json!({"ack": "a"}));
+    client.settle();
+    let sender = server.sender();
+    assert_eq!(sender.ask("all;reply y"), "ok 1 0");
+    sender.send("rubbish");
+    wait_until("the rubbish to be read", || server.figures().udp.malformed == 1);
+    assert_eq!((test.post("/push/nobody", "").0, test.post("/push", "[").0), (400, 400));
+    assert!(std::iter::repeat_with(|| test.post("/push/all", "z").0).any(|status| status == 429));
+    let limited = server.figures().http.limited;
+    let page = |path: &str| {
+        let mut http = Http::connect(admin.local_address());
+        http.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        String::from_utf8(http.answer().expect("an answer").body).unwrap()
+    };
+    let metrics = page("/metrics");
+    for expected in [
+        "fanfare_push_pushes_total{way=\"udp\",outcome=\"accepted\"} 1".to_owned(),
+        "fanfare_push_pushes_total{way=\"http\",outcome=\"malformed\"} 2".to_owned(),
+        format!("fanfare_push_pushes_total{{way=\"http\",outcome=\"limited\"}} {limited}"),
+        "fanfare_push_deliveries_total{outcome=\"acknowledged\"} 1".to_owned(),
+        "fanfare_push_datagrams_total 2".to_owned(),
+        "fanfare_push_datagrams_refused_total{reason=\"malformed\"} 1".to_owned(),
+        "fanfare_push_signatures_remembered 0.0".to_owned(),
+        "fanfare_push_fates 1.0".to_owned(),
+    ] {
+        assert!(metrics.lines().any(|line| line == expected), "{expected} is not in:\n{metrics}");
+    }
+    let varz: Value = serde_json::from_str(&page("/varz")).unwrap();
+    assert_eq!((&varz["push_accepted_udp"], &varz["push_acknowledged"]), (&json!(1), &json!(1)));
+    // They are the same counters.
+    let figures = test.ask("GET", "/figures", "", "").1;
+    assert_eq!((&figures["udp"]["accepted"], &figures["reached"]), (&varz["push_accepted_udp"], &varz["push_reached"]));
+}
+
+#[test]
 fn a_topic_is_published_and_a_batch_is_pushed_in_order() {
     let test = start(Access::default(), |_| {});
     let mut orders = test.server.broker.subscribe(&fanfare::Pattern::parse("orders.>").unwrap()).unwrap();
@@ -145,7 +243,7 @@ fn mistakes_are_answered_with_what_is_wrong() {
         assert_eq!(status, expected, "{method} {path}: {answer}");
         assert!(answer["error"].is_string(), "{method} {path}");
     }
-    assert_eq!(test.server.figures().pushes, 0);
+    assert_eq!(test.server.figures().accepted(), 0);
 }
 
 #[test]

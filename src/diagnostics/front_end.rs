@@ -1,6 +1,7 @@
 //! One front-end: its live connections, and the sums of those that have left.
 
 use super::connection::{ConnectionEntry, ConnectionFigures, ConnectionInfo, Ended};
+use super::family::Family;
 use super::journal::{Event, Journal};
 use super::lock;
 use crate::transport::Traffic;
@@ -17,6 +18,8 @@ pub struct FrontEnd {
     serves: OnceLock<Serves>,
     refused: AtomicU64,
     connections: Mutex<Connections>,
+    /// Makes the figures that it alone has.
+    families: OnceLock<Box<dyn Fn() -> Vec<Family> + Send + Sync>>,
 }
 
 /// Where a front-end listens, and for how much.
@@ -73,8 +76,9 @@ pub struct FrontEndFigures {
 
 impl FrontEnd {
     pub(super) fn new(name: &'static str, server_id: Arc<str>, journal: Arc<Journal>) -> FrontEnd {
-        let (serves, refused, connections) = (OnceLock::new(), AtomicU64::new(0), Mutex::default());
-        FrontEnd { name, server_id, journal, serves, refused, connections }
+        let (serves, families) = (OnceLock::new(), OnceLock::new());
+        let (refused, connections) = (AtomicU64::new(0), Mutex::default());
+        FrontEnd { name, server_id, journal, serves, refused, connections, families }
     }
 
     /// Its name: `chat`, `nats`.
@@ -124,6 +128,27 @@ impl FrontEnd {
         if messages > 0 {
             self.journal.note(Event::Dropped { front_end: self.name, topic, messages });
         }
+    }
+
+    /// Notes in the journal that messages for `whom` did not get there, all or some of them: `kind` is a word for what
+    /// became of them, `what` says which they are. Gives the number of the entry, for [`FrontEnd::lost_again`].
+    pub fn lost(&self, kind: &'static str, whom: &str, what: &str, messages: u64) -> u64 {
+        self.journal.note(Event::Lost { front_end: self.name, kind, whom, what, messages })
+    }
+
+    /// Adds more messages to what was noted as lost. False if the journal has forgotten it.
+    pub fn lost_again(&self, entry: u64, messages: u64) -> bool {
+        self.journal.add(entry, messages)
+    }
+
+    /// Says how to make the figures that it alone has, whenever somebody looks. The first word counts.
+    pub fn tells(&self, families: impl Fn() -> Vec<Family> + Send + Sync + 'static) {
+        let _ = self.families.set(Box::new(families));
+    }
+
+    /// The figures that it alone has.
+    pub fn families(&self) -> Vec<Family> {
+        self.families.get().map(|families| families()).unwrap_or_default()
     }
 
     /// The sums over all connections, live and past.

@@ -56,6 +56,19 @@ pub enum Event<'e> {
         /// How many deliveries were given up.
         messages: u64,
     },
+    /// Messages did not get to somebody, of which there is more to say than their topic.
+    Lost {
+        /// Through which front-end they came.
+        front_end: &'static str,
+        /// What became of them, in a word.
+        kind: &'static str,
+        /// Whom they were for.
+        whom: &'e str,
+        /// Which they are.
+        what: &'e str,
+        /// How many deliveries.
+        messages: u64,
+    },
     /// Something that somebody should look at.
     Warned {
         /// Who says so.
@@ -76,7 +89,7 @@ pub struct JournalEntry {
     pub last_at: SystemTime,
     /// How often.
     pub times: u64,
-    /// `listening`, `stopping`, `connected`, `refused`, `ended`, `timed out`, `dropped`, `warned`.
+    /// `listening`, `stopping`, `connected`, `refused`, `ended`, `timed out`, `dropped`, `warned`, or a front-end's own.
     pub kind: &'static str,
     /// Whose event it is; empty for the server's own.
     pub front_end: &'static str,
@@ -108,12 +121,25 @@ impl Journal {
         Journal::default()
     }
 
-    /// Notes that something happened just now.
-    pub fn note(&self, event: Event<'_>) {
-        self.note_at(event, SystemTime::now());
+    /// Notes that something happened just now. Gives the number of the entry, which is an older one if this repeats it.
+    pub fn note(&self, event: Event<'_>) -> u64 {
+        self.note_at(event, SystemTime::now())
     }
 
-    fn note_at(&self, event: Event<'_>, now: SystemTime) {
+    /// The event of an entry happened once more, with so many messages. False if the entry is forgotten.
+    pub fn add(&self, number: u64, messages: u64) -> bool {
+        let mut ring = lock(&self.ring);
+        // Numbers follow each other without a gap.
+        let first = ring.entries.front().map_or(0, |entry| entry.number);
+        let place = number.checked_sub(first).and_then(|place| usize::try_from(place).ok());
+        let Some(entry) = place.and_then(|place| ring.entries.get_mut(place)) else { return false };
+        entry.times += 1;
+        entry.messages += messages;
+        entry.last_at = SystemTime::now();
+        true
+    }
+
+    fn note_at(&self, event: Event<'_>, now: SystemTime) -> u64 {
         let line = Line::of(&event);
         let mut ring = lock(&self.ring);
         let latest = ring.entries.iter_mut().rev().take(JOURNAL_FOLDED_EVENTS);
@@ -122,7 +148,7 @@ impl Journal {
             entry.messages += line.messages;
             entry.last_at = now;
             entry.port = line.port;
-            return;
+            return entry.number;
         }
         ring.last_number += 1;
         let number = ring.last_number;
@@ -131,6 +157,7 @@ impl Journal {
         ring.entries.push_back(line.entry(number, now));
         drop(ring);
         drop(forgotten);
+        number
     }
 
     /// How many entries there are.
@@ -182,6 +209,9 @@ impl<'e> Line<'e> {
             }
             Event::Dropped { front_end, topic, messages } => {
                 Line { messages: *messages, ..line("dropped", front_end, About::Text(cut(topic)), "") }
+            }
+            Event::Lost { front_end, kind, whom, what, messages } => {
+                Line { messages: *messages, ..line(kind, front_end, About::Text(cut(whom)), cut(what)) }
             }
             Event::Warned { by, what } => line("warned", by, About::Text(""), cut(what)),
         }
@@ -285,6 +315,25 @@ mod tests {
         let newest = journal.newest(0, 100);
         assert_eq!(newest.iter().map(|entry| entry.times).collect::<Vec<_>>(), [1; 7]);
         assert_eq!((newest[2].kind, newest[1].reason.as_str()), ("timed out", "too many subscriptions"));
+    }
+
+    #[test]
+    fn an_entry_is_added_to_until_it_is_forgotten() {
+        let journal = Journal::new();
+        fn lost(what: &str) -> Event<'_> {
+            Event::Lost { front_end: "push", kind: "expired", whom: "all", what, messages: 1 }
+        }
+        let (one, other) = (journal.note(lost("one")), journal.note(lost("other")));
+        assert_eq!(journal.note(lost("one")), one);
+        assert!(journal.add(one, 5) && journal.add(other, 1));
+        let newest = journal.newest(0, 10);
+        assert_eq!((newest[1].reason.as_str(), newest[1].times, newest[1].messages), ("one", 3, 7));
+        assert!(!journal.add(other + 1, 1) && !journal.add(0, 1));
+        for number in 0..JOURNAL_EVENTS {
+            journal.note(lost(&number.to_string()));
+        }
+        assert!(!journal.add(other, 1) && journal.add(other + 1, 1));
+        assert_eq!(journal.newest(JOURNAL_EVENTS - 1, 1)[0].messages, 2);
     }
 
     #[test]

@@ -5,10 +5,12 @@
 //! shows it.
 
 mod connection;
+mod family;
 mod front_end;
 mod journal;
 
 pub use connection::{ConnectionEntry, ConnectionFigures, ConnectionInfo, Ended};
+pub use family::{Family, FamilyKind, Figure};
 pub use front_end::{FrontEnd, FrontEndFigures, Serves};
 pub use journal::{Event, Journal, JournalEntry};
 

@@ -69,6 +69,18 @@ pub fn render(before: &Sample, now: &Sample) -> String {
         let (messages, of_bytes) = (rate(messages), bytes(rate(of_bytes)));
         let _ = writeln!(out, "{direction:<12} {messages:.0} messages/s, {of_bytes}/s");
     }
+    // Who pushes nothing need not read about it.
+    if now.figure("push_accepted_udp") + now.figure("push_accepted_http") > 0.0 {
+        let pushes = rate("push_accepted_udp") + rate("push_accepted_http");
+        let _ = writeln!(
+            out,
+            "pushes       {pushes:.0}/s to {:.0} clients/s; in all {} missed, {} expired, {} acknowledged",
+            rate("push_reached"),
+            now.figure("push_missed"),
+            now.figure("push_expired"),
+            now.figure("push_acknowledged")
+        );
+    }
     let _ = writeln!(out, "\n{:<40} {:>8} {:>6} {:>12} {:>10}", "SLOWEST", "QUEUED", "FULL", "WAITED FOR", "DROPPED");
     for row in now.slowest.as_array().into_iter().flatten() {
         let figure = |name: &str| row[name].as_f64().unwrap_or(0.0);
@@ -123,8 +135,20 @@ mod tests {
         let frame = render(&before, &now);
         assert!(frame.contains("in           100 messages/s"), "{frame}");
         assert!(frame.contains("3.0 MiB in RAM") && frame.contains("connections  7 now"), "{frame}");
+        assert!(!frame.contains("pushes"), "there is no gateway: {frame}");
         assert!(frame.lines().any(|line| line.starts_with("chat connection") && line.ends_with(" 7")), "{frame}");
         assert!(frame.lines().any(|line| line.contains("70 ms")) && !frame.contains('\u{1b}'), "{frame}");
+    }
+
+    #[test]
+    fn a_frame_shows_pushes_where_there_is_a_gateway() {
+        let at = Instant::now();
+        let sample = |at, varz| Sample { at, varz, slowest: json!([]), tasks: Vec::new() };
+        let before = sample(at, json!({"push_accepted_udp": 1, "push_accepted_http": 0, "push_reached": 10}));
+        let now = json!({"push_accepted_udp": 5, "push_accepted_http": 2, "push_reached": 40, "push_missed": 3});
+        let frame = render(&before, &sample(at + Duration::from_secs(2), now));
+        let expected = "pushes       3/s to 15 clients/s; in all 3 missed, 0 expired, 0 acknowledged";
+        assert!(frame.lines().any(|line| line == expected), "{frame}");
     }
 
     #[test]

@@ -74,6 +74,22 @@ impl TestServer {
         self.push.as_ref().expect("the server runs").gateway().figures()
     }
 
+    /// One of the figures that monitoring gets, with these words as labels' values.
+    #[track_caller]
+    pub fn told(&self, family: &str, labels: &[&str]) -> u64 {
+        let families = self.diagnostics.front_end("push").families();
+        let family = families.iter().find(|told| told.name == family).expect("a family of that name");
+        let is_it = |words: &[(&str, &str)]| words.iter().map(|(_, word)| *word).eq(labels.iter().copied());
+        family.figures.iter().find(|figure| is_it(&figure.labels)).expect("a figure with these labels").value
+    }
+
+    /// What the journal says of pushes: kind, target, which, how many; newest first.
+    pub fn losses(&self) -> Vec<(&'static str, String, String, u64)> {
+        let entries = self.diagnostics.journal().newest(0, 1_000).into_iter();
+        let entries = entries.filter(|entry| entry.front_end == "push" && entry.reason.starts_with("push"));
+        entries.map(|entry| (entry.kind, entry.about, entry.reason, entry.messages)).collect()
+    }
+
     pub fn client(&self) -> Client {
         Client::connect(self.address)
     }
@@ -115,6 +131,14 @@ impl TestServer {
             push.connections() == 0 && self.broker.stats().subscriptions == 0
         });
         self.assert_only_its_own_tasks();
+    }
+
+    #[track_caller]
+    pub fn assert_only_its_own_tasks_and_connections(&self) {
+        wait_until("no task but the server's own and connections", || {
+            let is_expected = |name: &str| matches!(name, "push accept" | "push datagrams" | "push connection");
+            self.tasks.list().iter().all(|task| is_expected(task.name))
+        });
     }
 
     #[track_caller]

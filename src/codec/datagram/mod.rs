@@ -4,7 +4,7 @@
 //! datagram  = push / "signed " MAC " " KEY-ID " " TIME " " NONCE " " push
 //! push      = target *(";" option) " " payload
 //! target    = "user:" NAME / "group:" NAME / "all" / "topic:" TOPIC
-//! option    = "id=" ID / "ttl=" SECONDS / "ack" / "reply"
+//! option    = "id=" ID / "ttl=" SECONDS / "ack" / "ack=" MILLISECONDS / "reply"
 //! ```
 //!
 //! The payload is all that follows the first space of the push, whatever bytes they are: `echo` adds a line's end to it.

@@ -1,6 +1,6 @@
 //! The text of a push: whom it is for, how it is to be treated, and what it says.
 
-use crate::limits::{PUSH_ID_BYTES, PUSH_NAME_BYTES, PUSH_TTL_MAX_S};
+use crate::limits::{PUSH_ACK_WAIT_MS_MAX, PUSH_ID_BYTES, PUSH_NAME_BYTES, PUSH_TTL_MAX_S};
 use std::fmt;
 
 /// One push, as it was written.
@@ -14,6 +14,8 @@ pub struct Push<'d> {
     pub ttl_s: Option<u64>,
     /// Whether clients are asked to acknowledge it.
     pub wants_ack: bool,
+    /// For how many milliseconds the answer waits for acknowledgements; none: it does not.
+    pub ack_wait_ms: Option<u64>,
     /// Whether the sender wants an answer.
     pub wants_answer: bool,
     /// What it says: any bytes.
@@ -52,6 +54,8 @@ pub enum PushError {
     BadId,
     /// The time to live is no number, or too long.
     BadTtl,
+    /// The time to wait for acknowledgements is no number, or too long.
+    BadAck,
 }
 
 impl fmt::Display for PushError {
@@ -67,11 +71,14 @@ impl fmt::Display for PushError {
                 "{name:?} is no name; 1 to {PUSH_NAME_BYTES} bytes without white space, control characters and . * > ;"
             ),
             PushError::UnknownOption(option) => {
-                write!(out, "{option:?} is no option; id=ID, ttl=SECONDS, ack, or reply")
+                write!(out, "{option:?} is no option; id=ID, ttl=SECONDS, ack, ack=MS, or reply")
             }
             PushError::Twice(option) => write!(out, "the option {option} stands twice"),
             PushError::BadId => write!(out, "an id has 1 to {PUSH_ID_BYTES} printable ASCII characters"),
             PushError::BadTtl => write!(out, "a ttl is a number of seconds from 0 to {PUSH_TTL_MAX_S}"),
+            PushError::BadAck => {
+                write!(out, "ack waits for a number of milliseconds from 0 to {PUSH_ACK_WAIT_MS_MAX}")
+            }
         }
     }
 }
@@ -87,7 +94,7 @@ pub fn parse_push(datagram: &[u8]) -> Result<Push<'_>, PushError> {
     let head = std::str::from_utf8(head).map_err(|_| PushError::NotText)?;
     let mut parts = head.split(';');
     let target = Target::parse(parts.next().unwrap_or_default())?;
-    let mut push = Push { target, id: None, ttl_s: None, wants_ack: false, wants_answer: false, payload };
+    let mut push = Push::to(target, payload);
     for option in parts {
         push.take_option(option)?;
     }
@@ -135,6 +142,11 @@ impl fmt::Display for Target<'_> {
 }
 
 impl<'d> Push<'d> {
+    /// A push without options.
+    pub fn to(target: Target<'d>, payload: &'d [u8]) -> Push<'d> {
+        Push { target, id: None, ttl_s: None, wants_ack: false, ack_wait_ms: None, wants_answer: false, payload }
+    }
+
     fn take_option(&mut self, option: &'d str) -> Result<(), PushError> {
         let set =
             |flag: &mut bool, name| if std::mem::replace(flag, true) { Err(PushError::Twice(name)) } else { Ok(()) };
@@ -146,6 +158,7 @@ impl<'d> Push<'d> {
                 Ok(())
             }
             Some(("ttl", seconds)) => self.set_ttl(seconds),
+            Some(("ack", ms)) => self.set_ack_wait(ms),
             _ => Err(PushError::UnknownOption(shortened(option))),
         }
     }
@@ -168,13 +181,26 @@ impl<'d> Push<'d> {
     /// # Errors
     /// [`PushError::BadTtl`], or [`PushError::Twice`] if it has one.
     pub fn set_ttl(&mut self, seconds: &str) -> Result<(), PushError> {
-        let is_number = !seconds.is_empty() && seconds.bytes().all(|byte| byte.is_ascii_digit());
-        let ttl_s = seconds.parse().ok().filter(|ttl_s| is_number && *ttl_s <= PUSH_TTL_MAX_S);
-        match self.ttl_s.replace(ttl_s.ok_or(PushError::BadTtl)?) {
+        match self.ttl_s.replace(number(seconds, PUSH_TTL_MAX_S).ok_or(PushError::BadTtl)?) {
             Some(_) => Err(PushError::Twice("ttl")),
             None => Ok(()),
         }
     }
+
+    /// Asks clients to acknowledge it, and has the answer wait for that.
+    ///
+    /// # Errors
+    /// [`PushError::BadAck`], or [`PushError::Twice`] if it was asked for already.
+    pub fn set_ack_wait(&mut self, ms: &str) -> Result<(), PushError> {
+        self.ack_wait_ms = Some(number(ms, PUSH_ACK_WAIT_MS_MAX).ok_or(PushError::BadAck)?);
+        if std::mem::replace(&mut self.wants_ack, true) { Err(PushError::Twice("ack")) } else { Ok(()) }
+    }
+}
+
+/// A number up to `most`, of digits alone.
+fn number(text: &str, most: u64) -> Option<u64> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|number| is_number && *number <= most)
 }
 
 /// What stands before the first space, and what after it.
@@ -192,8 +218,15 @@ fn shortened(text: &str) -> String {
 mod tests {
     use super::*;
 
-    const PLAIN: Push<'_> =
-        Push { target: Target::All, id: None, ttl_s: None, wants_ack: false, wants_answer: false, payload: b"" };
+    const PLAIN: Push<'_> = Push {
+        target: Target::All,
+        id: None,
+        ttl_s: None,
+        wants_ack: false,
+        ack_wait_ms: None,
+        wants_answer: false,
+        payload: b"",
+    };
 
     #[test]
     fn every_target_and_option_is_understood() {
@@ -216,6 +249,11 @@ mod tests {
                     ..hello
                 },
             ),
+            (
+                "all;ack=30000;reply hello",
+                Push { wants_ack: true, ack_wait_ms: Some(30_000), wants_answer: true, ..hello },
+            ),
+            ("all;ack=0 hello", Push { wants_ack: true, ack_wait_ms: Some(0), ..hello }),
         ] {
             assert_eq!(parse_push(text.as_bytes()), Ok(expected), "{text}");
         }
@@ -244,6 +282,11 @@ mod tests {
             ("all;ttl=+1 hello", PushError::BadTtl),
             ("all;ttl=86401 hello", PushError::BadTtl),
             ("all;ttl=99999999999999999999 hello", PushError::BadTtl),
+            ("all;ack= hello", PushError::BadAck),
+            ("all;ack=1s hello", PushError::BadAck),
+            ("all;ack=30001 hello", PushError::BadAck),
+            ("all;ack;ack=1 hello", PushError::Twice("ack")),
+            ("all;ack=1;ack hello", PushError::Twice("ack")),
             ("all;reply;reply hello", PushError::Twice("reply")),
             ("all;ttl=1;ttl=1 hello", PushError::Twice("ttl")),
             ("all;id=a;id=b hello", PushError::Twice("id")),

@@ -56,6 +56,11 @@ const PREFIX: &[u8] = b"signed ";
 const MAC_DIGITS: usize = 64;
 
 impl<'d> Signed<'d> {
+    /// Whether a datagram says that it is signed.
+    pub fn is_claimed(datagram: &[u8]) -> bool {
+        datagram.starts_with(PREFIX)
+    }
+
     /// Takes a signed datagram apart; none if it is an unsigned one.
     ///
     /// # Errors

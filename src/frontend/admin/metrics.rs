@@ -3,11 +3,11 @@
 
 use super::process::Process;
 use super::state::State;
-use crate::diagnostics::FrontEndFigures;
+use crate::diagnostics::{Family, FamilyKind, FrontEndFigures};
 use crate::frontend::http::{Call, Response, bytes, text};
 use hyper::StatusCode;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 use std::fmt;
@@ -29,6 +29,13 @@ pub(super) async fn metrics(state: Arc<State>, _: Call) -> Response {
 
 /// Writes one family after the other.
 struct Writer<'e>(DescriptorEncoder<'e>);
+
+fn encode(metric: &mut MetricEncoder<'_>, kind: FamilyKind, value: u64) -> fmt::Result {
+    match kind {
+        FamilyKind::Counter => metric.encode_counter::<NoLabelSet, u64, u64>(&value, None),
+        FamilyKind::Gauge => metric.encode_gauge(&(value as f64)),
+    }
+}
 
 /// A label and its value.
 type Label<'l> = (&'static str, &'l str);
@@ -69,6 +76,23 @@ impl Writer<'_> {
         Ok(())
     }
 
+    /// What a front-end tells of itself.
+    fn family(&mut self, family: &Family) -> fmt::Result {
+        let kind = match family.kind {
+            FamilyKind::Counter => MetricType::Counter,
+            FamilyKind::Gauge => MetricType::Gauge,
+        };
+        let mut all = self.0.encode_descriptor(family.name, family.help, None, kind)?;
+        for figure in &family.figures {
+            match figure.labels.is_empty() {
+                // As one of a family it would be written with empty braces.
+                true => encode(&mut all, family.kind, figure.value)?,
+                false => encode(&mut all.encode_family(&figure.labels)?, family.kind, figure.value)?,
+            }
+        }
+        Ok(())
+    }
+
     fn histogram(&mut self, name: &str, help: &str, sum: f64, buckets: &[(f64, u64)]) -> fmt::Result {
         let mut metric = self.0.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
         let count = buckets.iter().map(|(_, count)| count).sum();
@@ -94,6 +118,8 @@ impl Collector for Figures {
         self.queues(&mut writer)?;
         self.waits(&mut writer)?;
         self.front_ends(&mut writer)?;
+        let families = self.state.diagnostics.front_ends().into_iter().flat_map(|front_end| front_end.families());
+        families.into_iter().try_for_each(|family| writer.family(&family))?;
         let tasks = self.state.tasks.alive_by_name();
         writer.gauges("tasks", "Tasks alive", tasks.iter().map(|(name, count)| (("name", *name), *count as u64)))
     }

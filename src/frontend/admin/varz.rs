@@ -6,6 +6,7 @@ use super::state::State;
 use super::times::{duration, timestamp};
 use crate::diagnostics::{FrontEndFigures, Serves};
 use crate::frontend::http::{Call, Response};
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -43,6 +44,7 @@ fn facts(state: &State) -> Object {
         ("published", broker.published.into()),
         ("tasks", state.tasks.alive().into()),
     ];
+    facts.extend(at_a_glance(state));
     if let Some(serves) = main_front_end(state) {
         facts.extend([
             ("host", serves.address.ip().to_string().into()),
@@ -52,6 +54,13 @@ fn facts(state: &State) -> Object {
         ]);
     }
     Object(facts)
+}
+
+/// What front-ends tell of themselves and think worth a glance.
+fn at_a_glance(state: &State) -> impl Iterator<Item = (&'static str, Value)> {
+    let families = state.diagnostics.front_ends().into_iter().flat_map(|front_end| front_end.families());
+    let figures = families.flat_map(|family| family.figures);
+    figures.filter_map(|figure| Some((figure.at_a_glance?, figure.value.into())))
 }
 
 /// Of all front-ends but this one.

@@ -118,6 +118,11 @@ impl Access {
         Ok(access)
     }
 
+    /// Whether any datagram can be signed.
+    pub fn has_keys(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
     /// The key of that id.
     pub fn key(&self, id: &str) -> Option<&Arc<Key>> {
         self.keys.get(id)
@@ -271,6 +276,7 @@ mod tests {
         assert_eq!((grant.push_to(Target::All), grant.be_user("42")), (Ok(()), Err(Denied::User)));
         assert_eq!(grant.join("news"), Err(Denied::Group));
         assert_eq!(access.key("sho"), None);
+        assert!(access.has_keys() && !Access::default().has_keys());
         assert!(Access::new(vec![key.clone(), key.clone()], None).unwrap_err().contains("twice"));
         assert!(
             Access::new(vec![Key { secret: "short".into(), ..key.clone() }], None).unwrap_err().contains("shorter")

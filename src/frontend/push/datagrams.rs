@@ -1,10 +1,9 @@
 //! Datagrams in: each is checked, handed to the gateway, and answered if it asks for it.
-//!
-//! Signatures are checked here and not by a pool of workers, so that datagrams of one sender keep their order. A datagram is
-//! small; `cargo bench --bench push` shows what its check costs beside a hand-over to a worker and back.
 
 use super::access::{Access, Grant};
+use super::counters::Way;
 use super::gateway::{Begun, Gateway, PushReceipt, PushRefusal, now_ms};
+use super::signatures::{Batch, Signatures, Trust};
 use crate::codec::datagram::{Answer, Push, ReplayError, Replays, Signed, append_answer, parse_push, wants_answer};
 use crate::limits::{DATAGRAMS_PER_TURN, PUSH_DATAGRAM_BYTES, PUSH_RECEIVE_BUFFER_BYTES};
 use crate::tasks::{Scope, Wait, waiting};
@@ -18,7 +17,7 @@ use std::sync::Arc;
 
 /// A socket that datagrams come in by.
 pub struct DatagramSocket {
-    socket: Async<UdpSocket>,
+    socket: Arc<Async<UdpSocket>>,
     local_address: SocketAddr,
 }
 
@@ -29,7 +28,7 @@ impl DatagramSocket {
         // The system may give less, which only means that a burst loses more.
         let _ = sockopt::set_socket_recv_buffer_size(socket.get_ref(), PUSH_RECEIVE_BUFFER_BYTES);
         let local_address = socket.get_ref().local_addr()?;
-        Ok(DatagramSocket { socket, local_address })
+        Ok(DatagramSocket { socket: Arc::new(socket), local_address })
     }
 
     /// Where it listens, with the port that was taken.
@@ -48,71 +47,60 @@ pub(super) struct Datagrams {
     pub waiting: Arc<Scope>,
 }
 
-/// Why a datagram is not taken. Whoever sent it proved nothing yet, so it is not answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Untrusted {
-    Malformed,
-    Unsigned,
-    Forged,
-}
-
 impl Datagrams {
     /// Reads for ever. Each time that there is something, many are read before others get their turn.
     pub async fn read_all(mut self) {
+        let signatures = Signatures::new(self.access.clone(), self.gateway.settings.timeout);
         let mut buffer = vec![0; PUSH_DATAGRAM_BYTES + 1];
         loop {
-            for _ in 0..DATAGRAMS_PER_TURN {
-                match self.socket.socket.get_ref().recv_from(&mut buffer) {
-                    Ok((bytes, sender)) => self.take(&buffer[..bytes], sender),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        let readable = waiting(Wait::fixed("datagrams"), self.socket.socket.readable());
-                        if let Err(error) = readable.await {
-                            log::error!("push: datagrams can no longer be read: {error}");
-                            return;
-                        }
-                    }
-                    // Of an answer that could not be delivered, perhaps.
-                    Err(error) => log::debug!("push: a datagram was not read: {error}"),
+            let batch = match self.read_batch(&mut buffer).await {
+                Ok(batch) => Arc::new(batch),
+                Err(error) => {
+                    log::error!("push: datagrams can no longer be read: {error}");
+                    return;
                 }
+            };
+            let trusts = signatures.check(&batch).await;
+            for ((datagram, sender), trust) in batch.iter().zip(trusts) {
+                self.take(datagram, sender, trust);
+                // Last, so that whoever sees all of them counted sees what became of them.
+                self.gateway.counters.datagrams.add(1);
             }
             yield_now().await;
         }
     }
 
-    fn take(&mut self, datagram: &[u8], sender: SocketAddr) {
-        let counters = &self.gateway.counters;
-        counters.datagrams.add(1);
-        if datagram.len() > PUSH_DATAGRAM_BYTES {
-            counters.oversized.add(1);
-            return;
-        }
-        let (grant, signed, text) = match self.trust(datagram, sender) {
-            Ok(trusted) => trusted,
-            Err(Untrusted::Malformed) => return counters.malformed.add(1),
-            Err(Untrusted::Unsigned) => return counters.unsigned.add(1),
-            Err(Untrusted::Forged) => return counters.forged.add(1),
-        };
-        if let Some(signed) = signed
-            && let Err(error) = self.replays.take(&signed, now_ms() / 1000)
-        {
-            match error {
-                ReplayError::Stale { .. } => counters.stale.add(1),
-                ReplayError::Replayed => counters.replayed.add(1),
-                ReplayError::Full => counters.signatures_full.add(1),
+    /// What has arrived, up to a bound; waits for the first.
+    async fn read_batch(&self, buffer: &mut [u8]) -> io::Result<Batch> {
+        let mut batch = Batch::default();
+        for _ in 0..DATAGRAMS_PER_TURN {
+            match self.socket.socket.get_ref().recv_from(buffer) {
+                Ok((bytes, sender)) => batch.push(&buffer[..bytes], sender),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && batch.len() > 0 => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    waiting(Wait::fixed("datagrams"), self.socket.socket.readable()).await?;
+                }
+                // Of an answer that could not be delivered, perhaps.
+                Err(error) => log::debug!("push: a datagram was not read: {error}"),
             }
-            return;
         }
+        Ok(batch)
+    }
+
+    fn take(&mut self, datagram: &[u8], sender: SocketAddr, trust: Trust) {
         let to = Sender { address: sender, request_bytes: datagram.len() };
+        let Some((grant, text)) = self.admit(datagram, sender, trust) else { return };
+        let counters = &self.gateway.counters;
         match parse_push(text) {
             Err(error) => {
-                counters.malformed.add(1);
+                counters.udp.malformed.add(1);
                 if wants_answer(text) {
                     self.refuse(to, &error);
                 }
             }
             Ok(push) => match grant.push_to(push.target) {
                 Err(denied) => {
-                    counters.denied.add(1);
+                    counters.udp.denied.add(1);
                     if push.wants_answer {
                         self.refuse(to, &denied);
                     }
@@ -122,37 +110,66 @@ impl Datagrams {
         }
     }
 
-    /// What the sender may do, the signature, and the push; if it is who it says.
-    fn trust<'d>(
-        &self,
-        datagram: &'d [u8],
-        sender: SocketAddr,
-    ) -> Result<(Grant, Option<Signed<'d>>, &'d [u8]), Untrusted> {
-        match Signed::parse(datagram).map_err(|_| Untrusted::Malformed)? {
-            Some(signed) => {
-                let key = self.access.key(signed.key_id).ok_or(Untrusted::Forged)?;
-                if !signed.is_by(key.secret.as_bytes()) {
-                    return Err(Untrusted::Forged);
-                }
-                Ok((Grant::Key(key.clone()), Some(signed), signed.push))
+    /// What the sender may do, and the push. Nothing if it has not proved who it is: then it is counted and not answered.
+    fn admit<'d>(&mut self, datagram: &'d [u8], sender: SocketAddr, trust: Trust) -> Option<(Grant, &'d [u8])> {
+        let counters = &self.gateway.counters;
+        let refused = match trust {
+            Trust::Unsigned if self.gateway.settings.takes_unsigned && is_local(sender) => {
+                return Some((Grant::All, datagram));
             }
-            None if self.gateway.settings.takes_unsigned && is_local(sender) => Ok((Grant::All, None, datagram)),
-            None => Err(Untrusted::Unsigned),
+            Trust::Signed => return self.admit_signed(datagram),
+            Trust::Unsigned => &counters.unsigned,
+            Trust::Forged => &counters.forged,
+            Trust::Oversized => &counters.oversized,
+            Trust::Malformed => &counters.udp.malformed,
+            Trust::Unchecked => &counters.udp.limited,
+        };
+        refused.add(1);
+        None
+    }
+
+    /// A datagram whose signature is right, if it comes in time and for the first time.
+    fn admit_signed<'d>(&mut self, datagram: &'d [u8]) -> Option<(Grant, &'d [u8])> {
+        let counters = &self.gateway.counters;
+        let signed = Signed::parse(datagram).ok().flatten()?;
+        let key = self.access.key(signed.key_id)?.clone();
+        if let Err(error) = self.replays.take(&signed, now_ms() / 1000) {
+            let counter = match error {
+                ReplayError::Stale { .. } => &counters.stale,
+                ReplayError::Replayed => &counters.replayed,
+                ReplayError::Full => &counters.signatures_full,
+            };
+            counter.add(1);
+            return None;
         }
+        counters.signatures_remembered.set(self.replays.len());
+        Some((Grant::Key(key), signed.push))
     }
 
     fn push(&self, push: &Push<'_>, to: Sender) {
         let given_id = push.id.is_some();
-        match self.gateway.begin(push) {
-            Ok(Begun::Done(receipt)) if push.wants_answer => self.answer(to, Ok(&receipt), given_id),
-            Ok(Begun::Done(_)) => {}
-            Ok(Begun::Waits(pending)) => {
+        // Nobody waits for acknowledgements who is not told of them.
+        let push = Push { ack_wait_ms: push.ack_wait_ms.filter(|_| push.wants_answer), ..*push };
+        match self.gateway.begin(Way::Udp, &push) {
+            Ok(Begun::Done(handed_over)) if !handed_over.waits_for_acks() => {
+                if push.wants_answer {
+                    self.answer(to, Ok(&handed_over.receipt), given_id);
+                }
+            }
+            Ok(begun) => {
                 let answer_to = push.wants_answer.then_some(to);
-                let (gateway, socket) = (self.gateway.clone(), self.socket.socket.get_ref().try_clone());
+                let (gateway, socket) = (self.gateway.clone(), self.socket.socket.clone());
                 self.waiting.spawn("push", async move {
-                    let result = gateway.finish(*pending).await;
-                    if let (Some(to), Ok(socket)) = (answer_to, socket) {
-                        answer(&gateway, &socket, to, result.as_ref(), given_id);
+                    let handed_over = match begun {
+                        Begun::Done(handed_over) => Ok(handed_over),
+                        Begun::Waits(pending) => gateway.finish(*pending).await,
+                    };
+                    let result = match handed_over {
+                        Ok(handed_over) => Ok(gateway.settled(handed_over).await),
+                        Err(refusal) => Err(refusal),
+                    };
+                    if let Some(to) = answer_to {
+                        answer(&gateway, socket.get_ref(), to, result.as_ref(), given_id);
                     }
                 });
             }
@@ -187,7 +204,9 @@ fn answer(
     match result {
         Ok(receipt) => {
             let id = given_id.then_some(receipt.id.as_str());
-            send(gateway, socket, to, Answer::Accepted { reached: receipt.reached, missed: receipt.missed, id });
+            let PushReceipt { reached, missed, .. } = *receipt;
+            let settled = receipt.settled.map(|settled| (settled.expired, settled.acknowledged));
+            send(gateway, socket, to, Answer::Accepted { reached, missed, settled, id });
         }
         Err(refusal) => send(gateway, socket, to, Answer::Refused(refusal)),
     }

@@ -223,7 +223,7 @@ impl Feed {
                 // For those who were there alone.
                 Some(stamp) if stamp.expires_ms.is_none() => {}
                 Some(stamp) if stamp.is_expired(now_ms) => {
-                    self.gateway.expire(&stamp);
+                    self.gateway.expire(&target_of(message.topic()), &stamp);
                     expired += 1;
                 }
                 _ => {
@@ -292,7 +292,7 @@ impl Feed {
             }
             match Stamp::of(message) {
                 Some(stamp) if stamp.is_expired(now_ms) => {
-                    self.gateway.expire(&stamp);
+                    self.gateway.expire(&to, &stamp);
                     expired += 1;
                 }
                 _ => {
@@ -413,6 +413,7 @@ impl Source for Feed {
 
 #[cfg(test)]
 mod tests {
+    use super::super::counters::Way;
     use super::super::settings::PushSettings;
     use super::*;
     use crate::broker::Broker;
@@ -431,8 +432,9 @@ mod tests {
         }
         let front_end = Diagnostics::new().front_end("push");
         let gateway = Arc::new(Gateway::new(&broker.build(), &Tasks::new(drop), settings, front_end.clone()));
-        let push =
-            |text: &str| block_on(gateway.push(&parse_push(format!("user:1 {text}").as_bytes()).unwrap())).unwrap();
+        let push = |text: &str| {
+            block_on(gateway.push(Way::Http, &parse_push(format!("user:1 {text}").as_bytes()).unwrap())).unwrap()
+        };
         let entry = front_end.connected(([127, 0, 0, 1], 1).into(), &Arc::default());
         let mut feed = Feed::new(&gateway, &Arc::default(), entry.figures()).unwrap();
         let topics = [Topic::parse("push.user.1").unwrap()];

@@ -6,32 +6,36 @@
 //! A push that has to wait for a full queue takes the publisher with it, and the next gets a new one. So it holds up nobody,
 //! and nobody overtakes: what a publisher has sent comes before what its successor sends, and the waiting stand in line.
 
-use super::fates::{Fate, Fates};
+use super::counters::{Counters, PushFigures, Way};
+use super::fates::{Fate, FateWait, Fates, ToWake};
+use super::losses::{Loss, Losses, Lost};
 use super::settings::PushSettings;
 use super::stamp::Stamp;
 use crate::broker::{Broker, PublishError, Publisher, Receipt, Topic};
 use crate::codec::datagram::{Push, Target};
-use crate::diagnostics::FrontEnd;
+use crate::diagnostics::{Family, FrontEnd};
 use crate::frontend::message::ServerMessage;
 use crate::tasks::{Limiter, Permit, Scope, Tasks};
 use serde::Serialize;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 /// Takes pushes. Shared by all ways in and out.
 pub struct Gateway {
     pub(super) broker: Broker<ServerMessage>,
     pub(super) settings: PushSettings,
     pub(super) front_end: Arc<FrontEnd>,
-    pub(super) counters: Counters,
+    pub(super) counters: Arc<Counters>,
     turn: Mutex<Turn>,
-    fates: Mutex<Fates>,
+    fates: Arc<Mutex<Fates>>,
+    losses: Losses,
     at_once: Limiter,
+    /// Senders that wait for acknowledgements.
+    ack_waits: Limiter,
     /// In which a push that has to wait is handled.
     scope: Scope,
 }
@@ -53,6 +57,18 @@ pub struct PushReceipt {
     pub reached: u64,
     /// Connections that had no room for it.
     pub missed: u64,
+    /// What else is known of it, if its sender waited for acknowledgements.
+    #[serde(flatten)]
+    pub settled: Option<Settled>,
+}
+
+/// What became of a push in the time that its sender waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Settled {
+    /// Connections for which it was too old when their turn came.
+    pub expired: u64,
+    /// Connections that have acknowledged it.
+    pub acknowledged: u64,
 }
 
 /// Why a push was not accepted.
@@ -84,81 +100,10 @@ impl fmt::Display for PushRefusal {
 
 impl std::error::Error for PushRefusal {}
 
-macro_rules! counters {
-    ($( $(#[$attribute:meta])* $name:ident, )*) => {
-        /// Counters of a gateway.
-        #[derive(Debug, Default)]
-        pub(super) struct Counters { $( pub $name: Counter, )* }
-
-        /// What a gateway has counted since its start.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-        pub struct PushFigures { $( $(#[$attribute])* pub $name: u64, )* }
-
-        impl Counters {
-            pub fn figures(&self) -> PushFigures {
-                PushFigures { $( $name: self.$name.get(), )* }
-            }
-        }
-    };
-}
-
-counters! {
-    /// Datagrams that arrived.
-    datagrams,
-    /// Datagrams larger than they may be.
-    oversized,
-    /// Datagrams, or pushes in them, that are in no known form.
-    malformed,
-    /// Unsigned datagrams that are not taken.
-    unsigned,
-    /// Datagrams with a signature that is wrong, or of an unknown key.
-    forged,
-    /// Signed datagrams whose time is too far from ours.
-    stale,
-    /// Signed datagrams that were taken before.
-    replayed,
-    /// Signed datagrams refused because too many are remembered.
-    signatures_full,
-    /// Pushes to whom their sender may not push.
-    denied,
-    /// Pushes dropped because as many were handled as may be.
-    busy,
-    /// Pushes that took too long.
-    timed_out,
-    /// Pushes accepted.
-    pushes,
-    /// Deliveries queued for a connection.
-    reached,
-    /// Deliveries for which a connection had no room.
-    missed,
-    /// Deliveries that were too old when their turn came.
-    expired,
-    /// Acknowledgements.
-    acknowledged,
-    /// Pushes sent again to somebody who returned.
-    replays,
-    /// Answers to datagrams.
-    answers,
-}
-
-/// One counter.
-#[derive(Debug, Default)]
-pub(super) struct Counter(AtomicU64);
-
-impl Counter {
-    pub fn add(&self, count: u64) {
-        self.0.fetch_add(count, Ordering::Relaxed);
-    }
-
-    fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
 /// How a push began.
 pub(super) enum Begun {
-    /// It is done: everybody had room.
-    Done(PushReceipt),
+    /// Everybody had room.
+    Done(HandedOver),
     /// It waits for somebody; [`Gateway::finish`] goes on.
     Waits(Box<Waiting>),
 }
@@ -170,15 +115,38 @@ pub(super) struct Waiting {
     _permit: Permit,
 }
 
+/// A push that is in all queues that had room.
+pub(super) struct HandedOver {
+    pub receipt: PushReceipt,
+    acks: Option<AckWait>,
+}
+
+/// What its sender waits for.
+struct AckWait {
+    fate: Arc<FateWait>,
+    until: Instant,
+    _permit: Permit,
+}
+
+impl HandedOver {
+    /// Whether its sender waits for acknowledgements; [`Gateway::settled`] goes on.
+    pub fn waits_for_acks(&self) -> bool {
+        self.acks.is_some()
+    }
+}
+
 type Publishing =
     Pin<Box<dyn Future<Output = (Publisher<ServerMessage>, Result<Receipt, PublishError<ServerMessage>>)> + Send>>;
 
 /// What has to be known of a push when it is done.
 struct Noted {
-    topic: Topic,
+    way: Way,
+    /// As its sender wrote it.
+    target: String,
     number: u64,
     id: String,
     wants_ack: bool,
+    acks: Option<AckWait>,
 }
 
 impl Gateway {
@@ -188,17 +156,43 @@ impl Gateway {
         settings: PushSettings,
         front_end: Arc<FrontEnd>,
     ) -> Gateway {
-        Gateway {
+        let gateway = Gateway {
             broker: broker.clone(),
             settings,
+            losses: Losses::new(front_end.clone()),
             front_end,
-            counters: Counters::default(),
+            counters: Arc::default(),
             // From the time, so that numbers go on growing after a restart.
             turn: Mutex::new(Turn { last_number: now_ms() * 1000, publisher: None }),
-            fates: Mutex::default(),
+            fates: Arc::default(),
             at_once: Limiter::new(settings.at_once),
+            ack_waits: Limiter::new(settings.ack_waits),
             scope: tasks.scope("pushes"),
-        }
+        };
+        gateway.tell_figures();
+        gateway
+    }
+
+    /// What is told refers to its parts: the front-end, which the gateway holds, must not hold the gateway.
+    fn tell_figures(&self) {
+        let (broker, counters, fates) = (self.broker.clone(), self.counters.clone(), self.fates.clone());
+        let (at_once, ack_waits) = (self.at_once.clone(), self.ack_waits.clone());
+        self.front_end.tells(move || {
+            let of_pushes = |topic: &Topic| topic.as_str().starts_with("push.");
+            let kept = broker.topic_stats().into_iter().filter(|stats| of_pushes(&stats.topic)).map(|stats| stats.kept);
+            let mut families = counters.figures().families();
+            families.extend([
+                Family::gauge("push_kept", "Pushes kept for those who return", kept.map(|kept| kept as u64).sum()),
+                Family::gauge("push_waiting", "Pushes that wait for full queues", at_once.in_use() as u64),
+                Family::gauge("push_ack_waits", "Senders that wait for acknowledgements", ack_waits.in_use() as u64),
+                Family::gauge(
+                    "push_fates",
+                    "Pushes to be acknowledged whose fate is remembered",
+                    lock(&fates).len() as u64,
+                ),
+            ]);
+            families
+        });
     }
 
     /// What it has counted.
@@ -211,28 +205,36 @@ impl Gateway {
         lock(&self.fates).find(id).cloned()
     }
 
-    /// Handles a push to its end, or its time-out.
+    /// Handles a push to its end, or its time-out; and waits for acknowledgements, if it says so.
     ///
     /// # Errors
     /// See [`PushRefusal`].
-    pub async fn push(&self, push: &Push<'_>) -> Result<PushReceipt, PushRefusal> {
-        match self.begin(push)? {
-            Begun::Done(receipt) => Ok(receipt),
+    pub async fn push(&self, way: Way, push: &Push<'_>) -> Result<PushReceipt, PushRefusal> {
+        let handed_over = self.hand_over(way, push).await?;
+        Ok(self.settled(handed_over).await)
+    }
+
+    /// The same, without waiting for acknowledgements.
+    pub(super) async fn hand_over(&self, way: Way, push: &Push<'_>) -> Result<HandedOver, PushRefusal> {
+        match self.begin(way, push)? {
+            Begun::Done(handed_over) => Ok(handed_over),
             Begun::Waits(waiting) => self.finish(*waiting).await,
         }
     }
 
     /// Hands a push to everybody who has room, without waiting.
-    pub(super) fn begin(&self, push: &Push<'_>) -> Result<Begun, PushRefusal> {
+    pub(super) fn begin(&self, way: Way, push: &Push<'_>) -> Result<Begun, PushRefusal> {
+        self.try_begin(way, push).inspect_err(|refusal| self.refused(way, refusal))
+    }
+
+    fn try_begin(&self, way: Way, push: &Push<'_>) -> Result<Begun, PushRefusal> {
         let topic = topic_of(push.target)?;
         let is_stamped = !matches!(push.target, Target::Topic(_));
         if !is_stamped && (push.id.is_some() || push.ttl_s.is_some() || push.wants_ack) {
             return Err(PushRefusal::NotForTopics);
         }
-        let Some(permit) = self.at_once.try_acquire() else {
-            self.counters.busy.add(1);
-            return Err(PushRefusal::Busy);
-        };
+        let permit = self.at_once.try_acquire().ok_or(PushRefusal::Busy)?;
+        let acks = push.ack_wait_ms.map(|ms| self.ack_wait(ms)).transpose()?;
         let mut turn = lock(&self.turn);
         let number = turn.last_number + 1;
         let id = push.id.map_or_else(|| number.to_string(), str::to_owned);
@@ -248,9 +250,9 @@ impl Gateway {
         turn.last_number = number;
         if push.wants_ack {
             // Before it can be acknowledged.
-            lock(&self.fates).begin(number, &id);
+            self.in_fates(|fates| fates.begin(number, &id, acks.as_ref().map(|acks| acks.fate.clone())));
         }
-        let noted = Noted { topic: topic.clone(), number, id, wants_ack: push.wants_ack };
+        let noted = Noted { way, target: push.target.to_string(), number, id, wants_ack: push.wants_ack, acks };
         let mut publisher = turn.publisher.take().unwrap_or_else(|| self.broker.publisher());
         let mut publishing: Publishing = Box::pin(async move {
             let result = publisher.publish(&topic, message).await;
@@ -267,53 +269,103 @@ impl Gateway {
         }
     }
 
+    /// Refused before anybody gets the push: it can be tried again as it is.
+    fn ack_wait(&self, ms: u64) -> Result<AckWait, PushRefusal> {
+        let _permit = self.ack_waits.try_acquire().ok_or(PushRefusal::Busy)?;
+        Ok(AckWait { fate: Arc::default(), until: Instant::now() + Duration::from_millis(ms), _permit })
+    }
+
     /// Waits for those who are full, as long as a push may take.
-    pub(super) async fn finish(&self, waiting: Waiting) -> Result<PushReceipt, PushRefusal> {
+    pub(super) async fn finish(&self, waiting: Waiting) -> Result<HandedOver, PushRefusal> {
         let Waiting { publishing, noted, _permit } = waiting;
-        match self.scope.with_timeout("push", self.settings.timeout, |_| publishing).await {
+        let way = noted.way;
+        let result = match self.scope.with_timeout("push", self.settings.timeout, |_| publishing).await {
             Ok((_, result)) => self.done(noted, result),
             Err(_) => {
-                self.counters.timed_out.add(1);
+                let Noted { number, id, target, .. } = &noted;
+                let lost = Lost { kind: Loss::TimedOut, push: *number, id, target, messages: 0, reached: None };
+                self.losses.note(lost, Instant::now());
                 Err(PushRefusal::TimedOut)
             }
+        };
+        result.inspect_err(|refusal| self.refused(way, refusal))
+    }
+
+    /// Waits until all whom a push reached have acknowledged it or were too late for it, as long as its sender said; or until
+    /// nobody acknowledges anything any more, since the server ends.
+    pub(super) async fn settled(&self, handed_over: HandedOver) -> PushReceipt {
+        let HandedOver { mut receipt, acks } = handed_over;
+        let Some(AckWait { fate, until, _permit }) = acks else { return receipt };
+        let limit = until.saturating_duration_since(Instant::now());
+        if self.scope.with_timeout("push acknowledgements", limit, |_| fate.settled()).await.is_err() {
+            self.in_fates(|fates| fates.settle(receipt.n));
         }
+        let settled = fate.fate().unwrap_or_default();
+        receipt.settled = Some(Settled { expired: settled.expired, acknowledged: settled.acknowledged });
+        receipt
+    }
+
+    /// Those who wait for acknowledgements are told what has come so far, and those to come do not wait.
+    pub(super) fn stop_waiting(&self) {
+        let waiting = lock(&self.fates).settle_all();
+        waiting.iter().for_each(|wait| wait.wake());
     }
 
     /// A connection acknowledged a push that it was sent.
     pub(super) fn acknowledge(&self, number: u64) {
         self.counters.acknowledged.add(1);
-        if let Some(fate) = lock(&self.fates).of(number) {
-            fate.acknowledged += 1;
-        }
+        self.in_fates(|fates| fates.count(number, |fate| fate.acknowledged += 1));
     }
 
-    /// A push was too old when its turn came.
-    pub(super) fn expire(&self, stamp: &Stamp<'_>) {
+    /// A push was too old when its turn came on the way to a connection.
+    pub(super) fn expire(&self, target: &str, stamp: &Stamp<'_>) {
         self.counters.expired.add(1);
-        if stamp.wants_ack
-            && let Some(fate) = lock(&self.fates).of(stamp.number)
-        {
-            fate.expired += 1;
+        if stamp.wants_ack {
+            self.in_fates(|fates| fates.count(stamp.number, |fate| fate.expired += 1));
         }
+        let lost = Lost { kind: Loss::Expired, push: stamp.number, id: stamp.id, target, messages: 1, reached: None };
+        self.losses.note(lost, Instant::now());
     }
 
     fn done(
         &self,
         noted: Noted,
         result: Result<Receipt, PublishError<ServerMessage>>,
-    ) -> Result<PushReceipt, PushRefusal> {
+    ) -> Result<HandedOver, PushRefusal> {
         let receipt = result.map_err(|_| PushRefusal::Closed)?;
         let (reached, missed) = (receipt.queued, receipt.dropped + receipt.disconnected);
-        self.counters.pushes.add(1);
+        self.counters.of(noted.way).accepted.add(1);
         self.counters.reached.add(reached);
         self.counters.missed.add(missed);
-        self.front_end.dropped(noted.topic.as_str(), missed);
-        if noted.wants_ack
-            && let Some(fate) = lock(&self.fates).of(noted.number)
-        {
-            (fate.reached, fate.missed) = (reached, missed);
+        let Noted { target, number, id, .. } = noted;
+        if missed > 0 {
+            let target = &target;
+            let lost =
+                Lost { kind: Loss::Missed, push: number, id: &id, target, messages: missed, reached: Some(reached) };
+            self.losses.note(lost, Instant::now());
         }
-        Ok(PushReceipt { n: noted.number, id: noted.id, reached, missed })
+        if noted.wants_ack {
+            self.in_fates(|fates| fates.handed_over(number, reached, missed));
+        }
+        Ok(HandedOver { receipt: PushReceipt { n: number, id, reached, missed, settled: None }, acks: noted.acks })
+    }
+
+    fn in_fates(&self, change: impl FnOnce(&mut Fates) -> ToWake) {
+        let to_wake = change(&mut lock(&self.fates));
+        if let Some(wait) = to_wake {
+            wait.wake();
+        }
+    }
+
+    fn refused(&self, way: Way, refusal: &PushRefusal) {
+        let counters = self.counters.of(way);
+        let counter = match refusal {
+            PushRefusal::Busy => &counters.busy,
+            PushRefusal::TimedOut => &counters.timed_out,
+            PushRefusal::BadTopic(_) | PushRefusal::NotForTopics => &counters.malformed,
+            PushRefusal::Closed => &counters.closed,
+        };
+        counter.add(1);
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `POST /push/{target}?id=&ttl=&ack` | pushes the body; the receipt |
+//! | `POST /push/{target}?id=&ttl=&ack` | pushes the body; the receipt. With `ack_ms=`, after acknowledgements |
 //! | `POST /publish/{topic}` | publishes the body on a topic of the broker; the receipt |
 //! | `POST /push` | a batch: an array of `{"to": ..., "text": ...}`; an array of receipts and errors |
 //! | `GET /push/{id}` | what became of a push that asked to be acknowledged |
@@ -12,9 +12,10 @@
 
 use super::access::{Access, Denied, Grant};
 use super::client::topics_of;
+use super::counters::Way;
 use super::datagrams::is_local;
 use super::events;
-use super::gateway::{Gateway, PushReceipt, PushRefusal};
+use super::gateway::{Gateway, HandedOver, PushReceipt, PushRefusal};
 use super::rates::Rates;
 use super::session::{Action, Session};
 use super::web_socket::{self, NoWebSocket};
@@ -59,6 +60,7 @@ struct Entry {
     ttl: Option<u64>,
     #[serde(default)]
     ack: bool,
+    ack_ms: Option<u64>,
     text: Option<String>,
     base64: Option<String>,
 }
@@ -76,6 +78,8 @@ struct Problem {
     status: StatusCode,
     text: String,
     retry_after: Option<Duration>,
+    /// Whether the gateway, or whoever made it, has counted the push that it is about.
+    is_counted: bool,
 }
 
 impl PushHttp {
@@ -101,6 +105,9 @@ impl Service for PushHttp {
                 Ok(response) => response,
                 Err(problem) => problem.response(),
             };
+            if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+                shared.gateway.counters.unavailable.add(1);
+            }
             if let Some(origin) = origin {
                 let headers = response.headers_mut();
                 headers.insert(HeaderName::from_static("access-control-allow-origin"), origin);
@@ -127,7 +134,7 @@ impl Shared {
         let (first, rest) = path.trim_start_matches('/').split_once('/').unwrap_or((path.trim_start_matches('/'), ""));
         match (call.request.method(), first, rest) {
             (&Method::OPTIONS, _, _) => Ok(empty(StatusCode::NO_CONTENT)),
-            (&Method::POST, "push", "") => self.batch(call).await,
+            (&Method::POST, "push", "") => self.batch(call).await.map_err(|problem| self.counted(problem, 1)),
             (&Method::POST, "push", target) => self.push(call, target).await,
             (&Method::POST, "publish", topic) => self.push(call, &format!("topic:{topic}")).await,
             (&Method::GET, "push", id) if !id.is_empty() => self.fate(&call, id),
@@ -148,29 +155,22 @@ impl Shared {
     }
 
     async fn push(&self, call: Call, target: &str) -> Result<Response, Problem> {
+        let receipt = self.push_body(call, target).await.map_err(|problem| self.counted(problem, 1))?;
+        Ok(json(StatusCode::OK, &receipt))
+    }
+
+    async fn push_body(&self, call: Call, target: &str) -> Result<PushReceipt, Problem> {
         let grant = self.grant(&call)?;
-        let mut push = Push {
-            target: Target::parse(target)?,
-            id: None,
-            ttl_s: None,
-            wants_ack: call.query("ack").is_some(),
-            wants_answer: true,
-            payload: &[],
-        };
+        let mut push = Push { wants_ack: call.query("ack").is_some(), ..Push::to(Target::parse(target)?, &[]) };
         let id = self.decoded(&call, "id")?;
-        if let Some(id) = &id {
-            push.set_id(id)?;
-        }
         let ttl = self.decoded(&call, "ttl")?;
-        if let Some(ttl) = &ttl {
-            push.set_ttl(ttl)?;
-        }
+        let ack_ms = self.decoded(&call, "ack_ms")?;
+        set_options(&mut push, id.as_deref(), ttl.as_deref(), ack_ms.as_deref())?;
         grant.push_to(push.target)?;
         self.pace(&grant, 1)?;
         let body = body(call, PUSH_PAYLOAD_BYTES).await?;
         push.payload = &body;
-        let receipt = self.gateway.push(&push).await?;
-        Ok(json(StatusCode::OK, &receipt))
+        Ok(self.gateway.push(Way::Http, &push).await?)
     }
 
     async fn batch(&self, call: Call) -> Result<Response, Problem> {
@@ -180,20 +180,26 @@ impl Shared {
             serde_json::from_slice(&body).map_err(|error| problem(StatusCode::BAD_REQUEST, error))?;
         if entries.len() > PUSH_BATCH {
             let text = format!("at most {PUSH_BATCH} pushes fit into a batch");
-            return Err(problem(StatusCode::PAYLOAD_TOO_LARGE, text));
+            let too_many = problem(StatusCode::PAYLOAD_TOO_LARGE, text);
+            return Err(self.counted(too_many, entries.len()));
         }
-        self.pace(&grant, entries.len())?;
-        let mut outcomes = Vec::with_capacity(entries.len());
+        self.pace(&grant, entries.len()).map_err(|problem| self.counted(problem, entries.len()))?;
+        let mut pushed = Vec::with_capacity(entries.len());
         for entry in &entries {
-            outcomes.push(match self.push_entry(&grant, entry).await {
-                Ok(receipt) => Outcome::Receipt(receipt),
+            pushed.push(self.push_entry(&grant, entry).await.map_err(|problem| self.counted(problem, 1)));
+        }
+        // Only now, so that what one waits for holds up no other.
+        let mut outcomes = Vec::with_capacity(pushed.len());
+        for pushed in pushed {
+            outcomes.push(match pushed {
+                Ok(handed_over) => Outcome::Receipt(self.gateway.settled(handed_over).await),
                 Err(problem) => Outcome::Error { error: problem.text },
             });
         }
         Ok(json(StatusCode::OK, &outcomes))
     }
 
-    async fn push_entry(&self, grant: &Grant, entry: &Entry) -> Result<PushReceipt, Problem> {
+    async fn push_entry(&self, grant: &Grant, entry: &Entry) -> Result<HandedOver, Problem> {
         let payload = match (&entry.text, &entry.base64) {
             (Some(text), None) => text.clone().into_bytes(),
             (None, Some(base64)) => BASE64
@@ -204,23 +210,26 @@ impl Shared {
         if payload.len() > PUSH_PAYLOAD_BYTES {
             return Err(problem(StatusCode::PAYLOAD_TOO_LARGE, format!("at most {PUSH_PAYLOAD_BYTES} bytes")));
         }
-        let ttl = entry.ttl.map(|ttl| ttl.to_string());
-        let mut push = Push {
-            target: Target::parse(&entry.to)?,
-            id: None,
-            ttl_s: None,
-            wants_ack: entry.ack,
-            wants_answer: true,
-            payload: &payload,
-        };
-        if let Some(id) = &entry.id {
-            push.set_id(id)?;
-        }
-        if let Some(ttl) = &ttl {
-            push.set_ttl(ttl)?;
-        }
+        let text = |number: Option<u64>| number.map(|number| number.to_string());
+        let (ttl, ack_ms) = (text(entry.ttl), text(entry.ack_ms));
+        let mut push = Push { wants_ack: entry.ack, ..Push::to(Target::parse(&entry.to)?, &payload) };
+        set_options(&mut push, entry.id.as_deref(), ttl.as_deref(), ack_ms.as_deref())?;
         grant.push_to(push.target)?;
-        Ok(self.gateway.push(&push).await?)
+        Ok(self.gateway.hand_over(Way::Http, &push).await?)
+    }
+
+    /// Counts pushes that do not come as far as the gateway.
+    fn counted(&self, problem: Problem, pushes: usize) -> Problem {
+        if !problem.is_counted {
+            let outcomes = self.gateway.counters.of(Way::Http);
+            let counter = match problem.status {
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => &outcomes.denied,
+                StatusCode::TOO_MANY_REQUESTS => &outcomes.limited,
+                _ => &outcomes.malformed,
+            };
+            counter.add(pushes as u64);
+        }
+        Problem { is_counted: true, ..problem }
     }
 
     fn fate(&self, call: &Call, id: &str) -> Result<Response, Problem> {
@@ -276,12 +285,29 @@ impl Shared {
             status: StatusCode::TOO_MANY_REQUESTS,
             text: "too many pushes a second".to_owned(),
             retry_after: Some(wait),
+            is_counted: false,
         })
     }
 
     fn decoded(&self, call: &Call, name: &str) -> Result<Option<String>, Problem> {
         call.query(name).map(decode).transpose()
     }
+}
+
+/// With `ack_ms`, `ack` may stand there too: it says no more.
+fn set_options<'p>(
+    push: &mut Push<'p>,
+    id: Option<&'p str>,
+    ttl: Option<&str>,
+    ack_ms: Option<&str>,
+) -> Result<(), PushError> {
+    id.map_or(Ok(()), |id| push.set_id(id))?;
+    ttl.map_or(Ok(()), |ttl| push.set_ttl(ttl))?;
+    if let Some(ack_ms) = ack_ms {
+        push.wants_ack = false;
+        push.set_ack_wait(ack_ms)?;
+    }
+    Ok(())
 }
 
 fn decode(written: &str) -> Result<String, Problem> {
@@ -299,7 +325,7 @@ async fn body(call: Call, limit_bytes: usize) -> Result<Bytes, Problem> {
 }
 
 fn problem(status: StatusCode, text: impl Display) -> Problem {
-    Problem { status, text: text.to_string(), retry_after: None }
+    Problem { status, text: text.to_string(), retry_after: None, is_counted: false }
 }
 
 impl Problem {
@@ -356,6 +382,6 @@ impl From<PushRefusal> for Problem {
             PushRefusal::TimedOut => (StatusCode::GATEWAY_TIMEOUT, None),
             PushRefusal::BadTopic(_) | PushRefusal::NotForTopics => (StatusCode::BAD_REQUEST, None),
         };
-        Problem { status, text: refusal.to_string(), retry_after }
+        Problem { status, text: refusal.to_string(), retry_after, is_counted: true }
     }
 }

@@ -8,6 +8,7 @@
 
 pub mod access;
 mod client;
+mod counters;
 mod datagrams;
 mod events;
 mod fates;
@@ -15,15 +16,18 @@ mod feed;
 mod framing;
 mod gateway;
 mod http;
+mod losses;
 mod rates;
 mod server;
 pub mod session;
 mod settings;
+mod signatures;
 pub mod stamp;
 mod web_socket;
 
+pub use counters::{PushFigures, PushOutcomes, Way};
 pub use fates::Fate;
-pub use gateway::{Gateway, PushFigures, PushReceipt, PushRefusal};
+pub use gateway::{Gateway, PushReceipt, PushRefusal, Settled};
 pub use http::PushHttp;
 pub use server::{DatagramSocket, PushServer};
 pub use settings::PushSettings;

@@ -99,6 +99,8 @@ impl PushServer {
     pub fn begin_stop(&self) {
         self.accepting.cancel();
         self.shared.ending.begin();
+        // From here on no client is read from, so nothing is acknowledged.
+        self.shared.gateway.stop_waiting();
     }
 
     /// Waits until every connection has ended, and cuts those that have not at the deadline.

@@ -26,6 +26,8 @@ pub struct PushSettings {
     pub timeout: Duration,
     /// Pushes handled at the same time.
     pub at_once: usize,
+    /// Senders that wait for acknowledgements at the same time.
+    pub ack_waits: usize,
     /// Seconds that a push is kept, unless it says otherwise.
     pub ttl_s: u64,
     /// Pushes kept of each user and group, and of those to all.
@@ -58,6 +60,7 @@ impl Default for PushSettings {
             wait: Duration::from_millis(limits::PUSH_WAIT_MS),
             timeout: Duration::from_millis(limits::PUSH_TIMEOUT_MS),
             at_once: limits::PUSHES_AT_ONCE,
+            ack_waits: limits::PUSH_ACK_WAITS,
             ttl_s: limits::PUSH_TTL_S,
             replay: limits::PUSH_REPLAY,
             takes_unsigned: true,
