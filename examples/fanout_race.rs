@@ -10,10 +10,12 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use fanout_race::{csv, options, rows, sections, svg, table, versions};
-use options::{Options, Parsed};
+use clap::Parser;
+use fanout_race::options::Options;
+use fanout_race::{csv, rows, sections, svg, table, versions};
 use support::peers::go_seed::GoSeed;
 use support::peers::{Peer, PeerError, in_process};
+use support::program::end;
 use support::trial::{Effort, Entrant, race};
 
 #[path = "../benches/support/mod.rs"]
@@ -31,24 +33,7 @@ mod fanout_race {
 }
 
 fn main() -> ExitCode {
-    let options = match options::parse(std::env::args().skip(1)) {
-        Ok(Parsed::Run(options)) => options,
-        Ok(Parsed::Help) => {
-            print!("{}", options::HELP);
-            return ExitCode::SUCCESS;
-        }
-        Err(complaint) => {
-            eprintln!("fanout_race: {complaint}");
-            return ExitCode::from(2);
-        }
-    };
-    match run(&options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("fanout_race: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    end("fanout_race", run(&Options::parse()))
 }
 
 fn run(options: &Options) -> Result<(), PeerError> {
@@ -68,7 +53,7 @@ fn run(options: &Options) -> Result<(), PeerError> {
 
     let effort = options.effort(begun);
     let mut results = Vec::new();
-    if !options.without_rows {
+    if options.has_table() {
         table::print_head(&peers);
     }
     for row in options.rows() {
@@ -80,15 +65,10 @@ fn run(options: &Options) -> Result<(), PeerError> {
         table::print_row(&result);
         results.push(result);
     }
-    if options.sections {
+    if options.has_sections() {
         sections::print_all(options, begun, &peers, go.as_ref().ok())?;
     }
-    if let Some(file) = &options.csv {
-        write(file, &csv::render(&results))?;
-    }
-    if let Some(file) = &options.svg {
-        write(file, &svg::render(&results)?)?;
-    }
+    options.files.write(|| csv::render(&results), || svg::render(&results)).map_err(PeerError)?;
     println!("\n{:.0} s in all", begun.elapsed().as_secs_f64());
     Ok(())
 }
@@ -97,12 +77,6 @@ fn run_row(scenario: rows::Scenario, peers: &[Box<dyn Peer>], effort: &Effort) -
     let entrants: Vec<_> = peers.iter().map(|peer| Entrant { peer: &**peer, scenario }).collect();
     let standings = race(&entrants, effort)?;
     Ok(rows::RowResult { scenario, standings })
-}
-
-fn write(file: &std::path::Path, text: &str) -> Result<(), PeerError> {
-    std::fs::write(file, text).map_err(|error| PeerError(format!("{} cannot be written: {error}", file.display())))?;
-    println!("\nwrote {}", file.display());
-    Ok(())
 }
 
 #[cfg(test)]
@@ -141,7 +115,7 @@ mod tests {
 
     #[test]
     fn the_sections_and_the_plot_are_made_of_tiny_runs_too() {
-        let options = Options { tiny: true, ..Options::default() };
+        let options = Options::tiny();
         let peers = in_process();
         sections::print_all(&options, Instant::now(), &peers, None).expect("they run");
         let effort = options.effort(Instant::now());

@@ -8,6 +8,7 @@
 //! ```
 
 use async_io::Timer;
+use clap::Parser;
 use fanfare::Broker;
 use fanfare::diagnostics::Diagnostics;
 use fanfare::frontend::admin::{AdminServer, AdminSettings};
@@ -25,6 +26,15 @@ use std::time::Duration;
 #[cfg(target_os = "linux")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// A small service with two leaks, to be found with `go tool pprof`
+#[derive(Parser)]
+#[command(name = "finding_leaks")]
+struct Options {
+    /// How long it runs
+    #[arg(value_name = "SECONDS", default_value_t = 3_600)]
+    seconds: u64,
+}
 
 #[derive(Default)]
 struct Service {
@@ -54,7 +64,7 @@ async fn serve(service: Arc<Service>, visits: Arc<Scope>, seconds: u64) {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let seconds = std::env::args().nth(1).map_or(Ok(3_600), |seconds| seconds.parse())?;
+    let Options { seconds } = Options::parse();
     let tasks = Tasks::new(|task: BoxedTask| drop(async_std::task::spawn(task)));
     let gate = Gate::new(GateLimits { connections: ADMIN_CONNECTIONS, per_address: ADMIN_CONNECTIONS });
     let listener = Listener::bind("127.0.0.1:0".parse()?, gate)?;

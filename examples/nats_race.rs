@@ -10,18 +10,26 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
+use clap::Parser;
 use nats_race::measuring::{self, Effort};
-use nats_race::options::{self, Options, Parsed};
+use nats_race::options::Options;
 use nats_race::peers::{self, Kind};
 use nats_race::results::Results;
 use nats_race::{csv, rows, svg, table};
+use program::end;
 
 #[path = "../src/bench/mod.rs"]
 #[allow(dead_code)] // the command uses one part of it, the race another
 mod bench;
 
+#[path = "../benches/support/chart.rs"]
+mod chart;
+
 #[path = "../benches/support/median.rs"]
 mod median;
+
+#[path = "../benches/support/program.rs"]
+mod program;
 
 mod nats_race {
     pub mod csv;
@@ -37,24 +45,7 @@ mod nats_race {
 }
 
 fn main() -> ExitCode {
-    let options = match options::parse(std::env::args().skip(1)) {
-        Ok(Parsed::Run(options)) => options,
-        Ok(Parsed::Help) => {
-            print!("{}", options::HELP);
-            return ExitCode::SUCCESS;
-        }
-        Err(complaint) => {
-            eprintln!("nats_race: {complaint}");
-            return ExitCode::from(2);
-        }
-    };
-    match run(&options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("nats_race: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    end("nats_race", run(&Options::parse()))
 }
 
 fn run(options: &Options) -> Result<(), String> {
@@ -67,12 +58,7 @@ fn run(options: &Options) -> Result<(), String> {
     }
     let results = race(options, &peers, begun)?;
     table::print(&results, &peers);
-    if let Some(file) = &options.csv {
-        write(file, &csv::render(&results))?;
-    }
-    if let Some(file) = &options.svg {
-        write(file, &svg::render(&results)?)?;
-    }
+    options.files.write(|| csv::render(&results), || svg::render(&results))?;
     println!("\n{:.0} s in all", begun.elapsed().as_secs_f64());
     Ok(())
 }
@@ -116,19 +102,13 @@ fn race(options: &Options, peers: &[Kind], begun: Instant) -> Result<Results, St
     Ok(results)
 }
 
-fn write(file: &std::path::Path, text: &str) -> Result<(), String> {
-    std::fs::write(file, text).map_err(|error| format!("{} cannot be written: {error}", file.display()))?;
-    println!("\nwrote {}", file.display());
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_peer_does_every_row_with_tiny_inputs() {
-        let options = Options { tiny: true, ..Options::default() };
+        let options = Options::tiny();
         bench::raise_open_files();
         let Ok(peers) = present(&options.peers) else {
             println!("skipped: no peer is installed");

@@ -3,13 +3,15 @@
 
 mod chat_support;
 mod http_support;
+mod patience;
 
 use chat_support::TestServer;
 use fanfare::frontend::admin::{AdminServer, AdminSettings};
 use fanfare::frontend::chat::ChatSettings;
 use fanfare::limits::{ADMIN_CONNECTIONS, ADMIN_PAGE_ROWS};
 use fanfare::transport::{Gate, GateLimits, Listener};
-use http_support::{Answer, Http, PATIENCE, get, wait_until};
+use http_support::{Answer, Http, get};
+use patience::{PATIENCE, wait_until};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

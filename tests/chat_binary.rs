@@ -3,9 +3,11 @@
 
 mod binary_support;
 mod chat_support;
+mod patience;
 
 use binary_support::{BINARY, listening_only};
-use chat_support::{Client, PATIENCE, wait_until};
+use chat_support::Client;
+use patience::{PATIENCE, wait_until};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};

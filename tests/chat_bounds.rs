@@ -2,9 +2,11 @@
 #![cfg(feature = "server")]
 
 mod chat_support;
+mod patience;
 
-use chat_support::{Client, PATIENCE, TestServer, wait_until};
+use chat_support::{Client, TestServer};
 use fanfare::frontend::chat::ChatSettings;
+use patience::{PATIENCE, wait_until};
 use std::io::Write;
 use std::net::Shutdown;
 use std::time::{Duration, Instant};

@@ -2,6 +2,7 @@
 #![cfg(feature = "server")]
 
 mod chat_support;
+mod patience;
 
 use chat_support::{Client, TestServer};
 use fanfare::Topic;

@@ -1,10 +1,12 @@
 //! What the chat server tells of its connections: who is there, what they sent, and why they left.
 
 mod chat_support;
+mod patience;
 
-use chat_support::{TestServer, wait_until};
+use chat_support::TestServer;
 use fanfare::diagnostics::JournalEntry;
 use fanfare::frontend::chat::ChatSettings;
+use patience::wait_until;
 use std::time::Duration;
 
 fn entries(server: &TestServer, kind: &str) -> Vec<JournalEntry> {

@@ -1,6 +1,7 @@
 //! The HTTP server under every front-end that speaks HTTP: clients that are slow, wrong, too many, or gone.
 
 mod http_support;
+mod patience;
 
 use fanfare::diagnostics::{Diagnostics, Ended, FrontEnd};
 use fanfare::frontend::http::{HttpServer, HttpSettings, Router, Upgraded, bytes, read_body, text};
@@ -8,8 +9,9 @@ use fanfare::limits;
 use fanfare::tasks::{BoxedTask, LeakCheck, Tasks};
 use fanfare::transport::{Gate, GateLimits, Listener};
 use futures_lite::future::{block_on, pending};
-use http_support::{Http, get, wait_until};
+use http_support::{Http, get};
 use hyper::{Method, StatusCode};
+use patience::wait_until;
 use std::future::poll_fn;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;

@@ -3,13 +3,15 @@
 
 mod chat_support;
 mod http_support;
+mod patience;
 
 use chat_support::TestServer;
 use fanfare::frontend::admin::{AdminServer, AdminSettings};
 use fanfare::frontend::chat::ChatSettings;
 use fanfare::limits::ADMIN_CONNECTIONS;
 use fanfare::transport::{Gate, GateLimits, Listener};
-use http_support::{Http, get, wait_until};
+use http_support::{Http, get};
+use patience::wait_until;
 use std::hint::black_box;
 use std::net::SocketAddr;
 use std::path::Path;

@@ -1,11 +1,13 @@
 //! The push gateway: whom a push reaches, and what its sender and its receivers are told.
 #![cfg(feature = "server")]
 
+mod patience;
 mod push_support;
 
 use fanfare::codec::datagram::signed::sign;
 use fanfare::frontend::push::access::{Access, Key, Rights};
-use push_support::{PATIENCE, TestServer, wait_until};
+use patience::{PATIENCE, wait_until};
+use push_support::TestServer;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};

@@ -2,6 +2,7 @@
 #![cfg(feature = "server")]
 
 mod http_support;
+mod patience;
 mod push_support;
 
 use fanfare::frontend::admin::{AdminServer, AdminSettings};
@@ -10,7 +11,8 @@ use fanfare::frontend::push::PushSettings;
 use fanfare::frontend::push::access::{Access, Rights};
 use fanfare::transport::{Gate, GateLimits, Listener};
 use http_support::{Answer, Http};
-use push_support::{TestServer, wait_until};
+use patience::{PATIENCE, connect, wait_until};
+use push_support::TestServer;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -49,8 +51,7 @@ impl HttpTest {
 
     /// The lines of a stream of events.
     fn events(&self, query: &str, headers: &str) -> Events {
-        let mut socket = TcpStream::connect(self.address).unwrap();
-        socket.set_read_timeout(Some(push_support::PATIENCE)).unwrap();
+        let mut socket = connect(self.address);
         write!(socket, "GET /events?{query} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n").unwrap();
         let mut events = Events { reader: BufReader::new(socket) };
         assert_eq!(events.line(), "HTTP/1.1 200 OK");
@@ -295,7 +296,7 @@ fn who_sends_too_fast_or_too_much_at_once_is_told_when_to_try_again() {
     let test = start(Access::default(), |settings| {
         settings.http_per_second = 3;
         settings.at_once = 1;
-        settings.timeout = push_support::PATIENCE;
+        settings.timeout = PATIENCE;
     });
     let topic = Pattern::parse("orders").unwrap();
     let subscription = test.server.broker.subscription(&topic).queue_messages(1).when_full(WhenFull::Block);

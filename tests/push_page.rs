@@ -1,9 +1,11 @@
 //! The example page, in a real browser.
 #![cfg(feature = "server")]
 
+mod patience;
 mod push_support;
 
-use push_support::{Program, TestServer, wait_until};
+use patience::wait_until;
+use push_support::{Program, TestServer};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};

@@ -1,9 +1,11 @@
 //! Python's `websockets`, a client that others have written, against the push gateway. `.ci/run` installs it.
 #![cfg(feature = "server")]
 
+mod patience;
 mod push_support;
 
-use push_support::{PATIENCE, Program, TestServer, python_with_clients};
+use patience::PATIENCE;
+use push_support::{Program, TestServer, python_with_clients};
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::time::Instant;

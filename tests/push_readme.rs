@@ -1,10 +1,12 @@
 //! The README's Python code pushes, and listens.
 #![cfg(feature = "server")]
 
+mod patience;
 mod push_support;
 
 use fanfare::frontend::push::access::{Access, Key};
-use push_support::{Program, TestServer, python_with_clients, wait_until};
+use patience::wait_until;
+use push_support::{Program, TestServer, python_with_clients};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 

@@ -2,14 +2,17 @@
 #![cfg(feature = "server")]
 
 mod http_support;
+mod patience;
 mod push_support;
 
 use fanfare::frontend::http::HttpServer;
 use fanfare::frontend::push::PushSettings;
 use fanfare::frontend::push::access::{Access, Rights};
 use http_support::Http;
-use push_support::web_socket::{BINARY, CLOSE, CONTINUED, FINAL, PING, PONG, TEXT, UPGRADE, WebSocket, frame};
-use push_support::{PATIENCE, TestServer, wait_until};
+use patience::{PATIENCE, wait_until};
+use push_support::TestServer;
+use push_support::web_socket::client_frame::{BINARY, CLOSE, CONTINUED, FINAL, PING, PONG, TEXT, frame};
+use push_support::web_socket::{UPGRADE, WebSocket};
 use serde_json::json;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

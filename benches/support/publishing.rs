@@ -41,7 +41,24 @@ impl Course {
         CountWakes::new(task, self.wakes.clone())
     }
 
-    pub fn outcome(&self, readers: &[Finish], publishers: &[PublisherReport]) -> Outcome {
+    /// What came of the run, when all its tasks have ended.
+    pub async fn outcome(
+        &self,
+        publishers: impl IntoIterator<Item: Future<Output = PublisherReport>>,
+        readers: impl IntoIterator<Item: Future<Output = Finish>>,
+    ) -> Outcome {
+        let mut reports = Vec::new();
+        for publisher in publishers {
+            reports.push(publisher.await);
+        }
+        let mut finishes = Vec::new();
+        for reader in readers {
+            finishes.push(reader.await);
+        }
+        self.sum(&finishes, &reports)
+    }
+
+    fn sum(&self, readers: &[Finish], publishers: &[PublisherReport]) -> Outcome {
         let started = *self.started.get().expect("a publisher has started the clock");
         let last = readers.iter().map(|finish| finish.at).max().expect("somebody reads");
         Outcome {

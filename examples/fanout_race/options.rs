@@ -1,59 +1,57 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
+
+use clap::Parser;
 
 use super::rows::{self, Scenario};
 use crate::support::load::QUEUE_MESSAGES;
+use crate::support::program::Files;
 use crate::support::trial::Effort;
-
-pub const HELP: &str = "\
-Fanfare against tokio::sync::broadcast, async-broadcast, flume and the Go broker of seed 001.
-
-  --quick       the important rows only, within 60 s
-  --rounds N    measure each peer N times a row (5; quick: up to 3)
-  --run-ms N    how long one measurement lasts (250; quick: 60)
-  --row SUBSCRIBERS,PUBLISHERS,BATCH,PAYLOAD_BYTES,STUCK
-                this row alone, e.g. 64,1,1,64,0; can be given several times
-  --queue N     messages that a queue holds (1024), of the rows
-  --peer NAME   this peer alone, for a profiler; can be given several times
-  --sections    no rows, only what follows the table
-  --lanes       no rows, only what lanes bring
-  --csv FILE    write the medians as CSV
-  --svg FILE    draw them
-";
 
 /// In quick mode no further round begins after this, and no further row after [`QUICK_ROWS_UNTIL`].
 const QUICK_ROUNDS_UNTIL: Duration = Duration::from_secs(22);
 const QUICK_ROWS_UNTIL: Duration = Duration::from_secs(40);
 
-#[derive(Debug, Default, PartialEq, Eq)]
+/// Fanfare against tokio::sync::broadcast, async-broadcast, flume and the Go broker of seed 001
+#[derive(Parser, Debug)]
+#[command(name = "fanout_race")]
 pub struct Options {
+    /// The important rows only, within 60 s
+    #[arg(long)]
     pub quick: bool,
-    /// So little that a test can do it.
+    /// So little that a test can do it
+    #[arg(skip)]
     pub tiny: bool,
-    pub rounds: Option<usize>,
-    pub run_ms: Option<u64>,
-    pub rows: Vec<Scenario>,
-    pub queue_messages: Option<usize>,
+    /// Measure each peer N times a row (5; quick: up to 3)
+    #[arg(long, value_name = "N")]
+    rounds: Option<NonZeroUsize>,
+    /// How long one measurement lasts (250; quick: 60)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    run_ms: Option<u64>,
+    /// This row alone, e.g. 64,1,1,64,0; can be given several times
+    #[arg(long = "row", value_name = "SUBSCRIBERS,PUBLISHERS,BATCH,PAYLOAD_BYTES,STUCK", value_parser = row)]
+    rows: Vec<Scenario>,
+    /// Messages that a queue holds (1024), of the rows
+    #[arg(long = "queue", value_name = "N")]
+    queue_messages: Option<NonZeroUsize>,
+    /// This peer alone, for a profiler; can be given several times
+    #[arg(long = "peer", value_name = "NAME")]
     pub peers: Vec<String>,
-    pub sections: bool,
-    /// Of the sections, this one alone.
-    pub lanes: bool,
-    pub without_rows: bool,
-    pub csv: Option<PathBuf>,
-    pub svg: Option<PathBuf>,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-pub enum Parsed {
-    Run(Options),
-    Help,
+    /// No rows, only what follows the table
+    #[arg(long = "sections", conflicts_with_all = ["rows", "peers"])]
+    sections_alone: bool,
+    /// No rows, only what lanes bring
+    #[arg(long = "lanes", conflicts_with_all = ["rows", "peers"])]
+    pub lanes_alone: bool,
+    #[command(flatten)]
+    pub files: Files,
 }
 
 impl Options {
     pub fn rows(&self) -> Vec<Scenario> {
-        if self.without_rows {
+        if !self.has_table() {
             return Vec::new();
         }
         let mut rows = match (self.rows.is_empty(), self.quick) {
@@ -62,9 +60,18 @@ impl Options {
             (true, false) => rows::all(),
         };
         if let Some(queue_messages) = self.queue_messages {
-            rows.iter_mut().for_each(|row| row.queue_messages = queue_messages);
+            rows.iter_mut().for_each(|row| row.queue_messages = queue_messages.get());
         }
         rows
+    }
+
+    pub fn has_table(&self) -> bool {
+        !self.sections_alone && !self.lanes_alone
+    }
+
+    /// Who asks for one row, or for one peer, wants nothing beside it.
+    pub fn has_sections(&self) -> bool {
+        self.rows.is_empty() && self.peers.is_empty()
     }
 
     pub fn effort(&self, begun: Instant) -> Effort {
@@ -75,10 +82,15 @@ impl Options {
         };
         Effort {
             run: Duration::from_millis(self.run_ms.unwrap_or(run_ms)),
-            rounds: self.rounds.unwrap_or(rounds),
+            rounds: self.rounds.map_or(rounds, NonZeroUsize::get),
             rounds_until: self.quick.then(|| begun + QUICK_ROUNDS_UNTIL),
             fewest_messages: if self.tiny { 64 } else { 2 * QUEUE_MESSAGES as u64 },
         }
+    }
+
+    #[cfg(test)]
+    pub fn tiny() -> Options {
+        Options { tiny: true, ..Options::parse_from(["fanout_race"]) }
     }
 
     /// Whether a quick run has to come to its end.
@@ -87,95 +99,62 @@ impl Options {
     }
 }
 
-/// # Errors
-/// A sentence that names the flag.
-pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Parsed, String> {
-    let mut options = Options { sections: true, ..Options::default() };
-    let mut arguments = arguments;
-    while let Some(flag) = arguments.next() {
-        let mut value = || arguments.next().ok_or_else(|| format!("{flag} needs a value; see --help"));
-        match flag.as_str() {
-            "--help" | "-h" => return Ok(Parsed::Help),
-            "--quick" => options.quick = true,
-            "--sections" => options.without_rows = true,
-            "--lanes" => (options.without_rows, options.lanes) = (true, true),
-            "--rounds" => options.rounds = Some(number(&flag, &value()?)? as usize),
-            "--run-ms" => options.run_ms = Some(number(&flag, &value()?)?),
-            "--row" => {
-                options.rows.push(row(&value()?)?);
-                options.sections = false;
-            }
-            "--queue" => options.queue_messages = Some(number(&flag, &value()?)? as usize),
-            "--peer" => {
-                options.peers.push(value()?);
-                options.sections = false;
-            }
-            "--csv" => options.csv = Some(value()?.into()),
-            "--svg" => options.svg = Some(value()?.into()),
-            _ => return Err(format!("{flag} is not known; see --help")),
-        }
-    }
-    Ok(Parsed::Run(options))
-}
-
-fn number(flag: &str, value: &str) -> Result<u64, String> {
-    match value.parse() {
-        Ok(number) if number > 0 => Ok(number),
-        _ => Err(format!("{flag} takes a number from 1 on, not {value}")),
-    }
-}
-
 fn row(value: &str) -> Result<Scenario, String> {
-    let complaint = || format!("--row takes five numbers such as 64,1,1,64,0, not {value}");
+    let complaint = || "five numbers are wanted, such as 64,1,1,64,0".to_owned();
     let numbers: Vec<usize> = value.split(',').map(str::parse).collect::<Result<_, _>>().map_err(|_| complaint())?;
     let &[subscribers, publishers, batch, payload_bytes, stuck] = numbers.as_slice() else { return Err(complaint()) };
     let is_sound = publishers > 0 && batch > 0 && stuck < subscribers && (stuck == 0 || publishers == 1);
     let row = Scenario { publishers, batch, payload_bytes, stuck, ..Scenario::plain(subscribers) };
     match is_sound {
         true => Ok(row),
-        false => Err(format!("--row {value}: somebody must publish and read; with stuck ones there is one publisher")),
+        false => Err("somebody must publish and read; with stuck ones there is one publisher".to_owned()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn parse_line(line: &str) -> Result<Parsed, String> {
-        parse(line.split_whitespace().map(str::to_owned))
-    }
+    use crate::support::program::{assert_helpful, parse_line};
 
     #[test]
     fn flags_are_read() {
-        let Ok(Parsed::Run(options)) = parse_line("--quick --rounds 2 --csv a.csv --svg b.svg") else {
-            panic!("these are flags");
-        };
-        assert!(options.quick && options.sections);
-        assert_eq!(options.rounds, Some(2));
-        assert_eq!((options.csv, options.svg), (Some("a.csv".into()), Some("b.svg".into())));
-        assert_eq!(parse_line("--quick -h"), Ok(Parsed::Help));
+        let options = parse_line::<Options>("--quick --rounds 2 --run-ms 9 --csv a.csv --svg b.svg");
+        let options = options.expect("these are flags");
+        assert!(options.quick && options.has_table() && options.has_sections());
+        let effort = options.effort(Instant::now());
+        assert_eq!((effort.rounds, effort.run), (2, Duration::from_millis(9)));
+        assert_eq!(options.files, Files { csv: Some("a.csv".into()), svg: Some("b.svg".into()) });
     }
 
     #[test]
     fn a_row_alone_can_be_asked_for() {
-        let Ok(Parsed::Run(options)) = parse_line("--row 64,1,8,4096,1") else { panic!("this is a row") };
+        let options = parse_line::<Options>("--row 64,1,8,4096,1").expect("this is a row");
         let expected = Scenario { batch: 8, payload_bytes: 4096, stuck: 1, ..Scenario::plain(64) };
         assert_eq!(options.rows(), [expected]);
-        let Ok(Parsed::Run(options)) = parse_line("--row 64,1,8,4096,1 --queue 16") else { panic!("this is a row") };
+        assert!(options.has_table() && !options.has_sections());
+        let options = parse_line::<Options>("--row 64,1,8,4096,1 --queue 16").expect("this is a row");
         assert_eq!(options.rows(), [Scenario { queue_messages: 16, ..expected }]);
     }
 
     #[test]
+    fn one_part_alone_can_be_asked_for() {
+        let options = parse_line::<Options>("--peer fanfare --peer flume").expect("these are peers");
+        assert_eq!(options.peers, ["fanfare", "flume"]);
+        assert!(options.has_table() && !options.has_sections());
+        for flag in ["--sections", "--lanes"] {
+            let options = parse_line::<Options>(flag).expect(flag);
+            assert!(options.rows().is_empty() && options.has_sections());
+            assert_eq!(options.lanes_alone, flag == "--lanes");
+        }
+    }
+
+    #[test]
     fn mistakes_are_named() {
-        for (line, word) in [
-            ("--fast", "--fast"),
-            ("--csv", "--csv"),
-            ("--rounds none", "none"),
+        assert_helpful::<Options>(&[
+            ("--queue 0", "--queue"),
             ("--row 1,2", "1,2"),
             ("--row 4,2,1,64,1", "4,2,1,64,1"),
-        ] {
-            let complaint = parse_line(line).expect_err(line);
-            assert!(complaint.contains(word), "{complaint}");
-        }
+            ("--lanes --peer flume", "--peer"),
+        ]);
     }
 }

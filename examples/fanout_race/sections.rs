@@ -18,7 +18,7 @@ pub fn print_all(
     peers: &[Box<dyn Peer>],
     go: Option<&GoSeed>,
 ) -> Result<(), PeerError> {
-    if options.lanes {
+    if options.lanes_alone {
         return lanes::print(options, begun, &*peers[0]);
     }
     let sections: [&dyn Fn() -> Result<(), PeerError>; 6] = [

@@ -1,5 +1,6 @@
 //! One peer, one row, one round. Each begins with a fresh process.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::cycles;
@@ -34,7 +35,7 @@ impl Effort {
         };
         let (rounds, seconds, idle_connections, stuck_messages, cycles, most_subscribers) = effort;
         Effort {
-            rounds: options.rounds.unwrap_or(rounds),
+            rounds: options.rounds.map_or(rounds, NonZeroUsize::get),
             seconds: options.seconds.unwrap_or(seconds),
             idle_connections,
             stuck_messages,

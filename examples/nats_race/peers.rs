@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
+
 use crate::bench::connection::{Endpoint, Login};
 use crate::bench::frames::Protocol;
 
@@ -28,6 +31,17 @@ impl Kind {
             Kind::Redis => "redis-server",
             Kind::Ceiling => "ceiling",
         }
+    }
+}
+
+/// The command line knows them by the same names as the tables.
+impl ValueEnum for Kind {
+    fn value_variants<'a>() -> &'a [Kind] {
+        &Kind::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.name()))
     }
 }
 

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use clap::ValueEnum;
+
 use super::measuring::{CYCLES, DELIVERIES, FILES_MORE, KIB_EACH, MIB_MORE, P50, P99, PART};
 use super::peers::Kind;
 use crate::bench::load::Load;
 
 /// Rows that belong together, by the name that `--section` takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Section {
     FanOut,
     Pairs,
@@ -16,30 +18,6 @@ pub enum Section {
     Idle,
     Stuck,
     Cycles,
-}
-
-impl Section {
-    pub const ALL: [Section; 7] = [
-        Section::FanOut,
-        Section::Pairs,
-        Section::Request,
-        Section::Latency,
-        Section::Idle,
-        Section::Stuck,
-        Section::Cycles,
-    ];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Section::FanOut => "fan-out",
-            Section::Pairs => "pairs",
-            Section::Request => "request",
-            Section::Latency => "latency",
-            Section::Idle => "idle",
-            Section::Stuck => "stuck",
-            Section::Cycles => "cycles",
-        }
-    }
 }
 
 #[derive(Clone, Debug)]

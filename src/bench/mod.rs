@@ -8,7 +8,7 @@ pub mod ceiling;
 pub mod connection;
 pub mod frames;
 pub mod load;
-mod options;
+pub mod options;
 mod publishing;
 mod reading;
 pub mod report;

@@ -108,7 +108,11 @@ impl BenchOptions {
     }
 }
 
-fn positive(text: &str) -> Result<f64, String> {
+/// A flag's number that may have a fraction, from above 0 to 1e9.
+///
+/// # Errors
+/// What is wanted.
+pub fn positive(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(number) if number > 0.0 && number <= 1e9 => Ok(number),
         _ => Err("a number above 0".to_owned()),

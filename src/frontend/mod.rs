@@ -1,5 +1,6 @@
 //! Front-ends: wire protocols turned into topics, all on one broker.
 
+mod accepting;
 pub mod admin;
 pub mod chat;
 pub mod ending;

@@ -4,6 +4,7 @@
 #[path = "../leak_support/mod.rs"]
 mod leak_support;
 
+use crate::patience::{connect, wait_until};
 use fanfare::Broker;
 use fanfare::diagnostics::Diagnostics;
 use fanfare::frontend::chat::{ChatServer, ChatSettings};
@@ -12,10 +13,6 @@ use fanfare::tasks::{BoxedTask, LeakCheck, Tasks};
 use fanfare::transport::{Gate, Listener};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
-
-/// Far longer than anything takes; only a failing test waits so long.
-pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A chat server in this process.
 pub struct TestServer {
@@ -84,15 +81,6 @@ impl TestServer {
     }
 }
 
-#[track_caller]
-pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < end, "waited in vain for: {what}");
-        std::thread::park_timeout(Duration::from_millis(2));
-    }
-}
-
 /// A person with `nc`.
 pub struct Client {
     reader: BufReader<TcpStream>,
@@ -101,9 +89,7 @@ pub struct Client {
 
 impl Client {
     pub fn connect(address: SocketAddr) -> Client {
-        let socket = TcpStream::connect(address).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        socket.set_write_timeout(Some(PATIENCE)).unwrap();
+        let socket = connect(address);
         socket.set_nodelay(true).unwrap();
         Client { reader: BufReader::new(socket), seen: Vec::new() }
     }

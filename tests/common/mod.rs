@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use fanfare::{Broker, Delivery, Pattern, Payload, RunDelivery, Subscription, Topic, WhenFull};
+use fanfare::{Broker, Delivery, Pattern, Payload, Publisher, RunDelivery, Subscription, Topic, WhenFull};
 
 /// Longer than any test runs. A wait of this length ends only because something happened.
 pub const FOREVER: Duration = Duration::from_secs(3600);
@@ -202,6 +202,25 @@ pub fn bounded<M: Payload>(broker: &Broker<M>, to: &str, bound: usize, when_full
         .when_full(when_full)
         .subscribe()
         .expect("the broker is open")
+}
+
+/// A subscription to `t` that load 0 has filled, and everything one needs to go on.
+pub struct Full {
+    pub broker: Broker<Load>,
+    pub loads: Loads,
+    pub subscription: Subscription<Load>,
+    pub publisher: Publisher<Load>,
+    pub to: Topic,
+}
+
+/// With room for one message.
+#[track_caller]
+pub fn full(when_full: WhenFull) -> Full {
+    let (broker, loads, to) = (Broker::new(), Loads::new(), topic("t"));
+    let subscription = bounded(&broker, "t", 1, when_full);
+    let mut publisher = broker.publisher();
+    assert_eq!(publisher.try_publish(&to, loads.light(0)).map(|receipt| receipt.queued), Ok(1));
+    Full { broker, loads, subscription, publisher, to }
 }
 
 /// offered == received + queued + dropped, and what was offered is what was expected.

@@ -1,22 +1,10 @@
 //! What the tests of HTTP share: a client that is as slow or as wrong as a test wants it to be.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+use crate::patience::connect;
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
-
-/// Far longer than anything takes; only a failing test waits so long.
-pub const PATIENCE: Duration = Duration::from_secs(60);
-
-#[track_caller]
-pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < end, "waited in vain for: {what}");
-        std::thread::park_timeout(Duration::from_millis(2));
-    }
-}
 
 /// One connection.
 pub struct Http {
@@ -34,9 +22,7 @@ pub struct Answer {
 
 impl Http {
     pub fn connect(address: SocketAddr) -> Http {
-        let socket = TcpStream::connect(address).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        socket.set_write_timeout(Some(PATIENCE)).unwrap();
+        let socket = connect(address);
         Http { socket, unread: Vec::new() }
     }
 

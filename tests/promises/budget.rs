@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use fanfare::{Broker, Receipt, Subscription, WhenFull};
 
 use crate::common::{
-    FOREVER, Got, Load, Loads, assert_books, at_once, begin_and_cancel, block_on, bounded, numbers, pattern, poll_once,
-    take_all, topic, watched,
+    FOREVER, Full, Got, Load, Loads, assert_books, at_once, begin_and_cancel, block_on, bounded, full, numbers,
+    pattern, poll_once, take_all, topic, watched,
 };
 
 /// Short to wait out, and long enough that a first poll never sees it pass.
@@ -178,12 +178,7 @@ fn probation_goes_by_bytes_too() {
 
 #[test]
 fn a_bound_of_one_is_on_probation_until_it_is_empty() {
-    let broker = Broker::new();
-    let loads = Loads::new();
-    let mut subscription = bounded(&broker, "t", 1, SHORT);
-    let mut publisher = broker.publisher();
-    let to = topic("t");
-    at_once(publisher.publish(&to, loads.light(0))).unwrap();
+    let Full { mut subscription, mut publisher, loads, to, .. } = full(SHORT);
     assert_eq!(block_on(publisher.publish(&to, loads.light(1))), Ok(dropped(1, 1)));
     assert_eq!(at_once(publisher.publish(&to, loads.light(2))), Ok(dropped(1, 0)));
     assert_eq!(take_all(&mut subscription), [0.into(), Got::Missed(2)]);
@@ -193,12 +188,7 @@ fn a_bound_of_one_is_on_probation_until_it_is_empty() {
 
 #[test]
 fn a_wait_that_found_room_is_no_offence() {
-    let broker = Broker::new();
-    let loads = Loads::new();
-    let mut subscription = bounded(&broker, "t", 1, WhenFull::Wait(FOREVER));
-    let mut publisher = broker.publisher();
-    let to = topic("t");
-    at_once(publisher.publish(&to, loads.light(0))).unwrap();
+    let Full { mut subscription, mut publisher, loads, to, .. } = full(WhenFull::Wait(FOREVER));
     for number in 1..10 {
         let mut publish = pin!(publisher.publish(&to, loads.light(number)));
         assert!(poll_once(publish.as_mut()).is_pending(), "it is waited for every time");
@@ -210,12 +200,7 @@ fn a_wait_that_found_room_is_no_offence() {
 
 #[test]
 fn probation_of_one_costs_the_others_nothing() {
-    let broker = Broker::new();
-    let loads = Loads::new();
-    let _stuck = bounded(&broker, "t", 1, SHORT);
-    let mut publisher = broker.publisher();
-    let to = topic("t");
-    at_once(publisher.publish(&to, loads.light(0))).unwrap();
+    let Full { broker, subscription: _stuck, mut publisher, loads, to } = full(SHORT);
     block_on(publisher.publish(&to, loads.light(1))).unwrap();
     let mut fresh = bounded(&broker, "t", 2, WhenFull::Wait(FOREVER));
     for number in 2..4 {

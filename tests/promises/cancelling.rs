@@ -6,8 +6,8 @@ use std::task::Context;
 use fanfare::{Broker, Delivery, RunDelivery, WhenFull};
 
 use crate::common::{
-    FOREVER, Got, Loads, Woken, assert_books, at_once, begin_and_cancel, begin_and_forget, bounded, numbers, poll_once,
-    take_all, topic,
+    FOREVER, Full, Got, Loads, Woken, assert_books, at_once, begin_and_cancel, begin_and_forget, bounded, full,
+    numbers, poll_once, take_all, topic,
 };
 
 const WAITING: [WhenFull; 3] = [WhenFull::Block, WhenFull::Wait(FOREVER), WhenFull::Disconnect { after: FOREVER }];
@@ -100,12 +100,8 @@ fn a_forgotten_publish_is_settled_by_the_next() {
 
 #[test]
 fn a_forgotten_publish_is_settled_by_the_end_of_its_publisher() {
-    let broker = Broker::new();
-    let loads = Loads::new();
-    let to = topic("t");
-    let mut subscription = bounded(&broker, "t", 1, WhenFull::Block);
-    let (mut forgetful, mut next) = (broker.publisher(), broker.publisher());
-    at_once(forgetful.publish(&to, loads.light(0))).unwrap();
+    let Full { broker, mut subscription, publisher: mut forgetful, loads, to } = full(WhenFull::Block);
+    let mut next = broker.publisher();
     begin_and_forget(forgetful.publish(&to, loads.light(1)));
     let (woken, waker) = Woken::new();
     let mut publish = pin!(next.publish(&to, loads.make(1, 2, 1)));

@@ -5,7 +5,7 @@ use std::pin::pin;
 use fanfare::{Broker, Delivery, TryPublishError, WhenFull};
 
 use crate::common::{
-    FOREVER, Got, Loads, Woken, at_once, begin_and_cancel, bounded, numbers, pattern, poll_once, take_all,
+    FOREVER, Full, Got, Loads, Woken, at_once, begin_and_cancel, bounded, numbers, pattern, poll_once, take_all,
     take_all_runs, topic,
 };
 
@@ -142,16 +142,21 @@ fn a_batch_is_admitted_in_order_as_room_appears() {
     }
 }
 
-#[test]
-fn newcomers_do_not_overtake_those_who_wait() {
-    let broker = Broker::new();
-    let loads = Loads::new();
-    let to = topic("t");
+/// A subscription of ten bytes, of which load 0 has taken eight.
+fn two_bytes_left() -> Full {
+    let (broker, loads, to) = (Broker::new(), Loads::new(), topic("t"));
     let pattern = pattern("t");
     let builder = broker.subscription(&pattern).queue_messages(10).queue_bytes(10).when_full(WhenFull::Block);
-    let mut subscription = builder.subscribe().unwrap();
-    let (mut first, mut second, mut third) = (broker.publisher(), broker.publisher(), broker.publisher());
-    at_once(first.publish(&to, loads.make(0, 0, 8))).unwrap();
+    let subscription = builder.subscribe().unwrap();
+    let mut publisher = broker.publisher();
+    at_once(publisher.publish(&to, loads.make(0, 0, 8))).unwrap();
+    Full { broker, loads, subscription, publisher, to }
+}
+
+#[test]
+fn newcomers_do_not_overtake_those_who_wait() {
+    let Full { broker, loads, mut subscription, publisher: mut first, to } = two_bytes_left();
+    let (mut second, mut third) = (broker.publisher(), broker.publisher());
     let mut heavy = pin!(first.publish(&to, loads.make(0, 1, 5)));
     assert!(poll_once(heavy.as_mut()).is_pending());
     // There is room for a light one, but somebody was here before.
@@ -173,14 +178,8 @@ fn newcomers_do_not_overtake_those_who_wait() {
 /// Who stands in line behind one that gives up is served in its stead.
 #[test]
 fn the_line_moves_on_when_the_first_gives_up() {
-    let broker = Broker::new();
-    let loads = Loads::new();
-    let to = topic("t");
-    let pattern = pattern("t");
-    let builder = broker.subscription(&pattern).queue_messages(10).queue_bytes(10).when_full(WhenFull::Block);
-    let mut subscription = builder.subscribe().unwrap();
-    let (mut first, mut second) = (broker.publisher(), broker.publisher());
-    at_once(first.publish(&to, loads.make(0, 0, 8))).unwrap();
+    let Full { broker, loads, mut subscription, publisher: mut first, to } = two_bytes_left();
+    let mut second = broker.publisher();
     let (woken, waker) = Woken::new();
     let mut light = pin!(second.publish(&to, loads.make(1, 2, 1)));
     {

@@ -9,20 +9,15 @@ use std::time::Duration;
 use fanfare::{Broker, Delivery, EndReason, Receipt, TryPublishError, TryRecvError, WhenFull};
 
 use crate::common::{
-    FOREVER, Got, Loads, Woken, assert_books, at_once, block_on, bounded, numbers, pattern, poll_once, take_all, topic,
-    watched,
+    FOREVER, Full, Got, Loads, Woken, assert_books, at_once, block_on, bounded, full, numbers, pattern, poll_once,
+    take_all, topic, watched,
 };
 
 const AT_ONCE: WhenFull = WhenFull::Disconnect { after: Duration::ZERO };
 
 #[test]
 fn wait_waits_for_room() {
-    let broker = Broker::new();
-    let loads = Loads::new();
-    let to = topic("t");
-    let mut subscription = bounded(&broker, "t", 1, WhenFull::Wait(FOREVER));
-    let mut publisher = broker.publisher();
-    at_once(publisher.publish(&to, loads.light(0))).unwrap();
+    let Full { mut subscription, mut publisher, loads, to, .. } = full(WhenFull::Wait(FOREVER));
     let (woken, waker) = Woken::new();
     let mut publish = pin!(publisher.publish(&to, loads.light(1)));
     assert!(publish.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
@@ -61,12 +56,7 @@ fn block_is_lossless() {
 
 #[test]
 fn block_ends_with_the_subscription() {
-    let broker = Broker::new();
-    let loads = Loads::new();
-    let to = topic("t");
-    let subscription = bounded(&broker, "t", 1, WhenFull::Block);
-    let mut publisher = broker.publisher();
-    at_once(publisher.publish(&to, loads.light(0))).unwrap();
+    let Full { subscription, mut publisher, loads, to, .. } = full(WhenFull::Block);
     let (woken, waker) = Woken::new();
     {
         let mut publish = pin!(publisher.publish(&to, loads.light(1)));
@@ -153,12 +143,7 @@ fn disconnect_after_a_wait() {
 
 #[test]
 fn disconnect_is_averted_by_room() {
-    let broker = Broker::new();
-    let loads = Loads::new();
-    let to = topic("t");
-    let mut subscription = bounded(&broker, "t", 1, WhenFull::Disconnect { after: FOREVER });
-    let mut publisher = broker.publisher();
-    at_once(publisher.publish(&to, loads.light(0))).unwrap();
+    let Full { mut subscription, mut publisher, loads, to, .. } = full(WhenFull::Disconnect { after: FOREVER });
     let mut publish = pin!(publisher.publish(&to, loads.light(1)));
     assert!(poll_once(publish.as_mut()).is_pending());
     assert!(subscription.try_recv().is_ok());
@@ -168,12 +153,8 @@ fn disconnect_is_averted_by_room() {
 
 #[test]
 fn try_publish_disconnects_at_once_whatever_the_patience() {
-    let broker = Broker::new();
-    let loads = Loads::new();
-    let subscription = bounded(&broker, "t", 1, WhenFull::Disconnect { after: FOREVER });
-    let mut publisher = broker.publisher();
-    publisher.try_publish(&topic("t"), loads.light(0)).unwrap();
-    let receipt = publisher.try_publish(&topic("t"), loads.light(1)).unwrap();
+    let Full { subscription, mut publisher, loads, to, .. } = full(WhenFull::Disconnect { after: FOREVER });
+    let receipt = publisher.try_publish(&to, loads.light(1)).unwrap();
     assert_eq!(receipt, Receipt { matched: 1, disconnected: 1, ..Receipt::default() });
     assert_eq!(subscription.end_reason(), Some(EndReason::Disconnected));
 }

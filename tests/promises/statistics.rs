@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fanfare::{Broker, Interest, Receipt, WhenFull};
 
-use crate::common::{FOREVER, Loads, at_once, begin_and_cancel, block_on, bounded, pattern, poll_once, topic};
+use crate::common::{FOREVER, Full, Loads, begin_and_cancel, block_on, bounded, full, pattern, poll_once, topic};
 
 #[test]
 fn totals_are_the_sum_of_the_receipts() {
@@ -34,12 +34,7 @@ fn totals_are_the_sum_of_the_receipts() {
 
 #[test]
 fn totals_count_waits_and_what_was_cancelled() {
-    let broker = Broker::new();
-    let loads = Loads::new();
-    let mut subscription = bounded(&broker, "t", 1, WhenFull::Block);
-    let mut publisher = broker.publisher();
-    let to = topic("t");
-    at_once(publisher.publish(&to, loads.light(0))).unwrap();
+    let Full { broker, mut subscription, mut publisher, loads, to } = full(WhenFull::Block);
     {
         let mut publish = pin!(publisher.publish(&to, loads.light(1)));
         assert!(poll_once(publish.as_mut()).is_pending());
@@ -181,12 +176,7 @@ fn the_slowest_come_first() {
 
 #[test]
 fn waiting_time_is_counted_while_it_lasts_or_after() {
-    let broker = Broker::new();
-    let loads = Loads::new();
-    let to = topic("t");
-    let mut subscription = bounded(&broker, "t", 1, WhenFull::Wait(FOREVER));
-    let mut publisher = broker.publisher();
-    at_once(publisher.publish(&to, loads.light(0))).unwrap();
+    let Full { mut subscription, mut publisher, loads, to, .. } = full(WhenFull::Wait(FOREVER));
     assert_eq!(subscription.stats().waited_for, Duration::ZERO);
     let mut publish = pin!(publisher.publish(&to, loads.light(1)));
     assert!(poll_once(publish.as_mut()).is_pending());

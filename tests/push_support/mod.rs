@@ -3,6 +3,7 @@
 
 pub mod web_socket;
 
+use crate::patience::{PATIENCE, connect, wait_until};
 use fanfare::Broker;
 use fanfare::diagnostics::Diagnostics;
 use fanfare::frontend::http::{HttpServer, HttpSettings};
@@ -17,10 +18,6 @@ use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// Far longer than anything takes; only a failing test waits so long.
-pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A gateway in this process.
 pub struct TestServer {
@@ -154,15 +151,6 @@ impl TestServer {
     }
 }
 
-#[track_caller]
-pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < end, "waited in vain for: {what}");
-        std::thread::park_timeout(Duration::from_millis(2));
-    }
-}
-
 /// Python with the libraries that tests/clients names. None, and a line that says so, if it is not installed; in continuous
 /// integration (`CI=true`) it has to be.
 #[track_caller]
@@ -226,9 +214,7 @@ pub struct Client {
 
 impl Client {
     pub fn connect(address: SocketAddr) -> Client {
-        let socket = TcpStream::connect(address).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        socket.set_write_timeout(Some(PATIENCE)).unwrap();
+        let socket = connect(address);
         Client { reader: BufReader::new(socket) }
     }
 

@@ -1,18 +1,13 @@
 //! A WebSocket client that is as wrong as a test wants it to be.
 
-use super::PATIENCE;
+#[path = "../../src/codec/web_socket/client_frame.rs"]
+pub mod client_frame;
+
+use crate::patience::connect;
+use client_frame::{CLOSE, FINAL, TEXT, frame};
 use serde_json::{Value, json};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-
-pub const CONTINUED: u8 = 0;
-pub const TEXT: u8 = 1;
-pub const BINARY: u8 = 2;
-pub const CLOSE: u8 = 8;
-pub const PING: u8 = 9;
-pub const PONG: u8 = 10;
-/// With one of the above: the last frame of its message.
-pub const FINAL: u8 = 0x80;
 
 /// The headers that ask for a WebSocket.
 pub const UPGRADE: &str = "Connection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\n\
@@ -33,9 +28,7 @@ impl WebSocket {
     /// Shakes hands with more headers, and sends something without waiting for the answer.
     #[track_caller]
     pub fn open_and_send(address: SocketAddr, headers: &str, early: &[u8]) -> WebSocket {
-        let mut socket = TcpStream::connect(address).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        socket.set_write_timeout(Some(PATIENCE)).unwrap();
+        let mut socket = connect(address);
         let head = format!("GET /socket HTTP/1.1\r\nHost: localhost\r\n{UPGRADE}{headers}\r\n");
         socket.write_all(&[head.as_bytes(), early].concat()).unwrap();
         let mut head = Vec::new();
@@ -130,24 +123,4 @@ impl WebSocket {
     pub fn half_close(&self) {
         self.socket.shutdown(Shutdown::Write).unwrap();
     }
-}
-
-/// A frame as a client sends it.
-pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    const MASK: [u8; 4] = [7, 0, 250, 33];
-    let mut out = vec![first];
-    match payload.len() {
-        length @ ..=125 => out.push(0x80 | length as u8),
-        length @ ..=0xffff => {
-            out.push(0x80 | 126);
-            out.extend((length as u16).to_be_bytes());
-        }
-        length => {
-            out.push(0x80 | 127);
-            out.extend((length as u64).to_be_bytes());
-        }
-    }
-    out.extend(MASK);
-    out.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
-    out
 }

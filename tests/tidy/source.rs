@@ -97,18 +97,15 @@ impl Source {
 
     /// Every path and every name in the code, keywords included: it is for the rules to know which matter to them.
     pub fn named_paths(&self) -> Vec<NamedPath> {
-        let mut found = Vec::new();
-        let mut line = 1;
-        let mut at = 0;
-        while at < self.code.len() {
-            if is_name(self.code[at]) {
-                at = read_path(&self.code, at, &mut line, &mut Vec::new(), &mut found);
-                continue;
+        let mut reader = PathReader { code: &self.code, at: 0, line: 1, found: Vec::new() };
+        while reader.at < self.code.len() {
+            if is_name(self.code[reader.at]) {
+                reader.read_path(&mut Vec::new());
+            } else {
+                reader.pass();
             }
-            line += usize::from(self.code[at] == '\n');
-            at += 1;
         }
-        found
+        reader.found
     }
 
     /// Every function with a body outside tests: the line it begins on, counted from 1, and how many lines it has.
@@ -304,58 +301,62 @@ fn item_end(code: &[char], start: usize) -> usize {
     code.len() - 1
 }
 
-/// Reads the path that begins at `at` into `found`, and returns where it ends.
-fn read_path(
-    code: &[char],
-    mut at: usize,
-    line: &mut usize,
-    prefix: &mut Vec<String>,
-    found: &mut Vec<NamedPath>,
-) -> usize {
-    let outer = prefix.len();
-    loop {
-        let end = name_end(code, at);
-        prefix.push(code[at..end].iter().collect());
-        at = end;
-        if !starts_with(code, at, "::") {
-            break;
-        }
-        match code.get(at + 2) {
-            Some('{') => {
-                at = read_group(code, at + 3, line, prefix, found);
-                prefix.truncate(outer);
-                return at;
-            }
-            Some(c) if is_name(*c) => at += 2,
-            _ => break,
-        }
-    }
-    found.push(NamedPath { line: *line, parts: prefix.clone() });
-    prefix.truncate(outer);
-    at
+/// Reads the paths that code names.
+struct PathReader<'a> {
+    code: &'a [char],
+    at: usize,
+    /// Counted from 1.
+    line: usize,
+    found: Vec<NamedPath>,
 }
 
-/// Reads the names between the braces of a `use`, each with `prefix` before it, and returns where the group ends.
-fn read_group(
-    code: &[char],
-    mut at: usize,
-    line: &mut usize,
-    prefix: &mut Vec<String>,
-    found: &mut Vec<NamedPath>,
-) -> usize {
-    while at < code.len() && code[at] != '}' {
-        if is_name(code[at]) {
-            at = read_path(code, at, line, prefix, found);
-            // What `as` gives is a new name for the same thing, so it says nothing about where the path leads.
-            if starts_with(code, at, " as ") {
-                at = name_end(code, at + " as ".len());
+impl PathReader<'_> {
+    /// Reads the path that begins here, after `prefix`.
+    fn read_path(&mut self, prefix: &mut Vec<String>) {
+        let outer = prefix.len();
+        loop {
+            let end = name_end(self.code, self.at);
+            prefix.push(self.code[self.at..end].iter().collect());
+            self.at = end;
+            if !starts_with(self.code, self.at, "::") {
+                break;
             }
-            continue;
+            match self.code.get(self.at + 2) {
+                Some('{') => {
+                    self.at += 3;
+                    self.read_group(prefix);
+                    prefix.truncate(outer);
+                    return;
+                }
+                Some(c) if is_name(*c) => self.at += 2,
+                _ => break,
+            }
         }
-        *line += usize::from(code[at] == '\n');
-        at += 1;
+        self.found.push(NamedPath { line: self.line, parts: prefix.clone() });
+        prefix.truncate(outer);
     }
-    (at + 1).min(code.len())
+
+    /// Reads the names between the braces of a `use`, each with `prefix` before it, to the end of the group.
+    fn read_group(&mut self, prefix: &mut Vec<String>) {
+        while self.at < self.code.len() && self.code[self.at] != '}' {
+            if is_name(self.code[self.at]) {
+                self.read_path(prefix);
+                // What `as` gives is a new name for the same thing, so it says nothing about where the path leads.
+                if starts_with(self.code, self.at, " as ") {
+                    self.at = name_end(self.code, self.at + " as ".len());
+                }
+                continue;
+            }
+            self.pass();
+        }
+        self.at = (self.at + 1).min(self.code.len());
+    }
+
+    /// Passes what is no name.
+    fn pass(&mut self) {
+        self.line += usize::from(self.code[self.at] == '\n');
+        self.at += 1;
+    }
 }
 
 fn is_name(c: char) -> bool {

@@ -3,12 +3,13 @@
 //! A full channel makes its senders wait: lossless by itself. With stuck receivers that would be for ever, so then the
 //! channel overwrites its oldest message instead, and the pace is taken from the readers' acknowledgements.
 
+use std::iter::repeat_n;
 use std::sync::Arc;
 
 use async_broadcast::{Receiver, RecvError, Sender, TrySendError, broadcast};
 
 use super::Contender;
-use crate::support::executor::{Spawner, on_two_threads};
+use crate::support::crew::{self, Crew};
 use crate::support::ledger::{Finish, Ledger};
 use crate::support::load::{Load, Outcome};
 use crate::support::message::RaceMessage;
@@ -20,36 +21,19 @@ impl Contender for AsyncBroadcast {
     const NAME: &'static str = "async-broadcast";
 
     fn race<M: RaceMessage>(load: &Load, course: &Arc<Course>) -> Outcome {
-        on_two_threads(async |spawner| race::<M>(spawner, *load, Arc::clone(course)).await)
+        crew::race(load, course, race::<M>)
     }
 }
 
-async fn race<M: RaceMessage>(spawner: Spawner, load: Load, course: Arc<Course>) -> Outcome {
-    let (mut sender, receiver) = broadcast::<M>(load.scenario.queue_messages);
-    sender.set_overflow(load.scenario.stuck > 0);
-    let stuck: Vec<_> = (0..load.scenario.stuck).map(|_| receiver.clone()).collect();
-    let readers: Vec<_> = (0..load.scenario.living())
-        .map(|number| {
-            let task = read(receiver.clone(), load, Arc::clone(&course), number);
-            spawner.spawn(course.reader(task))
-        })
-        .collect();
-    drop(receiver);
-    let publishers: Vec<_> = (0..load.scenario.publishers)
-        .map(|number| spawner.spawn(publish(sender.clone(), load, Arc::clone(&course), number)))
-        .collect();
-    drop(sender);
-
-    let mut reports = Vec::new();
-    for publisher in publishers {
-        reports.push(publisher.await);
-    }
-    let mut finishes = Vec::new();
-    for reader in readers {
-        finishes.push(reader.await);
-    }
-    drop(stuck);
-    course.outcome(&finishes, &reports)
+async fn race<M: RaceMessage>(mut crew: Crew) -> Outcome {
+    let scenario = crew.scenario();
+    let (mut sender, receiver) = broadcast::<M>(scenario.queue_messages);
+    sender.set_overflow(scenario.stuck > 0);
+    let mut receivers = repeat_n(receiver, scenario.subscribers);
+    let stuck: Vec<_> = receivers.by_ref().take(scenario.stuck).collect();
+    crew.read(receivers, read);
+    crew.publish(repeat_n(sender, scenario.publishers), publish);
+    crew.outcome(stuck).await
 }
 
 async fn publish<M: RaceMessage>(sender: Sender<M>, load: Load, course: Arc<Course>, number: usize) -> PublisherReport {

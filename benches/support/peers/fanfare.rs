@@ -8,7 +8,7 @@ use std::sync::Arc;
 use fanfare::{Broker, Pattern, Publisher, Receipt, RunDelivery, Subscription, Topic, WhenFull};
 
 use super::Contender;
-use crate::support::executor::{Spawner, on_two_threads};
+use crate::support::crew::{self, Crew};
 use crate::support::ledger::{Finish, Ledger};
 use crate::support::load::{Load, Outcome};
 use crate::support::message::RaceMessage;
@@ -20,52 +20,37 @@ impl Contender for Fanfare {
     const NAME: &'static str = "fanfare";
 
     fn race<M: RaceMessage>(load: &Load, course: &Arc<Course>) -> Outcome {
-        on_two_threads(async |spawner| race::<M>(spawner, *load, Arc::clone(course)).await)
+        crew::race(load, course, race::<M>)
     }
 }
 
-async fn race<M: RaceMessage>(spawner: Spawner, load: Load, course: Arc<Course>) -> Outcome {
+async fn race<M: RaceMessage>(mut crew: Crew) -> Outcome {
+    let scenario = crew.scenario();
     let topic = Topic::parse("race.fan.out").expect("a valid topic");
     let pattern = Pattern::from(&topic);
     let broker = Broker::<M>::builder()
-        .queue_messages(load.scenario.queue_messages)
+        .queue_messages(scenario.queue_messages)
         // Not less than the peers have, which know no bound in bytes.
-        .queue_bytes(load.scenario.queue_messages * M::BYTES)
+        .queue_bytes(scenario.queue_messages * M::BYTES)
         .build();
     let stuck: Vec<_> =
-        (0..load.scenario.stuck).map(|_| broker.subscribe(&pattern).expect("room for a subscription")).collect();
-    let readers: Vec<_> = (0..load.scenario.living())
-        .map(|number| {
-            let subscription =
-                broker.subscription(&pattern).when_full(WhenFull::Block).subscribe().expect("room for a subscription");
-            spawner.spawn(course.reader(read(subscription, load, Arc::clone(&course), number)))
-        })
-        .collect();
-    let publishers: Vec<_> = (0..load.scenario.publishers)
-        .map(|number| {
-            let (publisher, lanes) = broker.publisher().with_lanes(&vec![0; load.scenario.lanes]);
-            lanes.into_iter().for_each(|lane| spawner.spawn(lane.run()).detach());
-            spawner.spawn(publish(publisher, topic.clone(), load, Arc::clone(&course), number))
-        })
-        .collect();
+        (0..scenario.stuck).map(|_| broker.subscribe(&pattern).expect("room for a subscription")).collect();
+    let lossless = || broker.subscription(&pattern).when_full(WhenFull::Block).subscribe();
+    crew.read((0..scenario.living()).map(|_| lossless().expect("room for a subscription")), read);
+    let spawner = crew.spawner.clone();
+    let publishers = (0..scenario.publishers).map(|_| {
+        let (publisher, lanes) = broker.publisher().with_lanes(&vec![0; scenario.lanes]);
+        lanes.into_iter().for_each(|lane| spawner.spawn(lane.run()).detach());
+        (publisher, topic.clone())
+    });
+    crew.publish(publishers, publish);
     // The readers end when the last publisher is gone.
     drop(broker);
-
-    let mut reports = Vec::new();
-    for publisher in publishers {
-        reports.push(publisher.await);
-    }
-    let mut finishes = Vec::new();
-    for reader in readers {
-        finishes.push(reader.await);
-    }
-    drop(stuck);
-    course.outcome(&finishes, &reports)
+    crew.outcome(stuck).await
 }
 
 async fn publish<M: RaceMessage>(
-    mut publisher: Publisher<M>,
-    topic: Topic,
+    (mut publisher, topic): (Publisher<M>, Topic),
     load: Load,
     course: Arc<Course>,
     number: usize,

@@ -6,12 +6,13 @@
 
 #![expect(clippy::disallowed_methods, reason = "flume's futures are what is measured here; each is awaited to its end")]
 
+use std::iter::repeat_n;
 use std::sync::Arc;
 
 use flume::{Receiver, Sender, TrySendError, bounded};
 
 use super::Contender;
-use crate::support::executor::{Spawner, on_two_threads};
+use crate::support::crew::{self, Crew};
 use crate::support::ledger::{Finish, Ledger};
 use crate::support::load::{Load, Outcome};
 use crate::support::message::RaceMessage;
@@ -23,39 +24,18 @@ impl Contender for FlumePerSubscriber {
     const NAME: &'static str = "flume";
 
     fn race<M: RaceMessage>(load: &Load, course: &Arc<Course>) -> Outcome {
-        on_two_threads(async |spawner| race::<M>(spawner, *load, Arc::clone(course)).await)
+        crew::race(load, course, race::<M>)
     }
 }
 
-async fn race<M: RaceMessage>(spawner: Spawner, load: Load, course: Arc<Course>) -> Outcome {
+async fn race<M: RaceMessage>(mut crew: Crew) -> Outcome {
+    let scenario = crew.scenario();
     let (senders, receivers): (Vec<_>, Vec<_>) =
-        (0..load.scenario.subscribers).map(|_| bounded::<M>(load.scenario.queue_messages)).unzip();
+        (0..scenario.subscribers).map(|_| bounded::<M>(scenario.queue_messages)).unzip();
     let mut receivers = receivers.into_iter();
-    let readers: Vec<_> = receivers
-        .by_ref()
-        .take(load.scenario.living())
-        .enumerate()
-        .map(|(number, receiver)| {
-            let task = read(receiver, load, Arc::clone(&course), number);
-            spawner.spawn(course.reader(task))
-        })
-        .collect();
-    let stuck: Vec<_> = receivers.collect();
-    let publishers: Vec<_> = (0..load.scenario.publishers)
-        .map(|number| spawner.spawn(publish(senders.clone(), load, Arc::clone(&course), number)))
-        .collect();
-    drop(senders);
-
-    let mut reports = Vec::new();
-    for publisher in publishers {
-        reports.push(publisher.await);
-    }
-    let mut finishes = Vec::new();
-    for reader in readers {
-        finishes.push(reader.await);
-    }
-    drop(stuck);
-    course.outcome(&finishes, &reports)
+    crew.read(receivers.by_ref().take(scenario.living()), read);
+    crew.publish(repeat_n(senders, scenario.publishers), publish);
+    crew.outcome(receivers).await
 }
 
 async fn publish<M: RaceMessage>(

@@ -47,16 +47,11 @@ async fn race<M: RaceMessage>(load: Load, course: Arc<Course>) -> Outcome {
         .collect();
     drop(sender);
 
-    let mut reports = Vec::new();
-    for publisher in publishers {
-        reports.push(publisher.await.expect("a publisher ends"));
-    }
-    let mut finishes = Vec::new();
-    for reader in readers {
-        finishes.push(reader.await.expect("a reader ends"));
-    }
+    let publishers = publishers.into_iter().map(async |publisher| publisher.await.expect("a publisher ends"));
+    let readers = readers.into_iter().map(async |reader| reader.await.expect("a reader ends"));
+    let outcome = course.outcome(publishers, readers).await;
     drop(stuck);
-    course.outcome(&finishes, &reports)
+    outcome
 }
 
 async fn publish<M: RaceMessage>(sender: Sender<M>, load: Load, course: Arc<Course>, number: usize) -> PublisherReport {

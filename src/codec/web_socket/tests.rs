@@ -1,34 +1,7 @@
 //! Each rule of the protocol that a client can break, and what a server answers; split at every byte; and random bytes.
 
+use super::client_frame::{BINARY, CLOSE, CONTINUED, FINAL, PING, PONG, TEXT, frame};
 use super::*;
-
-const TEXT: u8 = 1;
-const BINARY: u8 = 2;
-const CONTINUED: u8 = 0;
-const CLOSE: u8 = 8;
-const PING: u8 = 9;
-const PONG: u8 = 10;
-const FINAL: u8 = 0x80;
-
-/// A frame as a client sends it.
-fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    const MASK: [u8; 4] = [1, 2, 3, 250];
-    let mut out = vec![first];
-    match payload.len() {
-        length @ ..=125 => out.push(0x80 | length as u8),
-        length @ ..=0xffff => {
-            out.push(0x80 | 126);
-            out.extend((length as u16).to_be_bytes());
-        }
-        length => {
-            out.push(0x80 | 127);
-            out.extend((length as u64).to_be_bytes());
-        }
-    }
-    out.extend(MASK);
-    out.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
-    out
-}
 
 /// All that is received of `bytes` if they come so many at a time, and the answers.
 fn receive(bytes: &[u8], at_a_time: usize) -> (Vec<Received>, Vec<u8>) {

@@ -11,13 +11,14 @@ use super::rooms::{Directory, DirectoryLimits};
 use super::session::{Action, Session, SessionSettings};
 use crate::broker::{Broker, Origin, Pattern, Publisher, SubscribeError, WhenFull};
 use crate::codec::lines::LineDecoder;
-use crate::diagnostics::{ConnectionEntry, ConnectionFigures, FrontEnd, Serves};
+use crate::diagnostics::{ConnectionFigures, FrontEnd, Serves};
+use crate::frontend::accepting::{Arrival, Entrance};
 use crate::frontend::ending::{EndCount, Ending, FirstEnd, ReadEnd, StopReport, ended};
 use crate::frontend::message::{Content, Kind, ServerMessage};
 use crate::frontend::outbox::WritingEnd;
 use crate::limits;
 use crate::tasks::{self, Scope, Tasks, Wait, waiting};
-use crate::transport::{self, Accepted, Connection, GateLimits, Idle, Listener, Permit, Reader, WriterSettings};
+use crate::transport::{self, Connection, GateLimits, Idle, Listener, Reader, WriterSettings};
 use async_io::Timer;
 use futures_lite::future;
 use std::io;
@@ -166,35 +167,17 @@ impl Shared {
     }
 }
 
-async fn accept(mut listener: Listener, shared: Arc<Shared>, connections: Arc<Scope>) {
-    loop {
-        match listener.accept().await {
-            Accepted::Refused(stream, peer, refusal) => {
-                log::debug!(task:% = tasks::label(); "chat: refused {peer}: {refusal}");
-                let refusal = refusal.to_string();
-                shared.front_end.refused(peer, &refusal);
-                transport::refuse(&stream, format!("! {refusal}\n").as_bytes());
-            }
-            Accepted::Connection(stream, peer, permit) => match Connection::new(stream, shared.unacknowledged()) {
-                Ok(connection) => {
-                    log::debug!(task:% = tasks::label(); "chat: {peer} connected");
-                    let entry = shared.front_end.connected(peer, connection.traffic());
-                    connections.spawn("chat connection", serve(shared.clone(), connection, peer, permit, entry));
-                }
-                Err(error) => log::debug!(task:% = tasks::label(); "chat: {peer} was gone at once: {error}"),
-            },
-        }
-    }
+async fn accept(listener: Listener, shared: Arc<Shared>, connections: Arc<Scope>) {
+    let entrance = Entrance { listener, front_end: shared.front_end.clone(), unacknowledged: shared.unacknowledged() };
+    let notice = |_, refusal: &str| format!("! {refusal}\n").into_bytes();
+    let serve = |arrival| {
+        connections.spawn("chat connection", serve(shared.clone(), arrival));
+    };
+    entrance.take_all(notice, serve).await;
 }
 
 /// One connection, from the greeting to the close.
-async fn serve(
-    shared: Arc<Shared>,
-    connection: Connection,
-    peer: SocketAddr,
-    permit: Permit,
-    mut entry: ConnectionEntry,
-) {
+async fn serve(shared: Arc<Shared>, Arrival { connection, peer, mut entry, permit }: Arrival) {
     let count = EndCount::new(&shared.ending, &connection);
     let outbox = Outbox::default();
     let mut feeds = Feeds::new(&outbox, shared.settings.line_bytes, entry.figures());

@@ -4,11 +4,12 @@ use super::adapter::{Clock, Socket};
 use super::request::Call;
 use super::response::Response;
 use super::upgrade::Takeover;
-use crate::diagnostics::{ConnectionEntry, Ended, FrontEnd, Serves};
+use crate::diagnostics::{Ended, FrontEnd, Serves};
+use crate::frontend::accepting::{Arrival, Entrance};
 use crate::frontend::ending::{Ending, StopReport};
 use crate::limits;
 use crate::tasks::{Scope, Tasks, Wait, waiting};
-use crate::transport::{self, Accepted, Connection, Listener, Permit};
+use crate::transport::Listener;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use std::convert::Infallible;
@@ -110,22 +111,14 @@ impl HttpServer {
     }
 }
 
-async fn accept(mut listener: Listener, shared: Arc<Shared>, connections: Arc<Scope>) {
-    loop {
-        match listener.accept().await {
-            Accepted::Refused(stream, peer, refusal) => {
-                let refusal = refusal.to_string();
-                shared.front_end.refused(peer, &refusal);
-                transport::refuse(&stream, refused(&refusal).as_bytes());
-            }
-            Accepted::Connection(stream, peer, permit) => {
-                if let Ok(connection) = Connection::new(stream, shared.settings.write_deadline) {
-                    let entry = shared.front_end.connected(peer, connection.traffic());
-                    connections.spawn("http connection", serve(shared.clone(), connection, peer, permit, entry));
-                }
-            }
-        }
-    }
+async fn accept(listener: Listener, shared: Arc<Shared>, connections: Arc<Scope>) {
+    let entrance =
+        Entrance { listener, front_end: shared.front_end.clone(), unacknowledged: shared.settings.write_deadline };
+    let notice = |_, refusal: &str| refused(refusal).into_bytes();
+    let serve = |arrival| {
+        connections.spawn("http connection", serve(shared.clone(), arrival));
+    };
+    entrance.take_all(notice, serve).await;
 }
 
 /// What a client reads that is not let in: hyper never sees it.
@@ -138,13 +131,7 @@ fn refused(why: &str) -> String {
 }
 
 /// One connection, request after request, and whatever it goes on as.
-async fn serve(
-    shared: Arc<Shared>,
-    connection: Connection,
-    peer: SocketAddr,
-    permit: Permit,
-    mut entry: ConnectionEntry,
-) {
+async fn serve(shared: Arc<Shared>, Arrival { connection, peer, mut entry, permit }: Arrival) {
     let figures = entry.figures().clone();
     let takeover = Takeover::default();
     let service = service_fn(|request| {

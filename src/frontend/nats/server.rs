@@ -12,11 +12,12 @@ use super::settings::{NatsSettings, TlsSettings};
 use super::talker::{ReadEnd, Talker};
 use crate::broker::Broker;
 use crate::codec::nats::append_error;
-use crate::diagnostics::{ConnectionEntry, ConnectionFigures, Ended, FrontEnd, Serves};
+use crate::diagnostics::{ConnectionFigures, Ended, FrontEnd, Serves};
+use crate::frontend::accepting::{Arrival, Entrance};
 use crate::frontend::ending::{EndCount, Ending, StopReport};
 use crate::frontend::message::ServerMessage;
 use crate::tasks::{self, Scope, Tasks};
-use crate::transport::{self, Accepted, Connection, Listener, Outcome, Permit};
+use crate::transport::{self, Connection, Listener, Outcome};
 use async_io::Timer;
 use futures_lite::future;
 use std::future::{Future, poll_fn};
@@ -126,28 +127,19 @@ impl NatsServer {
     }
 }
 
-async fn accept(mut listener: Listener, shared: Arc<Shared>, tasks: Arc<Scope>) {
-    let unacknowledged = unacknowledged(&shared.settings);
-    loop {
-        match listener.accept().await {
-            Accepted::Refused(stream, peer, refusal) => {
-                log::debug!(task:% = tasks::label(); "nats: refused {peer}: {refusal}");
-                shared.front_end.refused(peer, "full");
-                let mut notice = Vec::new();
-                shared.info.append(&mut notice, 0, peer.ip(), false);
-                append_error(&mut notice, "maximum connections exceeded");
-                transport::refuse(&stream, &notice);
-            }
-            Accepted::Connection(stream, peer, permit) => match Connection::new(stream, unacknowledged) {
-                Ok(connection) => {
-                    let entry = shared.front_end.connected(peer, connection.traffic());
-                    log::debug!(task:% = tasks::label(); "nats: {peer} connected as client {}", entry.figures().id());
-                    tasks.spawn("nats connection", serve(shared.clone(), connection, peer, entry, permit));
-                }
-                Err(error) => log::debug!(task:% = tasks::label(); "nats: {peer} was gone at once: {error}"),
-            },
-        }
-    }
+async fn accept(listener: Listener, shared: Arc<Shared>, tasks: Arc<Scope>) {
+    let entrance =
+        Entrance { listener, front_end: shared.front_end.clone(), unacknowledged: unacknowledged(&shared.settings) };
+    let notice = |peer: SocketAddr, _: &str| {
+        let mut notice = Vec::new();
+        shared.info.append(&mut notice, 0, peer.ip(), false);
+        append_error(&mut notice, "maximum connections exceeded");
+        notice
+    };
+    let serve = |arrival| {
+        tasks.spawn("nats connection", serve(shared.clone(), arrival));
+    };
+    entrance.take_all(notice, serve).await;
 }
 
 /// After so long without a word from a client's machine the kernel ends the connection.
@@ -226,13 +218,7 @@ fn ended(reading: Option<&io::Result<ReadEnd>>, writing: &Outcome, feed: Option<
 
 /// One connection, from `INFO` to the close.
 #[expect(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice, in every connection")]
-fn serve(
-    shared: Arc<Shared>,
-    connection: Connection,
-    peer: SocketAddr,
-    mut entry: ConnectionEntry,
-    permit: Permit,
-) -> impl Future<Output = ()> {
+fn serve(shared: Arc<Shared>, Arrival { connection, peer, mut entry, permit }: Arrival) -> impl Future<Output = ()> {
     async move {
         let count = EndCount::new(&shared.ending, &connection);
         let figures = entry.figures().clone();

@@ -12,11 +12,12 @@ use crate::broker::Broker;
 use crate::codec::datagram::Replays;
 use crate::codec::push::{ServerObject, append_object};
 use crate::diagnostics::{FrontEnd, Serves};
+use crate::frontend::accepting::{Arrival, Entrance};
 use crate::frontend::ending::StopReport;
 use crate::frontend::message::ServerMessage;
 use crate::limits::PUSH_DATAGRAM_BYTES;
 use crate::tasks::{Scope, Tasks};
-use crate::transport::{self, Accepted, Connection, Listener};
+use crate::transport::Listener;
 use bytes::Bytes;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -111,30 +112,25 @@ impl PushServer {
     }
 }
 
-async fn accept(mut listener: Listener, shared: Arc<Shared>, connections: Arc<Scope>) {
-    let front_end = shared.gateway.front_end.clone();
-    let unacknowledged = shared.gateway.settings.unacknowledged();
-    loop {
-        match listener.accept().await {
-            Accepted::Refused(stream, peer, refusal) => {
-                let refusal = refusal.to_string();
-                front_end.refused(peer, &refusal);
-                let mut bye = Vec::new();
-                append_object(&mut bye, &ServerObject::Bye(refusal.into()));
-                transport::refuse(&stream, &bye);
-            }
-            Accepted::Connection(stream, peer, permit) => match Connection::new(stream, unacknowledged) {
-                Ok(connection) => {
-                    let entry = front_end.connected(peer, connection.traffic());
-                    let client = Client { connection, peer, framing: Framing::Lines, early: Bytes::new(), entry };
-                    let shared = shared.clone();
-                    connections.spawn("push connection", async move {
-                        serve(&shared, client).await;
-                        drop(permit);
-                    });
-                }
-                Err(error) => log::debug!("push: {peer} was gone at once: {error}"),
-            },
-        }
-    }
+async fn accept(listener: Listener, shared: Arc<Shared>, connections: Arc<Scope>) {
+    let entrance = Entrance {
+        listener,
+        front_end: shared.gateway.front_end.clone(),
+        unacknowledged: shared.gateway.settings.unacknowledged(),
+    };
+    let notice = |_, refusal: &str| {
+        let mut bye = Vec::new();
+        append_object(&mut bye, &ServerObject::Bye(refusal.into()));
+        bye
+    };
+    let serve = |arrival| {
+        let Arrival { connection, peer, entry, permit } = arrival;
+        let client = Client { connection, peer, framing: Framing::Lines, early: Bytes::new(), entry };
+        let shared = shared.clone();
+        connections.spawn("push connection", async move {
+            serve(&shared, client).await;
+            drop(permit);
+        });
+    };
+    entrance.take_all(notice, serve).await;
 }
