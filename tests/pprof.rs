@@ -119,23 +119,26 @@ fn tasks_are_shown_by_who_started_them() {
 fn a_second_profile_is_refused_while_the_first_is_made_and_the_server_serves_on() {
     let _alone = SAMPLING.lock().unwrap_or_else(PoisonError::into_inner);
     let admin = start();
-    let mut first = Http::connect(admin.address);
-    wait_until("the second is refused", || {
-        // Which of the two is the first is only known afterwards.
-        first = Http::connect(admin.address);
-        first.send("GET /debug/pprof/profile?seconds=2 HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        let second = get(admin.address, "/debug/pprof/profile?seconds=1");
-        second.status == 503 && second.text() == "a profile of the processor is being made; try again when it is done\n"
-    });
+    let mut first = begin_profile(admin.address, 2);
     assert_eq!(get(admin.address, "/healthz").status, 200);
     assert_eq!(first.answer().unwrap().status, 200);
     // Whoever leaves early gives the place back at once.
-    let mut leaves = Http::connect(admin.address);
-    leaves.send("GET /debug/pprof/profile?seconds=120 HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    wait_until("it has begun", || get(admin.address, "/debug/pprof/profile?seconds=1").status == 503);
-    drop(leaves);
+    drop(begin_profile(admin.address, 120));
     wait_until("its place is free", || get(admin.address, "/debug/pprof/profile?seconds=1").status == 200);
     for seconds in ["0", "121", "x"] {
         assert_eq!(get(admin.address, &format!("/debug/pprof/profile?seconds={seconds}")).status, 400, "{seconds}");
     }
+}
+
+/// Asks for a profile that takes so long, until another is refused because of it.
+fn begin_profile(address: SocketAddr, seconds: u32) -> Http {
+    let mut asking = Http::connect(address);
+    wait_until("another profile is refused", || {
+        // Again each time: the other may have come first, and then this one was refused.
+        asking = Http::connect(address);
+        asking.send(&format!("GET /debug/pprof/profile?seconds={seconds} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        let other = get(address, "/debug/pprof/profile?seconds=1");
+        other.status == 503 && other.text() == "a profile of the processor is being made; try again when it is done\n"
+    });
+    asking
 }
