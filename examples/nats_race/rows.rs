@@ -91,6 +91,7 @@ pub fn all() -> Vec<Row> {
         fan_out("1 to 10", one_to(10), &[(DELIVERIES, ">= 7 x nats")]),
         fan_out("1 to 100", one_to(100), &[(DELIVERIES, ">= 7 x nats, 0.55 x ceiling")]),
         fan_out("1 to 1000", one_to(1000), &[(DELIVERIES, ">= 5 x nats")]),
+        fan_out("1 to 1, one message a write", Load { batch: 1, ..one_to(1) }, &[(DELIVERIES, ">= 2 x nats")]),
         fan_out("1 to 10, one message a write", Load { batch: 1, ..one_to(10) }, &[(DELIVERIES, ">= 2 x nats")]),
         row(
             Section::Pairs,
