@@ -136,7 +136,7 @@ fn begin_profile(address: SocketAddr, seconds: u32) -> Http {
     wait_until("another profile is refused", || {
         // Again each time: the other may have come first, and then this one was refused.
         asking = Http::connect(address);
-        asking.send(&format!("GET /debug/pprof/profile?seconds={seconds} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        asking.send(format!("GET /debug/pprof/profile?seconds={seconds} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
         let other = get(address, "/debug/pprof/profile?seconds=1");
         other.status == 503 && other.text() == "a profile of the processor is being made; try again when it is done\n"
     });
