@@ -3,26 +3,16 @@
 
 #[path = "../binary_support/mod.rs"]
 pub mod binary_support;
+#[path = "../patience/mod.rs"]
+mod patience;
 pub mod server;
 pub mod settings;
 pub mod wire;
 
 use server::{Kind, Server};
 use settings::Settings;
-use std::time::{Duration, Instant};
 
-/// How long a test waits for something that should happen. Far more than it takes on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Waits until it is so.
-#[track_caller]
-pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < end, "waited in vain until {what}");
-        std::thread::park_timeout(Duration::from_millis(2));
-    }
-}
+pub use patience::{PATIENCE, wait_until};
 
 /// Starts a server of that kind for a test; none, and a line that says why, if there is none on this machine.
 /// In continuous integration (`CI=true`) everything has to be there.
