@@ -226,9 +226,9 @@ impl Feed {
                     self.gateway.expire(&target_of(message.topic()), &stamp);
                     expired += 1;
                 }
-                _ => {
+                stamp => {
                     self.append_expired(out, &mut expired);
-                    self.append_push(out, &target_of(message.topic()), &message);
+                    self.append_push(out, &target_of(message.topic()), &message, stamp);
                     replayed += 1;
                 }
             }
@@ -295,9 +295,9 @@ impl Feed {
                     self.gateway.expire(&to, &stamp);
                     expired += 1;
                 }
-                _ => {
+                stamp => {
                     self.append_expired(out, &mut expired);
-                    self.append_push(out, &to, message);
+                    self.append_push(out, &to, message, stamp);
                     sent += 1;
                 }
             }
@@ -307,8 +307,7 @@ impl Feed {
         rendered
     }
 
-    fn append_push(&self, out: &mut WriteBuffer, to: &str, message: &ServerMessage) {
-        let stamp = Stamp::of(message);
+    fn append_push(&self, out: &mut WriteBuffer, to: &str, message: &ServerMessage, stamp: Option<Stamp<'_>>) {
         let ack = stamp.is_some_and(|stamp| stamp.wants_ack);
         if let Some(stamp) = stamp.filter(|_| ack) {
             self.link.sent(&stamp);
