@@ -55,13 +55,13 @@ impl Gathering {
         self.elapsed_us = self.elapsed_us.saturating_add(u32::try_from(since_last.as_micros()).unwrap_or(u32::MAX));
         let next = match self.state {
             State::Watching if self.reads < READS_BEFORE => return,
-            State::Watching if self.is_stream() && self.bytes / u32::from(READS_BEFORE) < READ_GATHER_PIECE_BYTES => {
+            State::Watching if self.is_stream() && self.bytes_per_read() < READ_GATHER_PIECE_BYTES => {
                 State::Gathering { began_at: self.bytes_per_ms(), full_us: 0 }
             }
             State::Gathering { .. } if self.reads < READS_GATHERED => return,
             State::Gathering { began_at, .. } if self.was_pointless(began_at) => State::Resting,
             State::Gathering { began_at, full_us } if self.is_stream() => {
-                let is_full = self.bytes / u32::from(self.reads) >= FULL_READ_BYTES;
+                let is_full = self.bytes_per_read() >= FULL_READ_BYTES;
                 let full_us = if is_full { full_us.saturating_add(self.elapsed_us) } else { 0 };
                 // Perhaps it would be quicker without.
                 if full_us < READ_GATHER_REST_US { State::Gathering { began_at, full_us } } else { State::Watching }
@@ -70,6 +70,11 @@ impl Gathering {
             State::Watching | State::Gathering { .. } | State::Resting => State::Watching,
         };
         *self = Gathering { state: next, ..Gathering::default() };
+    }
+
+    /// Asked only after a read.
+    fn bytes_per_read(&self) -> u32 {
+        self.bytes / u32::from(self.reads)
     }
 
     fn bytes_per_ms(&self) -> u32 {
