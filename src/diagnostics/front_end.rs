@@ -18,9 +18,16 @@ pub struct FrontEnd {
     serves: OnceLock<Serves>,
     refused: AtomicU64,
     connections: Mutex<Connections>,
-    /// Makes the figures that it alone has.
-    families: OnceLock<Box<dyn Fn() -> Vec<Family> + Send + Sync>>,
+    own: OnceLock<OwnFigures>,
 }
+
+/// How the figures are made that one front-end alone has.
+struct OwnFigures {
+    counted: MakeFamilies,
+    measured: MakeFamilies,
+}
+
+type MakeFamilies = Box<dyn Fn() -> Vec<Family> + Send + Sync>;
 
 /// Where a front-end listens, and for how much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,9 +83,9 @@ pub struct FrontEndFigures {
 
 impl FrontEnd {
     pub(super) fn new(name: &'static str, server_id: Arc<str>, journal: Arc<Journal>) -> FrontEnd {
-        let (serves, families) = (OnceLock::new(), OnceLock::new());
+        let (serves, own) = (OnceLock::new(), OnceLock::new());
         let (refused, connections) = (AtomicU64::new(0), Mutex::default());
-        FrontEnd { name, server_id, journal, serves, refused, connections, families }
+        FrontEnd { name, server_id, journal, serves, refused, connections, own }
     }
 
     /// Its name: `chat`, `nats`.
@@ -141,14 +148,26 @@ impl FrontEnd {
         self.journal.add(entry, messages)
     }
 
-    /// Says how to make the figures that it alone has, whenever somebody looks. The first word counts.
-    pub fn tells(&self, families: impl Fn() -> Vec<Family> + Send + Sync + 'static) {
-        let _ = self.families.set(Box::new(families));
+    /// Says how to make the figures that it alone has, whenever somebody looks: those it has counted anyway, and those
+    /// that have to be measured. The first word counts.
+    pub fn tells(
+        &self,
+        counted: impl Fn() -> Vec<Family> + Send + Sync + 'static,
+        measured: impl Fn() -> Vec<Family> + Send + Sync + 'static,
+    ) {
+        let _ = self.own.set(OwnFigures { counted: Box::new(counted), measured: Box::new(measured) });
     }
 
-    /// The figures that it alone has.
+    /// The figures that it alone has and that cost nothing to look at.
+    pub fn counted(&self) -> Vec<Family> {
+        self.own.get().map(|own| (own.counted)()).unwrap_or_default()
+    }
+
+    /// All figures that it alone has.
     pub fn families(&self) -> Vec<Family> {
-        self.families.get().map(|families| families()).unwrap_or_default()
+        let mut families = self.counted();
+        families.extend(self.own.get().into_iter().flat_map(|own| (own.measured)()));
+        families
     }
 
     /// The sums over all connections, live and past.

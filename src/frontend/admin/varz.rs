@@ -56,9 +56,9 @@ fn facts(state: &State) -> Object {
     Object(facts)
 }
 
-/// What front-ends tell of themselves and think worth a glance.
+/// What front-ends tell of themselves and think worth a glance. Of what is counted: this is asked for every second.
 fn at_a_glance(state: &State) -> impl Iterator<Item = (&'static str, Value)> {
-    let families = state.diagnostics.front_ends().into_iter().flat_map(|front_end| front_end.families());
+    let families = state.diagnostics.front_ends().into_iter().flat_map(|front_end| front_end.counted());
     let figures = families.flat_map(|family| family.figures);
     figures.filter_map(|figure| Some((figure.at_a_glance?, figure.value.into())))
 }

@@ -160,11 +160,7 @@ impl Datagrams {
                 let answer_to = push.wants_answer.then_some(to);
                 let (gateway, socket) = (self.gateway.clone(), self.socket.socket.clone());
                 self.waiting.spawn("push", async move {
-                    let handed_over = match begun {
-                        Begun::Done(handed_over) => Ok(handed_over),
-                        Begun::Waits(pending) => gateway.finish(*pending).await,
-                    };
-                    let result = match handed_over {
+                    let result = match gateway.finish(begun).await {
                         Ok(handed_over) => Ok(gateway.settled(handed_over).await),
                         Err(refusal) => Err(refusal),
                     };

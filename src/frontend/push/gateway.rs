@@ -177,11 +177,10 @@ impl Gateway {
     fn tell_figures(&self) {
         let (broker, counters, fates) = (self.broker.clone(), self.counters.clone(), self.fates.clone());
         let (at_once, ack_waits) = (self.at_once.clone(), self.ack_waits.clone());
-        self.front_end.tells(move || {
+        let measured = move || {
             let of_pushes = |topic: &Topic| topic.as_str().starts_with("push.");
             let kept = broker.topic_stats().into_iter().filter(|stats| of_pushes(&stats.topic)).map(|stats| stats.kept);
-            let mut families = counters.figures().families();
-            families.extend([
+            vec![
                 Family::gauge("push_kept", "Pushes kept for those who return", kept.map(|kept| kept as u64).sum()),
                 Family::gauge("push_waiting", "Pushes that wait for full queues", at_once.in_use() as u64),
                 Family::gauge("push_ack_waits", "Senders that wait for acknowledgements", ack_waits.in_use() as u64),
@@ -190,9 +189,9 @@ impl Gateway {
                     "Pushes to be acknowledged whose fate is remembered",
                     lock(&fates).len() as u64,
                 ),
-            ]);
-            families
-        });
+            ]
+        };
+        self.front_end.tells(move || counters.figures().families(), measured);
     }
 
     /// What it has counted.
@@ -216,10 +215,7 @@ impl Gateway {
 
     /// The same, without waiting for acknowledgements.
     pub(super) async fn hand_over(&self, way: Way, push: &Push<'_>) -> Result<HandedOver, PushRefusal> {
-        match self.begin(way, push)? {
-            Begun::Done(handed_over) => Ok(handed_over),
-            Begun::Waits(waiting) => self.finish(*waiting).await,
-        }
+        self.finish(self.begin(way, push)?).await
     }
 
     /// Hands a push to everybody who has room, without waiting.
@@ -275,9 +271,12 @@ impl Gateway {
         Ok(AckWait { fate: Arc::default(), until: Instant::now() + Duration::from_millis(ms), _permit })
     }
 
-    /// Waits for those who are full, as long as a push may take.
-    pub(super) async fn finish(&self, waiting: Waiting) -> Result<HandedOver, PushRefusal> {
-        let Waiting { publishing, noted, _permit } = waiting;
+    /// Waits for those who are full, if there are any, as long as a push may take.
+    pub(super) async fn finish(&self, begun: Begun) -> Result<HandedOver, PushRefusal> {
+        let Waiting { publishing, noted, _permit } = match begun {
+            Begun::Done(handed_over) => return Ok(handed_over),
+            Begun::Waits(waiting) => *waiting,
+        };
         let way = noted.way;
         let result = match self.scope.with_timeout("push", self.settings.timeout, |_| publishing).await {
             Ok((_, result)) => self.done(noted, result),
