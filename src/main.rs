@@ -271,10 +271,10 @@ fn announce(servers: &FrontEnds) -> io::Result<()> {
     }
     if let Some(address) = servers.nats.as_ref().map(NatsServer::local_address) {
         writeln!(output, "listening nats {address}")?;
-        // What the tests of NATS's client libraries wait for, where nats-server says it.
-        let mut log = io::stderr().lock();
-        let _ = writeln!(log, "Listening for client connections on {address}");
-        let _ = writeln!(log, "Server is ready");
+        // What the tests of NATS's client libraries wait for, where nats-server says it. In one write, since the other
+        // output may go to the same file.
+        let ready = format!("Listening for client connections on {address}\nServer is ready\n");
+        let _ = io::stderr().write_all(ready.as_bytes());
     }
     let http = servers.push_http.as_ref().map(HttpServer::local_address);
     let (push, datagrams) = (servers.push.address(), servers.push.datagram_address());
