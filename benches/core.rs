@@ -1,4 +1,5 @@
-//! The core's pieces, one thread, with their allocations: `cargo bench --bench core`; `cargo test` runs each once.
+//! The core's pieces, one thread, with their allocations: `cargo bench --bench core`; `cargo test`
+//! runs each once.
 
 use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher, black_box};
@@ -98,8 +99,9 @@ mod subscriptions {
     #[divan::bench(args = [0, 10_000])]
     fn come_and_go(bencher: Bencher<'_, '_>, others: usize) {
         let broker = Broker::<u64>::new();
-        let kept: Vec<_> =
-            (0..others).filter_map(|number| broker.subscribe(&pattern(&format!("others.{number}"))).ok()).collect();
+        let kept: Vec<_> = (0..others)
+            .filter_map(|number| broker.subscribe(&pattern(&format!("others.{number}"))).ok())
+            .collect();
         assert_eq!(kept.len(), others);
         let pattern = pattern("comes.and.goes");
         bencher.bench_local(|| broker.subscribe(black_box(&pattern)).is_ok());
@@ -125,13 +127,14 @@ struct Crowd {
 }
 
 impl Crowd {
-    fn new(subscribers: usize, when_full: WhenFull) -> Crowd {
+    fn new(subscribers: usize, when_full: WhenFull) -> Self {
         let topic = topic("bench.crowd");
         let broker = Broker::<u64>::builder().when_full(when_full).build();
         let pattern = Pattern::from(&topic);
-        let subscriptions: Vec<_> = (0..subscribers).filter_map(|_| broker.subscribe(&pattern).ok()).collect();
+        let subscriptions: Vec<_> =
+            (0..subscribers).filter_map(|_| broker.subscribe(&pattern).ok()).collect();
         assert_eq!(subscriptions.len(), subscribers);
-        Crowd { topic, publisher: broker.publisher(), subscriptions }
+        Self { topic, publisher: broker.publisher(), subscriptions }
     }
 
     /// Leaves no room in any queue.

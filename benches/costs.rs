@@ -1,15 +1,15 @@
-//! What a delivery costs beside time, peer beside peer: allocations, wake-ups, peak memory; and when a timer is armed.
+//! What a delivery costs beside time, peer beside peer: allocations, wake-ups, peak memory; and
+//! when a timer is armed.
 //!
 //! `cargo bench --bench costs` prints the table; `cargo test` runs it with tiny inputs.
 
+use fanfare::{Broker, Pattern, Topic};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, Stats, StatsAlloc};
 use std::alloc::System;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::Duration;
-
-use fanfare::{Broker, Pattern, Topic};
-use stats_alloc::{INSTRUMENTED_SYSTEM, Region, Stats, StatsAlloc};
 use support::load::{Load, Scenario};
 use support::peers::{Peer, in_process};
 
@@ -27,9 +27,15 @@ const SAMPLE_EVERY: Duration = Duration::from_micros(200);
 fn main() {
     let is_bench = std::env::args().any(|argument| argument == "--bench");
     let messages = |subscribers: usize| if is_bench { 2_000_000 / subscribers as u64 } else { 64 };
-    let rows = if is_bench { rows() } else { rows().into_iter().filter(|row| row.subscribers < 64).collect() };
+    let rows = if is_bench {
+        rows()
+    } else {
+        rows().into_iter().filter(|row| row.subscribers < 64).collect()
+    };
 
-    println!("For 1000 deliveries in the steady state; the peak is of live heap, sampled, with the queues it fills");
+    println!(
+        "For 1000 deliveries in the steady state; the peak is of live heap, sampled, with the queues it fills"
+    );
     println!(
         "{:>5} {:>5} {:>5} |{:>16}{:>13}{:>13}{:>10}{:>11}",
         "subs", "batch", "bytes", "peer", "allocations", "KiB alloc.", "wake-ups", "peak KiB"
@@ -43,7 +49,8 @@ fn main() {
 }
 
 fn rows() -> Vec<Scenario> {
-    let mut rows = vec![Scenario::plain(1), Scenario::plain(8), Scenario::plain(64), Scenario::plain(1000)];
+    let mut rows =
+        vec![Scenario::plain(1), Scenario::plain(8), Scenario::plain(64), Scenario::plain(1000)];
     rows.push(Scenario { batch: 64, ..Scenario::plain(64) });
     rows.push(Scenario { payload_bytes: 4096, ..Scenario::plain(64) });
     rows
@@ -97,11 +104,13 @@ fn measure(peer: &dyn Peer, load: Load) -> (Stats, u64, u64) {
 
 fn live_bytes() -> u64 {
     let stats = ALLOCATOR.stats();
-    // The counts are read one after another while other threads allocate; a moment's skew does not matter here.
+    // The counts are read one after another while other threads allocate; a moment's skew does not
+    // matter here.
     (stats.bytes_allocated as i64 - stats.bytes_deallocated as i64).max(0) as u64
 }
 
-/// A publisher arms a timer when, and only when, somebody has to be waited for; who was waited for in vain is not again.
+/// A publisher arms a timer when, and only when, somebody has to be waited for; who was waited for
+/// in vain is not again.
 fn timers_armed(publishes: u64) {
     println!("\nTimers, 64 subscribers of the default policy (waits 5 ms)");
     println!("{:>9} |{:>12}{:>22}", "stuck", "publishes", "of these armed one");
@@ -116,8 +125,9 @@ fn timers_armed(publishes: u64) {
 fn publishes_that_armed(stuck: usize, publishes: u64) -> u64 {
     let topic = Topic::parse("costs.timer").expect("a valid topic");
     let broker = Broker::<u64>::builder().queue_messages(TIMER_QUEUE_MESSAGES).build();
-    let mut subscriptions: Vec<_> =
-        (0..64).map(|_| broker.subscribe(&Pattern::from(&topic)).expect("room for a subscription")).collect();
+    let mut subscriptions: Vec<_> = (0..64)
+        .map(|_| broker.subscribe(&Pattern::from(&topic)).expect("room for a subscription"))
+        .collect();
     let mut publisher = broker.publisher();
     for message in 0..publishes {
         publisher.publish_blocking(&topic, message).expect("an open broker");

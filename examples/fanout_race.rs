@@ -1,18 +1,18 @@
-//! Fanfare against what one would pick instead: deliveries a second, peer beside peer in the same run, in turn.
+//! Fanfare against what one would pick instead: deliveries a second, peer beside peer in the same
+//! run, in turn.
 //!
 //! ```text
 //! cargo run --release --example fanout_race -- --quick
 //! cargo run --release --example fanout_race -- --csv race.csv --svg race.svg
 //! ```
-//! Every reader checks that each message comes once and in its publisher's order. Nothing is lost by anybody, or the
-//! table says how much.
-
-use std::process::ExitCode;
-use std::time::Instant;
+//! Every reader checks that each message comes once and in its publisher's order. Nothing is lost
+//! by anybody, or the table says how much.
 
 use clap::Parser;
 use fanout_race::options::Options;
 use fanout_race::{csv, rows, sections, svg, table, versions};
+use std::process::ExitCode;
+use std::time::Instant;
 use support::peers::go_seed::GoSeed;
 use support::peers::{Peer, PeerError, in_process};
 use support::program::end;
@@ -73,7 +73,11 @@ fn run(options: &Options) -> Result<(), PeerError> {
     Ok(())
 }
 
-fn run_row(scenario: rows::Scenario, peers: &[Box<dyn Peer>], effort: &Effort) -> Result<rows::RowResult, PeerError> {
+fn run_row(
+    scenario: rows::Scenario,
+    peers: &[Box<dyn Peer>],
+    effort: &Effort,
+) -> Result<rows::RowResult, PeerError> {
     let entrants: Vec<_> = peers.iter().map(|peer| Entrant { peer: &**peer, scenario }).collect();
     let standings = race(&entrants, effort)?;
     Ok(rows::RowResult { scenario, standings })
@@ -93,7 +97,12 @@ mod tests {
             Ok(go) => peers.extend([Box::new(go.clone()) as Box<dyn Peer>, Box::new(go.tuned())]),
             Err(error) => println!("without the Go peer: {error}"),
         }
-        let effort = Effort { run: Duration::from_millis(1), rounds: 1, rounds_until: None, fewest_messages: 64 };
+        let effort = Effort {
+            run: Duration::from_millis(1),
+            rounds: 1,
+            rounds_until: None,
+            fewest_messages: 64,
+        };
         let few = Scenario { queue_messages: 64, ..Scenario::plain(3) };
         for scenario in [
             few,
@@ -119,8 +128,9 @@ mod tests {
         let peers = in_process();
         sections::print_all(&options, Instant::now(), &peers, None).expect("they run");
         let effort = options.effort(Instant::now());
-        let results: Vec<_> =
-            [1, 2].map(|count| run_row(Scenario::plain(count), &peers, &effort).expect("they run")).into();
+        let results: Vec<_> = [1, 2]
+            .map(|count| run_row(Scenario::plain(count), &peers, &effort).expect("they run"))
+            .into();
         let picture = svg::render(&results).expect("it can be drawn");
         assert!(picture.starts_with("<svg") && picture.contains("tokio-broadcast"), "{picture}");
     }

@@ -1,16 +1,15 @@
-//! What it costs to find who a message is for, among many subscriptions; what an idle subscription weighs; and whether
-//! subscriptions that come and go disturb those who publish.
+//! What it costs to find who a message is for, among many subscriptions; what an idle subscription
+//! weighs; and whether subscriptions that come and go disturb those who publish.
 //!
 //! ```text
 //! cargo run --release --example matching_race            # up to 1,000,000 subscriptions
 //! cargo run --release --example matching_race -- --quick # up to 10,000
 //! ```
 
-use std::alloc::System;
-
 use clap::Parser;
 use matching_race::{memory, route_cost, storm};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use std::alloc::System;
 
 mod matching_race {
     pub mod memory;
@@ -43,9 +42,19 @@ struct Effort {
 
 fn main() {
     run(&if Options::parse().quick {
-        Effort { populations: vec![10, 10_000], publishes: 10_000, idle_subscriptions: 50_000, rounds: 3 }
+        Effort {
+            populations: vec![10, 10_000],
+            publishes: 10_000,
+            idle_subscriptions: 50_000,
+            rounds: 3,
+        }
     } else {
-        Effort { populations: vec![10, 10_000, 1_000_000], publishes: 20_000, idle_subscriptions: 1_000_000, rounds: 5 }
+        Effort {
+            populations: vec![10, 10_000, 1_000_000],
+            publishes: 20_000,
+            idle_subscriptions: 1_000_000,
+            rounds: 5,
+        }
     });
 }
 

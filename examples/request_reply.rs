@@ -1,10 +1,9 @@
 //! Questions and answers over the broker, on plain threads: `cargo run --example request_reply`
 
-use std::thread;
-use std::time::Duration;
-
 use fanfare::{Broker, Delivery, Pattern, RequestError, Topic};
 use futures_lite::future::block_on;
+use std::thread;
+use std::time::Duration;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let broker = Broker::<String>::new();
@@ -18,19 +17,23 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     // Two workers share the questions: each goes to one of them.
-    let workers: Vec<_> = ["first", "second"].map(|name| spawn_worker(&broker, name)).into_iter().collect();
+    let workers: Vec<_> =
+        ["first", "second"].map(|name| spawn_worker(&broker, name)).into_iter().collect();
     for text in ["one", "two", "three", "four"] {
         println!("{text} -> {}", *ask(text)?);
     }
 
     broker.close();
-    workers.into_iter().for_each(|worker| worker.join().expect("a worker ends when the broker is closed"));
+    workers
+        .into_iter()
+        .for_each(|worker| worker.join().expect("a worker ends when the broker is closed"));
     Ok(())
 }
 
 fn spawn_worker(broker: &Broker<String>, name: &'static str) -> thread::JoinHandle<()> {
     let pattern = Pattern::parse("upper").expect("a valid pattern");
-    let mut questions = broker.subscription(&pattern).group("workers").subscribe().expect("the broker is open");
+    let mut questions =
+        broker.subscription(&pattern).group("workers").subscribe().expect("the broker is open");
     let mut publisher = broker.publisher();
     thread::spawn(move || {
         while let Some(delivery) = questions.recv_blocking() {

@@ -1,11 +1,12 @@
-//! Five subscribers who do not read, one for each policy, beside one who does: `cargo run --example slow_subscriber`
+//! Five subscribers who do not read, one for each policy, beside one who does: `cargo run --example
+//! slow_subscriber`
 //!
-//! Shows the receipt of every publish, how long it took, and what each of the five finds when it reads at last.
-
-use std::time::{Duration, Instant};
+//! Shows the receipt of every publish, how long it took, and what each of the five finds when it
+//! reads at last.
 
 use fanfare::{Broker, Delivery, Pattern, Subscription, Topic, WhenFull};
 use futures_lite::future::{block_on, poll_once};
+use std::time::{Duration, Instant};
 
 const BOUND: usize = 4;
 
@@ -23,7 +24,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut reader = broker.subscribe(&pattern)?;
         let mut sleepers = Vec::new();
         for policy in policies {
-            sleepers.push(broker.subscription(&pattern).queue_messages(BOUND).when_full(policy).subscribe()?);
+            sleepers.push(
+                broker
+                    .subscription(&pattern)
+                    .queue_messages(BOUND)
+                    .when_full(policy)
+                    .subscribe()?,
+            );
         }
 
         println!("one reader, and four who never read, with queues of {BOUND}; one of each policy");
@@ -38,7 +45,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let took = format!("{:.1} ms", start.elapsed().as_secs_f64() * 1e3);
             println!(
                 "{number:>7} {:>7} {:>6} {:>6} {:>7} {:>12} {took:>9}",
-                receipt.matched, receipt.queued, receipt.waited, receipt.dropped, receipt.disconnected
+                receipt.matched,
+                receipt.queued,
+                receipt.waited,
+                receipt.dropped,
+                receipt.disconnected
             );
         }
 
@@ -53,8 +64,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// `Block` is lossless: the publish goes on when the subscriber has read, and not before.
-async fn block_loses_nothing(broker: &Broker<u32>, topic: &Topic) -> Result<(), Box<dyn std::error::Error>> {
-    let mut patient = broker.subscription(&topic.into()).queue_messages(1).when_full(WhenFull::Block).subscribe()?;
+async fn block_loses_nothing(
+    broker: &Broker<u32>,
+    topic: &Topic,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let mut patient = broker
+        .subscription(&topic.into())
+        .queue_messages(1)
+        .when_full(WhenFull::Block)
+        .subscribe()?;
     let mut publisher = broker.publisher();
     publisher.publish(topic, 9).await?;
     let mut second = Box::pin(publisher.publish(topic, 10));

@@ -1,23 +1,23 @@
-//! A new timer for every full subscriber of every message, or one timer used again: what is true of Rust.
+//! A new timer for every full subscriber of every message, or one timer used again: what is true of
+//! Rust.
 //!
-//! Two Go programs grew without end because they made a timer for every message (`time.After`): a Go timer lives until
-//! it fires. Here the same shapes are run with `async_io::Timer`. Each message meets some full subscribers, whose room
-//! comes after a moment, long before the 5 ms are over.
+//! Two Go programs grew without end because they made a timer for every message (`time.After`): a
+//! Go timer lives until it fires. Here the same shapes are run with `async_io::Timer`. Each message
+//! meets some full subscribers, whose room comes after a moment, long before the 5 ms are over.
 //!
 //! ```text
 //! cargo run --release --example timer_per_message
 //! ```
 
+use async_io::Timer;
+use futures_lite::future::block_on;
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
-
-use async_io::Timer;
-use futures_lite::future::block_on;
-use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -38,7 +38,10 @@ fn main() {
 
 fn print_table(messages: usize, full: usize) {
     println!("\n{messages} messages, {full} full subscribers each");
-    println!("{:<58}{:>13}{:>13}{:>13}{:>13}", "", "ns a message", "allocations", "KiB", "most alive");
+    println!(
+        "{:<58}{:>13}{:>13}{:>13}{:>13}",
+        "", "ns a message", "allocations", "KiB", "most alive"
+    );
     for (name, way) in WAYS {
         let Cost { elapsed, allocations, kib, most_alive } = measure(messages, full, way);
         let each_ns = elapsed.as_nanos() as f64 / messages as f64;
@@ -137,7 +140,8 @@ fn one_set_for_each_message(messages: usize, _full: usize) -> usize {
     1
 }
 
-/// The deadline is kept beside the timer. When it goes off too early it is set again, which is once in 5 ms at most.
+/// The deadline is kept beside the timer. When it goes off too early it is set again, which is once
+/// in 5 ms at most.
 fn one_left_armed(messages: usize, _full: usize) -> usize {
     let mut timer = Timer::after(WAIT);
     for _ in 0..messages {

@@ -21,7 +21,8 @@ impl Payload for OrderEvent {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let broker = Broker::<OrderEvent>::new();
 
-    // Two services listen, each in a task of its own; they end when the broker is closed and they have read everything.
+    // Two services listen, each in a task of its own; they end when the broker is closed and they
+    // have read everything.
     let mut shipping = broker.subscribe(&Pattern::parse("orders.*.created")?)?;
     let shipping = tokio::spawn(async move {
         let mut to_ship = Vec::new();
@@ -53,9 +54,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     });
 
     let mut publisher = broker.publisher();
-    let (created, shipped) = (Topic::parse("orders.eu.created")?, Topic::parse("orders.eu.shipped")?);
+    let (created, shipped) =
+        (Topic::parse("orders.eu.created")?, Topic::parse("orders.eu.shipped")?);
     for order in 1..=3 {
-        publisher.publish(&created, OrderEvent::Created { order, customer: format!("customer {order}") }).await?;
+        publisher
+            .publish(&created, OrderEvent::Created { order, customer: format!("customer {order}") })
+            .await?;
         publisher.publish(&shipped, OrderEvent::Shipped { order }).await?;
     }
     broker.close();

@@ -1,27 +1,84 @@
 //! Fanfare: a publish/subscribe broker with bounded delivery.
 //!
-//! Every message fans out to bounded subscriber queues. A slow subscriber costs the others nothing; nothing is lost in
-//! silence, and nothing is kept without a bound.
+//! Every message fans out to bounded subscriber queues. A slow subscriber costs the others nothing;
+//! nothing is lost in silence, and nothing is kept without a bound. It runs on any executor, or on
+//! plain threads.
 //!
-//! The core is the [`broker`]; its types are re-exported here. It runs on any executor, or on plain threads.
+//! In the order in which a message passes: a [`Topic`] leads through the router to a route; the
+//! [`Publisher`] puts the message into a frame and the frame into the queues of that route's
+//! audience; a [`Subscription`] reads it there.
 
-pub mod broker;
+mod afterwards;
+mod bell;
+mod broker;
+mod builder;
+mod credit;
+mod cursor;
+mod ended;
+mod error;
+mod fan_out;
+mod frame;
+mod history;
+mod intake;
+mod lanes;
+mod lease;
 pub mod limits;
+mod locks;
+mod mailbox;
+mod member;
+mod membership;
+mod overflow;
+mod payload;
+mod pending;
+mod publisher;
+mod queue;
+mod receiver;
+mod route;
+mod route_cache;
+mod router;
+mod seat;
+mod stats;
+mod subscription;
+mod sync;
+mod topic;
+mod tree;
+mod waits;
+mod worker;
 
-#[cfg(feature = "server")]
-pub mod codec;
-#[cfg(feature = "server")]
-pub mod diagnostics;
-#[cfg(feature = "server")]
-pub mod frontend;
-#[cfg(feature = "server")]
-pub mod tasks;
-#[cfg(feature = "server")]
-pub mod transport;
+pub use broker::Broker;
+pub use builder::{BrokerBuilder, MailboxBuilder, SubscriptionBuilder};
+pub use ended::DropStats;
+pub use error::{PublishError, RequestError, SubscribeError, TryPublishError, TryRecvError};
+pub use frame::{Message, Run, RunIter};
+pub use lanes::Lane;
+pub use mailbox::{Mailbox, MailboxDelivery, MailboxSubscriber};
+pub use overflow::{Receipt, WhenFull};
+pub use payload::Payload;
+pub use publisher::Publisher;
+pub use stats::{
+    Books, BrokerStats, DrainReport, Drained, DropCounts, EndReason, Interest, QueueStats,
+    SubscriptionId, SubscriptionStats, TopicStats,
+};
+use std::sync::atomic::{AtomicU64, Ordering};
+pub use subscription::{Delivery, RunDelivery, Subscription, SubscriptionWatch};
+pub use topic::{Pattern, Topic, TopicError, TopicErrorKind};
+pub use waits::WaitStats;
 
-pub use broker::*;
+/// Who publishes: for subscriptions that do not want to hear themselves. See
+/// [`Broker::publisher_as`] and [`SubscriptionBuilder::no_echo`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Origin(u64);
 
-/// The README's Rust code is compiled and run together with the documentation's own (`cargo test --doc`).
+impl Origin {
+    /// One that differs from every other of this process.
+    pub fn unique() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Self(LAST.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
+/// The README's Rust code is compiled and run together with the documentation's own (`cargo test
+/// --doc`).
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 pub struct ReadmeDoctests;

@@ -1,18 +1,18 @@
-//! The same scenarios under every executor, and under none: async-std, smol, tokio with many threads and with one,
-//! `futures_lite::future::block_on`, and plain threads with blocking calls.
+//! The same scenarios under every executor, and under none: async-std, smol, tokio with many
+//! threads and with one, `futures_lite::future::block_on`, and plain threads with blocking calls.
 
-mod common;
-
+use fanfare::{
+    Broker, Delivery, EndReason, PublishError, Receipt, RequestError, RunDelivery, Subscription,
+    WhenFull,
+};
+use futures_lite::StreamExt;
+use futures_lite::future::{or, yield_now, zip};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
-
-use common::{FOREVER, Load, Loads, bounded, pattern, poll_once, topic, watched};
-use fanfare::{Broker, Delivery, EndReason, PublishError, Receipt, RequestError, RunDelivery, Subscription, WhenFull};
-use futures_lite::StreamExt;
-use futures_lite::future::{or, yield_now, zip};
+use testkit::broker::{FOREVER, Load, Loads, bounded, pattern, poll_once, topic, watched};
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -56,7 +56,8 @@ impl Executor for Smol {
             for _ in 0..2 {
                 scope.spawn(|| smol::block_on(self.0.run(stopped.recv())));
             }
-            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| smol::block_on(main)));
+            let result =
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| smol::block_on(main)));
             drop(stop);
             result.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         });
@@ -71,11 +72,16 @@ impl Executor for Smol {
 struct Tokio(Arc<tokio::runtime::Runtime>);
 
 impl Tokio {
-    fn many_threads() -> Tokio {
-        Tokio(Arc::new(tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("a runtime")))
+    fn many_threads() -> Self {
+        Self(Arc::new(
+            tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .build()
+                .expect("a runtime"),
+        ))
     }
-    fn one_thread() -> Tokio {
-        Tokio(Arc::new(tokio::runtime::Builder::new_current_thread().build().expect("a runtime")))
+    fn one_thread() -> Self {
+        Self(Arc::new(tokio::runtime::Builder::new_current_thread().build().expect("a runtime")))
     }
 }
 
@@ -161,7 +167,10 @@ async fn lossless_from_many_to_many<E: Executor>(executor: E) {
         writers.push(executor.spawn(async move {
             let mut sum = Receipt::default();
             for number in 0..100 {
-                sum += publisher.publish(&topic("t"), loads.make(from, number, 1)).await.expect("open");
+                sum += publisher
+                    .publish(&topic("t"), loads.make(from, number, 1))
+                    .await
+                    .expect("open");
             }
             sum
         }));
@@ -186,7 +195,8 @@ async fn a_stuck_reader_costs_one_wait<E: Executor>(executor: E) {
     let writer = executor.spawn(async move {
         let mut waited = 0;
         for number in 0..100 {
-            waited += publisher.publish(&topic("t"), loads.light(number)).await.expect("open").waited;
+            waited +=
+                publisher.publish(&topic("t"), loads.light(number)).await.expect("open").waited;
         }
         waited
     });
@@ -205,7 +215,8 @@ async fn a_stuck_reader_costs_one_wait<E: Executor>(executor: E) {
 async fn a_full_one_is_disconnected_after_its_wait<E: Executor>(executor: E) {
     let broker = Broker::<Load>::new();
     let loads = Loads::new();
-    let mut subscription = bounded(&broker, "t", 2, WhenFull::Disconnect { after: Duration::from_millis(1) });
+    let mut subscription =
+        bounded(&broker, "t", 2, WhenFull::Disconnect { after: Duration::from_millis(1) });
     let mut publisher = broker.publisher();
     let writer = executor.spawn(async move {
         let mut sum = Receipt::default();
@@ -323,8 +334,10 @@ async fn runs_of_batches<E: Executor>(executor: E) {
     }
     let mut publisher = broker.publisher();
     for batch in 0..20 {
-        let receipt =
-            publisher.publish_batch(&topic("t"), &mut loads.batch(batch * 50..batch * 50 + 50)).await.expect("open");
+        let receipt = publisher
+            .publish_batch(&topic("t"), &mut loads.batch(batch * 50..batch * 50 + 50))
+            .await
+            .expect("open");
         assert_eq!((receipt.matched, receipt.queued), (150, 150));
     }
     drop((publisher, broker));
@@ -353,7 +366,8 @@ async fn requests_are_answered<E: Executor>(executor: E) {
             executor.spawn(async move {
                 for number in 0..25 {
                     let asked = from * 100 + number;
-                    let answer = broker.request(&topic("double"), asked, FOREVER).await.expect("an answer");
+                    let answer =
+                        broker.request(&topic("double"), asked, FOREVER).await.expect("an answer");
                     assert_eq!(*answer, asked * 2);
                 }
             })
@@ -404,7 +418,11 @@ async fn close_frees_everybody_who_waits<E: Executor>(executor: E) {
         assert!(matches!(delivery, Delivery::Message(message) if message.number == read));
         read += 1;
     }
-    assert_eq!(writer.await, (read, read), "what had begun was delivered, what came later came back");
+    assert_eq!(
+        writer.await,
+        (read, read),
+        "what had begun was delivered, what came later came back"
+    );
 }
 
 async fn a_subscription_that_leaves_frees_its_publisher<E: Executor>(executor: E) {
@@ -448,9 +466,18 @@ async fn drain_reports<E: Executor>(executor: E) {
     }
     let report = drain.await;
     assert_eq!(stuck.end_reason(), Some(EndReason::GivenUp));
-    assert_eq!(report.given_up(), 5 + (5 - read), "a very slow machine may give up the reader as well");
+    assert_eq!(
+        report.given_up(),
+        5 + (5 - read),
+        "a very slow machine may give up the reader as well"
+    );
     assert_eq!(report.delivered(), read);
-    assert!(report.subscriptions.iter().any(|drained| drained.id == reading_id && drained.delivered == read));
+    assert!(
+        report
+            .subscriptions
+            .iter()
+            .any(|drained| drained.id == reading_id && drained.delivered == read)
+    );
     assert_eq!(loads.alive(), 0);
 }
 
@@ -475,7 +502,10 @@ async fn a_group_shares_the_work<E: Executor>(executor: E) {
     let mut publisher = broker.publisher();
     drop(broker);
     for number in 0..300 {
-        assert_eq!(publisher.publish(&topic("t"), loads.light(number)).await.expect("open").queued, 1);
+        assert_eq!(
+            publisher.publish(&topic("t"), loads.light(number)).await.expect("open").queued,
+            1
+        );
     }
     drop(publisher);
     let mut all = Vec::new();
@@ -517,7 +547,9 @@ mod plain_threads_run {
                     let (mut publisher, loads) = (broker.publisher(), loads.clone());
                     thread::spawn(move || {
                         for number in 0..100 {
-                            publisher.publish_blocking(&topic("t"), loads.make(from, number, 1)).expect("open");
+                            publisher
+                                .publish_blocking(&topic("t"), loads.make(from, number, 1))
+                                .expect("open");
                         }
                     })
                 })
@@ -539,7 +571,12 @@ mod plain_threads_run {
             let mut publisher = broker.publisher();
             drop(broker);
             let waited: u64 = (0..100)
-                .map(|number| publisher.publish_blocking(&topic("t"), loads.light(number)).expect("open").waited)
+                .map(|number| {
+                    publisher
+                        .publish_blocking(&topic("t"), loads.light(number))
+                        .expect("open")
+                        .waited
+                })
                 .sum();
             assert_eq!(waited, 1);
             drop(publisher);
@@ -557,18 +594,26 @@ mod plain_threads_run {
             let (mut here, mut there) = (broker.publisher(), broker.publisher());
             let echo = thread::spawn(move || {
                 for _ in 0..200 {
-                    let Some(Delivery::Message(message)) = forth.recv_blocking() else { panic!("a message") };
+                    let Some(Delivery::Message(message)) = forth.recv_blocking() else {
+                        panic!("a message")
+                    };
                     there
-                        .publish_blocking(&topic("back"), Load { alive: message.alive.clone(), ..*message })
+                        .publish_blocking(
+                            &topic("back"),
+                            Load { alive: message.alive.clone(), ..*message },
+                        )
                         .expect("open");
                 }
             });
             futures_lite::future::block_on(async {
                 for number in 0..200 {
                     let name = topic("forth");
-                    let (sent, answer) = zip(here.publish(&name, loads.light(number)), back.recv()).await;
+                    let (sent, answer) =
+                        zip(here.publish(&name, loads.light(number)), back.recv()).await;
                     assert_eq!(sent.expect("open").queued, 1);
-                    assert!(matches!(answer, Some(Delivery::Message(message)) if message.number == number));
+                    assert!(
+                        matches!(answer, Some(Delivery::Message(message)) if message.number == number)
+                    );
                 }
             });
             echo.join().expect("the echo");

@@ -1,60 +1,18 @@
-//! Memory, measured: what must cost nothing, costs nothing. A test binary of its own, since the allocator counts
-//! everything in the process; the tests take turns.
+//! Memory, measured: what must cost nothing, costs nothing. A test binary of its own, since the
+//! allocator counts everything in the process; the tests take turns.
 
-mod common;
-
-use std::alloc::System;
-use std::pin::pin;
-use std::sync::{Mutex, MutexGuard};
-use std::task::{Context, Waker};
-
-use common::{FOREVER, Full, bounded, full, pattern, poll_once, topic};
 use fanfare::{Broker, Origin, Subscription, WhenFull};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use std::alloc::System;
+use std::pin::pin;
+use std::task::{Context, Waker};
+use testkit::broker::{FOREVER, Full, bounded, full, pattern, poll_once, topic};
+use testkit::memory::{
+    NOTHING, allocations, assert_costs_nothing, assert_costs_nothing_again, live, my_turn,
+};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
-
-static TURN: Mutex<()> = Mutex::new(());
-
-/// One test at a time, and what it measures is not what another allocates.
-fn my_turn() -> MutexGuard<'static, ()> {
-    TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-}
-
-/// Bytes alive now.
-fn live() -> isize {
-    let stats = ALLOCATOR.stats();
-    stats.bytes_allocated as isize - stats.bytes_deallocated as isize
-}
-
-fn allocations() -> usize {
-    let stats = ALLOCATOR.stats();
-    stats.allocations + stats.reallocations
-}
-
-/// A little for the test harness and for tables that grow in steps; far less than one byte for each repetition.
-const NOTHING: isize = 16 << 10;
-
-/// No more bytes are alive after `work` than before. The harness allocates a little in other threads now and then; hence
-/// the smallest of a few runs.
-#[track_caller]
-fn assert_costs_nothing(mut work: impl FnMut()) {
-    let growth = |_| {
-        let before = live();
-        work();
-        live() - before
-    };
-    let grown = (0..3).map(growth).min().unwrap();
-    assert!(grown < NOTHING, "{grown} bytes");
-}
-
-/// The first time it may fill tables that stay.
-#[track_caller]
-fn assert_costs_nothing_again(mut work: impl FnMut()) {
-    work();
-    assert_costs_nothing(work);
-}
 
 #[test]
 fn a_pending_receive_polled_a_million_times_costs_nothing() {
@@ -80,7 +38,7 @@ fn a_receive_that_is_woken_and_polled_again_and_again_costs_nothing() {
     let mut publisher = broker.publisher();
     let to = topic("t");
     let mut round = |subscription: &mut Subscription<u64>| {
-        let (woken, waker) = common::Woken::new();
+        let (woken, waker) = testkit::broker::Woken::new();
         let context = &mut Context::from_waker(&waker);
         assert!(subscription.poll_recv(context).is_pending());
         publisher.try_publish(&to, 1).unwrap();
@@ -121,7 +79,9 @@ fn a_pending_publish_polled_again_and_again_costs_nothing() {
     for Full { subscription: _full, mut publisher, loads, to, .. } in all_that_are_waited_for() {
         let mut publish = pin!(publisher.publish(&to, loads.light(1)));
         assert!(poll_once(publish.as_mut()).is_pending());
-        assert_costs_nothing(|| (0..100_000).for_each(|_| assert!(poll_once(publish.as_mut()).is_pending())));
+        assert_costs_nothing(|| {
+            (0..100_000).for_each(|_| assert!(poll_once(publish.as_mut()).is_pending()))
+        });
     }
 }
 
@@ -160,7 +120,9 @@ fn gaps_that_nobody_reads_cost_nothing() {
 fn cost_of_subscriptions(messages: usize, bytes: usize) -> isize {
     let broker = Broker::<[u8; 64]>::new();
     let to = pattern("t");
-    let make = |_| broker.subscription(&to).queue_messages(messages).queue_bytes(bytes).subscribe().unwrap();
+    let make = |_| {
+        broker.subscription(&to).queue_messages(messages).queue_bytes(bytes).subscribe().unwrap()
+    };
     let _first = make(0);
     let before = live();
     let subscriptions: Vec<_> = (0..1000).map(make).collect();
@@ -174,7 +136,10 @@ fn an_idle_subscription_of_ten_thousand_costs_no_more_than_one_of_one() {
     let _turn = my_turn();
     let smallest = cost_of_subscriptions(1, 1);
     let largest = cost_of_subscriptions(10_000, 1 << 30);
-    assert!(largest <= smallest + NOTHING, "{largest} bytes for 1000 large ones, {smallest} for small ones");
+    assert!(
+        largest <= smallest + NOTHING,
+        "{largest} bytes for 1000 large ones, {smallest} for small ones"
+    );
     assert!(smallest / 1000 < 4096, "{} bytes each", smallest / 1000);
 }
 
@@ -191,7 +156,10 @@ fn a_history_that_is_not_used_costs_nothing() {
         live() - before
     };
     let (small, large) = (cost(1), cost(100_000));
-    assert!(large <= small + NOTHING, "{large} bytes for a long history of one message, {small} for a short one");
+    assert!(
+        large <= small + NOTHING,
+        "{large} bytes for a long history of one message, {small} for a short one"
+    );
 }
 
 #[test]
@@ -230,7 +198,13 @@ fn subscriptions_that_come_and_go_cost_nothing() {
                 .iter()
                 .map(|name| {
                     let to = pattern(name);
-                    broker.subscription(&to).group("g").no_echo(Origin::unique()).replay(2).subscribe().unwrap()
+                    broker
+                        .subscription(&to)
+                        .group("g")
+                        .no_echo(Origin::unique())
+                        .replay(2)
+                        .subscribe()
+                        .unwrap()
                 })
                 .collect();
             publisher.try_publish(&topics[number % 10], 1).unwrap();
@@ -323,73 +297,4 @@ fn a_broker_leaves_nothing() {
         }
     };
     assert_costs_nothing_again(round);
-}
-
-/// What the register adds to a task, beside the future itself, which the runtime would have to keep anyway.
-#[cfg(feature = "server")]
-#[test]
-fn a_task_costs_the_register_less_than_two_hundred_bytes() {
-    use fanfare::tasks::{BoxedTask, Tasks, Wait, waiting};
-    use std::sync::mpsc::sync_channel;
-
-    const TASKS: usize = 10_000;
-    const FUTURE_BYTES: usize = 64;
-    let _turn = my_turn();
-    let wait = Wait::named("recv chat.room.lobby");
-    // A future of a known size that waits in two ways at once, as a connection does.
-    let future = |wait: Wait| async move {
-        let held = [1_u8; FUTURE_BYTES];
-        waiting(Wait::SOCKET_READ, waiting(wait, std::future::pending::<()>())).await;
-        std::hint::black_box(held);
-    };
-    let future_bytes = size_of_val(&future(wait.clone()));
-    let (runtime, spawned) = sync_channel::<BoxedTask>(TASKS);
-    let tasks = Tasks::new(move |task| runtime.send(task).unwrap());
-    let scope = tasks.scope("test");
-    let mut kept = Vec::with_capacity(TASKS);
-    let before = live();
-    for _ in 0..TASKS {
-        scope.spawn("waits", future(wait.clone()));
-        let mut task = spawned.recv().unwrap();
-        assert!(poll_once(task.as_mut()).is_pending());
-        kept.push(task);
-    }
-    let each = (live() - before) as usize / TASKS - future_bytes;
-    assert_eq!(tasks.list()[0].waits_for, "recv chat.room.lobby, socket read");
-    assert!(each < 200, "{each} bytes a task");
-    kept.clear();
-    let left = live() - before;
-    assert!(left < NOTHING, "{left} bytes after the tasks have ended");
-}
-
-#[cfg(feature = "server")]
-#[test]
-fn tasks_scopes_and_permits_that_come_and_go_cost_nothing() {
-    use fanfare::tasks::{BoxedTask, Limiter, Tasks};
-    use futures_lite::future::block_on;
-    use std::time::Instant;
-
-    let _turn = my_turn();
-    let tasks = Tasks::new(|mut task: BoxedTask| {
-        // One turn for each, in which those end that can; the others are dropped, as a runtime that ends does.
-        let _ = poll_once(task.as_mut());
-    });
-    let limiter = Limiter::new(1);
-    let scope = tasks.scope("test");
-    let round = || {
-        for number in 0..20_000 {
-            let held = limiter.try_acquire();
-            let waiting = poll_once(pin!(limiter.acquire()));
-            assert!(held.is_some() && waiting.is_pending());
-            let within = scope.scope("within");
-            within.spawn("ends", async {});
-            let hangs = scope.spawn("hangs", std::future::pending());
-            assert!(block_on(hangs) == fanfare::tasks::TaskEnd::Cancelled);
-            if number % 100 == 0 {
-                assert!(block_on(within.end(Instant::now())).left.is_empty());
-            }
-        }
-    };
-    assert_costs_nothing_again(round);
-    assert_eq!((tasks.alive(), limiter.in_use(), limiter.waiting()), (0, 0, 0));
 }

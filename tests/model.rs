@@ -1,12 +1,15 @@
-//! Random operations on the broker and on a naive model of it: after every step the books, the order, the bounds, the
-//! places of `Missed`, the receipts and the wake-ups agree.
+//! Random operations on the broker and on a naive model of it: after every step the books, the
+//! order, the bounds, the places of `Missed`, the receipts and the wake-ups agree.
 //!
-//! Single-threaded, and the same for the same seed. `FANFARE_MODEL_SEQUENCES` sets how many sequences each test runs,
-//! `FANFARE_MODEL_SEED` runs the one sequence that failed. Only policies whose outcome does not depend on the time are
-//! used: no wait, waits that nobody but a hand can end, and waits that are over at once.
+//! Single-threaded, and the same for the same seed. `FANFARE_MODEL_SEQUENCES` sets how many
+//! sequences each test runs, `FANFARE_MODEL_SEED` runs the one sequence that failed. Only policies
+//! whose outcome does not depend on the time are used: no wait, waits that nobody but a hand can
+//! end, and waits that are over at once.
 
-mod common;
-
+use fanfare::{
+    Broker, Delivery, EndReason, Lane, Origin, Publisher, Receipt, RunDelivery, Subscription,
+    SubscriptionWatch, TryPublishError, TryRecvError, WhenFull,
+};
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::future::{Future, poll_fn};
@@ -16,16 +19,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-
-use common::{FOREVER, Load, Loads, Woken, at_once, block_on, pattern, topic};
-use fanfare::{
-    Broker, Delivery, EndReason, Lane, Origin, Publisher, Receipt, RunDelivery, Subscription, SubscriptionWatch,
-    TryPublishError, TryRecvError, WhenFull,
-};
+use testkit::broker::{FOREVER, Load, Loads, Woken, at_once, block_on, pattern, topic};
 
 const TOPICS: [&str; 4] = ["a", "b", "a.b", "c.d.e"];
 const PATTERNS: [&str; 9] = ["a", "b", "a.b", "*", ">", "a.*", "a.>", "c.*.e", ">"];
-/// Members of a queue group share a pattern: what a group of several patterns means is not this test's question.
+/// Members of a queue group share a pattern: what a group of several patterns means is not this
+/// test's question.
 const GROUP_PATTERNS: [&str; 2] = ["a", ">"];
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -49,13 +48,13 @@ enum Policy {
 impl Policy {
     fn when_full(self) -> WhenFull {
         match self {
-            Policy::DropNewest => WhenFull::DropNewest,
-            Policy::DropOldest => WhenFull::DropOldest,
-            Policy::WaitNothing => WhenFull::Wait(Duration::ZERO),
-            Policy::WaitShort => WhenFull::Wait(Duration::from_micros(1)),
-            Policy::WaitLong => WhenFull::Wait(FOREVER),
-            Policy::Block => WhenFull::Block,
-            Policy::Disconnect => WhenFull::Disconnect { after: Duration::ZERO },
+            Self::DropNewest => WhenFull::DropNewest,
+            Self::DropOldest => WhenFull::DropOldest,
+            Self::WaitNothing => WhenFull::Wait(Duration::ZERO),
+            Self::WaitShort => WhenFull::Wait(Duration::from_micros(1)),
+            Self::WaitLong => WhenFull::Wait(FOREVER),
+            Self::Block => WhenFull::Block,
+            Self::Disconnect => WhenFull::Disconnect { after: Duration::ZERO },
         }
     }
 }
@@ -77,8 +76,8 @@ enum Item {
 impl Item {
     fn from(&self) -> usize {
         match self {
-            Item::Message(sent) => sent.from,
-            Item::Gap { from, .. } => *from,
+            Self::Message(sent) => sent.from,
+            Self::Gap { from, .. } => *from,
         }
     }
 }
@@ -141,7 +140,11 @@ impl Sub {
 
     /// The oldest message becomes a gap.
     fn evict(&mut self) {
-        let oldest = self.items.iter_mut().find(|item| matches!(item, Item::Message(_))).expect("something to evict");
+        let oldest = self
+            .items
+            .iter_mut()
+            .find(|item| matches!(item, Item::Message(_)))
+            .expect("something to evict");
         let Item::Message(sent) = *oldest else { unreachable!() };
         *oldest = Item::Gap { from: sent.from, count: 1 };
         self.queued -= 1;
@@ -149,10 +152,16 @@ impl Sub {
         self.dropped += 1;
     }
 
-    /// A message was received: it must be the oldest of its publisher, with all gaps before it reported.
+    /// A message was received: it must be the oldest of its publisher, with all gaps before it
+    /// reported.
     fn take(&mut self, got: Sent) {
-        let oldest = self.items.iter().position(|item| matches!(item, Item::Message(sent) if sent.from == got.from));
-        let Some(oldest) = oldest else { panic!("received {got:?}, which was not queued: {:?}", self.items) };
+        let oldest = self
+            .items
+            .iter()
+            .position(|item| matches!(item, Item::Message(sent) if sent.from == got.from));
+        let Some(oldest) = oldest else {
+            panic!("received {got:?}, which was not queued: {:?}", self.items)
+        };
         let Item::Message(expected) = self.items[oldest] else { unreachable!() };
         assert_eq!(got, expected, "received out of order");
         let mut index = 0;
@@ -169,10 +178,14 @@ impl Sub {
         self.queued -= 1;
         self.bytes -= got.weight;
         self.received += 1;
-        assert!(self.reported >= self.passed, "{got:?} came before the gap in front of it was told");
+        assert!(
+            self.reported >= self.passed,
+            "{got:?} came before the gap in front of it was told"
+        );
     }
 
-    /// Whoever looks for messages, and has no more than half of its bounds queued after that, is no longer on probation.
+    /// Whoever looks for messages, and has no more than half of its bounds queued after that, is no
+    /// longer on probation.
     fn looked(&mut self) {
         if self.queued * 2 <= self.max_messages && self.bytes * 2 <= self.max_bytes {
             self.probation = false;
@@ -183,7 +196,11 @@ impl Sub {
     fn told(&mut self, count: u64) {
         assert!(count > 0, "Missed(0)");
         self.reported += count;
-        assert!(self.reported <= self.tellable(), "Missed({count}) before its place: {:?}", self.items);
+        assert!(
+            self.reported <= self.tellable(),
+            "Missed({count}) before its place: {:?}",
+            self.items
+        );
     }
 
     /// The sum of the gaps that may have been told by now.
@@ -191,8 +208,9 @@ impl Sub {
         let mut open = self.passed;
         for (index, item) in self.items.iter().enumerate() {
             if let Item::Gap { from, count } = item {
-                let behind =
-                    self.items[..index].iter().any(|item| matches!(item, Item::Message(sent) if sent.from == *from));
+                let behind = self.items[..index]
+                    .iter()
+                    .any(|item| matches!(item, Item::Message(sent) if sent.from == *from));
                 open += if behind { 0 } else { *count };
             }
         }
@@ -288,7 +306,9 @@ impl Model {
     }
 
     fn reaches_a_group(&self, topic: usize) -> bool {
-        self.subs.iter().any(|sub| sub.end.is_none() && sub.group.is_some() && naive_match(sub.pattern, TOPICS[topic]))
+        self.subs.iter().any(|sub| {
+            sub.end.is_none() && sub.group.is_some() && naive_match(sub.pattern, TOPICS[topic])
+        })
     }
 
     /// `offered` are the real books by now: they tell which member of a group was chosen.
@@ -308,7 +328,8 @@ impl Model {
         self.keep(origin, &batch);
         let mut waiting = Waiting { batch, targets: Vec::new(), so_far: Expected::default() };
         for group in 0..GROUP_PATTERNS.len() {
-            let (members, others) = reached.into_iter().partition(|&index| self.subs[index].group == Some(group));
+            let (members, others) =
+                reached.into_iter().partition(|&index| self.subs[index].group == Some(group));
             reached = others;
             reached.extend(self.chosen(members, &waiting.batch, offered));
         }
@@ -326,8 +347,9 @@ impl Model {
         let sub = &self.subs[index];
         let light: Vec<_> = batch.iter().filter(|sent| !sub.too_heavy(sent.weight)).collect();
         let bytes: usize = light.iter().map(|sent| sent.weight).sum();
-        let fits =
-            sub.queued + light.len() <= sub.max_messages && sub.bytes + bytes <= sub.max_bytes && sub.line.is_empty();
+        let fits = sub.queued + light.len() <= sub.max_messages
+            && sub.bytes + bytes <= sub.max_bytes
+            && sub.line.is_empty();
         sub.policy == Policy::Block && !light.is_empty() && !fits
     }
 
@@ -335,13 +357,24 @@ impl Model {
         if members.is_empty() {
             return None;
         }
-        let changed: Vec<_> =
-            members.iter().copied().filter(|&index| offered[index] != self.subs[index].offered).collect();
-        assert_eq!(changed.len(), 1, "members {changed:?} of the group {members:?} got the message");
+        let changed: Vec<_> = members
+            .iter()
+            .copied()
+            .filter(|&index| offered[index] != self.subs[index].offered)
+            .collect();
+        assert_eq!(
+            changed.len(),
+            1,
+            "members {changed:?} of the group {members:?} got the message"
+        );
         assert_eq!(batch.len(), 1);
         let with_room = |index: usize| self.subs[index].fits(batch[0].weight);
         if members.iter().any(|&index| with_room(index)) {
-            assert!(with_room(changed[0]), "member {} was full, others of {members:?} were not", changed[0]);
+            assert!(
+                with_room(changed[0]),
+                "member {} was full, others of {members:?} were not",
+                changed[0]
+            );
         }
         Some(changed[0])
     }
@@ -389,7 +422,8 @@ impl Model {
                     continue;
                 }
                 Policy::Disconnect => {
-                    // What finds it full is not offered to it any more: the receipt alone counts it.
+                    // What finds it full is not offered to it any more: the receipt alone counts
+                    // it.
                     sub.end(End::Disconnected);
                     receipt.disconnected += rest.len() as u64;
                     receipt.waited_most += if waits { rest.len() as u64 } else { 0 };
@@ -425,7 +459,11 @@ impl Model {
                 while let Some(&from) = self.subs[index].line.front() {
                     let sub = &mut self.subs[index];
                     let waiting = self.waiting.get_mut(&from).expect("who stands in a line waits");
-                    let target = waiting.targets.iter_mut().find(|target| target.0 == index).expect("its target");
+                    let target = waiting
+                        .targets
+                        .iter_mut()
+                        .find(|target| target.0 == index)
+                        .expect("its target");
                     let sent = waiting.batch[target.1];
                     if sub.too_heavy(sent.weight) {
                         sub.refuse(from, 1);
@@ -445,8 +483,12 @@ impl Model {
                 }
             }
         }
-        let ended: Vec<_> =
-            self.waiting.iter().filter(|(_, waiting)| waiting.targets.is_empty()).map(|(&from, _)| from).collect();
+        let ended: Vec<_> = self
+            .waiting
+            .iter()
+            .filter(|(_, waiting)| waiting.targets.is_empty())
+            .map(|(&from, _)| from)
+            .collect();
         for from in ended {
             self.done.insert(from, self.waiting.remove(&from).unwrap().so_far);
         }
@@ -468,7 +510,8 @@ impl Model {
         sub.end(End::Dropped);
         for from in std::mem::take(&mut sub.line) {
             let waiting = self.waiting.get_mut(&from).expect("who stands in a line waits");
-            let target = waiting.targets.iter().position(|target| target.0 == index).expect("its target");
+            let target =
+                waiting.targets.iter().position(|target| target.0 == index).expect("its target");
             let (_, next) = waiting.targets.swap_remove(target);
             let rest = (waiting.batch.len() - next) as u64;
             waiting.so_far.disconnected += rest;
@@ -476,22 +519,29 @@ impl Model {
         self.settle();
     }
 
-    /// The last `last` kept messages of each matching topic, in the order published; the newest that fit.
+    /// The last `last` kept messages of each matching topic, in the order published; the newest
+    /// that fit.
     fn replay(&mut self, index: usize, last: usize) {
         let sub = &self.subs[index];
         let mut kept: Vec<_> = Vec::new();
         for (&topic, messages) in &self.history {
             if naive_match(sub.pattern, TOPICS[topic]) {
-                let of_others =
-                    messages.iter().filter(|(_, origin, _)| sub.no_echo.is_none() || sub.no_echo != *origin);
+                let of_others = messages
+                    .iter()
+                    .filter(|(_, origin, _)| sub.no_echo.is_none() || sub.no_echo != *origin);
                 let of_others: Vec<_> = of_others.collect();
-                kept.extend(of_others[of_others.len().saturating_sub(last)..].iter().copied().copied());
+                kept.extend(
+                    of_others[of_others.len().saturating_sub(last)..].iter().copied().copied(),
+                );
             }
         }
         kept.retain(|(_, _, sent)| !sub.too_heavy(sent.weight));
         kept.sort_by_key(|(place, ..)| *place);
         let (mut first, mut bytes) = (kept.len(), 0);
-        while first > 0 && kept.len() - first < sub.max_messages && bytes + kept[first - 1].2.weight <= sub.max_bytes {
+        while first > 0
+            && kept.len() - first < sub.max_messages
+            && bytes + kept[first - 1].2.weight <= sub.max_bytes
+        {
             first -= 1;
             bytes += kept[first].2.weight;
         }
@@ -543,11 +593,18 @@ async fn publish(
                 publisher.publish(&to, batch.pop().unwrap()).await.map_err(drop)
             } else {
                 let result = publisher.publish_batch(&to, &mut batch).await.map_err(drop);
-                assert_eq!(batch.is_empty(), result.is_ok(), "a batch is taken when accepted, and only then");
+                assert_eq!(
+                    batch.is_empty(),
+                    result.is_ok(),
+                    "a batch is taken when accepted, and only then"
+                );
                 result
             }
         });
-        poll_fn(|context| if stop.get() { Poll::Ready(None) } else { publish.as_mut().poll(context).map(Some) }).await
+        poll_fn(|context| {
+            if stop.get() { Poll::Ready(None) } else { publish.as_mut().poll(context).map(Some) }
+        })
+        .await
     };
     (publisher, outcome)
 }
@@ -588,9 +645,10 @@ struct World {
 }
 
 impl World {
-    fn new(seed: u64, setup: Setup) -> World {
+    fn new(seed: u64, setup: Setup) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
-        let history_of = random.bool().then(|| ([">", "a.>", "*"][random.usize(0..3)], random.usize(1..4)));
+        let history_of =
+            random.bool().then(|| ([">", "a.>", "*"][random.usize(0..3)], random.usize(1..4)));
         let mut builder = Broker::builder();
         if let Some((kept, most)) = history_of {
             builder = builder.history(pattern(kept), most);
@@ -600,8 +658,10 @@ impl World {
         let (mut hands, mut lanes) = (Vec::new(), Vec::new());
         for _ in 0..setup.publishers {
             let origin = random.bool().then(|| random.usize(0..2));
-            let publisher = origin.map_or_else(|| broker.publisher(), |origin| broker.publisher_as(origins[origin]));
-            // Lanes that nobody runs: everything is dealt out in parts, and done by the publisher after all.
+            let publisher = origin
+                .map_or_else(|| broker.publisher(), |origin| broker.publisher_as(origins[origin]));
+            // Lanes that nobody runs: everything is dealt out in parts, and done by the publisher
+            // after all.
             let (publisher, with_lanes) = match random.bool() {
                 true => publisher.with_lanes(&[random.usize(0..4), random.usize(0..4)]),
                 false => (publisher, Vec::new()),
@@ -609,7 +669,7 @@ impl World {
             lanes.extend(with_lanes);
             hands.push((Hand::Free(publisher), origin));
         }
-        World {
+        Self {
             random,
             loads: Loads::new(),
             broker,
@@ -662,10 +722,14 @@ impl World {
         }
         let random = &mut self.random;
         let group = (random.u8(0..4) == 0).then(|| random.usize(0..GROUP_PATTERNS.len()));
-        let policies = if group.is_some() { &self.setup.group_policies } else { &self.setup.policies };
+        let policies =
+            if group.is_some() { &self.setup.group_policies } else { &self.setup.policies };
         let replay = if group.is_none() && random.bool() { random.usize(0..4) } else { 0 };
         let sub = Sub {
-            pattern: group.map_or_else(|| PATTERNS[random.usize(0..PATTERNS.len())], |group| GROUP_PATTERNS[group]),
+            pattern: group.map_or_else(
+                || PATTERNS[random.usize(0..PATTERNS.len())],
+                |group| GROUP_PATTERNS[group],
+            ),
             max_messages: random.usize(1..=8),
             max_bytes: if random.bool() { random.usize(1..=8) } else { 1000 },
             policy: policies[random.usize(0..policies.len())],
@@ -695,7 +759,11 @@ impl World {
             sub.no_echo
         ));
         let to = pattern(sub.pattern);
-        let mut builder = self.broker.subscription(&to).queue_messages(sub.max_messages).queue_bytes(sub.max_bytes);
+        let mut builder = self
+            .broker
+            .subscription(&to)
+            .queue_messages(sub.max_messages)
+            .queue_bytes(sub.max_bytes);
         builder = builder.when_full(sub.policy.when_full());
         if let Some(group) = sub.group {
             builder = builder.group(&format!("group-{group}"));
@@ -713,13 +781,20 @@ impl World {
         assert!(!self.model.closed, "a closed broker took a subscription");
         let (woken, waker) = Woken::new();
         let watch = subscription.watch();
-        self.reals.push(Real { subscription: Some(subscription), watch, woken, waker, parked: false });
+        self.reals.push(Real {
+            subscription: Some(subscription),
+            watch,
+            woken,
+            waker,
+            parked: false,
+        });
         self.model.subs.push(sub);
         self.model.replay(self.reals.len() - 1, replay);
     }
 
     fn pick(&mut self, alike: impl Fn(&Real) -> bool) -> Option<usize> {
-        let fitting: Vec<_> = (0..self.reals.len()).filter(|&index| alike(&self.reals[index])).collect();
+        let fitting: Vec<_> =
+            (0..self.reals.len()).filter(|&index| alike(&self.reals[index])).collect();
         (!fitting.is_empty()).then(|| fitting[self.random.usize(0..fitting.len())])
     }
 
@@ -737,7 +812,8 @@ impl World {
     }
 
     fn pick_hand(&mut self, alike: impl Fn(&Hand) -> bool) -> Option<usize> {
-        let fitting: Vec<_> = (0..self.hands.len()).filter(|&index| alike(&self.hands[index].0)).collect();
+        let fitting: Vec<_> =
+            (0..self.hands.len()).filter(|&index| alike(&self.hands[index].0)).collect();
         (!fitting.is_empty()).then(|| fitting[self.random.usize(0..fitting.len())])
     }
 
@@ -748,7 +824,12 @@ impl World {
         let heaviest = if self.random.u8(0..4) == 0 { 10 } else { 3 };
         let mut batch = Vec::new();
         for _ in 0..length {
-            batch.push(Sent { from, number: self.next_number[from], weight: self.random.usize(0..=heaviest), topic });
+            batch.push(Sent {
+                from,
+                number: self.next_number[from],
+                weight: self.random.usize(0..=heaviest),
+                topic,
+            });
             self.next_number[from] += 1;
         }
         batch
@@ -767,7 +848,9 @@ impl World {
         let batch = self.random_batch(from);
         let single = batch.len() == 1 && self.random.u8(0..4) > 0;
         self.note(format!("publish, single {single}: {batch:?}"));
-        let Hand::Free(publisher) = std::mem::replace(&mut self.hands[from].0, Hand::Gone) else { unreachable!() };
+        let Hand::Free(publisher) = std::mem::replace(&mut self.hands[from].0, Hand::Gone) else {
+            unreachable!()
+        };
         let stop = Rc::new(Cell::new(false));
         let future = publish(publisher, batch[0].topic, self.make(&batch), single, stop.clone());
         let (woken, waker) = Woken::new();
@@ -792,7 +875,9 @@ impl World {
         match (self.model.publish(from, origin, batch, true, &offered), outcome) {
             (Published::Done(expected), Some(Ok(receipt))) => expected.compare(receipt),
             (Published::Waits, None) => self.note(format!("  publisher {from} waits")),
-            (Published::Done(expected), other) => panic!("publish gave {other:?}, expected {expected:?}"),
+            (Published::Done(expected), other) => {
+                panic!("publish gave {other:?}, expected {expected:?}")
+            }
             (Published::Waits, other) => panic!("publish gave {other:?}, expected to wait"),
             (Published::Full, _) => unreachable!(),
         }
@@ -825,11 +910,12 @@ impl World {
                 _ => "unknown",
             })
         } else {
-            let outcome = publisher.try_publish_batch(&to, &mut loads).map_err(|error| match error {
-                TryPublishError::Full(()) => "full",
-                TryPublishError::Closed(()) => "closed",
-                _ => "unknown",
-            });
+            let outcome =
+                publisher.try_publish_batch(&to, &mut loads).map_err(|error| match error {
+                    TryPublishError::Full(()) => "full",
+                    TryPublishError::Closed(()) => "closed",
+                    _ => "unknown",
+                });
             let left = if outcome.is_ok() { 0 } else { batch.len() };
             assert_eq!(loads.len(), left, "a batch is taken when accepted, and only then");
             outcome
@@ -843,7 +929,9 @@ impl World {
         match (self.model.publish(from, origin, batch, false, &offered), outcome) {
             (Published::Done(expected), Ok(receipt)) => expected.compare(receipt),
             (Published::Full, Err("full")) => {}
-            (Published::Done(expected), other) => panic!("try_publish gave {other:?}, expected {expected:?}"),
+            (Published::Done(expected), other) => {
+                panic!("try_publish gave {other:?}, expected {expected:?}")
+            }
             (Published::Full, other) => panic!("try_publish gave {other:?}, expected Full"),
             (Published::Waits, _) => unreachable!(),
         }
@@ -858,7 +946,9 @@ impl World {
     }
 
     fn cancel_this(&mut self, from: usize) {
-        let Hand::Busy(mut busy) = std::mem::replace(&mut self.hands[from].0, Hand::Gone) else { unreachable!() };
+        let Hand::Busy(mut busy) = std::mem::replace(&mut self.hands[from].0, Hand::Gone) else {
+            unreachable!()
+        };
         busy.stop.set(true);
         let Poll::Ready((publisher, None)) = busy.poll() else { panic!("it was told to stop") };
         self.hands[from].0 = Hand::Free(publisher);
@@ -866,7 +956,8 @@ impl World {
         self.settle();
     }
 
-    /// A publish begins, is forgotten if it has to wait, and is settled by the next publish of the same publisher.
+    /// A publish begins, is forgotten if it has to wait, and is settled by the next publish of the
+    /// same publisher.
     #[expect(clippy::disallowed_methods, reason = "to be forgotten is what is tested")]
     fn forget(&mut self) {
         let Some(from) = self.pick_hand(|hand| matches!(hand, Hand::Free(_))) else { return };
@@ -879,12 +970,14 @@ impl World {
         let mut loads = self.make(&batch);
         let Hand::Free(publisher) = &mut self.hands[from].0 else { unreachable!() };
         let mut future = Box::pin(publisher.publish_batch(&to, &mut loads));
-        let outcome = common::poll_once(future.as_mut());
+        let outcome = testkit::broker::poll_once(future.as_mut());
         std::mem::forget(future);
         drop(loads);
         let (origin, offered) = (self.hands[from].1, self.offered());
         match (self.model.publish(from, origin, batch, true, &offered), outcome) {
-            (Published::Done(expected), Poll::Ready(Ok(receipt))) => return expected.compare(receipt),
+            (Published::Done(expected), Poll::Ready(Ok(receipt))) => {
+                return expected.compare(receipt);
+            }
             (Published::Waits, Poll::Pending) => {}
             _ => panic!("to wait or not to wait"),
         }
@@ -896,7 +989,8 @@ impl World {
         self.try_publish_this(from, batch, single);
     }
 
-    /// Polls the publishers that were woken, and no others, until nothing moves; then the model must be there as well.
+    /// Polls the publishers that were woken, and no others, until nothing moves; then the model
+    /// must be there as well.
     fn settle(&mut self) {
         self.model.settle();
         let mut rounds = 0;
@@ -910,10 +1004,14 @@ impl World {
                 moved = true;
                 if let Poll::Ready((publisher, outcome)) = busy.poll() {
                     self.hands[from].0 = Hand::Free(publisher);
-                    let receipt = outcome.expect("nobody stopped it").expect("a publish that had begun completes");
+                    let receipt = outcome
+                        .expect("nobody stopped it")
+                        .expect("a publish that had begun completes");
                     let expected = self.model.done.remove(&from);
                     expected
-                        .unwrap_or_else(|| panic!("publisher {from} should still wait: {receipt:?}"))
+                        .unwrap_or_else(|| {
+                            panic!("publisher {from} should still wait: {receipt:?}")
+                        })
                         .compare(receipt);
                     self.trace.push(format!("  publisher {from} is done"));
                 }
@@ -954,17 +1052,23 @@ impl World {
             1 => subscription.try_recv_run().map(Taken::Run),
             2 => ready(subscription.poll_recv(context), &mut real.parked).map(Taken::Single),
             3 => ready(subscription.poll_recv_run(context), &mut real.parked).map(Taken::Run),
-            // Cancelled right away if it has to wait; the task polled last is the one that is woken, and it is gone.
+            // Cancelled right away if it has to wait; the task polled last is the one that is
+            // woken, and it is gone.
             _ => {
                 real.parked = false;
-                ready(common::poll_once(pin!(subscription.recv())), &mut false).map(Taken::Single)
+                ready(testkit::broker::poll_once(pin!(subscription.recv())), &mut false)
+                    .map(Taken::Single)
             }
         };
         let sub = &mut self.model.subs[index];
         let mut gave = true;
         match delivery {
-            Ok(Taken::Single(Delivery::Missed(count)) | Taken::Run(RunDelivery::Missed(count))) => sub.told(count),
-            Ok(Taken::Single(Delivery::Message(message))) => sub.take(sent(&message, message.topic().as_str())),
+            Ok(Taken::Single(Delivery::Missed(count)) | Taken::Run(RunDelivery::Missed(count))) => {
+                sub.told(count)
+            }
+            Ok(Taken::Single(Delivery::Message(message))) => {
+                sub.take(sent(&message, message.topic().as_str()))
+            }
             Ok(Taken::Run(RunDelivery::Run(run))) => {
                 assert!(run.len() > 0, "an empty run");
                 assert_eq!(run.iter().count(), run.len());
@@ -976,7 +1080,11 @@ impl World {
                 gave = false;
                 let ended = sub.end.is_some() || self.model.closed;
                 assert_eq!(error, if ended { TryRecvError::Ended } else { TryRecvError::Empty });
-                assert!(!sub.deliverable(), "nothing was received although there is {:?}", sub.items);
+                assert!(
+                    !sub.deliverable(),
+                    "nothing was received although there is {:?}",
+                    sub.items
+                );
                 let reason = self.reals[index].watch.end_reason();
                 match (sub.end, ended) {
                     (Some(_), _) => assert_eq!(reason, Some(EndReason::Disconnected)),
@@ -993,8 +1101,12 @@ impl World {
     fn look_at_history(&mut self) {
         let which = self.random.usize(0..TOPICS.len());
         let last = self.random.usize(0..5);
-        let kept: Vec<u64> =
-            self.broker.history(&topic(TOPICS[which]), last).iter().map(|message| message.number).collect();
+        let kept: Vec<u64> = self
+            .broker
+            .history(&topic(TOPICS[which]), last)
+            .iter()
+            .map(|message| message.number)
+            .collect();
         let mut expected: Vec<u64> = self
             .model
             .history
@@ -1014,10 +1126,13 @@ impl World {
         if self.model.closed {
             return; // whether a drained subscription still counts as living is not decided
         }
-        let mut listed: Vec<_> = self.broker.subscription_stats().iter().map(|stats| stats.id).collect();
+        let mut listed: Vec<_> =
+            self.broker.subscription_stats().iter().map(|stats| stats.id).collect();
         let living = |index: &usize| self.model.subs[*index].end.is_none();
-        let mut expected: Vec<_> =
-            (0..self.reals.len()).filter(living).map(|index| self.reals[index].watch.stats().id).collect();
+        let mut expected: Vec<_> = (0..self.reals.len())
+            .filter(living)
+            .map(|index| self.reals[index].watch.stats().id)
+            .collect();
         listed.sort();
         expected.sort();
         assert_eq!(listed, expected, "the living subscriptions");
@@ -1044,8 +1159,14 @@ impl World {
             assert_eq!(books.dropped, sub.dropped, "subscription {index}: dropped");
             let stats = real.watch.stats();
             assert_eq!(stats.queued_bytes, sub.bytes, "subscription {index}: queued bytes");
-            assert!(sub.queued <= sub.max_messages && sub.bytes <= sub.max_bytes, "the model keeps its bounds");
-            assert_eq!(stats.high_water_messages, sub.high_water, "subscription {index}: high water");
+            assert!(
+                sub.queued <= sub.max_messages && sub.bytes <= sub.max_bytes,
+                "the model keeps its bounds"
+            );
+            assert_eq!(
+                stats.high_water_messages, sub.high_water,
+                "subscription {index}: high water"
+            );
             let receivable = sub.deliverable() || sub.end.is_some() || self.model.closed;
             if real.subscription.is_some() && real.parked && receivable {
                 assert!(real.woken.take(), "subscription {index}: a pending receive was not woken");
@@ -1059,7 +1180,8 @@ impl World {
         }
     }
 
-    /// Everything ends: by `close`, or by the end of every handle. Then everybody reads the rest, and nothing remains.
+    /// Everything ends: by `close`, or by the end of every handle. Then everybody reads the rest,
+    /// and nothing remains.
     fn finish(&mut self) {
         if self.random.bool() {
             self.close();
@@ -1085,7 +1207,10 @@ impl World {
                 assert!(at_once(subscription.recv()).is_none(), "ended stays ended");
                 assert_eq!(subscription.try_recv_run().err(), Some(TryRecvError::Ended));
                 if self.model.subs[index].end.is_none() {
-                    assert_eq!(self.model.subs[index].reported, self.model.subs[index].dropped, "every drop is told");
+                    assert_eq!(
+                        self.model.subs[index].reported, self.model.subs[index].dropped,
+                        "every drop is told"
+                    );
                 }
             }
         }
@@ -1142,7 +1267,9 @@ fn sent(load: &Load, topic: &str) -> Sent {
 // ---------------------------------------------------------------------------------------------------------------------
 
 fn from_environment(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is no number: {value}")))
+    std::env::var(name)
+        .ok()
+        .map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is no number: {value}")))
 }
 
 fn run_sequences(default: u64, setup: Setup) {
@@ -1164,7 +1291,8 @@ fn run_sequences(default: u64, setup: Setup) {
     }
 }
 
-const WITHOUT_WAITING: [Policy; 4] = [Policy::DropNewest, Policy::DropOldest, Policy::WaitNothing, Policy::Disconnect];
+const WITHOUT_WAITING: [Policy; 4] =
+    [Policy::DropNewest, Policy::DropOldest, Policy::WaitNothing, Policy::Disconnect];
 
 #[test]
 fn one_publisher_whose_waits_are_ended_by_hand() {
@@ -1182,7 +1310,8 @@ fn one_publisher_whose_waits_are_over_at_once() {
     run_sequences(2_000, Setup { publishers: 1, policies, group_policies, steps: 40 });
 }
 
-/// Without `DropOldest`: which publisher's message is the oldest is not decided, so the model cannot know.
+/// Without `DropOldest`: which publisher's message is the oldest is not decided, so the model
+/// cannot know.
 #[test]
 fn several_publishers() {
     let policies = vec![
@@ -1197,8 +1326,8 @@ fn several_publishers() {
     run_sequences(15_000, Setup { publishers: 3, policies, group_policies, steps: 60 });
 }
 
-/// What holds for `DropOldest` whichever message is the oldest: the bound is used, order is kept, what was passed over
-/// is told before the next message, and the newest message is always there.
+/// What holds for `DropOldest` whichever message is the oldest: the bound is used, order is kept,
+/// what was passed over is told before the next message, and the newest message is always there.
 #[test]
 fn drop_oldest_of_several_publishers() {
     for seed in 0..from_environment("FANFARE_MODEL_SEQUENCES").unwrap_or(3_000) {
@@ -1207,7 +1336,7 @@ fn drop_oldest_of_several_publishers() {
         let loads = Loads::new();
         let mut publishers: Vec<_> = (0..3).map(|_| (broker.publisher(), 0)).collect();
         let bound = random.usize(1..=8);
-        let mut subscription = common::bounded(&broker, ">", bound, WhenFull::DropOldest);
+        let mut subscription = testkit::broker::bounded(&broker, ">", bound, WhenFull::DropOldest);
         let (mut offered, mut received, mut told) = (0, 0, 0);
         let mut last_received = [None; 3];
         let mut newest = None;
@@ -1217,7 +1346,8 @@ fn drop_oldest_of_several_publishers() {
                 let from = random.usize(0..3);
                 let (publisher, number) = &mut publishers[from];
                 let length = random.u64(1..4);
-                let mut batch: Vec<_> = (0..length).map(|add| loads.make(from, *number + add, 1)).collect();
+                let mut batch: Vec<_> =
+                    (0..length).map(|add| loads.make(from, *number + add, 1)).collect();
                 *number += length;
                 newest = Some((from, *number - 1));
                 offered += length;
@@ -1228,7 +1358,11 @@ fn drop_oldest_of_several_publishers() {
                 match subscription.try_recv() {
                     Ok(Delivery::Missed(count)) => told += count,
                     Ok(Delivery::Message(message)) => {
-                        assert_eq!(told, subscription.books().dropped, "{at}: Missed comes before the next message");
+                        assert_eq!(
+                            told,
+                            subscription.books().dropped,
+                            "{at}: Missed comes before the next message"
+                        );
                         assert!(last_received[message.from] < Some(message.number), "{at}: order");
                         last_received[message.from] = Some(message.number);
                         received += 1;
@@ -1246,7 +1380,10 @@ fn drop_oldest_of_several_publishers() {
             match delivery {
                 Delivery::Missed(count) => told += count,
                 Delivery::Message(message) => {
-                    assert!(last_received[message.from] < Some(message.number), "seed {seed}: order");
+                    assert!(
+                        last_received[message.from] < Some(message.number),
+                        "seed {seed}: order"
+                    );
                     last_received[message.from] = Some(message.number);
                     received += 1;
                 }
@@ -1254,13 +1391,17 @@ fn drop_oldest_of_several_publishers() {
         }
         assert_eq!(offered, received + told, "seed {seed}");
         if let Some((from, number)) = newest {
-            assert_eq!(last_received[from], Some(number), "seed {seed}: the newest message is never passed over");
+            assert_eq!(
+                last_received[from],
+                Some(number),
+                "seed {seed}: the newest message is never passed over"
+            );
         }
     }
 }
 
-/// Batches to a group, which the model leaves out: each message goes to exactly one member, none is dropped while a
-/// member has room, each member keeps the order.
+/// Batches to a group, which the model leaves out: each message goes to exactly one member, none is
+/// dropped while a member has room, each member keeps the order.
 #[test]
 fn batches_to_a_group() {
     for seed in 0..from_environment("FANFARE_MODEL_SEQUENCES").unwrap_or(3_000) {
@@ -1272,7 +1413,8 @@ fn batches_to_a_group() {
         for _ in 0..random.usize(1..5) {
             let bound = random.usize(1..=8);
             let policy = [WhenFull::DropNewest, WhenFull::Wait(Duration::ZERO)][random.usize(0..2)];
-            let builder = broker.subscription(&pattern("work")).queue_messages(bound).when_full(policy);
+            let builder =
+                broker.subscription(&pattern("work")).queue_messages(bound).when_full(policy);
             members.push((bound, builder.group("workers").subscribe().unwrap(), None));
         }
         let mut number = 0;
@@ -1282,8 +1424,12 @@ fn batches_to_a_group() {
             let at = format!("seed {seed}, step {step}");
             if random.bool() {
                 let length = random.u64(1..10);
-                let room: u64 = members.iter().map(|(bound, member, _)| *bound as u64 - member.books().queued).sum();
-                let mut batch = (number..number + length).map(|number| loads.light(number)).collect();
+                let room: u64 = members
+                    .iter()
+                    .map(|(bound, member, _)| *bound as u64 - member.books().queued)
+                    .sum();
+                let mut batch =
+                    (number..number + length).map(|number| loads.light(number)).collect();
                 number += length;
                 let receipt = publisher.try_publish_batch(&topic("work"), &mut batch).unwrap();
                 let expected = Receipt {
@@ -1298,8 +1444,8 @@ fn batches_to_a_group() {
             } else {
                 let index = random.usize(0..members.len());
                 let (_, member, last) = &mut members[index];
-                for got in common::take_all(member) {
-                    if let common::Got::Number(number) = got {
+                for got in testkit::broker::take_all(member) {
+                    if let testkit::broker::Got::Number(number) = got {
                         assert!(seen.insert(number), "{at}: {number} went to two members");
                         assert!(*last < Some(number), "{at}: order");
                         *last = Some(number);
@@ -1308,8 +1454,8 @@ fn batches_to_a_group() {
             }
         }
         for (_, member, _) in &mut members {
-            for got in common::take_all(member) {
-                if let common::Got::Number(number) = got {
+            for got in testkit::broker::take_all(member) {
+                if let testkit::broker::Got::Number(number) = got {
                     assert!(seen.insert(number), "seed {seed}: {number} went to two members");
                 }
             }

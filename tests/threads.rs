@@ -1,33 +1,35 @@
-//! Many threads at once, with tiny bounds: nobody hangs, each publisher's order holds at each subscriber, and what was
-//! received and what was told as missed add up to what was offered, exactly.
+//! Many threads at once, with tiny bounds: nobody hangs, each publisher's order holds at each
+//! subscriber, and what was received and what was told as missed add up to what was offered,
+//! exactly.
 //!
 //! `FANFARE_THREAD_ROUNDS` multiplies the rounds.
 
-mod common;
-
+use fanfare::{
+    Broker, Delivery, EndReason, PublishError, Publisher, Receipt, RunDelivery, Subscription,
+    TryPublishError, WhenFull,
+};
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut, Range};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
-
-use common::{Load, Loads, bounded, pattern, poll_once, topic, watched};
-use fanfare::{
-    Broker, Delivery, EndReason, PublishError, Publisher, Receipt, RunDelivery, Subscription, TryPublishError, WhenFull,
-};
+use testkit::broker::{Load, Loads, bounded, pattern, poll_once, topic, watched};
 
 /// Runs `round` for a number of seeds; each must end by itself.
 #[track_caller]
 fn each_round(rounds: u64, round: impl Fn(u64) + Clone + Send + 'static) {
-    let factor = std::env::var("FANFARE_THREAD_ROUNDS").ok().map_or(1, |value| value.parse().expect("a number"));
+    let factor = std::env::var("FANFARE_THREAD_ROUNDS")
+        .ok()
+        .map_or(1, |value| value.parse().expect("a number"));
     for seed in 0..rounds * factor {
         let round = round.clone();
         watched(move || round(seed));
     }
 }
 
-/// Follows what one subscriber gets: each publisher's order, and that every gap was told before the message behind it.
+/// Follows what one subscriber gets: each publisher's order, and that every gap was told before the
+/// message behind it.
 #[derive(Default)]
 struct Ledger {
     /// By publisher: the number expected next, if every message since the first was received.
@@ -39,8 +41,8 @@ struct Ledger {
 
 impl Ledger {
     /// From publishers whose first message, number 0, is for this subscriber.
-    fn from_the_start(publishers: usize) -> Ledger {
-        Ledger { next: (0..publishers).map(|from| (from, 0)).collect(), ..Ledger::default() }
+    fn from_the_start(publishers: usize) -> Self {
+        Self { next: (0..publishers).map(|from| (from, 0)).collect(), ..Self::default() }
     }
 
     fn missed(&mut self, count: u64) {
@@ -50,13 +52,24 @@ impl Ledger {
 
     fn message(&mut self, load: &Load) {
         let next = self.next.entry(load.from).or_insert(load.number);
-        assert!(load.number >= *next, "publisher {}: {} after {}", load.from, load.number, *next - 1);
+        assert!(
+            load.number >= *next,
+            "publisher {}: {} after {}",
+            load.from,
+            load.number,
+            *next - 1
+        );
         self.skipped += load.number - *next;
         *next = load.number + 1;
         self.received += 1;
         assert!(self.skipped <= self.told, "{} skipped, {} told", self.skipped, self.told);
         // With a single publisher every gap has exactly one place.
-        assert!(self.next.len() > 1 || self.skipped == self.told, "{} skipped, {} told", self.skipped, self.told);
+        assert!(
+            self.next.len() > 1 || self.skipped == self.told,
+            "{} skipped, {} told",
+            self.skipped,
+            self.told
+        );
     }
 
     fn take(&mut self, delivery: Delivery<Load>) {
@@ -74,14 +87,18 @@ impl Ledger {
     }
 
     /// Reads to the end, in random ways.
-    fn read_to_the_end(&mut self, subscription: &mut Subscription<Load>, random: &mut fastrand::Rng) {
+    fn read_to_the_end(
+        &mut self,
+        subscription: &mut Subscription<Load>,
+        random: &mut fastrand::Rng,
+    ) {
         loop {
             match random.u8(0..5) {
                 0 => match subscription.recv_blocking() {
                     Some(delivery) => self.take(delivery),
                     None => return,
                 },
-                1 => match common::block_on(subscription.recv_run()) {
+                1 => match testkit::broker::block_on(subscription.recv_run()) {
                     Some(delivery) => self.take_run(delivery),
                     None => return,
                 },
@@ -92,7 +109,9 @@ impl Ledger {
                 }
                 // A receive that is cancelled must cost neither a message nor a wake-up.
                 3 => {
-                    if let std::task::Poll::Ready(Some(delivery)) = poll_once(std::pin::pin!(subscription.recv())) {
+                    if let std::task::Poll::Ready(Some(delivery)) =
+                        poll_once(std::pin::pin!(subscription.recv()))
+                    {
                         self.take(delivery);
                     }
                 }
@@ -113,7 +132,8 @@ impl Ledger {
     }
 }
 
-/// A publisher with no lane, or one, or two, by the seed. They run on threads of their own and help with any audience.
+/// A publisher with no lane, or one, or two, by the seed. They run on threads of their own and help
+/// with any audience.
 struct Hand {
     /// None only while it is dropped.
     publisher: Option<Publisher<Load>>,
@@ -121,11 +141,14 @@ struct Hand {
 }
 
 impl Hand {
-    fn new(broker: &Broker<Load>, seed: u64) -> Hand {
+    fn new(broker: &Broker<Load>, seed: u64) -> Self {
         let steps = [0; 2];
         let (publisher, lanes) = broker.publisher().with_lanes(&steps[..seed as usize % 3]);
-        let lanes = lanes.into_iter().map(|lane| thread::spawn(|| common::block_on(lane.run()))).collect();
-        Hand { publisher: Some(publisher), lanes }
+        let lanes = lanes
+            .into_iter()
+            .map(|lane| thread::spawn(|| testkit::broker::block_on(lane.run())))
+            .collect();
+        Self { publisher: Some(publisher), lanes }
     }
 }
 
@@ -166,7 +189,8 @@ fn publish_all(
         let receipt = match random.u8(0..4) {
             0 => {
                 let length = random.u64(1..6).min(count - number);
-                let mut batch: Vec<_> = (number..number + length).map(|number| loads.make(from, number, 1)).collect();
+                let mut batch: Vec<_> =
+                    (number..number + length).map(|number| loads.make(from, number, 1)).collect();
                 number += length;
                 publisher.publish_batch_blocking(&to, &mut batch).expect("open")
             }
@@ -193,7 +217,8 @@ fn publish_all(
     sum
 }
 
-/// Publishers and subscribers with the given policies and tiny bounds; everything adds up at the end.
+/// Publishers and subscribers with the given policies and tiny bounds; everything adds up at the
+/// end.
 fn everything_adds_up(seed: u64, publishers: usize, policies: &'static [WhenFull], count: u64) {
     everything_adds_up_within(1..5, seed, publishers, policies, count);
 }
@@ -243,7 +268,10 @@ fn everything_adds_up_within(
     assert_eq!(sum.disconnected, 0);
     let told: u64 = read.iter().map(|(_, told)| told).sum();
     if !policies.contains(&WhenFull::DropOldest) {
-        assert_eq!(sum.dropped, told, "what the receipts call dropped is what the subscribers were told");
+        assert_eq!(
+            sum.dropped, told,
+            "what the receipts call dropped is what the subscribers were told"
+        );
     }
     assert!(sum.dropped <= told);
     assert_eq!(loads.alive(), 0, "everything was read, everybody is gone");
@@ -278,23 +306,34 @@ fn waits_tell_every_gap_in_its_place() {
 
 #[test]
 fn one_publisher_and_every_policy() {
-    const POLICIES: [WhenFull; 5] =
-        [WhenFull::Block, WAIT, WhenFull::DropNewest, WhenFull::DropOldest, WhenFull::Wait(Duration::ZERO)];
+    const POLICIES: [WhenFull; 5] = [
+        WhenFull::Block,
+        WAIT,
+        WhenFull::DropNewest,
+        WhenFull::DropOldest,
+        WhenFull::Wait(Duration::ZERO),
+    ];
     each_round(20, |seed| everything_adds_up(seed, 1, &POLICIES, 300));
 }
 
 #[test]
 fn several_publishers_and_every_policy() {
-    const POLICIES: [WhenFull; 5] =
-        [WhenFull::Block, WAIT, WhenFull::DropNewest, WhenFull::DropOldest, WhenFull::Wait(Duration::ZERO)];
+    const POLICIES: [WhenFull; 5] = [
+        WhenFull::Block,
+        WAIT,
+        WhenFull::DropNewest,
+        WhenFull::DropOldest,
+        WhenFull::Wait(Duration::ZERO),
+    ];
     each_round(20, |seed| everything_adds_up(seed, 3, &POLICIES, 150));
 }
 
-/// Queues long enough that publishers take credit in advance, and write off who is full, while others publish too and
-/// somebody looks at the books.
+/// Queues long enough that publishers take credit in advance, and write off who is full, while
+/// others publish too and somebody looks at the books.
 #[test]
 fn long_queues_and_every_policy() {
-    const DROPPING: [WhenFull; 4] = [WhenFull::DropNewest, WhenFull::DropNewest, WAIT, WhenFull::Wait(Duration::ZERO)];
+    const DROPPING: [WhenFull; 4] =
+        [WhenFull::DropNewest, WhenFull::DropNewest, WAIT, WhenFull::Wait(Duration::ZERO)];
     const ALL: [WhenFull; 4] = [WhenFull::Block, WhenFull::DropNewest, WhenFull::DropOldest, WAIT];
     each_round(5, |seed| {
         everything_adds_up_within(20..100, seed, 1, &DROPPING, 5000);
@@ -320,7 +359,10 @@ fn books_balance_for_whoever_looks_while_credit_is_leased() {
                     let books = watch.books();
                     assert_eq!(books.offered, books.received + books.queued + books.dropped);
                     assert!(books.queued <= 64, "{books:?}");
-                    assert!(books.offered >= before.offered && books.dropped >= before.dropped, "{before:?} {books:?}");
+                    assert!(
+                        books.offered >= before.offered && books.dropped >= before.dropped,
+                        "{before:?} {books:?}"
+                    );
                     (looks, before) = (looks + 1, books);
                     thread::yield_now();
                 }
@@ -352,14 +394,19 @@ fn disconnect_means_everything_or_an_end() {
         let loads = Loads::new();
         let mut random = fastrand::Rng::with_seed(seed);
         let mut readers = Vec::new();
-        for after in [Duration::ZERO, Duration::from_micros(300), common::FOREVER] {
-            let mut subscription = bounded(&broker, "t", random.usize(1..20), WhenFull::Disconnect { after });
+        for after in [Duration::ZERO, Duration::from_micros(300), testkit::broker::FOREVER] {
+            let mut subscription =
+                bounded(&broker, "t", random.usize(1..20), WhenFull::Disconnect { after });
             readers.push(thread::spawn(move || {
                 let mut expected = 0;
                 while let Some(delivery) = subscription.recv_blocking() {
                     match delivery {
-                        Delivery::Message(message) => assert_eq!(message.number, expected, "no gap"),
-                        Delivery::Missed(count) => panic!("missed {count}, which should have ended it"),
+                        Delivery::Message(message) => {
+                            assert_eq!(message.number, expected, "no gap")
+                        }
+                        Delivery::Missed(count) => {
+                            panic!("missed {count}, which should have ended it")
+                        }
                     }
                     expected += 1;
                 }
@@ -368,7 +415,9 @@ fn disconnect_means_everything_or_an_end() {
                 assert_eq!((books.queued, books.offered), (0, books.received + books.dropped));
                 match subscription.end_reason() {
                     Some(EndReason::Closed) => assert_eq!(expected, 500, "everything"),
-                    Some(EndReason::Disconnected) => assert!(expected < 500 && after != common::FOREVER),
+                    Some(EndReason::Disconnected) => {
+                        assert!(expected < 500 && after != testkit::broker::FOREVER)
+                    }
                     other => panic!("ended by {other:?}"),
                 }
             }));
@@ -384,14 +433,15 @@ fn disconnect_means_everything_or_an_end() {
     });
 }
 
-/// Publishes that are dropped half-way: what they left undelivered is missed, in its place, and never comes later.
+/// Publishes that are dropped half-way: what they left undelivered is missed, in its place, and
+/// never comes later.
 #[test]
 fn cancelled_publishes_add_up() {
     each_round(20, |seed| {
         let broker = Broker::<Load>::new();
         let loads = Loads::new();
         let mut random = fastrand::Rng::with_seed(seed);
-        let policies = [WhenFull::Block, WhenFull::Block, WhenFull::Wait(common::FOREVER)];
+        let policies = [WhenFull::Block, WhenFull::Block, WhenFull::Wait(testkit::broker::FOREVER)];
         let mut readers = Vec::new();
         for policy in policies {
             let mut subscription = bounded(&broker, "t", random.usize(1..4), policy);
@@ -404,28 +454,36 @@ fn cancelled_publishes_add_up() {
         }
         let mut writers = Vec::new();
         for from in 0..2 {
-            let (mut publisher, loads, mut random) = (Hand::new(&broker, seed), loads.clone(), random.fork());
+            let (mut publisher, loads, mut random) =
+                (Hand::new(&broker, seed), loads.clone(), random.fork());
             writers.push(thread::spawn(move || {
                 let mut number = 0;
                 while number < 300 {
                     let length = random.u64(1..4).min(300 - number);
-                    let mut batch: Vec<_> =
-                        (number..number + length).map(|number| loads.make(from, number, 1)).collect();
+                    let mut batch: Vec<_> = (number..number + length)
+                        .map(|number| loads.make(from, number, 1))
+                        .collect();
                     number += length;
                     match random.u8(0..4) {
                         0 => {
-                            publisher.publish_batch_blocking(&topic("t"), &mut batch).expect("open");
+                            publisher
+                                .publish_batch_blocking(&topic("t"), &mut batch)
+                                .expect("open");
                         }
                         1 => {
                             let to = topic("t");
                             let mut publish = Box::pin(publisher.publish_batch(&to, &mut batch));
                             let _ = poll_once(publish.as_mut());
-                            #[expect(clippy::disallowed_methods, reason = "to be forgotten is what is tested")]
+                            #[expect(
+                                clippy::disallowed_methods,
+                                reason = "to be forgotten is what is tested"
+                            )]
                             std::mem::forget(publish);
                         }
                         _ => {
                             let to = topic("t");
-                            let mut publish = std::pin::pin!(publisher.publish_batch(&to, &mut batch));
+                            let mut publish =
+                                std::pin::pin!(publisher.publish_batch(&to, &mut batch));
                             for _ in 0..random.u8(0..3) {
                                 if poll_once(publish.as_mut()).is_ready() {
                                     break;
@@ -434,7 +492,8 @@ fn cancelled_publishes_add_up() {
                             }
                         }
                     }
-                    // A future that was never polled has not begun: it took nothing. Publish it now.
+                    // A future that was never polled has not begun: it took nothing. Publish it
+                    // now.
                     if !batch.is_empty() {
                         publisher.publish_batch_blocking(&topic("t"), &mut batch).expect("open");
                     }
@@ -447,8 +506,8 @@ fn cancelled_publishes_add_up() {
     });
 }
 
-/// Subscriptions that come and go while publishes run. Each sees an unbroken piece: it begins no later than the first
-/// publish that began after the subscription, and goes on to where it left.
+/// Subscriptions that come and go while publishes run. Each sees an unbroken piece: it begins no
+/// later than the first publish that began after the subscription, and goes on to where it left.
 #[test]
 fn a_storm_of_subscriptions_sees_unbroken_pieces() {
     each_round(6, |seed| {
@@ -460,12 +519,14 @@ fn a_storm_of_subscriptions_sees_unbroken_pieces() {
         let stop = Arc::new(AtomicBool::new(false));
         let mut stormers = Vec::new();
         for _ in 0..3 {
-            let (broker, begun, stop, mut random) = (broker.clone(), begun.clone(), stop.clone(), random.fork());
+            let (broker, begun, stop, mut random) =
+                (broker.clone(), begun.clone(), stop.clone(), random.fork());
             let served = served.clone();
             stormers.push(thread::spawn(move || {
                 while !stop.load(Ordering::SeqCst) {
                     let to = ["t", "*", ">"][random.usize(0..3)];
-                    let mut subscription = bounded(&broker, to, random.usize(1..5), WhenFull::Block);
+                    let mut subscription =
+                        bounded(&broker, to, random.usize(1..5), WhenFull::Block);
                     let latest = [0, 1].map(|from: usize| begun[from].load(Ordering::SeqCst));
                     let mut next = [None; 2];
                     for _ in 0..random.u8(0..30) {
@@ -476,9 +537,14 @@ fn a_storm_of_subscriptions_sees_unbroken_pieces() {
                         let Delivery::Message(message) = delivery else { panic!("lossless") };
                         match next[message.from] {
                             None => {
-                                // The latest may have begun before the subscription, the one after it has not.
+                                // The latest may have begun before the subscription, the one after
+                                // it has not.
                                 let first = latest[message.from].saturating_add(1);
-                                assert!(message.number <= first, "served from {} on, not {first}", message.number);
+                                assert!(
+                                    message.number <= first,
+                                    "served from {} on, not {first}",
+                                    message.number
+                                );
                             }
                             Some(next) => assert_eq!(message.number, next, "unbroken"),
                         }
@@ -490,14 +556,20 @@ fn a_storm_of_subscriptions_sees_unbroken_pieces() {
         }
         let writers: Vec<_> = (0..2)
             .map(|from| {
-                let (mut publisher, loads, begun) = (Hand::new(&broker, seed), loads.clone(), begun.clone());
+                let (mut publisher, loads, begun) =
+                    (Hand::new(&broker, seed), loads.clone(), begun.clone());
                 let served = served.clone();
                 thread::spawn(move || {
                     // So many, and on until the storm has seen something of it.
-                    for number in (0..).take_while(|number| *number < 3000 || served.load(Ordering::SeqCst) == 0) {
-                        // Counted before the publish begins: who subscribed before gets this number or an earlier one.
+                    for number in (0..)
+                        .take_while(|number| *number < 3000 || served.load(Ordering::SeqCst) == 0)
+                    {
+                        // Counted before the publish begins: who subscribed before gets this number
+                        // or an earlier one.
                         begun[from].store(number, Ordering::SeqCst);
-                        publisher.publish_blocking(&topic("t"), loads.make(from, number, 1)).expect("open");
+                        publisher
+                            .publish_blocking(&topic("t"), loads.make(from, number, 1))
+                            .expect("open");
                     }
                     begun[from].store(u64::MAX, Ordering::SeqCst);
                 })
@@ -530,14 +602,18 @@ fn replay_hands_over_without_gap_or_duplicate() {
                     let before = begun.load(Ordering::SeqCst);
                     let replay = random.usize(1..=8);
                     let to = pattern("t");
-                    let builder = broker.subscription(&to).queue_messages(16).when_full(WhenFull::Block);
+                    let builder =
+                        broker.subscription(&to).queue_messages(16).when_full(WhenFull::Block);
                     let Ok(mut subscription) = builder.replay(replay).subscribe() else { break };
                     let mut next = None;
                     for count in 0..random.usize(1..40) {
-                        let Some(Delivery::Message(message)) = subscription.recv_blocking() else { break };
+                        let Some(Delivery::Message(message)) = subscription.recv_blocking() else {
+                            break;
+                        };
                         match next {
                             None => {
-                                // Number `before` may have begun and not be kept yet; all earlier ones are.
+                                // Number `before` may have begun and not be kept yet; all earlier
+                                // ones are.
                                 assert!(
                                     message.number + replay as u64 >= before,
                                     "replay began too early: {}, {before}",
@@ -550,7 +626,10 @@ fn replay_hands_over_without_gap_or_duplicate() {
                                     message.number
                                 );
                             }
-                            Some(next) => assert_eq!(message.number, next, "message {count} of the subscription"),
+                            Some(next) => assert_eq!(
+                                message.number, next,
+                                "message {count} of the subscription"
+                            ),
                         }
                         next = Some(message.number + 1);
                     }
@@ -575,14 +654,17 @@ fn publishers_are_freed_by_subscriptions_that_leave() {
         let broker = Broker::<Load>::new();
         let loads = Loads::new();
         let random = &mut fastrand::Rng::with_seed(seed);
-        let subscriptions: Vec<_> = (0..3).map(|_| bounded(&broker, "t", 1, WhenFull::Block)).collect();
+        let subscriptions: Vec<_> =
+            (0..3).map(|_| bounded(&broker, "t", 1, WhenFull::Block)).collect();
         let writers: Vec<_> = (0..2)
             .map(|from| {
                 let (mut publisher, loads) = (Hand::new(&broker, seed), loads.clone());
                 thread::spawn(move || {
                     let mut sum = Receipt::default();
                     for number in 0..5 {
-                        sum += publisher.publish_blocking(&topic("t"), loads.make(from, number, 1)).expect("open");
+                        sum += publisher
+                            .publish_blocking(&topic("t"), loads.make(from, number, 1))
+                            .expect("open");
                     }
                     sum
                 })
@@ -609,7 +691,8 @@ fn publishers_are_freed_by_subscriptions_that_leave() {
     });
 }
 
-/// A group shares the work: every message exactly once, whoever joins, unless a member leaves with its queue.
+/// A group shares the work: every message exactly once, whoever joins, unless a member leaves with
+/// its queue.
 #[test]
 fn a_group_gets_each_message_once() {
     each_round(10, |seed| {
@@ -620,7 +703,10 @@ fn a_group_gets_each_message_once() {
         let members: Vec<_> = (0..3)
             .map(|_| {
                 let to = pattern("t");
-                let builder = broker.subscription(&to).queue_messages(random.usize(1..4)).when_full(WhenFull::Block);
+                let builder = broker
+                    .subscription(&to)
+                    .queue_messages(random.usize(1..4))
+                    .when_full(WhenFull::Block);
                 let mut member = builder.group("workers").subscribe().expect("open");
                 let seen = seen.clone();
                 thread::spawn(move || {
@@ -629,7 +715,8 @@ fn a_group_gets_each_message_once() {
                         let Delivery::Message(message) = delivery else { panic!("lossless") };
                         assert!(last[message.from] < Some(message.number), "order at a member");
                         last[message.from] = Some(message.number);
-                        *seen.lock().unwrap().entry((message.from, message.number)).or_insert(0) += 1;
+                        *seen.lock().unwrap().entry((message.from, message.number)).or_insert(0) +=
+                            1;
                     }
                     member.books().received
                 })
@@ -637,7 +724,8 @@ fn a_group_gets_each_message_once() {
             .collect();
         let writers: Vec<_> = (0..2)
             .map(|from| {
-                let (mut publisher, loads, mut random) = (Hand::new(&broker, seed), loads.clone(), random.fork());
+                let (mut publisher, loads, mut random) =
+                    (Hand::new(&broker, seed), loads.clone(), random.fork());
                 thread::spawn(move || publish_all(&mut publisher, from, 500, &loads, &mut random))
             })
             .collect();
@@ -646,14 +734,16 @@ fn a_group_gets_each_message_once() {
             let sum = writer.join().expect("a writer");
             assert_eq!((sum.matched, sum.queued), (500, 500), "a group counts one per message");
         }
-        let received: u64 = members.into_iter().map(|member| member.join().expect("a member")).sum();
+        let received: u64 =
+            members.into_iter().map(|member| member.join().expect("a member")).sum();
         assert_eq!(received, 1000);
         let seen = seen.lock().unwrap();
         assert!(seen.len() == 1000 && seen.values().all(|count| *count == 1), "each once");
     });
 }
 
-/// `close` while everything runs: whoever publishes is told, whoever reads gets what was accepted, then the end.
+/// `close` while everything runs: whoever publishes is told, whoever reads gets what was accepted,
+/// then the end.
 #[test]
 fn close_in_the_middle_of_everything() {
     each_round(30, |seed| {
@@ -671,7 +761,10 @@ fn close_in_the_middle_of_everything() {
                     ledger.read_to_the_end(&mut subscription, &mut random);
                     assert_eq!(subscription.end_reason(), Some(EndReason::Closed));
                     let books = subscription.books();
-                    assert_eq!((books.received, books.queued, books.dropped), (ledger.received, 0, ledger.told));
+                    assert_eq!(
+                        (books.received, books.queued, books.dropped),
+                        (ledger.received, 0, ledger.told)
+                    );
                     books.offered
                 })
             })
@@ -679,7 +772,8 @@ fn close_in_the_middle_of_everything() {
         let published = Arc::new(AtomicU64::new(0));
         let writers: Vec<_> = (0..2)
             .map(|from| {
-                let (mut publisher, loads, published) = (Hand::new(&broker, seed), loads.clone(), published.clone());
+                let (mut publisher, loads, published) =
+                    (Hand::new(&broker, seed), loads.clone(), published.clone());
                 thread::spawn(move || {
                     let mut matched = 0;
                     for number in 0.. {
@@ -737,24 +831,32 @@ fn drain_ends_although_somebody_never_reads() {
             thread::yield_now();
         }
         // The writer waits for the stuck one; only giving up the stuck one frees it.
-        let report = common::block_on(broker.drain(Duration::from_millis(5)));
+        let report = testkit::broker::block_on(broker.drain(Duration::from_millis(5)));
         let accepted = writer.join().expect("the writer");
         let (received, reason) = reader.join().expect("the reader");
         // On a very slow machine the reader may not be done by the deadline either.
-        assert!(reason == Some(EndReason::GivenUp) || received == accepted, "whoever reads gets everything");
+        assert!(
+            reason == Some(EndReason::GivenUp) || received == accepted,
+            "whoever reads gets everything"
+        );
         assert_eq!(stuck.end_reason(), Some(EndReason::GivenUp));
         assert!(stuck.recv_blocking().is_none());
         let books = stuck.books();
         assert_eq!((books.received, books.queued, books.dropped), (0, 0, books.offered));
         assert_eq!(report.subscriptions.len(), 2);
-        let of_stuck = report.subscriptions.iter().find(|drained| drained.id == stuck.id()).expect("the stuck one");
+        let of_stuck = report
+            .subscriptions
+            .iter()
+            .find(|drained| drained.id == stuck.id())
+            .expect("the stuck one");
         assert_eq!(of_stuck.delivered, 0);
         assert!(of_stuck.given_up >= 5);
     });
 }
 
-/// A `try_publish` that gives up half-way, because a lossless queue was taken before its eyes, holds up nobody: not a
-/// publisher that found another queue full in that moment, and nothing is dropped for it there.
+/// A `try_publish` that gives up half-way, because a lossless queue was taken before its eyes,
+/// holds up nobody: not a publisher that found another queue full in that moment, and nothing is
+/// dropped for it there.
 #[test]
 fn a_try_publish_that_gives_up_leaves_no_trace() {
     each_round(3, |seed| {
@@ -769,7 +871,8 @@ fn a_try_publish_that_gives_up_leaves_no_trace() {
         ];
         let mut tries = Vec::new();
         for name in ["first.second", "other.second"] {
-            let (mut publisher, loads, stop) = (Hand::new(&broker, seed), loads.clone(), stop.clone());
+            let (mut publisher, loads, stop) =
+                (Hand::new(&broker, seed), loads.clone(), stop.clone());
             tries.push(thread::spawn(move || {
                 let to = topic(name);
                 while !stop.load(Ordering::SeqCst) {
@@ -781,7 +884,10 @@ fn a_try_publish_that_gives_up_leaves_no_trace() {
         let mut publisher = Hand::new(&broker, seed);
         let to = topic("first.other");
         for number in 0..20_000 {
-            assert_eq!(publisher.publish_blocking(&to, loads.light(number)).expect("open").queued, 1);
+            assert_eq!(
+                publisher.publish_blocking(&to, loads.light(number)).expect("open").queued,
+                1
+            );
         }
         stop.store(true, Ordering::SeqCst);
         tries.into_iter().for_each(|thread| thread.join().expect("it tries"));

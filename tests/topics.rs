@@ -1,9 +1,9 @@
-//! Topics and patterns: what is accepted, what is refused and where the fault is, and what matches what.
-
-use std::collections::HashSet;
-use std::str::FromStr;
+//! Topics and patterns: what is accepted, what is refused and where the fault is, and what matches
+//! what.
 
 use fanfare::{Broker, Delivery, Pattern, Subscription, Topic, TopicError};
+use std::collections::HashSet;
+use std::str::FromStr;
 
 fn error_of(topic: &str) -> TopicError {
     match Topic::parse(topic) {
@@ -21,8 +21,17 @@ fn pattern_error_of(pattern: &str) -> TopicError {
 
 #[test]
 fn ordinary_topics_are_kept_as_written() {
-    for text in ["a", "orders.eu.created", "Räume.日本.🎺", "_x-1.$SYS.a/b", "fo*", "fo>", "*o.>o", "a.**", "a.>>"]
-    {
+    for text in [
+        "a",
+        "orders.eu.created",
+        "Räume.日本.🎺",
+        "_x-1.$SYS.a/b",
+        "fo*",
+        "fo>",
+        "*o.>o",
+        "a.**",
+        "a.>>",
+    ] {
         let topic = Topic::parse(text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
         assert_eq!(topic.as_str(), text);
         assert_eq!(topic.to_string(), text);
@@ -52,9 +61,16 @@ fn topics_are_keys() {
 
 #[test]
 fn the_empty_topic_and_empty_tokens_are_refused_where_they_stand() {
-    for (text, position) in
-        [("", 0), (".", 0), (".a", 0), ("a.", 2), ("a..b", 2), ("a.b..c", 4), ("日..b", 4), ("...", 0)]
-    {
+    for (text, position) in [
+        ("", 0),
+        (".", 0),
+        (".a", 0),
+        ("a.", 2),
+        ("a..b", 2),
+        ("a.b..c", 4),
+        ("日..b", 4),
+        ("...", 0),
+    ] {
         assert_eq!(error_of(text).position(), position, "topic {text:?}");
         assert_eq!(pattern_error_of(text).position(), position, "pattern {text:?}");
     }
@@ -62,7 +78,10 @@ fn the_empty_topic_and_empty_tokens_are_refused_where_they_stand() {
 
 #[test]
 fn white_space_and_control_characters_are_refused_where_they_stand() {
-    let bad = [' ', '\t', '\n', '\r', '\0', '\u{7f}', '\u{85}', '\u{a0}', '\u{2003}', '\u{2028}', '\u{3000}', '\u{1b}'];
+    let bad = [
+        ' ', '\t', '\n', '\r', '\0', '\u{7f}', '\u{85}', '\u{a0}', '\u{2003}', '\u{2028}',
+        '\u{3000}', '\u{1b}',
+    ];
     for character in bad {
         for (before, after) in [("", ""), ("a", "b"), ("a.b", ""), ("é.", "c"), ("", "x")] {
             let text = format!("{before}{character}{after}");
@@ -100,7 +119,9 @@ fn sixteen_tokens_are_the_most() {
 
 #[test]
 fn wildcards_are_refused_in_a_topic_where_they_stand() {
-    for (text, position) in [("*", 0), (">", 0), ("a.*", 2), ("a.>", 2), ("*.b", 0), ("a.*.c", 2), ("日.>", 4)] {
+    for (text, position) in
+        [("*", 0), (">", 0), ("a.*", 2), ("a.>", 2), ("*.b", 0), ("a.*.c", 2), ("日.>", 4)]
+    {
         assert_eq!(error_of(text).position(), position, "{text:?}");
         assert!(Pattern::parse(text).is_ok(), "{text:?}");
     }
@@ -125,7 +146,11 @@ fn different_faults_have_different_kinds_and_say_what_is_wrong() {
     for text in ["a..b", "a.b c", "a.*"] {
         let error = error_of(text);
         let said = error.to_string();
-        assert!(said.contains(&error.position().to_string()), "{said:?} should name byte {}", error.position());
+        assert!(
+            said.contains(&error.position().to_string()),
+            "{said:?} should name byte {}",
+            error.position()
+        );
         let _: &dyn std::error::Error = &error;
     }
 }
@@ -192,19 +217,23 @@ fn naive_match(pattern: &[&str], topic: &[&str]) -> bool {
         ([], []) => true,
         ([">"], [_, ..]) => true,
         (["*", pattern @ ..], [_, topic @ ..]) => naive_match(pattern, topic),
-        ([first, pattern @ ..], [token, topic @ ..]) => first == token && naive_match(pattern, topic),
+        ([first, pattern @ ..], [token, topic @ ..]) => {
+            first == token && naive_match(pattern, topic)
+        }
         _ => false,
     }
 }
 
 fn random_topic(random: &mut fastrand::Rng) -> String {
-    let tokens: Vec<_> = (0..random.usize(1..6)).map(|_| ["a", "b", "ab"][random.usize(0..3)]).collect();
+    let tokens: Vec<_> =
+        (0..random.usize(1..6)).map(|_| ["a", "b", "ab"][random.usize(0..3)]).collect();
     tokens.join(".")
 }
 
 fn random_pattern(random: &mut fastrand::Rng) -> String {
-    let mut tokens: Vec<_> =
-        (0..random.usize(1..6)).map(|_| ["a", "b", "ab", "*", "*", "a*"][random.usize(0..6)]).collect();
+    let mut tokens: Vec<_> = (0..random.usize(1..6))
+        .map(|_| ["a", "b", "ab", "*", "*", "a*"][random.usize(0..6)])
+        .collect();
     if random.u8(0..3) == 0 {
         tokens.pop();
         tokens.push(">");
@@ -218,7 +247,10 @@ fn a_pattern_agrees_with_a_naive_matcher() {
     let mut matched = 0;
     for _ in 0..50_000 {
         let (pattern, topic) = (random_pattern(&mut random), random_topic(&mut random));
-        let expected = naive_match(&pattern.split('.').collect::<Vec<_>>(), &topic.split('.').collect::<Vec<_>>());
+        let expected = naive_match(
+            &pattern.split('.').collect::<Vec<_>>(),
+            &topic.split('.').collect::<Vec<_>>(),
+        );
         assert_eq!(matches(&pattern, &topic), expected, "pattern {pattern:?}, topic {topic:?}");
         matched += usize::from(expected);
     }
@@ -237,7 +269,8 @@ fn the_router_agrees_with_a_naive_matcher_while_subscriptions_come_and_go() {
             match random.u8(0..4) {
                 0 => {
                     let pattern = random_pattern(&mut random);
-                    let subscription = broker.subscribe(&Pattern::parse(&pattern).unwrap()).unwrap();
+                    let subscription =
+                        broker.subscribe(&Pattern::parse(&pattern).unwrap()).unwrap();
                     subscriptions.push((pattern, subscription));
                 }
                 1 if !subscriptions.is_empty() => {
@@ -246,7 +279,8 @@ fn the_router_agrees_with_a_naive_matcher_while_subscriptions_come_and_go() {
                 _ => {
                     let name = random_topic(&mut random);
                     let publisher = &mut publishers[random.usize(0..2)];
-                    let receipt = publisher.try_publish(&Topic::parse(&name).unwrap(), number).unwrap();
+                    let receipt =
+                        publisher.try_publish(&Topic::parse(&name).unwrap(), number).unwrap();
                     let mut expected = 0;
                     for (pattern, subscription) in &mut subscriptions {
                         let tokens: Vec<_> = pattern.split('.').collect();
@@ -258,7 +292,10 @@ fn the_router_agrees_with_a_naive_matcher_while_subscriptions_come_and_go() {
                             assert_eq!(*message, number, "seed {seed}");
                             assert_eq!(message.topic().as_str(), name, "seed {seed}");
                         }
-                        assert!(subscription.try_recv().is_err(), "seed {seed}: {pattern:?} got too much of {name:?}");
+                        assert!(
+                            subscription.try_recv().is_err(),
+                            "seed {seed}: {pattern:?} got too much of {name:?}"
+                        );
                     }
                     assert_eq!(receipt.matched, expected, "seed {seed}: {name:?}");
                 }
@@ -281,7 +318,11 @@ fn literal_topics_reach_patterns_whenever_they_came() {
     let mut late = subscribe(">");
     publisher.publish_blocking(&topic, 4).unwrap();
     let heard = |subscription: &mut Subscription<u8>| -> Vec<u8> {
-        std::iter::from_fn(|| subscription.try_recv().ok()?.message().map(|message| *message)).collect()
+        std::iter::from_fn(|| subscription.try_recv().ok()?.message().map(|message| *message))
+            .collect()
     };
-    assert_eq!((heard(&mut one), heard(&mut apart), heard(&mut late)), (vec![0, 1, 2, 3, 4], vec![], vec![4]));
+    assert_eq!(
+        (heard(&mut one), heard(&mut apart), heard(&mut late)),
+        (vec![0, 1, 2, 3, 4], vec![], vec![4])
+    );
 }

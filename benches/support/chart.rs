@@ -1,10 +1,9 @@
 //! The plot of a race: deliveries a second over the number of subscribers, a line for each peer.
 
-use std::error::Error;
-use std::ops::Range;
-
 use plotters::coord::Shift;
 use plotters::prelude::*;
+use std::error::Error;
+use std::ops::Range;
 
 const FONT: &str = "sans-serif";
 const SUBSCRIBERS: Range<f64> = 1f64..1000f64;
@@ -30,11 +29,16 @@ pub struct Line {
 /// When the library cannot draw, which a string to draw into gives no cause for.
 pub fn render(size: (u32, u32), panels: &[Panel<'_>]) -> Result<String, String> {
     let mut picture = String::new();
-    draw(size, panels, &mut picture).map_err(|error| format!("the plot cannot be drawn: {error}"))?;
+    draw(size, panels, &mut picture)
+        .map_err(|error| format!("the plot cannot be drawn: {error}"))?;
     Ok(picture)
 }
 
-fn draw(size: (u32, u32), panels: &[Panel<'_>], picture: &mut String) -> Result<(), Box<dyn Error>> {
+fn draw(
+    size: (u32, u32),
+    panels: &[Panel<'_>],
+    picture: &mut String,
+) -> Result<(), Box<dyn Error>> {
     let area = SVGBackend::with_string(picture, size).into_drawing_area();
     area.fill(&WHITE)?;
     for (panel, area) in panels.iter().zip(area.split_evenly((1, panels.len()))) {
@@ -46,7 +50,10 @@ fn draw(size: (u32, u32), panels: &[Panel<'_>], picture: &mut String) -> Result<
     Ok(())
 }
 
-fn draw_panel(panel: &Panel<'_>, area: &DrawingArea<SVGBackend<'_>, Shift>) -> Result<(), Box<dyn Error>> {
+fn draw_panel(
+    panel: &Panel<'_>,
+    area: &DrawingArea<SVGBackend<'_>, Shift>,
+) -> Result<(), Box<dyn Error>> {
     let mut chart = ChartBuilder::on(area)
         .caption(panel.caption, (FONT, 18))
         .margin(12)
@@ -60,7 +67,11 @@ fn draw_panel(panel: &Panel<'_>, area: &DrawingArea<SVGBackend<'_>, Shift>) -> R
         .y_desc("deliveries a second")
         .x_label_formatter(&|count| format!("{count:.0}"))
         .y_label_formatter(&|rate| {
-            if *rate < 1e6 { format!("{:.1} M", rate / 1e6) } else { format!("{:.0} M", rate / 1e6) }
+            if *rate < 1e6 {
+                format!("{:.1} M", rate / 1e6)
+            } else {
+                format!("{:.0} M", rate / 1e6)
+            }
         })
         .draw()?;
     for Line { peer, colour, points } in panel.lines.iter().filter(|line| !line.points.is_empty()) {
@@ -70,6 +81,10 @@ fn draw_panel(panel: &Panel<'_>, area: &DrawingArea<SVGBackend<'_>, Shift>) -> R
             .label(*peer)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
     }
-    chart.configure_series_labels().position(SeriesLabelPosition::UpperLeft).background_style(WHITE.mix(0.8)).draw()?;
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperLeft)
+        .background_style(WHITE.mix(0.8))
+        .draw()?;
     Ok(())
 }

@@ -1,14 +1,12 @@
 //! The tasks of one run on the shared executor: readers, publishers, and the wait for their end.
 
-use std::future::Future;
-use std::sync::Arc;
-
-use async_executor::Task;
-
 use super::executor::{Spawner, on_two_threads};
 use super::ledger::Finish;
 use super::load::{Load, Outcome, Scenario};
 use super::publishing::{Course, PublisherReport};
+use async_executor::Task;
+use std::future::Future;
+use std::sync::Arc;
 
 /// Who reads and publishes in one run.
 pub struct Crew {
@@ -60,8 +58,8 @@ impl Crew {
         }
     }
 
-    /// When everybody has come to the end. What no task owns any more must be dropped by then, or readers wait for it;
-    /// `stuck` is kept until then.
+    /// When everybody has come to the end. What no task owns any more must be dropped by then, or
+    /// readers wait for it; `stuck` is kept until then.
     pub async fn outcome<T>(self, stuck: T) -> Outcome {
         let outcome = self.course.outcome(self.publishers, self.readers).await;
         drop(stuck);

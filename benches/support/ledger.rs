@@ -1,10 +1,9 @@
 //! A reader's books: every message counted, each publisher's order checked.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
-
 use super::load::Load;
 use super::message::Stamp;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 /// A reader tells how far it is every so many messages.
 pub const PROGRESS_STEP: u64 = 32;
@@ -38,8 +37,8 @@ pub struct Finish {
 }
 
 impl Ledger {
-    pub fn new(load: &Load) -> Ledger {
-        Ledger {
+    pub fn new(load: &Load) -> Self {
+        Self {
             next: vec![0; load.scenario.publishers],
             received: 0,
             expected: load.expected_each(),
@@ -48,7 +47,8 @@ impl Ledger {
     }
 
     /// # Panics
-    /// When a message comes twice, or after a later one of the same publisher: then the figures mean nothing.
+    /// When a message comes twice, or after a later one of the same publisher: then the figures
+    /// mean nothing.
     pub fn record(&mut self, stamp: Stamp, progress: &Progress) {
         let next = &mut self.next[stamp.publisher];
         assert!(
@@ -65,7 +65,8 @@ impl Ledger {
         }
     }
 
-    /// Whether every message has come. A reader that lost some ends when its channel is closed instead.
+    /// Whether every message has come. A reader that lost some ends when its channel is closed
+    /// instead.
     pub fn is_complete(&self) -> bool {
         self.received == self.expected
     }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// How many messages a queue holds unless a row says otherwise: the default of Fanfare, and a common choice elsewhere.
+/// How many messages a queue holds unless a row says otherwise: the default of Fanfare, and a
+/// common choice elsewhere.
 pub const QUEUE_MESSAGES: usize = 1024;
 
 /// A publish that takes this long has waited for somebody.
@@ -26,8 +27,8 @@ pub struct Scenario {
 
 impl Scenario {
     /// One publisher and 64-byte messages, published one at a time.
-    pub fn plain(subscribers: usize) -> Scenario {
-        Scenario {
+    pub fn plain(subscribers: usize) -> Self {
+        Self {
             subscribers,
             publishers: 1,
             batch: 1,
@@ -49,19 +50,20 @@ pub struct Load {
     pub scenario: Scenario,
     /// Messages of each publisher after the warm-up: a multiple of the batch.
     pub messages_each: u64,
-    /// Messages before the clock starts, until the stuck subscribers are full and known to be. A multiple of
-    /// [`PROGRESS_STEP`](super::ledger::PROGRESS_STEP) and of the batch.
+    /// Messages before the clock starts, until the stuck subscribers are full and known to be. A
+    /// multiple of [`PROGRESS_STEP`](super::ledger::PROGRESS_STEP) and of the batch.
     pub warm_up: u64,
-    /// The time from one publish to the next; `None` is as fast as it goes. Only then is each publish timed.
+    /// The time from one publish to the next; `None` is as fast as it goes. Only then is each
+    /// publish timed.
     pub gap: Option<Duration>,
     /// Counting wake-ups costs time, so it is off where time is measured.
     pub counts_wakes: bool,
 }
 
 impl Load {
-    pub fn new(scenario: Scenario, messages_each: u64) -> Load {
+    pub fn new(scenario: Scenario, messages_each: u64) -> Self {
         let batch = scenario.batch as u64;
-        Load {
+        Self {
             scenario,
             messages_each: messages_each.div_ceil(batch) * batch,
             warm_up: 0,

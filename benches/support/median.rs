@@ -1,6 +1,7 @@
 //! What several rounds came to.
 
-/// The middle of the values, and how far the values lie apart around it, as a part of it (half the range).
+/// The middle of the values, and how far the values lie apart around it, as a part of it (half the
+/// range).
 pub fn median_and_spread(values: &[f64]) -> (f64, f64) {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -1,8 +1,8 @@
-//! The messages of the race. Each carries its publisher and its number, so that every reader can check what it got.
-
-use std::sync::Arc;
+//! The messages of the race. Each carries its publisher and its number, so that every reader can
+//! check what it got.
 
 use fanfare::Payload;
+use std::sync::Arc;
 
 /// A payload that all peers of a row share: what is cheapest to hand on at its size.
 pub trait RaceMessage: Payload + Clone {
@@ -39,8 +39,8 @@ struct LargeBody {
 impl RaceMessage for Small {
     const BYTES: usize = 64;
 
-    fn new(publisher: usize, sequence: u64) -> Small {
-        Small { stamp: Stamp { publisher, sequence }, _rest: [0; 48] }
+    fn new(publisher: usize, sequence: u64) -> Self {
+        Self { stamp: Stamp { publisher, sequence }, _rest: [0; 48] }
     }
 
     fn stamp(&self) -> Stamp {
@@ -51,8 +51,8 @@ impl RaceMessage for Small {
 impl RaceMessage for Large {
     const BYTES: usize = 4096;
 
-    fn new(publisher: usize, sequence: u64) -> Large {
-        Large(Arc::new(LargeBody { stamp: Stamp { publisher, sequence }, _rest: [0; 4080] }))
+    fn new(publisher: usize, sequence: u64) -> Self {
+        Self(Arc::new(LargeBody { stamp: Stamp { publisher, sequence }, _rest: [0; 4080] }))
     }
 
     fn stamp(&self) -> Stamp {

@@ -1,4 +1,5 @@
-//! What the race and the benches share: a run's load, its messages, its readers' books, and the peers.
+//! What the race and the benches share: a run's load, its messages, its readers' books, and the
+//! peers.
 
 #![allow(dead_code, reason = "each of the programs that share these uses its own part")]
 

@@ -1,13 +1,13 @@
-//! What the programs that race share on the command line, how they write their files, and how they end.
-
-use std::fmt::Display;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+//! What the programs that race share on the command line, how they write their files, and how they
+//! end.
 
 use clap::Args;
 #[cfg(test)]
 use clap::{Parser, error::ErrorKind};
+use std::fmt::Display;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 /// The files that a race writes if it is told to.
 #[derive(Args, Debug, PartialEq, Eq)]
@@ -41,7 +41,8 @@ impl Files {
 }
 
 fn write(file: &Path, text: &str) -> Result<(), String> {
-    fs::write(file, text).map_err(|error| format!("{} cannot be written: {error}", file.display()))?;
+    fs::write(file, text)
+        .map_err(|error| format!("{} cannot be written: {error}", file.display()))?;
     println!("\nwrote {}", file.display());
     Ok(())
 }
@@ -67,9 +68,14 @@ pub fn parse_line<P: Parser>(line: &str) -> Result<P, clap::Error> {
 #[cfg(test)]
 #[track_caller]
 pub fn assert_helpful<P: Parser>(mistakes: &[(&str, &str)]) {
-    let complaint = |line: &str| parse_line::<P>(line).err().unwrap_or_else(|| panic!("{line} is understood"));
+    let complaint =
+        |line: &str| parse_line::<P>(line).err().unwrap_or_else(|| panic!("{line} is understood"));
     assert_eq!(complaint("-h").kind(), ErrorKind::DisplayHelp);
-    for (line, word) in mistakes.iter().chain(&[("--fast", "--fast"), ("--csv", "--csv"), ("--rounds none", "none")]) {
+    for (line, word) in mistakes.iter().chain(&[
+        ("--fast", "--fast"),
+        ("--csv", "--csv"),
+        ("--rounds none", "none"),
+    ]) {
         let said = complaint(line).to_string();
         assert!(said.contains(word), "{line}: {said}");
     }

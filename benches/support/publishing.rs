@@ -1,15 +1,14 @@
-//! The publishers' side of a run that is the same for every peer: what to publish when, and the clock.
-
-use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
-
-use futures_lite::future::yield_now;
+//! The publishers' side of a run that is the same for every peer: what to publish when, and the
+//! clock.
 
 use super::ledger::{Finish, Progress};
 use super::load::{Load, Outcome, SLOW_PUBLISH};
 use super::wakes::CountWakes;
+use futures_lite::future::yield_now;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 /// One run, shared by its publishers and readers.
 pub struct Course {
@@ -20,11 +19,11 @@ pub struct Course {
 }
 
 impl Course {
-    pub fn new(load: &Load) -> Arc<Course> {
+    pub fn new(load: &Load) -> Arc<Self> {
         let warms_up = load.warm_up > 0;
         assert!(!warms_up || load.scenario.publishers == 1, "rows that warm up have one publisher");
         assert!(warms_up || load.scenario.stuck == 0, "rows with stuck subscribers warm up");
-        Arc::new(Course {
+        Arc::new(Self {
             load: *load,
             progress: (0..load.scenario.living()).map(|_| Progress::default()).collect(),
             started: OnceLock::new(),
@@ -63,9 +62,16 @@ impl Course {
         let last = readers.iter().map(|finish| finish.at).max().expect("somebody reads");
         Outcome {
             elapsed: last.saturating_duration_since(started),
-            deliveries: readers.iter().map(|finish| finish.received.saturating_sub(self.load.warm_up)).sum(),
+            deliveries: readers
+                .iter()
+                .map(|finish| finish.received.saturating_sub(self.load.warm_up))
+                .sum(),
             lost: readers.iter().map(|finish| finish.lost).sum(),
-            longest_publish: publishers.iter().map(|report| report.longest).max().unwrap_or_default(),
+            longest_publish: publishers
+                .iter()
+                .map(|report| report.longest)
+                .max()
+                .unwrap_or_default(),
             slow_publishes: publishers.iter().map(|report| report.slow).sum(),
             wake_ups: self.wakes.as_ref().map_or(0, |wakes| wakes.load(Ordering::Relaxed)),
             waited_publishes: publishers.iter().map(|report| report.waited).sum(),
@@ -96,9 +102,9 @@ pub struct Pacer {
 }
 
 impl Pacer {
-    pub fn new(course: &Arc<Course>) -> Pacer {
+    pub fn new(course: &Arc<Course>) -> Self {
         let now = Instant::now();
-        Pacer {
+        Self {
             course: Arc::clone(course),
             next: 0,
             end: course.load.warm_up + course.load.messages_each,
@@ -141,8 +147,9 @@ impl Pacer {
         self.report.slow += u64::from(took >= SLOW_PUBLISH);
     }
 
-    /// Waits until no reader is more than `messages` behind. The pace of an application whose readers acknowledge:
-    /// it stands in where a peer's own back-pressure would stop at the first stuck subscriber.
+    /// Waits until no reader is more than `messages` behind. The pace of an application whose
+    /// readers acknowledge: it stands in where a peer's own back-pressure would stop at the first
+    /// stuck subscriber.
     pub async fn acknowledged(&self, messages: u64) {
         while self.next - self.course.slowest_reader() > messages {
             yield_now().await;

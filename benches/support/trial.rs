@@ -1,10 +1,9 @@
 //! Several peers on one row, in turn, so that a noisy moment of the machine hits them all alike.
 
-use std::time::{Duration, Instant};
-
 use super::load::{Load, Outcome, Scenario};
 use super::median::median_and_spread;
 use super::peers::{Peer, PeerError};
+use std::time::{Duration, Instant};
 
 /// How long and how often to measure.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +36,8 @@ impl Standing {
     }
 }
 
-/// A peer, and the scenario as this peer runs it: a row may give one a smaller queue than the others.
+/// A peer, and the scenario as this peer runs it: a row may give one a smaller queue than the
+/// others.
 pub struct Entrant<'a> {
     pub peer: &'a dyn Peer,
     pub scenario: Scenario,
@@ -49,8 +49,10 @@ pub fn race(entrants: &[Entrant<'_>], effort: &Effort) -> Result<Vec<Standing>, 
     for entrant in entrants {
         loads.push(fitting_load(entrant, effort)?);
     }
-    let mut standings: Vec<_> =
-        entrants.iter().map(|entrant| Standing { peer: entrant.peer.name(), outcomes: Vec::new() }).collect();
+    let mut standings: Vec<_> = entrants
+        .iter()
+        .map(|entrant| Standing { peer: entrant.peer.name(), outcomes: Vec::new() })
+        .collect();
     for round in 0..effort.rounds {
         if round > 0 && effort.rounds_until.is_some_and(|until| Instant::now() > until) {
             break;
@@ -62,11 +64,16 @@ pub fn race(entrants: &[Entrant<'_>], effort: &Effort) -> Result<Vec<Standing>, 
     Ok(standings)
 }
 
-/// A load that takes this peer about as long as wanted. The tries that find it also warm the machine up.
+/// A load that takes this peer about as long as wanted. The tries that find it also warm the
+/// machine up.
 fn fitting_load(entrant: &Entrant<'_>, effort: &Effort) -> Result<Load, PeerError> {
     let (peer, scenario) = (entrant.peer, entrant.scenario);
     let publishers = scenario.publishers as u64;
-    let fewest = if scenario.stuck > 0 { peer.fewest_when_stuck() } else { effort.fewest_messages / publishers };
+    let fewest = if scenario.stuck > 0 {
+        peer.fewest_when_stuck()
+    } else {
+        effort.fewest_messages / publishers
+    };
     let load_of = |messages_each: u64| {
         let mut load = Load::new(scenario, messages_each.max(fewest).max(1));
         if scenario.stuck > 0 {
@@ -89,6 +96,7 @@ fn fitting_load(entrant: &Entrant<'_>, effort: &Effort) -> Result<Load, PeerErro
 
 /// The median of the ratios round by round: what two peers reached within the same moment.
 pub fn median_ratio(of: &Standing, to: &Standing) -> f64 {
-    let ratios: Vec<f64> = of.rates().iter().zip(to.rates()).map(|(of, to)| of / to.max(f64::MIN_POSITIVE)).collect();
+    let ratios: Vec<f64> =
+        of.rates().iter().zip(to.rates()).map(|(of, to)| of / to.max(f64::MIN_POSITIVE)).collect();
     median_and_spread(&ratios).0
 }

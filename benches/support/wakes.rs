@@ -15,8 +15,8 @@ pub struct CountWakes<F> {
 }
 
 impl<F: Future> CountWakes<F> {
-    pub fn new(future: F, counter: Option<Arc<AtomicU64>>) -> CountWakes<F> {
-        CountWakes { future: Box::pin(future), counter, waker: None }
+    pub fn new(future: F, counter: Option<Arc<AtomicU64>>) -> Self {
+        Self { future: Box::pin(future), counter, waker: None }
     }
 }
 
@@ -30,8 +30,10 @@ impl<F: Future> Future for CountWakes<F> {
         };
         let parent = context.waker();
         if !matches!(&this.waker, Some((of, _)) if of.will_wake(parent)) {
-            let counting =
-                Waker::from(Arc::new(CountingWaker { counter: Arc::clone(counter), parent: parent.clone() }));
+            let counting = Waker::from(Arc::new(CountingWaker {
+                counter: Arc::clone(counter),
+                parent: parent.clone(),
+            }));
             this.waker = Some((parent.clone(), counting));
         }
         let (_, counting) = this.waker.as_ref().expect("made just above");

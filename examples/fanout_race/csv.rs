@@ -1,9 +1,8 @@
 //! The medians as CSV: a line for each peer and row.
 
-use std::fmt::Write;
-
 use super::rows::RowResult;
 use crate::support::median::median_and_spread;
+use std::fmt::Write;
 
 const HEAD: &str = "peer,subscribers,publishers,batch,payload_bytes,stuck,deliveries_per_s\n";
 

@@ -1,14 +1,7 @@
 //! What lanes bring: the same publisher alone, and with one and two lanes beside it.
 //!
-//! Two questions. At full speed: how many deliveries a second? And when everybody sleeps: how long does one publish take,
-//! and when has the last subscriber got it?
-
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
-
-use fanfare::{Broker, Pattern, Topic, WhenFull};
-use futures_lite::future::yield_now;
+//! Two questions. At full speed: how many deliveries a second? And when everybody sleeps: how long
+//! does one publish take, and when has the last subscriber got it?
 
 use super::options::Options;
 use super::table::cell;
@@ -17,6 +10,11 @@ use crate::support::load::Scenario;
 use crate::support::median::median_and_spread;
 use crate::support::peers::{Peer, PeerError};
 use crate::support::trial::{Entrant, median_ratio, race};
+use fanfare::{Broker, Pattern, Topic, WhenFull};
+use futures_lite::future::yield_now;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 const LANES: [usize; 3] = [0, 1, 2];
 
@@ -42,8 +40,13 @@ pub fn print(options: &Options, begun: Instant, fanfare: &dyn Peer) -> Result<()
         }
     }
 
-    println!("\nLanes, when everybody sleeps: microseconds until the publish returns, and until the last has read it");
-    println!("{:>6} |{:>21}{:>21}{:>21} |{:>9}{:>9}", "subs", head[0], head[1], head[2], "1/alone", "2/alone");
+    println!(
+        "\nLanes, when everybody sleeps: microseconds until the publish returns, and until the last has read it"
+    );
+    println!(
+        "{:>6} |{:>21}{:>21}{:>21} |{:>9}{:>9}",
+        "subs", head[0], head[1], head[2], "1/alone", "2/alone"
+    );
     for subscribers in audiences {
         let rounds = if options.tiny { 3 } else { 300 };
         // In turn, so that a noisy moment hits all of them.
@@ -55,9 +58,15 @@ pub fn print(options: &Options, begun: Instant, fanfare: &dyn Peer) -> Result<()
         }
         print!("{subscribers:>6} |");
         times.iter().for_each(|times| print!("{:>11.1}{:>10.1}", times.returned(), times.read()));
-        println!(" |{:>9.2}{:>9.2}", times[1].read() / times[0].read(), times[2].read() / times[0].read());
+        println!(
+            " |{:>9.2}{:>9.2}",
+            times[1].read() / times[0].read(),
+            times[2].read() / times[0].read()
+        );
     }
-    println!("A lane pays where 'at full speed' says more than 1.00, or 'everybody sleeps' less, beyond the spread.");
+    println!(
+        "A lane pays where 'at full speed' says more than 1.00, or 'everybody sleeps' less, beyond the spread."
+    );
     Ok(())
 }
 
@@ -66,7 +75,7 @@ pub fn print(options: &Options, begun: Instant, fanfare: &dyn Peer) -> Result<()
 struct Times(Vec<(Duration, Duration)>);
 
 impl Times {
-    fn add(&mut self, mut more: Times) {
+    fn add(&mut self, mut more: Self) {
         self.0.append(&mut more.0);
     }
 
@@ -92,7 +101,10 @@ fn publish_to_sleepers(subscribers: usize, lanes: usize, rounds: usize) -> Times
         let read = Arc::new(AtomicUsize::new(0));
         let readers: Vec<_> = (0..subscribers)
             .map(|_| {
-                let subscription = broker.subscription(&Pattern::from(&topic)).when_full(WhenFull::Block).subscribe();
+                let subscription = broker
+                    .subscription(&Pattern::from(&topic))
+                    .when_full(WhenFull::Block)
+                    .subscribe();
                 let mut subscription = subscription.expect("room for a subscription");
                 let read = Arc::clone(&read);
                 spawner.spawn(async move {
@@ -111,7 +123,8 @@ fn publish_to_sleepers(subscribers: usize, lanes: usize, rounds: usize) -> Times
                 // Long enough for the lingering to end: all are asleep, the executor's threads too.
                 async_io::Timer::after(Duration::from_micros(300)).await;
                 let began = Instant::now();
-                let receipt = publisher.publish(&topic, round as u64).await.expect("an open broker");
+                let receipt =
+                    publisher.publish(&topic, round as u64).await.expect("an open broker");
                 let returned = began.elapsed();
                 assert_eq!(receipt.queued, subscribers as u64);
                 while read.load(Ordering::Acquire) < subscribers * (round + 1) {

@@ -1,14 +1,12 @@
 //! The command line.
 
-use std::num::NonZeroUsize;
-use std::time::{Duration, Instant};
-
-use clap::Parser;
-
 use super::rows::{self, Scenario};
 use crate::support::load::QUEUE_MESSAGES;
 use crate::support::program::Files;
 use crate::support::trial::Effort;
+use clap::Parser;
+use std::num::NonZeroUsize;
+use std::time::{Duration, Instant};
 
 /// In quick mode no further round begins after this, and no further row after [`QUICK_ROWS_UNTIL`].
 const QUICK_ROUNDS_UNTIL: Duration = Duration::from_secs(22);
@@ -89,8 +87,8 @@ impl Options {
     }
 
     #[cfg(test)]
-    pub fn tiny() -> Options {
-        Options { tiny: true, ..Options::parse_from(["fanout_race"]) }
+    pub fn tiny() -> Self {
+        Self { tiny: true, ..Self::parse_from(["fanout_race"]) }
     }
 
     /// Whether a quick run has to come to its end.
@@ -101,13 +99,19 @@ impl Options {
 
 fn row(value: &str) -> Result<Scenario, String> {
     let complaint = || "five numbers are wanted, such as 64,1,1,64,0".to_owned();
-    let numbers: Vec<usize> = value.split(',').map(str::parse).collect::<Result<_, _>>().map_err(|_| complaint())?;
-    let &[subscribers, publishers, batch, payload_bytes, stuck] = numbers.as_slice() else { return Err(complaint()) };
-    let is_sound = publishers > 0 && batch > 0 && stuck < subscribers && (stuck == 0 || publishers == 1);
+    let numbers: Vec<usize> =
+        value.split(',').map(str::parse).collect::<Result<_, _>>().map_err(|_| complaint())?;
+    let &[subscribers, publishers, batch, payload_bytes, stuck] = numbers.as_slice() else {
+        return Err(complaint());
+    };
+    let is_sound =
+        publishers > 0 && batch > 0 && stuck < subscribers && (stuck == 0 || publishers == 1);
     let row = Scenario { publishers, batch, payload_bytes, stuck, ..Scenario::plain(subscribers) };
     match is_sound {
         true => Ok(row),
-        false => Err("somebody must publish and read; with stuck ones there is one publisher".to_owned()),
+        false => {
+            Err("somebody must publish and read; with stuck ones there is one publisher".to_owned())
+        }
     }
 }
 
@@ -118,7 +122,8 @@ mod tests {
 
     #[test]
     fn flags_are_read() {
-        let options = parse_line::<Options>("--quick --rounds 2 --run-ms 9 --csv a.csv --svg b.svg");
+        let options =
+            parse_line::<Options>("--quick --rounds 2 --run-ms 9 --csv a.csv --svg b.svg");
         let options = options.expect("these are flags");
         assert!(options.quick && options.has_table() && options.has_sections());
         let effort = options.effort(Instant::now());
@@ -132,13 +137,15 @@ mod tests {
         let expected = Scenario { batch: 8, payload_bytes: 4096, stuck: 1, ..Scenario::plain(64) };
         assert_eq!(options.rows(), [expected]);
         assert!(options.has_table() && !options.has_sections());
-        let options = parse_line::<Options>("--row 64,1,8,4096,1 --queue 16").expect("this is a row");
+        let options =
+            parse_line::<Options>("--row 64,1,8,4096,1 --queue 16").expect("this is a row");
         assert_eq!(options.rows(), [Scenario { queue_messages: 16, ..expected }]);
     }
 
     #[test]
     fn one_part_alone_can_be_asked_for() {
-        let options = parse_line::<Options>("--peer fanfare --peer flume").expect("these are peers");
+        let options =
+            parse_line::<Options>("--peer fanfare --peer flume").expect("these are peers");
         assert_eq!(options.peers, ["fanfare", "flume"]);
         assert!(options.has_table() && !options.has_sections());
         for flag in ["--sections", "--lanes"] {

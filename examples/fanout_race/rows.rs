@@ -21,7 +21,12 @@ pub fn all() -> Vec<Scenario> {
         for publishers in [1, 2, 8] {
             for batch in [1, 8, 64, 256] {
                 for subscribers in [1, 8, 64, 1000] {
-                    rows.push(Scenario { publishers, batch, payload_bytes, ..Scenario::plain(subscribers) });
+                    rows.push(Scenario {
+                        publishers,
+                        batch,
+                        payload_bytes,
+                        ..Scenario::plain(subscribers)
+                    });
                 }
             }
         }
@@ -33,9 +38,17 @@ pub fn all() -> Vec<Scenario> {
 /// The rows that tell most, for a run of a minute.
 pub fn important() -> Vec<Scenario> {
     let mut rows: Vec<_> = [1, 8, 64, 1000].map(Scenario::plain).into();
-    rows.extend([1, 8, 64, 1000].map(|subscribers| Scenario { batch: 64, ..Scenario::plain(subscribers) }));
-    rows.extend([8, 64].map(|subscribers| Scenario { publishers: 8, ..Scenario::plain(subscribers) }));
-    rows.extend([1, 64].map(|batch| Scenario { batch, payload_bytes: 4096, ..Scenario::plain(64) }));
+    rows.extend(
+        [1, 8, 64, 1000].map(|subscribers| Scenario { batch: 64, ..Scenario::plain(subscribers) }),
+    );
+    rows.extend(
+        [8, 64].map(|subscribers| Scenario { publishers: 8, ..Scenario::plain(subscribers) }),
+    );
+    rows.extend([1, 64].map(|batch| Scenario {
+        batch,
+        payload_bytes: 4096,
+        ..Scenario::plain(64)
+    }));
     rows.extend(with_stuck().into_iter().filter(|row| row.batch == 1));
     rows
 }

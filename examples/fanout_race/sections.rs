@@ -1,6 +1,5 @@
-//! What does not fit the table: a small queue, the Go broker improved, how long one publish can take, wake-ups.
-
-use std::time::{Duration, Instant};
+//! What does not fit the table: a small queue, the Go broker improved, how long one publish can
+//! take, wake-ups.
 
 use super::lanes;
 use super::options::Options;
@@ -9,6 +8,7 @@ use crate::support::load::{Load, Scenario};
 use crate::support::peers::go_seed::GoSeed;
 use crate::support::peers::{Peer, PeerError};
 use crate::support::trial::{Entrant, median_ratio, race};
+use std::time::{Duration, Instant};
 
 const SMALL_QUEUE_MESSAGES: usize = 16;
 
@@ -40,24 +40,45 @@ pub fn print_all(
 }
 
 /// The same living subscribers without and with stuck ones beside them, in turn.
-fn stuck_against_none(options: &Options, begun: Instant, peers: &[Box<dyn Peer>]) -> Result<(), PeerError> {
-    println!("\nWhat stuck subscribers cost the living, single publishes by fanfare (millions of deliveries a second)");
-    println!("{:>6} {:>5} |{:>17}{:>17} |{:>11}", "living", "stuck", "none stuck", "stuck", "stuck/none");
+fn stuck_against_none(
+    options: &Options,
+    begun: Instant,
+    peers: &[Box<dyn Peer>],
+) -> Result<(), PeerError> {
+    println!(
+        "\nWhat stuck subscribers cost the living, single publishes by fanfare (millions of deliveries a second)"
+    );
+    println!(
+        "{:>6} {:>5} |{:>17}{:>17} |{:>11}",
+        "living", "stuck", "none stuck", "stuck", "stuck/none"
+    );
     let peer = &*peers[0];
-    for (living, stuck) in if options.tiny { vec![(2, 1)] } else { vec![(63, 1), (990, 10), (900, 100)] } {
+    for (living, stuck) in
+        if options.tiny { vec![(2, 1)] } else { vec![(63, 1), (990, 10), (900, 100)] }
+    {
         let none = Scenario::plain(living);
         let some = Scenario { stuck, ..Scenario::plain(living + stuck) };
         let entrants = [none, some].map(|scenario| Entrant { peer, scenario });
         let standings = race(&entrants, &options.effort(begun))?;
         let ratio = median_ratio(&standings[1], &standings[0]);
-        println!("{living:>6} {stuck:>5} |{:>17}{:>17} |{ratio:>11.2}", cell(&standings[0]), cell(&standings[1]));
+        println!(
+            "{living:>6} {stuck:>5} |{:>17}{:>17} |{ratio:>11.2}",
+            cell(&standings[0]),
+            cell(&standings[1])
+        );
     }
     Ok(())
 }
 
 /// Fanfare with a queue of 16 against tokio's broadcast with 1024.
-fn small_queue(options: &Options, begun: Instant, peers: &[Box<dyn Peer>]) -> Result<(), PeerError> {
-    println!("\nA queue of {SMALL_QUEUE_MESSAGES}, single publishes (millions of deliveries a second)");
+fn small_queue(
+    options: &Options,
+    begun: Instant,
+    peers: &[Box<dyn Peer>],
+) -> Result<(), PeerError> {
+    println!(
+        "\nA queue of {SMALL_QUEUE_MESSAGES}, single publishes (millions of deliveries a second)"
+    );
     let head = ["fanfare, 16", "fanfare, 1024", "tokio, 1024", "16 x tokio"];
     println!("{:>5} |{:>17}{:>17}{:>17} |{:>11}", "subs", head[0], head[1], head[2], head[3]);
     let (fanfare, tokio) = (&*peers[0], &*peers[1]);
@@ -81,12 +102,23 @@ fn small_queue(options: &Options, begun: Instant, peers: &[Box<dyn Peer>]) -> Re
 
 /// A publish every 100 microseconds, from the moment on when the stuck subscribers are full.
 fn longest_publish(options: &Options, peers: &[Box<dyn Peer>]) -> Result<(), PeerError> {
-    println!("\nHow long one publish takes once stuck subscribers are full (a publish every 0.1 ms)");
+    println!(
+        "\nHow long one publish takes once stuck subscribers are full (a publish every 0.1 ms)"
+    );
     println!(
         "{:>5} {:>5} |{:>16}{:>11}{:>12}{:>11}{:>9}{:>12}",
-        "subs", "stuck", "peer", "publishes", "longest ms", "over 1 ms", "waited", "lost by the living"
+        "subs",
+        "stuck",
+        "peer",
+        "publishes",
+        "longest ms",
+        "over 1 ms",
+        "waited",
+        "lost by the living"
     );
-    for (subscribers, stuck) in if options.tiny { vec![(3, 1)] } else { vec![(64, 0), (64, 1), (64, 4), (1000, 100)] } {
+    for (subscribers, stuck) in
+        if options.tiny { vec![(3, 1)] } else { vec![(64, 0), (64, 1), (64, 4), (1000, 100)] }
+    {
         let scenario = Scenario { stuck, ..Scenario::plain(subscribers) };
         for peer in peers {
             let waits_every_time = peer.fewest_when_stuck() < 16 && stuck > 0;
@@ -117,7 +149,9 @@ fn wake_ups(options: &Options, peers: &[Box<dyn Peer>]) -> Result<(), PeerError>
         print!("{:>17}", peer.name());
     }
     println!();
-    for (subscribers, batch) in if options.tiny { vec![(2, 2)] } else { vec![(1, 1), (8, 1), (64, 1), (64, 64)] } {
+    for (subscribers, batch) in
+        if options.tiny { vec![(2, 2)] } else { vec![(1, 1), (8, 1), (64, 1), (64, 64)] }
+    {
         print!("{subscribers:>5} {batch:>5} |");
         for peer in &peers[..4] {
             let messages = if options.tiny { 64 } else { 2_000_000 / subscribers as u64 };
@@ -132,9 +166,17 @@ fn wake_ups(options: &Options, peers: &[Box<dyn Peer>]) -> Result<(), PeerError>
 }
 
 /// The Go broker without the seed's timer for every subscriber and goroutine for every publish.
-fn improved_go(options: &Options, begun: Instant, peers: &[Box<dyn Peer>], go: &GoSeed) -> Result<(), PeerError> {
+fn improved_go(
+    options: &Options,
+    begun: Instant,
+    peers: &[Box<dyn Peer>],
+    go: &GoSeed,
+) -> Result<(), PeerError> {
     println!("\nThe Go broker, improved beyond the seed (millions of deliveries a second)");
-    println!("{:>5} {:>5} |{:>17}{:>17}{:>17} |{:>11}", "subs", "batch", "fanfare", "go-seed", "go-tuned", "x tuned");
+    println!(
+        "{:>5} {:>5} |{:>17}{:>17}{:>17} |{:>11}",
+        "subs", "batch", "fanfare", "go-seed", "go-tuned", "x tuned"
+    );
     let tuned = go.tuned();
     let cells: &[(usize, usize)] =
         if options.quick { &[(64, 1)] } else { &[(1, 1), (8, 1), (64, 1), (1000, 1), (64, 64)] };

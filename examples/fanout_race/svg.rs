@@ -1,10 +1,9 @@
 //! The plot: single publishes beside batches.
 
-use plotters::style::RGBColor;
-
 use super::rows::RowResult;
 use crate::support::chart::{self, Line, Panel};
 use crate::support::median::median_and_spread;
+use plotters::style::RGBColor;
 
 const SIZE: (u32, u32) = (1160, 480);
 
@@ -31,7 +30,8 @@ fn panel<'a>(rows: &[RowResult], batch: usize, caption: &'a str) -> Panel<'a> {
         .iter()
         .filter(|row| {
             let scenario = &row.scenario;
-            (scenario.batch, scenario.publishers, scenario.payload_bytes, scenario.stuck) == (batch, 1, 64, 0)
+            (scenario.batch, scenario.publishers, scenario.payload_bytes, scenario.stuck)
+                == (batch, 1, 64, 0)
         })
         .collect();
     let line = |(peer, colour)| {

@@ -20,7 +20,11 @@ pub fn print_row(row: &RowResult) {
     let scenario = &row.scenario;
     print!(
         "{:>5} {:>4} {:>5} {:>5} {:>5} |",
-        scenario.subscribers, scenario.publishers, scenario.batch, scenario.payload_bytes, scenario.stuck
+        scenario.subscribers,
+        scenario.publishers,
+        scenario.batch,
+        scenario.payload_bytes,
+        scenario.stuck
     );
     for standing in &row.standings {
         print!("{:>CELL$}", cell(standing));
@@ -28,7 +32,11 @@ pub fn print_row(row: &RowResult) {
     println!(" | {:>8} {:>8}", ratio(row, "tokio-broadcast"), ratio(row, "go-seed"));
     for standing in &row.standings {
         if standing.lost_part() > 0.0 {
-            println!("      {} lost {:.4} % of its deliveries", standing.peer, standing.lost_part() * 100.0);
+            println!(
+                "      {} lost {:.4} % of its deliveries",
+                standing.peer,
+                standing.lost_part() * 100.0
+            );
         }
     }
 }

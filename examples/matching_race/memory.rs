@@ -1,18 +1,18 @@
 //! What an idle subscription weighs, whatever its capacity.
 
-use std::fs;
-use std::time::Instant;
-
+use crate::{ALLOCATOR, Effort};
 use fanfare::{Broker, Topic};
 use stats_alloc::Region;
-
-use crate::{ALLOCATOR, Effort};
+use std::fs;
+use std::time::Instant;
 
 const CAPACITIES: [usize; 2] = [1, 10_000];
 
 pub fn print(effort: &Effort) {
     let count = effort.idle_subscriptions;
-    println!("{count} idle subscriptions, each to a topic of its own, the handles to them included");
+    println!(
+        "{count} idle subscriptions, each to a topic of its own, the handles to them included"
+    );
     println!(
         "{:>10} |{:>14}{:>18}{:>14}{:>16}{:>16}",
         "capacity", "heap bytes", "allocations", "resident", "subscribe ns", "drop ns"
@@ -21,7 +21,10 @@ pub fn print(effort: &Effort) {
         let Weight { heap, allocations, resident, subscribe_ns, drop_ns } = weigh(count, capacity);
         println!(
             "{capacity:>10} |{heap:>14.0}{allocations:>18.2}{:>14}{subscribe_ns:>16.0}{drop_ns:>16.0}",
-            resident.map_or("?".to_owned(), |bytes| format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20)))
+            resident.map_or("?".to_owned(), |bytes| format!(
+                "{:.0} MiB",
+                bytes as f64 / f64::from(1 << 20)
+            ))
         );
     }
     println!("(heap, allocations and times for one subscription; resident is the whole process)");
@@ -41,7 +44,8 @@ fn weigh(count: usize, capacity: usize) -> Weight {
     let begun = Instant::now();
     let all: Vec<_> = (0..count)
         .map(|number| {
-            let topic = Topic::parse(&format!("idle.{}.{}", number / 1000, number % 1000)).expect("a valid topic");
+            let topic = Topic::parse(&format!("idle.{}.{}", number / 1000, number % 1000))
+                .expect("a valid topic");
             broker.subscribe(&topic.into()).expect("room for a subscription")
         })
         .collect();

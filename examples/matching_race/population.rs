@@ -11,7 +11,8 @@ pub enum Matched {
     ByNobody,
 }
 
-pub const ALL: [Matched; 4] = [Matched::Exactly, Matched::ByStar, Matched::ByTail, Matched::ByNobody];
+pub const ALL: [Matched; 4] =
+    [Matched::Exactly, Matched::ByStar, Matched::ByTail, Matched::ByNobody];
 
 /// The kinds of subscription, in the order in which they take turns.
 const KINDS: [Matched; 3] = [Matched::Exactly, Matched::ByStar, Matched::ByTail];
@@ -19,10 +20,10 @@ const KINDS: [Matched; 3] = [Matched::Exactly, Matched::ByStar, Matched::ByTail]
 impl Matched {
     pub fn name(self) -> &'static str {
         match self {
-            Matched::Exactly => "exactly",
-            Matched::ByStar => "by *",
-            Matched::ByTail => "by >",
-            Matched::ByNobody => "by nobody",
+            Self::Exactly => "exactly",
+            Self::ByStar => "by *",
+            Self::ByTail => "by >",
+            Self::ByNobody => "by nobody",
         }
     }
 
@@ -30,15 +31,16 @@ impl Matched {
     pub fn topic(self, number: usize) -> Topic {
         let (group, member) = (number / 1000, number % 1000);
         let text = match self {
-            Matched::Exactly => format!("exact.{group}.{member}.price"),
-            Matched::ByStar => format!("star.{group}.eu.{member}"),
-            Matched::ByTail => format!("tail.{group}.{member}.eu.price"),
-            Matched::ByNobody => format!("exact.{group}.{member}.volume"),
+            Self::Exactly => format!("exact.{group}.{member}.price"),
+            Self::ByStar => format!("star.{group}.eu.{member}"),
+            Self::ByTail => format!("tail.{group}.{member}.eu.price"),
+            Self::ByNobody => format!("exact.{group}.{member}.volume"),
         };
         Topic::parse(&text).expect("a valid topic")
     }
 
-    /// Where the subscription of this kind and number is among all of [`broker_with`], if there is one.
+    /// Where the subscription of this kind and number is among all of [`broker_with`], if there is
+    /// one.
     pub fn place(self, number: usize) -> Option<usize> {
         let kind = KINDS.iter().position(|kind| *kind == self)?;
         Some(number * KINDS.len() + kind)
@@ -47,14 +49,15 @@ impl Matched {
     fn pattern(self, number: usize) -> Pattern {
         let (group, member) = (number / 1000, number % 1000);
         match self {
-            Matched::ByStar => parse(&format!("star.{group}.*.{member}")),
-            Matched::ByTail => parse(&format!("tail.{group}.{member}.>")),
-            Matched::Exactly | Matched::ByNobody => Pattern::from(self.topic(number)),
+            Self::ByStar => parse(&format!("star.{group}.*.{member}")),
+            Self::ByTail => parse(&format!("tail.{group}.{member}.>")),
+            Self::Exactly | Self::ByNobody => Pattern::from(self.topic(number)),
         }
     }
 }
 
-/// A broker with so many subscriptions, a third of each kind. `DropNewest`, so that nothing is ever waited for.
+/// A broker with so many subscriptions, a third of each kind. `DropNewest`, so that nothing is ever
+/// waited for.
 pub fn broker_with(subscriptions: usize) -> (Broker<u64>, Vec<Subscription<u64>>) {
     let broker = Broker::<u64>::builder().when_full(WhenFull::DropNewest).build();
     let all = (0..subscriptions)

@@ -1,11 +1,9 @@
 //! A publish with its route known, and one to a topic never seen before.
 
-use std::time::{Duration, Instant};
-
-use fanfare::{Broker, Subscription, Topic};
-
 use super::population::{ALL, Matched, broker_with};
 use crate::Effort;
+use fanfare::{Broker, Subscription, Topic};
+use std::time::{Duration, Instant};
 
 /// Messages between two emptyings of the queues, which are not timed.
 const DRAIN_EVERY: usize = 512;
@@ -14,7 +12,9 @@ const DRAIN_EVERY: usize = 512;
 const SEVERAL: usize = 100;
 
 pub fn print(effort: &Effort) {
-    println!("\nns a publish to one matching subscription (medians; the fan-out of the message is in them)");
+    println!(
+        "\nns a publish to one matching subscription (medians; the fan-out of the message is in them)"
+    );
     println!(
         "{:>10} {:>10} |{:>14}{:>16}{:>12}{:>18}",
         "subs", "matched", "one topic", "100 topics", "uncached", "uncached - cached"
@@ -44,12 +44,12 @@ struct Targets {
 }
 
 impl Targets {
-    fn new(matched: Matched, subscriptions: usize, count: usize) -> Targets {
+    fn new(matched: Matched, subscriptions: usize, count: usize) -> Self {
         let of_this_kind = (subscriptions / 3).max(1);
         // A stride without a common divisor visits everybody before it comes back to anybody.
         let stride = (of_this_kind * 5 / 8) | 1;
         let numbers = (0..count.min(of_this_kind)).map(|step| step * stride % of_this_kind);
-        Targets {
+        Self {
             topics: numbers.clone().map(|number| matched.topic(number)).collect(),
             places: numbers.filter_map(|number| matched.place(number)).collect(),
         }
@@ -62,7 +62,12 @@ impl Targets {
     }
 }
 
-fn cached_ns(effort: &Effort, broker: &Broker<u64>, all: &mut [Subscription<u64>], targets: &Targets) -> f64 {
+fn cached_ns(
+    effort: &Effort,
+    broker: &Broker<u64>,
+    all: &mut [Subscription<u64>],
+    targets: &Targets,
+) -> f64 {
     let mut publisher = broker.publisher();
     // The route of a topic is kept from its second publish on.
     for topic in targets.topics.iter().cycle().take(3 * targets.topics.len()) {
@@ -86,7 +91,12 @@ fn cached_ns(effort: &Effort, broker: &Broker<u64>, all: &mut [Subscription<u64>
 }
 
 /// Each round has a publisher of its own, which has never seen the topics.
-fn uncached_ns(effort: &Effort, broker: &Broker<u64>, all: &mut [Subscription<u64>], targets: &Targets) -> f64 {
+fn uncached_ns(
+    effort: &Effort,
+    broker: &Broker<u64>,
+    all: &mut [Subscription<u64>],
+    targets: &Targets,
+) -> f64 {
     let round = || {
         let mut publisher = broker.publisher();
         let begun = Instant::now();

@@ -1,13 +1,11 @@
 //! A storm: another thread subscribes and drops as fast as it can, while this one publishes.
 
+use super::population::parse;
+use crate::Effort;
+use fanfare::{Broker, Pattern, Subscription, Topic, WhenFull};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
-
-use fanfare::{Broker, Pattern, Subscription, Topic, WhenFull};
-
-use super::population::parse;
-use crate::Effort;
 
 /// Topics that are published to in turn, with this many subscribers each.
 const TOPICS: usize = 100;
@@ -17,12 +15,20 @@ const SUBSCRIBERS: usize = 4;
 const DRAIN_EVERY: usize = 10 * TOPICS;
 
 pub fn print(effort: &Effort) {
-    println!("\nPublishing to {TOPICS} topics of {SUBSCRIBERS} subscribers in turn while others subscribe and drop");
-    println!("{:<44} |{:>12}{:>12}{:>14}{:>20}", "the storm", "median ns", "p99 ns", "longest us", "come and go a s");
+    println!(
+        "\nPublishing to {TOPICS} topics of {SUBSCRIBERS} subscribers in turn while others subscribe and drop"
+    );
+    println!(
+        "{:<44} |{:>12}{:>12}{:>14}{:>20}",
+        "the storm", "median ns", "p99 ns", "longest us", "come and go a s"
+    );
     let storms: [(&str, Option<Storm>); 5] = [
         ("none", None),
         ("topics nobody publishes to", Some(|turn| parse(&format!("other.{turn}")))),
-        ("topics that are published to", Some(|turn| parse(&format!("calm.{}", turn % TOPICS as u64)))),
+        (
+            "topics that are published to",
+            Some(|turn| parse(&format!("calm.{}", turn % TOPICS as u64))),
+        ),
         ("patterns that match none of the topics", Some(|turn| parse(&format!("other.*.{turn}")))),
         ("a pattern that matches all of the topics", Some(|_| parse("calm.*"))),
     ];
@@ -30,7 +36,11 @@ pub fn print(effort: &Effort) {
         let Weather { publish_ns, visits_a_second } = publish_through(effort, storm);
         let at = |part: f64| publish_ns[(part * (publish_ns.len() - 1) as f64) as usize];
         let longest_us = at(1.0) as f64 / 1e3;
-        println!("{name:<44} |{:>12}{:>12}{longest_us:>14.0}{visits_a_second:>20.0}", at(0.5), at(0.99));
+        println!(
+            "{name:<44} |{:>12}{:>12}{longest_us:>14.0}{visits_a_second:>20.0}",
+            at(0.5),
+            at(0.99)
+        );
     }
 }
 
@@ -45,8 +55,9 @@ struct Weather {
 
 fn publish_through(effort: &Effort, storm: Option<Storm>) -> Weather {
     let broker = Broker::<u64>::builder().when_full(WhenFull::DropNewest).build();
-    let topics: Vec<Topic> =
-        (0..TOPICS).map(|number| Topic::parse(&format!("calm.{number}")).expect("a valid topic")).collect();
+    let topics: Vec<Topic> = (0..TOPICS)
+        .map(|number| Topic::parse(&format!("calm.{number}")).expect("a valid topic"))
+        .collect();
     let mut readers: Vec<Subscription<u64>> = topics
         .iter()
         .flat_map(|topic| (0..SUBSCRIBERS).map(|_| broker.subscribe(&topic.into()).expect("room")))

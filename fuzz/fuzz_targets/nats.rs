@@ -2,4 +2,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|data: &[u8]| fanfare::codec::nats::fuzz_nats(data));
+fuzz_target!(|data: &[u8]| fanfare_server::codec::nats::fuzz_nats(data));

@@ -3,5 +3,5 @@
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    fanfare::codec::web_socket::fuzz_web_socket(data);
+    fanfare_server::codec::web_socket::fuzz_web_socket(data);
 });

@@ -1,12 +1,12 @@
 //! Promise 1: a queue is bounded exactly, in messages and in bytes; so is everything else.
 
 use fanfare::limits::{
-    BATCH_MESSAGES_MAX, CACHED_ROUTES_MAX, HISTORY_BYTES_MAX, HISTORY_TOPICS_MAX, QUEUE_BYTES_DEFAULT, QUEUE_BYTES_MAX,
-    QUEUE_MESSAGES_DEFAULT, QUEUE_MESSAGES_MAX, SUBSCRIPTIONS_DEFAULT, WAIT_DEFAULT,
+    BATCH_MESSAGES_MAX, CACHED_ROUTES_MAX, HISTORY_BYTES_MAX, HISTORY_TOPICS_MAX,
+    QUEUE_BYTES_DEFAULT, QUEUE_BYTES_MAX, QUEUE_MESSAGES_DEFAULT, QUEUE_MESSAGES_MAX,
+    SUBSCRIPTIONS_DEFAULT, WAIT_DEFAULT,
 };
 use fanfare::{Broker, PublishError, SubscribeError, TryPublishError, WhenFull};
-
-use crate::common::{Got, Load, Loads, assert_books, bounded, numbers, pattern, take_all, topic};
+use testkit::broker::{Got, Load, Loads, assert_books, bounded, numbers, pattern, take_all, topic};
 
 #[test]
 fn the_bound_in_messages_is_exact() {
@@ -22,11 +22,18 @@ fn the_bound_in_messages_is_exact() {
                 "{number} of {bound}"
             );
         }
-        assert_eq!(publisher.try_publish(&topic("t"), loads.light(9999)).unwrap().dropped, 1, "one more than {bound}");
+        assert_eq!(
+            publisher.try_publish(&topic("t"), loads.light(9999)).unwrap().dropped,
+            1,
+            "one more than {bound}"
+        );
         assert_books(&subscription, 0, bound as u64, 1);
         // One out, one in.
         assert!(subscription.try_recv().is_ok());
-        assert_eq!(publisher.try_publish(&topic("t"), loads.light(bound as u64)).unwrap().queued, 1);
+        assert_eq!(
+            publisher.try_publish(&topic("t"), loads.light(bound as u64)).unwrap().queued,
+            1
+        );
         assert_eq!(publisher.try_publish(&topic("t"), loads.light(9999)).unwrap().dropped, 1);
         let mut expected = numbers(1..bound as u64);
         expected.extend([Got::Missed(1), Got::Number(bound as u64), Got::Missed(1)]);
@@ -40,11 +47,16 @@ fn the_bound_in_bytes_is_exact() {
     let broker = Broker::new();
     let loads = Loads::new();
     let to = pattern("t");
-    let builder = broker.subscription(&to).queue_messages(1000).queue_bytes(100).when_full(WhenFull::DropNewest);
+    let builder = broker
+        .subscription(&to)
+        .queue_messages(1000)
+        .queue_bytes(100)
+        .when_full(WhenFull::DropNewest);
     let mut subscription = builder.subscribe().unwrap();
     let mut publisher = broker.publisher();
-    let mut publish =
-        |number, weight| publisher.try_publish(&topic("t"), loads.make(0, number, weight)).unwrap().queued;
+    let mut publish = |number, weight| {
+        publisher.try_publish(&topic("t"), loads.make(0, number, weight)).unwrap().queued
+    };
     assert_eq!(publish(0, 60), 1);
     assert_eq!(publish(1, 41), 0, "101 bytes");
     assert_eq!(publish(2, 40), 1, "exactly 100 bytes");
@@ -55,7 +67,14 @@ fn the_bound_in_bytes_is_exact() {
     assert_eq!(subscription.stats().queued_bytes, 40);
     assert_eq!(publish(5, 61), 0);
     assert_eq!(publish(6, 60), 1);
-    let expected = [Got::Missed(1), Got::Number(2), Got::Missed(1), Got::Number(4), Got::Missed(1), Got::Number(6)];
+    let expected = [
+        Got::Missed(1),
+        Got::Number(2),
+        Got::Missed(1),
+        Got::Number(4),
+        Got::Missed(1),
+        Got::Number(6),
+    ];
     assert_eq!(take_all(&mut subscription), expected);
     assert_eq!(subscription.stats().queued_bytes, 0);
 }
@@ -83,7 +102,10 @@ fn a_batch_goes_in_as_far_as_it_fits() {
     let receipt = publisher.try_publish_batch(&topic("t"), &mut batch).unwrap();
     assert!(batch.is_empty());
     assert_eq!((receipt.matched, receipt.queued, receipt.dropped), (20, 13, 7));
-    assert_eq!(take_all(&mut tight), [Got::Number(0), Got::Number(1), Got::Number(2), Got::Missed(7)]);
+    assert_eq!(
+        take_all(&mut tight),
+        [Got::Number(0), Got::Number(1), Got::Number(2), Got::Missed(7)]
+    );
     assert_eq!(take_all(&mut wide), numbers(0..10));
 }
 
@@ -95,7 +117,9 @@ fn a_batch_goes_in_as_far_as_its_bytes_fit_and_nothing_behind_a_gap_slips_in() {
     let builder = broker.subscription(&to).queue_bytes(10).when_full(WhenFull::DropNewest);
     let mut subscription = builder.subscribe().unwrap();
     let mut publisher = broker.publisher();
-    let mut batch = [(0, 4), (1, 4), (2, 4), (3, 1)].map(|(number, weight)| loads.make(0, number, weight)).into();
+    let mut batch = [(0, 4), (1, 4), (2, 4), (3, 1)]
+        .map(|(number, weight)| loads.make(0, number, weight))
+        .into();
     let receipt = publisher.try_publish_batch(&topic("t"), &mut batch).unwrap();
     assert_eq!((receipt.queued, receipt.dropped), (2, 2), "as far as it fits, in order");
     assert_eq!(take_all(&mut subscription), [Got::Number(0), Got::Number(1), Got::Missed(2)]);
@@ -128,7 +152,8 @@ fn an_empty_batch_is_nothing() {
     let mut publisher = broker.publisher();
     let receipt = publisher.try_publish_batch(&topic("t"), &mut Vec::new()).unwrap();
     assert_eq!(receipt, fanfare::Receipt::default());
-    let receipt = crate::common::at_once(publisher.publish_batch(&topic("t"), &mut Vec::new())).unwrap();
+    let receipt =
+        testkit::broker::at_once(publisher.publish_batch(&topic("t"), &mut Vec::new())).unwrap();
     assert_eq!(receipt, fanfare::Receipt::default());
     assert!(subscription.try_recv().is_err());
 }
@@ -140,7 +165,10 @@ fn bounds_of_nothing_or_beyond_the_limits_are_refused() {
     let messages = |bound| broker.subscription(&to).queue_messages(bound).subscribe().map(drop);
     let bytes = |bound| broker.subscription(&to).queue_bytes(bound).subscribe().map(drop);
     assert_eq!(messages(0), Err(SubscribeError::BadMessageBound(0)));
-    assert_eq!(messages(QUEUE_MESSAGES_MAX + 1), Err(SubscribeError::BadMessageBound(QUEUE_MESSAGES_MAX + 1)));
+    assert_eq!(
+        messages(QUEUE_MESSAGES_MAX + 1),
+        Err(SubscribeError::BadMessageBound(QUEUE_MESSAGES_MAX + 1))
+    );
     assert_eq!(messages(QUEUE_MESSAGES_MAX), Ok(()));
     assert_eq!(bytes(0), Err(SubscribeError::BadByteBound(0)));
     assert_eq!(bytes(QUEUE_BYTES_MAX + 1), Err(SubscribeError::BadByteBound(QUEUE_BYTES_MAX + 1)));
@@ -152,13 +180,26 @@ fn bounds_of_nothing_or_beyond_the_limits_are_refused() {
 fn defaults_come_from_the_builder_and_from_the_limits() {
     let broker = Broker::<u64>::new();
     let stats = broker.subscribe(&pattern("t")).unwrap().stats();
-    assert_eq!((stats.bound_messages, stats.bound_bytes), (QUEUE_MESSAGES_DEFAULT, QUEUE_BYTES_DEFAULT));
+    assert_eq!(
+        (stats.bound_messages, stats.bound_bytes),
+        (QUEUE_MESSAGES_DEFAULT, QUEUE_BYTES_DEFAULT)
+    );
     assert_eq!(stats.when_full, WhenFull::Wait(WAIT_DEFAULT));
-    assert_eq!((QUEUE_MESSAGES_DEFAULT, QUEUE_BYTES_DEFAULT, WAIT_DEFAULT.as_millis()), (1024, 1 << 20, 5));
+    assert_eq!(
+        (QUEUE_MESSAGES_DEFAULT, QUEUE_BYTES_DEFAULT, WAIT_DEFAULT.as_millis()),
+        (1024, 1 << 20, 5)
+    );
 
-    let broker = Broker::<u64>::builder().queue_messages(7).queue_bytes(77).when_full(WhenFull::Block).build();
+    let broker = Broker::<u64>::builder()
+        .queue_messages(7)
+        .queue_bytes(77)
+        .when_full(WhenFull::Block)
+        .build();
     let stats = broker.subscribe(&pattern("t")).unwrap().stats();
-    assert_eq!((stats.bound_messages, stats.bound_bytes, stats.when_full), (7, 77, WhenFull::Block));
+    assert_eq!(
+        (stats.bound_messages, stats.bound_bytes, stats.when_full),
+        (7, 77, WhenFull::Block)
+    );
 }
 
 #[test]
@@ -178,8 +219,13 @@ fn history_is_bounded_in_messages_bytes_and_topics() {
     let broker = Broker::<Load>::builder().history(pattern(">"), 3).build();
     let loads = Loads::new();
     let mut publisher = broker.publisher();
-    let kept =
-        |name: &str| broker.history(&topic(name), usize::MAX).iter().map(|message| message.number).collect::<Vec<_>>();
+    let kept = |name: &str| {
+        broker
+            .history(&topic(name), usize::MAX)
+            .iter()
+            .map(|message| message.number)
+            .collect::<Vec<_>>()
+    };
     for number in 0..10 {
         publisher.try_publish(&topic("a"), loads.light(number)).unwrap();
     }

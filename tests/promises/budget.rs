@@ -1,15 +1,14 @@
-//! Promises 4 and 5: however many subscribers are stuck, a publish waits for all of them together; and who used up a
-//! wait is on probation, so that a stuck one costs one wait, not one for each message.
+//! Promises 4 and 5: however many subscribers are stuck, a publish waits for all of them together;
+//! and who used up a wait is on probation, so that a stuck one costs one wait, not one for each
+//! message.
 
+use fanfare::{Broker, Receipt, Subscription, WhenFull};
 use std::pin::pin;
 use std::thread;
 use std::time::{Duration, Instant};
-
-use fanfare::{Broker, Receipt, Subscription, WhenFull};
-
-use crate::common::{
-    FOREVER, Full, Got, Load, Loads, assert_books, at_once, begin_and_cancel, block_on, bounded, full, numbers,
-    pattern, poll_once, take_all, topic, watched,
+use testkit::broker::{
+    FOREVER, Full, Got, Load, Loads, assert_books, at_once, begin_and_cancel, block_on, bounded,
+    full, numbers, pattern, poll_once, take_all, topic, watched,
 };
 
 /// Short to wait out, and long enough that a first poll never sees it pass.
@@ -27,13 +26,18 @@ fn queued(count: u64, waited: u64) -> Receipt {
 fn fifty_stuck_subscribers_cost_one_wait() {
     let broker = Broker::new();
     let loads = Loads::new();
-    let stuck: Vec<_> = (0..50).map(|_| bounded(&broker, "t", 1, WhenFull::Wait(Duration::from_millis(5)))).collect();
+    let stuck: Vec<_> = (0..50)
+        .map(|_| bounded(&broker, "t", 1, WhenFull::Wait(Duration::from_millis(5))))
+        .collect();
     let mut publisher = broker.publisher();
     assert_eq!(at_once(publisher.publish(&topic("t"), loads.light(0))), Ok(queued(50, 0)));
     assert_eq!(block_on(publisher.publish(&topic("t"), loads.light(1))), Ok(dropped(50, 50)));
     // All are on probation now: nobody is waited for, the first poll is the last.
     for number in 2..100 {
-        assert_eq!(at_once(publisher.publish(&topic("t"), loads.light(number))), Ok(dropped(50, 0)));
+        assert_eq!(
+            at_once(publisher.publish(&topic("t"), loads.light(number))),
+            Ok(dropped(50, 0))
+        );
     }
     for subscription in &stuck {
         assert_books(subscription, 0, 1, 99);
@@ -41,13 +45,15 @@ fn fifty_stuck_subscribers_cost_one_wait() {
     }
 }
 
-/// One after the other they would take 20 seconds; together a fifth of one. There is a factor of 50 for a slow machine.
+/// One after the other they would take 20 seconds; together a fifth of one. There is a factor of 50
+/// for a slow machine.
 #[test]
 fn the_waits_of_a_publish_run_together() {
     let broker = Broker::new();
     let loads = Loads::new();
-    let _stuck: Vec<_> =
-        (0..100).map(|_| bounded(&broker, "t", 1, WhenFull::Wait(Duration::from_millis(200)))).collect();
+    let _stuck: Vec<_> = (0..100)
+        .map(|_| bounded(&broker, "t", 1, WhenFull::Wait(Duration::from_millis(200))))
+        .collect();
     let mut publisher = broker.publisher();
     at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
     let begun = Instant::now();
@@ -60,7 +66,8 @@ fn the_waits_of_a_publish_run_together() {
 fn whoever_has_room_first_is_served_first() {
     let broker = Broker::new();
     let loads = Loads::new();
-    let mut full: Vec<_> = (0..5).map(|_| bounded(&broker, "t", 1, WhenFull::Wait(FOREVER))).collect();
+    let mut full: Vec<_> =
+        (0..5).map(|_| bounded(&broker, "t", 1, WhenFull::Wait(FOREVER))).collect();
     let mut publisher = broker.publisher();
     at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
     let to = topic("t");
@@ -91,7 +98,8 @@ fn each_subscription_is_waited_for_as_long_as_it_allows() {
         let mut patient = bounded(&broker, "t", 1, WhenFull::Block);
         let mut publisher = broker.publisher();
         at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
-        let waiting = thread::spawn(move || publisher.publish_blocking(&topic("t"), loads.light(1)).unwrap());
+        let waiting =
+            thread::spawn(move || publisher.publish_blocking(&topic("t"), loads.light(1)).unwrap());
         // The brief one is given up although the patient one is still waited for.
         while brief.books().dropped == 0 {
             thread::yield_now();
@@ -99,7 +107,10 @@ fn each_subscription_is_waited_for_as_long_as_it_allows() {
         assert!(!waiting.is_finished());
         assert_eq!(take_one(&mut patient), Got::Number(0));
         let receipt = waiting.join().unwrap();
-        assert_eq!(receipt, Receipt { matched: 2, queued: 1, waited: 2, dropped: 1, disconnected: 0 });
+        assert_eq!(
+            receipt,
+            Receipt { matched: 2, queued: 1, waited: 2, dropped: 1, disconnected: 0 }
+        );
         assert_eq!(take_one(&mut patient), Got::Number(1));
     });
 }
@@ -130,11 +141,23 @@ fn probation_ends_when_half_is_drained() {
     for number in 0..4 {
         assert_eq!(at_once(publisher.publish(&to, loads.light(number))), Ok(queued(1, 0)));
     }
-    assert_eq!(block_on(publisher.publish(&to, loads.light(4))), Ok(dropped(1, 1)), "used up its wait");
+    assert_eq!(
+        block_on(publisher.publish(&to, loads.light(4))),
+        Ok(dropped(1, 1)),
+        "used up its wait"
+    );
     assert_eq!(at_once(publisher.publish(&to, loads.light(5))), Ok(dropped(1, 0)), "on probation");
     assert_eq!(take_one(&mut subscription), Got::Number(0));
-    assert_eq!(at_once(publisher.publish(&to, loads.light(6))), Ok(queued(1, 0)), "room is room, on probation too");
-    assert_eq!(at_once(publisher.publish(&to, loads.light(7))), Ok(dropped(1, 0)), "still on probation");
+    assert_eq!(
+        at_once(publisher.publish(&to, loads.light(6))),
+        Ok(queued(1, 0)),
+        "room is room, on probation too"
+    );
+    assert_eq!(
+        at_once(publisher.publish(&to, loads.light(7))),
+        Ok(dropped(1, 0)),
+        "still on probation"
+    );
     assert_eq!(take_one(&mut subscription), Got::Number(1));
     assert!(subscription.stats().on_probation, "three of four");
     assert_eq!(take_one(&mut subscription), Got::Number(2));
@@ -143,16 +166,11 @@ fn probation_ends_when_half_is_drained() {
         assert_eq!(at_once(publisher.publish(&to, loads.light(number))), Ok(queued(1, 0)));
     }
     begin_and_cancel(publisher.publish(&to, loads.light(10)));
-    let expected = [3.into(), Got::Missed(2), 6.into(), Got::Missed(1), 8.into(), 9.into(), Got::Missed(1)];
+    let expected =
+        [3.into(), Got::Missed(2), 6.into(), Got::Missed(1), 8.into(), 9.into(), Got::Missed(1)];
     assert_eq!(take_all(&mut subscription), expected);
     let drops = subscription.stats().drops;
     assert_eq!((drops.timed_out, drops.probation, drops.cancelled), (1, 2, 1));
-}
-
-impl From<u64> for Got {
-    fn from(number: u64) -> Got {
-        Got::Number(number)
-    }
 }
 
 #[test]
@@ -160,12 +178,16 @@ fn probation_goes_by_bytes_too() {
     let broker = Broker::new();
     let loads = Loads::new();
     let pattern = pattern("t");
-    let builder = broker.subscription(&pattern).queue_messages(100).queue_bytes(10).when_full(SHORT);
+    let builder =
+        broker.subscription(&pattern).queue_messages(100).queue_bytes(10).when_full(SHORT);
     let mut subscription = builder.subscribe().unwrap();
     let mut publisher = broker.publisher();
     let to = topic("t");
     for (number, weight) in [(0, 4), (1, 1), (2, 5)] {
-        assert_eq!(at_once(publisher.publish(&to, loads.make(0, number, weight))), Ok(queued(1, 0)));
+        assert_eq!(
+            at_once(publisher.publish(&to, loads.make(0, number, weight))),
+            Ok(queued(1, 0))
+        );
     }
     assert_eq!(block_on(publisher.publish(&to, loads.light(3))), Ok(dropped(1, 1)));
     assert_eq!(take_one(&mut subscription), Got::Number(0));
@@ -183,7 +205,11 @@ fn a_bound_of_one_is_on_probation_until_it_is_empty() {
     assert_eq!(at_once(publisher.publish(&to, loads.light(2))), Ok(dropped(1, 0)));
     assert_eq!(take_all(&mut subscription), [0.into(), Got::Missed(2)]);
     at_once(publisher.publish(&to, loads.light(3))).unwrap();
-    assert_eq!(block_on(publisher.publish(&to, loads.light(4))), Ok(dropped(1, 1)), "waited for again");
+    assert_eq!(
+        block_on(publisher.publish(&to, loads.light(4))),
+        Ok(dropped(1, 1)),
+        "waited for again"
+    );
 }
 
 #[test]
@@ -226,7 +252,8 @@ fn one_wait_for_a_whole_batch() {
     assert_eq!(take_all(&mut subscription), [0.into(), 1.into(), Got::Missed(11)]);
 }
 
-/// The timer of a publisher is set again, not made anew, and a wait long over does not disturb the next.
+/// The timer of a publisher is set again, not made anew, and a wait long over does not disturb the
+/// next.
 #[test]
 fn waits_one_after_the_other() {
     watched(|| {
@@ -258,12 +285,17 @@ fn a_stuck_one_that_is_half_empty_costs_one_wait_too() {
     let broker = Broker::new();
     let loads = Loads::new();
     let pattern = pattern("t");
-    let builder = broker.subscription(&pattern).queue_messages(100).queue_bytes(10).when_full(SHORT);
+    let builder =
+        broker.subscription(&pattern).queue_messages(100).queue_bytes(10).when_full(SHORT);
     let subscription = builder.subscribe().unwrap();
     let mut publisher = broker.publisher();
     let to = topic("t");
     assert_eq!(at_once(publisher.publish(&to, loads.make(0, 0, 4))), Ok(queued(1, 0)));
-    assert_eq!(block_on(publisher.publish(&to, loads.make(0, 1, 7))), Ok(dropped(1, 1)), "used up its wait");
+    assert_eq!(
+        block_on(publisher.publish(&to, loads.make(0, 1, 7))),
+        Ok(dropped(1, 1)),
+        "used up its wait"
+    );
     assert_eq!(
         at_once(publisher.publish(&to, loads.make(0, 2, 7))),
         Ok(dropped(1, 0)),

@@ -1,16 +1,15 @@
 //! Promise 7, first half: a publish or a receive that is dropped, or forgotten, half-way.
 
+use fanfare::{Broker, Delivery, RunDelivery, WhenFull};
 use std::pin::pin;
 use std::task::Context;
-
-use fanfare::{Broker, Delivery, RunDelivery, WhenFull};
-
-use crate::common::{
-    FOREVER, Full, Got, Loads, Woken, assert_books, at_once, begin_and_cancel, begin_and_forget, bounded, full,
-    numbers, poll_once, take_all, topic,
+use testkit::broker::{
+    FOREVER, Full, Got, Loads, Woken, assert_books, at_once, begin_and_cancel, begin_and_forget,
+    bounded, full, numbers, poll_once, take_all, topic,
 };
 
-const WAITING: [WhenFull; 3] = [WhenFull::Block, WhenFull::Wait(FOREVER), WhenFull::Disconnect { after: FOREVER }];
+const WAITING: [WhenFull; 3] =
+    [WhenFull::Block, WhenFull::Wait(FOREVER), WhenFull::Disconnect { after: FOREVER }];
 
 #[test]
 fn a_cancelled_publish_delivers_nothing_later() {
@@ -33,7 +32,11 @@ fn a_cancelled_publish_delivers_nothing_later() {
         assert_eq!((receipt.matched, receipt.queued), (2, 2));
         assert_eq!(take_all(&mut full), numbers(2..3));
         assert_eq!(take_all(&mut roomy), numbers(2..3));
-        assert_eq!(full.end_reason(), None, "nobody is disconnected for a publish that did not wait it out");
+        assert_eq!(
+            full.end_reason(),
+            None,
+            "nobody is disconnected for a publish that did not wait it out"
+        );
         assert!(!full.stats().on_probation, "nor on probation");
     }
 }
@@ -91,7 +94,8 @@ fn a_forgotten_publish_is_settled_by_the_next() {
         assert_books(&subscription, 0, 2, 4);
         let mut got = take_all(&mut subscription);
         assert_eq!(got.drain(..2).collect::<Vec<_>>(), numbers(0..2));
-        let told: u64 = got.iter().map(|got| if let Got::Missed(count) = got { *count } else { 100 }).sum();
+        let told: u64 =
+            got.iter().map(|got| if let Got::Missed(count) = got { *count } else { 100 }).sum();
         assert_eq!(told, 4);
         assert_eq!(at_once(publisher.publish(&to, loads.light(6))).unwrap().queued, 1);
         assert_eq!(take_all(&mut subscription), numbers(6..7));
@@ -100,7 +104,8 @@ fn a_forgotten_publish_is_settled_by_the_next() {
 
 #[test]
 fn a_forgotten_publish_is_settled_by_the_end_of_its_publisher() {
-    let Full { broker, mut subscription, publisher: mut forgetful, loads, to } = full(WhenFull::Block);
+    let Full { broker, mut subscription, publisher: mut forgetful, loads, to } =
+        full(WhenFull::Block);
     let mut next = broker.publisher();
     begin_and_forget(forgetful.publish(&to, loads.light(1)));
     let (woken, waker) = Woken::new();
@@ -136,7 +141,8 @@ fn a_subscription_whose_publisher_is_forgotten_can_go_and_the_broker_close() {
     assert!(at_once(stays.recv()).is_none());
 }
 
-/// What waits in a forgotten publish counts towards nothing for ever: with its publisher everything is gone.
+/// What waits in a forgotten publish counts towards nothing for ever: with its publisher everything
+/// is gone.
 #[test]
 fn a_forgotten_publish_leaks_no_message_beyond_its_publisher() {
     let broker = Broker::new();
@@ -191,16 +197,22 @@ fn a_cancelled_receive_loses_no_wake_up() {
         let (first, first_waker) = Woken::new();
         {
             let mut receive = pin!(subscription.recv());
-            while receive.as_mut().poll(&mut Context::from_waker(&first_waker)).is_pending() && first.take() {}
+            while receive.as_mut().poll(&mut Context::from_waker(&first_waker)).is_pending()
+                && first.take()
+            {}
         }
         let (second, second_waker) = Woken::new();
         let mut receive = pin!(subscription.recv());
         // A receiver may ask by itself to be polled again, some times, before it sleeps.
-        while receive.as_mut().poll(&mut Context::from_waker(&second_waker)).is_pending() && second.take() {}
+        while receive.as_mut().poll(&mut Context::from_waker(&second_waker)).is_pending()
+            && second.take()
+        {}
         at_once(publisher.publish(&topic("t"), loads.light(number))).unwrap();
         assert!(second.take(), "whoever waits now is woken");
         assert!(!first.take(), "whoever waited before is not");
-        assert!(matches!(at_once(receive), Some(Delivery::Message(message)) if message.number == number));
+        assert!(
+            matches!(at_once(receive), Some(Delivery::Message(message)) if message.number == number)
+        );
     }
 }
 

@@ -1,15 +1,16 @@
 //! `close`, `drain`, and the end of the last handle; each blocked side while the other ends.
 
+use fanfare::{
+    Broker, Delivery, EndReason, PublishError, SubscribeError, TryPublishError, TryRecvError,
+    WhenFull,
+};
 use std::pin::pin;
 use std::task::Context;
 use std::thread;
 use std::time::Duration;
-
-use fanfare::{Broker, Delivery, EndReason, PublishError, SubscribeError, TryPublishError, TryRecvError, WhenFull};
-
-use crate::common::{
-    FOREVER, Got, Loads, Woken, assert_books, at_once, block_on, bounded, numbers, pattern, poll_once, take_all, topic,
-    watched,
+use testkit::broker::{
+    FOREVER, Got, Loads, Woken, assert_books, at_once, block_on, bounded, numbers, pattern,
+    poll_once, take_all, topic, watched,
 };
 
 #[test]
@@ -33,13 +34,19 @@ fn after_close_nothing_is_published_and_the_message_comes_back() {
     assert!(
         matches!(publisher.publish_blocking(&to, loads.light(3)), Err(PublishError::Closed(load)) if load.number == 3)
     );
-    assert!(matches!(at_once(publisher.publish_request(&to, &to, loads.light(4))), Err(PublishError::Closed(_))));
+    assert!(matches!(
+        at_once(publisher.publish_request(&to, &to, loads.light(4))),
+        Err(PublishError::Closed(_))
+    ));
     let mut batch = loads.batch(5..8);
     assert_eq!(at_once(publisher.publish_batch(&to, &mut batch)), Err(PublishError::Closed(())));
     assert_eq!(publisher.try_publish_batch(&to, &mut batch), Err(TryPublishError::Closed(())));
     assert_eq!(publisher.publish_batch_blocking(&to, &mut batch), Err(PublishError::Closed(())));
     assert_eq!(batch.iter().map(|load| load.number).collect::<Vec<_>>(), [5, 6, 7], "untouched");
-    assert!(matches!(at_once(broker.publisher().publish(&to, loads.light(9))), Err(PublishError::Closed(_))));
+    assert!(matches!(
+        at_once(broker.publisher().publish(&to, loads.light(9))),
+        Err(PublishError::Closed(_))
+    ));
     assert_eq!(broker.subscribe(&pattern("t")).map(drop), Err(SubscribeError::Closed));
     assert_books(&subscription, 0, 1, 0);
 }
@@ -66,7 +73,8 @@ fn after_close_subscribers_drain_and_then_end() {
 #[test]
 fn close_wakes_whoever_waits_to_receive() {
     let broker = Broker::<u64>::new();
-    let mut subscriptions: Vec<_> = (0..3).map(|_| bounded(&broker, "t", 1, WhenFull::Block)).collect();
+    let mut subscriptions: Vec<_> =
+        (0..3).map(|_| bounded(&broker, "t", 1, WhenFull::Block)).collect();
     let wakers: Vec<_> = subscriptions
         .iter_mut()
         .map(|subscription| {
@@ -200,8 +208,11 @@ fn drain_waits_until_everything_is_received() {
     assert!(woken.take());
     let report = at_once(drain);
     assert_eq!((report.delivered(), report.given_up()), (9, 0));
-    let mut delivered: Vec<_> =
-        report.subscriptions.iter().map(|drained| (drained.id, drained.delivered, drained.given_up)).collect();
+    let mut delivered: Vec<_> = report
+        .subscriptions
+        .iter()
+        .map(|drained| (drained.id, drained.delivered, drained.given_up))
+        .collect();
     delivered.sort();
     assert_eq!(delivered, [(subscriptions[0].id(), 4, 0), (subscriptions[1].id(), 5, 0)]);
     assert_eq!(report.subscriptions[0].interest.to_string(), "t");
@@ -257,7 +268,10 @@ fn drain_wakes_publishers_that_wait_for_those_given_up() {
         block_on(broker.drain(Duration::from_millis(1)));
         assert!(woken.take());
         let receipt = at_once(publish).unwrap();
-        assert_eq!((receipt.matched, receipt.queued, receipt.dropped + receipt.disconnected), (1, 0, 1));
+        assert_eq!(
+            (receipt.matched, receipt.queued, receipt.dropped + receipt.disconnected),
+            (1, 0, 1)
+        );
         let books = stuck.books();
         assert_eq!((books.received, books.queued, books.offered), (0, 0, books.dropped));
     });
@@ -269,7 +283,7 @@ fn a_cancelled_drain_has_closed_and_given_up_nothing() {
     let loads = Loads::new();
     let mut subscription = bounded(&broker, "t", 10, WhenFull::Block);
     at_once(broker.publisher().publish_batch(&topic("t"), &mut loads.batch(0..5))).unwrap();
-    crate::common::begin_and_cancel(broker.drain(FOREVER));
+    testkit::broker::begin_and_cancel(broker.drain(FOREVER));
     assert!(broker.is_closed());
     assert_eq!(take_all(&mut subscription), numbers(0..5));
     assert_eq!(subscription.end_reason(), Some(EndReason::Closed));

@@ -1,13 +1,12 @@
-//! Promises 8 and 9, as far as the compiler and the manifest can tell; tests/executors.rs runs on the executors.
-
-use std::time::Duration;
+//! Promises 8 and 9, as far as the compiler and the manifest can tell; tests/executors.rs runs on
+//! the executors.
 
 use fanfare::{
-    Broker, Delivery, EndReason, Message, Pattern, Publisher, Receipt, Run, RunDelivery, Subscription,
-    SubscriptionWatch, Topic, WhenFull,
+    Broker, Delivery, EndReason, Message, Pattern, Publisher, Receipt, Run, RunDelivery,
+    Subscription, SubscriptionWatch, Topic, WhenFull,
 };
-
-use crate::common::{pattern, topic};
+use std::time::Duration;
+use testkit::broker::{pattern, topic};
 
 fn is_send<T: Send>(value: T) -> T {
     value
@@ -101,7 +100,8 @@ fn the_broker_imports_limits_alone() {
             continue;
         }
         for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
-            for import in line.match_indices("crate::").map(|(at, _)| &line[at + "crate::".len()..]) {
+            for import in line.match_indices("crate::").map(|(at, _)| &line[at + "crate::".len()..])
+            {
                 let allowed = import.starts_with("limits") || import.starts_with("broker");
                 assert!(allowed, "{}: {line}", path.display());
             }

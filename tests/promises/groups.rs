@@ -1,17 +1,27 @@
 //! Queue groups: each message to exactly one member, one with room before one that is full.
 
+use fanfare::{Broker, Mailbox, Receipt, Subscription, TryPublishError, WhenFull};
 use std::pin::pin;
 use std::time::Duration;
-
-use fanfare::{Broker, Mailbox, Receipt, Subscription, TryPublishError, WhenFull};
-
-use crate::common::{
-    FOREVER, Got, Load, Loads, at_once, begin_and_cancel, bounded, numbers, pattern, poll_once, take_all, topic,
+use testkit::broker::{
+    FOREVER, Got, Load, Loads, at_once, begin_and_cancel, bounded, numbers, pattern, poll_once,
+    take_all, topic,
 };
 
-fn member(broker: &Broker<Load>, group: &str, bound: usize, when_full: WhenFull) -> Subscription<Load> {
+fn member(
+    broker: &Broker<Load>,
+    group: &str,
+    bound: usize,
+    when_full: WhenFull,
+) -> Subscription<Load> {
     let to = pattern("work");
-    broker.subscription(&to).queue_messages(bound).when_full(when_full).group(group).subscribe().unwrap()
+    broker
+        .subscription(&to)
+        .queue_messages(bound)
+        .when_full(when_full)
+        .group(group)
+        .subscribe()
+        .unwrap()
 }
 
 fn numbers_of(members: &mut [Subscription<Load>]) -> Vec<u64> {
@@ -38,9 +48,14 @@ fn each_message_goes_to_one_member_of_each_group_and_to_everybody_else() {
     let mut publisher = broker.publisher();
     for number in 0..30 {
         let receipt = at_once(publisher.publish(&topic("work"), loads.light(number))).unwrap();
-        assert_eq!(receipt, Receipt { matched: 3, queued: 3, ..Receipt::default() }, "a group counts one");
+        assert_eq!(
+            receipt,
+            Receipt { matched: 3, queued: 3, ..Receipt::default() },
+            "a group counts one"
+        );
     }
-    let receipt = at_once(publisher.publish_batch(&topic("work"), &mut loads.batch(30..60))).unwrap();
+    let receipt =
+        at_once(publisher.publish_batch(&topic("work"), &mut loads.batch(30..60))).unwrap();
     assert_eq!((receipt.matched, receipt.queued), (90, 90));
     for group in [&mut red, &mut blue] {
         for member in group.iter() {
@@ -55,18 +70,29 @@ fn each_message_goes_to_one_member_of_each_group_and_to_everybody_else() {
 
 #[test]
 fn a_member_with_room_goes_before_one_that_is_full() {
-    for policy in
-        [WhenFull::DropNewest, WhenFull::DropOldest, WhenFull::Block, WhenFull::Disconnect { after: Duration::ZERO }]
-    {
+    for policy in [
+        WhenFull::DropNewest,
+        WhenFull::DropOldest,
+        WhenFull::Block,
+        WhenFull::Disconnect { after: Duration::ZERO },
+    ] {
         let broker = Broker::new();
         let loads = Loads::new();
         let mut members: Vec<_> = [1, 5, 2].map(|bound| member(&broker, "g", bound, policy)).into();
         let mut publisher = broker.publisher();
         for number in 0..8 {
             let receipt = at_once(publisher.publish(&topic("work"), loads.light(number))).unwrap();
-            assert_eq!(receipt, Receipt { matched: 1, queued: 1, ..Receipt::default() }, "{policy:?}, {number}");
+            assert_eq!(
+                receipt,
+                Receipt { matched: 1, queued: 1, ..Receipt::default() },
+                "{policy:?}, {number}"
+            );
         }
-        assert_eq!(members.iter().map(|member| member.books().queued).collect::<Vec<_>>(), [1, 5, 2], "{policy:?}");
+        assert_eq!(
+            members.iter().map(|member| member.books().queued).collect::<Vec<_>>(),
+            [1, 5, 2],
+            "{policy:?}"
+        );
         assert_eq!(numbers_of(&mut members), (0..8).collect::<Vec<_>>());
     }
 }
@@ -75,9 +101,11 @@ fn a_member_with_room_goes_before_one_that_is_full() {
 fn a_batch_fills_the_whole_group() {
     let broker = Broker::new();
     let loads = Loads::new();
-    let members: Vec<_> = [1, 5, 2].map(|bound| member(&broker, "g", bound, WhenFull::DropNewest)).into();
+    let members: Vec<_> =
+        [1, 5, 2].map(|bound| member(&broker, "g", bound, WhenFull::DropNewest)).into();
     let mut publisher = broker.publisher();
-    let receipt = at_once(publisher.publish_batch(&topic("work"), &mut loads.batch(0..10))).unwrap();
+    let receipt =
+        at_once(publisher.publish_batch(&topic("work"), &mut loads.batch(0..10))).unwrap();
     assert_eq!(receipt, Receipt { matched: 10, queued: 8, dropped: 2, ..Receipt::default() });
     assert_eq!(members.iter().map(|member| member.books().queued).sum::<u64>(), 8);
     assert_eq!(members.iter().map(|member| member.books().dropped).sum::<u64>(), 2);
@@ -89,11 +117,26 @@ fn a_member_that_can_take_it_goes_before_one_that_never_can() {
     let broker = Broker::new();
     let loads = Loads::new();
     let to = pattern("work");
-    let small = broker.subscription(&to).queue_bytes(10).when_full(WhenFull::Block).group("g").subscribe().unwrap();
-    let large = broker.subscription(&to).queue_bytes(1000).when_full(WhenFull::Block).group("g").subscribe().unwrap();
+    let small = broker
+        .subscription(&to)
+        .queue_bytes(10)
+        .when_full(WhenFull::Block)
+        .group("g")
+        .subscribe()
+        .unwrap();
+    let large = broker
+        .subscription(&to)
+        .queue_bytes(1000)
+        .when_full(WhenFull::Block)
+        .group("g")
+        .subscribe()
+        .unwrap();
     let mut publisher = broker.publisher();
     for number in 0..10 {
-        assert_eq!(at_once(publisher.publish(&topic("work"), loads.make(0, number, 100))).unwrap().queued, 1);
+        assert_eq!(
+            at_once(publisher.publish(&topic("work"), loads.make(0, number, 100))).unwrap().queued,
+            1
+        );
     }
     assert_eq!((small.books().offered, large.books().queued), (0, 10));
 }
@@ -171,7 +214,10 @@ fn a_group_that_ends_lets_the_publisher_go() {
     assert!(poll_once(publish.as_mut()).is_pending());
     drop(members);
     let receipt = at_once(publish).unwrap();
-    assert_eq!((receipt.matched, receipt.queued, receipt.dropped + receipt.disconnected), (1, 0, 1));
+    assert_eq!(
+        (receipt.matched, receipt.queued, receipt.dropped + receipt.disconnected),
+        (1, 0, 1)
+    );
     assert_eq!(loads.alive(), 0);
 }
 
@@ -190,7 +236,10 @@ fn no_echo_holds_in_a_group() {
     );
     let other = broker.subscription(&to).group("g").subscribe().unwrap();
     for number in 0..10 {
-        assert_eq!(at_once(publisher.publish(&topic("work"), loads.light(number))).unwrap().queued, 1);
+        assert_eq!(
+            at_once(publisher.publish(&topic("work"), loads.light(number))).unwrap().queued,
+            1
+        );
     }
     assert_eq!((own.books().offered, other.books().queued), (0, 10));
 }
@@ -210,7 +259,10 @@ fn a_small_limit_is_reached_by_large_batches() {
     let small = limited(&broker, 100, WhenFull::Block, 3);
     let rest = member(&broker, "g", 100, WhenFull::Block);
     let mut publisher = broker.publisher();
-    assert_eq!(at_once(publisher.publish_batch(&topic("work"), &mut loads.batch(0..20))).unwrap().queued, 20);
+    assert_eq!(
+        at_once(publisher.publish_batch(&topic("work"), &mut loads.batch(0..20))).unwrap().queued,
+        20
+    );
     assert_eq!((small.books().queued, rest.books().queued), (3, 17));
 }
 
@@ -225,13 +277,17 @@ fn a_member_is_given_no_more_than_its_limit() {
     for number in 0..5 {
         matched += at_once(publisher.publish(&topic("work"), loads.light(number))).unwrap().matched;
     }
-    matched += at_once(publisher.publish_batch(&topic("work"), &mut loads.batch(5..20))).unwrap().matched;
+    matched +=
+        at_once(publisher.publish_batch(&topic("work"), &mut loads.batch(5..20))).unwrap().matched;
     assert_eq!(matched, 13, "the others were for nobody");
     assert_eq!(members.each_ref().map(|member| member.books().queued), [10, 3, 0]);
     assert_eq!(at_once(publisher.publish(&topic("work"), loads.light(20))), Ok(Receipt::default()));
     assert_eq!(publisher.try_publish(&topic("work"), loads.light(21)), Ok(Receipt::default()));
     let rest = member(&broker, "g", 100, WhenFull::Block);
-    assert_eq!(at_once(publisher.publish_batch(&topic("work"), &mut loads.batch(22..42))).unwrap().queued, 20);
+    assert_eq!(
+        at_once(publisher.publish_batch(&topic("work"), &mut loads.batch(22..42))).unwrap().queued,
+        20
+    );
     assert_eq!(rest.books().queued, 20);
 }
 
@@ -241,7 +297,10 @@ fn a_limit_is_for_members_of_groups_alone() {
     let mailbox = broker.mailbox("m").open().unwrap();
     let plain = mailbox.subscribe(&pattern("work")).unwrap();
     let id = mailbox.subscribe_in_group(&pattern("work"), "g").unwrap();
-    assert_eq!((mailbox.limit(plain, 1), mailbox.limit(mailbox.id(), 1), mailbox.limit(id, 1)), (None, None, Some(1)));
+    assert_eq!(
+        (mailbox.limit(plain, 1), mailbox.limit(mailbox.id(), 1), mailbox.limit(id, 1)),
+        (None, None, Some(1))
+    );
     mailbox.unsubscribe(id);
     assert_eq!(mailbox.limit(id, 1), None);
 }
@@ -256,7 +315,10 @@ fn what_is_dropped_for_want_of_room_does_not_count() {
         at_once(publisher.publish(&topic("work"), loads.light(0))).unwrap();
         match policy {
             WhenFull::DropNewest => {
-                assert_eq!(at_once(publisher.publish(&topic("work"), loads.light(1))).unwrap().dropped, 1);
+                assert_eq!(
+                    at_once(publisher.publish(&topic("work"), loads.light(1))).unwrap().dropped,
+                    1
+                );
             }
             _ => begin_and_cancel(publisher.publish(&topic("work"), loads.light(1))),
         }
@@ -270,11 +332,16 @@ fn what_is_dropped_for_want_of_room_does_not_count() {
         }
         assert_eq!(member.books().offered, 4, "{policy:?}: three of them, and the dropped one");
         while member.try_recv_run().is_ok() {}
-        assert_eq!(at_once(publisher.publish(&topic("work"), loads.light(4))), Ok(Receipt::default()), "{policy:?}");
+        assert_eq!(
+            at_once(publisher.publish(&topic("work"), loads.light(4))),
+            Ok(Receipt::default()),
+            "{policy:?}"
+        );
     }
 }
 
-/// A lossless group that cannot take all of a batch, for want of allowance and not of room, does not refuse it.
+/// A lossless group that cannot take all of a batch, for want of allowance and not of room, does
+/// not refuse it.
 #[test]
 fn all_or_nothing_is_about_room_and_not_about_limits() {
     let broker = Broker::new();
@@ -285,11 +352,15 @@ fn all_or_nothing_is_about_room_and_not_about_limits() {
     assert_eq!((receipt.matched, receipt.queued), (2, 2));
     let other = limited(&broker, 1, WhenFull::Block, 2);
     assert_eq!(publisher.try_publish(&topic("work"), loads.light(3)).unwrap().queued, 1);
-    assert!(matches!(publisher.try_publish(&topic("work"), loads.light(4)), Err(TryPublishError::Full(_))));
+    assert!(matches!(
+        publisher.try_publish(&topic("work"), loads.light(4)),
+        Err(TryPublishError::Full(_))
+    ));
     assert_eq!((member.books().queued, other.books().queued), (2, 1));
 }
 
-/// Its wait for one member is over, and another has room by then: not the publisher's own, if that wants no echo.
+/// Its wait for one member is over, and another has room by then: not the publisher's own, if that
+/// wants no echo.
 #[test]
 fn no_echo_holds_when_another_member_takes_over() {
     let broker = Broker::new();
@@ -314,16 +385,31 @@ fn a_member_is_not_given_what_it_excepts() {
     publisher.publish_blocking(&topic("work.secret"), loads.light(0)).unwrap();
     publisher.publish_blocking(&topic("work.secret"), loads.light(0)).unwrap();
     let picky = broker.mailbox("m").open().unwrap();
-    let id = picky.subscriber().subscribe_in_group_except(&pattern("work.*"), "g", &[pattern("*.secret")]).unwrap();
-    assert_eq!(publisher.publish_blocking(&topic("work.secret"), loads.light(1)).unwrap().matched, 0);
-    assert_eq!(publisher.publish_blocking(&topic("other.secret"), loads.light(2)).unwrap().matched, 0);
+    let id = picky
+        .subscriber()
+        .subscribe_in_group_except(&pattern("work.*"), "g", &[pattern("*.secret")])
+        .unwrap();
+    assert_eq!(
+        publisher.publish_blocking(&topic("work.secret"), loads.light(1)).unwrap().matched,
+        0
+    );
+    assert_eq!(
+        publisher.publish_blocking(&topic("other.secret"), loads.light(2)).unwrap().matched,
+        0
+    );
     assert_eq!(publisher.publish_blocking(&topic("work.open"), loads.light(3)).unwrap().matched, 1);
     let mut other = broker.subscription(&pattern("work.>")).group("g").subscribe().unwrap();
     for number in 4..10 {
-        assert_eq!(publisher.publish_blocking(&topic("work.secret"), loads.light(number)).unwrap().queued, 1);
+        assert_eq!(
+            publisher.publish_blocking(&topic("work.secret"), loads.light(number)).unwrap().queued,
+            1
+        );
     }
     assert_eq!(picky.books().queued, 1);
     assert!(picky.unsubscribe(id), "leaving topics it never had changes nothing for the others");
-    assert_eq!(publisher.publish_blocking(&topic("work.secret"), loads.light(10)).unwrap().queued, 1);
+    assert_eq!(
+        publisher.publish_blocking(&topic("work.secret"), loads.light(10)).unwrap().queued,
+        1
+    );
     assert_eq!(take_all(&mut other), numbers(4..11));
 }

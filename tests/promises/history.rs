@@ -1,10 +1,11 @@
-//! History and replay: the last N of a topic, handed over to live messages without a gap or a repetition.
-
-use std::pin::pin;
+//! History and replay: the last N of a topic, handed over to live messages without a gap or a
+//! repetition.
 
 use fanfare::{Broker, Delivery, WhenFull};
-
-use crate::common::{Got, Load, Loads, assert_books, at_once, numbers, pattern, poll_once, take_all, topic};
+use std::pin::pin;
+use testkit::broker::{
+    Got, Load, Loads, assert_books, at_once, numbers, pattern, poll_once, take_all, topic,
+};
 
 fn kept(broker: &Broker<Load>, name: &str, last: usize) -> Vec<u64> {
     broker.history(&topic(name), last).iter().map(|message| message.number).collect()
@@ -90,7 +91,9 @@ fn replay_is_limited_by_the_bounds_and_the_newest_win() {
         let mut by_bytes = builder.replay(100).subscribe().unwrap();
         assert_eq!((by_messages.books().queued, by_bytes.books().queued), (5, 3));
         assert_eq!(by_bytes.stats().queued_bytes, 30);
-        let read = |got: Vec<Got>| got.into_iter().filter(|got| matches!(got, Got::Number(_))).collect::<Vec<_>>();
+        let read = |got: Vec<Got>| {
+            got.into_iter().filter(|got| matches!(got, Got::Number(_))).collect::<Vec<_>>()
+        };
         assert_eq!(read(take_all(&mut by_messages)), numbers(15..20), "{policy:?}");
         assert_eq!(read(take_all(&mut by_bytes)), numbers(17..20), "{policy:?}");
     }
@@ -138,7 +141,11 @@ fn replay_of_several_topics_keeps_their_order() {
     let to = pattern("t.>");
     let mut subscription = broker.subscription(&to).replay(2).subscribe().unwrap();
     publisher.try_publish(&topic("t.a"), loads.light(12)).unwrap();
-    assert_eq!(take_all(&mut subscription), numbers(6..13), "the last two of each, as one publisher published them");
+    assert_eq!(
+        take_all(&mut subscription),
+        numbers(6..13),
+        "the last two of each, as one publisher published them"
+    );
     let to = pattern("t.*");
     let mut subscription = broker.subscription(&to).replay(1).subscribe().unwrap();
     assert_eq!(take_all(&mut subscription), [Got::Number(10), Got::Number(12)]);
@@ -161,7 +168,8 @@ fn what_was_refused_whole_is_not_kept() {
     let broker = Broker::builder().history(pattern("t"), 10).build();
     let loads = Loads::new();
     let to = pattern("t");
-    let _full = broker.subscription(&to).queue_messages(1).when_full(WhenFull::Block).subscribe().unwrap();
+    let _full =
+        broker.subscription(&to).queue_messages(1).when_full(WhenFull::Block).subscribe().unwrap();
     let mut publisher = broker.publisher();
     publisher.try_publish(&topic("t"), loads.light(0)).unwrap();
     assert!(publisher.try_publish(&topic("t"), loads.light(1)).is_err());
@@ -170,13 +178,15 @@ fn what_was_refused_whole_is_not_kept() {
     assert_eq!(kept(&broker, "t", 10), [0]);
 }
 
-/// Who subscribes while a publish waits for another gets its message once: from the past, or live, never both.
+/// Who subscribes while a publish waits for another gets its message once: from the past, or live,
+/// never both.
 #[test]
 fn replay_during_a_publish_that_waits() {
     let broker = Broker::builder().history(pattern("t"), 10).build();
     let loads = Loads::new();
     let (name, to) = (topic("t"), pattern("t"));
-    let mut full = broker.subscription(&to).queue_messages(1).when_full(WhenFull::Block).subscribe().unwrap();
+    let mut full =
+        broker.subscription(&to).queue_messages(1).when_full(WhenFull::Block).subscribe().unwrap();
     let mut publisher = broker.publisher();
     at_once(publisher.publish(&name, loads.light(0))).unwrap();
     let mut late = {
@@ -196,10 +206,14 @@ fn replay_during_a_publish_that_waits() {
 fn replayed_messages_keep_their_reply_topic() {
     let broker = Broker::builder().history(pattern("t"), 10).build();
     let loads = Loads::new();
-    at_once(broker.publisher().publish_request(&topic("t"), &topic("answers"), loads.light(0))).unwrap();
+    at_once(broker.publisher().publish_request(&topic("t"), &topic("answers"), loads.light(0)))
+        .unwrap();
     let to = pattern("t");
     let mut subscription = broker.subscription(&to).replay(10).subscribe().unwrap();
     let Ok(Delivery::Message(message)) = subscription.try_recv() else { panic!("a message") };
     assert_eq!(message.reply_to().map(|topic| topic.as_str()), Some("answers"));
-    assert_eq!(broker.history(&topic("t"), 1)[0].reply_to().map(|topic| topic.as_str()), Some("answers"));
+    assert_eq!(
+        broker.history(&topic("t"), 1)[0].reply_to().map(|topic| topic.as_str()),
+        Some("answers")
+    );
 }

@@ -1,6 +1,11 @@
-//! Lanes: whoever serves a part of an audience, and whatever becomes of the lanes' tasks, nothing but the clock may tell
-//! the difference.
+//! Lanes: whoever serves a part of an audience, and whatever becomes of the lanes' tasks, nothing
+//! but the clock may tell the difference.
 
+use fanfare::limits::LANES_MAX;
+use fanfare::{
+    Broker, EndReason, Lane, Publisher, Receipt, Subscription, TryPublishError, WhenFull,
+};
+use futures_lite::future::{or, yield_now, zip};
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,14 +13,9 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
-
-use fanfare::limits::LANES_MAX;
-use fanfare::{Broker, EndReason, Lane, Publisher, Receipt, Subscription, TryPublishError, WhenFull};
-use futures_lite::future::{or, yield_now, zip};
-
-use crate::common::{
-    FOREVER, Got, Load, Loads, Woken, assert_books, at_once, begin_and_cancel, begin_and_forget, block_on, bounded,
-    numbers, pattern, poll_once, take_all, topic, watched,
+use testkit::broker::{
+    FOREVER, Got, Load, Loads, Woken, assert_books, at_once, begin_and_cancel, begin_and_forget,
+    block_on, bounded, numbers, pattern, poll_once, take_all, topic, watched,
 };
 
 /// Two lanes that help with any audience of more than one.
@@ -37,7 +37,8 @@ enum Fate {
     Running,
 }
 
-const FATES: [Fate; 5] = [Fate::Idle, Fate::Dropped, Fate::Cancelled, Fate::Forgotten, Fate::Running];
+const FATES: [Fate; 5] =
+    [Fate::Idle, Fate::Dropped, Fate::Cancelled, Fate::Forgotten, Fate::Running];
 
 /// A publisher with lanes, and what keeps them where they are.
 fn with_lanes(broker: &Broker<Load>, fate: Fate) -> (Publisher<Load>, Vec<Lane<Load>>) {
@@ -77,7 +78,14 @@ fn receipts_books_and_messages_are_the_same_whatever_becomes_of_the_lanes() {
         let loads = Loads::new();
         let mut audience = audience(&broker);
         let _group: Vec<_> = (0..3)
-            .map(|_| broker.subscription(&pattern("t")).queue_messages(100).group("g").subscribe().unwrap())
+            .map(|_| {
+                broker
+                    .subscription(&pattern("t"))
+                    .queue_messages(100)
+                    .group("g")
+                    .subscribe()
+                    .unwrap()
+            })
             .collect();
         let (mut publisher, _kept) = with_lanes(&broker, fate);
         let to = topic("t");
@@ -122,9 +130,11 @@ fn a_lane_that_runs_takes_over_its_part() {
         let broker = Broker::new();
         let loads = Loads::new();
         let (mut publisher, lanes) = broker.publisher().with_lanes(&[1]);
-        let lanes: Vec<_> = lanes.into_iter().map(|lane| thread::spawn(|| block_on(lane.run()))).collect();
+        let lanes: Vec<_> =
+            lanes.into_iter().map(|lane| thread::spawn(|| block_on(lane.run()))).collect();
         let lane = lanes[0].thread().id();
-        let mut audience: Vec<_> = (0..2000).map(|_| bounded(&broker, "t", 1, WhenFull::Block)).collect();
+        let mut audience: Vec<_> =
+            (0..2000).map(|_| bounded(&broker, "t", 1, WhenFull::Block)).collect();
         let to = topic("t");
         // The publisher may be quicker than a lane that sleeps: so until it was not.
         for number in 0.. {
@@ -132,10 +142,17 @@ fn a_lane_that_runs_takes_over_its_part() {
             let waker = Waker::from(woken.clone());
             let last = audience.last_mut().unwrap();
             assert!(last.poll_recv(&mut Context::from_waker(&waker)).is_pending());
-            assert!(last.poll_recv(&mut Context::from_waker(&waker)).is_pending(), "it does not linger any more");
+            assert!(
+                last.poll_recv(&mut Context::from_waker(&waker)).is_pending(),
+                "it does not linger any more"
+            );
             at_once(publisher.publish(&to, loads.light(number))).unwrap();
             for subscription in &mut audience {
-                assert_eq!(take_all(subscription), numbers([number]), "when it is published, everybody has it");
+                assert_eq!(
+                    take_all(subscription),
+                    numbers([number]),
+                    "when it is published, everybody has it"
+                );
             }
             // Its task may still be about to be woken, by the lane.
             let by = loop {
@@ -172,7 +189,11 @@ fn a_lane_ends_with_its_publisher_and_keeps_no_broker_open() {
         assert!(poll_once(run.as_mut()).is_ready());
     }
     assert!(subscription.try_recv().is_err());
-    assert_eq!(subscription.end_reason(), Some(EndReason::Closed), "the broker has closed by itself");
+    assert_eq!(
+        subscription.end_reason(),
+        Some(EndReason::Closed),
+        "the broker has closed by itself"
+    );
 }
 
 #[test]
@@ -227,7 +248,8 @@ fn every_part_is_waited_for_and_the_last_one_ends_the_wait() {
         watched(move || {
             let broker = Broker::new();
             let loads = Loads::new();
-            let mut full: Vec<_> = (0..9).map(|_| bounded(&broker, "t", 1, WhenFull::Wait(FOREVER))).collect();
+            let mut full: Vec<_> =
+                (0..9).map(|_| bounded(&broker, "t", 1, WhenFull::Wait(FOREVER))).collect();
             let (mut publisher, _kept) = with_lanes(&broker, fate);
             at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
             let to = topic("t");
@@ -237,12 +259,19 @@ fn every_part_is_waited_for_and_the_last_one_ends_the_wait() {
             for index in [8, 0, 4, 3, 7, 1, 2, 6] {
                 assert_eq!(full[index].recv_blocking().map(|_| ()), Some(()));
                 woken.take();
-                assert!(publish.as_mut().poll(&mut Context::from_waker(&waker)).is_pending(), "{index} of {fate:?}");
+                assert!(
+                    publish.as_mut().poll(&mut Context::from_waker(&waker)).is_pending(),
+                    "{index} of {fate:?}"
+                );
             }
             full[5].recv_blocking();
             assert!(woken.take(), "{fate:?}");
             let receipt = at_once(publish).unwrap();
-            assert_eq!(receipt, Receipt { matched: 9, queued: 9, waited: 9, ..Receipt::default() }, "{fate:?}");
+            assert_eq!(
+                receipt,
+                Receipt { matched: 9, queued: 9, waited: 9, ..Receipt::default() },
+                "{fate:?}"
+            );
             assert_eq!(broker.stats().waits, 1);
         });
     }
@@ -256,22 +285,36 @@ fn the_waits_of_all_parts_end_in_time_and_put_on_probation() {
         let full: Vec<_> = (0..9)
             .map(|index| match index % 2 {
                 0 => bounded(&broker, "t", 1, WhenFull::Wait(Duration::from_millis(5))),
-                _ => bounded(&broker, "t", 1, WhenFull::Disconnect { after: Duration::from_millis(5) }),
+                _ => bounded(
+                    &broker,
+                    "t",
+                    1,
+                    WhenFull::Disconnect { after: Duration::from_millis(5) },
+                ),
             })
             .collect();
         let (mut publisher, _kept) = with_lanes(&broker, fate);
         publisher.publish_blocking(&topic("t"), loads.light(0)).unwrap();
         let receipt = publisher.publish_blocking(&topic("t"), loads.light(1)).unwrap();
-        let expected = Receipt { matched: 9, waited: 9, dropped: 5, disconnected: 4, ..Receipt::default() };
+        let expected =
+            Receipt { matched: 9, waited: 9, dropped: 5, disconnected: 4, ..Receipt::default() };
         assert_eq!(receipt, expected, "{fate:?}");
         for (index, subscription) in full.iter().enumerate() {
             match index % 2 {
                 0 => assert!(subscription.stats().on_probation, "{index} of {fate:?}"),
-                _ => assert_eq!(subscription.end_reason(), Some(EndReason::Disconnected), "{index} of {fate:?}"),
+                _ => assert_eq!(
+                    subscription.end_reason(),
+                    Some(EndReason::Disconnected),
+                    "{index} of {fate:?}"
+                ),
             }
         }
         let receipt = at_once(publisher.publish(&topic("t"), loads.light(2))).unwrap();
-        assert_eq!(receipt, Receipt { matched: 5, dropped: 5, ..Receipt::default() }, "nobody is waited for again");
+        assert_eq!(
+            receipt,
+            Receipt { matched: 5, dropped: 5, ..Receipt::default() },
+            "nobody is waited for again"
+        );
         assert_eq!(broker.subscription_stats().len(), 5);
     }
 }
@@ -282,7 +325,8 @@ fn a_publish_that_is_cancelled_or_forgotten_takes_back_what_every_part_waits_for
         for is_forgotten in [false, true] {
             let broker = Broker::new();
             let loads = Loads::new();
-            let mut full: Vec<_> = (0..9).map(|_| bounded(&broker, "t", 1, WhenFull::Block)).collect();
+            let mut full: Vec<_> =
+                (0..9).map(|_| bounded(&broker, "t", 1, WhenFull::Block)).collect();
             let (mut publisher, _kept) = with_lanes(&broker, fate);
             at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
             let to = topic("t");
@@ -307,7 +351,8 @@ fn a_lossless_one_in_any_part_makes_a_try_publish_all_or_nothing() {
     for fate in FATES {
         let broker = Broker::new();
         let loads = Loads::new();
-        let mut audience: Vec<_> = (0..9).map(|_| bounded(&broker, "t", 2, WhenFull::Block)).collect();
+        let mut audience: Vec<_> =
+            (0..9).map(|_| bounded(&broker, "t", 2, WhenFull::Block)).collect();
         let (mut publisher, _kept) = with_lanes(&broker, fate);
         let to = topic("t");
         for number in 0..2 {
@@ -318,10 +363,15 @@ fn a_lossless_one_in_any_part_makes_a_try_publish_all_or_nothing() {
             assert_eq!(take_all(subscription), numbers(0..2));
         }
         let refused = publisher.try_publish(&to, loads.light(2));
-        assert!(matches!(refused, Err(TryPublishError::Full(load)) if load.number == 2), "{fate:?}");
+        assert!(
+            matches!(refused, Err(TryPublishError::Full(load)) if load.number == 2),
+            "{fate:?}"
+        );
         assert_eq!(take_all(&mut audience[0]), numbers(0..2));
         publisher.try_publish(&to, loads.light(3)).unwrap();
-        audience.iter_mut().for_each(|subscription| assert_eq!(take_all(subscription), numbers([3])));
+        audience
+            .iter_mut()
+            .for_each(|subscription| assert_eq!(take_all(subscription), numbers([3])));
     }
 }
 
@@ -358,13 +408,15 @@ fn order_holds_while_audiences_grow_and_shrink_and_topics_change() {
     });
 }
 
-/// One thread for everything: a lane never runs while its publisher is at work, and nobody waits for it.
+/// One thread for everything: a lane never runs while its publisher is at work, and nobody waits
+/// for it.
 #[test]
 fn lanes_on_the_publishers_own_thread_do_no_harm() {
     watched(|| {
         let broker = Broker::new();
         let loads = Loads::new();
-        let mut audience: Vec<_> = (0..9).map(|_| bounded(&broker, "t", 10, WhenFull::Block)).collect();
+        let mut audience: Vec<_> =
+            (0..9).map(|_| bounded(&broker, "t", 10, WhenFull::Block)).collect();
         let (mut publisher, lanes) = broker.publisher().with_lanes(&[1]);
         let publishing = async {
             for number in 0..10 {
@@ -375,7 +427,9 @@ fn lanes_on_the_publishers_own_thread_do_no_harm() {
         };
         let lane = lanes.into_iter().next().unwrap();
         block_on(zip(publishing, lane.run()));
-        audience.iter_mut().for_each(|subscription| assert_eq!(take_all(subscription), numbers(0..10)));
+        audience
+            .iter_mut()
+            .for_each(|subscription| assert_eq!(take_all(subscription), numbers(0..10)));
     });
 }
 
@@ -406,7 +460,8 @@ fn a_lane_may_be_polled_by_its_own_wake_up_and_its_receivers_may_come_back_to_th
         let loads = Loads::new();
         let (mut publisher, lanes) = broker.publisher().with_lanes(&[1]);
         let lane = lanes.into_iter().next().unwrap();
-        let task = Mutex::new(Some(Box::pin(lane.run()) as Pin<Box<dyn Future<Output = ()> + Send>>));
+        let task =
+            Mutex::new(Some(Box::pin(lane.run()) as Pin<Box<dyn Future<Output = ()> + Send>>));
         let lane = Arc::new(PollsAtOnce { task, polls: AtomicU64::new(0) });
         Waker::from(lane.clone()).wake();
 
@@ -420,14 +475,17 @@ fn a_lane_may_be_polled_by_its_own_wake_up_and_its_receivers_may_come_back_to_th
                 self.1.store(true, Ordering::SeqCst);
             }
         }
-        let mut audience: Vec<_> = (0..9).map(|_| bounded(&broker, "t", 1, WhenFull::Block)).collect();
+        let mut audience: Vec<_> =
+            (0..9).map(|_| bounded(&broker, "t", 1, WhenFull::Block)).collect();
         let came_back: Vec<_> = audience
             .iter_mut()
             .map(|subscription| {
                 let waker = Arc::new(Subscribes(broker.clone(), AtomicBool::new(false)));
                 let task = Waker::from(waker.clone());
-                while !matches!(subscription.poll_recv(&mut Context::from_waker(&task)), Poll::Pending)
-                    || waker.1.swap(false, Ordering::SeqCst)
+                while !matches!(
+                    subscription.poll_recv(&mut Context::from_waker(&task)),
+                    Poll::Pending
+                ) || waker.1.swap(false, Ordering::SeqCst)
                 {}
                 waker
             })
@@ -435,8 +493,13 @@ fn a_lane_may_be_polled_by_its_own_wake_up_and_its_receivers_may_come_back_to_th
         let before = lane.polls.load(Ordering::Relaxed);
         at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
         assert!(lane.polls.load(Ordering::Relaxed) > before, "the lane was called");
-        assert!(came_back.iter().all(|waker| waker.1.load(Ordering::SeqCst)), "and so was everybody else");
-        audience.iter_mut().for_each(|subscription| assert_eq!(take_all(subscription), numbers([0])));
+        assert!(
+            came_back.iter().all(|waker| waker.1.load(Ordering::SeqCst)),
+            "and so was everybody else"
+        );
+        audience
+            .iter_mut()
+            .for_each(|subscription| assert_eq!(take_all(subscription), numbers([0])));
         drop(publisher);
         assert!(lane.task.lock().unwrap().is_none(), "it has ended");
     });
@@ -449,7 +512,8 @@ fn a_lane_that_is_cancelled_at_any_time_loses_nothing() {
         for _ in 0..50 {
             let broker = Broker::new();
             let loads = Loads::new();
-            let mut audience: Vec<_> = (0..40).map(|_| bounded(&broker, "t", 1000, WhenFull::Block)).collect();
+            let mut audience: Vec<_> =
+                (0..40).map(|_| bounded(&broker, "t", 1000, WhenFull::Block)).collect();
             let (mut publisher, lanes) = broker.publisher().with_lanes(ALWAYS);
             let published = Arc::new(AtomicU64::new(0));
             let lanes: Vec<_> = lanes
@@ -471,7 +535,9 @@ fn a_lane_that_is_cancelled_at_any_time_loses_nothing() {
                 published.fetch_add(1, Ordering::SeqCst);
             }
             lanes.into_iter().for_each(|lane| lane.join().unwrap());
-            audience.iter_mut().for_each(|subscription| assert_eq!(take_all(subscription), numbers(0..40)));
+            audience
+                .iter_mut()
+                .for_each(|subscription| assert_eq!(take_all(subscription), numbers(0..40)));
         }
     });
 }

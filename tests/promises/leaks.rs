@@ -1,12 +1,13 @@
-//! Promise 7, second half: dropping a subscription ends it, frees its queue at once and leaves nothing anywhere,
-//! whoever still holds a handle. Memory itself is measured in tests/memory.rs.
-
-use std::time::Duration;
+//! Promise 7, second half: dropping a subscription ends it, frees its queue at once and leaves
+//! nothing anywhere, whoever still holds a handle. Memory itself is measured in tests/memory.rs.
 
 use fanfare::limits::{FRAME_BYTES_MAX, FRAME_MESSAGES_MAX};
 use fanfare::{Broker, Delivery, Subscription, WhenFull};
-
-use crate::common::{FOREVER, Got, Load, Loads, at_once, begin_and_cancel, bounded, numbers, pattern, take_all, topic};
+use std::time::Duration;
+use testkit::broker::{
+    FOREVER, Got, Load, Loads, at_once, begin_and_cancel, bounded, numbers, pattern, take_all,
+    topic,
+};
 
 #[test]
 fn a_dropped_subscription_frees_its_messages_although_the_publisher_remembers_its_route() {
@@ -14,7 +15,9 @@ fn a_dropped_subscription_frees_its_messages_although_the_publisher_remembers_it
     let loads = Loads::new();
     let mut publisher = broker.publisher();
     let to = topic("t");
-    for policy in [WhenFull::Block, WhenFull::DropOldest, WhenFull::DropNewest, WhenFull::Wait(FOREVER)] {
+    for policy in
+        [WhenFull::Block, WhenFull::DropOldest, WhenFull::DropNewest, WhenFull::Wait(FOREVER)]
+    {
         for count in [1, 2, 5, 100, 1000] {
             let subscription = bounded(&broker, "t", 10_000, policy);
             for number in 0..count {
@@ -22,7 +25,11 @@ fn a_dropped_subscription_frees_its_messages_although_the_publisher_remembers_it
             }
             assert_eq!(loads.alive(), count as usize);
             drop(subscription);
-            assert_eq!(loads.alive(), 0, "{policy:?}, {count}: the publisher is idle and must not keep them");
+            assert_eq!(
+                loads.alive(),
+                0,
+                "{policy:?}, {count}: the publisher is idle and must not keep them"
+            );
 
             let subscription = bounded(&broker, "t", 10_000, policy);
             at_once(publisher.publish_batch(&to, &mut loads.batch(0..count))).unwrap();
@@ -134,8 +141,9 @@ fn nothing_of_a_disconnected_subscription_stays_although_its_owner_never_looks()
     let broker = Broker::new();
     let loads = Loads::new();
     let mut publisher = broker.publisher();
-    let ended: Vec<_> =
-        (0..10).map(|_| bounded(&broker, "t", 5, WhenFull::Disconnect { after: Duration::ZERO })).collect();
+    let ended: Vec<_> = (0..10)
+        .map(|_| bounded(&broker, "t", 5, WhenFull::Disconnect { after: Duration::ZERO }))
+        .collect();
     for number in 0..6 {
         at_once(publisher.publish(&topic("t"), loads.light(number))).unwrap();
     }
@@ -151,8 +159,9 @@ fn subscriptions_that_came_and_went_are_in_no_list() {
     let loads = Loads::new();
     let mut publisher = broker.publisher();
     for round in 0..200 {
-        let subscriptions: Vec<Subscription<Load>> =
-            ["t", "*", ">", "a.b.c", "a.*.c", "a.>"].map(|to| bounded(&broker, to, 10, WhenFull::DropOldest)).into();
+        let subscriptions: Vec<Subscription<Load>> = ["t", "*", ">", "a.b.c", "a.*.c", "a.>"]
+            .map(|to| bounded(&broker, to, 10, WhenFull::DropOldest))
+            .into();
         at_once(publisher.publish(&topic("t"), loads.light(round))).unwrap();
         at_once(publisher.publish(&topic("a.b.c"), loads.light(round))).unwrap();
         assert_eq!(broker.stats().subscriptions, 6);

@@ -1,8 +1,13 @@
-//! Bounds stay exact although publishers take credit for many messages at once, and do not ask queues that are full.
+//! Bounds stay exact although publishers take credit for many messages at once, and do not ask
+//! queues that are full.
 //!
-//! The books are not looked at in between: that would take the credit back. The receipts tell what was accepted.
+//! The books are not looked at in between: that would take the credit back. The receipts tell what
+//! was accepted.
 
-use fanfare::{Broker, Origin, Pattern, Publisher, Receipt, RunDelivery, Subscription, Topic, TryRecvError, WhenFull};
+use fanfare::{
+    Broker, Origin, Pattern, Publisher, Receipt, RunDelivery, Subscription, Topic, TryRecvError,
+    WhenFull,
+};
 
 struct Reader {
     subscription: Subscription<Vec<u8>>,
@@ -19,10 +24,12 @@ struct Reader {
 impl Reader {
     fn new(broker: &Broker<Vec<u8>>, random: &mut fastrand::Rng, origins: &[Origin]) -> Self {
         let pattern = Pattern::parse(["a", "b", "*"][random.usize(..3)]).unwrap();
-        // Some so short that they are never leased from, some bounded by bytes rather than by messages.
+        // Some so short that they are never leased from, some bounded by bytes rather than by
+        // messages.
         let (max_messages, max_bytes) = (random.usize(1..200), random.usize(20..4000));
         let origin = random.bool().then(|| random.usize(..origins.len()));
-        let mut builder = broker.subscription(&pattern).queue_messages(max_messages).queue_bytes(max_bytes);
+        let mut builder =
+            broker.subscription(&pattern).queue_messages(max_messages).queue_bytes(max_bytes);
         if let Some(origin) = origin {
             builder = builder.no_echo(origins[origin]);
         }
@@ -62,7 +69,9 @@ impl Reader {
                     self.queued.remove(place.expect("nothing is received that was not accepted"));
                     return;
                 }
-                Err(TryRecvError::Empty) => return assert!(self.queued.is_empty(), "nothing accepted is lost"),
+                Err(TryRecvError::Empty) => {
+                    return assert!(self.queued.is_empty(), "nothing accepted is lost");
+                }
                 Err(TryRecvError::Ended) => panic!("nobody ended it"),
             }
         }
@@ -75,9 +84,11 @@ fn receipts_are_exact_while_credit_is_taken_in_advance() {
         let mut random = fastrand::Rng::with_seed(seed);
         let broker = Broker::new();
         let origins = [Origin::unique(), Origin::unique(), Origin::unique()];
-        let mut publishers: Vec<Publisher<_>> = origins.iter().map(|origin| broker.publisher_as(*origin)).collect();
+        let mut publishers: Vec<Publisher<_>> =
+            origins.iter().map(|origin| broker.publisher_as(*origin)).collect();
         let topics = [Topic::parse("a").unwrap(), Topic::parse("b").unwrap()];
-        let mut readers: Vec<_> = (0..6).map(|_| Reader::new(&broker, &mut random, &origins)).collect();
+        let mut readers: Vec<_> =
+            (0..6).map(|_| Reader::new(&broker, &mut random, &origins)).collect();
         for _ in 0..400 {
             match random.u32(..100) {
                 0 => drop(readers.swap_remove(random.usize(..readers.len()))),
@@ -93,10 +104,18 @@ fn receipts_are_exact_while_credit_is_taken_in_advance() {
             }
         }
         for reader in &mut readers {
-            assert_eq!(reader.subscription.stats().high_water_messages, reader.high_water, "seed {seed}");
+            assert_eq!(
+                reader.subscription.stats().high_water_messages,
+                reader.high_water,
+                "seed {seed}"
+            );
             let books = reader.subscription.books();
             assert_eq!(books.queued as usize, reader.queued.len(), "seed {seed}");
-            assert_eq!(reader.subscription.stats().queued_bytes, reader.queued.iter().sum::<usize>(), "seed {seed}");
+            assert_eq!(
+                reader.subscription.stats().queued_bytes,
+                reader.queued.iter().sum::<usize>(),
+                "seed {seed}"
+            );
             assert_eq!(books.dropped, reader.dropped, "seed {seed}");
             (0..=reader.queued.len()).for_each(|_| reader.read_one());
             assert_eq!(reader.told, reader.dropped, "seed {seed}");
@@ -116,15 +135,24 @@ fn publish_some(
         let weight = random.usize(..heaviest);
         let receipt = publishers[from].try_publish(topic, vec![0; weight]).unwrap();
         let mut expected = Receipt::default();
-        for reader in readers.iter_mut().filter(|reader| reader.pattern.matches(topic) && reader.origin != Some(from)) {
+        for reader in readers
+            .iter_mut()
+            .filter(|reader| reader.pattern.matches(topic) && reader.origin != Some(from))
+        {
             let was_accepted = u64::from(reader.accepts(weight));
-            expected += Receipt { matched: 1, queued: was_accepted, dropped: 1 - was_accepted, ..Receipt::default() };
+            expected += Receipt {
+                matched: 1,
+                queued: was_accepted,
+                dropped: 1 - was_accepted,
+                ..Receipt::default()
+            };
         }
         assert_eq!(receipt, expected);
     }
 }
 
-/// Who had no room is cut off from the frame, and gets every later message of it by an entry. A new frame ends that.
+/// Who had no room is cut off from the frame, and gets every later message of it by an entry. A new
+/// frame ends that.
 #[test]
 fn whoever_has_room_again_soon_reads_many_messages_at_once_again() {
     for stuck in [0, 2] {
@@ -145,7 +173,9 @@ fn whoever_has_room_again_soon_reads_many_messages_at_once_again() {
             });
             for subscription in &mut reading {
                 match subscription.try_recv_run() {
-                    Ok(RunDelivery::Run(run)) if first > 10 => assert_eq!(run.len(), 4, "at {first}"),
+                    Ok(RunDelivery::Run(run)) if first > 10 => {
+                        assert_eq!(run.len(), 4, "at {first}")
+                    }
                     Ok(RunDelivery::Run(_)) => {}
                     other => panic!("{other:?}"),
                 }

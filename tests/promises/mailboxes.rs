@@ -1,17 +1,17 @@
 //! Mailboxes: one bounded queue for many subscriptions.
 
+use fanfare::{
+    Books, Broker, EndReason, Interest, Mailbox, MailboxDelivery, Origin, Receipt, SubscribeError,
+    SubscriptionId, TryPublishError, TryRecvError, WhenFull,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-
-use fanfare::{
-    Books, Broker, EndReason, Interest, Mailbox, MailboxDelivery, Origin, Receipt, SubscribeError, SubscriptionId,
-    TryPublishError, TryRecvError, WhenFull,
+use testkit::broker::{
+    FOREVER, Load, Loads, at_once, block_on, bounded, pattern, poll_once, topic,
 };
-
-use crate::common::{FOREVER, Load, Loads, at_once, block_on, bounded, pattern, poll_once, topic};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Got {
@@ -27,7 +27,9 @@ fn take_all(mailbox: &mut Mailbox<Load>) -> Vec<Got> {
     let mut all = Vec::new();
     while let Ok(delivery) = mailbox.try_recv_run() {
         match delivery {
-            MailboxDelivery::Run(id, run) => all.extend(run.iter().map(|load| Got::Number(id, load.number))),
+            MailboxDelivery::Run(id, run) => {
+                all.extend(run.iter().map(|load| Got::Number(id, load.number)))
+            }
             MailboxDelivery::Missed(count) => all.push(Got::Missed(count)),
         }
     }
@@ -56,7 +58,10 @@ fn a_message_comes_once_for_each_subscription_that_matches() {
     at_once(publisher.publish(&topic("other"), loads.light(3))).unwrap();
     let mut got = take_all(&mut mailbox);
     got.sort();
-    assert_eq!(got, [Got::Number(exact, 1), Got::Number(wide, 1), Got::Number(wide, 2), Got::Number(group, 1)]);
+    assert_eq!(
+        got,
+        [Got::Number(exact, 1), Got::Number(wide, 1), Got::Number(wide, 2), Got::Number(group, 1)]
+    );
     assert_eq!(mailbox.books(), Books { offered: 4, received: 4, queued: 0, dropped: 0 });
 }
 
@@ -83,7 +88,8 @@ fn what_was_queued_before_an_unsubscribe_still_comes_and_nothing_else() {
     let broker = Broker::new();
     let loads = Loads::new();
     let mut mailbox = mailbox(&broker, 100, WhenFull::Block);
-    let (first, second) = (mailbox.subscribe(&pattern("t")).unwrap(), mailbox.subscribe(&pattern("t")).unwrap());
+    let (first, second) =
+        (mailbox.subscribe(&pattern("t")).unwrap(), mailbox.subscribe(&pattern("t")).unwrap());
     let mut publisher = broker.publisher();
     for number in 0..3 {
         at_once(publisher.publish(&topic("t"), loads.light(number))).unwrap();
@@ -113,7 +119,10 @@ fn all_share_the_bounds_and_the_gap_is_told_once() {
         at_once(publisher.publish(&topic(name), loads.light(number))).unwrap();
     }
     assert_eq!(mailbox.books(), Books { offered: 5, received: 0, queued: 3, dropped: 2 });
-    assert_eq!(take_all(&mut mailbox), [Got::Number(a, 0), Got::Number(b, 1), Got::Number(a, 2), Got::Missed(2)]);
+    assert_eq!(
+        take_all(&mut mailbox),
+        [Got::Number(a, 0), Got::Number(b, 1), Got::Number(a, 2), Got::Missed(2)]
+    );
 }
 
 #[test]
@@ -208,7 +217,8 @@ fn dropping_it_leaves_nothing_behind() {
     let subscriber = mailbox.subscriber();
     for number in 0..50 {
         let to = pattern(&format!("t.{}", number % 10));
-        if number % 2 == 0 { mailbox.subscribe(&to) } else { mailbox.subscribe_in_group(&to, "g") }.unwrap();
+        if number % 2 == 0 { mailbox.subscribe(&to) } else { mailbox.subscribe_in_group(&to, "g") }
+            .unwrap();
     }
     let mut publisher = broker.publisher();
     for number in 0..10 {
@@ -216,11 +226,20 @@ fn dropping_it_leaves_nothing_behind() {
     }
     assert_eq!(broker.stats().subscriptions, 50);
     let interest = Interest::Mailbox { name: "m".into(), subscriptions: 50 };
-    assert_eq!(broker.subscription_stats().iter().map(|stats| &stats.interest).collect::<Vec<_>>(), [&interest]);
+    assert_eq!(
+        broker.subscription_stats().iter().map(|stats| &stats.interest).collect::<Vec<_>>(),
+        [&interest]
+    );
     drop(mailbox);
-    assert_eq!((broker.stats().subscriptions, broker.subscription_stats().len(), loads.alive()), (0, 0, 0));
+    assert_eq!(
+        (broker.stats().subscriptions, broker.subscription_stats().len(), loads.alive()),
+        (0, 0, 0)
+    );
     assert_eq!(subscriber.subscribe(&pattern("t.1")), Err(SubscribeError::Ended));
-    assert_eq!(at_once(publisher.publish(&topic("t.1"), loads.light(99))).unwrap(), Receipt::default());
+    assert_eq!(
+        at_once(publisher.publish(&topic("t.1"), loads.light(99))).unwrap(),
+        Receipt::default()
+    );
 }
 
 #[test]
@@ -237,11 +256,12 @@ fn mailboxes_and_their_subscriptions_count_against_the_brokers_bound() {
     mailbox(&broker, 1, WhenFull::Block);
 }
 
-/// Random operations, compared with what they mean: each message for each subscription that matches, as long as there is
-/// room; else dropped.
+/// Random operations, compared with what they mean: each message for each subscription that
+/// matches, as long as there is room; else dropped.
 #[test]
 fn random_operations_agree_with_their_meaning() {
-    let seed: u64 = std::env::var("FANFARE_MODEL_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    let seed: u64 =
+        std::env::var("FANFARE_MODEL_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
     for round in 0..3_000 {
         let mut random = fastrand::Rng::with_seed(seed.wrapping_add(round));
         Model::new(&mut random).run(&mut random, round);
@@ -274,12 +294,21 @@ struct Model {
 }
 
 impl Model {
-    fn new(random: &mut fastrand::Rng) -> Model {
+    fn new(random: &mut fastrand::Rng) -> Self {
         let broker = Broker::new();
         let bound = [1, 2, 5, 40, 300][random.usize(..5)];
         let mailbox = mailbox(&broker, bound, WhenFull::DropNewest);
         let (live, expected) = (BTreeMap::new(), BTreeMap::new());
-        Model { broker, mailbox, bound, live, expected, queued: 0, books: Books::default(), missed: 0 }
+        Self {
+            broker,
+            mailbox,
+            bound,
+            live,
+            expected,
+            queued: 0,
+            books: Books::default(),
+            missed: 0,
+        }
     }
 
     fn run(&mut self, random: &mut fastrand::Rng, round: u64) {
@@ -295,8 +324,10 @@ impl Model {
                     let numbers: Vec<_> = (step * 10..step * 10 + random.u64(1..5)).collect();
                     let batch_size = if random.bool() { numbers.len() } else { 1 };
                     for piece in numbers.chunks(batch_size) {
-                        let mut batch = piece.iter().map(|number| loads.make(from, *number, 1)).collect();
-                        let receipt = publishers[from].try_publish_batch(&topic(name), &mut batch).unwrap();
+                        let mut batch =
+                            piece.iter().map(|number| loads.make(from, *number, 1)).collect();
+                        let receipt =
+                            publishers[from].try_publish_batch(&topic(name), &mut batch).unwrap();
                         self.publish(name, from, piece, receipt, round);
                     }
                 }
@@ -323,7 +354,8 @@ impl Model {
     fn publish(&mut self, name: &str, from: usize, piece: &[u64], receipt: Receipt, round: u64) {
         let matching: BTreeSet<_> =
             self.live.iter().filter(|(_, to)| naive_match(to, name)).map(|(id, _)| *id).collect();
-        // Some have room for the whole batch; then one for its beginning. Which ones is not promised.
+        // Some have room for the whole batch; then one for its beginning. Which ones is not
+        // promised.
         let room = self.bound - self.queued;
         let whole = matching.len().min(room / piece.len());
         let part = if whole < matching.len() { room - whole * piece.len() } else { 0 };
@@ -335,7 +367,11 @@ impl Model {
         self.queued += queued;
         let (matched, queued) = ((matching.len() * piece.len()) as u64, queued as u64);
         let dropped = matched - queued;
-        assert_eq!(receipt, Receipt { matched, queued, dropped, ..Receipt::default() }, "round {round}");
+        assert_eq!(
+            receipt,
+            Receipt { matched, queued, dropped, ..Receipt::default() },
+            "round {round}"
+        );
         self.books.offered += matched;
         self.books.queued += queued;
         self.books.dropped += dropped;
@@ -351,8 +387,12 @@ impl Model {
                 MailboxDelivery::Run(id, run) => {
                     for load in &run {
                         let before = last.insert((id, load.from), load.number);
-                        assert!(before < Some(load.number), "round {round}: in order, and once for each");
-                        let (copies, matching) = expected.get_mut(&(load.from, load.number)).expect("published once");
+                        assert!(
+                            before < Some(load.number),
+                            "round {round}: in order, and once for each"
+                        );
+                        let (copies, matching) =
+                            expected.get_mut(&(load.from, load.number)).expect("published once");
                         assert!(matching.contains(&id), "round {round}");
                         *copies -= 1;
                     }
@@ -368,11 +408,14 @@ impl Model {
     }
 }
 
-/// Publishers, a receiver, and a thread that subscribes and unsubscribes, all at once: each subscription gets each
-/// publisher's messages in order, and everything that was offered was received or is known to be dropped.
+/// Publishers, a receiver, and a thread that subscribes and unsubscribes, all at once: each
+/// subscription gets each publisher's messages in order, and everything that was offered was
+/// received or is known to be dropped.
 #[test]
 fn subscriptions_come_and_go_while_messages_flow() {
-    for when_full in [WhenFull::Block, WhenFull::DropNewest, WhenFull::DropOldest, WhenFull::Wait(FOREVER)] {
+    for when_full in
+        [WhenFull::Block, WhenFull::DropNewest, WhenFull::DropOldest, WhenFull::Wait(FOREVER)]
+    {
         let broker = Broker::<Load>::new();
         let loads = Loads::new();
         let mut mailbox = mailbox(&broker, 50, when_full);
@@ -393,8 +436,11 @@ fn subscriptions_come_and_go_while_messages_flow() {
             .map(|from| {
                 let (mut publisher, loads) = (broker.publisher(), loads.clone());
                 std::thread::spawn(move || {
-                    let publish =
-                        |number| publisher.publish_blocking(&topic("t"), loads.make(from, number, 1)).unwrap();
+                    let publish = |number| {
+                        publisher
+                            .publish_blocking(&topic("t"), loads.make(from, number, 1))
+                            .unwrap()
+                    };
                     total((0..2_000).map(publish))
                 })
             })
@@ -405,7 +451,10 @@ fn subscriptions_come_and_go_while_messages_flow() {
                 let MailboxDelivery::Run(id, run) = delivery else { continue };
                 for load in &run {
                     let before = last.insert((id, load.from), load.number);
-                    assert!(before.is_none_or(|before| before < load.number), "{when_full:?}: {before:?} {load:?}");
+                    assert!(
+                        before.is_none_or(|before| before < load.number),
+                        "{when_full:?}: {before:?} {load:?}"
+                    );
                 }
             }
             mailbox.books()

@@ -1,10 +1,7 @@
 //! What DESIGN.md promises of the core, promise by promise, and what the parts of it are for.
 //!
-//! Nothing here depends on how long something takes: waits are either endless and ended by hand, or so short that
-//! nobody needs to watch them pass.
-
-#[path = "../common/mod.rs"]
-mod common;
+//! Nothing here depends on how long something takes: waits are either endless and ended by hand, or
+//! so short that nobody needs to watch them pass.
 
 mod bounds; // 1: everything is bounded
 mod budget; // 4: one budget a publish; 5: probation

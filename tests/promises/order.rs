@@ -1,12 +1,11 @@
-//! Promise 3: one publisher's messages reach one subscriber in the order published, under every policy, waits included.
-
-use std::pin::pin;
+//! Promise 3: one publisher's messages reach one subscriber in the order published, under every
+//! policy, waits included.
 
 use fanfare::{Broker, Delivery, TryPublishError, WhenFull};
-
-use crate::common::{
-    FOREVER, Full, Got, Loads, Woken, at_once, begin_and_cancel, bounded, numbers, pattern, poll_once, take_all,
-    take_all_runs, topic,
+use std::pin::pin;
+use testkit::broker::{
+    FOREVER, Full, Got, Loads, Woken, at_once, begin_and_cancel, bounded, numbers, pattern,
+    poll_once, take_all, take_all_runs, topic,
 };
 
 #[test]
@@ -35,7 +34,9 @@ fn singles_and_batches_keep_one_order() {
         if length == 1 {
             publisher.try_publish(&topic("t"), loads.light(number)).unwrap();
         } else {
-            publisher.try_publish_batch(&topic("t"), &mut loads.batch(number..number + length)).unwrap();
+            publisher
+                .try_publish_batch(&topic("t"), &mut loads.batch(number..number + length))
+                .unwrap();
         }
         number += length;
     }
@@ -71,14 +72,19 @@ fn an_audience_that_changes_keeps_the_order() {
 fn readers_at_every_distance_read_the_same() {
     let broker = Broker::new();
     let loads = Loads::new();
-    let mut subscriptions: Vec<_> = (0..5).map(|_| bounded(&broker, "t", 2000, WhenFull::Block)).collect();
+    let mut subscriptions: Vec<_> =
+        (0..5).map(|_| bounded(&broker, "t", 2000, WhenFull::Block)).collect();
     let mut read = vec![Vec::new(); 5];
     let mut publisher = broker.publisher();
     for number in 0..2000 {
         publisher.try_publish(&topic("t"), loads.light(number)).unwrap();
         for (index, subscription) in subscriptions.iter_mut().enumerate() {
             if index > 0 && number % (index as u64 * index as u64 * 10 - 9) == 0 {
-                let got = if number % 2 == 0 { take_all(subscription) } else { take_all_runs(subscription) };
+                let got = if number % 2 == 0 {
+                    take_all(subscription)
+                } else {
+                    take_all_runs(subscription)
+                };
                 read[index].extend(got);
             }
         }
@@ -111,7 +117,9 @@ fn two_publishers_keep_each_its_own_order() {
 
 #[test]
 fn a_batch_is_admitted_in_order_as_room_appears() {
-    for policy in [WhenFull::Block, WhenFull::Wait(FOREVER), WhenFull::Disconnect { after: FOREVER }] {
+    for policy in
+        [WhenFull::Block, WhenFull::Wait(FOREVER), WhenFull::Disconnect { after: FOREVER }]
+    {
         let broker = Broker::new();
         let loads = Loads::new();
         let mut subscription = bounded(&broker, "t", 3, policy);
@@ -146,7 +154,8 @@ fn a_batch_is_admitted_in_order_as_room_appears() {
 fn two_bytes_left() -> Full {
     let (broker, loads, to) = (Broker::new(), Loads::new(), topic("t"));
     let pattern = pattern("t");
-    let builder = broker.subscription(&pattern).queue_messages(10).queue_bytes(10).when_full(WhenFull::Block);
+    let builder =
+        broker.subscription(&pattern).queue_messages(10).queue_bytes(10).when_full(WhenFull::Block);
     let subscription = builder.subscribe().unwrap();
     let mut publisher = broker.publisher();
     at_once(publisher.publish(&to, loads.make(0, 0, 8))).unwrap();

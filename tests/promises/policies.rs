@@ -1,16 +1,14 @@
 //! Promise 6: what happens when a queue is full is the subscription's choice.
 
+use fanfare::{Broker, Delivery, EndReason, Receipt, TryPublishError, TryRecvError, WhenFull};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Context;
 use std::thread;
 use std::time::Duration;
-
-use fanfare::{Broker, Delivery, EndReason, Receipt, TryPublishError, TryRecvError, WhenFull};
-
-use crate::common::{
-    FOREVER, Full, Got, Loads, Woken, assert_books, at_once, block_on, bounded, full, numbers, pattern, poll_once,
-    take_all, topic, watched,
+use testkit::broker::{
+    FOREVER, Full, Got, Loads, Woken, assert_books, at_once, block_on, bounded, full, numbers,
+    pattern, poll_once, take_all, topic, watched,
 };
 
 const AT_ONCE: WhenFull = WhenFull::Disconnect { after: Duration::ZERO };
@@ -24,7 +22,10 @@ fn wait_waits_for_room() {
     assert_books(&subscription, 0, 1, 0); // what is waited for is not offered yet
     assert!(subscription.try_recv().is_ok());
     assert!(woken.take(), "room wakes the publisher");
-    assert_eq!(at_once(publish), Ok(Receipt { matched: 1, queued: 1, waited: 1, ..Receipt::default() }));
+    assert_eq!(
+        at_once(publish),
+        Ok(Receipt { matched: 1, queued: 1, waited: 1, ..Receipt::default() })
+    );
     assert_eq!(take_all(&mut subscription), numbers(1..2));
 }
 
@@ -63,7 +64,10 @@ fn block_ends_with_the_subscription() {
         assert!(publish.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
         drop(subscription);
         assert!(woken.take(), "its end wakes the publisher");
-        assert_eq!(at_once(publish), Ok(Receipt { matched: 1, waited: 1, disconnected: 1, ..Receipt::default() }));
+        assert_eq!(
+            at_once(publish),
+            Ok(Receipt { matched: 1, waited: 1, disconnected: 1, ..Receipt::default() })
+        );
     }
     assert_eq!(loads.alive(), 0);
     assert_eq!(at_once(publisher.publish(&to, loads.light(2))), Ok(Receipt::default()));
@@ -78,12 +82,15 @@ fn publish_blocking_waits_too() {
         let mut publisher = broker.publisher();
         let writer = thread::spawn(move || {
             let single = publisher.publish_blocking(&topic("t"), loads.light(0)).unwrap();
-            let batch = publisher.publish_batch_blocking(&topic("t"), &mut loads.batch(1..5)).unwrap();
+            let batch =
+                publisher.publish_batch_blocking(&topic("t"), &mut loads.batch(1..5)).unwrap();
             (single.queued, batch.queued)
         });
         for number in 0..5 {
             let delivery = subscription.recv_blocking();
-            assert!(matches!(delivery, Some(Delivery::Message(message)) if message.number == number));
+            assert!(
+                matches!(delivery, Some(Delivery::Message(message)) if message.number == number)
+            );
         }
         assert_eq!(writer.join().unwrap(), (1, 4));
     });
@@ -101,10 +108,17 @@ fn disconnect_ends_it_at_once_and_frees_its_queue() {
     }
     assert_eq!(loads.alive(), 2);
     let receipt = at_once(publisher.publish(&topic("t"), loads.light(2))).unwrap();
-    assert_eq!((receipt.matched, receipt.queued, receipt.dropped, receipt.disconnected), (1, 0, 0, 1));
+    assert_eq!(
+        (receipt.matched, receipt.queued, receipt.dropped, receipt.disconnected),
+        (1, 0, 0, 1)
+    );
     assert_eq!(loads.alive(), 0, "freed at once, though its receiver has not looked");
     assert_eq!(watch.end_reason(), Some(EndReason::Disconnected));
-    assert_eq!(at_once(publisher.publish(&topic("t"), loads.light(3))), Ok(Receipt::default()), "nobody is there");
+    assert_eq!(
+        at_once(publisher.publish(&topic("t"), loads.light(3))),
+        Ok(Receipt::default()),
+        "nobody is there"
+    );
     assert_eq!(broker.subscription_stats().len(), 0);
     assert!(at_once(subscription.recv()).is_none());
     assert_eq!(subscription.try_recv().err(), Some(TryRecvError::Ended));
@@ -143,17 +157,22 @@ fn disconnect_after_a_wait() {
 
 #[test]
 fn disconnect_is_averted_by_room() {
-    let Full { mut subscription, mut publisher, loads, to, .. } = full(WhenFull::Disconnect { after: FOREVER });
+    let Full { mut subscription, mut publisher, loads, to, .. } =
+        full(WhenFull::Disconnect { after: FOREVER });
     let mut publish = pin!(publisher.publish(&to, loads.light(1)));
     assert!(poll_once(publish.as_mut()).is_pending());
     assert!(subscription.try_recv().is_ok());
-    assert_eq!(at_once(publish), Ok(Receipt { matched: 1, queued: 1, waited: 1, ..Receipt::default() }));
+    assert_eq!(
+        at_once(publish),
+        Ok(Receipt { matched: 1, queued: 1, waited: 1, ..Receipt::default() })
+    );
     assert_eq!(subscription.end_reason(), None);
 }
 
 #[test]
 fn try_publish_disconnects_at_once_whatever_the_patience() {
-    let Full { subscription, mut publisher, loads, to, .. } = full(WhenFull::Disconnect { after: FOREVER });
+    let Full { subscription, mut publisher, loads, to, .. } =
+        full(WhenFull::Disconnect { after: FOREVER });
     let receipt = publisher.try_publish(&to, loads.light(1)).unwrap();
     assert_eq!(receipt, Receipt { matched: 1, disconnected: 1, ..Receipt::default() });
     assert_eq!(subscription.end_reason(), Some(EndReason::Disconnected));
@@ -184,7 +203,10 @@ fn try_publish_gives_the_message_back_when_a_lossless_one_is_full() {
     let refused = publisher.try_publish(&topic("t"), loads.light(2));
     assert!(matches!(refused, Err(TryPublishError::Full(load)) if load.number == 2));
     let mut batch = loads.batch(3..5);
-    assert!(matches!(publisher.try_publish_batch(&topic("t"), &mut batch), Err(TryPublishError::Full(()))));
+    assert!(matches!(
+        publisher.try_publish_batch(&topic("t"), &mut batch),
+        Err(TryPublishError::Full(()))
+    ));
     assert_eq!(batch.iter().map(|load| load.number).collect::<Vec<_>>(), [3, 4], "untouched");
     assert_books(&lossless, 0, 2, 0);
     for other in &mut others {
@@ -195,18 +217,23 @@ fn try_publish_gives_the_message_back_when_a_lossless_one_is_full() {
     drop(lossless);
     let lossless = bounded(&broker, "t", 2, WhenFull::Block);
     let mut batch = loads.batch(5..8);
-    assert!(matches!(publisher.try_publish_batch(&topic("t"), &mut batch), Err(TryPublishError::Full(()))));
+    assert!(matches!(
+        publisher.try_publish_batch(&topic("t"), &mut batch),
+        Err(TryPublishError::Full(()))
+    ));
     assert_eq!(batch.len(), 3);
     assert_books(&lossless, 0, 0, 0);
 }
 
-/// What is too heavy for a lossless subscription is never delivered; the rest of its batch is, or nothing of it.
+/// What is too heavy for a lossless subscription is never delivered; the rest of its batch is, or
+/// nothing of it.
 #[test]
 fn a_batch_with_something_too_heavy_is_still_all_or_nothing() {
     let broker = Broker::new();
     let loads = Loads::new();
     let to = pattern("t");
-    let builder = broker.subscription(&to).queue_messages(2).queue_bytes(10).when_full(WhenFull::Block);
+    let builder =
+        broker.subscription(&to).queue_messages(2).queue_bytes(10).when_full(WhenFull::Block);
     let mut lossless = builder.subscribe().unwrap();
     let mut publisher = broker.publisher();
     // The rest fits.
@@ -215,7 +242,10 @@ fn a_batch_with_something_too_heavy_is_still_all_or_nothing() {
     assert_eq!(receipt, Receipt { matched: 3, queued: 2, dropped: 1, ..Receipt::default() });
     // The rest does not fit.
     let mut batch = vec![loads.make(0, 3, 11), loads.light(4)];
-    assert!(matches!(publisher.try_publish_batch(&topic("t"), &mut batch), Err(TryPublishError::Full(()))));
+    assert!(matches!(
+        publisher.try_publish_batch(&topic("t"), &mut batch),
+        Err(TryPublishError::Full(()))
+    ));
     assert_eq!(batch.len(), 2, "untouched");
     assert_eq!(take_all(&mut lossless), [Got::Number(0), Got::Missed(1), Got::Number(2)]);
     assert_books(&lossless, 2, 0, 1);
@@ -248,7 +278,10 @@ fn drop_oldest_batches_end_with_the_newest_that_fit() {
     publisher.try_publish_batch(&topic("t"), &mut loads.batch(0..2)).unwrap();
     publisher.try_publish_batch(&topic("t"), &mut loads.batch(2..10)).unwrap();
     assert_books(&subscription, 0, 3, 7);
-    assert_eq!(take_all(&mut subscription), [Got::Missed(7), Got::Number(7), Got::Number(8), Got::Number(9)]);
+    assert_eq!(
+        take_all(&mut subscription),
+        [Got::Missed(7), Got::Number(7), Got::Number(8), Got::Number(9)]
+    );
 }
 
 #[test]
@@ -268,7 +301,8 @@ fn drop_oldest_makes_no_more_room_than_is_needed() {
     assert_eq!(take_all(&mut subscription), [Got::Missed(3), Got::Number(3), Got::Number(4)]);
 }
 
-/// One whom nobody reads keeps no more alive than its bound and the frames its newest messages share.
+/// One whom nobody reads keeps no more alive than its bound and the frames its newest messages
+/// share.
 #[test]
 fn drop_oldest_without_a_reader_keeps_little_alive() {
     let broker = Broker::new();
@@ -293,7 +327,9 @@ fn drop_oldest_without_a_reader_keeps_few_heavy_ones_alive() {
     let _subscription = bounded(&broker, "t", 4, WhenFull::DropOldest);
     let mut publisher = broker.publisher();
     for number in 0..1000 {
-        publisher.try_publish(&topic("t"), loads.make(0, number, fanfare::limits::FRAME_BYTES_MAX)).unwrap();
+        publisher
+            .try_publish(&topic("t"), loads.make(0, number, fanfare::limits::FRAME_BYTES_MAX))
+            .unwrap();
         assert!(loads.alive() <= 8, "{} alive", loads.alive());
     }
 }
@@ -331,11 +367,14 @@ fn no_echo() {
 fn the_payload_is_never_copied() {
     let broker = Broker::<Arc<str>>::new();
     let payload: Arc<str> = "once".into();
-    let mut subscriptions: Vec<_> = (0..10).map(|_| bounded(&broker, "t", 1, WhenFull::DropNewest)).collect();
+    let mut subscriptions: Vec<_> =
+        (0..10).map(|_| bounded(&broker, "t", 1, WhenFull::DropNewest)).collect();
     let mut publisher = broker.publisher();
     publisher.try_publish(&topic("t"), payload.clone()).unwrap();
     assert_eq!(Arc::strong_count(&payload), 2, "one frame for all ten queues");
     for subscription in &mut subscriptions {
-        assert!(matches!(subscription.try_recv(), Ok(Delivery::Message(message)) if Arc::ptr_eq(&message, &payload)));
+        assert!(
+            matches!(subscription.try_recv(), Ok(Delivery::Message(message)) if Arc::ptr_eq(&message, &payload))
+        );
     }
 }

@@ -1,12 +1,11 @@
-//! Promise 2: nothing is lost in silence. The publisher has a receipt, the subscriber `Missed` in the place of the gap,
-//! and the books always balance.
-
-use std::time::Duration;
+//! Promise 2: nothing is lost in silence. The publisher has a receipt, the subscriber `Missed` in
+//! the place of the gap, and the books always balance.
 
 use fanfare::{Broker, Delivery, EndReason, Receipt, RunDelivery, WhenFull};
-
-use crate::common::{
-    FOREVER, Got, Loads, assert_books, at_once, bounded, numbers, pattern, take_all, take_all_runs, topic,
+use std::time::Duration;
+use testkit::broker::{
+    FOREVER, Got, Loads, assert_books, at_once, bounded, numbers, pattern, take_all, take_all_runs,
+    topic,
 };
 
 const AT_ONCE: WhenFull = WhenFull::Wait(Duration::ZERO);
@@ -24,8 +23,12 @@ fn a_publish_that_matches_nobody_says_so() {
 #[test]
 fn one_receipt_counts_every_subscription_by_its_policy() {
     let broker = Broker::<u64>::new();
-    let policies =
-        [WhenFull::DropNewest, WhenFull::DropOldest, AT_ONCE, WhenFull::Disconnect { after: Duration::ZERO }];
+    let policies = [
+        WhenFull::DropNewest,
+        WhenFull::DropOldest,
+        AT_ONCE,
+        WhenFull::Disconnect { after: Duration::ZERO },
+    ];
     let subscriptions = policies.map(|policy| bounded(&broker, "t", 1, policy));
     let roomy = bounded(&broker, "t", 100, WhenFull::Block);
     let mut publisher = broker.publisher();
@@ -56,7 +59,10 @@ fn a_gap_is_told_in_its_place() {
         let first = subscription.try_recv();
         assert!(matches!(first, Ok(Delivery::Message(message)) if message.number == 0));
         (5..8).for_each(&mut publish);
-        assert_eq!(take_all(&mut subscription), [Got::Number(1), Got::Missed(3), Got::Number(5), Got::Missed(2)]);
+        assert_eq!(
+            take_all(&mut subscription),
+            [Got::Number(1), Got::Missed(3), Got::Number(5), Got::Missed(2)]
+        );
         assert_books(&subscription, 3, 0, 5);
         (8..10).for_each(&mut publish);
         assert_eq!(take_all(&mut subscription), numbers(8..10), "a gap is told once");
@@ -83,7 +89,9 @@ fn runs_stop_at_gaps() {
     let mut subscription = bounded(&broker, "t", 3, WhenFull::DropNewest);
     let mut publisher = broker.publisher();
     publisher.try_publish_batch(&topic("t"), &mut loads.batch(0..5)).unwrap();
-    assert!(matches!(subscription.try_recv(), Ok(Delivery::Message(message)) if message.number == 0));
+    assert!(
+        matches!(subscription.try_recv(), Ok(Delivery::Message(message)) if message.number == 0)
+    );
     publisher.try_publish_batch(&topic("t"), &mut loads.batch(5..9)).unwrap();
     let Ok(RunDelivery::Run(run)) = subscription.try_recv_run() else { panic!("a run") };
     assert!(run.iter().all(|load| load.number < 3), "a run has no hole");
@@ -116,7 +124,10 @@ fn drop_oldest_tells_before_the_next_message() {
     }
     assert_eq!(first, [Got::Missed(2), Got::Number(2)]);
     publish(5..8);
-    assert_eq!(take_all(&mut subscription), [Got::Missed(2), Got::Number(5), Got::Number(6), Got::Number(7)]);
+    assert_eq!(
+        take_all(&mut subscription),
+        [Got::Missed(2), Got::Number(5), Got::Number(6), Got::Number(7)]
+    );
     assert_books(&subscription, 4, 0, 4);
 }
 
@@ -133,24 +144,43 @@ fn what_is_too_heavy_is_refused_counted_and_never_waited_for() {
         let broker = Broker::new();
         let loads = Loads::new();
         let to = pattern("t");
-        let builder = broker.subscription(&to).queue_messages(10).queue_bytes(100).when_full(policy);
+        let builder =
+            broker.subscription(&to).queue_messages(10).queue_bytes(100).when_full(policy);
         let mut subscription = builder.subscribe().unwrap();
         let mut publisher = broker.publisher();
         let refused = Receipt { matched: 1, dropped: 1, ..Receipt::default() };
-        assert_eq!(at_once(publisher.publish(&topic("t"), loads.make(0, 0, 101))), Ok(refused), "{policy:?}");
-        assert_eq!(publisher.try_publish(&topic("t"), loads.make(0, 1, usize::MAX)), Ok(refused), "{policy:?}");
+        assert_eq!(
+            at_once(publisher.publish(&topic("t"), loads.make(0, 0, 101))),
+            Ok(refused),
+            "{policy:?}"
+        );
+        assert_eq!(
+            publisher.try_publish(&topic("t"), loads.make(0, 1, usize::MAX)),
+            Ok(refused),
+            "{policy:?}"
+        );
         assert_eq!(take_all(&mut subscription), [Got::Missed(2)], "{policy:?}");
         // Among others of a batch, too, and with the queue full of others.
-        let mut batch = vec![loads.make(0, 2, 50), loads.make(0, 3, 101), loads.make(0, 4, 50), loads.make(0, 5, 1000)];
+        let mut batch = vec![
+            loads.make(0, 2, 50),
+            loads.make(0, 3, 101),
+            loads.make(0, 4, 50),
+            loads.make(0, 5, 1000),
+        ];
         let receipt = at_once(publisher.publish_batch(&topic("t"), &mut batch)).unwrap();
-        assert_eq!(receipt, Receipt { matched: 4, queued: 2, dropped: 2, ..Receipt::default() }, "{policy:?}");
+        assert_eq!(
+            receipt,
+            Receipt { matched: 4, queued: 2, dropped: 2, ..Receipt::default() },
+            "{policy:?}"
+        );
         assert_eq!(
             publisher.try_publish(&topic("t"), loads.make(0, 6, 101)),
             Ok(refused),
             "{policy:?}: nothing made room for it"
         );
         let all = take_all(&mut subscription);
-        let told: u64 = all.iter().map(|got| if let Got::Missed(count) = got { *count } else { 0 }).sum();
+        let told: u64 =
+            all.iter().map(|got| if let Got::Missed(count) = got { *count } else { 0 }).sum();
         assert_eq!(told, 3, "{policy:?}");
         assert_eq!(all[..3], [Got::Number(2), Got::Missed(1), Got::Number(4)], "{policy:?}");
         assert_eq!(subscription.end_reason(), None, "{policy:?}");
@@ -166,7 +196,7 @@ fn whoever_waits_to_receive_is_woken_by_a_gap_alone() {
     let to = pattern("t");
     let mut subscription = broker.subscription(&to).queue_bytes(1).subscribe().unwrap();
     let mut publisher = broker.publisher();
-    let (woken, waker) = crate::common::Woken::new();
+    let (woken, waker) = testkit::broker::Woken::new();
     let context = &mut std::task::Context::from_waker(&waker);
     assert!(subscription.poll_recv(context).is_pending());
     publisher.try_publish(&topic("t"), loads.make(0, 0, 2)).unwrap();
@@ -242,13 +272,14 @@ fn what_is_too_heavy_does_not_stand_in_line() {
     let broker = Broker::new();
     let loads = Loads::new();
     let to = pattern("t");
-    let builder = broker.subscription(&to).queue_messages(1).queue_bytes(10).when_full(WhenFull::Block);
+    let builder =
+        broker.subscription(&to).queue_messages(1).queue_bytes(10).when_full(WhenFull::Block);
     let mut subscription = builder.subscribe().unwrap();
     let (mut first, mut second) = (broker.publisher(), broker.publisher());
     let name = topic("t");
     at_once(first.publish(&name, loads.light(0))).unwrap();
     let mut waiting = std::pin::pin!(first.publish(&name, loads.light(1)));
-    assert!(crate::common::poll_once(waiting.as_mut()).is_pending());
+    assert!(testkit::broker::poll_once(waiting.as_mut()).is_pending());
     let receipt = at_once(second.publish(&name, loads.make(1, 2, 11))).unwrap();
     assert_eq!(receipt, Receipt { matched: 1, dropped: 1, ..Receipt::default() });
     assert!(subscription.try_recv().is_ok());

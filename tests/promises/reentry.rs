@@ -1,6 +1,7 @@
-//! Payloads and wakers are foreign code: dropping or waking one may come back to the broker, at any place. Nothing
-//! may deadlock, and nothing may be lost on the way.
+//! Payloads and wakers are foreign code: dropping or waking one may come back to the broker, at any
+//! place. Nothing may deadlock, and nothing may be lost on the way.
 
+use fanfare::{Broker, Delivery, Payload, Subscription, WhenFull};
 use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,10 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
-
-use fanfare::{Broker, Delivery, Payload, Subscription, WhenFull};
-
-use crate::common::{at_once, begin_and_cancel, block_on, bounded, pattern, poll_once, topic, watched};
+use testkit::broker::{
+    at_once, begin_and_cancel, block_on, bounded, pattern, poll_once, topic, watched,
+};
 
 /// A message that holds anything, and knows when it is dropped.
 struct Holder {
@@ -38,8 +38,8 @@ fn plain() -> Holder {
     Holder { _held: Mutex::default(), on_drop: None }
 }
 
-/// Holds a full set of handles of the broker: a subscription that has messages, a publisher, the broker itself; and
-/// uses the broker once more when it is dropped.
+/// Holds a full set of handles of the broker: a subscription that has messages, a publisher, the
+/// broker itself; and uses the broker once more when it is dropped.
 fn loaded(broker: &Broker<Holder>, dropped: &Arc<AtomicBool>) -> Holder {
     let inner = bounded(broker, "inner", 10, WhenFull::Block);
     let mut publisher = broker.publisher();
@@ -54,7 +54,12 @@ fn loaded(broker: &Broker<Holder>, dropped: &Arc<AtomicBool>) -> Holder {
             let mut publisher = broker.publisher();
             let _ = publisher.try_publish(&topic("last.words"), plain());
             let _ = broker.subscribe(&pattern("t")).map(drop);
-            let _ = (broker.stats(), broker.subscription_stats(), broker.topic_stats(), broker.slowest(3));
+            let _ = (
+                broker.stats(),
+                broker.subscription_stats(),
+                broker.topic_stats(),
+                broker.slowest(3),
+            );
             let _ = broker.history(&topic("t"), 10);
             dropped.store(true, Ordering::SeqCst);
         })),
@@ -127,7 +132,8 @@ fn passed_over_as_the_oldest() {
 #[test]
 fn by_a_disconnect() {
     dropped_in(|broker, message| {
-        let _subscription = bounded(&broker, "t", 1, WhenFull::Disconnect { after: Duration::ZERO });
+        let _subscription =
+            bounded(&broker, "t", 1, WhenFull::Disconnect { after: Duration::ZERO });
         let mut publisher = broker.publisher();
         at_once(publisher.publish(&topic("t"), message)).ok();
         at_once(publisher.publish(&topic("t"), plain())).ok();
@@ -215,7 +221,8 @@ fn a_message_that_holds_the_last_handles_of_its_broker() {
         let subscription = bounded(&broker, "t", 10, WhenFull::Block);
         let other = bounded(&broker, "t", 10, WhenFull::Block);
         let mut publisher = broker.publisher();
-        let held: Vec<Box<dyn Any + Send>> = vec![Box::new(broker.clone()), Box::new(broker.publisher())];
+        let held: Vec<Box<dyn Any + Send>> =
+            vec![Box::new(broker.clone()), Box::new(broker.publisher())];
         let message = Holder { _held: Mutex::new(held), on_drop: None };
         at_once(publisher.publish(&topic("t"), message)).ok();
         drop((publisher, broker));
@@ -241,7 +248,9 @@ fn a_weight_that_panics_harms_nobody_else() {
         let mut publisher = broker.publisher();
         let to = topic("t");
         at_once(publisher.publish(&to, Weightless(false))).unwrap();
-        let panicked = catch_unwind(AssertUnwindSafe(|| drop(at_once(publisher.publish(&to, Weightless(true))))));
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            drop(at_once(publisher.publish(&to, Weightless(true))))
+        }));
         assert!(panicked.is_err());
         assert_eq!(at_once(publisher.publish(&to, Weightless(false))).unwrap().queued, 1);
         assert_eq!(at_once(broker.publisher().publish(&to, Weightless(false))).unwrap().queued, 1);
@@ -261,11 +270,17 @@ struct Acting {
 
 impl Acting {
     fn on_wake(act: impl FnOnce() + Send + 'static) -> Waker {
-        Waker::from(Arc::new(Acting { on_wake: Mutex::new(Some(Box::new(act))), on_drop: Mutex::default() }))
+        Waker::from(Arc::new(Self {
+            on_wake: Mutex::new(Some(Box::new(act))),
+            on_drop: Mutex::default(),
+        }))
     }
 
     fn on_drop(act: impl FnOnce() + Send + 'static) -> Waker {
-        Waker::from(Arc::new(Acting { on_wake: Mutex::default(), on_drop: Mutex::new(Some(Box::new(act))) }))
+        Waker::from(Arc::new(Self {
+            on_wake: Mutex::default(),
+            on_drop: Mutex::new(Some(Box::new(act))),
+        }))
     }
 }
 
@@ -329,7 +344,8 @@ fn a_waker_that_drops_another_subscription_of_the_same_publish() {
     watched(|| {
         for parked_first in [true, false] {
             let broker = Broker::<Holder>::new();
-            let mut subscriptions = [(); 3].map(|()| Some(bounded(&broker, "t", 10, WhenFull::Block)));
+            let mut subscriptions =
+                [(); 3].map(|()| Some(bounded(&broker, "t", 10, WhenFull::Block)));
             let (parked, victim) = if parked_first { (0, 2) } else { (2, 0) };
             let parked = shelve(subscriptions[parked].take().unwrap());
             let victim = shelve(subscriptions[victim].take().unwrap());
@@ -342,7 +358,9 @@ fn a_waker_that_drops_another_subscription_of_the_same_publish() {
                 (3, receipt.queued + receipt.dropped + receipt.disconnected)
             );
             assert!(victim.lock().unwrap().is_none(), "it was woken");
-            for left in [parked.lock().unwrap().as_mut(), subscriptions[1].as_mut()].into_iter().flatten() {
+            for left in
+                [parked.lock().unwrap().as_mut(), subscriptions[1].as_mut()].into_iter().flatten()
+            {
                 assert!(left.try_recv().is_ok());
                 assert!(left.try_recv().is_err());
             }
@@ -380,7 +398,12 @@ fn a_waker_that_reads_what_it_is_woken_for() {
         let to = topic("t");
         for _ in 0..10 {
             let taken = shelf.clone();
-            park(&shelf, &Acting::on_wake(move || assert!(taken.lock().unwrap().as_mut().unwrap().try_recv().is_ok())));
+            park(
+                &shelf,
+                &Acting::on_wake(move || {
+                    assert!(taken.lock().unwrap().as_mut().unwrap().try_recv().is_ok())
+                }),
+            );
             assert_eq!(at_once(publisher.publish(&to, plain())).unwrap().queued, 1);
         }
         assert_eq!(shelf.lock().unwrap().as_ref().unwrap().books().received, 10);
@@ -437,8 +460,10 @@ fn a_waker_that_drops_a_subscription_when_the_broker_closes() {
     watched(|| {
         for by_drop in [true, false] {
             let broker = Broker::<Holder>::new();
-            let (first, second) =
-                (shelve(bounded(&broker, "t", 1, WhenFull::Block)), shelve(bounded(&broker, "t", 1, WhenFull::Block)));
+            let (first, second) = (
+                shelve(bounded(&broker, "t", 1, WhenFull::Block)),
+                shelve(bounded(&broker, "t", 1, WhenFull::Block)),
+            );
             let (taken_first, taken_second) = (first.clone(), second.clone());
             park(
                 &first,
@@ -477,7 +502,9 @@ fn a_waker_that_drops_a_subscription_when_it_is_dropped() {
             drop(waker);
             match way {
                 0 => drop(parked),
-                1 => assert!(parked.poll_recv(&mut Context::from_waker(Waker::noop())).is_pending()),
+                1 => {
+                    assert!(parked.poll_recv(&mut Context::from_waker(Waker::noop())).is_pending())
+                }
                 2 => drop(at_once(broker.publisher().publish(&topic("t"), plain()))),
                 _ => broker.close(),
             }

@@ -1,17 +1,20 @@
 //! Request and reply.
 
+use fanfare::{Broker, Delivery, RequestError, RunDelivery, WhenFull};
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
-
-use fanfare::{Broker, Delivery, RequestError, RunDelivery, WhenFull};
-
-use crate::common::{FOREVER, at_once, begin_and_cancel, block_on, bounded, pattern, poll_once, topic};
+use testkit::broker::{
+    FOREVER, at_once, begin_and_cancel, block_on, bounded, pattern, poll_once, topic,
+};
 
 #[test]
 fn nobody_there_is_told_at_once() {
     let broker = Broker::<u64>::new();
-    assert!(matches!(at_once(broker.request(&topic("t"), 7, FOREVER)), Err(RequestError::NoResponders(7))));
+    assert!(matches!(
+        at_once(broker.request(&topic("t"), 7, FOREVER)),
+        Err(RequestError::NoResponders(7))
+    ));
     assert_eq!(broker.stats().subscriptions, 0, "no inbox is left");
 }
 
@@ -20,7 +23,10 @@ fn a_closed_broker_gives_the_request_back() {
     let broker = Broker::<u64>::new();
     let _responder = bounded(&broker, "t", 10, WhenFull::Block);
     broker.close();
-    assert!(matches!(at_once(broker.request(&topic("t"), 7, FOREVER)), Err(RequestError::Closed(7))));
+    assert!(matches!(
+        at_once(broker.request(&topic("t"), 7, FOREVER)),
+        Err(RequestError::Closed(7))
+    ));
 }
 
 #[test]
@@ -44,7 +50,8 @@ fn each_request_has_an_inbox_of_its_own() {
     let broker = Broker::<u64>::new();
     let mut responder = bounded(&broker, "t", 10, WhenFull::Block);
     let (name, mut publisher) = (topic("t"), broker.publisher());
-    let mut requests: Vec<_> = (0..5).map(|number| Box::pin(broker.request(&name, number, FOREVER))).collect();
+    let mut requests: Vec<_> =
+        (0..5).map(|number| Box::pin(broker.request(&name, number, FOREVER))).collect();
     for request in &mut requests {
         assert!(poll_once(request.as_mut()).is_pending());
     }
@@ -57,7 +64,9 @@ fn each_request_has_an_inbox_of_its_own() {
         publisher.try_publish(message.reply_to().unwrap(), **message + 100).unwrap();
     }
     for (number, request) in (0..).zip(&mut requests) {
-        let Poll::Ready(Ok(answer)) = poll_once(request.as_mut()) else { panic!("an answer for {number}") };
+        let Poll::Ready(Ok(answer)) = poll_once(request.as_mut()) else {
+            panic!("an answer for {number}")
+        };
         assert_eq!(*answer, number + 100);
     }
 }
@@ -86,7 +95,10 @@ fn a_request_that_nobody_has_room_for_is_told() {
     let broker = Broker::<u64>::new();
     let _responder = bounded(&broker, "t", 1, WhenFull::DropNewest);
     broker.publisher().try_publish(&topic("t"), 0).unwrap();
-    assert!(matches!(block_on(broker.request(&topic("t"), 1, FOREVER)), Err(RequestError::Dropped)));
+    assert!(matches!(
+        block_on(broker.request(&topic("t"), 1, FOREVER)),
+        Err(RequestError::Dropped)
+    ));
     assert_eq!(broker.stats().subscriptions, 1);
 }
 
@@ -96,11 +108,14 @@ fn waiting_for_room_counts_towards_the_time_out() {
     let broker = Broker::<u64>::new();
     let _responder = bounded(&broker, "t", 1, WhenFull::Block);
     broker.publisher().try_publish(&topic("t"), 0).unwrap();
-    let answer = crate::common::watched(move || block_on(broker.request(&topic("t"), 1, Duration::from_millis(1))));
+    let answer = testkit::broker::watched(move || {
+        block_on(broker.request(&topic("t"), 1, Duration::from_millis(1)))
+    });
     assert!(matches!(answer, Err(RequestError::TimedOut | RequestError::Dropped)));
 }
 
-/// The responder goes away without an answer; the request still ends by its time-out, and by a close.
+/// The responder goes away without an answer; the request still ends by its time-out, and by a
+/// close.
 #[test]
 fn a_responder_that_leaves() {
     let broker = Broker::<u64>::new();
@@ -115,7 +130,7 @@ fn a_responder_that_leaves() {
 
 #[test]
 fn a_close_ends_a_request() {
-    crate::common::watched(|| {
+    testkit::broker::watched(|| {
         let broker = Broker::<u64>::new();
         let _responder = bounded(&broker, "t", 10, WhenFull::Block);
         let name = topic("t");
@@ -137,7 +152,10 @@ fn publish_request_carries_any_reply_topic() {
     at_once(publisher.publish_request(&topic("t"), &topic("y"), 3)).unwrap();
     let mut seen = Vec::new();
     while let Ok(RunDelivery::Run(run)) = subscription.try_recv_run() {
-        seen.extend(run.entries().map(|(number, reply_to)| (*number, reply_to.map(|topic| topic.to_string()))));
+        seen.extend(
+            run.entries()
+                .map(|(number, reply_to)| (*number, reply_to.map(|topic| topic.to_string()))),
+        );
     }
     assert_eq!(seen, [(1, Some("x".into())), (2, None), (3, Some("y".into()))]);
 }

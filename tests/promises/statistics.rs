@@ -1,11 +1,11 @@
 //! Statistics: totals, per topic and per subscription, and the slowest.
 
+use fanfare::{Broker, Interest, Receipt, WhenFull};
 use std::pin::pin;
 use std::time::Duration;
-
-use fanfare::{Broker, Interest, Receipt, WhenFull};
-
-use crate::common::{FOREVER, Full, Loads, begin_and_cancel, block_on, bounded, full, pattern, poll_once, topic};
+use testkit::broker::{
+    FOREVER, Full, Loads, begin_and_cancel, block_on, bounded, full, pattern, poll_once, topic,
+};
 
 #[test]
 fn totals_are_the_sum_of_the_receipts() {
@@ -17,7 +17,8 @@ fn totals_are_the_sum_of_the_receipts() {
     let mut publishers = [broker.publisher(), broker.publisher()];
     for number in 0..10 {
         let name = ["t", "u"][number as usize % 2];
-        sum += publishers[number as usize / 5].try_publish(&topic(name), loads.light(number)).unwrap();
+        sum +=
+            publishers[number as usize / 5].try_publish(&topic(name), loads.light(number)).unwrap();
     }
     sum += publishers[0].try_publish_batch(&topic("t"), &mut loads.batch(10..15)).unwrap();
     let stats = broker.stats();
@@ -43,7 +44,10 @@ fn totals_count_waits_and_what_was_cancelled() {
     }
     begin_and_cancel(publisher.publish(&to, loads.light(2)));
     let stats = broker.stats();
-    assert_eq!(stats.deliveries, Receipt { matched: 3, queued: 2, waited: 2, dropped: 1, disconnected: 0 });
+    assert_eq!(
+        stats.deliveries,
+        Receipt { matched: 3, queued: 2, waited: 2, dropped: 1, disconnected: 0 }
+    );
     assert_eq!((stats.published, stats.waits), (3, 2));
 }
 
@@ -62,11 +66,17 @@ fn topics_have_figures_of_their_own() {
     }
     let topics = broker.topic_stats();
     let of = |name: &str| {
-        topics.iter().find(|stats| stats.topic.as_str() == name).unwrap_or_else(|| panic!("no figures of {name}"))
+        topics
+            .iter()
+            .find(|stats| stats.topic.as_str() == name)
+            .unwrap_or_else(|| panic!("no figures of {name}"))
     };
     let kept = of("kept");
     assert_eq!((kept.published, kept.subscriptions, kept.kept), (5, 2, 5));
-    assert_eq!(kept.deliveries, Receipt { matched: 10, queued: 7, waited: 0, dropped: 3, disconnected: 0 });
+    assert_eq!(
+        kept.deliveries,
+        Receipt { matched: 10, queued: 7, waited: 0, dropped: 3, disconnected: 0 }
+    );
     // The first publish to a topic without a history leaves no trace of it: it may be the only one.
     let other = of("other");
     assert_eq!((other.published, other.subscriptions, other.kept), (2, 1, 0));
@@ -79,10 +89,14 @@ fn a_subscription_knows_its_drops_by_reason() {
     let loads = Loads::new();
     let mut publisher = broker.publisher();
     let to = pattern("t");
-    let builder =
-        broker.subscription(&to).queue_messages(2).queue_bytes(10).when_full(WhenFull::Wait(Duration::from_millis(1)));
+    let builder = broker
+        .subscription(&to)
+        .queue_messages(2)
+        .queue_bytes(10)
+        .when_full(WhenFull::Wait(Duration::from_millis(1)));
     let waiting = builder.subscribe().unwrap();
-    let builder = broker.subscription(&to).queue_messages(2).queue_bytes(10).when_full(WhenFull::DropOldest);
+    let builder =
+        broker.subscription(&to).queue_messages(2).queue_bytes(10).when_full(WhenFull::DropOldest);
     let oldest = builder.subscribe().unwrap();
     publisher.try_publish_batch(&topic("t"), &mut loads.batch(0..2)).unwrap();
     publisher.try_publish(&topic("t"), loads.light(2)).unwrap();
@@ -90,7 +104,11 @@ fn a_subscription_knows_its_drops_by_reason() {
     publisher.publish_blocking(&topic("t"), loads.light(6)).unwrap();
     publisher.publish_blocking(&topic("t"), loads.make(0, 7, 11)).unwrap();
     let drops = waiting.stats().drops;
-    assert_eq!((drops.full, drops.timed_out, drops.probation, drops.too_heavy), (1, 3, 1, 1), "{drops:?}");
+    assert_eq!(
+        (drops.full, drops.timed_out, drops.probation, drops.too_heavy),
+        (1, 3, 1, 1),
+        "{drops:?}"
+    );
     assert_eq!((drops.oldest, drops.cancelled, drops.ended), (0, 0, 0));
     assert!(waiting.stats().waited_for > Duration::ZERO);
     let drops = oldest.stats().drops;
@@ -136,14 +154,22 @@ fn high_water_is_the_most_that_was_ever_queued() {
 fn a_subscription_describes_itself() {
     let broker = Broker::<u64>::new();
     let to = pattern("a.*");
-    let builder = broker.subscription(&to).queue_messages(3).queue_bytes(33).when_full(WhenFull::DropOldest).group("g");
+    let builder = broker
+        .subscription(&to)
+        .queue_messages(3)
+        .queue_bytes(33)
+        .when_full(WhenFull::DropOldest)
+        .group("g");
     let first = builder.subscribe().unwrap();
     let second = broker.subscribe(&to).unwrap();
     assert_ne!(first.id(), second.id());
     let stats = first.stats();
     assert_eq!((stats.id, stats.group.as_deref()), (first.id(), Some("g")));
     assert_eq!(stats.interest, Interest::Pattern(first.pattern().clone()));
-    assert_eq!((stats.bound_messages, stats.bound_bytes, stats.when_full), (3, 33, WhenFull::DropOldest));
+    assert_eq!(
+        (stats.bound_messages, stats.bound_bytes, stats.when_full),
+        (3, 33, WhenFull::DropOldest)
+    );
     assert_eq!((stats.on_probation, stats.end_reason), (false, None));
     assert_eq!(second.stats().group, None);
     let mut listed: Vec<_> = broker.subscription_stats().iter().map(|stats| stats.id).collect();
@@ -169,7 +195,10 @@ fn the_slowest_come_first() {
     assert_eq!(slowest[0].id, stuck.id());
     let all = broker.slowest(100);
     assert!(all.len() <= 3);
-    assert!(all.last().unwrap().id == well.id() || all.len() < 3, "whoever is well is last, if listed at all");
+    assert!(
+        all.last().unwrap().id == well.id() || all.len() < 3,
+        "whoever is well is last, if listed at all"
+    );
     drop(stuck);
     assert!(broker.slowest(100).iter().all(|stats| stats.end_reason.is_none()));
 }
@@ -212,8 +241,13 @@ fn a_topic_used_once_is_not_counted_for_another() {
     for number in 0..5 {
         publisher.try_publish(&topic("often"), number).unwrap();
     }
-    let published =
-        || broker.topic_stats().iter().find(|stats| stats.topic.as_str() == "often").map(|stats| stats.published);
+    let published = || {
+        broker
+            .topic_stats()
+            .iter()
+            .find(|stats| stats.topic.as_str() == "often")
+            .map(|stats| stats.published)
+    };
     let before = published();
     publisher.try_publish(&topic("once"), 0).unwrap();
     assert_eq!(published(), before);
@@ -226,8 +260,14 @@ fn what_was_dropped_stays_in_the_sums_when_its_subscription_has_gone() {
     let broker = Broker::<u32>::new();
     let mut publisher = broker.publisher();
     let topic = topic("a");
-    let tiny =
-        |when_full| broker.subscription(&pattern("a")).queue_messages(1).when_full(when_full).subscribe().unwrap();
+    let tiny = |when_full| {
+        broker
+            .subscription(&pattern("a"))
+            .queue_messages(1)
+            .when_full(when_full)
+            .subscribe()
+            .unwrap()
+    };
     let (newest, oldest) = (tiny(WhenFull::DropNewest), tiny(WhenFull::DropOldest));
     for message in 0..4 {
         publisher.publish_blocking(&topic, message).unwrap();
@@ -246,8 +286,12 @@ fn what_was_dropped_stays_in_the_sums_when_its_subscription_has_gone() {
 fn a_wait_is_counted_while_it_lasts_and_when_it_is_over() {
     let broker = Broker::<u32>::new();
     let mut publisher = broker.publisher();
-    let mut lossless =
-        broker.subscription(&pattern("a")).queue_messages(1).when_full(WhenFull::Block).subscribe().unwrap();
+    let mut lossless = broker
+        .subscription(&pattern("a"))
+        .queue_messages(1)
+        .when_full(WhenFull::Block)
+        .subscribe()
+        .unwrap();
     let topic = topic("a");
     publisher.publish_blocking(&topic, 1).unwrap();
     let counted = || broker.wait_stats().by_duration.iter().map(|(_, count)| count).sum::<u64>();

@@ -1,7 +1,8 @@
 //! The repository's own rules, as an ordinary test: a rule that nothing checks is a wish.
 //!
-//! `source.rs` reads the files, `rules.rs` has the rules, and here they meet the tree. Every finding says file and line.
-//! Some rules can be set aside where there is a reason, said on the line or directly above it: `// why: the reason`.
+//! `source.rs` reads the files, `rules.rs` has the rules, and here they meet the tree. Every
+//! finding says file and line. Some rules can be set aside where there is a reason, said on the
+//! line or directly above it: `// why: the reason`.
 
 mod rules;
 mod source;
@@ -37,7 +38,9 @@ fn risky_calls_are_justified() {
 #[test]
 fn nothing_is_left_for_later() {
     // The rules themselves must name what they look for.
-    hold(rules::nothing_is_left_for_later, |path| path.ends_with(".rs") && !path.starts_with("tests/tidy/"));
+    hold(rules::nothing_is_left_for_later, |path| {
+        path.ends_with(".rs") && !path.starts_with("tests/tidy/")
+    });
 }
 
 #[test]
@@ -58,8 +61,12 @@ fn lines_are_clean() {
 #[test]
 fn dependencies_are_explained() {
     let sources = package();
-    let file =
-        |path: &str| sources.iter().find(|source| source.path == path).unwrap_or_else(|| panic!("{path} is missing"));
+    let file = |path: &str| {
+        sources
+            .iter()
+            .find(|source| source.path == path)
+            .unwrap_or_else(|| panic!("{path} is missing"))
+    };
     none(rules::dependencies_are_explained(file("Cargo.toml"), file("ARCHITECTURE.md")));
 }
 
@@ -74,7 +81,8 @@ fn package() -> Vec<Source> {
 /// The rule holds in every file that `concerns` picks, of which there must be one.
 #[track_caller]
 fn hold(rule: fn(&Source) -> Vec<Finding>, concerns: fn(&str) -> bool) {
-    let sources: Vec<Source> = package().into_iter().filter(|source| concerns(&source.path)).collect();
+    let sources: Vec<Source> =
+        package().into_iter().filter(|source| concerns(&source.path)).collect();
     assert!(!sources.is_empty(), "the rule was shown no file at all");
     none(sources.iter().flat_map(rule).collect());
 }

@@ -1,6 +1,8 @@
-//! Reading a source file the way the rules need it: code apart from comments and literals, and which lines are tests.
+//! Reading a source file the way the rules need it: code apart from comments and literals, and
+//! which lines are tests.
 //!
-//! This is not a parser. It knows just enough of Rust's grammar never to take a comment or a string for code.
+//! This is not a parser. It knows just enough of Rust's grammar never to take a comment or a string
+//! for code.
 
 use std::fmt;
 use std::path::Path;
@@ -10,7 +12,8 @@ pub struct Source {
     /// Relative to the package, with `/` between the parts: `src/broker/topic.rs`.
     pub path: String,
     pub lines: Vec<Line>,
-    /// The whole file with comments and literals blanked out, so that an offset or a line number means the same in both.
+    /// The whole file with comments and literals blanked out, so that an offset or a line number
+    /// means the same in both.
     code: Vec<char>,
 }
 
@@ -25,7 +28,8 @@ pub struct Line {
     pub in_tests: bool,
 }
 
-/// A path such as `std::io::Read` as the code names it; of a `use` with braces, one for each name in them.
+/// A path such as `std::io::Read` as the code names it; of a `use` with braces, one for each name
+/// in them.
 #[derive(Debug, PartialEq)]
 pub struct NamedPath {
     /// Counted from 1.
@@ -49,7 +53,7 @@ impl fmt::Display for Finding {
 }
 
 impl Source {
-    pub fn new(path: &str, text: &str) -> Source {
+    pub fn new(path: &str, text: &str) -> Self {
         let (code, comments) = split(text);
         let code_text: String = code.iter().collect();
         let mut lines: Vec<Line> = text
@@ -65,10 +69,11 @@ impl Source {
         for (first, last) in test_items(&code) {
             lines[first..=last].iter_mut().for_each(|line| line.in_tests = true);
         }
-        Source { path: path.to_owned(), lines, code }
+        Self { path: path.to_owned(), lines, code }
     }
 
-    /// Where the file stands in the module tree: `["broker", "topic"]`; empty for `src/lib.rs` and `src/main.rs`.
+    /// Where the file stands in the module tree: `["broker", "topic"]`; empty for `src/lib.rs` and
+    /// `src/main.rs`.
     pub fn module(&self) -> Vec<&str> {
         let inner = self.path.trim_start_matches("src/").trim_end_matches(".rs");
         let mut parts: Vec<&str> = inner.split('/').collect();
@@ -78,7 +83,8 @@ impl Source {
         parts
     }
 
-    /// The modules that are compiled for tests alone and stand in a file of their own, as the start of that file's path.
+    /// The modules that are compiled for tests alone and stand in a file of their own, as the start
+    /// of that file's path.
     pub fn outlined_test_modules(&self) -> Vec<String> {
         let folder = match self.module().join("/") {
             module if module.is_empty() => "src".to_owned(),
@@ -86,7 +92,9 @@ impl Source {
         };
         test_items(&self.code)
             .into_iter()
-            .filter_map(|(_, last)| self.lines[last].code.trim().strip_suffix(';')?.rsplit_once("mod "))
+            .filter_map(|(_, last)| {
+                self.lines[last].code.trim().strip_suffix(';')?.rsplit_once("mod ")
+            })
             .map(|(_, name)| format!("{folder}/{name}"))
             .collect()
     }
@@ -95,7 +103,8 @@ impl Source {
         self.lines.iter_mut().for_each(|line| line.in_tests = true);
     }
 
-    /// Every path and every name in the code, keywords included: it is for the rules to know which matter to them.
+    /// Every path and every name in the code, keywords included: it is for the rules to know which
+    /// matter to them.
     pub fn named_paths(&self) -> Vec<NamedPath> {
         let mut reader = PathReader { code: &self.code, at: 0, line: 1, found: Vec::new() };
         while reader.at < self.code.len() {
@@ -108,7 +117,8 @@ impl Source {
         reader.found
     }
 
-    /// Every function with a body outside tests: the line it begins on, counted from 1, and how many lines it has.
+    /// Every function with a body outside tests: the line it begins on, counted from 1, and how
+    /// many lines it has.
     pub fn functions(&self) -> Vec<(usize, usize)> {
         let mut found = Vec::new();
         for (at, _) in self.code.iter().enumerate().filter(|(_, c)| **c == 'f') {
@@ -130,7 +140,8 @@ impl Source {
     }
 }
 
-/// All files under `package` that a rule may want to see; build output and hidden folders other than `.ci` left out.
+/// All files under `package` that a rule may want to see; build output and hidden folders other
+/// than `.ci` left out.
 pub fn read_package(package: &Path) -> Vec<Source> {
     let mut sources = Vec::new();
     read_folder(package, package, &mut sources);
@@ -261,7 +272,8 @@ fn raw_string_end(chars: &[char], start: usize) -> Option<usize> {
     Some((at + close.len()).min(chars.len()))
 }
 
-/// First and last line, counted from 0, of every item that is compiled for tests or loom models alone.
+/// First and last line, counted from 0, of every item that is compiled for tests or loom models
+/// alone.
 fn test_items(code: &[char]) -> Vec<(usize, usize)> {
     let mut items = Vec::new();
     for at in (0..code.len()).filter(|at| code[*at] == '#') {
@@ -336,12 +348,14 @@ impl PathReader<'_> {
         prefix.truncate(outer);
     }
 
-    /// Reads the names between the braces of a `use`, each with `prefix` before it, to the end of the group.
+    /// Reads the names between the braces of a `use`, each with `prefix` before it, to the end of
+    /// the group.
     fn read_group(&mut self, prefix: &mut Vec<String>) {
         while self.at < self.code.len() && self.code[self.at] != '}' {
             if is_name(self.code[self.at]) {
                 self.read_path(prefix);
-                // What `as` gives is a new name for the same thing, so it says nothing about where the path leads.
+                // What `as` gives is a new name for the same thing, so it says nothing about where
+                // the path leads.
                 if starts_with(self.code, self.at, " as ") {
                     self.at = name_end(self.code, self.at + " as ".len());
                 }

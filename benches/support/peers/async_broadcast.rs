@@ -1,12 +1,8 @@
 //! `async-broadcast` on the executor of its own family.
 //!
-//! A full channel makes its senders wait: lossless by itself. With stuck receivers that would be for ever, so then the
-//! channel overwrites its oldest message instead, and the pace is taken from the readers' acknowledgements.
-
-use std::iter::repeat_n;
-use std::sync::Arc;
-
-use async_broadcast::{Receiver, RecvError, Sender, TrySendError, broadcast};
+//! A full channel makes its senders wait: lossless by itself. With stuck receivers that would be
+//! for ever, so then the channel overwrites its oldest message instead, and the pace is taken from
+//! the readers' acknowledgements.
 
 use super::Contender;
 use crate::support::crew::{self, Crew};
@@ -14,6 +10,9 @@ use crate::support::ledger::{Finish, Ledger};
 use crate::support::load::{Load, Outcome};
 use crate::support::message::RaceMessage;
 use crate::support::publishing::{Course, Pacer, PublisherReport};
+use async_broadcast::{Receiver, RecvError, Sender, TrySendError, broadcast};
+use std::iter::repeat_n;
+use std::sync::Arc;
 
 pub struct AsyncBroadcast;
 
@@ -36,7 +35,12 @@ async fn race<M: RaceMessage>(mut crew: Crew) -> Outcome {
     crew.outcome(stuck).await
 }
 
-async fn publish<M: RaceMessage>(sender: Sender<M>, load: Load, course: Arc<Course>, number: usize) -> PublisherReport {
+async fn publish<M: RaceMessage>(
+    sender: Sender<M>,
+    load: Load,
+    course: Arc<Course>,
+    number: usize,
+) -> PublisherReport {
     let mut pacer = Pacer::new(&course);
     while let Some(batch) = pacer.next_batch().await {
         for sequence in batch {
@@ -44,7 +48,8 @@ async fn publish<M: RaceMessage>(sender: Sender<M>, load: Load, course: Arc<Cour
                 pacer.acknowledged(load.scenario.queue_messages as u64 / 2).await;
             }
             // The future of a waiting send is made only when it is needed.
-            if let Err(TrySendError::Full(message)) = sender.try_broadcast(M::new(number, sequence)) {
+            if let Err(TrySendError::Full(message)) = sender.try_broadcast(M::new(number, sequence))
+            {
                 let _ = sender.broadcast_direct(message).await;
             }
         }
@@ -53,7 +58,12 @@ async fn publish<M: RaceMessage>(sender: Sender<M>, load: Load, course: Arc<Cour
     pacer.report
 }
 
-async fn read<M: RaceMessage>(mut receiver: Receiver<M>, load: Load, course: Arc<Course>, number: usize) -> Finish {
+async fn read<M: RaceMessage>(
+    mut receiver: Receiver<M>,
+    load: Load,
+    course: Arc<Course>,
+    number: usize,
+) -> Finish {
     let mut ledger = Ledger::new(&load);
     while !ledger.is_complete() {
         match receiver.recv_direct().await {

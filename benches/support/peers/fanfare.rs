@@ -1,11 +1,8 @@
-//! Fanfare on the executor of smol and async-std, its readers walking runs of messages by reference.
+//! Fanfare on the executor of smol and async-std, its readers walking runs of messages by
+//! reference.
 //!
-//! Living subscribers are lossless (`WhenFull::Block`); stuck ones have the default policy, which waits 5 ms for them
-//! once and then no more. Every receipt and every reader's books are checked.
-
-use std::sync::Arc;
-
-use fanfare::{Broker, Pattern, Publisher, Receipt, RunDelivery, Subscription, Topic, WhenFull};
+//! Living subscribers are lossless (`WhenFull::Block`); stuck ones have the default policy, which
+//! waits 5 ms for them once and then no more. Every receipt and every reader's books are checked.
 
 use super::Contender;
 use crate::support::crew::{self, Crew};
@@ -13,6 +10,8 @@ use crate::support::ledger::{Finish, Ledger};
 use crate::support::load::{Load, Outcome};
 use crate::support::message::RaceMessage;
 use crate::support::publishing::{Course, Pacer, PublisherReport};
+use fanfare::{Broker, Pattern, Publisher, Receipt, RunDelivery, Subscription, Topic, WhenFull};
+use std::sync::Arc;
 
 pub struct Fanfare;
 
@@ -33,8 +32,9 @@ async fn race<M: RaceMessage>(mut crew: Crew) -> Outcome {
         // Not less than the peers have, which know no bound in bytes.
         .queue_bytes(scenario.queue_messages * M::BYTES)
         .build();
-    let stuck: Vec<_> =
-        (0..scenario.stuck).map(|_| broker.subscribe(&pattern).expect("room for a subscription")).collect();
+    let stuck: Vec<_> = (0..scenario.stuck)
+        .map(|_| broker.subscribe(&pattern).expect("room for a subscription"))
+        .collect();
     let lossless = || broker.subscription(&pattern).when_full(WhenFull::Block).subscribe();
     crew.read((0..scenario.living()).map(|_| lossless().expect("room for a subscription")), read);
     let spawner = crew.spawner.clone();
@@ -82,7 +82,11 @@ fn check_receipts(total: &Receipt, load: &Load) {
     let stuck = load.scenario.stuck as u64;
     // What a stuck queue cannot take is dropped, in the books, and nothing else is.
     let dropped = stuck * published.saturating_sub(load.scenario.queue_messages as u64);
-    assert_eq!(total.matched, published * load.scenario.subscribers as u64, "everybody was matched");
+    assert_eq!(
+        total.matched,
+        published * load.scenario.subscribers as u64,
+        "everybody was matched"
+    );
     assert_eq!(total.dropped, dropped, "only the stuck subscribers lose messages");
     assert_eq!(total.queued, total.matched - dropped, "all the rest is queued");
     assert_eq!(total.disconnected, 0, "nobody is disconnected");

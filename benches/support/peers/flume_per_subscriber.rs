@@ -1,15 +1,13 @@
 //! Plain flume: a bounded queue for each subscriber, filled one after another.
 //!
-//! A batch is put into one queue whole before the next, as anybody would who has it at hand. A full queue is waited
-//! for: lossless. With stuck subscribers that would be for ever, so then a full queue is passed over, and the pace is
-//! taken from the readers' acknowledgements.
+//! A batch is put into one queue whole before the next, as anybody would who has it at hand. A full
+//! queue is waited for: lossless. With stuck subscribers that would be for ever, so then a full
+//! queue is passed over, and the pace is taken from the readers' acknowledgements.
 
-#![expect(clippy::disallowed_methods, reason = "flume's futures are what is measured here; each is awaited to its end")]
-
-use std::iter::repeat_n;
-use std::sync::Arc;
-
-use flume::{Receiver, Sender, TrySendError, bounded};
+#![expect(
+    clippy::disallowed_methods,
+    reason = "flume's futures are what is measured here; each is awaited to its end"
+)]
 
 use super::Contender;
 use crate::support::crew::{self, Crew};
@@ -17,6 +15,9 @@ use crate::support::ledger::{Finish, Ledger};
 use crate::support::load::{Load, Outcome};
 use crate::support::message::RaceMessage;
 use crate::support::publishing::{Course, Pacer, PublisherReport};
+use flume::{Receiver, Sender, TrySendError, bounded};
+use std::iter::repeat_n;
+use std::sync::Arc;
 
 pub struct FlumePerSubscriber;
 
@@ -68,7 +69,12 @@ async fn publish<M: RaceMessage>(
     pacer.report
 }
 
-async fn read<M: RaceMessage>(receiver: Receiver<M>, load: Load, course: Arc<Course>, number: usize) -> Finish {
+async fn read<M: RaceMessage>(
+    receiver: Receiver<M>,
+    load: Load,
+    course: Arc<Course>,
+    number: usize,
+) -> Finish {
     let mut ledger = Ledger::new(&load);
     while !ledger.is_complete() {
         match receiver.recv_async().await {

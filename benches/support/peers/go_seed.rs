@@ -1,14 +1,15 @@
-//! The Go broker of seed 001 (`benches/go`), built where Go is installed and run as a process of its own.
+//! The Go broker of seed 001 (`benches/go`), built where Go is installed and run as a process of
+//! its own.
 
+use super::{Peer, PeerError};
+use crate::support::load::{Load, Outcome, Scenario};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::{Peer, PeerError};
-use crate::support::load::{Load, Outcome, Scenario};
-
-/// Built once, run once for every measurement. The time that the process takes to start is not measured.
+/// Built once, run once for every measurement. The time that the process takes to start is not
+/// measured.
 #[derive(Clone)]
 pub struct GoSeed {
     program: PathBuf,
@@ -21,19 +22,21 @@ impl GoSeed {
     ///
     /// # Errors
     /// Says why the Go peer is left out: no Go here, or it does not build.
-    pub fn build() -> Result<GoSeed, PeerError> {
+    pub fn build() -> Result<Self, PeerError> {
         let version = output(Command::new("go").arg("version"))?;
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/go");
         let program = std::env::current_exe()
             .map_err(|error| PeerError(format!("where this program is cannot be told: {error}")))?
             .with_extension("go-seed");
-        output(Command::new("go").arg("build").arg("-o").arg(&program).arg(".").current_dir(sources))?;
-        Ok(GoSeed { program, version: version.trim().to_owned(), tuned: false })
+        output(
+            Command::new("go").arg("build").arg("-o").arg(&program).arg(".").current_dir(sources),
+        )?;
+        Ok(Self { program, version: version.trim().to_owned(), tuned: false })
     }
 
     /// The same broker, improved beyond the seed: see `Broker.tuned` in `benches/go/broker.go`.
-    pub fn tuned(&self) -> GoSeed {
-        GoSeed { tuned: true, ..self.clone() }
+    pub fn tuned(&self) -> Self {
+        Self { tuned: true, ..self.clone() }
     }
 }
 
@@ -58,7 +61,8 @@ impl Peer for GoSeed {
         parse(&printed)
     }
 
-    /// It waits for a stuck subscriber at every publish, so one wait more in the warm-up would change nothing.
+    /// It waits for a stuck subscriber at every publish, so one wait more in the warm-up would
+    /// change nothing.
     fn warm_up(&self, scenario: &Scenario) -> u64 {
         scenario.queue_messages as u64
     }
@@ -71,7 +75,8 @@ impl Peer for GoSeed {
 
 fn output(command: &mut Command) -> Result<String, PeerError> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let output = command.output().map_err(|error| PeerError(format!("{program} cannot be run: {error}")))?;
+    let output =
+        command.output().map_err(|error| PeerError(format!("{program} cannot be run: {error}")))?;
     if !output.status.success() {
         let complaint = String::from_utf8_lossy(&output.stderr);
         return Err(PeerError(format!("{program}: {}: {}", output.status, complaint.trim())));
@@ -86,7 +91,10 @@ fn parse(printed: &str) -> Result<Outcome, PeerError> {
         .filter_map(|(key, value)| Some((key, value.parse().ok()?)))
         .collect();
     let value = |key: &str| {
-        values.get(key).copied().ok_or_else(|| PeerError(format!("the Go broker did not print {key}: {printed:?}")))
+        values
+            .get(key)
+            .copied()
+            .ok_or_else(|| PeerError(format!("the Go broker did not print {key}: {printed:?}")))
     };
     if value("out_of_order")? > 0 {
         return Err(PeerError(format!("the Go broker mixed up the order: {printed}")));

@@ -6,13 +6,12 @@ pub mod flume_per_subscriber;
 pub mod go_seed;
 pub mod tokio_broadcast;
 
-use std::fmt;
-use std::marker::PhantomData;
-use std::sync::Arc;
-
 use super::load::{Load, Outcome, Scenario};
 use super::message::{Large, RaceMessage, Small};
 use super::publishing::Course;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
 
 /// A contender: does a load and says what came of it.
 pub trait Peer {
@@ -20,7 +19,8 @@ pub trait Peer {
 
     fn run(&self, load: &Load) -> Result<Outcome, PeerError>;
 
-    /// Messages of warm-up until stuck subscribers are full, and have been waited for where the peer waits once only.
+    /// Messages of warm-up until stuck subscribers are full, and have been waited for where the
+    /// peer waits once only.
     fn warm_up(&self, scenario: &Scenario) -> u64 {
         let step = scenario.batch.max(super::ledger::PROGRESS_STEP as usize);
         (scenario.queue_messages.div_ceil(step) * step + step) as u64

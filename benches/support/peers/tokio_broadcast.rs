@@ -1,22 +1,21 @@
 //! `tokio::sync::broadcast` on tokio's multi-thread runtime.
 //!
-//! It has no back-pressure: a publisher that overruns the ring makes every reader lose messages. The publishers here
-//! use its natural means against that: they look at `Sender::len`, once for every burst, and yield while the ring has
-//! no room for a burst of each. A stuck receiver keeps `len` at the ring's capacity for ever, so then the pace is
-//! taken from the readers' acknowledgements instead.
-
-use std::sync::Arc;
-
-use tokio::runtime::Builder;
-use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::broadcast::{Receiver, Sender, channel};
-use tokio::task::yield_now;
+//! It has no back-pressure: a publisher that overruns the ring makes every reader lose messages.
+//! The publishers here use its natural means against that: they look at `Sender::len`, once for
+//! every burst, and yield while the ring has no room for a burst of each. A stuck receiver keeps
+//! `len` at the ring's capacity for ever, so then the pace is taken from the readers'
+//! acknowledgements instead.
 
 use super::Contender;
 use crate::support::ledger::{Finish, Ledger};
 use crate::support::load::{Load, Outcome};
 use crate::support::message::RaceMessage;
 use crate::support::publishing::{Course, Pacer, PublisherReport};
+use std::sync::Arc;
+use tokio::runtime::Builder;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::{Receiver, Sender, channel};
+use tokio::task::yield_now;
 
 const WORKER_THREADS: usize = 2;
 
@@ -26,8 +25,10 @@ impl Contender for TokioBroadcast {
     const NAME: &'static str = "tokio-broadcast";
 
     fn race<M: RaceMessage>(load: &Load, course: &Arc<Course>) -> Outcome {
-        let runtime =
-            Builder::new_multi_thread().worker_threads(WORKER_THREADS).build().expect("two threads can be had");
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(WORKER_THREADS)
+            .build()
+            .expect("two threads can be had");
         runtime.block_on(race::<M>(*load, Arc::clone(course)))
     }
 }
@@ -47,14 +48,20 @@ async fn race<M: RaceMessage>(load: Load, course: Arc<Course>) -> Outcome {
         .collect();
     drop(sender);
 
-    let publishers = publishers.into_iter().map(async |publisher| publisher.await.expect("a publisher ends"));
+    let publishers =
+        publishers.into_iter().map(async |publisher| publisher.await.expect("a publisher ends"));
     let readers = readers.into_iter().map(async |reader| reader.await.expect("a reader ends"));
     let outcome = course.outcome(publishers, readers).await;
     drop(stuck);
     outcome
 }
 
-async fn publish<M: RaceMessage>(sender: Sender<M>, load: Load, course: Arc<Course>, number: usize) -> PublisherReport {
+async fn publish<M: RaceMessage>(
+    sender: Sender<M>,
+    load: Load,
+    course: Arc<Course>,
+    number: usize,
+) -> PublisherReport {
     let publishers = load.scenario.publishers;
     let capacity = load.scenario.queue_messages.next_power_of_two();
     // When every publisher's burst fits, all may begin theirs at once and none overruns.
@@ -81,7 +88,12 @@ async fn publish<M: RaceMessage>(sender: Sender<M>, load: Load, course: Arc<Cour
     pacer.report
 }
 
-async fn read<M: RaceMessage>(mut receiver: Receiver<M>, load: Load, course: Arc<Course>, number: usize) -> Finish {
+async fn read<M: RaceMessage>(
+    mut receiver: Receiver<M>,
+    load: Load,
+    course: Arc<Course>,
+    number: usize,
+) -> Finish {
     let mut ledger = Ledger::new(&load);
     while !ledger.is_complete() {
         match receiver.recv().await {

@@ -1,0 +1,290 @@
+//! `/metrics`: everything in figures, in the text of OpenMetrics. Labels are front-ends, policies,
+//! reasons and names of tasks, all of which are in our source: whatever clients do, there are no
+//! more of them.
+
+use super::process::Process;
+use super::state::State;
+use crate::diagnostics::{Family, FamilyKind, FrontEndFigures};
+use crate::http::{Call, Response, bytes, text};
+use hyper::StatusCode;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry, Unit};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+pub(super) async fn metrics(state: Arc<State>, _: Call) -> Response {
+    let mut registry = Registry::with_prefix("fanfare");
+    registry.register_collector(Box::new(Figures { state: state.clone() }));
+    registry.sub_registry_with_prefix("process").register_collector(Box::new(OfProcess { state }));
+    let mut out = String::new();
+    match prometheus_client::encoding::text::encode(&mut out, &registry) {
+        Ok(()) => bytes(StatusCode::OK, CONTENT_TYPE, out),
+        Err(fmt::Error) => {
+            text(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written\n")
+        }
+    }
+}
+
+/// Writes one family after the other.
+struct Writer<'e>(DescriptorEncoder<'e>);
+
+fn encode(metric: &mut MetricEncoder<'_>, kind: FamilyKind, value: u64) -> fmt::Result {
+    match kind {
+        FamilyKind::Counter => metric.encode_counter::<NoLabelSet, u64, u64>(&value, None),
+        FamilyKind::Gauge => metric.encode_gauge(&(value as f64)),
+    }
+}
+
+/// A label and its value.
+type Label<'l> = (&'static str, &'l str);
+
+impl Writer<'_> {
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        metric.encode_counter::<NoLabelSet, u64, u64>(&value, None)
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, unit: Option<&Unit>, value: f64) -> fmt::Result {
+        self.0.encode_descriptor(name, help, unit, MetricType::Gauge)?.encode_gauge(&value)
+    }
+
+    fn counters<'l, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl IntoIterator<Item = ([Label<'l>; N], u64)>,
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (labels, value) in values {
+            family.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, u64>(&value, None)?;
+        }
+        Ok(())
+    }
+
+    fn gauges<'l>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl IntoIterator<Item = (Label<'l>, u64)>,
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (label, value) in values {
+            family.encode_family(&[label])?.encode_gauge(&(value as f64))?;
+        }
+        Ok(())
+    }
+
+    /// What a front-end tells of itself.
+    fn family(&mut self, family: &Family) -> fmt::Result {
+        let kind = match family.kind {
+            FamilyKind::Counter => MetricType::Counter,
+            FamilyKind::Gauge => MetricType::Gauge,
+        };
+        let mut all = self.0.encode_descriptor(family.name, family.help, None, kind)?;
+        for figure in &family.figures {
+            match figure.labels.is_empty() {
+                // As one of a family it would be written with empty braces.
+                true => encode(&mut all, family.kind, figure.value)?,
+                false => {
+                    encode(&mut all.encode_family(&figure.labels)?, family.kind, figure.value)?
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn histogram(
+        &mut self,
+        name: &str,
+        help: &str,
+        sum: f64,
+        buckets: &[(f64, u64)],
+    ) -> fmt::Result {
+        let mut metric =
+            self.0.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        metric.encode_histogram::<NoLabelSet>(sum, count, buckets, None)
+    }
+}
+
+/// Of broker, front-ends and tasks.
+struct Figures {
+    state: Arc<State>,
+}
+
+impl fmt::Debug for Figures {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Figures")
+    }
+}
+
+impl Collector for Figures {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut writer = Writer(encoder);
+        self.broker(&mut writer)?;
+        self.queues(&mut writer)?;
+        self.waits(&mut writer)?;
+        self.front_ends(&mut writer)?;
+        let families = self
+            .state
+            .diagnostics
+            .front_ends()
+            .into_iter()
+            .flat_map(|front_end| front_end.families());
+        families.into_iter().try_for_each(|family| writer.family(&family))?;
+        let tasks = self.state.tasks.alive_by_name();
+        writer.gauges(
+            "tasks",
+            "Tasks alive",
+            tasks.iter().map(|(name, count)| (("name", *name), *count as u64)),
+        )
+    }
+}
+
+impl Figures {
+    fn broker(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        let stats = self.state.broker.stats();
+        let deliveries = stats.deliveries;
+        writer.counter("published", "Messages published", stats.published)?;
+        let outcomes = [
+            ("queued", deliveries.queued),
+            ("dropped", deliveries.dropped),
+            ("disconnected", deliveries.disconnected),
+        ];
+        let outcomes = outcomes.map(|(outcome, count)| ([("outcome", outcome)], count));
+        writer.counters(
+            "deliveries",
+            "Messages times the subscriptions they were for, by what became of them",
+            outcomes,
+        )?;
+        writer.counter(
+            "deliveries_waited",
+            "Deliveries that had to wait for room",
+            deliveries.waited,
+        )?;
+        writer.gauge("subscriptions", "Live subscriptions", None, stats.subscriptions as f64)?;
+        writer.gauge("publishers", "Live publishers", None, stats.publishers as f64)?;
+        let drops = self.state.broker.drop_stats().by_policy;
+        let drops = drops.iter().flat_map(|(policy, counts)| {
+            counts
+                .by_reason()
+                .map(|(reason, count)| ([("policy", *policy), ("reason", reason)], count))
+        });
+        writer.counters(
+            "dropped",
+            "Messages that subscriptions did not get, by policy and reason",
+            drops,
+        )
+    }
+
+    fn queues(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        let queues = self.state.broker.queue_stats();
+        writer.gauge("queued_messages", "Messages in all queues", None, queues.messages as f64)?;
+        writer.gauge("queued", "Bytes in all queues", Some(&Unit::Bytes), queues.bytes as f64)?;
+        let longest = "Messages in the longest queue";
+        writer.gauge("queue_longest_messages", longest, None, queues.longest_messages as f64)?;
+        let high_water = "The most messages that a live subscription ever had queued";
+        writer.gauge(
+            "queue_high_water_messages",
+            high_water,
+            None,
+            queues.high_water_messages as f64,
+        )?;
+        let on_probation = "Subscriptions for which a wait was in vain";
+        writer.gauge("subscriptions_on_probation", on_probation, None, queues.on_probation as f64)
+    }
+
+    fn waits(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        let waits = self.state.broker.wait_stats();
+        writer.gauge(
+            "timers_armed",
+            "Publishes that wait for room, each with its timer",
+            None,
+            waits.waiting as f64,
+        )?;
+        let upper = |duration: Duration| {
+            if duration == Duration::MAX { f64::INFINITY } else { duration.as_secs_f64() }
+        };
+        let buckets: Vec<(f64, u64)> =
+            waits.by_duration.iter().map(|(duration, count)| (upper(*duration), *count)).collect();
+        writer.histogram(
+            "publish_wait",
+            "How long publishes waited for room",
+            waits.total.as_secs_f64(),
+            &buckets,
+        )
+    }
+
+    fn front_ends(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        let figures: Vec<_> = self
+            .state
+            .diagnostics
+            .front_ends()
+            .iter()
+            .map(|front_end| (front_end.name(), front_end.figures()))
+            .collect();
+        let of = |name| ("front_end", name);
+        let live = figures.iter().map(|(name, figures)| (of(*name), figures.connections as u64));
+        writer.gauges("connections", "Live connections", live)?;
+        let ended = figures.iter().flat_map(|(name, figures)| {
+            figures.ended.iter().map(|(reason, count)| ([of(*name), ("reason", *reason)], *count))
+        });
+        writer.counters("connections_ended", "Connections that ended, by reason", ended)?;
+        let mut sum = |name: &str, help: &str, value: fn(&FrontEndFigures) -> u64| {
+            writer.counters(
+                name,
+                help,
+                figures.iter().map(|(name, figures)| ([of(*name)], value(figures))),
+            )
+        };
+        sum("connections_accepted", "Connections ever accepted", |figures| figures.accepted)?;
+        sum("connections_refused", "Connections not let in", |figures| figures.refused)?;
+        let slow = "Connections ended because they did not take what they were sent";
+        sum("slow_consumers", slow, |figures| figures.slow_consumers)?;
+        sum("messages_in", "Messages from peers", |figures| figures.messages_in)?;
+        sum("messages_out", "Messages for peers", |figures| figures.messages_out)?;
+        sum("bytes_in", "Bytes read from peers", |figures| figures.bytes_in)?;
+        sum("bytes_out", "Bytes written to peers", |figures| figures.bytes_out)
+    }
+}
+
+/// Of the process.
+struct OfProcess {
+    state: Arc<State>,
+}
+
+impl fmt::Debug for OfProcess {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("OfProcess")
+    }
+}
+
+impl Collector for OfProcess {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let process = Process::now();
+        let mut writer = Writer(encoder);
+        let mut gauge =
+            |name, help, unit: Option<&Unit>, value: f64| writer.gauge(name, help, unit, value);
+        let bytes = Some(&Unit::Bytes);
+        gauge("resident_memory", "Memory in RAM", bytes, process.resident_bytes as f64)?;
+        gauge(
+            "allocated_memory",
+            "Memory asked for and not given back",
+            bytes,
+            process.allocated_bytes as f64,
+        )?;
+        gauge("open_fds", "Open file descriptors", None, process.file_descriptors as f64)?;
+        gauge("threads", "Threads", None, process.threads as f64)?;
+        let uptime = self.state.diagnostics.started().elapsed().as_secs_f64();
+        gauge("uptime", "Since the server began", Some(&Unit::Seconds), uptime)?;
+        let help = "Time that all threads have run";
+        let mut cpu =
+            writer.0.encode_descriptor("cpu", help, Some(&Unit::Seconds), MetricType::Counter)?;
+        cpu.encode_counter::<NoLabelSet, f64, u64>(&process.cpu.as_secs_f64(), None)
+    }
+}

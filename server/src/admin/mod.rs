@@ -1,0 +1,18 @@
+//! The admin listener: what the server does, for people, for scrapers, and for `go tool pprof`.
+//!
+//! [`AdminServer`] answers on a loopback address, or anywhere with a token. What it shows is made
+//! when somebody asks.
+
+mod health;
+mod listing;
+mod lists;
+mod metrics;
+mod pprof;
+mod process;
+mod server;
+mod state;
+mod times;
+mod varz;
+
+pub use process::Process;
+pub use server::{AdminServer, AdminSettings};

@@ -1,0 +1,66 @@
+//! `/debug/pprof/heap`: live memory by who asked for it, from jemalloc's samples.
+
+use super::super::state::{State, Turn};
+use super::profile::{Frame, ProfileBuilder};
+use super::symbols::Symbols;
+use super::turn;
+use crate::http::{Call, Response, text};
+use hyper::StatusCode;
+use jemalloc_pprof::{PROF_CTL, StackProfile};
+use std::rc::Rc;
+use std::sync::Arc;
+
+pub(in super::super) async fn heap(state: Arc<State>, _: Call) -> Response {
+    let turn = match turn(&state.heap_profile, "memory") {
+        Ok(turn) => turn,
+        Err(busy) => return *busy,
+    };
+    // On a thread of its own: names are looked up in the program's file, which takes a moment.
+    blocking::unblock(move || make(turn)).await
+}
+
+/// Holds the turn until it is done, also if nobody waits for it any more.
+fn make(_turn: Turn) -> Response {
+    let Some(control) = PROF_CTL.as_ref() else {
+        let problem = "the allocator was built without profiling: see .cargo/config.toml\n";
+        return text(StatusCode::NOT_IMPLEMENTED, problem);
+    };
+    let Ok(mut control) = control.try_lock() else {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "a profile of memory is being made\n");
+    };
+    let period_bytes = 1 << control.lg_sample();
+    match control.dump_profile() {
+        Ok(stacks) => encode(&stacks, period_bytes).respond(),
+        Err(error) => {
+            text(StatusCode::INTERNAL_SERVER_ERROR, format!("jemalloc has no profile: {error}\n"))
+        }
+    }
+}
+
+fn encode(stacks: &StackProfile, period_bytes: i64) -> ProfileBuilder {
+    let mut builder = ProfileBuilder::new(&[("inuse_space", "bytes")]);
+    builder.sampled(Default::default(), ("space", "bytes"), period_bytes);
+    let mut symbols = Symbols::default();
+    for (stack, _) in stacks.iter() {
+        // Outermost first, as jemalloc's file is read.
+        let frames: Vec<Rc<[Frame<'static>]>> =
+            stack.addrs.iter().rev().map(|address| symbols.frames(*address)).collect();
+        let frames = frames
+            .iter()
+            .flat_map(|frames| frames.iter())
+            .skip_while(|frame| is_of_the_allocator(frame));
+        builder.sample(frames, &[stack.weight as i64], &[]);
+    }
+    builder
+}
+
+/// What everybody who asks for memory goes through, and nobody wants to see.
+fn is_of_the_allocator(frame: &Frame<'_>) -> bool {
+    frame.file.contains("jemalloc")
+        || frame.function.starts_with("alloc::alloc::")
+        || frame.function.contains("alloc::alloc::Global")
+        || frame.function.contains("jemalloc")
+        || frame.function.starts_with("_rjem_")
+        || frame.function.starts_with("__rust_")
+        || frame.function.starts_with("__rustc::")
+}

@@ -1,0 +1,154 @@
+//! A profile in pprof's format, put together from stacks of named frames.
+
+use crate::http::{Response, bytes, text};
+use hyper::StatusCode;
+use pprof::protos::{Function, Label, Line, Location, Message, Profile, Sample, ValueType};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+/// A place in the source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Frame<'f> {
+    pub function: Cow<'f, str>,
+    pub file: Cow<'f, str>,
+    pub line: u32,
+}
+
+/// What a sample counts: a name and a unit, such as `inuse_space` and `bytes`.
+pub(super) type Measure = (&'static str, &'static str);
+
+/// Shares what is equal between samples.
+pub(super) struct ProfileBuilder {
+    profile: Profile,
+    strings: HashMap<String, i64>,
+    functions: HashMap<(i64, i64), u64>,
+    locations: HashMap<(u64, u32), u64>,
+}
+
+impl ProfileBuilder {
+    /// A profile whose samples have a value for each of `measures`.
+    pub fn new(measures: &[Measure]) -> Self {
+        let mut builder = Self {
+            profile: Profile::default(),
+            strings: HashMap::new(),
+            functions: HashMap::new(),
+            locations: HashMap::new(),
+        };
+        // The format wants the empty text first.
+        builder.string("");
+        builder.profile.sample_type =
+            measures.iter().map(|measure| builder.value_type(*measure)).collect();
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        builder.profile.time_nanos = nanoseconds(now);
+        builder
+    }
+
+    /// Says for how long samples were taken, and how much of `measure` lay between two of them.
+    pub fn sampled(&mut self, duration: Duration, measure: Measure, period: i64) {
+        self.profile.duration_nanos = nanoseconds(duration);
+        self.profile.period_type = Some(self.value_type(measure)).into();
+        self.profile.period = period;
+    }
+
+    /// Adds a sample: its stack, innermost frame first, a value for each measure, and labels.
+    pub fn sample<'f>(
+        &mut self,
+        stack: impl IntoIterator<Item = &'f Frame<'f>>,
+        values: &[i64],
+        labels: &[(&str, &str)],
+    ) {
+        let location_id = stack.into_iter().map(|frame| self.location(frame)).collect();
+        let label = labels.iter().map(|(key, value)| {
+            let (key, str) = (self.string(key), self.string(value));
+            Label { key, str, ..Label::default() }
+        });
+        let label = label.collect();
+        self.profile.sample.push(Sample {
+            location_id,
+            value: values.to_vec(),
+            label,
+            ..Sample::default()
+        });
+    }
+
+    /// The answer that `go tool pprof` reads.
+    pub fn respond(self) -> Response {
+        match self.profile.write_to_bytes() {
+            Ok(body) => bytes(StatusCode::OK, "application/octet-stream", body),
+            Err(error) => text(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                format!("the profile cannot be written: {error}\n"),
+            ),
+        }
+    }
+
+    fn location(&mut self, frame: &Frame<'_>) -> u64 {
+        let key = (self.string(&frame.function), self.string(&frame.file));
+        let next = self.profile.function.len() as u64 + 1;
+        let function_id = *self.functions.entry(key).or_insert(next);
+        if function_id == next {
+            let (name, filename) = key;
+            // No system name: where both are equal, pprof takes the name for one of C++ and cuts
+            // out what is in <>.
+            let function = Function { id: next, name, filename, ..Function::default() };
+            self.profile.function.push(function);
+        }
+        let next = self.profile.location.len() as u64 + 1;
+        let id = *self.locations.entry((function_id, frame.line)).or_insert(next);
+        if id == next {
+            let line = vec![Line { function_id, line: frame.line.into(), ..Line::default() }];
+            self.profile.location.push(Location { id, line, ..Location::default() });
+        }
+        id
+    }
+
+    fn value_type(&mut self, (name, unit): Measure) -> ValueType {
+        ValueType { ty: self.string(name), unit: self.string(unit), ..ValueType::default() }
+    }
+
+    fn string(&mut self, text: &str) -> i64 {
+        if let Some(index) = self.strings.get(text) {
+            return *index;
+        }
+        let index = self.profile.string_table.len() as i64;
+        self.profile.string_table.push(text.to_owned());
+        self.strings.insert(text.to_owned(), index);
+        index
+    }
+}
+
+fn nanoseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(function: &'static str, line: u32) -> Frame<'static> {
+        Frame { function: function.into(), file: "a.rs".into(), line }
+    }
+
+    #[test]
+    fn equal_places_are_kept_once() {
+        let mut builder = ProfileBuilder::new(&[("tasks", "count")]);
+        builder.sample(&[frame("inner", 1), frame("outer", 2)], &[3], &[("waits_for", "room")]);
+        builder.sample(&[frame("inner", 1), frame("outer", 9)], &[4], &[]);
+        let profile = builder.profile;
+        assert_eq!(
+            (profile.function.len(), profile.location.len(), profile.sample.len()),
+            (2, 3, 2)
+        );
+        assert_eq!(profile.sample[0].location_id, [1, 2]);
+        assert_eq!(profile.sample[1].location_id, [1, 3]);
+        let text = |index: i64| profile.string_table[index as usize].as_str();
+        assert_eq!(profile.string_table[0], "");
+        assert_eq!(
+            (text(profile.sample_type[0].ty), text(profile.sample_type[0].unit)),
+            ("tasks", "count")
+        );
+        let label = &profile.sample[0].label[0];
+        assert_eq!((text(label.key), text(label.str)), ("waits_for", "room"));
+    }
+}

@@ -1,0 +1,177 @@
+//! `/debug/pprof/goroutine`: the tasks alive, each with the chain of those that started it.
+
+use super::super::state::{State, Turn};
+use super::turn;
+use crate::http::{Call, Response, text};
+use crate::limits::{PROFILED_PARENTS, PROFILED_TASKS};
+use crate::tasks::{TaskId, TaskInfo};
+use hyper::StatusCode;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write;
+use std::sync::Arc;
+
+pub(in super::super) async fn goroutine(state: Arc<State>, call: Call) -> Response {
+    let debug = match call.number("debug", 0) {
+        Ok(debug) => debug,
+        Err(error) => return error.response(),
+    };
+    let turn = match turn(&state.task_profile, "the tasks") {
+        Ok(turn) => turn,
+        Err(busy) => return *busy,
+    };
+    // On a thread of its own: with many tasks it would keep others from their turn.
+    blocking::unblock(move || make(&state, debug, turn)).await
+}
+
+/// Holds the turn until it is done, also if nobody waits for it any more.
+fn make(state: &State, debug: usize, _turn: Turn) -> Response {
+    let stacks = Stacks::new(state.tasks.list());
+    match debug {
+        0 => stacks.profile(),
+        1 => text(StatusCode::OK, stacks.grouped()),
+        _ => text(StatusCode::OK, stacks.one_by_one()),
+    }
+}
+
+/// All tasks, findable by number.
+struct Stacks {
+    tasks: Vec<TaskInfo>,
+    index: HashMap<TaskId, usize>,
+    /// Tasks beyond the bound.
+    left_out: usize,
+}
+
+/// What tasks have in common that were started in the same way: places from the task itself
+/// outwards.
+type Stack = Vec<(&'static str, &'static str, u32)>;
+
+impl Stacks {
+    fn new(mut tasks: Vec<TaskInfo>) -> Self {
+        let left_out = tasks.len().saturating_sub(PROFILED_TASKS);
+        tasks.truncate(PROFILED_TASKS);
+        let index = tasks.iter().enumerate().map(|(place, task)| (task.id, place)).collect();
+        Self { tasks, index, left_out }
+    }
+
+    /// The task, the task that started it, and so on, as far as they live; and last the scope that
+    /// owns the outermost.
+    fn stack(&self, task: &TaskInfo) -> Stack {
+        let mut stack = Stack::new();
+        let mut next = Some(task);
+        let mut outermost = task;
+        while let Some(task) = next.filter(|_| stack.len() < PROFILED_PARENTS) {
+            stack.push((task.name, task.spawned_at.file(), task.spawned_at.line()));
+            outermost = task;
+            next = task
+                .parent
+                .and_then(|parent| self.index.get(&parent))
+                .map(|place| &self.tasks[*place]);
+        }
+        stack.push((outermost.owner_name, "", 0));
+        stack
+    }
+
+    /// Grouped by stack, most first, with what they wait for.
+    fn grouped(&self) -> String {
+        let mut groups: BTreeMap<Stack, Vec<&TaskInfo>> = BTreeMap::new();
+        for task in &self.tasks {
+            groups.entry(self.stack(task)).or_default().push(task);
+        }
+        let mut groups: Vec<_> = groups.into_iter().collect();
+        groups.sort_by_key(|(_, tasks)| std::cmp::Reverse(tasks.len()));
+        let mut out = format!("goroutine profile: total {}\n", self.tasks.len() + self.left_out);
+        for (stack, tasks) in &groups {
+            let chain: Vec<&str> = stack.iter().map(|(name, ..)| *name).collect();
+            let _ = writeln!(out, "{} @ {}", tasks.len(), chain.join(" < "));
+            push_stack(&mut out, stack, "#\t");
+            let _ = writeln!(out, "#\twaiting: {}\n", waits(tasks));
+        }
+        self.push_left_out(&mut out);
+        out
+    }
+
+    /// Each with its number, state, and how long.
+    fn one_by_one(&self) -> String {
+        let mut out = String::new();
+        for task in &self.tasks {
+            let TaskInfo {
+                id, name, waits_for, waits_since, age, polls, busy, longest_poll, ..
+            } = task;
+            let _ = writeln!(
+                out,
+                "goroutine {} [{waits_for}, {:.1} seconds]: {name}",
+                id.number(),
+                waits_since.as_secs_f64()
+            );
+            push_stack(&mut out, &self.stack(task), "\t");
+            let _ = writeln!(
+                out,
+                "\talive {:.1} s, polled {polls} times, busy {:.3} ms, longest {:.3} ms\n",
+                age.as_secs_f64(),
+                busy.as_secs_f64() * 1e3,
+                longest_poll.as_secs_f64() * 1e3
+            );
+        }
+        self.push_left_out(&mut out);
+        out
+    }
+
+    fn push_left_out(&self, out: &mut String) {
+        if self.left_out > 0 {
+            let _ = writeln!(out, "and {} more that are not shown", self.left_out);
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn profile(&self) -> Response {
+        use super::profile::{Frame, ProfileBuilder};
+        let mut counts: BTreeMap<(Stack, &str), i64> = BTreeMap::new();
+        for task in &self.tasks {
+            *counts.entry((self.stack(task), &task.waits_for)).or_default() += 1;
+        }
+        let mut builder = ProfileBuilder::new(&[("goroutine", "count")]);
+        builder.sampled(Default::default(), ("goroutine", "count"), 1);
+        for ((stack, waits_for), count) in &counts {
+            let frames = stack.iter().map(|(name, file, line)| Frame {
+                function: (*name).into(),
+                file: (*file).into(),
+                line: *line,
+            });
+            builder.sample(&frames.collect::<Vec<_>>(), &[*count], &[("waits_for", waits_for)]);
+        }
+        builder.respond()
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn profile(&self) -> Response {
+        text(StatusCode::OK, self.grouped())
+    }
+}
+
+fn push_stack(out: &mut String, stack: &Stack, indent: &str) {
+    for (name, file, line) in stack {
+        let _ = match file.is_empty() {
+            true => writeln!(out, "{indent}of {name}"),
+            false => writeln!(out, "{indent}{name}\t{file}:{line}"),
+        };
+    }
+}
+
+/// What they wait for and how many of them, most first; the long tail as a number.
+fn waits(tasks: &[&TaskInfo]) -> String {
+    const SHOWN: usize = 5;
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    tasks.iter().for_each(|task| *counts.entry(&task.waits_for).or_default() += 1);
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|(waits_for, count)| (std::cmp::Reverse(*count), *waits_for));
+    let mut shown: Vec<String> = counts
+        .iter()
+        .take(SHOWN)
+        .map(|(waits_for, count)| format!("{waits_for} ({count})"))
+        .collect();
+    let rest: usize = counts.iter().skip(SHOWN).map(|(_, count)| count).sum();
+    if rest > 0 {
+        shown.push(format!("others ({rest})"));
+    }
+    shown.join(", ")
+}

@@ -1,0 +1,110 @@
+//! What the system says of this process.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Figures of this process at one moment; those that a system does not tell are zero.
+#[derive(Clone, Copy, Debug)]
+pub struct Process {
+    /// When it was looked at.
+    pub at: Instant,
+    /// Memory that is in RAM.
+    pub resident_bytes: u64,
+    /// Memory that the program has asked for and not given back.
+    pub allocated_bytes: u64,
+    /// Time that all threads have run.
+    pub cpu: Duration,
+    /// Open file descriptors.
+    pub file_descriptors: u64,
+    /// Threads.
+    pub threads: u64,
+}
+
+impl Process {
+    /// Looks at the process.
+    pub fn now() -> Self {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            line.split_whitespace().next()?.parse::<u64>().ok()
+        };
+        Self {
+            at: Instant::now(),
+            resident_bytes: field("VmRSS:").unwrap_or(0) * 1024,
+            allocated_bytes: allocated_bytes(),
+            cpu: cpu_time(),
+            // The directory's own descriptor is open while it is read.
+            file_descriptors: std::fs::read_dir("/proc/self/fd")
+                .map_or(0, |entries| entries.count() as u64 - 1),
+            threads: field("Threads:").unwrap_or(0),
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn allocated_bytes() -> u64 {
+    use tikv_jemalloc_ctl::{epoch, stats};
+    // The figures are those of the last epoch.
+    let advanced = epoch::advance();
+    advanced.and_then(|_| stats::allocated::read()).map_or(0, |bytes| bytes as u64)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn allocated_bytes() -> u64 {
+    0
+}
+
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// How busy the process was since somebody last asked.
+pub(super) struct CpuShare {
+    last: Mutex<Process>,
+}
+
+impl CpuShare {
+    pub fn new(began: Process) -> Self {
+        Self { last: Mutex::new(began) }
+    }
+
+    /// In percent of one core.
+    pub fn percent(&self, now: Process) -> f64 {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let elapsed = now.at.saturating_duration_since(last.at).as_secs_f64();
+        let busy = now.cpu.saturating_sub(last.cpu).as_secs_f64();
+        *last = now;
+        if elapsed > 0.0 { busy / elapsed * 100.0 } else { 0.0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_process_has_memory_threads_and_descriptors() {
+        let process = Process::now();
+        assert!(process.resident_bytes > 100_000, "{process:?}");
+        assert!(
+            process.threads >= 1 && process.file_descriptors >= 3 && process.cpu > Duration::ZERO,
+            "{process:?}"
+        );
+    }
+
+    #[test]
+    fn the_share_is_of_the_time_since_the_last_look() {
+        let began = Process::now();
+        let share = CpuShare::new(began);
+        let later = |seconds: u64, busy: u64| Process {
+            at: began.at + Duration::from_secs(seconds),
+            cpu: began.cpu + Duration::from_secs(busy),
+            ..began
+        };
+        assert_eq!(share.percent(later(10, 5)), 50.0);
+        assert_eq!(share.percent(later(20, 25)), 200.0);
+        assert_eq!(share.percent(later(20, 25)), 0.0);
+    }
+}

@@ -1,0 +1,98 @@
+//! `/varz`: the server at one glance, with the fields that NATS tools read.
+
+use super::listing::{Object, respond_with_facts};
+use super::process::Process;
+use super::state::State;
+use super::times::{duration, timestamp};
+use crate::diagnostics::{FrontEndFigures, Serves};
+use crate::http::{Call, Response};
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+pub(super) async fn varz(state: Arc<State>, call: Call) -> Response {
+    respond_with_facts(&call, "Variables", &facts(&state))
+}
+
+fn facts(state: &State) -> Object {
+    let sums = sums(state);
+    let process = Process::now();
+    let cpu_percent = (state.cpu_share.percent(process) * 10.0).round() / 10.0;
+    let broker = state.broker.stats();
+    let mut facts = vec![
+        ("server_id", state.diagnostics.server_id().into()),
+        ("server_name", "fanfare".into()),
+        ("version", env!("CARGO_PKG_VERSION").into()),
+        ("pid", std::process::id().into()),
+        ("start", timestamp(state.diagnostics.started_at()).into()),
+        ("now", timestamp(SystemTime::now()).into()),
+        ("uptime", duration(state.diagnostics.started().elapsed()).into()),
+        ("mem", process.resident_bytes.into()),
+        ("mem_allocated", process.allocated_bytes.into()),
+        ("cores", std::thread::available_parallelism().map_or(1, |cores| cores.get()).into()),
+        ("cpu", cpu_percent.into()),
+        ("connections", sums.connections.into()),
+        ("total_connections", sums.accepted.into()),
+        ("refused_connections", sums.refused.into()),
+        ("in_msgs", sums.messages_in.into()),
+        ("out_msgs", sums.messages_out.into()),
+        ("in_bytes", sums.bytes_in.into()),
+        ("out_bytes", sums.bytes_out.into()),
+        ("slow_consumers", sums.slow_consumers.into()),
+        ("subscriptions", broker.subscriptions.into()),
+        ("publishers", broker.publishers.into()),
+        ("published", broker.published.into()),
+        ("tasks", state.tasks.alive().into()),
+    ];
+    facts.extend(at_a_glance(state));
+    if let Some(serves) = main_front_end(state) {
+        facts.extend([
+            ("host", serves.address.ip().to_string().into()),
+            ("port", serves.address.port().into()),
+            ("max_connections", serves.max_connections.into()),
+            ("max_payload", serves.max_payload_bytes.into()),
+        ]);
+    }
+    Object(facts)
+}
+
+/// What front-ends tell of themselves and think worth a glance. Of what is counted: this is asked
+/// for every second.
+fn at_a_glance(state: &State) -> impl Iterator<Item = (&'static str, Value)> {
+    let families =
+        state.diagnostics.front_ends().into_iter().flat_map(|front_end| front_end.counted());
+    let figures = families.flat_map(|family| family.figures);
+    figures.filter_map(|figure| Some((figure.at_a_glance?, figure.value.into())))
+}
+
+/// Of all front-ends but this one.
+fn sums(state: &State) -> FrontEndFigures {
+    let mut sums = FrontEndFigures::default();
+    for front_end in state
+        .diagnostics
+        .front_ends()
+        .iter()
+        .filter(|front_end| front_end.name() != super::server::NAME)
+    {
+        let figures = front_end.figures();
+        sums.connections += figures.connections;
+        sums.accepted += figures.accepted;
+        sums.refused += figures.refused;
+        sums.slow_consumers += figures.slow_consumers;
+        sums.messages_in += figures.messages_in;
+        sums.messages_out += figures.messages_out;
+        sums.bytes_in += figures.bytes_in;
+        sums.bytes_out += figures.bytes_out;
+    }
+    sums
+}
+
+/// NATS tools look for the port of the NATS server; without one, that of the first front-end.
+fn main_front_end(state: &State) -> Option<Serves> {
+    let front_ends = state.diagnostics.front_ends();
+    let nats = front_ends
+        .iter()
+        .find(|front_end| front_end.name() == "nats")
+        .and_then(|nats| nats.serves());
+    nats.or_else(|| front_ends.iter().find_map(|front_end| front_end.serves()))
+}

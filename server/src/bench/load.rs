@@ -1,0 +1,274 @@
+//! One measurement: who publishes how much to whom, and what came of it.
+
+use super::connection::{Connection, Endpoint};
+use super::publishing::{Batch, publish_all, publish_at_rate};
+use super::reading::{Heard, Inbox, Look, Progress, SOCKETS_PER_THREAD, read_all};
+use super::{BenchError, SUBJECT};
+use rustix::time::{ClockId, clock_gettime};
+use std::ops::Range;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Who publishes how much to whom.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// Each has a subject of its own.
+    pub publishers: usize,
+    /// Of each publisher.
+    pub subscribers: usize,
+    /// Further subscribers of each publisher, who never read.
+    pub stuck: usize,
+    /// Messages a write.
+    pub batch: usize,
+    /// Bytes of each payload.
+    pub payload_bytes: usize,
+    /// How long is published, unless `messages` says how many.
+    pub duration: Duration,
+    /// Messages of each publisher; `None` for as many as fit into `duration`.
+    pub messages: Option<u64>,
+    /// Messages a second of each publisher; otherwise as many as go. With a rate, how late they are
+    /// is measured.
+    pub rate: Option<f64>,
+}
+
+impl Default for Load {
+    fn default() -> Self {
+        Self {
+            publishers: 1,
+            subscribers: 1,
+            stuck: 0,
+            batch: 64,
+            payload_bytes: 128,
+            duration: Duration::from_secs(1),
+            messages: None,
+            rate: None,
+        }
+    }
+}
+
+/// What came of it. Everything that was published has come, once and in order, or there is none.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Messages published.
+    pub messages: u64,
+    /// Messages received, all subscribers together.
+    pub deliveries: u64,
+    /// From the first publish to the last delivery.
+    pub elapsed: Duration,
+    /// Processor time that this process took meanwhile.
+    pub client_time: Duration,
+    /// How late each delivery was, in nanoseconds, in ascending order; empty without a rate.
+    pub late_ns: Vec<u64>,
+}
+
+impl Outcome {
+    /// Deliveries a second, or messages a second where nobody subscribes.
+    pub fn rate(&self) -> f64 {
+        let count = if self.deliveries > 0 { self.deliveries } else { self.messages };
+        count as f64 / self.elapsed.as_secs_f64().max(1e-9)
+    }
+
+    /// How many processors the client kept busy.
+    pub fn client_cores(&self) -> f64 {
+        self.client_time.as_secs_f64() / self.elapsed.as_secs_f64().max(1e-9)
+    }
+}
+
+/// What is heard from others.
+#[derive(Clone, Debug)]
+pub struct Listening {
+    /// The subject to subscribe to.
+    pub subject: String,
+    /// Connections that subscribe.
+    pub subscribers: usize,
+    /// Counted from the first message on.
+    pub duration: Duration,
+}
+
+/// Publishes to subscribers who check everything.
+///
+/// # Errors
+/// When the server cannot be reached, refuses something, or loses something.
+pub fn run(endpoint: &Endpoint, load: &Load) -> Result<Outcome, BenchError> {
+    let mut inboxes = Vec::new();
+    let mut stuck = Vec::new();
+    for publisher in 0..load.publishers {
+        for _ in 0..load.stuck {
+            stuck.push(subscriber(endpoint, &subject(publisher))?);
+        }
+        for _ in 0..load.subscribers {
+            let socket = subscriber(endpoint, &subject(publisher))?.into_socket()?;
+            inboxes.push(Inbox::new(socket, inboxes.len(), publisher, endpoint.protocol));
+        }
+    }
+    let publishers = publishers(endpoint, load)?;
+    let progress = Progress::new(load.publishers, inboxes.len());
+    let heard_by =
+        |publisher: usize| publisher * load.subscribers..(publisher + 1) * load.subscribers;
+    let look = if load.rate.is_some() { Look::Time } else { Look::Number };
+    measured(&mut inboxes, &progress, look, load.payload_bytes, || {
+        publish_side_by_side(endpoint, load, &publishers, &progress, heard_by)
+    })
+}
+
+/// Publishes to nobody, until the server has dealt with it.
+///
+/// # Errors
+/// As for [`run`].
+pub fn publish(endpoint: &Endpoint, load: &Load) -> Result<Outcome, BenchError> {
+    let mut publishers = publishers(endpoint, load)?;
+    let progress = Progress::new(load.publishers, 0);
+    let mut outcome = measured(&mut [], &progress, Look::Count, load.payload_bytes, || {
+        let messages = publish_side_by_side(endpoint, load, &publishers, &progress, |_| 0..0)?;
+        publishers.iter_mut().try_for_each(Connection::sync)?;
+        Ok(messages)
+    })?;
+    outcome.deliveries = 0;
+    Ok(outcome)
+}
+
+/// Counts what others publish.
+///
+/// # Errors
+/// As for [`run`].
+pub fn listen(endpoint: &Endpoint, listening: &Listening) -> Result<Outcome, BenchError> {
+    let mut inboxes = Vec::new();
+    for number in 0..listening.subscribers {
+        let mut connection = endpoint.connect()?;
+        // Not confirmed: messages may come before the confirmation.
+        connection.subscribe(&listening.subject)?;
+        let socket = connection.into_socket()?;
+        inboxes.push(Inbox::new(socket, number, 0, endpoint.protocol));
+    }
+    let progress = Progress::new(1, inboxes.len());
+    let heard_any = || progress.received.iter().any(|count| count.load(Ordering::Relaxed) > 0);
+    let mut outcome = measured(&mut inboxes, &progress, Look::Count, 0, || {
+        while !heard_any() && !progress.stop.load(Ordering::Relaxed) {
+            thread::park_timeout(Duration::from_millis(1));
+        }
+        let end = Instant::now() + listening.duration;
+        while Instant::now() < end && !progress.stop.load(Ordering::Relaxed) {
+            thread::park_timeout(end.saturating_duration_since(Instant::now()));
+        }
+        progress.stop.store(true, Ordering::Relaxed);
+        Ok(0)
+    })?;
+    // Nobody knows how long those who publish had been at it: what counts is from the first message
+    // to the last.
+    outcome.messages = outcome.deliveries / listening.subscribers.max(1) as u64;
+    Ok(outcome)
+}
+
+fn subject(publisher: usize) -> String {
+    format!("{SUBJECT}.{publisher}")
+}
+
+fn subscriber(endpoint: &Endpoint, subject: &str) -> Result<Connection, BenchError> {
+    let mut connection = endpoint.connect()?;
+    connection.subscribe_surely(subject)?;
+    Ok(connection)
+}
+
+fn publishers(endpoint: &Endpoint, load: &Load) -> Result<Vec<Connection>, BenchError> {
+    let publisher = |_| {
+        let mut connection = endpoint.connect()?;
+        connection.for_publishing()?;
+        Ok(connection)
+    };
+    (0..load.publishers).map(publisher).collect()
+}
+
+/// Gives how many messages all publishers published.
+fn publish_side_by_side(
+    endpoint: &Endpoint,
+    load: &Load,
+    publishers: &[Connection],
+    progress: &Progress,
+    heard_by: impl Fn(usize) -> Range<usize>,
+) -> Result<u64, BenchError> {
+    thread::scope(|scope| {
+        let mut threads = Vec::new();
+        for (number, publisher) in publishers.iter().enumerate() {
+            let heard_by: Vec<usize> = heard_by(number).collect();
+            let publish = move || -> Result<u64, BenchError> {
+                let messages = if load.rate.is_some() { 1 } else { load.batch };
+                let batch =
+                    Batch::new(endpoint.protocol, &subject(number), messages, load.payload_bytes);
+                let sent = match load.rate {
+                    Some(rate) => publish_at_rate(publisher.socket(), batch, load, rate, progress),
+                    None => publish_all(publisher.socket(), batch, load, progress, &heard_by),
+                }?;
+                progress.targets[number].store(sent, Ordering::Release);
+                Ok(sent)
+            };
+            let thread = thread::Builder::new()
+                .name(format!("publisher {number}"))
+                .spawn_scoped(scope, publish);
+            threads.push(thread.map_err(|error| error.to_string())?);
+        }
+        // Whoever fails, the others are waited for: they stop when told.
+        let sent: Vec<_> = threads.into_iter().map(|thread| joined(thread.join())).collect();
+        sent.into_iter().sum()
+    })
+}
+
+/// Lets the inboxes read while `publish` does its work, and takes the time.
+pub fn measured(
+    inboxes: &mut [Inbox],
+    progress: &Progress,
+    look: Look,
+    payload_bytes: usize,
+    publish: impl FnOnce() -> Result<u64, BenchError>,
+) -> Result<Outcome, BenchError> {
+    let (begin, processor_begin) = (Instant::now(), processor_time());
+    let heard = thread::scope(|scope| {
+        let mut threads = Vec::new();
+        for group in inboxes.chunks_mut(SOCKETS_PER_THREAD) {
+            let read = move || {
+                let heard = read_all(group, progress, look, payload_bytes);
+                if heard.is_err() {
+                    progress.stop.store(true, Ordering::Relaxed);
+                }
+                heard
+            };
+            let thread =
+                thread::Builder::new().name("subscribers".to_owned()).spawn_scoped(scope, read);
+            threads.push(thread.map_err(|error| error.to_string())?);
+        }
+        let published = publish();
+        if published.is_err() {
+            progress.stop.store(true, Ordering::Relaxed);
+        }
+        let heard: Vec<_> = threads.into_iter().map(|thread| joined(thread.join())).collect();
+        // What a subscriber saw says more than that its publisher then stopped.
+        let heard: Vec<Heard> = heard.into_iter().collect::<Result<_, _>>()?;
+        Ok::<_, BenchError>((published?, heard))
+    });
+    let (messages, heard) = heard?;
+    let too_many: u64 = inboxes.iter().map(|inbox| inbox.beyond(progress)).sum();
+    if too_many > 0 {
+        return Err(format!("{too_many} messages came that nobody had published"));
+    }
+    let client_time = processor_time().saturating_sub(processor_begin);
+    let begin = if messages == 0 {
+        heard.iter().filter_map(|heard| heard.first).min().unwrap_or(begin)
+    } else {
+        begin
+    };
+    let end = heard.iter().filter_map(|heard| heard.last).max().unwrap_or_else(Instant::now);
+    let mut late_ns: Vec<u64> = heard.into_iter().flat_map(|heard| heard.late_ns).collect();
+    late_ns.sort_unstable();
+    let deliveries = progress.received.iter().map(|count| count.load(Ordering::Relaxed)).sum();
+    Ok(Outcome { messages, deliveries, elapsed: end.duration_since(begin), client_time, late_ns })
+}
+
+fn joined<T>(result: thread::Result<Result<T, BenchError>>) -> Result<T, BenchError> {
+    result.unwrap_or_else(|_| Err("a thread of the client panicked".to_owned()))
+}
+
+/// What all threads of this process have taken so far.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}

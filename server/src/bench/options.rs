@@ -1,0 +1,119 @@
+//! What `fanfare bench` is told.
+
+use super::connection::{Endpoint, Login};
+use super::frames::Protocol;
+use super::load::Load;
+use clap::{Args, ValueEnum};
+use std::time::Duration;
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// Publish to nobody
+    Pub,
+    /// Count what others publish to --subject
+    Sub,
+    /// Publish to subscribers that count and check everything
+    FanOut,
+    /// Requests and their answers, one after the other
+    Request,
+    /// How late messages are at a fixed rate; what was late to be sent counts as late
+    Latency,
+    /// No server: the same bytes written straight to the sockets, which is what the machine can do
+    Ceiling,
+    /// All of these but sub
+    All,
+}
+
+/// How the result looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Table,
+    /// An object a line
+    Json,
+    /// With a line of names
+    Csv,
+}
+
+/// What `fanfare bench` is told.
+#[derive(Args, Clone, Debug, PartialEq)]
+pub struct BenchOptions {
+    /// What is measured
+    #[arg(value_enum)]
+    pub mode: Mode,
+    /// The server
+    #[arg(value_name = "HOST:PORT", default_value = "127.0.0.1:4222")]
+    pub server: String,
+    /// Publishers, each with a subject of its own
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub publishers: u32,
+    /// Subscribers of each publisher's subject
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub subscribers: u32,
+    /// Bytes of a payload
+    #[arg(long, value_name = "BYTES", default_value_t = 128, value_parser = clap::value_parser!(u32).range(16..=(1 << 30)))]
+    pub payload_bytes: u32,
+    /// Messages a write
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub batch: u32,
+    /// Messages a second when latency is measured
+    #[arg(long, value_name = "N", default_value_t = 1_000.0, value_parser = positive)]
+    pub rate: f64,
+    /// Seconds that a measurement lasts
+    #[arg(long, value_name = "S", default_value_t = 3.0, value_parser = positive)]
+    pub seconds: f64,
+    /// Where sub listens
+    #[arg(long, value_name = "SUBJECT", default_value = ">")]
+    pub subject: String,
+    /// What the server speaks
+    #[arg(long, value_enum, default_value = "nats")]
+    pub protocol: Protocol,
+    /// Log in as this user
+    #[arg(long, value_name = "NAME", requires = "password")]
+    pub user: Option<String>,
+    /// The user's password
+    #[arg(long, value_name = "PASSWORD", requires = "user")]
+    pub password: Option<String>,
+    /// Log in with this token
+    #[arg(long, value_name = "TOKEN", conflicts_with = "user")]
+    pub token: Option<String>,
+    /// How the result looks
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: Format,
+}
+
+impl BenchOptions {
+    /// The server, and how to get in.
+    pub fn endpoint(&self) -> Endpoint {
+        let login = match (&self.user, &self.password, &self.token) {
+            (Some(user), Some(password), _) => Login::User(user.clone(), password.clone()),
+            (_, _, Some(token)) => Login::Token(token.clone()),
+            _ => Login::None,
+        };
+        Endpoint { address: self.server.clone(), protocol: self.protocol, login }
+    }
+
+    /// Who publishes how much to whom.
+    pub fn load(&self) -> Load {
+        Load {
+            publishers: self.publishers as usize,
+            subscribers: self.subscribers as usize,
+            batch: self.batch as usize,
+            payload_bytes: self.payload_bytes as usize,
+            duration: Duration::from_secs_f64(self.seconds),
+            ..Load::default()
+        }
+    }
+}
+
+/// A flag's number that may have a fraction, from above 0 to 1e9.
+///
+/// # Errors
+/// What is wanted.
+pub fn positive(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(number) if number > 0.0 && number <= 1e9 => Ok(number),
+        _ => Err("a number above 0".to_owned()),
+    }
+}

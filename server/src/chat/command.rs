@@ -1,0 +1,220 @@
+//! What a line means: something said, or a command.
+
+use std::fmt;
+
+/// A line, understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command<'l> {
+    /// An empty line.
+    Nothing,
+    /// Say this to the room one is in. A line that begins with `//` comes here with one slash.
+    Say(&'l str),
+    /// `/nick NAME`
+    Nick(&'l str),
+    /// `/join ROOM`
+    Join(&'l str),
+    /// `/leave [ROOM]`
+    Leave(Option<&'l str>),
+    /// `/rooms`
+    Rooms,
+    /// `/who [ROOM]`
+    Who(Option<&'l str>),
+    /// `/msg NAME TEXT`
+    Message {
+        /// For whom.
+        to: &'l str,
+        /// What.
+        text: &'l str,
+    },
+    /// `/me TEXT`
+    Action(&'l str),
+    /// `/topic [TEXT]`
+    Topic(Option<&'l str>),
+    /// `/history [N]`
+    History(Option<usize>),
+    /// `/ping`
+    Ping,
+    /// `/help`
+    Help,
+    /// `/quit [TEXT]`
+    Quit(Option<&'l str>),
+}
+
+/// Why a line that begins with a slash is no command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CommandError {
+    /// No command has that name.
+    Unknown {
+        /// What was written after the slash.
+        name: String,
+    },
+    /// Something is missing, too much, or no number.
+    Usage(&'static str),
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown { name } => {
+                write!(out, "there is no /{name}; /help lists the commands, //{name} says it")
+            }
+            Self::Usage(usage) => write!(out, "write it as {usage}"),
+        }
+    }
+}
+
+impl std::error::Error for CommandError {}
+
+/// What `/help` answers, a line each.
+pub const HELP: &[&str] = &[
+    "a line is said to the room you are in; a line that begins with // is said with one slash",
+    "/nick NAME       take a name",
+    "/join ROOM       go to a room (it opens if there is none), or talk there if you are in it already",
+    "/leave [ROOM]    leave a room",
+    "/rooms           list the rooms",
+    "/who [ROOM]      list who is in a room",
+    "/msg NAME TEXT   tell one person",
+    "/me TEXT         say what you do",
+    "/topic [TEXT]    show or set what the room is about",
+    "/history [N]     show the room's last lines",
+    "/ping            ask whether the server is there",
+    "/quit [TEXT]     leave",
+];
+
+/// Understands a line. Commands' names are taken in any case.
+pub fn parse(line: &str) -> Result<Command<'_>, CommandError> {
+    let Some(command) = line.strip_prefix('/') else {
+        return Ok(if line.trim().is_empty() { Command::Nothing } else { Command::Say(line) });
+    };
+    if command.starts_with('/') {
+        return Ok(Command::Say(command));
+    }
+    let (name, rest) = split_word(command);
+    match name.to_ascii_lowercase().as_str() {
+        "nick" => one_word(rest, "/nick NAME").map(Command::Nick),
+        "join" => one_word(rest, "/join ROOM").map(Command::Join),
+        "leave" => at_most_one_word(rest, "/leave [ROOM]").map(Command::Leave),
+        "rooms" => nothing(rest, "/rooms").map(|()| Command::Rooms),
+        "who" => at_most_one_word(rest, "/who [ROOM]").map(Command::Who),
+        "msg" => {
+            let (to, text) = split_word(rest);
+            let text = some_text(text, "/msg NAME TEXT")?;
+            Ok(Command::Message { to, text })
+        }
+        "me" => some_text(rest, "/me TEXT").map(Command::Action),
+        "topic" => Ok(Command::Topic((!rest.is_empty()).then_some(rest))),
+        "history" => {
+            const USAGE: &str = "/history [N], N being a number of lines";
+            let count = at_most_one_word(rest, USAGE)?;
+            let count = count
+                .map(|count| count.parse().map_err(|_| CommandError::Usage(USAGE)))
+                .transpose()?;
+            Ok(Command::History(count))
+        }
+        "ping" => Ok(Command::Ping),
+        "help" => Ok(Command::Help),
+        "quit" => Ok(Command::Quit((!rest.is_empty()).then_some(rest))),
+        _ => Err(CommandError::Unknown { name: name.to_owned() }),
+    }
+}
+
+/// The first word, and what follows it without the space around.
+fn split_word(text: &str) -> (&str, &str) {
+    match text.split_once(char::is_whitespace) {
+        Some((word, rest)) => (word, rest.trim()),
+        None => (text, ""),
+    }
+}
+
+fn one_word<'l>(text: &'l str, usage: &'static str) -> Result<&'l str, CommandError> {
+    at_most_one_word(text, usage)?.ok_or(CommandError::Usage(usage))
+}
+
+fn at_most_one_word<'l>(
+    text: &'l str,
+    usage: &'static str,
+) -> Result<Option<&'l str>, CommandError> {
+    match split_word(text) {
+        ("", _) => Ok(None),
+        (word, "") => Ok(Some(word)),
+        _ => Err(CommandError::Usage(usage)),
+    }
+}
+
+fn some_text<'l>(text: &'l str, usage: &'static str) -> Result<&'l str, CommandError> {
+    if text.is_empty() { Err(CommandError::Usage(usage)) } else { Ok(text) }
+}
+
+fn nothing(text: &str, usage: &'static str) -> Result<(), CommandError> {
+    if text.is_empty() { Ok(()) } else { Err(CommandError::Usage(usage)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_said_as_they_are() {
+        assert_eq!(parse("hello  there "), Ok(Command::Say("hello  there ")));
+        assert_eq!(parse(" /join x"), Ok(Command::Say(" /join x")));
+        assert_eq!(parse("//usr/bin"), Ok(Command::Say("/usr/bin")));
+        assert_eq!(parse("//"), Ok(Command::Say("/")));
+        assert_eq!(parse(""), Ok(Command::Nothing));
+        assert_eq!(parse(" \t"), Ok(Command::Nothing));
+    }
+
+    #[test]
+    fn every_command_is_understood() {
+        let commands = [
+            ("/nick bob", Command::Nick("bob")),
+            ("/JOIN rust", Command::Join("rust")),
+            ("/leave", Command::Leave(None)),
+            ("/leave  rust ", Command::Leave(Some("rust"))),
+            ("/rooms", Command::Rooms),
+            ("/who", Command::Who(None)),
+            ("/who rust", Command::Who(Some("rust"))),
+            ("/msg bob  hi  there", Command::Message { to: "bob", text: "hi  there" }),
+            ("/me waves at all", Command::Action("waves at all")),
+            ("/topic", Command::Topic(None)),
+            ("/topic what else", Command::Topic(Some("what else"))),
+            ("/history", Command::History(None)),
+            ("/history 5", Command::History(Some(5))),
+            ("/ping", Command::Ping),
+            ("/help", Command::Help),
+            ("/quit", Command::Quit(None)),
+            ("/quit see you", Command::Quit(Some("see you"))),
+        ];
+        for (line, command) in commands {
+            assert_eq!(parse(line), Ok(command), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_is_answered_with_what_to_write() {
+        for line in [
+            "/nick",
+            "/nick two words",
+            "/join",
+            "/msg",
+            "/msg bob",
+            "/me",
+            "/history x",
+            "/history -1",
+            "/rooms x",
+        ] {
+            assert!(matches!(parse(line), Err(CommandError::Usage(_))), "{line}");
+        }
+        assert_eq!(parse("/nosuch x"), Err(CommandError::Unknown { name: "nosuch".into() }));
+        assert_eq!(parse("/"), Err(CommandError::Unknown { name: "".into() }));
+    }
+
+    #[test]
+    fn help_names_every_command() {
+        for name in [
+            "nick", "join", "leave", "rooms", "who", "msg", "me", "topic", "history", "ping",
+            "quit",
+        ] {
+            assert!(HELP.iter().any(|line| line.starts_with(&format!("/{name}"))), "{name}");
+        }
+    }
+}

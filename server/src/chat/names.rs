@@ -1,0 +1,260 @@
+//! Names of people and rooms: what they may look like, and when two are the same.
+
+use crate::limits::NAME_BYTES;
+use fanfare::{Topic, TopicError};
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+
+/// A name that was checked. Two are equal if they differ in nothing but case or in the way Unicode
+/// spells them.
+#[derive(Clone, Debug)]
+pub struct Name {
+    shown: Arc<str>,
+    topic: Topic,
+    /// How many bytes of the topic stand before the folded name.
+    prefix_bytes: usize,
+}
+
+/// What a name is for; decides its topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameOf {
+    /// `chat.user.<name>`: private messages. Shown as its owner wrote it.
+    Person,
+    /// `chat.room.<name>`. Shown folded, as in the topic.
+    Room,
+}
+
+/// What is wrong with a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NameError {
+    /// It is empty.
+    Empty,
+    /// It has more characters, or more bytes, than allowed.
+    TooLong {
+        /// Characters that a name may have.
+        max_characters: usize,
+    },
+    /// This character may not be in a name, or not at this place.
+    NotAllowed {
+        /// The character.
+        character: char,
+        /// Its place, counted from 1.
+        position: usize,
+    },
+    /// It cannot be part of a topic.
+    NotATopic(TopicError),
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => write!(out, "a name needs at least one letter or digit"),
+            Self::TooLong { max_characters } => {
+                write!(out, "that name is too long; at most {max_characters} characters")
+            }
+            Self::NotAllowed { character, position } => {
+                let code = u32::from(*character);
+                write!(
+                    out,
+                    "character {position} (U+{code:04X}) cannot be in a name; use letters, digits, - and _"
+                )
+            }
+            Self::NotATopic(error) => write!(out, "that name cannot be used: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for NameError {}
+
+impl Name {
+    /// Checks a name: letters and digits of any script, `-` and `_`, nothing invisible, no more
+    /// than `max_characters`.
+    pub fn parse(text: &str, name_of: NameOf, max_characters: usize) -> Result<Self, NameError> {
+        if text.is_empty() {
+            return Err(NameError::Empty);
+        }
+        // Bytes first: what comes after is work in proportion to them.
+        if text.len() > NAME_BYTES || text.chars().count() > max_characters {
+            return Err(NameError::TooLong { max_characters });
+        }
+        check_characters(text)?;
+        let folded = fold(text);
+        // Folding can lengthen a name and bring in other characters: one code point may stand for a
+        // whole phrase.
+        check_characters(&folded)?;
+        if folded.len() > NAME_BYTES {
+            return Err(NameError::TooLong { max_characters });
+        }
+        let (prefix, shown): (&str, String) = match name_of {
+            NameOf::Person => ("chat.user.", text.nfc().collect()),
+            NameOf::Room => ("chat.room.", folded.clone()),
+        };
+        let topic = Topic::parse(&format!("{prefix}{folded}")).map_err(NameError::NotATopic)?;
+        Ok(Self { shown: Arc::from(shown), topic, prefix_bytes: prefix.len() })
+    }
+
+    /// As people read it.
+    pub fn as_str(&self) -> &str {
+        &self.shown
+    }
+
+    /// The same, shared.
+    pub fn shared(&self) -> Arc<str> {
+        self.shown.clone()
+    }
+
+    /// Where messages for it go.
+    pub fn topic(&self) -> &Topic {
+        &self.topic
+    }
+
+    fn folded(&self) -> &str {
+        &self.topic.as_str()[self.prefix_bytes..]
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        self.topic == other.topic
+    }
+}
+
+impl Eq for Name {}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.topic.hash(state);
+    }
+}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.folded().cmp(other.folded()).then_with(|| self.topic.cmp(&other.topic))
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.shown)
+    }
+}
+
+/// One spelling for all that look the same but for case: full-width and ligature forms too. Lower
+/// case can bring in marks that want to be put together again, hence twice.
+fn fold(text: &str) -> String {
+    text.nfkc().flat_map(char::to_lowercase).nfkc().collect()
+}
+
+fn check_characters(text: &str) -> Result<(), NameError> {
+    for (index, character) in text.chars().enumerate() {
+        let marks_allowed = index > 0;
+        let is_allowed = character.is_alphanumeric()
+            || matches!(character, '-' | '_')
+            || (marks_allowed && is_combining_mark(character));
+        if !is_allowed || is_invisible(character) {
+            return Err(NameError::NotAllowed { character, position: index + 1 });
+        }
+    }
+    match text.chars().any(char::is_alphanumeric) {
+        true => Ok(()),
+        false => Err(NameError::Empty),
+    }
+}
+
+/// Letters and marks that show nothing (Unicode's Default_Ignorable_Code_Point among them): with
+/// these two names could look the same. Control, bidirectional and zero-width characters are no
+/// letters, and refused as such.
+fn is_invisible(character: char) -> bool {
+    matches!(character,
+        '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn person(text: &str) -> Result<Name, NameError> {
+        Name::parse(text, NameOf::Person, 24)
+    }
+
+    #[test]
+    fn names_of_any_script_are_kept_as_written() {
+        for text in ["alice", "Ünsal_7", "иван", "李雷", "محمد", "नमस्ते", "a-b"]
+        {
+            assert_eq!(person(text).unwrap().as_str(), text);
+        }
+        assert_eq!(person("Alice").unwrap().topic().as_str(), "chat.user.alice");
+        let room = Name::parse("Rust", NameOf::Room, 24).unwrap();
+        assert_eq!((room.as_str(), room.topic().as_str()), ("rust", "chat.room.rust"));
+    }
+
+    #[test]
+    fn the_same_name_in_another_case_or_spelling_is_the_same() {
+        for (one, other) in
+            [("alice", "ALICE"), ("alice", "ａｌｉｃｅ"), ("é", "e\u{301}"), ("ſam", "Sam")]
+        {
+            assert_eq!(person(one).unwrap(), person(other).unwrap(), "{one} {other}");
+        }
+        assert_ne!(person("alice").unwrap(), person("alicf").unwrap());
+    }
+
+    #[test]
+    fn what_cannot_be_seen_or_turns_the_line_round_is_refused() {
+        let refused = [
+            '\u{202e}',
+            '\u{202a}',
+            '\u{2066}',
+            '\u{2069}',
+            '\u{200e}',
+            '\u{200b}',
+            '\u{200d}',
+            '\u{feff}',
+            '\u{ad}',
+            '\u{3164}',
+            '\u{115f}',
+            '\u{fe0f}',
+            '\u{e0041}',
+            '\u{7}',
+            '\u{1b}',
+            '\u{85}',
+            '\u{a0}',
+            ' ',
+            '.',
+            '*',
+            '>',
+            '/',
+            '(',
+            '[',
+            ':',
+            '\u{fdfa}',
+            '\u{2028}',
+        ];
+        for character in refused {
+            let error = person(&format!("a{character}b")).unwrap_err();
+            assert!(matches!(error, NameError::NotAllowed { .. }), "{character:?}: {error}");
+        }
+        assert_eq!(
+            person("\u{301}a"),
+            Err(NameError::NotAllowed { character: '\u{301}', position: 1 })
+        );
+    }
+
+    #[test]
+    fn length_is_counted_in_characters() {
+        let longest = "ä".repeat(24);
+        assert!(person(&longest).is_ok());
+        assert_eq!(person(&format!("{longest}x")), Err(NameError::TooLong { max_characters: 24 }));
+        assert_eq!(person(""), Err(NameError::Empty));
+        assert_eq!(person("--"), Err(NameError::Empty));
+    }
+}

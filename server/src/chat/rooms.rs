@@ -1,0 +1,359 @@
+//! Who is here, under which name, and in which rooms: shared by all sessions, without I/O.
+
+use super::names::{Name, NameOf};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// People and rooms. A room is there while somebody is in it.
+pub struct Directory {
+    state: Mutex<State>,
+    limits: DirectoryLimits,
+    room_is_gone: Box<dyn Fn(&Name) + Send + Sync>,
+}
+
+/// How much a [`Directory`] holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DirectoryLimits {
+    /// Rooms at the same time.
+    pub rooms: usize,
+    /// Rooms that one person is in at the same time.
+    pub rooms_per_person: usize,
+    /// People in one room.
+    pub room_members: usize,
+}
+
+#[derive(Default)]
+struct State {
+    last_person: u64,
+    last_guest: u64,
+    names: HashMap<Name, PersonId>,
+    people: HashMap<PersonId, Name>,
+    rooms: BTreeMap<Name, Room>,
+}
+
+#[derive(Default)]
+struct Room {
+    topic: Option<Arc<str>>,
+    /// In the order in which people came to the server.
+    members: BTreeSet<PersonId>,
+}
+
+/// A person's number, which stays when the name changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PersonId(u64);
+
+/// A room as `/rooms` lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomInfo {
+    /// Its name.
+    pub name: Name,
+    /// How many are in it.
+    pub members: usize,
+    /// What it is about.
+    pub topic: Option<Arc<str>>,
+}
+
+/// The first entries of a list, and how long the list is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing<T> {
+    /// As many as were asked for.
+    pub shown: Vec<T>,
+    /// How many there are.
+    pub total: usize,
+}
+
+/// Why a room cannot be joined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JoinError {
+    /// One is in it.
+    AlreadyIn,
+    /// The person's bound, with its value.
+    TooManyOfOnePerson(usize),
+    /// The room's bound, with its value.
+    RoomFull(usize),
+    /// The server's bound, with its value.
+    TooManyRooms(usize),
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AlreadyIn => write!(out, "you are in that room"),
+            Self::TooManyOfOnePerson(max) => {
+                write!(out, "you are in {max} rooms, the most there can be; /leave one")
+            }
+            Self::RoomFull(max) => {
+                write!(out, "that room is full ({max} people); try another or come back later")
+            }
+            Self::TooManyRooms(max) => {
+                write!(
+                    out,
+                    "there are {max} rooms, the most there can be; /rooms lists those to join"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for JoinError {}
+
+impl Directory {
+    /// An empty one. `room_is_gone` is called when the last has left a room, before anybody can
+    /// open it again; it must not call back.
+    pub fn new(
+        limits: DirectoryLimits,
+        room_is_gone: impl Fn(&Name) + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), limits, room_is_gone: Box::new(room_is_gone) })
+    }
+
+    /// Lets somebody in, under a free guest name.
+    pub fn enter(self: &Arc<Self>) -> Person {
+        let mut state = self.lock();
+        let name = state.free_guest_name();
+        state.last_person += 1;
+        let id = PersonId(state.last_person);
+        state.names.insert(name.clone(), id);
+        state.people.insert(id, name.clone());
+        Person { directory: self.clone(), id, name, rooms: Vec::new() }
+    }
+
+    /// The name as its owner writes it, if somebody has it.
+    pub fn find(&self, name: &Name) -> Option<Name> {
+        let state = self.lock();
+        state.names.get(name).and_then(|id| state.people.get(id)).cloned()
+    }
+
+    /// The rooms, by name.
+    pub fn rooms(&self, at_most: usize) -> Listing<RoomInfo> {
+        let state = self.lock();
+        let info = |(name, room): (&Name, &Room)| RoomInfo {
+            name: name.clone(),
+            members: room.members.len(),
+            topic: room.topic.clone(),
+        };
+        Listing {
+            shown: state.rooms.iter().take(at_most).map(info).collect(),
+            total: state.rooms.len(),
+        }
+    }
+
+    /// Who is in a room; none if there is no such room.
+    pub fn members(&self, room: &Name, at_most: usize) -> Option<Listing<Name>> {
+        let state = self.lock();
+        let members = &state.rooms.get(room)?.members;
+        let names = members.iter().filter_map(|id| state.people.get(id)).take(at_most).cloned();
+        Some(Listing { shown: names.collect(), total: members.len() })
+    }
+
+    /// What a room is about.
+    pub fn topic(&self, room: &Name) -> Option<Arc<str>> {
+        self.lock().rooms.get(room).and_then(|room| room.topic.clone())
+    }
+
+    /// Sets what a room is about; nothing happens if there is no such room.
+    pub fn set_topic(&self, room: &Name, topic: &str) {
+        if let Some(room) = self.lock().rooms.get_mut(room) {
+            room.topic = Some(Arc::from(topic));
+        }
+    }
+
+    /// How many people and how many rooms there are.
+    pub fn counts(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.people.len(), state.rooms.len())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn free_guest_name(&mut self) -> Name {
+        loop {
+            self.last_guest += 1;
+            let guest =
+                Name::parse(&format!("guest{}", self.last_guest), NameOf::Person, usize::MAX);
+            match guest {
+                Ok(name) if !self.names.contains_key(&name) => return name,
+                _ => {}
+            }
+        }
+    }
+
+    fn leave(&mut self, id: PersonId, room: &Name, room_is_gone: &dyn Fn(&Name)) {
+        if let Some(entry) = self.rooms.get_mut(room) {
+            entry.members.remove(&id);
+            if entry.members.is_empty() {
+                self.rooms.remove(room);
+                room_is_gone(room);
+            }
+        }
+    }
+}
+
+/// Somebody who is here. Dropping it takes back the name and the places in the rooms.
+pub struct Person {
+    directory: Arc<Directory>,
+    id: PersonId,
+    name: Name,
+    rooms: Vec<Name>,
+}
+
+impl Person {
+    /// The present name.
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// The rooms one is in, in the order of joining.
+    pub fn rooms(&self) -> &[Name] {
+        &self.rooms
+    }
+
+    /// All that is shared.
+    pub fn directory(&self) -> &Arc<Directory> {
+        &self.directory
+    }
+
+    /// Takes another name and gives back the old one; false if somebody else has it.
+    pub fn rename(&mut self, name: Name) -> bool {
+        let mut state = self.directory.lock();
+        if state.names.get(&name).is_some_and(|&owner| owner != self.id) {
+            return false;
+        }
+        state.names.remove(&self.name);
+        // Removed before it is inserted: the key of a map keeps its old spelling otherwise.
+        state.names.insert(name.clone(), self.id);
+        state.people.insert(self.id, name.clone());
+        drop(state);
+        self.name = name;
+        true
+    }
+
+    /// Goes to a room, which opens if there is none. Gives the number of people there now.
+    pub fn join(&mut self, room: &Name) -> Result<usize, JoinError> {
+        let limits = self.directory.limits;
+        if self.rooms.contains(room) {
+            return Err(JoinError::AlreadyIn);
+        }
+        if self.rooms.len() >= limits.rooms_per_person {
+            return Err(JoinError::TooManyOfOnePerson(limits.rooms_per_person));
+        }
+        let mut state = self.directory.lock();
+        let is_new = !state.rooms.contains_key(room);
+        if is_new && state.rooms.len() >= limits.rooms {
+            return Err(JoinError::TooManyRooms(limits.rooms));
+        }
+        let members = &mut state.rooms.entry(room.clone()).or_default().members;
+        if members.len() >= limits.room_members {
+            return Err(JoinError::RoomFull(limits.room_members));
+        }
+        members.insert(self.id);
+        self.rooms.push(room.clone());
+        Ok(members.len())
+    }
+
+    /// Leaves a room. With the last one it is gone.
+    pub fn leave(&mut self, room: &Name) {
+        self.rooms.retain(|joined| joined != room);
+        self.directory.lock().leave(self.id, room, &*self.directory.room_is_gone);
+    }
+
+    /// Gives the name back before anything else; nobody is found under it any more.
+    pub fn release_name(&mut self) {
+        let mut state = self.directory.lock();
+        if state.people.remove(&self.id).is_some() {
+            state.names.remove(&self.name);
+        }
+    }
+}
+
+impl Drop for Person {
+    fn drop(&mut self) {
+        self.release_name();
+        for room in std::mem::take(&mut self.rooms) {
+            self.leave(&room);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: DirectoryLimits =
+        DirectoryLimits { rooms: 2, rooms_per_person: 2, room_members: 2 };
+
+    fn name(text: &str, name_of: NameOf) -> Name {
+        Name::parse(text, name_of, 24).unwrap()
+    }
+
+    fn room(text: &str) -> Name {
+        name(text, NameOf::Room)
+    }
+
+    #[test]
+    fn guests_get_free_names_and_names_are_unique_but_for_case() {
+        let directory = Directory::new(LIMITS, |_| {});
+        let mut one = directory.enter();
+        assert!(one.rename(name("guest2", NameOf::Person)));
+        let mut two = directory.enter();
+        assert_eq!(two.name().as_str(), "guest3");
+        assert!(!two.rename(name("GUEST2", NameOf::Person)));
+        assert!(one.rename(name("Guest2", NameOf::Person)));
+        assert_eq!(directory.find(&name("gUEST2", NameOf::Person)).unwrap().as_str(), "Guest2");
+        drop(one);
+        assert!(two.rename(name("guest2", NameOf::Person)));
+        drop(two);
+        assert_eq!(directory.counts(), (0, 0));
+    }
+
+    #[test]
+    fn a_room_is_gone_with_its_last_member() {
+        let gone = Arc::new(Mutex::new(Vec::new()));
+        let heard = gone.clone();
+        let directory =
+            Directory::new(LIMITS, move |room| heard.lock().unwrap().push(room.to_string()));
+        let (mut one, mut two) = (directory.enter(), directory.enter());
+        assert_eq!((one.join(&room("a")), two.join(&room("A"))), (Ok(1), Ok(2)));
+        directory.set_topic(&room("a"), "letters");
+        one.leave(&room("a"));
+        assert_eq!(directory.topic(&room("a")).as_deref(), Some("letters"));
+        assert!(gone.lock().unwrap().is_empty());
+        drop(two);
+        assert_eq!(*gone.lock().unwrap(), ["a"]);
+        assert_eq!(one.join(&room("a")), Ok(1));
+        assert_eq!(directory.topic(&room("a")), None);
+    }
+
+    #[test]
+    fn every_bound_is_exact_and_gives_its_value() {
+        let directory = Directory::new(LIMITS, |_| {});
+        let mut people: Vec<Person> = (0..3).map(|_| directory.enter()).collect();
+        assert_eq!(people[0].join(&room("a")), Ok(1));
+        assert_eq!(people[0].join(&room("a")), Err(JoinError::AlreadyIn));
+        assert_eq!(people[1].join(&room("a")), Ok(2));
+        assert_eq!(people[2].join(&room("a")), Err(JoinError::RoomFull(2)));
+        assert_eq!(people[0].join(&room("b")), Ok(1));
+        assert_eq!(people[1].join(&room("c")), Err(JoinError::TooManyRooms(2)));
+        assert_eq!(people[0].join(&room("c")), Err(JoinError::TooManyOfOnePerson(2)));
+        people.clear();
+        assert_eq!(directory.counts(), (0, 0));
+    }
+
+    #[test]
+    fn a_released_name_is_free_while_its_owner_is_still_in_a_room() {
+        let directory = Directory::new(LIMITS, |_| {});
+        let (mut one, mut two) = (directory.enter(), directory.enter());
+        one.join(&room("a")).unwrap();
+        one.release_name();
+        assert!(two.rename(one.name().clone()));
+        let members = directory.members(&room("a"), 10).unwrap();
+        assert_eq!((members.shown, members.total), (vec![], 1));
+        drop(one);
+        assert_eq!(directory.find(two.name()).as_ref(), Some(two.name()));
+    }
+}

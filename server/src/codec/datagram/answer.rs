@@ -1,0 +1,108 @@
+//! What a sender is answered: never more bytes than it sent, so that nobody can use the server to
+//! flood somebody else.
+
+use std::fmt;
+
+/// What became of a push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer<'a> {
+    /// It was accepted.
+    Accepted {
+        /// Connections that it is queued for.
+        reached: u64,
+        /// Connections that had no room for it.
+        missed: u64,
+        /// How many were too late for it and how many have acknowledged it, if its sender waited
+        /// for that.
+        settled: Option<(u64, u64)>,
+        /// Its id, if its sender gave it one.
+        id: Option<&'a str>,
+    },
+    /// It was not.
+    Refused(&'a dyn Reason),
+}
+
+/// A reason in words.
+pub trait Reason: fmt::Display + fmt::Debug {}
+
+impl<T: fmt::Display + fmt::Debug> Reason for T {}
+
+impl PartialEq for dyn Reason + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_string() == other.to_string()
+    }
+}
+
+impl Eq for dyn Reason + '_ {}
+
+/// Appends the longest form of an answer that is no longer than the request: `ok REACHED MISSED
+/// ID`, `ok REACHED MISSED`, `ok`; with `EXPIRED ACKNOWLEDGED` after `MISSED` for a sender that
+/// waited for that; or `error WHY`, cut off at its end. Nothing if not even that fits.
+pub fn append_answer(out: &mut Vec<u8>, answer: Answer<'_>, request_bytes: usize) {
+    match answer {
+        Answer::Accepted { reached, missed, settled, id } => {
+            let settled = settled
+                .map(|(expired, acknowledged)| format!(" {expired} {acknowledged}"))
+                .unwrap_or_default();
+            let figures = format!("ok {reached} {missed}{settled}");
+            let with_id = id.map(|id| format!("{figures} {id}"));
+            let forms = [with_id.as_deref(), Some(&figures), Some("ok")];
+            if let Some(form) = forms.into_iter().flatten().find(|form| form.len() <= request_bytes)
+            {
+                out.extend_from_slice(form.as_bytes());
+            }
+        }
+        Answer::Refused(why) => {
+            let mut text = format!("error {why}");
+            text.truncate(text.floor_char_boundary(request_bytes));
+            if text.len() >= "error".len() {
+                out.extend_from_slice(text.as_bytes());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(answer: Answer<'_>, request_bytes: usize) -> String {
+        let mut out = Vec::new();
+        append_answer(&mut out, answer, request_bytes);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn an_answer_is_never_longer_than_the_request() {
+        let accepted =
+            Answer::Accepted { reached: 5000, missed: 12, settled: None, id: Some("o-17") };
+        let settled = Answer::Accepted {
+            reached: 5000,
+            missed: 12,
+            settled: Some((0, 4999)),
+            id: Some("o-17"),
+        };
+        let refused = Answer::Refused(&"\u{e9}\u{e9}\u{e9} is wrong");
+        for request_bytes in 0..60 {
+            assert!(answered(accepted, request_bytes).len() <= request_bytes);
+            assert!(answered(settled, request_bytes).len() <= request_bytes);
+            assert!(answered(refused, request_bytes).len() <= request_bytes);
+        }
+        assert_eq!(answered(accepted, 60), "ok 5000 12 o-17");
+        assert_eq!(answered(accepted, 14), "ok 5000 12");
+        assert_eq!(answered(settled, 60), "ok 5000 12 0 4999 o-17");
+        assert_eq!(
+            (answered(settled, 18), answered(settled, 16)),
+            ("ok 5000 12 0 4999".to_owned(), "ok".to_owned())
+        );
+        assert_eq!(
+            (answered(accepted, 9), answered(accepted, 1)),
+            ("ok".to_owned(), String::new())
+        );
+        assert_eq!(answered(refused, 60), "error \u{e9}\u{e9}\u{e9} is wrong");
+        assert_eq!(
+            (answered(refused, 9), answered(refused, 4)),
+            ("error \u{e9}".to_owned(), String::new())
+        );
+    }
+}

@@ -1,0 +1,26 @@
+//! Pushes as datagrams, which a shell can write: `user:42 hello`, or `user:42;id=o-17;ttl=30;reply
+//! hello`.
+//!
+//! ```text
+//! datagram  = push / "signed " MAC " " KEY-ID " " TIME " " NONCE " " push
+//! push      = target *(";" option) " " payload
+//! target    = "user:" NAME / "group:" NAME / "all" / "topic:" TOPIC
+//! option    = "id=" ID / "ttl=" SECONDS / "ack" / "ack=" MILLISECONDS / "reply"
+//! ```
+//!
+//! The payload is all that follows the first space of the push, whatever bytes they are: `echo`
+//! adds a line's end to it. The [signed] form proves who sent a datagram; [`Replays`] finds those
+//! that were sent before.
+
+mod answer;
+mod push;
+mod replays;
+pub mod signed;
+
+pub use answer::{Answer, append_answer};
+pub use push::{Push, PushError, Target, is_name, parse_push, wants_answer};
+pub use replays::{ReplayError, Replays};
+pub use signed::{Signed, SignedError};
+
+#[cfg(test)]
+mod fuzz;

@@ -1,0 +1,192 @@
+//! The signed form of a datagram: who sent it, when, and that nothing of it was changed.
+//!
+//! `signed MAC KEY-ID TIME NONCE push`, with one space between each. `MAC` is HMAC-SHA-256, in 64
+//! hexadecimal digits, of every byte behind the space that follows it: key id, time, nonce and
+//! push, with their spaces. `TIME` is in seconds since 1970, `NONCE` 8 to 64 letters, digits, `-`
+//! or `_` that make this datagram different from any other.
+
+use crate::limits::{PUSH_NAME_BYTES, PUSH_NONCE_BYTES};
+use data_encoding::HEXLOWER_PERMISSIVE;
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+use std::fmt;
+
+/// A datagram that says it is signed, taken apart. Nothing in it is to be believed before
+/// [`Signed::is_by`] is true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signed<'d> {
+    mac: [u8; 32],
+    signed: &'d [u8],
+    /// Which key it says it is signed with.
+    pub key_id: &'d str,
+    /// When it says it was sent, in seconds since 1970.
+    pub time_s: u64,
+    /// The push, to be understood by [`parse_push`](super::parse_push).
+    pub push: &'d [u8],
+}
+
+/// Why a datagram that begins with `signed` is not in the signed form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignedError {
+    /// It ends too early.
+    Cut,
+    /// The MAC is not 64 hexadecimal digits.
+    BadMac,
+    /// The key's id cannot be one.
+    BadKeyId,
+    /// The time is no number of seconds.
+    BadTime,
+    /// The nonce is too short, too long, or has other characters.
+    BadNonce,
+}
+
+impl fmt::Display for SignedError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Cut => "a signed datagram is: signed MAC KEY-ID TIME NONCE, and the push",
+            Self::BadMac => "the MAC has 64 hexadecimal digits",
+            Self::BadKeyId => "the key's id is text without spaces",
+            Self::BadTime => "the time is a number of seconds since 1970",
+            Self::BadNonce => "the nonce has 8 to 64 letters, digits, - or _",
+        })
+    }
+}
+
+impl std::error::Error for SignedError {}
+
+const PREFIX: &[u8] = b"signed ";
+const MAC_DIGITS: usize = 64;
+
+impl<'d> Signed<'d> {
+    /// Whether a datagram says that it is signed.
+    pub fn is_claimed(datagram: &[u8]) -> bool {
+        datagram.starts_with(PREFIX)
+    }
+
+    /// Takes a signed datagram apart; none if it is an unsigned one.
+    ///
+    /// # Errors
+    /// See [`SignedError`].
+    pub fn parse(datagram: &'d [u8]) -> Result<Option<Self>, SignedError> {
+        let Some(rest) = datagram.strip_prefix(PREFIX) else { return Ok(None) };
+        let (digits, rest) = rest.split_at_checked(MAC_DIGITS).ok_or(SignedError::Cut)?;
+        let mut mac = [0; 32];
+        HEXLOWER_PERMISSIVE.decode_mut(digits, &mut mac).map_err(|_| SignedError::BadMac)?;
+        let signed = rest.strip_prefix(b" ").ok_or(SignedError::BadMac)?;
+        let mut fields = signed.splitn(4, |byte| *byte == b' ');
+        let mut field = || fields.next().ok_or(SignedError::Cut);
+        let (key_id, time, nonce, push) = (field()?, field()?, field()?, field()?);
+        let key_id = std::str::from_utf8(key_id).map_err(|_| SignedError::BadKeyId)?;
+        if !(1..=PUSH_NAME_BYTES).contains(&key_id.len()) {
+            return Err(SignedError::BadKeyId);
+        }
+        let is_nonce = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if !(PUSH_NONCE_BYTES.0..=PUSH_NONCE_BYTES.1).contains(&nonce.len())
+            || !nonce.iter().all(is_nonce)
+        {
+            return Err(SignedError::BadNonce);
+        }
+        Ok(Some(Signed { mac, signed, key_id, time_s: seconds(time)?, push }))
+    }
+
+    /// Whether it was signed with this key. Takes as long for a wrong MAC as for the right one.
+    pub fn is_by(&self, key: &[u8]) -> bool {
+        hmac(key, self.signed).verify_slice(&self.mac).is_ok()
+    }
+
+    /// What tells it from every other datagram that was signed with any key.
+    pub(super) fn fingerprint(&self) -> u128 {
+        let mut half = [0; 16];
+        half.copy_from_slice(&self.mac[..16]);
+        u128::from_le_bytes(half)
+    }
+}
+
+/// Signs a push: the datagram to send.
+pub fn sign(key_id: &str, key: &[u8], time_s: u64, nonce: &str, push: &[u8]) -> Vec<u8> {
+    let signed = [format!("{key_id} {time_s} {nonce} ").as_bytes(), push].concat();
+    let mac = hmac(key, &signed).finalize().into_bytes();
+    [PREFIX, HEXLOWER_PERMISSIVE.encode(&mac).as_bytes(), b" ", &signed].concat()
+}
+
+fn hmac(key: &[u8], signed: &[u8]) -> Hmac<Sha256> {
+    let mut hmac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length"); // why: RFC 2104 has no limit
+    hmac.update(signed);
+    hmac
+}
+
+fn seconds(time: &[u8]) -> Result<u64, SignedError> {
+    let digits = std::str::from_utf8(time)
+        .ok()
+        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    digits.and_then(|digits| digits.parse().ok()).ok_or(SignedError::BadTime)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &[u8] = b"0123456789abcdef";
+
+    fn datagram() -> Vec<u8> {
+        sign("shop", KEY, 1_800_000_000, "9f86d081", b"user:42 hello \xff")
+    }
+
+    #[test]
+    fn what_is_signed_is_recognised() {
+        let datagram = datagram();
+        let signed = Signed::parse(&datagram).unwrap().unwrap();
+        assert_eq!(
+            (signed.key_id, signed.time_s, signed.push),
+            ("shop", 1_800_000_000, &b"user:42 hello \xff"[..])
+        );
+        assert!(signed.is_by(KEY) && !signed.is_by(b"another key's bytes"));
+    }
+
+    #[test]
+    fn the_mac_is_what_other_programs_compute() {
+        let datagram = sign("shop", KEY, 1_800_000_000, "9f86d081", b"all x");
+        let text = String::from_utf8(datagram).unwrap();
+        assert_eq!(text, format!("signed {KNOWN_MAC} shop 1800000000 9f86d081 all x"));
+    }
+
+    /// `printf 'shop 1800000000 9f86d081 all x' | openssl dgst -sha256 -hmac 0123456789abcdef`
+    const KNOWN_MAC: &str = "dbe48816d48da5b9ebc88b0f3936212e561d9e53c2613b5b5e256d59559ae1c5";
+
+    #[test]
+    fn any_change_and_any_cut_is_noticed() {
+        let datagram = datagram();
+        for at in 0..datagram.len() {
+            let mut changed = datagram.clone();
+            changed[at] ^= 1;
+            let is_taken = Signed::parse(&changed)
+                .is_ok_and(|signed| signed.is_some_and(|signed| signed.is_by(KEY)));
+            assert!(!is_taken, "byte {at} was changed");
+            let cut = Signed::parse(&datagram[..at]);
+            assert!(
+                !cut.is_ok_and(|signed| signed.is_some_and(|signed| signed.is_by(KEY))),
+                "cut to {at} bytes"
+            );
+        }
+    }
+
+    #[test]
+    fn every_mistake_in_the_form_is_named() {
+        let mac = "0".repeat(64);
+        for (text, expected) in [
+            ("signed ".to_owned(), SignedError::Cut),
+            (format!("signed {} k 1 12345678 all x", "z".repeat(64)), SignedError::BadMac),
+            (format!("signed {mac}0 k 1 12345678 all x"), SignedError::BadMac),
+            (format!("signed {mac} k 1 12345678"), SignedError::Cut),
+            (format!("signed {mac}  1 12345678 all x"), SignedError::BadKeyId),
+            (format!("signed {mac} k now 12345678 all x"), SignedError::BadTime),
+            (format!("signed {mac} k -1 12345678 all x"), SignedError::BadTime),
+            (format!("signed {mac} k 1 1234567 all x"), SignedError::BadNonce),
+            (format!("signed {mac} k 1 1234567/ all x"), SignedError::BadNonce),
+            (format!("signed {mac} k 1 {} all x", "a".repeat(65)), SignedError::BadNonce),
+        ] {
+            assert_eq!(Signed::parse(text.as_bytes()), Err(expected), "{text}");
+        }
+        assert_eq!(Signed::parse(b"user:42 signed"), Ok(None));
+    }
+}

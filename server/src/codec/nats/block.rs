@@ -1,0 +1,383 @@
+//! Messages that were sent in one go: kept as they came, and rendered once for everybody.
+
+use super::render::{Outgoing, append_message};
+use crate::limits::NATS_SHARED_SID_BYTES;
+use bytes::Bytes;
+use std::fmt;
+use std::ops::Range;
+use std::sync::OnceLock;
+
+/// Messages on one subject that arrived together: what one publish takes.
+///
+/// All are in one piece of memory, as they came, and so is what is made of them:
+/// [`rendered`](Self::rendered) writes the `MSG` lines of the whole block once, for the first
+/// subscription id that asks. Nearly all clients count theirs from 1, so nearly all subscribers are
+/// sent the very same bytes.
+///
+/// It lives as long as anything refers to one of its messages. As large as it may get are the
+/// frames in which the broker keeps them anyway, so it changes nothing about what a queue keeps
+/// alive: see [`weight_bytes`](Self::weight_bytes).
+pub struct Block {
+    /// Control lines and bodies. Positions are positions in it.
+    region: Bytes,
+    subject: Span,
+    entries: Entries,
+    /// Apart, since most messages that come alone never have one.
+    rendered: OnceLock<Box<Rendered>>,
+}
+
+/// One message costs no further allocation.
+enum Entries {
+    One(Entry),
+    Many(Vec<Entry>),
+}
+
+/// Where a message is in its region.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    /// Empty: there is none.
+    pub reply: Span,
+    /// Empty for `PUB`.
+    pub header_size: Span,
+    pub size: Span,
+    /// Headers and payload.
+    pub body: Span,
+    pub header_bytes: u32,
+}
+
+impl Entry {
+    /// Where it ends, its line end included.
+    pub fn end(&self) -> usize {
+        self.body.end() + 2
+    }
+
+    /// Whether it has nothing but a size and a payload.
+    fn is_plain(&self) -> bool {
+        self.reply.bytes == 0 && self.header_size.bytes == 0
+    }
+
+    /// The same, so many bytes later.
+    pub fn moved(self, by: u32) -> Self {
+        Self {
+            reply: self.reply.moved(by),
+            header_size: self.header_size.moved(by),
+            size: self.size.moved(by),
+            body: self.body.moved(by),
+            header_bytes: self.header_bytes,
+        }
+    }
+}
+
+/// A part of a region.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Span {
+    pub at: u32,
+    pub bytes: u32,
+}
+
+impl Span {
+    /// From `start` up to `end`, both below 2^31.
+    pub fn between(start: usize, end: usize) -> Self {
+        Self { at: start as u32, bytes: (end - start) as u32 }
+    }
+
+    pub fn moved(self, by: u32) -> Self {
+        Self { at: self.at + by, ..self }
+    }
+
+    pub fn range(self) -> Range<usize> {
+        self.at as usize..self.end()
+    }
+
+    pub fn end(self) -> usize {
+        self.at as usize + self.bytes as usize
+    }
+
+    pub fn of(self, region: &[u8]) -> &[u8] {
+        &region[self.range()]
+    }
+
+    pub fn slice_of(self, region: &Bytes) -> Bytes {
+        region.slice(self.range())
+    }
+
+    fn non_empty_of(self, region: &[u8]) -> Option<&[u8]> {
+        (self.bytes > 0).then(|| self.of(region))
+    }
+}
+
+/// The messages of a block as one subscription id is sent them.
+pub struct Rendered {
+    sid: Box<[u8]>,
+    with_headers: bool,
+    bytes: Bytes,
+    /// Where each message ends.
+    ends: Box<[u32]>,
+}
+
+impl Rendered {
+    /// What a subscriber is sent for these messages of the block. Nothing is copied.
+    pub fn messages(&self, range: Range<usize>) -> Bytes {
+        let end_of = |count: usize| count.checked_sub(1).map_or(0, |last| self.ends[last] as usize);
+        self.bytes.slice(end_of(range.start)..end_of(range.end))
+    }
+}
+
+impl Block {
+    pub(super) fn of_one(region: Bytes, subject: Span, entry: Entry) -> Self {
+        Self { region, subject, entries: Entries::One(entry), rendered: OnceLock::new() }
+    }
+
+    pub(super) fn of_many(region: Bytes, subject: Span, entries: Vec<Entry>) -> Self {
+        Self { region, subject, entries: Entries::Many(entries), rendered: OnceLock::new() }
+    }
+
+    /// How many messages there are; at least one.
+    #[expect(clippy::len_without_is_empty, reason = "it is never empty")]
+    pub fn len(&self) -> usize {
+        self.entries().len()
+    }
+
+    /// The subject of all of them.
+    pub fn subject(&self) -> &[u8] {
+        self.subject.of(&self.region)
+    }
+
+    /// Where the answer to a message is to be sent.
+    pub fn reply_to(&self, index: usize) -> Option<&[u8]> {
+        self.entry(index).reply.non_empty_of(&self.region)
+    }
+
+    /// The headers of a message, byte for byte; empty if it has none.
+    pub fn headers(&self, index: usize) -> &[u8] {
+        let entry = self.entry(index);
+        &entry.body.of(&self.region)[..entry.header_bytes as usize]
+    }
+
+    /// The payload of a message, without its headers.
+    pub fn payload(&self, index: usize) -> &[u8] {
+        let entry = self.entry(index);
+        &entry.body.of(&self.region)[entry.header_bytes as usize..]
+    }
+
+    /// The payload of a message as a part of the block's memory, which it keeps alive.
+    pub fn payload_bytes(&self, index: usize) -> Bytes {
+        self.region.slice_ref(self.payload(index))
+    }
+
+    /// A message, to be rendered.
+    pub fn outgoing(&self, index: usize) -> Outgoing<'_> {
+        let entry = self.entry(index);
+        Outgoing {
+            subject: self.subject(),
+            reply_to: entry.reply.non_empty_of(&self.region),
+            headers: self.headers(index),
+            payload: self.payload(index),
+            sizes_as_written: Some((
+                entry.header_size.of(&self.region),
+                entry.size.of(&self.region),
+            )),
+        }
+    }
+
+    /// All messages as a client is sent them that uses this subscription id, and knows headers or
+    /// not: rendered by the first who asks, shared with all who ask for the same.
+    ///
+    /// None: somebody else came first and wanted something else, or the id is longer than
+    /// [`NATS_SHARED_SID_BYTES`], or there is but one message, which is not worth the memory. Then
+    /// [`append_message`] each.
+    pub fn rendered(&self, sid: &[u8], with_headers: bool) -> Option<&Rendered> {
+        if self.len() == 1 || sid.len() > NATS_SHARED_SID_BYTES {
+            return None;
+        }
+        let rendered = self.rendered.get_or_init(|| Box::new(self.render(sid, with_headers)));
+        (*rendered.sid == *sid && rendered.with_headers == with_headers).then_some(rendered)
+    }
+
+    /// What a message weighs: its share of what the block keeps alive. That is the message as it
+    /// came, and, if there are several, the message once more as it was rendered.
+    ///
+    /// What it does not count: a block of more than
+    /// [`NATS_COPIED_BYTES`](crate::limits::NATS_COPIED_BYTES) keeps the whole read buffer alive
+    /// that it came in, which is at most [`READ_BUFFER_BYTES`](crate::limits::READ_BUFFER_BYTES),
+    /// or about as large as the block. A message that is kept alone, in a history for instance,
+    /// keeps its whole block alive, as it keeps its whole frame.
+    pub fn weight_bytes(&self, index: usize) -> usize {
+        let start = index.checked_sub(1).map_or(0, |before| self.entry(before).end());
+        let received = self.entry(index).end() - start;
+        // `MSG `, the id and a blank more than the arguments; the first has no `PUB ` in the
+        // region.
+        let rendered =
+            if self.len() == 1 { 0 } else { received + NATS_SHARED_SID_BYTES + "HMSG  ".len() };
+        let own = if index == 0 { size_of::<Self>() } else { 0 };
+        own + size_of::<Entry>() + size_of::<u32>() + received + rendered
+    }
+
+    fn render(&self, sid: &[u8], with_headers: bool) -> Rendered {
+        // `MSG subject sid size` instead of `PUB subject size`; sums up to what is needed, and to
+        // what the last one reserves.
+        let mut bytes = Vec::with_capacity(self.region.len() + self.len() * (sid.len() + 1) + 16);
+        let mut ends = Vec::with_capacity(self.len());
+        // The line of the message before, and the size in it.
+        let mut line = 0..0;
+        let mut line_size = &b""[..];
+        for (index, entry) in self.entries().iter().enumerate() {
+            let size = entry.size.of(&self.region);
+            if entry.is_plain() && size == line_size {
+                bytes.extend_from_within(line.clone());
+                bytes.extend_from_slice(&self.region[entry.body.at as usize..entry.end()]);
+            } else {
+                let start = bytes.len();
+                append_message(&mut bytes, &self.outgoing(index), sid, with_headers);
+                if entry.is_plain() {
+                    line = start..bytes.len() - entry.body.bytes as usize - 2;
+                    line_size = size;
+                }
+            }
+            ends.push(bytes.len() as u32);
+        }
+        Rendered { sid: sid.into(), with_headers, bytes: bytes.into(), ends: ends.into() }
+    }
+
+    fn entries(&self) -> &[Entry] {
+        match &self.entries {
+            Entries::One(entry) => std::slice::from_ref(entry),
+            Entries::Many(entries) => entries,
+        }
+    }
+
+    fn entry(&self, index: usize) -> &Entry {
+        &self.entries()[index]
+    }
+}
+
+impl fmt::Debug for Block {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Block")
+            .field("subject", &self.subject.slice_of(&self.region))
+            .field("messages", &self.len())
+            .field("bytes", &self.region.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Operation, Parser, ParserLimits};
+    use super::*;
+    use bytes::BytesMut;
+
+    fn block(input: &[u8]) -> Block {
+        let mut parser = Parser::new(ParserLimits::default());
+        parser.allow_headers(true);
+        let mut buffer = BytesMut::from(input);
+        let Ok(Some(Operation::Publish(block))) = parser.next(&mut buffer) else {
+            panic!("{}", input.escape_ascii())
+        };
+        assert!(buffer.is_empty(), "one block is all there is");
+        block
+    }
+
+    fn one_by_one(block: &Block, range: Range<usize>, sid: &[u8], with_headers: bool) -> Vec<u8> {
+        let mut out = Vec::new();
+        range.for_each(|index| append_message(&mut out, &block.outgoing(index), sid, with_headers));
+        out
+    }
+
+    const THREE: &[u8] = b"PUB a 1\r\nx\r\nHPUB a r 2 04\r\nhhyy\r\nPUB a 0\r\n\r\n";
+
+    #[test]
+    fn what_is_shared_is_what_each_would_be_sent() {
+        for (with_headers, expected) in [
+            (true, &b"MSG a 7 1\r\nx\r\nHMSG a 7 r 2 04\r\nhhyy\r\nMSG a 7 0\r\n\r\n"[..]),
+            (false, b"MSG a 7 1\r\nx\r\nMSG a 7 r 2\r\nyy\r\nMSG a 7 0\r\n\r\n"),
+        ] {
+            let block = block(THREE);
+            let rendered = block.rendered(b"7", with_headers).unwrap();
+            assert_eq!(rendered.messages(0..3), expected);
+            for range in [0..0, 0..1, 1..2, 2..3, 1..3, 3..3] {
+                assert_eq!(
+                    rendered.messages(range.clone()),
+                    one_by_one(&block, range, b"7", with_headers)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_is_used_again_only_for_what_it_says() {
+        let messages = [
+            &b"PUB a 1\r\nx\r\n"[..],
+            b"PUB a 1\r\ny\r\n",
+            b"PUB a 01\r\nz\r\n",
+            b"PUB a r 01\r\nz\r\n",
+            b"HPUB a 0 01\r\nz\r\n",
+            b"PUB a 2\r\nxx\r\n",
+        ];
+        // Each after each, and each after itself.
+        let pairs = messages
+            .iter()
+            .flat_map(|first| messages.iter().flat_map(move |second| [*first, *second]));
+        let input = pairs.collect::<Vec<_>>().concat();
+        for with_headers in [true, false] {
+            let block = block(&input);
+            let all = block.rendered(b"1", with_headers).unwrap().messages(0..block.len());
+            assert_eq!(all, one_by_one(&block, 0..block.len(), b"1", with_headers));
+        }
+    }
+
+    #[test]
+    fn the_first_who_asks_decides_what_is_shared() {
+        let block = block(THREE);
+        let first = block.rendered(b"1", true).unwrap().messages(0..3);
+        let again = block.rendered(b"1", true).unwrap().messages(0..3);
+        assert_eq!(
+            (first.as_ptr(), first.len()),
+            (again.as_ptr(), again.len()),
+            "nothing is copied"
+        );
+        assert!(block.rendered(b"2", true).is_none());
+        assert!(block.rendered(b"1", false).is_none());
+    }
+
+    #[test]
+    fn a_long_id_or_a_single_message_is_not_worth_sharing() {
+        let three = block(THREE);
+        assert!(three.rendered(&[b'1'; NATS_SHARED_SID_BYTES + 1], true).is_none());
+        assert!(three.rendered(&[b'1'; NATS_SHARED_SID_BYTES], true).is_some());
+        assert!(block(b"PUB a 1\r\nx\r\n").rendered(b"1", true).is_none());
+    }
+
+    /// The weights of its messages are at least what a block keeps alive, and not much more.
+    #[test]
+    fn the_weight_counts_what_a_block_keeps_alive() {
+        let cases = [
+            (1, 0, 1),
+            (1, 5_000, 1),
+            (2, 0, 500),
+            (2, 50_000, 1),
+            (100, 1, 1),
+            (100, 500, 1),
+            (50, 1, 500),
+        ];
+        for (count, payload_bytes, blanks) in cases {
+            let payload = "x".repeat(payload_bytes);
+            let block = block(
+                format!(
+                    "PUB {} some.subject reply {payload_bytes}\r\n{payload}\r\n",
+                    " ".repeat(blanks)
+                )
+                .repeat(count)
+                .as_bytes(),
+            );
+            assert_eq!(block.len(), count);
+            let rendered = block
+                .rendered(&[b'1'; NATS_SHARED_SID_BYTES], true)
+                .map_or(0, |rendered| rendered.bytes.len());
+            let tables = size_of::<Block>() + count * (size_of::<Entry>() + size_of::<u32>());
+            let kept = block.region.len() + rendered + tables;
+            let weight: usize = (0..count).map(|index| block.weight_bytes(index)).sum();
+            assert!(weight >= kept && weight <= kept + (8 + blanks) * count, "{weight} for {kept}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The function that a fuzzer calls.
+
+use super::{Block, Operation, Parser, ParserLimits, append_message};
+use bytes::BytesMut;
+
+/// Parses `input` whole and in pieces whose sizes its first byte chooses, checks that both give the
+/// same and that no more is kept than allowed, and renders what came out.
+#[doc(hidden)]
+pub fn fuzz_nats(input: &[u8]) {
+    let Some((&choice, bytes)) = input.split_first() else { return };
+    let whole = run(&[bytes], choice);
+    let pieces: Vec<&[u8]> = bytes.chunks(usize::from(choice % 16) + 1).collect();
+    assert_eq!(run(&pieces, choice), whole);
+}
+
+/// Small enough that short inputs reach them.
+const LIMITS: ParserLimits = ParserLimits { control_line_bytes: 32, payload_bytes: 48 };
+
+/// What came out, as text: one entry an operation or message.
+fn run(pieces: &[&[u8]], choice: u8) -> Vec<String> {
+    let mut parser = Parser::new(LIMITS);
+    parser.allow_headers(choice & 0x40 == 0);
+    parser.require_connect(choice & 0x80 != 0);
+    let mut buffer = BytesMut::new();
+    let mut seen = Vec::new();
+    for piece in pieces {
+        buffer.extend_from_slice(piece);
+        loop {
+            match parser.next(&mut buffer) {
+                Ok(Some(Operation::Publish(block))) => {
+                    seen.extend((0..block.len()).map(|index| message(&block, index)))
+                }
+                Ok(Some(operation)) => {
+                    parser.require_connect(false);
+                    seen.push(format!("{operation:?}"));
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    assert_eq!(parser.next(&mut buffer).err(), Some(error), "an error stays");
+                    seen.push(format!("{error:?}"));
+                    return seen;
+                }
+            }
+        }
+        let kept_max =
+            LIMITS.control_line_bytes + "HPUB \r\n".len() + LIMITS.payload_bytes + "\r\n".len();
+        assert!(buffer.len() <= kept_max, "{} bytes are kept", buffer.len());
+    }
+    seen
+}
+
+/// The message as it is rendered, alone and with its block.
+fn message(block: &Block, index: usize) -> String {
+    let mut alone = Vec::new();
+    append_message(&mut alone, &block.outgoing(index), b"1", true);
+    if let Some(rendered) = block.rendered(b"1", true) {
+        assert_eq!(rendered.messages(index..index + 1), alone);
+    }
+    alone.escape_ascii().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn corpus() -> Vec<Vec<u8>> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/nats");
+        let mut files: Vec<_> =
+            std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+        files.sort();
+        files.into_iter().map(|file| std::fs::read(file).unwrap()).collect()
+    }
+
+    #[test]
+    fn the_fuzz_function_holds_over_the_corpus_and_what_grows_out_of_it() {
+        let corpus = corpus();
+        assert!(corpus.len() >= 20);
+        corpus.iter().for_each(|input| fuzz_nats(input));
+        let seed = fastrand::u64(..);
+        println!("seed {seed}");
+        let mut random = fastrand::Rng::with_seed(seed);
+        for _ in 0..10_000 {
+            let mut input = corpus[random.usize(..corpus.len())].clone();
+            for _ in 0..random.usize(1..5) {
+                mutate(&mut input, &corpus, &mut random);
+            }
+            fuzz_nats(&input);
+        }
+    }
+
+    #[test]
+    fn the_corpus_has_every_operation_and_every_mistake() {
+        let mut seen: Vec<String> = Vec::new();
+        for input in corpus() {
+            seen.extend(run(&[&input[1..]], input[0]));
+        }
+        let operations = [
+            "Connect(",
+            "Ping",
+            "Pong",
+            "Ok",
+            "Info(",
+            "Subscribe {",
+            "Unsubscribe {",
+            "MSG ",
+            "HMSG ",
+        ];
+        let mistakes = [
+            "UnknownOperation",
+            "UnterminatedPayload",
+            "ControlLineTooLong",
+            "PayloadTooLarge",
+            "NotAuthorized",
+            "WrongArgumentCount",
+            "InvalidSize",
+            "HeadersLargerThanTotal",
+            "HeadersNotNegotiated",
+            "ErrorFromClient",
+        ];
+        for wanted in operations.into_iter().chain(mistakes) {
+            assert!(seen.iter().any(|text| text.starts_with(wanted)), "{wanted}");
+        }
+    }
+
+    fn mutate(input: &mut Vec<u8>, corpus: &[Vec<u8>], random: &mut fastrand::Rng) {
+        let at = random.usize(..=input.len());
+        let other = &corpus[random.usize(..corpus.len())];
+        match random.usize(..6) {
+            0 => input.insert(at, b" \r\n\t0129PHx\xff"[random.usize(..12)]),
+            1 if at < input.len() => drop(input.remove(at)),
+            2 if at < input.len() => input[at] ^= 1 << random.usize(..8),
+            3 => input.truncate(at),
+            4 => drop(input.splice(at..at, input.clone())),
+            _ => input.extend_from_slice(&other[random.usize(..=other.len())..]),
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! The NATS client protocol as a server speaks it: what clients send comes out of a [`Parser`] as
+//! [`Operation`]s, and the `append_` functions write what they are sent.
+//!
+//! Where a rule comes from is said at the rule: *documentation* is the page "Client Protocol" of
+//! NATS's documentation, *observed* is what nats-server 2.9.10 was seen to do. Where the two
+//! differ, clients rely on the second.
+//!
+//! Of what was seen two things are left out: that server takes an LF for an argument if it comes
+//! first on a line, and loses the last byte of a line that has a CR somewhere and ends with LF
+//! alone. Here a line ends at its first LF, whatever is on it.
+//!
+//! What depends on a connection's state (who may do what, which subscriptions there are, `verbose`,
+//! `pedantic`) is the business of its session; the parser is told the few things that it has to
+//! know ahead of a line's end.
+
+mod block;
+mod fuzz;
+pub mod headers;
+mod operation;
+mod parser;
+mod render;
+pub mod subject;
+
+pub use block::{Block, Rendered};
+pub use fuzz::fuzz_nats;
+pub use operation::{Operation, ProtocolError};
+pub use parser::{Parser, ParserLimits};
+pub use render::{
+    Outgoing, append_error, append_info, append_message, append_message_with_header,
+    append_no_responders, append_ok, append_ping, append_pong,
+};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+//! What a client can ask for, and the mistakes that end its connection.
+
+use super::Block;
+use bytes::Bytes;
+use std::fmt;
+
+/// One thing that a client sent.
+#[derive(Debug)]
+pub enum Operation {
+    /// `CONNECT`, with its JSON as it came.
+    Connect(Bytes),
+    /// `PING`, whatever else is on the line.
+    Ping,
+    /// `PONG`, whatever else is on the line.
+    Pong,
+    /// `+OK`, whatever else is on the line. It means nothing from a client.
+    Ok,
+    /// `INFO`, with its JSON as it came. It means nothing from a client. (Observed: the connection
+    /// is closed if it is no JSON.)
+    Info(Bytes),
+    /// `PUB` and `HPUB` in a row on the same subject, one or more.
+    Publish(Block),
+    /// `SUB`.
+    Subscribe {
+        /// The subject as it came; see [`subject`](super::subject).
+        subject: Bytes,
+        /// The queue group, if it is to be in one.
+        queue: Option<Bytes>,
+        /// The subscription id, which the client chooses: any bytes but blanks.
+        sid: Bytes,
+    },
+    /// `UNSUB`.
+    Unsubscribe {
+        /// The subscription id.
+        sid: Bytes,
+        /// How many messages the subscription is to get in all, those it has had counted; never 0.
+        /// None: end it now. (Observed: that is also what 0, and anything that is no number, mean.)
+        max: Option<u32>,
+    },
+}
+
+/// A mistake after which the connection is closed. With some nats-server says why, with others it
+/// does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProtocolError {
+    /// No operation begins like this: a wrong verb, an empty line, a `MSG` from a client.
+    UnknownOperation,
+    /// A payload is not followed by CR LF where its size said.
+    UnterminatedPayload,
+    /// The arguments on a control line have more bytes than allowed.
+    ControlLineTooLong,
+    /// A message, headers counted, has more bytes than allowed. Known before the message arrives.
+    PayloadTooLarge,
+    /// Something came before `CONNECT` from a client that has to say first who it is.
+    NotAuthorized,
+    /// Too few or too many arguments.
+    WrongArgumentCount,
+    /// A size is negative, no number, or of more than nine digits.
+    InvalidSize,
+    /// The headers of a message are longer than the message.
+    HeadersLargerThanTotal,
+    /// `HPUB` from a client that did not say in `CONNECT` that it knows headers, or when the server
+    /// does not.
+    HeadersNotNegotiated,
+    /// The client sent `-ERR`.
+    ErrorFromClient,
+}
+
+impl ProtocolError {
+    /// What the client is told in `-ERR '...'`. None: the connection is closed without a word.
+    /// (Observed, each of them.)
+    pub fn text(self) -> Option<&'static str> {
+        match self {
+            Self::UnknownOperation | Self::UnterminatedPayload => {
+                Some("Unknown Protocol Operation")
+            }
+            Self::ControlLineTooLong => Some("maximum control line exceeded"),
+            Self::PayloadTooLarge => Some("Maximum Payload Violation"),
+            Self::NotAuthorized => Some("Authorization Violation"),
+            Self::WrongArgumentCount
+            | Self::InvalidSize
+            | Self::HeadersLargerThanTotal
+            | Self::HeadersNotNegotiated
+            | Self::ErrorFromClient => None,
+        }
+    }
+}
+
+impl fmt::Display for ProtocolError {
+    /// For a log: the client's mistake.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::UnknownOperation => "the client sent no known operation",
+            Self::UnterminatedPayload => {
+                "the client's payload is not followed by CR LF where its size said"
+            }
+            Self::ControlLineTooLong => "the client's control line is too long",
+            Self::PayloadTooLarge => "the client's message is too large",
+            Self::NotAuthorized => "the client did not begin with CONNECT",
+            Self::WrongArgumentCount => "the client's operation has too few or too many arguments",
+            Self::InvalidSize => "the client gave a size that is none",
+            Self::HeadersLargerThanTotal => {
+                "the client's headers are longer than the message with them"
+            }
+            Self::HeadersNotNegotiated => "the client sent headers, which it did not announce",
+            Self::ErrorFromClient => "the client reported an error",
+        })
+    }
+}
+
+impl std::error::Error for ProtocolError {}

@@ -1,0 +1,537 @@
+//! What clients send: bytes in pieces of any size become operations.
+
+use super::block::{Block, Entry, Span};
+use super::{Operation, ProtocolError};
+use crate::limits::{NATS_BATCH_BYTES, NATS_BATCH_MESSAGES, NATS_CONTROL_LINE_BYTES};
+use crate::limits::{NATS_COPIED_BYTES, NATS_PAYLOAD_BYTES, NATS_SIZE_DIGITS};
+use bytes::{Buf, Bytes, BytesMut};
+use memchr::memchr;
+
+/// How much a client may send in one go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParserLimits {
+    /// Bytes of arguments on a control line. (Observed: the verb, the blanks after it and the
+    /// line's end do not count.)
+    pub control_line_bytes: usize,
+    /// Bytes of a message, its headers counted.
+    pub payload_bytes: usize,
+}
+
+impl Default for ParserLimits {
+    /// nats-server's defaults.
+    fn default() -> Self {
+        Self { control_line_bytes: NATS_CONTROL_LINE_BYTES, payload_bytes: NATS_PAYLOAD_BYTES }
+    }
+}
+
+/// Turns what a client sends into [`Operation`]s.
+///
+/// It holds no bytes itself: what it has not used stays in the read buffer, to whose end the next
+/// bytes are appended. That is at most one control line or one message (beyond what the last read
+/// brought). Every byte is looked at a bounded number of times, however small the pieces.
+///
+/// ```
+/// use bytes::BytesMut;
+/// use fanfare::codec::nats::{Operation, Parser, ParserLimits};
+///
+/// let mut parser = Parser::new(ParserLimits::default());
+/// let mut buffer = BytesMut::from("PUB greet 5\r\nhel");
+/// assert!(parser.next(&mut buffer)?.is_none());
+/// buffer.extend_from_slice(b"lo\r\n");
+/// let Some(Operation::Publish(block)) = parser.next(&mut buffer)? else { panic!() };
+/// assert_eq!((block.subject(), block.payload(0)), (&b"greet"[..], &b"hello"[..]));
+/// # Ok::<(), fanfare::codec::nats::ProtocolError>(())
+/// ```
+#[derive(Debug)]
+pub struct Parser {
+    limits: ParserLimits,
+    connect_required: bool,
+    headers_allowed: bool,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// In a control line that begins at the front of the buffer.
+    Line(Line),
+    /// In a control line of which nothing but its end matters any more, and of which nothing is
+    /// kept.
+    Tail(Plain),
+    /// Behind the control line of a message. All of it stays at the front of the buffer until the
+    /// rest has arrived.
+    Body(Arriving),
+    Failed(ProtocolError),
+}
+
+impl Parser {
+    /// A parser at the beginning of a connection: `CONNECT` is not required, headers are not
+    /// allowed.
+    pub fn new(limits: ParserLimits) -> Self {
+        Self {
+            limits,
+            connect_required: false,
+            headers_allowed: false,
+            state: State::Line(Line::at(0)),
+        }
+    }
+
+    /// Whether everything but `CONNECT` is refused, from the first byte of the next operation on:
+    /// how a server that has to know who a client is keeps strangers from sending it large
+    /// messages. (Observed: `-ERR 'Authorization Violation'`.)
+    pub fn require_connect(&mut self, required: bool) {
+        self.connect_required = required;
+    }
+
+    /// Whether `HPUB` is understood, from the next operation on: when server and client both said
+    /// so.
+    pub fn allow_headers(&mut self, allowed: bool) {
+        self.headers_allowed = allowed;
+    }
+
+    /// Sets how many bytes a message may have, from the next operation on.
+    pub fn set_payload_max(&mut self, payload_bytes: usize) {
+        self.limits.payload_bytes = payload_bytes;
+    }
+
+    /// The next operation, taken off the front of `buffer`. None means that more bytes are needed:
+    /// append them.
+    ///
+    /// # Errors
+    /// The client's mistake. The connection is to be closed; the parser goes on saying the same.
+    pub fn next(&mut self, buffer: &mut BytesMut) -> Result<Option<Operation>, ProtocolError> {
+        let next = self.advance(buffer);
+        if let Err(error) = next {
+            self.state = State::Failed(error);
+        }
+        next
+    }
+
+    /// How many bytes the message at the front of `buffer` still lacks; 0 if none has begun, or its
+    /// size is not known yet.
+    pub fn missing_bytes(&self, buffer: &BytesMut) -> usize {
+        match &self.state {
+            State::Body(message) => message.end().saturating_sub(buffer.len()),
+            _ => 0,
+        }
+    }
+
+    fn advance(&mut self, buffer: &mut BytesMut) -> Result<Option<Operation>, ProtocolError> {
+        loop {
+            match &mut self.state {
+                State::Line(line) => {
+                    let Some((verb, arguments)) =
+                        line.read(view(buffer), self.limits, self.connect_required)?
+                    else {
+                        self.state = line.forget_what_does_not_matter(buffer);
+                        return Ok(None);
+                    };
+                    match verb {
+                        Verb::Publish { with_headers } => {
+                            // Of the blanks before it nothing is kept.
+                            buffer.advance(arguments.start);
+                            let arguments = arguments.moved_to_front();
+                            self.state =
+                                State::Body(self.message(with_headers, view(buffer), arguments)?);
+                        }
+                        Verb::Plain(plain) => {
+                            let operation =
+                                plain.operation(&buffer[arguments.start..arguments.end])?;
+                            buffer.advance(arguments.next_line);
+                            self.state = State::Line(Line::at(0));
+                            return Ok(Some(operation));
+                        }
+                    }
+                }
+                State::Tail(plain) => {
+                    let Some(end) = memchr(b'\n', buffer) else {
+                        buffer.clear();
+                        return Ok(None);
+                    };
+                    let operation = plain.operation(&[])?;
+                    buffer.advance(end + 1);
+                    self.state = State::Line(Line::at(0));
+                    return Ok(Some(operation));
+                }
+                State::Body(message) => {
+                    if !message.is_complete(buffer)? {
+                        return Ok(None);
+                    }
+                    let first = *message;
+                    self.state = State::Line(Line::at(0));
+                    return Ok(Some(Operation::Publish(self.block(first, buffer))));
+                }
+                State::Failed(error) => return Err(*error),
+            }
+        }
+    }
+
+    /// Gathers what follows the `first` message in the buffer: complete messages on the same
+    /// subject.
+    fn block(&self, first: Arriving, buffer: &mut BytesMut) -> Block {
+        let bytes = view(buffer);
+        let subject = first.subject.of(bytes);
+        let mut entries = Vec::new();
+        let mut end = first.end();
+        let mut line_before = None;
+        while entries.len() < NATS_BATCH_MESSAGES && end < NATS_BATCH_BYTES {
+            let next =
+                line_before.and_then(|line| Arriving::repeated(line, bytes, end)).or_else(|| {
+                    self.whole_message(bytes, end).filter(|next| next.subject.of(bytes) == subject)
+                });
+            let Some(next) = next else { break };
+            line_before = Some((end, next));
+            if entries.is_empty() {
+                // Messages in a row are mostly of the same size.
+                entries.reserve_exact((bytes.len() / end).clamp(2, NATS_BATCH_MESSAGES));
+                entries.push(first.entry);
+            }
+            end = next.end();
+            entries.push(next.entry);
+        }
+        let region = take_front(buffer, end);
+        if entries.capacity() > 2 * entries.len() {
+            entries.shrink_to_fit();
+        }
+        match entries.is_empty() {
+            true => Block::of_one(region, first.subject, first.entry),
+            false => Block::of_many(region, first.subject, entries),
+        }
+    }
+
+    /// The message at `at`, if all of it is there. What is wrong with it, or missing, is found
+    /// again when its turn comes.
+    fn whole_message(&self, bytes: &[u8], at: usize) -> Option<Arriving> {
+        let (verb, arguments) =
+            Line::at(at).read(bytes, self.limits, self.connect_required).ok()??;
+        let Verb::Publish { with_headers } = verb else { return None };
+        let message = self.message(with_headers, bytes, arguments).ok()?;
+        message.is_complete(bytes).ok()?.then_some(message)
+    }
+
+    /// What a message's control line says. (Documentation: `PUB subject [reply] size`, `HPUB
+    /// subject [reply] header-size size`.)
+    ///
+    /// The order of the checks is the observed one.
+    fn message(
+        &self,
+        with_headers: bool,
+        bytes: &[u8],
+        arguments: Arguments,
+    ) -> Result<Arriving, ProtocolError> {
+        if with_headers && !self.headers_allowed {
+            return Err(ProtocolError::HeadersNotNegotiated);
+        }
+        let (spans, count) = split::<4>(bytes, arguments, is_blank)?;
+        let sizes_at = count.wrapping_sub(if with_headers { 2 } else { 1 });
+        if !matches!(sizes_at, 1 | 2) {
+            return Err(ProtocolError::WrongArgumentCount);
+        }
+        let reply = if sizes_at == 2 { spans[1] } else { Span::default() };
+        let (header_size, size) = if with_headers {
+            (spans[count - 2], spans[count - 1])
+        } else {
+            (Span::default(), spans[count - 1])
+        };
+        let header_bytes = if with_headers { parse_size(header_size.of(bytes))? } else { 0 };
+        let body_bytes = parse_size(size.of(bytes))?;
+        if header_bytes > body_bytes {
+            return Err(ProtocolError::HeadersLargerThanTotal);
+        }
+        if body_bytes as usize > self.limits.payload_bytes {
+            return Err(ProtocolError::PayloadTooLarge);
+        }
+        let body = Span { at: arguments.next_line as u32, bytes: body_bytes };
+        Ok(Arriving {
+            subject: spans[0],
+            entry: Entry { reply, header_size, size, body, header_bytes },
+        })
+    }
+}
+
+/// A message of which the control line is there.
+#[derive(Clone, Copy, Debug)]
+struct Arriving {
+    subject: Span,
+    entry: Entry,
+}
+
+impl Arriving {
+    /// Where the message ends in the buffer, its line end included.
+    fn end(&self) -> usize {
+        self.entry.end()
+    }
+
+    /// The message at `at`, if all of it is there and its control line is that of the one before,
+    /// byte for byte: as is usual in a row, and quicker to see than to read it again. Of the one
+    /// before: where it began, and what it said.
+    fn repeated((line_at, before): (usize, Self), bytes: &[u8], at: usize) -> Option<Self> {
+        let line = &bytes[line_at..before.entry.body.at as usize];
+        if !bytes[at..].starts_with(line) {
+            return None;
+        }
+        let by = (at - line_at) as u32;
+        let message = Self { subject: before.subject.moved(by), entry: before.entry.moved(by) };
+        message.is_complete(bytes).ok()?.then_some(message)
+    }
+
+    /// Whether the whole message is there. A body that does not end as it should is known by the
+    /// first wrong byte. (Observed: CR LF, while a control line may end with LF alone.)
+    fn is_complete(&self, bytes: &[u8]) -> Result<bool, ProtocolError> {
+        let after_body = bytes.get(self.entry.body.end()..).unwrap_or_default();
+        match after_body {
+            [b'\r', b'\n', ..] => Ok(true),
+            [] | [b'\r'] => Ok(false),
+            _ => Err(ProtocolError::UnterminatedPayload),
+        }
+    }
+}
+
+/// A control line, and how much of it is understood. Positions are in the buffer.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    verb: Option<Verb>,
+    /// Where the arguments begin, behind verb and blanks; where the line begins as long as there is
+    /// no verb.
+    arguments_at: usize,
+    /// There is no line end before this.
+    searched_to: usize,
+}
+
+/// Where the arguments on a control line are, without the line's end.
+#[derive(Clone, Copy, Debug)]
+struct Arguments {
+    start: usize,
+    end: usize,
+    next_line: usize,
+}
+
+impl Arguments {
+    /// Where they are when all before them was taken away.
+    fn moved_to_front(self) -> Self {
+        Self { start: 0, end: self.end - self.start, next_line: self.next_line - self.start }
+    }
+}
+
+impl Line {
+    fn at(start: usize) -> Self {
+        Self { verb: None, arguments_at: start, searched_to: start }
+    }
+
+    /// Reads on, up to the line's end. None: it is not there yet.
+    fn read(
+        &mut self,
+        bytes: &[u8],
+        limits: ParserLimits,
+        connect_required: bool,
+    ) -> Result<Option<(Verb, Arguments)>, ProtocolError> {
+        let verb = match self.verb {
+            Some(verb) => verb,
+            None => {
+                let line = &bytes[self.arguments_at..];
+                let Some((verb, verb_bytes)) = Verb::read(line, connect_required)? else {
+                    return Ok(None);
+                };
+                self.verb = Some(verb);
+                self.arguments_at += verb_bytes;
+                self.searched_to = self.arguments_at;
+                verb
+            }
+        };
+        while bytes.get(self.arguments_at).is_some_and(is_blank) {
+            self.arguments_at += 1;
+        }
+        self.searched_to = self.searched_to.max(self.arguments_at);
+        let line_end = memchr(b'\n', &bytes[self.searched_to..]).map(|at| self.searched_to + at);
+        let known_end = line_end.unwrap_or(bytes.len());
+        self.searched_to = known_end;
+        let start = self.arguments_at;
+        let end = if bytes[start..known_end].ends_with(b"\r") { known_end - 1 } else { known_end };
+        if verb.has_arguments() && end - start > limits.control_line_bytes {
+            return Err(ProtocolError::ControlLineTooLong);
+        }
+        Ok(line_end.map(|line_end| (verb, Arguments { start, end, next_line: line_end + 1 })))
+    }
+
+    /// Takes off the front of the buffer what an unfinished line has no use for, so that endless
+    /// blanks, or an endless `PING`, need no memory. Gives the state in which to go on.
+    fn forget_what_does_not_matter(mut self, buffer: &mut BytesMut) -> State {
+        let Some(verb) = self.verb else { return State::Line(self) };
+        if let Verb::Plain(plain @ (Plain::Ping | Plain::Pong | Plain::Ok)) = verb {
+            buffer.clear();
+            return State::Tail(plain);
+        }
+        buffer.advance(self.arguments_at);
+        self.searched_to -= self.arguments_at;
+        self.arguments_at = 0;
+        State::Line(self)
+    }
+}
+
+/// What a control line begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verb {
+    Publish { with_headers: bool },
+    Plain(Plain),
+}
+
+/// The operations without a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Plain {
+    Subscribe,
+    Unsubscribe,
+    Connect,
+    Info,
+    Ping,
+    Pong,
+    Ok,
+    Error,
+}
+
+impl Verb {
+    /// The words, the frequent ones first, and whether a blank has to follow. (Observed:
+    /// `CONNECT{}` and `PINGjunk` are understood, `PUB` without arguments is an unknown operation.)
+    const WORDS: [(&[u8], Self, bool); 10] = [
+        (b"PUB", Self::Publish { with_headers: false }, true),
+        (b"HPUB", Self::Publish { with_headers: true }, true),
+        (b"SUB", Self::Plain(Plain::Subscribe), true),
+        (b"UNSUB", Self::Plain(Plain::Unsubscribe), true),
+        (b"PING", Self::Plain(Plain::Ping), false),
+        (b"PONG", Self::Plain(Plain::Pong), false),
+        (b"CONNECT", Self::Plain(Plain::Connect), false),
+        (b"INFO", Self::Plain(Plain::Info), false),
+        (b"+OK", Self::Plain(Plain::Ok), false),
+        (b"-ERR", Self::Plain(Plain::Error), true),
+    ];
+
+    /// The verb that a line begins with, in letters of any case, and how long it is. None: that
+    /// cannot be said yet. A wrong one is known by its first wrong byte, as is observed.
+    fn read(line: &[u8], connect_required: bool) -> Result<Option<(Self, usize)>, ProtocolError> {
+        if connect_required && line.first().is_some_and(|first| !first.eq_ignore_ascii_case(&b'C'))
+        {
+            return Err(ProtocolError::NotAuthorized);
+        }
+        // Nearly all that is sent begins so; the general way costs more than all else that is done
+        // for a message.
+        if let [b'P', b'U', b'B', b' ', ..] = line {
+            return Ok(Some((Self::Publish { with_headers: false }, 3)));
+        }
+        for (word, verb, needs_blank) in Self::WORDS {
+            let known = line.len().min(word.len());
+            if !line[..known].eq_ignore_ascii_case(&word[..known]) {
+                continue;
+            }
+            return match line.get(known) {
+                _ if known < word.len() => Ok(None),
+                Some(b' ' | b'\t') => Ok(Some((verb, known))),
+                Some(_) if needs_blank => Err(ProtocolError::UnknownOperation),
+                None if needs_blank => Ok(None),
+                _ => Ok(Some((verb, known))),
+            };
+        }
+        Err(ProtocolError::UnknownOperation)
+    }
+
+    /// Whether it matters what else is on the line.
+    fn has_arguments(self) -> bool {
+        !matches!(self, Self::Plain(Plain::Ping | Plain::Pong | Plain::Ok))
+    }
+}
+
+impl Plain {
+    /// The operation that these arguments make. They are copied: a subscription, which lives long,
+    /// holds on to no read buffer.
+    fn operation(self, arguments: &[u8]) -> Result<Operation, ProtocolError> {
+        let whole = Arguments { start: 0, end: arguments.len(), next_line: 0 };
+        match self {
+            Self::Connect => Ok(Operation::Connect(Bytes::copy_from_slice(arguments))),
+            Self::Info => Ok(Operation::Info(Bytes::copy_from_slice(arguments))),
+            Self::Ping => Ok(Operation::Ping),
+            Self::Pong => Ok(Operation::Pong),
+            Self::Ok => Ok(Operation::Ok),
+            Self::Error => Err(ProtocolError::ErrorFromClient),
+            Self::Subscribe => {
+                let copy = Bytes::copy_from_slice(arguments);
+                let (spans, count) = split::<3>(&copy, whole, is_blank_or_cr)?;
+                let queue = match count {
+                    2 => None,
+                    3 => Some(spans[1].slice_of(&copy)),
+                    _ => return Err(ProtocolError::WrongArgumentCount),
+                };
+                let (subject, sid) = (spans[0].slice_of(&copy), spans[count - 1].slice_of(&copy));
+                Ok(Operation::Subscribe { subject, queue, sid })
+            }
+            Self::Unsubscribe => {
+                let (spans, count) = split::<2>(arguments, whole, is_blank_or_cr)?;
+                let max = match count {
+                    1 => None,
+                    2 => parse_size(spans[1].of(arguments)).ok().filter(|&max| max > 0),
+                    _ => return Err(ProtocolError::WrongArgumentCount),
+                };
+                Ok(Operation::Unsubscribe {
+                    sid: Bytes::copy_from_slice(spans[0].of(arguments)),
+                    max,
+                })
+            }
+        }
+    }
+}
+
+/// The part of the buffer that is looked at: so much that positions fit into 32 bits. No message is
+/// as large.
+fn view(buffer: &BytesMut) -> &[u8] {
+    const VIEW_BYTES: usize = i32::MAX as usize;
+    &buffer[..buffer.len().min(VIEW_BYTES)]
+}
+
+/// Takes what a batch of messages is made of off the buffer: as a copy if it is small, or else with
+/// its part of the buffer.
+fn take_front(buffer: &mut BytesMut, bytes: usize) -> Bytes {
+    if bytes > NATS_COPIED_BYTES {
+        return buffer.split_to(bytes).freeze();
+    }
+    let copy = Bytes::copy_from_slice(&buffer[..bytes]);
+    buffer.advance(bytes);
+    copy
+}
+
+fn is_blank(byte: &u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+/// What separates the arguments of `SUB` and `UNSUB`, but not those of `PUB` and `HPUB`.
+/// (Observed.)
+fn is_blank_or_cr(byte: &u8) -> bool {
+    is_blank(byte) || *byte == b'\r'
+}
+
+/// Splits arguments: where they are, and how many.
+fn split<const MOST: usize>(
+    bytes: &[u8],
+    arguments: Arguments,
+    is_separator: impl FnMut(&u8) -> bool,
+) -> Result<([Span; MOST], usize), ProtocolError> {
+    let mut spans = [Span::default(); MOST];
+    let mut count = 0;
+    let mut start = arguments.start;
+    for word in bytes[arguments.start..arguments.end].split(is_separator) {
+        let end = start + word.len();
+        if !word.is_empty() {
+            *spans.get_mut(count).ok_or(ProtocolError::WrongArgumentCount)? =
+                Span::between(start, end);
+            count += 1;
+        }
+        start = end + 1;
+    }
+    Ok((spans, count))
+}
+
+/// A size: up to nine digits. (Observed.)
+fn parse_size(digits: &[u8]) -> Result<u32, ProtocolError> {
+    if digits.is_empty()
+        || digits.len() > NATS_SIZE_DIGITS
+        || !digits.iter().all(u8::is_ascii_digit)
+    {
+        return Err(ProtocolError::InvalidSize);
+    }
+    Ok(digits.iter().fold(0, |size, digit| size * 10 + u32::from(digit - b'0')))
+}

@@ -1,0 +1,137 @@
+//! What subjects may look like, as byte strings.
+//!
+//! To NATS a subject is any bytes but blanks, of any length. To us it becomes a
+//! [`Topic`](fanfare::Topic) or a [`Pattern`](fanfare::Pattern), which are UTF-8 and bounded. So a
+//! subject can be right for NATS and yet too much for us.
+
+use fanfare::limits::{TOPIC_BYTES_MAX, TOPIC_TOKENS_MAX};
+
+/// Whether a `SUB` with this subject is right: no token is empty, and `>` as a token is the last.
+/// (Observed: the error is `'Invalid Subject'`. `fo*` and `fo>` are ordinary tokens.)
+pub fn is_valid(subject: &[u8]) -> bool {
+    let mut after_rest = false;
+    tokens(subject).all(|token| {
+        let is_right = !token.is_empty() && !after_rest;
+        after_rest = token == b">";
+        is_right
+    })
+}
+
+/// Whether a pedantic client may publish under this subject: it is valid and no token is a
+/// wildcard. (Observed: the error is `'Invalid Publish Subject'`, and the message is still
+/// delivered.)
+pub fn is_valid_literal(subject: &[u8]) -> bool {
+    tokens(subject).all(|token| !matches!(token, b"" | b"*" | b">"))
+}
+
+/// Whether there is a wildcard token in it. Published under such a subject, a message reaches who
+/// subscribed to just these tokens, or to wildcards that cover them. (Observed.)
+pub fn has_wildcard(subject: &[u8]) -> bool {
+    tokens(subject).any(|token| matches!(token, b"*" | b">"))
+}
+
+/// The subject as text that [`Topic::parse`](fanfare::Topic::parse) accepts. None: nobody can be
+/// subscribed to it here, or it has a wildcard.
+pub fn topic_text(subject: &[u8]) -> Option<&str> {
+    pattern_text(subject).filter(|_| !has_wildcard(subject))
+}
+
+/// The subject as text that [`Pattern::parse`](fanfare::Pattern::parse) accepts. None: it is
+/// invalid, or more than we take: longer than [`TOPIC_BYTES_MAX`] bytes or [`TOPIC_TOKENS_MAX`]
+/// tokens, not UTF-8, or with control characters.
+pub fn pattern_text(subject: &[u8]) -> Option<&str> {
+    let fits = subject.len() <= TOPIC_BYTES_MAX && tokens(subject).count() <= TOPIC_TOKENS_MAX;
+    let text = std::str::from_utf8(subject).ok().filter(|_| fits && is_valid(subject))?;
+    let is_clean = subject.iter().all(u8::is_ascii_graphic)
+        || !text.chars().any(|c| c.is_whitespace() || c.is_control());
+    is_clean.then_some(text)
+}
+
+fn tokens(subject: &[u8]) -> impl Iterator<Item = &[u8]> {
+    subject.split(|&byte| byte == b'.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fanfare::{Pattern, Topic};
+
+    #[test]
+    fn subscriptions_are_judged_as_nats_server_does() {
+        for right in ["a", "a.b", "*", ">", "a.*.b", "a.>", "fo*.fo>", "*.>", "a*.>x"] {
+            assert!(is_valid(right.as_bytes()), "{right}");
+        }
+        for wrong in ["", ".", ".a", "a.", "a..b", "a.>.b", ">.>", ">."] {
+            assert!(!is_valid(wrong.as_bytes()), "{wrong}");
+        }
+        assert!(is_valid(b"\xff\x00"));
+    }
+
+    #[test]
+    fn a_pedantic_publisher_uses_no_wildcards() {
+        for right in ["a", "a.b", "fo*", "fo>.>x", "a**"] {
+            assert!(
+                is_valid_literal(right.as_bytes()) && !has_wildcard(right.as_bytes()),
+                "{right}"
+            );
+        }
+        for wrong in ["*", ">", "a.*", "a.*.b", "a.>", ">.a"] {
+            assert!(
+                !is_valid_literal(wrong.as_bytes()) && has_wildcard(wrong.as_bytes()),
+                "{wrong}"
+            );
+        }
+        for wrong in ["", "a.", ".a", "a..b"] {
+            assert!(
+                !is_valid_literal(wrong.as_bytes()) && !has_wildcard(wrong.as_bytes()),
+                "{wrong}"
+            );
+        }
+    }
+
+    /// What is said here of topics and patterns is what they say themselves.
+    #[test]
+    fn texts_are_what_topics_and_patterns_accept() {
+        let pieces: [&[u8]; 14] = [
+            b"a",
+            b"*",
+            b">",
+            b".",
+            b"..",
+            b" ",
+            b"\t",
+            b"\x7f",
+            b"\xff",
+            "é".as_bytes(),
+            "\u{2028}".as_bytes(),
+            b"fo*",
+            b"0123456789abcdef",
+            b"x.y.z",
+        ];
+        let seed = fastrand::u64(..);
+        println!("seed {seed}");
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut accepted = 0;
+        for _ in 0..20_000 {
+            let subject: Vec<u8> = (0..random.usize(..24))
+                .flat_map(|_| pieces[random.usize(..pieces.len())])
+                .copied()
+                .collect();
+            let text = std::str::from_utf8(&subject).ok();
+            let pattern = text.filter(|text| Pattern::parse(text).is_ok());
+            assert_eq!(pattern_text(&subject), pattern, "{subject:?}");
+            assert_eq!(
+                topic_text(&subject),
+                text.filter(|text| Topic::parse(text).is_ok()),
+                "{subject:?}"
+            );
+            accepted += usize::from(pattern.is_some());
+        }
+        assert!(accepted > 100);
+        let long = vec![b'x'; TOPIC_BYTES_MAX + 1];
+        assert_eq!(
+            (pattern_text(&long), pattern_text(&long[1..]).map(str::len)),
+            (None, Some(TOPIC_BYTES_MAX))
+        );
+    }
+}

@@ -1,0 +1,246 @@
+//! What push clients and the server say to each other: one JSON object a line, the same over TCP,
+//! WebSocket and server-sent events.
+//!
+//! A client begins with `{"hello": {"user": "42"}}`. Then it gets `{"push": {"n": 7, "id": "o-17",
+//! "to": "user:42", "text": "hello"}}`; a payload that is not UTF-8 is in `"base64"` in place of
+//! `"text"`.
+
+use data_encoding::BASE64;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::fmt;
+
+/// What a client says.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum ClientObject {
+    /// Who it is. Comes first, and once.
+    Hello(Hello),
+    /// It wants the pushes to a group.
+    Join(String),
+    /// It wants them no more.
+    Leave(String),
+    /// It has got the push of that id.
+    Ack(String),
+    /// It asks whether we are there.
+    Ping(u64),
+    /// It is there.
+    Pong(u64),
+}
+
+/// Who a client is, and what it wants.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hello {
+    /// As whom it gets pushes.
+    pub user: String,
+    /// What proves that.
+    pub token: Option<String>,
+    /// Groups that it joins at once.
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// The last push it has got: what came after that and is still kept is sent first. None: only
+    /// new ones are sent.
+    pub seen: Option<Seen>,
+}
+
+/// A push that a client has got.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Seen {
+    /// By its number. 0 is before all of them.
+    Number(u64),
+    /// By its id. If no push of that id is kept any more, all that are kept count as later.
+    Id(String),
+}
+
+/// What the server says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ServerObject<'o> {
+    /// It knows who the client is.
+    Hello {
+        /// The user's id.
+        user: Cow<'o, str>,
+        /// The groups it is in.
+        groups: Vec<String>,
+    },
+    /// A push.
+    Push(PushObject<'o>),
+    /// In this place so many pushes were lost, because the client did not read.
+    Missed(u64),
+    /// In this place so many pushes were too old to be delivered.
+    Expired(u64),
+    /// The client is in that group.
+    Joined(Cow<'o, str>),
+    /// The client is out of that group.
+    Left(Cow<'o, str>),
+    /// A question whether the client is there.
+    Ping(u64),
+    /// The answer to a ping, with its number.
+    Pong(u64),
+    /// The client did something wrong.
+    Error {
+        /// For programs.
+        code: &'static str,
+        /// For people.
+        text: Cow<'o, str>,
+    },
+    /// The connection ends.
+    Bye(Cow<'o, str>),
+}
+
+/// A push as a client gets it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PushObject<'o> {
+    /// Its number: a later push has a larger one. None if it did not come through the gateway.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n: Option<u64>,
+    /// Its id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<&'o str>,
+    /// Whom it is for: `user:42`, `group:news`, `all`.
+    pub to: &'o str,
+    /// Whether it is to be acknowledged.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ack: bool,
+    /// What it says.
+    #[serde(flatten)]
+    pub payload: Payload<'o>,
+}
+
+/// The payload of a push.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Payload<'o> {
+    /// As it is.
+    Text(&'o str),
+    /// Bytes that are not UTF-8.
+    Base64(String),
+}
+
+impl<'o> From<&'o [u8]> for Payload<'o> {
+    fn from(bytes: &'o [u8]) -> Self {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Payload::Text(text),
+            Err(_) => Payload::Base64(BASE64.encode(bytes)),
+        }
+    }
+}
+
+/// A line that is none of the objects a client may send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectError {
+    problem: String,
+}
+
+impl fmt::Display for ObjectError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "that is no object that a client sends: {}", self.problem)
+    }
+}
+
+impl std::error::Error for ObjectError {}
+
+/// Understands a line.
+///
+/// # Errors
+/// [`ObjectError`] says where and what.
+pub fn parse_object(line: &str) -> Result<ClientObject, ObjectError> {
+    serde_json::from_str(line)
+        .map_err(|error| ObjectError { problem: error.to_string().chars().take(200).collect() })
+}
+
+/// Appends an object as a line.
+pub fn append_object(out: &mut Vec<u8>, object: &ServerObject<'_>) {
+    serde_json::to_writer(&mut *out, object).expect("text and numbers become JSON"); // why: a Vec takes all, no map has odd keys
+    out.push(b'\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(object: &ServerObject<'_>) -> String {
+        let mut out = Vec::new();
+        append_object(&mut out, object);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn every_object_of_a_client_is_understood() {
+        let hello = Hello {
+            user: "42".into(),
+            token: Some("t".into()),
+            groups: vec!["news".into()],
+            seen: Some(Seen::Id("o-17".into())),
+        };
+        let named = Hello { user: "42".into(), ..Hello::default() };
+        for (text, expected) in [
+            (r#"{"hello": {"user": "42"}}"#, ClientObject::Hello(named.clone())),
+            (r#"{"hello": {"user": "42", "seen": 7}}"#, {
+                ClientObject::Hello(Hello { seen: Some(Seen::Number(7)), ..named })
+            }),
+            (
+                r#" {"hello":{"seen":"o-17","groups":["news"],"token":"t","user":"42"}} "#,
+                ClientObject::Hello(hello),
+            ),
+            (r#"{"join": "news"}"#, ClientObject::Join("news".into())),
+            (r#"{"leave": "news"}"#, ClientObject::Leave("news".into())),
+            (r#"{"ack": "o-17"}"#, ClientObject::Ack("o-17".into())),
+            (r#"{"ping": 1}"#, ClientObject::Ping(1)),
+            (r#"{"pong": 1}"#, ClientObject::Pong(1)),
+        ] {
+            assert_eq!(parse_object(text), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_line_is_told_in_a_short_text() {
+        let long = format!(r#"{{"{}": 1}}"#, "x".repeat(4000));
+        for text in [
+            "",
+            "hello",
+            "{}",
+            "[]",
+            "7",
+            r#"{"push": 1}"#,
+            r#"{"ack": 1}"#,
+            r#"{"hello": {}}"#,
+            &long,
+        ] {
+            assert!(parse_object(text).unwrap_err().to_string().len() < 300, "{text}");
+        }
+        let deep = "[".repeat(100_000);
+        assert!(parse_object(&deep).is_err());
+        assert!(parse_object(r#"{"hello": {"user": "42", "seen": "x", "more": 1}}"#).is_err());
+    }
+
+    #[test]
+    fn objects_of_the_server_are_lines() {
+        let push = |payload: &'static [u8]| {
+            ServerObject::Push(PushObject {
+                n: Some(7),
+                id: Some("o-17"),
+                to: "user:42",
+                ack: true,
+                payload: payload.into(),
+            })
+        };
+        assert_eq!(
+            line(&push(b"a \"line\"\n")),
+            "{\"push\":{\"n\":7,\"id\":\"o-17\",\"to\":\"user:42\",\"ack\":true,\"text\":\"a \\\"line\\\"\\n\"}}\n"
+        );
+        assert_eq!(
+            line(&push(b"\xff\x00")),
+            "{\"push\":{\"n\":7,\"id\":\"o-17\",\"to\":\"user:42\",\"ack\":true,\"base64\":\"/wA=\"}}\n"
+        );
+        let bare =
+            PushObject { n: None, id: None, to: "all", ack: false, payload: Payload::Text("x") };
+        assert_eq!(line(&ServerObject::Push(bare)), "{\"push\":{\"to\":\"all\",\"text\":\"x\"}}\n");
+        assert_eq!(line(&ServerObject::Missed(3)), "{\"missed\":3}\n");
+        assert_eq!(line(&ServerObject::Ping(3)), "{\"ping\":3}\n");
+        let error = ServerObject::Error { code: "object", text: "no".into() };
+        assert_eq!(line(&error), "{\"error\":{\"code\":\"object\",\"text\":\"no\"}}\n");
+    }
+}

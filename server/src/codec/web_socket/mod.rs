@@ -1,0 +1,184 @@
+//! Messages of a WebSocket (RFC 6455): bytes in pieces of any size become texts, and texts become
+//! bytes.
+//!
+//! What frames mean is tungstenite's affair. It wants a stream; it is given one in memory.
+
+use crate::limits::WEB_SOCKET_READ_BYTES;
+use data_encoding::BASE64;
+use sha1::{Digest, Sha1};
+// why: memory that a library reads as if it were a stream; nothing leaves it
+use std::io::{Error as StreamError, ErrorKind, Read, Result as StreamResult, Write};
+pub use tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::protocol::frame::coding::{Data, OpCode};
+use tungstenite::protocol::frame::{Frame, FrameHeader};
+pub use tungstenite::protocol::{CloseFrame, frame::Utf8Bytes};
+use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+use tungstenite::{Error, Message};
+
+/// The version of the protocol, the only one there is: `Sec-WebSocket-Version`.
+pub const VERSION: &str = "13";
+
+/// Bytes of the reason in a close frame, at the most. (A control frame carries 125 bytes, two of
+/// them the code.)
+const REASON_BYTES: usize = 123;
+
+/// Bytes that a control frame carries, at the most.
+const CONTROL_BYTES: usize = 125;
+
+/// Bytes of the header of a frame that is not masked, at the most.
+const HEADER_BYTES: usize = 10;
+
+/// What a peer sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// A text, whole, whatever frames it came in.
+    Text(Utf8Bytes),
+    /// A ping or a pong. A ping's answer is among the answers after the next call.
+    Control,
+    /// The peer closes. Nothing more is to be decoded; this is the answer.
+    Closed(CloseFrame),
+    /// The peer broke the protocol, or sent what we do not take. Nothing more is to be decoded;
+    /// this is what to tell it.
+    Refused(CloseFrame),
+}
+
+/// Turns bytes of a client into messages. Holds what is not complete yet: never more than a message
+/// of the longest allowed length and a piece of the next, twice.
+#[derive(Debug)]
+pub struct MessageDecoder {
+    context: WebSocketContext,
+}
+
+impl MessageDecoder {
+    /// A decoder for messages of up to `max_bytes` bytes.
+    pub fn new(max_bytes: usize) -> Self {
+        let settings = WebSocketConfig::default()
+            .read_buffer_size(WEB_SOCKET_READ_BYTES)
+            // It writes answers to pings alone, at once.
+            .write_buffer_size(0)
+            .max_frame_size(Some(max_bytes.max(CONTROL_BYTES)))
+            .max_message_size(Some(max_bytes));
+        Self { context: WebSocketContext::new(Role::Server, Some(settings)) }
+    }
+
+    /// The next thing that the peer sent. Takes what it used off the front of `input`, and appends
+    /// answers to pings to `answers`. `None` means that `input` is used up and more is needed.
+    pub fn decode(&mut self, input: &mut &[u8], answers: &mut Vec<u8>) -> Option<Received> {
+        match self.context.read(&mut Memory { input, answers }) {
+            Ok(Message::Text(text)) => Some(Received::Text(text)),
+            Ok(Message::Binary(_)) => {
+                Some(Received::Refused(closing(CloseCode::Unsupported, "objects are sent as text")))
+            }
+            Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => Some(Received::Control),
+            // Its code comes back, as is the custom.
+            Ok(Message::Close(frame)) => Some(Received::Closed(closing(
+                frame.map_or(CloseCode::Normal, |frame| frame.code),
+                "",
+            ))),
+            Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => None,
+            Err(error) => Some(Received::Refused(refusal(&error))),
+        }
+    }
+}
+
+fn refusal(error: &Error) -> CloseFrame {
+    match error {
+        Error::Capacity(_) => closing(CloseCode::Size, "that message is too long"),
+        Error::Utf8(_) => closing(CloseCode::Invalid, "that text is not UTF-8"),
+        Error::Protocol(error) => {
+            CloseFrame { code: CloseCode::Protocol, reason: error.to_string().into() }
+        }
+        _ => closing(CloseCode::Protocol, ""),
+    }
+}
+
+/// How to close, and why, in a word of ours.
+pub fn closing(code: CloseCode, reason: &'static str) -> CloseFrame {
+    CloseFrame { code, reason: Utf8Bytes::from_static(reason) }
+}
+
+/// Appends a message of the text that `append` makes.
+pub fn append_text(out: &mut Vec<u8>, append: impl FnOnce(&mut Vec<u8>)) {
+    let begin = out.len();
+    append(out);
+    let length = (out.len() - begin) as u64;
+    let mut header = [0; HEADER_BYTES];
+    let mut rest = &mut header[..];
+    let frame = FrameHeader { opcode: OpCode::Data(Data::Text), ..FrameHeader::default() };
+    frame.format(length, &mut rest).expect("a header has its place"); // why: it is as long as a header without a mask can be
+    let header_bytes = HEADER_BYTES - rest.len();
+    // Behind, since only now it is known how long the text is, and with it the header.
+    out.splice(begin..begin, header.into_iter().take(header_bytes));
+}
+
+/// Appends the last frame of all. Of the reason, as much as fits.
+pub fn append_close(out: &mut Vec<u8>, frame: &CloseFrame) {
+    let fits = frame.reason.floor_char_boundary(REASON_BYTES);
+    let frame = CloseFrame { code: frame.code, reason: frame.reason[..fits].into() };
+    Frame::close(Some(frame)).format(out).expect("a frame has its place"); // why: a Vec takes all
+}
+
+/// What a server answers to a client's key (`Sec-WebSocket-Accept`); none if that is no key: 16
+/// bytes in base64.
+pub fn accept_key(key: &str) -> Option<String> {
+    // Of RFC 6455, section 1.3.
+    const SALT: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    let is_key = BASE64.decode(key.as_bytes()).is_ok_and(|bytes| bytes.len() == 16);
+    is_key.then(|| BASE64.encode(&Sha1::new().chain_update(key).chain_update(SALT).finalize()))
+}
+
+/// A stream in memory: what there is to read, and what was written.
+struct Memory<'i, 'b> {
+    input: &'i mut &'b [u8],
+    answers: &'i mut Vec<u8>,
+}
+
+impl Read for Memory<'_, '_> {
+    fn read(&mut self, into: &mut [u8]) -> StreamResult<usize> {
+        // To read nothing would mean that the peer has closed.
+        if self.input.is_empty() {
+            Err(StreamError::from(ErrorKind::WouldBlock))
+        } else {
+            self.input.read(into)
+        }
+    }
+}
+
+impl Write for Memory<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> StreamResult<usize> {
+        self.answers.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+}
+
+/// What a server does with the bytes of a stranger, without the server: how many texts there were,
+/// and whether it was closed.
+pub fn fuzz_web_socket(bytes: &[u8]) -> (usize, bool) {
+    const MAX_BYTES: usize = 300;
+    let mut decoder = MessageDecoder::new(MAX_BYTES);
+    let (mut texts, mut answers, mut input) = (0, Vec::new(), bytes);
+    while let Some(received) = decoder.decode(&mut input, &mut answers) {
+        match received {
+            Received::Text(text) => {
+                assert!(text.len() <= MAX_BYTES);
+                texts += 1;
+            }
+            Received::Control => {}
+            Received::Closed(frame) | Received::Refused(frame) => {
+                append_close(&mut answers, &frame);
+                return (texts, true);
+            }
+        }
+        assert!(answers.len() <= bytes.len(), "an answer is no longer than its ping");
+    }
+    (texts, false)
+}
+
+#[cfg(test)]
+mod client_frame;
+#[cfg(test)]
+mod tests;

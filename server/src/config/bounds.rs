@@ -1,0 +1,157 @@
+//! What the settings allow to be held in memory, at the most: `--print-bounds`.
+
+use super::Config;
+use crate::limits;
+use crate::transport::GateLimits;
+use std::fmt::Write;
+
+/// One line of the answer: what a front-end can be made to hold.
+struct Bound {
+    name: &'static str,
+    bytes: u64,
+    how: String,
+}
+
+impl Config {
+    /// The bounds of each front-end that listens, and of all, as text.
+    pub fn bounds(&self) -> String {
+        let mut bounds = Vec::new();
+        bounds.extend(self.chat_address.map(|_| self.chat_bound()));
+        bounds.extend(self.nats_address.map(|_| self.nats_bound()));
+        bounds.extend(self.push.address.map(|_| self.push_bound()));
+        bounds.extend(self.push.udp_address.map(|_| self.datagram_bound()));
+        bounds.extend(self.push.http_address.map(|_| self.push_http_bound()));
+        bounds.push(history_bound(self));
+        let all = bounds.iter().map(|bound| bound.bytes).sum();
+        let mut text = String::from(
+            "At the most, in memory, if everybody takes all that the settings allow at the same time:\n",
+        );
+        for Bound { name, bytes, how } in &bounds {
+            let _ = writeln!(text, "{name:<10} {:>12}  {how}", mib(*bytes));
+        }
+        let _ = writeln!(text, "{:<10} {:>12}", "all", mib(all));
+        text
+    }
+
+    fn chat_bound(&self) -> Bound {
+        let chat = &self.chat;
+        let queues = chat.directory.rooms_per_person as u64 + 1;
+        let each = queues * chat.queue_bytes as u64
+            + connection_bytes(chat.writer.buffer_bytes, chat.line_bytes);
+        of_connections(
+            "chat",
+            chat.gate,
+            each,
+            &format!("{queues} queues of {} bytes, buffers", chat.queue_bytes),
+        )
+    }
+
+    fn nats_bound(&self) -> Bound {
+        let nats = &self.nats;
+        let subscriptions = nats.subscriptions as u64 * SUBSCRIPTION_BYTES;
+        let each = nats.pending_bytes as u64
+            + connection_bytes(limits::WRITE_BUFFER_BYTES, nats.parser.payload_bytes)
+            + subscriptions;
+        let how = format!(
+            "a queue of {} bytes, {} subscriptions, buffers",
+            nats.pending_bytes, nats.subscriptions
+        );
+        of_connections("nats", nats.gate, each, &how)
+    }
+
+    fn push_bound(&self) -> Bound {
+        let push = &self.push.settings;
+        let how = format!("a queue of {} bytes, buffers", push.queue_bytes);
+        of_connections("push", push.gate, self.push_client_bytes(), &how)
+    }
+
+    /// One client of pushes, by TCP or WebSocket.
+    fn push_client_bytes(&self) -> u64 {
+        let push = &self.push.settings;
+        let subscriptions = (push.groups as u64 + 2) * SUBSCRIPTION_BYTES;
+        let unacknowledged = (limits::PUSH_UNACKNOWLEDGED * (limits::PUSH_ID_BYTES + 24)) as u64;
+        let own = connection_bytes(push.writer.buffer_bytes, push.line_bytes)
+            + subscriptions
+            + unacknowledged;
+        push.queue_bytes as u64 + own + RENDERED_PUSH_BYTES
+    }
+
+    fn datagram_bound(&self) -> Bound {
+        let waiting =
+            self.push.settings.at_once as u64 * (limits::PUSH_PAYLOAD_BYTES as u64 + TASK_BYTES);
+        let signatures = limits::PUSH_REMEMBERED_SIGNATURES as u64 * 64;
+        let fates = (limits::PUSH_FATES * (limits::PUSH_ID_BYTES + 160)) as u64;
+        let ack_waits = self.push.settings.ack_waits as u64 * TASK_BYTES;
+        // One is with the worker that checks signatures, and perhaps one that it was not done with
+        // in time.
+        let batches = 2 * (limits::DATAGRAMS_PER_TURN * (limits::PUSH_DATAGRAM_BYTES + 64)) as u64;
+        let how = "pushes that wait, remembered signatures, fates of pushes to be acknowledged"
+            .to_owned();
+        Bound { name: "push-udp", bytes: waiting + signatures + fates + ack_waits + batches, how }
+    }
+
+    fn push_http_bound(&self) -> Bound {
+        let push = &self.push.settings;
+        // A request with a batch, or a stream of events, or a WebSocket, whose library keeps what
+        // is read once more.
+        let batch = (2 * limits::PUSH_BATCH_BYTES) as u64;
+        let events =
+            push.queue_bytes as u64 + 2 * (push.writer.buffer_bytes as u64 + RENDERED_PUSH_BYTES);
+        let socket =
+            self.push_client_bytes() + 2 * (push.line_bytes + limits::WEB_SOCKET_READ_BYTES) as u64;
+        let each = batch.max(events).max(socket) + limits::HTTP_HEAD_BYTES as u64 * 2 + TASK_BYTES;
+        of_connections(
+            "push-http",
+            self.push.http_gate,
+            each,
+            "a batch of pushes, a stream of events, or a WebSocket",
+        )
+    }
+}
+
+/// The last push that was rendered, which may go beyond the write buffer. As JSON a byte can become
+/// six.
+const RENDERED_PUSH_BYTES: u64 = 6 * limits::PUSH_PAYLOAD_BYTES as u64;
+
+/// A task and what hangs on it: measured about 5 KiB.
+const TASK_BYTES: u64 = 8 * 1024;
+
+/// A subscription in the router, with its pattern.
+const SUBSCRIPTION_BYTES: u64 = 1_024;
+
+/// What each connection has, whatever its protocol: its task, its buffers, one message being read,
+/// and its answers.
+fn connection_bytes(write_buffer_bytes: usize, message_bytes: usize) -> u64 {
+    // The last piece rendered may go beyond the write buffer.
+    let buffers =
+        write_buffer_bytes + 2 * message_bytes + limits::READ_BUFFER_BYTES.1 + limits::REPLY_BYTES;
+    buffers as u64 + TASK_BYTES
+}
+
+fn of_connections(name: &'static str, gate: GateLimits, each: u64, what: &str) -> Bound {
+    let connections = gate.connections as u64;
+    Bound {
+        name,
+        bytes: connections * each,
+        how: format!("{connections} connections, each {} ({what})", mib(each)),
+    }
+}
+
+/// Topics share one bound, however many front-ends keep histories.
+fn history_bound(config: &Config) -> Bound {
+    let topics = fanfare::limits::HISTORY_TOPICS_MAX as u64;
+    let message_bytes = (limits::PUSH_PAYLOAD_BYTES + 256) as u64;
+    let of_push = (config.push.settings.replay as u64 * message_bytes)
+        .min(fanfare::limits::HISTORY_BYTES_MAX as u64);
+    let of_chat = (config.chat.session.history_lines * (config.chat.line_bytes + 256)) as u64;
+    let each = of_push.max(of_chat.min(fanfare::limits::HISTORY_BYTES_MAX as u64));
+    Bound {
+        name: "history",
+        bytes: topics * each,
+        how: format!("{topics} topics, each {}", mib(each)),
+    }
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{:.2} MiB", bytes as f64 / f64::from(1 << 20))
+}

@@ -1,0 +1,174 @@
+//! How a server and its connections end, and what is counted of it. The same for every front-end.
+
+use crate::diagnostics::Ended;
+use crate::limits::{LINGER_MS, TASK_END_MS};
+use crate::tasks::{self, Scope};
+use crate::transport::{Connection, Outcome, Reader};
+use async_io::Timer;
+use event_listener::{Event, listener};
+use futures_lite::future;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// How the connections ended when a server stopped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StopReport {
+    /// Connections to which everything rendered for them was written.
+    pub connections_flushed: u64,
+    /// Connections that were cut at the deadline or broke.
+    pub connections_cut: u64,
+    /// Bytes rendered for those that were not written.
+    pub bytes_cut: u64,
+}
+
+impl std::ops::AddAssign for StopReport {
+    fn add_assign(&mut self, other: Self) {
+        self.connections_flushed += other.connections_flushed;
+        self.connections_cut += other.connections_cut;
+        self.bytes_cut += other.bytes_cut;
+    }
+}
+
+/// Whether a server is stopping, and how its connections have ended since.
+#[derive(Default)]
+pub(crate) struct Ending {
+    is_stopping: AtomicBool,
+    stopping: Event,
+    connections_flushed: AtomicU64,
+    connections_cut: AtomicU64,
+    bytes_cut: AtomicU64,
+}
+
+impl Ending {
+    /// Stored before anybody is told: who begins to listen after that sees it.
+    pub fn begin(&self) {
+        self.is_stopping.store(true, Ordering::SeqCst);
+        self.stopping.notify(usize::MAX);
+    }
+
+    /// Waits until it begins. Cancel safe.
+    pub async fn begun(&self) {
+        loop {
+            listener!(self.stopping => stopping);
+            if self.is_stopping() {
+                return;
+            }
+            stopping.await;
+        }
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::SeqCst)
+    }
+
+    /// Waits until every connection has ended, cuts those that have not at the deadline, and tells
+    /// how it went.
+    pub async fn finish(
+        &self,
+        accepting: &Scope,
+        connections: &Scope,
+        deadline: Instant,
+    ) -> StopReport {
+        if accepting.ended_by(deadline).await {
+            connections.ended_by(deadline).await;
+        }
+        let cut = connections.end(Instant::now() + Duration::from_millis(TASK_END_MS)).await;
+        if !cut.left.is_empty() {
+            log::warn!(task:% = tasks::label(); "connections that do not end: {cut}");
+        }
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        StopReport {
+            connections_flushed: count(&self.connections_flushed),
+            connections_cut: count(&self.connections_cut),
+            bytes_cut: count(&self.bytes_cut),
+        }
+    }
+}
+
+/// Counts a connection's end when the server stops, also if it is cut.
+pub(crate) struct EndCount {
+    ending: Arc<Ending>,
+    connection: Connection,
+    /// Everything rendered was written.
+    flushed: bool,
+}
+
+impl EndCount {
+    pub fn new(ending: &Arc<Ending>, connection: &Connection) -> Self {
+        Self { ending: ending.clone(), connection: connection.clone(), flushed: false }
+    }
+
+    /// Closes the connection, when all else of it is gone. `lingers`: the peer may still be
+    /// sending.
+    pub async fn close(mut self, writing: &Outcome, lingers: bool) {
+        self.flushed = matches!(writing, Outcome::Finished);
+        if !self.flushed {
+            return;
+        }
+        self.connection.finish();
+        if lingers {
+            // Boxed: it is seldom there, and would make every connection's task larger.
+            Box::pin(discard_input(self.connection.clone())).await;
+        }
+    }
+}
+
+impl Drop for EndCount {
+    fn drop(&mut self) {
+        if !self.ending.is_stopping() {
+            return;
+        }
+        if self.flushed {
+            self.ending.connections_flushed.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.ending.connections_cut.fetch_add(1, Ordering::Relaxed);
+            self.ending
+                .bytes_cut
+                .fetch_add(self.connection.traffic().unwritten_bytes() as u64, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Why the reading half of a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReadEnd {
+    /// The peer will send nothing more.
+    PeerClosed,
+    /// The peer wants to go, or a bound leaves no other way.
+    Quit,
+    /// The server stops.
+    ServerStops,
+}
+
+/// Which half of a connection ended first, and how.
+pub(crate) enum FirstEnd {
+    Reading(io::Result<ReadEnd>),
+    Writing(Outcome),
+}
+
+/// Why a connection ended, of both halves: a peer that did not take our goodbye is stuck, whatever
+/// it said before.
+pub(crate) fn ended(reading: Option<&io::Result<ReadEnd>>, writing: &Outcome) -> Ended {
+    match (writing, reading) {
+        (Outcome::Stuck, _) => Ended::Stuck,
+        (Outcome::Quiet { .. }, _) => Ended::Quiet,
+        (_, Some(Ok(ReadEnd::PeerClosed))) => Ended::PeerClosed,
+        (Outcome::Broken(_), _) | (_, Some(Err(_))) => Ended::Broken,
+        (Outcome::Finished, Some(Ok(ReadEnd::Quit))) => Ended::Quit,
+        (Outcome::Finished, Some(Ok(ReadEnd::ServerStops)) | None) => Ended::ServerStopped,
+    }
+}
+
+/// Reads and forgets until the peer has closed or a short time is over: a socket closed with unread
+/// input makes the kernel throw away what the peer has not fetched yet, our goodbye.
+async fn discard_input(connection: Connection) {
+    let mut reader = Reader::new(connection);
+    let discard = async { while matches!(reader.read().await, Ok(bytes) if !bytes.is_empty()) {} };
+    let out_of_time = async {
+        // why: once in the life of a connection, when its writer's timer is gone.
+        Timer::after(Duration::from_millis(LINGER_MS)).await;
+    };
+    future::or(discard, out_of_time).await;
+}

@@ -1,0 +1,260 @@
+//! One connection: its figures while it lives, and its end.
+
+use super::front_end::FrontEnd;
+use super::journal::cut;
+use super::lock;
+use crate::transport::Traffic;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// Why a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The peer said goodbye.
+    Quit,
+    /// The peer closed the connection.
+    PeerClosed,
+    /// Reading or writing failed.
+    Broken,
+    /// The peer took nothing of what waited for it until the deadline.
+    Stuck,
+    /// The peer answered no ping.
+    Quiet,
+    /// A queue for it was full for too long.
+    SlowConsumer,
+    /// The server ended, having said goodbye.
+    ServerStopped,
+    /// The connection's task was ended before it could end well.
+    Cut,
+    /// What the protocol says of it. One of a fixed set of texts: it becomes a label of the
+    /// metrics.
+    Because(&'static str),
+}
+
+impl Ended {
+    /// A few words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Quit => "quit",
+            Self::PeerClosed => "peer closed",
+            Self::Broken => "broken",
+            Self::Stuck => "write time-out",
+            Self::Quiet => "idle time-out",
+            Self::SlowConsumer => "slow consumer",
+            Self::ServerStopped => "server stopped",
+            Self::Cut => "cut",
+            Self::Because(text) => text,
+        }
+    }
+
+    /// Whether a deadline passed.
+    pub fn is_time_out(self) -> bool {
+        matches!(self, Self::Stuck | Self::Quiet)
+    }
+
+    /// Whether the peer did not take what it asked for as fast as it came.
+    pub fn is_slow_consumer(self) -> bool {
+        matches!(self, Self::Stuck | Self::SlowConsumer)
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.as_str())
+    }
+}
+
+/// What one connection counts. Shared by its tasks and by those who look; each addition is
+/// uncontended.
+pub struct ConnectionFigures {
+    id: u64,
+    peer: SocketAddr,
+    traffic: Arc<Traffic>,
+    messages_in: AtomicU64,
+    messages_out: AtomicU64,
+    subscriptions: AtomicUsize,
+    about: Mutex<About>,
+}
+
+#[derive(Default)]
+struct About {
+    name: String,
+    user: String,
+    language: String,
+    version: String,
+    queued_bytes: Option<QueuedBytes>,
+}
+
+/// Says how many bytes are queued for a connection at this moment.
+type QueuedBytes = Arc<dyn Fn() -> usize + Send + Sync>;
+
+impl ConnectionFigures {
+    pub(super) fn new(id: u64, peer: SocketAddr, traffic: Arc<Traffic>) -> Self {
+        Self {
+            id,
+            peer,
+            traffic,
+            messages_in: AtomicU64::new(0),
+            messages_out: AtomicU64::new(0),
+            subscriptions: AtomicUsize::new(0),
+            about: Mutex::default(),
+        }
+    }
+
+    /// Counts connections of all front-ends from 1; never used twice.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Counts messages that the peer published.
+    pub fn received(&self, messages: usize) {
+        self.messages_in.fetch_add(messages as u64, Ordering::Relaxed);
+    }
+
+    /// Counts messages rendered for the peer.
+    pub fn sent(&self, messages: usize) {
+        self.messages_out.fetch_add(messages as u64, Ordering::Relaxed);
+    }
+
+    /// Says how many subscriptions the peer has now.
+    pub fn set_subscriptions(&self, subscriptions: usize) {
+        self.subscriptions.store(subscriptions, Ordering::Relaxed);
+    }
+
+    /// Says what the peer calls itself.
+    pub fn set_name(&self, name: &str) {
+        lock(&self.about).name = cut(name).to_owned();
+    }
+
+    /// Says who the peer was authenticated as.
+    pub fn set_user(&self, user: &str) {
+        lock(&self.about).user = cut(user).to_owned();
+    }
+
+    /// Says what the peer's program is: the language of its library, and the library's version.
+    pub fn set_program(&self, language: &str, version: &str) {
+        let mut about = lock(&self.about);
+        about.language = cut(language).to_owned();
+        about.version = cut(version).to_owned();
+    }
+
+    /// Says how to learn how many bytes are queued for the peer, besides those already rendered.
+    /// Called whenever somebody looks; it must be quick, wait for nothing, and keep no connection
+    /// alive.
+    pub fn set_queued_bytes(&self, queued_bytes: impl Fn() -> usize + Send + Sync + 'static) {
+        lock(&self.about).queued_bytes = Some(Arc::new(queued_bytes));
+    }
+
+    pub(super) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    pub(super) fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    pub(super) fn messages(&self) -> (u64, u64) {
+        (self.messages_in.load(Ordering::Relaxed), self.messages_out.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn info(&self, front_end: &'static str) -> ConnectionInfo {
+        let (name, user, language, version, queued_bytes) = {
+            let about = lock(&self.about);
+            let About { name, user, language, version, queued_bytes } = &*about;
+            (name.clone(), user.clone(), language.clone(), version.clone(), queued_bytes.clone())
+        };
+        let (messages_in, messages_out) = self.messages();
+        ConnectionInfo {
+            id: self.id,
+            front_end,
+            peer: self.peer,
+            name,
+            user,
+            language,
+            version,
+            subscriptions: self.subscriptions.load(Ordering::Relaxed),
+            // Asked without the lock: it is not our code.
+            pending_bytes: self.traffic.unwritten_bytes()
+                + queued_bytes.map_or(0, |queued_bytes| queued_bytes()),
+            messages_in,
+            messages_out,
+            bytes_in: self.traffic.bytes_in(),
+            bytes_out: self.traffic.bytes_out(),
+            age: self.traffic.began().elapsed(),
+            idle: Instant::now().saturating_duration_since(self.traffic.last_activity()),
+        }
+    }
+}
+
+/// A connection as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionInfo {
+    /// Counts connections of all front-ends from 1; never used twice.
+    pub id: u64,
+    /// Whose it is.
+    pub front_end: &'static str,
+    /// The other end.
+    pub peer: SocketAddr,
+    /// What the peer calls itself; empty if it did not say.
+    pub name: String,
+    /// Who the peer was authenticated as; empty without authentication.
+    pub user: String,
+    /// The language of the peer's library; empty if it did not say.
+    pub language: String,
+    /// The version of the peer's library; empty if it did not say.
+    pub version: String,
+    /// Its subscriptions.
+    pub subscriptions: usize,
+    /// Bytes that wait for it: queued, and rendered but not taken by the kernel.
+    pub pending_bytes: usize,
+    /// Messages it published.
+    pub messages_in: u64,
+    /// Messages rendered for it.
+    pub messages_out: u64,
+    /// Bytes read from it.
+    pub bytes_in: u64,
+    /// Bytes that the kernel took for it.
+    pub bytes_out: u64,
+    /// How long it lives.
+    pub age: Duration,
+    /// For how long nothing was read or written.
+    pub idle: Duration,
+}
+
+/// A live connection's place in its front-end's list. Dropping it takes the connection out, with
+/// the reason that [`ended`](Self::ended) gave, or [`Ended::Cut`].
+pub struct ConnectionEntry {
+    front_end: Arc<FrontEnd>,
+    figures: Arc<ConnectionFigures>,
+    reason: Ended,
+}
+
+impl ConnectionEntry {
+    pub(super) fn new(front_end: Arc<FrontEnd>, figures: Arc<ConnectionFigures>) -> Self {
+        Self { front_end, figures, reason: Ended::Cut }
+    }
+
+    /// Where the connection counts.
+    pub fn figures(&self) -> &Arc<ConnectionFigures> {
+        &self.figures
+    }
+
+    /// The connection's front-end.
+    pub fn front_end(&self) -> &Arc<FrontEnd> {
+        &self.front_end
+    }
+
+    /// Says why the connection ends; the last word counts.
+    pub fn ended(&mut self, reason: Ended) {
+        self.reason = reason;
+    }
+}
+
+impl Drop for ConnectionEntry {
+    fn drop(&mut self) {
+        self.front_end.disconnected(&self.figures, self.reason);
+    }
+}

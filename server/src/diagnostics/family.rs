@@ -1,0 +1,68 @@
+//! Figures that one front-end alone has. Whoever tells them gives them their names: nothing here
+//! knows what they mean.
+
+/// Figures of one name, as OpenMetrics has them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Family {
+    /// Its name, without unit and without `total`.
+    pub name: &'static str,
+    /// What it counts, for people.
+    pub help: &'static str,
+    /// Whether it can fall.
+    pub kind: FamilyKind,
+    /// Its values.
+    pub figures: Vec<Figure>,
+}
+
+/// What the values of a [`Family`] are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FamilyKind {
+    /// They only grow.
+    Counter,
+    /// They are as they are now.
+    Gauge,
+}
+
+/// One value, with labels of our own words: whatever peers do, there are no more of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Figure {
+    /// Names and values; none if it is the only one.
+    pub labels: Vec<(&'static str, &'static str)>,
+    /// How many.
+    pub value: u64,
+    /// What it is called where the server is shown at one glance; none if it is not shown there.
+    pub at_a_glance: Option<&'static str>,
+}
+
+impl Family {
+    /// A counter without labels.
+    pub fn counter(name: &'static str, help: &'static str, value: u64) -> Self {
+        Self::of(name, help, FamilyKind::Counter, vec![Figure::new(Vec::new(), value)])
+    }
+
+    /// A gauge without labels.
+    pub fn gauge(name: &'static str, help: &'static str, value: u64) -> Self {
+        Self::of(name, help, FamilyKind::Gauge, vec![Figure::new(Vec::new(), value)])
+    }
+
+    /// Counters with labels.
+    pub fn counters(name: &'static str, help: &'static str, figures: Vec<Figure>) -> Self {
+        Self::of(name, help, FamilyKind::Counter, figures)
+    }
+
+    fn of(name: &'static str, help: &'static str, kind: FamilyKind, figures: Vec<Figure>) -> Self {
+        Self { name, help, kind, figures }
+    }
+}
+
+impl Figure {
+    /// One that is not shown at one glance.
+    pub fn new(labels: Vec<(&'static str, &'static str)>, value: u64) -> Self {
+        Self { labels, value, at_a_glance: None }
+    }
+
+    /// One that is, under this name.
+    pub fn at_a_glance(self, name: &'static str) -> Self {
+        Self { at_a_glance: Some(name), ..self }
+    }
+}

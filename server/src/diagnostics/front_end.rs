@@ -1,0 +1,290 @@
+//! One front-end: its live connections, and the sums of those that have left.
+
+use super::connection::{ConnectionEntry, ConnectionFigures, ConnectionInfo, Ended};
+use super::family::Family;
+use super::journal::{Event, Journal};
+use super::lock;
+use crate::transport::Traffic;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+/// What is known of one protocol's server.
+pub struct FrontEnd {
+    name: &'static str,
+    server_id: Arc<str>,
+    journal: Arc<Journal>,
+    serves: OnceLock<Serves>,
+    refused: AtomicU64,
+    connections: Mutex<Connections>,
+    own: OnceLock<OwnFigures>,
+}
+
+/// How the figures are made that one front-end alone has.
+struct OwnFigures {
+    counted: MakeFamilies,
+    measured: MakeFamilies,
+}
+
+type MakeFamilies = Box<dyn Fn() -> Vec<Family> + Send + Sync>;
+
+/// Where a front-end listens, and for how much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Serves {
+    /// The address it listens on.
+    pub address: SocketAddr,
+    /// Connections at the same time.
+    pub max_connections: usize,
+    /// Bytes of the largest message.
+    pub max_payload_bytes: usize,
+}
+
+#[derive(Default)]
+struct Connections {
+    live: BTreeMap<u64, Arc<ConnectionFigures>>,
+    accepted: u64,
+    /// Of those that have left.
+    past: Sums,
+    ended: BTreeMap<&'static str, u64>,
+    slow_consumers: u64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Sums {
+    messages_in: u64,
+    messages_out: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+}
+
+/// A front-end's figures as they are now, of all connections that it ever had.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FrontEndFigures {
+    /// Live connections.
+    pub connections: usize,
+    /// Connections ever accepted.
+    pub accepted: u64,
+    /// Connections that were not let in.
+    pub refused: u64,
+    /// Ended connections by reason.
+    pub ended: BTreeMap<&'static str, u64>,
+    /// Connections that were ended because they did not take what they were sent.
+    pub slow_consumers: u64,
+    /// Messages that peers published.
+    pub messages_in: u64,
+    /// Messages rendered for peers.
+    pub messages_out: u64,
+    /// Bytes read.
+    pub bytes_in: u64,
+    /// Bytes that the kernel took.
+    pub bytes_out: u64,
+}
+
+impl FrontEnd {
+    pub(super) fn new(name: &'static str, server_id: Arc<str>, journal: Arc<Journal>) -> Self {
+        let (serves, own) = (OnceLock::new(), OnceLock::new());
+        let (refused, connections) = (AtomicU64::new(0), Mutex::default());
+        Self { name, server_id, journal, serves, refused, connections, own }
+    }
+
+    /// Its name: `chat`, `nats`.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Names this run of the server: no other has the same.
+    pub fn server_id(&self) -> &str {
+        &self.server_id
+    }
+
+    /// Says that it listens, and for how much. The first word counts.
+    pub fn listening(&self, serves: Serves) {
+        if self.serves.set(serves).is_ok() {
+            self.journal.note(Event::Listening { front_end: self.name, address: serves.address });
+        }
+    }
+
+    /// Where it listens, and for how much; none if it does not.
+    pub fn serves(&self) -> Option<Serves> {
+        self.serves.get().copied()
+    }
+
+    /// Enters a connection. It stays in the list until the entry is dropped.
+    pub fn connected(
+        self: &Arc<Self>,
+        peer: SocketAddr,
+        traffic: &Arc<Traffic>,
+    ) -> ConnectionEntry {
+        static LAST_ID: AtomicU64 = AtomicU64::new(0);
+        let id = LAST_ID.fetch_add(1, Ordering::Relaxed) + 1;
+        let figures = Arc::new(ConnectionFigures::new(id, peer, traffic.clone()));
+        {
+            let mut connections = lock(&self.connections);
+            connections.accepted += 1;
+            connections.live.insert(id, figures.clone());
+        }
+        self.journal.note(Event::Connected { front_end: self.name, peer });
+        ConnectionEntry::new(self.clone(), figures)
+    }
+
+    /// Counts a connection that was not let in.
+    pub fn refused(&self, peer: SocketAddr, reason: &str) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        self.journal.note(Event::Refused { front_end: self.name, peer, reason });
+    }
+
+    /// Notes that deliveries of a publish were given up, if any were.
+    pub fn dropped(&self, topic: &str, messages: u64) {
+        if messages > 0 {
+            self.journal.note(Event::Dropped { front_end: self.name, topic, messages });
+        }
+    }
+
+    /// Notes in the journal that messages for `whom` did not get there, all or some of them: `kind`
+    /// is a word for what became of them, `what` says which they are. Gives the number of the
+    /// entry, for [`FrontEnd::lost_again`].
+    pub fn lost(&self, kind: &'static str, whom: &str, what: &str, messages: u64) -> u64 {
+        self.journal.note(Event::Lost { front_end: self.name, kind, whom, what, messages })
+    }
+
+    /// Adds more messages to what was noted as lost. False if the journal has forgotten it.
+    pub fn lost_again(&self, entry: u64, messages: u64) -> bool {
+        self.journal.add(entry, messages)
+    }
+
+    /// Says how to make the figures that it alone has, whenever somebody looks: those it has
+    /// counted anyway, and those that have to be measured. The first word counts.
+    pub fn tells(
+        &self,
+        counted: impl Fn() -> Vec<Family> + Send + Sync + 'static,
+        measured: impl Fn() -> Vec<Family> + Send + Sync + 'static,
+    ) {
+        let _ =
+            self.own.set(OwnFigures { counted: Box::new(counted), measured: Box::new(measured) });
+    }
+
+    /// The figures that it alone has and that cost nothing to look at.
+    pub fn counted(&self) -> Vec<Family> {
+        self.own.get().map(|own| (own.counted)()).unwrap_or_default()
+    }
+
+    /// All figures that it alone has.
+    pub fn families(&self) -> Vec<Family> {
+        let mut families = self.counted();
+        families.extend(self.own.get().into_iter().flat_map(|own| (own.measured)()));
+        families
+    }
+
+    /// The sums over all connections, live and past.
+    pub fn figures(&self) -> FrontEndFigures {
+        let connections = lock(&self.connections);
+        let sums =
+            connections.live.values().fold(connections.past, |sums, figures| sums.and(figures));
+        FrontEndFigures {
+            connections: connections.live.len(),
+            accepted: connections.accepted,
+            refused: self.refused.load(Ordering::Relaxed),
+            ended: connections.ended.clone(),
+            slow_consumers: connections.slow_consumers,
+            messages_in: sums.messages_in,
+            messages_out: sums.messages_out,
+            bytes_in: sums.bytes_in,
+            bytes_out: sums.bytes_out,
+        }
+    }
+
+    /// How many connections live.
+    pub fn connection_count(&self) -> usize {
+        lock(&self.connections).live.len()
+    }
+
+    /// Live connections, oldest first: `limit` of them after the first `offset`.
+    pub fn connections(&self, offset: usize, limit: usize) -> Vec<ConnectionInfo> {
+        let page: Vec<Arc<ConnectionFigures>> =
+            lock(&self.connections).live.values().skip(offset).take(limit).cloned().collect();
+        page.iter().map(|figures| figures.info(self.name)).collect()
+    }
+
+    pub(super) fn disconnected(&self, figures: &ConnectionFigures, reason: Ended) {
+        {
+            let mut connections = lock(&self.connections);
+            connections.live.remove(&figures.id());
+            connections.past = connections.past.and(figures);
+            *connections.ended.entry(reason.as_str()).or_default() += 1;
+            connections.slow_consumers += u64::from(reason.is_slow_consumer());
+        }
+        self.journal.note(Event::Ended { front_end: self.name, peer: figures.peer(), reason });
+    }
+}
+
+impl Sums {
+    fn and(self, figures: &ConnectionFigures) -> Self {
+        let (messages_in, messages_out) = figures.messages();
+        Self {
+            messages_in: self.messages_in + messages_in,
+            messages_out: self.messages_out + messages_out,
+            bytes_in: self.bytes_in + figures.traffic().bytes_in(),
+            bytes_out: self.bytes_out + figures.traffic().bytes_out(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Diagnostics;
+    use super::*;
+
+    #[test]
+    fn sums_go_on_when_connections_leave() {
+        let diagnostics = Diagnostics::new();
+        let chat = diagnostics.front_end("chat");
+        assert!(Arc::ptr_eq(&chat, &diagnostics.front_end("chat")));
+        let peer = "10.0.0.1:7".parse().unwrap();
+        let traffic = Arc::default();
+        let mut one = chat.connected(peer, &traffic);
+        let two = chat.connected(peer, &traffic);
+        one.figures().received(3);
+        two.figures().sent(5);
+        one.ended(Ended::Stuck);
+        let before = chat.figures();
+        assert_eq!(
+            (before.connections, before.accepted, before.messages_in, before.messages_out),
+            (2, 2, 3, 5)
+        );
+        drop(one);
+        drop(two);
+        chat.refused(peer, "full");
+        let after = chat.figures();
+        assert_eq!(
+            (after.connections, after.accepted, after.messages_in, after.messages_out),
+            (0, 2, 3, 5)
+        );
+        assert_eq!(after.ended, BTreeMap::from([("write time-out", 1), ("cut", 1)]));
+        assert_eq!((after.refused, after.slow_consumers), (1, 1));
+    }
+
+    #[test]
+    fn connections_are_listed_in_pages_with_what_they_said_of_themselves() {
+        let chat = Diagnostics::new().front_end("chat");
+        let traffic = Arc::default();
+        let entries: Vec<_> =
+            (1..=5).map(|port| chat.connected(([10, 0, 0, 1], port).into(), &traffic)).collect();
+        let figures = entries[1].figures();
+        figures.set_name("bob");
+        figures.set_user("u");
+        figures.set_program("rust", "1.0");
+        figures.set_subscriptions(2);
+        figures.set_queued_bytes(|| 70);
+        let page = chat.connections(1, 2);
+        assert_eq!(page.iter().map(|info| info.peer.port()).collect::<Vec<_>>(), [2, 3]);
+        let bob = &page[0];
+        assert_eq!(
+            (bob.name.as_str(), bob.user.as_str(), bob.language.as_str()),
+            ("bob", "u", "rust")
+        );
+        assert_eq!((bob.subscriptions, bob.pending_bytes), (2, 70));
+        assert_eq!(chat.connections(4, 10).len(), 1);
+        assert_eq!(chat.connections(5, 10).len(), 0);
+    }
+}

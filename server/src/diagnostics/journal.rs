@@ -1,0 +1,387 @@
+//! The last events, in a ring. One that repeats another of the last few is folded into it: a crowd,
+//! a flood, or a subscriber that loses messages all the time is one entry with a count.
+
+use super::connection::Ended;
+use super::lock;
+use crate::limits::{
+    DIAGNOSTIC_TEXT_BYTES, JOURNAL_EVENTS, JOURNAL_FOLD_MS, JOURNAL_FOLDED_EVENTS,
+};
+use std::collections::VecDeque;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::time::{Duration, SystemTime};
+
+/// Something that happened.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'e> {
+    /// A front-end listens.
+    Listening {
+        /// Which one.
+        front_end: &'static str,
+        /// Where.
+        address: SocketAddr,
+    },
+    /// The server begins to end: nobody new is let in.
+    Stopping,
+    /// A connection began.
+    Connected {
+        /// Whose.
+        front_end: &'static str,
+        /// The other end.
+        peer: SocketAddr,
+    },
+    /// A connection was not let in.
+    Refused {
+        /// Whose.
+        front_end: &'static str,
+        /// The other end.
+        peer: SocketAddr,
+        /// Why.
+        reason: &'e str,
+    },
+    /// A connection ended.
+    Ended {
+        /// Whose.
+        front_end: &'static str,
+        /// The other end.
+        peer: SocketAddr,
+        /// Why. Time-outs have a kind of their own in the journal.
+        reason: Ended,
+    },
+    /// A publish did not reach everybody.
+    Dropped {
+        /// Through which front-end it came.
+        front_end: &'static str,
+        /// Its topic.
+        topic: &'e str,
+        /// How many deliveries were given up.
+        messages: u64,
+    },
+    /// Messages did not get to somebody, of which there is more to say than their topic.
+    Lost {
+        /// Through which front-end they came.
+        front_end: &'static str,
+        /// What became of them, in a word.
+        kind: &'static str,
+        /// Whom they were for.
+        whom: &'e str,
+        /// Which they are.
+        what: &'e str,
+        /// How many deliveries.
+        messages: u64,
+    },
+    /// Something that somebody should look at.
+    Warned {
+        /// Who says so.
+        by: &'static str,
+        /// What, in one sentence without figures, so that it can be folded.
+        what: &'e str,
+    },
+}
+
+/// One line of the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalEntry {
+    /// Counts entries from 1; what is missing was forgotten.
+    pub number: u64,
+    /// When it happened first.
+    pub first_at: SystemTime,
+    /// When it happened last.
+    pub last_at: SystemTime,
+    /// How often.
+    pub times: u64,
+    /// `listening`, `stopping`, `connected`, `refused`, `ended`, `timed out`, `dropped`, `warned`,
+    /// or a front-end's own.
+    pub kind: &'static str,
+    /// Whose event it is; empty for the server's own.
+    pub front_end: &'static str,
+    /// Whom or what it is about: the peer's address, or a topic.
+    pub about: String,
+    /// The peer's port the last time.
+    pub port: Option<u16>,
+    /// Why; empty where the kind says it all.
+    pub reason: String,
+    /// Messages in all, where the event has to do with messages.
+    pub messages: u64,
+}
+
+/// The ring. Noting takes a lock for less than a microsecond.
+#[derive(Debug, Default)]
+pub struct Journal {
+    ring: Mutex<Ring>,
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    entries: VecDeque<JournalEntry>,
+    last_number: u64,
+}
+
+impl Journal {
+    /// An empty one. It takes memory as events come.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Notes that something happened just now. Gives the number of the entry, which is an older one
+    /// if this repeats it.
+    pub fn note(&self, event: Event<'_>) -> u64 {
+        self.note_at(event, SystemTime::now())
+    }
+
+    /// The event of an entry happened once more, with so many messages. False if the entry is
+    /// forgotten.
+    pub fn add(&self, number: u64, messages: u64) -> bool {
+        let mut ring = lock(&self.ring);
+        // Numbers follow each other without a gap.
+        let first = ring.entries.front().map_or(0, |entry| entry.number);
+        let place = number.checked_sub(first).and_then(|place| usize::try_from(place).ok());
+        let Some(entry) = place.and_then(|place| ring.entries.get_mut(place)) else { return false };
+        entry.times += 1;
+        entry.messages += messages;
+        entry.last_at = SystemTime::now();
+        true
+    }
+
+    fn note_at(&self, event: Event<'_>, now: SystemTime) -> u64 {
+        let line = Line::of(&event);
+        let mut ring = lock(&self.ring);
+        let latest = ring.entries.iter_mut().rev().take(JOURNAL_FOLDED_EVENTS);
+        if let Some(entry) = latest.into_iter().find(|entry| line.repeats(entry, now)) {
+            entry.times += 1;
+            entry.messages += line.messages;
+            entry.last_at = now;
+            entry.port = line.port;
+            return entry.number;
+        }
+        ring.last_number += 1;
+        let number = ring.last_number;
+        // The oldest makes room first, so that the ring never grows beyond its bound.
+        let forgotten = (ring.entries.len() >= JOURNAL_EVENTS).then(|| ring.entries.pop_front());
+        ring.entries.push_back(line.entry(number, now));
+        drop(ring);
+        drop(forgotten);
+        number
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        lock(&self.ring).entries.len()
+    }
+
+    /// Whether nothing has happened.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Entries, newest first: `limit` of them after the first `offset`.
+    pub fn newest(&self, offset: usize, limit: usize) -> Vec<JournalEntry> {
+        lock(&self.ring).entries.iter().rev().skip(offset).take(limit).cloned().collect()
+    }
+}
+
+/// An event taken apart, without having copied anything yet: most events repeat another.
+struct Line<'e> {
+    kind: &'static str,
+    front_end: &'static str,
+    about: About<'e>,
+    port: Option<u16>,
+    reason: &'e str,
+    messages: u64,
+}
+
+enum About<'e> {
+    Peer(SocketAddr),
+    Text(&'e str),
+}
+
+impl<'e> Line<'e> {
+    fn of(event: &Event<'e>) -> Self {
+        let line = |kind, front_end, about, reason| Line {
+            kind,
+            front_end,
+            about,
+            port: None,
+            reason,
+            messages: 0,
+        };
+        let of_peer = |kind, front_end, peer: &SocketAddr, reason| Line {
+            port: Some(peer.port()),
+            ..line(kind, front_end, About::Peer(*peer), reason)
+        };
+        match event {
+            Event::Listening { front_end, address } => of_peer("listening", front_end, address, ""),
+            Event::Stopping => line("stopping", "", About::Text(""), ""),
+            Event::Connected { front_end, peer } => of_peer("connected", front_end, peer, ""),
+            Event::Refused { front_end, peer, reason } => {
+                of_peer("refused", front_end, peer, reason)
+            }
+            Event::Ended { front_end, peer, reason } => {
+                let kind = if reason.is_time_out() { "timed out" } else { "ended" };
+                of_peer(kind, front_end, peer, reason.as_str())
+            }
+            Event::Dropped { front_end, topic, messages } => Line {
+                messages: *messages,
+                ..line("dropped", front_end, About::Text(cut(topic)), "")
+            },
+            Event::Lost { front_end, kind, whom, what, messages } => Line {
+                messages: *messages,
+                ..line(kind, front_end, About::Text(cut(whom)), cut(what))
+            },
+            Event::Warned { by, what } => line("warned", by, About::Text(""), cut(what)),
+        }
+    }
+
+    fn repeats(&self, entry: &JournalEntry, now: SystemTime) -> bool {
+        self.kind == entry.kind
+            && self.front_end == entry.front_end
+            && self.reason == entry.reason
+            && self.about.is(&entry.about)
+            && now.duration_since(entry.last_at).unwrap_or_default()
+                <= Duration::from_millis(JOURNAL_FOLD_MS)
+    }
+
+    fn entry(self, number: u64, now: SystemTime) -> JournalEntry {
+        JournalEntry {
+            number,
+            first_at: now,
+            last_at: now,
+            times: 1,
+            kind: self.kind,
+            front_end: self.front_end,
+            about: self.about.to_string(),
+            port: self.port,
+            reason: self.reason.to_owned(),
+            messages: self.messages,
+        }
+    }
+}
+
+impl About<'_> {
+    fn is(&self, text: &str) -> bool {
+        match self {
+            About::Text(own) => *own == text,
+            About::Peer(peer) => text.parse() == Ok(peer.ip()),
+        }
+    }
+}
+
+impl fmt::Display for About<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            About::Text(text) => out.write_str(text),
+            About::Peer(peer) => write!(out, "{}", peer.ip()),
+        }
+    }
+}
+
+/// At most [`DIAGNOSTIC_TEXT_BYTES`] of a text.
+pub(super) fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(DIAGNOSTIC_TEXT_BYTES)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    fn connected(text: &str) -> Event<'static> {
+        Event::Connected { front_end: "chat", peer: peer(text) }
+    }
+
+    #[test]
+    fn what_repeats_is_one_entry_with_a_count_and_the_last_port() {
+        let journal = Journal::new();
+        for port in 1..=10_000 {
+            let peer = SocketAddr::new("10.0.0.1".parse().unwrap(), port);
+            journal.note(Event::Connected { front_end: "chat", peer });
+            journal.note(Event::Ended { front_end: "chat", peer, reason: Ended::PeerClosed });
+        }
+        journal.note(Event::Dropped { front_end: "chat", topic: "a.b", messages: 3 });
+        journal.note(Event::Dropped { front_end: "chat", topic: "a.b", messages: 4 });
+        journal.note(Event::Dropped { front_end: "chat", topic: "a.c", messages: 5 });
+        let newest = journal.newest(0, 10);
+        let seen: Vec<_> = newest
+            .iter()
+            .map(|entry| (entry.kind, entry.about.as_str(), entry.times, entry.messages))
+            .collect();
+        let expected = [
+            ("dropped", "a.c", 1, 5),
+            ("dropped", "a.b", 2, 7),
+            ("ended", "10.0.0.1", 10_000, 0),
+            ("connected", "10.0.0.1", 10_000, 0),
+        ];
+        assert_eq!(seen, expected);
+        assert_eq!(newest[3].port, Some(10_000));
+    }
+
+    #[test]
+    fn another_reason_address_front_end_or_time_is_another_entry() {
+        let journal = Journal::new();
+        let now = SystemTime::now();
+        let later = now + Duration::from_millis(JOURNAL_FOLD_MS + 1);
+        journal.note_at(connected("10.0.0.1:1"), now);
+        journal.note_at(connected("10.0.0.2:1"), now);
+        journal.note_at(Event::Connected { front_end: "nats", peer: peer("10.0.0.1:1") }, now);
+        for reason in [Ended::PeerClosed, Ended::Stuck, Ended::Because("too many subscriptions")] {
+            journal
+                .note_at(Event::Ended { front_end: "chat", peer: peer("10.0.0.1:1"), reason }, now);
+        }
+        journal.note_at(connected("10.0.0.1:1"), later);
+        let newest = journal.newest(0, 100);
+        assert_eq!(newest.iter().map(|entry| entry.times).collect::<Vec<_>>(), [1; 7]);
+        assert_eq!(
+            (newest[2].kind, newest[1].reason.as_str()),
+            ("timed out", "too many subscriptions")
+        );
+    }
+
+    #[test]
+    fn an_entry_is_added_to_until_it_is_forgotten() {
+        let journal = Journal::new();
+        fn lost(what: &str) -> Event<'_> {
+            Event::Lost { front_end: "push", kind: "expired", whom: "all", what, messages: 1 }
+        }
+        let (one, other) = (journal.note(lost("one")), journal.note(lost("other")));
+        assert_eq!(journal.note(lost("one")), one);
+        assert!(journal.add(one, 5) && journal.add(other, 1));
+        let newest = journal.newest(0, 10);
+        assert_eq!((newest[1].reason.as_str(), newest[1].times, newest[1].messages), ("one", 3, 7));
+        assert!(!journal.add(other + 1, 1) && !journal.add(0, 1));
+        for number in 0..JOURNAL_EVENTS {
+            journal.note(lost(&number.to_string()));
+        }
+        assert!(!journal.add(other, 1) && journal.add(other + 1, 1));
+        assert_eq!(journal.newest(JOURNAL_EVENTS - 1, 1)[0].messages, 2);
+    }
+
+    #[test]
+    fn the_oldest_are_forgotten_and_pages_follow_each_other() {
+        let journal = Journal::new();
+        let mut topics = (0..).map(|number| format!("topic.{number}"));
+        for topic in topics.by_ref().take(JOURNAL_EVENTS + 100) {
+            journal.note(Event::Dropped { front_end: "chat", topic: &topic, messages: 1 });
+        }
+        assert_eq!(journal.len(), JOURNAL_EVENTS);
+        let numbers: Vec<u64> = [journal.newest(0, 3), journal.newest(3, 2)]
+            .concat()
+            .iter()
+            .map(|e| e.number)
+            .collect();
+        let last = (JOURNAL_EVENTS + 100) as u64;
+        assert_eq!(numbers, [last, last - 1, last - 2, last - 3, last - 4]);
+        assert_eq!(journal.newest(JOURNAL_EVENTS - 1, 10).len(), 1);
+        assert_eq!(journal.newest(usize::MAX, usize::MAX).len(), 0);
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        let long = "é".repeat(1_000);
+        assert_eq!(cut(&long).len(), DIAGNOSTIC_TEXT_BYTES);
+        assert_eq!(cut(&format!("x{long}")).len(), DIAGNOSTIC_TEXT_BYTES - 1);
+    }
+}

@@ -1,0 +1,120 @@
+//! What the server knows of itself: its front-ends, their connections, and what happened lately.
+//!
+//! [`Diagnostics`] is made once and handed to whoever has something to tell. Each front-end gets a
+//! [`FrontEnd`], tells it of every connection, and counts in the [`ConnectionEntry`] it gets.
+//! Nothing here does any I/O; the admin front-end shows it.
+
+mod connection;
+mod family;
+mod front_end;
+mod journal;
+
+pub use connection::{ConnectionEntry, ConnectionFigures, ConnectionInfo, Ended};
+pub use family::{Family, FamilyKind, Figure};
+pub use front_end::{FrontEnd, FrontEndFigures, Serves};
+pub use journal::{Event, Journal, JournalEntry};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime};
+
+/// A cheap handle; clones share everything.
+#[derive(Clone)]
+pub struct Diagnostics {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    server_id: Arc<str>,
+    started: Instant,
+    started_at: SystemTime,
+    journal: Arc<Journal>,
+    front_ends: Mutex<Vec<Arc<FrontEnd>>>,
+}
+
+impl Diagnostics {
+    /// Of a server that begins now.
+    pub fn new() -> Self {
+        let shared = Shared {
+            server_id: random_id().into(),
+            started: Instant::now(),
+            started_at: SystemTime::now(),
+            journal: Arc::new(Journal::new()),
+            front_ends: Mutex::default(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The front-end of that name; made if there is none.
+    pub fn front_end(&self, name: &'static str) -> Arc<FrontEnd> {
+        let mut front_ends = lock(&self.shared.front_ends);
+        if let Some(known) = front_ends.iter().find(|known| known.name() == name) {
+            return known.clone();
+        }
+        let made = Arc::new(FrontEnd::new(
+            name,
+            self.shared.server_id.clone(),
+            self.shared.journal.clone(),
+        ));
+        front_ends.push(made.clone());
+        made
+    }
+
+    /// All front-ends, in the order in which they were made.
+    pub fn front_ends(&self) -> Vec<Arc<FrontEnd>> {
+        lock(&self.shared.front_ends).clone()
+    }
+
+    /// What happened lately.
+    pub fn journal(&self) -> &Arc<Journal> {
+        &self.shared.journal
+    }
+
+    /// Names this run of the server: no other has the same.
+    pub fn server_id(&self) -> &str {
+        &self.shared.server_id
+    }
+
+    /// When the server began.
+    pub fn started(&self) -> Instant {
+        self.shared.started
+    }
+
+    /// The same, by the clock on the wall.
+    pub fn started_at(&self) -> SystemTime {
+        self.shared.started_at
+    }
+}
+
+impl Default for Diagnostics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// In nats-server's form, since clients of its protocol are told it too: `N` and 55 of these
+/// letters and digits. Says nothing; what std keys its hash maps with is random enough to tell
+/// servers apart.
+fn random_id() -> String {
+    const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let random = RandomState::new();
+    let letter = |place: u8| char::from(LETTERS[(random.hash_one(place) % 32) as usize]);
+    std::iter::once('N').chain((1..56).map(letter)).collect()
+}
+
+/// Who panics does so outside of these locks, so a poisoned one holds nothing half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_servers_have_the_same_id_and_all_front_ends_of_one_have() {
+        let (one, other) = (Diagnostics::new(), Diagnostics::new());
+        assert_ne!(one.server_id(), other.server_id());
+        assert_eq!(one.server_id().len(), 56);
+        assert_eq!(one.front_end("nats").server_id(), one.server_id());
+    }
+}

@@ -1,0 +1,159 @@
+//! A request as a handler gets it.
+
+use super::response::{Response, text};
+use super::upgrade::Takeover;
+use async_io::Timer;
+use bytes::Bytes;
+use futures_lite::future;
+use http_body_util::{BodyExt, Limited};
+use hyper::StatusCode;
+use hyper::body::Incoming;
+use hyper::header::HeaderMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// One request.
+pub struct Call {
+    /// Method, address, headers, and the body, of which nothing has been read yet.
+    pub request: hyper::Request<Incoming>,
+    /// Who asks.
+    pub peer: SocketAddr,
+    pub(super) takeover: Takeover,
+}
+
+impl Call {
+    /// The path that is asked for.
+    pub fn path(&self) -> &str {
+        self.request.uri().path()
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        self.request.headers()
+    }
+
+    /// A header as text; none if it is missing or no text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers().get(name)?.to_str().ok()
+    }
+
+    /// Whether it is asked of a loopback name or address. A page in somebody's browser can have its
+    /// own name resolved to 127.0.0.1, and ask us as if we were its server. Its requests still
+    /// carry that name.
+    pub fn is_for_loopback(&self) -> bool {
+        let Some(host) = self.header("host") else { return self.headers().get("host").is_none() };
+        let name = match host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+            _ => host,
+        };
+        let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+    }
+
+    /// The value after `name=` in the query, as it was written; the first if there are several.
+    pub fn query(&self, name: &str) -> Option<&str> {
+        let pairs = self
+            .request
+            .uri()
+            .query()?
+            .split('&')
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        pairs.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
+    }
+
+    /// A number in the query, `default` if it is missing.
+    ///
+    /// # Errors
+    /// If it is no number.
+    pub fn number(&self, name: &'static str, default: usize) -> Result<usize, QueryError> {
+        self.query(name)
+            .map_or(Ok(default), |written| written.parse().map_err(|_| QueryError { name }))
+    }
+}
+
+/// A value in the query that is no number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueryError {
+    name: &'static str,
+}
+
+impl QueryError {
+    /// What to answer.
+    pub fn response(self) -> Response {
+        text(StatusCode::BAD_REQUEST, format!("{self}\n"))
+    }
+}
+
+impl fmt::Display for QueryError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} has to be a number from 0 on, without a sign", self.name)
+    }
+}
+
+impl std::error::Error for QueryError {}
+
+/// Why a body could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyError {
+    /// It is longer than this many bytes.
+    TooLarge(usize),
+    /// It was not there after this time.
+    TimedOut(Duration),
+    /// The connection broke, or the body is no HTTP.
+    Broken,
+}
+
+impl BodyError {
+    /// What to answer.
+    pub fn response(self) -> Response {
+        let status = match self {
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TimedOut(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::Broken => StatusCode::BAD_REQUEST,
+        };
+        text(status, format!("{self}\n"))
+    }
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge(limit_bytes) => {
+                write!(out, "the body is too large; at most {limit_bytes} bytes")
+            }
+            Self::TimedOut(time) => {
+                write!(out, "the body was not there after {} ms", time.as_millis())
+            }
+            Self::Broken => write!(out, "the body cannot be read"),
+        }
+    }
+}
+
+impl std::error::Error for BodyError {}
+
+/// A whole body, if it has no more than `limit_bytes` and is there within `time`.
+///
+/// # Errors
+/// See [`BodyError`]; what was read is gone then.
+pub async fn read_body(
+    body: Incoming,
+    limit_bytes: usize,
+    time: Duration,
+) -> Result<Bytes, BodyError> {
+    let read = async {
+        let collected = Limited::new(body, limit_bytes).collect().await;
+        collected.map(|collected| collected.to_bytes()).map_err(|error| {
+            match error.is::<http_body_util::LengthLimitError>() {
+                true => BodyError::TooLarge(limit_bytes),
+                false => BodyError::Broken,
+            }
+        })
+    };
+    let out_of_time = async {
+        // why: one for each request that has a body, dropped with it.
+        Timer::after(time).await;
+        Err(BodyError::TimedOut(time))
+    };
+    future::or(read, out_of_time).await
+}

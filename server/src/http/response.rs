@@ -1,0 +1,55 @@
+//! Answers.
+
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Empty, Full};
+use hyper::StatusCode;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use serde::Serialize;
+use std::io;
+
+/// An answer.
+pub type Response = hyper::Response<Body>;
+
+/// The body of an answer, whole or in pieces as they come.
+pub type Body = UnsyncBoxBody<Bytes, io::Error>;
+
+/// Bytes of a type of their own.
+pub fn bytes(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response {
+    let body = Full::new(body.into()).map_err(|never| match never {}).boxed_unsync();
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// Nothing but a status.
+pub fn empty(status: StatusCode) -> Response {
+    let mut response = Response::new(Empty::new().map_err(|never| match never {}).boxed_unsync());
+    *response.status_mut() = status;
+    response
+}
+
+/// Plain text.
+pub fn text(status: StatusCode, body: impl Into<String>) -> Response {
+    bytes(status, "text/plain; charset=utf-8", body.into())
+}
+
+/// A page. Whatever a peer can influence must have been escaped.
+pub fn html(status: StatusCode, body: impl Into<String>) -> Response {
+    bytes(status, "text/html; charset=utf-8", body.into())
+}
+
+/// JSON, laid out for people too.
+pub fn json(status: StatusCode, value: &impl Serialize) -> Response {
+    match serde_json::to_vec_pretty(value) {
+        Ok(mut body) => {
+            body.push(b'\n');
+            bytes(status, "application/json", body)
+        }
+        Err(error) => text(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("the answer cannot be written: {error}\n"),
+        ),
+    }
+}

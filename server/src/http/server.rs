@@ -1,0 +1,200 @@
+//! Accepting HTTP connections, serving them with hyper, and ending them.
+
+use super::adapter::{Clock, Socket};
+use super::request::Call;
+use super::response::Response;
+use super::upgrade::Takeover;
+use crate::connection::accepting::{Arrival, Entrance};
+use crate::connection::ending::{Ending, StopReport};
+use crate::diagnostics::{Ended, FrontEnd, Serves};
+use crate::limits;
+use crate::tasks::{Scope, Tasks, Wait, waiting};
+use crate::transport::Listener;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+/// Answers requests. Runs in the task of the connection: dropped when the peer leaves or the server
+/// ends.
+pub trait Service: Send + Sync + 'static {
+    /// The answer to a request.
+    fn call(&self, call: Call) -> ServiceFuture;
+}
+
+/// An answer to come.
+pub type ServiceFuture = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+/// The bounds of an HTTP server. The default is what [`limits`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpSettings {
+    /// Connections at the same time, as the listener's gate has it.
+    pub connections: usize,
+    /// Bytes of the largest body that its handlers take; for those who look at `/varz`.
+    pub body_bytes: usize,
+    /// In this time a request's head has to be there, whole; and so long a connection may be idle.
+    pub head_deadline: Duration,
+    /// In this time a peer has to take at least one byte of what waits for it.
+    pub write_deadline: Duration,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self {
+            connections: limits::ADMIN_CONNECTIONS,
+            body_bytes: 0,
+            head_deadline: Duration::from_millis(limits::HTTP_HEAD_MS),
+            write_deadline: Duration::from_millis(limits::HTTP_WRITE_DEADLINE_MS),
+        }
+    }
+}
+
+/// A running HTTP server. Dropping it ends all of its connections at once.
+pub struct HttpServer {
+    shared: Arc<Shared>,
+    local_address: SocketAddr,
+    /// Owns the accepting task. Apart from the connections, so that it can end first.
+    accepting: Scope,
+    connections: Arc<Scope>,
+}
+
+struct Shared {
+    service: Box<dyn Service>,
+    settings: HttpSettings,
+    front_end: Arc<FrontEnd>,
+    ending: Arc<Ending>,
+}
+
+impl HttpServer {
+    /// Serves what `listener` accepts. All tasks are started through `tasks`; `front_end` is told
+    /// of every connection.
+    pub fn start(
+        listener: Listener,
+        tasks: &Tasks,
+        service: impl Service,
+        settings: HttpSettings,
+        front_end: Arc<FrontEnd>,
+    ) -> Self {
+        let local_address = listener.local_address();
+        front_end.listening(Serves {
+            address: local_address,
+            max_connections: settings.connections,
+            max_payload_bytes: settings.body_bytes,
+        });
+        let shared = Arc::new(Shared {
+            service: Box::new(service),
+            settings,
+            front_end,
+            ending: Arc::default(),
+        });
+        let accepting = tasks.scope("http server");
+        let connections = Arc::new(tasks.scope("http connections"));
+        accepting.spawn("http accept", accept(listener, shared.clone(), connections.clone()));
+        Self { shared, local_address, accepting, connections }
+    }
+
+    /// Where it listens.
+    pub fn local_address(&self) -> SocketAddr {
+        self.local_address
+    }
+
+    /// Takes no more connections. Those there are end with the answer they are at; one that went on
+    /// in another protocol, as that protocol ends.
+    pub fn begin_stop(&self) {
+        self.accepting.cancel();
+        self.shared.ending.begin();
+    }
+
+    /// Waits until every connection has ended, and cuts those that have not at the deadline. Tells
+    /// how it went with those that went on in another protocol.
+    pub async fn stop(self, deadline: Instant) -> StopReport {
+        self.begin_stop();
+        self.shared.ending.finish(&self.accepting, &self.connections, deadline).await
+    }
+}
+
+async fn accept(listener: Listener, shared: Arc<Shared>, connections: Arc<Scope>) {
+    let entrance = Entrance {
+        listener,
+        front_end: shared.front_end.clone(),
+        unacknowledged: shared.settings.write_deadline,
+    };
+    let notice = |_, refusal: &str| refused(refusal).into_bytes();
+    let serve = |arrival| {
+        connections.spawn("http connection", serve(shared.clone(), arrival));
+    };
+    entrance.take_all(notice, serve).await;
+}
+
+/// What a client reads that is not let in: hyper never sees it.
+fn refused(why: &str) -> String {
+    let length = why.len() + 1;
+    format!(
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {length}\r\n\
+         Retry-After: 1\r\nConnection: close\r\n\r\n{why}\n"
+    )
+}
+
+/// One connection, request after request, and whatever it goes on as.
+async fn serve(shared: Arc<Shared>, Arrival { connection, peer, mut entry, permit }: Arrival) {
+    let figures = entry.figures().clone();
+    let takeover = Takeover::default();
+    let service = service_fn(|request| {
+        figures.received(1);
+        let answer = shared.service.call(Call { request, peer, takeover: takeover.clone() });
+        let figures = figures.clone();
+        async move {
+            let answer = answer.await;
+            figures.sent(1);
+            Ok::<_, Infallible>(answer)
+        }
+    });
+    let socket = Socket::new(connection.clone(), shared.settings.write_deadline);
+    let serving = http1::Builder::new()
+        .timer(Clock)
+        .header_read_timeout(shared.settings.head_deadline)
+        .max_buf_size(limits::HTTP_HEAD_BYTES)
+        .max_headers(limits::HTTP_HEADERS)
+        .serve_connection(socket, service)
+        .with_upgrades();
+    let mut serving = pin!(serving);
+    let mut stop = pin!(shared.ending.begun());
+    let mut is_stopping = false;
+    let outcome = poll_fn(|context| {
+        if !is_stopping && stop.as_mut().poll(context).is_ready() {
+            is_stopping = true;
+            serving.as_mut().graceful_shutdown();
+        }
+        match serving.as_mut().poll(context) {
+            Poll::Ready(outcome) => Poll::Ready(outcome.map(|()| is_stopping)),
+            Poll::Pending => Poll::Pending,
+        }
+    });
+    let outcome = waiting(Wait::fixed("http"), outcome).await;
+    entry.ended(match (outcome, takeover.take()) {
+        (Ok(_), Some(next)) => next.serve(connection, peer, &figures, &shared.ending).await,
+        (Ok(true), None) => Ended::ServerStopped,
+        (Ok(false), None) => Ended::PeerClosed,
+        (Err(error), _) => ended(&error),
+    });
+    drop(permit);
+}
+
+fn ended(error: &hyper::Error) -> Ended {
+    use std::error::Error;
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    if cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::TimedOut) {
+        Ended::Stuck
+    } else if error.is_timeout() {
+        Ended::Quiet
+    } else if error.is_parse() {
+        Ended::Because("not HTTP")
+    } else {
+        Ended::Broken
+    }
+}

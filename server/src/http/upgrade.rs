@@ -1,0 +1,110 @@
+//! Connections that go on in another protocol. The server owns, counts and ends them as before.
+
+use super::adapter::Socket;
+use super::request::Call;
+use super::response::{Response, empty};
+use crate::connection::ending::Ending;
+use crate::diagnostics::{ConnectionFigures, Ended};
+use crate::transport::Connection;
+use bytes::Bytes;
+use futures_lite::future;
+use hyper::StatusCode;
+use hyper::header::{CONNECTION, HeaderValue, UPGRADE};
+use hyper::upgrade::OnUpgrade;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A connection after the answer that let it go on in another protocol.
+pub struct Upgraded {
+    /// The connection.
+    pub connection: Connection,
+    /// What the peer sent behind its request, without waiting for the answer.
+    pub early: Bytes,
+    /// Who asked.
+    pub peer: SocketAddr,
+    /// When this begins, the connection is to end.
+    pub(crate) ending: Arc<Ending>,
+}
+
+/// Serves a connection to its end, in the task of the connection; gives why it ended.
+pub type UpgradedFuture = Pin<Box<dyn Future<Output = Ended> + Send>>;
+
+impl Call {
+    /// Whether the client asks to go on in that protocol.
+    pub fn asks_to_upgrade(&self, protocol: &str) -> bool {
+        let has = |name, wanted: &str| {
+            let values =
+                self.headers().get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+            values
+                .flat_map(|value| value.split(','))
+                .any(|word| word.trim().eq_ignore_ascii_case(wanted))
+        };
+        has(CONNECTION, "upgrade") && has(UPGRADE, protocol)
+    }
+
+    /// The answer (101) after which the connection goes on in another protocol, served by `serve`.
+    /// If this is not what is answered, nothing comes of it.
+    pub fn upgrade(
+        mut self,
+        protocol: &'static str,
+        serve: impl FnOnce(Upgraded) -> UpgradedFuture + Send + 'static,
+    ) -> Response {
+        let next = Next {
+            protocol,
+            on_upgrade: hyper::upgrade::on(&mut self.request),
+            serve: Box::new(serve),
+        };
+        self.takeover.set(next);
+        let mut response = empty(StatusCode::SWITCHING_PROTOCOLS);
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        response.headers_mut().insert(UPGRADE, HeaderValue::from_static(protocol));
+        response
+    }
+}
+
+/// Where a handler leaves what is to become of its connection.
+#[derive(Clone, Default)]
+pub(super) struct Takeover {
+    next: Arc<Mutex<Option<Next>>>,
+}
+
+/// What a connection goes on as.
+pub(super) struct Next {
+    protocol: &'static str,
+    on_upgrade: OnUpgrade,
+    serve: Box<dyn FnOnce(Upgraded) -> UpgradedFuture + Send>,
+}
+
+impl Takeover {
+    pub fn take(&self) -> Option<Next> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn set(&self, next: Next) {
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(next);
+    }
+}
+
+impl Next {
+    /// Serves the connection to its end, when HTTP is done with it.
+    pub async fn serve(
+        self,
+        connection: Connection,
+        peer: SocketAddr,
+        figures: &ConnectionFigures,
+        ending: &Arc<Ending>,
+    ) -> Ended {
+        // There at once if HTTP has ended with this answer. Not waited for: if it ended otherwise,
+        // nobody ever brings it.
+        let Some(Ok(upgraded)) = future::poll_once(self.on_upgrade).await else {
+            return Ended::PeerClosed;
+        };
+        let Ok(parts) = upgraded.downcast::<Socket>() else { return Ended::Broken };
+        drop(parts.io);
+        figures.set_name(self.protocol);
+        (self.serve)(Upgraded { connection, early: parts.read_buf, peer, ending: ending.clone() })
+            .await
+    }
+}

@@ -1,0 +1,23 @@
+//! The servers on top of Fanfare's broker: chat, NATS, pushes, and the admin listener; and what
+//! they are made of.
+//!
+//! The `fanfare` binary wires them together. All of them share one [`Broker`](fanfare::Broker), so
+//! what one publishes reaches the subscribers of the others.
+
+pub mod admin;
+pub mod bench;
+pub mod chat;
+pub mod client;
+pub mod codec;
+pub mod config;
+pub mod connection;
+pub mod diagnostics;
+pub mod http;
+pub mod limits;
+pub mod message;
+pub mod nats;
+pub mod push;
+pub mod standard_output;
+pub mod tasks;
+pub mod top;
+pub mod transport;

@@ -1,0 +1,381 @@
+//! What one connection is sent: answers and messages, each in its place. The writing half's
+//! [`Source`].
+
+use super::link::{Change, Item, Link, What};
+use super::permissions::Permissions;
+use super::render::{self, render_run};
+use super::session::Sid;
+use super::settings::FirstTimes;
+use crate::codec::nats::{append_error, append_ping};
+use crate::diagnostics::{ConnectionFigures, Ended};
+use crate::limits::NATS_OVERTAKING_MESSAGES;
+use crate::message::ServerMessage;
+use crate::tasks::{self, Wait};
+use crate::transport::{Filled, Source, WriteBuffer};
+use fanfare::{Broker, EndReason, Mailbox, MailboxDelivery, Run, SubscriptionId, Topic};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+/// One connection's mailbox, its subscriptions, and what the reading half says.
+pub(super) struct Feed<'c> {
+    link: &'c Link,
+    figures: &'c ConnectionFigures,
+    broker: &'c Broker<ServerMessage>,
+    mailbox: Option<Mailbox<ServerMessage>>,
+    subscriptions: HashMap<SubscriptionId, Box<Subscribed>>,
+    /// Received but not rendered: the buffer became full in the middle.
+    rest: Option<Rest>,
+    /// Messages taken out of the mailbox, lost ones counted.
+    taken: u64,
+    /// Subscriptions that have ended, and how many messages had been taken then.
+    ended: Vec<(SubscriptionId, u64)>,
+    /// Messages that were lost and not told yet.
+    missed: u64,
+    with_headers: bool,
+    is_connected: bool,
+    /// When the client has to have connected.
+    connect_by: Option<Instant>,
+    /// When the client is sent its first `PING`.
+    first_ping_at: Option<Instant>,
+    is_over: bool,
+    /// For the register of tasks, and for how many subscriptions that was made.
+    waits_for: (Wait, usize),
+    /// Why, if nobody asked for it.
+    reason: Option<Ended>,
+}
+
+struct Subscribed {
+    sid: Sid,
+    /// Some of what it matches is forbidden by these.
+    filter: Option<Arc<Permissions>>,
+    delivered: u64,
+    max: Option<u64>,
+}
+
+struct Rest {
+    id: SubscriptionId,
+    run: Run<ServerMessage>,
+    from: usize,
+}
+
+/// What the mailbox held.
+enum Took {
+    Something,
+    Nothing,
+}
+
+impl<'c> Feed<'c> {
+    /// A feed of a client that has to connect, and is pinged, so long after now.
+    pub fn new(
+        link: &'c Link,
+        figures: &'c ConnectionFigures,
+        broker: &'c Broker<ServerMessage>,
+        times: FirstTimes,
+    ) -> Self {
+        let now = Instant::now();
+        Feed {
+            link,
+            figures,
+            broker,
+            mailbox: None,
+            subscriptions: HashMap::new(),
+            rest: None,
+            taken: 0,
+            ended: Vec::new(),
+            missed: 0,
+            with_headers: false,
+            is_connected: false,
+            connect_by: times.connect_within.map(|time| now + time),
+            first_ping_at: times.ping_after.map(|time| now + time),
+            is_over: false,
+            waits_for: (waits_for(0), 0),
+            reason: None,
+        }
+    }
+
+    /// Why it has ended, if it has and nobody asked for it.
+    pub fn reason(&self) -> Option<Ended> {
+        self.reason
+    }
+
+    fn end_with(&mut self, text: &'static str, reason: Ended, out: &mut WriteBuffer) {
+        append_error(out.bytes_mut(), text);
+        self.is_over = true;
+        self.reason = Some(reason);
+    }
+
+    /// Tells how often something had been given a place by then.
+    fn apply_changes(&mut self) -> u64 {
+        let (changes, placed) = self.link.take_changes();
+        for change in changes {
+            match change {
+                Change::Mailbox(mailbox) => self.mailbox = Some(*mailbox),
+                Change::Subscribed { id, sid, filter } => {
+                    let subscribed = Subscribed { sid, filter, delivered: 0, max: None };
+                    self.subscriptions.insert(id, Box::new(subscribed));
+                }
+                Change::Connected { with_headers } => {
+                    self.is_connected = true;
+                    self.with_headers = with_headers;
+                }
+            }
+        }
+        placed
+    }
+
+    fn take_item(&mut self, empty_after: Option<u64>, out: &mut WriteBuffer) -> bool {
+        let Some(Item { what, .. }) = self.link.take_item(self.taken, empty_after) else {
+            return false;
+        };
+        match what {
+            What::Text(text) => out.bytes_mut().extend_from_slice(&text),
+            What::Forget(id) => self.ended.push((id, self.taken)),
+            What::Limit(id, max) => {
+                if let Some(subscribed) = self.subscriptions.get_mut(&id) {
+                    subscribed.max = Some(max);
+                    self.expire_if_due(id);
+                }
+            }
+            What::Close => self.is_over = true,
+        }
+        true
+    }
+
+    fn take_messages(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> Took {
+        let Some(mailbox) = &mut self.mailbox else { return Took::Nothing };
+        match mailbox.poll_recv_run(context) {
+            Poll::Pending => {
+                self.forget_ended(true);
+                return Took::Nothing;
+            }
+            Poll::Ready(Some(MailboxDelivery::Run(id, run))) => {
+                self.taken += run.len() as u64;
+                self.rest = Some(Rest { id, run, from: 0 });
+            }
+            Poll::Ready(Some(MailboxDelivery::Missed(missed))) => {
+                self.taken += missed;
+                self.note_missed(missed);
+            }
+            Poll::Ready(None) => {
+                let is_slow = mailbox.end_reason() == Some(EndReason::Disconnected);
+                self.mailbox = None;
+                if is_slow {
+                    let id = self.figures.id();
+                    log::info!(task:% = tasks::label(); "nats: client {id} is slow: its queue was full for too long");
+                    self.end_with("Slow Consumer", Ended::SlowConsumer, out);
+                }
+            }
+        }
+        if !self.ended.is_empty() {
+            self.forget_ended(false);
+        }
+        Took::Something
+    }
+
+    /// A subscription that has ended still has messages in the queue, which it is to get. They are
+    /// over when the queue is empty, or so many messages later.
+    fn forget_ended(&mut self, is_empty: bool) {
+        let Feed { ended, subscriptions, taken, .. } = self;
+        ended.retain(|(id, taken_then)| {
+            let is_over = is_empty || *taken >= taken_then + NATS_OVERTAKING_MESSAGES;
+            if is_over {
+                subscriptions.remove(id);
+            }
+            !is_over
+        });
+        if ended.is_empty() {
+            *ended = Vec::new();
+        }
+    }
+
+    fn note_missed(&mut self, missed: u64) {
+        self.missed = if self.with_headers { self.missed + missed } else { 0 };
+        let id = self.figures.id();
+        log::info!(task:% = tasks::label(); "nats: client {id} is slow: it missed {missed} messages");
+        let topic = Topic::parse(&format!("fanfare.advisory.missed.{id}"));
+        let notice = format!("{{\"client_id\":{id},\"missed\":{missed}}}");
+        if let Ok(topic) = topic {
+            // Never waits. Who has no room for it is told of that in turn.
+            let _ = self.broker.publisher().try_publish(&topic, ServerMessage::of(notice));
+        }
+    }
+
+    /// Renders what was received, as far as the buffer takes it.
+    fn render(&mut self, out: &mut WriteBuffer) {
+        let Some(Rest { id, run, from }) = self.rest.take() else { return };
+        let Some(subscribed) = self.subscriptions.get_mut(&id) else { return };
+        if subscribed
+            .filter
+            .as_ref()
+            .is_some_and(|permissions| permissions.subscribe.deny_topic(run.topic()))
+        {
+            return;
+        }
+        let left = subscribed.max.map_or(u64::MAX, |max| max.saturating_sub(subscribed.delivered));
+        let at_most = usize::try_from(left).unwrap_or(usize::MAX);
+        let reader = render::Reader {
+            sid: &subscribed.sid,
+            with_headers: self.with_headers,
+            missed: &mut self.missed,
+        };
+        let rendered = render_run(&run, from, at_most, reader, out);
+        subscribed.delivered += rendered as u64;
+        self.figures.sent(rendered);
+        if from + rendered < run.len() && rendered < at_most {
+            self.rest = Some(Rest { id, run, from: from + rendered });
+        }
+        self.expire_if_due(id);
+    }
+
+    /// Ends a subscription that has got all it was to get.
+    fn expire_if_due(&mut self, id: SubscriptionId) {
+        let Some(subscribed) = self.subscriptions.get(&id) else { return };
+        if subscribed.max.is_none_or(|max| subscribed.delivered < max) {
+            return;
+        }
+        if let Some(mailbox) = &self.mailbox {
+            mailbox.unsubscribe(id);
+        }
+        if let Some(subscribed) = self.subscriptions.remove(&id) {
+            self.link.expire(subscribed.sid, id);
+        }
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.is_over || (self.mailbox.is_none() && self.rest.is_none() && self.link.is_ending())
+    }
+}
+
+impl Source for Feed<'_> {
+    fn poll_fill(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> Poll<Filled> {
+        // Registered before looking: what is handed over in between wakes us.
+        self.link.register_writer(context.waker());
+        let before_bytes = out.waiting_bytes();
+        while !out.is_full() && !self.is_over {
+            // Before the mailbox is looked at: see `Link::take_item`.
+            let placed = self.apply_changes();
+            if self.rest.is_some() {
+                self.render(out);
+                continue;
+            }
+            let no_mailbox = self.mailbox.is_none().then_some(placed);
+            if !self.take_item(no_mailbox, out)
+                && matches!(self.take_messages(context, out), Took::Nothing)
+                && !self.take_item(Some(placed), out)
+            {
+                break;
+            }
+        }
+        if self.is_at_end() {
+            Poll::Ready(Filled::Ended)
+        } else if out.waiting_bytes() > before_bytes {
+            Poll::Ready(Filled::Some)
+        } else {
+            let subscriptions = self.subscriptions.len();
+            if subscriptions != self.waits_for.1 {
+                self.waits_for = (waits_for(subscriptions), subscriptions);
+            }
+            Poll::Pending
+        }
+    }
+
+    fn waits_for(&self) -> Wait {
+        self.waits_for.0.clone()
+    }
+
+    fn ping(&mut self, out: &mut WriteBuffer) {
+        append_ping(out.bytes_mut());
+    }
+
+    fn say_why(&mut self, out: &mut WriteBuffer) {
+        append_error(out.bytes_mut(), "Stale Connection");
+    }
+
+    fn alarm(&mut self, now: Instant, out: &mut WriteBuffer) -> Option<Instant> {
+        self.apply_changes();
+        if self.is_connected {
+            self.connect_by = None;
+        }
+        if self.connect_by.is_some_and(|due| due <= now) {
+            self.end_with("Authentication Timeout", Ended::Because("Authentication Timeout"), out);
+            return None;
+        }
+        if self.first_ping_at.is_some_and(|due| due <= now) {
+            self.first_ping_at = None;
+            append_ping(out.bytes_mut());
+        }
+        [self.connect_by, self.first_ping_at].into_iter().flatten().min()
+    }
+}
+
+/// By their number, since connections with as many are told together, and most have no subject in
+/// common.
+fn waits_for(subscriptions: usize) -> Wait {
+    match subscriptions {
+        0 => Wait::RECV,
+        1 => Wait::fixed("recv on 1 subscription"),
+        more => Wait::named(format!("recv on {more} subscriptions")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::link::Place;
+    use super::super::session::Reply;
+    use super::*;
+    use crate::diagnostics::Diagnostics;
+    use crate::transport::Traffic;
+    use fanfare::Pattern;
+    use std::sync::Mutex;
+    use std::task::{Wake, Waker};
+
+    /// Does something when it is woken for the first time: a mailbox that was found empty wakes its
+    /// reader at once, to be asked again. So this comes between the look at the mailbox and what
+    /// the feed does next.
+    struct Interference(Mutex<Option<Box<dyn FnOnce() + Send>>>);
+
+    impl Wake for Interference {
+        fn wake(self: Arc<Self>) {
+            // Taken out first, since what it does wakes again.
+            let interfere = self.0.lock().unwrap().take();
+            interfere.into_iter().for_each(|interfere| interfere());
+        }
+    }
+
+    fn fill(feed: &mut Feed<'_>, waker: &Waker) -> String {
+        let mut out = WriteBuffer::new(1 << 20);
+        let _ = feed.poll_fill(&mut Context::from_waker(waker), &mut out);
+        String::from_utf8_lossy(out.bytes_mut()).into_owned()
+    }
+
+    #[test]
+    fn a_pong_does_not_overtake_messages_that_come_after_the_look_at_the_mailbox() {
+        let (broker, diagnostics) = (Broker::new(), Diagnostics::new());
+        let entry = diagnostics
+            .front_end("nats")
+            .connected("127.0.0.1:1".parse().unwrap(), &Arc::new(Traffic::new()));
+        let link = Arc::new(Link::default());
+        let mailbox = broker.mailbox("m").open().unwrap();
+        let id = mailbox.subscribe(&Pattern::parse("a").unwrap()).unwrap();
+        let watch = mailbox.watch();
+        link.change(Change::Mailbox(Box::new(mailbox)));
+        link.change(Change::Subscribed { id, sid: Sid::from(&b"1"[..]), filter: None });
+        let times = FirstTimes { connect_within: None, ping_after: None };
+        let mut feed = Feed::new(&link, entry.figures(), &broker, times);
+        let mut publisher = broker.publisher();
+        let topic = Topic::parse("a").unwrap();
+        publisher.publish_blocking(&topic, ServerMessage::of("x")).unwrap();
+        let interfere = {
+            let link = link.clone();
+            move || {
+                publisher.publish_blocking(&topic, ServerMessage::of("y")).unwrap();
+                link.reply(&Reply::Pong, Place::after_all(watch.books()));
+            }
+        };
+        let waker = Waker::from(Arc::new(Interference(Mutex::new(Some(Box::new(interfere))))));
+        assert_eq!(fill(&mut feed, &waker), "MSG a 1 1\r\nx\r\n");
+        assert_eq!(fill(&mut feed, &waker), "MSG a 1 1\r\ny\r\nPONG\r\n");
+    }
+}

@@ -1,0 +1,135 @@
+//! `INFO`: what the server says of itself.
+
+use super::settings::NatsSettings;
+use crate::codec::nats::append_info;
+use serde::Serialize;
+use std::net::{IpAddr, SocketAddr};
+
+/// Which nats-server we behave like. Clients turn on what a server of this version has, so it has
+/// to fit what we do: the client protocol with headers and no-responders, and no JetStream (which
+/// is no matter of versions).
+const VERSION: &str = "2.9.10";
+
+/// What is the same for all connections of a server.
+#[derive(Clone, Debug)]
+pub struct ServerInfo {
+    server_id: String,
+    server_name: String,
+    host: String,
+    port: u16,
+    max_payload: usize,
+    authentication_required: bool,
+    tls_required: bool,
+    tls_available: bool,
+}
+
+#[derive(Serialize)]
+struct Info<'a> {
+    server_id: &'a str,
+    server_name: &'a str,
+    version: &'a str,
+    proto: u8,
+    /// Clients' tools print it. nats-server has the version of Go here.
+    go: &'a str,
+    host: &'a str,
+    port: u16,
+    headers: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    auth_required: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    tls_required: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    tls_available: bool,
+    max_payload: usize,
+    client_id: u64,
+    client_ip: String,
+    #[serde(skip_serializing_if = "is_false")]
+    ldm: bool,
+}
+
+impl ServerInfo {
+    /// That of a server of this id that listens at `address`.
+    pub fn new(settings: &NatsSettings, address: SocketAddr, server_id: &str) -> Self {
+        Self {
+            server_id: server_id.to_owned(),
+            server_name: settings.server_name.clone(),
+            host: address.ip().to_string(),
+            port: address.port(),
+            max_payload: settings.parser.payload_bytes,
+            authentication_required: settings.authentication.is_required(),
+            tls_required: settings.tls.as_ref().is_some_and(|tls| tls.is_required),
+            tls_available: settings.tls.as_ref().is_some_and(|tls| !tls.is_required),
+        }
+    }
+
+    /// Appends the `INFO` line for one client.
+    pub fn append(&self, out: &mut Vec<u8>, client_id: u64, client_ip: IpAddr, lame_duck: bool) {
+        let info = Info {
+            server_id: &self.server_id,
+            server_name: &self.server_name,
+            version: VERSION,
+            proto: 1,
+            go: "none: this is Fanfare, in Rust",
+            host: &self.host,
+            port: self.port,
+            headers: true,
+            auth_required: self.authentication_required,
+            tls_required: self.tls_required,
+            tls_available: self.tls_available,
+            max_payload: self.max_payload,
+            client_id,
+            client_ip: client_ip.to_string(),
+            ldm: lame_duck,
+        };
+        // Numbers, flags and texts always are JSON.
+        let json = serde_json::to_vec(&info).unwrap_or_default();
+        append_info(out, &json);
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nats::authentication::Secret;
+    use serde_json::Value;
+
+    fn info(settings: &NatsSettings, lame_duck: bool) -> Value {
+        let server = ServerInfo::new(settings, "127.0.0.1:4222".parse().unwrap(), "NID");
+        let mut line = Vec::new();
+        server.append(&mut line, 7, "10.0.0.1".parse().unwrap(), lame_duck);
+        let json = line.strip_prefix(b"INFO ").and_then(|line| line.strip_suffix(b"\r\n")).unwrap();
+        serde_json::from_slice(json).unwrap()
+    }
+
+    #[test]
+    fn clients_find_what_they_look_for() {
+        let said = info(&NatsSettings::default(), false);
+        assert_eq!(
+            (&said["version"], &said["proto"], &said["headers"]),
+            (&VERSION.into(), &1.into(), &true.into())
+        );
+        assert_eq!((&said["host"], &said["port"]), (&"127.0.0.1".into(), &4222.into()));
+        assert_eq!((&said["client_id"], &said["client_ip"]), (&7.into(), &"10.0.0.1".into()));
+        assert_eq!(
+            (&said["max_payload"], &said["server_name"]),
+            (&1_048_576.into(), &"fanfare".into())
+        );
+        assert_eq!(said["server_id"], "NID");
+        assert!(said["go"].is_string());
+        // Only there when they apply.
+        assert!(said.get("auth_required").is_none() && said.get("ldm").is_none());
+    }
+
+    #[test]
+    fn what_applies_is_said() {
+        let mut settings = NatsSettings::default();
+        settings.authentication.token = Some(Secret::new("x"));
+        let said = info(&settings, true);
+        assert_eq!((&said["auth_required"], &said["ldm"]), (&true.into(), &true.into()));
+    }
+}

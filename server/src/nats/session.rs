@@ -1,0 +1,677 @@
+//! What a client's operations mean: state without I/O. Operations go in, actions come out.
+//!
+//! The order of checks is nats-server's, observed: where two errors apply, clients get the one that
+//! it would give.
+
+use super::connect::{ConnectOptions, Credentials, Words};
+use super::permissions::Permissions;
+use super::subjects::{Destination, Place, Subjects};
+use crate::codec::nats::{self as codec, Block, Operation, ProtocolError, subject};
+use bytes::Bytes;
+use fanfare::{Pattern, SubscriptionId, Topic};
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A client's name for a subscription.
+pub type Sid = Arc<[u8]>;
+
+/// One client's state.
+pub struct Session {
+    limits: SessionLimits,
+    options: ConnectOptions,
+    is_admitted: bool,
+    permissions: Arc<Permissions>,
+    /// Made when the client publishes for the first time.
+    subjects: Option<Box<Subjects>>,
+    subscriptions: HashMap<Sid, Box<Held>>,
+}
+
+/// What a session has to know of its server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionLimits {
+    /// Subscriptions at the same time.
+    pub subscriptions: usize,
+    /// Whether a client has to say who it is.
+    pub authentication_required: bool,
+}
+
+/// A subscription as the session knows it.
+struct Held {
+    pattern: Pattern,
+    /// None while it is being made.
+    id: Option<SubscriptionId>,
+    is_in_group: bool,
+    /// It ends by itself after some messages, which only the writing half counts.
+    is_limited: bool,
+}
+
+/// What is to be done for an operation, in order.
+#[derive(Debug)]
+pub enum Action {
+    /// Say this.
+    Reply(Reply),
+    /// Find out who that is; then [`Session::admitted`] or [`Session::refused`].
+    Admit(Credentials),
+    /// Publish these messages of a block. For each that wants an answer and that nobody is to get:
+    /// [`Session::no_responders`].
+    Publish {
+        /// Where.
+        topic: Topic,
+        /// What.
+        block: Arc<Block>,
+        /// Which of them.
+        messages: Range<usize>,
+    },
+    /// Note that a message of this block can reach nobody here, although its subject is right for
+    /// NATS.
+    Lost(Arc<Block>),
+    /// Subscribe, and say [`Session::subscribed`] or [`Session::not_subscribed`].
+    Subscribe {
+        /// The client's name for it.
+        sid: Sid,
+        /// To what.
+        pattern: Pattern,
+        /// In which queue group.
+        group: Option<String>,
+        /// Some of what it matches is forbidden by these, and must not be sent.
+        filter: Option<Arc<Permissions>>,
+    },
+    /// End a subscription.
+    Unsubscribe(SubscriptionId),
+    /// End a subscription when it has got so many messages in all, perhaps at once.
+    Limit(SubscriptionId, u64),
+    /// The client has connected: what it said counts from now on.
+    Connected,
+    /// Close the connection when everything said has been sent: because of this.
+    End(&'static str),
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// `+OK`
+    Ok,
+    /// `PONG`
+    Pong,
+    /// `-ERR`
+    Error(Cow<'static, str>),
+    /// Nobody is there to answer.
+    NoResponders {
+        /// Where the answer was to go.
+        reply_to: Bytes,
+        /// The subscription that waits for it.
+        sid: Sid,
+    },
+}
+
+impl Reply {
+    /// Appends it as the client is sent it.
+    pub fn append(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Ok => codec::append_ok(out),
+            Self::Pong => codec::append_pong(out),
+            Self::Error(text) => codec::append_error(out, text),
+            Self::NoResponders { reply_to, sid } => codec::append_no_responders(out, reply_to, sid),
+        }
+    }
+}
+
+impl Session {
+    /// A client that has just connected.
+    pub fn new(limits: SessionLimits) -> Self {
+        Self {
+            limits,
+            options: ConnectOptions::default(),
+            is_admitted: !limits.authentication_required,
+            permissions: Arc::default(),
+            subjects: None,
+            subscriptions: HashMap::new(),
+        }
+    }
+
+    /// What the client said of itself.
+    pub fn options(&self) -> &ConnectOptions {
+        &self.options
+    }
+
+    /// What the client said of itself in words, until they are forgotten.
+    pub fn words(&self) -> Words {
+        self.options.words.as_deref().cloned().unwrap_or_default()
+    }
+
+    /// Forgets them, once they are known elsewhere; but who it said it is counts for a later
+    /// `CONNECT` too.
+    pub fn forget_words(&mut self) {
+        let credentials = self.words().credentials;
+        let is_needed = self.limits.authentication_required;
+        self.options.words = is_needed.then(|| Box::new(Words { credentials, ..Words::default() }));
+    }
+
+    /// Whether the client may do anything but `CONNECT`.
+    pub fn is_admitted(&self) -> bool {
+        self.is_admitted
+    }
+
+    /// What the client may do.
+    pub fn permissions(&self) -> &Arc<Permissions> {
+        &self.permissions
+    }
+
+    /// How many subscriptions it has.
+    pub fn subscriptions(&self) -> usize {
+        self.subscriptions.len()
+    }
+
+    /// Says what an operation means.
+    pub fn handle(&mut self, operation: Operation, actions: &mut Vec<Action>) {
+        match operation {
+            Operation::Publish(block) => self.publish(block, actions),
+            Operation::Ping => actions.push(Action::Reply(Reply::Pong)),
+            Operation::Pong | Operation::Ok => {}
+            Operation::Info(json) => self.info(&json, actions),
+            Operation::Subscribe { subject, queue, sid } => {
+                self.subscribe(&subject, queue.as_ref(), &sid, actions)
+            }
+            Operation::Unsubscribe { sid, max } => self.unsubscribe(&sid, max, actions),
+            Operation::Connect(json) => self.connect(&json, actions),
+        }
+    }
+
+    /// Says what a mistake means.
+    pub fn mistake(&self, error: ProtocolError, actions: &mut Vec<Action>) {
+        if let Some(text) = error.text() {
+            actions.push(Action::Reply(Reply::Error(text.into())));
+        }
+        actions.push(Action::End(error.text().unwrap_or("protocol violation")));
+    }
+
+    /// A server would say that. From a client it changes nothing, but it has to be what it claims
+    /// to be (observed).
+    fn info(&self, json: &[u8], actions: &mut Vec<Action>) {
+        let json =
+            serde_json::from_str::<Option<Map<String, Value>>>(&String::from_utf8_lossy(json));
+        if json.is_err() {
+            actions.push(Action::End("bad INFO"));
+        }
+    }
+
+    fn connect(&mut self, json: &[u8], actions: &mut Vec<Action>) {
+        let mut options = self.options.clone();
+        if options.update(json).is_err() {
+            return actions.push(Action::End("bad CONNECT"));
+        }
+        self.options = options;
+        if self.limits.authentication_required {
+            actions.push(Action::Admit(self.words().credentials.clone()));
+        } else {
+            self.accept(actions);
+        }
+    }
+
+    /// The client is who it says, and may do this.
+    pub fn admitted(&mut self, permissions: Arc<Permissions>, actions: &mut Vec<Action>) {
+        self.is_admitted = true;
+        self.permissions = permissions;
+        // The rules are others now.
+        self.subjects = None;
+        self.accept(actions);
+    }
+
+    /// The client is not who it says.
+    pub fn refused(&self, actions: &mut Vec<Action>) {
+        end_with("Authorization Violation", actions);
+    }
+
+    /// It could not be found out in time who the client is.
+    pub fn out_of_time(&self, actions: &mut Vec<Action>) {
+        end_with("Authentication Timeout", actions);
+    }
+
+    fn accept(&mut self, actions: &mut Vec<Action>) {
+        let options = &self.options;
+        if options.words.as_ref().is_some_and(|words| words.account.is_some()) {
+            end_with("Authorization Violation", actions);
+        } else if !(0..=1).contains(&options.protocol) {
+            end_with("invalid client protocol", actions);
+        } else if options.no_responders && !options.headers {
+            end_with("no responders requires headers support", actions);
+        } else {
+            actions.push(Action::Connected);
+            self.say_ok(actions);
+        }
+    }
+
+    fn publish(&mut self, block: Block, actions: &mut Vec<Action>) {
+        let destination =
+            self.subjects.get_or_insert_default().find(block.subject(), &self.permissions.publish);
+        let is_plain = !self.options.verbose
+            && destination.is_permitted
+            && (destination.is_literal || !self.options.pedantic);
+        match &destination.place {
+            Place::Topic(topic) if is_plain => {
+                let messages = 0..block.len();
+                actions.push(Action::Publish {
+                    topic: topic.clone(),
+                    block: Arc::new(block),
+                    messages,
+                });
+            }
+            _ => {
+                let destination = destination.clone();
+                let block = Arc::new(block);
+                for index in 0..block.len() {
+                    self.publish_one(&destination, &block, index, actions);
+                }
+            }
+        }
+    }
+
+    fn publish_one(
+        &self,
+        to: &Destination,
+        block: &Arc<Block>,
+        index: usize,
+        actions: &mut Vec<Action>,
+    ) {
+        let mut complain =
+            |text: Cow<'static, str>| actions.push(Action::Reply(Reply::Error(text)));
+        let goes_nowhere = to.place == Place::TooMuch;
+        if self.options.pedantic && (goes_nowhere || !to.is_literal) {
+            complain("Invalid Publish Subject".into());
+        }
+        if !to.is_permitted {
+            let text = format!("Permissions Violation for Publish to {}", quoted(block.subject()));
+            return complain(text.into());
+        }
+        self.say_ok(actions);
+        if goes_nowhere {
+            // With nats-server somebody could have got it.
+            actions.push(Action::Lost(block.clone()));
+        }
+        match &to.place {
+            Place::Topic(topic) => actions.push(Action::Publish {
+                topic: topic.clone(),
+                block: block.clone(),
+                messages: index..index + 1,
+            }),
+            _ => actions.extend(self.no_responders(block.reply_to(index)).map(Action::Reply)),
+        }
+    }
+
+    /// What the client is told when nobody is there to answer a request; nothing if it did not ask
+    /// for that, or waits nowhere. (Observed: members of queue groups are not told; wildcards in
+    /// the reply's subject are literals.)
+    pub fn no_responders(&self, reply_to: Option<&[u8]>) -> Option<Reply> {
+        let reply_to = reply_to.filter(|_| self.options.no_responders)?;
+        let topic = Topic::literal(std::str::from_utf8(reply_to).ok()?).ok()?;
+        let waits = |held: &Held| !held.is_in_group && held.pattern.matches(&topic);
+        let (sid, _) = self.subscriptions.iter().find(|(_, held)| waits(held))?;
+        Some(Reply::NoResponders { reply_to: Bytes::copy_from_slice(reply_to), sid: sid.clone() })
+    }
+
+    fn subscribe(
+        &mut self,
+        subject: &Bytes,
+        queue: Option<&Bytes>,
+        sid: &[u8],
+        actions: &mut Vec<Action>,
+    ) {
+        let pattern = subject::pattern_text(subject).and_then(|text| Pattern::parse(text).ok());
+        let rules = &self.permissions.subscribe;
+        let is_permitted = match &pattern {
+            Some(pattern) => rules.permit_pattern(pattern),
+            None => rules.allow.is_empty(),
+        };
+        if !is_permitted {
+            let mut text = format!("Permissions Violation for Subscription to {}", quoted(subject));
+            if let Some(queue) = queue {
+                text.push_str(" using queue ");
+                text.push_str(&quoted(queue));
+            }
+            return actions.push(Action::Reply(Reply::Error(text.into())));
+        }
+        if self.subscriptions.len() >= self.limits.subscriptions {
+            return self.too_many_subscriptions(actions);
+        }
+        if self.subscriptions.contains_key(sid) {
+            return self.say_ok(actions);
+        }
+        let Some(pattern) = pattern else {
+            return actions.push(Action::Reply(Reply::Error("Invalid Subject".into())));
+        };
+        let filter = rules.deny_part_of(&pattern).then(|| self.permissions.clone());
+        let group = queue.map(text_of);
+        let sid = Sid::from(sid);
+        let held = Held {
+            pattern: pattern.clone(),
+            id: None,
+            is_in_group: group.is_some(),
+            is_limited: false,
+        };
+        self.subscriptions.insert(sid.clone(), Box::new(held));
+        actions.push(Action::Subscribe { sid, pattern, group, filter });
+    }
+
+    /// A subscription was made.
+    pub fn subscribed(&mut self, sid: &[u8], id: SubscriptionId, actions: &mut Vec<Action>) {
+        if let Some(held) = self.subscriptions.get_mut(sid) {
+            held.id = Some(id);
+        }
+        self.say_ok(actions);
+    }
+
+    /// A subscription could not be made.
+    pub fn not_subscribed(&mut self, sid: &[u8], actions: &mut Vec<Action>) {
+        self.subscriptions.remove(sid);
+        self.too_many_subscriptions(actions);
+    }
+
+    /// Whether it matters for what an operation on this sid means that a subscription may have
+    /// ended without the session's knowledge.
+    pub fn depends_on_expiry(&self, sid: &[u8]) -> bool {
+        match self.subscriptions.get(sid) {
+            Some(held) => held.is_limited,
+            None => {
+                self.subscriptions.len() >= self.limits.subscriptions
+                    && self.subscriptions.values().any(|held| held.is_limited)
+            }
+        }
+    }
+
+    /// A subscription has got as many messages as it was to get.
+    pub fn expired(&mut self, sid: &[u8], id: SubscriptionId) {
+        // The sid may stand for another one already.
+        if self.subscriptions.get(sid).is_some_and(|held| held.id == Some(id)) {
+            self.subscriptions.remove(sid);
+        }
+    }
+
+    fn unsubscribe(&mut self, sid: &[u8], max: Option<u32>, actions: &mut Vec<Action>) {
+        match (self.subscriptions.get_mut(sid), max) {
+            (None, _) => {}
+            (Some(held), Some(max)) => {
+                held.is_limited = true;
+                actions.extend(held.id.map(|id| Action::Limit(id, max.into())));
+            }
+            (Some(_), None) => {
+                let held = self.subscriptions.remove(sid);
+                actions.extend(held.and_then(|held| held.id).map(Action::Unsubscribe));
+            }
+        }
+        self.say_ok(actions);
+    }
+
+    fn too_many_subscriptions(&self, actions: &mut Vec<Action>) {
+        actions.push(Action::Reply(Reply::Error("maximum subscriptions exceeded".into())));
+    }
+
+    fn say_ok(&self, actions: &mut Vec<Action>) {
+        if self.options.verbose {
+            actions.push(Action::Reply(Reply::Ok));
+        }
+    }
+}
+
+fn end_with(text: &'static str, actions: &mut Vec<Action>) {
+    actions.push(Action::Reply(Reply::Error(text.into())));
+    actions.push(Action::End(text));
+}
+
+/// As Go quotes it: what cannot be printed is escaped.
+fn quoted(bytes: &[u8]) -> String {
+    format!("{:?}", String::from_utf8_lossy(bytes))
+}
+
+/// Two byte strings that differ give texts that differ.
+fn text_of(bytes: &Bytes) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => bytes.escape_ascii().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::permissions::Rules;
+    use super::*;
+    use crate::codec::nats::{Parser, ParserLimits};
+    use bytes::BytesMut;
+    use fanfare::{Broker, Mailbox};
+
+    /// A session, and a broker that it subscribes to, as the server does it.
+    struct Client {
+        session: Session,
+        parser: Parser,
+        mailbox: Mailbox<u8>,
+        _broker: Broker<u8>,
+    }
+
+    impl Client {
+        fn new(limits: SessionLimits) -> Self {
+            let mut parser = Parser::new(ParserLimits::default());
+            parser.allow_headers(true);
+            let broker = Broker::new();
+            let mailbox = broker.mailbox("test").open().unwrap();
+            Self { session: Session::new(limits), parser, mailbox, _broker: broker }
+        }
+
+        fn quiet() -> Self {
+            let limits = SessionLimits { subscriptions: 3, authentication_required: false };
+            let mut client = Self::new(limits);
+            client.says(
+                r#"CONNECT {"verbose":false,"pedantic":false,"headers":true,"no_responders":true}"#,
+            );
+            client
+        }
+
+        /// What comes of some lines, in short.
+        fn says(&mut self, lines: &str) -> Vec<String> {
+            let mut buffer =
+                BytesMut::from(format!("{}\r\n", lines.replace('\n', "\r\n")).as_str());
+            let mut said = Vec::new();
+            loop {
+                let mut actions = Vec::new();
+                match self.parser.next(&mut buffer) {
+                    Ok(None) => return said,
+                    Ok(Some(operation)) => self.session.handle(operation, &mut actions),
+                    Err(error) => self.session.mistake(error, &mut actions),
+                }
+                while !actions.is_empty() {
+                    for action in std::mem::take(&mut actions) {
+                        said.push(self.told(action, &mut actions));
+                    }
+                }
+                if said.last().is_some_and(|last| last.starts_with("end")) {
+                    return said;
+                }
+            }
+        }
+
+        fn told(&mut self, action: Action, then: &mut Vec<Action>) -> String {
+            match action {
+                Action::Reply(reply) => {
+                    let mut out = Vec::new();
+                    reply.append(&mut out);
+                    String::from_utf8(out).unwrap().trim_end().replace("\r\n", "|")
+                }
+                Action::Publish { topic, messages, .. } => format!("publish {topic} {messages:?}"),
+                Action::Lost(_) => "lost".to_owned(),
+                Action::Subscribe { sid, pattern, group, filter } => {
+                    let id = self.mailbox.subscribe(&pattern).unwrap();
+                    self.session.subscribed(&sid, id, then);
+                    let filtered = if filter.is_some() { " filtered" } else { "" };
+                    format!(
+                        "subscribe {pattern}{}{filtered}",
+                        group.map(|group| format!(" in {group}")).unwrap_or_default()
+                    )
+                }
+                Action::Unsubscribe(id) => format!("unsubscribe {}", self.mailbox.unsubscribe(id)),
+                Action::Limit(_, max) => format!("limit {max}"),
+                Action::Admit(credentials) => {
+                    match credentials.password.as_deref() == Some("right") {
+                        true => self.session.admitted(Arc::default(), then),
+                        false => self.session.refused(then),
+                    }
+                    "admit".to_owned()
+                }
+                Action::Connected => "connected".to_owned(),
+                Action::End(why) => format!("end: {why}"),
+            }
+        }
+    }
+
+    const OPEN: SessionLimits = SessionLimits { subscriptions: 3, authentication_required: false };
+    const CLOSED: SessionLimits = SessionLimits { authentication_required: true, ..OPEN };
+
+    #[test]
+    fn everything_gets_an_ok_until_a_client_says_otherwise() {
+        let mut client = Client::new(OPEN);
+        assert_eq!(client.says("CONNECT {}"), ["connected", "+OK"]);
+        assert_eq!(client.says("SUB a 1"), ["subscribe a", "+OK"]);
+        assert_eq!(client.says("SUB b 1"), ["+OK"], "the first subject stays");
+        // The answer comes before the message, of each of them.
+        let two = client.says("PUB a 1\nx\nPUB a 1\ny");
+        assert_eq!(two, ["+OK", "publish a 0..1", "+OK", "publish a 1..2"]);
+        assert_eq!(client.says("UNSUB 1"), ["unsubscribe true", "+OK"]);
+        assert_eq!(client.says("UNSUB 1"), ["+OK"]);
+        assert_eq!(client.says("SUB a..b 2"), ["-ERR 'Invalid Subject'"], "and no +OK");
+        assert_eq!(client.says("PING"), ["PONG"], "and no +OK");
+        assert_eq!(client.says("CONNECT {\"verbose\":false}"), ["connected"]);
+        assert_eq!(client.says("SUB a 1"), ["subscribe a"]);
+    }
+
+    #[test]
+    fn messages_in_a_row_are_one_publish_for_a_quiet_client() {
+        let mut client = Client::quiet();
+        assert_eq!(
+            client.says("PUB a 1\nx\nPUB a 1\ny\nPUB b 0\n"),
+            ["publish a 0..2", "publish b 0..1"]
+        );
+        assert_eq!(client.says("PONG\n+OK\nINFO {}"), [""; 0]);
+    }
+
+    #[test]
+    fn pedantic_clients_are_told_of_subjects_and_published_for_all_the_same() {
+        let mut client = Client::new(OPEN);
+        client.says("CONNECT {\"verbose\":false}");
+        assert_eq!(client.says("PUB a..b 0\n"), ["-ERR 'Invalid Publish Subject'"]);
+        let long = format!("PUB {} 0\n", "x".repeat(300));
+        assert_eq!(client.says(&long), ["-ERR 'Invalid Publish Subject'", "lost"]);
+        let mut client = Client::quiet();
+        assert_eq!(client.says("PUB a..b 0\n"), [""; 0]);
+        assert_eq!(client.says(&long), ["lost"]);
+    }
+
+    #[test]
+    fn what_connect_may_not_say_ends_the_connection() {
+        for (json, text) in [
+            (r#"{"account":"x"}"#, "Authorization Violation"),
+            (r#"{"protocol":2}"#, "invalid client protocol"),
+            (r#"{"protocol":-1}"#, "invalid client protocol"),
+            (r#"{"no_responders":true}"#, "no responders requires headers support"),
+        ] {
+            let said = Client::new(OPEN).says(&format!("CONNECT {json}"));
+            assert_eq!(said, [format!("-ERR '{text}'"), format!("end: {text}")]);
+        }
+        assert_eq!(Client::new(OPEN).says("CONNECT {"), ["end: bad CONNECT"]);
+        assert_eq!(Client::new(OPEN).says("PUB a b c d"), ["end: protocol violation"]);
+        let unknown = ["-ERR 'Unknown Protocol Operation'", "end: Unknown Protocol Operation"];
+        assert_eq!(Client::new(OPEN).says("HELLO"), unknown);
+    }
+
+    #[test]
+    fn who_has_to_say_who_it_is_can_do_nothing_before() {
+        let mut client = Client::new(CLOSED);
+        assert!(!client.session.is_admitted());
+        let right = r#"CONNECT {"verbose":false,"pass":"right"}"#;
+        assert_eq!(client.says(right), ["admit", "connected"]);
+        assert!(client.session.is_admitted());
+        assert_eq!(
+            client.says("CONNECT {}"),
+            ["admit", "connected"],
+            "what it said before still counts"
+        );
+        let refused = ["admit", "-ERR 'Authorization Violation'", "end: Authorization Violation"];
+        assert_eq!(client.says(r#"CONNECT {"pass":"wrong"}"#), refused);
+    }
+
+    #[test]
+    fn permissions_hold_for_messages_and_subscriptions() {
+        let rules = |allow: &[&str], deny: &[&str]| {
+            let patterns =
+                |texts: &[&str]| texts.iter().map(|text| Pattern::parse(text).unwrap()).collect();
+            Rules { allow: patterns(allow), deny: patterns(deny) }
+        };
+        let permissions = Permissions {
+            publish: rules(&["foo.*"], &["foo.x"]),
+            subscribe: rules(&["s.>"], &["s.no"]),
+        };
+        let mut client = Client::new(OPEN);
+        client.says("CONNECT {}");
+        assert_eq!(client.says("PUB bar 0\n"), ["+OK", "publish bar 0..1"]);
+        client.session.admitted(Arc::new(permissions), &mut Vec::new());
+        assert_eq!(
+            client.says("PUB bar 0\n"),
+            ["-ERR 'Permissions Violation for Publish to \"bar\"'"]
+        );
+        assert_eq!(
+            client.says("PUB foo.x 0\n"),
+            ["-ERR 'Permissions Violation for Publish to \"foo.x\"'"]
+        );
+        assert_eq!(client.says("PUB foo.y 0\n"), ["+OK", "publish foo.y 0..1"]);
+        let both = [
+            "-ERR 'Invalid Publish Subject'",
+            "-ERR 'Permissions Violation for Publish to \"foo..x\"'",
+        ];
+        assert_eq!(client.says("PUB foo..x 0\n"), both);
+        let subscription = "Permissions Violation for Subscription to";
+        assert_eq!(client.says("SUB > 1"), [format!("-ERR '{subscription} \">\"'")]);
+        assert_eq!(
+            client.says("SUB s.no q 1"),
+            [format!("-ERR '{subscription} \"s.no\" using queue \"q\"'")]
+        );
+        assert_eq!(client.says("SUB s.* q 1"), ["subscribe s.* in q filtered", "+OK"]);
+        assert_eq!(client.says("SUB s.a 2"), ["subscribe s.a", "+OK"]);
+    }
+
+    #[test]
+    fn subscriptions_are_bounded_and_those_that_ended_make_room() {
+        let mut client = Client::quiet();
+        assert_eq!(
+            client.says("SUB a 1\nSUB b 2\nSUB c 3"),
+            ["subscribe a", "subscribe b", "subscribe c"]
+        );
+        assert_eq!(client.says("SUB d 4"), ["-ERR 'maximum subscriptions exceeded'"]);
+        assert!(!client.session.depends_on_expiry(b"4") && !client.session.depends_on_expiry(b"1"));
+        assert_eq!(client.says("UNSUB 1 5"), ["limit 5"]);
+        assert_eq!(client.says("UNSUB 1 7"), ["limit 7"], "it can be raised");
+        assert!(client.session.depends_on_expiry(b"4") && client.session.depends_on_expiry(b"1"));
+        let id = client.session.subscriptions[&b"1"[..]].id.unwrap();
+        client.session.expired(b"2", id);
+        assert_eq!(client.session.subscriptions(), 3, "it was not that one");
+        client.session.expired(b"1", id);
+        assert_eq!(client.says("SUB d 1"), ["subscribe d"], "the sid can be used again");
+        assert_eq!(client.says("UNSUB 2"), ["unsubscribe true"]);
+    }
+
+    #[test]
+    fn nobody_to_answer_is_told_where_somebody_waits_for_it() {
+        let mut client = Client::quiet();
+        client.says("SUB _INBOX.me.* 9");
+        let reply = |client: &Client, to: &[u8]| client.session.no_responders(Some(to));
+        let told = Reply::NoResponders {
+            reply_to: Bytes::from_static(b"_INBOX.me.1"),
+            sid: Sid::from(&b"9"[..]),
+        };
+        assert_eq!(reply(&client, b"_INBOX.me.1"), Some(told));
+        assert_eq!(reply(&client, b"_INBOX.other.1"), None);
+        assert_eq!(client.session.no_responders(None), None);
+        let nowhere = ["HMSG _INBOX.me.1 9 16 16|NATS/1.0 503"];
+        assert_eq!(client.says("PUB a..b _INBOX.me.1 0\n"), nowhere);
+        client.says(r#"CONNECT {"no_responders":false}"#);
+        assert_eq!(reply(&client, b"_INBOX.me.1"), None);
+    }
+}

@@ -1,0 +1,132 @@
+//! Every bound and interval of a NATS server.
+
+use super::authentication::Authentication;
+use crate::codec::nats::ParserLimits;
+use crate::limits;
+use crate::transport::{GateLimits, Identity, Idle, WriterSettings};
+use fanfare::WhenFull;
+use std::time::Duration;
+
+/// Every bound and interval of a NATS server. The default is what [`limits`] says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NatsSettings {
+    /// What it calls itself in `INFO`.
+    pub server_name: String,
+    /// Connections in all and per address.
+    pub gate: GateLimits,
+    /// Bytes of a message and of a control line.
+    pub parser: ParserLimits,
+    /// Subscriptions of one connection.
+    pub subscriptions: usize,
+    /// After so long without a word from a client it is sent a `PING`.
+    pub ping_interval: Duration,
+    /// So many `PING`s may go unanswered.
+    pub ping_max: u32,
+    /// In this time a client has to say who it is, where that matters.
+    pub authentication_timeout: Duration,
+    /// Messages queued for one connection.
+    pub pending_messages: usize,
+    /// Bytes queued for one connection.
+    pub pending_bytes: usize,
+    /// How long a publish waits for connections whose queue is full, before they count as slow.
+    pub wait: Duration,
+    /// What becomes of a connection that is slow.
+    pub slow_consumer: SlowConsumer,
+    /// In this time a client has to take at least one byte of what waits for it.
+    pub write_deadline: Duration,
+    /// Between the notice that the server is going to end and the first connection that is closed.
+    pub lame_duck_grace: Duration,
+    /// In this time after that, all connections are closed, one by one.
+    pub lame_duck_duration: Duration,
+    /// Who may come in.
+    pub authentication: Authentication,
+    /// What it proves to be who it is by; none: it speaks no TLS.
+    pub tls: Option<TlsSettings>,
+}
+
+/// How a server speaks TLS: it says `INFO` first, as nats-server does, and shakes hands then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// Its certificates and key.
+    pub identity: Identity,
+    /// Whether a client that does not is let in.
+    pub is_required: bool,
+}
+
+/// What becomes of a connection whose queue was full for longer than a publish waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SlowConsumer {
+    /// It is told `-ERR 'Slow Consumer'` and closed, as nats-server does.
+    #[default]
+    Disconnect,
+    /// It misses messages, and is told how many: by a header of the next message, and on an
+    /// advisory topic.
+    Drop,
+}
+
+impl Default for NatsSettings {
+    fn default() -> Self {
+        Self {
+            server_name: "fanfare".to_owned(),
+            gate: GateLimits {
+                connections: limits::MAX_CONNECTIONS,
+                per_address: limits::MAX_CONNECTIONS_PER_ADDRESS,
+            },
+            parser: ParserLimits::default(),
+            subscriptions: limits::NATS_SUBSCRIPTIONS,
+            ping_interval: Duration::from_millis(limits::NATS_PING_INTERVAL_MS),
+            ping_max: limits::NATS_PING_MAX,
+            authentication_timeout: Duration::from_millis(limits::NATS_AUTHENTICATION_TIMEOUT_MS),
+            pending_messages: limits::NATS_PENDING_MESSAGES,
+            pending_bytes: limits::NATS_PENDING_BYTES,
+            wait: Duration::from_millis(limits::NATS_WAIT_MS),
+            slow_consumer: SlowConsumer::default(),
+            write_deadline: Duration::from_millis(limits::NATS_WRITE_DEADLINE_MS),
+            lame_duck_grace: Duration::from_millis(limits::NATS_LAME_DUCK_GRACE_MS),
+            lame_duck_duration: Duration::from_millis(limits::NATS_LAME_DUCK_DURATION_MS),
+            authentication: Authentication::default(),
+            tls: None,
+        }
+    }
+}
+
+/// What a new connection has to expect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FirstTimes {
+    /// In which time the client has to say who it is.
+    pub connect_within: Option<Duration>,
+    /// After which it is sent a `PING`, whatever it does.
+    pub ping_after: Option<Duration>,
+}
+
+impl NatsSettings {
+    pub(super) fn when_full(&self) -> WhenFull {
+        match self.slow_consumer {
+            SlowConsumer::Disconnect => WhenFull::Disconnect { after: self.wait },
+            SlowConsumer::Drop => WhenFull::Wait(self.wait),
+        }
+    }
+
+    pub(super) fn writer(&self) -> WriterSettings {
+        WriterSettings {
+            buffer_bytes: limits::NATS_WRITE_BUFFER_BYTES,
+            deadline: self.write_deadline,
+            idle: Idle {
+                interval: self.ping_interval,
+                misses: self.ping_max,
+                answer_required: true,
+            },
+        }
+    }
+
+    pub(super) fn first_times(&self) -> FirstTimes {
+        let first_ping = Duration::from_millis(limits::NATS_FIRST_PING_MS);
+        FirstTimes {
+            connect_within: self
+                .authentication
+                .is_required()
+                .then_some(self.authentication_timeout),
+            ping_after: (self.ping_interval > first_ping).then_some(first_ping),
+        }
+    }
+}

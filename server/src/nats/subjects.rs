@@ -1,0 +1,114 @@
+//! The subjects that one connection publishes to: what each means, found out once.
+
+use super::permissions::Rules;
+use crate::codec::nats::subject;
+use crate::limits::NATS_SUBJECTS_REMEMBERED;
+use fanfare::Topic;
+use std::collections::HashMap;
+
+/// What a subject means to a publisher.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Destination {
+    pub place: Place,
+    /// Whether a pedantic client may use it.
+    pub is_literal: bool,
+    pub is_permitted: bool,
+}
+
+/// Where messages go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Topic(Topic),
+    /// Nobody can be subscribed to it.
+    Nowhere,
+    /// Nobody can be subscribed to it here: it is right for NATS, but longer or deeper than a topic
+    /// can be, or not UTF-8, or has control characters.
+    TooMuch,
+}
+
+/// Remembers what the subjects mean that were used lately.
+#[derive(Default)]
+pub(super) struct Subjects {
+    last: Option<(Box<[u8]>, Destination)>,
+    others: HashMap<Box<[u8]>, Destination>,
+}
+
+impl Subjects {
+    /// What `subject` means under these rules, which always have to be the same.
+    pub fn find(&mut self, subject: &[u8], rules: &Rules) -> &Destination {
+        if self.last.as_ref().is_none_or(|(last, _)| **last != *subject) {
+            let found = match self.others.remove_entry(subject) {
+                Some(remembered) => remembered,
+                None => (subject.into(), Destination::of(subject, rules)),
+            };
+            if let Some((subject, destination)) = self.last.replace(found) {
+                if self.others.len() >= NATS_SUBJECTS_REMEMBERED {
+                    // Whoever uses so many uses most of them once: answers to requests.
+                    self.others = HashMap::new();
+                }
+                self.others.insert(subject, destination);
+            }
+        }
+        // why: it was put there just above if it was not there.
+        let (_, destination) = self.last.as_ref().expect("the last subject");
+        destination
+    }
+}
+
+impl Destination {
+    fn of(subject: &[u8], rules: &Rules) -> Self {
+        // To a publisher `*` and `>` are tokens as all others.
+        let topic = std::str::from_utf8(subject).ok().and_then(|text| Topic::literal(text).ok());
+        let is_permitted = match &topic {
+            Some(topic) => rules.permit_topic(topic),
+            None => rules.allow.is_empty(),
+        };
+        let place = match topic {
+            Some(topic) => Place::Topic(topic),
+            None if subject.split(|&byte| byte == b'.').any(<[u8]>::is_empty) => Place::Nowhere,
+            None => Place::TooMuch,
+        };
+        Self { place, is_literal: subject::is_valid_literal(subject), is_permitted }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fanfare::Pattern;
+
+    fn place(subject: &[u8]) -> Place {
+        Subjects::default().find(subject, &Rules::default()).place.clone()
+    }
+
+    #[test]
+    fn subjects_lead_to_topics_or_nowhere() {
+        assert_eq!(place(b"a.b"), Place::Topic(Topic::parse("a.b").unwrap()));
+        assert_eq!(place(b"a.>.*"), Place::Topic(Topic::literal("a.>.*").unwrap()));
+        for nowhere in ["a..b", ".", "a.", ""] {
+            assert_eq!(place(nowhere.as_bytes()), Place::Nowhere, "{nowhere}");
+        }
+        let long = "x".repeat(256);
+        let deep = ["a"; 17].join(".");
+        for too_much in [long.as_bytes(), deep.as_bytes(), b"a\xff", b"a\x01b"] {
+            assert_eq!(place(too_much), Place::TooMuch);
+        }
+    }
+
+    #[test]
+    fn what_is_remembered_is_right_and_bounded() {
+        let rules = Rules { allow: vec![Pattern::parse("odd.*").unwrap()], deny: Vec::new() };
+        let mut subjects = Subjects::default();
+        for turn in 0..3 * NATS_SUBJECTS_REMEMBERED {
+            let number = turn * 7 % (NATS_SUBJECTS_REMEMBERED + 10);
+            let name = format!("{}.{number}", if number % 2 == 1 { "odd" } else { "even" });
+            let found = subjects.find(name.as_bytes(), &rules);
+            assert_eq!(
+                (found.is_permitted, &found.place),
+                (number % 2 == 1, &place(name.as_bytes()))
+            );
+            assert!(subjects.others.len() <= NATS_SUBJECTS_REMEMBERED);
+        }
+        assert!(!subjects.find(b"a..b", &rules).is_permitted);
+    }
+}

@@ -1,0 +1,232 @@
+//! Datagrams in: each is checked, handed to the gateway, and answered if it asks for it.
+
+use super::access::{Access, Grant};
+use super::counters::Way;
+use super::gateway::{Begun, Gateway, PushReceipt, PushRefusal, now_ms};
+use super::signatures::{Batch, Signatures, Trust};
+use crate::codec::datagram::{
+    Answer, Push, ReplayError, Replays, Signed, append_answer, parse_push, wants_answer,
+};
+use crate::limits::{DATAGRAMS_PER_TURN, PUSH_DATAGRAM_BYTES, PUSH_RECEIVE_BUFFER_BYTES};
+use crate::tasks::{Scope, Wait, waiting};
+use async_io::Async;
+use futures_lite::future::yield_now;
+use rustix::net::sockopt;
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+
+/// A socket that datagrams come in by.
+pub struct DatagramSocket {
+    socket: Arc<Async<UdpSocket>>,
+    local_address: SocketAddr,
+}
+
+impl DatagramSocket {
+    /// Listens at `address`; port 0 takes a free one.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = Async::<UdpSocket>::bind(address)?;
+        // The system may give less, which only means that a burst loses more.
+        let _ = sockopt::set_socket_recv_buffer_size(socket.get_ref(), PUSH_RECEIVE_BUFFER_BYTES);
+        let local_address = socket.get_ref().local_addr()?;
+        Ok(Self { socket: Arc::new(socket), local_address })
+    }
+
+    /// Where it listens, with the port that was taken.
+    pub fn local_address(&self) -> SocketAddr {
+        self.local_address
+    }
+}
+
+/// What reads datagrams.
+pub(super) struct Datagrams {
+    pub socket: DatagramSocket,
+    pub gateway: Arc<Gateway>,
+    pub access: Arc<Access>,
+    pub replays: Replays,
+    /// Owns the pushes that have to wait.
+    pub waiting: Arc<Scope>,
+}
+
+impl Datagrams {
+    /// Reads for ever. Each time that there is something, many are read before others get their
+    /// turn.
+    pub async fn read_all(mut self) {
+        let signatures = Signatures::new(self.access.clone(), self.gateway.settings.timeout);
+        let mut buffer = vec![0; PUSH_DATAGRAM_BYTES + 1];
+        loop {
+            let batch = match self.read_batch(&mut buffer).await {
+                Ok(batch) => Arc::new(batch),
+                Err(error) => {
+                    log::error!("push: datagrams can no longer be read: {error}");
+                    return;
+                }
+            };
+            let trusts = signatures.check(&batch).await;
+            for ((datagram, sender), trust) in batch.iter().zip(trusts) {
+                self.take(datagram, sender, trust);
+                // Last, so that whoever sees all of them counted sees what became of them.
+                self.gateway.counters.datagrams.add(1);
+            }
+            yield_now().await;
+        }
+    }
+
+    /// What has arrived, up to a bound; waits for the first.
+    async fn read_batch(&self, buffer: &mut [u8]) -> io::Result<Batch> {
+        let mut batch = Batch::default();
+        for _ in 0..DATAGRAMS_PER_TURN {
+            match self.socket.socket.get_ref().recv_from(buffer) {
+                Ok((bytes, sender)) => batch.push(&buffer[..bytes], sender),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && batch.len() > 0 => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    waiting(Wait::fixed("datagrams"), self.socket.socket.readable()).await?;
+                }
+                // Of an answer that could not be delivered, perhaps.
+                Err(error) => log::debug!("push: a datagram was not read: {error}"),
+            }
+        }
+        Ok(batch)
+    }
+
+    fn take(&mut self, datagram: &[u8], sender: SocketAddr, trust: Trust) {
+        let to = Sender { address: sender, request_bytes: datagram.len() };
+        let Some((grant, text)) = self.admit(datagram, sender, trust) else { return };
+        let counters = &self.gateway.counters;
+        match parse_push(text) {
+            Err(error) => {
+                counters.udp.malformed.add(1);
+                if wants_answer(text) {
+                    self.refuse(to, &error);
+                }
+            }
+            Ok(push) => match grant.push_to(push.target) {
+                Err(denied) => {
+                    counters.udp.denied.add(1);
+                    if push.wants_answer {
+                        self.refuse(to, &denied);
+                    }
+                }
+                Ok(()) => self.push(&push, to),
+            },
+        }
+    }
+
+    /// What the sender may do, and the push. Nothing if it has not proved who it is: then it is
+    /// counted and not answered.
+    fn admit<'d>(
+        &mut self,
+        datagram: &'d [u8],
+        sender: SocketAddr,
+        trust: Trust,
+    ) -> Option<(Grant, &'d [u8])> {
+        let counters = &self.gateway.counters;
+        let refused = match trust {
+            Trust::Unsigned if self.gateway.settings.takes_unsigned && is_local(sender) => {
+                return Some((Grant::All, datagram));
+            }
+            Trust::Signed => return self.admit_signed(datagram),
+            Trust::Unsigned => &counters.unsigned,
+            Trust::Forged => &counters.forged,
+            Trust::Oversized => &counters.oversized,
+            Trust::Malformed => &counters.udp.malformed,
+            Trust::Unchecked => &counters.udp.limited,
+        };
+        refused.add(1);
+        None
+    }
+
+    /// A datagram whose signature is right, if it comes in time and for the first time.
+    fn admit_signed<'d>(&mut self, datagram: &'d [u8]) -> Option<(Grant, &'d [u8])> {
+        let counters = &self.gateway.counters;
+        let signed = Signed::parse(datagram).ok().flatten()?;
+        let key = self.access.key(signed.key_id)?.clone();
+        if let Err(error) = self.replays.take(&signed, now_ms() / 1000) {
+            let counter = match error {
+                ReplayError::Stale { .. } => &counters.stale,
+                ReplayError::Replayed => &counters.replayed,
+                ReplayError::Full => &counters.signatures_full,
+            };
+            counter.add(1);
+            return None;
+        }
+        counters.signatures_remembered.set(self.replays.len());
+        Some((Grant::Key(key), signed.push))
+    }
+
+    fn push(&self, push: &Push<'_>, to: Sender) {
+        let given_id = push.id.is_some();
+        // Nobody waits for acknowledgements who is not told of them.
+        let push = Push { ack_wait_ms: push.ack_wait_ms.filter(|_| push.wants_answer), ..*push };
+        match self.gateway.begin(Way::Udp, &push) {
+            Ok(Begun::Done(handed_over)) if !handed_over.waits_for_acks() => {
+                if push.wants_answer {
+                    self.answer(to, Ok(&handed_over.receipt), given_id);
+                }
+            }
+            Ok(begun) => {
+                let answer_to = push.wants_answer.then_some(to);
+                let (gateway, socket) = (self.gateway.clone(), self.socket.socket.clone());
+                self.waiting.spawn("push", async move {
+                    let result = match gateway.finish(begun).await {
+                        Ok(handed_over) => Ok(gateway.settled(handed_over).await),
+                        Err(refusal) => Err(refusal),
+                    };
+                    if let Some(to) = answer_to {
+                        answer(&gateway, socket.get_ref(), to, result.as_ref(), given_id);
+                    }
+                });
+            }
+            Err(refusal) if push.wants_answer => self.answer(to, Err(&refusal), given_id),
+            Err(_) => {}
+        }
+    }
+
+    fn answer(&self, to: Sender, result: Result<&PushReceipt, &PushRefusal>, given_id: bool) {
+        answer(&self.gateway, self.socket.socket.get_ref(), to, result, given_id);
+    }
+
+    fn refuse(&self, to: Sender, why: &(impl fmt::Display + fmt::Debug)) {
+        send(&self.gateway, self.socket.socket.get_ref(), to, Answer::Refused(why));
+    }
+}
+
+/// Whom to answer, and with how much at the most.
+#[derive(Clone, Copy)]
+struct Sender {
+    address: SocketAddr,
+    request_bytes: usize,
+}
+
+fn answer(
+    gateway: &Gateway,
+    socket: &UdpSocket,
+    to: Sender,
+    result: Result<&PushReceipt, &PushRefusal>,
+    given_id: bool,
+) {
+    match result {
+        Ok(receipt) => {
+            let id = given_id.then_some(receipt.id.as_str());
+            let PushReceipt { reached, missed, .. } = *receipt;
+            let settled = receipt.settled.map(|settled| (settled.expired, settled.acknowledged));
+            send(gateway, socket, to, Answer::Accepted { reached, missed, settled, id });
+        }
+        Err(refusal) => send(gateway, socket, to, Answer::Refused(refusal)),
+    }
+}
+
+/// What the kernel does not take at once is not sent: datagrams may be lost anyway.
+fn send(gateway: &Gateway, socket: &UdpSocket, to: Sender, answer: Answer<'_>) {
+    let mut bytes = Vec::new();
+    append_answer(&mut bytes, answer, to.request_bytes);
+    if !bytes.is_empty() && socket.send_to(&bytes, to.address).is_ok() {
+        gateway.counters.answers.add(1);
+    }
+}
+
+/// Whether it comes from this machine.
+pub(super) fn is_local(peer: SocketAddr) -> bool {
+    peer.ip().to_canonical().is_loopback()
+}

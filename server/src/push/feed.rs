@@ -1,0 +1,508 @@
+//! What one client is sent: answers, what it missed while it was away, and what is pushed now. The
+//! writing half's [`Source`].
+//!
+//! Who returns misses nothing and gets nothing twice, though a push may come while it returns: what
+//! is kept is read before and after the subscriptions begin. A push that is kept after but not
+//! before may come through a subscription too, and is passed over there.
+
+use super::framing::Framing;
+use super::gateway::{Gateway, now_ms};
+use super::stamp::{Stamp, target_of};
+use crate::codec::push::{PushObject, Seen, ServerObject};
+use crate::codec::web_socket::{CloseCode, CloseFrame, closing};
+use crate::connection::outbox::{Item, Outbox, WritingEnd};
+use crate::diagnostics::ConnectionFigures;
+use crate::limits::PUSH_UNACKNOWLEDGED;
+use crate::message::ServerMessage;
+use crate::tasks::Wait;
+use crate::transport::{Filled, Source, WriteBuffer};
+use fanfare::{
+    Mailbox, MailboxDelivery, Message, Pattern, Run, SubscribeError, SubscriptionId, Topic,
+};
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll};
+
+/// What the two halves of a connection share.
+#[derive(Default)]
+pub(super) struct Link {
+    pub outbox: Outbox<Change>,
+    framing: Framing,
+    /// Why it ends; the first word counts.
+    closing: OnceLock<CloseFrame>,
+    unacknowledged: Mutex<VecDeque<(u64, Box<str>)>>,
+}
+
+/// A change of what a client is sent.
+pub(super) enum Change {
+    /// It said who it is: these topics, and first what is kept of them after what it has seen.
+    Begin(Vec<Topic>, Option<Seen>),
+    /// One topic more.
+    Join(Topic),
+    /// One topic less.
+    Leave(Topic),
+}
+
+impl Link {
+    pub fn new(framing: Framing) -> Self {
+        Self { framing, ..Self::default() }
+    }
+
+    pub fn say(&self, object: &ServerObject<'_>) {
+        self.outbox.append(|out| self.framing.append_object(out, object));
+    }
+
+    /// Says goodbye, to be followed by the end.
+    pub fn say_goodbye(&self, frame: CloseFrame) {
+        self.say(&ServerObject::Bye(frame.reason.as_str().into()));
+        self.close_with(frame);
+    }
+
+    /// What is to be the last frame, where there are frames.
+    pub fn close_with(&self, frame: CloseFrame) {
+        let _ = self.closing.set(frame);
+    }
+
+    /// The number of a push that was sent under this id, and is not acknowledged yet. It is from
+    /// now on.
+    pub fn acknowledge(&self, id: &str) -> Option<u64> {
+        let mut unacknowledged = self.unacknowledged();
+        let place = unacknowledged.iter().position(|(_, sent)| **sent == *id)?;
+        unacknowledged.remove(place).map(|(number, _)| number)
+    }
+
+    fn sent(&self, stamp: &Stamp<'_>) {
+        let mut unacknowledged = self.unacknowledged();
+        if unacknowledged.len() >= PUSH_UNACKNOWLEDGED {
+            unacknowledged.pop_front();
+        }
+        unacknowledged.push_back((stamp.number, stamp.id.into()));
+    }
+
+    fn unacknowledged(&self) -> MutexGuard<'_, VecDeque<(u64, Box<str>)>> {
+        self.unacknowledged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One client's subscriptions, and what waits for it.
+pub(super) struct Feed {
+    gateway: Arc<Gateway>,
+    link: Arc<Link>,
+    figures: Arc<ConnectionFigures>,
+    mailbox: Mailbox<ServerMessage>,
+    subscriptions: Vec<(Topic, SubscriptionId)>,
+    /// What is kept and was not seen, still to be sent.
+    replay: VecDeque<Message<ServerMessage>>,
+    twice: Twice,
+    /// Received but not rendered: the buffer became full in the middle.
+    rest: Option<(Run<ServerMessage>, usize)>,
+    is_mailbox_ended: bool,
+    is_over: bool,
+    /// The last frame was appended.
+    is_closed: bool,
+    pings: u64,
+}
+
+/// Pushes that were read as kept and may come through a subscription too. Held, so that no other
+/// can be at their places.
+#[derive(Default)]
+struct Twice {
+    kept: Vec<Message<ServerMessage>>,
+    /// When so many messages have left the mailbox, none of them will come any more.
+    until: u64,
+}
+
+impl Feed {
+    pub fn new(
+        gateway: &Arc<Gateway>,
+        link: &Arc<Link>,
+        figures: &Arc<ConnectionFigures>,
+    ) -> Result<Self, SubscribeError> {
+        let settings = &gateway.settings;
+        let mailbox = gateway
+            .broker
+            .mailbox(format!("push {}", figures.id()))
+            .queue_messages(settings.queue_messages);
+        let mailbox =
+            mailbox.queue_bytes(settings.queue_bytes).when_full(settings.when_full()).open()?;
+        let watch = mailbox.watch();
+        figures.set_queued_bytes(move || watch.stats().queued_bytes);
+        Ok(Self {
+            gateway: gateway.clone(),
+            link: link.clone(),
+            figures: figures.clone(),
+            mailbox,
+            subscriptions: Vec::new(),
+            replay: VecDeque::new(),
+            twice: Twice::default(),
+            rest: None,
+            is_mailbox_ended: false,
+            is_over: false,
+            is_closed: false,
+            pings: 0,
+        })
+    }
+
+    fn take_items(&mut self, out: &mut WriteBuffer) -> bool {
+        let mut took = false;
+        while !out.is_full() {
+            let Some(item) = self.link.outbox.take() else { break };
+            took = true;
+            let result = match item {
+                Item::Text(text) => {
+                    out.bytes_mut().extend_from_slice(&text);
+                    Ok(())
+                }
+                Item::Change(Change::Begin(topics, seen)) => self.begin(topics, seen),
+                Item::Change(Change::Join(topic)) => self.subscribe(topic),
+                Item::Change(Change::Leave(topic)) => {
+                    self.unsubscribe(&topic);
+                    Ok(())
+                }
+            };
+            if let Err(error) = result {
+                // Nothing would come any more of what was asked for.
+                self.end(
+                    out,
+                    CloseFrame { code: CloseCode::Again, reason: error.to_string().into() },
+                );
+            }
+        }
+        took
+    }
+
+    /// Says goodbye in its turn; nothing more is sent.
+    fn end(&mut self, out: &mut WriteBuffer, frame: CloseFrame) {
+        self.append(out, &ServerObject::Bye(frame.reason.as_str().into()));
+        self.link.close_with(frame);
+        self.is_over = true;
+    }
+
+    fn append(&self, out: &mut WriteBuffer, object: &ServerObject<'_>) {
+        self.link.framing.append_object(out.bytes_mut(), object);
+    }
+
+    fn append_close(&mut self, out: &mut WriteBuffer) {
+        if !std::mem::replace(&mut self.is_closed, true) {
+            self.link.framing.append_close(out.bytes_mut(), self.link.closing.get());
+        }
+    }
+
+    fn begin(&mut self, topics: Vec<Topic>, seen: Option<Seen>) -> Result<(), SubscribeError> {
+        let Some(seen) = seen else {
+            return topics.into_iter().try_for_each(|topic| self.subscribe(topic));
+        };
+        let before = self.kept(&topics);
+        topics.iter().try_for_each(|topic| self.subscribe(topic.clone()))?;
+        let after = self.kept(&topics);
+        self.hand_over(before, after, &seen);
+        Ok(())
+    }
+
+    /// What was kept before the subscriptions began, and after. Those that are kept before are held
+    /// to the end of this, so that no other message can come to their places.
+    fn hand_over(
+        &mut self,
+        before: Vec<Message<ServerMessage>>,
+        after: Vec<Message<ServerMessage>>,
+        seen: &Seen,
+    ) {
+        let places: HashSet<*const ServerMessage> = before.iter().map(place_of).collect();
+        self.twice.kept =
+            after.iter().filter(|message| !places.contains(&place_of(message))).cloned().collect();
+        self.twice.until = self.mailbox.books().offered;
+        self.replay = unseen(after, seen);
+    }
+
+    fn kept(&self, topics: &[Topic]) -> Vec<Message<ServerMessage>> {
+        topics
+            .iter()
+            .flat_map(|topic| self.gateway.broker.history(topic, self.gateway.settings.replay))
+            .collect()
+    }
+
+    fn subscribe(&mut self, topic: Topic) -> Result<(), SubscribeError> {
+        let id = self.mailbox.subscribe(&Pattern::from(&topic))?;
+        self.subscriptions.push((topic, id));
+        self.figures.set_subscriptions(self.subscriptions.len());
+        Ok(())
+    }
+
+    fn unsubscribe(&mut self, topic: &Topic) {
+        if let Some(place) = self.subscriptions.iter().position(|(joined, _)| joined == topic) {
+            let (_, id) = self.subscriptions.remove(place);
+            self.mailbox.unsubscribe(id);
+            self.figures.set_subscriptions(self.subscriptions.len());
+        }
+    }
+
+    fn take_replay(&mut self, out: &mut WriteBuffer) -> bool {
+        let now_ms = now_ms();
+        let (mut replayed, mut expired) = (0, 0);
+        while !out.is_full()
+            && let Some(message) = self.replay.pop_front()
+        {
+            match Stamp::of(&message) {
+                // For those who were there alone.
+                Some(stamp) if stamp.expires_ms.is_none() => {}
+                Some(stamp) if stamp.is_expired(now_ms) => {
+                    self.gateway.expire(&target_of(message.topic()), &stamp);
+                    expired += 1;
+                }
+                stamp => {
+                    self.append_expired(out, &mut expired);
+                    self.append_push(out, &target_of(message.topic()), &message, stamp);
+                    replayed += 1;
+                }
+            }
+        }
+        if self.replay.is_empty() {
+            self.replay = VecDeque::new();
+        }
+        self.append_expired(out, &mut expired);
+        self.gateway.counters.replays.add(replayed);
+        self.figures.sent(replayed as usize);
+        replayed > 0
+    }
+
+    fn take_pushes(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> bool {
+        let mut took = false;
+        while !out.is_full() && !self.is_mailbox_ended {
+            let (run, from) = match self.rest.take() {
+                Some(rest) => rest,
+                None => match self.mailbox.poll_recv_run(context) {
+                    Poll::Pending => break,
+                    Poll::Ready(None) => {
+                        self.is_mailbox_ended = true;
+                        break;
+                    }
+                    Poll::Ready(Some(MailboxDelivery::Missed(missed))) => {
+                        self.append(out, &ServerObject::Missed(missed));
+                        took = true;
+                        continue;
+                    }
+                    Poll::Ready(Some(MailboxDelivery::Run(id, run))) => {
+                        // What was queued of a group before it was left still comes.
+                        let is_wanted = self.subscriptions.iter().any(|(_, joined)| *joined == id);
+                        let from = if is_wanted { 0 } else { run.len() };
+                        (run, from)
+                    }
+                },
+            };
+            took = true;
+            let rendered = self.append_run(out, &run, from);
+            if rendered < run.len() {
+                self.rest = Some((run, rendered));
+            } else {
+                self.forget_twice();
+            }
+        }
+        took
+    }
+
+    /// Appends a run as far as the buffer takes it; gives how far.
+    fn append_run(
+        &mut self,
+        out: &mut WriteBuffer,
+        run: &Run<ServerMessage>,
+        from: usize,
+    ) -> usize {
+        let now_ms = now_ms();
+        let to = target_of(run.topic());
+        let (mut rendered, mut sent, mut expired) = (from, 0, 0);
+        for message in run.iter().skip(from) {
+            if out.is_full() {
+                break;
+            }
+            rendered += 1;
+            if self.twice.has(message) {
+                continue;
+            }
+            match Stamp::of(message) {
+                Some(stamp) if stamp.is_expired(now_ms) => {
+                    self.gateway.expire(&to, &stamp);
+                    expired += 1;
+                }
+                stamp => {
+                    self.append_expired(out, &mut expired);
+                    self.append_push(out, &to, message, stamp);
+                    sent += 1;
+                }
+            }
+        }
+        self.append_expired(out, &mut expired);
+        self.figures.sent(sent);
+        rendered
+    }
+
+    fn append_push(
+        &self,
+        out: &mut WriteBuffer,
+        to: &str,
+        message: &ServerMessage,
+        stamp: Option<Stamp<'_>>,
+    ) {
+        let ack = stamp.is_some_and(|stamp| stamp.wants_ack);
+        if let Some(stamp) = stamp.filter(|_| ack) {
+            self.link.sent(&stamp);
+        }
+        let push = PushObject {
+            n: stamp.map(|stamp| stamp.number),
+            id: stamp.map(|stamp| stamp.id),
+            to,
+            ack,
+            payload: message.payload().into(),
+        };
+        self.append(out, &ServerObject::Push(push));
+    }
+
+    fn append_expired(&self, out: &mut WriteBuffer, expired: &mut u64) {
+        if *expired > 0 {
+            self.append(out, &ServerObject::Expired(std::mem::take(expired)));
+        }
+    }
+
+    fn forget_twice(&mut self) {
+        if !self.twice.kept.is_empty() {
+            let books = self.mailbox.books();
+            if books.received + books.dropped >= self.twice.until {
+                self.twice.kept = Vec::new();
+            }
+        }
+    }
+}
+
+impl Twice {
+    fn has(&self, message: &ServerMessage) -> bool {
+        self.kept.iter().any(|kept| place_of(kept) == std::ptr::from_ref(message))
+    }
+}
+
+/// Where a message is: the same for all who hold it.
+fn place_of(message: &Message<ServerMessage>) -> *const ServerMessage {
+    std::ptr::from_ref(&**message)
+}
+
+/// Those after what was seen, in the order of their numbers. What did not come through the gateway
+/// has none, and cannot be said to be later.
+fn unseen(kept: Vec<Message<ServerMessage>>, seen: &Seen) -> VecDeque<Message<ServerMessage>> {
+    let mut numbered: Vec<(u64, Message<ServerMessage>)> = Vec::new();
+    let mut seen_number = match seen {
+        Seen::Number(number) => *number,
+        Seen::Id(_) => 0,
+    };
+    for message in kept {
+        let Some(stamp) = Stamp::of(&message) else { continue };
+        if matches!(seen, Seen::Id(id) if id == stamp.id) {
+            seen_number = seen_number.max(stamp.number);
+        }
+        numbered.push((stamp.number, message));
+    }
+    numbered.sort_unstable_by_key(|(number, _)| *number);
+    numbered
+        .into_iter()
+        .filter(|(number, _)| *number > seen_number)
+        .map(|(_, message)| message)
+        .collect()
+}
+
+impl Source for Feed {
+    fn poll_fill(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> Poll<Filled> {
+        // Registered before looking: what is handed over in between wakes us.
+        self.link.outbox.register_writer(context);
+        let had_bytes = out.waiting_bytes();
+        let mut took = self.take_items(out);
+        took |= self.take_replay(out);
+        if self.replay.is_empty() {
+            took |= self.take_pushes(context, out);
+        }
+        let is_ended = match self.link.outbox.ending() {
+            _ if self.is_over => true,
+            _ if out.is_full() => false,
+            None => false,
+            Some(WritingEnd::AfterReplies) => true,
+            Some(WritingEnd::AfterMessages) => self.is_mailbox_ended && self.rest.is_none(),
+        };
+        if is_ended {
+            self.append_close(out);
+            return Poll::Ready(Filled::Ended);
+        }
+        if took && out.waiting_bytes() > had_bytes {
+            Poll::Ready(Filled::Some)
+        } else {
+            Poll::Pending
+        }
+    }
+
+    fn ping(&mut self, out: &mut WriteBuffer) {
+        if self.subscriptions.is_empty() {
+            return self.end(out, closing(CloseCode::Policy, "nobody said hello in time"));
+        }
+        self.pings += 1;
+        self.append(out, &ServerObject::Ping(self.pings));
+    }
+
+    fn say_why(&mut self, out: &mut WriteBuffer) {
+        self.link.close_with(closing(CloseCode::Policy, "no ping was answered"));
+        self.append_close(out);
+    }
+
+    fn waits_for(&self) -> Wait {
+        Wait::fixed("recv pushes")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::counters::Way;
+    use super::super::settings::PushSettings;
+    use super::*;
+    use crate::codec::datagram::parse_push;
+    use crate::diagnostics::Diagnostics;
+    use crate::tasks::Tasks;
+    use fanfare::Broker;
+    use futures_lite::future::block_on;
+    use std::task::Waker;
+
+    #[test]
+    fn what_comes_while_one_returns_comes_once() {
+        let settings = PushSettings::default();
+        let mut broker = Broker::builder();
+        for (pattern, messages) in settings.histories() {
+            broker = broker.history(pattern, messages);
+        }
+        let front_end = Diagnostics::new().front_end("push");
+        let gateway =
+            Arc::new(Gateway::new(&broker.build(), &Tasks::new(drop), settings, front_end.clone()));
+        let push = |text: &str| {
+            block_on(
+                gateway.push(Way::Http, &parse_push(format!("user:1 {text}").as_bytes()).unwrap()),
+            )
+            .unwrap()
+        };
+        let entry = front_end.connected(([127, 0, 0, 1], 1).into(), &Arc::default());
+        let mut feed = Feed::new(&gateway, &Arc::default(), entry.figures()).unwrap();
+        let topics = [Topic::parse("push.user.1").unwrap()];
+
+        let seen = push("seen").n;
+        push("away");
+        let before = feed.kept(&topics);
+        push("before the subscription");
+        feed.subscribe(topics[0].clone()).unwrap();
+        push("before the second look");
+        let after = feed.kept(&topics);
+        feed.hand_over(before, after, &Seen::Number(seen));
+        assert_eq!(feed.twice.kept.len(), 2);
+        push("later");
+
+        let mut out = WriteBuffer::new(1 << 16);
+        assert!(feed.poll_fill(&mut Context::from_waker(Waker::noop()), &mut out).is_ready());
+        let lines = String::from_utf8(out.bytes_mut().clone()).unwrap();
+        let texts: Vec<&str> = lines
+            .lines()
+            .filter_map(|line| line.split("\"text\":\"").nth(1)?.split('"').next())
+            .collect();
+        assert_eq!(texts, ["away", "before the subscription", "before the second look", "later"]);
+        assert!(feed.twice.kept.is_empty(), "nothing is held for longer than it can come twice");
+    }
+}

@@ -1,0 +1,431 @@
+//! Pushes, streams of events and WebSockets by HTTP.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `POST /push/{target}?id=&ttl=&ack` | pushes the body; the receipt. With `ack_ms=`, after acknowledgements |
+//! | `POST /publish/{topic}` | publishes the body on a topic of the broker; the receipt |
+//! | `POST /push` | a batch: an array of `{"to": ..., "text": ...}`; an array of receipts and errors |
+//! | `GET /push/{id}` | what became of a push that asked to be acknowledged |
+//! | `GET /events?user=&group=&seen=` | what that user is pushed, as server-sent events |
+//! | `GET /socket` | a WebSocket, in which a client says and gets the same objects as over TCP |
+//! | `GET /figures` | what the gateway has counted |
+
+use super::access::{Access, Denied, Grant};
+use super::client::topics_of;
+use super::counters::Way;
+use super::datagrams::is_local;
+use super::events;
+use super::gateway::{Gateway, HandedOver, PushReceipt, PushRefusal};
+use super::rates::Rates;
+use super::session::{Action, Session};
+use super::web_socket::{self, NoWebSocket};
+use crate::codec::datagram::{Push, PushError, Target};
+use crate::codec::push::{ClientObject, Hello, Seen, ServerObject};
+use crate::codec::web_socket::VERSION;
+use crate::http::{Call, Response, Service, ServiceFuture, empty, json, read_body};
+use crate::limits::{PUSH_BATCH, PUSH_BATCH_BYTES, PUSH_BODY_MS, PUSH_PAYLOAD_BYTES};
+use bytes::Bytes;
+use data_encoding::BASE64;
+use hyper::header::{
+    CONNECTION, HeaderName, HeaderValue, ORIGIN, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE,
+    WWW_AUTHENTICATE,
+};
+use hyper::{Method, StatusCode};
+use percent_encoding::percent_decode_str;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::fmt::Display;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Answers requests. Cheap to clone.
+#[derive(Clone)]
+pub struct PushHttp {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    gateway: Arc<Gateway>,
+    access: Arc<Access>,
+    /// The pages that may ask, besides those of this server; `*` for all.
+    origins: Vec<String>,
+    rates: Mutex<Rates>,
+}
+
+/// One push of a batch.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    to: String,
+    id: Option<String>,
+    ttl: Option<u64>,
+    #[serde(default)]
+    ack: bool,
+    ack_ms: Option<u64>,
+    text: Option<String>,
+    base64: Option<String>,
+}
+
+/// What became of one push of a batch.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Outcome {
+    Receipt(PushReceipt),
+    Error { error: String },
+}
+
+/// An answer that is no receipt.
+struct Problem {
+    status: StatusCode,
+    text: String,
+    retry_after: Option<Duration>,
+    /// Whether the gateway, or whoever made it, has counted the push that it is about.
+    is_counted: bool,
+}
+
+impl PushHttp {
+    pub(super) fn new(gateway: &Arc<Gateway>, access: &Arc<Access>, origins: Vec<String>) -> Self {
+        let rates = Mutex::new(Rates::new(gateway.settings.http_per_second));
+        Self {
+            shared: Arc::new(Shared {
+                gateway: gateway.clone(),
+                access: access.clone(),
+                origins,
+                rates,
+            }),
+        }
+    }
+}
+
+impl Service for PushHttp {
+    fn call(&self, call: Call) -> ServiceFuture {
+        let shared = self.shared.clone();
+        Box::pin(async move {
+            if !shared.access.wants_tokens() && !call.is_for_loopback() {
+                let text = "without tokens, ask for localhost or a loopback address";
+                return problem(StatusCode::FORBIDDEN, text).response();
+            }
+            let origin = call.headers().get(ORIGIN).cloned();
+            if origin.as_ref().is_some_and(|origin| !shared.lets_in(origin, &call)) {
+                return problem(StatusCode::FORBIDDEN, "pages of that origin may not ask")
+                    .response();
+            }
+            let mut response = match shared.answer(call).await {
+                Ok(response) => response,
+                Err(problem) => problem.response(),
+            };
+            if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+                shared.gateway.counters.unavailable.add(1);
+            }
+            if let Some(origin) = origin {
+                let headers = response.headers_mut();
+                headers.insert(HeaderName::from_static("access-control-allow-origin"), origin);
+                let allowed = HeaderValue::from_static("authorization, content-type");
+                headers.insert(HeaderName::from_static("access-control-allow-headers"), allowed);
+                headers.insert(HeaderName::from_static("vary"), HeaderValue::from_static("origin"));
+            }
+            response
+        })
+    }
+}
+
+impl Shared {
+    /// A browser says which page asks. Without this check any page that somebody on this machine
+    /// looks at could push.
+    fn lets_in(&self, origin: &HeaderValue, call: &Call) -> bool {
+        let Ok(origin) = origin.to_str() else { return false };
+        let own =
+            call.header("host").is_some_and(|host| origin.strip_prefix("http://") == Some(host));
+        own || self.origins.iter().any(|allowed| allowed == "*" || allowed == origin)
+    }
+
+    async fn answer(&self, call: Call) -> Result<Response, Problem> {
+        let path = percent_decode_str(call.path()).decode_utf8();
+        let path = path
+            .map_err(|_| problem(StatusCode::BAD_REQUEST, "the path is not UTF-8"))?
+            .into_owned();
+        let (first, rest) = path
+            .trim_start_matches('/')
+            .split_once('/')
+            .unwrap_or((path.trim_start_matches('/'), ""));
+        match (call.request.method(), first, rest) {
+            (&Method::OPTIONS, _, _) => Ok(empty(StatusCode::NO_CONTENT)),
+            (&Method::POST, "push", "") => {
+                self.batch(call).await.map_err(|problem| self.counted(problem, 1))
+            }
+            (&Method::POST, "push", target) => self.push(call, target).await,
+            (&Method::POST, "publish", topic) => self.push(call, &format!("topic:{topic}")).await,
+            (&Method::GET, "push", id) if !id.is_empty() => self.fate(&call, id),
+            (&Method::GET, "events", "") => self.events(&call),
+            (&Method::GET, "socket", "") => {
+                Ok(web_socket::answer(&self.gateway, &self.access, call)?)
+            }
+            (&Method::GET, "figures", "") => {
+                self.grant(&call)?;
+                Ok(json(StatusCode::OK, &self.gateway.figures()))
+            }
+            (_, "push" | "publish" | "events" | "socket" | "figures", _) => Err(problem(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "that path is not asked for in this way",
+            )),
+            _ => Err(problem(
+                StatusCode::NOT_FOUND,
+                "there are /push/TARGET, /publish/TOPIC, /push, /events, /socket and /figures",
+            )),
+        }
+    }
+
+    async fn push(&self, call: Call, target: &str) -> Result<Response, Problem> {
+        let receipt =
+            self.push_body(call, target).await.map_err(|problem| self.counted(problem, 1))?;
+        Ok(json(StatusCode::OK, &receipt))
+    }
+
+    async fn push_body(&self, call: Call, target: &str) -> Result<PushReceipt, Problem> {
+        let grant = self.grant(&call)?;
+        let mut push = Push {
+            wants_ack: call.query("ack").is_some(),
+            ..Push::to(Target::parse(target)?, &[])
+        };
+        let id = self.decoded(&call, "id")?;
+        let ttl = self.decoded(&call, "ttl")?;
+        let ack_ms = self.decoded(&call, "ack_ms")?;
+        set_options(&mut push, id.as_deref(), ttl.as_deref(), ack_ms.as_deref())?;
+        grant.push_to(push.target)?;
+        self.pace(&grant, 1)?;
+        let body = body(call, PUSH_PAYLOAD_BYTES).await?;
+        push.payload = &body;
+        Ok(self.gateway.push(Way::Http, &push).await?)
+    }
+
+    async fn batch(&self, call: Call) -> Result<Response, Problem> {
+        let grant = self.grant(&call)?;
+        let body = body(call, PUSH_BATCH_BYTES).await?;
+        let entries: Vec<Entry> = serde_json::from_slice(&body)
+            .map_err(|error| problem(StatusCode::BAD_REQUEST, error))?;
+        if entries.len() > PUSH_BATCH {
+            let text = format!("at most {PUSH_BATCH} pushes fit into a batch");
+            let too_many = problem(StatusCode::PAYLOAD_TOO_LARGE, text);
+            return Err(self.counted(too_many, entries.len()));
+        }
+        self.pace(&grant, entries.len()).map_err(|problem| self.counted(problem, entries.len()))?;
+        let mut pushed = Vec::with_capacity(entries.len());
+        for entry in &entries {
+            pushed.push(
+                self.push_entry(&grant, entry).await.map_err(|problem| self.counted(problem, 1)),
+            );
+        }
+        // Only now, so that what one waits for holds up no other.
+        let mut outcomes = Vec::with_capacity(pushed.len());
+        for pushed in pushed {
+            outcomes.push(match pushed {
+                Ok(handed_over) => Outcome::Receipt(self.gateway.settled(handed_over).await),
+                Err(problem) => Outcome::Error { error: problem.text },
+            });
+        }
+        Ok(json(StatusCode::OK, &outcomes))
+    }
+
+    async fn push_entry(&self, grant: &Grant, entry: &Entry) -> Result<HandedOver, Problem> {
+        let payload = match (&entry.text, &entry.base64) {
+            (Some(text), None) => text.clone().into_bytes(),
+            (None, Some(base64)) => BASE64
+                .decode(base64.as_bytes())
+                .map_err(|error| problem(StatusCode::BAD_REQUEST, format!("base64: {error}")))?,
+            _ => return Err(problem(StatusCode::BAD_REQUEST, "a push has either text or base64")),
+        };
+        if payload.len() > PUSH_PAYLOAD_BYTES {
+            return Err(problem(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                format!("at most {PUSH_PAYLOAD_BYTES} bytes"),
+            ));
+        }
+        let text = |number: Option<u64>| number.map(|number| number.to_string());
+        let (ttl, ack_ms) = (text(entry.ttl), text(entry.ack_ms));
+        let mut push =
+            Push { wants_ack: entry.ack, ..Push::to(Target::parse(&entry.to)?, &payload) };
+        set_options(&mut push, entry.id.as_deref(), ttl.as_deref(), ack_ms.as_deref())?;
+        grant.push_to(push.target)?;
+        Ok(self.gateway.hand_over(Way::Http, &push).await?)
+    }
+
+    /// Counts pushes that do not come as far as the gateway.
+    fn counted(&self, problem: Problem, pushes: usize) -> Problem {
+        if !problem.is_counted {
+            let outcomes = self.gateway.counters.of(Way::Http);
+            let counter = match problem.status {
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => &outcomes.denied,
+                StatusCode::TOO_MANY_REQUESTS => &outcomes.limited,
+                _ => &outcomes.malformed,
+            };
+            counter.add(pushes as u64);
+        }
+        Problem { is_counted: true, ..problem }
+    }
+
+    fn fate(&self, call: &Call, id: &str) -> Result<Response, Problem> {
+        self.grant(call)?;
+        let unknown = || {
+            problem(
+                StatusCode::NOT_FOUND,
+                "no push of that id that asked to be acknowledged is remembered",
+            )
+        };
+        self.gateway.fate(id).map(|fate| json(StatusCode::OK, &fate)).ok_or_else(unknown)
+    }
+
+    fn events(&self, call: &Call) -> Result<Response, Problem> {
+        let query = call.request.uri().query().unwrap_or_default();
+        let groups = query.split('&').filter_map(|pair| pair.strip_prefix("group="));
+        let groups: Result<Vec<String>, Problem> = groups.map(decode).collect();
+        // What the last event's id was is said by an `EventSource` that comes back.
+        let seen = match call.header("last-event-id") {
+            Some(id) => Some(id.to_owned()),
+            None => self.decoded(call, "seen")?,
+        };
+        let seen = seen.map(|seen| seen.parse().map_or(Seen::Id(seen), Seen::Number));
+        let token = match bearer(call) {
+            Some(token) => Some(token.to_owned()),
+            None => self.decoded(call, "token")?,
+        };
+        let hello = Hello {
+            user: self.decoded(call, "user")?.unwrap_or_default(),
+            token,
+            groups: groups?,
+            seen,
+        };
+        let mut session =
+            Session::new(self.access.clone(), is_local(call.peer), self.gateway.settings.groups);
+        let mut actions = Vec::new();
+        session.handle(ClientObject::Hello(hello), &mut actions);
+        for action in actions {
+            match action {
+                Action::Begin { user, groups, seen } => {
+                    let entry = self.gateway.front_end.connected(call.peer, &Arc::default());
+                    let topics = topics_of(&user, &groups);
+                    let answer = events::answer(&self.gateway, entry, &user, groups, topics, seen);
+                    return answer.map_err(|error| problem(StatusCode::SERVICE_UNAVAILABLE, error));
+                }
+                Action::Reply(ServerObject::Error { code: "denied", text }) => {
+                    return Err(problem(StatusCode::FORBIDDEN, text));
+                }
+                Action::Reply(ServerObject::Error { text, .. }) => {
+                    return Err(problem(StatusCode::BAD_REQUEST, text));
+                }
+                _ => {}
+            }
+        }
+        Err(problem(StatusCode::BAD_REQUEST, "who listens?"))
+    }
+
+    fn grant(&self, call: &Call) -> Result<Grant, Problem> {
+        Ok(self.access.grant(bearer(call), is_local(call.peer))?)
+    }
+
+    fn pace(&self, grant: &Grant, pushes: usize) -> Result<(), Problem> {
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        rates.take(grant, pushes, Instant::now()).map_err(|wait| Problem {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            text: "too many pushes a second".to_owned(),
+            retry_after: Some(wait),
+            is_counted: false,
+        })
+    }
+
+    fn decoded(&self, call: &Call, name: &str) -> Result<Option<String>, Problem> {
+        call.query(name).map(decode).transpose()
+    }
+}
+
+/// With `ack_ms`, `ack` may stand there too: it says no more.
+fn set_options<'p>(
+    push: &mut Push<'p>,
+    id: Option<&'p str>,
+    ttl: Option<&str>,
+    ack_ms: Option<&str>,
+) -> Result<(), PushError> {
+    id.map_or(Ok(()), |id| push.set_id(id))?;
+    ttl.map_or(Ok(()), |ttl| push.set_ttl(ttl))?;
+    if let Some(ack_ms) = ack_ms {
+        push.wants_ack = false;
+        push.set_ack_wait(ack_ms)?;
+    }
+    Ok(())
+}
+
+fn decode(written: &str) -> Result<String, Problem> {
+    let decoded = percent_decode_str(written).decode_utf8().map(|text| text.into_owned());
+    decoded.map_err(|_| problem(StatusCode::BAD_REQUEST, "the query is not UTF-8"))
+}
+
+fn bearer(call: &Call) -> Option<&str> {
+    call.header("authorization")?.strip_prefix("Bearer ")
+}
+
+async fn body(call: Call, limit_bytes: usize) -> Result<Bytes, Problem> {
+    let body =
+        read_body(call.request.into_body(), limit_bytes, Duration::from_millis(PUSH_BODY_MS)).await;
+    body.map_err(|error| problem(error.response().status(), error))
+}
+
+fn problem(status: StatusCode, text: impl Display) -> Problem {
+    Problem { status, text: text.to_string(), retry_after: None, is_counted: false }
+}
+
+impl Problem {
+    fn response(self) -> Response {
+        let mut response = json(self.status, &json!({"error": self.text}));
+        if let Some(wait) = self.retry_after {
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == StatusCode::UPGRADE_REQUIRED {
+            let headers = response.headers_mut();
+            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(UPGRADE, HeaderValue::from_static(web_socket::PROTOCOL));
+            headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl From<PushError> for Problem {
+    fn from(error: PushError) -> Self {
+        problem(StatusCode::BAD_REQUEST, error)
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        let status = match denied {
+            Denied::TokenNeeded | Denied::UnknownToken => StatusCode::UNAUTHORIZED,
+            _ => StatusCode::FORBIDDEN,
+        };
+        problem(status, denied)
+    }
+}
+
+impl From<NoWebSocket> for Problem {
+    fn from(no: NoWebSocket) -> Self {
+        let status = match no {
+            NoWebSocket::OtherProtocol => StatusCode::UPGRADE_REQUIRED,
+            NoWebSocket::BadRequest(_) => StatusCode::BAD_REQUEST,
+        };
+        problem(status, no)
+    }
+}
+
+impl From<PushRefusal> for Problem {
+    fn from(refusal: PushRefusal) -> Self {
+        let (status, retry_after) = match refusal {
+            PushRefusal::Busy => (StatusCode::SERVICE_UNAVAILABLE, Some(Duration::from_secs(1))),
+            PushRefusal::Closed => (StatusCode::SERVICE_UNAVAILABLE, None),
+            PushRefusal::TimedOut => (StatusCode::GATEWAY_TIMEOUT, None),
+            PushRefusal::BadTopic(_) | PushRefusal::NotForTopics => (StatusCode::BAD_REQUEST, None),
+        };
+        Self { status, text: refusal.to_string(), retry_after, is_counted: true }
+    }
+}

@@ -1,0 +1,86 @@
+//! Clients by WebSocket: the handshake, after which they are clients as all others.
+
+use super::access::Access;
+use super::client::{Client, Shared, serve};
+use super::framing::Framing;
+use super::gateway::Gateway;
+use crate::codec::web_socket::{VERSION, accept_key};
+use crate::diagnostics::Ended;
+use crate::http::{Call, Response, Upgraded};
+use hyper::Version;
+use hyper::header::{
+    HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
+};
+use std::fmt;
+use std::sync::Arc;
+
+/// What it is called in the headers.
+pub(super) const PROTOCOL: &str = "websocket";
+
+/// Why a request does not become a WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoWebSocket {
+    /// It does not ask to be one, or for another version. (426, which says what is wanted.)
+    OtherProtocol,
+    /// It asks in a way that is wrong. (400)
+    BadRequest(&'static str),
+}
+
+impl fmt::Display for NoWebSocket {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OtherProtocol => {
+                write!(out, "this path is a WebSocket, version {VERSION}")
+            }
+            Self::BadRequest(problem) => write!(out, "{problem}"),
+        }
+    }
+}
+
+/// The answer to a request that asks for it: the connection goes on as a client's. No extension and
+/// no subprotocol is agreed on, whatever was offered.
+pub(super) fn answer(
+    gateway: &Arc<Gateway>,
+    access: &Arc<Access>,
+    call: Call,
+) -> Result<Response, NoWebSocket> {
+    let accept = accept(&call)?;
+    let (gateway, access) = (gateway.clone(), access.clone());
+    let mut response =
+        call.upgrade(PROTOCOL, move |upgraded| Box::pin(serve_upgraded(gateway, access, upgraded)));
+    response.headers_mut().insert(SEC_WEBSOCKET_ACCEPT, accept);
+    Ok(response)
+}
+
+fn accept(call: &Call) -> Result<HeaderValue, NoWebSocket> {
+    if call.request.version() != Version::HTTP_11 {
+        return Err(NoWebSocket::BadRequest("a WebSocket begins with HTTP/1.1"));
+    }
+    if !call.asks_to_upgrade(PROTOCOL) || single(call, SEC_WEBSOCKET_VERSION) != Some(VERSION) {
+        return Err(NoWebSocket::OtherProtocol);
+    }
+    let key = single(call, SEC_WEBSOCKET_KEY)
+        .and_then(accept_key)
+        .and_then(|key| HeaderValue::try_from(key).ok());
+    key.ok_or(NoWebSocket::BadRequest("Sec-WebSocket-Key has to be there once, 16 bytes in base64"))
+}
+
+/// A header that is there once.
+fn single(call: &Call, name: HeaderName) -> Option<&str> {
+    let mut values = call.headers().get_all(name).iter();
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(value)
+}
+
+async fn serve_upgraded(gateway: Arc<Gateway>, access: Arc<Access>, upgraded: Upgraded) -> Ended {
+    let Upgraded { connection, early, peer, ending } = upgraded;
+    if connection.set_unacknowledged(gateway.settings.unacknowledged()).is_err() {
+        // As it fails where the peer was gone at once.
+        return Ended::Broken;
+    }
+    // Listed among the gateway's clients too, as a stream of events is; the bytes are the HTTP
+    // server's.
+    let entry = gateway.front_end.connected(peer, &Arc::default());
+    let shared = Shared { gateway, access, ending };
+    serve(&shared, Client { connection, peer, framing: Framing::Messages, early, entry }).await
+}

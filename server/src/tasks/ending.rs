@@ -1,0 +1,70 @@
+//! Ending a scope in order: children before parents, before a deadline, with a report.
+
+use super::info::TaskInfo;
+use super::scope::{Owner, Scope};
+use async_io::Timer;
+use futures_lite::future;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// How [`Scope::end`] went.
+#[derive(Clone, Debug, Default)]
+pub struct EndReport {
+    /// How many tasks were alive when the end began, and ended.
+    pub ended: usize,
+    /// The tasks that had not ended by the deadline. They were asked to, and have not come to it:
+    /// they block their thread, or their runtime has no turn for them.
+    pub left: Vec<TaskInfo>,
+}
+
+impl fmt::Display for EndReport {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} tasks ended, {} did not", self.ended, self.left.len())?;
+        self.left.iter().try_for_each(|task| write!(out, "\n  {task}"))
+    }
+}
+
+impl Scope {
+    /// Ends all tasks of this scope and of the scopes within, the innermost first: a task is asked
+    /// to end when those in the scopes within have ended. What is started meanwhile ends at once.
+    ///
+    /// Returns when all have ended, or at the deadline, with a list of those that have not. Those
+    /// that block their thread do not keep the others from their turn: each level but the last is
+    /// given half of the time that is left.
+    ///
+    /// If this is dropped, those that were asked end, and the others go on until the scope is
+    /// dropped or cancelled.
+    pub async fn end(&self, deadline: Instant) -> EndReport {
+        let mut owners = self.owner.close_all();
+        let before: usize = owners.iter().map(|owner| owner.own_tasks()).sum();
+        let mut timer = Timer::never();
+        // The list is sorted by depth, the outermost first.
+        while let Some(depth) = owners.last().map(|owner| owner.depth()) {
+            let innermost = owners.split_off(owners.partition_point(|owner| owner.depth() < depth));
+            if innermost.iter().all(|owner| owner.own_tasks() == 0) {
+                continue;
+            }
+            let now = Instant::now();
+            let is_last = owners.is_empty();
+            timer.set_at(if is_last {
+                deadline
+            } else {
+                now + deadline.saturating_duration_since(now) / 2
+            });
+            innermost.iter().for_each(|owner| owner.cancel_own());
+            let out_of_time = async {
+                (&mut timer).await;
+            };
+            future::or(all_ended(&innermost), out_of_time).await;
+        }
+        let left = self.list();
+        EndReport { ended: before.saturating_sub(left.len()), left }
+    }
+}
+
+async fn all_ended(owners: &[Arc<Owner>]) {
+    for owner in owners {
+        owner.own_ended().await;
+    }
+}

@@ -1,0 +1,123 @@
+//! Handles of tasks: cancelling one, and waiting for its end.
+
+use super::TaskId;
+use super::info::TaskInfo;
+use super::record::Record;
+use event_listener::EventListener;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// How a task ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskEnd {
+    /// It came to its end.
+    Finished,
+    /// It was dropped before its end: it or its owner was cancelled, or its runtime let go of it.
+    Cancelled,
+    /// It panicked.
+    Panicked,
+}
+
+impl TaskEnd {
+    pub(super) fn from_verdict(verdict: u8) -> Self {
+        [Self::Finished, Self::Panicked]
+            .into_iter()
+            .find(|end| *end as u8 == verdict)
+            .unwrap_or(Self::Cancelled)
+    }
+}
+
+impl fmt::Display for TaskEnd {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Finished => "finished",
+            Self::Cancelled => "cancelled",
+            Self::Panicked => "panicked",
+        })
+    }
+}
+
+/// A task that was started. Dropping the handle does not end it; its owner does. `handle.await`
+/// gives how it ended, when it has and has dropped all it held; cancel safe.
+pub struct TaskHandle {
+    record: Arc<Record>,
+    /// Made when somebody waits.
+    listener: Option<EventListener>,
+}
+
+impl TaskHandle {
+    pub(super) fn new(record: Arc<Record>) -> Self {
+        Self { record, listener: None }
+    }
+
+    /// The task's number.
+    pub fn id(&self) -> TaskId {
+        self.record.id
+    }
+
+    /// What is known about the task.
+    pub fn info(&self) -> TaskInfo {
+        self.record.info()
+    }
+
+    /// Asks the task to end. It is dropped the next time its runtime has a turn for it.
+    pub fn cancel(&self) {
+        self.record.cancel();
+    }
+
+    /// Whether it has ended, and has dropped all it held.
+    pub fn is_ended(&self) -> bool {
+        self.record.outcome().is_some()
+    }
+
+    /// How it ended; none while it is alive.
+    pub fn outcome(&self) -> Option<TaskEnd> {
+        self.record.outcome()
+    }
+
+    /// Waits until it has ended, and has dropped all it held. Cancel safe.
+    pub async fn ended(&self) -> TaskEnd {
+        self.clone().await
+    }
+}
+
+impl Clone for TaskHandle {
+    fn clone(&self) -> Self {
+        Self::new(self.record.clone())
+    }
+}
+
+impl fmt::Debug for TaskHandle {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "TaskHandle({} {})", self.record.id, self.record.kind.name)
+    }
+}
+
+impl Future for TaskHandle {
+    type Output = TaskEnd;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<TaskEnd> {
+        loop {
+            if let Some(end) = self.record.outcome() {
+                return Poll::Ready(end);
+            }
+            match &mut self.listener {
+                // Listen before looking again: an end that comes in between is heard.
+                None => {
+                    let listener = self.record.ended.listen();
+                    self.listener = Some(listener);
+                }
+                Some(listener) => match Pin::new(listener).poll(context) {
+                    Poll::Ready(()) => self.listener = None,
+                    Poll::Pending => {
+                        super::note_wait(super::Wait::fixed("the end of a task"));
+                        return Poll::Pending;
+                    }
+                },
+            }
+        }
+    }
+}

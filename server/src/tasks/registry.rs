@@ -1,0 +1,87 @@
+//! The register of all tasks alive.
+//!
+//! It is a tree: scopes, the scopes within them, and in each the tasks that it owns, under a lock
+//! of its own. There is no second list of all tasks beside it.
+
+use super::info::TaskInfo;
+use super::scope::{Owner, Scope, Scopes};
+use super::{Spawn, TaskId};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The register of tasks alive. A cheap handle; clones share the register.
+#[derive(Clone)]
+pub struct Tasks {
+    shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    pub spawner: Box<dyn Spawn>,
+    /// The outermost scopes.
+    scopes: Mutex<Scopes>,
+    pub alive: AtomicUsize,
+}
+
+impl Tasks {
+    /// A register whose tasks `spawner` runs.
+    pub fn new(spawner: impl Spawn) -> Self {
+        let shared = Shared {
+            spawner: Box::new(spawner),
+            scopes: Mutex::default(),
+            alive: AtomicUsize::new(0),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// An owner of tasks. Dropping it cancels all of its tasks.
+    pub fn scope(&self, name: &'static str) -> Scope {
+        let owner = Arc::new(Owner::new(self.shared.clone(), None, name));
+        self.shared.with_scopes(|scopes| scopes.insert(owner.id, Arc::downgrade(&owner)));
+        Scope::new(owner)
+    }
+
+    /// How many tasks are alive.
+    pub fn alive(&self) -> usize {
+        self.shared.alive.load(Ordering::Acquire)
+    }
+
+    /// How many tasks of each name are alive, by name.
+    pub fn alive_by_name(&self) -> BTreeMap<&'static str, usize> {
+        let mut counts = BTreeMap::new();
+        for owner in self.owners() {
+            owner.count_by_name(&mut counts);
+        }
+        counts
+    }
+
+    /// All tasks alive, oldest first.
+    pub fn list(&self) -> Vec<TaskInfo> {
+        let mut list: Vec<TaskInfo> = self.owners().iter().flat_map(|owner| owner.list()).collect();
+        list.sort_unstable_by_key(|task| task.id);
+        list
+    }
+
+    /// All scopes, each after the one that it is in.
+    fn owners(&self) -> Vec<Arc<Owner>> {
+        // Upgraded under the lock and dropped after it: an owner's last drop takes this lock.
+        let mut owners = self.shared.with_scopes(|scopes| super::scope::alive(scopes));
+        let mut next = 0;
+        while let Some(owner) = owners.get(next) {
+            let within = owner.scopes();
+            owners.extend(within);
+            next += 1;
+        }
+        owners
+    }
+}
+
+impl Shared {
+    pub fn forget_scope(&self, id: TaskId) {
+        self.with_scopes(|scopes| scopes.remove(&id));
+    }
+
+    fn with_scopes<T>(&self, work: impl FnOnce(&mut Scopes) -> T) -> T {
+        work(&mut self.scopes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

@@ -1,0 +1,194 @@
+//! A handler with a time-out, which takes its children with it.
+
+use super::{Scope, TaskInfo, Wait, waiting};
+use crate::limits::TASK_END_MS;
+use async_io::Timer;
+use futures_lite::future;
+use std::fmt;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A handler did not come to its end in time. It was dropped, and the tasks it had started were
+/// ended.
+#[derive(Debug)]
+pub struct TimedOut {
+    /// The time it was given.
+    pub limit: Duration,
+    /// Its tasks that were asked to end and have not within [`TASK_END_MS`]: they block their
+    /// thread.
+    pub left: Vec<TaskInfo>,
+}
+
+impl fmt::Display for TimedOut {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "it took longer than {} ms", self.limit.as_millis())?;
+        if !self.left.is_empty() {
+            write!(out, ", and {} of its tasks block their thread:", self.left.len())?;
+        }
+        self.left.iter().try_for_each(|task| write!(out, "\n  {task}"))
+    }
+}
+
+impl std::error::Error for TimedOut {}
+
+impl Scope {
+    /// Runs `handler` for at most `limit`. It starts what tasks it needs in the scope that it is
+    /// given. None of them is left when this returns: they are ended first, then the handler is
+    /// dropped. That is so when the handler is out of time and also when it has come to its end.
+    ///
+    /// If this is dropped, so is the handler, and its tasks are cancelled.
+    ///
+    /// ```
+    /// # use fanfare::tasks::{BoxedTask, Tasks};
+    /// # use futures_lite::future::{block_on, pending};
+    /// # use std::time::Duration;
+    /// # let tasks = Tasks::new(|task: BoxedTask| {
+    /// #     std::thread::spawn(|| block_on(task));
+    /// # });
+    /// let requests = tasks.scope("requests");
+    /// let handled = requests.with_timeout("request", Duration::from_millis(5), |scope| async move {
+    ///     // Blocks for ever on an answer that nobody gives: the leak of a Go program.
+    ///     let child = scope.spawn("child", pending());
+    ///     child.await
+    /// });
+    /// assert!(block_on(handled).is_err());
+    /// assert_eq!(tasks.alive(), 0);
+    /// ```
+    pub async fn with_timeout<T, F: Future<Output = T>>(
+        &self,
+        name: &'static str,
+        limit: Duration,
+        handler: impl FnOnce(Arc<Self>) -> F,
+    ) -> Result<T, TimedOut> {
+        // The handler may keep its scope, or give it away: it is closed all the same.
+        let children = CancelOnDrop(Arc::new(self.scope(name)));
+        let mut handler = pin!(handler(children.0.clone()));
+        let in_time = async { Some(handler.as_mut().await) };
+        let out_of_time = async {
+            // why: one for each call, and not for each wait within it.
+            waiting(Wait::TIMER, Timer::after(limit)).await;
+            None
+        };
+        let result = future::or(in_time, out_of_time).await;
+        let report = children.0.end(Instant::now() + Duration::from_millis(TASK_END_MS)).await;
+        match result {
+            Some(result) => {
+                if !report.left.is_empty() {
+                    log::warn!(task:% = super::label(); "tasks of {name} go on after its end: {report}");
+                }
+                Ok(result)
+            }
+            None => Err(TimedOut { limit, left: report.left }),
+        }
+    }
+}
+
+struct CancelOnDrop(Arc<Scope>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::tasks::tests::{NoteOnDrop, SetOnDrop, threads};
+    use crate::tasks::{Scope, TaskEnd};
+    use futures_lite::future::{block_on, pending, poll_once};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::mpsc::sync_channel;
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    const FOREVER: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn a_handler_in_time_gives_its_result_and_leaves_no_child() {
+        let tasks = threads();
+        let scope = tasks.scope("test");
+        let handled = scope.with_timeout("handler", FOREVER, async |children: Arc<Scope>| {
+            children.spawn("forgotten", pending());
+            7
+        });
+        assert_eq!(block_on(handled).unwrap(), 7);
+        assert_eq!(tasks.alive(), 0);
+    }
+
+    #[test]
+    fn a_handler_out_of_time_takes_its_children_and_their_children_with_it_before_itself() {
+        let tasks = threads();
+        let scope = tasks.scope("test");
+        let of_others = scope.spawn("of others", pending());
+        let order: Arc<Mutex<Vec<&str>>> = Arc::default();
+        let note = |name| NoteOnDrop(order.clone(), name);
+        let (of_handler, of_child, of_grandchild) =
+            (note("handler"), note("child"), note("grandchild"));
+        let handled =
+            scope.with_timeout("handler", Duration::from_millis(1), |children| async move {
+                let _handler = of_handler;
+                let within = children.scope("within");
+                within.spawn("grandchild", async move {
+                    let _grandchild = of_grandchild;
+                    pending::<()>().await;
+                });
+                let child = children.spawn("child", async move {
+                    let _child = of_child;
+                    pending::<()>().await;
+                });
+                child.await;
+                pending::<()>().await;
+            });
+        let error = block_on(handled).unwrap_err();
+        assert_eq!((error.to_string().as_str(), error.left.len()), ("it took longer than 1 ms", 0));
+        assert_eq!(*order.lock().unwrap(), ["grandchild", "child", "handler"]);
+        assert_eq!((tasks.alive(), of_others.is_ended()), (1, false));
+    }
+
+    #[test]
+    fn a_child_that_blocks_its_thread_is_named() {
+        let tasks = threads();
+        let scope = tasks.scope("test");
+        let (release, wait) = sync_channel::<()>(0);
+        let handled =
+            scope.with_timeout("handler", Duration::from_millis(1), |children| async move {
+                let (started, running) = sync_channel(0);
+                children.spawn("blocks", async move {
+                    started.send(()).unwrap();
+                    let _ = wait.recv();
+                });
+                running.recv().unwrap();
+                pending::<()>().await;
+            });
+        let error = block_on(handled).unwrap_err();
+        assert!(error.to_string().contains("blocks (of handler) has been running"), "{error}");
+        drop(release);
+        block_on(scope.ended());
+    }
+
+    #[test]
+    fn a_call_that_is_dropped_takes_the_children_with_it() {
+        let tasks = threads();
+        let scope = tasks.scope("test");
+        let dropped = Arc::new(AtomicBool::new(false));
+        let held = SetOnDrop(dropped.clone());
+        let mut kept = None;
+        let keep = &mut kept;
+        let mut handled = Box::pin(scope.with_timeout("handler", FOREVER, |children| async move {
+            let _held = held;
+            children.spawn("child", pending());
+            *keep = Some(children);
+            pending::<()>().await;
+        }));
+        assert!(block_on(poll_once(handled.as_mut())).is_none());
+        assert_eq!(tasks.alive(), 1);
+        drop(handled);
+        assert!(dropped.load(Ordering::SeqCst));
+        block_on(scope.ended());
+        // The handler gave its scope away, which is of no use to anybody.
+        let late = kept.unwrap().spawn("late", pending());
+        assert_eq!(block_on(late), TaskEnd::Cancelled);
+    }
+}

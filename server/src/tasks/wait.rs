@@ -1,0 +1,218 @@
+//! What a task waits for, in words.
+//!
+//! Nobody has to say when a wait ends: what a task waits for is what it noted in its last poll, and
+//! the note is taken into the register when that poll is over.
+
+use super::current;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// What a task waits for. Cheap to clone.
+#[derive(Clone)]
+pub struct Wait(Text);
+
+/// Sixteen bytes, since the register keeps two of them for every task.
+#[derive(Clone)]
+enum Text {
+    Fixed(&'static str),
+    Made(Arc<Box<str>>),
+}
+
+impl Wait {
+    /// Bytes to be read.
+    pub const SOCKET_READ: Self = Self::fixed("socket read");
+    /// Room for bytes to be written.
+    pub const SOCKET_WRITE: Self = Self::fixed("socket write");
+    /// A connection.
+    pub const ACCEPT: Self = Self::fixed("accept");
+    /// A moment.
+    pub const TIMER: Self = Self::fixed("timer");
+    /// Messages.
+    pub const RECV: Self = Self::fixed("recv");
+    /// Room in the queues of subscribers.
+    pub const PUBLISH: Self = Self::fixed("publish");
+
+    /// A wait of this name.
+    pub const fn fixed(what: &'static str) -> Self {
+        Self(Text::Fixed(what))
+    }
+
+    /// A wait with a name made at run time, such as `recv chat.room.lobby`. Allocates: make it once
+    /// and clone it.
+    pub fn named(what: impl Into<Box<str>>) -> Self {
+        Self(Text::Made(Arc::new(what.into())))
+    }
+
+    /// In words; empty for none.
+    pub fn as_str(&self) -> &str {
+        match &self.0 {
+            Text::Fixed(what) => what,
+            Text::Made(what) => what,
+        }
+    }
+
+    fn is_none(&self) -> bool {
+        self.as_str().is_empty()
+    }
+
+    /// Whether it is this very one; another that reads the same may be told apart, which does no
+    /// harm.
+    fn is(&self, other: &Self) -> bool {
+        std::ptr::eq(self.as_str(), other.as_str())
+    }
+}
+
+impl fmt::Debug for Wait {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Wait({self})")
+    }
+}
+
+impl fmt::Display for Wait {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.as_str())
+    }
+}
+
+/// What a task waits for at the same time: two, which a connection needs that reads and writes side
+/// by side. Of more, the first and the last are kept.
+#[derive(Clone, Debug)]
+pub(super) struct Waits([Wait; 2]);
+
+impl Waits {
+    pub const NONE: Self = Self([Wait::fixed(""), Wait::fixed("")]);
+
+    fn note(&mut self, wait: Wait) {
+        let [first, second] = &mut self.0;
+        if first.is_none() {
+            *first = wait;
+        } else if !first.is(&wait) {
+            *second = wait;
+        }
+    }
+
+    fn forget(&mut self, wait: &Wait) {
+        let [first, second] = &mut self.0;
+        if second.is(wait) {
+            *second = Wait::fixed("");
+        } else if first.is(wait) {
+            *first = std::mem::replace(second, Wait::fixed(""));
+        }
+    }
+}
+
+impl fmt::Display for Waits {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [first, second] = &self.0;
+        match (first.is_none(), second.is_none()) {
+            (true, _) => write!(out, "something unnamed"),
+            (false, true) => write!(out, "{first}"),
+            (false, false) => write!(out, "{first}, {second}"),
+        }
+    }
+}
+
+/// Says, in a poll, that the current task waits for this: for code that polls by hand, where
+/// [`waiting`] cannot be put around a future. Holds until the task is polled again. Outside of a
+/// task it does nothing.
+pub fn note_wait(wait: Wait) {
+    current::with_waits(|waits| waits.note(wait));
+}
+
+/// Says what the current task waits for while `future` is pending. As cancel safe as `future` is.
+///
+/// Of several futures that are polled side by side two are told, the first and the last.
+pub fn waiting<F: Future>(wait: Wait, future: F) -> Waiting<F> {
+    Waiting { noted: Noted { wait, is_noted: false }, future }
+}
+
+pin_project_lite::pin_project! {
+    /// The future of [`waiting`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Waiting<F> {
+        noted: Noted,
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future> Future for Waiting<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let result = this.future.poll(context);
+        // After the poll, since what the future is made of may say it more exactly, and first comes
+        // first.
+        match result {
+            Poll::Pending => this.noted.note(),
+            Poll::Ready(_) => this.noted.forget(),
+        }
+        result
+    }
+}
+
+/// A wait that is taken back when its future is dropped: the task may go on in the same poll, to
+/// wait for something else.
+#[derive(Debug)]
+struct Noted {
+    wait: Wait,
+    is_noted: bool,
+}
+
+impl Noted {
+    fn note(&mut self) {
+        note_wait(self.wait.clone());
+        self.is_noted = true;
+    }
+
+    fn forget(&mut self) {
+        if std::mem::take(&mut self.is_noted) {
+            current::with_waits(|waits| waits.forget(&self.wait));
+        }
+    }
+}
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        self.forget();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_waits_are_kept_the_first_and_the_last() {
+        let mut waits = Waits::NONE;
+        assert_eq!(waits.to_string(), "something unnamed");
+        let (a, b, c) = (Wait::fixed("a"), Wait::named("b".to_owned()), Wait::named("c"));
+        waits.note(a.clone());
+        waits.note(a.clone());
+        assert_eq!(waits.to_string(), "a");
+        waits.note(b.clone());
+        waits.note(c.clone());
+        assert_eq!(waits.to_string(), "a, c");
+        waits.forget(&b);
+        waits.forget(&a);
+        assert_eq!(waits.to_string(), "c");
+        waits.forget(&c);
+        assert_eq!(waits.to_string(), "something unnamed");
+    }
+
+    #[test]
+    fn a_wait_is_small() {
+        assert_eq!(size_of::<Wait>(), 16);
+    }
+
+    #[test]
+    fn outside_of_a_task_a_wait_is_noted_nowhere() {
+        note_wait(Wait::TIMER);
+        assert_eq!(futures_lite::future::block_on(waiting(Wait::RECV, async { 7 })), 7);
+    }
+}

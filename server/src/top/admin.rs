@@ -1,0 +1,92 @@
+//! Asking an admin listener.
+
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Bytes of an answer that are read, at the most: far more than the pages asked for have.
+const ANSWER_BYTES: u64 = 16 << 20;
+
+/// An admin listener.
+pub struct Admin {
+    /// `host:port`
+    address: String,
+    authorization: String,
+}
+
+impl Admin {
+    /// The listener at `http://host:port`; `http://` and the port may be left out.
+    pub fn new(url: &str, token: Option<&str>) -> Result<Self, String> {
+        let address = url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/');
+        if address.is_empty() || address.contains(['/', ' ', '\r', '\n']) {
+            return Err(format!("{url} is no admin listener; write it as http://HOST:PORT"));
+        }
+        let has_port =
+            address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        let address = if has_port { address.to_owned() } else { format!("{address}:6060") };
+        let authorization =
+            token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+        Ok(Self { address, authorization })
+    }
+
+    /// A page as JSON.
+    pub fn json(&self, path: &str) -> Result<Value, String> {
+        let body = self.text(path)?;
+        serde_json::from_str(&body)
+            .map_err(|error| format!("{}{path} is no JSON: {error}", self.address))
+    }
+
+    /// A page as it is.
+    pub fn text(&self, path: &str) -> Result<String, String> {
+        let answer =
+            self.ask(path).map_err(|error| format!("{} cannot be asked: {error}", self.address))?;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+        match head.split(' ').nth(1) {
+            Some("200") => Ok(body.to_owned()),
+            Some("401") => Err(format!("{} wants its token: --token TOKEN", self.address)),
+            Some(status) => {
+                Err(format!("{}{path} answers {status}: {}", self.address, body.trim()))
+            }
+            None => Err(format!("{} does not speak HTTP", self.address)),
+        }
+    }
+
+    fn ask(&self, path: &str) -> std::io::Result<String> {
+        let mut addresses = self.address.to_socket_addrs()?;
+        let address = addresses.next().ok_or(std::io::ErrorKind::NotFound)?;
+        let mut socket = TcpStream::connect_timeout(&address, PATIENCE)?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        socket.set_write_timeout(Some(PATIENCE))?;
+        let (host, authorization) = (&self.address, &self.authorization);
+        write!(
+            socket,
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{authorization}\r\n"
+        )?;
+        let mut answer = Vec::new();
+        socket.take(ANSWER_BYTES).read_to_end(&mut answer)?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_may_leave_out_what_is_usual() {
+        let address = |url| Admin::new(url, None).map(|admin| admin.address);
+        for url in
+            ["http://127.0.0.1:6060", "http://127.0.0.1:6060/", "127.0.0.1:6060", "127.0.0.1"]
+        {
+            assert_eq!(address(url), Ok("127.0.0.1:6060".to_owned()), "{url}");
+        }
+        assert_eq!(address("http://[::1]"), Ok("[::1]:6060".to_owned()));
+        for url in ["", "http://", "https://host", "host/path", "a b"] {
+            assert!(address(url).is_err(), "{url}");
+        }
+    }
+}

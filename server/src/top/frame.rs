@@ -1,0 +1,192 @@
+//! One look at a server, and what changed since the one before.
+
+use super::admin::Admin;
+use crate::codec::lines::append_text;
+use serde_json::Value;
+use std::fmt::Write;
+use std::time::Instant;
+
+/// Subscriptions that a frame shows.
+const SLOWEST: usize = 10;
+
+/// Bytes of a name that a frame shows.
+const SHOWN_BYTES: usize = 40;
+
+/// What a server said at one moment.
+pub struct Sample {
+    at: Instant,
+    varz: Value,
+    slowest: Value,
+    /// Names and counts, most first.
+    tasks: Vec<(String, f64)>,
+}
+
+impl Sample {
+    /// Asks for everything that a frame shows.
+    pub fn take(admin: &Admin) -> Result<Self, String> {
+        let (at, varz) = (Instant::now(), admin.json("/varz")?);
+        let slowest = admin.json(&format!("/slowz?limit={SLOWEST}"))?["subscriptions_list"].take();
+        let mut tasks = tasks(&admin.text("/metrics")?);
+        tasks.sort_by(|one, other| other.1.total_cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
+        Ok(Self { at, varz, slowest, tasks })
+    }
+
+    fn figure(&self, name: &str) -> f64 {
+        self.varz[name].as_f64().unwrap_or(0.0)
+    }
+}
+
+/// The figures of tasks among all metrics.
+fn tasks(metrics: &str) -> Vec<(String, f64)> {
+    let of_task = |line: &str| {
+        let (name, count) = line.strip_prefix("fanfare_tasks{name=\"")?.split_once("\"} ")?;
+        Some((name.to_owned(), count.parse().ok()?))
+    };
+    metrics.lines().filter_map(of_task).collect()
+}
+
+/// A frame: totals, rates since `before`, the slowest subscriptions, and tasks by name.
+pub fn render(before: &Sample, now: &Sample) -> String {
+    let seconds = now.at.saturating_duration_since(before.at).as_secs_f64().max(0.001);
+    let rate = |name: &str| (now.figure(name) - before.figure(name)).max(0.0) / seconds;
+    let text = |name: &str| clean(now.varz[name].as_str().unwrap_or_default());
+    let mut out = String::new();
+    let _ = writeln!(
+        out,
+        "fanfare {}, up {}, {:.1} % of a core",
+        text("version"),
+        text("uptime"),
+        now.figure("cpu")
+    );
+    let _ = writeln!(
+        out,
+        "memory       {} in RAM, {} in use",
+        bytes(now.figure("mem")),
+        bytes(now.figure("mem_allocated"))
+    );
+    let _ = writeln!(
+        out,
+        "connections  {} now, {} in all, {} slow consumers",
+        now.figure("connections"),
+        now.figure("total_connections"),
+        now.figure("slow_consumers")
+    );
+    for (direction, messages, of_bytes) in
+        [("in", "in_msgs", "in_bytes"), ("out", "out_msgs", "out_bytes")]
+    {
+        let (messages, of_bytes) = (rate(messages), bytes(rate(of_bytes)));
+        let _ = writeln!(out, "{direction:<12} {messages:.0} messages/s, {of_bytes}/s");
+    }
+    // Who pushes nothing need not read about it.
+    if now.figure("push_accepted_udp") + now.figure("push_accepted_http") > 0.0 {
+        let pushes = rate("push_accepted_udp") + rate("push_accepted_http");
+        let _ = writeln!(
+            out,
+            "pushes       {pushes:.0}/s to {:.0} clients/s; in all {} missed, {} expired, {} acknowledged",
+            rate("push_reached"),
+            now.figure("push_missed"),
+            now.figure("push_expired"),
+            now.figure("push_acknowledged")
+        );
+    }
+    let _ = writeln!(
+        out,
+        "\n{:<40} {:>8} {:>6} {:>12} {:>10}",
+        "SLOWEST", "QUEUED", "FULL", "WAITED FOR", "DROPPED"
+    );
+    for row in now.slowest.as_array().into_iter().flatten() {
+        let figure = |name: &str| row[name].as_f64().unwrap_or(0.0);
+        let _ = writeln!(
+            out,
+            "{:<40} {:>8} {:>4.0} % {:>9.0} ms {:>10}",
+            clean(row["subject"].as_str().unwrap_or_default()),
+            figure("queued_messages"),
+            figure("full_percent"),
+            figure("waited_for_ms"),
+            figure("dropped")
+        );
+    }
+    let _ = writeln!(out, "\n{:<40} {:>8}", "TASKS", now.figure("tasks"));
+    for (name, count) in &now.tasks {
+        let _ = writeln!(out, "{:<40} {count:>8}", clean(name));
+    }
+    out
+}
+
+/// Harmless in a terminal, and short enough for its column.
+fn clean(text: &str) -> String {
+    let mut out = Vec::new();
+    append_text(&mut out, text.as_bytes(), SHOWN_BYTES);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn bytes(count: f64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let place = units
+        .iter()
+        .enumerate()
+        .rposition(|(power, _)| count >= 1024_f64.powi(power as i32))
+        .unwrap_or(0);
+    let digits = if place == 0 { 0 } else { 1 };
+    format!("{:.digits$} {}", count / 1024_f64.powi(place as i32), units[place])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::time::Duration;
+
+    #[test]
+    fn a_frame_shows_rates_the_slowest_and_tasks() {
+        let metrics = "# TYPE fanfare_tasks gauge\nfanfare_tasks{name=\"chat connection\"} 7.0\nfanfare_other 3\n";
+        let at = Instant::now();
+        let before =
+            Sample { at, varz: json!({"in_msgs": 100}), slowest: json!([]), tasks: Vec::new() };
+        let now = Sample {
+            at: at + Duration::from_secs(2),
+            varz: json!({"in_msgs": 300, "mem": 3 << 20, "version": "1.0", "uptime": "2s", "connections": 7}),
+            slowest: json!([{"subject": "a.\u{1b}[2J", "queued_messages": 5, "waited_for_ms": 70.0}]),
+            tasks: tasks(metrics),
+        };
+        let frame = render(&before, &now);
+        assert!(frame.contains("in           100 messages/s"), "{frame}");
+        assert!(
+            frame.contains("3.0 MiB in RAM") && frame.contains("connections  7 now"),
+            "{frame}"
+        );
+        assert!(!frame.contains("pushes"), "there is no gateway: {frame}");
+        assert!(
+            frame.lines().any(|line| line.starts_with("chat connection") && line.ends_with(" 7")),
+            "{frame}"
+        );
+        assert!(
+            frame.lines().any(|line| line.contains("70 ms")) && !frame.contains('\u{1b}'),
+            "{frame}"
+        );
+    }
+
+    #[test]
+    fn a_frame_shows_pushes_where_there_is_a_gateway() {
+        let at = Instant::now();
+        let sample = |at, varz| Sample { at, varz, slowest: json!([]), tasks: Vec::new() };
+        let before = sample(
+            at,
+            json!({"push_accepted_udp": 1, "push_accepted_http": 0, "push_reached": 10}),
+        );
+        let now = json!({"push_accepted_udp": 5, "push_accepted_http": 2, "push_reached": 40, "push_missed": 3});
+        let frame = render(&before, &sample(at + Duration::from_secs(2), now));
+        let expected =
+            "pushes       3/s to 15 clients/s; in all 3 missed, 0 expired, 0 acknowledged";
+        assert!(frame.lines().any(|line| line == expected), "{frame}");
+    }
+
+    #[test]
+    fn sizes_have_the_unit_that_suits_them() {
+        for (count, expected) in
+            [(0.0, "0 B"), (1023.0, "1023 B"), (1536.0, "1.5 KiB"), (3e9, "2.8 GiB")]
+        {
+            assert_eq!(bytes(count), expected);
+        }
+    }
+}

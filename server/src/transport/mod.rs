@@ -1,0 +1,188 @@
+//! Sockets: accepting, reading, writing, and telling the dead from the quiet. Knows no protocol.
+//!
+//! A front-end binds a [`Listener`], makes each accepted stream a [`Connection`], and in that
+//! connection's task runs a [`Reader`] and [`write_all_from`] side by side.
+
+mod gathering;
+mod listener;
+mod reader;
+mod tls;
+mod traffic;
+mod write_buffer;
+mod writer;
+
+use crate::tasks::{Wait, note_wait, waiting};
+use async_io::Async;
+pub use listener::{Accepted, Gate, GateLimits, Listener, Permit, Refusal, refuse};
+pub use reader::Reader;
+use rustix::net::sockopt;
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+pub use tls::{Identity, IdentityError};
+use tls::{Progress, Tls};
+pub use traffic::Traffic;
+pub use write_buffer::WriteBuffer;
+pub use writer::{Filled, Idle, Liveness, Outcome, Source, WriterSettings, write_all_from};
+
+/// A TCP connection that its reader and its writer share.
+#[derive(Clone)]
+pub struct Connection {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    socket: Async<TcpStream>,
+    /// Apart from the socket: who keeps the figures does not keep the socket open.
+    traffic: Arc<Traffic>,
+    /// Empty: without. In a box, as most connections are.
+    tls: OnceLock<Box<Mutex<Tls>>>,
+}
+
+impl Connection {
+    /// Takes an accepted stream: no delay for small writes, and the time of
+    /// [`set_unacknowledged`](Self::set_unacknowledged).
+    pub fn new(socket: Async<TcpStream>, unacknowledged: Duration) -> io::Result<Self> {
+        socket.get_ref().set_nodelay(true)?;
+        let shared = Shared { socket, traffic: Arc::default(), tls: OnceLock::new() };
+        let connection = Self { shared: Arc::new(shared) };
+        connection.set_unacknowledged(unacknowledged)?;
+        Ok(connection)
+    }
+
+    /// The kernel ends the connection (an error for reader and writer) when the peer's machine has
+    /// acknowledged nothing for so long: a half-open connection.
+    pub fn set_unacknowledged(&self, time: Duration) -> io::Result<()> {
+        let tcp = self.socket().get_ref();
+        sockopt::set_socket_keepalive(tcp, true)?;
+        // A third of the time to each probe: the last one is due when it is over.
+        let probe = (time / 3).max(Duration::from_secs(1));
+        sockopt::set_tcp_keepidle(tcp, probe)?;
+        sockopt::set_tcp_keepintvl(tcp, probe)?;
+        #[cfg(target_os = "linux")]
+        sockopt::set_tcp_user_timeout(tcp, u32::try_from(time.as_millis()).unwrap_or(u32::MAX))?;
+        Ok(())
+    }
+
+    /// The socket.
+    pub fn socket(&self) -> &Async<TcpStream> {
+        &self.shared.socket
+    }
+
+    /// What has gone over it so far. Stays readable when the connection is gone.
+    pub fn traffic(&self) -> &Arc<Traffic> {
+        &self.shared.traffic
+    }
+
+    /// Reads what is there, for a library that keeps its own buffers; all others take a [`Reader`].
+    /// Only one task may wait to read.
+    pub fn poll_read(&self, context: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        let bytes = loop {
+            if let Some(bytes) = unless_blocked(self.read(into))? {
+                break bytes;
+            }
+            if self.socket().poll_readable(context)?.is_pending() {
+                note_wait(Wait::SOCKET_READ);
+                return Poll::Pending;
+            }
+        };
+        Poll::Ready(Ok(bytes))
+    }
+
+    /// Writes what the kernel takes, for a library that keeps its own buffers; all others use
+    /// [`write_all_from`]. Only one task may wait to write.
+    pub fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = loop {
+            if let Some(written) = unless_blocked(self.write(&[IoSlice::new(bytes)]))? {
+                break written;
+            }
+            if self.socket().poll_writable(context)?.is_pending() {
+                note_wait(Wait::SOCKET_WRITE);
+                return Poll::Pending;
+            }
+        };
+        Poll::Ready(Ok(written))
+    }
+
+    /// Reads without waiting.
+    fn read(&self, into: &mut [u8]) -> io::Result<usize> {
+        let bytes = match self.tls() {
+            None => self.socket().get_ref().read(into)?,
+            Some(mut tls) => tls.read(self.socket().get_ref(), into)?,
+        };
+        self.traffic().note_read(bytes);
+        Ok(bytes)
+    }
+
+    /// Writes without waiting.
+    fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let bytes = match (self.tls(), slices) {
+            (None, [one]) => self.socket().get_ref().write(one)?,
+            (None, several) => self.socket().get_ref().write_vectored(several)?,
+            (Some(mut tls), slices) => tls.write(self.socket().get_ref(), slices)?,
+        };
+        self.traffic().note_written(bytes);
+        Ok(bytes)
+    }
+
+    /// Writes what was taken by [`write`](Self::write) and could not be written at once.
+    fn flush(&self) -> io::Result<()> {
+        self.tls().map_or(Ok(()), |mut tls| tls.flush(self.socket().get_ref()))
+    }
+
+    fn tls(&self) -> Option<MutexGuard<'_, Tls>> {
+        self.shared.tls.get().map(|tls| tls.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Shakes hands: from here on everything is encrypted. Before anything else is read or written
+    /// by anybody; not cancel safe, so a connection whose handshake was cancelled has to be
+    /// dropped.
+    pub async fn upgrade(&self, identity: &Identity) -> io::Result<()> {
+        let mut tls = Tls::new(identity)?;
+        loop {
+            match tls.handshake(self.socket().get_ref())? {
+                Progress::Finished => break,
+                Progress::WaitsToRead => {
+                    waiting(Wait::SOCKET_READ, self.socket().readable()).await?
+                }
+                Progress::WaitsToWrite => {
+                    waiting(Wait::SOCKET_WRITE, self.socket().writable()).await?
+                }
+            }
+        }
+        let was_plain = self.shared.tls.set(Box::new(Mutex::new(tls))).is_ok();
+        if was_plain { Ok(()) } else { Err(io::ErrorKind::AlreadyExists.into()) }
+    }
+
+    /// Whether the peer begins with a TLS handshake. Waits for its first byte, and takes it not.
+    pub async fn begins_with_tls(&self) -> io::Result<bool> {
+        const HANDSHAKE: u8 = 22;
+        let mut first = [0];
+        let bytes = waiting(Wait::SOCKET_READ, self.socket().peek(&mut first)).await?;
+        Ok(bytes == 1 && first[0] == HANDSHAKE)
+    }
+
+    /// Tells the peer that nothing more will come. What it still sends can be read.
+    pub fn finish(&self) {
+        if let Some(mut tls) = self.tls() {
+            tls.finish(self.socket().get_ref());
+        }
+        // Fails only when the connection is gone already.
+        let _ = self.socket().get_ref().shutdown(Shutdown::Write);
+    }
+}
+
+/// None if it would block, or was interrupted and is worth another try.
+fn unless_blocked(result: io::Result<usize>) -> io::Result<Option<usize>> {
+    match result {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}

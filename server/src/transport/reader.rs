@@ -1,0 +1,106 @@
+//! Reading from a socket into one buffer that is used again and again.
+
+use super::Connection;
+use super::gathering::Gathering;
+use crate::limits::{READ_BUFFER_BYTES, READ_GATHER_US, READS_PER_TURN};
+use crate::tasks::{Wait, waiting};
+use async_io::Timer;
+use bytes::BytesMut;
+use futures_lite::future::yield_now;
+use std::io;
+use std::time::Duration;
+
+/// Reads a connection's bytes.
+pub struct Reader {
+    connection: Connection,
+    buffer: BytesMut,
+    size_bytes: usize,
+    reads_in_turn: u8,
+    gathering: Gathering,
+    /// Made for the first pause, and set again for each.
+    pause: Option<Box<Timer>>,
+}
+
+impl Reader {
+    /// A reader; its buffer is made when there is something to read.
+    pub fn new(connection: Connection) -> Self {
+        Self {
+            connection,
+            buffer: BytesMut::new(),
+            size_bytes: READ_BUFFER_BYTES.0,
+            reads_in_turn: 0,
+            gathering: Gathering::default(),
+            pause: None,
+        }
+    }
+
+    /// What has arrived, all that fits into the buffer; nothing at the end of the stream. Cancel
+    /// safe.
+    pub async fn read(&mut self) -> io::Result<&[u8]> {
+        self.buffer.clear();
+        self.read_more().await?;
+        Ok(&self.buffer)
+    }
+
+    /// Reads on behind what is left in [`buffer_mut`](Self::buffer_mut): how many bytes came, none
+    /// at the end of the stream. Cancel safe.
+    ///
+    /// The buffer grows while reads fill it. A connection that has nothing to say, and nothing left
+    /// over, holds none.
+    pub async fn read_more(&mut self) -> io::Result<usize> {
+        if self.gathering.is_on() {
+            self.gather().await;
+        }
+        let kept_bytes = self.buffer.len();
+        let last_read = self.connection.traffic().last_read();
+        let read_bytes = loop {
+            if self.reads_in_turn >= READS_PER_TURN {
+                self.reads_in_turn = 0;
+                yield_now().await;
+            }
+            self.buffer.resize(kept_bytes + self.size_bytes, 0);
+            let read = self.connection.read(&mut self.buffer[kept_bytes..]);
+            self.buffer.truncate(kept_bytes + read.as_ref().map_or(0, |&bytes| bytes));
+            match read {
+                Ok(read_bytes) => break read_bytes,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait().await?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        };
+        self.reads_in_turn += 1;
+        self.gathering
+            .note(read_bytes, self.connection.traffic().last_read().duration_since(last_read));
+        self.adapt(read_bytes);
+        Ok(read_bytes)
+    }
+
+    /// What was read and not taken out of here. What is taken can be kept without a copy: it shares
+    /// the buffer.
+    pub fn buffer_mut(&mut self) -> &mut BytesMut {
+        &mut self.buffer
+    }
+
+    async fn gather(&mut self) {
+        let pause = self.pause.get_or_insert_with(|| Box::new(Timer::never()));
+        pause.set_after(Duration::from_micros(READ_GATHER_US));
+        waiting(Wait::fixed("bytes to gather"), &mut **pause).await;
+        self.reads_in_turn = 0;
+    }
+
+    async fn wait(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+        }
+        self.reads_in_turn = 0;
+        waiting(Wait::SOCKET_READ, self.connection.socket().readable()).await
+    }
+
+    fn adapt(&mut self, read_bytes: usize) {
+        if read_bytes == self.size_bytes {
+            self.size_bytes = (self.size_bytes * 2).min(READ_BUFFER_BYTES.1);
+        } else if read_bytes < self.size_bytes / 4 {
+            self.size_bytes = (self.size_bytes / 2).max(READ_BUFFER_BYTES.0);
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! TLS on a connection, between its socket and its reader and writer, who do not notice.
+//!
+//! The protocol is rustls's, which does no I/O: bytes are moved here, without waiting, as they are
+//! without TLS.
+
+use crate::limits::TLS_BUFFER_BYTES;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection};
+use std::fmt;
+use std::io::{self, IoSlice, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What a server shows to prove who it is. Cloning shares it.
+#[derive(Clone)]
+pub struct Identity(Arc<ServerConfig>);
+
+impl Identity {
+    /// Reads a chain of certificates and the key of the first, both PEM; or says what is wrong with
+    /// which.
+    pub fn read(certificates: &Path, key: &Path) -> Result<Self, IdentityError> {
+        let certificate_error =
+            |error| IdentityError::Certificates(certificates.display().to_string(), error);
+        let chain = CertificateDer::pem_file_iter(certificates)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let chain = chain.map_err(|error| certificate_error(error.to_string()))?;
+        let key_error = |error: String| IdentityError::Key(key.display().to_string(), error);
+        let private_key =
+            PrivateKeyDer::from_pem_file(key).map_err(|error| key_error(error.to_string()))?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .and_then(|config| config.with_no_client_auth().with_single_cert(chain, private_key))
+            .map_err(|error| certificate_error(error.to_string()))?;
+        Ok(Self(Arc::new(config)))
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Identity")
+    }
+}
+
+impl PartialEq for Identity {
+    /// Whether it is the very same.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Identity {}
+
+/// Which file cannot be used, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdentityError {
+    /// That of the certificates.
+    Certificates(String, String),
+    /// That of the key.
+    Key(String, String),
+}
+
+impl fmt::Display for IdentityError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Certificates(path, problem) | Self::Key(path, problem)) = self;
+        write!(out, "{path} cannot be used: {problem}")
+    }
+}
+
+impl std::error::Error for IdentityError {}
+
+/// The TLS of one connection.
+pub(super) struct Tls {
+    state: ServerConnection,
+}
+
+impl Tls {
+    pub fn new(identity: &Identity) -> io::Result<Self> {
+        let mut state = ServerConnection::new(identity.0.clone()).map_err(io::Error::other)?;
+        state.set_buffer_limit(Some(TLS_BUFFER_BYTES));
+        Ok(Self { state })
+    }
+
+    /// Goes on with the handshake; true when it is over.
+    pub fn handshake(&mut self, socket: &TcpStream) -> io::Result<Progress> {
+        loop {
+            match self.flush(socket) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Progress::WaitsToWrite);
+                }
+                result => result?,
+            }
+            if !self.state.is_handshaking() {
+                return Ok(Progress::Finished);
+            }
+            match self.read_more(socket) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Progress::WaitsToRead);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    pub fn read(&mut self, socket: &TcpStream, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.state.reader().read(into) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // Many clients do not say goodbye: to the reader the end of the stream is the end.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
+                result => return result,
+            }
+            self.read_more(socket)?;
+        }
+    }
+
+    fn read_more(&mut self, mut socket: &TcpStream) -> io::Result<usize> {
+        let bytes = self.state.read_tls(&mut socket)?;
+        let processed = self.state.process_new_packets();
+        if processed.is_err() {
+            // What is wrong with it is told, if that can be done at once.
+            let _ = self.flush(socket);
+        }
+        processed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        Ok(bytes)
+    }
+
+    /// Encrypts, and writes what the kernel takes; the rest goes out with the next write or
+    /// [`flush`](Self::flush).
+    pub fn write(&mut self, socket: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.flush(socket)?;
+        let bytes = self.state.writer().write_vectored(slices)?;
+        match self.flush(socket) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(bytes),
+        }
+    }
+
+    /// Writes what is encrypted; `WouldBlock` if the kernel does not take all of it.
+    pub fn flush(&mut self, mut socket: &TcpStream) -> io::Result<()> {
+        while self.state.wants_write() {
+            self.state.write_tls(&mut socket)?;
+        }
+        Ok(())
+    }
+
+    /// Says that nothing more will come, if that can be done at once.
+    pub fn finish(&mut self, socket: &TcpStream) {
+        self.state.send_close_notify();
+        let _ = self.flush(socket);
+    }
+}
+
+/// What a handshake waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    Finished,
+    WaitsToRead,
+    WaitsToWrite,
+}

@@ -1,0 +1,88 @@
+//! What has gone over one connection: written by its reader and its writer, read by whoever wants
+//! to know.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// The figures of one connection. They cost the connection a few uncontended additions for each
+/// read and write.
+#[derive(Debug)]
+pub struct Traffic {
+    began: Instant,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    /// In microseconds since `began`.
+    last_read_us: AtomicU64,
+    last_write_us: AtomicU64,
+    unwritten_bytes: AtomicUsize,
+}
+
+impl Traffic {
+    /// Nothing has gone over the connection, which begins now.
+    pub fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+            last_read_us: AtomicU64::new(0),
+            last_write_us: AtomicU64::new(0),
+            unwritten_bytes: AtomicUsize::new(0),
+        }
+    }
+
+    /// When the connection began.
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// Bytes read from the peer.
+    pub fn bytes_in(&self) -> u64 {
+        self.bytes_in.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that the kernel has taken for the peer.
+    pub fn bytes_out(&self) -> u64 {
+        self.bytes_out.load(Ordering::Relaxed)
+    }
+
+    /// Bytes rendered for the peer that the kernel has not taken.
+    pub fn unwritten_bytes(&self) -> usize {
+        self.unwritten_bytes.load(Ordering::Relaxed)
+    }
+
+    /// When something was last read; when the connection began if nothing was.
+    pub fn last_read(&self) -> Instant {
+        self.began + Duration::from_micros(self.last_read_us.load(Ordering::Relaxed))
+    }
+
+    /// When something was last read or written.
+    pub fn last_activity(&self) -> Instant {
+        self.last_read()
+            .max(self.began + Duration::from_micros(self.last_write_us.load(Ordering::Relaxed)))
+    }
+
+    /// Counts a read. No bytes, the end of the stream, is a sign of life too.
+    pub(super) fn note_read(&self, bytes: usize) {
+        self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.last_read_us.store(self.now_us(), Ordering::Relaxed);
+    }
+
+    pub(super) fn note_written(&self, bytes: usize) {
+        self.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.last_write_us.store(self.now_us(), Ordering::Relaxed);
+    }
+
+    pub(super) fn note_unwritten(&self, bytes: usize) {
+        self.unwritten_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    fn now_us(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Default for Traffic {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,360 @@
+//! Writing to a socket: everything that is ready goes out in one write, from one capped buffer,
+//! before a deadline.
+//!
+//! A [`Source`] renders what is ready into the buffer; [`write_all_from`] moves the bytes, and asks
+//! quiet peers whether they are there. One timer serves a connection all its life: it is set again
+//! when it fires, never in between.
+
+use super::{Connection, WriteBuffer};
+use crate::limits::WRITES_PER_TURN;
+use crate::tasks::{Wait, note_wait};
+use async_io::Timer;
+use futures_lite::ready;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+/// Renders what a peer is to be sent.
+pub trait Source {
+    /// Appends what is ready, until there is nothing more or [`WriteBuffer::is_full`]. `Pending`:
+    /// nothing is ready, and `context` is woken when something is.
+    fn poll_fill(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> Poll<Filled>;
+
+    /// Appends the question whether a peer that has been quiet is still there.
+    fn ping(&mut self, out: &mut WriteBuffer);
+
+    /// Appends why a peer is let go that gave no sign of life. By default nothing is said.
+    fn say_why(&mut self, _out: &mut WriteBuffer) {}
+
+    /// Asked at the beginning, and when the time has come that it gave last: appends what is due,
+    /// and gives the time at which to be asked again. By default never.
+    fn alarm(&mut self, _now: Instant, _out: &mut WriteBuffer) -> Option<Instant> {
+        None
+    }
+
+    /// What it waits for when nothing is ready, for the register of tasks. Asked often: to be made
+    /// once and kept.
+    fn waits_for(&self) -> Wait {
+        Wait::RECV
+    }
+}
+
+/// What a [`Source`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filled {
+    /// It appended something.
+    Some,
+    /// Nothing will come any more.
+    Ended,
+}
+
+/// When a writer gives up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WriterSettings {
+    /// Bytes that may wait for the kernel.
+    pub buffer_bytes: usize,
+    /// In this time the peer has to take at least one byte of what waits.
+    pub deadline: Duration,
+    /// When a quiet peer is asked, and let go.
+    pub idle: Idle,
+}
+
+/// How quiet a peer may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Idle {
+    /// A peer from which nothing was read for this long is sent a ping, and again after each
+    /// further such time.
+    pub interval: Duration,
+    /// After so many pings without a sign of life it is let go.
+    pub misses: u32,
+    /// What a sign of life is. True: that something was read. False: also that all we wrote has
+    /// gone out, so that a person who merely reads stays for ever, and [`Connection`] leaves it to
+    /// the kernel to notice (by the acknowledgements that a ping asks for) that the peer's machine
+    /// is gone.
+    pub answer_required: bool,
+}
+
+/// How writing ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The source ended and everything was written.
+    Finished,
+    /// The connection broke.
+    Broken(io::Error),
+    /// The peer took nothing for the deadline.
+    Stuck,
+    /// The peer gave no sign of life after so many pings.
+    Quiet {
+        /// Pings it did not react to.
+        misses: u32,
+    },
+}
+
+/// Writes all that `source` renders, until it ends or the peer does.
+/// [`Traffic::unwritten_bytes`](super::Traffic::unwritten_bytes) says what was rendered but not
+/// written, also when this is dropped before its end.
+pub async fn write_all_from(
+    source: &mut impl Source,
+    connection: &Connection,
+    settings: WriterSettings,
+) -> Outcome {
+    let mut buffer = WriteBuffer::new(settings.buffer_bytes);
+    let source_due = source.alarm(Instant::now(), &mut buffer);
+    let alarm = Alarm::new(settings, source_due);
+    let mut writer =
+        Writer { connection, buffer, source_ended: false, blocked_since: None, alarm, settings };
+    let outcome = poll_fn(|context| {
+        let outcome = writer.poll(context, source);
+        connection.traffic().note_unwritten(writer.buffer.waiting_bytes());
+        outcome
+    });
+    outcome.await
+}
+
+struct Writer<'c> {
+    connection: &'c Connection,
+    buffer: WriteBuffer,
+    source_ended: bool,
+    /// Since when the kernel has taken nothing of what waits.
+    blocked_since: Option<Instant>,
+    alarm: Alarm,
+    settings: WriterSettings,
+}
+
+impl Writer<'_> {
+    fn poll(&mut self, context: &mut Context<'_>, source: &mut impl Source) -> Poll<Outcome> {
+        if let Poll::Ready(outcome) = self.poll_alarm(context, source) {
+            return Poll::Ready(outcome);
+        }
+        for _ in 0..WRITES_PER_TURN {
+            if !self.source_ended && !self.buffer.is_full() {
+                match source.poll_fill(context, &mut self.buffer) {
+                    Poll::Ready(Filled::Ended) => self.source_ended = true,
+                    Poll::Ready(Filled::Some) | Poll::Pending => {}
+                }
+            }
+            let is_empty = self.buffer.is_empty();
+            if is_empty {
+                self.buffer.release();
+            }
+            match self.poll_write(context) {
+                // Nothing was appended, so the source is pending or has ended.
+                Poll::Ready(Ok(())) if is_empty && self.source_ended => {
+                    return Poll::Ready(Outcome::Finished);
+                }
+                Poll::Ready(Ok(())) if is_empty => {
+                    note_wait(source.waits_for());
+                    return Poll::Pending;
+                }
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Outcome::Broken(error)),
+                Poll::Pending => {
+                    note_wait(Wait::SOCKET_WRITE);
+                    return Poll::Pending;
+                }
+            }
+        }
+        // More may be ready: come back after the others had their turn.
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// One write of everything that waits, and of what was encrypted before. Pending when the
+    /// kernel takes nothing.
+    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Writer { connection, buffer, .. } = self;
+        loop {
+            let written = match buffer.is_empty() {
+                true => connection.flush().map(|()| None),
+                false => buffer.write_with(|slices| connection.write(slices)).map(Some),
+            };
+            match written {
+                Ok(Some(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Ok(_) => {
+                    self.blocked_since = None;
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.blocked_since.get_or_insert_with(Instant::now);
+                    ready!(connection.socket().poll_writable(context))?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    /// One more write, of whatever the kernel takes at once.
+    fn let_go(&mut self, source: &mut impl Source) -> Outcome {
+        source.say_why(&mut self.buffer);
+        let Writer { connection, buffer, .. } = self;
+        // What it does not take now it never will: the peer is gone.
+        let _ = buffer.write_with(|slices| connection.write(slices));
+        Outcome::Quiet { misses: self.settings.idle.misses }
+    }
+
+    fn poll_alarm(&mut self, context: &mut Context<'_>, source: &mut impl Source) -> Poll<Outcome> {
+        while let Poll::Ready(now) = self.alarm.poll_fired(context) {
+            if self.blocked_since.is_some_and(|since| now >= since + self.settings.deadline) {
+                return Poll::Ready(Outcome::Stuck);
+            }
+            match self.alarm.liveness.check(
+                now,
+                self.connection.traffic().last_read(),
+                self.blocked_since.is_some(),
+            ) {
+                Liveness::Alive => {}
+                // A full buffer needs no ping: what waits in it asks the same question.
+                Liveness::Ask if !self.source_ended && !self.buffer.is_full() => {
+                    source.ping(&mut self.buffer)
+                }
+                Liveness::Ask => {}
+                Liveness::Gone => return Poll::Ready(self.let_go(source)),
+            }
+            if self.alarm.source_due.is_some_and(|due| now >= due) {
+                self.alarm.source_due = source.alarm(now, &mut self.buffer);
+            }
+            let due = self.blocked_since.map(|since| since + self.settings.deadline);
+            self.alarm.set_again(now, due);
+        }
+        Poll::Pending
+    }
+}
+
+/// The one timer of a connection, and what it looks at when it fires.
+struct Alarm {
+    timer: Timer,
+    period: Duration,
+    /// When the source wants to be asked.
+    source_due: Option<Instant>,
+    liveness: Watch,
+}
+
+impl Alarm {
+    fn new(settings: WriterSettings, source_due: Option<Instant>) -> Self {
+        let now = Instant::now();
+        // It fires at least once per deadline, so a deadline that begins at any moment has not
+        // passed by then.
+        let period = settings.deadline.min(settings.idle.interval);
+        let mut alarm = Self {
+            timer: Timer::never(),
+            period,
+            source_due,
+            liveness: Watch::new(settings.idle, now),
+        };
+        alarm.set_again(now, None);
+        alarm
+    }
+
+    fn poll_fired(&mut self, context: &mut Context<'_>) -> Poll<Instant> {
+        Pin::new(&mut self.timer).poll(context).map(|_| Instant::now())
+    }
+
+    /// For the earliest of: a period from now, the next question, what the source wants, and `due`.
+    fn set_again(&mut self, now: Instant, due: Option<Instant>) {
+        let times = [Some(self.liveness.next_check), self.source_due, due];
+        let next = times.into_iter().flatten().fold(now + self.period, Instant::min);
+        self.timer.set_at(next);
+    }
+}
+
+/// What to do about a quiet peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Liveness {
+    /// Nothing.
+    Alive,
+    /// Send a ping.
+    Ask,
+    /// Let it go.
+    Gone,
+}
+
+/// Counts the pings that a peer did not react to. Time comes in as an argument.
+struct Watch {
+    idle: Idle,
+    misses: u32,
+    last_sign: Instant,
+    next_check: Instant,
+}
+
+impl Watch {
+    fn new(idle: Idle, now: Instant) -> Self {
+        Self { idle, misses: 0, last_sign: now, next_check: now + idle.interval }
+    }
+
+    /// `blocked`: something we wrote has not gone out.
+    fn check(&mut self, now: Instant, last_read: Instant, blocked: bool) -> Liveness {
+        if last_read > self.last_sign {
+            self.last_sign = last_read;
+            self.misses = 0;
+            self.next_check = last_read + self.idle.interval;
+        }
+        if now < self.next_check {
+            return Liveness::Alive;
+        }
+        self.next_check = now + self.idle.interval;
+        if !self.idle.answer_required && !blocked {
+            self.misses = 0;
+            return Liveness::Ask;
+        }
+        if self.misses >= self.idle.misses {
+            return Liveness::Gone;
+        }
+        self.misses += 1;
+        Liveness::Ask
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_secs(10);
+
+    fn watch(answer_required: bool) -> (Watch, Instant) {
+        let began = Instant::now();
+        (Watch::new(Idle { interval: INTERVAL, misses: 3, answer_required }, began), began)
+    }
+
+    #[test]
+    fn who_owes_an_answer_is_asked_three_times_and_let_go_the_fourth() {
+        let (mut watch, began) = watch(true);
+        assert_eq!(watch.check(began + INTERVAL / 2, began, false), Liveness::Alive);
+        for turn in 1..=3 {
+            assert_eq!(watch.check(began + INTERVAL * turn, began, false), Liveness::Ask);
+        }
+        assert_eq!(watch.check(began + INTERVAL * 4, began, false), Liveness::Gone);
+    }
+
+    #[test]
+    fn an_answer_begins_the_count_anew() {
+        let (mut watch, began) = watch(true);
+        for turn in 1..=100 {
+            let answered = began + INTERVAL * (turn - 1) + INTERVAL / 2 * u32::from(turn % 3 == 0);
+            assert_ne!(
+                watch.check(began + INTERVAL * turn, answered.min(began + INTERVAL * turn), false),
+                Liveness::Gone
+            );
+        }
+    }
+
+    #[test]
+    fn who_merely_reads_is_asked_but_stays() {
+        let (mut watch, began) = watch(false);
+        for turn in 1..=100 {
+            assert_eq!(watch.check(began + INTERVAL * turn, began, false), Liveness::Ask);
+        }
+    }
+
+    #[test]
+    fn who_takes_nothing_is_let_go_even_if_no_answer_is_required() {
+        let (mut watch, began) = watch(false);
+        assert_eq!(watch.check(began + INTERVAL, began, false), Liveness::Ask);
+        for turn in 2..=4 {
+            assert_eq!(watch.check(began + INTERVAL * turn, began, true), Liveness::Ask);
+        }
+        assert_eq!(watch.check(began + INTERVAL * 5, began, true), Liveness::Gone);
+    }
+}

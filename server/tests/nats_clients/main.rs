@@ -1,0 +1,12 @@
+//! The clients that people have, of three languages, against nats-server and against Fanfare: the
+//! same scenarios for all.
+//!
+//! nats-py and the npm client are installed below `target` by `.ci/run` (`nats_clients`); without
+//! them their tests say so.
+#![cfg(unix)]
+
+#[path = "../nats_support/mod.rs"]
+mod nats_support;
+
+mod rust;
+mod scripts;

@@ -1,0 +1,32 @@
+//! What must wait until the locks are released.
+
+use super::frame::Frame;
+use super::queue::Queue;
+use std::sync::Arc;
+use std::task::Waker;
+
+/// Waking a task and dropping a payload both run foreign code, which may come back to the broker;
+/// ending a subscription changes the routes. Under a lock they are put down here;
+/// [`run`](Self::run) does them once it is released.
+pub(super) struct Afterwards<M> {
+    pub wakers: Vec<Waker>,
+    pub frames: Vec<Arc<Frame<M>>>,
+    /// Subscriptions to end for being full.
+    pub to_end: Vec<Arc<Queue<M>>>,
+}
+
+impl<M> Afterwards<M> {
+    pub fn new() -> Self {
+        Self { wakers: Vec::new(), frames: Vec::new(), to_end: Vec::new() }
+    }
+
+    pub fn wake(&mut self, waker: Option<Waker>) {
+        self.wakers.extend(waker);
+    }
+
+    /// Wakes and drops; no lock may be held. Ending subscriptions is left to who knows the routes.
+    pub fn run(&mut self) {
+        self.wakers.drain(..).for_each(Waker::wake);
+        self.frames.clear();
+    }
+}

@@ -1,0 +1,132 @@
+//! Where a receiver is: the frame it reads, and what it has missed before it.
+
+use super::frame::Frame;
+use super::queue::{Entry, Queue};
+use super::seat::Reach;
+use super::stats::SubscriptionId;
+use std::mem;
+use std::sync::Arc;
+
+/// The reading end of a queue. One holder at a time.
+pub(super) struct Cursor<M> {
+    reading: Option<Reading<M>>,
+    /// Told before anything else.
+    missed: u64,
+    /// Frames read to their end. Dropping one runs the payloads' own code, so who holds a lock
+    /// drops them after it.
+    pub finished: Vec<Arc<Frame<M>>>,
+}
+
+/// What a receiver finds next.
+pub(super) enum Taken<M> {
+    Run { frame: Arc<Frame<M>>, id: SubscriptionId, from: u32, to: u32 },
+    Missed(u64),
+}
+
+struct Reading<M> {
+    frame: Arc<Frame<M>>,
+    id: SubscriptionId,
+    /// Its place among the frame's seats; none for an entry of a fixed range.
+    seat: Option<u32>,
+    next: u32,
+    /// Readable up to here.
+    end: u32,
+    /// Nothing follows `end` through this entry.
+    ends: bool,
+}
+
+impl<M> Cursor<M> {
+    pub fn new() -> Self {
+        Self { reading: None, missed: 0, finished: Vec::new() }
+    }
+
+    /// Takes the next gap, or up to `at_most` messages. Their credit is for the caller to return.
+    ///
+    /// Who `lingers` will look again by itself, and stays in its seat when it has read everything.
+    pub fn take(&mut self, queue: &Queue<M>, at_most: u32, lingers: bool) -> Option<Taken<M>> {
+        loop {
+            if self.missed > 0 {
+                return Some(Taken::Missed(mem::take(&mut self.missed)));
+            }
+            if lingers && self.is_caught_up() && queue.has_no_entry() {
+                return None;
+            }
+            if let Some(taken) = self.read_on(at_most) {
+                return Some(taken);
+            }
+            match queue.pop_entry() {
+                Some(entry) => self.turn_to(entry),
+                None => self.missed = queue.take_trailing_gap(),
+            }
+            if self.missed == 0 && self.reading.is_none() {
+                return None;
+            }
+        }
+    }
+
+    /// Tells `count` as missed before whatever comes next.
+    pub fn miss(&mut self, count: u64) {
+        self.missed += count;
+    }
+
+    /// Lets go of everything.
+    pub fn clear(&mut self) {
+        self.missed = 0;
+        self.finished.extend(self.reading.take().map(|reading| reading.frame));
+    }
+
+    /// Whether all of the frame it reads is read, and more may come.
+    fn is_caught_up(&self) -> bool {
+        self.reading.as_ref().is_some_and(|reading| {
+            !reading.ends
+                && reading.next == reading.end
+                && reading.next == reading.frame.length.get()
+        })
+    }
+
+    fn turn_to(&mut self, entry: Entry<M>) {
+        self.missed = entry.missed_before;
+        let ends = entry.seat.is_none();
+        self.reading = Some(Reading {
+            frame: entry.frame,
+            id: entry.id,
+            seat: entry.seat,
+            next: entry.from,
+            end: entry.to,
+            ends,
+        });
+    }
+
+    fn read_on(&mut self, at_most: u32) -> Option<Taken<M>> {
+        let reading = self.reading.as_mut()?;
+        if reading.next == reading.end && !reading.ends {
+            reading.look_further();
+        }
+        let from = reading.next;
+        let to = reading.end.min(from.saturating_add(at_most));
+        reading.next = to;
+        let id = reading.id;
+        let is_over = reading.ends && to == reading.end;
+        let frame = if is_over { self.reading.take()?.frame } else { reading.frame.clone() };
+        if from == to {
+            self.finished.push(frame);
+            return None;
+        }
+        Some(Taken::Run { frame, id, from, to })
+    }
+}
+
+impl<M> Reading<M> {
+    /// Either there is more to read after this, or the entry ends.
+    fn look_further(&mut self) {
+        let Some(seat) = self.seat else { return };
+        let (seat, length) = (&self.frame.seats[seat as usize], &self.frame.length);
+        let reach = match seat.reach(length) {
+            Reach::Growing(to) if to == self.next => seat.leave(self.next, length),
+            reach => reach,
+        };
+        let (Reach::Growing(to) | Reach::Ends(to)) = reach;
+        self.end = to.max(self.next);
+        self.ends = matches!(reach, Reach::Ends(_)) || to == self.frame.capacity();
+    }
+}

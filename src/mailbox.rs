@@ -1,0 +1,231 @@
+//! The receiving end of many patterns.
+
+use super::broker::Shared;
+use super::cursor::Taken;
+use super::error::{SubscribeError, TryRecvError};
+use super::frame::Run;
+use super::membership::Membership;
+use super::payload::Payload;
+use super::queue::{Queue, Want};
+use super::receiver::Receiver;
+use super::stats::{Books, EndReason, SubscriptionId, SubscriptionStats};
+use super::subscription::SubscriptionWatch;
+use super::topic::Pattern;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// One bounded queue for any number of subscriptions, which come and go: what a connection has that
+/// subscribes on behalf of somebody else.
+///
+/// All of them share its bounds, its policy, its books and one wake-up. Each gets what one
+/// publisher publishes in the order published, and what it publishes to different topics comes in
+/// that order too, whichever subscriptions it is for. A message that matches two of them comes
+/// twice, once for each; of these one may run ahead of the other.
+///
+/// Dropping it ends all of its subscriptions and frees what is queued at once.
+///
+/// ```
+/// use fanfare::{Broker, MailboxDelivery, Pattern, Topic};
+///
+/// let broker = Broker::<&str>::new();
+/// let mut mailbox = broker.mailbox("connection 7").open()?;
+/// let orders = mailbox.subscribe(&Pattern::parse("orders.*")?)?;
+/// broker.publisher().publish_blocking(&Topic::parse("orders.eu")?, "an order")?;
+/// let Some(MailboxDelivery::Run(id, run)) = mailbox.recv_run_blocking() else { panic!("nothing was missed") };
+/// assert_eq!((id, run.iter().collect::<Vec<_>>()), (orders, vec![&"an order"]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Mailbox<M: Payload> {
+    receiver: Receiver<M>,
+}
+
+/// What a mailbox receives.
+#[derive(Debug)]
+pub enum MailboxDelivery<M> {
+    /// Consecutive messages, and the subscription they are for. It may have been ended meanwhile.
+    Run(SubscriptionId, Run<M>),
+    /// In this place so many messages were lost, of whichever subscriptions, because the queue had
+    /// no room.
+    Missed(u64),
+}
+
+impl<M: Payload> Mailbox<M> {
+    pub(super) fn new(queue: Arc<Queue<M>>, shared: Arc<Shared<M>>) -> Self {
+        Self { receiver: Receiver::new(queue, shared) }
+    }
+
+    /// As [`MailboxSubscriber::subscribe`].
+    ///
+    /// # Errors
+    /// If the broker is closed or full, or the mailbox has ended.
+    pub fn subscribe(&self, pattern: &Pattern) -> Result<SubscriptionId, SubscribeError> {
+        self.subscriber().subscribe(pattern)
+    }
+
+    /// As [`MailboxSubscriber::subscribe_in_group`].
+    ///
+    /// # Errors
+    /// If the broker is closed or full, or the mailbox has ended.
+    pub fn subscribe_in_group(
+        &self,
+        pattern: &Pattern,
+        group: &str,
+    ) -> Result<SubscriptionId, SubscribeError> {
+        self.subscriber().subscribe_in_group(pattern, group)
+    }
+
+    /// As [`MailboxSubscriber::limit`].
+    pub fn limit(&self, id: SubscriptionId, max: u64) -> Option<u64> {
+        self.subscriber().limit(id, max)
+    }
+
+    /// As [`MailboxSubscriber::unsubscribe`].
+    pub fn unsubscribe(&self, id: SubscriptionId) -> bool {
+        self.subscriber().unsubscribe(id)
+    }
+
+    /// A handle to begin and end its subscriptions elsewhere than where it is read.
+    pub fn subscriber(&self) -> MailboxSubscriber<M> {
+        MailboxSubscriber {
+            queue: self.receiver.queue.clone(),
+            shared: self.receiver.shared.clone(),
+        }
+    }
+
+    /// The next messages, as many as one frame holds ready, or a gap; `None` once the mailbox has
+    /// ended. They count as received when this returns them.
+    ///
+    /// Cancel safe: a dropped future has taken nothing, and no wake-up is lost.
+    pub async fn recv_run(&mut self) -> Option<MailboxDelivery<M>> {
+        poll_fn(|context| self.poll_recv_run(context)).await
+    }
+
+    /// As [`recv_run`](Self::recv_run), without waiting.
+    ///
+    /// # Errors
+    /// [`TryRecvError::Empty`] if there is nothing now, [`TryRecvError::Ended`] if there will be
+    /// nothing any more.
+    pub fn try_recv_run(&mut self) -> Result<MailboxDelivery<M>, TryRecvError> {
+        self.receiver.try_take(u32::MAX, false).map(delivery)
+    }
+
+    /// As [`recv_run`](Self::recv_run), for a plain thread, which it blocks while there is nothing.
+    pub fn recv_run_blocking(&mut self) -> Option<MailboxDelivery<M>> {
+        futures_lite::future::block_on(self.recv_run())
+    }
+
+    /// [`recv_run`](Self::recv_run) for hand-written futures. The task polled last is the one that
+    /// is woken.
+    pub fn poll_recv_run(&mut self, context: &mut Context<'_>) -> Poll<Option<MailboxDelivery<M>>> {
+        self.receiver.poll_take(context, u32::MAX).map(|taken| taken.map(delivery))
+    }
+
+    /// Its name in statistics: that of no subscription.
+    pub fn id(&self) -> SubscriptionId {
+        self.receiver.queue.terms.id
+    }
+
+    /// The account of its messages.
+    pub fn books(&self) -> Books {
+        self.receiver.queue.books()
+    }
+
+    /// Everything that is known of it.
+    pub fn stats(&self) -> SubscriptionStats {
+        self.receiver.queue.stats()
+    }
+
+    /// Why it ended, if it has.
+    pub fn end_reason(&self) -> Option<EndReason> {
+        self.receiver.queue.end_reason()
+    }
+
+    /// A handle to look at it from elsewhere.
+    pub fn watch(&self) -> SubscriptionWatch<M> {
+        SubscriptionWatch::new(&self.receiver.queue)
+    }
+}
+
+/// Begins and ends the subscriptions of a [`Mailbox`]. Keeps it neither open nor its messages
+/// alive.
+pub struct MailboxSubscriber<M> {
+    queue: Arc<Queue<M>>,
+    shared: Arc<Shared<M>>,
+}
+
+impl<M: Payload> MailboxSubscriber<M> {
+    /// Begins a subscription: every publish that begins after this reaches it.
+    ///
+    /// # Errors
+    /// If the broker is closed or full, or the mailbox has ended.
+    pub fn subscribe(&self, pattern: &Pattern) -> Result<SubscriptionId, SubscribeError> {
+        self.add(pattern, None)
+    }
+
+    /// As [`subscribe`](Self::subscribe), as a member of a [queue
+    /// group](crate::SubscriptionBuilder::group).
+    ///
+    /// # Errors
+    /// If the broker is closed or full, or the mailbox has ended.
+    pub fn subscribe_in_group(
+        &self,
+        pattern: &Pattern,
+        group: &str,
+    ) -> Result<SubscriptionId, SubscribeError> {
+        self.subscribe_in_group_except(pattern, group, &[])
+    }
+
+    /// As [`subscribe_in_group`](Self::subscribe_in_group), but messages of topics that `except`
+    /// matches go to other members.
+    ///
+    /// # Errors
+    /// If the broker is closed or full, or the mailbox has ended.
+    pub fn subscribe_in_group_except(
+        &self,
+        pattern: &Pattern,
+        group: &str,
+        except: &[Pattern],
+    ) -> Result<SubscriptionId, SubscribeError> {
+        self.add(pattern, Some(Arc::new(Membership::new(group, except))))
+    }
+
+    /// Limits how many messages its queue group gives a subscription to `max` in all, those that it
+    /// was given before counted. Later ones go to other members. What it is given counts when it is
+    /// published, and does not count if it is dropped then because the queue has no room. The
+    /// subscription is still there when the limit is reached.
+    ///
+    /// Returns how many it gets in all: more than `max` if it was given more before. Can be set
+    /// anew until it is reached. None if the mailbox has no subscription of that name in a queue
+    /// group.
+    pub fn limit(&self, id: SubscriptionId, max: u64) -> Option<u64> {
+        self.queue.terms.wanted.group(id).map(|membership| membership.allowance.limit(max))
+    }
+
+    /// Ends a subscription: no publish that begins after this reaches it. What is queued for it by
+    /// then still comes. False if the mailbox has none of that name.
+    pub fn unsubscribe(&self, id: SubscriptionId) -> bool {
+        self.shared.router.remove(&self.queue, id)
+    }
+
+    fn add(
+        &self,
+        pattern: &Pattern,
+        group: Option<Arc<Membership>>,
+    ) -> Result<SubscriptionId, SubscribeError> {
+        self.shared.router.add(&self.queue, Want { pattern: pattern.clone(), group })
+    }
+}
+
+impl<M> Clone for MailboxSubscriber<M> {
+    fn clone(&self) -> Self {
+        Self { queue: self.queue.clone(), shared: self.shared.clone() }
+    }
+}
+
+fn delivery<M>(taken: Taken<M>) -> MailboxDelivery<M> {
+    match taken {
+        Taken::Run { frame, id, from, to } => MailboxDelivery::Run(id, Run::new(frame, from, to)),
+        Taken::Missed(count) => MailboxDelivery::Missed(count),
+    }
+}

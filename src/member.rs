@@ -1,0 +1,112 @@
+//! A queue's place in an audience.
+
+use super::Origin;
+use super::afterwards::Afterwards;
+use super::credit::Load;
+use super::frame::Frame;
+use super::membership::Membership;
+use super::queue::Queue;
+use super::stats::SubscriptionId;
+use super::topic::Topic;
+use std::ops::{Deref, Range};
+use std::sync::Arc;
+
+/// One subscription, and the queue that its messages go to. A mailbox's queue serves many
+/// subscriptions.
+pub(super) struct Member<M> {
+    pub queue: Arc<Queue<M>>,
+    pub id: SubscriptionId,
+    pub group: Option<Arc<Membership>>,
+}
+
+impl<M> Member<M> {
+    pub fn is_for(&self, origin: Option<Origin>) -> bool {
+        !self.queue.terms.refuses_echo_of(origin)
+    }
+
+    /// Whether it wants a topic that its pattern matches.
+    pub fn wants(&self, topic: &Topic) -> bool {
+        self.group.as_ref().is_none_or(|membership| membership.is_for(topic))
+    }
+
+    /// Takes room in its queue for all of `load`, and as much of what its group may give it.
+    pub fn admits(&self, load: Load) -> bool {
+        if !self.spend_allowance(load.messages) {
+            return false;
+        }
+        let is_admitted = self.queue.admits(load);
+        if !is_admitted {
+            self.give_back_allowance(load.messages);
+        }
+        is_admitted
+    }
+
+    /// As [`admits`](Self::admits), for as many of the first of `places` as its group may give it:
+    /// none if those have no room.
+    pub fn admits_first_of(&self, frame: &Frame<M>, places: Range<u32>) -> Option<Range<u32>> {
+        let most = places.end - places.start;
+        let messages =
+            self.group.as_ref().map_or(most, |membership| membership.allowance.spend_up_to(most));
+        let first = places.start..places.start + messages;
+        if messages == 0 || self.queue.admits(frame.load(first.clone())) {
+            return (messages > 0).then_some(first);
+        }
+        self.give_back_allowance(messages);
+        None
+    }
+
+    /// Gives back what [`admits`](Self::admits) took.
+    pub fn give_back(&self, load: Load, afterwards: &mut Afterwards<M>) {
+        self.give_back_allowance(load.messages);
+        self.queue.give_back(load, afterwards);
+    }
+
+    /// Whether its group may give it so many messages.
+    pub fn may_be_given(&self, messages: u32) -> bool {
+        self.group.as_ref().is_none_or(|membership| membership.allowance.leaves(messages))
+    }
+
+    pub fn spend_allowance(&self, messages: u32) -> bool {
+        self.group.as_ref().is_none_or(|membership| membership.allowance.spend(messages))
+    }
+
+    pub fn give_back_allowance(&self, messages: u32) {
+        if let Some(membership) = self.group.as_ref().filter(|_| messages > 0) {
+            membership.allowance.give_back(messages);
+        }
+    }
+}
+
+impl<M> Clone for Member<M> {
+    fn clone(&self) -> Self {
+        Self { queue: self.queue.clone(), id: self.id, group: self.group.clone() }
+    }
+}
+
+impl<M> Deref for Member<M> {
+    type Target = Queue<M>;
+
+    fn deref(&self) -> &Queue<M> {
+        &self.queue
+    }
+}
+
+/// Keeps the order by id.
+pub(super) fn insert<M>(members: &mut Vec<Member<M>>, member: &Member<M>) {
+    let place = members.partition_point(|other| other.id < member.id);
+    if members.is_empty() {
+        // Most patterns have one subscription, of a million.
+        members.reserve_exact(1);
+    }
+    members.insert(place, member.clone());
+}
+
+/// Takes a member out, if it is there, and gives back room that has become much too large.
+pub(super) fn remove<M>(members: &mut Vec<Member<M>>, id: SubscriptionId) -> bool {
+    let Ok(place) = members.binary_search_by_key(&id, |other| other.id) else { return false };
+    members.remove(place);
+    if members.capacity() > 4 * members.len() + 16 {
+        members.shrink_to(2 * members.len());
+    }
+    true
+}

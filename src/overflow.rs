@@ -1,0 +1,79 @@
+//! What happens when a queue is full, and what a publish reports of it.
+
+use crate::limits::WAIT_DEFAULT;
+use std::time::Duration;
+
+/// What a publish does for one subscription whose queue has no room. Chosen per subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// The publish waits at most this long for room, then drops its message for this subscription,
+    /// which is told by [`Missed`](crate::Delivery::Missed) in its place.
+    ///
+    /// All full subscriptions of a publish are waited for together. One that used up a wait is on
+    /// probation: it is not waited for again until it has drained to half, so that one who is stuck
+    /// costs one wait, not one per message.
+    Wait(Duration),
+    /// The message is dropped for this subscription at once; the publish never waits for it.
+    DropNewest,
+    /// The oldest queued messages make room; the subscription always has the newest.
+    DropOldest,
+    /// The publish waits at most this long for room, then the subscription is ended and its queue
+    /// freed. For those who must not have gaps: they get everything, or an end.
+    Disconnect {
+        /// How long to wait; zero ends it at once.
+        after: Duration,
+    },
+    /// Lossless: the publish waits as long as it takes, until there is room or the subscription
+    /// ends.
+    Block,
+}
+
+impl WhenFull {
+    /// One word for the policy, whatever its times: `wait`, `drop_newest`, `drop_oldest`,
+    /// `disconnect`, `block`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Wait(_) => "wait",
+            Self::DropNewest => "drop_newest",
+            Self::DropOldest => "drop_oldest",
+            Self::Disconnect { .. } => "disconnect",
+            Self::Block => "block",
+        }
+    }
+}
+
+impl Default for WhenFull {
+    /// Waits 5 ms ([`WAIT_DEFAULT`]).
+    fn default() -> Self {
+        Self::Wait(WAIT_DEFAULT)
+    }
+}
+
+/// What became of one publish. The counts are deliveries: messages times the subscriptions they
+/// were for, a queue group counting as one.
+///
+/// Always `matched == queued + dropped + disconnected`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// Deliveries that were due.
+    pub matched: u64,
+    /// Deliveries that are in a queue (or already read).
+    pub queued: u64,
+    /// Deliveries, queued in the end or not, that had to wait for room.
+    pub waited: u64,
+    /// Deliveries given up because a queue had no room. The subscription is told how many it
+    /// missed.
+    pub dropped: u64,
+    /// Deliveries that failed because the subscription ended, or was ended for being full.
+    pub disconnected: u64,
+}
+
+impl std::ops::AddAssign for Receipt {
+    fn add_assign(&mut self, other: Self) {
+        self.matched += other.matched;
+        self.queued += other.queued;
+        self.waited += other.waited;
+        self.dropped += other.dropped;
+        self.disconnected += other.disconnected;
+    }
+}

@@ -1,0 +1,372 @@
+//! The publishing end: fan-out, and one wait for all who are full.
+
+use super::broker::{Broker, Handle};
+use super::error::{PublishError, TryPublishError};
+use super::fan_out::{FanOut, Place, Refusal};
+use super::history::History;
+use super::lanes::{Lane, Lanes};
+use super::locks::read;
+use super::overflow::Receipt;
+use super::route_cache::RouteCache;
+use super::stats::Tally;
+use super::topic::Topic;
+use super::worker::Due;
+use super::{Origin, Payload};
+use crate::limits::BATCH_MESSAGES_MAX;
+use futures_lite::future::block_on;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+/// A fan-out worker: publishes messages, in order.
+///
+/// Each publisher has one reusable timer, armed only while it waits for somebody who is full. It
+/// remembers the routes of its topics and appends to a frame that its audience shares, so keep one
+/// and publish much through it. It belongs to one task or thread; make more from the [`Broker`],
+/// which it keeps open.
+///
+/// Messages of one publisher reach each subscription in the order published. Between publishers
+/// there is no order.
+pub struct Publisher<M: Payload> {
+    handle: Arc<Handle<M>>,
+    fan_out: FanOut<M>,
+    routes: RouteCache<M>,
+    open: Open,
+    tally: Arc<Tally>,
+}
+
+impl<M: Payload> Publisher<M> {
+    pub(super) fn new(handle: Arc<Handle<M>>, origin: Option<Origin>) -> Self {
+        let tally = handle.shared.tallies.begin();
+        Self {
+            handle,
+            fan_out: FanOut::new(origin),
+            routes: RouteCache::new(),
+            open: Open::default(),
+            tally,
+        }
+    }
+
+    /// Publishes one message to everybody whose pattern matches `topic`.
+    ///
+    /// Everybody who has room has it when the first poll returns. Those who are full and allow a
+    /// wait are then waited for together, until each has room or its wait is over.
+    ///
+    /// Cancel safe: if the future is dropped while it waits, those still full do not get the
+    /// message, then or later; it is in their books as dropped.
+    ///
+    /// # Errors
+    /// [`PublishError::Closed`] with the message, if the broker was closed before.
+    pub async fn publish(&mut self, topic: &Topic, message: M) -> Result<Receipt, PublishError<M>> {
+        self.publish_one(topic, None, message).await
+    }
+
+    /// As [`publish`](Self::publish), for a message that wants an answer: it is to be published to
+    /// `reply_to`. [`Broker::request`] does all of it.
+    pub async fn publish_request(
+        &mut self,
+        topic: &Topic,
+        reply_to: &Topic,
+        message: M,
+    ) -> Result<Receipt, PublishError<M>> {
+        self.publish_one(topic, Some(reply_to.clone()), message).await
+    }
+
+    /// Publishes all of `batch`, which is empty afterwards and can be filled again: one frame, and
+    /// each queue is touched once. A queue with room for a part takes that part, from the first on.
+    ///
+    /// Cancel safe as [`publish`](Self::publish).
+    ///
+    /// # Errors
+    /// [`PublishError::Closed`] if the broker was closed before, [`PublishError::TooLong`] for more
+    /// than [`BATCH_MESSAGES_MAX`] messages; the batch is then untouched.
+    pub async fn publish_batch(
+        &mut self,
+        topic: &Topic,
+        batch: &mut Vec<M>,
+    ) -> Result<Receipt, PublishError<()>> {
+        match self.begin_batch(topic, batch, true) {
+            Ok(()) => Ok(WaitForRoom(self).await),
+            Err(BatchRefusal::TooLong) => Err(PublishError::TooLong(())),
+            Err(BatchRefusal::Refused(_)) => Err(PublishError::Closed(())),
+        }
+    }
+
+    /// Publishes without ever waiting: who is full, and would have been waited for, misses the
+    /// message.
+    ///
+    /// # Errors
+    /// [`TryPublishError::Full`] with the message if a lossless subscription
+    /// ([`WhenFull::Block`](crate::WhenFull::Block)) is full; nobody has got it then.
+    /// [`TryPublishError::Closed`] if the broker was closed before.
+    pub fn try_publish(
+        &mut self,
+        topic: &Topic,
+        message: M,
+    ) -> Result<Receipt, TryPublishError<M>> {
+        match self.begin_one(topic, None, message, false) {
+            Ok(_) => Ok(self.finish()),
+            Err((Refusal::Full, message)) => Err(TryPublishError::Full(message)),
+            Err((Refusal::Closed, message)) => Err(TryPublishError::Closed(message)),
+        }
+    }
+
+    /// As [`try_publish`](Self::try_publish), for a batch; on an error it is untouched.
+    pub fn try_publish_batch(
+        &mut self,
+        topic: &Topic,
+        batch: &mut Vec<M>,
+    ) -> Result<Receipt, TryPublishError<()>> {
+        match self.begin_batch(topic, batch, false) {
+            Ok(()) => Ok(self.finish()),
+            Err(BatchRefusal::TooLong) => Err(TryPublishError::TooLong(())),
+            Err(BatchRefusal::Refused(Refusal::Full)) => Err(TryPublishError::Full(())),
+            Err(BatchRefusal::Refused(Refusal::Closed)) => Err(TryPublishError::Closed(())),
+        }
+    }
+
+    /// As [`publish`](Self::publish), for a plain thread, which it blocks while it waits.
+    pub fn publish_blocking(
+        &mut self,
+        topic: &Topic,
+        message: M,
+    ) -> Result<Receipt, PublishError<M>> {
+        block_on(self.publish(topic, message))
+    }
+
+    /// As [`publish_batch`](Self::publish_batch), for a plain thread, which it blocks while it
+    /// waits.
+    pub fn publish_batch_blocking(
+        &mut self,
+        topic: &Topic,
+        batch: &mut Vec<M>,
+    ) -> Result<Receipt, PublishError<()>> {
+        block_on(self.publish_batch(topic, batch))
+    }
+
+    /// Shares the work of large audiences with other tasks: one [`Lane`] for each step, to be
+    /// spawned by the caller, that helps with audiences larger than the step. `&[100, 1000]` is one
+    /// lane above 100 subscriptions and two above 1000; smaller audiences have no use for it.
+    /// (Queue groups are not shared out.)
+    ///
+    /// Nothing else changes: a publish returns when everybody was seen to, with the same receipt. A
+    /// lane whose task is slow, was dropped or is not run costs nothing but its help.
+    ///
+    /// ```
+    /// # use fanfare::Broker;
+    /// # let broker = Broker::<u64>::new();
+    /// # let spawn = |_| ();
+    /// let (publisher, lanes) = broker.publisher().with_lanes(&[1000]);
+    /// for lane in lanes {
+    ///     spawn(lane.run());
+    /// }
+    /// ```
+    pub fn with_lanes(mut self, steps: &[usize]) -> (Self, Vec<Lane<M>>) {
+        self.settle_forgotten();
+        self.fan_out.lanes = Lanes::new(steps);
+        let tasks = self.fan_out.lanes.tasks();
+        (self, tasks)
+    }
+
+    /// The broker it publishes to.
+    pub fn broker(&self) -> Broker<M> {
+        Broker::from_handle(self.handle.clone())
+    }
+
+    async fn publish_one(
+        &mut self,
+        topic: &Topic,
+        reply_to: Option<Topic>,
+        message: M,
+    ) -> Result<Receipt, PublishError<M>> {
+        match self.begin_one(topic, reply_to, message, true) {
+            Ok(_) => Ok(WaitForRoom(self).await),
+            Err((_, message)) => Err(PublishError::Closed(message)),
+        }
+    }
+
+    /// As [`publish_request`](Self::publish_request), and the message comes back if it was for
+    /// nobody.
+    pub(super) async fn publish_or_return(
+        &mut self,
+        topic: &Topic,
+        reply_to: Topic,
+        message: M,
+    ) -> Result<(Receipt, Option<M>), PublishError<M>> {
+        match self.begin_one(topic, Some(reply_to), message, true) {
+            Ok(returned) => Ok((WaitForRoom(self).await, returned)),
+            Err((_, message)) => Err(PublishError::Closed(message)),
+        }
+    }
+
+    /// The fan-out of one message. Gives it back if it was for nobody, or was refused.
+    fn begin_one(
+        &mut self,
+        topic: &Topic,
+        reply_to: Option<Topic>,
+        message: M,
+        may_wait: bool,
+    ) -> Result<Option<M>, (Refusal, M)> {
+        self.settle_forgotten();
+        self.fan_out.weigh(std::iter::once(&message));
+        self.fan_out.batch.push(message);
+        self.fan_out.reply_to = reply_to;
+        let outcome = self.begin(topic, may_wait);
+        self.fan_out.reply_to = None;
+        let left = self.fan_out.batch.pop();
+        match (outcome, left) {
+            (Err(refusal), Some(message)) => Err((refusal, message)),
+            (_, left) => Ok(left),
+        }
+    }
+
+    fn begin_batch(
+        &mut self,
+        topic: &Topic,
+        batch: &mut Vec<M>,
+        may_wait: bool,
+    ) -> Result<(), BatchRefusal> {
+        if batch.len() > BATCH_MESSAGES_MAX {
+            return Err(BatchRefusal::TooLong);
+        }
+        self.settle_forgotten();
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.fan_out.weigh(batch.iter());
+        std::mem::swap(batch, &mut self.fan_out.batch);
+        let outcome = self.begin(topic, may_wait);
+        std::mem::swap(batch, &mut self.fan_out.batch);
+        outcome.map_err(BatchRefusal::Refused)?;
+        // Still there if it was for nobody.
+        batch.clear();
+        Ok(())
+    }
+
+    fn begin(&mut self, topic: &Topic, may_wait: bool) -> Result<(), Refusal> {
+        let published = self.fan_out.batch.len() as u64;
+        let outcome = self.fan_out(topic, may_wait);
+        // Of a refusal too: room that was given back may have let others in.
+        self.fan_out.worker.run_afterwards(&self.handle.shared);
+        let has_route = outcome?;
+        let waits_since = self.fan_out.is_waiting().then(|| self.handle.shared.waits.begin());
+        self.open = Open { published, has_route, waits_since };
+        Ok(())
+    }
+
+    /// Fans out under the locks of the topic's route; says whether it has one.
+    fn fan_out(&mut self, topic: &Topic, may_wait: bool) -> Result<bool, Refusal> {
+        let shared = &*self.handle.shared;
+        loop {
+            let Some(route) = self.routes.take(topic, &shared.router) else {
+                let outcome = shared.router.with_audience(topic, |audience| {
+                    let place = Place {
+                        topic,
+                        audience,
+                        route: None,
+                        history: None,
+                        stamps: &shared.stamps,
+                    };
+                    self.fan_out.deliver(place, may_wait)
+                });
+                return outcome.map(|()| false);
+            };
+            self.fan_out.lanes.ring(&route.1);
+            let mut kept = route.1.history.as_ref().map(History::lock);
+            let audience = read(&route.1.audience);
+            if audience.is_retired {
+                self.routes.forget(topic);
+                continue;
+            }
+            let history = kept.as_deref_mut();
+            let place = Place {
+                topic,
+                audience: &audience,
+                route: Some(&route.1),
+                history,
+                stamps: &shared.stamps,
+            };
+            let outcome = self.fan_out.deliver(place, may_wait);
+            drop((audience, kept));
+            self.routes.put_back(route);
+            return outcome.map(|()| true);
+        }
+    }
+
+    /// Takes what a forgotten publish future left in lines: nothing of it may be delivered later.
+    fn settle_forgotten(&mut self) {
+        if self.fan_out.is_waiting() {
+            let Self { fan_out, handle, .. } = self;
+            fan_out.workers().for_each(|worker| worker.give_up(Due::All, &handle.shared));
+            self.finish();
+        }
+    }
+
+    fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Self { fan_out, handle, .. } = self;
+        // Each is polled, whatever the others say: each has to know whom to wake.
+        fan_out.workers().fold(Poll::Ready(()), |others, worker| {
+            let own = worker.poll_room(context, &handle.shared);
+            if own.is_ready() { others } else { Poll::Pending }
+        })
+    }
+
+    /// Closes the account of the present publish.
+    fn finish(&mut self) -> Receipt {
+        let Open { published, has_route, waits_since } = std::mem::take(&mut self.open);
+        if let Some(since) = waits_since {
+            self.handle.shared.waits.end(since);
+        }
+        let mut receipt = self.fan_out.worker.finish();
+        self.fan_out.lanes.workers().for_each(|worker| receipt += worker.finish());
+        self.tally.add_alone(published, &receipt);
+        if let Some(route) = self.routes.last().filter(|_| has_route) {
+            route.tally.add(published, &receipt);
+        }
+        receipt
+    }
+}
+
+impl<M: Payload> Drop for Publisher<M> {
+    fn drop(&mut self) {
+        self.settle_forgotten();
+        self.handle.shared.tallies.end(&self.tally);
+    }
+}
+
+/// The account of the present publish.
+#[derive(Default)]
+struct Open {
+    published: u64,
+    /// Whether it is counted for the topic too.
+    has_route: bool,
+    /// Since when it waits for room, if it does.
+    waits_since: Option<Instant>,
+}
+
+enum BatchRefusal {
+    TooLong,
+    Refused(Refusal),
+}
+
+/// Waits until nobody is waited for any more. Dropped before, it takes its messages back.
+struct WaitForRoom<'a, M: Payload>(&'a mut Publisher<M>);
+
+impl<M: Payload> Future for WaitForRoom<'_, M> {
+    type Output = Receipt;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Receipt> {
+        let publisher = &mut *self.0;
+        if publisher.fan_out.is_waiting() && publisher.poll_room(context).is_pending() {
+            return Poll::Pending;
+        }
+        Poll::Ready(publisher.finish())
+    }
+}
+
+impl<M: Payload> Drop for WaitForRoom<'_, M> {
+    fn drop(&mut self) {
+        self.0.settle_forgotten();
+    }
+}

@@ -1,0 +1,70 @@
+//! The account of a queue.
+
+use super::super::stats::{Books, DropReason, EndReason, SubscriptionStats};
+use super::{PROBATION, Queue};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+impl<M> Queue<M> {
+    pub fn received(&self) -> u64 {
+        self.reader.received.load(Ordering::Acquire)
+    }
+
+    /// Consistent: all figures are of one moment, however busy the queue is.
+    pub fn books(&self) -> Books {
+        loop {
+            let is_ended = self.is_ended();
+            let before = self.reader.consumed.messages();
+            let received = self.received();
+            let passed_over = self.publishers.drops.get(DropReason::Oldest);
+            let dropped = self.publishers.drops.total();
+            let queued = u64::from(self.queued().messages);
+            // What was consumed is what was received or passed over: if the sum is that of before
+            // and after, nothing moved in between.
+            let is_settled = before == self.reader.consumed.messages()
+                && (received + passed_over) as u32 == before;
+            if is_settled && dropped == self.publishers.drops.total() {
+                // After its end what was queued is gone, and counts as dropped.
+                let (queued, lost) = if is_ended { (0, queued) } else { (queued, 0) };
+                let dropped = dropped + lost;
+                return Books { offered: received + queued + dropped, received, queued, dropped };
+            }
+            std::hint::spin_loop();
+        }
+    }
+
+    /// Everything that is known of it.
+    pub fn stats(&self) -> SubscriptionStats {
+        let (books, end_reason) = (self.books(), self.end_reason());
+        let mut drops = self.publishers.drops.counts();
+        // Whatever is dropped for no other reason was still queued at the end.
+        drops.ended = books.dropped.saturating_sub(self.publishers.drops.total());
+        SubscriptionStats {
+            id: self.terms.id,
+            interest: self.terms.wanted.interest(),
+            group: self
+                .terms
+                .wanted
+                .group(self.terms.id)
+                .map(|membership| membership.group.clone()),
+            when_full: self.terms.when_full,
+            bound_messages: self.terms.bounds.messages as usize,
+            bound_bytes: self.terms.bounds.bytes as usize,
+            books,
+            queued_bytes: if end_reason.is_some() { 0 } else { self.queued().bytes as usize },
+            high_water_messages: if end_reason.is_some() {
+                self.reader.high_water.load(Ordering::Relaxed)
+            } else {
+                self.raise_high_water()
+            } as usize,
+            waited_for: Duration::from_nanos(self.waited_for_ns.load(Ordering::Relaxed)),
+            drops,
+            on_probation: self.attends(PROBATION),
+            end_reason,
+        }
+    }
+
+    pub fn end_reason(&self) -> Option<EndReason> {
+        self.end.get().copied()
+    }
+}

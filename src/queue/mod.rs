@@ -1,0 +1,240 @@
+//! A subscription's bounded queue: what is in it, who waits for room in it, and its books.
+//!
+//! The storage is flume's, and only its non-blocking half (`try_send`, `try_recv`): its futures
+//! have faults that this queue must not have. Flume's own bound is not used either, since an entry
+//! stands for many messages: the bound is the [credit](super::credit). Who waits, waits here.
+//!
+//! Publishers push while they hold the lock of a route that the queue is in, so that once it was
+//! taken out of all routes nothing is pushed any more. Nothing here wakes a task or drops a payload
+//! under a lock: both run foreign code.
+
+mod books;
+mod ending;
+mod line;
+mod offering;
+mod oldest;
+mod receiving;
+mod room;
+
+use super::Origin;
+use super::credit::{Consumed, Load, Reserved};
+use super::cursor::Cursor;
+use super::frame::{Frame, Message};
+use super::lease::Holding;
+use super::locks::lock;
+use super::membership::Membership;
+use super::overflow::WhenFull;
+use super::stats::{Drops, EndReason, Interest, SubscriptionId};
+use super::topic::Pattern;
+use atomic_waker::AtomicWaker;
+use event_listener::Event;
+use line::Offer;
+pub(super) use offering::Offered;
+use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+/// What a subscription asked for.
+pub(super) struct Terms {
+    pub id: SubscriptionId,
+    pub wanted: Wanted,
+    pub no_echo: Option<Origin>,
+    pub when_full: WhenFull,
+    pub bounds: Load,
+}
+
+/// Which messages a queue is for.
+pub(super) enum Wanted {
+    /// Those of one subscription, which goes by the queue's own id.
+    One(Want),
+    /// Those of any number, which come and go: a mailbox.
+    Many(Box<MailboxWants>),
+}
+
+pub(super) struct Want {
+    pub pattern: Pattern,
+    pub group: Option<Arc<Membership>>,
+}
+
+/// What a mailbox wants: changed by the router, under its lock.
+pub(super) struct MailboxWants {
+    pub name: Arc<str>,
+    pub wants: Mutex<HashMap<SubscriptionId, Want>>,
+}
+
+impl Wanted {
+    /// For statistics.
+    pub fn interest(&self) -> Interest {
+        match self {
+            Self::One(want) => Interest::Pattern(want.pattern.clone()),
+            Self::Many(mailbox) => Interest::Mailbox {
+                name: mailbox.name.clone(),
+                subscriptions: lock(&mailbox.wants).len(),
+            },
+        }
+    }
+
+    /// The place in a queue group of the subscription of that name.
+    pub fn group(&self, id: SubscriptionId) -> Option<Arc<Membership>> {
+        match self {
+            Self::One(want) => want.group.clone(),
+            Self::Many(mailbox) => {
+                lock(&mailbox.wants).get(&id).and_then(|want| want.group.clone())
+            }
+        }
+    }
+}
+
+impl Terms {
+    /// Whether it does not want what `origin` publishes.
+    #[inline]
+    pub fn refuses_echo_of(&self, origin: Option<Origin>) -> bool {
+        self.no_echo.is_some() && self.no_echo == origin
+    }
+}
+
+pub(super) struct Queue<M> {
+    pub terms: Terms,
+    /// What a receiver or a publisher must not overlook; zero nearly always.
+    attention: AtomicU32,
+    entries: (flume::Sender<Entry<M>>, flume::Receiver<Entry<M>>),
+    publishers: WrittenByPublishers,
+    reader: WrittenByReader,
+    /// A publisher's credit for messages to come, or its word that it will not ask for them.
+    lease: Mutex<Option<Holding>>,
+    /// Messages dropped since the last entry was queued.
+    gap: AtomicU64,
+    receiver: AtomicWaker,
+    line: Mutex<VecDeque<Offer<M>>>,
+    /// The cursor, where publishers may have to pass over the oldest or free everything; elsewhere
+    /// the subscription has it to itself.
+    shared_cursor: Option<Box<Mutex<Cursor<M>>>>,
+    waited_for_ns: AtomicU64,
+    end: OnceLock<EndReason>,
+    /// Told when this queue is drained or has ended.
+    settled: Arc<Event>,
+}
+
+/// On a cache line of its own, which the receiver does not take away while messages flow.
+#[repr(align(64))]
+struct WrittenByPublishers {
+    reserved: Reserved,
+    drops: Drops,
+}
+
+/// On a cache line of its own, which publishers do not take away while messages flow.
+#[repr(align(64))]
+struct WrittenByReader {
+    consumed: Consumed,
+    /// Messages ever received.
+    received: AtomicU64,
+    /// The most messages ever queued.
+    high_water: AtomicU32,
+}
+
+/// Publishers wait in line for room.
+const WAITED_FOR: u32 = 1;
+/// A wait was used up; no more waiting until drained to half.
+const PROBATION: u32 = 2;
+/// No more publishing; ends when drained.
+const CLOSING: u32 = 4;
+/// Over.
+const ENDED: u32 = 8;
+/// A publisher drops its messages without asking, since there is no room.
+const WRITTEN_OFF: u32 = 16;
+
+/// Where a receiver finds messages. One entry stands for all that the frame holds for it from there
+/// on.
+pub(super) struct Entry<M> {
+    pub frame: Arc<Frame<M>>,
+    /// Which of the queue's subscriptions they are for.
+    pub id: SubscriptionId,
+    pub from: u32,
+    pub to: u32,
+    /// Set: follow the frame as it grows, from this seat. Not set: read `from..to`.
+    pub seat: Option<u32>,
+    /// Messages dropped between the entry before and this one.
+    pub missed_before: u64,
+}
+
+impl<M> Entry<M> {
+    /// Reads exactly these places of a frame.
+    pub fn fixed(frame: &Arc<Frame<M>>, id: SubscriptionId, places: Range<u32>) -> Self {
+        Self {
+            frame: frame.clone(),
+            id,
+            from: places.start,
+            to: places.end,
+            seat: None,
+            missed_before: 0,
+        }
+    }
+
+    /// Exactly these places of the same frame, for the same subscription.
+    pub fn part(&self, places: Range<u32>) -> Self {
+        Self::fixed(&self.frame, self.id, places)
+    }
+
+    pub fn places(&self) -> Range<u32> {
+        self.from..self.to
+    }
+
+    pub fn messages(&self) -> u32 {
+        self.to - self.from
+    }
+}
+
+impl<M> Queue<M> {
+    pub fn new(terms: Terms, settled: Arc<Event>) -> Self {
+        let is_reached_into =
+            matches!(terms.when_full, WhenFull::DropOldest | WhenFull::Disconnect { .. });
+        let shared_cursor = is_reached_into.then(|| Box::new(Mutex::new(Cursor::new())));
+        Self {
+            terms,
+            attention: AtomicU32::new(0),
+            entries: channel(),
+            publishers: WrittenByPublishers { reserved: Reserved::new(), drops: Drops::default() },
+            reader: WrittenByReader {
+                consumed: Consumed::new(),
+                received: AtomicU64::new(0),
+                high_water: AtomicU32::new(0),
+            },
+            lease: Mutex::new(None),
+            gap: AtomicU64::new(0),
+            receiver: AtomicWaker::new(),
+            line: Mutex::new(VecDeque::new()),
+            shared_cursor,
+            waited_for_ns: AtomicU64::new(0),
+            end: OnceLock::new(),
+            settled,
+        }
+    }
+
+    /// Queues kept messages, oldest first. What does not fit is the oldest, and was never offered.
+    pub fn replay<'a>(&self, kept: impl DoubleEndedIterator<Item = &'a Message<M>>)
+    where
+        M: 'a,
+    {
+        let light_enough =
+            |message: &&Message<M>| message.weight_bytes() <= self.terms.bounds.bytes;
+        let has_room = |message: &&Message<M>| {
+            self.reserve(Load { messages: 1, bytes: message.weight_bytes() })
+        };
+        let mut newest: Vec<_> = kept.rev().filter(light_enough).take_while(has_room).collect();
+        while let Some(message) = newest.pop() {
+            let (frame, from) = message.frame();
+            let _ = self.entries.0.try_send(Entry::fixed(frame, self.terms.id, from..from + 1));
+        }
+    }
+
+    fn attends(&self, flag: u32) -> bool {
+        self.attention.load(Ordering::SeqCst) & flag != 0
+    }
+}
+
+/// The credit bounds it: an entry stands for at least one message that has room.
+#[expect(clippy::disallowed_methods, reason = "bounded by the credit, in messages and in bytes")]
+fn channel<M>() -> (flume::Sender<Entry<M>>, flume::Receiver<Entry<M>>) {
+    flume::unbounded()
+}

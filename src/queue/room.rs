@@ -1,0 +1,188 @@
+//! Who gets room in the queue, and what is in it.
+
+use super::super::afterwards::Afterwards;
+use super::super::credit::Load;
+use super::super::lease::{Holding, Lease, Settlement};
+use super::super::locks::lock;
+use super::super::overflow::WhenFull;
+use super::super::stats::DropReason;
+use super::{ENDED, Queue, WAITED_FOR, WRITTEN_OFF};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+impl<M> Queue<M> {
+    /// Takes room for all of `load`, unless others wait already: newcomers do not overtake them.
+    #[inline]
+    pub fn admits(&self, load: Load) -> bool {
+        self.is_open_to_newcomers() && self.reserve(load)
+    }
+
+    /// As [`admits`](Self::admits), for who [offers](Self::offer) what is not admitted: room that
+    /// is only leased is found then.
+    #[inline]
+    pub fn admits_at_once(&self, load: Load) -> bool {
+        self.is_open_to_newcomers() && self.reserve_within(load, self.terms.bounds)
+    }
+
+    /// Gives back what [`admits`](Self::admits) took, to those who wait if there are any by now.
+    pub fn give_back(&self, load: Load, afterwards: &mut Afterwards<M>) {
+        self.publishers.reserved.give_back(load);
+        // After the room was given back: see `write_off` and `park`.
+        self.count_written_off();
+        if self.attends(WAITED_FOR) {
+            self.serve(&mut lock(&self.line), afterwards);
+        }
+    }
+
+    /// Whether all of `load` has room now, but for what is too heavy even when the queue is empty.
+    pub fn has_room(&self, load: Load, weights: &[u32]) -> bool {
+        let heaviest = self.terms.bounds.bytes;
+        let mut load = load;
+        if weights.iter().any(|weight| *weight > heaviest) {
+            load = weights.iter().filter(|weight| **weight <= heaviest).fold(
+                Load::default(),
+                |sum, weight| Load {
+                    messages: sum.messages + 1,
+                    bytes: sum.bytes.saturating_add(*weight),
+                },
+            );
+        }
+        load.messages == 0
+            || (!self.is_waited_for() && self.queued().leaves_room_for(load, self.terms.bounds))
+    }
+
+    /// Gives a publisher credit for messages to come, in place of any lease there was. Not if
+    /// little room would be left, or others wait for it.
+    pub fn lease(&self, lease: &Arc<Lease>, seat: u32, load: Load) -> bool {
+        let mut leased = lock(&self.lease);
+        self.take_back(&mut leased);
+        let Load { messages, bytes } = self.terms.bounds;
+        let most = Load { messages: messages / 4 * 3, bytes: bytes / 4 * 3 };
+        if self.attends(WAITED_FOR | ENDED) || !self.reserve_within(load, most) {
+            return false;
+        }
+        *leased = Some(Holding::credit(lease.clone(), seat));
+        true
+    }
+
+    /// Takes a publisher's word that it drops its messages from now on without asking: if that is
+    /// what would become of them whatever they weigh, until the receiver frees room.
+    pub fn write_off(&self, lease: &Arc<Lease>, seat: u32) -> bool {
+        let is_dropping = match self.terms.when_full {
+            WhenFull::DropNewest => true,
+            WhenFull::Wait(_) => !self.may_be_waited_for(),
+            WhenFull::DropOldest | WhenFull::Disconnect { .. } | WhenFull::Block => false,
+        };
+        let is_full = || self.taken().messages >= self.terms.bounds.messages;
+        // Full in bytes alone, a lighter message might fit: looked at first, since this is asked
+        // for each message.
+        if !is_dropping || !is_full() {
+            return false;
+        }
+        let mut leased = lock(&self.lease);
+        if leased.as_ref().is_some_and(Holding::is_written_off) {
+            return false;
+        }
+        self.take_back(&mut leased);
+        // Announced before the last look for room; who frees room looks for announcements
+        // afterwards. So either the room is seen here, or the announcement there.
+        self.attention.fetch_or(WRITTEN_OFF, Ordering::SeqCst);
+        if !is_full() || self.attends(WAITED_FOR | ENDED) {
+            self.attention.fetch_and(!WRITTEN_OFF, Ordering::SeqCst);
+            return false;
+        }
+        *leased = Some(Holding::written_off(lease.clone(), seat));
+        true
+    }
+
+    /// Before something is queued: what was dropped without asking lies before it.
+    #[inline]
+    pub(super) fn count_written_off(&self) {
+        if self.attends(WRITTEN_OFF) {
+            self.ask_again();
+        }
+    }
+
+    /// Ends a write-off: there may be room.
+    #[cold]
+    fn ask_again(&self) {
+        self.take_back(&mut lock(&self.lease));
+    }
+
+    /// What is in it now.
+    pub fn queued(&self) -> Load {
+        // Taken back rather than looked at, since it may be spent meanwhile; locked, so that no new
+        // one is given meanwhile.
+        let mut leased = lock(&self.lease);
+        self.take_back(&mut leased);
+        self.taken()
+    }
+
+    #[inline]
+    pub(super) fn reserve(&self, load: Load) -> bool {
+        self.reserve_within(load, self.terms.bounds) || self.reserve_what_is_leased(load)
+    }
+
+    #[inline]
+    fn reserve_within(&self, load: Load, bounds: Load) -> bool {
+        self.publishers.reserved.reserve(load, bounds, &self.reader.consumed)
+    }
+
+    #[inline]
+    fn is_open_to_newcomers(&self) -> bool {
+        self.attention.load(Ordering::Acquire) & (WAITED_FOR | ENDED) == 0
+    }
+
+    /// What is queued or leased.
+    #[inline]
+    fn taken(&self) -> Load {
+        self.publishers.reserved.taken(&self.reader.consumed)
+    }
+
+    /// It looks full: what a publisher only holds for later is room all the same.
+    #[cold]
+    fn reserve_what_is_leased(&self, load: Load) -> bool {
+        let mut leased = lock(&self.lease);
+        // Written off, it holds no room.
+        if !leased.as_ref().is_some_and(Holding::is_written_off) {
+            self.take_back(&mut leased);
+        }
+        self.reserve_within(load, self.terms.bounds)
+    }
+
+    fn take_back(&self, leased: &mut Option<Holding>) {
+        let Some(holding) = leased.take() else { return };
+        holding.end(|settlement| match settlement {
+            Settlement::GiveBack(unspent) => self.publishers.reserved.give_back(unspent),
+            Settlement::Dropped(count) => {
+                // The queue was full, so its receiver does not sleep and need not be woken.
+                let on_probation =
+                    matches!(self.terms.when_full, WhenFull::Wait(wait) if !wait.is_zero());
+                let reason = if on_probation { DropReason::Probation } else { DropReason::Full };
+                self.publishers.drops.add(reason, count);
+                self.gap.fetch_add(count, Ordering::SeqCst);
+                // Only now: who finds the flag gone finds the gap.
+                self.attention.fetch_and(!WRITTEN_OFF, Ordering::SeqCst);
+            }
+        });
+    }
+
+    /// The queue is longest just before something is taken from it, so it is looked at then.
+    #[inline]
+    pub(super) fn note_high_water(&self) {
+        // With what is leased, so too high at the most: seldom enough to look closer.
+        if self.taken().messages > self.reader.high_water.load(Ordering::Relaxed) {
+            self.raise_high_water();
+        }
+    }
+
+    #[cold]
+    pub(super) fn raise_high_water(&self) -> u32 {
+        let messages = self.taken().messages.saturating_sub(self.leased().messages);
+        self.reader.high_water.fetch_max(messages, Ordering::Relaxed).max(messages)
+    }
+
+    fn leased(&self) -> Load {
+        lock(&self.lease).as_ref().map_or(Load::default(), Holding::unspent)
+    }
+}

@@ -1,0 +1,161 @@
+//! Routes: the queues that a topic reaches, shared by all publishers that remember the topic.
+//!
+//! A route is changed in place, under its lock, when a subscription that it concerns begins or
+//! ends; publishers fan out under the same lock, shared among them. So a subscription that has
+//! begun is served by every later publish, one that has ended is reached by none, and nobody keeps
+//! a copy that could hold an ended one's memory.
+
+use super::Origin;
+use super::history::History;
+use super::locks::{read, write};
+use super::member::{self, Member};
+use super::membership::Membership;
+use super::overflow::WhenFull;
+use super::stats::{SubscriptionId, Tally, TopicStats};
+use super::topic::Topic;
+use super::tree::Leaf;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, RwLock, Weak};
+
+pub(super) struct Route<M> {
+    /// Names it for frames; never zero and never used twice.
+    pub id: u64,
+    pub topic: Topic,
+    pub audience: RwLock<Audience<M>>,
+    pub history: Option<History<M>>,
+    pub tally: Tally,
+}
+
+/// Who is to get a message.
+pub(super) struct Audience<M> {
+    /// Subscriptions of their own, by id.
+    pub singles: Vec<Member<M>>,
+    /// Queue groups: one member of each.
+    pub groups: Vec<Group<M>>,
+    /// Changes with every change of `singles`, so that a frame knows whether its seats are still
+    /// right.
+    pub version: u64,
+    /// Some do not want the messages of some origin.
+    pub has_no_echo: bool,
+    /// Some are lossless.
+    pub has_block: bool,
+    /// The broker is closed.
+    pub is_closed: bool,
+    /// Forgotten by the router; ask it for a new one.
+    pub is_retired: bool,
+}
+
+pub(super) struct Group<M> {
+    name: Arc<str>,
+    pub members: Arc<Vec<Member<M>>>,
+    turn: AtomicUsize,
+}
+
+impl<M> Route<M> {
+    pub fn stats(&self) -> TopicStats {
+        // Before the audience is locked: publishers lock in this order.
+        let kept = self.history.as_ref().map_or(0, History::kept);
+        let audience = read(&self.audience);
+        TopicStats {
+            topic: self.topic.clone(),
+            published: self.tally.published(),
+            subscriptions: audience.singles.len() + audience.groups.len(),
+            kept,
+            deliveries: self.tally.deliveries(),
+        }
+    }
+
+    pub fn retire(&self) {
+        write(&self.audience).is_retired = true;
+    }
+}
+
+impl<M> Audience<M> {
+    pub fn new(is_closed: bool) -> Self {
+        Self {
+            singles: Vec::new(),
+            groups: Vec::new(),
+            version: 0,
+            has_no_echo: false,
+            has_block: false,
+            is_closed,
+            is_retired: false,
+        }
+    }
+
+    /// Members come in any order from the tree, later ones with ever higher ids.
+    pub fn add(&mut self, new: &Member<M>) {
+        self.has_no_echo |= new.terms.no_echo.is_some();
+        self.has_block |= new.terms.when_full == WhenFull::Block;
+        let Some(membership) = &new.group else {
+            self.version += 1;
+            return member::insert(&mut self.singles, new);
+        };
+        let group = match self.groups.iter_mut().position(|group| group.name == membership.group) {
+            Some(index) => &mut self.groups[index],
+            None => self.groups.push_mut(Group::new(membership.group.clone())),
+        };
+        member::insert(Arc::make_mut(&mut group.members), new);
+    }
+
+    pub fn remove(&mut self, id: SubscriptionId, membership: Option<&Membership>) {
+        let Some(membership) = membership else {
+            self.version += 1;
+            member::remove(&mut self.singles, id);
+            return;
+        };
+        if let Some(index) = self.groups.iter().position(|group| group.name == membership.group) {
+            member::remove(Arc::make_mut(&mut self.groups[index].members), id);
+            if self.groups[index].members.is_empty() {
+                self.groups.swap_remove(index);
+            }
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.singles.is_empty() && self.groups.is_empty()
+    }
+}
+
+impl<M> Group<M> {
+    fn new(name: Arc<str>) -> Self {
+        // Groups of routes that are used once would all begin with the same member.
+        static NEXT_TURN: AtomicUsize = AtomicUsize::new(0);
+        let turn = NEXT_TURN.fetch_add(1, Ordering::Relaxed);
+        Self { name, members: Arc::default(), turn: AtomicUsize::new(turn) }
+    }
+
+    /// The members that may get a message from `origin`, another one first each time.
+    pub fn in_turn(&self, origin: Option<Origin>) -> impl Iterator<Item = &Member<M>> {
+        let first = self.turn.fetch_add(1, Ordering::Relaxed) % self.members.len().max(1);
+        let (before, after) = self.members.split_at(first);
+        after.iter().chain(before).filter(move |member| member.is_for(origin))
+    }
+
+    /// How to share out so many messages, so that everybody gets some, in few pieces.
+    pub fn share(&self, places: &Range<u32>) -> u32 {
+        (places.end - places.start).div_ceil(self.members.len().max(1) as u32)
+    }
+}
+
+/// A topic's route while anybody remembers it.
+pub(super) struct RouteLeaf<M>(pub Option<Weak<Route<M>>>);
+
+impl<M> Default for RouteLeaf<M> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<M> RouteLeaf<M> {
+    pub fn route(&self) -> Option<Arc<Route<M>>> {
+        self.0.as_ref().and_then(Weak::upgrade)
+    }
+}
+
+impl<M> Leaf for RouteLeaf<M> {
+    fn is_empty(&self) -> bool {
+        self.0.as_ref().is_none_or(|route| route.strong_count() == 0)
+    }
+}

@@ -1,0 +1,82 @@
+//! The routes a publisher remembers, so that most publishes look nothing up.
+
+use super::route::Route;
+use super::router::Router;
+use super::topic::Topic;
+use crate::limits::{CACHED_ROUTES_MAX, SEEN_TOPICS};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+pub(super) struct RouteCache<M> {
+    /// That of the last publish, with the very topic it was asked with.
+    last: Option<(Topic, Arc<Route<M>>)>,
+    known: HashMap<Topic, Arc<Route<M>>>,
+    /// Hashes of topics seen once; the second time makes a route.
+    seen: Vec<u64>,
+    hasher: RandomState,
+}
+
+impl<M> RouteCache<M> {
+    pub fn new() -> Self {
+        Self { last: None, known: HashMap::new(), seen: Vec::new(), hasher: RandomState::new() }
+    }
+
+    /// Takes the route out, to be [put back](Self::put_back). None: the topic is used for the first
+    /// time.
+    #[inline]
+    pub fn take(&mut self, topic: &Topic, router: &Router<M>) -> Option<(Topic, Arc<Route<M>>)> {
+        if let Some((last, _)) = &self.last
+            && (last.is_same(topic) || last == topic)
+        {
+            return self.last.take();
+        }
+        let route = match self.known.get(topic) {
+            Some(route) => route.clone(),
+            None => self.learn(topic, router)?,
+        };
+        Some((topic.clone(), route))
+    }
+
+    #[inline]
+    pub fn put_back(&mut self, route: (Topic, Arc<Route<M>>)) {
+        self.last = Some(route);
+    }
+
+    /// The route of the last publish.
+    pub fn last(&self) -> Option<&Route<M>> {
+        self.last.as_ref().map(|(_, route)| &**route)
+    }
+
+    pub fn forget(&mut self, topic: &Topic) {
+        self.known.remove(topic);
+    }
+
+    #[cold]
+    fn learn(&mut self, topic: &Topic, router: &Router<M>) -> Option<Arc<Route<M>>> {
+        if topic.has_wildcard() {
+            // Routes are found by the patterns that match them, in a tree that would take this
+            // topic for a pattern.
+            return None;
+        }
+        let route = match router.find(topic) {
+            Some(route) => route,
+            None if self.was_seen(topic) => router.make(topic),
+            None => return None,
+        };
+        if self.known.len() >= CACHED_ROUTES_MAX {
+            self.known.clear();
+        }
+        self.known.insert(topic.clone(), route.clone());
+        Some(route)
+    }
+
+    fn was_seen(&mut self, topic: &Topic) -> bool {
+        if self.seen.is_empty() {
+            self.seen.resize(SEEN_TOPICS, 0);
+        }
+        let hash = self.hasher.hash_one(topic) | 1;
+        let place = &mut self.seen[(hash >> 1) as usize & (SEEN_TOPICS - 1)];
+        std::mem::replace(place, hash) == hash
+    }
+}

@@ -1,0 +1,353 @@
+//! From patterns to routes, kept right while subscriptions come and go.
+//!
+//! Locks are taken in this order: the router's, then histories, then audiences. A publisher that
+//! holds a history or an audience never takes the router's.
+
+use super::error::SubscribeError;
+use super::frame::Message;
+use super::history::{History, KeptMessage};
+use super::locks::{lock, read, write};
+use super::member::{self, Member};
+use super::queue::{Queue, Want, Wanted};
+use super::route::{Audience, Route, RouteLeaf};
+use super::stats::{SubscriptionId, Tally};
+use super::topic::{Pattern, Topic};
+use super::tree::Tree;
+use crate::limits::HISTORY_TOPICS_MAX;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, RwLock};
+
+pub(super) struct Router<M> {
+    state: RwLock<State<M>>,
+    /// Which topics keep how many messages; the first pattern that matches decides.
+    histories: Vec<(Pattern, usize)>,
+    subscriptions_max: usize,
+}
+
+struct State<M> {
+    subscriptions: Tree<Vec<Member<M>>>,
+    count: usize,
+    /// Queues of mailboxes: the only ones that may be in no tree.
+    mailboxes: BTreeMap<SubscriptionId, Arc<Queue<M>>>,
+    last_subscription: u64,
+    routes: Tree<RouteLeaf<M>>,
+    last_route: u64,
+    routes_made_since_sweep: usize,
+    routes_after_sweep: usize,
+    /// Routes with a history stay, whoever remembers them.
+    kept: HashMap<Topic, Arc<Route<M>>>,
+    is_closed: bool,
+}
+
+impl<M> Router<M> {
+    pub fn new(histories: Vec<(Pattern, usize)>, subscriptions_max: usize) -> Self {
+        let state = State {
+            subscriptions: Tree::default(),
+            count: 0,
+            mailboxes: BTreeMap::new(),
+            last_subscription: 0,
+            routes: Tree::default(),
+            last_route: 0,
+            routes_made_since_sweep: 0,
+            routes_after_sweep: 0,
+            kept: HashMap::new(),
+            is_closed: false,
+        };
+        Self { state: RwLock::new(state), histories, subscriptions_max }
+    }
+
+    /// Begins a subscription: every publish that begins after this reaches it. Its queue gets the
+    /// last `replay` kept messages of each topic first.
+    pub fn subscribe(
+        &self,
+        want: Want,
+        replay: usize,
+        make: impl FnOnce(SubscriptionId, Want) -> Queue<M>,
+    ) -> Result<Arc<Queue<M>>, SubscribeError> {
+        // Outlives the lock: the last holder of a route drops what its history keeps.
+        let mut routes = Vec::new();
+        let mut state = write(&self.state);
+        let id = state.next_id(self.subscriptions_max)?;
+        let (pattern, group) = (want.pattern.clone(), want.group.clone());
+        let queue = Arc::new(make(id, want));
+        let member = Member { queue: queue.clone(), id, group };
+        state.insert(&pattern, &member, &mut routes);
+        // All histories at once: otherwise a publisher of two topics could see its later message
+        // replayed first.
+        routes.sort_unstable_by_key(|route| route.id);
+        let histories =
+            routes.iter().filter(|_| replay > 0).filter_map(|route| route.history.as_ref());
+        let kept: Vec<_> = histories.map(History::lock).collect();
+        if !kept.is_empty() {
+            let is_wanted = |kept: &&KeptMessage<M>| !queue.terms.refuses_echo_of(kept.origin);
+            let last =
+                kept.iter().flat_map(|kept| kept.newest_first().filter(is_wanted).take(replay));
+            let mut last: Vec<_> = last.collect();
+            last.sort_unstable_by_key(|kept| kept.stamp);
+            queue.replay(last.into_iter().map(|kept| &kept.message));
+        }
+        for route in &routes {
+            write(&route.audience).add(&member);
+        }
+        Ok(queue)
+    }
+
+    /// The queue of a mailbox, which wants nothing yet.
+    pub fn open(
+        &self,
+        make: impl FnOnce(SubscriptionId) -> Queue<M>,
+    ) -> Result<Arc<Queue<M>>, SubscribeError> {
+        let mut state = write(&self.state);
+        let id = state.next_id(self.subscriptions_max)?;
+        let queue = Arc::new(make(id));
+        state.mailboxes.insert(id, queue.clone());
+        Ok(queue)
+    }
+
+    /// One more subscription whose messages go to a mailbox.
+    pub fn add(&self, queue: &Arc<Queue<M>>, want: Want) -> Result<SubscriptionId, SubscribeError> {
+        let mut routes = Vec::new();
+        let mut state = write(&self.state);
+        // Looked at under the lock: who ends it takes it out of the routes afterwards, under the
+        // same lock.
+        let Wanted::Many(mailbox) = &queue.terms.wanted else { return Err(SubscribeError::Ended) };
+        if queue.is_ended() {
+            return Err(SubscribeError::Ended);
+        }
+        let id = state.next_id(self.subscriptions_max)?;
+        let member = Member { queue: queue.clone(), id, group: want.group.clone() };
+        state.insert(&want.pattern, &member, &mut routes);
+        lock(&mailbox.wants).insert(id, want);
+        for route in &routes {
+            write(&route.audience).add(&member);
+        }
+        Ok(id)
+    }
+
+    /// Takes one subscription out of a mailbox. False if it has none of that name.
+    pub fn remove(&self, queue: &Queue<M>, id: SubscriptionId) -> bool {
+        let mut routes = Vec::new();
+        let mut state = write(&self.state);
+        let Wanted::Many(mailbox) = &queue.terms.wanted else { return false };
+        let Some(want) = lock(&mailbox.wants).remove(&id) else { return false };
+        state.remove(id, &want, &mut routes);
+        true
+    }
+
+    /// Takes an ended subscription out of everything. When this returns, nothing is pushed to it
+    /// any more.
+    pub fn unsubscribe(&self, queue: &Queue<M>) {
+        let mut routes = Vec::new();
+        let mut state = write(&self.state);
+        match &queue.terms.wanted {
+            Wanted::One(want) => state.remove(queue.terms.id, want, &mut routes),
+            Wanted::Many(mailbox) => {
+                state.mailboxes.remove(&queue.terms.id);
+                let wants = std::mem::take(&mut *lock(&mailbox.wants));
+                wants.iter().for_each(|(id, want)| state.remove(*id, want, &mut routes));
+            }
+        }
+    }
+
+    /// The route of a topic, if anybody has one. Topics with a history always get one.
+    pub fn find(&self, topic: &Topic) -> Option<Arc<Route<M>>> {
+        let found = read(&self.state).route(topic);
+        found.or_else(|| (self.history_of(topic) > 0).then(|| self.make(topic)))
+    }
+
+    /// The route of a topic, made now if there is none.
+    pub fn make(&self, topic: &Topic) -> Arc<Route<M>> {
+        let history = self.history_of(topic);
+        let mut forgotten = Vec::new();
+        let mut state = write(&self.state);
+        if let Some(route) = state.route(topic) {
+            return route;
+        }
+        state.last_route += 1;
+        let route = Arc::new(Route {
+            id: state.last_route,
+            topic: topic.clone(),
+            audience: RwLock::new(state.audience(topic)),
+            history: (history > 0).then(|| History::new(history)),
+            tally: Tally::default(),
+        });
+        if history > 0 {
+            state.forget_quiet_histories(&mut forgotten);
+            state.kept.insert(topic.clone(), route.clone());
+        }
+        state.sweep_now_and_then();
+        state.routes.edit(topic.as_str(), |leaf| leaf.0 = Some(Arc::downgrade(&route)));
+        route
+    }
+
+    /// Shows who a topic reaches, without making a route: for topics that are used once.
+    pub fn with_audience<R>(&self, topic: &Topic, see: impl FnOnce(&Audience<M>) -> R) -> R {
+        // Subscriptions cannot end while this is held, just as with a route.
+        let state = read(&self.state);
+        let audience = state.audience(topic);
+        let result = see(&audience);
+        drop(state);
+        result
+    }
+
+    /// The last messages kept of a topic, oldest first.
+    pub fn history(&self, topic: &Topic, count: usize) -> Vec<Message<M>> {
+        let route = read(&self.state).kept.get(topic).cloned();
+        route
+            .iter()
+            .filter_map(|route| route.history.as_ref())
+            .flat_map(|history| history.last(count))
+            .collect()
+    }
+
+    /// Lets go of what is kept of a topic; whoever publishes to it begins anew.
+    pub fn forget_history(&self, topic: &Topic) {
+        let route = {
+            let mut state = write(&self.state);
+            let route = state.kept.remove(topic);
+            if let Some(route) = &route {
+                route.retire();
+                state.routes.edit(topic.as_str(), |leaf| leaf.0 = None);
+            }
+            route
+        };
+        // A publisher may remember the route until its next publish; what was kept goes now.
+        drop(route.as_ref().and_then(|route| route.history.as_ref()).map(History::clear));
+    }
+
+    /// No more publishing. When this returns, no fan-out is under way. Returns the subscriptions,
+    /// to be closed, each with what it had received when the broker closed.
+    pub fn close(&self) -> Vec<(Arc<Queue<M>>, u64)> {
+        let mut routes = Vec::new();
+        let mut state = write(&self.state);
+        let queues =
+            state.queues().into_iter().map(|queue| (queue.clone(), queue.received())).collect();
+        state.is_closed = true;
+        state.routes.visit_all(&mut |leaf| routes.extend(leaf.route()));
+        for route in &routes {
+            write(&route.audience).is_closed = true;
+        }
+        queues
+    }
+
+    pub fn is_closed(&self) -> bool {
+        read(&self.state).is_closed
+    }
+
+    /// All live subscriptions.
+    pub fn subscriptions(&self) -> Vec<Arc<Queue<M>>> {
+        read(&self.state).queues()
+    }
+
+    pub fn subscription_count(&self) -> usize {
+        read(&self.state).count
+    }
+
+    /// All topics that somebody remembers.
+    pub fn routes(&self) -> Vec<Arc<Route<M>>> {
+        let mut routes = Vec::new();
+        read(&self.state).routes.visit_all(&mut |leaf| routes.extend(leaf.route()));
+        routes
+    }
+
+    fn history_of(&self, topic: &Topic) -> usize {
+        self.histories
+            .iter()
+            .find(|(pattern, _)| pattern.matches(topic))
+            .map_or(0, |(_, messages)| *messages)
+    }
+}
+
+impl<M> State<M> {
+    fn next_id(&mut self, subscriptions_max: usize) -> Result<SubscriptionId, SubscribeError> {
+        if self.is_closed {
+            return Err(SubscribeError::Closed);
+        }
+        if self.count + self.mailboxes.len() >= subscriptions_max {
+            return Err(SubscribeError::TooMany { max: subscriptions_max });
+        }
+        self.last_subscription += 1;
+        Ok(SubscriptionId(self.last_subscription))
+    }
+
+    /// Puts it where new routes find it, and finds the routes there are: the caller adds it to
+    /// their audiences.
+    fn insert(&mut self, pattern: &Pattern, member: &Member<M>, routes: &mut Vec<Arc<Route<M>>>) {
+        self.subscriptions.edit(pattern.as_str(), |members| member::insert(members, member));
+        self.count += 1;
+        self.routes.visit_matched(pattern.as_str(), &mut |leaf| {
+            routes.extend(leaf.route().filter(|route| member.wants(&route.topic)));
+        });
+    }
+
+    /// `routes` outlives the lock.
+    fn remove(&mut self, id: SubscriptionId, want: &Want, routes: &mut Vec<Arc<Route<M>>>) {
+        let pattern = want.pattern.as_str();
+        let was_there = self.subscriptions.edit(pattern, |members| member::remove(members, id));
+        self.count -= usize::from(was_there);
+        let before = routes.len();
+        self.routes.visit_matched(pattern, &mut |leaf| routes.extend(leaf.route()));
+        for route in &routes[before..] {
+            write(&route.audience).remove(id, want.group.as_deref());
+        }
+    }
+
+    fn route(&self, topic: &Topic) -> Option<Arc<Route<M>>> {
+        self.routes.get(topic.as_str()).and_then(RouteLeaf::route)
+    }
+
+    fn audience(&self, topic: &Topic) -> Audience<M> {
+        let mut audience = Audience::new(self.is_closed);
+        self.subscriptions.visit_matching(topic.as_str(), &mut |queues| {
+            queues
+                .iter()
+                .filter(|member| member.wants(topic))
+                .for_each(|member| audience.add(member));
+        });
+        audience
+    }
+
+    fn queues(&self) -> Vec<Arc<Queue<M>>> {
+        let mut queues: Vec<_> = self.mailboxes.values().cloned().collect();
+        self.subscriptions.visit_all(&mut |found| {
+            let own = found.iter().filter(|member| matches!(member.terms.wanted, Wanted::One(_)));
+            queues.extend(own.map(|member| member.queue.clone()));
+        });
+        queues.sort_unstable_by_key(|queue| queue.terms.id);
+        queues
+    }
+
+    /// Routes that nobody remembers any more leave their nodes behind; as many new ones pay for the
+    /// clearing up.
+    fn sweep_now_and_then(&mut self) {
+        const SWEEP_AFTER: usize = 1024;
+        self.routes_made_since_sweep += 1;
+        if self.routes_made_since_sweep > self.routes_after_sweep.max(SWEEP_AFTER) {
+            self.routes.sweep();
+            self.routes_made_since_sweep = 0;
+            self.routes_after_sweep = 0;
+            let mut count = 0;
+            self.routes.visit_all(&mut |leaf| count += usize::from(leaf.0.is_some()));
+            self.routes_after_sweep = count;
+        }
+    }
+
+    /// At the bound, the sixteenth of the topics that was quiet for longest is forgotten, so that
+    /// this is seldom.
+    fn forget_quiet_histories(&mut self, forgotten: &mut Vec<VecDeque<KeptMessage<M>>>) {
+        if self.kept.len() < HISTORY_TOPICS_MAX {
+            return;
+        }
+        let stamp = |route: &Route<M>| route.history.as_ref().map_or(0, History::last_stamp);
+        let mut by_stamp: Vec<_> =
+            self.kept.values().map(|route| (stamp(route), route.topic.clone())).collect();
+        by_stamp.sort_unstable();
+        for (_, topic) in by_stamp.into_iter().take(HISTORY_TOPICS_MAX / 16) {
+            if let Some(route) = self.kept.remove(&topic) {
+                route.retire();
+                self.routes.edit(topic.as_str(), |leaf| leaf.0 = None);
+                forgotten.extend(route.history.as_ref().map(History::clear));
+            }
+        }
+    }
+}

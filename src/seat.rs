@@ -1,0 +1,302 @@
+//! A subscription's seat in a frame: is its receiver still reading here, or does it need an entry
+//! to come back?
+//!
+//! A publisher goes on appending to a frame while receivers read it. A receiver that still reads
+//! sees the new length by itself; only one that has *left* needs an entry in its queue. One word
+//! per subscription and frame settles who does what:
+//!
+//! - *Live*: the receiver has, or will find in its queue, an entry for this frame, and will look at
+//!   the length again.
+//! - *Left at n*: it has read up to n and gone. Who appends must call it back with an entry from n.
+//! - *Cut at n*: it must not read on past n: the message at n is not, or not yet, for it. Set
+//!   before the length passes n. From then on, for the rest of this frame, what it accepts comes as
+//!   entries of fixed ranges.
+//! - *Vacant*: nothing in this frame is for it.
+//!
+//! The receiver writes *left*, then reads the length; the publisher writes the length, then reads
+//! the word. Both are sequentially consistent, so one of them always sees the other. If both do,
+//! the compare-exchange of the receiver and the swap of the publisher decide which of them goes on.
+
+use super::sync::{AtomicU32, Ordering, write_before_read};
+use std::ops::Range;
+
+const MODE: u32 = 0b11 << 30;
+const PLACE: u32 = !MODE;
+const LEFT: u32 = 0b00 << 30;
+const LIVE: u32 = 0b01 << 30;
+const CUT: u32 = 0b10 << 30;
+const VACANT: u32 = 0b11 << 30;
+
+/// How many messages of a frame can be read. Written by its one publisher.
+#[derive(Debug)]
+pub(super) struct Length(AtomicU32);
+
+impl Length {
+    pub fn new() -> Self {
+        Self(AtomicU32::new(0))
+    }
+
+    /// Makes everything up to `length` readable. The publisher then asks every [`Seat`].
+    #[inline]
+    pub fn advance(&self, length: u32) {
+        self.0.swap(length, Ordering::SeqCst);
+        write_before_read();
+    }
+
+    #[inline]
+    pub fn get(&self) -> u32 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Seat(AtomicU32);
+
+/// What a publisher must do for a subscription after it has appended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    /// Nothing: the receiver will see it.
+    None,
+    /// Queue an entry from this place on, which the receiver follows as the frame grows.
+    BackFrom(u32),
+    /// Queue an entry for exactly what was appended.
+    Fixed,
+}
+
+/// How far a receiver may read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Up to here, and then look again.
+    Growing(u32),
+    /// Up to here and no further through this entry.
+    Ends(u32),
+}
+
+impl Seat {
+    /// One who has read nothing and is not reading.
+    pub fn new() -> Self {
+        Self(AtomicU32::new(LEFT))
+    }
+
+    /// Publisher, before the first append: nothing here is for this one.
+    pub fn vacate(&self) {
+        self.0.store(VACANT, Ordering::Release);
+    }
+
+    /// Publisher, before the length passes `place`: this one must not read on.
+    ///
+    /// If it was just leaving at an earlier place, it finds itself cut and goes: then what lies in
+    /// between is returned, to be queued as an entry of a fixed range.
+    pub fn cut(&self, place: u32) -> Option<Range<u32>> {
+        if self.0.load(Ordering::Acquire) & MODE == CUT {
+            return None;
+        }
+        let was = self.0.swap(CUT | place, Ordering::SeqCst);
+        (was & MODE == LEFT && was & PLACE < place).then_some(was & PLACE..place)
+    }
+
+    /// Publisher, who alone cuts.
+    pub fn is_cut(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & MODE == CUT
+    }
+
+    /// Publisher, after the length has advanced.
+    #[inline]
+    pub fn call(&self) -> Call {
+        match self.0.load(Ordering::SeqCst) & MODE {
+            LIVE | VACANT => Call::None,
+            CUT => Call::Fixed,
+            _ => self.call_back(),
+        }
+    }
+
+    #[inline]
+    fn call_back(&self) -> Call {
+        // The receiver may have come back by itself since the load: what the swap returns decides,
+        // not the load.
+        let was = self.0.swap(LIVE, Ordering::SeqCst);
+        if was & MODE == LEFT { Call::BackFrom(was & PLACE) } else { Call::None }
+    }
+
+    /// Receiver: how far it may read now.
+    #[inline]
+    pub fn reach(&self, length: &Length) -> Reach {
+        // Length first: a cut is written before the length passes it.
+        let length = length.get();
+        let word = self.0.load(Ordering::SeqCst);
+        if word & MODE == CUT { Reach::Ends(word & PLACE) } else { Reach::Growing(length) }
+    }
+
+    /// Receiver, having read up to `place`, which was the length: leaves, unless there is more.
+    pub fn leave(&self, place: u32, length: &Length) -> Reach {
+        if let Err(word) =
+            self.0.compare_exchange(LIVE, LEFT | place, Ordering::SeqCst, Ordering::SeqCst)
+        {
+            return Reach::Ends(word & PLACE);
+        }
+        write_before_read();
+        let now = length.get();
+        if now == place {
+            return Reach::Ends(place);
+        }
+        match self.0.compare_exchange(LEFT | place, LIVE, Ordering::SeqCst, Ordering::SeqCst) {
+            Ok(_) => Reach::Growing(now),
+            // Called back in between, or cut: either way an entry from `place` on is in the queue,
+            // or will be.
+            Err(_) => Reach::Ends(place),
+        }
+    }
+}
+
+#[cfg(all(test, fanfare_loom))]
+mod loom_models {
+    use super::*;
+    use loom::sync::{Arc, Mutex};
+    use loom::thread;
+    use std::collections::VecDeque;
+
+    #[derive(Clone, Copy)]
+    enum Entry {
+        Follow(u32),
+        Fixed(u32, u32),
+    }
+
+    struct Model {
+        length: Length,
+        seat: Seat,
+        queue: Mutex<VecDeque<Entry>>,
+    }
+
+    impl Model {
+        fn new() -> Arc<Self> {
+            Arc::new(Self {
+                length: Length::new(),
+                seat: Seat::new(),
+                queue: Mutex::new(VecDeque::new()),
+            })
+        }
+
+        fn publish(&self, at: u32, accepted: bool) {
+            if !accepted && let Some(rest) = self.seat.cut(at) {
+                self.queue.lock().unwrap().push_back(Entry::Fixed(rest.start, rest.end));
+            }
+            self.length.advance(at + 1);
+            if accepted {
+                self.call(at);
+            }
+        }
+
+        fn call(&self, at: u32) {
+            match self.seat.call() {
+                Call::None => {}
+                Call::BackFrom(from) => self.queue.lock().unwrap().push_back(Entry::Follow(from)),
+                Call::Fixed => self.queue.lock().unwrap().push_back(Entry::Fixed(at, at + 1)),
+            }
+        }
+
+        /// Reads all that its entries lead to, as the cursor does, until the queue is empty.
+        fn receive(&self, got: &mut Vec<u32>) {
+            loop {
+                let Some(entry) = self.queue.lock().unwrap().pop_front() else {
+                    return;
+                };
+                match entry {
+                    Entry::Fixed(from, to) => got.extend(from..to),
+                    Entry::Follow(from) => self.follow(from, got),
+                }
+            }
+        }
+
+        fn follow(&self, mut next: u32, got: &mut Vec<u32>) {
+            loop {
+                let reach = match self.seat.reach(&self.length) {
+                    Reach::Growing(to) if to == next => self.seat.leave(next, &self.length),
+                    reach => reach,
+                };
+                let (Reach::Growing(to) | Reach::Ends(to)) = reach;
+                got.extend(next..to);
+                next = next.max(to);
+                if matches!(reach, Reach::Ends(_)) {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn check(accepted: &'static [bool]) {
+        loom::model(move || {
+            let model = Model::new();
+            let publisher = {
+                let model = model.clone();
+                thread::spawn(move || {
+                    for (at, accepted) in accepted.iter().enumerate() {
+                        model.publish(at as u32, *accepted);
+                    }
+                })
+            };
+            let mut got = Vec::new();
+            model.receive(&mut got);
+            model.receive(&mut got);
+            publisher.join().unwrap();
+            model.receive(&mut got);
+            let expected: Vec<u32> =
+                (0..accepted.len() as u32).filter(|at| accepted[*at as usize]).collect();
+            assert_eq!(got, expected, "each accepted message once, in order");
+        });
+    }
+
+    #[test]
+    fn loom_a_growing_frame_is_read_once_and_in_order() {
+        check(&[true, true, true]);
+    }
+
+    #[test]
+    fn loom_a_cut_receiver_gets_what_lies_before_and_what_it_accepts_after() {
+        check(&[true, false, true]);
+    }
+
+    #[test]
+    fn loom_a_cut_may_meet_a_receiver_that_leaves() {
+        check(&[true, true, false]);
+    }
+
+    /// As [`Lanes`](super::super::lanes) deal it out: the publisher appends, and whoever takes the
+    /// part from the tray calls.
+    #[test]
+    fn loom_a_lane_may_call_in_the_publishers_place() {
+        // Three threads: all interleavings with up to three preemptions.
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(3);
+        builder.check(|| {
+            let model = Model::new();
+            let tray = Arc::new(Mutex::new(None));
+            let call_what_is_offered = |model: &Model, tray: &Mutex<Option<u32>>| {
+                let mut tray = tray.lock().unwrap();
+                if let Some(at) = tray.take() {
+                    model.call(at);
+                }
+            };
+            let lane = {
+                let (model, tray) = (model.clone(), tray.clone());
+                thread::spawn(move || call_what_is_offered(&model, &tray))
+            };
+            let publisher = {
+                let (model, tray) = (model.clone(), tray.clone());
+                thread::spawn(move || {
+                    for at in 0..2 {
+                        model.length.advance(at + 1);
+                        *tray.lock().unwrap() = Some(at);
+                        call_what_is_offered(&model, &tray);
+                    }
+                })
+            };
+            let mut got = Vec::new();
+            model.receive(&mut got);
+            publisher.join().unwrap();
+            lane.join().unwrap();
+            model.receive(&mut got);
+            assert_eq!(got, [0, 1], "each message once, in order");
+        });
+    }
+}

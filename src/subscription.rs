@@ -1,0 +1,207 @@
+//! The receiving end of one pattern.
+
+use super::broker::Shared;
+use super::cursor::Taken;
+use super::error::TryRecvError;
+use super::frame::{Message, Run};
+use super::payload::Payload;
+use super::queue::{Queue, Wanted};
+use super::receiver::Receiver;
+use super::stats::{Books, EndReason, SubscriptionId, SubscriptionStats};
+use super::topic::Pattern;
+use futures_lite::Stream;
+use futures_lite::future::block_on;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// A subscription: its bounded queue, and the one who reads it.
+///
+/// Dropping it ends it, frees what is queued at once, and leaves nothing behind in the broker,
+/// whoever still holds a publisher or a broker. It ends by itself when the broker is closed and
+/// everything was received, or when its policy or a [`drain`](crate::Broker::drain) ended it.
+///
+/// As a [`Stream`] it yields what [`recv`](Self::recv) does.
+pub struct Subscription<M: Payload> {
+    receiver: Receiver<M>,
+}
+
+/// What a subscriber receives.
+#[derive(Debug)]
+pub enum Delivery<M> {
+    /// A message.
+    Message(Message<M>),
+    /// In this place so many messages were lost to this subscription, because its queue had no
+    /// room.
+    Missed(u64),
+}
+
+/// What a subscriber receives that reads many messages at once.
+#[derive(Debug)]
+pub enum RunDelivery<M> {
+    /// Consecutive messages.
+    Run(Run<M>),
+    /// In this place so many messages were lost to this subscription, because its queue had no
+    /// room.
+    Missed(u64),
+}
+
+impl<M> Delivery<M> {
+    /// The message, if it is one.
+    pub fn message(self) -> Option<Message<M>> {
+        match self {
+            Self::Message(message) => Some(message),
+            Self::Missed(_) => None,
+        }
+    }
+}
+
+impl<M: Payload> Subscription<M> {
+    pub(super) fn new(queue: Arc<Queue<M>>, shared: Arc<Shared<M>>) -> Self {
+        Self { receiver: Receiver::new(queue, shared) }
+    }
+
+    /// The next message or gap; `None` once the subscription has ended.
+    ///
+    /// Cancel safe: a dropped future has taken nothing, and no wake-up is lost.
+    pub async fn recv(&mut self) -> Option<Delivery<M>> {
+        poll_fn(|context| self.poll_recv(context)).await
+    }
+
+    /// The next messages, as many as one frame holds ready, or a gap; `None` once the subscription
+    /// has ended. They count as received when this returns them.
+    ///
+    /// Cancel safe: a dropped future has taken nothing, and no wake-up is lost.
+    pub async fn recv_run(&mut self) -> Option<RunDelivery<M>> {
+        poll_fn(|context| self.poll_recv_run(context)).await
+    }
+
+    /// As [`recv`](Self::recv), without waiting.
+    ///
+    /// # Errors
+    /// [`TryRecvError::Empty`] if there is nothing now, [`TryRecvError::Ended`] if there will be
+    /// nothing any more.
+    pub fn try_recv(&mut self) -> Result<Delivery<M>, TryRecvError> {
+        self.receiver.try_take(1, false).map(one)
+    }
+
+    /// As [`recv_run`](Self::recv_run), without waiting.
+    ///
+    /// # Errors
+    /// [`TryRecvError::Empty`] if there is nothing now, [`TryRecvError::Ended`] if there will be
+    /// nothing any more.
+    pub fn try_recv_run(&mut self) -> Result<RunDelivery<M>, TryRecvError> {
+        self.receiver.try_take(u32::MAX, false).map(many)
+    }
+
+    /// As [`recv`](Self::recv), for a plain thread, which it blocks while there is nothing.
+    pub fn recv_blocking(&mut self) -> Option<Delivery<M>> {
+        block_on(self.recv())
+    }
+
+    /// As [`recv_run`](Self::recv_run), for a plain thread, which it blocks while there is nothing.
+    pub fn recv_run_blocking(&mut self) -> Option<RunDelivery<M>> {
+        block_on(self.recv_run())
+    }
+
+    /// [`recv`](Self::recv) for hand-written futures. The task polled last is the one that is
+    /// woken.
+    pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<Delivery<M>>> {
+        self.receiver.poll_take(context, 1).map(|taken| taken.map(one))
+    }
+
+    /// [`recv_run`](Self::recv_run) for hand-written futures. The task polled last is the one that
+    /// is woken.
+    pub fn poll_recv_run(&mut self, context: &mut Context<'_>) -> Poll<Option<RunDelivery<M>>> {
+        self.receiver.poll_take(context, u32::MAX).map(|taken| taken.map(many))
+    }
+
+    /// Its name.
+    pub fn id(&self) -> SubscriptionId {
+        self.receiver.queue.terms.id
+    }
+
+    /// What it subscribes to.
+    pub fn pattern(&self) -> &Pattern {
+        match &self.receiver.queue.terms.wanted {
+            Wanted::One(want) => &want.pattern,
+            // why: `Broker::mailbox` alone makes such queues, and gives them to a `Mailbox`.
+            Wanted::Many(_) => unreachable!("a subscription has one pattern"),
+        }
+    }
+
+    /// The account of its messages.
+    pub fn books(&self) -> Books {
+        self.receiver.queue.books()
+    }
+
+    /// Everything that is known of it.
+    pub fn stats(&self) -> SubscriptionStats {
+        self.receiver.queue.stats()
+    }
+
+    /// Why it ended, if it has.
+    pub fn end_reason(&self) -> Option<EndReason> {
+        self.receiver.queue.end_reason()
+    }
+
+    /// A handle to look at it from elsewhere.
+    pub fn watch(&self) -> SubscriptionWatch<M> {
+        SubscriptionWatch::new(&self.receiver.queue)
+    }
+}
+
+fn one<M>(taken: Taken<M>) -> Delivery<M> {
+    match taken {
+        Taken::Run { frame, from, .. } => Delivery::Message(Message::new(frame, from)),
+        Taken::Missed(count) => Delivery::Missed(count),
+    }
+}
+
+fn many<M>(taken: Taken<M>) -> RunDelivery<M> {
+    match taken {
+        Taken::Run { frame, from, to, .. } => RunDelivery::Run(Run::new(frame, from, to)),
+        Taken::Missed(count) => RunDelivery::Missed(count),
+    }
+}
+
+impl<M: Payload> Stream for Subscription<M> {
+    type Item = Delivery<M>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Delivery<M>>> {
+        self.get_mut().poll_recv(context)
+    }
+}
+
+/// Looks at a subscription from elsewhere. Keeps it neither open nor its messages alive.
+pub struct SubscriptionWatch<M> {
+    queue: Arc<Queue<M>>,
+}
+
+impl<M> SubscriptionWatch<M> {
+    pub(super) fn new(queue: &Arc<Queue<M>>) -> Self {
+        Self { queue: queue.clone() }
+    }
+
+    /// The account of its messages.
+    pub fn books(&self) -> Books {
+        self.queue.books()
+    }
+
+    /// Everything that is known of it.
+    pub fn stats(&self) -> SubscriptionStats {
+        self.queue.stats()
+    }
+
+    /// Why it ended, if it has.
+    pub fn end_reason(&self) -> Option<EndReason> {
+        self.queue.end_reason()
+    }
+}
+
+impl<M> Clone for SubscriptionWatch<M> {
+    fn clone(&self) -> Self {
+        Self { queue: self.queue.clone() }
+    }
+}

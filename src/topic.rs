@@ -1,0 +1,331 @@
+//! Topics and patterns: parsed once, then trusted.
+
+use crate::limits::{TOPIC_BYTES_MAX, TOPIC_TOKENS_MAX};
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// The name messages are published under: tokens joined by dots, `orders.eu.created`.
+///
+/// UTF-8 without white space or control characters, at most [`TOPIC_BYTES_MAX`] bytes and
+/// [`TOPIC_TOKENS_MAX`] tokens, none of them empty. A token that is exactly `*` or `>` belongs in a
+/// [`Pattern`]; `fo*` is an ordinary token, as it is in NATS. Cloning is cheap.
+///
+/// ```
+/// use fanfare::Topic;
+///
+/// let topic = Topic::parse("orders.eu.created")?;
+/// assert_eq!(topic.tokens().count(), 3);
+/// assert_eq!(Topic::parse("orders..created").unwrap_err().to_string(),
+///            "topic \"orders..created\": empty token at byte 7");
+/// # Ok::<(), fanfare::TopicError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Topic(Arc<str>);
+
+impl Topic {
+    /// Checks `text` and takes a copy of it.
+    pub fn parse(text: &str) -> Result<Self, TopicError> {
+        check(text, Wildcards::Refused)?;
+        Ok(Self(text.into()))
+    }
+
+    /// As [`parse`](Self::parse), but `*` and `>` are tokens as all others, as they are to a NATS
+    /// publisher: `a.*` reaches who subscribed to `a.*`, or to `>`, and not who subscribed to
+    /// `a.b`. Such topics are slower: nobody remembers who they reach, and no history of them is
+    /// kept.
+    pub fn literal(text: &str) -> Result<Self, TopicError> {
+        check(text, Wildcards::Ordinary)?;
+        Ok(Self(text.into()))
+    }
+
+    /// Whether a token of it would be a wildcard in a pattern.
+    pub(super) fn has_wildcard(&self) -> bool {
+        self.tokens().any(|token| token == ANY_ONE || token == ANY_REST)
+    }
+
+    /// The topic as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Its tokens, first to last; at least one.
+    pub fn tokens(&self) -> impl Iterator<Item = &str> {
+        self.0.split('.')
+    }
+
+    /// Where the answers to one request go. In NATS's form, so that its clients can answer.
+    pub(super) fn inbox(number: u64) -> Self {
+        Self(format!("_INBOX.fanfare.{number}").into())
+    }
+
+    /// Whether both share one allocation, the quick way to know that they are equal.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+/// What a subscription asks for: a topic in which `*` stands for one token and a final `>` for one
+/// or more.
+///
+/// ```
+/// use fanfare::{Pattern, Topic};
+///
+/// let pattern = Pattern::parse("orders.*.>")?;
+/// assert!(pattern.matches(&Topic::parse("orders.eu.created")?));
+/// assert!(!pattern.matches(&Topic::parse("orders.eu")?));
+/// # Ok::<(), fanfare::TopicError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Pattern(Arc<str>);
+
+impl Pattern {
+    /// Checks `text` and takes a copy of it.
+    pub fn parse(text: &str) -> Result<Self, TopicError> {
+        check(text, Wildcards::Allowed)?;
+        Ok(Self(text.into()))
+    }
+
+    /// The pattern as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Its tokens, first to last; at least one.
+    pub fn tokens(&self) -> impl Iterator<Item = &str> {
+        self.0.split('.')
+    }
+
+    /// Whether it has no wildcard, so that it matches exactly one topic.
+    pub fn is_literal(&self) -> bool {
+        self.tokens().all(|token| token != ANY_ONE && token != ANY_REST)
+    }
+
+    /// Whether messages of `topic` are for it.
+    pub fn matches(&self, topic: &Topic) -> bool {
+        let mut topic_tokens = topic.tokens();
+        for token in self.tokens() {
+            let Some(other) = topic_tokens.next() else {
+                return false;
+            };
+            match token {
+                ANY_REST => return true,
+                ANY_ONE => {}
+                _ if token == other => {}
+                _ => return false,
+            }
+        }
+        topic_tokens.next().is_none()
+    }
+}
+
+/// The token that stands for one token.
+pub(super) const ANY_ONE: &str = "*";
+/// The last token that stands for one or more tokens.
+pub(super) const ANY_REST: &str = ">";
+
+/// Why a text is no [`Topic`] or [`Pattern`], and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicError {
+    text: String,
+    position: usize,
+    kind: TopicErrorKind,
+}
+
+/// What is wrong with a text that should have been a topic or a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TopicErrorKind {
+    /// The text is empty.
+    Empty,
+    /// There is nothing between two dots, before the first, or after the last.
+    EmptyToken,
+    /// White space or a control character.
+    Character(char),
+    /// `*` or `>` in a topic: only a pattern may have them.
+    Wildcard,
+    /// `>` anywhere but at the end of a pattern.
+    RestNotLast,
+    /// Longer than [`TOPIC_BYTES_MAX`].
+    TooLong,
+    /// More tokens than [`TOPIC_TOKENS_MAX`].
+    TooManyTokens,
+}
+
+impl TopicError {
+    /// What is wrong.
+    pub fn kind(&self) -> TopicErrorKind {
+        self.kind
+    }
+
+    /// The byte of the text at which it goes wrong.
+    pub fn position(&self) -> usize {
+        self.position
+    }
+}
+
+impl fmt::Display for TopicError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "topic {:?}: ", self.text)?;
+        let position = self.position;
+        match self.kind {
+            TopicErrorKind::Empty => write!(f, "it is empty"),
+            TopicErrorKind::EmptyToken => write!(f, "empty token at byte {position}"),
+            TopicErrorKind::Character(found) => {
+                write!(f, "character {found:?} at byte {position} is not allowed")
+            }
+            TopicErrorKind::Wildcard => {
+                write!(f, "wildcard at byte {position}: only a pattern may have one")
+            }
+            TopicErrorKind::RestNotLast => {
+                write!(f, "'>' at byte {position} must be the last token")
+            }
+            TopicErrorKind::TooLong => write!(f, "longer than {TOPIC_BYTES_MAX} bytes"),
+            TopicErrorKind::TooManyTokens => {
+                write!(f, "more than {TOPIC_TOKENS_MAX} tokens, from byte {position}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for TopicError {}
+
+macro_rules! as_text {
+    ($($name:ident),*) => { $(
+        impl FromStr for $name {
+            type Err = TopicError;
+            fn from_str(text: &str) -> Result<Self, TopicError> {
+                Self::parse(text)
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = TopicError;
+            fn try_from(text: &str) -> Result<Self, TopicError> {
+                Self::parse(text)
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                self.as_str()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self.as_str())
+            }
+        }
+    )* };
+}
+
+as_text!(Topic, Pattern);
+
+impl From<Topic> for Pattern {
+    /// The pattern that matches this topic alone.
+    fn from(topic: Topic) -> Self {
+        Self(topic.0)
+    }
+}
+
+impl From<&Topic> for Pattern {
+    /// The pattern that matches this topic alone.
+    fn from(topic: &Topic) -> Self {
+        Self(topic.0.clone())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wildcards {
+    Allowed,
+    Refused,
+    Ordinary,
+}
+
+fn check(text: &str, wildcards: Wildcards) -> Result<(), TopicError> {
+    // A refused text is quoted in the error, so it must not be longer than what it was refused for.
+    let fail = |position, kind| {
+        let text = text.chars().take(TOPIC_BYTES_MAX).collect();
+        Err(TopicError { text, position, kind })
+    };
+    if text.is_empty() {
+        return fail(0, TopicErrorKind::Empty);
+    }
+    if text.len() > TOPIC_BYTES_MAX {
+        return fail(TOPIC_BYTES_MAX, TopicErrorKind::TooLong);
+    }
+    if let Some((position, found)) =
+        text.char_indices().find(|(_, c)| c.is_whitespace() || c.is_control())
+    {
+        return fail(position, TopicErrorKind::Character(found));
+    }
+    let mut position = 0;
+    for (index, token) in text.split('.').enumerate() {
+        let is_last = position + token.len() == text.len();
+        match token {
+            "" => return fail(position, TopicErrorKind::EmptyToken),
+            _ if index == TOPIC_TOKENS_MAX => return fail(position, TopicErrorKind::TooManyTokens),
+            ANY_ONE | ANY_REST if wildcards == Wildcards::Refused => {
+                return fail(position, TopicErrorKind::Wildcard);
+            }
+            ANY_REST if !is_last && wildcards == Wildcards::Allowed => {
+                return fail(position, TopicErrorKind::RestNotLast);
+            }
+            _ => position += token.len() + 1,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(pattern: &str, topic: &str) -> bool {
+        Pattern::parse(pattern).unwrap().matches(&Topic::parse(topic).unwrap())
+    }
+
+    #[test]
+    fn wildcards_stand_for_whole_tokens() {
+        assert!(matches("a.*.c", "a.b.c"));
+        assert!(!matches("a.*.c", "a.b.b.c"));
+        assert!(matches("a.>", "a.b.c"));
+        assert!(!matches("a.>", "a"));
+        assert!(matches("fo*", "fo*"));
+        assert!(!matches("fo*", "foo"));
+    }
+
+    #[test]
+    fn a_literal_topic_may_look_like_a_pattern() {
+        let literal = |text: &str| Topic::literal(text).unwrap();
+        assert!(Pattern::parse("a.*").unwrap().matches(&literal("a.*")));
+        assert!(Pattern::parse("a.*").unwrap().matches(&literal("a.>")));
+        assert!(Pattern::parse("a.>").unwrap().matches(&literal("a.>.b")));
+        assert!(!Pattern::parse("a.b").unwrap().matches(&literal("a.*")));
+        assert!(literal("a.*").has_wildcard() && !literal("a.b*").has_wildcard());
+        assert_eq!(Topic::literal("a..*").unwrap_err().kind(), TopicErrorKind::EmptyToken);
+    }
+
+    #[test]
+    fn errors_say_what_and_where() {
+        let wrong = |text: &str| {
+            let error = Topic::parse(text).unwrap_err();
+            (error.kind(), error.position())
+        };
+        assert_eq!(wrong(""), (TopicErrorKind::Empty, 0));
+        assert_eq!(wrong("a..b"), (TopicErrorKind::EmptyToken, 2));
+        assert_eq!(wrong("a.b."), (TopicErrorKind::EmptyToken, 4));
+        assert_eq!(wrong("a b"), (TopicErrorKind::Character(' '), 1));
+        assert_eq!(wrong("a.*"), (TopicErrorKind::Wildcard, 2));
+        assert_eq!(Pattern::parse("a.>.b").unwrap_err().kind(), TopicErrorKind::RestNotLast);
+        assert_eq!(wrong(&"x".repeat(TOPIC_BYTES_MAX + 1)).0, TopicErrorKind::TooLong);
+        assert_eq!(wrong(&["x"; TOPIC_TOKENS_MAX + 1].join(".")).0, TopicErrorKind::TooManyTokens);
+    }
+}

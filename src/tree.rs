@@ -1,0 +1,230 @@
+//! A tree of tokens: patterns to find by topic, or topics to find by pattern.
+
+use super::topic::{ANY_ONE, ANY_REST};
+use std::collections::HashMap;
+
+/// What hangs in a tree. An empty value takes no node.
+pub(super) trait Leaf: Default {
+    fn is_empty(&self) -> bool;
+}
+
+impl<T> Leaf for Vec<T> {
+    fn is_empty(&self) -> bool {
+        self.is_empty()
+    }
+}
+
+/// Values by pattern or topic. The depth is bounded by
+/// [`TOPIC_TOKENS_MAX`](crate::limits::TOPIC_TOKENS_MAX), so walking it may recurse.
+#[derive(Default)]
+pub(super) struct Tree<V> {
+    root: Node<V>,
+}
+
+#[derive(Default)]
+struct Node<V> {
+    children: HashMap<Box<str>, Box<Self>>,
+    any_one: Option<Box<Self>>,
+    /// Of the path that ends here.
+    here: V,
+    /// Of the path that ends here with `>`.
+    rest: V,
+}
+
+impl<V: Leaf> Tree<V> {
+    /// Changes the value at `path`; nodes are made for it, and unmade if it is empty afterwards.
+    pub fn edit<R>(&mut self, path: &str, change: impl FnOnce(&mut V) -> R) -> R {
+        self.root.edit(Some(path), change)
+    }
+
+    /// The value at exactly this path, wildcards taken literally.
+    pub fn get(&self, path: &str) -> Option<&V> {
+        let mut node = &self.root;
+        for token in path.split('.') {
+            node = node.children.get(token)?;
+        }
+        Some(&node.here)
+    }
+
+    /// Visits the values of all patterns that match `topic`.
+    pub fn visit_matching<'a>(&'a self, topic: &str, visit: &mut impl FnMut(&'a V)) {
+        self.root.visit_matching(Some(topic), visit);
+    }
+
+    /// Visits the values of all topics, in a tree of topics, that `pattern` matches.
+    pub fn visit_matched<'a>(&'a self, pattern: &str, visit: &mut impl FnMut(&'a V)) {
+        self.root.visit_matched(Some(pattern), visit);
+    }
+
+    /// Visits every value.
+    pub fn visit_all<'a>(&'a self, visit: &mut impl FnMut(&'a V)) {
+        self.root.visit_all(visit);
+    }
+
+    /// Unmakes the nodes whose values have become empty by themselves.
+    pub fn sweep(&mut self) {
+        self.root.sweep();
+    }
+}
+
+impl<V: Leaf> Node<V> {
+    fn edit<R>(&mut self, path: Option<&str>, change: impl FnOnce(&mut V) -> R) -> R {
+        let Some((token, further)) = split(path) else {
+            return change(&mut self.here);
+        };
+        match token {
+            ANY_REST => change(&mut self.rest),
+            ANY_ONE => {
+                let node = self.any_one.get_or_insert_default();
+                let result = node.edit(further, change);
+                if node.is_empty() {
+                    self.any_one = None;
+                }
+                result
+            }
+            _ => self.edit_child(token, further, change),
+        }
+    }
+
+    fn edit_child<R>(
+        &mut self,
+        token: &str,
+        further: Option<&str>,
+        change: impl FnOnce(&mut V) -> R,
+    ) -> R {
+        if let Some(node) = self.children.get_mut(token) {
+            let result = node.edit(further, change);
+            if node.is_empty() {
+                self.children.remove(token);
+                // A node that once had a million children keeps no room for them.
+                if self.children.capacity() > 4 * self.children.len() + 16 {
+                    self.children.shrink_to_fit();
+                }
+            }
+            return result;
+        }
+        let mut node = Box::<Self>::default();
+        let result = node.edit(further, change);
+        if !node.is_empty() {
+            self.children.insert(token.into(), node);
+        }
+        result
+    }
+
+    fn visit_matching<'a>(&'a self, topic: Option<&str>, visit: &mut impl FnMut(&'a V)) {
+        let Some((token, further)) = split(topic) else {
+            return visit(&self.here);
+        };
+        visit(&self.rest);
+        if let Some(node) = self.children.get(token) {
+            node.visit_matching(further, visit);
+        }
+        if let Some(node) = &self.any_one {
+            node.visit_matching(further, visit);
+        }
+    }
+
+    fn visit_matched<'a>(&'a self, pattern: Option<&str>, visit: &mut impl FnMut(&'a V)) {
+        let Some((token, further)) = split(pattern) else {
+            return visit(&self.here);
+        };
+        match token {
+            ANY_REST => self.children.values().for_each(|node| node.visit_all(visit)),
+            ANY_ONE => self.children.values().for_each(|node| node.visit_matched(further, visit)),
+            _ => {
+                if let Some(node) = self.children.get(token) {
+                    node.visit_matched(further, visit);
+                }
+            }
+        }
+    }
+
+    fn visit_all<'a>(&'a self, visit: &mut impl FnMut(&'a V)) {
+        visit(&self.here);
+        visit(&self.rest);
+        self.children.values().for_each(|node| node.visit_all(visit));
+        if let Some(node) = &self.any_one {
+            node.visit_all(visit);
+        }
+    }
+
+    fn sweep(&mut self) {
+        self.children.retain(|_, node| {
+            node.sweep();
+            !node.is_empty()
+        });
+        self.children.shrink_to(2 * self.children.len());
+        if let Some(node) = &mut self.any_one {
+            node.sweep();
+            if node.is_empty() {
+                self.any_one = None;
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.here.is_empty()
+            && self.rest.is_empty()
+            && self.children.is_empty()
+            && self.any_one.is_none()
+    }
+}
+
+/// The first token, and what follows it.
+fn split(path: Option<&str>) -> Option<(&str, Option<&str>)> {
+    path.map(|path| match path.split_once('.') {
+        Some((token, further)) => (token, Some(further)),
+        None => (path, None),
+    })
+}
+
+#[cfg(all(test, not(fanfare_loom)))]
+mod tests {
+    use super::*;
+
+    fn matching(tree: &Tree<Vec<u32>>, topic: &str) -> Vec<u32> {
+        let mut found = Vec::new();
+        tree.visit_matching(topic, &mut |values| found.extend(values));
+        found.sort_unstable();
+        found
+    }
+
+    #[test]
+    fn patterns_are_found_by_topic() {
+        let mut tree = Tree::<Vec<u32>>::default();
+        for (value, pattern) in ["a.b", "a.*", "a.>", ">", "*.b", "a", "a.b.c"].iter().enumerate() {
+            tree.edit(pattern, |values| values.push(value as u32));
+        }
+        assert_eq!(matching(&tree, "a.b"), [0, 1, 2, 3, 4]);
+        assert_eq!(matching(&tree, "a"), [3, 5]);
+        assert_eq!(matching(&tree, "a.b.c"), [2, 3, 6]);
+    }
+
+    #[test]
+    fn topics_are_found_by_pattern() {
+        let mut tree = Tree::<Vec<u32>>::default();
+        for (value, topic) in ["a", "a.b", "a.c", "a.b.c", "x.b"].iter().enumerate() {
+            tree.edit(topic, |values| values.push(value as u32));
+        }
+        let matched = |pattern: &str| {
+            let mut found = Vec::<u32>::new();
+            tree.visit_matched(pattern, &mut |values| found.extend(values));
+            found.sort_unstable();
+            found
+        };
+        assert_eq!(matched("a.*"), [1, 2]);
+        assert_eq!(matched("a.>"), [1, 2, 3]);
+        assert_eq!(matched("*.b"), [1, 4]);
+        assert_eq!(matched(">"), [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn nothing_remains_of_what_was_taken_out() {
+        let mut tree = Tree::<Vec<u32>>::default();
+        for path in ["a.b.c", "a.*.d", "a.>"] {
+            tree.edit(path, |values| values.push(1));
+            tree.edit(path, Vec::clear);
+        }
+        assert!(tree.root.is_empty());
+    }
+}

@@ -1,0 +1,4 @@
+//! What tests share.
+
+pub mod broker;
+pub mod memory;
