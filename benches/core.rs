@@ -4,7 +4,7 @@
 use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher, black_box};
 use fanfare::limits::QUEUE_MESSAGES_DEFAULT;
-use fanfare::{Broker, Pattern, Publisher, RunDelivery, Subscription, Topic, WhenFull};
+use fanfare::{BatchDelivery, Broker, Pattern, Publisher, Subscription, Topic, WhenFull};
 
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
@@ -116,7 +116,7 @@ mod subscriptions {
     #[divan::bench]
     fn find_nothing(bencher: Bencher<'_, '_>) {
         let mut crowd = Crowd::new(1, WhenFull::Block);
-        bencher.bench_local(|| crowd.subscriptions[0].try_recv_run().is_err());
+        bencher.bench_local(|| crowd.subscriptions[0].try_recv_batch().is_err());
     }
 }
 
@@ -147,8 +147,8 @@ impl Crowd {
     fn read_runs(&mut self) -> usize {
         let mut read = 0;
         for subscription in &mut self.subscriptions {
-            while let Ok(run) = subscription.try_recv_run() {
-                if let RunDelivery::Run(run) = run {
+            while let Ok(run) = subscription.try_recv_batch() {
+                if let BatchDelivery::Batch(run) = run {
                     read += run.iter().map(black_box).count();
                 }
             }

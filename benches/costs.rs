@@ -133,7 +133,7 @@ fn publishes_that_armed(stuck: usize, publishes: u64) -> u64 {
         publisher.publish_blocking(&topic, message).expect("an open broker");
         if message % TIMER_QUEUE_MESSAGES as u64 == 0 {
             for subscription in &mut subscriptions[stuck..] {
-                while subscription.try_recv_run().is_ok() {}
+                while subscription.try_recv_batch().is_ok() {}
             }
         }
     }

@@ -19,7 +19,7 @@ pub(super) struct Cursor<M> {
 
 /// What a receiver finds next.
 pub(super) enum Taken<M> {
-    Run { frame: Arc<Frame<M>>, id: SubscriptionId, from: u32, to: u32 },
+    Batch { frame: Arc<Frame<M>>, id: SubscriptionId, from: u32, to: u32 },
     Missed(u64),
 }
 
@@ -112,7 +112,7 @@ impl<M> Cursor<M> {
             self.finished.push(frame);
             return None;
         }
-        Some(Taken::Run { frame, id, from, to })
+        Some(Taken::Batch { frame, id, from, to })
     }
 }
 

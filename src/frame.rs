@@ -84,10 +84,10 @@ impl<M> Frame<M> {
         }
     }
 
-    fn run(&self, from: u32, to: u32) -> RunIter<'_, M> {
+    fn run(&self, from: u32, to: u32) -> BatchIter<'_, M> {
         let (from, to, first) = (from as usize, to as usize, self.first.len());
         let later = from.max(first) - first..to.max(first) - first;
-        RunIter {
+        BatchIter {
             first: self.first[from.min(first)..to.min(first)].iter(),
             later: self.later[later].iter(),
         }
@@ -168,13 +168,13 @@ impl<M: fmt::Debug> fmt::Debug for Message<M> {
 
 /// Consecutive messages of one topic, received together and read by reference: the fast way to
 /// receive.
-pub struct Run<M> {
+pub struct Batch<M> {
     frame: Arc<Frame<M>>,
     from: u32,
     to: u32,
 }
 
-impl<M> Run<M> {
+impl<M> Batch<M> {
     pub(super) fn new(frame: Arc<Frame<M>>, from: u32, to: u32) -> Self {
         Self { frame, from, to }
     }
@@ -191,13 +191,13 @@ impl<M> Run<M> {
     }
 
     /// The payloads, in the order published.
-    pub fn iter(&self) -> RunIter<'_, M> {
+    pub fn iter(&self) -> BatchIter<'_, M> {
         self.frame.run(self.from, self.to)
     }
 
     /// The payloads, each with the topic its sender waits for an answer on, if it does.
     pub fn entries(&self) -> impl Iterator<Item = (&M, Option<&Topic>)> {
-        let RunIter { first, later } = self.iter();
+        let BatchIter { first, later } = self.iter();
         first
             .chain(later.filter_map(OnceLock::get))
             .map(|slot| (&slot.message, slot.reply_to.as_ref()))
@@ -209,22 +209,22 @@ impl<M> Run<M> {
     }
 }
 
-impl<'run, M> IntoIterator for &'run Run<M> {
+impl<'run, M> IntoIterator for &'run Batch<M> {
     type Item = &'run M;
-    type IntoIter = RunIter<'run, M>;
+    type IntoIter = BatchIter<'run, M>;
 
-    fn into_iter(self) -> RunIter<'run, M> {
+    fn into_iter(self) -> BatchIter<'run, M> {
         self.iter()
     }
 }
 
-/// The payloads of a [`Run`], in the order published.
-pub struct RunIter<'run, M> {
+/// The payloads of a [`Batch`], in the order published.
+pub struct BatchIter<'run, M> {
     first: std::slice::Iter<'run, Slot<M>>,
     later: std::slice::Iter<'run, OnceLock<Slot<M>>>,
 }
 
-impl<'run, M> Iterator for RunIter<'run, M> {
+impl<'run, M> Iterator for BatchIter<'run, M> {
     type Item = &'run M;
 
     fn next(&mut self) -> Option<&'run M> {
@@ -241,10 +241,10 @@ impl<'run, M> Iterator for RunIter<'run, M> {
     }
 }
 
-impl<M> ExactSizeIterator for RunIter<'_, M> {}
+impl<M> ExactSizeIterator for BatchIter<'_, M> {}
 
-impl<M: fmt::Debug> fmt::Debug for Run<M> {
+impl<M: fmt::Debug> fmt::Debug for Batch<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Run").field("topic", self.topic()).field("messages", &self.len()).finish()
+        f.debug_struct("Batch").field("topic", self.topic()).field("messages", &self.len()).finish()
     }
 }

@@ -49,7 +49,7 @@ pub use broker::Broker;
 pub use builder::{BrokerBuilder, MailboxBuilder, SubscriptionBuilder};
 pub use ended::DropStats;
 pub use error::{PublishError, RequestError, SubscribeError, TryPublishError, TryRecvError};
-pub use frame::{Message, Run, RunIter};
+pub use frame::{Batch, BatchIter, Message};
 pub use lanes::Lane;
 pub use mailbox::{Mailbox, MailboxDelivery, MailboxSubscriber};
 pub use overflow::{Receipt, WhenFull};
@@ -60,7 +60,7 @@ pub use stats::{
     SubscriptionId, SubscriptionStats, TopicStats,
 };
 use std::sync::atomic::{AtomicU64, Ordering};
-pub use subscription::{Delivery, RunDelivery, Subscription, SubscriptionWatch};
+pub use subscription::{BatchDelivery, Delivery, Subscription, SubscriptionWatch};
 pub use topic::{Pattern, Topic, TopicError, TopicErrorKind};
 pub use waits::WaitStats;
 

@@ -3,7 +3,7 @@
 use super::broker::Shared;
 use super::cursor::Taken;
 use super::error::{SubscribeError, TryRecvError};
-use super::frame::Run;
+use super::frame::Batch;
 use super::membership::Membership;
 use super::payload::Payload;
 use super::queue::{Queue, Want};
@@ -21,7 +21,7 @@ use std::task::{Context, Poll};
 /// All of them share its bounds, its policy, its books and one wake-up. Each gets what one
 /// publisher publishes in the order published, and what it publishes to different topics comes in
 /// that order too, whichever subscriptions it is for. A message that matches two of them comes
-/// twice, once for each; of these one may run ahead of the other.
+/// twice, once for each; of these one may batch ahead of the other.
 ///
 /// Dropping it ends all of its subscriptions and frees what is queued at once.
 ///
@@ -32,8 +32,8 @@ use std::task::{Context, Poll};
 /// let mut mailbox = broker.mailbox("connection 7").open()?;
 /// let orders = mailbox.subscribe(&Pattern::parse("orders.*")?)?;
 /// broker.publisher().publish_blocking(&Topic::parse("orders.eu")?, "an order")?;
-/// let Some(MailboxDelivery::Run(id, run)) = mailbox.recv_run_blocking() else { panic!("nothing was missed") };
-/// assert_eq!((id, run.iter().collect::<Vec<_>>()), (orders, vec![&"an order"]));
+/// let Some(MailboxDelivery::Batch(id, batch)) = mailbox.recv_batch_blocking() else { panic!("nothing was missed") };
+/// assert_eq!((id, batch.iter().collect::<Vec<_>>()), (orders, vec![&"an order"]));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Mailbox<M: Payload> {
@@ -44,7 +44,7 @@ pub struct Mailbox<M: Payload> {
 #[derive(Debug)]
 pub enum MailboxDelivery<M> {
     /// Consecutive messages, and the subscription they are for. It may have been ended meanwhile.
-    Run(SubscriptionId, Run<M>),
+    Batch(SubscriptionId, Batch<M>),
     /// In this place so many messages were lost, of whichever subscriptions, because the queue had
     /// no room.
     Missed(u64),
@@ -97,27 +97,30 @@ impl<M: Payload> Mailbox<M> {
     /// ended. They count as received when this returns them.
     ///
     /// Cancel safe: a dropped future has taken nothing, and no wake-up is lost.
-    pub async fn recv_run(&mut self) -> Option<MailboxDelivery<M>> {
-        poll_fn(|context| self.poll_recv_run(context)).await
+    pub async fn recv_batch(&mut self) -> Option<MailboxDelivery<M>> {
+        poll_fn(|context| self.poll_recv_batch(context)).await
     }
 
-    /// As [`recv_run`](Self::recv_run), without waiting.
+    /// As [`recv_batch`](Self::recv_batch), without waiting.
     ///
     /// # Errors
     /// [`TryRecvError::Empty`] if there is nothing now, [`TryRecvError::Ended`] if there will be
     /// nothing any more.
-    pub fn try_recv_run(&mut self) -> Result<MailboxDelivery<M>, TryRecvError> {
+    pub fn try_recv_batch(&mut self) -> Result<MailboxDelivery<M>, TryRecvError> {
         self.receiver.try_take(u32::MAX, false).map(delivery)
     }
 
-    /// As [`recv_run`](Self::recv_run), for a plain thread, which it blocks while there is nothing.
-    pub fn recv_run_blocking(&mut self) -> Option<MailboxDelivery<M>> {
-        futures_lite::future::block_on(self.recv_run())
+    /// As [`recv_batch`](Self::recv_batch), for a plain thread, which it blocks while there is nothing.
+    pub fn recv_batch_blocking(&mut self) -> Option<MailboxDelivery<M>> {
+        futures_lite::future::block_on(self.recv_batch())
     }
 
-    /// [`recv_run`](Self::recv_run) for hand-written futures. The task polled last is the one that
+    /// [`recv_batch`](Self::recv_batch) for hand-written futures. The task polled last is the one that
     /// is woken.
-    pub fn poll_recv_run(&mut self, context: &mut Context<'_>) -> Poll<Option<MailboxDelivery<M>>> {
+    pub fn poll_recv_batch(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<MailboxDelivery<M>>> {
         self.receiver.poll_take(context, u32::MAX).map(|taken| taken.map(delivery))
     }
 
@@ -225,7 +228,9 @@ impl<M> Clone for MailboxSubscriber<M> {
 
 fn delivery<M>(taken: Taken<M>) -> MailboxDelivery<M> {
     match taken {
-        Taken::Run { frame, id, from, to } => MailboxDelivery::Run(id, Run::new(frame, from, to)),
+        Taken::Batch { frame, id, from, to } => {
+            MailboxDelivery::Batch(id, Batch::new(frame, from, to))
+        }
         Taken::Missed(count) => MailboxDelivery::Missed(count),
     }
 }

@@ -138,7 +138,7 @@ fn take_and_count<M>(
     lingers: bool,
 ) -> Option<Taken<M>> {
     let taken = cursor.take(queue, at_most, lingers);
-    if let Some(Taken::Run { frame, from, to, .. }) = &taken {
+    if let Some(Taken::Batch { frame, from, to, .. }) = &taken {
         queue.receive(frame.load(*from..*to));
     }
     taken

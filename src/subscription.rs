@@ -3,7 +3,7 @@
 use super::broker::Shared;
 use super::cursor::Taken;
 use super::error::TryRecvError;
-use super::frame::{Message, Run};
+use super::frame::{Batch, Message};
 use super::payload::Payload;
 use super::queue::{Queue, Wanted};
 use super::receiver::Receiver;
@@ -39,9 +39,9 @@ pub enum Delivery<M> {
 
 /// What a subscriber receives that reads many messages at once.
 #[derive(Debug)]
-pub enum RunDelivery<M> {
+pub enum BatchDelivery<M> {
     /// Consecutive messages.
-    Run(Run<M>),
+    Batch(Batch<M>),
     /// In this place so many messages were lost to this subscription, because its queue had no
     /// room.
     Missed(u64),
@@ -73,8 +73,8 @@ impl<M: Payload> Subscription<M> {
     /// has ended. They count as received when this returns them.
     ///
     /// Cancel safe: a dropped future has taken nothing, and no wake-up is lost.
-    pub async fn recv_run(&mut self) -> Option<RunDelivery<M>> {
-        poll_fn(|context| self.poll_recv_run(context)).await
+    pub async fn recv_batch(&mut self) -> Option<BatchDelivery<M>> {
+        poll_fn(|context| self.poll_recv_batch(context)).await
     }
 
     /// As [`recv`](Self::recv), without waiting.
@@ -86,12 +86,12 @@ impl<M: Payload> Subscription<M> {
         self.receiver.try_take(1, false).map(one)
     }
 
-    /// As [`recv_run`](Self::recv_run), without waiting.
+    /// As [`recv_batch`](Self::recv_batch), without waiting.
     ///
     /// # Errors
     /// [`TryRecvError::Empty`] if there is nothing now, [`TryRecvError::Ended`] if there will be
     /// nothing any more.
-    pub fn try_recv_run(&mut self) -> Result<RunDelivery<M>, TryRecvError> {
+    pub fn try_recv_batch(&mut self) -> Result<BatchDelivery<M>, TryRecvError> {
         self.receiver.try_take(u32::MAX, false).map(many)
     }
 
@@ -100,9 +100,9 @@ impl<M: Payload> Subscription<M> {
         block_on(self.recv())
     }
 
-    /// As [`recv_run`](Self::recv_run), for a plain thread, which it blocks while there is nothing.
-    pub fn recv_run_blocking(&mut self) -> Option<RunDelivery<M>> {
-        block_on(self.recv_run())
+    /// As [`recv_batch`](Self::recv_batch), for a plain thread, which it blocks while there is nothing.
+    pub fn recv_batch_blocking(&mut self) -> Option<BatchDelivery<M>> {
+        block_on(self.recv_batch())
     }
 
     /// [`recv`](Self::recv) for hand-written futures. The task polled last is the one that is
@@ -111,9 +111,9 @@ impl<M: Payload> Subscription<M> {
         self.receiver.poll_take(context, 1).map(|taken| taken.map(one))
     }
 
-    /// [`recv_run`](Self::recv_run) for hand-written futures. The task polled last is the one that
+    /// [`recv_batch`](Self::recv_batch) for hand-written futures. The task polled last is the one that
     /// is woken.
-    pub fn poll_recv_run(&mut self, context: &mut Context<'_>) -> Poll<Option<RunDelivery<M>>> {
+    pub fn poll_recv_batch(&mut self, context: &mut Context<'_>) -> Poll<Option<BatchDelivery<M>>> {
         self.receiver.poll_take(context, u32::MAX).map(|taken| taken.map(many))
     }
 
@@ -154,15 +154,15 @@ impl<M: Payload> Subscription<M> {
 
 fn one<M>(taken: Taken<M>) -> Delivery<M> {
     match taken {
-        Taken::Run { frame, from, .. } => Delivery::Message(Message::new(frame, from)),
+        Taken::Batch { frame, from, .. } => Delivery::Message(Message::new(frame, from)),
         Taken::Missed(count) => Delivery::Missed(count),
     }
 }
 
-fn many<M>(taken: Taken<M>) -> RunDelivery<M> {
+fn many<M>(taken: Taken<M>) -> BatchDelivery<M> {
     match taken {
-        Taken::Run { frame, from, to, .. } => RunDelivery::Run(Run::new(frame, from, to)),
-        Taken::Missed(count) => RunDelivery::Missed(count),
+        Taken::Batch { frame, from, to, .. } => BatchDelivery::Batch(Batch::new(frame, from, to)),
+        Taken::Missed(count) => BatchDelivery::Missed(count),
     }
 }
 

@@ -2,7 +2,7 @@
 //! threads and with one, `futures_lite::future::block_on`, and plain threads with blocking calls.
 
 use fanfare::{
-    Broker, Delivery, EndReason, PublishError, Receipt, RequestError, RunDelivery, Subscription,
+    BatchDelivery, Broker, Delivery, EndReason, PublishError, Receipt, RequestError, Subscription,
     WhenFull,
 };
 use futures_lite::StreamExt;
@@ -322,8 +322,8 @@ async fn runs_of_batches<E: Executor>(executor: E) {
         let mut subscription = bounded(&broker, "t", bound, WhenFull::Block);
         readers.push(executor.spawn(async move {
             let mut next = 0;
-            while let Some(delivery) = subscription.recv_run().await {
-                let RunDelivery::Run(run) = delivery else { panic!("lossless") };
+            while let Some(delivery) = subscription.recv_batch().await {
+                let BatchDelivery::Batch(run) = delivery else { panic!("lossless") };
                 for load in run.iter() {
                     assert_eq!(load.number, next);
                     next += 1;

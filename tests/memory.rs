@@ -60,7 +60,7 @@ fn a_hundred_thousand_cancelled_receives_cost_nothing() {
     assert_costs_nothing(|| {
         for _ in 0..100_000 {
             assert!(poll_once(pin!(subscription.recv())).is_pending());
-            assert!(poll_once(pin!(subscription.recv_run())).is_pending());
+            assert!(poll_once(pin!(subscription.recv_batch())).is_pending());
         }
     });
 }
@@ -172,7 +172,7 @@ fn a_batch_is_freed_with_its_last_reader() {
         let mut subscription = bounded(&broker, "t", 10_000, WhenFull::Block);
         let mut batch = (0..10_000).map(|_| vec![0; 100]).collect();
         publisher.try_publish_batch(&to, &mut batch).unwrap();
-        while subscription.try_recv_run().is_ok() {}
+        while subscription.try_recv_batch().is_ok() {}
     };
     assert_costs_nothing(round);
 }
@@ -291,7 +291,7 @@ fn a_broker_leaves_nothing() {
             for number in 0..20 {
                 publisher.try_publish(&topic(&format!("t.{number}")), vec![0; 1000]).unwrap();
             }
-            let run = subscriptions[1].try_recv_run().ok();
+            let run = subscriptions[1].try_recv_batch().ok();
             assert!(subscriptions[2].poll_recv(&mut Context::from_waker(Waker::noop())).is_ready());
             drop((subscriptions, broker, publisher, watch, run));
         }

@@ -7,7 +7,7 @@
 //! end, and waits that are over at once.
 
 use fanfare::{
-    Broker, Delivery, EndReason, Lane, Origin, Publisher, Receipt, RunDelivery, Subscription,
+    BatchDelivery, Broker, Delivery, EndReason, Lane, Origin, Publisher, Receipt, Subscription,
     SubscriptionWatch, TryPublishError, TryRecvError, WhenFull,
 };
 use std::cell::Cell;
@@ -1049,9 +1049,9 @@ impl World {
         let context = &mut Context::from_waker(&real.waker);
         let delivery = match self.random.u8(0..5) {
             0 => subscription.try_recv().map(Taken::Single),
-            1 => subscription.try_recv_run().map(Taken::Run),
+            1 => subscription.try_recv_batch().map(Taken::Run),
             2 => ready(subscription.poll_recv(context), &mut real.parked).map(Taken::Single),
-            3 => ready(subscription.poll_recv_run(context), &mut real.parked).map(Taken::Run),
+            3 => ready(subscription.poll_recv_batch(context), &mut real.parked).map(Taken::Run),
             // Cancelled right away if it has to wait; the task polled last is the one that is
             // woken, and it is gone.
             _ => {
@@ -1063,13 +1063,13 @@ impl World {
         let sub = &mut self.model.subs[index];
         let mut gave = true;
         match delivery {
-            Ok(Taken::Single(Delivery::Missed(count)) | Taken::Run(RunDelivery::Missed(count))) => {
-                sub.told(count)
-            }
+            Ok(
+                Taken::Single(Delivery::Missed(count)) | Taken::Run(BatchDelivery::Missed(count)),
+            ) => sub.told(count),
             Ok(Taken::Single(Delivery::Message(message))) => {
                 sub.take(sent(&message, message.topic().as_str()))
             }
-            Ok(Taken::Run(RunDelivery::Run(run))) => {
+            Ok(Taken::Run(BatchDelivery::Batch(run))) => {
                 assert!(run.len() > 0, "an empty run");
                 assert_eq!(run.iter().count(), run.len());
                 for load in run.iter() {
@@ -1205,7 +1205,7 @@ impl World {
                 }
                 let subscription = self.reals[index].subscription.as_mut().unwrap();
                 assert!(at_once(subscription.recv()).is_none(), "ended stays ended");
-                assert_eq!(subscription.try_recv_run().err(), Some(TryRecvError::Ended));
+                assert_eq!(subscription.try_recv_batch().err(), Some(TryRecvError::Ended));
                 if self.model.subs[index].end.is_none() {
                     assert_eq!(
                         self.model.subs[index].reported, self.model.subs[index].dropped,
@@ -1242,7 +1242,7 @@ impl Model {
 
 enum Taken {
     Single(Delivery<Load>),
-    Run(RunDelivery<Load>),
+    Run(BatchDelivery<Load>),
 }
 
 /// A polled receive as `try_recv` would have said it.

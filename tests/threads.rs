@@ -5,7 +5,7 @@
 //! `FANFARE_THREAD_ROUNDS` multiplies the rounds.
 
 use fanfare::{
-    Broker, Delivery, EndReason, PublishError, Publisher, Receipt, RunDelivery, Subscription,
+    BatchDelivery, Broker, Delivery, EndReason, PublishError, Publisher, Receipt, Subscription,
     TryPublishError, WhenFull,
 };
 use std::collections::HashMap;
@@ -79,10 +79,10 @@ impl Ledger {
         }
     }
 
-    fn take_run(&mut self, delivery: RunDelivery<Load>) {
+    fn take_run(&mut self, delivery: BatchDelivery<Load>) {
         match delivery {
-            RunDelivery::Run(run) => run.iter().for_each(|load| self.message(load)),
-            RunDelivery::Missed(count) => self.missed(count),
+            BatchDelivery::Batch(run) => run.iter().for_each(|load| self.message(load)),
+            BatchDelivery::Missed(count) => self.missed(count),
         }
     }
 
@@ -98,7 +98,7 @@ impl Ledger {
                     Some(delivery) => self.take(delivery),
                     None => return,
                 },
-                1 => match testkit::broker::block_on(subscription.recv_run()) {
+                1 => match testkit::broker::block_on(subscription.recv_batch()) {
                     Some(delivery) => self.take_run(delivery),
                     None => return,
                 },

@@ -108,7 +108,7 @@ fn publish_to_sleepers(subscribers: usize, lanes: usize, rounds: usize) -> Times
                 let mut subscription = subscription.expect("room for a subscription");
                 let read = Arc::clone(&read);
                 spawner.spawn(async move {
-                    while subscription.recv_run().await.is_some() {
+                    while subscription.recv_batch().await.is_some() {
                         read.fetch_add(1, Ordering::AcqRel);
                     }
                 })

@@ -57,7 +57,7 @@ impl Targets {
 
     fn drain(&self, all: &mut [Subscription<u64>]) {
         for &place in &self.places {
-            while all[place].try_recv_run().is_ok() {}
+            while all[place].try_recv_batch().is_ok() {}
         }
     }
 }

@@ -105,7 +105,7 @@ fn publish_all(
         publish_ns.push(took.as_nanos() as u64);
         if number % DRAIN_EVERY == DRAIN_EVERY - 1 {
             for reader in &mut *readers {
-                while reader.try_recv_run().is_ok() {}
+                while reader.try_recv_batch().is_ok() {}
             }
         }
     }

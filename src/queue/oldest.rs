@@ -44,7 +44,7 @@ impl<M> Queue<M> {
             match cursor.take(self, 1, false) {
                 Some(Taken::Missed(count)) => told += count,
                 None => break false,
-                Some(Taken::Run { frame, from, to, .. }) => {
+                Some(Taken::Batch { frame, from, to, .. }) => {
                     let load = frame.load(from..to);
                     self.note_high_water();
                     self.publishers.drops.add(DropReason::Oldest, u64::from(load.messages));

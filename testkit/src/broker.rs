@@ -2,7 +2,7 @@
 //! watchdog.
 
 use fanfare::{
-    Broker, Delivery, Pattern, Payload, Publisher, RunDelivery, Subscription, Topic, WhenFull,
+    BatchDelivery, Broker, Delivery, Pattern, Payload, Publisher, Subscription, Topic, WhenFull,
 };
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -190,10 +190,12 @@ pub fn take_all(subscription: &mut Subscription<Load>) -> Vec<Got> {
 /// Everything that is ready, run by run.
 pub fn take_all_runs(subscription: &mut Subscription<Load>) -> Vec<Got> {
     let mut got = Vec::new();
-    while let Ok(delivery) = subscription.try_recv_run() {
+    while let Ok(delivery) = subscription.try_recv_batch() {
         match delivery {
-            RunDelivery::Run(run) => got.extend(run.iter().map(|load| Got::Number(load.number))),
-            RunDelivery::Missed(count) => got.push(Got::Missed(count)),
+            BatchDelivery::Batch(run) => {
+                got.extend(run.iter().map(|load| Got::Number(load.number)))
+            }
+            BatchDelivery::Missed(count) => got.push(Got::Missed(count)),
         }
     }
     got

@@ -1,6 +1,6 @@
 //! Promise 7, first half: a publish or a receive that is dropped, or forgotten, half-way.
 
-use fanfare::{Broker, Delivery, RunDelivery, WhenFull};
+use fanfare::{BatchDelivery, Broker, Delivery, WhenFull};
 use std::pin::pin;
 use std::task::Context;
 use testkit::broker::{
@@ -177,7 +177,7 @@ fn a_cancelled_receive_loses_no_message() {
             let _never_polled = subscription.recv();
         }
         {
-            let _never_polled = subscription.recv_run();
+            let _never_polled = subscription.recv_batch();
         }
         match at_once(subscription.recv()) {
             Some(Delivery::Message(message)) => read.push(Got::Number(message.number)),
@@ -223,12 +223,12 @@ fn the_last_waker_counts() {
     let mut subscription = bounded(&broker, "t", 10, WhenFull::Block);
     let mut publisher = broker.publisher();
     let ((_, first_waker), (second, second_waker)) = (Woken::new(), Woken::new());
-    let mut receive = pin!(subscription.recv_run());
+    let mut receive = pin!(subscription.recv_batch());
     assert!(receive.as_mut().poll(&mut Context::from_waker(&first_waker)).is_pending());
     assert!(receive.as_mut().poll(&mut Context::from_waker(&second_waker)).is_pending());
     at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
     assert!(second.take());
-    assert!(matches!(at_once(receive), Some(RunDelivery::Run(run)) if run.len() == 1));
+    assert!(matches!(at_once(receive), Some(BatchDelivery::Batch(run)) if run.len() == 1));
 
     let mut full = bounded(&broker, "u", 1, WhenFull::Block);
     let to = topic("u");

@@ -64,7 +64,7 @@ fn after_close_subscribers_drain_and_then_end() {
     assert_eq!(take_all(&mut subscription), expected);
     assert_eq!(subscription.try_recv().err(), Some(TryRecvError::Ended));
     assert!(at_once(subscription.recv()).is_none());
-    assert!(at_once(subscription.recv_run()).is_none());
+    assert!(at_once(subscription.recv_batch()).is_none());
     assert!(subscription.recv_blocking().is_none());
     assert_eq!(subscription.end_reason(), Some(EndReason::Closed));
     assert_books(&subscription, 3, 0, 2);

@@ -2,7 +2,7 @@
 //! the executors.
 
 use fanfare::{
-    Broker, Delivery, EndReason, Message, Pattern, Publisher, Receipt, Run, RunDelivery,
+    Batch, BatchDelivery, Broker, Delivery, EndReason, Message, Pattern, Publisher, Receipt,
     Subscription, SubscriptionWatch, Topic, WhenFull,
 };
 use std::time::Duration;
@@ -31,7 +31,7 @@ fn every_future_can_move_between_threads() {
     drop(is_send(publisher.publish_request(&name, &name, Plain)));
     drop(is_send(publisher.publish_batch(&name, &mut batch)));
     drop(is_send(subscription.recv()));
-    drop(is_send(subscription.recv_run()));
+    drop(is_send(subscription.recv_batch()));
     drop(is_send(broker.request(&name, Plain, Duration::ZERO)));
     drop(is_send(broker.drain(Duration::ZERO)));
 }
@@ -44,9 +44,9 @@ fn every_handle_can_move_between_threads() {
     unpin::<Publisher<Plain>>();
     send_and_sync::<Broker<Plain>>();
     send_and_sync::<Message<Plain>>();
-    send_and_sync::<Run<Plain>>();
+    send_and_sync::<Batch<Plain>>();
     send_and_sync::<Delivery<Plain>>();
-    send_and_sync::<RunDelivery<Plain>>();
+    send_and_sync::<BatchDelivery<Plain>>();
     send_and_sync::<SubscriptionWatch<Plain>>();
     send_and_sync::<(Topic, Pattern, Receipt, WhenFull, EndReason)>();
 }

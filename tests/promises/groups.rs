@@ -323,7 +323,7 @@ fn what_is_dropped_for_want_of_room_does_not_count() {
             _ => begin_and_cancel(publisher.publish(&topic("work"), loads.light(1))),
         }
         for number in 2..4 {
-            while member.try_recv_run().is_ok() {}
+            while member.try_recv_batch().is_ok() {}
             assert_eq!(
                 at_once(publisher.publish(&topic("work"), loads.light(number))).unwrap().queued,
                 1,
@@ -331,7 +331,7 @@ fn what_is_dropped_for_want_of_room_does_not_count() {
             );
         }
         assert_eq!(member.books().offered, 4, "{policy:?}: three of them, and the dropped one");
-        while member.try_recv_run().is_ok() {}
+        while member.try_recv_batch().is_ok() {}
         assert_eq!(
             at_once(publisher.publish(&topic("work"), loads.light(4))),
             Ok(Receipt::default()),

@@ -5,7 +5,7 @@
 //! was accepted.
 
 use fanfare::{
-    Broker, Origin, Pattern, Publisher, Receipt, RunDelivery, Subscription, Topic, TryRecvError,
+    BatchDelivery, Broker, Origin, Pattern, Publisher, Receipt, Subscription, Topic, TryRecvError,
     WhenFull,
 };
 
@@ -172,14 +172,14 @@ fn whoever_has_room_again_soon_reads_many_messages_at_once_again() {
                 publisher.try_publish(&to, number).unwrap();
             });
             for subscription in &mut reading {
-                match subscription.try_recv_run() {
-                    Ok(RunDelivery::Run(run)) if first > 10 => {
+                match subscription.try_recv_batch() {
+                    Ok(BatchDelivery::Batch(run)) if first > 10 => {
                         assert_eq!(run.len(), 4, "at {first}")
                     }
-                    Ok(RunDelivery::Run(_)) => {}
+                    Ok(BatchDelivery::Batch(_)) => {}
                     other => panic!("{other:?}"),
                 }
-                while subscription.try_recv_run().is_ok() {}
+                while subscription.try_recv_batch().is_ok() {}
             }
         }
     }

@@ -25,9 +25,9 @@ fn mailbox(broker: &Broker<Load>, bound: usize, when_full: WhenFull) -> Mailbox<
 
 fn take_all(mailbox: &mut Mailbox<Load>) -> Vec<Got> {
     let mut all = Vec::new();
-    while let Ok(delivery) = mailbox.try_recv_run() {
+    while let Ok(delivery) = mailbox.try_recv_batch() {
         match delivery {
-            MailboxDelivery::Run(id, run) => {
+            MailboxDelivery::Batch(id, run) => {
                 all.extend(run.iter().map(|load| Got::Number(id, load.number)))
             }
             MailboxDelivery::Missed(count) => all.push(Got::Missed(count)),
@@ -179,7 +179,7 @@ fn one_that_is_ended_for_being_full_has_left_all_routes() {
     assert_eq!(at_once(publisher.publish(&topic("a"), loads.light(2))).unwrap().matched, 0);
     assert_eq!(mailbox.end_reason(), Some(EndReason::Disconnected));
     assert_eq!(mailbox.subscribe(&pattern("c")), Err(SubscribeError::Ended));
-    assert!(matches!(mailbox.try_recv_run(), Err(TryRecvError::Ended)));
+    assert!(matches!(mailbox.try_recv_batch(), Err(TryRecvError::Ended)));
     assert_eq!((broker.stats().subscriptions, loads.alive()), (0, 0));
 }
 
@@ -187,7 +187,7 @@ fn one_that_is_ended_for_being_full_has_left_all_routes() {
 fn closing_the_broker_ends_it_even_without_a_subscription() {
     let broker = Broker::<Load>::new();
     let mut empty = mailbox(&broker, 1, WhenFull::Block);
-    let reading = std::thread::spawn(move || block_on(empty.recv_run()).is_none());
+    let reading = std::thread::spawn(move || block_on(empty.recv_batch()).is_none());
     broker.close();
     assert!(reading.join().unwrap());
     assert!(matches!(broker.mailbox("late").open(), Err(SubscribeError::Closed)));
@@ -382,9 +382,9 @@ impl Model {
         let mut missed = 0;
         let mut last = BTreeMap::new();
         let mut expected = std::mem::take(&mut self.expected);
-        while let Ok(delivery) = self.mailbox.try_recv_run() {
+        while let Ok(delivery) = self.mailbox.try_recv_batch() {
             match delivery {
-                MailboxDelivery::Run(id, run) => {
+                MailboxDelivery::Batch(id, run) => {
                     for load in &run {
                         let before = last.insert((id, load.from), load.number);
                         assert!(
@@ -447,8 +447,8 @@ fn subscriptions_come_and_go_while_messages_flow() {
             .collect();
         let reading = std::thread::spawn(move || {
             let mut last = BTreeMap::<(SubscriptionId, usize), u64>::new();
-            while let Some(delivery) = mailbox.recv_run_blocking() {
-                let MailboxDelivery::Run(id, run) = delivery else { continue };
+            while let Some(delivery) = mailbox.recv_batch_blocking() {
+                let MailboxDelivery::Batch(id, run) = delivery else { continue };
                 for load in &run {
                     let before = last.insert((id, load.from), load.number);
                     assert!(

@@ -1,7 +1,7 @@
 //! Promise 2: nothing is lost in silence. The publisher has a receipt, the subscriber `Missed` in
 //! the place of the gap, and the books always balance.
 
-use fanfare::{Broker, Delivery, EndReason, Receipt, RunDelivery, WhenFull};
+use fanfare::{BatchDelivery, Broker, Delivery, EndReason, Receipt, WhenFull};
 use std::time::Duration;
 use testkit::broker::{
     FOREVER, Got, Loads, assert_books, at_once, bounded, numbers, pattern, take_all, take_all_runs,
@@ -93,7 +93,7 @@ fn runs_stop_at_gaps() {
         matches!(subscription.try_recv(), Ok(Delivery::Message(message)) if message.number == 0)
     );
     publisher.try_publish_batch(&topic("t"), &mut loads.batch(5..9)).unwrap();
-    let Ok(RunDelivery::Run(run)) = subscription.try_recv_run() else { panic!("a run") };
+    let Ok(BatchDelivery::Batch(run)) = subscription.try_recv_batch() else { panic!("a run") };
     assert!(run.iter().all(|load| load.number < 3), "a run has no hole");
     drop(run);
     let mut all = take_all_runs(&mut subscription);
@@ -232,7 +232,7 @@ fn a_run_counts_as_received_when_taken() {
     let mut subscription = bounded(&broker, "t", 4, WhenFull::DropNewest);
     let mut publisher = broker.publisher();
     publisher.try_publish_batch(&topic("t"), &mut loads.batch(0..4)).unwrap();
-    let Ok(RunDelivery::Run(run)) = subscription.try_recv_run() else { panic!("a run") };
+    let Ok(BatchDelivery::Batch(run)) = subscription.try_recv_batch() else { panic!("a run") };
     assert_eq!(run.len(), 4, "published together, read together");
     assert_books(&subscription, 4, 0, 0);
     let receipt = publisher.try_publish_batch(&topic("t"), &mut loads.batch(4..8)).unwrap();

@@ -1,6 +1,6 @@
 //! Request and reply.
 
-use fanfare::{Broker, Delivery, RequestError, RunDelivery, WhenFull};
+use fanfare::{BatchDelivery, Broker, Delivery, RequestError, WhenFull};
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -151,7 +151,7 @@ fn publish_request_carries_any_reply_topic() {
     at_once(publisher.publish(&topic("t"), 2)).unwrap();
     at_once(publisher.publish_request(&topic("t"), &topic("y"), 3)).unwrap();
     let mut seen = Vec::new();
-    while let Ok(RunDelivery::Run(run)) = subscription.try_recv_run() {
+    while let Ok(BatchDelivery::Batch(run)) = subscription.try_recv_batch() {
         seen.extend(
             run.entries()
                 .map(|(number, reply_to)| (*number, reply_to.map(|topic| topic.to_string()))),

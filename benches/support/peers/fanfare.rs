@@ -10,7 +10,7 @@ use crate::support::ledger::{Finish, Ledger};
 use crate::support::load::{Load, Outcome};
 use crate::support::message::RaceMessage;
 use crate::support::publishing::{Course, Pacer, PublisherReport};
-use fanfare::{Broker, Pattern, Publisher, Receipt, RunDelivery, Subscription, Topic, WhenFull};
+use fanfare::{BatchDelivery, Broker, Pattern, Publisher, Receipt, Subscription, Topic, WhenFull};
 use std::sync::Arc;
 
 pub struct Fanfare;
@@ -100,14 +100,14 @@ async fn read<M: RaceMessage>(
 ) -> Finish {
     let mut ledger = Ledger::new(&load);
     while !ledger.is_complete() {
-        match subscription.recv_run().await {
-            Some(RunDelivery::Run(run)) => {
+        match subscription.recv_batch().await {
+            Some(BatchDelivery::Batch(run)) => {
                 for message in run.iter() {
                     ledger.record(message.stamp(), course.progress(number));
                 }
             }
             // What was missed shows as a loss in the ledger.
-            Some(RunDelivery::Missed(_)) => {}
+            Some(BatchDelivery::Missed(_)) => {}
             None => break,
         }
     }

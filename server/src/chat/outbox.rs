@@ -11,7 +11,7 @@ use crate::message::{Kind, ServerMessage};
 use crate::tasks::Wait;
 use crate::transport::{Filled, Source, WriteBuffer};
 use bytes::Bytes;
-use fanfare::{Run, RunDelivery, Subscription};
+use fanfare::{Batch, BatchDelivery, Subscription};
 use std::task::{Context, Poll};
 
 /// What waits for the writing half, in order.
@@ -58,7 +58,7 @@ struct Feed {
     prefix: String,
     subscription: Subscription<ServerMessage>,
     /// Received but not rendered: the buffer became full in the middle.
-    rest: Option<(Run<ServerMessage>, usize)>,
+    rest: Option<(Batch<ServerMessage>, usize)>,
     is_ended: bool,
 }
 
@@ -158,11 +158,11 @@ impl<'o> Feeds<'o> {
         let several_rooms = self.feeds.iter().filter(|feed| feed.place != Place::Inbox).count() > 1;
         let feed = &mut self.feeds[index];
         if feed.rest.is_none() && !feed.is_ended {
-            match feed.subscription.poll_recv_run(context) {
+            match feed.subscription.poll_recv_batch(context) {
                 Poll::Pending => return false,
                 Poll::Ready(None) => feed.is_ended = true,
-                Poll::Ready(Some(RunDelivery::Run(run))) => feed.rest = Some((run, 0)),
-                Poll::Ready(Some(RunDelivery::Missed(missed))) => {
+                Poll::Ready(Some(BatchDelivery::Batch(run))) => feed.rest = Some((run, 0)),
+                Poll::Ready(Some(BatchDelivery::Missed(missed))) => {
                     let place = match &feed.place {
                         Place::Room(room) => several_rooms.then(|| room.as_str()),
                         Place::Inbox => Some("private messages"),

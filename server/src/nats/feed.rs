@@ -12,7 +12,7 @@ use crate::limits::NATS_OVERTAKING_MESSAGES;
 use crate::message::ServerMessage;
 use crate::tasks::{self, Wait};
 use crate::transport::{Filled, Source, WriteBuffer};
-use fanfare::{Broker, EndReason, Mailbox, MailboxDelivery, Run, SubscriptionId, Topic};
+use fanfare::{Batch, Broker, EndReason, Mailbox, MailboxDelivery, SubscriptionId, Topic};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -56,7 +56,7 @@ struct Subscribed {
 
 struct Rest {
     id: SubscriptionId,
-    run: Run<ServerMessage>,
+    run: Batch<ServerMessage>,
     from: usize,
 }
 
@@ -145,12 +145,12 @@ impl<'c> Feed<'c> {
 
     fn take_messages(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> Took {
         let Some(mailbox) = &mut self.mailbox else { return Took::Nothing };
-        match mailbox.poll_recv_run(context) {
+        match mailbox.poll_recv_batch(context) {
             Poll::Pending => {
                 self.forget_ended(true);
                 return Took::Nothing;
             }
-            Poll::Ready(Some(MailboxDelivery::Run(id, run))) => {
+            Poll::Ready(Some(MailboxDelivery::Batch(id, run))) => {
                 self.taken += run.len() as u64;
                 self.rest = Some(Rest { id, run, from: 0 });
             }

@@ -5,7 +5,7 @@ use crate::codec::nats::{Block, Outgoing, append_message, append_message_with_he
 use crate::limits::NATS_SHARED_BYTES_MIN;
 use crate::message::ServerMessage;
 use crate::transport::WriteBuffer;
-use fanfare::{Run, Topic};
+use fanfare::{Batch, Topic};
 use std::sync::Arc;
 
 /// The header that tells how many messages were lost before the one that has it.
@@ -22,7 +22,7 @@ pub(super) struct Reader<'a> {
 /// Renders messages of `run` from that of number `from` on, at most so many, or until `out` is
 /// full: how many were rendered.
 pub(super) fn render_run(
-    run: &Run<ServerMessage>,
+    run: &Batch<ServerMessage>,
     from: usize,
     at_most: usize,
     reader: Reader<'_>,

@@ -17,7 +17,7 @@ use crate::message::ServerMessage;
 use crate::tasks::Wait;
 use crate::transport::{Filled, Source, WriteBuffer};
 use fanfare::{
-    Mailbox, MailboxDelivery, Message, Pattern, Run, SubscribeError, SubscriptionId, Topic,
+    Batch, Mailbox, MailboxDelivery, Message, Pattern, SubscribeError, SubscriptionId, Topic,
 };
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -95,7 +95,7 @@ pub(super) struct Feed {
     replay: VecDeque<Message<ServerMessage>>,
     twice: Twice,
     /// Received but not rendered: the buffer became full in the middle.
-    rest: Option<(Run<ServerMessage>, usize)>,
+    rest: Option<(Batch<ServerMessage>, usize)>,
     is_mailbox_ended: bool,
     is_over: bool,
     /// The last frame was appended.
@@ -270,7 +270,7 @@ impl Feed {
         while !out.is_full() && !self.is_mailbox_ended {
             let (run, from) = match self.rest.take() {
                 Some(rest) => rest,
-                None => match self.mailbox.poll_recv_run(context) {
+                None => match self.mailbox.poll_recv_batch(context) {
                     Poll::Pending => break,
                     Poll::Ready(None) => {
                         self.is_mailbox_ended = true;
@@ -281,7 +281,7 @@ impl Feed {
                         took = true;
                         continue;
                     }
-                    Poll::Ready(Some(MailboxDelivery::Run(id, run))) => {
+                    Poll::Ready(Some(MailboxDelivery::Batch(id, run))) => {
                         // What was queued of a group before it was left still comes.
                         let is_wanted = self.subscriptions.iter().any(|(_, joined)| *joined == id);
                         let from = if is_wanted { 0 } else { run.len() };
@@ -304,7 +304,7 @@ impl Feed {
     fn append_run(
         &mut self,
         out: &mut WriteBuffer,
-        run: &Run<ServerMessage>,
+        run: &Batch<ServerMessage>,
         from: usize,
     ) -> usize {
         let now_ms = now_ms();
