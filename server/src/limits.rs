@@ -97,11 +97,6 @@ pub const GOODBYE_MS: u64 = 5_000;
 /// they are named in the report.
 pub const TASK_END_MS: u64 = 1_000;
 
-/// Milliseconds that a leak check waits for what was asked to end, before it fails the test. Fixed.
-/// Why: ends take a few turns of a runtime, on a busy machine; only a test that fails waits so
-/// long. When hit: what is left is listed.
-pub const LEAK_WAIT_MS: u64 = 10_000;
-
 /// Milliseconds between two looks of the watchdog at the number of tasks. Fixed.
 pub const WATCHDOG_LOOK_MS: u64 = 10_000;
 

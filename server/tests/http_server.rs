@@ -7,7 +7,7 @@ mod patience;
 use fanfare_server::diagnostics::{Diagnostics, Ended, FrontEnd};
 use fanfare_server::http::{HttpServer, HttpSettings, Router, Upgraded, bytes, read_body, text};
 use fanfare_server::limits;
-use fanfare_server::tasks::{BoxedTask, LeakCheck, Tasks};
+use fanfare_server::tasks::{BoxedTask, Tasks};
 use fanfare_server::transport::{Gate, GateLimits, Listener};
 use futures_lite::future::{block_on, pending};
 use http_support::{Http, get};
@@ -18,6 +18,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use testkit::leak_check::LeakCheck;
 
 struct Server {
     http: Option<HttpServer>,

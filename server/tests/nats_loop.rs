@@ -10,7 +10,7 @@ use fanfare_server::message::ServerMessage;
 use fanfare_server::nats::authentication::Secret;
 use fanfare_server::nats::settings::TlsSettings;
 use fanfare_server::nats::{NatsServer, NatsSettings, SlowConsumer};
-use fanfare_server::tasks::{BoxedTask, LeakCheck, Tasks};
+use fanfare_server::tasks::{BoxedTask, Tasks};
 use fanfare_server::transport::{Gate, Identity, Listener};
 use futures_lite::future::block_on;
 use nats_support::wire::Wire;
@@ -19,6 +19,7 @@ use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
+use testkit::leak_check::LeakCheck;
 
 /// A NATS server in this process.
 struct TestServer {

@@ -1,4 +1,6 @@
 //! What tests share.
 
 pub mod broker;
+#[cfg(feature = "server")]
+pub mod leak_check;
 pub mod memory;

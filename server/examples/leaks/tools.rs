@@ -114,8 +114,8 @@ fn grouped(tasks: &[TaskInfo]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fanfare_server::tasks::LeakCheck;
     use std::time::Duration;
+    use testkit::leak_check::LeakCheck;
 
     #[test]
     fn the_leak_is_found_and_the_cure_leaves_nothing() {

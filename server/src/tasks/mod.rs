@@ -7,8 +7,7 @@
 //!
 //! Against leaks there is more: a handler with a time-out takes the tasks it started with it
 //! ([`Scope::with_timeout`]); a [`Limiter`] lets in so many and no more; a [`Pool`] does what keeps
-//! a core busy on threads of its own; a [`LeakCheck`] fails a test that leaves something running; a
-//! [`Watchdog`] warns when tasks grow while connections do not.
+//! a core busy on threads of its own; a [`Watchdog`] warns when tasks grow while connections do not.
 //!
 //! ```
 //! use fanfare::tasks::{self, BoxedTask, TaskEnd, Tasks, Wait};
@@ -31,7 +30,6 @@ mod current;
 mod ending;
 mod handle;
 mod info;
-mod leak_check;
 mod limiter;
 mod pool;
 mod record;
@@ -47,7 +45,6 @@ pub use current::{Current, Label, current, label};
 pub use ending::EndReport;
 pub use handle::{TaskEnd, TaskHandle};
 pub use info::TaskInfo;
-pub use leak_check::LeakCheck;
 pub use limiter::{Acquire, Limiter, Permit};
 pub use pool::{Interrupt, Pool, PoolError, Work};
 pub use registry::Tasks;

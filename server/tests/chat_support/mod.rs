@@ -9,10 +9,11 @@ use fanfare::Broker;
 use fanfare_server::chat::{ChatServer, ChatSettings};
 use fanfare_server::diagnostics::Diagnostics;
 use fanfare_server::message::ServerMessage;
-use fanfare_server::tasks::{BoxedTask, LeakCheck, Tasks};
+use fanfare_server::tasks::{BoxedTask, Tasks};
 use fanfare_server::transport::{Gate, Listener};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use testkit::leak_check::LeakCheck;
 
 /// A chat server in this process.
 pub struct TestServer {

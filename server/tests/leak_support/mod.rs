@@ -3,8 +3,9 @@
 use fanfare::Broker;
 use fanfare_server::diagnostics::Diagnostics;
 use fanfare_server::message::ServerMessage;
-use fanfare_server::tasks::{LeakCheck, Tasks};
+use fanfare_server::tasks::Tasks;
 use fanfare_server::transport::Gate;
+use testkit::leak_check::LeakCheck;
 
 /// Fails the test if a task, subscription, publisher or connection is left a while after it was
 /// dropped. Belongs behind the server, as its last field: what ends the server has to be dropped

@@ -1,28 +1,32 @@
-//! A check at the end of a test that nothing is left: no task, and whatever else the test can
-//! count.
+//! A check at the end of a test that nothing is left running: no task, and nothing else that the
+//! test can count.
 
-use super::{TaskId, TaskInfo, Tasks, Wait, waiting};
-use crate::limits::LEAK_WAIT_MS;
 use async_io::Timer;
+use fanfare_server::tasks::{TaskId, TaskInfo, Tasks};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long to wait before looking again.
+/// How long to wait between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
-/// Fails a test that leaves something running. When it is dropped it waits until everything has
-/// ended, at most [`LEAK_WAIT_MS`], and then panics with a list of what is left, each task with the
-/// place where it was started.
+/// How long a check waits for what was asked to end, before it fails the test. Ending takes a few
+/// turns of a runtime on a busy machine; only a test that fails waits this long.
+const LEAK_WAIT: Duration = Duration::from_secs(10);
+
+/// Fails a test that leaves something running. When dropped, it waits up to ten seconds for
+/// everything to end, and then panics with a list of what is left, each task with the place where
+/// it was started.
 ///
-/// Tasks that were alive when the check was made are not leaks, nor are those of an ignored name.
-/// Declare it before what it checks, since what is declared last is dropped first:
+/// Tasks that were alive when the check was made are not leaks, nor are tasks with an ignored name.
+/// Declare it before what it checks, because what is declared last is dropped first:
 ///
 /// ```
 /// # use fanfare::Broker;
-/// # use fanfare::tasks::{BoxedTask, LeakCheck, Tasks};
+/// # use fanfare_server::tasks::{BoxedTask, Tasks};
 /// # use futures_lite::future::block_on;
+/// # use testkit::leak_check::LeakCheck;
 /// # let tasks = Tasks::new(|task: BoxedTask| {
 /// #     std::thread::spawn(|| block_on(task));
 /// # });
@@ -30,7 +34,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// let probe = broker.clone();
 /// let _leaks = LeakCheck::new(&tasks)
 ///     .ignore("accept")
-///     .also("subscriptions", move || probe.subscription_stats().iter().map(|stats| stats.interest.to_string()).collect());
+///     .also("subscriptions", move || {
+///         probe.subscription_stats().iter().map(|stats| stats.interest.to_string()).collect()
+///     });
 ///
 /// // The test: servers, tasks, subscriptions.
 /// let scope = tasks.scope("test");
@@ -57,27 +63,26 @@ struct Leaks {
 }
 
 impl LeakCheck {
-    /// A check for tasks of this register that begin from now on.
+    /// A check for tasks of this register that start from now on.
     pub fn new(tasks: &Tasks) -> Self {
         Self {
             tasks: tasks.clone(),
             known: tasks.list().iter().map(|task| task.id).collect(),
             ignored: Vec::new(),
             probes: Vec::new(),
-            patience: Duration::from_millis(LEAK_WAIT_MS),
+            patience: LEAK_WAIT,
             is_done: false,
         }
     }
 
-    /// Tasks of this name may be left.
+    /// Tolerates tasks of this name.
     pub fn ignore(mut self, name: &'static str) -> Self {
         self.ignored.push(name);
         self
     }
 
-    /// Something else that must not be left, of which `probe` says what there is, one line each, as
-    /// exactly as it can: timers, subscriptions, connections. Asked again and again until there is
-    /// nothing.
+    /// Checks for something else that must not be left, such as timers or connections. `probe`
+    /// lists what there is, one line each, and is called again until it lists nothing.
     pub fn also(
         mut self,
         what: &'static str,
@@ -87,7 +92,7 @@ impl LeakCheck {
         self
     }
 
-    /// The same for what can only be counted.
+    /// Like [`LeakCheck::also`], for what can only be counted.
     pub fn also_count(
         self,
         what: &'static str,
@@ -99,14 +104,14 @@ impl LeakCheck {
         })
     }
 
-    /// How long to wait for everything to end, instead of [`LEAK_WAIT_MS`].
+    /// Waits this long for everything to end, instead of ten seconds.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
     }
 
-    /// Checks now, without blocking the thread: for a test that runs as a task, whose runtime may
-    /// have no other thread on which the others could end.
+    /// Checks now, without blocking the thread. For a test that runs as a task, whose runtime may
+    /// have no other thread on which the other tasks could end.
     ///
     /// # Panics
     /// If something is left.
@@ -119,7 +124,7 @@ impl LeakCheck {
                 break leaks;
             }
             timer.set_after(LOOK_EVERY);
-            waiting(Wait::TIMER, &mut timer).await;
+            (&mut timer).await;
         };
         self.is_done = true;
         leaks.fail();
@@ -160,7 +165,6 @@ impl Leaks {
     }
 
     fn fail(&self) {
-        // why: to fail the test is what it is for.
         assert!(self.is_empty(), "{self}");
     }
 }
@@ -185,13 +189,20 @@ impl fmt::Debug for LeakCheck {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tasks::tests::threads;
+    use fanfare_server::tasks::BoxedTask;
     use futures_lite::future::{block_on, pending};
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     const AT_ONCE: Duration = Duration::ZERO;
+
+    /// One thread for each task: enough of a runtime to test with.
+    fn threads() -> Tasks {
+        Tasks::new(|task: BoxedTask| {
+            thread::spawn(move || block_on(task));
+        })
+    }
 
     fn message_of(checked: thread::Result<()>) -> String {
         *checked.unwrap_err().downcast::<String>().unwrap()
