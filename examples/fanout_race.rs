@@ -23,7 +23,6 @@ mod support;
 
 mod fanout_race {
     pub mod csv;
-    pub mod lanes;
     pub mod options;
     pub mod rows;
     pub mod sections;

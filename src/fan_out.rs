@@ -10,7 +10,6 @@ use super::credit::Load;
 use super::frame::{Frame, Message, Slot};
 use super::history::{Kept, KeptMessage};
 use super::intake::Intake;
-use super::lanes::Lanes;
 use super::member::Member;
 use super::overflow::WhenFull;
 use super::queue::Entry;
@@ -40,9 +39,8 @@ pub(super) struct FanOut<M> {
     /// The member of each group that has room reserved already, when all or nothing must be
     /// delivered.
     chosen: Vec<Option<Member<M>>>,
-    /// Gives it to the audience, or to the part of it that no lane is dealt.
+    /// Gives it to the audience.
     pub worker: Worker<M>,
-    pub lanes: Lanes<M>,
 }
 
 /// The frame that the next message goes to if nothing has changed.
@@ -88,7 +86,6 @@ impl<M> FanOut<M> {
             intake: Intake::new(),
             chosen: Vec::new(),
             worker: Worker::new(),
-            lanes: Lanes::none(),
         }
     }
 
@@ -132,7 +129,7 @@ impl<M> FanOut<M> {
         let news =
             News { frame, places: from..from + load.messages, origin: self.origin, may_wait };
         self.count_at_once(audience);
-        self.give_to_singles(&place, &news);
+        self.give_to_singles(audience, &news);
         self.share_among_groups(audience, &news);
         if let Some(kept) = place.history {
             for (place_in_frame, _) in
@@ -154,12 +151,7 @@ impl<M> FanOut<M> {
 
     #[inline]
     pub fn is_waiting(&self) -> bool {
-        self.worker.is_waiting() || self.lanes.is_waiting()
-    }
-
-    /// All of its workers.
-    pub fn workers(&mut self) -> impl Iterator<Item = &mut Worker<M>> {
-        std::iter::once(&mut self.worker).chain(self.lanes.workers())
+        self.worker.is_waiting()
     }
 
     /// For who cannot wait: whether every lossless subscription, and one member of each lossless
@@ -346,13 +338,10 @@ impl<M> FanOut<M> {
         receipt.matched += (queued + written_off) as u64 * messages;
     }
 
-    fn give_to_singles(&mut self, place: &Place<'_, M>, news: &News<M>) {
-        let audience = place.audience;
+    fn give_to_singles(&mut self, audience: &Audience<M>, news: &News<M>) {
         let exceptions =
             Exceptions { refused: &self.intake.refused, written_off: self.intake.written_off() };
-        let own = self.lanes.deal(place.route, audience, news, exceptions);
-        self.worker.serve(audience, news, exceptions.among(&own), own);
-        self.lanes.join(audience, &mut self.worker);
+        self.worker.serve(audience, news, exceptions);
         while let Some(seat) = self.worker.dropped_at.pop() {
             self.intake.write_off(seat, &audience.singles[seat as usize]);
         }

@@ -9,7 +9,6 @@
 //! audience; a [`Subscription`] reads it there.
 
 mod afterwards;
-mod bell;
 mod broker;
 mod builder;
 mod credit;
@@ -20,7 +19,6 @@ mod fan_out;
 mod frame;
 mod history;
 mod intake;
-mod lanes;
 mod lease;
 pub mod limits;
 mod locks;
@@ -50,7 +48,6 @@ pub use builder::{BrokerBuilder, MailboxBuilder, SubscriptionBuilder};
 pub use ended::DropStats;
 pub use error::{PublishError, RequestError, SubscribeError, TryPublishError, TryRecvError};
 pub use frame::{Batch, BatchIter, Message};
-pub use lanes::Lane;
 pub use mailbox::{Mailbox, MailboxDelivery, MailboxSubscriber};
 pub use overflow::{Receipt, WhenFull};
 pub use payload::Payload;

@@ -89,14 +89,6 @@ pub const LEASE_MESSAGES_MAX: u32 = 64;
 /// / LEASE_MESSAGES_MIN` messages, and queues of less than eight times this, are asked each time.
 pub const LEASE_MESSAGES_MIN: u32 = 4;
 
-/// Lanes of one publisher. Parts smaller than a sixteenth are not worth their own task; more are
-/// not made.
-pub const LANES_MAX: usize = 15;
-
-/// How often a lane that finds nothing to do looks again, after letting others run, before it
-/// sleeps.
-pub const LANE_LOOKS: u8 = 2;
-
 /// Routes one publisher remembers. When one more is needed it forgets them all and learns again,
 /// which costs it one look-up a topic.
 pub const CACHED_ROUTES_MAX: usize = 1024;

@@ -4,7 +4,6 @@ use super::broker::{Broker, Handle};
 use super::error::{PublishError, TryPublishError};
 use super::fan_out::{FanOut, Place, Refusal};
 use super::history::History;
-use super::lanes::{Lane, Lanes};
 use super::locks::read;
 use super::overflow::Receipt;
 use super::route_cache::RouteCache;
@@ -145,30 +144,6 @@ impl<M: Payload> Publisher<M> {
         block_on(self.publish_batch(topic, batch))
     }
 
-    /// Shares the work of large audiences with other tasks: one [`Lane`] for each step, to be
-    /// spawned by the caller, that helps with audiences larger than the step. `&[100, 1000]` is one
-    /// lane above 100 subscriptions and two above 1000; smaller audiences have no use for it.
-    /// (Queue groups are not shared out.)
-    ///
-    /// Nothing else changes: a publish returns when everybody was seen to, with the same receipt. A
-    /// lane whose task is slow, was dropped or is not run costs nothing but its help.
-    ///
-    /// ```
-    /// # use fanfare::Broker;
-    /// # let broker = Broker::<u64>::new();
-    /// # let spawn = |_| ();
-    /// let (publisher, lanes) = broker.publisher().with_lanes(&[1000]);
-    /// for lane in lanes {
-    ///     spawn(lane.run());
-    /// }
-    /// ```
-    pub fn with_lanes(mut self, steps: &[usize]) -> (Self, Vec<Lane<M>>) {
-        self.settle_forgotten();
-        self.fan_out.lanes = Lanes::new(steps);
-        let tasks = self.fan_out.lanes.tasks();
-        (self, tasks)
-    }
-
     /// The broker it publishes to.
     pub fn broker(&self) -> Broker<M> {
         Broker::from_handle(self.handle.clone())
@@ -272,7 +247,6 @@ impl<M: Payload> Publisher<M> {
                 });
                 return outcome.map(|()| false);
             };
-            self.fan_out.lanes.ring(&route.1);
             let mut kept = route.1.history.as_ref().map(History::lock);
             let audience = read(&route.1.audience);
             if audience.is_retired {
@@ -297,19 +271,13 @@ impl<M: Payload> Publisher<M> {
     /// Takes what a forgotten publish future left in lines: nothing of it may be delivered later.
     fn settle_forgotten(&mut self) {
         if self.fan_out.is_waiting() {
-            let Self { fan_out, handle, .. } = self;
-            fan_out.workers().for_each(|worker| worker.give_up(Due::All, &handle.shared));
+            self.fan_out.worker.give_up(Due::All, &self.handle.shared);
             self.finish();
         }
     }
 
     fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let Self { fan_out, handle, .. } = self;
-        // Each is polled, whatever the others say: each has to know whom to wake.
-        fan_out.workers().fold(Poll::Ready(()), |others, worker| {
-            let own = worker.poll_room(context, &handle.shared);
-            if own.is_ready() { others } else { Poll::Pending }
-        })
+        self.fan_out.worker.poll_room(context, &self.handle.shared)
     }
 
     /// Closes the account of the present publish.
@@ -318,8 +286,7 @@ impl<M: Payload> Publisher<M> {
         if let Some(since) = waits_since {
             self.handle.shared.waits.end(since);
         }
-        let mut receipt = self.fan_out.worker.finish();
-        self.fan_out.lanes.workers().for_each(|worker| receipt += worker.finish());
+        let receipt = self.fan_out.worker.finish();
         self.tally.add_alone(published, &receipt);
         if let Some(route) = self.routes.last().filter(|_| has_route) {
             route.tally.add(published, &receipt);

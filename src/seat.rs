@@ -260,43 +260,4 @@ mod loom_models {
     fn loom_a_cut_may_meet_a_receiver_that_leaves() {
         check(&[true, true, false]);
     }
-
-    /// As [`Lanes`](super::super::lanes) deal it out: the publisher appends, and whoever takes the
-    /// part from the tray calls.
-    #[test]
-    fn loom_a_lane_may_call_in_the_publishers_place() {
-        // Three threads: all interleavings with up to three preemptions.
-        let mut builder = loom::model::Builder::new();
-        builder.preemption_bound = Some(3);
-        builder.check(|| {
-            let model = Model::new();
-            let tray = Arc::new(Mutex::new(None));
-            let call_what_is_offered = |model: &Model, tray: &Mutex<Option<u32>>| {
-                let mut tray = tray.lock().unwrap();
-                if let Some(at) = tray.take() {
-                    model.call(at);
-                }
-            };
-            let lane = {
-                let (model, tray) = (model.clone(), tray.clone());
-                thread::spawn(move || call_what_is_offered(&model, &tray))
-            };
-            let publisher = {
-                let (model, tray) = (model.clone(), tray.clone());
-                thread::spawn(move || {
-                    for at in 0..2 {
-                        model.length.advance(at + 1);
-                        *tray.lock().unwrap() = Some(at);
-                        call_what_is_offered(&model, &tray);
-                    }
-                })
-            };
-            let mut got = Vec::new();
-            model.receive(&mut got);
-            publisher.join().unwrap();
-            lane.join().unwrap();
-            model.receive(&mut got);
-            assert_eq!(got, [0, 1], "each message once, in order");
-        });
-    }
 }

@@ -1,8 +1,7 @@
 //! A fan-out worker: gives what was appended to a share of an audience, and waits for those of it
 //! who are full.
 //!
-//! A publisher has one, and one more for each of its [lanes](super::lanes). Each has its own timer,
-//! armed only while somebody in its share is full.
+//! Its timer is armed only while somebody is full.
 
 use super::Origin;
 use super::afterwards::Afterwards;
@@ -55,23 +54,6 @@ pub(super) struct News<M> {
     pub may_wait: bool,
 }
 
-impl<M> Clone for News<M> {
-    fn clone(&self) -> Self {
-        Self { frame: self.frame.clone(), places: self.places.clone(), ..*self }
-    }
-}
-
-impl<'a> Exceptions<'a> {
-    /// Those among `seats`.
-    pub fn among(self, seats: &Range<usize>) -> Self {
-        let part = |all: &'a [u32]| {
-            let place = |seat: usize| all.partition_point(|other| (*other as usize) < seat);
-            &all[place(seats.start)..place(seats.end)]
-        };
-        Self { refused: part(self.refused), written_off: part(self.written_off) }
-    }
-}
-
 /// Seats that are not simply called, in order.
 #[derive(Clone, Copy)]
 pub(super) struct Exceptions<'a> {
@@ -101,15 +83,9 @@ impl<M> Worker<M> {
         }
     }
 
-    /// Gives it to those of `seats`; the exceptions are all among them.
-    pub fn serve(
-        &mut self,
-        audience: &Audience<M>,
-        news: &News<M>,
-        but: Exceptions<'_>,
-        seats: Range<usize>,
-    ) {
-        self.call(audience, news, but, seats);
+    /// Gives it to the audience.
+    pub fn serve(&mut self, audience: &Audience<M>, news: &News<M>, but: Exceptions<'_>) {
+        self.call(audience, news, but);
         for seat in but.refused {
             if self.offer(&audience.singles[*seat as usize], None, news, news.places.clone()) {
                 self.dropped_at.push(*seat);
@@ -118,20 +94,11 @@ impl<M> Worker<M> {
     }
 
     /// Tells those who had room and are not reading this frame already.
-    fn call(
-        &mut self,
-        audience: &Audience<M>,
-        news: &News<M>,
-        but: Exceptions<'_>,
-        seats: Range<usize>,
-    ) {
+    fn call(&mut self, audience: &Audience<M>, news: &News<M>, but: Exceptions<'_>) {
         let News { frame, places, .. } = news;
         let mut refused = but.refused.iter().copied().peekable();
         let mut written_off = but.written_off.iter().copied().peekable();
-        let first = seats.start as u32;
-        for (seat, (state, member)) in
-            (first..).zip(frame.seats[seats.clone()].iter().zip(&audience.singles[seats]))
-        {
+        for (seat, (state, member)) in (0..).zip(frame.seats.iter().zip(&audience.singles)) {
             if refused.next_if_eq(&seat).is_some() || written_off.next_if_eq(&seat).is_some() {
                 continue;
             }
@@ -298,21 +265,6 @@ impl<M> Worker<M> {
             self.timer.clear();
         }
         receipt
-    }
-
-    /// Takes over what another has done in the same publish; whom that one waits for remains its
-    /// own.
-    pub fn take_over(&mut self, other: &mut Self) {
-        self.afterwards.wakers.append(&mut other.afterwards.wakers);
-        self.afterwards.frames.append(&mut other.afterwards.frames);
-        self.afterwards.to_end.append(&mut other.afterwards.to_end);
-        self.dropped_at.append(&mut other.dropped_at);
-    }
-
-    /// Leaves waking and dropping to another; ending subscriptions remains.
-    pub fn give_errands_to(&mut self, other: &mut Afterwards<M>) {
-        other.wakers.append(&mut self.afterwards.wakers);
-        other.frames.append(&mut self.afterwards.frames);
     }
 
     /// Under no lock.

@@ -7,7 +7,7 @@
 //! end, and waits that are over at once.
 
 use fanfare::{
-    BatchDelivery, Broker, Delivery, EndReason, Lane, Origin, Publisher, Receipt, Subscription,
+    BatchDelivery, Broker, Delivery, EndReason, Origin, Publisher, Receipt, Subscription,
     SubscriptionWatch, TryPublishError, TryRecvError, WhenFull,
 };
 use std::cell::Cell;
@@ -635,7 +635,6 @@ struct World {
     broker: Broker<Load>,
     origins: [Origin; 2],
     hands: Vec<(Hand, Option<usize>)>,
-    _lanes: Vec<Lane<Load>>,
     next_number: Vec<u64>,
     reals: Vec<Real>,
     model: Model,
@@ -655,18 +654,11 @@ impl World {
         }
         let broker = builder.build();
         let origins = [Origin::unique(), Origin::unique()];
-        let (mut hands, mut lanes) = (Vec::new(), Vec::new());
+        let mut hands = Vec::new();
         for _ in 0..setup.publishers {
             let origin = random.bool().then(|| random.usize(0..2));
             let publisher = origin
                 .map_or_else(|| broker.publisher(), |origin| broker.publisher_as(origins[origin]));
-            // Lanes that nobody runs: everything is dealt out in parts, and done by the publisher
-            // after all.
-            let (publisher, with_lanes) = match random.bool() {
-                true => publisher.with_lanes(&[random.usize(0..4), random.usize(0..4)]),
-                false => (publisher, Vec::new()),
-            };
-            lanes.extend(with_lanes);
             hands.push((Hand::Free(publisher), origin));
         }
         Self {
@@ -676,7 +668,6 @@ impl World {
             origins,
             next_number: vec![0; hands.len()],
             hands,
-            _lanes: lanes,
             reals: Vec::new(),
             model: Model { history_of, ..Model::default() },
             forgot: false,

@@ -9,7 +9,7 @@ use fanfare::{
     TryPublishError, WhenFull,
 };
 use std::collections::HashMap;
-use std::ops::{Deref, DerefMut, Range};
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
@@ -132,48 +132,6 @@ impl Ledger {
     }
 }
 
-/// A publisher with no lane, or one, or two, by the seed. They run on threads of their own and help
-/// with any audience.
-struct Hand {
-    /// None only while it is dropped.
-    publisher: Option<Publisher<Load>>,
-    lanes: Vec<thread::JoinHandle<()>>,
-}
-
-impl Hand {
-    fn new(broker: &Broker<Load>, seed: u64) -> Self {
-        let steps = [0; 2];
-        let (publisher, lanes) = broker.publisher().with_lanes(&steps[..seed as usize % 3]);
-        let lanes = lanes
-            .into_iter()
-            .map(|lane| thread::spawn(|| testkit::broker::block_on(lane.run())))
-            .collect();
-        Self { publisher: Some(publisher), lanes }
-    }
-}
-
-impl Deref for Hand {
-    type Target = Publisher<Load>;
-
-    fn deref(&self) -> &Publisher<Load> {
-        self.publisher.as_ref().expect("it is not dropped yet")
-    }
-}
-
-impl DerefMut for Hand {
-    fn deref_mut(&mut self) -> &mut Publisher<Load> {
-        self.publisher.as_mut().expect("it is not dropped yet")
-    }
-}
-
-impl Drop for Hand {
-    /// Lanes end with their publisher, and what they still held is gone then.
-    fn drop(&mut self) {
-        drop(self.publisher.take());
-        self.lanes.drain(..).for_each(|lane| lane.join().expect("a lane ends with its publisher"));
-    }
-}
-
 /// Publishes `count` messages, in all ways there are; returns the sum of the receipts.
 fn publish_all(
     publisher: &mut Publisher<Load>,
@@ -251,7 +209,7 @@ fn everything_adds_up_within(
     }
     let mut writers = Vec::new();
     for from in 0..publishers {
-        let mut publisher = Hand::new(&broker, seed);
+        let mut publisher = broker.publisher();
         let (start, loads, mut random) = (start.clone(), loads.clone(), random.fork());
         writers.push(thread::spawn(move || {
             start.wait();
@@ -346,7 +304,7 @@ fn long_queues_and_every_policy() {
 
 #[test]
 fn books_balance_for_whoever_looks_while_credit_is_leased() {
-    each_round(3, |seed| {
+    each_round(3, |_| {
         let broker = Broker::<Load>::new();
         let loads = Loads::new();
         let mut subscription = bounded(&broker, "t", 64, WhenFull::DropNewest);
@@ -374,7 +332,7 @@ fn books_balance_for_whoever_looks_while_credit_is_leased() {
             ledger.read_to_the_end(&mut subscription, &mut fastrand::Rng::with_seed(1));
             ledger.settle(&subscription, 20_000);
         });
-        let mut publisher = Hand::new(&broker, seed);
+        let mut publisher = broker.publisher();
         drop(broker);
         for number in 0..20_000 {
             publisher.publish_blocking(&topic("t"), loads.make(0, number, 1)).expect("open");
@@ -422,7 +380,7 @@ fn disconnect_means_everything_or_an_end() {
                 }
             }));
         }
-        let mut publisher = Hand::new(&broker, seed);
+        let mut publisher = broker.publisher();
         drop(broker);
         for number in 0..500 {
             publisher.publish_blocking(&topic("t"), loads.light(number)).expect("open");
@@ -455,7 +413,7 @@ fn cancelled_publishes_add_up() {
         let mut writers = Vec::new();
         for from in 0..2 {
             let (mut publisher, loads, mut random) =
-                (Hand::new(&broker, seed), loads.clone(), random.fork());
+                (broker.publisher(), loads.clone(), random.fork());
             writers.push(thread::spawn(move || {
                 let mut number = 0;
                 while number < 300 {
@@ -557,7 +515,7 @@ fn a_storm_of_subscriptions_sees_unbroken_pieces() {
         let writers: Vec<_> = (0..2)
             .map(|from| {
                 let (mut publisher, loads, begun) =
-                    (Hand::new(&broker, seed), loads.clone(), begun.clone());
+                    (broker.publisher(), loads.clone(), begun.clone());
                 let served = served.clone();
                 thread::spawn(move || {
                     // So many, and on until the storm has seen something of it.
@@ -636,7 +594,7 @@ fn replay_hands_over_without_gap_or_duplicate() {
                 }
             }));
         }
-        let mut publisher = Hand::new(&broker, seed);
+        let mut publisher = broker.publisher();
         for number in 0..1000 {
             begun.store(number, Ordering::SeqCst);
             publisher.publish_blocking(&topic("t"), loads.light(number)).expect("open");
@@ -658,7 +616,7 @@ fn publishers_are_freed_by_subscriptions_that_leave() {
             (0..3).map(|_| bounded(&broker, "t", 1, WhenFull::Block)).collect();
         let writers: Vec<_> = (0..2)
             .map(|from| {
-                let (mut publisher, loads) = (Hand::new(&broker, seed), loads.clone());
+                let (mut publisher, loads) = (broker.publisher(), loads.clone());
                 thread::spawn(move || {
                     let mut sum = Receipt::default();
                     for number in 0..5 {
@@ -725,7 +683,7 @@ fn a_group_gets_each_message_once() {
         let writers: Vec<_> = (0..2)
             .map(|from| {
                 let (mut publisher, loads, mut random) =
-                    (Hand::new(&broker, seed), loads.clone(), random.fork());
+                    (broker.publisher(), loads.clone(), random.fork());
                 thread::spawn(move || publish_all(&mut publisher, from, 500, &loads, &mut random))
             })
             .collect();
@@ -773,7 +731,7 @@ fn close_in_the_middle_of_everything() {
         let writers: Vec<_> = (0..2)
             .map(|from| {
                 let (mut publisher, loads, published) =
-                    (Hand::new(&broker, seed), loads.clone(), published.clone());
+                    (broker.publisher(), loads.clone(), published.clone());
                 thread::spawn(move || {
                     let mut matched = 0;
                     for number in 0.. {
@@ -819,7 +777,7 @@ fn drain_ends_although_somebody_never_reads() {
             ledger.read_to_the_end(&mut reading, &mut random);
             (ledger.received, reading.end_reason())
         });
-        let mut publisher = Hand::new(&broker, seed);
+        let mut publisher = broker.publisher();
         let writer = thread::spawn(move || {
             let mut accepted = 0;
             while publisher.publish_blocking(&topic("t"), loads.light(accepted)).is_ok() {
@@ -859,7 +817,7 @@ fn drain_ends_although_somebody_never_reads() {
 /// dropped for it there.
 #[test]
 fn a_try_publish_that_gives_up_leaves_no_trace() {
-    each_round(3, |seed| {
+    each_round(3, |_| {
         let broker = Broker::<Load>::new();
         let loads = Loads::new();
         let stop = Arc::new(AtomicBool::new(false));
@@ -871,8 +829,7 @@ fn a_try_publish_that_gives_up_leaves_no_trace() {
         ];
         let mut tries = Vec::new();
         for name in ["first.second", "other.second"] {
-            let (mut publisher, loads, stop) =
-                (Hand::new(&broker, seed), loads.clone(), stop.clone());
+            let (mut publisher, loads, stop) = (broker.publisher(), loads.clone(), stop.clone());
             tries.push(thread::spawn(move || {
                 let to = topic(name);
                 while !stop.load(Ordering::SeqCst) {
@@ -881,7 +838,7 @@ fn a_try_publish_that_gives_up_leaves_no_trace() {
             }));
         }
         // To the first alone. It must never wait for ever.
-        let mut publisher = Hand::new(&broker, seed);
+        let mut publisher = broker.publisher();
         let to = topic("first.other");
         for number in 0..20_000 {
             assert_eq!(

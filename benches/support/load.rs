@@ -21,8 +21,6 @@ pub struct Scenario {
     /// Subscribers that never read. Rows with stuck subscribers have one publisher.
     pub stuck: usize,
     pub queue_messages: usize,
-    /// Lanes that help the publisher, of the one peer that has them.
-    pub lanes: usize,
 }
 
 impl Scenario {
@@ -35,7 +33,6 @@ impl Scenario {
             payload_bytes: 64,
             stuck: 0,
             queue_messages: QUEUE_MESSAGES,
-            lanes: 0,
         }
     }
 

@@ -40,9 +40,6 @@ pub struct Options {
     /// No rows, only what follows the table
     #[arg(long = "sections", conflicts_with_all = ["rows", "peers"])]
     sections_alone: bool,
-    /// No rows, only what lanes bring
-    #[arg(long = "lanes", conflicts_with_all = ["rows", "peers"])]
-    pub lanes_alone: bool,
     #[command(flatten)]
     pub files: Files,
 }
@@ -64,7 +61,7 @@ impl Options {
     }
 
     pub fn has_table(&self) -> bool {
-        !self.sections_alone && !self.lanes_alone
+        !self.sections_alone
     }
 
     /// Who asks for one row, or for one peer, wants nothing beside it.
@@ -148,11 +145,8 @@ mod tests {
             parse_line::<Options>("--peer fanfare --peer flume").expect("these are peers");
         assert_eq!(options.peers, ["fanfare", "flume"]);
         assert!(options.has_table() && !options.has_sections());
-        for flag in ["--sections", "--lanes"] {
-            let options = parse_line::<Options>(flag).expect(flag);
-            assert!(options.rows().is_empty() && options.has_sections());
-            assert_eq!(options.lanes_alone, flag == "--lanes");
-        }
+        let options = parse_line::<Options>("--sections").expect("this is a part");
+        assert!(options.rows().is_empty() && options.has_sections());
     }
 
     #[test]
@@ -161,7 +155,6 @@ mod tests {
             ("--queue 0", "--queue"),
             ("--row 1,2", "1,2"),
             ("--row 4,2,1,64,1", "4,2,1,64,1"),
-            ("--lanes --peer flume", "--peer"),
         ]);
     }
 }

@@ -1,7 +1,6 @@
 //! What does not fit the table: a small queue, the Go broker improved, how long one publish can
 //! take, wake-ups.
 
-use super::lanes;
 use super::options::Options;
 use super::table::cell;
 use crate::support::load::{Load, Scenario};
@@ -18,15 +17,11 @@ pub fn print_all(
     peers: &[Box<dyn Peer>],
     go: Option<&GoSeed>,
 ) -> Result<(), PeerError> {
-    if options.lanes_alone {
-        return lanes::print(options, begun, &*peers[0]);
-    }
-    let sections: [&dyn Fn() -> Result<(), PeerError>; 6] = [
+    let sections: [&dyn Fn() -> Result<(), PeerError>; 5] = [
         &|| longest_publish(options, peers),
         &|| stuck_against_none(options, begun, peers),
         &|| small_queue(options, begun, peers),
         &|| wake_ups(options, peers),
-        &|| lanes::print(options, begun, &*peers[0]),
         &|| go.map_or(Ok(()), |go| improved_go(options, begun, peers, go)),
     ];
     for section in sections {

@@ -74,9 +74,10 @@ fn manifest_and_sources() -> (String, Vec<(std::path::PathBuf, String)>) {
 #[test]
 fn no_unsafe_of_our_own() {
     let (manifest, _) = manifest_and_sources();
-    let lints = manifest.split("[lints.rust]").nth(1).expect("the lints of the package");
+    let lints = manifest.split("[workspace.lints.rust]").nth(1).expect("the workspace's lints");
     let lints = lints.split("\n[").next().unwrap();
     assert!(lints.lines().any(|line| line.trim() == "unsafe_code = \"forbid\""), "{lints}");
+    assert!(manifest.contains("[lints]\nworkspace = true"), "the package follows them");
 }
 
 #[test]

@@ -10,7 +10,6 @@ mod closing; // close, drain, the last handle
 mod executors; // 8: Send futures; 9: no unsafe
 mod groups;
 mod history;
-mod lanes; // who serves a part of an audience makes no difference
 mod leaks; // 7: what a dropped subscription leaves behind
 mod leases; // 1: exact although credit is taken in advance
 mod mailboxes; // one queue for many subscriptions

@@ -37,12 +37,7 @@ async fn race<M: RaceMessage>(mut crew: Crew) -> Outcome {
         .collect();
     let lossless = || broker.subscription(&pattern).when_full(WhenFull::Block).subscribe();
     crew.read((0..scenario.living()).map(|_| lossless().expect("room for a subscription")), read);
-    let spawner = crew.spawner.clone();
-    let publishers = (0..scenario.publishers).map(|_| {
-        let (publisher, lanes) = broker.publisher().with_lanes(&vec![0; scenario.lanes]);
-        lanes.into_iter().for_each(|lane| spawner.spawn(lane.run()).detach());
-        (publisher, topic.clone())
-    });
+    let publishers = (0..scenario.publishers).map(|_| (broker.publisher(), topic.clone()));
     crew.publish(publishers, publish);
     // The readers end when the last publisher is gone.
     drop(broker);
