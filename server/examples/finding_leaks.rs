@@ -13,11 +13,11 @@ use async_io::Timer;
 use clap::Parser;
 use fanfare::Broker;
 use fanfare_server::admin::{AdminServer, AdminSettings};
+use fanfare_server::connection::{ConnectionLimits, Listener};
 use fanfare_server::diagnostics::Diagnostics;
 use fanfare_server::limits::ADMIN_CONNECTIONS;
 use fanfare_server::message::ServerMessage;
 use fanfare_server::tasks::{BoxedTask, Scope, Tasks, Wait, waiting};
-use fanfare_server::transport::{Gate, GateLimits, Listener};
 use futures_lite::StreamExt;
 use futures_lite::future::pending;
 use std::error::Error;
@@ -68,9 +68,8 @@ async fn serve(service: Arc<Service>, visits: Arc<Scope>, seconds: u64) {
 fn main() -> Result<(), Box<dyn Error>> {
     let Options { seconds } = Options::parse();
     let tasks = Tasks::new(|task: BoxedTask| drop(async_std::task::spawn(task)));
-    let gate =
-        Gate::new(GateLimits { connections: ADMIN_CONNECTIONS, per_address: ADMIN_CONNECTIONS });
-    let listener = Listener::bind("127.0.0.1:0".parse()?, gate)?;
+    let limits = ConnectionLimits::from_anywhere(ADMIN_CONNECTIONS);
+    let listener = Listener::bind("127.0.0.1:0".parse()?, limits)?;
     let broker = Broker::<ServerMessage>::new();
     let admin = AdminServer::start(
         listener,

@@ -6,7 +6,8 @@ use fanfare::{DrainReport, WhenFull};
 use fanfare_server::admin::{AdminServer, AdminSettings};
 use fanfare_server::chat::ChatServer;
 use fanfare_server::config::{Config, Task};
-use fanfare_server::connection::ending::StopReport;
+use fanfare_server::connection::StopReport;
+use fanfare_server::connection::{ConnectionLimits, Listener};
 use fanfare_server::diagnostics::{Diagnostics, Event};
 use fanfare_server::http::{HttpServer, HttpSettings};
 use fanfare_server::limits::{self, ADMIN_CONNECTIONS, RESERVED_FILE_DESCRIPTORS};
@@ -15,7 +16,6 @@ use fanfare_server::nats::NatsServer;
 use fanfare_server::push::{DatagramSocket, PushServer};
 use fanfare_server::standard_output::StandardOutput;
 use fanfare_server::tasks::Tasks;
-use fanfare_server::transport::{Gate, GateLimits, Listener};
 use fanfare_server::{bench, client, config, top};
 use futures_lite::{FutureExt, StreamExt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -132,29 +132,27 @@ struct Prepared {
 /// All that can go wrong before anything runs.
 fn prepare(config: &mut Config) -> Result<Prepared, String> {
     let push = &mut config.push;
-    let gates = [
-        &mut config.chat.gate,
-        &mut config.nats.gate,
-        &mut push.settings.gate,
-        &mut push.http_gate,
+    let limits = [
+        &mut config.chat.connections,
+        &mut config.nats.connections,
+        &mut push.settings.connections,
+        &mut push.http_connections,
     ];
-    let connections = gates.map(|gate| &mut gate.connections);
+    let connections = limits.map(|limits| &mut limits.total);
     let lowered_to = fit_file_descriptors(connections);
     let listener = |flag, address: Option<SocketAddr>, limits| {
-        address
-            .map(|address| bind(flag, address, || Listener::bind(address, Gate::new(limits))))
-            .transpose()
+        address.map(|address| bind(flag, address, || Listener::bind(address, limits))).transpose()
     };
     let datagrams = config
         .push
         .udp_address
         .map(|address| bind("--push-udp", address, || DatagramSocket::bind(address)));
     Ok(Prepared {
-        chat: listener("--chat", config.chat_address, config.chat.gate)?,
-        nats: listener("--nats", config.nats_address, config.nats.gate)?,
-        push: listener("--push", config.push.address, config.push.settings.gate)?,
+        chat: listener("--chat", config.chat_address, config.chat.connections)?,
+        nats: listener("--nats", config.nats_address, config.nats.connections)?,
+        push: listener("--push", config.push.address, config.push.settings.connections)?,
         push_datagrams: datagrams.transpose()?,
-        push_http: listener("--push-http", config.push.http_address, config.push.http_gate)?,
+        push_http: listener("--push-http", config.push.http_address, config.push.http_connections)?,
         admin: bind_admin(&config.admin)?,
         lowered_to,
     })
@@ -164,9 +162,8 @@ fn prepare(config: &mut Config) -> Result<Prepared, String> {
 /// port.
 fn bind_admin(config: &config::AdminConfig) -> Result<Option<Listener>, String> {
     let Some(address) = config.address else { return Ok(None) };
-    let gate =
-        Gate::new(GateLimits { connections: ADMIN_CONNECTIONS, per_address: ADMIN_CONNECTIONS });
-    match bind("--admin", address, || Listener::bind(address, gate)) {
+    let limits = ConnectionLimits::from_anywhere(ADMIN_CONNECTIONS);
+    match bind("--admin", address, || Listener::bind(address, limits)) {
         Err(problem) if !config.is_asked_for => {
             complain(&format!("no admin listener: {problem}"));
             Ok(None)
@@ -246,7 +243,7 @@ async fn run(config: Config, prepared: Prepared) -> ExitCode {
     let push =
         PushServer::start(prepared.push, prepared.push_datagrams, &broker, &tasks, push, front_end);
     let push_http = prepared.push_http.map(|listener| {
-        let connections = config.push.http_gate.connections;
+        let connections = config.push.http_connections.total;
         let settings = HttpSettings {
             connections,
             body_bytes: limits::PUSH_BATCH_BYTES,

@@ -8,8 +8,8 @@ mod patience;
 use chat_support::TestServer;
 use fanfare_server::admin::{AdminServer, AdminSettings};
 use fanfare_server::chat::ChatSettings;
+use fanfare_server::connection::{ConnectionLimits, Listener};
 use fanfare_server::limits::{ADMIN_CONNECTIONS, ADMIN_PAGE_ROWS};
-use fanfare_server::transport::{Gate, GateLimits, Listener};
 use http_support::{Answer, Http, get};
 use patience::{PATIENCE, wait_until};
 use serde_json::Value;
@@ -30,9 +30,8 @@ fn start() -> Admin {
 
 fn start_with(settings: ChatSettings, token: Option<&str>) -> Admin {
     let chat = TestServer::start(settings);
-    let gate =
-        Gate::new(GateLimits { connections: ADMIN_CONNECTIONS, per_address: ADMIN_CONNECTIONS });
-    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), gate).unwrap();
+    let limits = ConnectionLimits::from_anywhere(ADMIN_CONNECTIONS);
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), limits).unwrap();
     let settings = AdminSettings { token: token.map(str::to_owned) };
     let server =
         AdminServer::start(listener, &chat.broker, &chat.tasks, &chat.diagnostics, settings);

@@ -18,7 +18,7 @@ fn server(change: impl FnOnce(&mut ChatSettings)) -> TestServer {
 
 #[test]
 fn a_connection_too_many_is_told_and_the_place_is_free_again() {
-    let server = server(|settings| settings.gate.connections = 2);
+    let server = server(|settings| settings.connections.total = 2);
     let (first, second) = (server.client(), server.client());
     let mut third = Client::connect(server.address);
     third.expect("! this server is full (2 connections); try again later");
@@ -31,7 +31,7 @@ fn a_connection_too_many_is_told_and_the_place_is_free_again() {
 
 #[test]
 fn a_connection_too_many_from_one_address_is_told() {
-    let server = server(|settings| settings.gate.per_address = 1);
+    let server = server(|settings| settings.connections.per_address = 1);
     let _first = server.client();
     Client::connect(server.address)
         .expect("! your address has its 1 connections already; close one first");

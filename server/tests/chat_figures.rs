@@ -50,7 +50,7 @@ fn a_connection_counts_what_goes_over_it_and_says_why_it_ended() {
 #[test]
 fn who_is_not_let_in_is_noted_with_the_reason() {
     let mut settings = ChatSettings::default();
-    settings.gate.connections = 1;
+    settings.connections.total = 1;
     let server = TestServer::start(settings);
     let _one = server.client();
     let mut two = chat_support::Client::connect(server.address);

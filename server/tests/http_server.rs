@@ -4,11 +4,11 @@
 mod http_support;
 mod patience;
 
+use fanfare_server::connection::{ConnectionLimits, Listener};
 use fanfare_server::diagnostics::{Diagnostics, Ended, FrontEnd};
 use fanfare_server::http::{HttpServer, HttpSettings, Router, Upgraded, bytes, read_body, text};
 use fanfare_server::limits;
 use fanfare_server::tasks::{BoxedTask, Tasks};
-use fanfare_server::transport::{Gate, GateLimits, Listener};
 use futures_lite::future::{block_on, pending};
 use http_support::{Http, get};
 use hyper::{Method, StatusCode};
@@ -61,16 +61,14 @@ fn start(settings: HttpSettings) -> Server {
 
 fn start_on(settings: HttpSettings, spawner: impl Fn(BoxedTask) + Send + Sync + 'static) -> Server {
     let tasks = Tasks::new(spawner);
-    let gate = Gate::new(GateLimits {
-        connections: settings.connections,
-        per_address: settings.connections,
-    });
-    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), gate.clone()).unwrap();
+    let limits = ConnectionLimits::from_anywhere(settings.connections);
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), limits).unwrap();
+    let limiter = listener.limiter().clone();
     let front_end = Diagnostics::new().front_end("http");
     let state = Arc::new(State::default());
     let (probed, running) = (front_end.clone(), state.clone());
     let leaks = LeakCheck::new(&tasks)
-        .also_count("places at the gate", move || gate.connections())
+        .also_count("permits", move || limiter.connections())
         .also("connection", move || {
             probed.connections(0, 100).iter().map(|one| format!("{one:?}")).collect()
         })

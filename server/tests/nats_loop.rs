@@ -5,13 +5,14 @@ mod nats_support;
 
 use fanfare::{Broker, Pattern, Topic};
 use fanfare_server::chat::{ChatServer, ChatSettings};
+use fanfare_server::connection::Listener;
 use fanfare_server::diagnostics::Diagnostics;
 use fanfare_server::message::ServerMessage;
 use fanfare_server::nats::authentication::Secret;
 use fanfare_server::nats::settings::TlsSettings;
 use fanfare_server::nats::{NatsServer, NatsSettings, SlowConsumer};
 use fanfare_server::tasks::{BoxedTask, Tasks};
-use fanfare_server::transport::{Gate, Identity, Listener};
+use fanfare_server::transport::Identity;
 use futures_lite::future::block_on;
 use nats_support::wire::Wire;
 use nats_support::{PATIENCE, wait_until};
@@ -39,9 +40,10 @@ impl TestServer {
         let broker = Broker::new();
         let tasks = Tasks::new(|task: BoxedTask| drop(async_std::task::spawn(task)));
         let diagnostics = Diagnostics::new();
-        let gate = Gate::new(settings.gate);
-        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), gate.clone()).unwrap();
-        let leaks = leak_support::leak_check(&tasks, &broker, &gate, &diagnostics);
+        let listener =
+            Listener::bind("127.0.0.1:0".parse().unwrap(), settings.connections).unwrap();
+        let limiter = listener.limiter().clone();
+        let leaks = leak_support::leak_check(&tasks, &broker, &limiter, &diagnostics);
         let nats =
             NatsServer::start(listener, &broker, &tasks, settings, diagnostics.front_end("nats"))
                 .unwrap();
@@ -433,8 +435,7 @@ fn what_is_queued_is_flushed_when_the_server_stops() {
 fn chat_and_nats_hear_each_other() {
     let server = TestServer::start(|_| {});
     let settings = ChatSettings::default();
-    let listener =
-        Listener::bind("127.0.0.1:0".parse().unwrap(), Gate::new(settings.gate)).unwrap();
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), settings.connections).unwrap();
     let chat = ChatServer::start(
         listener,
         &server.broker,

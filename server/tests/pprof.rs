@@ -9,8 +9,8 @@ mod patience;
 use chat_support::TestServer;
 use fanfare_server::admin::{AdminServer, AdminSettings};
 use fanfare_server::chat::ChatSettings;
+use fanfare_server::connection::{ConnectionLimits, Listener};
 use fanfare_server::limits::ADMIN_CONNECTIONS;
-use fanfare_server::transport::{Gate, GateLimits, Listener};
 use http_support::{Http, get};
 use patience::wait_until;
 use std::hint::black_box;
@@ -32,9 +32,8 @@ struct Admin {
 
 fn start() -> Admin {
     let chat = TestServer::start(ChatSettings::default());
-    let gate =
-        Gate::new(GateLimits { connections: ADMIN_CONNECTIONS, per_address: ADMIN_CONNECTIONS });
-    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), gate).unwrap();
+    let limits = ConnectionLimits::from_anywhere(ADMIN_CONNECTIONS);
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), limits).unwrap();
     let server = AdminServer::start(
         listener,
         &chat.broker,

@@ -5,10 +5,10 @@ mod patience;
 mod push_support;
 
 use fanfare_server::admin::{AdminServer, AdminSettings};
+use fanfare_server::connection::{ConnectionLimits, Listener};
 use fanfare_server::http::HttpServer;
 use fanfare_server::push::PushSettings;
 use fanfare_server::push::access::{Access, Rights};
-use fanfare_server::transport::{Gate, GateLimits, Listener};
 use http_support::{Answer, Http};
 use patience::{PATIENCE, connect, wait_until};
 use push_support::TestServer;
@@ -164,8 +164,8 @@ fn nobody_waits_for_acknowledgements_for_a_sender_that_has_left_or_a_server_that
 #[test]
 fn monitoring_sees_the_figures_that_pushes_and_their_deliveries_have() {
     let test = start(Access::default(), |settings| settings.http_per_second = 4);
-    let gate = Gate::new(GateLimits { connections: 10, per_address: 10 });
-    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), gate).unwrap();
+    let limits = ConnectionLimits::from_anywhere(10);
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), limits).unwrap();
     let server = &test.server;
     let settings = AdminSettings::default();
     let admin =

@@ -45,7 +45,7 @@ impl SocketTest {
         WebSocket::user(self.address, user)
     }
 
-    /// No connection, no subscription, no task but the servers' own, and no place at the gate.
+    /// No connection, no subscription, no task but the servers' own, and no permit.
     #[track_caller]
     fn assert_nobody_remains(&self) {
         wait_until("no connection, no subscription, no task", || {

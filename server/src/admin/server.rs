@@ -2,11 +2,11 @@
 
 use super::state::State;
 use super::{health, lists, metrics, pprof, varz};
+use crate::connection::Listener;
 use crate::diagnostics::Diagnostics;
 use crate::http::{Call, HttpServer, HttpSettings, Router, Service, ServiceFuture, text};
 use crate::message::ServerMessage;
 use crate::tasks::Tasks;
-use crate::transport::Listener;
 use fanfare::Broker;
 use hyper::StatusCode;
 use hyper::header::{HeaderValue, WWW_AUTHENTICATE};

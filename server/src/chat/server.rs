@@ -11,14 +11,15 @@ use super::render;
 use super::rooms::{Directory, DirectoryLimits};
 use super::session::{Action, Session, SessionSettings};
 use crate::codec::lines::LineDecoder;
-use crate::connection::accepting::{Arrival, Entrance};
+use crate::connection::acceptor::{AcceptedConnection, Acceptor};
 use crate::connection::ending::{EndCount, Ending, FirstEnd, ReadEnd, StopReport, ended};
 use crate::connection::outbox::WritingEnd;
+use crate::connection::{ConnectionLimits, Listener};
 use crate::diagnostics::{ConnectionFigures, FrontEnd, Serves};
 use crate::limits;
 use crate::message::{Content, Kind, ServerMessage};
 use crate::tasks::{self, Scope, Tasks, Wait, waiting};
-use crate::transport::{self, Connection, GateLimits, Idle, Listener, Reader, WriterSettings};
+use crate::transport::{self, Connection, Idle, Reader, WriterSettings};
 use async_io::Timer;
 use fanfare::{Broker, Origin, Pattern, Publisher, SubscribeError, WhenFull};
 use futures_lite::future;
@@ -34,7 +35,7 @@ pub const LOBBY: &str = "lobby";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChatSettings {
     /// Connections in all and per address.
-    pub gate: GateLimits,
+    pub connections: ConnectionLimits,
     /// Rooms and members.
     pub directory: DirectoryLimits,
     /// Names, topics, history.
@@ -57,8 +58,8 @@ pub struct ChatSettings {
 impl Default for ChatSettings {
     fn default() -> Self {
         Self {
-            gate: GateLimits {
-                connections: limits::MAX_CONNECTIONS,
+            connections: ConnectionLimits {
+                total: limits::MAX_CONNECTIONS,
                 per_address: limits::MAX_CONNECTIONS_PER_ADDRESS,
             },
             directory: DirectoryLimits {
@@ -137,7 +138,7 @@ impl ChatServer {
         let local_address = listener.local_address();
         shared.front_end.listening(Serves {
             address: local_address,
-            max_connections: settings.gate.connections,
+            max_connections: settings.connections.total,
             max_payload_bytes: settings.line_bytes,
         });
         let accepting = tasks.scope("chat server");
@@ -180,7 +181,7 @@ impl Shared {
 }
 
 async fn accept(listener: Listener, shared: Arc<Shared>, connections: Arc<Scope>) {
-    let entrance = Entrance {
+    let acceptor = Acceptor {
         listener,
         front_end: shared.front_end.clone(),
         unacknowledged: shared.unacknowledged(),
@@ -189,11 +190,14 @@ async fn accept(listener: Listener, shared: Arc<Shared>, connections: Arc<Scope>
     let serve = |arrival| {
         connections.spawn("chat connection", serve(shared.clone(), arrival));
     };
-    entrance.take_all(notice, serve).await;
+    acceptor.take_all(notice, serve).await;
 }
 
 /// One connection, from the greeting to the close.
-async fn serve(shared: Arc<Shared>, Arrival { connection, peer, mut entry, permit }: Arrival) {
+async fn serve(
+    shared: Arc<Shared>,
+    AcceptedConnection { connection, peer, mut entry, permit }: AcceptedConnection,
+) {
     let count = EndCount::new(&shared.ending, &connection);
     let outbox = Outbox::default();
     let mut feeds = Feeds::new(&outbox, shared.settings.line_bytes, entry.figures());
@@ -517,7 +521,7 @@ mod tests {
     #[test]
     fn the_default_settings_keep_their_promises() {
         let settings = ChatSettings::default();
-        assert!(settings.gate.per_address >= 5_000);
+        assert!(settings.connections.per_address >= 5_000);
         assert_eq!(settings.when_full(), WhenFull::Wait(Duration::from_millis(5)));
         assert_eq!(
             ChatSettings { wait: Duration::ZERO, ..settings }.when_full(),

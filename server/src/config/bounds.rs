@@ -1,8 +1,8 @@
 //! What the settings allow to be held in memory, at the most: `--print-bounds`.
 
 use super::Config;
+use crate::connection::ConnectionLimits;
 use crate::limits;
-use crate::transport::GateLimits;
 use std::fmt::Write;
 
 /// One line of the answer: what a front-end can be made to hold.
@@ -40,7 +40,7 @@ impl Config {
             + connection_bytes(chat.writer.buffer_bytes, chat.line_bytes);
         of_connections(
             "chat",
-            chat.gate,
+            chat.connections,
             each,
             &format!("{queues} queues of {} bytes, buffers", chat.queue_bytes),
         )
@@ -56,13 +56,13 @@ impl Config {
             "a queue of {} bytes, {} subscriptions, buffers",
             nats.pending_bytes, nats.subscriptions
         );
-        of_connections("nats", nats.gate, each, &how)
+        of_connections("nats", nats.connections, each, &how)
     }
 
     fn push_bound(&self) -> Bound {
         let push = &self.push.settings;
         let how = format!("a queue of {} bytes, buffers", push.queue_bytes);
-        of_connections("push", push.gate, self.push_client_bytes(), &how)
+        of_connections("push", push.connections, self.push_client_bytes(), &how)
     }
 
     /// One client of pushes, by TCP or WebSocket.
@@ -102,7 +102,7 @@ impl Config {
         let each = batch.max(events).max(socket) + limits::HTTP_HEAD_BYTES as u64 * 2 + TASK_BYTES;
         of_connections(
             "push-http",
-            self.push.http_gate,
+            self.push.http_connections,
             each,
             "a batch of pushes, a stream of events, or a WebSocket",
         )
@@ -128,8 +128,13 @@ fn connection_bytes(write_buffer_bytes: usize, message_bytes: usize) -> u64 {
     buffers as u64 + TASK_BYTES
 }
 
-fn of_connections(name: &'static str, gate: GateLimits, each: u64, what: &str) -> Bound {
-    let connections = gate.connections as u64;
+fn of_connections(
+    name: &'static str,
+    connections: ConnectionLimits,
+    each: u64,
+    what: &str,
+) -> Bound {
+    let connections = connections.total as u64;
     Bound {
         name,
         bytes: connections * each,

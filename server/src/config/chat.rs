@@ -13,11 +13,11 @@ impl Check {
         let number =
             |name, given, target: &mut usize, range| self.number(name, given, target, range);
         let any = (1, 1 << 30);
-        number("chat_connections", settings.chat_connections, &mut chat.gate.connections, any)?;
+        number("chat_connections", settings.chat_connections, &mut chat.connections.total, any)?;
         number(
             "chat_connections_per_address",
             settings.chat_connections_per_address,
-            &mut chat.gate.per_address,
+            &mut chat.connections.per_address,
             any,
         )?;
         number("chat_line_bytes", settings.chat_line_bytes, &mut chat.line_bytes, (16, 1 << 20))?;

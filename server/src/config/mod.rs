@@ -425,7 +425,10 @@ mod tests {
             --nats-slow-consumer drop --nats-server-name me --nats-user u --nats-password p --nats-token t";
         let nats = config(&numbers.split_whitespace().collect::<Vec<_>>()).unwrap().nats;
         assert_eq!((nats.parser.payload_bytes, nats.parser.control_line_bytes), (1, 100));
-        assert_eq!((nats.gate.connections, nats.gate.per_address, nats.subscriptions), (3, 4, 5));
+        assert_eq!(
+            (nats.connections.total, nats.connections.per_address, nats.subscriptions),
+            (3, 4, 5)
+        );
         assert_eq!((nats.pending_bytes, nats.pending_messages, nats.ping_max), (999, 10, 7));
         let times =
             [nats.ping_interval, nats.authentication_timeout, nats.wait, nats.write_deadline];

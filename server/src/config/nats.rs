@@ -26,11 +26,16 @@ impl Check {
         number(
             "nats_max_connections",
             settings.nats_max_connections,
-            &mut nats.gate.connections,
+            &mut nats.connections.total,
             any,
         )?;
         let per_address = settings.nats_max_connections_per_address;
-        number("nats_max_connections_per_address", per_address, &mut nats.gate.per_address, any)?;
+        number(
+            "nats_max_connections_per_address",
+            per_address,
+            &mut nats.connections.per_address,
+            any,
+        )?;
         number(
             "nats_max_subscriptions",
             settings.nats_max_subscriptions,

@@ -4,10 +4,10 @@ use super::ConfigError;
 use super::check::Check;
 use super::file::line_of_mistake;
 use super::settings::Settings;
+use crate::connection::ConnectionLimits;
 use crate::limits;
 use crate::push::PushSettings;
 use crate::push::access::{Access, Key, Rights};
-use crate::transport::GateLimits;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
@@ -29,7 +29,7 @@ pub struct PushConfig {
     /// The pages that may ask.
     pub http_origins: Vec<String>,
     /// Connections by HTTP in all, and per address.
-    pub http_gate: GateLimits,
+    pub http_connections: ConnectionLimits,
     /// Its bounds.
     pub settings: PushSettings,
     /// Its keys and tokens.
@@ -64,7 +64,7 @@ impl Check {
                 settings.push_http.as_deref().unwrap_or(DEFAULT_HTTP_ADDRESS),
             )?,
             http_origins: origins.filter(|origin| !origin.is_empty()).map(str::to_owned).collect(),
-            http_gate: GateLimits { connections: http_connections, per_address: http_connections },
+            http_connections: ConnectionLimits::from_anywhere(http_connections),
             address: self.address("push", settings.push.as_deref().unwrap_or(DEFAULT_ADDRESS))?,
             udp_address: self
                 .address("push_udp", settings.push_udp.as_deref().unwrap_or(DEFAULT_UDP_ADDRESS))?,
@@ -78,11 +78,11 @@ impl Check {
         let number =
             |name, given, target: &mut usize, range| self.number(name, given, target, range);
         let any = (1, 1 << 30);
-        number("push_connections", settings.push_connections, &mut push.gate.connections, any)?;
+        number("push_connections", settings.push_connections, &mut push.connections.total, any)?;
         number(
             "push_connections_per_address",
             settings.push_connections_per_address,
-            &mut push.gate.per_address,
+            &mut push.connections.per_address,
             any,
         )?;
         number("push_groups", settings.push_groups, &mut push.groups, (0, 1_000))?;

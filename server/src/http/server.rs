@@ -4,12 +4,12 @@ use super::adapter::{Clock, Socket};
 use super::request::Call;
 use super::response::Response;
 use super::upgrade::Takeover;
-use crate::connection::accepting::{Arrival, Entrance};
+use crate::connection::Listener;
+use crate::connection::acceptor::{AcceptedConnection, Acceptor};
 use crate::connection::ending::{Ending, StopReport};
 use crate::diagnostics::{Ended, FrontEnd, Serves};
 use crate::limits;
 use crate::tasks::{Scope, Tasks, Wait, waiting};
-use crate::transport::Listener;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use std::convert::Infallible;
@@ -33,7 +33,7 @@ pub type ServiceFuture = Pin<Box<dyn Future<Output = Response> + Send>>;
 /// The bounds of an HTTP server. The default is what [`limits`] says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HttpSettings {
-    /// Connections at the same time, as the listener's gate has it.
+    /// Connections at the same time, as the listener's limiter has it.
     pub connections: usize,
     /// Bytes of the largest body that its handlers take; for those who look at `/varz`.
     pub body_bytes: usize,
@@ -119,7 +119,7 @@ impl HttpServer {
 }
 
 async fn accept(listener: Listener, shared: Arc<Shared>, connections: Arc<Scope>) {
-    let entrance = Entrance {
+    let acceptor = Acceptor {
         listener,
         front_end: shared.front_end.clone(),
         unacknowledged: shared.settings.write_deadline,
@@ -128,7 +128,7 @@ async fn accept(listener: Listener, shared: Arc<Shared>, connections: Arc<Scope>
     let serve = |arrival| {
         connections.spawn("http connection", serve(shared.clone(), arrival));
     };
-    entrance.take_all(notice, serve).await;
+    acceptor.take_all(notice, serve).await;
 }
 
 /// What a client reads that is not let in: hyper never sees it.
@@ -141,7 +141,10 @@ fn refused(why: &str) -> String {
 }
 
 /// One connection, request after request, and whatever it goes on as.
-async fn serve(shared: Arc<Shared>, Arrival { connection, peer, mut entry, permit }: Arrival) {
+async fn serve(
+    shared: Arc<Shared>,
+    AcceptedConnection { connection, peer, mut entry, permit }: AcceptedConnection,
+) {
     let figures = entry.figures().clone();
     let takeover = Takeover::default();
     let service = service_fn(|request| {

@@ -12,12 +12,13 @@ use super::link::{Asked, Link, Place, What};
 use super::settings::{NatsSettings, TlsSettings};
 use super::talker::{ReadEnd, Talker};
 use crate::codec::nats::append_error;
-use crate::connection::accepting::{Arrival, Entrance};
+use crate::connection::Listener;
+use crate::connection::acceptor::{AcceptedConnection, Acceptor};
 use crate::connection::ending::{EndCount, Ending, StopReport};
 use crate::diagnostics::{ConnectionFigures, Ended, FrontEnd, Serves};
 use crate::message::ServerMessage;
 use crate::tasks::{self, Scope, Tasks};
-use crate::transport::{self, Connection, Listener, Outcome};
+use crate::transport::{self, Connection, Outcome};
 use async_io::Timer;
 use fanfare::Broker;
 use futures_lite::future;
@@ -62,7 +63,7 @@ impl NatsServer {
         let local_address = listener.local_address();
         front_end.listening(Serves {
             address: local_address,
-            max_connections: settings.gate.connections,
+            max_connections: settings.connections.total,
             max_payload_bytes: settings.parser.payload_bytes,
         });
         let shared = Arc::new(Shared {
@@ -129,7 +130,7 @@ impl NatsServer {
 }
 
 async fn accept(listener: Listener, shared: Arc<Shared>, tasks: Arc<Scope>) {
-    let entrance = Entrance {
+    let acceptor = Acceptor {
         listener,
         front_end: shared.front_end.clone(),
         unacknowledged: unacknowledged(&shared.settings),
@@ -143,7 +144,7 @@ async fn accept(listener: Listener, shared: Arc<Shared>, tasks: Arc<Scope>) {
     let serve = |arrival| {
         tasks.spawn("nats connection", serve(shared.clone(), arrival));
     };
-    entrance.take_all(notice, serve).await;
+    acceptor.take_all(notice, serve).await;
 }
 
 /// After so long without a word from a client's machine the kernel ends the connection.
@@ -230,7 +231,7 @@ fn ended(reading: Option<&io::Result<ReadEnd>>, writing: &Outcome, feed: Option<
 )]
 fn serve(
     shared: Arc<Shared>,
-    Arrival { connection, peer, mut entry, permit }: Arrival,
+    AcceptedConnection { connection, peer, mut entry, permit }: AcceptedConnection,
 ) -> impl Future<Output = ()> {
     async move {
         let count = EndCount::new(&shared.ending, &connection);

@@ -2,8 +2,9 @@
 
 use super::authentication::Authentication;
 use crate::codec::nats::ParserLimits;
+use crate::connection::ConnectionLimits;
 use crate::limits;
-use crate::transport::{GateLimits, Identity, Idle, WriterSettings};
+use crate::transport::{Identity, Idle, WriterSettings};
 use fanfare::WhenFull;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ pub struct NatsSettings {
     /// What it calls itself in `INFO`.
     pub server_name: String,
     /// Connections in all and per address.
-    pub gate: GateLimits,
+    pub connections: ConnectionLimits,
     /// Bytes of a message and of a control line.
     pub parser: ParserLimits,
     /// Subscriptions of one connection.
@@ -68,8 +69,8 @@ impl Default for NatsSettings {
     fn default() -> Self {
         Self {
             server_name: "fanfare".to_owned(),
-            gate: GateLimits {
-                connections: limits::MAX_CONNECTIONS,
+            connections: ConnectionLimits {
+                total: limits::MAX_CONNECTIONS,
                 per_address: limits::MAX_CONNECTIONS_PER_ADDRESS,
             },
             parser: ParserLimits::default(),

@@ -10,6 +10,7 @@ use super::session::{Action, Session};
 use crate::codec::datagram::Target;
 use crate::codec::push::{ServerObject, parse_object};
 use crate::codec::web_socket::{CloseCode, CloseFrame, closing};
+use crate::connection;
 use crate::connection::ending::{EndCount, Ending, FirstEnd, ReadEnd, ended};
 use crate::connection::outbox::WritingEnd;
 use crate::diagnostics::{ConnectionEntry, ConnectionFigures, Ended};
@@ -50,7 +51,7 @@ pub(super) async fn serve(shared: &Shared, client: Client) -> Ended {
             let frame = CloseFrame { code: CloseCode::Again, reason: error.to_string().into() };
             framing.append_object(&mut bye, &ServerObject::Bye(frame.reason.as_str().into()));
             framing.append_close(&mut bye, Some(&frame));
-            transport::refuse(connection.socket(), &bye);
+            connection::refuse(connection.socket(), &bye);
             return Ended::Cut;
         }
     };

@@ -10,13 +10,13 @@ use super::http::PushHttp;
 use super::settings::PushSettings;
 use crate::codec::datagram::Replays;
 use crate::codec::push::{ServerObject, append_object};
-use crate::connection::accepting::{Arrival, Entrance};
+use crate::connection::Listener;
+use crate::connection::acceptor::{AcceptedConnection, Acceptor};
 use crate::connection::ending::StopReport;
 use crate::diagnostics::{FrontEnd, Serves};
 use crate::limits::PUSH_DATAGRAM_BYTES;
 use crate::message::ServerMessage;
 use crate::tasks::{Scope, Tasks};
-use crate::transport::Listener;
 use bytes::Bytes;
 use fanfare::Broker;
 use std::net::SocketAddr;
@@ -72,7 +72,7 @@ impl PushServer {
         if let Some(listener) = listener {
             gateway.front_end.listening(Serves {
                 address: listener.local_address(),
-                max_connections: settings.gate.connections,
+                max_connections: settings.connections.total,
                 max_payload_bytes: PUSH_DATAGRAM_BYTES,
             });
             accepting.spawn("push accept", accept(listener, shared.clone(), connections.clone()));
@@ -125,7 +125,7 @@ impl PushServer {
 }
 
 async fn accept(listener: Listener, shared: Arc<Shared>, connections: Arc<Scope>) {
-    let entrance = Entrance {
+    let acceptor = Acceptor {
         listener,
         front_end: shared.gateway.front_end.clone(),
         unacknowledged: shared.gateway.settings.unacknowledged(),
@@ -136,7 +136,7 @@ async fn accept(listener: Listener, shared: Arc<Shared>, connections: Arc<Scope>
         bye
     };
     let serve = |arrival| {
-        let Arrival { connection, peer, entry, permit } = arrival;
+        let AcceptedConnection { connection, peer, entry, permit } = arrival;
         let client =
             Client { connection, peer, framing: Framing::Lines, early: Bytes::new(), entry };
         let shared = shared.clone();
@@ -145,5 +145,5 @@ async fn accept(listener: Listener, shared: Arc<Shared>, connections: Arc<Scope>
             drop(permit);
         });
     };
-    entrance.take_all(notice, serve).await;
+    acceptor.take_all(notice, serve).await;
 }

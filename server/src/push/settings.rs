@@ -1,7 +1,8 @@
 //! The settings of the gateway.
 
+use crate::connection::ConnectionLimits;
 use crate::limits;
-use crate::transport::{GateLimits, Idle, WriterSettings};
+use crate::transport::{Idle, WriterSettings};
 use fanfare::{Pattern, WhenFull};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PushSettings {
     /// Connections in all and per address.
-    pub gate: GateLimits,
+    pub connections: ConnectionLimits,
     /// Write buffer, write deadline, idle times.
     pub writer: WriterSettings,
     /// Bytes of a line that a client sends.
@@ -43,8 +44,8 @@ pub struct PushSettings {
 impl Default for PushSettings {
     fn default() -> Self {
         Self {
-            gate: GateLimits {
-                connections: limits::MAX_CONNECTIONS,
+            connections: ConnectionLimits {
+                total: limits::MAX_CONNECTIONS,
                 per_address: limits::MAX_CONNECTIONS_PER_ADDRESS,
             },
             writer: WriterSettings {

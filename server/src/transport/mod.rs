@@ -1,10 +1,9 @@
-//! Sockets: accepting, reading, writing, and telling the dead from the quiet. Knows no protocol.
+//! Sockets: reading, writing, TLS, and telling the dead from the quiet. Knows no protocol.
 //!
-//! A front-end binds a [`Listener`], makes each accepted stream a [`Connection`], and in that
-//! connection's task runs a [`Reader`] and [`write_all_from`] side by side.
+//! [`connection`](crate::connection) makes each accepted stream a [`Connection`], in whose task a
+//! [`Reader`] and [`write_all_from`] run side by side.
 
 mod gathering;
-mod listener;
 mod reader;
 mod tls;
 mod traffic;
@@ -13,7 +12,6 @@ mod writer;
 
 use crate::tasks::{Wait, note_wait, waiting};
 use async_io::Async;
-pub use listener::{Accepted, Gate, GateLimits, Listener, Permit, Refusal, refuse};
 pub use reader::Reader;
 use rustix::net::sockopt;
 use std::io::{self, IoSlice, Read, Write};

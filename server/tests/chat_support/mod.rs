@@ -7,10 +7,10 @@ mod leak_support;
 use crate::patience::{connect, wait_until};
 use fanfare::Broker;
 use fanfare_server::chat::{ChatServer, ChatSettings};
+use fanfare_server::connection::Listener;
 use fanfare_server::diagnostics::Diagnostics;
 use fanfare_server::message::ServerMessage;
 use fanfare_server::tasks::{BoxedTask, Tasks};
-use fanfare_server::transport::{Gate, Listener};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use testkit::leak_check::LeakCheck;
@@ -39,10 +39,11 @@ impl TestServer {
         let (pattern, messages) = settings.history().expect("the tests keep a history");
         let broker = Broker::builder().history(pattern, messages).build();
         let tasks = Tasks::new(spawner);
-        let gate = Gate::new(settings.gate);
-        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), gate.clone()).unwrap();
+        let listener =
+            Listener::bind("127.0.0.1:0".parse().unwrap(), settings.connections).unwrap();
+        let limiter = listener.limiter().clone();
         let diagnostics = Diagnostics::new();
-        let leaks = leak_support::leak_check(&tasks, &broker, &gate, &diagnostics);
+        let leaks = leak_support::leak_check(&tasks, &broker, &limiter, &diagnostics);
         let chat =
             ChatServer::start(listener, &broker, &tasks, settings, diagnostics.front_end("chat"));
         let address = chat.local_address();

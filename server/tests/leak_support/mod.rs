@@ -1,10 +1,10 @@
 //! What no test of a server may leave behind.
 
 use fanfare::Broker;
+use fanfare_server::connection::ConnectionLimiter;
 use fanfare_server::diagnostics::Diagnostics;
 use fanfare_server::message::ServerMessage;
 use fanfare_server::tasks::Tasks;
-use fanfare_server::transport::Gate;
 use testkit::leak_check::LeakCheck;
 
 /// Fails the test if a task, subscription, publisher or connection is left a while after it was
@@ -15,11 +15,11 @@ use testkit::leak_check::LeakCheck;
 pub fn leak_check(
     tasks: &Tasks,
     broker: &Broker<ServerMessage>,
-    gate: &Gate,
+    limiter: &ConnectionLimiter,
     diagnostics: &Diagnostics,
 ) -> LeakCheck {
     let (of_subscriptions, of_publishers) = (broker.clone(), broker.clone());
-    let (gate, diagnostics) = (gate.clone(), diagnostics.clone());
+    let (limiter, diagnostics) = (limiter.clone(), diagnostics.clone());
     let subscriptions = move || {
         let all = of_subscriptions.subscription_stats();
         all.iter()
@@ -37,5 +37,5 @@ pub fn leak_check(
         .also("subscription", subscriptions)
         .also_count("publishers", move || of_publishers.stats().publishers)
         .also("connection", connections)
-        .also_count("places at the gate", move || gate.connections())
+        .also_count("permits", move || limiter.connections())
 }

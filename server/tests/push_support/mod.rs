@@ -5,13 +5,13 @@ pub mod web_socket;
 
 use crate::patience::{PATIENCE, connect, wait_until};
 use fanfare::Broker;
+use fanfare_server::connection::{ConnectionLimits, Listener};
 use fanfare_server::diagnostics::Diagnostics;
 use fanfare_server::http::{HttpServer, HttpSettings};
 use fanfare_server::message::ServerMessage;
 use fanfare_server::push::access::Access;
 use fanfare_server::push::{DatagramSocket, PushFigures, PushServer, PushSettings};
 use fanfare_server::tasks::{BoxedTask, Tasks};
-use fanfare_server::transport::{Gate, GateLimits, Listener};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
@@ -47,7 +47,7 @@ impl TestServer {
         let tasks = Tasks::new(|task: BoxedTask| drop(async_std::task::spawn(task)));
         let diagnostics = Diagnostics::new();
         let any = "127.0.0.1:0".parse().unwrap();
-        let listener = Listener::bind(any, Gate::new(settings.gate)).unwrap();
+        let listener = Listener::bind(any, settings.connections).unwrap();
         let datagrams = DatagramSocket::bind(any).unwrap();
         let front_end = diagnostics.front_end("push");
         let with = (settings, Arc::new(access));
@@ -64,8 +64,8 @@ impl TestServer {
     }
 
     pub fn http_at(&self, address: SocketAddr, origins: &[&str]) -> HttpServer {
-        let gate = Gate::new(GateLimits { connections: 100, per_address: 100 });
-        let listener = Listener::bind(address, gate).unwrap();
+        let limits = ConnectionLimits::from_anywhere(100);
+        let listener = Listener::bind(address, limits).unwrap();
         let origins = origins.iter().map(|origin| (*origin).to_owned()).collect();
         let service = self.push.as_ref().expect("the server runs").http(origins);
         let front_end = self.diagnostics.front_end("push-http");

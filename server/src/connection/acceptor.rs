@@ -1,15 +1,17 @@
 //! Taking connections, the same for every front-end: who is let in is listed and served, who is not
 //! is told why.
 
+use super::limiter::Permit;
+use super::listener::{self, Accepted, Listener};
 use crate::diagnostics::{ConnectionEntry, FrontEnd};
 use crate::tasks;
-use crate::transport::{self, Accepted, Connection, Listener, Permit};
+use crate::transport::Connection;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Takes what a listener accepts.
-pub(crate) struct Entrance {
+pub(crate) struct Acceptor {
     pub listener: Listener,
     pub front_end: Arc<FrontEnd>,
     /// After so long without a word from a peer's machine the kernel ends the connection.
@@ -17,7 +19,7 @@ pub(crate) struct Entrance {
 }
 
 /// A connection that was let in.
-pub(crate) struct Arrival {
+pub(crate) struct AcceptedConnection {
     pub connection: Connection,
     pub peer: SocketAddr,
     pub entry: ConnectionEntry,
@@ -25,13 +27,13 @@ pub(crate) struct Arrival {
     pub permit: Permit,
 }
 
-impl Entrance {
+impl Acceptor {
     /// Gives every connection to `serve`, which starts its task. Who is not let in reads the
     /// `notice`, which is made of a sentence that says why. Ends when it is dropped.
     pub async fn take_all(
         mut self,
         notice: impl Fn(SocketAddr, &str) -> Vec<u8>,
-        serve: impl Fn(Arrival),
+        serve: impl Fn(AcceptedConnection),
     ) {
         let name = self.front_end.name();
         loop {
@@ -40,7 +42,7 @@ impl Entrance {
                     log::debug!(task:% = tasks::label(); "{name}: refused {peer}: {refusal}");
                     let refusal = refusal.to_string();
                     self.front_end.refused(peer, &refusal);
-                    transport::refuse(&stream, &notice(peer, &refusal));
+                    listener::refuse(&stream, &notice(peer, &refusal));
                 }
                 Accepted::Connection(stream, peer, permit) => {
                     match Connection::new(stream, self.unacknowledged) {
@@ -48,7 +50,7 @@ impl Entrance {
                             let entry = self.front_end.connected(peer, connection.traffic());
                             let id = entry.figures().id();
                             log::debug!(task:% = tasks::label(); "{name}: {peer} connected, id {id}");
-                            serve(Arrival { connection, peer, entry, permit });
+                            serve(AcceptedConnection { connection, peer, entry, permit });
                         }
                         Err(error) => {
                             log::debug!(task:% = tasks::label(); "{name}: {peer} was gone at once: {error}")

@@ -1,0 +1,161 @@
+//! How many connections there may be, in all and from one address.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// How many connections a [`ConnectionLimiter`] admits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// In all.
+    pub total: usize,
+    /// From one address (IPv6: from one /64).
+    pub per_address: usize,
+}
+
+impl ConnectionLimits {
+    /// The same bound in all and for one address.
+    pub const fn from_anywhere(total: usize) -> Self {
+        Self { total, per_address: total }
+    }
+}
+
+/// Counts connections; clones share the count.
+#[derive(Clone)]
+pub struct ConnectionLimiter {
+    counts: Arc<Mutex<Counts>>,
+    limits: ConnectionLimits,
+}
+
+#[derive(Default)]
+struct Counts {
+    connections: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+/// Which bound refused a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// [`ConnectionLimits::total`], with its value.
+    Full(usize),
+    /// [`ConnectionLimits::per_address`], with its value.
+    AddressFull(usize),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full(limit) => {
+                write!(out, "this server is full ({limit} connections); try again later")
+            }
+            Self::AddressFull(limit) => {
+                write!(out, "your address has its {limit} connections already; close one first")
+            }
+        }
+    }
+}
+
+impl ConnectionLimiter {
+    /// Counts from zero.
+    pub fn new(limits: ConnectionLimits) -> Self {
+        Self { counts: Arc::default(), limits }
+    }
+
+    /// Admits a connection, or says which bound refuses it.
+    pub fn admit(&self, address: IpAddr) -> Result<Permit, Refusal> {
+        let key = counted_address(address);
+        let mut counts = self.lock();
+        if counts.connections >= self.limits.total {
+            return Err(Refusal::Full(self.limits.total));
+        }
+        if counts.by_address.get(&key).is_some_and(|&count| count >= self.limits.per_address) {
+            return Err(Refusal::AddressFull(self.limits.per_address));
+        }
+        counts.connections += 1;
+        *counts.by_address.entry(key).or_default() += 1;
+        Ok(Permit { limiter: self.clone(), key })
+    }
+
+    /// How many are counts.
+    pub fn connections(&self) -> usize {
+        self.lock().connections
+    }
+
+    fn release(&self, key: IpAddr) {
+        let mut counts = self.lock();
+        counts.connections -= 1;
+        if let Some(count) = counts.by_address.get_mut(&key) {
+            *count -= 1;
+            if *count == 0 {
+                counts.by_address.remove(&key);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One connection, counted until this is dropped.
+pub struct Permit {
+    limiter: ConnectionLimiter,
+    key: IpAddr,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.limiter.release(self.key);
+    }
+}
+
+/// An IPv4 address in either notation; of an IPv6 address the /64, since a peer can choose the rest
+/// as it likes.
+fn counted_address(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: ConnectionLimits = ConnectionLimits { total: 3, per_address: 2 };
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn it_counts_in_all_and_per_address_and_counts_down_again() {
+        let limiter = ConnectionLimiter::new(LIMITS);
+        let one = limiter.admit(address("10.0.0.1")).ok();
+        let two = limiter.admit(address("::ffff:10.0.0.1")).ok();
+        assert!(one.is_some() && two.is_some());
+        assert_eq!(limiter.admit(address("10.0.0.1")).err(), Some(Refusal::AddressFull(2)));
+        let _three = limiter.admit(address("10.0.0.2")).ok().unwrap();
+        assert_eq!(limiter.admit(address("10.0.0.3")).err(), Some(Refusal::Full(3)));
+        drop(one);
+        assert!(limiter.admit(address("10.0.0.1")).is_ok());
+        assert_eq!(limiter.connections(), 2);
+        drop(two);
+        assert_eq!(limiter.lock().by_address.len(), 1);
+    }
+
+    #[test]
+    fn an_ipv6_network_counts_as_one_address() {
+        let limiter = ConnectionLimiter::new(LIMITS);
+        let _held = [
+            limiter.admit(address("2001:db8::1")).ok(),
+            limiter.admit(address("2001:db8::2")).ok(),
+        ];
+        assert_eq!(limiter.admit(address("2001:db8::3")).err(), Some(Refusal::AddressFull(2)));
+        assert!(limiter.admit(address("2001:db8:0:1::1")).is_ok());
+    }
+}
