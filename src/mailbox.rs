@@ -3,7 +3,7 @@
 use super::broker::Shared;
 use super::cursor::Taken;
 use super::error::{SubscribeError, TryRecvError};
-use super::frame::Batch;
+use super::frame::{Batch, Message};
 use super::membership::Membership;
 use super::payload::Payload;
 use super::queue::{Queue, Want};
@@ -61,6 +61,18 @@ impl<M: Payload> Mailbox<M> {
     /// If the broker is closed or full, or the mailbox has ended.
     pub fn subscribe(&self, pattern: &Pattern) -> Result<SubscriptionId, SubscribeError> {
         self.subscriber().subscribe(pattern)
+    }
+
+    /// As [`MailboxSubscriber::subscribe_with_history`].
+    ///
+    /// # Errors
+    /// If the broker is closed or full, or the mailbox has ended.
+    pub fn subscribe_with_history(
+        &self,
+        pattern: &Pattern,
+        last: usize,
+    ) -> Result<(SubscriptionId, Vec<Message<M>>), SubscribeError> {
+        self.subscriber().subscribe_with_history(pattern, last)
     }
 
     /// As [`MailboxSubscriber::subscribe_in_group`].
@@ -163,7 +175,44 @@ impl<M: Payload> MailboxSubscriber<M> {
     /// # Errors
     /// If the broker is closed or full, or the mailbox has ended.
     pub fn subscribe(&self, pattern: &Pattern) -> Result<SubscriptionId, SubscribeError> {
-        self.add(pattern, None)
+        self.add(pattern, None, 0).map(|(id, _)| id)
+    }
+
+    /// As [`subscribe`](Self::subscribe), and returns the last `last` messages kept of each
+    /// matching topic, in the order they were published. What is published from now on comes
+    /// through the mailbox, without gap or duplicate.
+    ///
+    /// The kept messages take no room in the mailbox and are not in its books. See
+    /// [`BrokerBuilder::history`](crate::BrokerBuilder::history).
+    ///
+    /// ```
+    /// use fanfare::{Broker, MailboxDelivery, Pattern, Topic};
+    ///
+    /// let broker = Broker::<&str>::builder().history(Pattern::parse("news.>")?, 10).build();
+    /// let (topic, mut publisher) = (Topic::parse("news.eu")?, broker.publisher());
+    /// publisher.publish_blocking(&topic, "first")?;
+    /// publisher.publish_blocking(&topic, "second")?;
+    ///
+    /// let mut mailbox = broker.mailbox("connection 7").open()?;
+    /// let (id, kept) = mailbox.subscribe_with_history(&Pattern::from(&topic), 1)?;
+    /// assert_eq!(kept.iter().map(|message| **message).collect::<Vec<_>>(), ["second"]);
+    ///
+    /// publisher.publish_blocking(&topic, "third")?;
+    /// let Some(MailboxDelivery::Batch(of, batch)) = mailbox.recv_batch_blocking() else {
+    ///     panic!("nothing was missed")
+    /// };
+    /// assert_eq!((of, batch.iter().collect::<Vec<_>>()), (id, vec![&"third"]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the broker is closed or full, or the mailbox has ended.
+    pub fn subscribe_with_history(
+        &self,
+        pattern: &Pattern,
+        last: usize,
+    ) -> Result<(SubscriptionId, Vec<Message<M>>), SubscribeError> {
+        self.add(pattern, None, last)
     }
 
     /// As [`subscribe`](Self::subscribe), as a member of a [queue
@@ -190,7 +239,8 @@ impl<M: Payload> MailboxSubscriber<M> {
         group: &str,
         except: &[Pattern],
     ) -> Result<SubscriptionId, SubscribeError> {
-        self.add(pattern, Some(Arc::new(Membership::new(group, except))))
+        let membership = Arc::new(Membership::new(group, except));
+        self.add(pattern, Some(membership), 0).map(|(id, _)| id)
     }
 
     /// Limits how many messages its queue group gives a subscription to `max` in all, those that it
@@ -215,8 +265,9 @@ impl<M: Payload> MailboxSubscriber<M> {
         &self,
         pattern: &Pattern,
         group: Option<Arc<Membership>>,
-    ) -> Result<SubscriptionId, SubscribeError> {
-        self.shared.router.add(&self.queue, Want { pattern: pattern.clone(), group })
+        last: usize,
+    ) -> Result<(SubscriptionId, Vec<Message<M>>), SubscribeError> {
+        self.shared.router.add(&self.queue, Want { pattern: pattern.clone(), group }, last)
     }
 }
 

@@ -71,24 +71,7 @@ impl<M> Router<M> {
         let (pattern, group) = (want.pattern.clone(), want.group.clone());
         let queue = Arc::new(make(id, want));
         let member = Member { queue: queue.clone(), id, group };
-        state.insert(&pattern, &member, &mut routes);
-        // All histories at once: otherwise a publisher of two topics could see its later message
-        // replayed first.
-        routes.sort_unstable_by_key(|route| route.id);
-        let histories =
-            routes.iter().filter(|_| replay > 0).filter_map(|route| route.history.as_ref());
-        let kept: Vec<_> = histories.map(History::lock).collect();
-        if !kept.is_empty() {
-            let is_wanted = |kept: &&KeptMessage<M>| !queue.terms.refuses_echo_of(kept.origin);
-            let last =
-                kept.iter().flat_map(|kept| kept.newest_first().filter(is_wanted).take(replay));
-            let mut last: Vec<_> = last.collect();
-            last.sort_unstable_by_key(|kept| kept.stamp);
-            queue.replay(last.into_iter().map(|kept| &kept.message));
-        }
-        for route in &routes {
-            write(&route.audience).add(&member);
-        }
+        state.begin(&pattern, &member, replay, &mut routes, |kept| queue.replay(kept));
         Ok(queue)
     }
 
@@ -104,9 +87,15 @@ impl<M> Router<M> {
         Ok(queue)
     }
 
-    /// One more subscription whose messages go to a mailbox.
-    pub fn add(&self, queue: &Arc<Queue<M>>, want: Want) -> Result<SubscriptionId, SubscribeError> {
-        let mut routes = Vec::new();
+    /// Adds a subscription to a mailbox. Returns the last `last` kept messages of each of its
+    /// topics too: what is published from now on comes through the mailbox, and only that.
+    pub fn add(
+        &self,
+        queue: &Arc<Queue<M>>,
+        want: Want,
+        last: usize,
+    ) -> Result<(SubscriptionId, Vec<Message<M>>), SubscribeError> {
+        let (mut routes, mut history) = (Vec::new(), Vec::new());
         let mut state = write(&self.state);
         // Looked at under the lock: who ends it takes it out of the routes afterwards, under the
         // same lock.
@@ -116,12 +105,11 @@ impl<M> Router<M> {
         }
         let id = state.next_id(self.subscriptions_max)?;
         let member = Member { queue: queue.clone(), id, group: want.group.clone() };
-        state.insert(&want.pattern, &member, &mut routes);
+        state.begin(&want.pattern, &member, last, &mut routes, |kept| {
+            history = kept.into_iter().cloned().collect();
+        });
         lock(&mailbox.wants).insert(id, want);
-        for route in &routes {
-            write(&route.audience).add(&member);
-        }
-        Ok(id)
+        Ok((id, history))
     }
 
     /// Takes one subscription out of a mailbox. False if it has none of that name.
@@ -270,14 +258,39 @@ impl<M> State<M> {
         Ok(SubscriptionId(self.last_subscription))
     }
 
-    /// Puts it where new routes find it, and finds the routes there are: the caller adds it to
-    /// their audiences.
-    fn insert(&mut self, pattern: &Pattern, member: &Member<M>, routes: &mut Vec<Arc<Route<M>>>) {
+    /// Puts a subscription where new routes find it, and into the routes there are. `hand_over` gets
+    /// the last `last` kept messages of each of its topics in the order they were published, before
+    /// anything that follows them can be delivered. `routes` outlives the lock.
+    fn begin(
+        &mut self,
+        pattern: &Pattern,
+        member: &Member<M>,
+        last: usize,
+        routes: &mut Vec<Arc<Route<M>>>,
+        hand_over: impl FnOnce(Vec<&Message<M>>),
+    ) {
         self.subscriptions.edit(pattern.as_str(), |members| member::insert(members, member));
         self.count += 1;
         self.routes.visit_matched(pattern.as_str(), &mut |leaf| {
             routes.extend(leaf.route().filter(|route| member.wants(&route.topic)));
         });
+        // All histories at once: otherwise a publisher of two topics could see its later message
+        // replayed first.
+        routes.sort_unstable_by_key(|route| route.id);
+        let histories =
+            routes.iter().filter(|_| last > 0).filter_map(|route| route.history.as_ref());
+        let histories: Vec<_> = histories.map(History::lock).collect();
+        if !histories.is_empty() {
+            let is_wanted = |kept: &&KeptMessage<M>| !member.terms.refuses_echo_of(kept.origin);
+            let newest =
+                histories.iter().flat_map(|kept| kept.newest_first().filter(is_wanted).take(last));
+            let mut kept: Vec<_> = newest.collect();
+            kept.sort_unstable_by_key(|kept| kept.stamp);
+            hand_over(kept.into_iter().map(|kept| &kept.message).collect());
+        }
+        for route in routes.iter() {
+            write(&route.audience).add(member);
+        }
     }
 
     /// `routes` outlives the lock.

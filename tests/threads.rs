@@ -5,8 +5,8 @@
 //! `FANFARE_THREAD_ROUNDS` multiplies the rounds.
 
 use fanfare::{
-    BatchDelivery, Broker, Delivery, EndReason, PublishError, Publisher, Receipt, Subscription,
-    TryPublishError, WhenFull,
+    BatchDelivery, Broker, Delivery, EndReason, MailboxDelivery, PublishError, Publisher, Receipt,
+    Subscription, TryPublishError, WhenFull,
 };
 use std::collections::HashMap;
 use std::ops::Range;
@@ -602,6 +602,44 @@ fn replay_hands_over_without_gap_or_duplicate() {
         begun.store(u64::MAX, Ordering::SeqCst);
         broker.close();
         readers.into_iter().for_each(|reader| reader.join().expect("a reader"));
+    });
+}
+
+/// The history that a mailbox is told ends where what it receives begins.
+#[test]
+fn a_mailboxs_history_hands_over_without_gap_or_duplicate() {
+    each_round(100, |seed| {
+        let (broker, loads) =
+            (Broker::<Load>::builder().history(pattern("t"), 8).build(), Loads::new());
+        let begun = Arc::new(AtomicU64::new(0));
+        let reader = thread::spawn({
+            let (broker, begun) = (broker.clone(), begun.clone());
+            move || {
+                while begun.load(Ordering::SeqCst) < 20 + seed % 50 {
+                    thread::yield_now();
+                }
+                let builder = broker.mailbox("m").when_full(WhenFull::Block);
+                let mut mailbox = builder.open().expect("open");
+                let (_, kept) = mailbox.subscribe_with_history(&pattern("t"), 8).expect("open");
+                let mut numbers: Vec<_> = kept.iter().map(|load| load.number).collect();
+                assert_eq!(numbers.len(), 8);
+                drop(broker);
+                while let Some(delivery) = mailbox.recv_batch_blocking() {
+                    let MailboxDelivery::Batch(_, batch) = delivery else { panic!("a gap") };
+                    numbers.extend(batch.iter().map(|load| load.number));
+                }
+                let unbroken: Vec<_> = (numbers[0]..300).collect();
+                assert_eq!(numbers, unbroken);
+            }
+        });
+        let mut publisher = broker.publisher();
+        drop(broker);
+        for number in 0..300 {
+            publisher.publish_blocking(&topic("t"), loads.light(number)).expect("open");
+            begun.store(number, Ordering::SeqCst);
+        }
+        drop(publisher);
+        reader.join().expect("a reader");
     });
 }
 

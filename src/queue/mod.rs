@@ -212,16 +212,14 @@ impl<M> Queue<M> {
     }
 
     /// Queues kept messages, oldest first. What does not fit is the oldest, and was never offered.
-    pub fn replay<'a>(&self, kept: impl DoubleEndedIterator<Item = &'a Message<M>>)
-    where
-        M: 'a,
-    {
+    pub fn replay(&self, kept: Vec<&Message<M>>) {
         let light_enough =
             |message: &&Message<M>| message.weight_bytes() <= self.terms.bounds.bytes;
         let has_room = |message: &&Message<M>| {
             self.reserve(Load { messages: 1, bytes: message.weight_bytes() })
         };
-        let mut newest: Vec<_> = kept.rev().filter(light_enough).take_while(has_room).collect();
+        let mut newest: Vec<_> =
+            kept.into_iter().rev().filter(light_enough).take_while(has_room).collect();
         while let Some(message) = newest.pop() {
             let (frame, from) = message.frame();
             let _ = self.entries.0.try_send(Entry::fixed(frame, self.terms.id, from..from + 1));

@@ -473,3 +473,38 @@ fn subscriptions_come_and_go_while_messages_flow() {
         assert_eq!(loads.alive(), 0, "{when_full:?}");
     }
 }
+
+#[test]
+fn a_mailbox_is_told_the_history_of_each_subscription() {
+    let broker = Broker::builder().history(pattern("a.>"), 3).build();
+    let (loads, mut publisher) = (Loads::new(), broker.publisher());
+    for number in 0..5 {
+        let to = topic(if number == 3 { "a.c" } else { "a.b" });
+        at_once(publisher.publish(&to, loads.light(number))).unwrap();
+    }
+    let mut mailbox = mailbox(&broker, 1, WhenFull::DropNewest);
+    let (wide, kept) = mailbox.subscribe_with_history(&pattern("a.*"), 2).unwrap();
+    assert_eq!(kept.iter().map(|load| load.number).collect::<Vec<_>>(), [2, 3, 4], "in order");
+    let (exact, kept) = mailbox.subscribe_with_history(&pattern("a.c"), 9).unwrap();
+    assert_eq!(kept.iter().map(|load| load.number).collect::<Vec<_>>(), [3]);
+    assert_eq!(mailbox.books(), Books::default(), "the past takes no room");
+    assert_eq!(take_all(&mut mailbox), []);
+
+    at_once(publisher.publish(&topic("a.b"), loads.light(5))).unwrap();
+    assert_eq!(take_all(&mut mailbox), [Got::Number(wide, 5)]);
+    at_once(publisher.publish(&topic("other"), loads.light(6))).unwrap();
+    let (_, kept) = mailbox.subscribe_with_history(&pattern("other"), 9).unwrap();
+    assert!(kept.is_empty(), "no history is kept of this one");
+    assert!(mailbox.unsubscribe(exact));
+}
+
+#[test]
+fn a_mailboxs_history_leaves_out_its_own() {
+    let broker = Broker::builder().history(pattern("t"), 10).build();
+    let (loads, me) = (Loads::new(), Origin::unique());
+    broker.publisher_as(me).try_publish(&topic("t"), loads.light(0)).unwrap();
+    broker.publisher().try_publish(&topic("t"), loads.light(1)).unwrap();
+    let mailbox = broker.mailbox("m").no_echo(me).open().unwrap();
+    let (_, kept) = mailbox.subscribe_with_history(&pattern("t"), 10).unwrap();
+    assert_eq!(kept.iter().map(|load| load.number).collect::<Vec<_>>(), [1]);
+}
