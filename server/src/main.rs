@@ -230,14 +230,7 @@ async fn run(config: Config, prepared: Prepared) -> ExitCode {
     let nats = |listener| {
         NatsServer::start(listener, &broker, &tasks, config.nats, diagnostics.front_end("nats"))
     };
-    let nats = match prepared.nats.map(nats).transpose() {
-        Ok(nats) => nats,
-        Err(error) => {
-            return fail(&format!(
-                "no threads to compare the passwords of NATS clients with: {error}"
-            ));
-        }
-    };
+    let nats = prepared.nats.map(nats);
     let push = (config.push.settings, Arc::new(config.push.access));
     let front_end = diagnostics.front_end("push");
     let push =

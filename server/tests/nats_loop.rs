@@ -45,8 +45,7 @@ impl TestServer {
         let limiter = listener.limiter().clone();
         let leaks = leak_support::leak_check(&tasks, &broker, &limiter, &diagnostics);
         let nats =
-            NatsServer::start(listener, &broker, &tasks, settings, diagnostics.front_end("nats"))
-                .unwrap();
+            NatsServer::start(listener, &broker, &tasks, settings, diagnostics.front_end("nats"));
         let address = nats.local_address();
         Self { broker, tasks, diagnostics, nats, address, _leaks: leaks }
     }

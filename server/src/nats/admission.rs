@@ -1,63 +1,46 @@
-//! Who asks to come in is compared with who may, without keeping others waiting.
+//! Checks the credentials of clients without keeping other tasks waiting.
 
 use super::authentication::Authentication;
 use super::connect::Credentials;
 use super::permissions::Permissions;
 use crate::limits::NATS_HASHES_AT_ONCE;
-use crate::tasks::{Interrupt, Pool, PoolError};
-use std::io;
+use crate::tasks::Limiter;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Lets in who may come in. Hashes take a core for a good part of a second, so they have workers of
-/// their own; dropped, it ends them.
+/// Lets in clients whose credentials are right. Comparing with a hash takes a core for a good part
+/// of a second, so it happens on threads for such work.
 pub(super) struct Admission {
     authentication: Arc<Authentication>,
-    /// Where a secret is hashed. Each connection waits for its own job, so there are no more jobs
-    /// than connections.
-    hashing: Option<Pool<Credentials, Admitted>>,
+    /// How many are hashed at once. The others wait: one for each connection, at most.
+    hashing: Limiter,
     timeout: Duration,
 }
 
-/// What somebody may do who came in.
-type Admitted = Option<Arc<Permissions>>;
-
-/// Why somebody was not let in.
+/// Why a client was not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// It is nobody who may come in.
+    /// Its credentials are wrong.
     Unknown,
-    /// So many others ask that it was not found out in time.
+    /// Too many others asked: its credentials were not checked in time.
     OutOfTime,
 }
 
 impl Admission {
-    /// Nobody waits longer than `timeout` to be told.
-    ///
-    /// Fails if there are no threads for the workers.
-    pub fn new(authentication: &Authentication, timeout: Duration) -> io::Result<Self> {
+    /// Clients wait up to `timeout` for an answer.
+    pub fn new(authentication: &Authentication, timeout: Duration) -> Self {
         let authentication = Arc::new(authentication.clone());
-        let hashing = authentication.is_slow().then(|| {
-            let authentication = authentication.clone();
-            Pool::new("nats passwords", NATS_HASHES_AT_ONCE, move || {
-                let authentication = authentication.clone();
-                move |credentials: Credentials, _: &Interrupt| authentication.admit(&credentials)
-            })
-        });
-        Ok(Self { authentication, hashing: hashing.transpose()?, timeout })
+        Self { authentication, hashing: Limiter::new(NATS_HASHES_AT_ONCE), timeout }
     }
 
-    /// What somebody may do who proves itself by these. Cancel safe.
+    /// What a client with these credentials may do. Cancel safe.
     pub async fn admit(&self, credentials: Credentials) -> Result<Arc<Permissions>, Refusal> {
-        let admitted = match &self.hashing {
-            None => self.authentication.admit(&credentials),
-            Some(hashing) => match hashing.process_timeout(credentials, self.timeout).await {
-                Ok(admitted) => admitted,
-                Err(PoolError::TimedOutWaiting(_) | PoolError::TimedOut) => {
-                    return Err(Refusal::OutOfTime);
-                }
-                Err(PoolError::Closed(_) | PoolError::Panicked(_)) => None,
-            },
+        let admitted = if self.authentication.is_slow() {
+            let authentication = self.authentication.clone();
+            let compare = move || authentication.admit(&credentials);
+            self.hashing.unblock(self.timeout, compare).await.ok_or(Refusal::OutOfTime)?
+        } else {
+            self.authentication.admit(&credentials)
         };
         admitted.ok_or(Refusal::Unknown)
     }
@@ -71,7 +54,7 @@ mod tests {
 
     fn admission(token: &str, timeout: Duration) -> Admission {
         let authentication = Authentication { users: Vec::new(), token: Some(Secret::new(token)) };
-        Admission::new(&authentication, timeout).unwrap()
+        Admission::new(&authentication, timeout)
     }
 
     fn token(token: &str) -> Credentials {
@@ -81,40 +64,34 @@ mod tests {
     const LONG: Duration = Duration::from_secs(3600);
 
     #[test]
-    fn there_are_workers_only_where_something_is_hashed() {
+    fn only_what_is_hashed_is_compared_elsewhere() {
         let plain = admission("t", LONG);
-        assert!(plain.hashing.is_none());
-        assert!(block_on(plain.admit(token("t"))).is_ok());
-        assert_eq!(block_on(plain.admit(token("x"))), Err(Refusal::Unknown));
+        assert!(block_on(poll_once(plain.admit(token("t")))).unwrap().is_ok());
+        assert_eq!(block_on(poll_once(plain.admit(token("x")))), Some(Err(Refusal::Unknown)));
         let hashed = admission(&bcrypt::hash("t", 4).unwrap(), LONG);
-        assert_eq!(hashed.hashing.as_ref().unwrap().size(), NATS_HASHES_AT_ONCE);
         assert!(block_on(hashed.admit(token("t"))).is_ok());
         assert_eq!(block_on(hashed.admit(token("x"))), Err(Refusal::Unknown));
     }
 
-    /// With no worker, what would take long lasts for ever.
     #[test]
-    fn who_is_not_compared_in_time_is_told_and_its_job_is_taken_back() {
+    fn a_client_that_is_not_checked_in_time_is_told() {
         let admission = admission("$2a$no worker", Duration::from_millis(1));
-        let hashing = admission.hashing.as_ref().unwrap();
-        hashing.set_size(0).unwrap();
+        let _busy: Vec<_> =
+            (0..NATS_HASHES_AT_ONCE).map(|_| admission.hashing.try_acquire().unwrap()).collect();
         assert_eq!(block_on(admission.admit(token("t"))), Err(Refusal::OutOfTime));
-        assert_eq!(hashing.queue_len(), 0);
     }
 
     #[test]
-    fn who_leaves_takes_its_job_along() {
+    fn a_client_that_leaves_holds_up_nobody() {
         let admission = admission("$2a$no worker", LONG);
-        let hashing = admission.hashing.as_ref().unwrap();
-        hashing.set_size(0).unwrap();
+        let busy: Vec<_> =
+            (0..NATS_HASHES_AT_ONCE).map(|_| admission.hashing.try_acquire().unwrap()).collect();
         let mut asking: Vec<_> = (0..9).map(|_| Box::pin(admission.admit(token("t")))).collect();
-        asking.iter_mut().for_each(|asking| {
-            assert!(block_on(poll_once(asking)).is_none(), "the caller has its thread")
-        });
-        assert_eq!(hashing.queue_len(), 9);
+        asking
+            .iter_mut()
+            .for_each(|asking| assert!(block_on(poll_once(asking)).is_none(), "no permit is free"));
         asking.truncate(2);
-        assert_eq!(hashing.queue_len(), 2);
-        hashing.close();
+        drop(busy);
         for asking in asking {
             assert_eq!(block_on(asking), Err(Refusal::Unknown));
         }

@@ -50,16 +50,13 @@ pub(super) struct Shared {
 
 impl NatsServer {
     /// Serves what `listener` accepts. All tasks are started through `tasks`.
-    ///
-    /// # Errors
-    /// If passwords are hashed, and the system has no more threads to give, which compare them.
     pub fn start(
         listener: Listener,
         broker: &Broker<ServerMessage>,
         tasks: &Tasks,
         settings: NatsSettings,
         front_end: Arc<FrontEnd>,
-    ) -> io::Result<Self> {
+    ) -> Self {
         let local_address = listener.local_address();
         front_end.listening(Serves {
             address: local_address,
@@ -69,7 +66,7 @@ impl NatsServer {
         let shared = Arc::new(Shared {
             broker: broker.clone(),
             info: ServerInfo::new(&settings, local_address, front_end.server_id()),
-            admission: Admission::new(&settings.authentication, settings.authentication_timeout)?,
+            admission: Admission::new(&settings.authentication, settings.authentication_timeout),
             settings: Arc::new(settings),
             front_end,
             connections: Arc::default(),
@@ -78,7 +75,7 @@ impl NatsServer {
         let accepting = tasks.scope("nats server");
         let tasks = Arc::new(tasks.scope("nats connections"));
         accepting.spawn("nats accept", accept(listener, shared.clone(), tasks.clone()));
-        Ok(Self { shared, local_address, accepting, tasks })
+        Self { shared, local_address, accepting, tasks }
     }
 
     /// Where it listens.

@@ -1,13 +1,13 @@
-//! Checking the signatures of datagrams that were read in one go: in place if that is soon done, by
-//! a worker thread if it would keep other tasks from their turn.
+//! Checking the signatures of datagrams that were read in one go: in place if that is quick, on
+//! another thread if it would keep other tasks from their turn.
 //!
-//! There is one batch at a time, and it is waited for. So datagrams keep their order, no more are
-//! held than are read in one go, and what arrives meanwhile waits in the kernel's buffer.
+//! The reader waits for each batch. So datagrams keep their order, no more are held than are read in
+//! one go, and what arrives meanwhile waits in the kernel's buffer.
 
 use super::access::Access;
 use crate::codec::datagram::Signed;
 use crate::limits::{PUSH_CHECKED_IN_PLACE_BYTES, PUSH_DATAGRAM_BYTES};
-use crate::tasks::{Interrupt, Pool};
+use crate::tasks::Limiter;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,47 +73,34 @@ impl Batch {
 /// Checks batches, one after the other.
 pub(super) struct Signatures {
     access: Arc<Access>,
-    /// None without keys: then nothing takes time.
-    pool: Option<Pool<Arc<Batch>, Vec<Trust>>>,
-    /// How long a batch may wait for its worker.
+    /// One batch at a time is checked on another thread.
+    elsewhere: Limiter,
+    /// How long the check of a batch may take there.
     limit: Duration,
 }
 
 impl Signatures {
     pub fn new(access: Arc<Access>, limit: Duration) -> Self {
-        let of_worker = access.clone();
-        let work = move || {
-            let access = of_worker.clone();
-            move |batch: Arc<Batch>, interrupt: &Interrupt| {
-                trust_of(&access, &batch, || interrupt.is_set())
-            }
-        };
-        let pool = access.has_keys().then(|| Pool::new("push signatures", 1, work));
-        let pool = pool.transpose().unwrap_or_else(|error| {
-            log::warn!("push: no thread for signatures, so they are checked where datagrams are read: {error}");
-            None
-        });
-        Self { access, pool, limit }
+        Self { access, elsewhere: Limiter::new(1), limit }
     }
 
     /// What each datagram of a batch says about its sender, in their order.
     pub async fn check(&self, batch: &Arc<Batch>) -> Vec<Trust> {
-        match &self.pool {
-            Some(pool) if batch.signed_bytes > PUSH_CHECKED_IN_PLACE_BYTES => {
-                let checked = pool.process_timeout(batch.clone(), self.limit).await;
-                checked.unwrap_or_else(|error| {
-                    log::warn!("push: {} datagrams were not checked: {error}", batch.len());
-                    batch.iter().map(|(datagram, _)| unchecked(datagram)).collect()
-                })
-            }
-            _ => trust_of(&self.access, batch, || false),
+        // Without keys nothing takes time.
+        if !self.access.has_keys() || batch.signed_bytes <= PUSH_CHECKED_IN_PLACE_BYTES {
+            return trust_of(&self.access, batch);
         }
+        let (access, of_thread) = (self.access.clone(), batch.clone());
+        let work = move || trust_of(&access, &of_thread);
+        self.elsewhere.unblock(self.limit, work).await.unwrap_or_else(|| {
+            log::warn!("push: {} datagrams were not checked in time", batch.len());
+            batch.iter().map(|(datagram, _)| unchecked(datagram)).collect()
+        })
     }
 }
 
-fn trust_of(access: &Access, batch: &Batch, is_over: impl Fn() -> bool) -> Vec<Trust> {
-    // Nobody looks at the result of what is over.
-    batch.iter().take_while(|_| !is_over()).map(|(datagram, _)| trust(access, datagram)).collect()
+fn trust_of(access: &Access, batch: &Batch) -> Vec<Trust> {
+    batch.iter().map(|(datagram, _)| trust(access, datagram)).collect()
 }
 
 fn trust(access: &Access, datagram: &[u8]) -> Trust {
@@ -144,10 +131,7 @@ mod tests {
     use super::super::access::Key;
     use super::*;
     use crate::codec::datagram::signed::sign;
-    use crate::tasks::PoolError;
     use futures_lite::future::block_on;
-    use std::sync::mpsc::sync_channel;
-    use std::sync::{Arc, Mutex};
 
     const SECRET: &str = "0123456789abcdef";
     const FOREVER: Duration = Duration::from_secs(3600);
@@ -189,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_says_the_same_as_whoever_looks_in_place() {
+    fn another_thread_says_the_same_as_a_check_in_place() {
         let signatures = Signatures::new(access(), FOREVER);
         for (rounds, bytes, is_large) in [(1, 10, false), (10, 4_000, true)] {
             let (batch, expected) = batch(rounds, bytes);
@@ -197,39 +181,21 @@ mod tests {
             assert_eq!(block_on(signatures.check(&batch)), expected);
         }
         let without_keys = Signatures::new(Arc::default(), FOREVER);
-        assert!(without_keys.pool.is_none());
         let (batch, _) = batch(10, 4_000);
         assert_eq!(block_on(without_keys.check(&batch))[0], Trust::Forged);
     }
 
     #[test]
-    fn without_a_worker_in_time_what_is_signed_is_not_taken_and_the_rest_is() {
-        let (release, wait) = sync_channel::<()>(0);
-        let wait = Arc::new(Mutex::new(wait));
-        let stuck = move || {
-            let wait = wait.clone();
-            move |_: Arc<Batch>, _: &Interrupt| {
-                let _ = wait.lock().unwrap().recv();
-                Vec::new()
-            }
-        };
-        let pool = Pool::new("stuck", 1, stuck).unwrap();
-        let signatures =
-            Signatures { access: access(), pool: Some(pool), limit: Duration::from_millis(1) };
+    fn without_a_thread_in_time_what_is_signed_is_not_taken_and_the_rest_is() {
+        let signatures = Signatures::new(access(), Duration::from_millis(1));
+        let _busy = signatures.elsewhere.try_acquire().unwrap();
         let (large, _) = batch(10, 4_000);
         use Trust::{Oversized, Unchecked, Unsigned};
         let expected = [Unchecked, Unsigned, Unchecked, Unchecked, Unchecked, Oversized];
         assert_eq!(block_on(signatures.check(&large))[..6], expected);
-        // The worker is still at the first; and then there is none any more.
-        assert_eq!(block_on(signatures.check(&large))[6..12], expected);
-        let pool = signatures.pool.as_ref().unwrap();
-        pool.close();
-        assert!(matches!(block_on(pool.process(large.clone())), Err(PoolError::Closed(_))));
         assert_eq!(block_on(signatures.check(&large)).len(), large.len());
-        // What is little is looked at in place all the same.
+        // A small batch is checked in place all the same.
         let (small, of_small) = batch(1, 10);
         assert_eq!(block_on(signatures.check(&small)), of_small);
-        drop(release);
-        block_on(pool.closed());
     }
 }

@@ -1,21 +1,20 @@
-//! At most so many at once: connections, requests, tasks; whatever a permit is taken for.
+//! At most a given number at once: connections, requests, tasks; whatever a permit is taken for.
 
-use super::{Wait, note_wait};
-use std::collections::BTreeMap;
-use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use super::{Wait, waiting};
+use async_io::Timer;
+use event_listener::{Event, listener};
+use futures_lite::future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-/// Gives out so many permits and no more; clones share them. Who has to wait is served first come,
-/// first served, and nobody overtakes.
+/// Gives out a fixed number of permits; clones share them.
 ///
-/// A cap on live tasks is a permit that each of them owns. However a task ends, also by a panic,
-/// what it owns is dropped:
+/// To cap live tasks, let each own a permit. However a task ends, even by a panic, it drops what it
+/// owns:
 ///
 /// ```
-/// # use fanfare::tasks::{BoxedTask, Limiter, Tasks};
+/// # use fanfare_server::tasks::{BoxedTask, Limiter, Tasks};
 /// # use futures_lite::future::{block_on, pending};
 /// # let tasks = Tasks::new(|task: BoxedTask| {
 /// #     std::thread::spawn(|| block_on(task));
@@ -39,85 +38,84 @@ use std::task::{Context, Poll, Waker};
 /// block_on(scope.ended());
 /// assert_eq!(limiter.in_use(), 0);
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Limiter {
-    state: Arc<Mutex<State>>,
-    limit: usize,
+    shared: Arc<Permits>,
 }
 
-struct State {
-    free: usize,
-    /// Who waits, by ticket. Whoever is given a permit is taken out.
-    line: BTreeMap<u64, Waker>,
-    next_ticket: u64,
+#[derive(Debug)]
+struct Permits {
+    limit: usize,
+    in_use: AtomicUsize,
+    freed: Event,
 }
 
 impl Limiter {
-    /// A limiter with `limit` permits. With none, `try_acquire` refuses everybody and `acquire`
-    /// waits for ever.
+    /// A limiter with `limit` permits. With none, `try_acquire` always refuses and `acquire` waits
+    /// for ever.
     pub fn new(limit: usize) -> Self {
-        let state = State { free: limit, line: BTreeMap::new(), next_ticket: 0 };
-        Self { state: Arc::new(Mutex::new(state)), limit }
+        let permits = Permits { limit, in_use: AtomicUsize::new(0), freed: Event::new() };
+        Self { shared: Arc::new(permits) }
     }
 
-    /// A permit if one is free and nobody waits for it.
+    /// Takes a permit if one is free.
     pub fn try_acquire(&self) -> Option<Permit> {
-        let mut state = self.lock();
-        // A free permit goes to the first in line at once, so one that is free is one that nobody
-        // waits for.
-        state.free = state.free.checked_sub(1)?;
-        drop(state);
-        Some(Permit { limiter: self.clone() })
+        let Permits { limit, in_use, .. } = &*self.shared;
+        // AcqRel: what was done under a permit is seen by whoever gets it next.
+        in_use
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| {
+                (taken < *limit).then_some(taken + 1)
+            })
+            .ok()
+            .map(|_| Permit { limiter: self.clone() })
     }
 
-    /// Waits for a permit. Cancel safe: dropped, it loses its place in line, and a permit that it
-    /// was about to get goes to the next.
-    pub fn acquire(&self) -> Acquire {
-        Acquire { limiter: self.clone(), ticket: None }
+    /// Waits for a permit. Cancel safe: a permit that comes back for a waiter that has gone wakes
+    /// the next one.
+    pub async fn acquire(&self) -> Permit {
+        loop {
+            // Listen before looking: a permit that comes back in between is heard.
+            listener!(self.shared.freed => freed);
+            if let Some(permit) = self.try_acquire() {
+                return permit;
+            }
+            waiting(Wait::fixed("a permit"), freed).await;
+        }
     }
 
-    /// How many permits there are.
-    pub fn limit(&self) -> usize {
-        self.limit
+    /// Runs `work` on a thread of its own, where it may keep a core busy, under a permit that it
+    /// holds until it ends. `None` if there is no result after `limit`.
+    ///
+    /// Work that has not begun when the time is up, or when this is dropped, never runs. Work that
+    /// has begun runs to its end, and its result is discarded.
+    pub async fn unblock<T: Send + 'static>(
+        &self,
+        limit: Duration,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let in_time = async {
+            let permit = self.acquire().await;
+            let work = blocking::unblock(move || {
+                let _permit = permit;
+                work()
+            });
+            Some(waiting(Wait::fixed("a worker"), work).await)
+        };
+        let out_of_time = async {
+            // why: one for each job, which takes far longer than arming a timer.
+            Timer::after(limit).await;
+            None
+        };
+        future::or(in_time, out_of_time).await
     }
 
-    /// How many are taken.
+    /// How many permits are taken.
     pub fn in_use(&self) -> usize {
-        self.limit - self.lock().free
-    }
-
-    /// How many wait for one.
-    pub fn waiting(&self) -> usize {
-        self.lock().line.len()
-    }
-
-    /// A permit comes back: for the first in line, if anybody is.
-    fn release(&self) {
-        let mut state = self.lock();
-        let first = state.line.pop_first();
-        if first.is_none() {
-            state.free += 1;
-        }
-        drop(state);
-        // Woken without the lock: a waker may run anything at once.
-        if let Some((_, waker)) = first {
-            waker.wake();
-        }
-    }
-
-    /// Nothing panics under this lock, so a poisoned one holds nothing half done.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.in_use.load(Ordering::Acquire)
     }
 }
 
-impl fmt::Debug for Limiter {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "Limiter({} of {} in use, {} wait)", self.in_use(), self.limit, self.waiting())
-    }
-}
-
-/// One of a [`Limiter`]'s permits; free again when this is dropped.
+/// One of a [`Limiter`]'s permits; free again when dropped.
 #[must_use = "a permit that is dropped is free for others"]
 #[derive(Debug)]
 pub struct Permit {
@@ -126,136 +124,46 @@ pub struct Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.limiter.release();
-    }
-}
-
-/// The future of [`Limiter::acquire`].
-#[must_use = "futures do nothing unless polled"]
-#[derive(Debug)]
-pub struct Acquire {
-    limiter: Limiter,
-    /// The place in line, from the first poll that had to wait to the end.
-    ticket: Option<u64>,
-}
-
-impl Future for Acquire {
-    type Output = Permit;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Permit> {
-        // Cloned and dropped outside of the lock: a waker is the runtime's code.
-        let waker = context.waker().clone();
-        let limiter = self.limiter.clone();
-        let mut state = limiter.lock();
-        let old_waker = match self.ticket {
-            None if state.free > 0 => {
-                state.free -= 1;
-                drop(state);
-                return Poll::Ready(Permit { limiter });
-            }
-            None => {
-                let ticket = state.next_ticket;
-                state.next_ticket += 1;
-                self.ticket = Some(ticket);
-                state.line.insert(ticket, waker)
-            }
-            Some(ticket) => match state.line.get_mut(&ticket) {
-                Some(place) => Some(std::mem::replace(place, waker)),
-                // Taken out of the line: the permit is ours.
-                None => {
-                    drop(state);
-                    self.ticket = None;
-                    return Poll::Ready(Permit { limiter });
-                }
-            },
-        };
-        drop(state);
-        drop(old_waker);
-        note_wait(Wait::fixed("a permit"));
-        Poll::Pending
-    }
-}
-
-impl Drop for Acquire {
-    fn drop(&mut self) {
-        let Some(ticket) = self.ticket else { return };
-        let left_line = self.limiter.lock().line.remove(&ticket);
-        if left_line.is_none() {
-            // The permit came and was not fetched.
-            self.limiter.release();
-        }
+        // Freed before it is told: whoever hears of it finds it.
+        self.limiter.shared.in_use.fetch_sub(1, Ordering::AcqRel);
+        self.limiter.shared.freed.notify_additional(1);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures_lite::future::{block_on, yield_now};
-    use std::pin::pin;
-    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-    use std::task::Wake;
+    use futures_lite::future::{block_on, poll_once, yield_now};
+    use std::sync::mpsc::sync_channel;
 
-    fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
-        future.poll(&mut Context::from_waker(Waker::noop()))
-    }
+    const FOREVER: Duration = Duration::from_secs(3600);
 
     #[test]
-    fn so_many_and_no_more() {
+    fn permits_are_limited() {
         let limiter = Limiter::new(2);
         let (first, second) = (limiter.try_acquire(), limiter.try_acquire());
         assert!(first.is_some() && second.is_some() && limiter.try_acquire().is_none());
-        assert_eq!((limiter.limit(), limiter.in_use(), limiter.waiting()), (2, 2, 0));
+        assert_eq!(limiter.in_use(), 2);
         drop(first);
         assert_eq!(limiter.in_use(), 1);
-        assert!(poll(pin!(limiter.acquire())).is_ready(), "the permit was dropped at once");
-        assert_eq!(limiter.in_use(), 1);
+        assert!(block_on(poll_once(limiter.acquire())).is_some(), "one is free");
+        assert_eq!(limiter.in_use(), 1, "and was dropped at once");
         assert!(Limiter::new(0).try_acquire().is_none());
     }
 
     #[test]
-    fn first_come_first_served_and_nobody_overtakes() {
+    fn a_waiter_that_leaves_keeps_no_permit_from_the_next() {
         let limiter = Limiter::new(1);
         let held = limiter.try_acquire();
-        let (mut first, mut second) = (pin!(limiter.acquire()), pin!(limiter.acquire()));
-        assert!(poll(first.as_mut()).is_pending() && poll(second.as_mut()).is_pending());
-        assert!(poll(first.as_mut()).is_pending(), "polled again it keeps its place");
-        assert_eq!(limiter.waiting(), 2);
+        let mut leaves = Box::pin(limiter.acquire());
+        let mut stays = Box::pin(limiter.acquire());
+        assert!(block_on(poll_once(&mut leaves)).is_none());
+        assert!(block_on(poll_once(&mut stays)).is_none());
         drop(held);
-        assert!(limiter.try_acquire().is_none(), "it is the first's already");
-        assert!(poll(second.as_mut()).is_pending());
-        let Poll::Ready(permit) = poll(first.as_mut()) else { panic!("the first is served") };
-        drop(permit);
-        assert!(poll(second.as_mut()).is_ready());
-        assert_eq!((limiter.in_use(), limiter.waiting()), (0, 0));
-    }
-
-    #[test]
-    fn who_leaves_the_line_keeps_nobody() {
-        let limiter = Limiter::new(1);
-        let held = limiter.try_acquire();
-        struct Woken(AtomicBool);
-        impl Wake for Woken {
-            fn wake(self: Arc<Self>) {
-                self.0.store(true, Ordering::SeqCst);
-            }
-        }
-        let woken = Arc::new(Woken(AtomicBool::new(false)));
-        let mut last = pin!(limiter.acquire());
-        {
-            let mut waits = pin!(limiter.acquire());
-            let mut is_served = Box::pin(limiter.acquire());
-            assert!(poll(is_served.as_mut()).is_pending() && poll(waits.as_mut()).is_pending());
-            assert!(
-                last.as_mut().poll(&mut Context::from_waker(&woken.clone().into())).is_pending()
-            );
-            drop(held);
-            // Dropped with a permit that it has not fetched; then the next, which got that permit,
-            // as well.
-            drop(is_served);
-        }
-        assert!(woken.0.load(Ordering::SeqCst));
-        assert!(poll(last.as_mut()).is_ready());
-        assert_eq!((limiter.in_use(), limiter.waiting()), (0, 0));
+        // It has been told of the permit and has not fetched it.
+        drop(leaves);
+        drop(block_on(stays));
+        assert_eq!(limiter.in_use(), 0);
     }
 
     #[test]
@@ -280,7 +188,7 @@ mod tests {
             for _ in 0..500 {
                 if random.u8(0..4) == 0 {
                     // Given up after one poll, at whatever moment that is.
-                    let _ = futures_lite::future::poll_once(limiter.acquire()).await;
+                    let _ = poll_once(limiter.acquire()).await;
                 }
                 let _permit = limiter.acquire().await;
                 assert!(inside.fetch_add(1, Ordering::SeqCst) < LIMIT);
@@ -296,6 +204,30 @@ mod tests {
             }
         });
         assert_eq!(turns.into_inner(), 8 * 500);
-        assert_eq!((limiter.in_use(), limiter.waiting()), (0, 0));
+        assert_eq!(limiter.in_use(), 0);
+    }
+
+    #[test]
+    fn work_runs_elsewhere_and_holds_its_permit_to_its_end() {
+        let limiter = Limiter::new(1);
+        let here = std::thread::current().id();
+        let there = block_on(limiter.unblock(FOREVER, || std::thread::current().id()));
+        assert_ne!(there, Some(here));
+
+        let ((open, gate), (begun, has_begun)) = (sync_channel::<()>(0), sync_channel(0));
+        let mut abandoned = Box::pin(limiter.unblock(FOREVER, move || {
+            let _ = begun.send(());
+            let _ = gate.recv();
+        }));
+        assert!(block_on(poll_once(&mut abandoned)).is_none());
+        has_begun.recv().unwrap();
+        drop(abandoned);
+        assert_eq!(limiter.in_use(), 1, "it goes on, and counts");
+        let (ran, never) = sync_channel::<()>(0);
+        let late = limiter.unblock(Duration::from_millis(1), move || drop(ran));
+        assert_eq!(block_on(late), None);
+        assert!(never.recv().is_err(), "what had no permit in time was dropped");
+        drop(open);
+        assert!(block_on(limiter.unblock(FOREVER, || ())).is_some());
     }
 }

@@ -5,12 +5,12 @@
 //! for. A [`Scope`] owns some of them, and ends them when it ends. A task that ends in any way
 //! (finished, cancelled, panicked) drops what it holds before it counts as ended.
 //!
-//! Against leaks there is more: a handler with a time-out takes the tasks it started with it
-//! ([`Scope::with_timeout`]); a [`Limiter`] lets in so many and no more; a [`Pool`] does what keeps
-//! a core busy on threads of its own; a [`Watchdog`] warns when tasks grow while connections do not.
+//! More against leaks: a handler with a time-out ends the tasks it started
+//! ([`Scope::with_timeout`]), a [`Limiter`] caps whatever takes a permit, and a [`Watchdog`] warns
+//! when tasks grow while connections do not.
 //!
 //! ```
-//! use fanfare::tasks::{self, BoxedTask, TaskEnd, Tasks, Wait};
+//! use fanfare_server::tasks::{self, BoxedTask, TaskEnd, Tasks, Wait};
 //! use futures_lite::future::{block_on, pending};
 //!
 //! let tasks = Tasks::new(|task: BoxedTask| {
@@ -31,7 +31,6 @@ mod ending;
 mod handle;
 mod info;
 mod limiter;
-mod pool;
 mod record;
 mod registry;
 mod roll;
@@ -45,8 +44,7 @@ pub use current::{Current, Label, current, label};
 pub use ending::EndReport;
 pub use handle::{TaskEnd, TaskHandle};
 pub use info::TaskInfo;
-pub use limiter::{Acquire, Limiter, Permit};
-pub use pool::{Interrupt, Pool, PoolError, Work};
+pub use limiter::{Limiter, Permit};
 pub use registry::Tasks;
 pub use scope::Scope;
 use std::fmt;
