@@ -14,6 +14,7 @@ pub mod connection;
 pub mod diagnostics;
 pub mod http;
 pub mod limits;
+mod locks;
 pub mod message;
 pub mod nats;
 pub mod push;

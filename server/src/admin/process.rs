@@ -1,6 +1,7 @@
 //! What the system says of this process.
 
-use std::sync::{Mutex, PoisonError};
+use crate::locks::lock;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// Figures of this process at one moment; those that a system does not tell are zero.
@@ -71,7 +72,7 @@ impl CpuShare {
 
     /// In percent of one core.
     pub fn percent(&self, now: Process) -> f64 {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = lock(&self.last);
         let elapsed = now.at.saturating_duration_since(last.at).as_secs_f64();
         let busy = now.cpu.saturating_sub(last.cpu).as_secs_f64();
         *last = now;

@@ -1,9 +1,10 @@
 //! Who is here, under which name, and in which rooms: shared by all sessions, without I/O.
 
 use super::names::{Name, NameOf};
+use crate::locks::lock;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// People and rooms. A room is there while somebody is in it.
 pub struct Directory {
@@ -166,7 +167,7 @@ impl Directory {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

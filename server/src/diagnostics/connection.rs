@@ -2,7 +2,7 @@
 
 use super::front_end::FrontEnd;
 use super::journal::cut;
-use super::lock;
+use crate::locks::lock;
 use crate::transport::Traffic;
 use std::fmt;
 use std::net::SocketAddr;

@@ -3,7 +3,7 @@
 use super::connection::{ConnectionEntry, ConnectionFigures, ConnectionInfo, Ended};
 use super::family::Family;
 use super::journal::{Event, Journal};
-use super::lock;
+use crate::locks::lock;
 use crate::transport::Traffic;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

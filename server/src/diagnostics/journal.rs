@@ -2,10 +2,10 @@
 //! a flood, or a subscriber that loses messages all the time is one entry with a count.
 
 use super::connection::Ended;
-use super::lock;
 use crate::limits::{
     DIAGNOSTIC_TEXT_BYTES, JOURNAL_EVENTS, JOURNAL_FOLD_MS, JOURNAL_FOLDED_EVENTS,
 };
+use crate::locks::lock;
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;

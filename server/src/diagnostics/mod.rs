@@ -9,12 +9,13 @@ mod family;
 mod front_end;
 mod journal;
 
+use crate::locks::lock;
 pub use connection::{ConnectionEntry, ConnectionFigures, ConnectionInfo, Ended};
 pub use family::{Family, FamilyKind, Figure};
 pub use front_end::{FrontEnd, FrontEndFigures, Serves};
 pub use journal::{Event, Journal, JournalEntry};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 
 /// A cheap handle; clones share everything.
@@ -99,11 +100,6 @@ fn random_id() -> String {
     let random = RandomState::new();
     let letter = |place: u8| char::from(LETTERS[(random.hash_one(place) % 32) as usize]);
     std::iter::once('N').chain((1..56).map(letter)).collect()
-}
-
-/// Who panics does so outside of these locks, so a poisoned one holds nothing half done.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

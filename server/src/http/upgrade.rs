@@ -5,6 +5,7 @@ use super::request::Call;
 use super::response::{Response, empty};
 use crate::connection::ending::Ending;
 use crate::diagnostics::{ConnectionFigures, Ended};
+use crate::locks::lock;
 use crate::transport::Connection;
 use bytes::Bytes;
 use futures_lite::future;
@@ -14,7 +15,7 @@ use hyper::upgrade::OnUpgrade;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// A connection after the answer that let it go on in another protocol.
 pub struct Upgraded {
@@ -79,11 +80,11 @@ pub(super) struct Next {
 
 impl Takeover {
     pub fn take(&self) -> Option<Next> {
-        self.next.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.next).take()
     }
 
     fn set(&self, next: Next) {
-        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(next);
+        *lock(&self.next) = Some(next);
     }
 }
 

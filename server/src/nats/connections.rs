@@ -1,9 +1,10 @@
 //! The connections that are open, by number: whom the server itself has something to say to.
 
 use super::link::Link;
+use crate::locks::lock;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// All of them.
 #[derive(Default)]
@@ -32,7 +33,7 @@ impl Connections {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, (IpAddr, Arc<Link>)>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.open)
     }
 }
 

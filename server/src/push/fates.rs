@@ -1,11 +1,12 @@
 //! What became of the pushes that ask to be acknowledged, and those who wait to be told.
 
 use crate::limits::PUSH_FATES;
+use crate::locks::lock;
 use crate::tasks::{Wait, waiting};
 use event_listener::{Event, listener};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// What became of one push. Counts are connections.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -141,7 +142,7 @@ impl FateWait {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Fate>> {
-        self.settled.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.settled)
     }
 }
 

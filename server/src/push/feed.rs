@@ -13,6 +13,7 @@ use crate::codec::web_socket::{CloseCode, CloseFrame, closing};
 use crate::connection::outbox::{Item, Outbox, WritingEnd};
 use crate::diagnostics::ConnectionFigures;
 use crate::limits::PUSH_UNACKNOWLEDGED;
+use crate::locks::lock;
 use crate::message::ServerMessage;
 use crate::tasks::Wait;
 use crate::transport::{Filled, Source, WriteBuffer};
@@ -20,7 +21,7 @@ use fanfare::{
     Batch, Mailbox, MailboxDelivery, Message, Pattern, SubscribeError, SubscriptionId, Topic,
 };
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::task::{Context, Poll};
 
 /// What the two halves of a connection share.
@@ -80,7 +81,7 @@ impl Link {
     }
 
     fn unacknowledged(&self) -> MutexGuard<'_, VecDeque<(u64, Box<str>)>> {
-        self.unacknowledged.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.unacknowledged)
     }
 }
 

@@ -15,6 +15,7 @@ use super::settings::PushSettings;
 use super::stamp::Stamp;
 use crate::codec::datagram::{Push, Target};
 use crate::diagnostics::{Family, FrontEnd};
+use crate::locks::lock;
 use crate::message::ServerMessage;
 use crate::tasks::{Limiter, Permit, Scope, Tasks};
 use fanfare::{Broker, PublishError, Publisher, Receipt, Topic};
@@ -22,7 +23,7 @@ use serde::Serialize;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -462,9 +463,4 @@ pub(super) fn topic_of(target: Target<'_>) -> Result<Topic, PushRefusal> {
 pub(super) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Nothing of ours panics under these locks, so a poisoned one holds nothing half done.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -24,6 +24,7 @@ use crate::codec::push::{ClientObject, Hello, Seen, ServerObject};
 use crate::codec::web_socket::VERSION;
 use crate::http::{Call, Response, Service, ServiceFuture, empty, json, read_body};
 use crate::limits::{PUSH_BATCH, PUSH_BATCH_BYTES, PUSH_BODY_MS, PUSH_PAYLOAD_BYTES};
+use crate::locks::lock;
 use bytes::Bytes;
 use data_encoding::BASE64;
 use hyper::header::{
@@ -35,7 +36,7 @@ use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::fmt::Display;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Answers requests. Cheap to clone.
@@ -323,7 +324,7 @@ impl Shared {
     }
 
     fn pace(&self, grant: &Grant, pushes: usize) -> Result<(), Problem> {
-        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rates = lock(&self.rates);
         rates.take(grant, pushes, Instant::now()).map_err(|wait| Problem {
             status: StatusCode::TOO_MANY_REQUESTS,
             text: "too many pushes a second".to_owned(),

@@ -4,7 +4,8 @@
 
 use crate::diagnostics::FrontEnd;
 use crate::limits::{PUSH_LOSSES_NOTED, PUSH_LOSSES_NOTED_MS};
-use std::sync::{Arc, Mutex, PoisonError};
+use crate::locks::lock;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Notes losses.
@@ -72,7 +73,7 @@ impl Losses {
 
     /// Notes a loss.
     pub fn note(&self, lost: Lost<'_>, now: Instant) {
-        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut noted = lock(&self.noted);
         let window = Duration::from_millis(PUSH_LOSSES_NOTED_MS);
         if noted.since.is_none_or(|since| now.saturating_duration_since(since) >= window) {
             *noted = Noted { since: Some(now), ..Noted::default() };

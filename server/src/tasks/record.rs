@@ -6,10 +6,11 @@ use super::info::TaskInfo;
 use super::scope::Owner;
 use super::wait::Waits;
 use super::{TaskEnd, TaskId};
+use crate::locks::lock;
 use event_listener::Event;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -176,9 +177,8 @@ impl Record {
         }
     }
 
-    /// Nothing panics under this lock, so a poisoned one holds nothing half done.
     fn parked(&self) -> MutexGuard<'_, Parked> {
-        self.parked.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.parked)
     }
 }
 

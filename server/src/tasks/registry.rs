@@ -6,9 +6,10 @@
 use super::info::TaskInfo;
 use super::scope::{Owner, Scope, Scopes};
 use super::{Spawn, TaskId};
+use crate::locks::lock;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// The register of tasks alive. A cheap handle; clones share the register.
 #[derive(Clone)]
@@ -82,6 +83,6 @@ impl Shared {
     }
 
     fn with_scopes<T>(&self, work: impl FnOnce(&mut Scopes) -> T) -> T {
-        work(&mut self.scopes.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut lock(&self.scopes))
     }
 }

@@ -7,6 +7,7 @@ use super::registry::Shared;
 use super::roll::Roll;
 use super::task::Task;
 use super::{TaskId, Wait, waiting};
+use crate::locks::lock;
 use async_io::Timer;
 use event_listener::{Event, listener};
 use futures_lite::future;
@@ -15,7 +16,7 @@ use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Instant;
 
 /// Scopes by number. Weak: a scope lives as long as somebody can start tasks in it, or one of its
@@ -271,8 +272,7 @@ impl Owner {
     }
 
     fn members(&self) -> MutexGuard<'_, Members> {
-        // A panic of a task happens outside of the lock, so a poisoned one holds nothing half done.
-        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.members)
     }
 }
 

@@ -10,13 +10,14 @@ mod traffic;
 mod write_buffer;
 mod writer;
 
+use crate::locks::lock;
 use crate::tasks::{Wait, note_wait, waiting};
 use async_io::Async;
 pub use reader::Reader;
 use rustix::net::sockopt;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 pub use tls::{Identity, IdentityError};
@@ -131,7 +132,7 @@ impl Connection {
     }
 
     fn tls(&self) -> Option<MutexGuard<'_, Tls>> {
-        self.shared.tls.get().map(|tls| tls.lock().unwrap_or_else(PoisonError::into_inner))
+        self.shared.tls.get().map(|tls| lock(tls))
     }
 
     /// Shakes hands: from here on everything is encrypted. Before anything else is read or written
