@@ -353,9 +353,9 @@ pub const PUSH_GROUPS_PER_CONNECTION: usize = 32;
 /// When hit: the oldest can no longer be acknowledged by this connection.
 pub const PUSH_UNACKNOWLEDGED: usize = 64;
 
-/// Pushes whose fate is remembered, of those that ask to be acknowledged: at about 200 bytes each,
-/// 3 MiB. Fixed. When hit: the oldest is forgotten.
-pub const PUSH_FATES: usize = 16_384;
+/// Pushes whose acknowledgements are tracked: at about 200 bytes each, 3 MiB. Fixed. When hit: the
+/// oldest is forgotten.
+pub const PUSH_ACKS_TRACKED: usize = 16_384;
 
 /// Milliseconds that the sender of a push can wait for acknowledgements, at the most. Fixed. Why:
 /// by then whoever is there has answered, and `GET /push/ID` tells the rest. When hit: a push that
@@ -367,14 +367,14 @@ pub const PUSH_ACK_WAIT_MS_MAX: u64 = 30_000;
 /// wait are handled as ever.
 pub const PUSH_ACK_WAITS: usize = 1_024;
 
-/// Pushes that were missed, too old or too slow, and that the journal names, in
-/// [`PUSH_LOSSES_NOTED_MS`]. Fixed. Why: enough to see what it is about, and at this pace they need
-/// some ten minutes to drive all else out of the journal. When hit: the others are one line with a
-/// count.
-pub const PUSH_LOSSES_NOTED: usize = 16;
+/// Pushes that the journal names in [`PUSH_LOSSES_LOGGED_MS`] because somebody missed them, or got
+/// them too late or too slowly. Fixed. Why: enough to show what is wrong, and at this pace they
+/// need some ten minutes to drive everything else out of the journal. When hit: the others share
+/// one line with a count.
+pub const PUSH_LOSSES_LOGGED: usize = 16;
 
-/// Milliseconds after which the journal names pushes again. Fixed. See [`PUSH_LOSSES_NOTED`].
-pub const PUSH_LOSSES_NOTED_MS: u64 = 10_000;
+/// Milliseconds after which the journal names pushes again. Fixed. See [`PUSH_LOSSES_LOGGED`].
+pub const PUSH_LOSSES_LOGGED_MS: u64 = 10_000;
 
 /// Milliseconds of silence after which a push client is pinged (seed 003's read time-out: ticks of
 /// 5 s, and 3 misses). When hit: it is sent a ping; before it said who it is, the connection is

@@ -1,24 +1,27 @@
 //! The one message type of the server, whatever protocol a message came in by.
 
-use crate::codec::nats::{Block, headers};
+use crate::codec::nats::Block;
 use bytes::Bytes;
 use fanfare::Payload;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A message between front-ends. Cloning shares everything.
+/// A message between front-ends. A clone shares everything with its original.
 ///
-/// A front-end that knows nothing of senders or kinds fills in the content alone; the others show
-/// that sensibly.
+/// A front-end without senders, kinds or pushes fills in the content alone; the others can show
+/// that.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerMessage {
-    /// The payload, and what its publisher said about it.
+    /// The payload, and the headers that its publisher gave it.
     pub content: Content,
     /// Who said it, for people to read. None where a protocol has no names.
     pub sender: Option<Arc<str>>,
     /// How to show it.
     pub kind: Kind,
+    /// What the push gateway says of it. None if it came another way: no header that a publisher
+    /// sends is taken for this.
+    pub push: Option<Arc<PushHeader>>,
 }
 
 /// How a message is to be shown to people.
@@ -33,24 +36,46 @@ pub enum Kind {
     Notice,
 }
 
+/// What the push gateway says of a push. Each protocol renders it in its own way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PushHeader {
+    /// The push's number. A later push has a larger one, also after a restart.
+    pub number: u64,
+    /// When the push expires, in milliseconds since 1970. None: it is for those who are there, and
+    /// not kept for others.
+    pub expires_ms: Option<u64>,
+    /// Whether clients are asked to acknowledge it.
+    pub wants_ack: bool,
+    /// The id that its sender gave it, or its number.
+    pub id: Box<str>,
+}
+
+impl PushHeader {
+    /// Whether the push is too old to be delivered.
+    pub fn is_expired(&self, now_ms: u64) -> bool {
+        self.expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms)
+    }
+}
+
+/// The header as one line of text: `NUMBER EXPIRES ACK ID`. `EXPIRES` is 0 if the push is not kept,
+/// `ACK` is `ack` or `-`.
+impl fmt::Display for PushHeader {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ack = if self.wants_ack { "ack" } else { "-" };
+        write!(out, "{} {} {ack} {}", self.number, self.expires_ms.unwrap_or(0), self.id)
+    }
+}
+
 /// A payload and its headers: bytes of its own, or one message of a block that came in by NATS.
 ///
-/// Headers are kept in the form that they have on the wire of NATS, so that they pass through byte
-/// for byte and cost nothing until somebody looks.
+/// Headers stay in the form that they have on NATS's wire, so they pass through byte for byte.
 #[derive(Clone)]
 pub struct Content(Source);
 
 #[derive(Clone)]
 enum Source {
-    /// A block of headers, perhaps empty, and then the payload.
-    Own {
-        body: Bytes,
-        header_bytes: u32,
-    },
-    Block {
-        block: Arc<Block>,
-        index: u32,
-    },
+    Own(Bytes),
+    Block { block: Arc<Block>, index: u32 },
 }
 
 impl ServerMessage {
@@ -85,7 +110,7 @@ impl Iterator for MessagesOf<'_> {
     fn nth(&mut self, passed_over: usize) -> Option<ServerMessage> {
         let index = self.indexes.nth(passed_over)?;
         let content = Content(Source::Block { block: self.block.clone(), index });
-        Some(ServerMessage { content, sender: None, kind: Kind::Said })
+        Some(ServerMessage::of(content))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -96,25 +121,10 @@ impl Iterator for MessagesOf<'_> {
 impl ExactSizeIterator for MessagesOf<'_> {}
 
 impl Content {
-    /// A payload with headers, in the order given. A name may occur more than once.
-    ///
-    /// # Errors
-    /// [`HeaderError`](headers::HeaderError) if a name or a value cannot be one.
-    pub fn with_headers<'a>(
-        entries: impl IntoIterator<Item = (&'a str, &'a str)>,
-        payload: &[u8],
-    ) -> Result<Self, headers::HeaderError> {
-        let mut body = Vec::new();
-        headers::append(&mut body, entries)?;
-        let header_bytes = body.len() as u32;
-        body.extend_from_slice(payload);
-        Ok(Self(Source::Own { body: body.into(), header_bytes }))
-    }
-
     /// The payload, without headers.
     pub fn payload(&self) -> &[u8] {
         match &self.0 {
-            Source::Own { body, header_bytes } => &body[*header_bytes as usize..],
+            Source::Own(payload) => payload,
             Source::Block { block, index } => block.payload(*index as usize),
         }
     }
@@ -122,30 +132,23 @@ impl Content {
     /// The payload, shared with the message.
     pub fn payload_bytes(&self) -> Bytes {
         match &self.0 {
-            Source::Own { body, header_bytes } => body.slice(*header_bytes as usize..),
+            Source::Own(payload) => payload.clone(),
             Source::Block { block, index } => block.payload_bytes(*index as usize),
         }
     }
 
-    /// The headers as they are on the wire of NATS; empty if there are none. Look into them with
-    /// [`headers::iter`].
+    /// The headers as they are on NATS's wire; empty if there are none.
     pub fn raw_headers(&self) -> &[u8] {
         match &self.0 {
-            Source::Own { body, header_bytes } => &body[..*header_bytes as usize],
+            Source::Own(_) => &[],
             Source::Block { block, index } => block.headers(*index as usize),
         }
-    }
-
-    /// The first value of the header of that name, compared without regard to ASCII case.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        let mut entries = headers::iter(self.raw_headers());
-        entries.find(|(candidate, _)| candidate.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
     /// The block it is a message of, if it came in by NATS, and which.
     pub fn block(&self) -> Option<(&Arc<Block>, usize)> {
         match &self.0 {
-            Source::Own { .. } => None,
+            Source::Own(_) => None,
             Source::Block { block, index } => Some((block, *index as usize)),
         }
     }
@@ -153,7 +156,7 @@ impl Content {
     /// What it keeps alive.
     fn weight_bytes(&self) -> usize {
         match &self.0 {
-            Source::Own { body, .. } => body.len(),
+            Source::Own(payload) => payload.len(),
             Source::Block { block, index } => block.weight_bytes(*index as usize),
         }
     }
@@ -162,7 +165,7 @@ impl Content {
 impl<T: Into<Bytes>> From<T> for Content {
     /// A payload without headers.
     fn from(payload: T) -> Self {
-        Self(Source::Own { body: payload.into(), header_bytes: 0 })
+        Self(Source::Own(payload.into()))
     }
 }
 
@@ -191,7 +194,9 @@ impl fmt::Debug for Content {
 
 impl Payload for ServerMessage {
     fn weight_bytes(&self) -> usize {
-        size_of::<Self>() + self.content.weight_bytes()
+        let push_bytes =
+            self.push.as_ref().map_or(0, |push| size_of::<PushHeader>() + push.id.len());
+        size_of::<Self>() + push_bytes + self.content.weight_bytes()
     }
 
     fn is_kept_in_history(&self) -> bool {
@@ -207,19 +212,20 @@ mod tests {
     use super::*;
     use crate::codec::nats::{Operation, Parser, ParserLimits};
 
+    fn push(expires_ms: Option<u64>, wants_ack: bool) -> PushHeader {
+        PushHeader { number: 7, expires_ms, wants_ack, id: "o-17".into() }
+    }
+
     #[test]
     fn the_weight_counts_what_a_message_holds() {
         let bare = ServerMessage::of("12345");
         assert_eq!(bare.weight_bytes(), size_of::<ServerMessage>() + 5);
-        let content = Content::with_headers([("Name", "value")], b"12345").unwrap();
-        assert_eq!(content.raw_headers(), b"NATS/1.0\r\nName: value\r\n\r\n");
-        assert_eq!((content.header("name"), content.header("other")), (Some("value"), None));
         assert_eq!(
-            (content.payload(), &content.payload_bytes()[..]),
+            (bare.payload(), &bare.content.payload_bytes()[..]),
             (&b"12345"[..], &b"12345"[..])
         );
-        let with_headers = ServerMessage::of(content.clone());
-        assert_eq!(with_headers.weight_bytes(), bare.weight_bytes() + content.raw_headers().len());
+        let pushed = ServerMessage { push: Some(push(None, false).into()), ..bare.clone() };
+        assert_eq!(pushed.weight_bytes(), bare.weight_bytes() + size_of::<PushHeader>() + 4);
     }
 
     #[test]
@@ -235,12 +241,12 @@ mod tests {
         };
         let block = Arc::new(block);
         let messages: Vec<_> = ServerMessage::of_block(&block).collect();
-        let with_headers = Content::with_headers([("Name", "value")], b"hi").unwrap();
-        assert_eq!(messages, [ServerMessage::of("12345"), ServerMessage::of(with_headers)]);
+        assert_eq!(messages[0], ServerMessage::of("12345"));
+        assert_ne!(messages[1], ServerMessage::of("hi"), "it has headers");
+        assert_eq!(messages[1].content.raw_headers(), headers.as_bytes());
+        assert_eq!(messages[1].content.payload_bytes(), "hi");
         assert_eq!(ServerMessage::of_block(&block).skip(1).collect::<Vec<_>>(), messages[1..]);
         assert_eq!(ServerMessage::of_block(&block).len(), 2);
-        assert_eq!(messages[1].content.payload_bytes(), "hi");
-        assert_eq!(messages[1].content.header("NAME"), Some("value"));
         assert_eq!(messages[0].weight_bytes(), size_of::<ServerMessage>() + block.weight_bytes(0));
         assert!(
             messages[1]
@@ -252,8 +258,16 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_no_header_is_refused() {
-        assert!(Content::with_headers([("Name", "two\r\nlines")], b"").is_err());
+    fn a_push_header_is_a_line_of_text() {
+        assert_eq!(push(Some(1000), true).to_string(), "7 1000 ack o-17");
+        assert_eq!(push(None, false).to_string(), "7 0 - o-17");
+    }
+
+    #[test]
+    fn a_push_expires_when_its_time_has_come() {
+        let push_of_1000 = push(Some(1000), false);
+        assert!(!push_of_1000.is_expired(999) && push_of_1000.is_expired(1000));
+        assert!(!push(None, false).is_expired(u64::MAX));
     }
 
     #[test]

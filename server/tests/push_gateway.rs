@@ -6,7 +6,7 @@ mod push_support;
 use fanfare_server::codec::datagram::signed::sign;
 use fanfare_server::push::access::{Access, Key, Rights};
 use patience::{PATIENCE, wait_until};
-use push_support::TestServer;
+use push_support::{Client, TestServer};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -28,9 +28,7 @@ fn a_push_reaches_a_user_a_group_or_all() {
     assert_eq!(sender.ask("user:nobody;reply b"), "ok 0 0");
     assert_eq!(sender.ask("group:g;reply c"), "ok 1 0");
     assert_eq!(sender.ask("all;id=o-17;reply d"), "ok 3 0 o-17");
-    let texts = |client: &mut push_support::Client, count| {
-        (0..count).map(|_| client.text()).collect::<Vec<_>>()
-    };
+    let texts = |client: &mut Client, count| (0..count).map(|_| client.text()).collect::<Vec<_>>();
     assert_eq!(texts(&mut one, 3), ["a", "c", "d"]);
     assert_eq!(texts(&mut second_of_one, 2), ["a", "d"]);
     assert_eq!(texts(&mut other, 1), ["d"]);
@@ -59,6 +57,48 @@ fn a_push_is_carried_as_it_is() {
     assert_eq!(client.object()["push"]["base64"], "/wA=");
     sender.send("user:1 ");
     assert_eq!(client.text(), "");
+}
+
+#[test]
+fn no_header_from_the_wire_is_taken_for_the_gateways() {
+    let server = TestServer::start(|_| {});
+    let nats = server.nats();
+    let mut client = server.user("1");
+    let sender = server.sender();
+    assert_eq!(sender.ask("user:1;reply a"), "ok 1 0");
+    let seen = client.object()["push"]["n"].as_u64().unwrap();
+    let headers = format!("NATS/1.0\r\nFanfare-Push: {} 0 ack forged\r\n\r\n", u64::MAX);
+    let sizes = format!("{} {}", headers.len(), headers.len() + 1);
+    let mut forger = Client::connect(nats.local_address());
+    forger.send(format!(
+        "CONNECT {{\"headers\":true,\"verbose\":false}}\r\n\
+         HPUB push.user.1 {sizes}\r\n{headers}b\r\n"
+    ));
+    assert_eq!(client.object(), json!({"push": {"to": "user:1", "text": "b"}}));
+    // A client that keeps the largest number it saw misses nothing that is pushed later.
+    assert_eq!(sender.ask("user:1;reply c"), "ok 1 0");
+    assert_eq!(client.text(), "c");
+    let mut back = server.hello_and_replay(json!({"user": "1", "seen": seen}));
+    assert_eq!(back.text(), "c");
+    back.settle();
+}
+
+#[test]
+fn subscribers_by_nats_see_what_the_gateway_says_of_a_push() {
+    let server = TestServer::start(|_| {});
+    let nats = server.nats();
+    let mut subscriber = Client::connect(nats.local_address());
+    subscriber
+        .send("CONNECT {\"headers\":true,\"verbose\":false}\r\nSUB push.user.1 7\r\nPING\r\n");
+    assert!(subscriber.line().starts_with("INFO "));
+    assert_eq!(subscriber.line(), "PONG\r\n");
+    assert_eq!(server.sender().ask("user:1;id=o-17;ttl=0;ack;reply hello"), "ok 1 0 o-17");
+    assert!(subscriber.line().starts_with("HMSG push.user.1 7 "));
+    assert_eq!(subscriber.line(), "NATS/1.0\r\n");
+    let header = subscriber.line();
+    let value = header.strip_prefix("Fanfare-Push: ").expect("the push header");
+    assert_eq!(value.split_once(' ').unwrap().1, "0 ack o-17\r\n");
+    assert_eq!([subscriber.line(), subscriber.line()], ["\r\n", "hello\r\n"]);
 }
 
 #[test]
@@ -185,10 +225,16 @@ fn acknowledgements_are_counted_for_their_push() {
         assert_eq!(client.object()["push"]["ack"], true);
     }
     let gateway = server.push.as_ref().unwrap().gateway();
-    assert_eq!(gateway.fate("o-17").map(|fate| (fate.reached, fate.acknowledged)), Some((2, 0)));
+    assert_eq!(
+        gateway.status("o-17").map(|status| (status.reached, status.acknowledged)),
+        Some((2, 0))
+    );
     one.say(json!({"ack": "o-17"}));
     one.settle();
-    assert_eq!(gateway.fate("o-17").map(|fate| (fate.reached, fate.acknowledged)), Some((2, 1)));
+    assert_eq!(
+        gateway.status("o-17").map(|status| (status.reached, status.acknowledged)),
+        Some((2, 1))
+    );
     // Once each, and only what one was sent.
     one.say(json!({"ack": "o-17"}));
     assert_eq!(one.object()["error"]["code"], "ack");
@@ -235,8 +281,8 @@ fn an_answer_waits_no_longer_than_it_was_told_for_clients_that_are_silent_or_gon
     assert_eq!(silent.object()["push"]["id"], "a");
     silent.say(json!({"ack": "a"}));
     silent.settle();
-    let fate = server.push.as_ref().unwrap().gateway().fate("a").unwrap();
-    assert_eq!((fate.reached, fate.acknowledged), (2, 1));
+    let status = server.push.as_ref().unwrap().gateway().status("a").unwrap();
+    assert_eq!((status.reached, status.acknowledged), (2, 1));
     assert_eq!(sender.ask("user:1;ack=0;reply at once"), "ok 1 0 0 0");
     server.assert_only_its_own_tasks_and_connections();
 }

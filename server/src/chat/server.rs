@@ -17,7 +17,7 @@ use crate::connection::outbox::WritingEnd;
 use crate::connection::{ConnectionLimits, Listener};
 use crate::diagnostics::{ConnectionFigures, FrontEnd, Serves};
 use crate::limits;
-use crate::message::{Content, Kind, ServerMessage};
+use crate::message::{Kind, ServerMessage};
 use crate::tasks::{self, Scope, Tasks, Wait, waiting};
 use crate::transport::{self, Connection, Idle, Reader, WriterSettings};
 use async_io::Timer;
@@ -466,7 +466,7 @@ impl<'s> Talker<'s> {
 
     fn message(&self, text: String, kind: Kind) -> ServerMessage {
         let sender = Some(self.session.name().shared());
-        ServerMessage { content: Content::from(text), sender, kind }
+        ServerMessage { sender, kind, ..ServerMessage::of(text) }
     }
 }
 

@@ -82,12 +82,30 @@ pub enum ServerObject<'o> {
     /// The client did something wrong.
     Error {
         /// For programs.
-        code: &'static str,
+        code: ErrorCode,
         /// For people.
         text: Cow<'o, str>,
     },
     /// The connection ends.
     Bye(Cow<'o, str>),
+}
+
+/// What a client did wrong, for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ErrorCode {
+    /// It said something that is no object of a client.
+    Object,
+    /// It said hello twice, or something else before hello.
+    Hello,
+    /// A user's or a group's name is not valid.
+    Name,
+    /// Its token does not allow that.
+    Denied,
+    /// It is in too many groups, or not in the one that it leaves.
+    Group,
+    /// It acknowledged a push that does not wait for that.
+    Ack,
 }
 
 /// A push as a client gets it.
@@ -240,7 +258,7 @@ mod tests {
         assert_eq!(line(&ServerObject::Push(bare)), "{\"push\":{\"to\":\"all\",\"text\":\"x\"}}\n");
         assert_eq!(line(&ServerObject::Missed(3)), "{\"missed\":3}\n");
         assert_eq!(line(&ServerObject::Ping(3)), "{\"ping\":3}\n");
-        let error = ServerObject::Error { code: "object", text: "no".into() };
+        let error = ServerObject::Error { code: ErrorCode::Object, text: "no".into() };
         assert_eq!(line(&error), "{\"error\":{\"code\":\"object\",\"text\":\"no\"}}\n");
     }
 }

@@ -80,7 +80,7 @@ impl Config {
         let waiting =
             self.push.settings.at_once as u64 * (limits::PUSH_PAYLOAD_BYTES as u64 + TASK_BYTES);
         let signatures = limits::PUSH_REMEMBERED_SIGNATURES as u64 * 64;
-        let fates = (limits::PUSH_FATES * (limits::PUSH_ID_BYTES + 160)) as u64;
+        let fates = (limits::PUSH_ACKS_TRACKED * (limits::PUSH_ID_BYTES + 160)) as u64;
         let ack_waits = self.push.settings.ack_waits as u64 * TASK_BYTES;
         // One is with the worker that checks signatures, and perhaps one that it was not done with
         // in time.

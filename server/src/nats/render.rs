@@ -1,6 +1,7 @@
 //! Messages as a client is sent them: shared bytes where many are sent the same, copies where that
 //! is cheaper.
 
+use crate::codec::nats::headers::append_with;
 use crate::codec::nats::{Block, Outgoing, append_message, append_message_with_header};
 use crate::limits::NATS_SHARED_BYTES_MIN;
 use crate::message::ServerMessage;
@@ -10,6 +11,10 @@ use std::sync::Arc;
 
 /// The header that tells how many messages were lost before the one that has it.
 pub const MISSED_HEADER: &str = "Fanfare-Missed";
+
+/// The header that carries what the push gateway says of a push. It is only ever written: what a
+/// client sends under this name passes through like any other header, and means nothing here.
+pub const PUSH_HEADER: &str = "Fanfare-Push";
 
 /// For whom messages are rendered.
 pub(super) struct Reader<'a> {
@@ -25,7 +30,7 @@ pub(super) fn render_run(
     run: &Batch<ServerMessage>,
     from: usize,
     at_most: usize,
-    reader: Reader<'_>,
+    mut reader: Reader<'_>,
     out: &mut WriteBuffer,
 ) -> usize {
     let mut rendered = 0;
@@ -33,28 +38,13 @@ pub(super) fn render_run(
     while !out.is_full() {
         let Some((message, reply_to)) = entries.next() else { break };
         rendered += 1;
-        if *reader.missed > 0 && reader.with_headers {
-            let outgoing = outgoing(message, run.topic(), reply_to);
-            append_message_with_header(
-                out.bytes_mut(),
-                &outgoing,
-                reader.sid,
-                MISSED_HEADER,
-                *reader.missed,
-            );
-            *reader.missed = 0;
-            continue;
-        }
-        let shared = message.content.block().and_then(|(block, index)| {
-            block.rendered(reader.sid, reader.with_headers).map(|shared| (block, index, shared))
-        });
+        let is_missed_told = *reader.missed > 0 && reader.with_headers;
+        let shared =
+            message.content.block().filter(|_| !is_missed_told).and_then(|(block, index)| {
+                block.rendered(reader.sid, reader.with_headers).map(|shared| (block, index, shared))
+            });
         let Some((block, index, shared)) = shared else {
-            append_message(
-                out.bytes_mut(),
-                &outgoing(message, run.topic(), reply_to),
-                reader.sid,
-                reader.with_headers,
-            );
+            append_one(out.bytes_mut(), message, run.topic(), reply_to, &mut reader);
             continue;
         };
         let mut end = index + 1;
@@ -76,20 +66,32 @@ fn is_message_of(message: &ServerMessage, block: &Arc<Block>, index: usize) -> b
     message.content.block().is_some_and(|(other, at)| at == index && Arc::ptr_eq(other, block))
 }
 
-/// A message that came in by NATS as it came; another with what it has.
-fn outgoing<'a>(
-    message: &'a ServerMessage,
-    topic: &'a Topic,
-    reply_to: Option<&'a Topic>,
-) -> Outgoing<'a> {
-    match message.content.block() {
+/// Appends a message that came in by NATS as it came, another with what it has.
+fn append_one(
+    out: &mut Vec<u8>,
+    message: &ServerMessage,
+    topic: &Topic,
+    reply_to: Option<&Topic>,
+    reader: &mut Reader<'_>,
+) {
+    let mut push_header = Vec::new();
+    if let Some(push) = &message.push {
+        append_with(&mut push_header, b"", PUSH_HEADER, &push.to_string());
+    }
+    let outgoing = match message.content.block() {
         Some((block, index)) => block.outgoing(index),
         None => Outgoing {
             subject: topic.as_str().as_bytes(),
             reply_to: reply_to.map(|topic| topic.as_str().as_bytes()),
-            headers: message.content.raw_headers(),
+            headers: &push_header,
             payload: message.payload(),
             sizes_as_written: None,
         },
+    };
+    if *reader.missed > 0 && reader.with_headers {
+        let missed = std::mem::take(reader.missed);
+        append_message_with_header(out, &outgoing, reader.sid, MISSED_HEADER, missed);
+    } else {
+        append_message(out, &outgoing, reader.sid, reader.with_headers);
     }
 }

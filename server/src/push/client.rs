@@ -3,12 +3,13 @@
 
 use super::access::Access;
 use super::datagrams::is_local;
-use super::feed::{Change, Feed, Link};
-use super::framing::{Decoder, Framing, Said};
+use super::framing::{Decoder, Said};
 use super::gateway::{Gateway, topic_of};
+use super::render::Framing;
 use super::session::{Action, Session};
+use super::writer::{Change, ClientWriter, Link};
 use crate::codec::datagram::Target;
-use crate::codec::push::{ServerObject, parse_object};
+use crate::codec::push::{ErrorCode, ServerObject, parse_object};
 use crate::codec::web_socket::{CloseCode, CloseFrame, closing};
 use crate::connection;
 use crate::connection::ending::{EndCount, Ending, FirstEnd, ReadEnd, ended};
@@ -44,8 +45,8 @@ pub(super) struct Client {
 pub(super) async fn serve(shared: &Shared, client: Client) -> Ended {
     let Client { connection, peer, framing, early, mut entry } = client;
     let link = Arc::new(Link::new(framing));
-    let mut feed = match Feed::new(&shared.gateway, &link, entry.figures()) {
-        Ok(feed) => feed,
+    let mut writer = match ClientWriter::new(&shared.gateway, &link, entry.figures()) {
+        Ok(writer) => writer,
         Err(error) => {
             let mut bye = Vec::new();
             let frame = CloseFrame { code: CloseCode::Again, reason: error.to_string().into() };
@@ -57,8 +58,11 @@ pub(super) async fn serve(shared: &Shared, client: Client) -> Ended {
     };
     let count = EndCount::new(&shared.ending, &connection);
     let mut listener = ClientReader::new(shared, &link, peer, entry.figures());
-    let mut writing =
-        Box::pin(transport::write_all_from(&mut feed, &connection, shared.gateway.settings.writer));
+    let mut writing = Box::pin(transport::write_all_from(
+        &mut writer,
+        &connection,
+        shared.gateway.settings.writer,
+    ));
     let first = {
         let decoder = Decoder::new(framing, shared.gateway.settings.line_bytes);
         let reading =
@@ -82,7 +86,7 @@ pub(super) async fn serve(shared: &Shared, client: Client) -> Ended {
         }
         FirstEnd::Writing(outcome) => {
             let reason = match outcome {
-                // The feed sent it away, while it may still be sending.
+                // The writer sent it away, while it may still be sending.
                 Outcome::Finished => Ended::Because("sent away"),
                 _ => ended(None, &outcome),
             };
@@ -91,7 +95,7 @@ pub(super) async fn serve(shared: &Shared, client: Client) -> Ended {
     };
     // Nothing is kept for somebody who has left.
     drop(writing);
-    drop(feed);
+    drop(writer);
     entry.ended(reason);
     count.close(&outcome, lingers).await;
     reason
@@ -210,7 +214,10 @@ impl<'s> ClientReader<'s> {
     }
 
     fn take_mistake(&mut self, problem: String) {
-        self.act(Action::Reply(ServerObject::Error { code: "object", text: problem.into() }));
+        self.act(Action::Reply(ServerObject::Error {
+            code: ErrorCode::Object,
+            text: problem.into(),
+        }));
     }
 
     fn act(&mut self, action: Action) {
@@ -228,7 +235,7 @@ impl<'s> ClientReader<'s> {
             Action::Acknowledge(id) => match self.link.acknowledge(&id) {
                 Some(number) => self.shared.gateway.acknowledge(number),
                 None => self.act(Action::Reply(ServerObject::Error {
-                    code: "ack",
+                    code: ErrorCode::Ack,
                     text: "no push of that id waits to be acknowledged here".into(),
                 })),
             },

@@ -4,12 +4,12 @@ use crate::diagnostics::{Family, Figure};
 use serde::Serialize;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How a push came in.
+/// The way by which a push came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
-    /// As a datagram.
+pub enum Ingress {
+    /// A datagram.
     Udp,
-    /// In a request.
+    /// An HTTP request.
     Http,
 }
 
@@ -116,10 +116,10 @@ counters! {
 }
 
 impl Counters {
-    pub fn of(&self, way: Way) -> &OutcomeCounters {
-        match way {
-            Way::Udp => &self.udp,
-            Way::Http => &self.http,
+    pub fn of(&self, ingress: Ingress) -> &OutcomeCounters {
+        match ingress {
+            Ingress::Udp => &self.udp,
+            Ingress::Http => &self.http,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Datagrams in: each is checked, handed to the gateway, and answered if it asks for it.
 
 use super::access::{Access, Grant};
-use super::counters::Way;
+use super::counters::Ingress;
 use super::gateway::{Begun, Gateway, PushReceipt, PushRefusal, now_ms};
 use super::signatures::{Batch, Signatures, Trust};
 use crate::codec::datagram::{
@@ -159,7 +159,7 @@ impl Datagrams {
         let given_id = push.id.is_some();
         // Nobody waits for acknowledgements who is not told of them.
         let push = Push { ack_wait_ms: push.ack_wait_ms.filter(|_| push.wants_answer), ..*push };
-        match self.gateway.begin(Way::Udp, &push) {
+        match self.gateway.begin(Ingress::Udp, &push) {
             Ok(Begun::Done(handed_over)) if !handed_over.waits_for_acks() => {
                 if push.wants_answer {
                     self.answer(to, Ok(&handed_over.receipt), given_id);

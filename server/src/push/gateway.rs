@@ -1,22 +1,21 @@
-//! The gateway itself: a push goes in, whichever way it came, and its receipt comes out.
+//! The gateway itself: a push goes in, by whatever ingress, and its receipt comes out.
 //!
-//! Pushes take turns: each gets its number and is handed to the queues of its audience in one step,
-//! by one publisher. So the order of numbers is the order in every queue, and who returns with the
-//! number it saw last has seen all before it.
+//! Pushes take turns: one publisher numbers each and hands it to all queues of its audience in one
+//! step. So the order of numbers is the order in every queue, and a client that returns with the
+//! last number it saw has seen every push before it.
 //!
-//! A push that has to wait for a full queue takes the publisher with it, and the next gets a new
-//! one. So it holds up nobody, and nobody overtakes: what a publisher has sent comes before what
-//! its successor sends, and the waiting stand in line.
+//! A push that has to wait for a full queue takes the publisher with it, and the next push gets a
+//! new one. So it holds up nobody, and is overtaken by nobody: a publisher's messages come before
+//! its successor's, and whatever waits is in the queue's line.
 
-use super::counters::{Counters, PushFigures, Way};
-use super::fates::{Fate, FateWait, Fates, ToWake};
-use super::losses::{Loss, Losses, Lost};
+use super::ack_tracker::{AckTracker, AckWaiter, PushStatus, ToWake};
+use super::counters::{Counters, Ingress, PushFigures};
+use super::loss_log::{Loss, LossLog, Lost};
 use super::settings::PushSettings;
-use super::stamp::Stamp;
 use crate::codec::datagram::{Push, Target};
 use crate::diagnostics::{Family, FrontEnd};
 use crate::locks::lock;
-use crate::message::ServerMessage;
+use crate::message::{PushHeader, ServerMessage};
 use crate::tasks::{Limiter, Permit, Scope, Tasks};
 use fanfare::{Broker, PublishError, Publisher, Receipt, Topic};
 use serde::Serialize;
@@ -27,36 +26,36 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
-/// Takes pushes. Shared by all ways in and out.
+/// Takes pushes. Shared by everything that brings or delivers them.
 pub struct Gateway {
     pub(super) broker: Broker<ServerMessage>,
     pub(super) settings: PushSettings,
     pub(super) front_end: Arc<FrontEnd>,
     pub(super) counters: Arc<Counters>,
     turn: Mutex<Turn>,
-    fates: Arc<Mutex<Fates>>,
-    losses: Losses,
+    acks: Arc<Mutex<AckTracker>>,
+    loss_log: LossLog,
     at_once: Limiter,
     /// Senders that wait for acknowledgements.
     ack_waits: Limiter,
-    /// In which a push that has to wait is handled.
+    /// Owns the pushes that have to wait.
     scope: Scope,
 }
 
 struct Turn {
     last_number: u64,
-    /// None while there was no push, or after one that had to wait took it along.
+    /// None before the first push, and after one that had to wait took it along.
     publisher: Option<Publisher<ServerMessage>>,
 }
 
-/// What became of a push by the time it was handed over.
+/// What became of a push once it was handed over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PushReceipt {
-    /// Its number.
+    /// The push's number.
     pub n: u64,
-    /// Its id: its sender's, or its number.
+    /// The id that its sender gave it, or its number.
     pub id: String,
-    /// Connections that it is queued for.
+    /// Connections that the push is queued for.
     pub reached: u64,
     /// Connections that had no room for it.
     pub missed: u64,
@@ -65,7 +64,7 @@ pub struct PushReceipt {
     pub settled: Option<Settled>,
 }
 
-/// What became of a push in the time that its sender waited.
+/// What became of a push while its sender waited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Settled {
     /// Connections for which it was too old when their turn came.
@@ -77,13 +76,13 @@ pub struct Settled {
 /// Why a push was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PushRefusal {
-    /// As many are being handled as may be. Nobody got it; it can be tried again.
+    /// The gateway handles as many pushes as it may. Nobody got this one; it can be tried again.
     Busy,
-    /// It took too long: some may have got it, the others miss it.
+    /// The push took too long: some may have got it, the others miss it.
     TimedOut,
-    /// The topic cannot be one, or the push cannot become a message.
+    /// The target's topic is not valid.
     BadTopic(String),
-    /// An option that only pushes to users, groups or all can have.
+    /// The push has an option that only pushes to users, groups or all can have.
     NotForTopics,
     /// The server is ending.
     Closed,
@@ -109,26 +108,26 @@ impl std::error::Error for PushRefusal {}
 pub(super) enum Begun {
     /// Everybody had room.
     Done(HandedOver),
-    /// It waits for somebody; [`Gateway::finish`] goes on.
+    /// Somebody is full; [`Gateway::finish`] waits.
     Waits(Box<Waiting>),
 }
 
 /// A push that waits for full queues.
 pub(super) struct Waiting {
     publishing: Publishing,
-    noted: Noted,
+    record: Record,
     _permit: Permit,
 }
 
-/// A push that is in all queues that had room.
+/// A push that is in every queue that had room.
 pub(super) struct HandedOver {
     pub receipt: PushReceipt,
     acks: Option<AckWait>,
 }
 
-/// What its sender waits for.
+/// A sender's wait for acknowledgements.
 struct AckWait {
-    fate: Arc<FateWait>,
+    waiter: Arc<AckWaiter>,
     until: Instant,
     _permit: Permit,
 }
@@ -148,10 +147,10 @@ type Publishing = Pin<
     >,
 >;
 
-/// What has to be known of a push when it is done.
-struct Noted {
-    way: Way,
-    /// As its sender wrote it.
+/// What the gateway remembers of a push until it is done.
+struct Record {
+    ingress: Ingress,
+    /// The target as its sender wrote it.
     target: String,
     number: u64,
     id: String,
@@ -169,12 +168,12 @@ impl Gateway {
         let gateway = Self {
             broker: broker.clone(),
             settings,
-            losses: Losses::new(front_end.clone()),
+            loss_log: LossLog::new(front_end.clone()),
             front_end,
             counters: Arc::default(),
-            // From the time, so that numbers go on growing after a restart.
+            // Starts at the time, so that numbers go on growing after a restart.
             turn: Mutex::new(Turn { last_number: now_ms() * 1000, publisher: None }),
-            fates: Arc::default(),
+            acks: Arc::default(),
             at_once: Limiter::new(settings.at_once),
             ack_waits: Limiter::new(settings.ack_waits),
             scope: tasks.scope("pushes"),
@@ -183,11 +182,11 @@ impl Gateway {
         gateway
     }
 
-    /// What is told refers to its parts: the front-end, which the gateway holds, must not hold the
-    /// gateway.
+    /// The closure refers to parts of the gateway: the front-end, which the gateway holds, must not
+    /// hold the gateway.
     fn tell_figures(&self) {
-        let (broker, counters, fates) =
-            (self.broker.clone(), self.counters.clone(), self.fates.clone());
+        let (broker, counters, acks) =
+            (self.broker.clone(), self.counters.clone(), self.acks.clone());
         let (at_once, ack_waits) = (self.at_once.clone(), self.ack_waits.clone());
         let measured = move || {
             let of_pushes = |topic: &Topic| topic.as_str().starts_with("push.");
@@ -215,50 +214,56 @@ impl Gateway {
                 Family::gauge(
                     "push_fates",
                     "Pushes to be acknowledged whose fate is remembered",
-                    lock(&fates).len() as u64,
+                    lock(&acks).len() as u64,
                 ),
             ]
         };
         self.front_end.tells(move || counters.figures().families(), measured);
     }
 
-    /// What it has counted.
+    /// What the gateway has counted.
     pub fn figures(&self) -> PushFigures {
         self.counters.figures()
     }
 
-    /// What became of the latest push of an id, if it asked to be acknowledged and is remembered.
-    pub fn fate(&self, id: &str) -> Option<Fate> {
-        lock(&self.fates).find(id).cloned()
+    /// What became of the latest push with an id, if it asked to be acknowledged and is still
+    /// tracked.
+    pub fn status(&self, id: &str) -> Option<PushStatus> {
+        lock(&self.acks).find(id).cloned()
     }
 
-    /// Handles a push to its end, or its time-out; and waits for acknowledgements, if it says so.
+    /// Handles a push to its end or its time-out, and waits for acknowledgements if the push asks
+    /// for that.
     ///
     /// # Errors
     /// See [`PushRefusal`].
-    pub async fn push(&self, way: Way, push: &Push<'_>) -> Result<PushReceipt, PushRefusal> {
-        let handed_over = self.hand_over(way, push).await?;
+    pub async fn push(
+        &self,
+        ingress: Ingress,
+        push: &Push<'_>,
+    ) -> Result<PushReceipt, PushRefusal> {
+        let handed_over = self.hand_over(ingress, push).await?;
         Ok(self.settled(handed_over).await)
     }
 
     /// The same, without waiting for acknowledgements.
     pub(super) async fn hand_over(
         &self,
-        way: Way,
+        ingress: Ingress,
         push: &Push<'_>,
     ) -> Result<HandedOver, PushRefusal> {
-        self.finish(self.begin(way, push)?).await
+        self.finish(self.begin(ingress, push)?).await
     }
 
     /// Hands a push to everybody who has room, without waiting.
-    pub(super) fn begin(&self, way: Way, push: &Push<'_>) -> Result<Begun, PushRefusal> {
-        self.try_begin(way, push).inspect_err(|refusal| self.refused(way, refusal))
+    pub(super) fn begin(&self, ingress: Ingress, push: &Push<'_>) -> Result<Begun, PushRefusal> {
+        self.try_begin(ingress, push).inspect_err(|refusal| self.refused(ingress, refusal))
     }
 
-    fn try_begin(&self, way: Way, push: &Push<'_>) -> Result<Begun, PushRefusal> {
+    fn try_begin(&self, ingress: Ingress, push: &Push<'_>) -> Result<Begun, PushRefusal> {
         let topic = topic_of(push.target)?;
-        let is_stamped = !matches!(push.target, Target::Topic(_));
-        if !is_stamped && (push.id.is_some() || push.ttl_s.is_some() || push.wants_ack) {
+        let has_header = !matches!(push.target, Target::Topic(_));
+        if !has_header && (push.id.is_some() || push.ttl_s.is_some() || push.wants_ack) {
             return Err(PushRefusal::NotForTopics);
         }
         let permit = self.at_once.try_acquire().ok_or(PushRefusal::Busy)?;
@@ -266,26 +271,24 @@ impl Gateway {
         let mut turn = lock(&self.turn);
         let number = turn.last_number + 1;
         let id = push.id.map_or_else(|| number.to_string(), str::to_owned);
-        let message = match is_stamped {
-            true => {
-                let ttl_ms = push.ttl_s.unwrap_or(self.settings.ttl_s) * 1000;
-                let expires_ms = (ttl_ms > 0).then(|| now_ms() + ttl_ms);
-                let stamp = Stamp { number, expires_ms, wants_ack: push.wants_ack, id: &id };
-                stamp
-                    .on(push.payload)
-                    .ok_or_else(|| PushRefusal::BadTopic("that is no id".to_owned()))?
-            }
-            false => ServerMessage::of(push.payload.to_vec()),
-        };
+        let header = has_header.then(|| {
+            let ttl_ms = push.ttl_s.unwrap_or(self.settings.ttl_s) * 1000;
+            Arc::new(PushHeader {
+                number,
+                expires_ms: (ttl_ms > 0).then(|| now_ms() + ttl_ms),
+                wants_ack: push.wants_ack,
+                id: id.as_str().into(),
+            })
+        });
+        let message = ServerMessage { push: header, ..ServerMessage::of(push.payload.to_vec()) };
         turn.last_number = number;
         if push.wants_ack {
-            // Before it can be acknowledged.
-            self.in_fates(|fates| {
-                fates.begin(number, &id, acks.as_ref().map(|acks| acks.fate.clone()))
-            });
+            // Before the push can be acknowledged.
+            let waiter = acks.as_ref().map(|acks| acks.waiter.clone());
+            self.track(|tracker| tracker.begin(number, &id, waiter));
         }
-        let noted = Noted {
-            way,
+        let record = Record {
+            ingress,
             target: push.target.to_string(),
             number,
             id,
@@ -297,41 +300,41 @@ impl Gateway {
             let result = publisher.publish(&topic, message).await;
             (publisher, result)
         });
-        // Who has room has it after this; whoever polls next registers its own waker.
+        // After this poll every queue with room has the push; the next poll brings its own waker.
         match publishing.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready((publisher, result)) => {
                 turn.publisher = Some(publisher);
                 drop(turn);
-                self.done(noted, result).map(Begun::Done)
+                self.done(record, result).map(Begun::Done)
             }
             Poll::Pending => {
-                Ok(Begun::Waits(Box::new(Waiting { publishing, noted, _permit: permit })))
+                Ok(Begun::Waits(Box::new(Waiting { publishing, record, _permit: permit })))
             }
         }
     }
 
-    /// Refused before anybody gets the push: it can be tried again as it is.
+    /// Refuses before anybody gets the push, so it can be tried again as it is.
     fn ack_wait(&self, ms: u64) -> Result<AckWait, PushRefusal> {
         let _permit = self.ack_waits.try_acquire().ok_or(PushRefusal::Busy)?;
         Ok(AckWait {
-            fate: Arc::default(),
+            waiter: Arc::default(),
             until: Instant::now() + Duration::from_millis(ms),
             _permit,
         })
     }
 
-    /// Waits for those who are full, if there are any, as long as a push may take.
+    /// Waits for the queues that are full, if any, for as long as a push may take.
     pub(super) async fn finish(&self, begun: Begun) -> Result<HandedOver, PushRefusal> {
-        let Waiting { publishing, noted, _permit } = match begun {
+        let Waiting { publishing, record, _permit } = match begun {
             Begun::Done(handed_over) => return Ok(handed_over),
             Begun::Waits(waiting) => *waiting,
         };
-        let way = noted.way;
+        let ingress = record.ingress;
         let result =
             match self.scope.with_timeout("push", self.settings.timeout, |_| publishing).await {
-                Ok((_, result)) => self.done(noted, result),
+                Ok((_, result)) => self.done(record, result),
                 Err(_) => {
-                    let Noted { number, id, target, .. } = &noted;
+                    let Record { number, id, target, .. } = &record;
                     let lost = Lost {
                         kind: Loss::TimedOut,
                         push: *number,
@@ -340,74 +343,73 @@ impl Gateway {
                         messages: 0,
                         reached: None,
                     };
-                    self.losses.note(lost, Instant::now());
+                    self.loss_log.add(lost, Instant::now());
                     Err(PushRefusal::TimedOut)
                 }
             };
-        result.inspect_err(|refusal| self.refused(way, refusal))
+        result.inspect_err(|refusal| self.refused(ingress, refusal))
     }
 
-    /// Waits until all whom a push reached have acknowledged it or were too late for it, as long as
-    /// its sender said; or until nobody acknowledges anything any more, since the server ends.
+    /// Waits until all whom a push reached have acknowledged it or were too late for it, for as long
+    /// as its sender said. The wait ends early when the server stops.
     pub(super) async fn settled(&self, handed_over: HandedOver) -> PushReceipt {
         let HandedOver { mut receipt, acks } = handed_over;
-        let Some(AckWait { fate, until, _permit }) = acks else { return receipt };
+        let Some(AckWait { waiter, until, _permit }) = acks else { return receipt };
         let limit = until.saturating_duration_since(Instant::now());
         if self
             .scope
-            .with_timeout("push acknowledgements", limit, |_| fate.settled())
+            .with_timeout("push acknowledgements", limit, |_| waiter.settled())
             .await
             .is_err()
         {
-            self.in_fates(|fates| fates.settle(receipt.n));
+            self.track(|tracker| tracker.settle(receipt.n));
         }
-        let settled = fate.fate().unwrap_or_default();
+        let status = waiter.status().unwrap_or_default();
         receipt.settled =
-            Some(Settled { expired: settled.expired, acknowledged: settled.acknowledged });
+            Some(Settled { expired: status.expired, acknowledged: status.acknowledged });
         receipt
     }
 
-    /// Those who wait for acknowledgements are told what has come so far, and those to come do not
-    /// wait.
+    /// Ends all waits for acknowledgements, with what has come so far, and those to come.
     pub(super) fn stop_waiting(&self) {
-        let waiting = lock(&self.fates).settle_all();
-        waiting.iter().for_each(|wait| wait.wake());
+        let waiters = lock(&self.acks).settle_all();
+        waiters.iter().for_each(|waiter| waiter.wake());
     }
 
-    /// A connection acknowledged a push that it was sent.
+    /// Counts that a connection acknowledged a push that it was sent.
     pub(super) fn acknowledge(&self, number: u64) {
         self.counters.acknowledged.add(1);
-        self.in_fates(|fates| fates.count(number, |fate| fate.acknowledged += 1));
+        self.track(|tracker| tracker.count(number, |status| status.acknowledged += 1));
     }
 
-    /// A push was too old when its turn came on the way to a connection.
-    pub(super) fn expire(&self, target: &str, stamp: &Stamp<'_>) {
+    /// Counts that a push was too old when its turn came on the way to a connection.
+    pub(super) fn expire(&self, target: &str, header: &PushHeader) {
         self.counters.expired.add(1);
-        if stamp.wants_ack {
-            self.in_fates(|fates| fates.count(stamp.number, |fate| fate.expired += 1));
+        if header.wants_ack {
+            self.track(|tracker| tracker.count(header.number, |status| status.expired += 1));
         }
         let lost = Lost {
             kind: Loss::Expired,
-            push: stamp.number,
-            id: stamp.id,
+            push: header.number,
+            id: &header.id,
             target,
             messages: 1,
             reached: None,
         };
-        self.losses.note(lost, Instant::now());
+        self.loss_log.add(lost, Instant::now());
     }
 
     fn done(
         &self,
-        noted: Noted,
+        record: Record,
         result: Result<Receipt, PublishError<ServerMessage>>,
     ) -> Result<HandedOver, PushRefusal> {
         let receipt = result.map_err(|_| PushRefusal::Closed)?;
         let (reached, missed) = (receipt.queued, receipt.dropped + receipt.disconnected);
-        self.counters.of(noted.way).accepted.add(1);
+        self.counters.of(record.ingress).accepted.add(1);
         self.counters.reached.add(reached);
         self.counters.missed.add(missed);
-        let Noted { target, number, id, .. } = noted;
+        let Record { target, number, id, wants_ack, acks, .. } = record;
         if missed > 0 {
             let target = &target;
             let lost = Lost {
@@ -418,26 +420,26 @@ impl Gateway {
                 messages: missed,
                 reached: Some(reached),
             };
-            self.losses.note(lost, Instant::now());
+            self.loss_log.add(lost, Instant::now());
         }
-        if noted.wants_ack {
-            self.in_fates(|fates| fates.handed_over(number, reached, missed));
+        if wants_ack {
+            self.track(|tracker| tracker.handed_over(number, reached, missed));
         }
         Ok(HandedOver {
             receipt: PushReceipt { n: number, id, reached, missed, settled: None },
-            acks: noted.acks,
+            acks,
         })
     }
 
-    fn in_fates(&self, change: impl FnOnce(&mut Fates) -> ToWake) {
-        let to_wake = change(&mut lock(&self.fates));
-        if let Some(wait) = to_wake {
-            wait.wake();
+    fn track(&self, change: impl FnOnce(&mut AckTracker) -> ToWake) {
+        let to_wake = change(&mut lock(&self.acks));
+        if let Some(waiter) = to_wake {
+            waiter.wake();
         }
     }
 
-    fn refused(&self, way: Way, refusal: &PushRefusal) {
-        let counters = self.counters.of(way);
+    fn refused(&self, ingress: Ingress, refusal: &PushRefusal) {
+        let counters = self.counters.of(ingress);
         let counter = match refusal {
             PushRefusal::Busy => &counters.busy,
             PushRefusal::TimedOut => &counters.timed_out,
@@ -448,7 +450,7 @@ impl Gateway {
     }
 }
 
-/// Where a target's pushes go. User ids and group names were checked to be single tokens.
+/// The topic of a target. User ids and group names were checked to be single tokens.
 pub(super) fn topic_of(target: Target<'_>) -> Result<Topic, PushRefusal> {
     let text = match target {
         Target::User(id) => format!("push.user.{id}"),

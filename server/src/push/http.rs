@@ -12,7 +12,7 @@
 
 use super::access::{Access, Denied, Grant};
 use super::client::topics_of;
-use super::counters::Way;
+use super::counters::Ingress;
 use super::datagrams::is_local;
 use super::events;
 use super::gateway::{Gateway, HandedOver, PushReceipt, PushRefusal};
@@ -20,7 +20,7 @@ use super::rates::Rates;
 use super::session::{Action, Session};
 use super::web_socket::{self, NoWebSocket};
 use crate::codec::datagram::{Push, PushError, Target};
-use crate::codec::push::{ClientObject, Hello, Seen, ServerObject};
+use crate::codec::push::{ClientObject, ErrorCode, Hello, Seen, ServerObject};
 use crate::codec::web_socket::VERSION;
 use crate::http::{Call, Response, Service, ServiceFuture, empty, json, read_body};
 use crate::limits::{PUSH_BATCH, PUSH_BATCH_BYTES, PUSH_BODY_MS, PUSH_PAYLOAD_BYTES};
@@ -156,7 +156,7 @@ impl Shared {
             }
             (&Method::POST, "push", target) => self.push(call, target).await,
             (&Method::POST, "publish", topic) => self.push(call, &format!("topic:{topic}")).await,
-            (&Method::GET, "push", id) if !id.is_empty() => self.fate(&call, id),
+            (&Method::GET, "push", id) if !id.is_empty() => self.status(&call, id),
             (&Method::GET, "events", "") => self.events(&call),
             (&Method::GET, "socket", "") => {
                 Ok(web_socket::answer(&self.gateway, &self.access, call)?)
@@ -196,7 +196,7 @@ impl Shared {
         self.pace(&grant, 1)?;
         let body = body(call, PUSH_PAYLOAD_BYTES).await?;
         push.payload = &body;
-        Ok(self.gateway.push(Way::Http, &push).await?)
+        Ok(self.gateway.push(Ingress::Http, &push).await?)
     }
 
     async fn batch(&self, call: Call) -> Result<Response, Problem> {
@@ -247,13 +247,13 @@ impl Shared {
             Push { wants_ack: entry.ack, ..Push::to(Target::parse(&entry.to)?, &payload) };
         set_options(&mut push, entry.id.as_deref(), ttl.as_deref(), ack_ms.as_deref())?;
         grant.push_to(push.target)?;
-        Ok(self.gateway.hand_over(Way::Http, &push).await?)
+        Ok(self.gateway.hand_over(Ingress::Http, &push).await?)
     }
 
     /// Counts pushes that do not come as far as the gateway.
     fn counted(&self, problem: Problem, pushes: usize) -> Problem {
         if !problem.is_counted {
-            let outcomes = self.gateway.counters.of(Way::Http);
+            let outcomes = self.gateway.counters.of(Ingress::Http);
             let counter = match problem.status {
                 StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => &outcomes.denied,
                 StatusCode::TOO_MANY_REQUESTS => &outcomes.limited,
@@ -264,7 +264,7 @@ impl Shared {
         Problem { is_counted: true, ..problem }
     }
 
-    fn fate(&self, call: &Call, id: &str) -> Result<Response, Problem> {
+    fn status(&self, call: &Call, id: &str) -> Result<Response, Problem> {
         self.grant(call)?;
         let unknown = || {
             problem(
@@ -272,7 +272,7 @@ impl Shared {
                 "no push of that id that asked to be acknowledged is remembered",
             )
         };
-        self.gateway.fate(id).map(|fate| json(StatusCode::OK, &fate)).ok_or_else(unknown)
+        self.gateway.status(id).map(|status| json(StatusCode::OK, &status)).ok_or_else(unknown)
     }
 
     fn events(&self, call: &Call) -> Result<Response, Problem> {
@@ -307,7 +307,7 @@ impl Shared {
                     let answer = events::answer(&self.gateway, entry, &user, groups, topics, seen);
                     return answer.map_err(|error| problem(StatusCode::SERVICE_UNAVAILABLE, error));
                 }
-                Action::Reply(ServerObject::Error { code: "denied", text }) => {
+                Action::Reply(ServerObject::Error { code: ErrorCode::Denied, text }) => {
                     return Err(problem(StatusCode::FORBIDDEN, text));
                 }
                 Action::Reply(ServerObject::Error { text, .. }) => {

@@ -2,7 +2,7 @@
 
 use super::access::{Access, Denied, Grant};
 use crate::codec::datagram::{Target, is_name};
-use crate::codec::push::{ClientObject, Hello, Seen, ServerObject};
+use crate::codec::push::{ClientObject, ErrorCode, Hello, Seen, ServerObject};
 use std::sync::Arc;
 
 /// One client's state.
@@ -73,7 +73,7 @@ impl Session {
     fn hello(&mut self, hello: Hello, actions: &mut Vec<Action>) -> Result<(), Problem> {
         if self.client.is_some() {
             return Err((
-                "hello",
+                ErrorCode::Hello,
                 "hello was said already; another connection can be another user".to_owned(),
             ));
         }
@@ -123,8 +123,8 @@ impl Session {
     fn leave(&mut self, group: String, actions: &mut Vec<Action>) -> Result<(), Problem> {
         let client = self.known()?;
         let place = client.groups.iter().position(|joined| *joined == group);
-        let place =
-            place.ok_or_else(|| ("group", format!("{} is not in that group", client.user)))?;
+        let place = place
+            .ok_or_else(|| (ErrorCode::Group, format!("{} is not in that group", client.user)))?;
         client.groups.remove(place);
         actions.push(Action::Leave(group.clone()));
         actions.push(Action::Reply(ServerObject::Left(group.into())));
@@ -132,19 +132,19 @@ impl Session {
     }
 
     fn known(&mut self) -> Result<&mut Client, Problem> {
-        self.client.as_mut().ok_or_else(|| ("hello", "say hello first".to_owned()))
+        self.client.as_mut().ok_or_else(|| (ErrorCode::Hello, "say hello first".to_owned()))
     }
 
     fn too_many_groups(&self) -> Problem {
-        ("group", format!("one connection may be in {} groups", self.groups_max))
+        (ErrorCode::Group, format!("one connection may be in {} groups", self.groups_max))
     }
 }
 
 /// A code for programs and a text for people.
-type Problem = (&'static str, String);
+type Problem = (ErrorCode, String);
 
 fn denied(denied: Denied) -> Problem {
-    ("denied", denied.to_string())
+    (ErrorCode::Denied, denied.to_string())
 }
 
 /// Names are those of targets: what can be pushed to can be said hello as.
@@ -153,13 +153,17 @@ fn check_name(name: &str) -> Result<(), Problem> {
         return Ok(());
     }
     let target = format!("user:{name}");
-    Err(("name", Target::parse(&target).err().map(|error| error.to_string()).unwrap_or_default()))
+    Err((
+        ErrorCode::Name,
+        Target::parse(&target).err().map(|error| error.to_string()).unwrap_or_default(),
+    ))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::access::Rights;
     use super::*;
+    use ErrorCode::{Denied, Group, Hello, Name};
 
     fn session(tokens: Option<Vec<Rights>>) -> Session {
         Session::new(Arc::new(Access::new(Vec::new(), tokens).unwrap()), true, 2)
@@ -172,7 +176,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn assert_error(actions: &[Action], expected: &str) {
+    fn assert_error(actions: &[Action], expected: ErrorCode) {
         let [Action::Reply(ServerObject::Error { code, .. })] = actions else {
             panic!("{actions:?}")
         };
@@ -183,7 +187,7 @@ mod tests {
     fn one_says_hello_first_and_once() {
         let mut session = session(None);
         for line in [r#"{"join": "news"}"#, r#"{"leave": "news"}"#, r#"{"ack": "1"}"#] {
-            assert_error(&handle(&mut session, line), "hello");
+            assert_error(&handle(&mut session, line), Hello);
         }
         let actions = handle(
             &mut session,
@@ -197,7 +201,7 @@ mod tests {
                 Action::Begin { user: "42".into(), groups, seen: Some(Seen::Number(7)) },
             ]
         );
-        assert_error(&handle(&mut session, r#"{"hello": {"user": "43"}}"#), "hello");
+        assert_error(&handle(&mut session, r#"{"hello": {"user": "43"}}"#), Hello);
         assert_eq!(handle(&mut session, r#"{"ack": "1"}"#), [Action::Acknowledge("1".into())]);
     }
 
@@ -206,7 +210,7 @@ mod tests {
         let mut session = session(None);
         assert_error(
             &handle(&mut session, r#"{"hello": {"user": "42", "groups": ["a", "b", "c"]}}"#),
-            "group",
+            Group,
         );
         handle(&mut session, r#"{"hello": {"user": "42", "groups": ["a"]}}"#);
         let joined = |group: &'static str| Action::Reply(ServerObject::Joined(group.into()));
@@ -215,9 +219,9 @@ mod tests {
             [Action::Join("b".into()), joined("b")]
         );
         assert_eq!(handle(&mut session, r#"{"join": "b"}"#), [joined("b")]);
-        assert_error(&handle(&mut session, r#"{"join": "c"}"#), "group");
-        assert_error(&handle(&mut session, r#"{"join": "b.c"}"#), "name");
-        assert_error(&handle(&mut session, r#"{"leave": "c"}"#), "group");
+        assert_error(&handle(&mut session, r#"{"join": "c"}"#), Group);
+        assert_error(&handle(&mut session, r#"{"join": "b.c"}"#), Name);
+        assert_error(&handle(&mut session, r#"{"leave": "c"}"#), Group);
         let left = Action::Reply(ServerObject::Left("a".into()));
         assert_eq!(handle(&mut session, r#"{"leave": "a"}"#), [Action::Leave("a".into()), left]);
     }
@@ -231,27 +235,27 @@ mod tests {
             targets: Vec::new(),
         };
         let mut session = session(Some(vec![rights]));
-        assert_error(&handle(&mut session, r#"{"hello": {"user": "42"}}"#), "denied");
+        assert_error(&handle(&mut session, r#"{"hello": {"user": "42"}}"#), Denied);
         assert_error(
             &handle(&mut session, r#"{"hello": {"user": "42", "token": "wrong"}}"#),
-            "denied",
+            Denied,
         );
         assert_error(
             &handle(&mut session, r#"{"hello": {"user": "43", "token": "secret"}}"#),
-            "denied",
+            Denied,
         );
         assert_error(
             &handle(
                 &mut session,
                 r#"{"hello": {"user": "42", "token": "secret", "groups": ["x"]}}"#,
             ),
-            "denied",
+            Denied,
         );
         assert_eq!(
             handle(&mut session, r#"{"hello": {"user": "42", "token": "secret"}}"#).len(),
             2
         );
-        assert_error(&handle(&mut session, r#"{"join": "x"}"#), "denied");
+        assert_error(&handle(&mut session, r#"{"join": "x"}"#), Denied);
         assert_eq!(handle(&mut session, r#"{"join": "news"}"#).len(), 2);
     }
 
@@ -260,11 +264,11 @@ mod tests {
         for user in ["", "a.b", "*", "a b"] {
             assert_error(
                 &handle(&mut session(None), &format!(r#"{{"hello": {{"user": "{user}"}}}}"#)),
-                "name",
+                Name,
             );
         }
         let mut stranger = Session::new(Arc::default(), false, 2);
-        assert_error(&handle(&mut stranger, r#"{"hello": {"user": "42"}}"#), "denied");
+        assert_error(&handle(&mut stranger, r#"{"hello": {"user": "42"}}"#), Denied);
     }
 
     #[test]

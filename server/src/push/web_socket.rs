@@ -2,8 +2,8 @@
 
 use super::access::Access;
 use super::client::{Client, Shared, serve};
-use super::framing::Framing;
 use super::gateway::Gateway;
+use super::render::Framing;
 use crate::codec::web_socket::{VERSION, accept_key};
 use crate::diagnostics::Ended;
 use crate::http::{Call, Response, Upgraded};

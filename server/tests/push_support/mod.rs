@@ -9,6 +9,7 @@ use fanfare_server::connection::{ConnectionLimits, Listener};
 use fanfare_server::diagnostics::Diagnostics;
 use fanfare_server::http::{HttpServer, HttpSettings};
 use fanfare_server::message::ServerMessage;
+use fanfare_server::nats::{NatsServer, NatsSettings};
 use fanfare_server::push::access::Access;
 use fanfare_server::push::{DatagramSocket, PushFigures, PushServer, PushSettings};
 use fanfare_server::tasks::{BoxedTask, Tasks};
@@ -70,6 +71,15 @@ impl TestServer {
         let service = self.push.as_ref().expect("the server runs").http(origins);
         let front_end = self.diagnostics.front_end("push-http");
         HttpServer::start(listener, &self.tasks, service, HttpSettings::default(), front_end)
+    }
+
+    /// A NATS server on the same broker.
+    pub fn nats(&self) -> NatsServer {
+        let settings = NatsSettings::default();
+        let listener =
+            Listener::bind("127.0.0.1:0".parse().unwrap(), settings.connections).unwrap();
+        let front_end = self.diagnostics.front_end("nats");
+        NatsServer::start(listener, &self.broker, &self.tasks, settings, front_end)
     }
 
     pub fn figures(&self) -> PushFigures {
@@ -238,17 +248,23 @@ impl Client {
         self.reader.get_ref().write_all(bytes.as_ref()).unwrap();
     }
 
+    /// The next line, its end included; empty when the server has closed.
+    #[track_caller]
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        match self.reader.read_line(&mut line) {
+            Ok(_) => line,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => String::new(),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
     /// The next object; null when the server has closed.
     #[track_caller]
     pub fn object(&mut self) -> Value {
-        let mut line = String::new();
-        match self.reader.read_line(&mut line) {
-            Ok(0) => Value::Null,
-            Ok(_) => {
-                serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"))
-            }
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => Value::Null,
-            Err(error) => panic!("{error}"),
+        match self.line() {
+            line if line.is_empty() => Value::Null,
+            line => serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line:?}: {error}")),
         }
     }
 

@@ -5,16 +5,15 @@
 //! is kept is read before and after the subscriptions begin. A push that is kept after but not
 //! before may come through a subscription too, and is passed over there.
 
-use super::framing::Framing;
 use super::gateway::{Gateway, now_ms};
-use super::stamp::{Stamp, target_of};
-use crate::codec::push::{PushObject, Seen, ServerObject};
+use super::render::{Framing, push_object, target_of};
+use crate::codec::push::{Seen, ServerObject};
 use crate::codec::web_socket::{CloseCode, CloseFrame, closing};
 use crate::connection::outbox::{Item, Outbox, WritingEnd};
 use crate::diagnostics::ConnectionFigures;
 use crate::limits::PUSH_UNACKNOWLEDGED;
 use crate::locks::lock;
-use crate::message::ServerMessage;
+use crate::message::{PushHeader, ServerMessage};
 use crate::tasks::Wait;
 use crate::transport::{Filled, Source, WriteBuffer};
 use fanfare::{
@@ -72,12 +71,12 @@ impl Link {
         unacknowledged.remove(place).map(|(number, _)| number)
     }
 
-    fn sent(&self, stamp: &Stamp<'_>) {
+    fn sent(&self, header: &PushHeader) {
         let mut unacknowledged = self.unacknowledged();
         if unacknowledged.len() >= PUSH_UNACKNOWLEDGED {
             unacknowledged.pop_front();
         }
-        unacknowledged.push_back((stamp.number, stamp.id.into()));
+        unacknowledged.push_back((header.number, header.id.clone()));
     }
 
     fn unacknowledged(&self) -> MutexGuard<'_, VecDeque<(u64, Box<str>)>> {
@@ -86,7 +85,7 @@ impl Link {
 }
 
 /// One client's subscriptions, and what waits for it.
-pub(super) struct Feed {
+pub(super) struct ClientWriter {
     gateway: Arc<Gateway>,
     link: Arc<Link>,
     figures: Arc<ConnectionFigures>,
@@ -113,7 +112,7 @@ struct Twice {
     until: u64,
 }
 
-impl Feed {
+impl ClientWriter {
     pub fn new(
         gateway: &Arc<Gateway>,
         link: &Arc<Link>,
@@ -243,16 +242,16 @@ impl Feed {
         while !out.is_full()
             && let Some(message) = self.replay.pop_front()
         {
-            match Stamp::of(&message) {
-                // For those who were there alone.
-                Some(stamp) if stamp.expires_ms.is_none() => {}
-                Some(stamp) if stamp.is_expired(now_ms) => {
-                    self.gateway.expire(&target_of(message.topic()), &stamp);
+            match &message.push {
+                // Only for those who were there.
+                Some(header) if header.expires_ms.is_none() => {}
+                Some(header) if header.is_expired(now_ms) => {
+                    self.gateway.expire(&target_of(message.topic()), header);
                     expired += 1;
                 }
-                stamp => {
+                _ => {
                     self.append_expired(out, &mut expired);
-                    self.append_push(out, &target_of(message.topic()), &message, stamp);
+                    self.append_push(out, &target_of(message.topic()), &message);
                     replayed += 1;
                 }
             }
@@ -319,14 +318,14 @@ impl Feed {
             if self.twice.has(message) {
                 continue;
             }
-            match Stamp::of(message) {
-                Some(stamp) if stamp.is_expired(now_ms) => {
-                    self.gateway.expire(&to, &stamp);
+            match &message.push {
+                Some(header) if header.is_expired(now_ms) => {
+                    self.gateway.expire(&to, header);
                     expired += 1;
                 }
-                stamp => {
+                _ => {
                     self.append_expired(out, &mut expired);
-                    self.append_push(out, &to, message, stamp);
+                    self.append_push(out, &to, message);
                     sent += 1;
                 }
             }
@@ -336,25 +335,11 @@ impl Feed {
         rendered
     }
 
-    fn append_push(
-        &self,
-        out: &mut WriteBuffer,
-        to: &str,
-        message: &ServerMessage,
-        stamp: Option<Stamp<'_>>,
-    ) {
-        let ack = stamp.is_some_and(|stamp| stamp.wants_ack);
-        if let Some(stamp) = stamp.filter(|_| ack) {
-            self.link.sent(&stamp);
+    fn append_push(&self, out: &mut WriteBuffer, to: &str, message: &ServerMessage) {
+        if let Some(header) = message.push.as_deref().filter(|header| header.wants_ack) {
+            self.link.sent(header);
         }
-        let push = PushObject {
-            n: stamp.map(|stamp| stamp.number),
-            id: stamp.map(|stamp| stamp.id),
-            to,
-            ack,
-            payload: message.payload().into(),
-        };
-        self.append(out, &ServerObject::Push(push));
+        self.append(out, &push_object(to, message));
     }
 
     fn append_expired(&self, out: &mut WriteBuffer, expired: &mut u64) {
@@ -393,11 +378,11 @@ fn unseen(kept: Vec<Message<ServerMessage>>, seen: &Seen) -> VecDeque<Message<Se
         Seen::Id(_) => 0,
     };
     for message in kept {
-        let Some(stamp) = Stamp::of(&message) else { continue };
-        if matches!(seen, Seen::Id(id) if id == stamp.id) {
-            seen_number = seen_number.max(stamp.number);
+        let Some(header) = &message.push else { continue };
+        if matches!(seen, Seen::Id(id) if **id == *header.id) {
+            seen_number = seen_number.max(header.number);
         }
-        numbered.push((stamp.number, message));
+        numbered.push((header.number, message));
     }
     numbered.sort_unstable_by_key(|(number, _)| *number);
     numbered
@@ -407,7 +392,7 @@ fn unseen(kept: Vec<Message<ServerMessage>>, seen: &Seen) -> VecDeque<Message<Se
         .collect()
 }
 
-impl Source for Feed {
+impl Source for ClientWriter {
     fn poll_fill(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> Poll<Filled> {
         // Registered before looking: what is handed over in between wakes us.
         self.link.outbox.register_writer(context);
@@ -455,7 +440,7 @@ impl Source for Feed {
 
 #[cfg(test)]
 mod tests {
-    use super::super::counters::Way;
+    use super::super::counters::Ingress;
     use super::super::settings::PushSettings;
     use super::*;
     use crate::codec::datagram::parse_push;
@@ -477,12 +462,13 @@ mod tests {
             Arc::new(Gateway::new(&broker.build(), &Tasks::new(drop), settings, front_end.clone()));
         let push = |text: &str| {
             block_on(
-                gateway.push(Way::Http, &parse_push(format!("user:1 {text}").as_bytes()).unwrap()),
+                gateway
+                    .push(Ingress::Http, &parse_push(format!("user:1 {text}").as_bytes()).unwrap()),
             )
             .unwrap()
         };
         let entry = front_end.connected(([127, 0, 0, 1], 1).into(), &Arc::default());
-        let mut feed = Feed::new(&gateway, &Arc::default(), entry.figures()).unwrap();
+        let mut feed = ClientWriter::new(&gateway, &Arc::default(), entry.figures()).unwrap();
         let topics = [Topic::parse("push.user.1").unwrap()];
 
         let seen = push("seen").n;

@@ -1,44 +1,44 @@
-//! What the journal says of pushes that somebody did not get: a line for each push, up to so many
-//! in a while, and then one line for all others. So whoever brings about losses, by not reading or
-//! by pushing, cannot drive all else out of the journal.
+//! What the journal says of pushes that somebody did not get: a line for each push up to a bound,
+//! then one line for all others. So a client that does not read, or a sender that pushes too much,
+//! cannot drive everything else out of the journal.
 
 use crate::diagnostics::FrontEnd;
-use crate::limits::{PUSH_LOSSES_NOTED, PUSH_LOSSES_NOTED_MS};
+use crate::limits::{PUSH_LOSSES_LOGGED, PUSH_LOSSES_LOGGED_MS};
 use crate::locks::lock;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// Notes losses.
-pub(super) struct Losses {
+/// Writes losses to the journal.
+pub(super) struct LossLog {
     front_end: Arc<FrontEnd>,
-    noted: Mutex<Noted>,
+    window: Mutex<Window>,
 }
 
-/// What has been noted since some moment.
+/// What was logged since this window began.
 #[derive(Default)]
-struct Noted {
+struct Window {
     since: Option<Instant>,
-    /// The entries of single pushes.
+    /// The entries of single pushes, up to [`PUSH_LOSSES_LOGGED`].
     pushes: Vec<Entry>,
-    /// The entries of all others.
+    /// The entries for all other pushes, one for each kind of loss.
     others: Vec<Entry>,
 }
 
 struct Entry {
     push: u64,
     kind: Loss,
-    /// Its number in the journal.
+    /// The entry's number in the journal.
     number: u64,
 }
 
-/// What became of deliveries.
+/// Why deliveries were lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Loss {
-    /// There was no room.
+    /// The connection had no room.
     Missed,
-    /// It was too old.
+    /// The push was too old.
     Expired,
-    /// It took too long; nobody knows how many got it.
+    /// The push took too long; nobody knows how many got it.
     TimedOut,
 }
 
@@ -50,9 +50,9 @@ pub(super) struct Lost<'p> {
     pub id: &'p str,
     /// Whom it was for, as its sender wrote it.
     pub target: &'p str,
-    /// How many did not get it.
+    /// Connections that did not get it.
     pub messages: u64,
-    /// How many got it, if that is known.
+    /// Connections that got it, if that is known.
     pub reached: Option<u64>,
 }
 
@@ -66,25 +66,25 @@ impl Loss {
     }
 }
 
-impl Losses {
+impl LossLog {
     pub fn new(front_end: Arc<FrontEnd>) -> Self {
-        Self { front_end, noted: Mutex::default() }
+        Self { front_end, window: Mutex::default() }
     }
 
-    /// Notes a loss.
-    pub fn note(&self, lost: Lost<'_>, now: Instant) {
-        let mut noted = lock(&self.noted);
-        let window = Duration::from_millis(PUSH_LOSSES_NOTED_MS);
-        if noted.since.is_none_or(|since| now.saturating_duration_since(since) >= window) {
-            *noted = Noted { since: Some(now), ..Noted::default() };
+    /// Logs a loss.
+    pub fn add(&self, lost: Lost<'_>, now: Instant) {
+        let mut window = lock(&self.window);
+        let length = Duration::from_millis(PUSH_LOSSES_LOGGED_MS);
+        if window.since.is_none_or(|since| now.saturating_duration_since(since) >= length) {
+            *window = Window { since: Some(now), ..Window::default() };
         }
         let kind = lost.kind.as_str();
-        // Each client for which it is too old says so by itself: these are one line.
+        // Every connection for which a push is too old reports it: these share one line.
         let known =
-            noted.pushes.iter().find(|entry| entry.push == lost.push && entry.kind == lost.kind);
+            window.pushes.iter().find(|entry| entry.push == lost.push && entry.kind == lost.kind);
         if let Some(known) = known {
             self.front_end.lost_again(known.number, lost.messages);
-        } else if noted.pushes.len() < PUSH_LOSSES_NOTED {
+        } else if window.pushes.len() < PUSH_LOSSES_LOGGED {
             let reached =
                 lost.reached.map(|reached| format!(", reached {reached}")).unwrap_or_default();
             let number = self.front_end.lost(
@@ -93,13 +93,13 @@ impl Losses {
                 &format!("push {}{reached}", lost.id),
                 lost.messages,
             );
-            noted.pushes.push(Entry { push: lost.push, kind: lost.kind, number });
-        } else if let Some(others) = noted.others.iter().find(|entry| entry.kind == lost.kind) {
+            window.pushes.push(Entry { push: lost.push, kind: lost.kind, number });
+        } else if let Some(others) = window.others.iter().find(|entry| entry.kind == lost.kind) {
             self.front_end.lost_again(others.number, lost.messages);
         } else {
             let number =
                 self.front_end.lost(kind, "others", "pushes too many to name", lost.messages);
-            noted.others.push(Entry { push: 0, kind: lost.kind, number });
+            window.others.push(Entry { push: 0, kind: lost.kind, number });
         }
     }
 }
@@ -123,15 +123,15 @@ mod tests {
     #[test]
     fn a_push_is_a_line_and_a_flood_is_a_bounded_number_of_them() {
         let diagnostics = Diagnostics::new();
-        let losses = Losses::new(diagnostics.front_end("push"));
+        let losses = LossLog::new(diagnostics.front_end("push"));
         let now = Instant::now();
         for push in 1..=10_000 {
-            losses.note(lost(Loss::Missed, push, &format!("o-{push}")), now);
-            losses.note(lost(Loss::Expired, push, &format!("o-{push}")), now);
-            losses.note(lost(Loss::Expired, 1, "o-1"), now);
+            losses.add(lost(Loss::Missed, push, &format!("o-{push}")), now);
+            losses.add(lost(Loss::Expired, push, &format!("o-{push}")), now);
+            losses.add(lost(Loss::Expired, 1, "o-1"), now);
         }
         let journal = diagnostics.journal();
-        assert_eq!(journal.len(), PUSH_LOSSES_NOTED + 2);
+        assert_eq!(journal.len(), PUSH_LOSSES_LOGGED + 2);
         let entries = journal.newest(0, 1_000);
         let sum = |kind| {
             entries
@@ -150,9 +150,9 @@ mod tests {
         let expired = &entries[entries.len() - 2];
         assert_eq!((expired.reason.as_str(), expired.messages), ("push o-1", 2 * 10_001));
         // A while later there is room for others.
-        losses.note(
+        losses.add(
             lost(Loss::TimedOut, 7, "o-7"),
-            now + Duration::from_millis(PUSH_LOSSES_NOTED_MS),
+            now + Duration::from_millis(PUSH_LOSSES_LOGGED_MS),
         );
         let newest = &journal.newest(0, 1)[0];
         assert_eq!((newest.kind, newest.reason.as_str()), ("timed out", "push o-7"));
