@@ -15,8 +15,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 use support::peers::go_seed::GoSeed;
 use support::peers::{Peer, PeerError, in_process};
-use support::program::end;
 use support::trial::{Effort, Entrant, race};
+use testkit::measure::program::end;
 
 #[path = "../benches/support/mod.rs"]
 mod support;

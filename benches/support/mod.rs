@@ -3,15 +3,12 @@
 
 #![allow(dead_code, reason = "each of the programs that share these uses its own part")]
 
-pub mod chart;
 pub mod crew;
 pub mod executor;
 pub mod ledger;
 pub mod load;
-pub mod median;
 pub mod message;
 pub mod peers;
-pub mod program;
 pub mod publishing;
 pub mod trial;
 pub mod wakes;

@@ -1,9 +1,9 @@
 //! Several peers on one row, in turn, so that a noisy moment of the machine hits them all alike.
 
 use super::load::{Load, Outcome, Scenario};
-use super::median::median_and_spread;
 use super::peers::{Peer, PeerError};
 use std::time::{Duration, Instant};
+use testkit::measure::median::median_and_spread;
 
 /// How long and how often to measure.
 #[derive(Clone, Copy, Debug)]

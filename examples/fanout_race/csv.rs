@@ -1,8 +1,8 @@
 //! The medians as CSV: a line for each peer and row.
 
 use super::rows::RowResult;
-use crate::support::median::median_and_spread;
 use std::fmt::Write;
+use testkit::measure::median::median_and_spread;
 
 const HEAD: &str = "peer,subscribers,publishers,batch,payload_bytes,stuck,deliveries_per_s\n";
 

@@ -2,11 +2,11 @@
 
 use super::rows::{self, Scenario};
 use crate::support::load::QUEUE_MESSAGES;
-use crate::support::program::Files;
 use crate::support::trial::Effort;
 use clap::Parser;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
+use testkit::measure::program::Files;
 
 /// In quick mode no further round begins after this, and no further row after [`QUICK_ROWS_UNTIL`].
 const QUICK_ROUNDS_UNTIL: Duration = Duration::from_secs(22);
@@ -115,7 +115,7 @@ fn row(value: &str) -> Result<Scenario, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::support::program::{assert_helpful, parse_line};
+    use testkit::measure::program::{assert_helpful, parse_line};
 
     #[test]
     fn flags_are_read() {

@@ -1,9 +1,8 @@
 //! The plot: single publishes beside batches.
 
 use super::rows::RowResult;
-use crate::support::chart::{self, Line, Panel};
-use crate::support::median::median_and_spread;
-use plotters::style::RGBColor;
+use testkit::measure::chart::{self, Line, Panel, RGBColor};
+use testkit::measure::median::median_and_spread;
 
 const SIZE: (u32, u32) = (1160, 480);
 

@@ -1,9 +1,9 @@
 //! The table for people: millions of deliveries a second, the median of the rounds and its spread.
 
 use super::rows::RowResult;
-use crate::support::median::median_and_spread;
 use crate::support::peers::Peer;
 use crate::support::trial::{Standing, median_ratio};
+use testkit::measure::median::median_and_spread;
 
 const CELL: usize = 17;
 

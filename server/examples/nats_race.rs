@@ -14,18 +14,9 @@ use nats_race::options::Options;
 use nats_race::peers::{self, Kind};
 use nats_race::results::Results;
 use nats_race::{csv, rows, svg, table};
-use program::end;
 use std::process::ExitCode;
 use std::time::Instant;
-
-#[path = "../../benches/support/chart.rs"]
-mod chart;
-
-#[path = "../../benches/support/median.rs"]
-mod median;
-
-#[path = "../../benches/support/program.rs"]
-mod program;
+use testkit::measure::program::end;
 
 mod nats_race {
     pub mod csv;

@@ -1,6 +1,24 @@
-//! What tests share.
+//! What tests and benchmarks share.
 
 pub mod broker;
 #[cfg(feature = "server")]
+pub mod chat;
+#[cfg(feature = "server")]
+pub mod http;
+#[cfg(feature = "server")]
 pub mod leak_check;
+#[cfg(feature = "server")]
+pub mod leaks;
+#[cfg(feature = "measure")]
+pub mod measure;
 pub mod memory;
+#[cfg(feature = "server")]
+pub mod nats;
+pub mod patience;
+#[cfg(feature = "server")]
+pub mod process;
+#[cfg(feature = "server")]
+pub mod push;
+pub mod tools;
+#[cfg(feature = "server")]
+pub mod web_socket;

@@ -1,4 +1,4 @@
-//! What DESIGN.md promises of the core, promise by promise, and what the parts of it are for.
+//! What the broker promises, promise by promise, and what its parts are for.
 //!
 //! Nothing here depends on how long something takes: waits are either endless and ended by hand, or
 //! so short that nobody needs to watch them pass.
@@ -7,7 +7,6 @@ mod bounds; // 1: everything is bounded
 mod budget; // 4: one budget a publish; 5: probation
 mod cancelling; // 7: what a cancelled publish or receive leaves behind
 mod closing; // close, drain, the last handle
-mod executors; // 8: Send futures; 9: no unsafe
 mod groups;
 mod history;
 mod leaks; // 7: what a dropped subscription leaves behind
@@ -18,4 +17,7 @@ mod policies; // 6: a policy per subscription
 mod receipts; // 2: nothing is lost in silence
 mod reentry; // payloads and wakers that come back to the broker
 mod requests;
+mod runtimes; // 8: any executor, or none
+mod send; // 8: futures and handles move between threads
 mod statistics;
+mod topics;

@@ -2,8 +2,8 @@
 
 use super::peers::Kind;
 use super::results::Results;
-use crate::median::median_and_spread;
 use std::fmt::Write;
+use testkit::measure::median::median_and_spread;
 
 const HEAD: &str = "row,figure,peer,median,spread,rounds\n";
 

@@ -2,11 +2,11 @@
 
 use super::peers::Kind;
 use super::rows::Section;
-use crate::program::Files;
 use clap::{Parser, ValueEnum};
 use fanfare_server::bench::options::positive;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
+use testkit::measure::program::Files;
 
 /// In a quick run no further round begins after this.
 const QUICK_ROUNDS_UNTIL: Duration = Duration::from_secs(45);
@@ -60,7 +60,7 @@ impl Options {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::program::{assert_helpful, parse_line};
+    use testkit::measure::program::{assert_helpful, parse_line};
 
     #[test]
     fn flags_are_read() {

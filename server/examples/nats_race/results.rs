@@ -3,7 +3,7 @@
 use super::measuring::Figure;
 use super::peers::Kind;
 use super::rows::Row;
-use crate::median::median_and_spread;
+use testkit::measure::median::median_and_spread;
 
 /// One figure of one row: its value for each peer, round by round.
 pub struct Measured {

@@ -3,8 +3,7 @@
 use super::measuring::DELIVERIES;
 use super::peers::Kind;
 use super::results::Results;
-use crate::chart::{self, Line, Panel};
-use plotters::style::RGBColor;
+use testkit::measure::chart::{self, Line, Panel, RGBColor};
 
 const SIZE: (u32, u32) = (720, 480);
 

@@ -179,6 +179,4 @@ pub fn fuzz_web_socket(bytes: &[u8]) -> (usize, bool) {
 }
 
 #[cfg(test)]
-mod client_frame;
-#[cfg(test)]
 mod tests;

@@ -1,8 +1,8 @@
 //! Each rule of the protocol that a client can break, and what a server answers; split at every
 //! byte; and random bytes.
 
-use super::client_frame::{BINARY, CLOSE, CONTINUED, FINAL, PING, PONG, TEXT, frame};
 use super::*;
+use testkit::web_socket::{BINARY, CLOSE, CONTINUED, FINAL, PING, PONG, TEXT, frame};
 
 /// All that is received of `bytes` if they come so many at a time, and the answers.
 fn receive(bytes: &[u8], at_a_time: usize) -> (Vec<Received>, Vec<u8>) {

@@ -3,7 +3,7 @@
 // node scenarios.js ADDRESS ADDRESS_WITH_USERS ADDRESS_WITH_TLS CERTIFICATE_FILE
 //
 // When it says `restart`, somebody has to end the server at ADDRESS and start it again there.
-// tests/nats_clients does all that.
+// server/tests/nats/clients does all that.
 "use strict";
 
 const assert = require("node:assert/strict");

@@ -2,7 +2,7 @@
 
 web_socket.py HTTP_ADDRESS DATAGRAM_PORT
 
-When it says `stop`, somebody has to end the HTTP server. tests/push_python.rs does all that.
+When it says `stop`, somebody has to end the HTTP server. server/tests/push/python.rs does all that.
 """
 
 import asyncio

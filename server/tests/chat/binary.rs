@@ -1,0 +1,301 @@
+//! The real binary: how it starts, ends, and what it does with a standard output that nobody reads.
+
+use crate::FANFARE;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+use testkit::chat::Client;
+use testkit::patience::{PATIENCE, wait_until};
+use testkit::process::listening_only;
+use testkit::tools::program;
+
+/// The server with chat alone.
+fn chat(arguments: &[&str]) -> Command {
+    let mut command = Command::new(FANFARE);
+    command.args(listening_only("--chat", "127.0.0.1:0")).args(arguments);
+    command
+}
+
+/// The server as a process; killed if a test fails.
+struct Process {
+    child: Child,
+    output: Option<BufReader<ChildStdout>>,
+    address: SocketAddr,
+}
+
+impl Process {
+    fn start(arguments: &[&str]) -> Self {
+        Self::of(&mut chat(arguments))
+    }
+
+    fn of(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        let address =
+            line.strip_prefix("listening chat ").unwrap_or_else(|| panic!("it said {line:?}"));
+        Self { child, output: Some(output), address: address.trim().parse().unwrap() }
+    }
+
+    fn client(&self) -> Client {
+        let mut client = Client::connect(self.address);
+        client.wait_for("* you are in lobby");
+        client
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        let id =
+            i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw).unwrap();
+        rustix::process::kill_process(id, signal).unwrap();
+    }
+
+    fn ended(&mut self) -> ExitStatus {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < end, "it goes on");
+            std::thread::park_timeout(Duration::from_millis(2));
+        }
+    }
+
+    fn rest_of_output(&mut self) -> String {
+        let mut rest = String::new();
+        self.output.take().unwrap().read_to_string(&mut rest).unwrap();
+        rest
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(FANFARE).args(arguments).env_remove("FANFARE_LOG").output().unwrap()
+}
+
+#[test]
+fn both_signals_say_goodbye_report_and_end_well() {
+    for signal in [rustix::process::Signal::TERM, rustix::process::Signal::INT] {
+        let mut server = Process::start(&[]);
+        let (mut alice, mut bob) = (server.client(), server.client());
+        alice.say("a last word");
+        bob.wait_for("[lobby] guest1: a last word");
+        server.signal(signal);
+        for client in [&mut alice, &mut bob] {
+            client.wait_for("* the server is ending; goodbye");
+            assert_eq!(client.line(), None);
+        }
+        assert_eq!(server.ended().code(), Some(0));
+        let output = server.rest_of_output();
+        assert!(output.contains("try it: nc"), "{output}");
+        assert!(output.contains("2 connections") && !output.contains("not flushed"), "{output}");
+    }
+}
+
+/// Somebody who never reads, to whom more is said than the kernel takes. Gives the talker too.
+fn stuck_client(server: &Process) -> (Client, Client) {
+    let (mut talker, stuck) = (server.client(), server.client());
+    let text = "x".repeat(4_000);
+    // Told until its queue is full, which means that the write buffer and the kernel's are too.
+    talker.lines_until_pong();
+    // The kernel enlarges its buffers now and then, so once is not enough.
+    let end = Instant::now() + PATIENCE;
+    let mut refused_in_a_row = 0;
+    while refused_in_a_row < 200 {
+        assert!(Instant::now() < end, "it takes whatever it is told");
+        let was_refused =
+            talker.ask(&format!("/msg guest2 {text}")).starts_with("! guest2 is not reading");
+        refused_in_a_row = if was_refused { refused_in_a_row + 1 } else { 0 };
+    }
+    (talker, stuck)
+}
+
+#[test]
+fn what_was_not_flushed_by_the_deadline_is_reported() {
+    let mut server = Process::start(&["--goodbye-ms", "300"]);
+    let _clients = stuck_client(&server);
+    server.signal(rustix::process::Signal::TERM);
+    assert_eq!(server.ended().code(), Some(0));
+    let output = server.rest_of_output();
+    assert!(output.contains("not flushed: ") && output.contains("1 connections cut"), "{output}");
+    // The kernel may have taken a little more meanwhile, so what is left lies in the queue, in the
+    // write buffer, or in both.
+    let number_after = |words: &str| -> u64 {
+        let rest = output.split(words).nth(1).unwrap_or_else(|| panic!("no {words:?} in {output}"));
+        rest.split(' ').next().unwrap().parse().unwrap()
+    };
+    assert!(number_after("not flushed: ") + number_after("cut with ") > 0, "{output}");
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let mut server = Process::start(&["--goodbye-ms", "3600000"]);
+    let (mut talker, _stuck) = stuck_client(&server);
+    server.signal(rustix::process::Signal::TERM);
+    talker.wait_for("* the server is ending; goodbye");
+    assert_eq!(server.child.try_wait().unwrap(), None, "the stuck one holds up the first");
+    server.signal(rustix::process::Signal::TERM);
+    assert_eq!(server.ended().code(), Some(1));
+    assert!(server.rest_of_output().contains("ended at once by a second signal"));
+}
+
+#[test]
+fn a_mistake_is_one_sentence_and_exit_code_2() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let mistakes: [(&[&str], &str); 7] = [
+        (&["--nosuch"], "--nosuch"),
+        (&["--gopher", "127.0.0.1:0"], "--gopher"),
+        (&["serve", "--chat", "nonsense"], "--chat nonsense"),
+        (&["--chat", "192.0.2.1:7000"], "--chat 192.0.2.1:7000"),
+        (&["--config", "/nonexistent"], "--config /nonexistent"),
+        (&["--chat-line-bytes", "1"], "--chat-line-bytes 1"),
+        (&["--log", "loud"], "--log loud"),
+    ];
+    for (arguments, named) in mistakes {
+        let output = run(arguments);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(
+            said.starts_with("fanfare: ") && said.contains(named) && said.lines().count() == 1,
+            "{said}"
+        );
+    }
+    let listening = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listening.local_addr().unwrap().to_string();
+    for arguments in [["--nats", "off", "--chat", &address], ["--chat", "off", "--nats", &address]]
+    {
+        let output = run(&arguments);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(&format!("{} {address} is in use", arguments[2])), "{said}");
+    }
+    assert_ne!(taken, address);
+}
+
+#[test]
+fn help_is_for_people_and_does_not_mind_being_cut() {
+    let output = run(&["--help"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(said.contains("--chat-line-bytes") && said.contains("Usage: fanfare"), "{said}");
+}
+
+#[test]
+fn a_closed_standard_output_does_not_end_the_server() {
+    let mut server = Process::start(&["--log", "trace"]);
+    server.output = None;
+    for _ in 0..20 {
+        let mut client = server.client();
+        client.say("/quit");
+        client.wait_for("* goodbye");
+    }
+    server.signal(rustix::process::Signal::TERM);
+    assert_eq!(server.ended().code(), Some(0));
+}
+
+#[test]
+fn a_standard_output_that_nobody_reads_does_not_stall_the_server() {
+    let mut server = Process::start(&["--log", "trace"]);
+    // A pipe holds 64 KiB, and every connection logs two lines at least.
+    let mut talker = server.client();
+    for _ in 0..1_500 {
+        let mut client = Client::connect(server.address);
+        client.say("/quit");
+        client.wait_for("* goodbye");
+    }
+    talker.lines_until_pong();
+    server.signal(rustix::process::Signal::TERM);
+    assert_eq!(server.ended().code(), Some(0));
+}
+
+#[test]
+fn the_environment_sets_the_level_and_a_flag_wins() {
+    let logged = |arguments: &[&str]| {
+        let mut server = Process::of(chat(arguments).env("FANFARE_LOG", "debug"));
+        drop(server.client());
+        server.signal(rustix::process::Signal::TERM);
+        server.ended();
+        server.rest_of_output()
+    };
+    assert!(logged(&[]).contains("connected"));
+    assert!(!logged(&["--log", "info"]).contains("connected"));
+}
+
+#[test]
+fn a_half_open_connection_is_found_out_by_its_ping() {
+    let Some(mut python) = program("python3") else { return };
+    let server = Process::start(&["--chat-idle-ms", "100"]);
+    // A socket in repair mode closes without a word, as when the power goes. That needs a
+    // privilege; without it the socket closes with a reset, and the same must come of it.
+    let vanish = "
+import socket, sys
+peer = socket.create_connection(('127.0.0.1', int(sys.argv[1])))
+peer.sendall(b'/nick ghost\\n')
+while b'you are now ghost' not in peer.recv(4096): pass
+try:
+    peer.setsockopt(socket.IPPROTO_TCP, 19, 1)
+except PermissionError:
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b'\\1\\0\\0\\0\\0\\0\\0\\0')
+peer.close()
+";
+    let mut witness = server.client();
+    let port = server.address.port().to_string();
+    let gone = python.args(["-c", vanish, &port]).status().unwrap();
+    assert!(gone.success());
+    witness.wait_for("* ghost left");
+}
+
+#[test]
+fn the_client_talks_between_pipes() {
+    let server = Process::start(&[]);
+    let mut witness = server.client();
+    let mut client = Command::new(FANFARE)
+        .args(["chat", &server.address.to_string(), "--nick", "piper"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    client.stdin.as_mut().unwrap().write_all(b"hello from a pipe\n").unwrap();
+    witness.wait_for("[lobby] piper: hello from a pipe");
+    witness.say("hello back");
+    let mut output = BufReader::new(client.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("[lobby] guest1: hello back") {
+        line.clear();
+        assert_ne!(output.read_line(&mut line).unwrap(), 0, "the client ended");
+    }
+    drop(client.stdin.take());
+    assert!(client.wait().unwrap().success());
+    witness.wait_for("* piper left");
+    let nobody = run(&["chat", "127.0.0.1:1"]);
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(String::from_utf8(nobody.stderr).unwrap().contains("cannot connect to 127.0.0.1:1"));
+}
+
+#[test]
+fn every_line_of_a_crowd_is_accounted_for() {
+    let Some(mut python) = program("python3") else { return };
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/load/chat_load.py");
+    let crowd = ["--clients", "40", "--rooms", "4", "--lines", "100", "--stuck", "4"];
+    let output = python.arg(script).arg(FANFARE).args(crowd).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("all sums agree; nothing remains"), "{said}");
+}
+
+#[test]
+fn nothing_is_left_listening_after_the_end() {
+    let mut server = Process::start(&[]);
+    let address = server.address;
+    server.signal(rustix::process::Signal::TERM);
+    server.ended();
+    wait_until("the port is free", || TcpListener::bind(address).is_ok());
+}

@@ -1,0 +1,9 @@
+//! The chat server.
+
+mod binary;
+mod bounds;
+mod conversation;
+mod figures;
+
+/// The binary under test.
+const FANFARE: &str = env!("CARGO_BIN_EXE_fanfare");

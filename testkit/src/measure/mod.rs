@@ -1,0 +1,5 @@
+//! What the programs that race share.
+
+pub mod chart;
+pub mod median;
+pub mod program;

@@ -1,0 +1,184 @@
+//! Settings that both servers have, and how each is told.
+
+use super::server::Kind;
+use super::{tls_certificate, tls_key};
+use crate::process::listening_only;
+use std::fmt::Write;
+
+/// What a test wants otherwise than by default.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Listen here; otherwise on a port that is free.
+    pub port: Option<u16>,
+    pub max_payload: Option<usize>,
+    pub max_control_line: Option<usize>,
+    pub max_connections: Option<usize>,
+    pub max_subscriptions: Option<usize>,
+    pub ping_interval_ms: Option<u64>,
+    pub ping_max: Option<u32>,
+    pub auth_timeout_ms: Option<u64>,
+    /// One user, and its password.
+    pub user: Option<(&'static str, &'static str)>,
+    pub token: Option<&'static str>,
+    pub users: Vec<User>,
+    pub max_pending_bytes: Option<usize>,
+    pub write_deadline_ms: Option<u64>,
+    pub lame_duck_duration_ms: Option<u64>,
+    pub lame_duck_grace_ms: Option<u64>,
+    /// Nobody gets in without TLS.
+    pub tls: bool,
+}
+
+/// A user with a password, and what it may publish and subscribe.
+#[derive(Clone, Debug)]
+pub struct User {
+    pub name: &'static str,
+    pub password: &'static str,
+    /// None may do everything.
+    pub publish: Option<Permission>,
+    pub subscribe: Option<Permission>,
+}
+
+impl User {
+    pub fn new(name: &'static str, password: &'static str) -> Self {
+        Self { name, password, publish: None, subscribe: None }
+    }
+}
+
+/// Patterns: what is allowed, less what is denied. No allowed pattern allows everything.
+#[derive(Clone, Debug)]
+pub struct Permission {
+    pub allow: &'static [&'static str],
+    pub deny: &'static [&'static str],
+}
+
+impl Settings {
+    /// The command-line arguments. What only fits a file is written to one, in `folder`.
+    pub fn arguments(&self, kind: Kind, folder: &std::path::Path) -> Vec<String> {
+        match kind {
+            Kind::NatsServer => {
+                let file = folder.join("nats-server.conf");
+                std::fs::write(&file, self.nats_server_file()).unwrap();
+                vec!["-c".to_owned(), file.display().to_string()]
+            }
+            Kind::Fanfare => self.fanfare_flags(folder),
+        }
+    }
+
+    fn nats_server_file(&self) -> String {
+        let mut text = format!("listen: \"127.0.0.1:{}\"\n", self.port.map_or(-1, i32::from));
+        let mut line = |name: &str, value: Option<String>| {
+            if let Some(value) = value {
+                writeln!(text, "{name}: {value}").unwrap();
+            }
+        };
+        let milliseconds = |value: Option<u64>| value.map(|value| format!("\"{value}ms\""));
+        line("max_payload", self.max_payload.map(|value| value.to_string()));
+        line("max_control_line", self.max_control_line.map(|value| value.to_string()));
+        line("max_connections", self.max_connections.map(|value| value.to_string()));
+        line("max_subscriptions", self.max_subscriptions.map(|value| value.to_string()));
+        line("ping_interval", milliseconds(self.ping_interval_ms));
+        line("ping_max", self.ping_max.map(|value| value.to_string()));
+        line("max_pending", self.max_pending_bytes.map(|value| value.to_string()));
+        line("write_deadline", milliseconds(self.write_deadline_ms));
+        line("lame_duck_duration", milliseconds(self.lame_duck_duration_ms));
+        line("lame_duck_grace_period", milliseconds(self.lame_duck_grace_ms));
+        line("authorization", self.nats_server_authorization());
+        let tls = format!(
+            "{{cert_file: {:?}, key_file: {:?}, timeout: 20}}",
+            tls_certificate(),
+            tls_key()
+        );
+        line("tls", self.tls.then_some(tls));
+        text
+    }
+
+    fn nats_server_authorization(&self) -> Option<String> {
+        let mut text = String::new();
+        if let Some((name, password)) = self.user {
+            write!(text, "user: {name:?}, password: {password:?}, ").unwrap();
+        }
+        if let Some(token) = self.token {
+            write!(text, "token: {token:?}, ").unwrap();
+        }
+        if !self.users.is_empty() {
+            let users: Vec<String> = self.users.iter().map(nats_server_user).collect();
+            write!(text, "users: [\n{}\n], ", users.join("\n")).unwrap();
+        }
+        if let Some(timeout_ms) = self.auth_timeout_ms {
+            write!(text, "timeout: {:.3}", timeout_ms as f64 / 1000.0).unwrap();
+        }
+        (!text.is_empty()).then(|| format!("{{{text}}}"))
+    }
+
+    fn fanfare_flags(&self, folder: &std::path::Path) -> Vec<String> {
+        let listen = format!("127.0.0.1:{}", self.port.unwrap_or(0));
+        let mut flags = listening_only("--nats", &listen);
+        flags.extend(["--log", "warn"].map(str::to_owned));
+        let mut flag = |name: &str, value: Option<String>| {
+            flags.extend(value.into_iter().flat_map(|value| [format!("--nats-{name}"), value]));
+        };
+        let text = |value: Option<u64>| value.map(|value| value.to_string());
+        let size = |value: Option<usize>| value.map(|value| value.to_string());
+        flag("max-payload", size(self.max_payload));
+        flag("max-control-line", size(self.max_control_line));
+        flag("max-connections", size(self.max_connections));
+        flag("max-subscriptions", size(self.max_subscriptions));
+        flag("ping-interval-ms", text(self.ping_interval_ms));
+        flag("ping-max", text(self.ping_max.map(u64::from)));
+        flag("auth-timeout-ms", text(self.auth_timeout_ms));
+        flag("user", self.user.map(|(name, _)| name.to_owned()));
+        flag("password", self.user.map(|(_, password)| password.to_owned()));
+        flag("token", self.token.map(str::to_owned));
+        flag("max-pending-bytes", size(self.max_pending_bytes));
+        flag("write-deadline-ms", text(self.write_deadline_ms));
+        flag("lame-duck-duration-ms", text(self.lame_duck_duration_ms));
+        flag("lame-duck-grace-ms", text(self.lame_duck_grace_ms));
+        if self.tls {
+            flag("tls-cert", Some(tls_certificate().display().to_string()));
+            flag("tls-key", Some(tls_key().display().to_string()));
+            flag("tls-required", Some("true".to_owned()));
+        }
+        if !self.users.is_empty() {
+            let file = folder.join("users.toml");
+            let users: Vec<String> = self.users.iter().map(fanfare_user).collect();
+            std::fs::write(&file, users.join("\n")).unwrap();
+            flag("users-file", Some(file.display().to_string()));
+        }
+        flags
+    }
+}
+
+fn nats_server_user(user: &User) -> String {
+    let permission = |name: &str, permission: &Option<Permission>| match permission {
+        Some(Permission { allow: [], deny }) => format!("{name}: {{deny: {deny:?}}}, "),
+        Some(Permission { allow, deny: [] }) => format!("{name}: {{allow: {allow:?}}}, "),
+        Some(Permission { allow, deny }) => {
+            format!("{name}: {{allow: {allow:?}, deny: {deny:?}}}, ")
+        }
+        None => String::new(),
+    };
+    let permissions =
+        permission("publish", &user.publish) + &permission("subscribe", &user.subscribe);
+    let permissions = if permissions.is_empty() {
+        permissions
+    } else {
+        format!(", permissions: {{{permissions}}}")
+    };
+    format!("{{user: {:?}, password: {:?}{permissions}}}", user.name, user.password)
+}
+
+fn fanfare_user(user: &User) -> String {
+    let permission = |name: &str, permission: &Option<Permission>| {
+        let line = |permission: &Permission| match permission {
+            Permission { allow: [], deny } => format!("{name} = {{ deny = {deny:?} }}\n"),
+            Permission { allow, deny } => {
+                format!("{name} = {{ allow = {allow:?}, deny = {deny:?} }}\n")
+            }
+        };
+        permission.as_ref().map(line).unwrap_or_default()
+    };
+    let permissions =
+        permission("publish", &user.publish) + &permission("subscribe", &user.subscribe);
+    format!("[[user]]\nname = {:?}\npassword = {:?}\n{permissions}", user.name, user.password)
+}

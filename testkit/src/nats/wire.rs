@@ -1,0 +1,182 @@
+//! A connection on which every byte is seen.
+//!
+//! Only the server's PING, which may come between any two messages when a test takes long, is
+//! answered and passed over where the test does not expect it.
+
+use crate::patience::connect;
+use serde_json::Value;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+const PING: &[u8] = b"PING\r\n";
+
+pub struct Wire {
+    socket: TcpStream,
+    /// Read, but not yet expected by the test.
+    unread: Vec<u8>,
+    answers_pings: bool,
+    /// The first line of the server, after `INFO `.
+    pub info: Value,
+}
+
+impl Wire {
+    #[track_caller]
+    pub fn connect(address: SocketAddr) -> Self {
+        let socket = connect(address);
+        socket.set_nodelay(true).unwrap();
+        let mut wire = Self { socket, unread: Vec::new(), answers_pings: true, info: Value::Null };
+        wire.info = wire.read_info();
+        wire
+    }
+
+    pub fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
+
+    /// From here on a PING of the server is as any other word of it.
+    pub fn without_pongs(mut self) -> Self {
+        self.answers_pings = false;
+        self
+    }
+
+    /// Reads an INFO line.
+    #[track_caller]
+    pub fn read_info(&mut self) -> Value {
+        let line = self.line();
+        let text = line.strip_prefix("INFO ").unwrap_or_else(|| panic!("{line:?} instead of INFO"));
+        serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {line:?}"))
+    }
+
+    /// Sends a line, and its end.
+    pub fn say(&mut self, line: &str) {
+        self.send(format!("{line}\r\n"));
+    }
+
+    /// Sends bytes. The server may have closed already: what it said before tells more than that.
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        if let Err(error) = self.socket.write_all(bytes.as_ref()) {
+            assert!(
+                matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset),
+                "{error}"
+            );
+        }
+    }
+
+    /// Sends one byte after the other, each in a packet of its own.
+    pub fn send_in_bytes(&mut self, bytes: impl AsRef<[u8]>) {
+        bytes.as_ref().iter().for_each(|byte| self.send([*byte]));
+    }
+
+    /// Exactly these bytes come next.
+    #[track_caller]
+    pub fn expect(&mut self, bytes: impl AsRef<[u8]>) {
+        let expected = bytes.as_ref();
+        loop {
+            let agreed = self
+                .unread
+                .iter()
+                .zip(expected)
+                .take_while(|(seen, wanted)| seen == wanted)
+                .count();
+            if agreed == expected.len() {
+                self.unread.drain(..agreed);
+                return;
+            }
+            let line = self.beginning_of_line(agreed);
+            if self.pass_over_ping(line) {
+                continue;
+            }
+            let is_undecided =
+                agreed == self.unread.len() || PING.starts_with(&self.unread[line..]);
+            let goes_on = is_undecided && self.read_more();
+            assert!(goes_on, "read {:?}, expected {:?}", text(&self.unread), text(expected));
+        }
+    }
+
+    /// Where the line begins that `at` is in, if that is no further back than a PING is long;
+    /// otherwise `at`.
+    fn beginning_of_line(&self, at: usize) -> usize {
+        let is_beginning = |place: &usize| *place == 0 || self.unread[..*place].ends_with(b"\r\n");
+        (at.saturating_sub(PING.len())..=at).rev().find(is_beginning).unwrap_or(at)
+    }
+
+    /// Answers a PING if one stands at the beginning of this line, and takes it out. Whether there
+    /// was one.
+    fn pass_over_ping(&mut self, line: usize) -> bool {
+        let is_there = self.answers_pings && self.unread[line..].starts_with(PING);
+        if is_there {
+            self.unread.drain(line..line + PING.len());
+            self.say("PONG");
+        }
+        is_there
+    }
+
+    /// Everything that was sent is dealt with, and nothing has come that was not expected.
+    #[track_caller]
+    pub fn sync(&mut self) {
+        self.send("PING\r\n");
+        self.expect("PONG\r\n");
+    }
+
+    /// The server closes the connection, having said exactly these bytes.
+    #[track_caller]
+    pub fn expect_last_words(&mut self, bytes: impl AsRef<[u8]>) {
+        self.expect(bytes);
+        while self.read_more() || self.pass_over_ping(0) {}
+        assert!(self.unread.is_empty(), "more came: {:?}", text(&self.unread));
+    }
+
+    /// The server closes the connection without a word.
+    #[track_caller]
+    pub fn expect_closed(&mut self) {
+        self.expect_last_words("");
+    }
+
+    /// The next line, without its end.
+    #[track_caller]
+    pub fn line(&mut self) -> String {
+        loop {
+            if self.pass_over_ping(0) {
+                continue;
+            }
+            if let Some(end) = self.unread.windows(2).position(|pair| pair == b"\r\n") {
+                let line: Vec<u8> = self.unread.drain(..end + 2).collect();
+                return text(&line[..end]);
+            }
+            assert!(self.read_more(), "closed within a line, after {:?}", text(&self.unread));
+        }
+    }
+
+    /// Reads and discards until the server closes; gives how much came, and the end of it.
+    pub fn drain(&mut self) -> (usize, String) {
+        let mut read_bytes = self.unread.len();
+        loop {
+            let keep = self.unread.len().saturating_sub(100);
+            self.unread.drain(..keep);
+            let before = self.unread.len();
+            if !self.read_more() {
+                return (read_bytes, text(&self.unread));
+            }
+            read_bytes += self.unread.len() - before;
+        }
+    }
+
+    /// Whether there was more.
+    #[track_caller]
+    fn read_more(&mut self) -> bool {
+        let mut buffer = [0; 64 * 1024];
+        match self.socket.read(&mut buffer) {
+            Ok(read_bytes) => {
+                self.unread.extend_from_slice(&buffer[..read_bytes]);
+                read_bytes > 0
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => self.read_more(),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => false,
+            Err(error) => panic!("{error}, after {:?}", text(&self.unread)),
+        }
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
