@@ -74,8 +74,7 @@ impl Origin {
     }
 }
 
-/// The README's Rust code is compiled and run together with the documentation's own (`cargo test
-/// --doc`).
+/// The guide, whose code `cargo test --doc` compiles and runs.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-pub struct ReadmeDoctests;
+#[doc = include_str!("../docs/library.md")]
+pub struct GuideDoctests;

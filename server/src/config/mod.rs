@@ -343,8 +343,8 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_lists_every_setting_with_its_default() {
-        let readme = include_str!("../../../README.md");
+    fn the_page_lists_every_setting_with_its_default() {
+        let page = include_str!("../../../docs/configuration.md");
         let Ok(Task::Print(help)) = understand(&["--help"]) else { panic!("no help") };
         let flags =
             help.lines().filter_map(|line| line.trim_start().strip_prefix("--")?.split(' ').next());
@@ -353,8 +353,8 @@ mod tests {
             .collect();
         assert!(flags.len() > 70, "{flags:?}");
         for flag in flags {
-            let row = readme.lines().find_map(|line| line.strip_prefix(&format!("| `{flag}` | ")));
-            let row = row.unwrap_or_else(|| panic!("{flag} is not in the README"));
+            let row = page.lines().find_map(|line| line.strip_prefix(&format!("| `{flag}` | ")));
+            let row = row.unwrap_or_else(|| panic!("{flag} is not in docs/configuration.md"));
             let begins = |option: &&str| {
                 option.strip_prefix(flag).is_some_and(|rest| rest.starts_with([' ', '\n']))
             };
@@ -363,7 +363,7 @@ mod tests {
             let default = default.filter(|default| !default.contains(' ')).unwrap_or_default();
             assert!(
                 row.split('|').next().unwrap().contains(default),
-                "{flag} = {default} is {row} in the README"
+                "{flag} = {default} is {row} in docs/configuration.md"
             );
         }
     }

@@ -1,10 +1,10 @@
 //! The push gateway.
 
+mod documents;
 mod gateway;
 mod http;
 mod page;
 mod python;
-mod readme;
 mod socket;
 
 /// The binary under test.

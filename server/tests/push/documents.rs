@@ -1,4 +1,4 @@
-//! The README's Python code pushes, and listens.
+//! The Python code of docs/push.md pushes, and listens.
 
 use fanfare_server::push::access::{Access, Key};
 use std::io::{BufRead, BufReader};
@@ -8,13 +8,13 @@ use testkit::process::Program;
 use testkit::push::TestServer;
 use testkit::tools::{program, python_with_clients};
 
-/// The README's piece of Python in which that word is.
+/// The piece of Python in docs/push.md that contains this word.
 fn python_with(word: &str) -> &'static str {
-    let blocks = include_str!("../../../README.md")
+    let blocks = include_str!("../../../docs/push.md")
         .split("```python\n")
         .skip(1)
         .filter_map(|rest| rest.split("```").next());
-    blocks.into_iter().find(|code| code.contains(word)).expect("Python in the README")
+    blocks.into_iter().find(|code| code.contains(word)).expect("Python in docs/push.md")
 }
 
 #[test]
