@@ -376,6 +376,13 @@ impl Gateway {
         waiters.iter().for_each(|waiter| waiter.wake());
     }
 
+    /// Runs `change` between two pushes: each before it is in all queues and kept, none after it has
+    /// begun. `change` must not push.
+    pub(super) fn between_pushes<T>(&self, change: impl FnOnce() -> T) -> T {
+        let _turn = lock(&self.turn);
+        change()
+    }
+
     /// Counts that a connection acknowledged a push that it was sent.
     pub(super) fn acknowledge(&self, number: u64) {
         self.counters.acknowledged.add(1);

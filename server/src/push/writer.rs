@@ -1,9 +1,5 @@
 //! What one client is sent: answers, what it missed while it was away, and what is pushed now. The
-//! writing half's [`Source`].
-//!
-//! Who returns misses nothing and gets nothing twice, though a push may come while it returns: what
-//! is kept is read before and after the subscriptions begin. A push that is kept after but not
-//! before may come through a subscription too, and is passed over there.
+//! source of the connection's writing half.
 
 use super::gateway::{Gateway, now_ms};
 use super::render::{Framing, push_object, target_of};
@@ -19,7 +15,7 @@ use crate::transport::{Filled, Source, WriteBuffer};
 use fanfare::{
     Batch, Mailbox, MailboxDelivery, Message, Pattern, SubscribeError, SubscriptionId, Topic,
 };
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::task::{Context, Poll};
 
@@ -28,18 +24,19 @@ use std::task::{Context, Poll};
 pub(super) struct Link {
     pub outbox: Outbox<Change>,
     framing: Framing,
-    /// Why it ends; the first word counts.
+    /// Why the connection ends; the first reason counts.
     closing: OnceLock<CloseFrame>,
     unacknowledged: Mutex<VecDeque<(u64, Box<str>)>>,
 }
 
 /// A change of what a client is sent.
 pub(super) enum Change {
-    /// It said who it is: these topics, and first what is kept of them after what it has seen.
+    /// The client said who it is. It gets these topics and, before anything new, what is kept of
+    /// them after what it has seen.
     Begin(Vec<Topic>, Option<Seen>),
-    /// One topic more.
+    /// The client gets one more topic.
     Join(Topic),
-    /// One topic less.
+    /// The client no longer gets this topic.
     Leave(Topic),
 }
 
@@ -52,19 +49,18 @@ impl Link {
         self.outbox.append(|out| self.framing.append_object(out, object));
     }
 
-    /// Says goodbye, to be followed by the end.
+    /// Says goodbye. The end has to follow.
     pub fn say_goodbye(&self, frame: CloseFrame) {
         self.say(&ServerObject::Bye(frame.reason.as_str().into()));
         self.close_with(frame);
     }
 
-    /// What is to be the last frame, where there are frames.
+    /// Sets the last frame, where there are frames.
     pub fn close_with(&self, frame: CloseFrame) {
         let _ = self.closing.set(frame);
     }
 
-    /// The number of a push that was sent under this id, and is not acknowledged yet. It is from
-    /// now on.
+    /// Takes the push that was sent under this id and waits to be acknowledged; gives its number.
     pub fn acknowledge(&self, id: &str) -> Option<u64> {
         let mut unacknowledged = self.unacknowledged();
         let place = unacknowledged.iter().position(|(_, sent)| **sent == *id)?;
@@ -91,25 +87,15 @@ pub(super) struct ClientWriter {
     figures: Arc<ConnectionFigures>,
     mailbox: Mailbox<ServerMessage>,
     subscriptions: Vec<(Topic, SubscriptionId)>,
-    /// What is kept and was not seen, still to be sent.
+    /// Kept pushes that the client has not seen, still to be sent.
     replay: VecDeque<Message<ServerMessage>>,
-    twice: Twice,
-    /// Received but not rendered: the buffer became full in the middle.
+    /// A batch that is received and rendered up to an index: the buffer became full in the middle.
     rest: Option<(Batch<ServerMessage>, usize)>,
     is_mailbox_ended: bool,
     is_over: bool,
-    /// The last frame was appended.
+    /// Whether the last frame was appended.
     is_closed: bool,
     pings: u64,
-}
-
-/// Pushes that were read as kept and may come through a subscription too. Held, so that no other
-/// can be at their places.
-#[derive(Default)]
-struct Twice {
-    kept: Vec<Message<ServerMessage>>,
-    /// When so many messages have left the mailbox, none of them will come any more.
-    until: u64,
 }
 
 impl ClientWriter {
@@ -134,7 +120,6 @@ impl ClientWriter {
             mailbox,
             subscriptions: Vec::new(),
             replay: VecDeque::new(),
-            twice: Twice::default(),
             rest: None,
             is_mailbox_ended: false,
             is_over: false,
@@ -154,14 +139,14 @@ impl ClientWriter {
                     Ok(())
                 }
                 Item::Change(Change::Begin(topics, seen)) => self.begin(topics, seen),
-                Item::Change(Change::Join(topic)) => self.subscribe(topic),
+                Item::Change(Change::Join(topic)) => self.subscribe(topic, 0).map(drop),
                 Item::Change(Change::Leave(topic)) => {
                     self.unsubscribe(&topic);
                     Ok(())
                 }
             };
             if let Err(error) = result {
-                // Nothing would come any more of what was asked for.
+                // Nothing would come of what was asked for.
                 self.end(
                     out,
                     CloseFrame { code: CloseCode::Again, reason: error.to_string().into() },
@@ -171,7 +156,7 @@ impl ClientWriter {
         took
     }
 
-    /// Says goodbye in its turn; nothing more is sent.
+    /// Says goodbye after what is rendered already. Nothing more is sent.
     fn end(&mut self, out: &mut WriteBuffer, frame: CloseFrame) {
         self.append(out, &ServerObject::Bye(frame.reason.as_str().into()));
         self.link.close_with(frame);
@@ -189,43 +174,30 @@ impl ClientWriter {
     }
 
     fn begin(&mut self, topics: Vec<Topic>, seen: Option<Seen>) -> Result<(), SubscribeError> {
-        let Some(seen) = seen else {
-            return topics.into_iter().try_for_each(|topic| self.subscribe(topic));
-        };
-        let before = self.kept(&topics);
-        topics.iter().try_for_each(|topic| self.subscribe(topic.clone()))?;
-        let after = self.kept(&topics);
-        self.hand_over(before, after, &seen);
+        let last = if seen.is_some() { self.gateway.settings.replay } else { 0 };
+        let mut kept = Vec::new();
+        // Between two pushes: so what is kept of any topic is older than all that comes through the
+        // mailbox, and the order of numbers holds across topics.
+        self.gateway.clone().between_pushes(|| -> Result<(), SubscribeError> {
+            for topic in topics {
+                kept.extend(self.subscribe(topic, last)?);
+            }
+            Ok(())
+        })?;
+        self.replay = seen.map(|seen| unseen(kept, &seen)).unwrap_or_default();
         Ok(())
     }
 
-    /// What was kept before the subscriptions began, and after. Those that are kept before are held
-    /// to the end of this, so that no other message can come to their places.
-    fn hand_over(
+    /// Subscribes to a topic from now on; gives the last messages kept of it.
+    fn subscribe(
         &mut self,
-        before: Vec<Message<ServerMessage>>,
-        after: Vec<Message<ServerMessage>>,
-        seen: &Seen,
-    ) {
-        let places: HashSet<*const ServerMessage> = before.iter().map(place_of).collect();
-        self.twice.kept =
-            after.iter().filter(|message| !places.contains(&place_of(message))).cloned().collect();
-        self.twice.until = self.mailbox.books().offered;
-        self.replay = unseen(after, seen);
-    }
-
-    fn kept(&self, topics: &[Topic]) -> Vec<Message<ServerMessage>> {
-        topics
-            .iter()
-            .flat_map(|topic| self.gateway.broker.history(topic, self.gateway.settings.replay))
-            .collect()
-    }
-
-    fn subscribe(&mut self, topic: Topic) -> Result<(), SubscribeError> {
-        let id = self.mailbox.subscribe(&Pattern::from(&topic))?;
+        topic: Topic,
+        last: usize,
+    ) -> Result<Vec<Message<ServerMessage>>, SubscribeError> {
+        let (id, kept) = self.mailbox.subscribe_with_history(&Pattern::from(&topic), last)?;
         self.subscriptions.push((topic, id));
         self.figures.set_subscriptions(self.subscriptions.len());
-        Ok(())
+        Ok(kept)
     }
 
     fn unsubscribe(&mut self, topic: &Topic) {
@@ -268,7 +240,7 @@ impl ClientWriter {
     fn take_pushes(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> bool {
         let mut took = false;
         while !out.is_full() && !self.is_mailbox_ended {
-            let (run, from) = match self.rest.take() {
+            let (batch, from) = match self.rest.take() {
                 Some(rest) => rest,
                 None => match self.mailbox.poll_recv_batch(context) {
                     Poll::Pending => break,
@@ -281,43 +253,38 @@ impl ClientWriter {
                         took = true;
                         continue;
                     }
-                    Poll::Ready(Some(MailboxDelivery::Batch(id, run))) => {
-                        // What was queued of a group before it was left still comes.
+                    Poll::Ready(Some(MailboxDelivery::Batch(id, batch))) => {
+                        // The mailbox still brings what was queued of a group before it was left.
                         let is_wanted = self.subscriptions.iter().any(|(_, joined)| *joined == id);
-                        let from = if is_wanted { 0 } else { run.len() };
-                        (run, from)
+                        let from = if is_wanted { 0 } else { batch.len() };
+                        (batch, from)
                     }
                 },
             };
             took = true;
-            let rendered = self.append_run(out, &run, from);
-            if rendered < run.len() {
-                self.rest = Some((run, rendered));
-            } else {
-                self.forget_twice();
+            let rendered = self.append_batch(out, &batch, from);
+            if rendered < batch.len() {
+                self.rest = Some((batch, rendered));
             }
         }
         took
     }
 
-    /// Appends a run as far as the buffer takes it; gives how far.
-    fn append_run(
+    /// Appends a batch from an index on, as far as the buffer takes it; gives how far.
+    fn append_batch(
         &mut self,
         out: &mut WriteBuffer,
-        run: &Batch<ServerMessage>,
+        batch: &Batch<ServerMessage>,
         from: usize,
     ) -> usize {
         let now_ms = now_ms();
-        let to = target_of(run.topic());
+        let to = target_of(batch.topic());
         let (mut rendered, mut sent, mut expired) = (from, 0, 0);
-        for message in run.iter().skip(from) {
+        for message in batch.iter().skip(from) {
             if out.is_full() {
                 break;
             }
             rendered += 1;
-            if self.twice.has(message) {
-                continue;
-            }
             match &message.push {
                 Some(header) if header.is_expired(now_ms) => {
                     self.gateway.expire(&to, header);
@@ -347,54 +314,31 @@ impl ClientWriter {
             self.append(out, &ServerObject::Expired(std::mem::take(expired)));
         }
     }
+}
 
-    fn forget_twice(&mut self) {
-        if !self.twice.kept.is_empty() {
-            let books = self.mailbox.books();
-            if books.received + books.dropped >= self.twice.until {
-                self.twice.kept = Vec::new();
-            }
+/// The kept pushes that are later than what was seen, in the order of their numbers. A message that
+/// did not come through the gateway has no number, so it is left out.
+fn unseen(mut kept: Vec<Message<ServerMessage>>, seen: &Seen) -> VecDeque<Message<ServerMessage>> {
+    let number =
+        |message: &Message<ServerMessage>| message.push.as_ref().map(|header| header.number);
+    let seen_number = match seen {
+        Seen::Number(number) => Some(*number),
+        Seen::Id(id) => {
+            let has_id = |message: &&Message<ServerMessage>| {
+                message.push.as_ref().is_some_and(|header| *header.id == **id)
+            };
+            kept.iter().filter(has_id).filter_map(number).max()
         }
-    }
-}
-
-impl Twice {
-    fn has(&self, message: &ServerMessage) -> bool {
-        self.kept.iter().any(|kept| place_of(kept) == std::ptr::from_ref(message))
-    }
-}
-
-/// Where a message is: the same for all who hold it.
-fn place_of(message: &Message<ServerMessage>) -> *const ServerMessage {
-    std::ptr::from_ref(&**message)
-}
-
-/// Those after what was seen, in the order of their numbers. What did not come through the gateway
-/// has none, and cannot be said to be later.
-fn unseen(kept: Vec<Message<ServerMessage>>, seen: &Seen) -> VecDeque<Message<ServerMessage>> {
-    let mut numbered: Vec<(u64, Message<ServerMessage>)> = Vec::new();
-    let mut seen_number = match seen {
-        Seen::Number(number) => *number,
-        Seen::Id(_) => 0,
     };
-    for message in kept {
-        let Some(header) = &message.push else { continue };
-        if matches!(seen, Seen::Id(id) if **id == *header.id) {
-            seen_number = seen_number.max(header.number);
-        }
-        numbered.push((header.number, message));
-    }
-    numbered.sort_unstable_by_key(|(number, _)| *number);
-    numbered
-        .into_iter()
-        .filter(|(number, _)| *number > seen_number)
-        .map(|(_, message)| message)
-        .collect()
+    // A message without a number is never later.
+    kept.retain(|message| number(message) > seen_number.or(Some(0)));
+    kept.sort_unstable_by_key(number);
+    kept.into()
 }
 
 impl Source for ClientWriter {
     fn poll_fill(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> Poll<Filled> {
-        // Registered before looking: what is handed over in between wakes us.
+        // Registered before looking: whatever is handed over in between wakes us.
         self.link.outbox.register_writer(context);
         let had_bytes = out.waiting_bytes();
         let mut took = self.take_items(out);
@@ -451,7 +395,7 @@ mod tests {
     use std::task::Waker;
 
     #[test]
-    fn what_comes_while_one_returns_comes_once() {
+    fn what_is_kept_comes_first_and_all_in_the_order_of_numbers() {
         let settings = PushSettings::default();
         let mut broker = Broker::builder();
         for (pattern, messages) in settings.histories() {
@@ -461,35 +405,27 @@ mod tests {
         let gateway =
             Arc::new(Gateway::new(&broker.build(), &Tasks::new(drop), settings, front_end.clone()));
         let push = |text: &str| {
-            block_on(
-                gateway
-                    .push(Ingress::Http, &parse_push(format!("user:1 {text}").as_bytes()).unwrap()),
-            )
-            .unwrap()
+            block_on(gateway.push(Ingress::Http, &parse_push(text.as_bytes()).unwrap())).unwrap()
         };
         let entry = front_end.connected(([127, 0, 0, 1], 1).into(), &Arc::default());
-        let mut feed = ClientWriter::new(&gateway, &Arc::default(), entry.figures()).unwrap();
-        let topics = [Topic::parse("push.user.1").unwrap()];
+        let mut writer = ClientWriter::new(&gateway, &Arc::default(), entry.figures()).unwrap();
+        let topics = ["push.user.1", "push.all"].map(|topic| Topic::parse(topic).unwrap());
 
-        let seen = push("seen").n;
-        push("away");
-        let before = feed.kept(&topics);
-        push("before the subscription");
-        feed.subscribe(topics[0].clone()).unwrap();
-        push("before the second look");
-        let after = feed.kept(&topics);
-        feed.hand_over(before, after, &Seen::Number(seen));
-        assert_eq!(feed.twice.kept.len(), 2);
-        push("later");
+        let seen = push("user:1 seen").n;
+        push("all two");
+        push("user:1 three");
+        push("all four");
+        writer.begin(topics.into(), Some(Seen::Number(seen))).unwrap();
+        push("user:1 five");
+        push("all six");
 
         let mut out = WriteBuffer::new(1 << 16);
-        assert!(feed.poll_fill(&mut Context::from_waker(Waker::noop()), &mut out).is_ready());
+        assert!(writer.poll_fill(&mut Context::from_waker(Waker::noop()), &mut out).is_ready());
         let lines = String::from_utf8(out.bytes_mut().clone()).unwrap();
         let texts: Vec<&str> = lines
             .lines()
             .filter_map(|line| line.split("\"text\":\"").nth(1)?.split('"').next())
             .collect();
-        assert_eq!(texts, ["away", "before the subscription", "before the second look", "later"]);
-        assert!(feed.twice.kept.is_empty(), "nothing is held for longer than it can come twice");
+        assert_eq!(texts, ["two", "three", "four", "five", "six"]);
     }
 }
