@@ -13,7 +13,7 @@ use fanout_race::options::Options;
 use fanout_race::{csv, rows, sections, svg, table, versions};
 use std::process::ExitCode;
 use std::time::Instant;
-use support::peers::go_seed::GoSeed;
+use support::peers::go_broker::GoBroker;
 use support::peers::{Peer, PeerError, in_process};
 use support::trial::{Effort, Entrant, race};
 use testkit::measure::program::end;
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<(), PeerError> {
     let begun = Instant::now();
-    let go = GoSeed::build();
+    let go = GoBroker::build();
     versions::print(&go);
     let mut peers = in_process();
     if let Ok(go) = &go {
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn every_peer_does_every_kind_of_row_and_loses_nothing() {
         let mut peers = in_process();
-        match GoSeed::build() {
+        match GoBroker::build() {
             Ok(go) => peers.extend([Box::new(go.clone()) as Box<dyn Peer>, Box::new(go.tuned())]),
             Err(error) => println!("without the Go peer: {error}"),
         }

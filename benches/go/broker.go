@@ -14,14 +14,15 @@ var errClosed = errors.New("the broker is closed")
 // Message is what is published: a byte slice shared by all its receivers.
 type Message = []byte
 
-// Broker is the message queue of seed 001 with its leak repaired: a worker has one timer, which it resets for
-// every subscriber instead of making a new one. It is ordered besides: broadcast awaits its workers.
+// Broker is a message queue as many Go services have one: a channel per subscriber, one to three workers per publish,
+// and up to 5 ms for a full subscriber. A worker resets one timer for every subscriber instead of calling time.After for
+// each, which would leak until the timers fire. Broadcast awaits its workers, so messages stay in order.
 type Broker struct {
 	mutex    sync.RWMutex
 	topics   map[string][]chan Message
 	capacity int
 	closed   chan struct{}
-	// tuned goes beyond the seed: a lone worker runs in the publisher's own goroutine, and a worker touches its
+	// tuned goes beyond that: a lone worker runs in the publisher's own goroutine, and a worker touches its
 	// timer only when a subscriber is full. What a Go programmer could make of the same broker in an afternoon.
 	tuned bool
 }

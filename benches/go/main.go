@@ -45,7 +45,7 @@ func main() {
 	flag.Uint64Var(&todo.messages, "messages", 1, "messages of each publisher")
 	flag.Uint64Var(&todo.warmUp, "warm-up", 0, "messages before the clock starts")
 	flag.DurationVar(&todo.gap, "gap", 0, "time from one publish to the next")
-	flag.BoolVar(&todo.tuned, "tuned", false, "go beyond the seed: see Broker.tuned")
+	flag.BoolVar(&todo.tuned, "tuned", false, "what could be made of it in an afternoon: see Broker.tuned")
 	flag.Parse()
 	if todo.payloadBytes < 16 || todo.stuck >= todo.subscribers {
 		fmt.Fprintln(os.Stderr, "a message has at least 16 bytes, and somebody must read")

@@ -12,7 +12,7 @@ use testkit::measure::program::Files;
 const QUICK_ROUNDS_UNTIL: Duration = Duration::from_secs(22);
 const QUICK_ROWS_UNTIL: Duration = Duration::from_secs(40);
 
-/// Fanfare against tokio::sync::broadcast, async-broadcast, flume and the Go broker of seed 001
+/// Fanfare against tokio::sync::broadcast, async-broadcast, flume and a Go broker
 #[derive(Parser, Debug)]
 #[command(name = "fanout_race")]
 pub struct Options {

@@ -4,7 +4,7 @@
 use super::options::Options;
 use super::table::cell;
 use crate::support::load::{Load, Scenario};
-use crate::support::peers::go_seed::GoSeed;
+use crate::support::peers::go_broker::GoBroker;
 use crate::support::peers::{Peer, PeerError};
 use crate::support::trial::{Entrant, median_ratio, race};
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ pub fn print_all(
     options: &Options,
     begun: Instant,
     peers: &[Box<dyn Peer>],
-    go: Option<&GoSeed>,
+    go: Option<&GoBroker>,
 ) -> Result<(), PeerError> {
     let sections: [&dyn Fn() -> Result<(), PeerError>; 5] = [
         &|| longest_publish(options, peers),
@@ -160,17 +160,17 @@ fn wake_ups(options: &Options, peers: &[Box<dyn Peer>]) -> Result<(), PeerError>
     Ok(())
 }
 
-/// The Go broker without the seed's timer for every subscriber and goroutine for every publish.
+/// The Go broker without a timer for every full subscriber and a goroutine for every publish.
 fn improved_go(
     options: &Options,
     begun: Instant,
     peers: &[Box<dyn Peer>],
-    go: &GoSeed,
+    go: &GoBroker,
 ) -> Result<(), PeerError> {
-    println!("\nThe Go broker, improved beyond the seed (millions of deliveries a second)");
+    println!("\nThe Go broker, tuned (millions of deliveries a second)");
     println!(
         "{:>5} {:>5} |{:>17}{:>17}{:>17} |{:>11}",
-        "subs", "batch", "fanfare", "go-seed", "go-tuned", "x tuned"
+        "subs", "batch", "fanfare", "go", "go-tuned", "x tuned"
     );
     let tuned = go.tuned();
     let cells: &[(usize, usize)] =

@@ -12,7 +12,7 @@ const PEERS: [(&str, RGBColor); 5] = [
     ("tokio-broadcast", RGBColor(31, 119, 180)),
     ("async-broadcast", RGBColor(44, 140, 60)),
     ("flume", RGBColor(148, 103, 189)),
-    ("go-seed", RGBColor(120, 120, 120)),
+    ("go", RGBColor(120, 120, 120)),
 ];
 
 /// # Errors

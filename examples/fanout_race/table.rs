@@ -29,7 +29,7 @@ pub fn print_row(row: &RowResult) {
     for standing in &row.standings {
         print!("{:>CELL$}", cell(standing));
     }
-    println!(" | {:>8} {:>8}", ratio(row, "tokio-broadcast"), ratio(row, "go-seed"));
+    println!(" | {:>8} {:>8}", ratio(row, "tokio-broadcast"), ratio(row, "go"));
     for standing in &row.standings {
         if standing.lost_part() > 0.0 {
             println!(

@@ -1,11 +1,11 @@
 //! What runs against what: the versions that were built, and the machine.
 
 use crate::support::peers::PeerError;
-use crate::support::peers::go_seed::GoSeed;
+use crate::support::peers::go_broker::GoBroker;
 
 const CARGO_LOCK: &str = include_str!("../../Cargo.lock");
 
-pub fn print(go: &Result<GoSeed, PeerError>) {
+pub fn print(go: &Result<GoBroker, PeerError>) {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let crates: Vec<_> = ["tokio", "async-broadcast", "flume", "async-executor"]
         .map(|name| format!("{name} {}", locked_version(name).unwrap_or("?")))

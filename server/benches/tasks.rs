@@ -64,7 +64,7 @@ fn poll<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Which task is this? As every log line asks. The seed parsed it out of a text.
+/// Which task is this? Every log line asks this.
 mod which {
     use super::*;
 

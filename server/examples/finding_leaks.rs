@@ -1,9 +1,8 @@
 //! A small service with two leaks, to be found with `go tool pprof`: docs/finding-leaks.md walks
 //! through it.
 //!
-//! Every visit writes a line to a log that only grows (seed 000), and leaves a task behind that
-//! waits for an answer which nobody sends (seed 004). Runs until it is interrupted, or for as many
-//! seconds as its argument says:
+//! Every visit writes a line to a log that only grows, and leaves a task behind that waits for an
+//! answer nobody sends. Runs until interrupted, or for the number of seconds in its argument:
 //!
 //! ```sh
 //! cargo run --example finding_leaks -- 60

@@ -79,8 +79,8 @@ pub const WRITE_DEADLINE_MS: u64 = 60_000;
 /// ping.
 pub const IDLE_MS: u64 = 120_000;
 
-/// Pings without a sign of life after which a peer is let go (seed 000 has three). When hit: the
-/// connection is closed.
+/// Pings without a sign of life after which a peer is disconnected. When hit: the connection is
+/// closed.
 pub const IDLE_MISSES: u32 = 3;
 
 /// Milliseconds in which a closed connection's last bytes may still be fetched while we discard
@@ -376,9 +376,9 @@ pub const PUSH_LOSSES_LOGGED: usize = 16;
 /// Milliseconds after which the journal names pushes again. Fixed. See [`PUSH_LOSSES_LOGGED`].
 pub const PUSH_LOSSES_LOGGED_MS: u64 = 10_000;
 
-/// Milliseconds of silence after which a push client is pinged (seed 003's read time-out: ticks of
-/// 5 s, and 3 misses). When hit: it is sent a ping; before it said who it is, the connection is
-/// closed.
+/// Milliseconds of silence after which a push client is pinged. Why: with three misses, a client
+/// that is gone is noticed within 20 s. When hit: it is sent a ping; one that has not said who it is
+/// is disconnected.
 pub const PUSH_IDLE_MS: u64 = 5_000;
 
 /// Bytes of our own output that wait for a slow standard output. Fixed. When hit: further output is

@@ -3,7 +3,7 @@
 pub mod async_broadcast;
 pub mod fanfare;
 pub mod flume_per_subscriber;
-pub mod go_seed;
+pub mod go_broker;
 pub mod tokio_broadcast;
 
 use super::load::{Load, Outcome, Scenario};

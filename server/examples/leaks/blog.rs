@@ -23,7 +23,7 @@ type Slot = [u8; 128];
 const SLOTS: usize = 800;
 
 fn main() {
-    print_head("Seed 002, a blog: 2,000 routes, of which hardly any is asked for");
+    print_head("A blog: 2,000 routes, of which hardly any is asked for");
     leak(2_000).print("leak: 800 slots for each route, made ahead");
     cure(2_000).print("cure: a queue for up to 800 for each route, made of nothing");
 }

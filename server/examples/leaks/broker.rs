@@ -24,7 +24,7 @@ const SUBSCRIBERS: usize = 64;
 const QUEUE_MESSAGES: usize = 16;
 
 fn main() {
-    print_head("Seed 001, a broker: 1,000 messages to 64 subscribers that do not read");
+    print_head("A broker: 1,000 messages to 64 subscribers that do not read");
     leak(1_000).print("leak: a task and a timer for each message and full subscriber");
     cure(1_000).print("cure: one publish, at most one wait, one timer, one receipt");
 }

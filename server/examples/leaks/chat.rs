@@ -25,7 +25,7 @@ const READ_TIME_OUT: Duration = Duration::from_secs(15);
 const LOG_LINES: usize = 100;
 
 fn main() {
-    print_head("Seed 000, a chat server: 20,000 lines to one client");
+    print_head("A chat server: 20,000 lines to one client");
     leak(20_000).print("leak: a timer for each line, a log and a history of all lines");
     cure(20_000).print("cure: one timer, set again for each line; a log of 100 lines");
 }

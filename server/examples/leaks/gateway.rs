@@ -21,7 +21,7 @@ use support::{Figures, measure, print_head};
 const TIME_OUT: Duration = Duration::from_millis(20);
 
 fn main() {
-    print_head("Seed 003, a push gateway: 2,000 datagrams for a client that does not read");
+    print_head("A push gateway: 2,000 datagrams for a client that does not read");
     leak(2_000).print("leak: the time-out drops the handler, its child goes on");
     cure(2_000).print("cure: the time-out ends the handler's scope");
 }

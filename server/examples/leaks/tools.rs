@@ -26,7 +26,7 @@ const QUERIES_AT_ONCE: usize = 100;
 
 fn main() {
     let mut found = String::new();
-    print_head("Seed 004, the fastest of three replicas, 1,000 queries");
+    print_head("The fastest of three replicas, 1,000 queries");
     leak(1_000, &mut found).print("leak: the first answer is taken, a sender waits for ever");
     cure(1_000).print("cure: a query's scope ends with it, at most 100 at once");
     println!("\nWhat the register says of the leak, grouped:\n{found}");

@@ -36,9 +36,9 @@ impl Figures {
     }
 }
 
-pub fn print_head(seed: &str) {
+pub fn print_head(title: &str) {
     println!(
-        "{seed}\n{:<64}{:>8}{:>12}{:>10}",
+        "{title}\n{:<64}{:>8}{:>12}{:>10}",
         "left when the work is done:", "tasks", "heap KiB", "ms"
     );
 }

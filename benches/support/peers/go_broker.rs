@@ -1,5 +1,4 @@
-//! The Go broker of seed 001 (`benches/go`), built where Go is installed and run as a process of
-//! its own.
+//! The Go broker (`benches/go`), built where Go is installed and run as a process of its own.
 
 use super::{Peer, PeerError};
 use crate::support::load::{Load, Outcome, Scenario};
@@ -11,13 +10,13 @@ use std::time::Duration;
 /// Built once, run once for every measurement. The time that the process takes to start is not
 /// measured.
 #[derive(Clone)]
-pub struct GoSeed {
+pub struct GoBroker {
     program: PathBuf,
     pub version: String,
     tuned: bool,
 }
 
-impl GoSeed {
+impl GoBroker {
     /// Builds the broker beside the running program.
     ///
     /// # Errors
@@ -27,22 +26,22 @@ impl GoSeed {
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/go");
         let program = std::env::current_exe()
             .map_err(|error| PeerError(format!("where this program is cannot be told: {error}")))?
-            .with_extension("go-seed");
+            .with_extension("go");
         output(
             Command::new("go").arg("build").arg("-o").arg(&program).arg(".").current_dir(sources),
         )?;
         Ok(Self { program, version: version.trim().to_owned(), tuned: false })
     }
 
-    /// The same broker, improved beyond the seed: see `Broker.tuned` in `benches/go/broker.go`.
+    /// The same broker, improved in an afternoon: see `Broker.tuned` in `benches/go/broker.go`.
     pub fn tuned(&self) -> Self {
         Self { tuned: true, ..self.clone() }
     }
 }
 
-impl Peer for GoSeed {
+impl Peer for GoBroker {
     fn name(&self) -> &'static str {
-        if self.tuned { "go-tuned" } else { "go-seed" }
+        if self.tuned { "go-tuned" } else { "go" }
     }
 
     fn run(&self, load: &Load) -> Result<Outcome, PeerError> {
