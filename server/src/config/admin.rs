@@ -1,43 +1,53 @@
 //! The settings of the admin listener.
 
 use super::ConfigError;
-use super::check::Check;
-use super::settings::Settings;
+use super::sources::Sources;
+use super::values::{Listen, listen};
+use clap::Args;
 use std::net::SocketAddr;
 
-const DEFAULT_ADMIN_ADDRESS: &str = "127.0.0.1:6060";
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Admin")]
+pub struct AdminOptions {
+    /// Address for the admin pages, metrics and profiles, or `off`. Any address but a loopback one
+    /// requires an admin-token
+    #[arg(long, value_name = "ADDR|off", default_value = "127.0.0.1:6060", value_parser = listen)]
+    admin: Listen,
+    /// Token that requests to the admin listener must carry: `Authorization: Bearer TOKEN`. The
+    /// environment is a better place for it than the command line
+    #[arg(long, value_name = "TOKEN", env = "FANFARE_ADMIN_TOKEN", hide_env_values = true)]
+    admin_token: Option<String>,
+}
 
-/// Where the admin listener is, and who may ask.
+/// Where the admin listener is, and who may use it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdminConfig {
-    /// None if it is off.
+    /// `None` if it is off.
     pub address: Option<SocketAddr>,
-    /// Whether somebody wrote the address, or it is the default.
+    /// Whether the address was set, as opposed to the default.
     pub is_asked_for: bool,
-    /// What requests have to carry.
+    /// The token that requests must carry.
     pub token: Option<String>,
 }
 
-impl Check {
+impl AdminOptions {
     /// Refuses to show everything to everybody.
-    pub fn admin(&self, settings: &Settings) -> Result<AdminConfig, ConfigError> {
-        let address =
-            self.address("admin", settings.admin.as_deref().unwrap_or(DEFAULT_ADMIN_ADDRESS))?;
-        let token = settings.admin_token.clone();
-        if token.as_ref().is_some_and(|token| {
-            token.is_empty() || token.bytes().any(|byte| !byte.is_ascii_graphic())
-        }) {
+    pub fn config(self, sources: &Sources) -> Result<AdminConfig, ConfigError> {
+        let Listen(address) = self.admin;
+        let token = self.admin_token;
+        let is_token =
+            |token: &String| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+        if token.as_ref().is_some_and(|token| !is_token(token)) {
             return Err(
-                self.error("admin_token", "has to be of visible ASCII characters, at least one")
+                sources.error("admin-token", "must be one or more visible ASCII characters")
             );
         }
-        if let Some(address) = address.filter(|address| !address.ip().is_loopback())
-            && token.is_none()
-        {
-            let problem =
-                format!("{address} can be reached from outside, which needs --admin-token");
-            return Err(self.error("admin", &problem));
+        match address {
+            Some(address) if !address.ip().is_loopback() && token.is_none() => {
+                let problem = format!("{address} can be reached from outside: set an admin-token");
+                Err(sources.error("admin", &problem))
+            }
+            _ => Ok(AdminConfig { address, is_asked_for: sources.is_set("admin"), token }),
         }
-        Ok(AdminConfig { address, is_asked_for: settings.admin.is_some(), token })
     }
 }

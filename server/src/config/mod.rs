@@ -1,18 +1,21 @@
-//! Flags and file become one checked [`Config`].
+//! Flags, environment and file become one checked [`Config`].
 //!
-//! A setting has the same name as a flag (`--chat-line-bytes 4096`) and in the file
-//! (`chat-line-bytes = 4096`). The flag wins, then the environment (for the log level), then the
-//! file, then the default.
+//! A setting has one name, one range and one default, declared in its door's options: as a flag it
+//! is `--chat-line-bytes 4096`, in the file `chat-line-bytes = 4096`. A flag wins over the
+//! environment, the environment over the file, and the file over the default. `docs/configuration.md`
+//! is generated from the same declarations.
 
 mod admin;
 mod bounds;
 mod chat;
-mod check;
 mod file;
 mod nats;
 mod push;
-mod settings;
+#[cfg(test)]
+mod reference;
+mod sources;
 mod users;
+mod values;
 
 use crate::bench::BenchOptions;
 use crate::chat::ChatSettings;
@@ -20,17 +23,23 @@ use crate::limits;
 use crate::nats::NatsSettings;
 use crate::top::TopOptions;
 pub use admin::AdminConfig;
-use check::Check;
-use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use admin::AdminOptions;
+use chat::ChatOptions;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use file::SettingsFile;
 use log::LevelFilter;
+use nats::NatsOptions;
 pub use push::PushConfig;
-use settings::Settings;
+use push::PushOptions;
+use sources::Sources;
+use std::error::Error;
+use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use values::{level, ms};
 
 /// What the program is to do.
 #[derive(Debug)]
@@ -43,26 +52,26 @@ pub enum Task {
     Bench(Box<BenchOptions>),
     /// Watch a server.
     Top(TopOptions),
-    /// Print this and end well: `--help`, `--version`.
+    /// Print this and exit successfully: `--help`, `--version`.
     Print(String),
 }
 
 /// All settings of the server, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Where chat listens; none if it does not.
+    /// Where chat listens; `None` if it does not.
     pub chat_address: Option<SocketAddr>,
     /// The bounds of chat.
     pub chat: ChatSettings,
     /// The admin listener.
     pub admin: AdminConfig,
-    /// Where NATS listens; none if it does not.
+    /// Where NATS listens; `None` if it does not.
     pub nats_address: Option<SocketAddr>,
-    /// The bounds of NATS, and who may come in.
+    /// The bounds of NATS, and who may connect.
     pub nats: NatsSettings,
     /// The push gateway.
     pub push: PushConfig,
-    /// The time for saying goodbye.
+    /// The time for goodbyes when the server stops.
     pub goodbye: Duration,
     /// What is logged.
     pub log: LevelFilter,
@@ -78,33 +87,58 @@ impl fmt::Display for ConfigError {
     }
 }
 
-impl std::error::Error for ConfigError {}
+impl Error for ConfigError {}
 
-/// Understands the command line, and reads the file that it names.
+/// Understands the command line, and reads the files that it names.
 pub fn from_command_line(
-    arguments: impl IntoIterator<Item = std::ffi::OsString>,
+    arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<Task, ConfigError> {
-    let matches = match CommandLine::command().try_get_matches_from(arguments) {
-        Ok(matches) => matches,
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let (command_line, matches) = match parse(CommandLine::command(), &arguments) {
+        Ok(parsed) => parsed,
         Err(error)
             if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
         {
             return Ok(Task::Print(error.to_string()));
         }
-        Err(error) => return Err(ConfigError(one_sentence(&error))),
+        Err(error) => return Err(ConfigError(sentence(&error))),
     };
-    let command_line = CommandLine::from_arg_matches(&matches)
-        .map_err(|error| ConfigError(one_sentence(&error)))?;
-    match command_line.command {
-        Some(SubCommand::Chat(client)) => Ok(Task::Chat(client)),
-        Some(SubCommand::Bench(options)) => Ok(Task::Bench(options)),
-        Some(SubCommand::Top(options)) => Ok(Task::Top(options)),
-        Some(SubCommand::Serve(serve)) => configure(*serve),
-        None => configure(command_line.serve),
-    }
+    let serve = match command_line.command {
+        Some(SubCommand::Chat(client)) => return Ok(Task::Chat(client)),
+        Some(SubCommand::Bench(options)) => return Ok(Task::Bench(options)),
+        Some(SubCommand::Top(options)) => return Ok(Task::Top(options)),
+        Some(SubCommand::Serve(serve)) => *serve,
+        None => command_line.serve,
+    };
+    let Some(path) = &serve.config else {
+        return configure(serve, Sources { matches, file: None });
+    };
+    // The file's values become the defaults, and the command line is parsed again with them.
+    let settings = ServeArguments::augment_args(Command::new("fanfare"));
+    let file = SettingsFile::read(path, &settings)?;
+    let command = file.as_defaults(CommandLine::command());
+    let command = command.mut_subcommand("serve", |serve| file.as_defaults(serve));
+    let (command_line, matches) =
+        parse(command, &arguments).map_err(|error| ConfigError(sentence(&error)))?;
+    let serve = match command_line.command {
+        Some(SubCommand::Serve(serve)) => *serve,
+        _ => command_line.serve,
+    };
+    configure(serve, Sources { matches, file: Some(file) })
 }
 
-/// A publish/subscribe server in which people talk line by line.
+/// What was given, and where each value came from.
+fn parse(
+    command: Command,
+    arguments: &[OsString],
+) -> clap::error::Result<(CommandLine, ArgMatches)> {
+    let mut matches = command.try_get_matches_from(arguments)?;
+    let command_line = CommandLine::from_arg_matches(&matches)?;
+    let of_serve = matches.remove_subcommand().map(|(_, matches)| matches);
+    Ok((command_line, of_serve.unwrap_or(matches)))
+}
+
+/// A publish/subscribe server with bounded delivery: chat, NATS and push.
 ///
 /// Without a command it serves. Try it: start `fanfare`, then `nc 127.0.0.1 7000` in two terminals.
 #[derive(Parser, Debug)]
@@ -123,82 +157,87 @@ struct CommandLine {
 
 #[derive(Subcommand, Debug)]
 enum SubCommand {
-    /// Run the server (what happens without a command too)
+    /// Run the server, as without a command
     Serve(Box<ServeArguments>),
     /// Talk: a terminal client for a chat server
     Chat(ChatClient),
-    /// Measure a NATS server (or Redis): the client counts and checks everything, and takes about
-    /// one core itself
+    /// Measure a NATS or Redis server. The client counts and checks every message, which takes
+    /// about one core
     Bench(Box<BenchOptions>),
-    /// Watch a server: rates, slowest subscriptions, tasks, memory, from its admin listener
+    /// Watch a server through its admin listener: rates, slowest subscriptions, tasks, memory
     Top(TopOptions),
 }
 
 /// What `fanfare chat` is told.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct ChatClient {
-    /// The server
-    #[arg(value_name = "HOST:PORT", default_value = DEFAULT_CHAT_ADDRESS)]
+    /// Address of the server
+    #[arg(value_name = "HOST:PORT", default_value = chat::DEFAULT_ADDRESS)]
     pub server: String,
-    /// Take this name
+    /// Name to take
     #[arg(long, value_name = "NAME")]
     pub nick: Option<String>,
 }
 
 #[derive(Args, Debug)]
 struct ServeArguments {
-    /// Read settings from a TOML file: `chat-line-bytes = 4096` is the same as --chat-line-bytes
-    /// 4096
+    /// TOML file with settings: `chat-line-bytes = 4096` there is --chat-line-bytes 4096 here
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Print how much memory each front-end can be made to hold with these settings, and end
+    /// Print how much memory clients can make each door hold with these settings, and exit
     #[arg(long)]
     print_bounds: bool,
+    /// What to log: off, error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", default_value = "info", env = "FANFARE_LOG",
+        value_parser = level)]
+    log: LevelFilter,
+    /// Time for goodbyes and unsent messages when the server stops
+    #[arg(long, value_name = "MS", default_value_t = limits::GOODBYE_MS, value_parser = ms(0))]
+    goodbye_ms: u64,
     #[command(flatten)]
-    settings: Settings,
+    admin: AdminOptions,
+    #[command(flatten)]
+    chat: ChatOptions,
+    #[command(flatten)]
+    nats: NatsOptions,
+    #[command(flatten)]
+    push: PushOptions,
 }
 
-const DEFAULT_CHAT_ADDRESS: &str = "127.0.0.1:7000";
-const DEFAULT_NATS_ADDRESS: &str = "127.0.0.1:4222";
-
-fn configure(arguments: ServeArguments) -> Result<Task, ConfigError> {
-    let file = arguments.config.as_deref().map(SettingsFile::read).transpose()?;
-    let flags = arguments.settings;
-    let in_file = file.as_ref().map(|file| file.settings.clone()).unwrap_or_default();
-    let check = Check { flags: flags.clone(), file };
-    let config = check.config(flags.or(in_file))?;
-    Ok(if arguments.print_bounds {
+fn configure(serve: ServeArguments, sources: Sources) -> Result<Task, ConfigError> {
+    let config = Config {
+        chat_address: serve.chat.chat.0,
+        chat: serve.chat.settings(&sources)?,
+        nats_address: serve.nats.nats.0,
+        nats: serve.nats.settings(&sources)?,
+        admin: serve.admin.config(&sources)?,
+        push: serve.push.config(&sources)?,
+        goodbye: Duration::from_millis(serve.goodbye_ms),
+        log: serve.log,
+    };
+    let push = [config.push.address, config.push.udp_address, config.push.http_address];
+    if [config.chat_address, config.nats_address].iter().chain(&push).all(Option::is_none) {
+        return Err(sources.error("chat", "off, and all others off, leaves nothing to listen on"));
+    }
+    Ok(if serve.print_bounds {
         Task::Print(config.bounds())
     } else {
         Task::Serve(Box::new(config))
     })
 }
 
-impl Check {
-    fn config(&self, settings: Settings) -> Result<Config, ConfigError> {
-        let nats_address =
-            self.address("nats", settings.nats.as_deref().unwrap_or(DEFAULT_NATS_ADDRESS))?;
-        let config = Config {
-            chat_address: self
-                .address("chat", settings.chat.as_deref().unwrap_or(DEFAULT_CHAT_ADDRESS))?,
-            log: self.level(settings.log.as_deref())?,
-            goodbye: self.milliseconds("goodbye_ms", settings.goodbye_ms, limits::GOODBYE_MS, 0)?,
-            chat: self.chat(&settings)?,
-            admin: self.admin(&settings)?,
-            nats_address,
-            nats: self.nats(&settings, nats_address)?,
-            push: self.push(&settings)?,
-        };
-        let push = [config.push.address, config.push.udp_address, config.push.http_address];
-        if [config.chat_address, config.nats_address].iter().chain(&push).all(Option::is_none) {
-            return Err(self.error("chat", "off, and all others off, leaves nothing to listen on"));
-        }
-        Ok(config)
-    }
-}
-
 /// What clap has to say, without its usage.
-fn one_sentence(error: &clap::Error) -> String {
+fn sentence(error: &clap::Error) -> String {
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    // What our own parsers say of a value continues a sentence that begins with it.
+    if let (Some(flag), Some(value), Some(problem)) =
+        (context(ContextKind::InvalidArg), context(ContextKind::InvalidValue), error.source())
+    {
+        return format!("{} {value} {problem}", flag.split(' ').next().unwrap_or(flag));
+    }
     let text = error.to_string();
     let first: Vec<&str> =
         text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim).collect();
@@ -233,7 +272,7 @@ mod tests {
     #[test]
     fn serve_is_what_happens_without_a_command() {
         let plain = config(&[]).unwrap();
-        assert_eq!(plain.chat_address, Some(DEFAULT_CHAT_ADDRESS.parse().unwrap()));
+        assert_eq!(plain.chat_address, Some(chat::DEFAULT_ADDRESS.parse().unwrap()));
         assert_eq!(plain.chat, ChatSettings::default());
         assert_eq!(plain, config(&["serve"]).unwrap());
         let moved = config(&["--chat", "127.0.0.1:0"]).unwrap();
@@ -244,9 +283,12 @@ mod tests {
     #[test]
     fn flags_win_over_the_file() {
         let path = file("wins", "chat-line-bytes = 100\nchat-rooms = 7\nlog = \"debug\"\n");
-        let config = config(&["--config", &path, "--chat-rooms", "8"]).unwrap();
-        assert_eq!((config.chat.line_bytes, config.chat.directory.rooms), (100, 8));
-        assert_eq!(config.log, LevelFilter::Debug);
+        for command in [[].as_slice(), &["serve"]] {
+            let arguments = [command, &["--config", &path, "--chat-rooms", "8"]].concat();
+            let config = config(&arguments).unwrap();
+            assert_eq!((config.chat.line_bytes, config.chat.directory.rooms), (100, 8));
+            assert_eq!(config.log, LevelFilter::Debug);
+        }
     }
 
     #[test]
@@ -292,6 +334,9 @@ mod tests {
         let mistakes = [
             ("unknown", "chat-rooms = 5\nnosuch = 1\n", "line 2"),
             ("type", "chat-rooms = 5\n\nchat-line-bytes = \"x\"\n", "line 3"),
+            ("action", "print-bounds = true\n", "line 1: print-bounds is no setting"),
+            ("list", "chat-rooms = [5]\n", "line 1: chat-rooms has to be a text"),
+            ("fits", "\nchat-queue-bytes = 99\n", "line 2: chat-queue-bytes = 99 is too small"),
             ("range", "# bounds\nchat-rooms = 0\n", "line 2: chat-rooms = 0 is out of range"),
             ("syntax", "chat-rooms 5\n", "line 1"),
         ];
@@ -304,68 +349,6 @@ mod tests {
         }
         let error = config(&["--config", "/nonexistent/x.toml"]).unwrap_err();
         assert!(error.starts_with("--config /nonexistent/x.toml cannot be read"), "{error}");
-    }
-
-    #[test]
-    fn help_names_every_setting_with_its_default() {
-        let Ok(Task::Print(help)) = understand(&["--help"]) else { panic!("no help") };
-        for default in [
-            ("--chat-connections <", limits::MAX_CONNECTIONS),
-            ("--chat-connections-per-address <", limits::MAX_CONNECTIONS_PER_ADDRESS),
-            ("--chat-line-bytes <", limits::LINE_BYTES),
-            ("--chat-queue-messages <", limits::CHAT_QUEUE_MESSAGES),
-            ("--chat-queue-bytes <", limits::CHAT_QUEUE_BYTES),
-            ("--chat-write-buffer-bytes <", limits::WRITE_BUFFER_BYTES),
-            ("--chat-write-deadline-ms <", limits::WRITE_DEADLINE_MS as usize),
-            ("--chat-idle-ms <", limits::IDLE_MS as usize),
-            ("--chat-history-lines <", limits::ROOM_HISTORY_LINES),
-            ("--goodbye-ms <", limits::GOODBYE_MS as usize),
-            ("--nats-max-payload <", limits::NATS_PAYLOAD_BYTES),
-            ("--nats-max-control-line <", limits::NATS_CONTROL_LINE_BYTES),
-            ("--nats-max-connections <", limits::MAX_CONNECTIONS),
-            ("--nats-max-connections-per-address <", limits::MAX_CONNECTIONS_PER_ADDRESS),
-            ("--nats-max-subscriptions <", limits::NATS_SUBSCRIPTIONS),
-            ("--nats-ping-interval-ms <", limits::NATS_PING_INTERVAL_MS as usize),
-            ("--nats-ping-max <", limits::NATS_PING_MAX as usize),
-            ("--nats-auth-timeout-ms <", limits::NATS_AUTHENTICATION_TIMEOUT_MS as usize),
-            ("--nats-max-pending-bytes <", limits::NATS_PENDING_BYTES),
-            ("--nats-max-pending-messages <", limits::NATS_PENDING_MESSAGES),
-            ("--nats-wait-ms <", limits::NATS_WAIT_MS as usize),
-            ("--nats-write-deadline-ms <", limits::NATS_WRITE_DEADLINE_MS as usize),
-            ("--nats-lame-duck-duration-ms <", limits::NATS_LAME_DUCK_DURATION_MS as usize),
-            ("--nats-lame-duck-grace-ms <", limits::NATS_LAME_DUCK_GRACE_MS as usize),
-        ] {
-            let after =
-                help.split(default.0).nth(1).unwrap_or_else(|| panic!("{} is missing", default.0));
-            let said = after.split("[default: ").nth(1).and_then(|rest| rest.split(']').next());
-            assert_eq!(said, Some(default.1.to_string().as_str()), "{}", default.0);
-        }
-    }
-
-    #[test]
-    fn the_page_lists_every_setting_with_its_default() {
-        let page = include_str!("../../../docs/configuration.md");
-        let Ok(Task::Print(help)) = understand(&["--help"]) else { panic!("no help") };
-        let flags =
-            help.lines().filter_map(|line| line.trim_start().strip_prefix("--")?.split(' ').next());
-        let flags: Vec<&str> = flags
-            .filter(|flag| !["config", "print-bounds", "help", "version"].contains(flag))
-            .collect();
-        assert!(flags.len() > 70, "{flags:?}");
-        for flag in flags {
-            let row = page.lines().find_map(|line| line.strip_prefix(&format!("| `{flag}` | ")));
-            let row = row.unwrap_or_else(|| panic!("{flag} is not in docs/configuration.md"));
-            let begins = |option: &&str| {
-                option.strip_prefix(flag).is_some_and(|rest| rest.starts_with([' ', '\n']))
-            };
-            let after = help.split("      --").find(begins).unwrap();
-            let default = after.split("[default: ").nth(1).and_then(|rest| rest.split(']').next());
-            let default = default.filter(|default| !default.contains(' ')).unwrap_or_default();
-            assert!(
-                row.split('|').next().unwrap().contains(default),
-                "{flag} = {default} is {row} in docs/configuration.md"
-            );
-        }
     }
 
     #[test]
@@ -416,7 +399,7 @@ mod tests {
         let plain = config(&[]).unwrap();
         assert_eq!(
             (plain.nats_address, plain.nats),
-            (DEFAULT_NATS_ADDRESS.parse().ok(), NatsSettings::default())
+            ("127.0.0.1:4222".parse().ok(), NatsSettings::default())
         );
         let numbers = "--nats-max-payload 1 --nats-max-control-line 100 --nats-max-connections 3 \
             --nats-max-connections-per-address 4 --nats-max-subscriptions 5 --nats-ping-interval-ms 6 --nats-ping-max 7 \
@@ -456,7 +439,8 @@ mod tests {
         for reason in reasons {
             assert!(config(&[&["--nats", "0.0.0.0:0"], reason].concat()).is_ok(), "{reason:?}");
         }
-        let mistakes: [(&[&str], &str); 7] = [
+        let mistakes: [(&[&str], &str); 8] = [
+            (&["--nats-token", ""], "a value is required for '--nats-token"),
             (&["--nats-user", "u"], "--nats-user needs"),
             (&["--nats-password", "p"], "--nats-password needs"),
             (&["--nats-tls-cert", "c"], "--nats-tls-cert needs"),

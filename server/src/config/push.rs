@@ -1,38 +1,147 @@
 //! The settings of the push gateway.
 
 use super::ConfigError;
-use super::check::Check;
-use super::file::line_of_mistake;
-use super::settings::Settings;
+use super::file::read_toml;
+use super::sources::Sources;
+use super::values::{Listen, from, listen, ms, within};
 use crate::connection::ConnectionLimits;
 use crate::limits;
 use crate::push::PushSettings;
 use crate::push::access::{Access, Key, Rights};
+use crate::transport::{Idle, WriterSettings};
+use clap::{ArgAction, Args};
+use fanfare::limits::{QUEUE_BYTES_MAX, QUEUE_MESSAGES_MAX};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
 
-const DEFAULT_ADDRESS: &str = "127.0.0.1:7002";
-const DEFAULT_HTTP_ADDRESS: &str = "127.0.0.1:7003";
-const DEFAULT_UDP_ADDRESS: &str = "127.0.0.1:7001";
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Push")]
+pub struct PushOptions {
+    /// Address for push clients over TCP, or `off`
+    #[arg(long, value_name = "ADDR|off", default_value = "127.0.0.1:7002", value_parser = listen)]
+    push: Listen,
+    /// Address for pushes in UDP datagrams, or `off`
+    #[arg(long, value_name = "ADDR|off", default_value = "127.0.0.1:7001", value_parser = listen)]
+    push_udp: Listen,
+    /// Address for pushes, event streams and WebSockets over HTTP, or `off`
+    #[arg(long, value_name = "ADDR|off", default_value = "127.0.0.1:7003", value_parser = listen)]
+    push_http: Listen,
+    /// Web pages that may use it besides those from the server's own address: origins separated by
+    /// commas, or `*` for all
+    #[arg(long, value_name = "ORIGINS")]
+    push_http_origins: Option<String>,
+    /// Maximum number of HTTP connections
+    #[arg(long, value_name = "N", default_value_t = limits::MAX_CONNECTIONS, value_parser = from(1))]
+    push_http_connections: usize,
+    /// Pushes a second that one token may send over HTTP
+    #[arg(long, value_name = "N", default_value_t = limits::PUSH_HTTP_PER_SECOND,
+        value_parser = from(1))]
+    push_http_per_second: usize,
+    /// TOML file with the keys that sign datagrams
+    #[arg(long, value_name = "FILE")]
+    push_keys_file: Option<PathBuf>,
+    /// TOML file with tokens: who may receive pushes as whom, and who may push. Without it, clients
+    /// on this machine may do everything and others nothing
+    #[arg(long, value_name = "FILE")]
+    push_tokens_file: Option<PathBuf>,
+    /// Senders whose unsigned datagrams are accepted: `loopback` or `off`
+    #[arg(long, value_name = "loopback|off", default_value = "loopback",
+        value_parser = takes_unsigned)]
+    push_unsigned: TakesUnsigned,
+    /// How far the time in a signed datagram may be from the server's, in seconds
+    #[arg(long, value_name = "S", default_value_t = limits::PUSH_SIGNATURE_AGE_S,
+        value_parser = within::<u64>(0..=3_600))]
+    push_signature_age_s: u64,
+    /// Maximum number of push connections
+    #[arg(long, value_name = "N", default_value_t = limits::MAX_CONNECTIONS, value_parser = from(1))]
+    push_connections: usize,
+    /// Maximum number of push connections from one address (IPv6: from one /64)
+    #[arg(long, value_name = "N", default_value_t = limits::MAX_CONNECTIONS_PER_ADDRESS,
+        value_parser = from(1))]
+    push_connections_per_address: usize,
+    /// Maximum number of groups that one connection is in
+    #[arg(long, value_name = "N", default_value_t = limits::PUSH_GROUPS_PER_CONNECTION,
+        value_parser = within::<usize>(0..=1_000))]
+    push_groups: usize,
+    /// Pushes kept of each user and group, for clients that reconnect
+    #[arg(long, value_name = "N", default_value_t = limits::PUSH_REPLAY,
+        value_parser = within::<usize>(0..=100_000))]
+    push_replay: usize,
+    /// How long a push is kept unless it says otherwise, in seconds
+    #[arg(long, value_name = "S", default_value_t = limits::PUSH_TTL_S,
+        value_parser = within::<u64>(0..=limits::PUSH_TTL_MAX_S))]
+    push_ttl_s: u64,
+    /// Maximum number of pushes that wait for full queues at the same time
+    #[arg(long, value_name = "N", default_value_t = limits::PUSHES_AT_ONCE,
+        value_parser = within::<usize>(1..=1 << 20))]
+    push_at_once: usize,
+    /// How long one push may take
+    #[arg(long, value_name = "MS", default_value_t = limits::PUSH_TIMEOUT_MS, value_parser = ms(1))]
+    push_timeout_ms: u64,
+    /// How long a push waits for clients whose queue is full; then they miss it
+    #[arg(long, value_name = "MS", default_value_t = limits::PUSH_WAIT_MS, value_parser = ms(0))]
+    push_wait_ms: u64,
+    /// Maximum number of pushes queued for one connection
+    #[arg(long, value_name = "N", default_value_t = limits::PUSH_QUEUE_MESSAGES,
+        value_parser = within::<usize>(1..=QUEUE_MESSAGES_MAX as u64))]
+    push_queue_messages: usize,
+    /// Maximum number of bytes queued for one connection
+    #[arg(long, value_name = "BYTES", default_value_t = limits::PUSH_QUEUE_BYTES,
+        value_parser = within::<usize>(QUEUE_BYTES_MIN..=QUEUE_BYTES_MAX as u64))]
+    push_queue_bytes: usize,
+    /// Bytes rendered ahead for one client while the network is not ready for them
+    #[arg(long, value_name = "BYTES", default_value_t = limits::WRITE_BUFFER_BYTES,
+        value_parser = from(256))]
+    push_write_buffer_bytes: usize,
+    /// A client that takes none of what waits for it in this time is disconnected
+    #[arg(long, value_name = "MS", default_value_t = limits::WRITE_DEADLINE_MS, value_parser = ms(1))]
+    push_write_deadline_ms: u64,
+    /// A client that is silent for this long is sent a ping
+    #[arg(long, value_name = "MS", default_value_t = limits::PUSH_IDLE_MS, value_parser = ms(1))]
+    push_idle_ms: u64,
+    /// Pings without a sign of life after which a client is disconnected
+    #[arg(long, value_name = "N", default_value_t = limits::IDLE_MISSES,
+        value_parser = within::<u32>(1..=1_000))]
+    push_idle_misses: u32,
+    /// Disconnect a client that answers no ping even if it takes what it is sent
+    #[arg(long, value_name = "true|false", default_value_t = true, action = ArgAction::Set,
+        num_args = 0..=1, default_missing_value = "true")]
+    push_idle_answer_required: bool,
+}
+
+/// A queue that cannot take even one push would drop everything.
+const QUEUE_BYTES_MIN: u64 = 2 * limits::PUSH_PAYLOAD_BYTES as u64;
+
+/// Whether unsigned datagrams are accepted, from loopback addresses.
+#[derive(Clone, Debug)]
+struct TakesUnsigned(bool);
+
+fn takes_unsigned(text: &str) -> Result<TakesUnsigned, String> {
+    match text {
+        "loopback" => Ok(TakesUnsigned(true)),
+        "off" => Ok(TakesUnsigned(false)),
+        _ => Err("is neither loopback nor off".to_owned()),
+    }
+}
 
 /// All settings of the push gateway, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PushConfig {
-    /// Where clients connect.
+    /// Where clients connect by TCP.
     pub address: Option<SocketAddr>,
     /// Where datagrams go.
     pub udp_address: Option<SocketAddr>,
     /// Where requests go.
     pub http_address: Option<SocketAddr>,
-    /// The pages that may ask.
+    /// The origins of the pages that may use it.
     pub http_origins: Vec<String>,
     /// Connections by HTTP in all, and per address.
     pub http_connections: ConnectionLimits,
-    /// Its bounds.
+    /// The gateway's bounds.
     pub settings: PushSettings,
-    /// Its keys and tokens.
+    /// The gateway's keys and tokens.
     pub access: Access,
 }
 
@@ -50,137 +159,72 @@ struct TokensFile {
     token: Vec<Rights>,
 }
 
-impl Check {
-    /// All of them, checked.
-    pub fn push(&self, settings: &Settings) -> Result<PushConfig, ConfigError> {
-        let mut http_connections = limits::MAX_CONNECTIONS;
-        let given = settings.push_http_connections;
-        self.number("push_http_connections", given, &mut http_connections, (1, 1 << 30))?;
-        let origins =
-            settings.push_http_origins.as_deref().unwrap_or_default().split(',').map(str::trim);
+impl PushOptions {
+    /// The settings, and the files that they name.
+    pub fn config(self, sources: &Sources) -> Result<PushConfig, ConfigError> {
+        let origins = self.push_http_origins.as_deref().unwrap_or_default();
+        let origins = origins.split(',').map(str::trim).filter(|origin| !origin.is_empty());
         Ok(PushConfig {
-            http_address: self.address(
-                "push_http",
-                settings.push_http.as_deref().unwrap_or(DEFAULT_HTTP_ADDRESS),
-            )?,
-            http_origins: origins.filter(|origin| !origin.is_empty()).map(str::to_owned).collect(),
-            http_connections: ConnectionLimits::from_anywhere(http_connections),
-            address: self.address("push", settings.push.as_deref().unwrap_or(DEFAULT_ADDRESS))?,
-            udp_address: self
-                .address("push_udp", settings.push_udp.as_deref().unwrap_or(DEFAULT_UDP_ADDRESS))?,
-            settings: self.push_settings(settings)?,
-            access: self.push_access(settings)?,
+            address: self.push.0,
+            udp_address: self.push_udp.0,
+            http_address: self.push_http.0,
+            http_origins: origins.map(str::to_owned).collect(),
+            http_connections: ConnectionLimits::from_anywhere(self.push_http_connections),
+            access: self.access(sources)?,
+            settings: self.settings(),
         })
     }
 
-    fn push_settings(&self, settings: &Settings) -> Result<PushSettings, ConfigError> {
-        let mut push = PushSettings::default();
-        let number =
-            |name, given, target: &mut usize, range| self.number(name, given, target, range);
-        let any = (1, 1 << 30);
-        number("push_connections", settings.push_connections, &mut push.connections.total, any)?;
-        number(
-            "push_connections_per_address",
-            settings.push_connections_per_address,
-            &mut push.connections.per_address,
-            any,
-        )?;
-        number("push_groups", settings.push_groups, &mut push.groups, (0, 1_000))?;
-        number("push_replay", settings.push_replay, &mut push.replay, (0, 100_000))?;
-        number(
-            "push_http_per_second",
-            settings.push_http_per_second,
-            &mut push.http_per_second,
-            any,
-        )?;
-        number("push_at_once", settings.push_at_once, &mut push.at_once, (1, 1 << 20))?;
-        let queue_messages = (1, fanfare::limits::QUEUE_MESSAGES_MAX);
-        number(
-            "push_queue_messages",
-            settings.push_queue_messages,
-            &mut push.queue_messages,
-            queue_messages,
-        )?;
-        // A queue that takes not even one push would drop everything.
-        let queue_bytes = (2 * limits::PUSH_PAYLOAD_BYTES, fanfare::limits::QUEUE_BYTES_MAX);
-        number("push_queue_bytes", settings.push_queue_bytes, &mut push.queue_bytes, queue_bytes)?;
-        push.ttl_s =
-            self.seconds("push_ttl_s", settings.push_ttl_s, push.ttl_s, limits::PUSH_TTL_MAX_S)?;
-        let age_s = settings.push_signature_age_s;
-        push.signature_age_s =
-            self.seconds("push_signature_age_s", age_s, push.signature_age_s, 3_600)?;
-        let milliseconds = |name, given, default_ms, least_ms| {
-            self.milliseconds(name, given, default_ms, least_ms)
-        };
-        push.timeout =
-            milliseconds("push_timeout_ms", settings.push_timeout_ms, limits::PUSH_TIMEOUT_MS, 1)?;
-        push.wait = milliseconds("push_wait_ms", settings.push_wait_ms, limits::PUSH_WAIT_MS, 0)?;
-        let writer = &mut push.writer;
-        number(
-            "push_write_buffer_bytes",
-            settings.push_write_buffer_bytes,
-            &mut writer.buffer_bytes,
-            (256, 1 << 30),
-        )?;
-        let deadline_ms = settings.push_write_deadline_ms;
-        writer.deadline =
-            milliseconds("push_write_deadline_ms", deadline_ms, limits::WRITE_DEADLINE_MS, 1)?;
-        writer.idle.interval =
-            milliseconds("push_idle_ms", settings.push_idle_ms, limits::PUSH_IDLE_MS, 1)?;
-        let mut misses = writer.idle.misses as usize;
-        number("push_idle_misses", settings.push_idle_misses, &mut misses, (1, 1_000))?;
-        writer.idle.misses = misses as u32;
-        writer.idle.answer_required = settings.push_idle_answer_required.unwrap_or(true);
-        push.takes_unsigned = match settings.push_unsigned.as_deref() {
-            None | Some("loopback") => true,
-            Some("off") => false,
-            Some(other) => {
-                return Err(
-                    self.error("push_unsigned", &format!("{other} is neither loopback nor off"))
-                );
-            }
-        };
-        Ok(push)
-    }
-
-    fn push_access(&self, settings: &Settings) -> Result<Access, ConfigError> {
-        let mut keys = Vec::new();
-        if let Some(path) = &settings.push_keys_file {
-            keys = self.read_toml::<KeysFile>("push_keys_file", path)?.key;
-            Access::new(keys.clone(), None)
-                .map_err(|problem| self.in_file("push_keys_file", path, &problem))?;
+    fn settings(&self) -> PushSettings {
+        PushSettings {
+            connections: ConnectionLimits {
+                total: self.push_connections,
+                per_address: self.push_connections_per_address,
+            },
+            writer: WriterSettings {
+                buffer_bytes: self.push_write_buffer_bytes,
+                deadline: Duration::from_millis(self.push_write_deadline_ms),
+                idle: Idle {
+                    interval: Duration::from_millis(self.push_idle_ms),
+                    misses: self.push_idle_misses,
+                    answer_required: self.push_idle_answer_required,
+                },
+            },
+            groups: self.push_groups,
+            queue_messages: self.push_queue_messages,
+            queue_bytes: self.push_queue_bytes,
+            wait: Duration::from_millis(self.push_wait_ms),
+            timeout: Duration::from_millis(self.push_timeout_ms),
+            at_once: self.push_at_once,
+            ttl_s: self.push_ttl_s,
+            replay: self.push_replay,
+            takes_unsigned: self.push_unsigned.0,
+            signature_age_s: self.push_signature_age_s,
+            http_per_second: self.push_http_per_second,
+            ..PushSettings::default()
         }
-        let Some(path) = &settings.push_tokens_file else {
-            return Access::new(keys, None)
-                .map_err(|problem| self.error("push_keys_file", &problem));
+    }
+
+    fn access(&self, sources: &Sources) -> Result<Access, ConfigError> {
+        let in_file = |name: &'static str, path: &PathBuf| {
+            let path = path.display().to_string();
+            move |problem: String| sources.error(name, &format!("{path}: {problem}"))
         };
-        let tokens = self.read_toml::<TokensFile>("push_tokens_file", path)?.token;
-        Access::new(keys, Some(tokens))
-            .map_err(|problem| self.in_file("push_tokens_file", path, &problem))
-    }
-
-    fn read_toml<T: DeserializeOwned>(&self, name: &str, path: &Path) -> Result<T, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| self.in_file(name, path, &format!("it cannot be read: {error}")))?;
-        toml::from_str(&text).map_err(|error| {
-            let (line, problem) = line_of_mistake(&text, &error);
-            self.in_file(name, path, &format!("line {line}: {problem}"))
-        })
-    }
-
-    fn in_file(&self, name: &str, path: &Path, problem: &str) -> ConfigError {
-        self.error(name, &format!("{}: {problem}", path.display()))
-    }
-
-    fn seconds(
-        &self,
-        name: &str,
-        given: Option<u64>,
-        default_s: u64,
-        most_s: u64,
-    ) -> Result<u64, ConfigError> {
-        let mut value_s = default_s as usize;
-        self.number(name, given, &mut value_s, (0, most_s as usize))?;
-        Ok(value_s as u64)
+        let mut keys = Vec::new();
+        if let Some(path) = &self.push_keys_file {
+            let file: KeysFile =
+                read_toml(path).map_err(|problem| sources.error("push-keys-file", &problem))?;
+            keys = file.key;
+            Access::new(keys.clone(), None).map_err(in_file("push-keys-file", path))?;
+        }
+        let mut tokens = None;
+        if let Some(path) = &self.push_tokens_file {
+            let file: TokensFile =
+                read_toml(path).map_err(|problem| sources.error("push-tokens-file", &problem))?;
+            tokens = Some(file.token);
+        }
+        // The keys are right, so whatever is wrong now is wrong with the tokens.
+        let path = self.push_tokens_file.clone().unwrap_or_default();
+        Access::new(keys, tokens).map_err(in_file("push-tokens-file", &path))
     }
 }

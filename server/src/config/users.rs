@@ -1,5 +1,6 @@
 //! The file of NATS users.
 
+use super::file::read_toml;
 use crate::nats::authentication::{Secret, User};
 use crate::nats::permissions::{Permissions, Rules};
 use fanfare::{Pattern, TopicError};
@@ -46,17 +47,10 @@ struct WrittenRules {
     deny: Vec<String>,
 }
 
-/// Reads the users, or says in part of a sentence what is wrong, and in which line.
+/// Reads the users, or continues a sentence with what is wrong, and in which line.
 pub fn users_file(path: &Path) -> Result<Vec<User>, String> {
     let shown = path.display();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("{shown} cannot be read: {error}"))?;
-    let file: UsersFile = toml::from_str(&text).map_err(|error| {
-        let line = error
-            .span()
-            .map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-        format!("{shown} line {line}: {}", error.message().lines().collect::<Vec<_>>().join(" "))
-    })?;
+    let file: UsersFile = read_toml(path)?;
     if file.user.is_empty() {
         return Err(format!("{shown} names no user"));
     }

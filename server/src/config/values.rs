@@ -1,0 +1,60 @@
+//! Reading single values, for flags, environment and file alike. Each error continues a sentence
+//! that begins with the setting and its value.
+
+use log::LevelFilter;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::ops::RangeInclusive;
+
+/// The most of anything that has no better bound: connections, rooms, bytes.
+pub const MOST: u64 = 1 << 30;
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// Where a door listens; `None` if it is off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen(pub Option<SocketAddr>);
+
+/// An address, or `off`.
+pub fn listen(text: &str) -> Result<Listen, String> {
+    if text == "off" {
+        return Ok(Listen(None));
+    }
+    let problem = |why: &str| format!("is no address to listen on: {why}");
+    let mut addresses = text.to_socket_addrs().map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidInput => problem("write it as HOST:PORT, or off"),
+        _ => problem(&error.to_string()),
+    })?;
+    match addresses.next() {
+        Some(address) => Ok(Listen(Some(address))),
+        None => Err(problem("the name has no address")),
+    }
+}
+
+/// A log level.
+pub fn level(text: &str) -> Result<LevelFilter, String> {
+    text.parse().map_err(|_| "is no level; use off, error, warn, info, debug or trace".to_owned())
+}
+
+/// A whole number from `least` to [`MOST`].
+pub fn from(least: u64) -> impl Fn(&str) -> Result<usize, String> + Clone {
+    within(least..=MOST)
+}
+
+/// Milliseconds, from `least` to a day.
+pub fn ms(least: u64) -> impl Fn(&str) -> Result<u64, String> + Clone {
+    within(least..=DAY_MS)
+}
+
+/// A whole number in a range.
+pub fn within<T: TryFrom<u64>>(
+    range: RangeInclusive<u64>,
+) -> impl Fn(&str) -> Result<T, String> + Clone {
+    move |text| {
+        let number: u64 = text.parse().map_err(|_| "is not a whole number".to_owned())?;
+        let in_range = range.contains(&number).then_some(number);
+        in_range
+            .and_then(|number| T::try_from(number).ok())
+            .ok_or_else(|| format!("is out of range; from {} to {}", range.start(), range.end()))
+    }
+}
