@@ -4,15 +4,17 @@ use super::state::State;
 use super::{health, lists, metrics, pprof, varz};
 use crate::connection::Listener;
 use crate::diagnostics::Diagnostics;
-use crate::http::{Call, HttpServer, HttpSettings, Router, Service, ServiceFuture, text};
+use crate::http::{Call, HttpServer, HttpSettings, Response, Service, ServiceFuture, text};
 use crate::message::ServerMessage;
 use crate::tasks::Tasks;
 use fanfare::Broker;
-use hyper::StatusCode;
-use hyper::header::{HeaderValue, WWW_AUTHENTICATE};
+use hyper::header::{ALLOW, HeaderValue, WWW_AUTHENTICATE};
+use hyper::{Method, StatusCode};
+use std::future::ready;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
+use subtle::ConstantTimeEq;
 
 /// The name of this front-end.
 pub(super) const NAME: &str = "admin";
@@ -41,11 +43,9 @@ impl AdminServer {
         settings: AdminSettings,
     ) -> Self {
         let state = Arc::new(State::new(broker, tasks, diagnostics));
-        let guarded = Guarded { pages: pages(state), token: settings.token };
+        let pages = Pages { state, token: settings.token };
         let front_end = diagnostics.front_end(NAME);
-        Self {
-            http: HttpServer::start(listener, tasks, guarded, HttpSettings::default(), front_end),
-        }
+        Self { http: HttpServer::start(listener, tasks, pages, HttpSettings::default(), front_end) }
     }
 
     /// Where it listens.
@@ -59,57 +59,92 @@ impl AdminServer {
     }
 }
 
-fn pages(state: Arc<State>) -> Router<State> {
-    let router = Router::new(state)
-        .get("/", health::index)
-        .get("/healthz", health::healthz)
-        .get("/readyz", health::readyz)
-        .get("/metrics", metrics::metrics)
-        .get("/varz", varz::varz)
-        .get("/connz", lists::connections)
-        .get("/subsz", lists::subscriptions)
-        .get("/slowz", lists::slowest)
-        .get("/topicz", lists::topics)
-        .get("/journal", lists::journal);
-    pprof::pages(router)
-}
-
 /// All pages, for those who may see them.
-struct Guarded {
-    pages: Router<State>,
+struct Pages {
+    state: Arc<State>,
     token: Option<String>,
 }
 
-impl Service for Guarded {
+impl Service for Pages {
     fn call(&self, call: Call) -> ServiceFuture {
-        let refusal = match &self.token {
-            Some(token) if !carries(&call, token) => {
+        let answer = match self.refusal(&call) {
+            Some(refusal) => Err(refusal),
+            None => page(&self.state, call),
+        };
+        answer.unwrap_or_else(|refusal| Box::pin(ready(refusal)))
+    }
+}
+
+impl Pages {
+    /// The answer to a request that may not see anything.
+    fn refusal(&self, call: &Call) -> Option<Response> {
+        if call.is_from_another_site() {
+            return Some(text(StatusCode::FORBIDDEN, "pages of other sites may not ask\n"));
+        }
+        match &self.token {
+            Some(token) if !carries(call, token) => {
                 let mut refusal = text(
                     StatusCode::UNAUTHORIZED,
                     "this listener wants Authorization: Bearer TOKEN\n",
                 );
                 refusal.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-                refusal
+                Some(refusal)
             }
-            None if !call.is_for_loopback() => text(
+            None if !call.is_for_loopback() => Some(text(
                 StatusCode::FORBIDDEN,
                 "without a token, ask for localhost or a loopback address\n",
-            ),
-            _ => return self.pages.call(call),
-        };
-        Box::pin(std::future::ready(refusal))
+            )),
+            _ => None,
+        }
     }
 }
 
+/// The page at the path of a request.
+fn page(state: &Arc<State>, call: Call) -> Result<ServiceFuture, Response> {
+    let method = call.request.method().clone();
+    let state = state.clone();
+    let mut methods = "GET";
+    let answer: ServiceFuture = match call.path() {
+        "/" => Box::pin(health::index(state, call)),
+        "/healthz" => Box::pin(health::healthz(state, call)),
+        "/readyz" => Box::pin(health::readyz(state, call)),
+        "/metrics" => Box::pin(metrics::metrics(state, call)),
+        "/varz" => Box::pin(varz::varz(state, call)),
+        "/connz" => Box::pin(lists::connections(state, call)),
+        "/subsz" => Box::pin(lists::subscriptions(state, call)),
+        "/slowz" => Box::pin(lists::slowest(state, call)),
+        "/topicz" => Box::pin(lists::topics(state, call)),
+        "/journal" => Box::pin(lists::journal(state, call)),
+        "/debug/pprof/" => Box::pin(pprof::index(state, call)),
+        "/debug/pprof/goroutine" => Box::pin(pprof::goroutine(state, call)),
+        "/debug/pprof/cmdline" => Box::pin(pprof::cmdline(state, call)),
+        "/debug/pprof/symbol" => {
+            methods = "GET, POST";
+            Box::pin(pprof::symbol(state, call))
+        }
+        // Where the system has no profiles of memory and processor, only the tasks are there.
+        #[cfg(target_os = "linux")]
+        "/debug/pprof/heap" => Box::pin(pprof::heap(state, call)),
+        #[cfg(target_os = "linux")]
+        "/debug/pprof/profile" => Box::pin(pprof::profile(state, call)),
+        _ => {
+            let nothing = "there is nothing at this path; / lists what there is\n";
+            return Err(text(StatusCode::NOT_FOUND, nothing));
+        }
+    };
+    // Hyper sends the answer to a HEAD without its body.
+    let method = if method == Method::HEAD { Method::GET } else { method };
+    if methods.split(", ").any(|allowed| allowed == method.as_str()) {
+        return Ok(answer);
+    }
+    let mut refusal =
+        text(StatusCode::METHOD_NOT_ALLOWED, format!("this path answers {methods} alone\n"));
+    refusal.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+    Err(refusal)
+}
+
+/// Takes as long for a wrong token as for the right one.
 fn carries(call: &Call, token: &str) -> bool {
-    let given = call
-        .header("authorization")
-        .and_then(|header| header.strip_prefix("Bearer "))
-        .unwrap_or_default();
-    // Looks at every byte whatever it finds: the time says nothing about how much was right.
-    let difference = given
-        .bytes()
-        .zip(token.bytes())
-        .fold(0, |difference, (one, other)| difference | (one ^ other));
-    given.len() == token.len() && difference == 0
+    let given = call.header("authorization").and_then(|header| header.strip_prefix("Bearer "));
+    given.is_some_and(|given| given.as_bytes().ct_eq(token.as_bytes()).into())
 }

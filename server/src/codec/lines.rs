@@ -138,12 +138,6 @@ impl LineDecoder {
         Some(self.hand_out())
     }
 
-    /// Bytes of the line held so far; never more than the longest line, a CR, and what a wrong IAC
-    /// adds.
-    pub fn held_bytes(&self) -> usize {
-        if self.state == State::HandedOut { 0 } else { self.line.len() }
-    }
-
     /// Adds to the line. True if that makes it too long, which is said once.
     fn collect(&mut self, text: &[u8]) -> bool {
         if self.state == State::Skipping {
@@ -243,26 +237,6 @@ pub fn append_line(out: &mut Vec<u8>, parts: &[&str]) {
     out.push(LF);
 }
 
-/// The function that a fuzzer calls: decodes `input` in pieces whose sizes its first byte chooses,
-/// checks the bounds, and renders what came out.
-pub fn fuzz_lines(input: &[u8]) {
-    const MAX_BYTES: usize = 32;
-    let Some((&size, bytes)) = input.split_first() else { return };
-    let mut decoder = LineDecoder::new(MAX_BYTES);
-    let mut out = Vec::new();
-    for mut piece in bytes.chunks(usize::from(size).max(1)) {
-        while let Some(line) = decoder.decode(&mut piece) {
-            if let Ok(line) = line {
-                assert!(line.len() <= MAX_BYTES && !line.contains('\n'));
-                append_text(&mut out, line.as_bytes(), MAX_BYTES);
-            }
-        }
-        assert!(decoder.held_bytes() <= MAX_BYTES + 1);
-    }
-    let _ = decoder.finish();
-    assert!(std::str::from_utf8(&out).is_ok_and(|text| !text.chars().any(is_harmful)));
-}
-
 fn append_harmless(out: &mut Vec<u8>, text: &str) {
     let mut rest = text;
     while let Some((at, harmful)) = rest.char_indices().find(|&(_, c)| is_harmful(c)) {
@@ -293,6 +267,12 @@ fn trim_cut_character(text: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Bytes of the line held so far; never more than the longest line, a CR, and what a wrong IAC
+    /// adds.
+    fn held_bytes(decoder: &LineDecoder) -> usize {
+        if decoder.state == State::HandedOut { 0 } else { decoder.line.len() }
+    }
 
     type Lines = Vec<Result<String, LineError>>;
 
@@ -350,7 +330,7 @@ mod tests {
                 assert_eq!(line, Err(TOO_LONG));
                 errors += 1;
             }
-            assert!(decoder.held_bytes() <= 9);
+            assert!(held_bytes(&decoder) <= 9);
         }
         assert_eq!(errors, 1);
         let mut input = &b"\nback\n"[..];
@@ -399,8 +379,28 @@ mod tests {
         assert_eq!(render(b"abcdef", 3), "abc…");
     }
 
+    /// Decodes `input` in pieces whose sizes its first byte chooses, checks the bounds, and renders
+    /// what came out.
+    fn fuzz_lines(input: &[u8]) {
+        const MAX_BYTES: usize = 32;
+        let Some((&size, bytes)) = input.split_first() else { return };
+        let mut decoder = LineDecoder::new(MAX_BYTES);
+        let mut out = Vec::new();
+        for mut piece in bytes.chunks(usize::from(size).max(1)) {
+            while let Some(line) = decoder.decode(&mut piece) {
+                if let Ok(line) = line {
+                    assert!(line.len() <= MAX_BYTES && !line.contains('\n'));
+                    append_text(&mut out, line.as_bytes(), MAX_BYTES);
+                }
+            }
+            assert!(held_bytes(&decoder) <= MAX_BYTES + 1);
+        }
+        let _ = decoder.finish();
+        assert!(std::str::from_utf8(&out).is_ok_and(|text| !text.chars().any(is_harmful)));
+    }
+
     #[test]
-    fn the_fuzz_function_holds_over_a_corpus() {
+    fn random_lines_do_no_harm() {
         let seeds: [&[u8]; 8] = [
             b"\x01hello\nworld\r\n",
             b"\x03\xff\xfa\xff\xff\xf0\n\xff",

@@ -1,19 +1,17 @@
 //! HTTP/1.1 for the front-ends that speak it: hyper over our listener and connections, on any
 //! executor.
 //!
-//! [`HttpServer`] accepts, limits and ends connections; a [`Router`] says which handler answers
-//! which path. A client that is slow to ask, or slow to read, loses its connection and nobody else
-//! notices. A handler can let a connection go on in another protocol ([`Call::upgrade`]).
+//! [`HttpServer`] accepts, limits and ends connections; a [`Service`] answers their requests. A
+//! client that is slow to ask, or slow to read, loses its connection and nobody else notices. A
+//! service can let a connection go on in another protocol ([`Call::upgrade`]).
 
 mod adapter;
 mod request;
 mod response;
-mod router;
 mod server;
 mod upgrade;
 
 pub use request::{BodyError, Call, QueryError, read_body};
 pub use response::{Body, Response, bytes, empty, html, json, text};
-pub use router::Router;
 pub use server::{HttpServer, HttpSettings, Service, ServiceFuture};
 pub use upgrade::{Upgraded, UpgradedFuture};

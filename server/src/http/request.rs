@@ -38,17 +38,24 @@ impl Call {
         self.headers().get(name)?.to_str().ok()
     }
 
-    /// Whether it is asked of a loopback name or address. A page in somebody's browser can have its
-    /// own name resolved to 127.0.0.1, and ask us as if we were its server. Its requests still
-    /// carry that name.
+    /// Whether the request is for a loopback name or address. A page in a browser can have its own
+    /// name resolved to 127.0.0.1 and ask us as if we were its server, but its requests still carry
+    /// that name.
     pub fn is_for_loopback(&self) -> bool {
-        let Some(host) = self.header("host") else { return self.headers().get("host").is_none() };
+        let Some(host) = self.header("host") else { return false };
         let name = match host.rsplit_once(':') {
             Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
             _ => host,
         };
         let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
         name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+    }
+
+    /// Whether a browser asks for a page of another site, whatever that page did: a link, an image,
+    /// a request without CORS. Only browsers send the header, and no page can change it.
+    pub fn is_from_another_site(&self) -> bool {
+        let site = self.headers().get("sec-fetch-site");
+        site.is_some_and(|site| site != "same-origin" && site != "none")
     }
 
     /// The value after `name=` in the query, as it was written; the first if there are several.

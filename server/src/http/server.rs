@@ -2,7 +2,7 @@
 
 use super::adapter::{Clock, Socket};
 use super::request::Call;
-use super::response::Response;
+use super::response::{Response, text};
 use super::upgrade::Takeover;
 use crate::connection::Listener;
 use crate::connection::acceptor::{AcceptedConnection, Acceptor};
@@ -10,10 +10,12 @@ use crate::connection::ending::{Ending, StopReport};
 use crate::diagnostics::{Ended, FrontEnd, Serves};
 use crate::limits;
 use crate::tasks::{Scope, Tasks, Wait, waiting};
+use hyper::StatusCode;
+use hyper::header::HOST;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
+use std::future::{Future, poll_fn, ready};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -149,7 +151,11 @@ async fn serve(
     let takeover = Takeover::default();
     let service = service_fn(|request| {
         figures.received(1);
-        let answer = shared.service.call(Call { request, peer, takeover: takeover.clone() });
+        let answer = match request.headers().get_all(HOST).iter().count() {
+            1 => shared.service.call(Call { request, peer, takeover: takeover.clone() }),
+            // Nobody could say which host is meant. (RFC 9112, section 3.2)
+            _ => Box::pin(ready(text(StatusCode::BAD_REQUEST, "a request has one Host header\n"))),
+        };
         let figures = figures.clone();
         async move {
             let answer = answer.await;

@@ -107,7 +107,11 @@ impl Service for PushHttp {
                 return problem(StatusCode::FORBIDDEN, text).response();
             }
             let origin = call.headers().get(ORIGIN).cloned();
-            if origin.as_ref().is_some_and(|origin| !shared.lets_in(origin, &call)) {
+            // Without an origin, what another site's page asks is no request that CORS allows.
+            let is_foreign = origin
+                .as_ref()
+                .map_or(call.is_from_another_site(), |origin| !shared.lets_in(origin, &call));
+            if is_foreign {
                 return problem(StatusCode::FORBIDDEN, "pages of that origin may not ask")
                     .response();
             }

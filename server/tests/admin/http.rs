@@ -3,7 +3,10 @@
 
 use fanfare_server::connection::{ConnectionLimits, Listener};
 use fanfare_server::diagnostics::{Diagnostics, Ended, FrontEnd};
-use fanfare_server::http::{HttpServer, HttpSettings, Router, Upgraded, bytes, read_body, text};
+use fanfare_server::http::{
+    Call, HttpServer, HttpSettings, Response, Service, ServiceFuture, Upgraded, bytes, read_body,
+    text,
+};
 use fanfare_server::limits;
 use fanfare_server::tasks::{BoxedTask, Tasks};
 use futures_lite::future::{block_on, pending};
@@ -70,36 +73,8 @@ fn start_on(settings: HttpSettings, spawner: impl Fn(BoxedTask) + Send + Sync + 
             probed.connections(0, 100).iter().map(|one| format!("{one:?}")).collect()
         })
         .also_count("handlers", move || running.running.load(Ordering::SeqCst));
-    let router = Router::new(state.clone())
-        .get("/", |_, _| async { text(StatusCode::OK, "hello\n") })
-        .get("/large", |_, _| async {
-            bytes(StatusCode::OK, "text/plain", vec![b'x'; LARGE_BYTES])
-        })
-        .get("/hangs", |state, _| async {
-            let _running = Running::new(state);
-            pending().await
-        })
-        .get("/waits", |state, _| async move {
-            let released = state.release.listen();
-            let _running = Running::new(state.clone());
-            released.await;
-            text(StatusCode::OK, "released\n")
-        })
-        .get("/echo", |state, call| async {
-            call.upgrade("echo", |upgraded| Box::pin(echo(state, upgraded)))
-        })
-        .get("/hesitates", |state, call| async {
-            drop(call.upgrade("echo", |upgraded| Box::pin(echo(state, upgraded))));
-            text(StatusCode::OK, "not today\n")
-        })
-        .route(Method::POST, "/", |_, call| async {
-            match read_body(call.request.into_body(), BODY_BYTES, Duration::from_millis(300)).await
-            {
-                Ok(body) => text(StatusCode::OK, format!("{} bytes\n", body.len())),
-                Err(error) => error.response(),
-            }
-        });
-    let http = HttpServer::start(listener, &tasks, router, settings, front_end.clone());
+    let http =
+        HttpServer::start(listener, &tasks, Pages(state.clone()), settings, front_end.clone());
     Server {
         address: http.local_address(),
         http: Some(http),
@@ -107,6 +82,44 @@ fn start_on(settings: HttpSettings, spawner: impl Fn(BoxedTask) + Send + Sync + 
         front_end,
         state,
         _leaks: leaks,
+    }
+}
+
+struct Pages(Arc<State>);
+
+impl Service for Pages {
+    fn call(&self, call: Call) -> ServiceFuture {
+        Box::pin(answer(self.0.clone(), call))
+    }
+}
+
+async fn answer(state: Arc<State>, call: Call) -> Response {
+    match (call.request.method(), call.path()) {
+        (&Method::POST, _) => {
+            let body = call.request.into_body();
+            match read_body(body, BODY_BYTES, Duration::from_millis(300)).await {
+                Ok(body) => text(StatusCode::OK, format!("{} bytes\n", body.len())),
+                Err(error) => error.response(),
+            }
+        }
+        (_, "/large") => bytes(StatusCode::OK, "text/plain", vec![b'x'; LARGE_BYTES]),
+        (_, "/hangs") => {
+            let _running = Running::new(state);
+            pending().await
+        }
+        (_, "/waits") => {
+            let released = state.release.listen();
+            let _running = Running::new(state.clone());
+            released.await;
+            text(StatusCode::OK, "released\n")
+        }
+        (_, "/echo") => call.upgrade("echo", |upgraded| Box::pin(echo(state, upgraded))),
+        (_, "/hesitates") => {
+            drop(call.upgrade("echo", |upgraded| Box::pin(echo(state, upgraded))));
+            text(StatusCode::OK, "not today\n")
+        }
+        (_, "/") => text(StatusCode::OK, "hello\n"),
+        _ => text(StatusCode::NOT_FOUND, "nothing\n"),
     }
 }
 
@@ -132,6 +145,18 @@ fn quick(head_ms: u64, write_ms: u64) -> HttpSettings {
         head_deadline: Duration::from_millis(head_ms),
         write_deadline: Duration::from_millis(write_ms),
         ..HttpSettings::default()
+    }
+}
+
+#[test]
+fn a_request_names_one_host() {
+    let server = start(HttpSettings::default());
+    for hosts in ["", "Host: localhost\r\nHost: evil.example\r\n", "Host: x\r\nHost: x\r\n"] {
+        for version in ["1.0", "1.1"] {
+            let mut client = Http::connect(server.address);
+            client.send(format!("GET / HTTP/{version}\r\n{hosts}\r\n"));
+            assert_eq!(client.answer().unwrap().status, 400, "{version} {hosts}");
+        }
     }
 }
 

@@ -328,6 +328,26 @@ fn with_a_token_every_request_needs_it() {
 }
 
 #[test]
+fn pages_of_other_sites_may_not_ask() {
+    let admin = start();
+    let status = |path: &str, site: &str| {
+        let mut client = Http::connect(admin.address);
+        client.send(format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: {site}\r\n\r\n"
+        ));
+        client.answer().unwrap().status
+    };
+    for path in ["/varz", "/debug/pprof/goroutine", "/debug/pprof/profile?seconds=1"] {
+        for site in ["cross-site", "same-site"] {
+            assert_eq!(status(path, site), 403, "{path} {site}");
+        }
+    }
+    for site in ["same-origin", "none"] {
+        assert_eq!(status("/debug/pprof/goroutine", site), 200, "{site}");
+    }
+}
+
+#[test]
 fn without_a_token_a_page_under_another_name_reads_nothing() {
     let admin = start();
     let status = |host: &str| {

@@ -305,6 +305,13 @@ fn pages_of_other_origins_may_not_ask() {
         http.answer().unwrap().status
     };
     assert_eq!((named("evil.example"), named("127.0.0.1:7003"), named("[::1]")), (403, 200, 200));
+    // An image, or a link: without an origin, but from another site all the same.
+    let asked = |site: &str| {
+        let headers = format!("Sec-Fetch-Site: {site}\r\n");
+        test.ask_whole("GET", "/figures", &headers, "").status
+    };
+    assert_eq!((asked("cross-site"), asked("same-site")), (403, 403));
+    assert_eq!((asked("same-origin"), asked("none")), (200, 200));
     let allowed = push("http://page.example");
     assert_eq!(allowed.status, 200);
     assert_eq!(

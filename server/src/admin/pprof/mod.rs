@@ -10,29 +10,19 @@ mod profile;
 mod symbols;
 mod tasks;
 
+#[cfg(target_os = "linux")]
+pub(super) use self::cpu::profile;
+#[cfg(target_os = "linux")]
+pub(super) use self::heap::heap;
+pub(super) use self::tasks::goroutine;
 use super::listing::page;
 use super::state::{OneAtATime, State, Turn};
-use crate::http::{Call, Response, Router, html, text};
+use crate::http::{Call, Response, html, text};
+use hyper::StatusCode;
 use hyper::header::{HeaderValue, RETRY_AFTER};
-use hyper::{Method, StatusCode};
 use std::sync::Arc;
 
-/// Adds the pages. Where the system has no profiles of memory and processor, there are only the
-/// tasks as text.
-pub(super) fn pages(router: Router<State>) -> Router<State> {
-    let router = router
-        .get("/debug/pprof/", index)
-        .get("/debug/pprof/goroutine", tasks::goroutine)
-        .get("/debug/pprof/cmdline", cmdline)
-        .get("/debug/pprof/symbol", symbol)
-        .route(Method::POST, "/debug/pprof/symbol", symbol);
-    #[cfg(target_os = "linux")]
-    let router =
-        router.get("/debug/pprof/heap", heap::heap).get("/debug/pprof/profile", cpu::profile);
-    router
-}
-
-async fn index(state: Arc<State>, _: Call) -> Response {
+pub(super) async fn index(state: Arc<State>, _: Call) -> Response {
     let tasks = state.tasks.alive();
     let body = format!(
         "<ul>\n\
@@ -47,13 +37,13 @@ async fn index(state: Arc<State>, _: Call) -> Response {
 }
 
 /// How the program was started, as pprof shows it.
-async fn cmdline(_: Arc<State>, _: Call) -> Response {
+pub(super) async fn cmdline(_: Arc<State>, _: Call) -> Response {
     // Without its arguments: one of them may be a token.
     text(StatusCode::OK, std::env::args().next().unwrap_or_default())
 }
 
 /// Whether addresses can be looked up. They need not be: our profiles have names.
-async fn symbol(_: Arc<State>, _: Call) -> Response {
+pub(super) async fn symbol(_: Arc<State>, _: Call) -> Response {
     text(StatusCode::OK, "num_symbols: 0\n")
 }
 

@@ -1,11 +1,10 @@
-//! The function that a fuzzer calls.
+//! The function that a fuzzer calls. It is there only for fuzzers and tests.
 
 use super::{Block, Operation, Parser, ParserLimits, append_message};
 use bytes::BytesMut;
 
 /// Parses `input` whole and in pieces whose sizes its first byte chooses, checks that both give the
 /// same and that no more is kept than allowed, and renders what came out.
-#[doc(hidden)]
 pub fn fuzz_nats(input: &[u8]) {
     let Some((&choice, bytes)) = input.split_first() else { return };
     let whole = run(&[bytes], choice);

@@ -14,6 +14,7 @@
 //! know ahead of a line's end.
 
 mod block;
+#[cfg(any(test, fuzzing))]
 mod fuzz;
 pub mod headers;
 mod operation;
@@ -22,6 +23,7 @@ mod render;
 pub mod subject;
 
 pub use block::{Block, Rendered};
+#[cfg(any(test, fuzzing))]
 pub use fuzz::fuzz_nats;
 pub use operation::{Operation, ProtocolError};
 pub use parser::{Parser, ParserLimits};

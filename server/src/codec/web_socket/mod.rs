@@ -155,8 +155,9 @@ impl Write for Memory<'_, '_> {
     }
 }
 
-/// What a server does with the bytes of a stranger, without the server: how many texts there were,
-/// and whether it was closed.
+/// Does with the bytes of a stranger what a server does; gives the number of texts, and whether the
+/// connection was closed. It is there only for fuzzers and tests.
+#[cfg(any(test, fuzzing))]
 pub fn fuzz_web_socket(bytes: &[u8]) -> (usize, bool) {
     const MAX_BYTES: usize = 300;
     let mut decoder = MessageDecoder::new(MAX_BYTES);
