@@ -78,8 +78,10 @@ impl<M> Frame<M> {
         let place = place as usize;
         match place.checked_sub(self.first.len()) {
             None => &self.first[place],
-            // why: places reach a reader only after the length, and so the slots below it, were
-            // written.
+            #[expect(
+                clippy::expect_used,
+                reason = "readers see a length only after the slots below it"
+            )]
             Some(later) => self.later[later].get().expect("a place below the length is filled"),
         }
     }
@@ -180,7 +182,7 @@ impl<M> Batch<M> {
     }
 
     /// How many messages; at least one.
-    #[allow(clippy::len_without_is_empty)]
+    #[expect(clippy::len_without_is_empty, reason = "it has at least one")]
     pub fn len(&self) -> usize {
         (self.to - self.from) as usize
     }

@@ -7,6 +7,8 @@
 //! In the order in which a message passes: a [`Topic`] leads through the router to a route; the
 //! [`Publisher`] puts the message into a frame and the frame into the queues of that route's
 //! audience; a [`Subscription`] reads it there.
+#![warn(clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
+#![warn(clippy::unreachable, clippy::unwrap_used)]
 
 mod afterwards;
 mod broker;

@@ -126,7 +126,10 @@ impl<M: Payload> Subscription<M> {
     pub fn pattern(&self) -> &Pattern {
         match &self.receiver.queue.terms.wanted {
             Wanted::One(want) => &want.pattern,
-            // why: `Broker::mailbox` alone makes such queues, and gives them to a `Mailbox`.
+            #[expect(
+                clippy::unreachable,
+                reason = "only `Broker::mailbox` makes such queues, for a `Mailbox`"
+            )]
             Wanted::Many(_) => unreachable!("a subscription has one pattern"),
         }
     }

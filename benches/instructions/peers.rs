@@ -37,7 +37,7 @@ trait Message: fanfare::Payload + Clone {
 
 impl Message for Plain {
     fn new(number: usize) -> Self {
-        number as u64
+        number as Self
     }
 }
 

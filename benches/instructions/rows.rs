@@ -78,6 +78,5 @@ pub const ROWS: &[Row] = &[
         burst: 64,
         reading: Reading::Batch,
         payload: Payload::String,
-        ..PLAIN
     },
 ];

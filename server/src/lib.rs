@@ -3,6 +3,8 @@
 //!
 //! The `fanfare` binary wires them together. All of them share one [`Broker`](fanfare::Broker), so
 //! what one publishes reaches the subscribers of the others.
+#![warn(clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
+#![warn(clippy::unreachable, clippy::unwrap_used)]
 
 pub mod admin;
 pub mod bench;

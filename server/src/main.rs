@@ -1,4 +1,6 @@
 //! The `fanfare` binary: runtime, logging, signals, wiring. The only file that names a runtime.
+#![warn(clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
+#![warn(clippy::unreachable, clippy::unwrap_used)]
 
 use async_signal::{Signal, Signals};
 use fanfare::Broker;

@@ -1,4 +1,5 @@
 //! What tests and benchmarks share.
+#![allow(missing_docs, reason = "a name says enough where a test is the only reader")]
 
 pub mod broker;
 #[cfg(feature = "server")]

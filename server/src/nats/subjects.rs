@@ -49,7 +49,7 @@ impl Subjects {
                 self.others.insert(subject, destination);
             }
         }
-        // why: it was put there just above if it was not there.
+        #[expect(clippy::expect_used, reason = "it is put there just above if it was missing")]
         let (_, destination) = self.last.as_ref().expect("the last subject");
         destination
     }

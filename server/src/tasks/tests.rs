@@ -331,7 +331,7 @@ fn a_scope_ends_with_what_is_within_and_starts_nothing_more() {
     block_on(outer.ended());
     assert_eq!((tasks.alive(), innermost.alive()), (0, 0));
     for scope in [&outer, &innermost, &inner.scope("new")] {
-        let late = scope.spawn("late", async { unreachable!("a cancelled scope runs nothing") });
+        let late = scope.spawn("late", async { panic!("a cancelled scope runs nothing") });
         assert_eq!(block_on(late), TaskEnd::Cancelled);
     }
     drop((outer, inner, innermost));

@@ -110,7 +110,8 @@ pub fn sign(key_id: &str, key: &[u8], time_s: u64, nonce: &str, push: &[u8]) -> 
 }
 
 fn hmac(key: &[u8], signed: &[u8]) -> Hmac<Sha256> {
-    let mut hmac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length"); // why: RFC 2104 has no limit
+    #[expect(clippy::expect_used, reason = "RFC 2104 sets no limit")]
+    let mut hmac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
     hmac.update(signed);
     hmac
 }

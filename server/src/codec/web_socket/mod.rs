@@ -105,7 +105,8 @@ pub fn append_text(out: &mut Vec<u8>, append: impl FnOnce(&mut Vec<u8>)) {
     let mut header = [0; HEADER_BYTES];
     let mut rest = &mut header[..];
     let frame = FrameHeader { opcode: OpCode::Data(Data::Text), ..FrameHeader::default() };
-    frame.format(length, &mut rest).expect("a header has its place"); // why: it is as long as a header without a mask can be
+    #[expect(clippy::expect_used, reason = "no header without a mask is longer")]
+    frame.format(length, &mut rest).expect("a header has its place");
     let header_bytes = HEADER_BYTES - rest.len();
     // Behind, since only now it is known how long the text is, and with it the header.
     out.splice(begin..begin, header.into_iter().take(header_bytes));
@@ -115,7 +116,8 @@ pub fn append_text(out: &mut Vec<u8>, append: impl FnOnce(&mut Vec<u8>)) {
 pub fn append_close(out: &mut Vec<u8>, frame: &CloseFrame) {
     let fits = frame.reason.floor_char_boundary(REASON_BYTES);
     let frame = CloseFrame { code: frame.code, reason: frame.reason[..fits].into() };
-    Frame::close(Some(frame)).format(out).expect("a frame has its place"); // why: a Vec takes all
+    #[expect(clippy::expect_used, reason = "writing to a Vec does not fail")]
+    Frame::close(Some(frame)).format(out).expect("a frame has its place");
 }
 
 /// What a server answers to a client's key (`Sec-WebSocket-Accept`); none if that is no key: 16

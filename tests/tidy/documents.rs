@@ -1,12 +1,12 @@
 //! The README's example works as pasted into a new crate, and links between documents lead
 //! somewhere.
 
+use super::ROOT;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-const README: &str = include_str!("../README.md");
+const README: &str = include_str!("../../README.md");
 
 #[test]
 fn the_readmes_example_runs_in_a_new_crate_and_prints_what_the_readme_says() {
