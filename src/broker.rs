@@ -1,28 +1,26 @@
 //! The broker: where publishers and subscriptions come from, and how it ends.
 
-use super::Origin;
-use super::builder::{BrokerBuilder, MailboxBuilder, SubscriptionBuilder};
-use super::ended::DropStats;
-use super::error::{PublishError, RequestError, SubscribeError};
-use super::frame::Message;
-use super::locks::lock;
-use super::overflow::WhenFull;
-use super::payload::Payload;
-use super::publisher::Publisher;
-use super::queue::Queue;
-use super::router::Router;
-use super::stats::{
-    BrokerStats, DrainReport, Drained, EndReason, QueueStats, SubscriptionStats, Tally, TopicStats,
+use crate::error::{PublishError, RequestError, SubscribeError};
+use crate::limits::{
+    QUEUE_BYTES_DEFAULT, QUEUE_BYTES_MAX, QUEUE_MESSAGES_DEFAULT, SUBSCRIPTIONS_DEFAULT,
 };
-use super::subscription::{Delivery, Subscription};
-use super::topic::{Pattern, Topic};
-use super::waits::{WaitStats, Waits};
-use crate::limits::QUEUE_BYTES_MAX;
+use crate::log::message::Message;
+use crate::payload::{Origin, Payload};
+use crate::policy::WhenFull;
+use crate::publish::Publisher;
+use crate::receive::builder::{MailboxBuilder, SubscriptionBuilder};
+use crate::receive::subscription::{Delivery, Subscription};
+use crate::routing::Router;
+use crate::shared::{Defaults, Handle};
+use crate::stats::tally::WaitStats;
+use crate::stats::{
+    BrokerStats, DrainReport, DropStats, QueueStats, SubscriptionStats, TopicStats,
+};
+use crate::topic::{Pattern, Topic};
 use async_io::Timer;
-use event_listener::Event;
 use futures_lite::future;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A publish/subscribe broker whose every queue is bounded. A cheap handle: clone it where it is
@@ -42,40 +40,14 @@ use std::time::{Duration, Instant};
 /// let receipt = publisher.publish(&Topic::parse("orders.eu")?, "two boxes".into()).await?;
 /// assert_eq!((receipt.matched, receipt.queued), (1, 1));
 ///
-/// let Some(Delivery::Message(message)) = orders.recv().await else { panic!("a message was queued") };
+/// let Some(Delivery::Message(message)) = orders.recv().await else {
+///     panic!("a message was queued")
+/// };
 /// assert_eq!(*message, "two boxes");
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
 pub struct Broker<M: Payload> {
     handle: Arc<Handle<M>>,
-}
-
-/// Keeps the broker open: brokers and publishers hold it, subscriptions do not.
-pub(super) struct Handle<M: Payload> {
-    pub shared: Arc<Shared<M>>,
-}
-
-pub(super) struct Shared<M> {
-    pub router: Router<M>,
-    pub tallies: Tallies,
-    pub waits: Waits,
-    /// Of subscriptions that have ended. Whoever takes one out of the router holds this, so that
-    /// one who looks at both sees each subscription once.
-    past_drops: Mutex<DropStats>,
-    pub defaults: Defaults,
-    /// Numbers kept messages, so that replays of several topics keep the order of publishing.
-    pub stamps: AtomicU64,
-    /// Told when a subscription has drained or ended.
-    pub settled: Arc<Event>,
-    inboxes: AtomicU64,
-}
-
-/// What subscriptions get unless they say otherwise.
-#[derive(Clone, Copy)]
-pub(super) struct Defaults {
-    pub queue_messages: usize,
-    pub queue_bytes: usize,
-    pub when_full: WhenFull,
 }
 
 impl<M: Payload> Broker<M> {
@@ -240,13 +212,7 @@ impl<M: Payload> Broker<M> {
 
     /// What was dropped, of all subscriptions there ever were.
     pub fn drop_stats(&self) -> DropStats {
-        let shared = &self.handle.shared;
-        let (mut drops, live) = {
-            let past_drops = lock(&shared.past_drops);
-            (past_drops.clone(), shared.router.subscriptions())
-        };
-        live.iter().for_each(|queue| drops.add_stats(&queue.stats()));
-        drops
+        self.handle.shared.drop_stats()
     }
 
     /// All live queues together.
@@ -288,111 +254,6 @@ impl<M: Payload> Broker<M> {
         all.truncate(at_most);
         all
     }
-
-    pub(super) fn from_handle(handle: Arc<Handle<M>>) -> Self {
-        Self { handle }
-    }
-}
-
-impl<M: Payload> Handle<M> {
-    pub fn new(router: Router<M>, defaults: Defaults) -> Arc<Self> {
-        let shared = Shared {
-            router,
-            tallies: Tallies::default(),
-            waits: Waits::default(),
-            past_drops: Mutex::default(),
-            defaults,
-            stamps: AtomicU64::new(1),
-            settled: Arc::new(Event::new()),
-            inboxes: AtomicU64::new(1),
-        };
-        Arc::new(Self { shared: Arc::new(shared) })
-    }
-}
-
-impl<M: Payload> Drop for Handle<M> {
-    fn drop(&mut self) {
-        self.shared.close();
-    }
-}
-
-impl<M> Shared<M> {
-    /// Ends a subscription and frees what it holds, whoever calls first.
-    pub fn end(&self, queue: &Queue<M>, reason: EndReason) {
-        if queue.end(reason) {
-            let mut past_drops = lock(&self.past_drops);
-            self.router.unsubscribe(queue);
-            past_drops.add_stats(&queue.stats());
-            drop(past_drops);
-            if matches!(reason, EndReason::Disconnected | EndReason::GivenUp) {
-                let (id, interest, queued) =
-                    (queue.terms.id, queue.terms.wanted.interest(), queue.queued().messages);
-                log::debug!(
-                    "subscription {id} to {interest} was ended ({reason:?}) with {queued} messages queued"
-                );
-            }
-        }
-        queue.free();
-    }
-
-    fn close(&self) -> Vec<(Arc<Queue<M>>, u64)> {
-        // The router first: only when no fan-out is under way any more may a receiver take an empty
-        // queue for the end.
-        let queues = self.router.close();
-        queues.iter().for_each(|(queue, _)| queue.close());
-        queues
-    }
-
-    fn settle(&self, queue: &Arc<Queue<M>>, received_before: u64) -> Drained {
-        let was_given_up = !queue.is_ended() && !queue.is_drained();
-        if was_given_up {
-            self.end(queue, EndReason::GivenUp);
-        }
-        // After the end, what it had queued is final.
-        let given_up = if was_given_up { u64::from(queue.queued().messages) } else { 0 };
-        let delivered = queue.received() - received_before;
-        Drained { id: queue.terms.id, interest: queue.terms.wanted.interest(), delivered, given_up }
-    }
-
-    fn new_inbox(&self) -> Topic {
-        Topic::inbox(self.inboxes.fetch_add(1, Ordering::Relaxed))
-    }
-}
-
-/// The counters of all publishers.
-#[derive(Default)]
-pub(super) struct Tallies {
-    live: Mutex<Vec<Arc<Tally>>>,
-    past: Tally,
-}
-
-impl Tallies {
-    pub fn begin(&self) -> Arc<Tally> {
-        let tally = Arc::<Tally>::default();
-        lock(&self.live).push(tally.clone());
-        tally
-    }
-
-    pub fn end(&self, tally: &Arc<Tally>) {
-        let mut live = lock(&self.live);
-        if let Some(index) = live.iter().position(|other| Arc::ptr_eq(other, tally)) {
-            live.swap_remove(index);
-            self.past.add_all(tally);
-        }
-        if live.capacity() > 4 * live.len() + 16 {
-            let target = 2 * live.len();
-            live.shrink_to(target);
-        }
-    }
-
-    /// The sum, and how many publishers live.
-    fn sum(&self) -> (Tally, usize) {
-        let live = lock(&self.live);
-        let sum = Tally::default();
-        sum.add_all(&self.past);
-        live.iter().for_each(|tally| sum.add_all(tally));
-        (sum, live.len())
-    }
 }
 
 impl<M: Payload> Default for Broker<M> {
@@ -404,5 +265,80 @@ impl<M: Payload> Default for Broker<M> {
 impl<M: Payload> Clone for Broker<M> {
     fn clone(&self) -> Self {
         Self { handle: self.handle.clone() }
+    }
+}
+
+impl<M: Payload> Publisher<M> {
+    /// The broker it publishes to.
+    pub fn broker(&self) -> Broker<M> {
+        Broker { handle: self.handle.clone() }
+    }
+}
+
+/// Settings of a [`Broker`].
+pub struct BrokerBuilder<M> {
+    defaults: Defaults,
+    histories: Vec<(Pattern, usize)>,
+    subscriptions_max: usize,
+    payload: PhantomData<fn(M)>,
+}
+
+impl<M: Payload> BrokerBuilder<M> {
+    pub(crate) fn new() -> Self {
+        let defaults = Defaults {
+            queue_messages: QUEUE_MESSAGES_DEFAULT,
+            queue_bytes: QUEUE_BYTES_DEFAULT,
+            when_full: WhenFull::default(),
+        };
+        Self {
+            defaults,
+            histories: Vec::new(),
+            subscriptions_max: SUBSCRIPTIONS_DEFAULT,
+            payload: PhantomData,
+        }
+    }
+
+    /// The bound of each queue in messages, unless its subscription says otherwise. Default:
+    /// [`QUEUE_MESSAGES_DEFAULT`].
+    pub fn queue_messages(mut self, messages: usize) -> Self {
+        self.defaults.queue_messages = messages;
+        self
+    }
+
+    /// The bound of each queue in bytes, unless its subscription says otherwise. Default:
+    /// [`QUEUE_BYTES_DEFAULT`].
+    pub fn queue_bytes(mut self, bytes: usize) -> Self {
+        self.defaults.queue_bytes = bytes;
+        self
+    }
+
+    /// What happens when a queue is full, unless its subscription says otherwise. Default:
+    /// [`WhenFull::Wait`] of 5 ms.
+    pub fn when_full(mut self, when_full: WhenFull) -> Self {
+        self.defaults.when_full = when_full;
+        self
+    }
+
+    /// Keeps the last `messages` of each topic that `pattern` matches, for
+    /// [`SubscriptionBuilder::replay`] and [`Broker::history`]. Can be said several times; the
+    /// first pattern that matches a topic decides. Also bounded in bytes and in topics, see
+    /// [`limits`](crate::limits). Default: nothing is kept.
+    ///
+    /// Publishers of such a topic take turns, so that replays have neither gap nor duplicate.
+    pub fn history(mut self, pattern: Pattern, messages: usize) -> Self {
+        self.histories.push((pattern, messages));
+        self
+    }
+
+    /// How many subscriptions there may be at a time. Default: [`SUBSCRIPTIONS_DEFAULT`].
+    pub fn max_subscriptions(mut self, subscriptions: usize) -> Self {
+        self.subscriptions_max = subscriptions;
+        self
+    }
+
+    /// The broker.
+    pub fn build(self) -> Broker<M> {
+        let router = Router::new(self.histories, self.subscriptions_max);
+        Broker { handle: Handle::new(router, self.defaults) }
     }
 }

@@ -47,35 +47,35 @@ pub const SUBSCRIPTIONS_DEFAULT: usize = 1 << 20;
 /// How often a receiver that has read everything looks again before it goes to sleep, where that
 /// has paid lately. Each look lets all other tasks run first; more looks were measured to bring
 /// nothing. Then it sleeps.
-pub const RECEIVER_LOOKS_MAX: u8 = 2;
+pub const RECEIVER_SPINS_MAX: u8 = 2;
 
-// ---- Frames ----
+// ---- Segments ----
 
-/// Messages that one growing frame takes before the next begins. Larger ones save little more,
+/// Messages that one growing segment takes before the next begins. Larger ones save little more,
 /// since a queue operation is shared by so many messages already.
-pub const FRAME_MESSAGES_MAX: usize = 256;
+pub const SEGMENT_MESSAGES_MAX: usize = 256;
 
-/// Messages a topic's first frame has room for. Frames double as they fill, so a seldom used topic
-/// stays small.
-pub const FRAME_MESSAGES_MIN: usize = 4;
+/// Messages a topic's first segment has room for. Segments double as they fill, so a seldom used
+/// topic stays small.
+pub const SEGMENT_MESSAGES_MIN: usize = 4;
 
-/// Bytes after which a growing frame is succeeded by the next (64 KiB). A queue keeps whole frames
-/// alive, so one that holds a single message of each of many frames can pin this much for each of
-/// its messages, at the most.
-pub const FRAME_BYTES_MAX: usize = 64 << 10;
+/// Bytes after which a growing segment is succeeded by the next (64 KiB). A queue keeps whole
+/// segments alive, so one that holds a single message of each of many segments can pin this much
+/// for each of its messages, at the most.
+pub const SEGMENT_BYTES_MAX: usize = 64 << 10;
 
-/// A growing frame is succeeded by the next when more than one in so many of its audience were cut
-/// off from it, for want of room, and have room again. Until then each message costs each of them
-/// an entry; a new frame costs everybody one.
-pub const FRAME_CUTS_PART_MAX: usize = 4;
+/// A growing segment is succeeded by the next when more than one in so many of its audience were
+/// cut off from it, for want of room, and have room again. Until then each message costs each of
+/// them an entry; a new segment costs everybody one.
+pub const SEGMENT_CUTS_PART_MAX: usize = 4;
 
-/// A batch of at least so many messages for each of its readers fills a frame of its own. Appending
-/// to a frame that others read costs some 20 ns a message, an entry in a queue some 60 ns; for
-/// larger audiences the frame grows.
-pub const FRAME_BATCH_PART: usize = 2;
+/// A batch of at least so many messages for each of its readers fills a segment of its own.
+/// Appending to a segment that others read costs some 20 ns a message, an entry in a queue some 60
+/// ns; for larger audiences the segment grows.
+pub const SEGMENT_BATCH_PART: usize = 2;
 
-/// Messages of one batch, which go into one frame: far more than any reader wants at once. A larger
-/// batch is refused whole.
+/// Messages of one batch, which go into one segment: far more than any reader wants at once. A
+/// larger batch is refused whole.
 pub const BATCH_MESSAGES_MAX: usize = 1 << 20;
 
 // ---- Publishers ----
@@ -83,11 +83,11 @@ pub const BATCH_MESSAGES_MAX: usize = 1 << 20;
 /// Messages for which a publisher takes room in advance in each queue of its audience, at the most.
 /// By then the cost of asking each queue is no longer felt. A publisher that goes quiet holds them
 /// until somebody needs the room.
-pub const LEASE_MESSAGES_MAX: u32 = 64;
+pub const GRANT_MESSAGES_MAX: u32 = 64;
 
-/// Fewer messages in advance than this are not worth it: publishes of more than `LEASE_MESSAGES_MAX
-/// / LEASE_MESSAGES_MIN` messages, and queues of less than eight times this, are asked each time.
-pub const LEASE_MESSAGES_MIN: u32 = 4;
+/// Fewer messages in advance than this are not worth it: publishes of more than `GRANT_MESSAGES_MAX
+/// / GRANT_MESSAGES_MIN` messages, and queues of less than eight times this, are asked each time.
+pub const GRANT_MESSAGES_MIN: u32 = 4;
 
 /// Routes one publisher remembers. When one more is needed it forgets them all and learns again,
 /// which costs it one look-up a topic.
@@ -112,8 +112,8 @@ const _: () = {
     // differences to be exact.
     assert!(QUEUE_MESSAGES_MAX < 1 << 31 && QUEUE_BYTES_MAX < 1 << 31);
     assert!(QUEUE_MESSAGES_DEFAULT <= QUEUE_MESSAGES_MAX && QUEUE_BYTES_DEFAULT <= QUEUE_BYTES_MAX);
-    // Places in a frame share a word with two bits of state.
-    assert!(FRAME_MESSAGES_MAX <= BATCH_MESSAGES_MAX && BATCH_MESSAGES_MAX < 1 << 30);
-    assert!(FRAME_MESSAGES_MIN <= FRAME_MESSAGES_MAX);
+    // Places in a segment share a word with two bits of state.
+    assert!(SEGMENT_MESSAGES_MAX <= BATCH_MESSAGES_MAX && BATCH_MESSAGES_MAX < 1 << 30);
+    assert!(SEGMENT_MESSAGES_MIN <= SEGMENT_MESSAGES_MAX);
     assert!(SEEN_TOPICS.is_power_of_two());
 };

@@ -1,6 +1,7 @@
-//! What a message weighs.
+//! What is published: a payload with a weight, from an origin.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A message type that a [`Broker`](crate::Broker) can carry.
 ///
@@ -99,3 +100,17 @@ impl<T: Payload> Payload for Box<T> {
 }
 
 impl<const N: usize> Payload for [u8; N] {}
+
+/// Who publishes: for subscriptions that do not want to hear themselves. See
+/// [`Broker::publisher_as`](crate::Broker::publisher_as) and
+/// [`SubscriptionBuilder::no_echo`](crate::SubscriptionBuilder::no_echo).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Origin(u64);
+
+impl Origin {
+    /// One that differs from every other of this process.
+    pub fn unique() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Self(LAST.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}

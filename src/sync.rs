@@ -1,13 +1,15 @@
-//! The atomics of the core: loom's when the models run (`--cfg fanfare_loom`), the standard
-//! library's otherwise.
+//! The core's atomics and locks.
 //!
-//! Only the pieces with an atomic protocol of their own ([`seat`](super::seat),
-//! [`credit`](super::credit), [`membership`](super::membership)) use this.
+//! The pieces with an atomic protocol of their own (reader slots, credit, allowances) take their
+//! atomics from here: loom's when the models run (`--cfg fanfare_loom`), the standard library's
+//! otherwise.
+
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 #[cfg(fanfare_loom)]
-pub(super) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 #[cfg(not(fanfare_loom))]
-pub(super) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Stands between a sequentially consistent write and a sequentially consistent read of something
 /// else.
@@ -16,7 +18,22 @@ pub(super) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 /// sequentially consistent accesses as acquire and release only, and needs the fence to see the
 /// order.
 #[inline(always)]
-pub(super) fn write_before_read() {
+pub(crate) fn write_before_read() {
     #[cfg(fanfare_loom)]
     fence(Ordering::SeqCst);
+}
+
+// Locks without poison: nothing of ours panics while it holds one, and foreign code never runs
+// under one.
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(crate) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(crate) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
 }

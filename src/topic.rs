@@ -40,7 +40,7 @@ impl Topic {
     }
 
     /// Whether a token of it would be a wildcard in a pattern.
-    pub(super) fn has_wildcard(&self) -> bool {
+    pub(crate) fn has_wildcard(&self) -> bool {
         self.tokens().any(|token| token == ANY_ONE || token == ANY_REST)
     }
 
@@ -55,12 +55,12 @@ impl Topic {
     }
 
     /// Where the answers to one request go. In NATS's form, so that its clients can answer.
-    pub(super) fn inbox(number: u64) -> Self {
+    pub(crate) fn inbox(number: u64) -> Self {
         Self(format!("_INBOX.fanfare.{number}").into())
     }
 
     /// Whether both share one allocation, the quick way to know that they are equal.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
@@ -120,9 +120,9 @@ impl Pattern {
 }
 
 /// The token that stands for one token.
-pub(super) const ANY_ONE: &str = "*";
+pub(crate) const ANY_ONE: &str = "*";
 /// The last token that stands for one or more tokens.
-pub(super) const ANY_REST: &str = ">";
+pub(crate) const ANY_REST: &str = ">";
 
 /// Why a text is no [`Topic`] or [`Pattern`], and where.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -480,7 +480,7 @@ pub const NATS_SUBJECTS_REMEMBERED: usize = 256;
 /// Messages by which those of one publisher may overtake another's in a connection's queue while it
 /// is never empty. Fixed. Why: some frames. When hit: a `PONG` may come before a message that was
 /// queued before it.
-pub const NATS_OVERTAKING_MESSAGES: u64 = 16 * fanfare::limits::FRAME_MESSAGES_MAX as u64;
+pub const NATS_OVERTAKING_MESSAGES: u64 = 16 * fanfare::limits::SEGMENT_MESSAGES_MAX as u64;
 
 /// Bytes from which messages that others are sent too are written from where they are. Fixed. Why:
 /// copying fewer is cheaper than counting who uses them. When hit: they are copied.

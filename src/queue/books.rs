@@ -1,7 +1,8 @@
 //! The account of a queue.
 
-use super::super::stats::{Books, DropReason, EndReason, SubscriptionStats};
 use super::{PROBATION, Queue};
+use crate::stats::tally::DropReason;
+use crate::stats::{Books, EndReason, SubscriptionStats};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 

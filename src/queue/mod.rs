@@ -2,41 +2,46 @@
 //!
 //! The storage is flume's, and only its non-blocking half (`try_send`, `try_recv`): its futures
 //! have faults that this queue must not have. Flume's own bound is not used either, since an entry
-//! stands for many messages: the bound is the [credit](super::credit). Who waits, waits here.
+//! stands for many messages: the bound is the [credit]. Who waits, waits
+//! here.
 //!
 //! Publishers push while they hold the lock of a route that the queue is in, so that once it was
 //! taken out of all routes nothing is pushed any more. Nothing here wakes a task or drops a payload
 //! under a lock: both run foreign code.
 
 mod books;
-mod ending;
-mod line;
+pub mod credit;
+pub mod cursor;
+pub mod grant;
 mod offering;
-mod oldest;
 mod receiving;
 mod room;
+pub mod wait_queue;
 
-use super::Origin;
-use super::credit::{Consumed, Load, Reserved};
-use super::cursor::Cursor;
-use super::frame::{Frame, Message};
-use super::lease::Holding;
-use super::locks::lock;
-use super::membership::Membership;
-use super::overflow::WhenFull;
-use super::stats::{Drops, EndReason, Interest, SubscriptionId};
-use super::topic::Pattern;
+use crate::load::Load;
+use crate::log::Segment;
+use crate::log::message::Message;
+use crate::payload::Origin;
+use crate::policy::WhenFull;
+use crate::queue::credit::{Consumed, Reserved};
+use crate::queue::cursor::Cursor;
+use crate::queue::grant::Holding;
+use crate::routing::membership::Membership;
+use crate::stats::tally::Drops;
+use crate::stats::{EndReason, Interest, SubscriptionId};
+use crate::sync::lock;
+use crate::topic::Pattern;
 use atomic_waker::AtomicWaker;
 use event_listener::Event;
-use line::Offer;
-pub(super) use offering::Offered;
+pub(crate) use offering::Offered;
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use wait_queue::Parked;
 
 /// What a subscription asked for.
-pub(super) struct Terms {
+pub(crate) struct Terms {
     pub id: SubscriptionId,
     pub wanted: Wanted,
     pub no_echo: Option<Origin>,
@@ -45,20 +50,20 @@ pub(super) struct Terms {
 }
 
 /// Which messages a queue is for.
-pub(super) enum Wanted {
+pub(crate) enum Wanted {
     /// Those of one subscription, which goes by the queue's own id.
     One(Want),
     /// Those of any number, which come and go: a mailbox.
     Many(Box<MailboxWants>),
 }
 
-pub(super) struct Want {
+pub(crate) struct Want {
     pub pattern: Pattern,
     pub group: Option<Arc<Membership>>,
 }
 
 /// What a mailbox wants: changed by the router, under its lock.
-pub(super) struct MailboxWants {
+pub(crate) struct MailboxWants {
     pub name: Arc<str>,
     pub wants: Mutex<HashMap<SubscriptionId, Want>>,
 }
@@ -94,7 +99,7 @@ impl Terms {
     }
 }
 
-pub(super) struct Queue<M> {
+pub(crate) struct Queue<M> {
     pub terms: Terms,
     /// What a receiver or a publisher must not overlook; zero nearly always.
     attention: AtomicU32,
@@ -102,11 +107,11 @@ pub(super) struct Queue<M> {
     publishers: WrittenByPublishers,
     reader: WrittenByReader,
     /// A publisher's credit for messages to come, or its word that it will not ask for them.
-    lease: Mutex<Option<Holding>>,
+    grant: Mutex<Option<Holding>>,
     /// Messages dropped since the last entry was queued.
     gap: AtomicU64,
     receiver: AtomicWaker,
-    line: Mutex<VecDeque<Offer<M>>>,
+    wait_queue: Mutex<VecDeque<Parked<M>>>,
     /// The cursor, where publishers may have to pass over the oldest or free everything; elsewhere
     /// the subscription has it to itself.
     shared_cursor: Option<Box<Mutex<Cursor<M>>>>,
@@ -133,7 +138,7 @@ struct WrittenByReader {
     high_water: AtomicU32,
 }
 
-/// Publishers wait in line for room.
+/// Publishers wait in the wait queue for room.
 const WAITED_FOR: u32 = 1;
 /// A wait was used up; no more waiting until drained to half.
 const PROBATION: u32 = 2;
@@ -144,39 +149,39 @@ const ENDED: u32 = 8;
 /// A publisher drops its messages without asking, since there is no room.
 const WRITTEN_OFF: u32 = 16;
 
-/// Where a receiver finds messages. One entry stands for all that the frame holds for it from there
-/// on.
-pub(super) struct Entry<M> {
-    pub frame: Arc<Frame<M>>,
+/// Where a receiver finds messages. One entry stands for all that the segment holds for it from
+/// there on.
+pub(crate) struct Entry<M> {
+    pub segment: Arc<Segment<M>>,
     /// Which of the queue's subscriptions they are for.
     pub id: SubscriptionId,
     pub from: u32,
     pub to: u32,
-    /// Set: follow the frame as it grows, from this seat. Not set: read `from..to`.
-    pub seat: Option<u32>,
+    /// Set: follow the segment as it grows, from this reader slot. Not set: read `from..to`.
+    pub slot: Option<u32>,
     /// Messages dropped between the entry before and this one.
     pub missed_before: u64,
 }
 
 impl<M> Entry<M> {
-    /// Reads exactly these places of a frame.
-    pub fn fixed(frame: &Arc<Frame<M>>, id: SubscriptionId, places: Range<u32>) -> Self {
+    /// Reads exactly these places of a segment.
+    pub fn fixed(segment: &Arc<Segment<M>>, id: SubscriptionId, range: Range<u32>) -> Self {
         Self {
-            frame: frame.clone(),
+            segment: segment.clone(),
             id,
-            from: places.start,
-            to: places.end,
-            seat: None,
+            from: range.start,
+            to: range.end,
+            slot: None,
             missed_before: 0,
         }
     }
 
-    /// Exactly these places of the same frame, for the same subscription.
-    pub fn part(&self, places: Range<u32>) -> Self {
-        Self::fixed(&self.frame, self.id, places)
+    /// Exactly these places of the same segment, for the same subscription.
+    pub fn part(&self, range: Range<u32>) -> Self {
+        Self::fixed(&self.segment, self.id, range)
     }
 
-    pub fn places(&self) -> Range<u32> {
+    pub fn range(&self) -> Range<u32> {
         self.from..self.to
     }
 
@@ -200,10 +205,10 @@ impl<M> Queue<M> {
                 received: AtomicU64::new(0),
                 high_water: AtomicU32::new(0),
             },
-            lease: Mutex::new(None),
+            grant: Mutex::new(None),
             gap: AtomicU64::new(0),
             receiver: AtomicWaker::new(),
-            line: Mutex::new(VecDeque::new()),
+            wait_queue: Mutex::new(VecDeque::new()),
             shared_cursor,
             waited_for_ns: AtomicU64::new(0),
             end: OnceLock::new(),
@@ -221,8 +226,8 @@ impl<M> Queue<M> {
         let mut newest: Vec<_> =
             kept.into_iter().rev().filter(light_enough).take_while(has_room).collect();
         while let Some(message) = newest.pop() {
-            let (frame, from) = message.frame();
-            let _ = self.entries.0.try_send(Entry::fixed(frame, self.terms.id, from..from + 1));
+            let (segment, from) = message.segment();
+            let _ = self.entries.0.try_send(Entry::fixed(segment, self.terms.id, from..from + 1));
         }
     }
 

@@ -1,18 +1,19 @@
 //! Queueing what was admitted, and doing what the policy says with what was not.
 
-use super::super::afterwards::Afterwards;
-use super::super::frame::Frame;
-use super::super::locks::lock;
-use super::super::overflow::WhenFull;
-use super::super::pending::Pending;
-use super::super::stats::DropReason;
 use super::{ENDED, Entry, PROBATION, Queue};
-use std::sync::Arc;
+use crate::deferred::Deferred;
+use crate::log::Segment;
+use crate::policy::WhenFull;
+use crate::queue::cursor::{Cursor, Taken};
+use crate::queue::wait_queue::Pending;
+use crate::stats::tally::DropReason;
+use crate::sync::lock;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 /// What became of messages offered to a queue that had no room at first.
 #[derive(Default)]
-pub(in super::super) struct Offered {
+pub(crate) struct Offered {
     pub queued: u32,
     pub dropped: u32,
     pub disconnected: u32,
@@ -35,7 +36,7 @@ impl<M> Queue<M> {
 
     /// Queues what was admitted.
     #[inline]
-    pub fn push(&self, entry: Entry<M>, afterwards: &mut Afterwards<M>) {
+    pub fn push(&self, entry: Entry<M>, deferred: &mut Deferred<M>) {
         self.count_written_off();
         if self.gap.load(Ordering::SeqCst) == 0 {
             // Cannot fail: the channel has no bound, and the queue holds both its ends.
@@ -43,10 +44,10 @@ impl<M> Queue<M> {
         } else {
             // Under the lock, so that whoever dropped messages before finds its gap either still
             // here, or queued.
-            let _line = lock(&self.line);
+            let _wait_queue = lock(&self.wait_queue);
             self.send_behind_gap(entry);
         }
-        afterwards.wake(self.receiver.take());
+        deferred.wake(self.receiver.take());
     }
 
     /// Does for messages without room what the policy says. `pending` is given by those who can
@@ -55,40 +56,40 @@ impl<M> Queue<M> {
         &self,
         mut entry: Entry<M>,
         pending: Option<&Arc<Pending>>,
-        afterwards: &mut Afterwards<M>,
+        deferred: &mut Deferred<M>,
     ) -> Offered {
         let mut offered = Offered::default();
         if let Some(cursor) =
             self.shared_cursor().filter(|_| self.terms.when_full == WhenFull::DropOldest)
         {
-            self.offer_over_oldest(cursor, &entry, afterwards, &mut offered);
+            self.offer_over_oldest(cursor, &entry, deferred, &mut offered);
             return offered;
         }
-        let mut line = lock(&self.line);
+        let mut wait_queue = lock(&self.wait_queue);
         if self.attends(ENDED) {
             offered.disconnected = entry.messages();
             return offered;
         }
-        if line.is_empty() {
-            self.let_in(&mut entry, &mut offered, afterwards);
+        if wait_queue.is_empty() {
+            self.let_in(&mut entry, &mut offered, deferred);
         }
         if entry.messages() == 0 {
             return offered;
         }
         match pending.filter(|_| self.may_be_waited_for()) {
             Some(pending) => {
-                self.drop_too_heavy(&mut entry, &mut offered, afterwards);
-                self.park(&mut line, entry, pending, &mut offered, afterwards);
+                self.drop_too_heavy(&mut entry, &mut offered, deferred);
+                self.park(&mut wait_queue, entry, pending, &mut offered, deferred);
             }
-            None => self.refuse(entry.messages(), &mut offered, afterwards),
+            None => self.refuse(entry.messages(), &mut offered, deferred),
         }
         offered
     }
 
     /// Notes messages that this subscription does not get, and sees to it that it is told.
-    pub fn note_dropped(&self, count: u32, reason: DropReason, afterwards: &mut Afterwards<M>) {
-        let _line = lock(&self.line);
-        self.drop_in_line(count, reason, afterwards);
+    pub fn note_dropped(&self, count: u32, reason: DropReason, deferred: &mut Deferred<M>) {
+        let _wait_queue = lock(&self.wait_queue);
+        self.count_dropped(count, reason, deferred);
     }
 
     /// A wait was used up: no more waiting until its receiver has looked and left the queue half
@@ -103,19 +104,20 @@ impl<M> Queue<M> {
         &self,
         entry: &mut Entry<M>,
         offered: &mut Offered,
-        afterwards: &mut Afterwards<M>,
+        deferred: &mut Deferred<M>,
     ) {
         while entry.messages() > 0 {
             let from = entry.from;
-            while entry.messages() > 0 && self.reserve(entry.frame.load(entry.from..entry.from + 1))
+            while entry.messages() > 0
+                && self.reserve(entry.segment.load(entry.from..entry.from + 1))
             {
                 entry.from += 1;
             }
             if entry.from > from {
                 offered.queued += entry.from - from;
-                self.push_in_line(entry.part(from..entry.from), afterwards);
+                self.push_behind_gap(entry.part(from..entry.from), deferred);
             }
-            if !self.drop_too_heavy(entry, offered, afterwards) {
+            if !self.drop_too_heavy(entry, offered, deferred) {
                 return;
             }
         }
@@ -126,29 +128,29 @@ impl<M> Queue<M> {
         &self,
         entry: &mut Entry<M>,
         offered: &mut Offered,
-        afterwards: &mut Afterwards<M>,
+        deferred: &mut Deferred<M>,
     ) -> bool {
         let from = entry.from;
-        while entry.messages() > 0 && self.is_too_heavy(&entry.frame, entry.from) {
+        while entry.messages() > 0 && self.is_too_heavy(&entry.segment, entry.from) {
             entry.from += 1;
         }
-        self.drop_in_line(entry.from - from, DropReason::TooHeavy, afterwards);
+        self.count_dropped(entry.from - from, DropReason::TooHeavy, deferred);
         offered.dropped += entry.from - from;
         entry.from > from
     }
 
-    pub(super) fn is_too_heavy(&self, frame: &Frame<M>, place: u32) -> bool {
-        frame.weight_bytes(place) > self.terms.bounds.bytes
+    pub(super) fn is_too_heavy(&self, segment: &Segment<M>, index: u32) -> bool {
+        segment.weight_bytes(index) > self.terms.bounds.bytes
     }
 
-    /// As [`push`](Self::push), for who holds the line's lock.
-    fn push_in_line(&self, entry: Entry<M>, afterwards: &mut Afterwards<M>) {
+    /// As [`push`](Self::push), for who holds the wait queue's lock.
+    fn push_behind_gap(&self, entry: Entry<M>, deferred: &mut Deferred<M>) {
         self.count_written_off();
         self.send_behind_gap(entry);
-        afterwards.wake(self.receiver.take());
+        deferred.wake(self.receiver.take());
     }
 
-    /// Under the line's lock.
+    /// Under the wait queue's lock.
     fn send_behind_gap(&self, mut entry: Entry<M>) {
         let missed_before = self.gap.load(Ordering::SeqCst);
         entry.missed_before = missed_before;
@@ -156,25 +158,79 @@ impl<M> Queue<M> {
         self.gap.fetch_sub(missed_before, Ordering::SeqCst);
     }
 
-    fn drop_in_line(&self, count: u32, reason: DropReason, afterwards: &mut Afterwards<M>) {
+    fn count_dropped(&self, count: u32, reason: DropReason, deferred: &mut Deferred<M>) {
         if count == 0 {
             return;
         }
         self.publishers.drops.add(reason, u64::from(count));
         if self.gap.fetch_add(u64::from(count), Ordering::SeqCst) == 0 {
-            afterwards.wake(self.receiver.take());
+            deferred.wake(self.receiver.take());
         }
     }
 
-    fn refuse(&self, count: u32, offered: &mut Offered, afterwards: &mut Afterwards<M>) {
+    fn refuse(&self, count: u32, offered: &mut Offered, deferred: &mut Deferred<M>) {
         if matches!(self.terms.when_full, WhenFull::Disconnect { .. }) {
             offered.disconnected += count;
             offered.must_end = true;
         } else {
             let reason =
                 if self.attends(PROBATION) { DropReason::Probation } else { DropReason::Full };
-            self.drop_in_line(count, reason, afterwards);
+            self.count_dropped(count, reason, deferred);
             offered.dropped += count;
         }
+    }
+}
+
+impl<M> Queue<M> {
+    pub(super) fn offer_over_oldest(
+        &self,
+        cursor: &Mutex<Cursor<M>>,
+        entry: &Entry<M>,
+        deferred: &mut Deferred<M>,
+        offered: &mut Offered,
+    ) {
+        if self.attends(ENDED) {
+            offered.disconnected = entry.messages();
+            return;
+        }
+        for index in entry.range() {
+            if self.is_too_heavy(&entry.segment, index) {
+                self.note_dropped(1, DropReason::TooHeavy, deferred);
+                offered.dropped += 1;
+                continue;
+            }
+            while !self.reserve(entry.segment.load(index..index + 1)) {
+                if !self.pass_over_oldest(cursor, deferred) {
+                    // Another publisher has taken the room and not yet queued its entry.
+                    std::thread::yield_now();
+                }
+            }
+            self.push(entry.part(index..index + 1), deferred);
+            offered.queued += 1;
+        }
+    }
+
+    /// False if there is none.
+    fn pass_over_oldest(&self, cursor: &Mutex<Cursor<M>>, deferred: &mut Deferred<M>) -> bool {
+        let mut cursor = lock(cursor);
+        let mut told = 0;
+        let is_passed_over = loop {
+            match cursor.take(self, 1, false) {
+                Some(Taken::Missed(count)) => told += count,
+                None => break false,
+                Some(Taken::Batch { segment, from, to, .. }) => {
+                    let load = segment.load(from..to);
+                    self.note_high_water();
+                    self.publishers.drops.add(DropReason::Oldest, u64::from(load.messages));
+                    self.reader.consumed.add(load);
+                    told += u64::from(load.messages);
+                    deferred.segments.push(segment);
+                    break true;
+                }
+            }
+        };
+        cursor.miss(told);
+        deferred.segments.append(&mut cursor.finished);
+        is_passed_over
     }
 }

@@ -1,10 +1,11 @@
-//! What the receiver does with its queue.
+//! What the receiver does with its queue, and how the queue ends.
 
-use super::super::afterwards::Afterwards;
-use super::super::credit::Load;
-use super::super::cursor::Cursor;
-use super::super::locks::lock;
 use super::{CLOSING, ENDED, Entry, PROBATION, Queue, WAITED_FOR};
+use crate::deferred::Deferred;
+use crate::load::Load;
+use crate::queue::cursor::Cursor;
+use crate::stats::EndReason;
+use crate::sync::lock;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
@@ -27,7 +28,7 @@ impl<M> Queue<M> {
         if self.gap.load(Ordering::SeqCst) == 0 {
             return 0;
         }
-        let _line = lock(&self.line);
+        let _wait_queue = lock(&self.wait_queue);
         if self.entries.1.is_empty() { self.gap.swap(0, Ordering::SeqCst) } else { 0 }
     }
 
@@ -74,9 +75,9 @@ impl<M> Queue<M> {
             self.end_probation_if_half_empty();
         }
         if self.attends(WAITED_FOR) {
-            let mut afterwards = Afterwards::new();
-            self.serve(&mut lock(&self.line), &mut afterwards);
-            afterwards.run();
+            let mut deferred = Deferred::new();
+            self.serve(&mut lock(&self.wait_queue), &mut deferred);
+            deferred.run();
         }
         if self.attends(CLOSING) && self.is_drained() {
             self.settled.notify(usize::MAX);
@@ -87,6 +88,70 @@ impl<M> Queue<M> {
         let (queued, bounds) = (self.queued(), self.terms.bounds);
         if queued.messages <= bounds.messages / 2 && queued.bytes <= bounds.bytes / 2 {
             self.attention.fetch_and(!PROBATION, Ordering::SeqCst);
+        }
+    }
+}
+
+impl<M> Queue<M> {
+    /// No more is published. The receiver ends when it has read all.
+    pub fn close(&self) {
+        self.attention.fetch_or(CLOSING, Ordering::SeqCst);
+        self.wake_receiver();
+    }
+
+    /// Ends it now. Who waits in the wait queue is told. The first call decides the reason and
+    /// returns true.
+    pub fn end(&self, reason: EndReason) -> bool {
+        self.raise_high_water();
+        let wait_queue = {
+            let mut wait_queue = lock(&self.wait_queue);
+            if self.end.set(reason).is_err() {
+                return false;
+            }
+            self.attention.fetch_or(ENDED, Ordering::SeqCst);
+            self.attention.fetch_and(!WAITED_FOR, Ordering::SeqCst);
+            std::mem::take(&mut *wait_queue)
+        };
+        for offer in wait_queue {
+            self.count_wait(&offer);
+            offer.pending.count(0, 0, offer.entry.messages());
+            if let Some(waker) = offer.pending.settle_one() {
+                waker.wake();
+            }
+        }
+        self.wake_receiver();
+        self.settled.notify(usize::MAX);
+        true
+    }
+
+    /// Frees what is still queued. Called once it has ended and no route leads here.
+    pub fn free(&self) {
+        while let Some(entry) = self.pop_entry() {
+            drop(entry);
+        }
+        if let Some(cursor) = &self.shared_cursor {
+            let finished = {
+                let mut cursor = lock(cursor);
+                cursor.clear();
+                std::mem::take(&mut cursor.finished)
+            };
+            drop(finished);
+        }
+    }
+
+    /// Lets go of the receiver's task.
+    pub fn forget_receiver(&self) {
+        drop(self.receiver.take());
+    }
+
+    /// Nothing queued and nobody in the wait queue.
+    pub fn is_drained(&self) -> bool {
+        self.queued().messages == 0 && !self.is_waited_for()
+    }
+
+    pub(super) fn wake_receiver(&self) {
+        if let Some(waker) = self.receiver.take() {
+            waker.wake();
         }
     }
 }

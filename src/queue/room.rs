@@ -1,12 +1,12 @@
 //! Who gets room in the queue, and what is in it.
 
-use super::super::afterwards::Afterwards;
-use super::super::credit::Load;
-use super::super::lease::{Holding, Lease, Settlement};
-use super::super::locks::lock;
-use super::super::overflow::WhenFull;
-use super::super::stats::DropReason;
 use super::{ENDED, Queue, WAITED_FOR, WRITTEN_OFF};
+use crate::deferred::Deferred;
+use crate::load::Load;
+use crate::policy::WhenFull;
+use crate::queue::grant::{Grant, Holding, Settlement};
+use crate::stats::tally::DropReason;
+use crate::sync::lock;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -18,19 +18,19 @@ impl<M> Queue<M> {
     }
 
     /// As [`admits`](Self::admits), for who [offers](Self::offer) what is not admitted: room that
-    /// is only leased is found then.
+    /// is only granted is found then.
     #[inline]
     pub fn admits_at_once(&self, load: Load) -> bool {
         self.is_open_to_newcomers() && self.reserve_within(load, self.terms.bounds)
     }
 
     /// Gives back what [`admits`](Self::admits) took, to those who wait if there are any by now.
-    pub fn give_back(&self, load: Load, afterwards: &mut Afterwards<M>) {
+    pub fn give_back(&self, load: Load, deferred: &mut Deferred<M>) {
         self.publishers.reserved.give_back(load);
         // After the room was given back: see `write_off` and `park`.
         self.count_written_off();
         if self.attends(WAITED_FOR) {
-            self.serve(&mut lock(&self.line), afterwards);
+            self.serve(&mut lock(&self.wait_queue), deferred);
         }
     }
 
@@ -51,23 +51,23 @@ impl<M> Queue<M> {
             || (!self.is_waited_for() && self.queued().leaves_room_for(load, self.terms.bounds))
     }
 
-    /// Gives a publisher credit for messages to come, in place of any lease there was. Not if
-    /// little room would be left, or others wait for it.
-    pub fn lease(&self, lease: &Arc<Lease>, seat: u32, load: Load) -> bool {
-        let mut leased = lock(&self.lease);
-        self.take_back(&mut leased);
+    /// Gives a publisher credit for messages to come, in place of any credit grant there was. Not
+    /// if little room would be left, or others wait for it.
+    pub fn grant(&self, grant: &Arc<Grant>, slot: u32, load: Load) -> bool {
+        let mut granted = lock(&self.grant);
+        self.take_back(&mut granted);
         let Load { messages, bytes } = self.terms.bounds;
         let most = Load { messages: messages / 4 * 3, bytes: bytes / 4 * 3 };
         if self.attends(WAITED_FOR | ENDED) || !self.reserve_within(load, most) {
             return false;
         }
-        *leased = Some(Holding::credit(lease.clone(), seat));
+        *granted = Some(Holding::credit(grant.clone(), slot));
         true
     }
 
     /// Takes a publisher's word that it drops its messages from now on without asking: if that is
     /// what would become of them whatever they weigh, until the receiver frees room.
-    pub fn write_off(&self, lease: &Arc<Lease>, seat: u32) -> bool {
+    pub fn write_off(&self, grant: &Arc<Grant>, slot: u32) -> bool {
         let is_dropping = match self.terms.when_full {
             WhenFull::DropNewest => true,
             WhenFull::Wait(_) => !self.may_be_waited_for(),
@@ -79,11 +79,11 @@ impl<M> Queue<M> {
         if !is_dropping || !is_full() {
             return false;
         }
-        let mut leased = lock(&self.lease);
-        if leased.as_ref().is_some_and(Holding::is_written_off) {
+        let mut granted = lock(&self.grant);
+        if granted.as_ref().is_some_and(Holding::is_written_off) {
             return false;
         }
-        self.take_back(&mut leased);
+        self.take_back(&mut granted);
         // Announced before the last look for room; who frees room looks for announcements
         // afterwards. So either the room is seen here, or the announcement there.
         self.attention.fetch_or(WRITTEN_OFF, Ordering::SeqCst);
@@ -91,7 +91,7 @@ impl<M> Queue<M> {
             self.attention.fetch_and(!WRITTEN_OFF, Ordering::SeqCst);
             return false;
         }
-        *leased = Some(Holding::written_off(lease.clone(), seat));
+        *granted = Some(Holding::written_off(grant.clone(), slot));
         true
     }
 
@@ -106,21 +106,21 @@ impl<M> Queue<M> {
     /// Ends a write-off: there may be room.
     #[cold]
     fn ask_again(&self) {
-        self.take_back(&mut lock(&self.lease));
+        self.take_back(&mut lock(&self.grant));
     }
 
     /// What is in it now.
     pub fn queued(&self) -> Load {
         // Taken back rather than looked at, since it may be spent meanwhile; locked, so that no new
         // one is given meanwhile.
-        let mut leased = lock(&self.lease);
-        self.take_back(&mut leased);
+        let mut granted = lock(&self.grant);
+        self.take_back(&mut granted);
         self.taken()
     }
 
     #[inline]
     pub(super) fn reserve(&self, load: Load) -> bool {
-        self.reserve_within(load, self.terms.bounds) || self.reserve_what_is_leased(load)
+        self.reserve_within(load, self.terms.bounds) || self.reserve_what_is_granted(load)
     }
 
     #[inline]
@@ -133,7 +133,7 @@ impl<M> Queue<M> {
         self.attention.load(Ordering::Acquire) & (WAITED_FOR | ENDED) == 0
     }
 
-    /// What is queued or leased.
+    /// What is queued or granted.
     #[inline]
     fn taken(&self) -> Load {
         self.publishers.reserved.taken(&self.reader.consumed)
@@ -141,17 +141,17 @@ impl<M> Queue<M> {
 
     /// It looks full: what a publisher only holds for later is room all the same.
     #[cold]
-    fn reserve_what_is_leased(&self, load: Load) -> bool {
-        let mut leased = lock(&self.lease);
+    fn reserve_what_is_granted(&self, load: Load) -> bool {
+        let mut granted = lock(&self.grant);
         // Written off, it holds no room.
-        if !leased.as_ref().is_some_and(Holding::is_written_off) {
-            self.take_back(&mut leased);
+        if !granted.as_ref().is_some_and(Holding::is_written_off) {
+            self.take_back(&mut granted);
         }
         self.reserve_within(load, self.terms.bounds)
     }
 
-    fn take_back(&self, leased: &mut Option<Holding>) {
-        let Some(holding) = leased.take() else { return };
+    fn take_back(&self, granted: &mut Option<Holding>) {
+        let Some(holding) = granted.take() else { return };
         holding.end(|settlement| match settlement {
             Settlement::GiveBack(unspent) => self.publishers.reserved.give_back(unspent),
             Settlement::Dropped(count) => {
@@ -170,7 +170,7 @@ impl<M> Queue<M> {
     /// The queue is longest just before something is taken from it, so it is looked at then.
     #[inline]
     pub(super) fn note_high_water(&self) {
-        // With what is leased, so too high at the most: seldom enough to look closer.
+        // With what is granted, so too high at the most: seldom enough to look closer.
         if self.taken().messages > self.reader.high_water.load(Ordering::Relaxed) {
             self.raise_high_water();
         }
@@ -178,11 +178,11 @@ impl<M> Queue<M> {
 
     #[cold]
     pub(super) fn raise_high_water(&self) -> u32 {
-        let messages = self.taken().messages.saturating_sub(self.leased().messages);
+        let messages = self.taken().messages.saturating_sub(self.granted().messages);
         self.reader.high_water.fetch_max(messages, Ordering::Relaxed).max(messages)
     }
 
-    fn leased(&self) -> Load {
-        lock(&self.lease).as_ref().map_or(Load::default(), Holding::unspent)
+    fn granted(&self) -> Load {
+        lock(&self.grant).as_ref().map_or(Load::default(), Holding::unspent)
     }
 }

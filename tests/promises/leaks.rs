@@ -1,7 +1,7 @@
 //! Promise 7, second half: dropping a subscription ends it, frees its queue at once and leaves
 //! nothing anywhere, whoever still holds a handle. Memory itself is measured in tests/memory.rs.
 
-use fanfare::limits::{FRAME_BYTES_MAX, FRAME_MESSAGES_MAX};
+use fanfare::limits::{SEGMENT_BYTES_MAX, SEGMENT_MESSAGES_MAX};
 use fanfare::{Broker, Delivery, Subscription, WhenFull};
 use std::time::Duration;
 use testkit::broker::{
@@ -67,12 +67,12 @@ fn an_idle_reader_keeps_little_alive() {
         at_once(publisher.publish(&topic("t"), loads.light(number))).unwrap();
         assert!(subscription.try_recv().is_ok());
     }
-    assert!(loads.alive() <= FRAME_MESSAGES_MAX, "{} alive", loads.alive());
+    assert!(loads.alive() <= SEGMENT_MESSAGES_MAX, "{} alive", loads.alive());
     assert!(take_all(&mut subscription).is_empty());
     for number in 0..100 {
-        at_once(publisher.publish(&topic("t"), loads.make(0, number, FRAME_BYTES_MAX))).unwrap();
+        at_once(publisher.publish(&topic("t"), loads.make(0, number, SEGMENT_BYTES_MAX))).unwrap();
         assert!(subscription.try_recv().is_ok());
-        assert!(loads.alive() <= 2 + FRAME_MESSAGES_MAX, "{} alive", loads.alive());
+        assert!(loads.alive() <= 2 + SEGMENT_MESSAGES_MAX, "{} alive", loads.alive());
     }
     assert!(loads.alive() <= 2, "{} heavy ones alive", loads.alive());
 }
@@ -91,12 +91,12 @@ fn messages_that_nobody_gets_are_freed_at_once() {
         at_once(publisher.publish(&topic("t"), loads.light(number))).unwrap();
     }
     // The frame that the ten are in may be filled up, but no further.
-    assert!(loads.alive() <= FRAME_MESSAGES_MAX, "{} alive", loads.alive());
-    let heavy = FRAME_BYTES_MAX / 2;
+    assert!(loads.alive() <= SEGMENT_MESSAGES_MAX, "{} alive", loads.alive());
+    let heavy = SEGMENT_BYTES_MAX / 2;
     for number in 0..100 {
         at_once(publisher.publish(&topic("t"), loads.make(0, number, heavy))).unwrap();
     }
-    assert!(loads.alive() <= FRAME_MESSAGES_MAX + 2, "{} alive", loads.alive());
+    assert!(loads.alive() <= SEGMENT_MESSAGES_MAX + 2, "{} alive", loads.alive());
     drop(subscription);
     assert_eq!(loads.alive(), 0);
 }
@@ -110,7 +110,7 @@ fn a_watch_and_a_kept_message_keep_no_queue_alive() {
     let watch = subscription.watch();
     // Frames of their own, so that the kept message does not share one with those that must go.
     for number in 0..10 {
-        at_once(publisher.publish(&topic("t"), loads.make(0, number, FRAME_BYTES_MAX))).unwrap();
+        at_once(publisher.publish(&topic("t"), loads.make(0, number, SEGMENT_BYTES_MAX))).unwrap();
     }
     let Ok(Delivery::Message(kept)) = subscription.try_recv() else { panic!("the first") };
     drop(subscription);

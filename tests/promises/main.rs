@@ -7,10 +7,10 @@ mod bounds; // 1: everything is bounded
 mod budget; // 4: one budget a publish; 5: probation
 mod cancelling; // 7: what a cancelled publish or receive leaves behind
 mod closing; // close, drain, the last handle
+mod grants; // 1: exact although credit is taken in advance
 mod groups;
 mod history;
 mod leaks; // 7: what a dropped subscription leaves behind
-mod leases; // 1: exact although credit is taken in advance
 mod mailboxes; // one queue for many subscriptions
 mod order; // 3: order, waits included
 mod policies; // 6: a policy per subscription

@@ -309,7 +309,7 @@ fn drop_oldest_without_a_reader_keeps_little_alive() {
     let loads = Loads::new();
     let subscription = bounded(&broker, "t", 4, WhenFull::DropOldest);
     let mut publisher = broker.publisher();
-    let most = 4 + 2 * fanfare::limits::FRAME_MESSAGES_MAX;
+    let most = 4 + 2 * fanfare::limits::SEGMENT_MESSAGES_MAX;
     for number in 0..20_000 {
         publisher.try_publish(&topic("t"), loads.light(number)).unwrap();
         assert!(loads.alive() <= most, "{} alive after {number}", loads.alive());
@@ -328,7 +328,7 @@ fn drop_oldest_without_a_reader_keeps_few_heavy_ones_alive() {
     let mut publisher = broker.publisher();
     for number in 0..1000 {
         publisher
-            .try_publish(&topic("t"), loads.make(0, number, fanfare::limits::FRAME_BYTES_MAX))
+            .try_publish(&topic("t"), loads.make(0, number, fanfare::limits::SEGMENT_BYTES_MAX))
             .unwrap();
         assert!(loads.alive() <= 8, "{} alive", loads.alive());
     }

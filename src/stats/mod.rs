@@ -1,15 +1,17 @@
 //! The books of a subscription, and figures of topics, subscriptions and the broker.
 
-use super::overflow::{Receipt, WhenFull};
-use super::topic::{Pattern, Topic};
+pub mod tally;
+
+use crate::policy::{Receipt, WhenFull};
+use crate::topic::{Pattern, Topic};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Names a subscription of a broker. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SubscriptionId(pub(super) u64);
+pub struct SubscriptionId(pub(crate) u64);
 
 impl fmt::Display for SubscriptionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -161,7 +163,7 @@ pub struct QueueStats {
 }
 
 impl QueueStats {
-    pub(super) fn add(&mut self, stats: &SubscriptionStats) {
+    pub(crate) fn add(&mut self, stats: &SubscriptionStats) {
         self.messages += stats.books.queued;
         self.bytes += stats.queued_bytes as u64;
         self.longest_messages = self.longest_messages.max(stats.books.queued);
@@ -234,125 +236,20 @@ impl DrainReport {
     }
 }
 
-/// Why a message was dropped; the fields of [`DropCounts`] but for the last, which is derived.
-#[derive(Clone, Copy)]
-pub(super) enum DropReason {
-    Full,
-    Oldest,
-    TimedOut,
-    Probation,
-    TooHeavy,
-    Cancelled,
+/// Dropped messages of all subscriptions there ever were.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DropStats {
+    /// By policy ([`WhenFull::name`]), and for each by reason. Policies that nobody used are not
+    /// there.
+    pub by_policy: BTreeMap<&'static str, DropCounts>,
 }
 
-#[derive(Default)]
-pub(super) struct Drops([AtomicU64; 6]);
-
-impl Drops {
-    pub fn add(&self, reason: DropReason, count: u64) {
-        self.0[reason as usize].fetch_add(count, Ordering::AcqRel);
+impl DropStats {
+    pub(crate) fn add(&mut self, when_full: WhenFull, drops: DropCounts) {
+        *self.by_policy.entry(when_full.name()).or_default() += drops;
     }
 
-    pub fn get(&self, reason: DropReason) -> u64 {
-        self.0[reason as usize].load(Ordering::Acquire)
-    }
-
-    pub fn total(&self) -> u64 {
-        self.0.iter().map(|count| count.load(Ordering::Acquire)).sum()
-    }
-
-    pub fn counts(&self) -> DropCounts {
-        DropCounts {
-            full: self.get(DropReason::Full),
-            oldest: self.get(DropReason::Oldest),
-            timed_out: self.get(DropReason::TimedOut),
-            probation: self.get(DropReason::Probation),
-            too_heavy: self.get(DropReason::TooHeavy),
-            cancelled: self.get(DropReason::Cancelled),
-            ended: 0,
-        }
-    }
-}
-
-/// Counters that one publisher, or one topic, adds to.
-#[derive(Default)]
-pub(super) struct Tally {
-    published: AtomicU64,
-    matched: AtomicU64,
-    waited: AtomicU64,
-    dropped: AtomicU64,
-    disconnected: AtomicU64,
-    waits: AtomicU64,
-}
-
-impl Tally {
-    /// Adds where others add too.
-    pub fn add(&self, published: u64, receipt: &Receipt) {
-        self.add_with(published, receipt, |counter, more| {
-            counter.fetch_add(more, Ordering::Relaxed);
-        });
-    }
-
-    /// Adds where nobody else does, which costs less.
-    pub fn add_alone(&self, published: u64, receipt: &Receipt) {
-        self.add_with(published, receipt, |counter, more| {
-            counter.store(counter.load(Ordering::Relaxed) + more, Ordering::Relaxed);
-        });
-    }
-
-    #[inline]
-    fn add_with(&self, published: u64, receipt: &Receipt, add: impl Fn(&AtomicU64, u64)) {
-        for (counter, more) in [
-            (&self.published, published),
-            (&self.matched, receipt.matched),
-            (&self.waited, receipt.waited),
-            (&self.dropped, receipt.dropped),
-            (&self.disconnected, receipt.disconnected),
-        ] {
-            if more > 0 {
-                add(counter, more);
-            }
-        }
-        if receipt.waited > 0 {
-            add(&self.waits, 1);
-        }
-    }
-
-    pub fn add_all(&self, other: &Self) {
-        for (counter, more) in self.counters().into_iter().zip(other.counters()) {
-            counter.fetch_add(more.load(Ordering::Relaxed), Ordering::Relaxed);
-        }
-    }
-
-    fn counters(&self) -> [&AtomicU64; 6] {
-        [
-            &self.published,
-            &self.matched,
-            &self.waited,
-            &self.dropped,
-            &self.disconnected,
-            &self.waits,
-        ]
-    }
-
-    pub fn published(&self) -> u64 {
-        self.published.load(Ordering::Relaxed)
-    }
-
-    pub fn waits(&self) -> u64 {
-        self.waits.load(Ordering::Relaxed)
-    }
-
-    pub fn deliveries(&self) -> Receipt {
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let (matched, waited) = (get(&self.matched), get(&self.waited));
-        let (dropped, disconnected) = (get(&self.dropped), get(&self.disconnected));
-        Receipt {
-            matched,
-            queued: matched.saturating_sub(dropped + disconnected),
-            waited,
-            dropped,
-            disconnected,
-        }
+    pub(crate) fn add_stats(&mut self, stats: &SubscriptionStats) {
+        self.add(stats.when_full, stats.drops);
     }
 }

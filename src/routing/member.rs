@@ -1,19 +1,19 @@
 //! A queue's place in an audience.
 
-use super::Origin;
-use super::afterwards::Afterwards;
-use super::credit::Load;
-use super::frame::Frame;
-use super::membership::Membership;
-use super::queue::Queue;
-use super::stats::SubscriptionId;
-use super::topic::Topic;
-use std::ops::{Deref, Range};
+use crate::deferred::Deferred;
+use crate::load::Load;
+use crate::log::Segment;
+use crate::payload::Origin;
+use crate::queue::Queue;
+use crate::routing::membership::Membership;
+use crate::stats::SubscriptionId;
+use crate::topic::Topic;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// One subscription, and the queue that its messages go to. A mailbox's queue serves many
 /// subscriptions.
-pub(super) struct Member<M> {
+pub(crate) struct Member<M> {
     pub queue: Arc<Queue<M>>,
     pub id: SubscriptionId,
     pub group: Option<Arc<Membership>>,
@@ -43,12 +43,12 @@ impl<M> Member<M> {
 
     /// As [`admits`](Self::admits), for as many of the first of `places` as its group may give it:
     /// none if those have no room.
-    pub fn admits_first_of(&self, frame: &Frame<M>, places: Range<u32>) -> Option<Range<u32>> {
-        let most = places.end - places.start;
+    pub fn admits_first_of(&self, segment: &Segment<M>, range: Range<u32>) -> Option<Range<u32>> {
+        let most = range.end - range.start;
         let messages =
             self.group.as_ref().map_or(most, |membership| membership.allowance.spend_up_to(most));
-        let first = places.start..places.start + messages;
-        if messages == 0 || self.queue.admits(frame.load(first.clone())) {
+        let first = range.start..range.start + messages;
+        if messages == 0 || self.queue.admits(segment.load(first.clone())) {
             return (messages > 0).then_some(first);
         }
         self.give_back_allowance(messages);
@@ -56,9 +56,9 @@ impl<M> Member<M> {
     }
 
     /// Gives back what [`admits`](Self::admits) took.
-    pub fn give_back(&self, load: Load, afterwards: &mut Afterwards<M>) {
+    pub fn give_back(&self, load: Load, deferred: &mut Deferred<M>) {
         self.give_back_allowance(load.messages);
-        self.queue.give_back(load, afterwards);
+        self.queue.give_back(load, deferred);
     }
 
     /// Whether its group may give it so many messages.
@@ -83,28 +83,20 @@ impl<M> Clone for Member<M> {
     }
 }
 
-impl<M> Deref for Member<M> {
-    type Target = Queue<M>;
-
-    fn deref(&self) -> &Queue<M> {
-        &self.queue
-    }
-}
-
 /// Keeps the order by id.
-pub(super) fn insert<M>(members: &mut Vec<Member<M>>, member: &Member<M>) {
-    let place = members.partition_point(|other| other.id < member.id);
+pub(crate) fn insert_sorted<M>(members: &mut Vec<Member<M>>, member: &Member<M>) {
+    let index = members.partition_point(|other| other.id < member.id);
     if members.is_empty() {
         // Most patterns have one subscription, of a million.
         members.reserve_exact(1);
     }
-    members.insert(place, member.clone());
+    members.insert(index, member.clone());
 }
 
 /// Takes a member out, if it is there, and gives back room that has become much too large.
-pub(super) fn remove<M>(members: &mut Vec<Member<M>>, id: SubscriptionId) -> bool {
-    let Ok(place) = members.binary_search_by_key(&id, |other| other.id) else { return false };
-    members.remove(place);
+pub(crate) fn remove_sorted<M>(members: &mut Vec<Member<M>>, id: SubscriptionId) -> bool {
+    let Ok(index) = members.binary_search_by_key(&id, |other| other.id) else { return false };
+    members.remove(index);
     if members.capacity() > 4 * members.len() + 16 {
         members.shrink_to(2 * members.len());
     }

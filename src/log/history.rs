@@ -1,21 +1,21 @@
 //! The last messages of a topic, for those who come later.
 
-use super::Origin;
-use super::afterwards::Afterwards;
-use super::frame::Message;
-use super::locks::lock;
+use crate::deferred::Deferred;
 use crate::limits::HISTORY_BYTES_MAX;
+use crate::log::message::Message;
+use crate::payload::Origin;
+use crate::sync::lock;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard};
 
 /// Kept messages of one topic. Its lock is held over a whole fan-out and over the beginning of a
 /// subscription with replay: so each message is either in the replay or delivered live, never both
 /// and never neither.
-pub(super) struct History<M> {
+pub(crate) struct History<M> {
     kept: Mutex<Kept<M>>,
 }
 
-pub(super) struct Kept<M> {
+pub(crate) struct Kept<M> {
     messages_max: usize,
     messages: VecDeque<KeptMessage<M>>,
     bytes: usize,
@@ -23,7 +23,7 @@ pub(super) struct Kept<M> {
 }
 
 /// A kept message, and its place among all kept messages of the broker.
-pub(super) struct KeptMessage<M> {
+pub(crate) struct KeptMessage<M> {
     pub stamp: u64,
     pub origin: Option<Origin>,
     pub message: Message<M>,
@@ -66,7 +66,7 @@ impl<M> History<M> {
 }
 
 impl<M> Kept<M> {
-    pub fn keep(&mut self, kept: KeptMessage<M>, afterwards: &mut Afterwards<M>) {
+    pub fn keep(&mut self, kept: KeptMessage<M>, deferred: &mut Deferred<M>) {
         self.last_stamp = kept.stamp;
         self.bytes += kept.message.weight_bytes() as usize;
         self.messages.push_back(kept);
@@ -75,7 +75,7 @@ impl<M> Kept<M> {
                 return;
             };
             self.bytes -= oldest.message.weight_bytes() as usize;
-            afterwards.frames.push(oldest.message.into_frame());
+            deferred.segments.push(oldest.message.into_segment());
         }
     }
 

@@ -1,13 +1,12 @@
 //! What a queue group knows of one of its members: how many messages it may still be given, and
 //! which are not for it.
 
-use super::locks::lock;
-use super::sync::{AtomicU64, Ordering};
-use super::topic::{Pattern, Topic};
+use crate::sync::{AtomicU64, Ordering, lock};
+use crate::topic::{Pattern, Topic};
 use std::sync::{Arc, Mutex};
 
 /// One subscription's place in a queue group.
-pub(super) struct Membership {
+pub(crate) struct Membership {
     /// The group's name.
     pub group: Arc<str>,
     pub allowance: Allowance,
@@ -28,7 +27,7 @@ impl Membership {
 /// How many messages a member may be given. They count when they are assigned to it, not when they
 /// arrive: so no message is handed to somebody who does not want it any more, as long as another
 /// member does.
-pub(super) struct Allowance {
+pub(crate) struct Allowance {
     /// Without a limit: how many it was given. With one ([`LIMITED`] is set): how many are left. In
     /// one word, so that who sets a limit knows exactly how many were given before.
     word: AtomicU64,

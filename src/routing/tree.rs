@@ -1,10 +1,10 @@
 //! A tree of tokens: patterns to find by topic, or topics to find by pattern.
 
-use super::topic::{ANY_ONE, ANY_REST};
+use crate::topic::{ANY_ONE, ANY_REST};
 use std::collections::HashMap;
 
 /// What hangs in a tree. An empty value takes no node.
-pub(super) trait Leaf: Default {
+pub(crate) trait Leaf: Default {
     fn is_empty(&self) -> bool;
 }
 
@@ -17,7 +17,7 @@ impl<T> Leaf for Vec<T> {
 /// Values by pattern or topic. The depth is bounded by
 /// [`TOPIC_TOKENS_MAX`](crate::limits::TOPIC_TOKENS_MAX), so walking it may recurse.
 #[derive(Default)]
-pub(super) struct Tree<V> {
+pub(crate) struct Tree<V> {
     root: Node<V>,
 }
 

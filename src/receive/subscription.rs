@@ -1,19 +1,17 @@
 //! The receiving end of one pattern.
 
-use super::broker::Shared;
-use super::cursor::Taken;
-use super::error::TryRecvError;
-use super::frame::{Batch, Message};
-use super::payload::Payload;
-use super::queue::{Queue, Wanted};
-use super::receiver::Receiver;
-use super::stats::{Books, EndReason, SubscriptionId, SubscriptionStats};
-use super::topic::Pattern;
+use crate::error::TryRecvError;
+use crate::log::message::{Batch, Message};
+use crate::payload::Payload;
+use crate::queue::cursor::Taken;
+use crate::receive::mailbox::Mailbox;
+use crate::receive::watch::SubscriptionWatch;
+use crate::stats::{Books, EndReason, SubscriptionId, SubscriptionStats};
+use crate::topic::Pattern;
 use futures_lite::Stream;
 use futures_lite::future::block_on;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// A subscription: its bounded queue, and the one who reads it.
@@ -24,7 +22,8 @@ use std::task::{Context, Poll};
 ///
 /// As a [`Stream`] it yields what [`recv`](Self::recv) does.
 pub struct Subscription<M: Payload> {
-    receiver: Receiver<M>,
+    mailbox: Mailbox<M>,
+    pattern: Pattern,
 }
 
 /// What a subscriber receives.
@@ -58,8 +57,8 @@ impl<M> Delivery<M> {
 }
 
 impl<M: Payload> Subscription<M> {
-    pub(super) fn new(queue: Arc<Queue<M>>, shared: Arc<Shared<M>>) -> Self {
-        Self { receiver: Receiver::new(queue, shared) }
+    pub(crate) fn new(mailbox: Mailbox<M>, pattern: Pattern) -> Self {
+        Self { mailbox, pattern }
     }
 
     /// The next message or gap; `None` once the subscription has ended.
@@ -69,8 +68,8 @@ impl<M: Payload> Subscription<M> {
         poll_fn(|context| self.poll_recv(context)).await
     }
 
-    /// The next messages, as many as one frame holds ready, or a gap; `None` once the subscription
-    /// has ended. They count as received when this returns them.
+    /// The next messages, as many as one segment holds ready, or a gap; `None` once the
+    /// subscription has ended. They count as received when this returns them.
     ///
     /// Cancel safe: a dropped future has taken nothing, and no wake-up is lost.
     pub async fn recv_batch(&mut self) -> Option<BatchDelivery<M>> {
@@ -83,7 +82,7 @@ impl<M: Payload> Subscription<M> {
     /// [`TryRecvError::Empty`] if there is nothing now, [`TryRecvError::Ended`] if there will be
     /// nothing any more.
     pub fn try_recv(&mut self) -> Result<Delivery<M>, TryRecvError> {
-        self.receiver.try_take(1, false).map(one)
+        self.mailbox.receiver.try_take(1, false).map(one)
     }
 
     /// As [`recv_batch`](Self::recv_batch), without waiting.
@@ -92,7 +91,7 @@ impl<M: Payload> Subscription<M> {
     /// [`TryRecvError::Empty`] if there is nothing now, [`TryRecvError::Ended`] if there will be
     /// nothing any more.
     pub fn try_recv_batch(&mut self) -> Result<BatchDelivery<M>, TryRecvError> {
-        self.receiver.try_take(u32::MAX, false).map(many)
+        self.mailbox.receiver.try_take(u32::MAX, false).map(many)
     }
 
     /// As [`recv`](Self::recv), for a plain thread, which it blocks while there is nothing.
@@ -100,7 +99,8 @@ impl<M: Payload> Subscription<M> {
         block_on(self.recv())
     }
 
-    /// As [`recv_batch`](Self::recv_batch), for a plain thread, which it blocks while there is nothing.
+    /// As [`recv_batch`](Self::recv_batch), for a plain thread, which it blocks while there is
+    /// nothing.
     pub fn recv_batch_blocking(&mut self) -> Option<BatchDelivery<M>> {
         block_on(self.recv_batch())
     }
@@ -108,63 +108,58 @@ impl<M: Payload> Subscription<M> {
     /// [`recv`](Self::recv) for hand-written futures. The task polled last is the one that is
     /// woken.
     pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<Delivery<M>>> {
-        self.receiver.poll_take(context, 1).map(|taken| taken.map(one))
+        self.mailbox.receiver.poll_take(context, 1).map(|taken| taken.map(one))
     }
 
-    /// [`recv_batch`](Self::recv_batch) for hand-written futures. The task polled last is the one that
-    /// is woken.
+    /// [`recv_batch`](Self::recv_batch) for hand-written futures. The task polled last is the one
+    /// that is woken.
     pub fn poll_recv_batch(&mut self, context: &mut Context<'_>) -> Poll<Option<BatchDelivery<M>>> {
-        self.receiver.poll_take(context, u32::MAX).map(|taken| taken.map(many))
+        self.mailbox.receiver.poll_take(context, u32::MAX).map(|taken| taken.map(many))
     }
 
     /// Its name.
     pub fn id(&self) -> SubscriptionId {
-        self.receiver.queue.terms.id
+        self.mailbox.id()
     }
 
     /// What it subscribes to.
     pub fn pattern(&self) -> &Pattern {
-        match &self.receiver.queue.terms.wanted {
-            Wanted::One(want) => &want.pattern,
-            #[expect(
-                clippy::unreachable,
-                reason = "only `Broker::mailbox` makes such queues, for a `Mailbox`"
-            )]
-            Wanted::Many(_) => unreachable!("a subscription has one pattern"),
-        }
+        &self.pattern
     }
 
     /// The account of its messages.
     pub fn books(&self) -> Books {
-        self.receiver.queue.books()
+        self.mailbox.books()
     }
 
     /// Everything that is known of it.
     pub fn stats(&self) -> SubscriptionStats {
-        self.receiver.queue.stats()
+        self.mailbox.stats()
     }
 
     /// Why it ended, if it has.
     pub fn end_reason(&self) -> Option<EndReason> {
-        self.receiver.queue.end_reason()
+        self.mailbox.end_reason()
     }
 
     /// A handle to look at it from elsewhere.
     pub fn watch(&self) -> SubscriptionWatch<M> {
-        SubscriptionWatch::new(&self.receiver.queue)
+        self.mailbox.watch()
     }
 }
 
 fn one<M>(taken: Taken<M>) -> Delivery<M> {
     match taken {
-        Taken::Batch { frame, from, .. } => Delivery::Message(Message::new(frame, from)),
+        Taken::Batch { segment, from, .. } => Delivery::Message(Message::new(segment, from)),
         Taken::Missed(count) => Delivery::Missed(count),
     }
 }
 
 fn many<M>(taken: Taken<M>) -> BatchDelivery<M> {
     match taken {
-        Taken::Batch { frame, from, to, .. } => BatchDelivery::Batch(Batch::new(frame, from, to)),
+        Taken::Batch { segment, from, to, .. } => {
+            BatchDelivery::Batch(Batch::new(segment, from, to))
+        }
         Taken::Missed(count) => BatchDelivery::Missed(count),
     }
 }
@@ -174,37 +169,5 @@ impl<M: Payload> Stream for Subscription<M> {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Delivery<M>>> {
         self.get_mut().poll_recv(context)
-    }
-}
-
-/// Looks at a subscription from elsewhere. Keeps it neither open nor its messages alive.
-pub struct SubscriptionWatch<M> {
-    queue: Arc<Queue<M>>,
-}
-
-impl<M> SubscriptionWatch<M> {
-    pub(super) fn new(queue: &Arc<Queue<M>>) -> Self {
-        Self { queue: queue.clone() }
-    }
-
-    /// The account of its messages.
-    pub fn books(&self) -> Books {
-        self.queue.books()
-    }
-
-    /// Everything that is known of it.
-    pub fn stats(&self) -> SubscriptionStats {
-        self.queue.stats()
-    }
-
-    /// Why it ended, if it has.
-    pub fn end_reason(&self) -> Option<EndReason> {
-        self.queue.end_reason()
-    }
-}
-
-impl<M> Clone for SubscriptionWatch<M> {
-    fn clone(&self) -> Self {
-        Self { queue: self.queue.clone() }
     }
 }

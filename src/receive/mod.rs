@@ -1,35 +1,40 @@
 //! The receiving side of a queue, for whatever shape it is given outside.
 
-use super::broker::Shared;
-use super::cursor::{Cursor, Taken};
-use super::error::TryRecvError;
-use super::locks::lock;
-use super::payload::Payload;
-use super::queue::Queue;
-use super::stats::EndReason;
-use crate::limits::RECEIVER_LOOKS_MAX;
+pub mod builder;
+pub mod mailbox;
+pub mod subscription;
+pub mod watch;
+
+use crate::error::TryRecvError;
+use crate::limits::RECEIVER_SPINS_MAX;
+use crate::payload::Payload;
+use crate::queue::Queue;
+use crate::queue::cursor::{Cursor, Taken};
+use crate::shared::Shared;
+use crate::stats::EndReason;
+use crate::sync::lock;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// The one who reads a queue. Dropping it ends the queue.
-pub(super) struct Receiver<M: Payload> {
+pub(crate) struct Receiver<M: Payload> {
     pub queue: Arc<Queue<M>>,
     pub shared: Arc<Shared<M>>,
     /// Not used where publishers share it.
     cursor: Cursor<M>,
-    patience: Patience,
+    spin_budget: SpinBudget,
 }
 
 impl<M: Payload> Receiver<M> {
     pub fn new(queue: Arc<Queue<M>>, shared: Arc<Shared<M>>) -> Self {
-        Self { queue, shared, cursor: Cursor::new(), patience: Patience::default() }
+        Self { queue, shared, cursor: Cursor::new(), spin_budget: SpinBudget::default() }
     }
 
     /// The next messages or gap, at most so many messages; none once it has ended.
     pub fn poll_take(&mut self, context: &mut Context<'_>, at_most: u32) -> Poll<Option<Taken<M>>> {
-        let mut taken = self.try_take(at_most, self.patience.is_left());
+        let mut taken = self.try_take(at_most, self.spin_budget.is_left());
         if let Err(TryRecvError::Empty) = taken {
-            if self.patience.use_up_one() {
+            if self.spin_budget.use_up_one() {
                 // Lingers: still counts as reading, and asks to be polled again after the others.
                 context.waker().wake_by_ref();
                 return Poll::Pending;
@@ -40,7 +45,7 @@ impl<M: Payload> Receiver<M> {
         }
         match taken {
             Ok(taken) => {
-                self.patience.renew();
+                self.spin_budget.renew();
                 Poll::Ready(Some(taken))
             }
             Err(TryRecvError::Ended) => Poll::Ready(None),
@@ -96,18 +101,18 @@ impl<M: Payload> Drop for Receiver<M> {
 /// Sleeping and being woken costs both sides more than reading some messages does. So where the
 /// last looks paid, it looks more often, and where they did not, less; once at least, or it would
 /// never learn that it pays again.
-struct Patience {
+struct SpinBudget {
     looks: u8,
     left: u8,
 }
 
-impl Default for Patience {
+impl Default for SpinBudget {
     fn default() -> Self {
         Self { looks: 1, left: 0 }
     }
 }
 
-impl Patience {
+impl SpinBudget {
     fn is_left(&self) -> bool {
         self.left > 0
     }
@@ -125,7 +130,7 @@ impl Patience {
     /// Something came.
     fn renew(&mut self) {
         if self.left < self.looks {
-            self.looks = (self.looks + 1).min(RECEIVER_LOOKS_MAX);
+            self.looks = (self.looks + 1).min(RECEIVER_SPINS_MAX);
         }
         self.left = self.looks;
     }
@@ -138,8 +143,8 @@ fn take_and_count<M>(
     lingers: bool,
 ) -> Option<Taken<M>> {
     let taken = cursor.take(queue, at_most, lingers);
-    if let Some(Taken::Batch { frame, from, to, .. }) = &taken {
-        queue.receive(frame.load(*from..*to));
+    if let Some(Taken::Batch { segment, from, to, .. }) = &taken {
+        queue.receive(segment.load(*from..*to));
     }
     taken
 }

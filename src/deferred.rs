@@ -1,23 +1,20 @@
 //! What must wait until the locks are released.
 
-use super::frame::Frame;
-use super::queue::Queue;
+use crate::log::Segment;
 use std::sync::Arc;
 use std::task::Waker;
 
 /// Waking a task and dropping a payload both run foreign code, which may come back to the broker;
 /// ending a subscription changes the routes. Under a lock they are put down here;
 /// [`run`](Self::run) does them once it is released.
-pub(super) struct Afterwards<M> {
+pub(crate) struct Deferred<M> {
     pub wakers: Vec<Waker>,
-    pub frames: Vec<Arc<Frame<M>>>,
-    /// Subscriptions to end for being full.
-    pub to_end: Vec<Arc<Queue<M>>>,
+    pub segments: Vec<Arc<Segment<M>>>,
 }
 
-impl<M> Afterwards<M> {
+impl<M> Deferred<M> {
     pub fn new() -> Self {
-        Self { wakers: Vec::new(), frames: Vec::new(), to_end: Vec::new() }
+        Self { wakers: Vec::new(), segments: Vec::new() }
     }
 
     pub fn wake(&mut self, waker: Option<Waker>) {
@@ -27,6 +24,6 @@ impl<M> Afterwards<M> {
     /// Wakes and drops; no lock may be held. Ending subscriptions is left to who knows the routes.
     pub fn run(&mut self) {
         self.wakers.drain(..).for_each(Waker::wake);
-        self.frames.clear();
+        self.segments.clear();
     }
 }

@@ -11,12 +11,12 @@
 //! asking it, until its receiver frees room or somebody looks. So one that is stuck costs next to
 //! nothing, and yet its books are exact whenever they are read.
 
-use super::credit::Load;
-use super::locks::lock;
+use crate::load::Load;
+use crate::sync::lock;
 use std::sync::{Arc, Mutex};
 
 /// Unspent credit, the same in each queue that gave it.
-pub(super) struct Lease(Mutex<State>);
+pub(crate) struct Grant(Mutex<State>);
 
 struct State {
     left: Load,
@@ -26,13 +26,13 @@ struct State {
     recalled: Vec<u32>,
 }
 
-impl Lease {
+impl Grant {
     pub fn new(left: Load) -> Self {
         Self(Mutex::new(State { left, spent: 0, recalled: Vec::new() }))
     }
 
-    /// Publisher: spends some, if there is enough. Adds the seats to `recalled` for which it does
-    /// not count any more.
+    /// Publisher: spends some, if there is enough. Adds the reader slots to `recalled` for which it
+    /// does not count any more.
     pub fn spend(&self, load: Load, recalled: &mut Vec<u32>) -> bool {
         let mut state = lock(&self.0);
         recalled.append(&mut state.recalled);
@@ -49,16 +49,16 @@ impl Lease {
     }
 }
 
-/// A queue's part in a lease. Kept, and ended, under a lock of the queue.
-pub(super) struct Holding {
-    lease: Arc<Lease>,
-    seat: u32,
+/// A queue's part in a credit grant. Kept, and ended, under a lock of the queue.
+pub(crate) struct Holding {
+    grant: Arc<Grant>,
+    slot: u32,
     /// Set: written off when so much had been spent. Not set: the queue gave credit.
     written_off_at: Option<u64>,
 }
 
-/// What a queue has to settle when its part in a lease ends.
-pub(super) enum Settlement {
+/// What a queue has to settle when its part in a credit grant ends.
+pub(crate) enum Settlement {
     /// Credit that will not be spent.
     GiveBack(Load),
     /// So many messages were published and not asked for.
@@ -66,14 +66,14 @@ pub(super) enum Settlement {
 }
 
 impl Holding {
-    pub fn credit(lease: Arc<Lease>, seat: u32) -> Self {
-        Self { lease, seat, written_off_at: None }
+    pub fn credit(grant: Arc<Grant>, slot: u32) -> Self {
+        Self { grant, slot, written_off_at: None }
     }
 
     /// From now on; what is spent already was asked for.
-    pub fn written_off(lease: Arc<Lease>, seat: u32) -> Self {
-        let spent = lease.spent();
-        Self { lease, seat, written_off_at: Some(spent) }
+    pub fn written_off(grant: Arc<Grant>, slot: u32) -> Self {
+        let spent = grant.spent();
+        Self { grant, slot, written_off_at: Some(spent) }
     }
 
     pub fn is_written_off(&self) -> bool {
@@ -82,17 +82,17 @@ impl Holding {
 
     /// Credit that is not spent yet.
     pub fn unspent(&self) -> Load {
-        if self.is_written_off() { Load::default() } else { lock(&self.lease.0).left }
+        if self.is_written_off() { Load::default() } else { lock(&self.grant.0).left }
     }
 
-    /// Leaves the lease: the publisher asks for its next message. `settle` runs before the
+    /// Leaves the credit grant: the publisher asks for its next message. `settle` runs before the
     /// publisher can know, so that what it counts comes before that message.
     pub fn end(self, settle: impl FnOnce(Settlement)) {
-        let mut state = lock(&self.lease.0);
+        let mut state = lock(&self.grant.0);
         settle(match self.written_off_at {
             None => Settlement::GiveBack(state.left),
             Some(spent_then) => Settlement::Dropped(state.spent - spent_then),
         });
-        state.recalled.push(self.seat);
+        state.recalled.push(self.slot);
     }
 }

@@ -1,23 +1,23 @@
-//! A subscription's seat in a frame: is its receiver still reading here, or does it need an entry
-//! to come back?
+//! A subscription's reader slot in a segment: is its receiver still reading here, or does it need
+//! an entry to come back?
 //!
-//! A publisher goes on appending to a frame while receivers read it. A receiver that still reads
+//! A publisher goes on appending to a segment while receivers read it. A receiver that still reads
 //! sees the new length by itself; only one that has *left* needs an entry in its queue. One word
-//! per subscription and frame settles who does what:
+//! per subscription and segment settles who does what:
 //!
-//! - *Live*: the receiver has, or will find in its queue, an entry for this frame, and will look at
-//!   the length again.
+//! - *Live*: the receiver has, or will find in its queue, an entry for this segment, and will look
+//!   at the length again.
 //! - *Left at n*: it has read up to n and gone. Who appends must call it back with an entry from n.
 //! - *Cut at n*: it must not read on past n: the message at n is not, or not yet, for it. Set
-//!   before the length passes n. From then on, for the rest of this frame, what it accepts comes as
-//!   entries of fixed ranges.
-//! - *Vacant*: nothing in this frame is for it.
+//!   before the length passes n. From then on, for the rest of this segment, what it accepts comes
+//!   as entries of fixed ranges.
+//! - *Vacant*: nothing in this segment is for it.
 //!
 //! The receiver writes *left*, then reads the length; the publisher writes the length, then reads
 //! the word. Both are sequentially consistent, so one of them always sees the other. If both do,
 //! the compare-exchange of the receiver and the swap of the publisher decide which of them goes on.
 
-use super::sync::{AtomicU32, Ordering, write_before_read};
+use crate::sync::{AtomicU32, Ordering, write_before_read};
 use std::ops::Range;
 
 const MODE: u32 = 0b11 << 30;
@@ -27,16 +27,16 @@ const LIVE: u32 = 0b01 << 30;
 const CUT: u32 = 0b10 << 30;
 const VACANT: u32 = 0b11 << 30;
 
-/// How many messages of a frame can be read. Written by its one publisher.
+/// How many messages of a segment can be read. Written by its one publisher.
 #[derive(Debug)]
-pub(super) struct Length(AtomicU32);
+pub(crate) struct Length(AtomicU32);
 
 impl Length {
     pub fn new() -> Self {
         Self(AtomicU32::new(0))
     }
 
-    /// Makes everything up to `length` readable. The publisher then asks every [`Seat`].
+    /// Makes everything up to `length` readable. The publisher then asks every [`ReaderSlot`].
     #[inline]
     pub fn advance(&self, length: u32) {
         self.0.swap(length, Ordering::SeqCst);
@@ -51,14 +51,14 @@ impl Length {
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Seat(AtomicU32);
+pub(crate) struct ReaderSlot(AtomicU32);
 
 /// What a publisher must do for a subscription after it has appended.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Call {
+pub(crate) enum Call {
     /// Nothing: the receiver will see it.
     None,
-    /// Queue an entry from this place on, which the receiver follows as the frame grows.
+    /// Queue an entry from this place on, which the receiver follows as the segment grows.
     BackFrom(u32),
     /// Queue an entry for exactly what was appended.
     Fixed,
@@ -66,14 +66,14 @@ pub(super) enum Call {
 
 /// How far a receiver may read.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(crate) enum Reach {
     /// Up to here, and then look again.
     Growing(u32),
     /// Up to here and no further through this entry.
     Ends(u32),
 }
 
-impl Seat {
+impl ReaderSlot {
     /// One who has read nothing and is not reading.
     pub fn new() -> Self {
         Self(AtomicU32::new(LEFT))
@@ -88,12 +88,12 @@ impl Seat {
     ///
     /// If it was just leaving at an earlier place, it finds itself cut and goes: then what lies in
     /// between is returned, to be queued as an entry of a fixed range.
-    pub fn cut(&self, place: u32) -> Option<Range<u32>> {
+    pub fn cut(&self, index: u32) -> Option<Range<u32>> {
         if self.0.load(Ordering::Acquire) & MODE == CUT {
             return None;
         }
-        let was = self.0.swap(CUT | place, Ordering::SeqCst);
-        (was & MODE == LEFT && was & PLACE < place).then_some(was & PLACE..place)
+        let was = self.0.swap(CUT | index, Ordering::SeqCst);
+        (was & MODE == LEFT && was & PLACE < index).then_some(was & PLACE..index)
     }
 
     /// Publisher, who alone cuts.
@@ -129,22 +129,22 @@ impl Seat {
     }
 
     /// Receiver, having read up to `place`, which was the length: leaves, unless there is more.
-    pub fn leave(&self, place: u32, length: &Length) -> Reach {
+    pub fn leave(&self, index: u32, length: &Length) -> Reach {
         if let Err(word) =
-            self.0.compare_exchange(LIVE, LEFT | place, Ordering::SeqCst, Ordering::SeqCst)
+            self.0.compare_exchange(LIVE, LEFT | index, Ordering::SeqCst, Ordering::SeqCst)
         {
             return Reach::Ends(word & PLACE);
         }
         write_before_read();
         let now = length.get();
-        if now == place {
-            return Reach::Ends(place);
+        if now == index {
+            return Reach::Ends(index);
         }
-        match self.0.compare_exchange(LEFT | place, LIVE, Ordering::SeqCst, Ordering::SeqCst) {
+        match self.0.compare_exchange(LEFT | index, LIVE, Ordering::SeqCst, Ordering::SeqCst) {
             Ok(_) => Reach::Growing(now),
             // Called back in between, or cut: either way an entry from `place` on is in the queue,
             // or will be.
-            Err(_) => Reach::Ends(place),
+            Err(_) => Reach::Ends(index),
         }
     }
 }
@@ -164,7 +164,7 @@ mod loom_models {
 
     struct Model {
         length: Length,
-        seat: Seat,
+        slot: ReaderSlot,
         queue: Mutex<VecDeque<Entry>>,
     }
 
@@ -172,13 +172,13 @@ mod loom_models {
         fn new() -> Arc<Self> {
             Arc::new(Self {
                 length: Length::new(),
-                seat: Seat::new(),
+                slot: ReaderSlot::new(),
                 queue: Mutex::new(VecDeque::new()),
             })
         }
 
         fn publish(&self, at: u32, accepted: bool) {
-            if !accepted && let Some(rest) = self.seat.cut(at) {
+            if !accepted && let Some(rest) = self.slot.cut(at) {
                 self.queue.lock().unwrap().push_back(Entry::Fixed(rest.start, rest.end));
             }
             self.length.advance(at + 1);
@@ -188,7 +188,7 @@ mod loom_models {
         }
 
         fn call(&self, at: u32) {
-            match self.seat.call() {
+            match self.slot.call() {
                 Call::None => {}
                 Call::BackFrom(from) => self.queue.lock().unwrap().push_back(Entry::Follow(from)),
                 Call::Fixed => self.queue.lock().unwrap().push_back(Entry::Fixed(at, at + 1)),
@@ -210,8 +210,8 @@ mod loom_models {
 
         fn follow(&self, mut next: u32, got: &mut Vec<u32>) {
             loop {
-                let reach = match self.seat.reach(&self.length) {
-                    Reach::Growing(to) if to == next => self.seat.leave(next, &self.length),
+                let reach = match self.slot.reach(&self.length) {
+                    Reach::Growing(to) if to == next => self.slot.leave(next, &self.length),
                     reach => reach,
                 };
                 let (Reach::Growing(to) | Reach::Ends(to)) = reach;

@@ -9,51 +9,12 @@
 //! Each counter packs messages (upper half) and bytes (lower half) into one word, each modulo 2^32,
 //! so that both are always right together. Bounds below 2^31 keep the differences exact.
 
-use super::sync::{AtomicU64, Ordering};
-
-/// An amount of messages and their bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Load {
-    pub messages: u32,
-    pub bytes: u32,
-}
-
-impl Load {
-    fn pack(self) -> u64 {
-        u64::from(self.messages) << 32 | u64::from(self.bytes)
-    }
-
-    fn unpack(word: u64) -> Self {
-        Self { messages: (word >> 32) as u32, bytes: word as u32 }
-    }
-
-    fn plus(self, other: Self) -> Self {
-        Self {
-            messages: self.messages.wrapping_add(other.messages),
-            bytes: self.bytes.wrapping_add(other.bytes),
-        }
-    }
-
-    pub fn minus(self, other: Self) -> Self {
-        Self {
-            messages: self.messages.wrapping_sub(other.messages),
-            bytes: self.bytes.wrapping_sub(other.bytes),
-        }
-    }
-
-    /// Whether `more` on top of this stays within `bounds`. No sum of two loads below 2^31
-    /// overflows.
-    pub fn leaves_room_for(self, more: Self, bounds: Self) -> bool {
-        self.messages <= bounds.messages
-            && self.bytes <= bounds.bytes
-            && bounds.messages - self.messages >= more.messages
-            && bounds.bytes - self.bytes >= more.bytes
-    }
-}
+use crate::load::Load;
+use crate::sync::{AtomicU64, Ordering};
 
 /// The counter that publishers write.
 #[derive(Debug)]
-pub(super) struct Reserved {
+pub(crate) struct Reserved {
     total: AtomicU64,
     /// The last consumption a publisher saw. Never ahead of the true one.
     seen: AtomicU64,
@@ -61,7 +22,7 @@ pub(super) struct Reserved {
 
 /// The counter that the receiver writes.
 #[derive(Debug)]
-pub(super) struct Consumed {
+pub(crate) struct Consumed {
     total: AtomicU64,
 }
 
@@ -107,13 +68,13 @@ impl Reserved {
             let next = Load::unpack(total).minus(less).pack();
             match self.total.compare_exchange_weak(total, next, Ordering::SeqCst, Ordering::Acquire)
             {
-                Ok(_) => return super::sync::write_before_read(),
+                Ok(_) => return crate::sync::write_before_read(),
                 Err(current) => total = current,
             }
         }
     }
 
-    /// What is taken now: queued, or held by a lease.
+    /// What is taken now: queued, or held by a credit grant.
     pub fn taken(&self, consumed: &Consumed) -> Load {
         // Consumption first: it never passes what is reserved, so read in this order the difference
         // is never negative.
@@ -124,7 +85,7 @@ impl Reserved {
     #[cold]
     fn look_again(&self, consumed: &Consumed) -> u64 {
         let before = self.seen.load(Ordering::Acquire);
-        super::sync::write_before_read();
+        crate::sync::write_before_read();
         let now = consumed.total.load(Ordering::SeqCst);
         if now != before {
             // Exchanged only for what was there before the look, so that a slow publisher never
@@ -148,7 +109,7 @@ impl Consumed {
     pub fn add(&self, more: Load) {
         let total = Load::unpack(self.total.load(Ordering::Relaxed)).plus(more);
         self.total.swap(total.pack(), Ordering::SeqCst);
-        super::sync::write_before_read();
+        crate::sync::write_before_read();
     }
 
     /// Messages ever consumed, modulo 2^32.
@@ -194,8 +155,9 @@ mod tests {
 
 #[cfg(all(test, fanfare_loom))]
 mod loom_models {
-    use super::super::sync::AtomicU32;
     use super::*;
+    use crate::load::Load;
+    use crate::sync::AtomicU32;
     use loom::sync::Arc;
     use loom::thread;
 
@@ -245,7 +207,7 @@ mod loom_models {
                 })
             };
             sides.2.fetch_or(1, Ordering::SeqCst);
-            super::super::sync::write_before_read();
+            crate::sync::write_before_read();
             let found_room = sides.0.reserve(ONE, BOUNDS, &sides.1);
             let was_seen = receiver.join().unwrap();
             assert!(found_room || was_seen);

@@ -1,17 +1,21 @@
 //! The publishing end: fan-out, and one wait for all who are full.
 
-use super::broker::{Broker, Handle};
-use super::error::{PublishError, TryPublishError};
-use super::fan_out::{FanOut, Place, Refusal};
-use super::history::History;
-use super::locks::read;
-use super::overflow::Receipt;
-use super::route_cache::RouteCache;
-use super::stats::Tally;
-use super::topic::Topic;
-use super::worker::Due;
-use super::{Origin, Payload};
+pub mod deliveries;
+pub mod fan_out;
+pub mod reservation;
+
+use crate::error::{PublishError, TryPublishError};
 use crate::limits::BATCH_MESSAGES_MAX;
+use crate::log::history::History;
+use crate::payload::{Origin, Payload};
+use crate::policy::Receipt;
+use crate::publish::deliveries::Due;
+use crate::publish::fan_out::{FanOut, Refusal, Target};
+use crate::routing::route_cache::RouteCache;
+use crate::shared::Handle;
+use crate::stats::tally::Tally;
+use crate::sync::read;
+use crate::topic::Topic;
 use futures_lite::future::block_on;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,14 +25,14 @@ use std::time::Instant;
 /// A fan-out worker: publishes messages, in order.
 ///
 /// Each publisher has one reusable timer, armed only while it waits for somebody who is full. It
-/// remembers the routes of its topics and appends to a frame that its audience shares, so keep one
-/// and publish much through it. It belongs to one task or thread; make more from the [`Broker`],
-/// which it keeps open.
+/// remembers the routes of its topics and appends to a segment that its audience shares, so keep
+/// one and publish much through it. It belongs to one task or thread; make more from the
+/// [`Broker`](crate::Broker), which it keeps open.
 ///
 /// Messages of one publisher reach each subscription in the order published. Between publishers
 /// there is no order.
 pub struct Publisher<M: Payload> {
-    handle: Arc<Handle<M>>,
+    pub(crate) handle: Arc<Handle<M>>,
     fan_out: FanOut<M>,
     routes: RouteCache<M>,
     open: Open,
@@ -36,7 +40,7 @@ pub struct Publisher<M: Payload> {
 }
 
 impl<M: Payload> Publisher<M> {
-    pub(super) fn new(handle: Arc<Handle<M>>, origin: Option<Origin>) -> Self {
+    pub(crate) fn new(handle: Arc<Handle<M>>, origin: Option<Origin>) -> Self {
         let tally = handle.shared.tallies.begin();
         Self {
             handle,
@@ -62,7 +66,7 @@ impl<M: Payload> Publisher<M> {
     }
 
     /// As [`publish`](Self::publish), for a message that wants an answer: it is to be published to
-    /// `reply_to`. [`Broker::request`] does all of it.
+    /// `reply_to`. [`Broker::request`](crate::Broker::request) does all of it.
     pub async fn publish_request(
         &mut self,
         topic: &Topic,
@@ -72,8 +76,9 @@ impl<M: Payload> Publisher<M> {
         self.publish_one(topic, Some(reply_to.clone()), message).await
     }
 
-    /// Publishes all of `batch`, which is empty afterwards and can be filled again: one frame, and
-    /// each queue is touched once. A queue with room for a part takes that part, from the first on.
+    /// Publishes all of `batch`, which is empty afterwards and can be filled again: one segment,
+    /// and each queue is touched once. A queue with room for a part takes that part, from the first
+    /// on.
     ///
     /// Cancel safe as [`publish`](Self::publish).
     ///
@@ -144,11 +149,6 @@ impl<M: Payload> Publisher<M> {
         block_on(self.publish_batch(topic, batch))
     }
 
-    /// The broker it publishes to.
-    pub fn broker(&self) -> Broker<M> {
-        Broker::from_handle(self.handle.clone())
-    }
-
     async fn publish_one(
         &mut self,
         topic: &Topic,
@@ -163,7 +163,7 @@ impl<M: Payload> Publisher<M> {
 
     /// As [`publish_request`](Self::publish_request), and the message comes back if it was for
     /// nobody.
-    pub(super) async fn publish_or_return(
+    pub(crate) async fn publish_or_return(
         &mut self,
         topic: &Topic,
         reply_to: Topic,
@@ -223,7 +223,7 @@ impl<M: Payload> Publisher<M> {
         let published = self.fan_out.batch.len() as u64;
         let outcome = self.fan_out(topic, may_wait);
         // Of a refusal too: room that was given back may have let others in.
-        self.fan_out.worker.run_afterwards(&self.handle.shared);
+        self.fan_out.deliveries.run_deferred(&self.handle.shared);
         let has_route = outcome?;
         let waits_since = self.fan_out.is_waiting().then(|| self.handle.shared.waits.begin());
         self.open = Open { published, has_route, waits_since };
@@ -236,14 +236,14 @@ impl<M: Payload> Publisher<M> {
         loop {
             let Some(route) = self.routes.take(topic, &shared.router) else {
                 let outcome = shared.router.with_audience(topic, |audience| {
-                    let place = Place {
+                    let target = Target {
                         topic,
                         audience,
                         route: None,
                         history: None,
                         stamps: &shared.stamps,
                     };
-                    self.fan_out.deliver(place, may_wait)
+                    self.fan_out.deliver(target, may_wait)
                 });
                 return outcome.map(|()| false);
             };
@@ -254,30 +254,31 @@ impl<M: Payload> Publisher<M> {
                 continue;
             }
             let history = kept.as_deref_mut();
-            let place = Place {
+            let target = Target {
                 topic,
                 audience: &audience,
                 route: Some(&route.1),
                 history,
                 stamps: &shared.stamps,
             };
-            let outcome = self.fan_out.deliver(place, may_wait);
+            let outcome = self.fan_out.deliver(target, may_wait);
             drop((audience, kept));
             self.routes.put_back(route);
             return outcome.map(|()| true);
         }
     }
 
-    /// Takes what a forgotten publish future left in lines: nothing of it may be delivered later.
+    /// Takes what a forgotten publish future left in wait queues: nothing of it may be delivered
+    /// later.
     fn settle_forgotten(&mut self) {
         if self.fan_out.is_waiting() {
-            self.fan_out.worker.give_up(Due::All, &self.handle.shared);
+            self.fan_out.deliveries.give_up(Due::All, &self.handle.shared);
             self.finish();
         }
     }
 
     fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        self.fan_out.worker.poll_room(context, &self.handle.shared)
+        self.fan_out.deliveries.poll_room(context, &self.handle.shared)
     }
 
     /// Closes the account of the present publish.
@@ -286,7 +287,7 @@ impl<M: Payload> Publisher<M> {
         if let Some(since) = waits_since {
             self.handle.shared.waits.end(since);
         }
-        let receipt = self.fan_out.worker.finish();
+        let receipt = self.fan_out.deliveries.finish();
         self.tally.add_alone(published, &receipt);
         if let Some(route) = self.routes.last().filter(|_| has_route) {
             route.tally.add(published, &receipt);

@@ -1,16 +1,16 @@
 //! The receiving end of many patterns.
 
-use super::broker::Shared;
-use super::cursor::Taken;
-use super::error::{SubscribeError, TryRecvError};
-use super::frame::{Batch, Message};
-use super::membership::Membership;
-use super::payload::Payload;
-use super::queue::{Queue, Want};
-use super::receiver::Receiver;
-use super::stats::{Books, EndReason, SubscriptionId, SubscriptionStats};
-use super::subscription::SubscriptionWatch;
-use super::topic::Pattern;
+use crate::error::{SubscribeError, TryRecvError};
+use crate::log::message::{Batch, Message};
+use crate::payload::Payload;
+use crate::queue::cursor::Taken;
+use crate::queue::{Queue, Want};
+use crate::receive::Receiver;
+use crate::receive::watch::SubscriptionWatch;
+use crate::routing::membership::Membership;
+use crate::shared::Shared;
+use crate::stats::{Books, EndReason, SubscriptionId, SubscriptionStats};
+use crate::topic::Pattern;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -32,12 +32,14 @@ use std::task::{Context, Poll};
 /// let mut mailbox = broker.mailbox("connection 7").open()?;
 /// let orders = mailbox.subscribe(&Pattern::parse("orders.*")?)?;
 /// broker.publisher().publish_blocking(&Topic::parse("orders.eu")?, "an order")?;
-/// let Some(MailboxDelivery::Batch(id, batch)) = mailbox.recv_batch_blocking() else { panic!("nothing was missed") };
+/// let Some(MailboxDelivery::Batch(id, batch)) = mailbox.recv_batch_blocking() else {
+///     panic!("nothing was missed")
+/// };
 /// assert_eq!((id, batch.iter().collect::<Vec<_>>()), (orders, vec![&"an order"]));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Mailbox<M: Payload> {
-    receiver: Receiver<M>,
+    pub(super) receiver: Receiver<M>,
 }
 
 /// What a mailbox receives.
@@ -51,7 +53,7 @@ pub enum MailboxDelivery<M> {
 }
 
 impl<M: Payload> Mailbox<M> {
-    pub(super) fn new(queue: Arc<Queue<M>>, shared: Arc<Shared<M>>) -> Self {
+    pub(crate) fn new(queue: Arc<Queue<M>>, shared: Arc<Shared<M>>) -> Self {
         Self { receiver: Receiver::new(queue, shared) }
     }
 
@@ -105,7 +107,7 @@ impl<M: Payload> Mailbox<M> {
         }
     }
 
-    /// The next messages, as many as one frame holds ready, or a gap; `None` once the mailbox has
+    /// The next messages, as many as one segment holds ready, or a gap; `None` once the mailbox has
     /// ended. They count as received when this returns them.
     ///
     /// Cancel safe: a dropped future has taken nothing, and no wake-up is lost.
@@ -122,13 +124,14 @@ impl<M: Payload> Mailbox<M> {
         self.receiver.try_take(u32::MAX, false).map(delivery)
     }
 
-    /// As [`recv_batch`](Self::recv_batch), for a plain thread, which it blocks while there is nothing.
+    /// As [`recv_batch`](Self::recv_batch), for a plain thread, which it blocks while there is
+    /// nothing.
     pub fn recv_batch_blocking(&mut self) -> Option<MailboxDelivery<M>> {
         futures_lite::future::block_on(self.recv_batch())
     }
 
-    /// [`recv_batch`](Self::recv_batch) for hand-written futures. The task polled last is the one that
-    /// is woken.
+    /// [`recv_batch`](Self::recv_batch) for hand-written futures. The task polled last is the one
+    /// that is woken.
     pub fn poll_recv_batch(
         &mut self,
         context: &mut Context<'_>,
@@ -279,8 +282,8 @@ impl<M> Clone for MailboxSubscriber<M> {
 
 fn delivery<M>(taken: Taken<M>) -> MailboxDelivery<M> {
     match taken {
-        Taken::Batch { frame, id, from, to } => {
-            MailboxDelivery::Batch(id, Batch::new(frame, from, to))
+        Taken::Batch { segment, id, from, to } => {
+            MailboxDelivery::Batch(id, Batch::new(segment, from, to))
         }
         Taken::Missed(count) => MailboxDelivery::Missed(count),
     }

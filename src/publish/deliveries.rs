@@ -3,17 +3,18 @@
 //!
 //! Its timer is armed only while somebody is full.
 
-use super::Origin;
-use super::afterwards::Afterwards;
-use super::broker::Shared;
-use super::frame::Frame;
-use super::member::Member;
-use super::overflow::{Receipt, WhenFull};
-use super::pending::Pending;
-use super::queue::{Entry, Offered, Queue};
-use super::route::Audience;
-use super::seat::Call;
-use super::stats::{DropReason, EndReason};
+use crate::deferred::Deferred;
+use crate::log::Segment;
+use crate::log::reader_slot::Call;
+use crate::payload::Origin;
+use crate::policy::{Receipt, WhenFull};
+use crate::queue::wait_queue::Pending;
+use crate::queue::{Entry, Offered, Queue};
+use crate::routing::member::Member;
+use crate::routing::route::Audience;
+use crate::shared::Shared;
+use crate::stats::EndReason;
+use crate::stats::tally::DropReason;
 use async_io::Timer;
 use std::ops::Range;
 use std::pin::Pin;
@@ -21,14 +22,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-pub(super) struct Worker<M> {
+pub(crate) struct Deliveries<M> {
     /// What became of the present publish so far.
     pub receipt: Receipt,
-    pub afterwards: Afterwards<M>,
+    pub deferred: Deferred<M>,
+    /// Subscriptions to end for being full: that changes the routes, so under no lock.
+    to_end: Vec<Arc<Queue<M>>>,
     /// Seats, of those that were served, which had to drop some of it.
     pub dropped_at: Vec<u32>,
-    /// Queues in whose lines messages of this publish stand.
-    waiting: Vec<Waiting<M>>,
+    /// Queues in whose wait queues messages of this publish stand.
+    waiters: Vec<Waiter<M>>,
     pending: Arc<Pending>,
     timer: Timer,
     /// When the timer goes off, if it is armed.
@@ -36,7 +39,7 @@ pub(super) struct Worker<M> {
 }
 
 /// A queue in whose line messages of this publisher stand.
-struct Waiting<M> {
+struct Waiter<M> {
     queue: Arc<Queue<M>>,
     /// None waits as long as it takes.
     deadline: Option<Instant>,
@@ -47,16 +50,16 @@ struct Waiting<M> {
 }
 
 /// What was appended.
-pub(super) struct News<M> {
-    pub frame: Arc<Frame<M>>,
-    pub places: Range<u32>,
+pub(crate) struct Appended<M> {
+    pub segment: Arc<Segment<M>>,
+    pub range: Range<u32>,
     pub origin: Option<Origin>,
     pub may_wait: bool,
 }
 
 /// Seats that are not simply called, in order.
 #[derive(Clone, Copy)]
-pub(super) struct Exceptions<'a> {
+pub(crate) struct Exceptions<'a> {
     /// Had no room.
     pub refused: &'a [u32],
     /// Were not asked, and get nothing.
@@ -65,18 +68,19 @@ pub(super) struct Exceptions<'a> {
 
 /// Whose time is over.
 #[derive(Clone, Copy)]
-pub(super) enum Due {
+pub(crate) enum Due {
     All,
     By(Instant),
 }
 
-impl<M> Worker<M> {
+impl<M> Deliveries<M> {
     pub fn new() -> Self {
         Self {
             receipt: Receipt::default(),
-            afterwards: Afterwards::new(),
+            deferred: Deferred::new(),
+            to_end: Vec::new(),
             dropped_at: Vec::new(),
-            waiting: Vec::new(),
+            waiters: Vec::new(),
             pending: Arc::default(),
             timer: Timer::never(),
             armed_for: None,
@@ -84,41 +88,42 @@ impl<M> Worker<M> {
     }
 
     /// Gives it to the audience.
-    pub fn serve(&mut self, audience: &Audience<M>, news: &News<M>, but: Exceptions<'_>) {
-        self.call(audience, news, but);
-        for seat in but.refused {
-            if self.offer(&audience.singles[*seat as usize], None, news, news.places.clone()) {
-                self.dropped_at.push(*seat);
+    pub fn serve(&mut self, audience: &Audience<M>, appended: &Appended<M>, but: Exceptions<'_>) {
+        self.call(audience, appended, but);
+        for slot in but.refused {
+            if self.offer(&audience.singles[*slot as usize], None, appended, appended.range.clone())
+            {
+                self.dropped_at.push(*slot);
             }
         }
     }
 
-    /// Tells those who had room and are not reading this frame already.
-    fn call(&mut self, audience: &Audience<M>, news: &News<M>, but: Exceptions<'_>) {
-        let News { frame, places, .. } = news;
+    /// Tells those who had room and are not reading this segment already.
+    fn call(&mut self, audience: &Audience<M>, appended: &Appended<M>, but: Exceptions<'_>) {
+        let Appended { segment, range, .. } = appended;
         let mut refused = but.refused.iter().copied().peekable();
         let mut written_off = but.written_off.iter().copied().peekable();
-        for (seat, (state, member)) in (0..).zip(frame.seats.iter().zip(&audience.singles)) {
-            if refused.next_if_eq(&seat).is_some() || written_off.next_if_eq(&seat).is_some() {
+        for (slot, (state, member)) in (0..).zip(segment.slots.iter().zip(&audience.singles)) {
+            if refused.next_if_eq(&slot).is_some() || written_off.next_if_eq(&slot).is_some() {
                 continue;
             }
             let entry = match state.call() {
                 Call::None => continue,
                 Call::BackFrom(from) => {
-                    Entry { seat: Some(seat), ..Entry::fixed(frame, member.id, from..from) }
+                    Entry { slot: Some(slot), ..Entry::fixed(segment, member.id, from..from) }
                 }
-                Call::Fixed => Entry::fixed(frame, member.id, places.clone()),
+                Call::Fixed => Entry::fixed(segment, member.id, range.clone()),
             };
-            member.push(entry, &mut self.afterwards);
+            member.queue.push(entry, &mut self.deferred);
         }
     }
 
     /// Queues what was admitted for exactly this.
-    pub fn push_fixed(&mut self, member: &Member<M>, frame: &Arc<Frame<M>>, places: Range<u32>) {
-        let messages = u64::from(places.end - places.start);
+    pub fn push_fixed(&mut self, member: &Member<M>, segment: &Arc<Segment<M>>, range: Range<u32>) {
+        let messages = u64::from(range.end - range.start);
         self.receipt.matched += messages;
         self.receipt.queued += messages;
-        member.push(Entry::fixed(frame, member.id, places), &mut self.afterwards);
+        member.queue.push(Entry::fixed(segment, member.id, range), &mut self.deferred);
     }
 
     /// Does for messages without room what the policy says. True if any were dropped. A group has
@@ -127,16 +132,16 @@ impl<M> Worker<M> {
         &mut self,
         member: &Member<M>,
         group: Option<&Arc<Vec<Member<M>>>>,
-        news: &News<M>,
-        places: Range<u32>,
+        appended: &Appended<M>,
+        range: Range<u32>,
     ) -> bool {
-        self.receipt.matched += u64::from(places.end - places.start);
-        let is_last = places.end == news.places.end;
-        let pending = news.may_wait.then_some(&self.pending);
-        let offered = member.offer(
-            Entry::fixed(&news.frame, member.id, places),
+        self.receipt.matched += u64::from(range.end - range.start);
+        let is_last = range.end == appended.range.end;
+        let pending = appended.may_wait.then_some(&self.pending);
+        let offered = member.queue.offer(
+            Entry::fixed(&appended.segment, member.id, range),
             pending,
-            &mut self.afterwards,
+            &mut self.deferred,
         );
         let Offered { queued, dropped, disconnected, parked, must_end } = offered;
         self.receipt.queued += u64::from(queued);
@@ -145,10 +150,10 @@ impl<M> Worker<M> {
         self.receipt.waited += u64::from(parked);
         member.give_back_allowance(dropped + disconnected);
         if must_end {
-            self.afterwards.to_end.push(member.queue.clone());
+            self.to_end.push(member.queue.clone());
         }
         if parked > 0 {
-            let deadline = match member.terms.when_full {
+            let deadline = match member.queue.terms.when_full {
                 WhenFull::Wait(wait) | WhenFull::Disconnect { after: wait } => {
                     Instant::now().checked_add(wait)
                 }
@@ -157,11 +162,11 @@ impl<M> Worker<M> {
             // Another member may only take it later if nothing that follows has been given to
             // anybody.
             let group = group.filter(|_| is_last).cloned();
-            self.waiting.push(Waiting {
+            self.waiters.push(Waiter {
                 queue: member.queue.clone(),
                 deadline,
                 group,
-                origin: news.origin,
+                origin: appended.origin,
             });
         }
         dropped > 0
@@ -169,12 +174,12 @@ impl<M> Worker<M> {
 
     #[inline]
     pub fn is_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+        !self.waiters.is_empty()
     }
 
     /// Ready when nobody is waited for any more.
     pub fn poll_room(&mut self, context: &mut Context<'_>, shared: &Shared<M>) -> Poll<()> {
-        if self.waiting.is_empty() {
+        if self.waiters.is_empty() {
             return Poll::Ready(());
         }
         loop {
@@ -183,7 +188,7 @@ impl<M> Worker<M> {
             if self.pending.is_settled() {
                 return Poll::Ready(());
             }
-            let Some(deadline) = self.waiting.iter().filter_map(|waiting| waiting.deadline).min()
+            let Some(deadline) = self.waiters.iter().filter_map(|waiter| waiter.deadline).min()
             else {
                 return Poll::Pending;
             };
@@ -199,52 +204,52 @@ impl<M> Worker<M> {
         }
     }
 
-    /// Takes messages out of the lines whose time is over.
+    /// Takes messages out of the wait queues whose time is over.
     pub fn give_up(&mut self, due: Due, shared: &Shared<M>) {
         let mut index = 0;
-        while let Some(waiting) = self.waiting.get(index) {
+        while let Some(waiter) = self.waiters.get(index) {
             let is_due = match due {
                 Due::All => true,
-                Due::By(now) => waiting.deadline.is_some_and(|deadline| deadline <= now),
+                Due::By(now) => waiter.deadline.is_some_and(|deadline| deadline <= now),
             };
             if is_due {
-                let waiting = self.waiting.swap_remove(index);
-                self.give_up_one(&waiting, due);
+                let waiter = self.waiters.swap_remove(index);
+                self.give_up_one(&waiter, due);
             } else {
                 index += 1;
             }
         }
-        self.run_afterwards(shared);
+        self.run_deferred(shared);
     }
 
-    fn give_up_one(&mut self, waiting: &Waiting<M>, due: Due) {
+    fn give_up_one(&mut self, waiter: &Waiter<M>, due: Due) {
         let mut withdrawn = Vec::new();
-        let Self { receipt, pending, afterwards, .. } = self;
-        waiting.queue.withdraw(pending, afterwards, &mut withdrawn);
+        let Self { receipt, pending, deferred, to_end, .. } = self;
+        waiter.queue.withdraw(pending, deferred, &mut withdrawn);
         for mut rest in withdrawn {
-            if let Some(membership) = waiting.queue.terms.wanted.group(rest.id) {
+            if let Some(membership) = waiter.queue.terms.wanted.group(rest.id) {
                 membership.allowance.give_back(rest.messages());
             }
             if matches!(due, Due::By(_)) {
-                receipt.queued += give_to_another(waiting, &mut rest, afterwards);
+                receipt.queued += give_to_another(waiter, &mut rest, deferred);
             }
             let count = rest.messages();
             if count == 0 {
                 continue;
             }
-            match (due, waiting.queue.terms.when_full) {
+            match (due, waiter.queue.terms.when_full) {
                 (Due::All, _) => {
                     receipt.dropped += u64::from(count);
-                    waiting.queue.note_dropped(count, DropReason::Cancelled, afterwards);
+                    waiter.queue.note_dropped(count, DropReason::Cancelled, deferred);
                 }
                 (Due::By(_), WhenFull::Disconnect { .. }) => {
                     receipt.disconnected += u64::from(count);
-                    afterwards.to_end.push(waiting.queue.clone());
+                    to_end.push(waiter.queue.clone());
                 }
                 (Due::By(_), _) => {
                     receipt.dropped += u64::from(count);
-                    waiting.queue.note_dropped(count, DropReason::TimedOut, afterwards);
-                    waiting.queue.put_on_probation();
+                    waiter.queue.note_dropped(count, DropReason::TimedOut, deferred);
+                    waiter.queue.put_on_probation();
                 }
             }
         }
@@ -259,7 +264,7 @@ impl<M> Worker<M> {
             receipt.queued += outcome.queued;
             receipt.dropped += outcome.dropped;
             receipt.disconnected += outcome.disconnected;
-            self.waiting.clear();
+            self.waiters.clear();
         }
         if self.armed_for.take().is_some() {
             self.timer.clear();
@@ -268,9 +273,9 @@ impl<M> Worker<M> {
     }
 
     /// Under no lock.
-    pub fn run_afterwards(&mut self, shared: &Shared<M>) {
-        self.afterwards.run();
-        while let Some(queue) = self.afterwards.to_end.pop() {
+    pub fn run_deferred(&mut self, shared: &Shared<M>) {
+        self.deferred.run();
+        while let Some(queue) = self.to_end.pop() {
             shared.end(&queue, EndReason::Disconnected);
         }
     }
@@ -278,27 +283,23 @@ impl<M> Worker<M> {
 
 /// A group's message that its member had no room for: another member may have some by now. Returns
 /// how many were taken.
-fn give_to_another<M>(
-    waiting: &Waiting<M>,
-    rest: &mut Entry<M>,
-    afterwards: &mut Afterwards<M>,
-) -> u64 {
-    let Some(members) = &waiting.group else {
+fn give_to_another<M>(waiter: &Waiter<M>, rest: &mut Entry<M>, deferred: &mut Deferred<M>) -> u64 {
+    let Some(members) = &waiter.group else {
         return 0;
     };
     let first = rest.from;
     while rest.messages() > 0 {
         let (from, to) = (rest.from, rest.from + 1);
-        let load = rest.frame.load(from..to);
+        let load = rest.segment.load(from..to);
         let Some(member) =
-            members.iter().find(|member| member.is_for(waiting.origin) && member.admits(load))
+            members.iter().find(|member| member.is_for(waiter.origin) && member.admits(load))
         else {
             break;
         };
-        member.push(Entry::fixed(&rest.frame, member.id, from..to), afterwards);
+        member.queue.push(Entry::fixed(&rest.segment, member.id, from..to), deferred);
         // No route is locked, so it may have ended and been freed just before.
-        if member.is_ended() {
-            member.free();
+        if member.queue.is_ended() {
+            member.queue.free();
         }
         rest.from = to;
     }

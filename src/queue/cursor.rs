@@ -1,33 +1,33 @@
-//! Where a receiver is: the frame it reads, and what it has missed before it.
+//! Where a receiver is: the segment it reads, and what it has missed before it.
 
-use super::frame::Frame;
-use super::queue::{Entry, Queue};
-use super::seat::Reach;
-use super::stats::SubscriptionId;
+use crate::log::Segment;
+use crate::log::reader_slot::Reach;
+use crate::queue::{Entry, Queue};
+use crate::stats::SubscriptionId;
 use std::mem;
 use std::sync::Arc;
 
 /// The reading end of a queue. One holder at a time.
-pub(super) struct Cursor<M> {
+pub(crate) struct Cursor<M> {
     reading: Option<Reading<M>>,
     /// Told before anything else.
     missed: u64,
-    /// Frames read to their end. Dropping one runs the payloads' own code, so who holds a lock
+    /// Segments read to their end. Dropping one runs the payloads' own code, so who holds a lock
     /// drops them after it.
-    pub finished: Vec<Arc<Frame<M>>>,
+    pub finished: Vec<Arc<Segment<M>>>,
 }
 
 /// What a receiver finds next.
-pub(super) enum Taken<M> {
-    Batch { frame: Arc<Frame<M>>, id: SubscriptionId, from: u32, to: u32 },
+pub(crate) enum Taken<M> {
+    Batch { segment: Arc<Segment<M>>, id: SubscriptionId, from: u32, to: u32 },
     Missed(u64),
 }
 
 struct Reading<M> {
-    frame: Arc<Frame<M>>,
+    segment: Arc<Segment<M>>,
     id: SubscriptionId,
-    /// Its place among the frame's seats; none for an entry of a fixed range.
-    seat: Option<u32>,
+    /// Its place among the segment's reader slots; none for an entry of a fixed range.
+    slot: Option<u32>,
     next: u32,
     /// Readable up to here.
     end: u32,
@@ -42,7 +42,8 @@ impl<M> Cursor<M> {
 
     /// Takes the next gap, or up to `at_most` messages. Their credit is for the caller to return.
     ///
-    /// Who `lingers` will look again by itself, and stays in its seat when it has read everything.
+    /// Who `lingers` will look again by itself, and stays in its reader slot when it has read
+    /// everything.
     pub fn take(&mut self, queue: &Queue<M>, at_most: u32, lingers: bool) -> Option<Taken<M>> {
         loop {
             if self.missed > 0 {
@@ -72,25 +73,25 @@ impl<M> Cursor<M> {
     /// Lets go of everything.
     pub fn clear(&mut self) {
         self.missed = 0;
-        self.finished.extend(self.reading.take().map(|reading| reading.frame));
+        self.finished.extend(self.reading.take().map(|reading| reading.segment));
     }
 
-    /// Whether all of the frame it reads is read, and more may come.
+    /// Whether all of the segment it reads is read, and more may come.
     fn is_caught_up(&self) -> bool {
         self.reading.as_ref().is_some_and(|reading| {
             !reading.ends
                 && reading.next == reading.end
-                && reading.next == reading.frame.length.get()
+                && reading.next == reading.segment.length.get()
         })
     }
 
     fn turn_to(&mut self, entry: Entry<M>) {
         self.missed = entry.missed_before;
-        let ends = entry.seat.is_none();
+        let ends = entry.slot.is_none();
         self.reading = Some(Reading {
-            frame: entry.frame,
+            segment: entry.segment,
             id: entry.id,
-            seat: entry.seat,
+            slot: entry.slot,
             next: entry.from,
             end: entry.to,
             ends,
@@ -107,26 +108,26 @@ impl<M> Cursor<M> {
         reading.next = to;
         let id = reading.id;
         let is_over = reading.ends && to == reading.end;
-        let frame = if is_over { self.reading.take()?.frame } else { reading.frame.clone() };
+        let segment = if is_over { self.reading.take()?.segment } else { reading.segment.clone() };
         if from == to {
-            self.finished.push(frame);
+            self.finished.push(segment);
             return None;
         }
-        Some(Taken::Batch { frame, id, from, to })
+        Some(Taken::Batch { segment, id, from, to })
     }
 }
 
 impl<M> Reading<M> {
     /// Either there is more to read after this, or the entry ends.
     fn look_further(&mut self) {
-        let Some(seat) = self.seat else { return };
-        let (seat, length) = (&self.frame.seats[seat as usize], &self.frame.length);
-        let reach = match seat.reach(length) {
-            Reach::Growing(to) if to == self.next => seat.leave(self.next, length),
+        let Some(slot) = self.slot else { return };
+        let (slot, length) = (&self.segment.slots[slot as usize], &self.segment.length);
+        let reach = match slot.reach(length) {
+            Reach::Growing(to) if to == self.next => slot.leave(self.next, length),
             reach => reach,
         };
         let (Reach::Growing(to) | Reach::Ends(to)) = reach;
         self.end = to.max(self.next);
-        self.ends = matches!(reach, Reach::Ends(_)) || to == self.frame.capacity();
+        self.ends = matches!(reach, Reach::Ends(_)) || to == self.segment.capacity();
     }
 }

@@ -1,14 +1,14 @@
 //! The routes a publisher remembers, so that most publishes look nothing up.
 
-use super::route::Route;
-use super::router::Router;
-use super::topic::Topic;
 use crate::limits::{CACHED_ROUTES_MAX, SEEN_TOPICS};
+use crate::routing::Router;
+use crate::routing::route::Route;
+use crate::topic::Topic;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-pub(super) struct RouteCache<M> {
+pub(crate) struct RouteCache<M> {
     /// That of the last publish, with the very topic it was asked with.
     last: Option<(Topic, Arc<Route<M>>)>,
     known: HashMap<Topic, Arc<Route<M>>>,
@@ -76,7 +76,7 @@ impl<M> RouteCache<M> {
             self.seen.resize(SEEN_TOPICS, 0);
         }
         let hash = self.hasher.hash_one(topic) | 1;
-        let place = &mut self.seen[(hash >> 1) as usize & (SEEN_TOPICS - 1)];
-        std::mem::replace(place, hash) == hash
+        let index = &mut self.seen[(hash >> 1) as usize & (SEEN_TOPICS - 1)];
+        std::mem::replace(index, hash) == hash
     }
 }

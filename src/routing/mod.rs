@@ -3,21 +3,28 @@
 //! Locks are taken in this order: the router's, then histories, then audiences. A publisher that
 //! holds a history or an audience never takes the router's.
 
-use super::error::SubscribeError;
-use super::frame::Message;
-use super::history::{History, KeptMessage};
-use super::locks::{lock, read, write};
-use super::member::{self, Member};
-use super::queue::{Queue, Want, Wanted};
-use super::route::{Audience, Route, RouteLeaf};
-use super::stats::{SubscriptionId, Tally};
-use super::topic::{Pattern, Topic};
-use super::tree::Tree;
+pub mod member;
+pub mod membership;
+pub mod route;
+pub mod route_cache;
+pub mod tree;
+
+use crate::error::SubscribeError;
 use crate::limits::HISTORY_TOPICS_MAX;
+use crate::log::history::{History, KeptMessage};
+use crate::log::message::Message;
+use crate::queue::{Queue, Want, Wanted};
+use crate::routing::member::{Member, insert_sorted, remove_sorted};
+use crate::routing::route::{Audience, Route, RouteLeaf};
+use crate::routing::tree::Tree;
+use crate::stats::SubscriptionId;
+use crate::stats::tally::Tally;
+use crate::sync::{lock, read, write};
+use crate::topic::{Pattern, Topic};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, RwLock};
 
-pub(super) struct Router<M> {
+pub(crate) struct Router<M> {
     state: RwLock<State<M>>,
     /// Which topics keep how many messages; the first pattern that matches decides.
     histories: Vec<(Pattern, usize)>,
@@ -258,9 +265,9 @@ impl<M> State<M> {
         Ok(SubscriptionId(self.last_subscription))
     }
 
-    /// Puts a subscription where new routes find it, and into the routes there are. `hand_over` gets
-    /// the last `last` kept messages of each of its topics in the order they were published, before
-    /// anything that follows them can be delivered. `routes` outlives the lock.
+    /// Puts a subscription where new routes find it, and into the routes there are. `hand_over`
+    /// gets the last `last` kept messages of each of its topics in the order they were published,
+    /// before anything that follows them can be delivered. `routes` outlives the lock.
     fn begin(
         &mut self,
         pattern: &Pattern,
@@ -269,7 +276,7 @@ impl<M> State<M> {
         routes: &mut Vec<Arc<Route<M>>>,
         hand_over: impl FnOnce(Vec<&Message<M>>),
     ) {
-        self.subscriptions.edit(pattern.as_str(), |members| member::insert(members, member));
+        self.subscriptions.edit(pattern.as_str(), |members| insert_sorted(members, member));
         self.count += 1;
         self.routes.visit_matched(pattern.as_str(), &mut |leaf| {
             routes.extend(leaf.route().filter(|route| member.wants(&route.topic)));
@@ -281,7 +288,8 @@ impl<M> State<M> {
             routes.iter().filter(|_| last > 0).filter_map(|route| route.history.as_ref());
         let histories: Vec<_> = histories.map(History::lock).collect();
         if !histories.is_empty() {
-            let is_wanted = |kept: &&KeptMessage<M>| !member.terms.refuses_echo_of(kept.origin);
+            let is_wanted =
+                |kept: &&KeptMessage<M>| !member.queue.terms.refuses_echo_of(kept.origin);
             let newest =
                 histories.iter().flat_map(|kept| kept.newest_first().filter(is_wanted).take(last));
             let mut kept: Vec<_> = newest.collect();
@@ -296,7 +304,7 @@ impl<M> State<M> {
     /// `routes` outlives the lock.
     fn remove(&mut self, id: SubscriptionId, want: &Want, routes: &mut Vec<Arc<Route<M>>>) {
         let pattern = want.pattern.as_str();
-        let was_there = self.subscriptions.edit(pattern, |members| member::remove(members, id));
+        let was_there = self.subscriptions.edit(pattern, |members| remove_sorted(members, id));
         self.count -= usize::from(was_there);
         let before = routes.len();
         self.routes.visit_matched(pattern, &mut |leaf| routes.extend(leaf.route()));
@@ -323,7 +331,8 @@ impl<M> State<M> {
     fn queues(&self) -> Vec<Arc<Queue<M>>> {
         let mut queues: Vec<_> = self.mailboxes.values().cloned().collect();
         self.subscriptions.visit_all(&mut |found| {
-            let own = found.iter().filter(|member| matches!(member.terms.wanted, Wanted::One(_)));
+            let own =
+                found.iter().filter(|member| matches!(member.queue.terms.wanted, Wanted::One(_)));
             queues.extend(own.map(|member| member.queue.clone()));
         });
         queues.sort_unstable_by_key(|queue| queue.terms.id);

@@ -5,21 +5,22 @@
 //! begun is served by every later publish, one that has ended is reached by none, and nobody keeps
 //! a copy that could hold an ended one's memory.
 
-use super::Origin;
-use super::history::History;
-use super::locks::{read, write};
-use super::member::{self, Member};
-use super::membership::Membership;
-use super::overflow::WhenFull;
-use super::stats::{SubscriptionId, Tally, TopicStats};
-use super::topic::Topic;
-use super::tree::Leaf;
+use crate::log::history::History;
+use crate::payload::Origin;
+use crate::policy::WhenFull;
+use crate::routing::member::{Member, insert_sorted, remove_sorted};
+use crate::routing::membership::Membership;
+use crate::routing::tree::Leaf;
+use crate::stats::tally::Tally;
+use crate::stats::{SubscriptionId, TopicStats};
+use crate::sync::{read, write};
+use crate::topic::Topic;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock, Weak};
 
-pub(super) struct Route<M> {
-    /// Names it for frames; never zero and never used twice.
+pub(crate) struct Route<M> {
+    /// Names it for segments; never zero and never used twice.
     pub id: u64,
     pub topic: Topic,
     pub audience: RwLock<Audience<M>>,
@@ -28,13 +29,13 @@ pub(super) struct Route<M> {
 }
 
 /// Who is to get a message.
-pub(super) struct Audience<M> {
+pub(crate) struct Audience<M> {
     /// Subscriptions of their own, by id.
     pub singles: Vec<Member<M>>,
     /// Queue groups: one member of each.
     pub groups: Vec<Group<M>>,
-    /// Changes with every change of `singles`, so that a frame knows whether its seats are still
-    /// right.
+    /// Changes with every change of `singles`, so that a segment knows whether its reader slots are
+    /// still right.
     pub version: u64,
     /// Some do not want the messages of some origin.
     pub has_no_echo: bool,
@@ -46,7 +47,7 @@ pub(super) struct Audience<M> {
     pub is_retired: bool,
 }
 
-pub(super) struct Group<M> {
+pub(crate) struct Group<M> {
     name: Arc<str>,
     pub members: Arc<Vec<Member<M>>>,
     turn: AtomicUsize,
@@ -86,27 +87,27 @@ impl<M> Audience<M> {
 
     /// Members come in any order from the tree, later ones with ever higher ids.
     pub fn add(&mut self, new: &Member<M>) {
-        self.has_no_echo |= new.terms.no_echo.is_some();
-        self.has_block |= new.terms.when_full == WhenFull::Block;
+        self.has_no_echo |= new.queue.terms.no_echo.is_some();
+        self.has_block |= new.queue.terms.when_full == WhenFull::Block;
         let Some(membership) = &new.group else {
             self.version += 1;
-            return member::insert(&mut self.singles, new);
+            return insert_sorted(&mut self.singles, new);
         };
         let group = match self.groups.iter_mut().position(|group| group.name == membership.group) {
             Some(index) => &mut self.groups[index],
             None => self.groups.push_mut(Group::new(membership.group.clone())),
         };
-        member::insert(Arc::make_mut(&mut group.members), new);
+        insert_sorted(Arc::make_mut(&mut group.members), new);
     }
 
     pub fn remove(&mut self, id: SubscriptionId, membership: Option<&Membership>) {
         let Some(membership) = membership else {
             self.version += 1;
-            member::remove(&mut self.singles, id);
+            remove_sorted(&mut self.singles, id);
             return;
         };
         if let Some(index) = self.groups.iter().position(|group| group.name == membership.group) {
-            member::remove(Arc::make_mut(&mut self.groups[index].members), id);
+            remove_sorted(Arc::make_mut(&mut self.groups[index].members), id);
             if self.groups[index].members.is_empty() {
                 self.groups.swap_remove(index);
             }
@@ -134,13 +135,13 @@ impl<M> Group<M> {
     }
 
     /// How to share out so many messages, so that everybody gets some, in few pieces.
-    pub fn share(&self, places: &Range<u32>) -> u32 {
-        (places.end - places.start).div_ceil(self.members.len().max(1) as u32)
+    pub fn share(&self, range: &Range<u32>) -> u32 {
+        (range.end - range.start).div_ceil(self.members.len().max(1) as u32)
     }
 }
 
 /// A topic's route while anybody remembers it.
-pub(super) struct RouteLeaf<M>(pub Option<Weak<Route<M>>>);
+pub(crate) struct RouteLeaf<M>(pub Option<Weak<Route<M>>>);
 
 impl<M> Default for RouteLeaf<M> {
     fn default() -> Self {

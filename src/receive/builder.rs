@@ -1,94 +1,18 @@
 //! Settings of a broker and of a subscription.
 
-use super::Origin;
-use super::broker::{Broker, Defaults, Handle, Shared};
-use super::credit::Load;
-use super::error::SubscribeError;
-use super::mailbox::Mailbox;
-use super::membership::Membership;
-use super::overflow::WhenFull;
-use super::payload::Payload;
-use super::queue::{MailboxWants, Queue, Terms, Want, Wanted};
-use super::router::Router;
-use super::stats::SubscriptionId;
-use super::subscription::Subscription;
-use super::topic::Pattern;
-use crate::limits::{
-    QUEUE_BYTES_DEFAULT, QUEUE_BYTES_MAX, QUEUE_MESSAGES_DEFAULT, QUEUE_MESSAGES_MAX,
-    SUBSCRIPTIONS_DEFAULT,
-};
-use std::marker::PhantomData;
+use crate::error::SubscribeError;
+use crate::limits::{QUEUE_BYTES_MAX, QUEUE_MESSAGES_MAX};
+use crate::load::Load;
+use crate::payload::{Origin, Payload};
+use crate::policy::WhenFull;
+use crate::queue::{MailboxWants, Queue, Terms, Want, Wanted};
+use crate::receive::mailbox::Mailbox;
+use crate::receive::subscription::Subscription;
+use crate::routing::membership::Membership;
+use crate::shared::{Defaults, Shared};
+use crate::stats::SubscriptionId;
+use crate::topic::Pattern;
 use std::sync::{Arc, Mutex};
-
-/// Settings of a [`Broker`].
-pub struct BrokerBuilder<M> {
-    defaults: Defaults,
-    histories: Vec<(Pattern, usize)>,
-    subscriptions_max: usize,
-    payload: PhantomData<fn(M)>,
-}
-
-impl<M: Payload> BrokerBuilder<M> {
-    pub(super) fn new() -> Self {
-        let defaults = Defaults {
-            queue_messages: QUEUE_MESSAGES_DEFAULT,
-            queue_bytes: QUEUE_BYTES_DEFAULT,
-            when_full: WhenFull::default(),
-        };
-        Self {
-            defaults,
-            histories: Vec::new(),
-            subscriptions_max: SUBSCRIPTIONS_DEFAULT,
-            payload: PhantomData,
-        }
-    }
-
-    /// The bound of each queue in messages, unless its subscription says otherwise. Default:
-    /// [`QUEUE_MESSAGES_DEFAULT`].
-    pub fn queue_messages(mut self, messages: usize) -> Self {
-        self.defaults.queue_messages = messages;
-        self
-    }
-
-    /// The bound of each queue in bytes, unless its subscription says otherwise. Default:
-    /// [`QUEUE_BYTES_DEFAULT`].
-    pub fn queue_bytes(mut self, bytes: usize) -> Self {
-        self.defaults.queue_bytes = bytes;
-        self
-    }
-
-    /// What happens when a queue is full, unless its subscription says otherwise. Default:
-    /// [`WhenFull::Wait`] of 5 ms.
-    pub fn when_full(mut self, when_full: WhenFull) -> Self {
-        self.defaults.when_full = when_full;
-        self
-    }
-
-    /// Keeps the last `messages` of each topic that `pattern` matches, for
-    /// [`SubscriptionBuilder::replay`] and [`Broker::history`]. Can be said several times; the
-    /// first pattern that matches a topic decides. Also bounded in bytes and in topics, see
-    /// [`limits`](crate::limits). Default: nothing is kept.
-    ///
-    /// Publishers of such a topic take turns, so that replays have neither gap nor duplicate.
-    pub fn history(mut self, pattern: Pattern, messages: usize) -> Self {
-        self.histories.push((pattern, messages));
-        self
-    }
-
-    /// How many subscriptions there may be at a time. Default: [`SUBSCRIPTIONS_DEFAULT`].
-    pub fn max_subscriptions(mut self, subscriptions: usize) -> Self {
-        self.subscriptions_max = subscriptions;
-        self
-    }
-
-    /// The broker.
-    pub fn build(self) -> Broker<M> {
-        Broker::from_handle(Handle::new(
-            Router::new(self.histories, self.subscriptions_max),
-            self.defaults,
-        ))
-    }
-}
 
 /// Settings of a queue, whoever owns it.
 struct QueueSettings {
@@ -154,7 +78,7 @@ macro_rules! queue_settings {
     };
 }
 
-/// Settings of a [`Subscription`], from [`Broker::subscription`].
+/// Settings of a [`Subscription`], from [`Broker::subscription`](crate::Broker::subscription).
 #[must_use = "nothing begins before subscribe()"]
 pub struct SubscriptionBuilder<M> {
     shared: Arc<Shared<M>>,
@@ -165,7 +89,7 @@ pub struct SubscriptionBuilder<M> {
 }
 
 impl<M: Payload> SubscriptionBuilder<M> {
-    pub(super) fn new(shared: Arc<Shared<M>>, pattern: Pattern) -> Self {
+    pub(crate) fn new(shared: Arc<Shared<M>>, pattern: Pattern) -> Self {
         let queue = QueueSettings::new(shared.defaults);
         Self { shared, pattern, queue, group: None, replay: 0 }
     }
@@ -195,14 +119,15 @@ impl<M: Payload> SubscriptionBuilder<M> {
     pub fn subscribe(self) -> Result<Subscription<M>, SubscribeError> {
         let Self { shared, pattern, queue, group, replay } = self;
         let bounds = queue.bounds()?;
-        let queue = shared.router.subscribe(Want { pattern, group }, replay, |id, want| {
+        let want = Want { pattern: pattern.clone(), group };
+        let queue = shared.router.subscribe(want, replay, |id, want| {
             queue.make(id, Wanted::One(want), bounds, &shared)
         })?;
-        Ok(Subscription::new(queue, shared))
+        Ok(Subscription::new(Mailbox::new(queue, shared), pattern))
     }
 }
 
-/// Settings of a [`Mailbox`], from [`Broker::mailbox`].
+/// Settings of a [`Mailbox`], from [`Broker::mailbox`](crate::Broker::mailbox).
 #[must_use = "nothing begins before open()"]
 pub struct MailboxBuilder<M> {
     shared: Arc<Shared<M>>,
@@ -211,7 +136,7 @@ pub struct MailboxBuilder<M> {
 }
 
 impl<M: Payload> MailboxBuilder<M> {
-    pub(super) fn new(shared: Arc<Shared<M>>, name: Arc<str>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared<M>>, name: Arc<str>) -> Self {
         let queue = QueueSettings::new(shared.defaults);
         Self { shared, name, queue }
     }
@@ -219,7 +144,7 @@ impl<M: Payload> MailboxBuilder<M> {
     queue_settings!();
 
     /// Opens it, with no subscriptions yet. It counts as one against
-    /// [`BrokerBuilder::max_subscriptions`].
+    /// [`BrokerBuilder::max_subscriptions`](crate::BrokerBuilder::max_subscriptions).
     ///
     /// # Errors
     /// If the broker is closed or full, or a bound is out of range.

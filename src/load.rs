@@ -1,0 +1,41 @@
+//! What bounds are counted in.
+
+/// An amount of messages and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Load {
+    pub messages: u32,
+    pub bytes: u32,
+}
+
+impl Load {
+    pub fn pack(self) -> u64 {
+        u64::from(self.messages) << 32 | u64::from(self.bytes)
+    }
+
+    pub fn unpack(word: u64) -> Self {
+        Self { messages: (word >> 32) as u32, bytes: word as u32 }
+    }
+
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            messages: self.messages.wrapping_add(other.messages),
+            bytes: self.bytes.wrapping_add(other.bytes),
+        }
+    }
+
+    pub fn minus(self, other: Self) -> Self {
+        Self {
+            messages: self.messages.wrapping_sub(other.messages),
+            bytes: self.bytes.wrapping_sub(other.bytes),
+        }
+    }
+
+    /// Whether `more` on top of this stays within `bounds`. No sum of two loads below 2^31
+    /// overflows.
+    pub fn leaves_room_for(self, more: Self, bounds: Self) -> bool {
+        self.messages <= bounds.messages
+            && self.bytes <= bounds.bytes
+            && bounds.messages - self.messages >= more.messages
+            && bounds.bytes - self.bytes >= more.bytes
+    }
+}

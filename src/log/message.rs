@@ -1,0 +1,156 @@
+//! Views of a segment: one message of it, or several in a row.
+
+use crate::log::{Record, Segment};
+use crate::topic::Topic;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
+
+/// One received message. Derefs to the payload.
+///
+/// It shares the segment it was published in: cloning is cheap and needs no `M: Clone`, and holding
+/// it keeps the segment's other messages alive too, at most
+/// [`SEGMENT_BYTES_MAX`](crate::limits::SEGMENT_BYTES_MAX) or its batch. Who keeps messages for
+/// long copies what it needs.
+pub struct Message<M> {
+    segment: Arc<Segment<M>>,
+    index: u32,
+}
+
+impl<M> Message<M> {
+    pub(crate) fn new(segment: Arc<Segment<M>>, index: u32) -> Self {
+        Self { segment, index }
+    }
+
+    pub(crate) fn segment(&self) -> (&Arc<Segment<M>>, u32) {
+        (&self.segment, self.index)
+    }
+
+    pub(crate) fn into_segment(self) -> Arc<Segment<M>> {
+        self.segment
+    }
+
+    /// The topic it was published to.
+    pub fn topic(&self) -> &Topic {
+        &self.segment.topic
+    }
+
+    /// Where the sender waits for an answer, if it does.
+    pub fn reply_to(&self) -> Option<&Topic> {
+        self.segment.record(self.index).reply_to.as_ref()
+    }
+
+    /// What it counts for against byte bounds.
+    pub fn weight_bytes(&self) -> u32 {
+        self.segment.weight_bytes(self.index)
+    }
+}
+
+impl<M> Deref for Message<M> {
+    type Target = M;
+
+    fn deref(&self) -> &M {
+        &self.segment.record(self.index).message
+    }
+}
+
+impl<M> Clone for Message<M> {
+    fn clone(&self) -> Self {
+        Self { segment: self.segment.clone(), index: self.index }
+    }
+}
+
+impl<M: fmt::Debug> fmt::Debug for Message<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message").field("topic", self.topic()).field("payload", &**self).finish()
+    }
+}
+
+/// Consecutive messages of one topic, received together and read by reference: the fast way to
+/// receive.
+pub struct Batch<M> {
+    segment: Arc<Segment<M>>,
+    from: u32,
+    to: u32,
+}
+
+impl<M> Batch<M> {
+    pub(crate) fn new(segment: Arc<Segment<M>>, from: u32, to: u32) -> Self {
+        Self { segment, from, to }
+    }
+
+    /// How many messages; at least one.
+    #[expect(clippy::len_without_is_empty, reason = "it has at least one")]
+    pub fn len(&self) -> usize {
+        (self.to - self.from) as usize
+    }
+
+    /// The topic they were published to.
+    pub fn topic(&self) -> &Topic {
+        &self.segment.topic
+    }
+
+    /// The payloads, in the order published.
+    pub fn iter(&self) -> BatchIter<'_, M> {
+        let Segment { first, later, .. } = &*self.segment;
+        let (from, to) = (self.from as usize, self.to as usize);
+        let later_range = from.max(first.len()) - first.len()..to.max(first.len()) - first.len();
+        BatchIter {
+            first: first[from.min(first.len())..to.min(first.len())].iter(),
+            later: later[later_range].iter(),
+        }
+    }
+
+    /// The payloads, each with the topic its sender waits for an answer on, if it does.
+    pub fn entries(&self) -> impl Iterator<Item = (&M, Option<&Topic>)> {
+        let BatchIter { first, later } = self.iter();
+        first
+            .chain(later.filter_map(OnceLock::get))
+            .map(|record| (&record.message, record.reply_to.as_ref()))
+    }
+
+    /// One of them to keep.
+    pub fn get(&self, index: usize) -> Option<Message<M>> {
+        (index < self.len()).then(|| Message::new(self.segment.clone(), self.from + index as u32))
+    }
+}
+
+impl<'run, M> IntoIterator for &'run Batch<M> {
+    type Item = &'run M;
+    type IntoIter = BatchIter<'run, M>;
+
+    fn into_iter(self) -> BatchIter<'run, M> {
+        self.iter()
+    }
+}
+
+/// The payloads of a [`Batch`], in the order published.
+pub struct BatchIter<'run, M> {
+    first: std::slice::Iter<'run, Record<M>>,
+    later: std::slice::Iter<'run, OnceLock<Record<M>>>,
+}
+
+impl<'run, M> Iterator for BatchIter<'run, M> {
+    type Item = &'run M;
+
+    fn next(&mut self) -> Option<&'run M> {
+        let record = match self.first.next() {
+            Some(record) => record,
+            None => self.later.next()?.get()?,
+        };
+        Some(&record.message)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.first.len() + self.later.len();
+        (left, Some(left))
+    }
+}
+
+impl<M> ExactSizeIterator for BatchIter<'_, M> {}
+
+impl<M: fmt::Debug> fmt::Debug for Batch<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch").field("topic", self.topic()).field("messages", &self.len()).finish()
+    }
+}

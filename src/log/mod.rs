@@ -1,0 +1,100 @@
+//! Segments: messages published together or one after another, stored once and shared by every
+//! queue they are for.
+
+pub mod history;
+pub mod message;
+pub mod reader_slot;
+
+use crate::load::Load;
+use crate::topic::Topic;
+use reader_slot::{Length, ReaderSlot};
+use std::ops::Range;
+use std::sync::OnceLock;
+
+/// Consecutive messages of one publisher on one topic, and the reader slots of the subscriptions
+/// they are for.
+///
+/// Its one publisher fills the slots in order and then moves the length; receivers read what lies
+/// below the length, by reference. Nothing in it is ever changed after that, so it needs no lock.
+pub(crate) struct Segment<M> {
+    topic: Topic,
+    pub length: Length,
+    /// What it began with: there before anybody could look, so it needs no care.
+    first: Box<[Record<M>]>,
+    /// What is appended while others read.
+    later: Box<[OnceLock<Record<M>>]>,
+    pub slots: Box<[ReaderSlot]>,
+}
+
+pub(crate) struct Record<M> {
+    message: M,
+    reply_to: Option<Topic>,
+    weight_bytes: u32,
+    /// The weight of all messages of the segment up to and with this one, so that a run's weight is
+    /// one subtraction.
+    bytes_through: u64,
+}
+
+impl<M> Segment<M> {
+    /// With its first messages and room for some later ones. The length is still to be moved.
+    pub fn new(topic: Topic, first: Box<[Record<M>]>, later: usize, slots: usize) -> Self {
+        Self {
+            topic,
+            length: Length::new(),
+            first,
+            later: (0..later).map(|_| OnceLock::new()).collect(),
+            slots: (0..slots).map(|_| ReaderSlot::new()).collect(),
+        }
+    }
+
+    pub fn capacity(&self) -> u32 {
+        (self.first.len() + self.later.len()) as u32
+    }
+
+    /// Fills a place behind the first messages. Only the publisher does, once for each, before the
+    /// length passes it.
+    pub fn put(&self, index: u32, message: M, reply_to: Option<Topic>, weight_bytes: u32) {
+        let record = Record::new(message, reply_to, weight_bytes, self.bytes_before(index));
+        let was_free = self.later[index as usize - self.first.len()].set(record).is_ok();
+        debug_assert!(was_free, "each index of a segment is filled once");
+    }
+
+    pub fn weight_bytes(&self, index: u32) -> u32 {
+        self.record(index).weight_bytes
+    }
+
+    /// What the messages of `places` count for in a queue that accepted them.
+    pub fn load(&self, range: Range<u32>) -> Load {
+        let bytes = self.bytes_before(range.end) - self.bytes_before(range.start);
+        // Saturated: what is too heavy to count is too heavy for any queue.
+        Load { messages: range.end - range.start, bytes: u32::try_from(bytes).unwrap_or(u32::MAX) }
+    }
+
+    fn bytes_before(&self, index: u32) -> u64 {
+        if index == 0 { 0 } else { self.record(index - 1).bytes_through }
+    }
+
+    fn record(&self, index: u32) -> &Record<M> {
+        let index = index as usize;
+        match index.checked_sub(self.first.len()) {
+            None => &self.first[index],
+            #[expect(
+                clippy::expect_used,
+                reason = "readers see a length only after the records below it"
+            )]
+            Some(later) => self.later[later].get().expect("a index below the length is filled"),
+        }
+    }
+}
+
+impl<M> Record<M> {
+    /// `bytes_before`: the weight of what is in the segment before it.
+    pub fn new(message: M, reply_to: Option<Topic>, weight_bytes: u32, bytes_before: u64) -> Self {
+        Self {
+            message,
+            reply_to,
+            weight_bytes,
+            bytes_through: bytes_before + u64::from(weight_bytes),
+        }
+    }
+}

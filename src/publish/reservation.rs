@@ -1,0 +1,167 @@
+//! Taking room in every queue of an audience: for one message after the other, or by a
+//! [credit grant](crate::queue::grant) for many.
+
+use crate::limits::{GRANT_MESSAGES_MAX, GRANT_MESSAGES_MIN};
+use crate::load::Load;
+use crate::payload::Origin;
+use crate::queue::Queue;
+use crate::queue::grant::Grant;
+use crate::routing::route::Audience;
+use std::sync::Arc;
+
+/// Who has room, and the credit a publisher holds in advance.
+pub(crate) struct Reservations {
+    /// Seats that had no room for what was asked last, in order.
+    pub refused: Vec<u32>,
+    /// How many reader slots nothing was for, because of whom it is from.
+    pub skipped: usize,
+    /// Whether a credit grant was spent from for what was asked last.
+    is_granted: bool,
+    granted: Option<Granted>,
+    recalled: Vec<u32>,
+}
+
+/// A credit grant from an audience as it was at one version.
+struct Granted {
+    route: u64,
+    version: u64,
+    grant: Arc<Grant>,
+    /// Seats that it does not count for, in order.
+    others: Vec<u32>,
+    /// Seats that are not asked, and get nothing, in order.
+    written_off: Vec<u32>,
+    skipped: usize,
+}
+
+impl Reservations {
+    pub fn new() -> Self {
+        Self {
+            refused: Vec::new(),
+            skipped: 0,
+            is_granted: false,
+            granted: None,
+            recalled: Vec::new(),
+        }
+    }
+
+    /// Takes room for all of `load` in each queue that has it.
+    pub fn reserve<M>(
+        &mut self,
+        audience: &Audience<M>,
+        route: u64,
+        origin: Option<Origin>,
+        load: Load,
+    ) {
+        self.refused.clear();
+        // A batch asks each queue once for many messages as it is.
+        let is_for_grant = route != 0 && load.messages * GRANT_MESSAGES_MIN <= GRANT_MESSAGES_MAX;
+        self.is_granted = is_for_grant
+            && (self.spend(audience, route, load) || self.renew(audience, route, origin, load));
+        if self.is_granted {
+            return self.reserve_others(audience, origin, load);
+        }
+        self.skipped = 0;
+        let minds_origin = audience.has_no_echo && origin.is_some();
+        for (slot, member) in audience.singles.iter().enumerate() {
+            if minds_origin && !member.is_for(origin) {
+                self.skipped += 1;
+            } else if !member.queue.admits_at_once(load) {
+                self.refused.push(slot as u32);
+            }
+        }
+    }
+
+    /// Seats that were not asked what was asked of the others last, and get nothing of it.
+    pub fn written_off(&self) -> &[u32] {
+        match &self.granted {
+            Some(granted) if self.is_granted => &granted.written_off,
+            _ => &[],
+        }
+    }
+
+    /// Does not ask this reader slot any more, if nothing else would come of it. It was refused
+    /// just now.
+    pub fn write_off<M>(&mut self, slot: u32, queue: &Queue<M>) {
+        let Some(granted) = self.granted.as_mut().filter(|_| self.is_granted) else { return };
+        if queue.write_off(&granted.grant, slot) {
+            granted.others.retain(|other| *other != slot);
+            let index = granted.written_off.partition_point(|other| *other < slot);
+            granted.written_off.insert(index, slot);
+        }
+    }
+
+    /// Spends from the credit grant, if it is this audience's and has enough left.
+    fn spend<M>(&mut self, audience: &Audience<M>, route: u64, load: Load) -> bool {
+        let Some(granted) = &mut self.granted else { return false };
+        if granted.route != route || granted.version != audience.version {
+            return false;
+        }
+        let is_enough = granted.grant.spend(load, &mut self.recalled);
+        if !self.recalled.is_empty() {
+            granted.written_off.retain(|slot| !self.recalled.contains(slot));
+            granted.others.append(&mut self.recalled);
+            granted.others.sort_unstable();
+            granted.others.dedup();
+        }
+        is_enough
+    }
+
+    /// Takes a new credit grant, and spends from it. Not from queues so short that it would take a
+    /// good part of them.
+    #[cold]
+    fn renew<M>(
+        &mut self,
+        audience: &Audience<M>,
+        route: u64,
+        origin: Option<Origin>,
+        load: Load,
+    ) -> bool {
+        let messages = grant_messages(audience, load);
+        if messages < GRANT_MESSAGES_MIN {
+            self.granted = None;
+            return false;
+        }
+        let bytes = u64::from(load.bytes) * u64::from(messages / load.messages);
+        let amount = Load { messages, bytes: u32::try_from(bytes).unwrap_or(u32::MAX) };
+        let grant = Arc::new(Grant::new(amount));
+        let (mut others, mut skipped) = (Vec::new(), 0);
+        for (slot, member) in audience.singles.iter().enumerate() {
+            if !member.is_for(origin) {
+                skipped += 1;
+            } else if !is_small_part(amount, &member.queue)
+                || !member.queue.grant(&grant, slot as u32, amount)
+            {
+                others.push(slot as u32);
+            }
+        }
+        let written_off = Vec::new();
+        self.granted =
+            Some(Granted { route, version: audience.version, grant, others, written_off, skipped });
+        self.spend(audience, route, load)
+    }
+
+    /// Asks the queues that the credit grant does not count for.
+    fn reserve_others<M>(&mut self, audience: &Audience<M>, origin: Option<Origin>, load: Load) {
+        let Some(granted) = &self.granted else { return };
+        self.skipped = granted.skipped;
+        for slot in &granted.others {
+            let member = &audience.singles[*slot as usize];
+            if member.is_for(origin) && !member.queue.admits_at_once(load) {
+                self.refused.push(*slot);
+            }
+        }
+    }
+}
+
+/// An eighth of the longest queue, up to the bound, in whole publishes.
+fn grant_messages<M>(audience: &Audience<M>, load: Load) -> u32 {
+    let longest =
+        audience.singles.iter().map(|member| member.queue.terms.bounds.messages).max().unwrap_or(0);
+    let messages = (longest / 8).min(GRANT_MESSAGES_MAX);
+    messages / load.messages * load.messages
+}
+
+fn is_small_part<M>(amount: Load, queue: &Queue<M>) -> bool {
+    let bounds = queue.terms.bounds;
+    amount.messages <= bounds.messages / 4 && amount.bytes <= bounds.bytes / 4
+}

@@ -1,0 +1,165 @@
+//! The line in which publishers' messages wait for room. The receiver lets them in as it frees
+//! room.
+
+use super::{Entry, Offered, Queue, WAITED_FOR};
+use crate::deferred::Deferred;
+use crate::sync::lock;
+use atomic_waker::AtomicWaker;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::Waker;
+use std::time::Instant;
+
+/// Messages that wait in the wait queue for room. The receiver lets them in as it frees room.
+pub(super) struct Parked<M> {
+    pub entry: Entry<M>,
+    pub pending: Arc<Pending>,
+    pub since: Instant,
+}
+
+impl<M> Queue<M> {
+    /// Takes a publisher's messages out of the wait queue; nothing of them is delivered later. Room
+    /// that has come up meanwhile is used first.
+    pub fn withdraw(
+        &self,
+        pending: &Arc<Pending>,
+        deferred: &mut Deferred<M>,
+        withdrawn: &mut Vec<Entry<M>>,
+    ) {
+        let mut wait_queue = lock(&self.wait_queue);
+        self.serve(&mut wait_queue, deferred);
+        let mut index = 0;
+        while index < wait_queue.len() {
+            if !Arc::ptr_eq(&wait_queue[index].pending, pending) {
+                index += 1;
+                continue;
+            }
+            if let Some(offer) = wait_queue.remove(index) {
+                self.count_wait(&offer);
+                pending.take_back();
+                withdrawn.push(offer.entry);
+            }
+        }
+        // Who stood behind may fit where this one did not.
+        self.serve(&mut wait_queue, deferred);
+    }
+
+    pub(super) fn park(
+        &self,
+        wait_queue: &mut VecDeque<Parked<M>>,
+        mut entry: Entry<M>,
+        pending: &Arc<Pending>,
+        offered: &mut Offered,
+        deferred: &mut Deferred<M>,
+    ) {
+        if entry.messages() == 0 {
+            return;
+        }
+        if wait_queue.is_empty() {
+            // Announced before the last look for room; a receiver frees room before it looks for
+            // announcements. So either the room is seen here, or the announcement there.
+            self.attention.fetch_or(WAITED_FOR, Ordering::SeqCst);
+            self.let_in(&mut entry, offered, deferred);
+            if entry.messages() == 0 {
+                self.attention.fetch_and(!WAITED_FOR, Ordering::SeqCst);
+                return;
+            }
+        }
+        // What is too heavy is not waited for, it only stands in its place among the others.
+        offered.parked =
+            entry.range().filter(|index| !self.is_too_heavy(&entry.segment, *index)).count() as u32;
+        pending.add();
+        wait_queue.push_back(Parked { entry, pending: pending.clone(), since: Instant::now() });
+    }
+
+    /// Lets in those who wait, first come first served, as far as there is room.
+    pub(super) fn serve(&self, wait_queue: &mut VecDeque<Parked<M>>, deferred: &mut Deferred<M>) {
+        while let Some(offer) = wait_queue.front_mut() {
+            let mut offered = Offered::default();
+            self.let_in(&mut offer.entry, &mut offered, deferred);
+            offer.pending.count(offered.queued, offered.dropped, offered.disconnected);
+            if offer.entry.messages() > 0 {
+                return;
+            }
+            if let Some(offer) = wait_queue.pop_front() {
+                self.count_wait(&offer);
+                deferred.wake(offer.pending.settle_one());
+                deferred.segments.push(offer.entry.segment);
+            }
+        }
+        self.attention.fetch_and(!WAITED_FOR, Ordering::SeqCst);
+    }
+
+    pub(super) fn count_wait(&self, offer: &Parked<M>) {
+        // Five centuries fit; more is counted as that.
+        let nanos = u64::try_from(offer.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.waited_for_ns.fetch_add(nanos, Ordering::Relaxed);
+    }
+}
+
+/// Shared between a publisher and the wait queues that its messages stand in. Receivers let the
+/// messages in and count here; the last of them wakes the publisher, so that it is woken once,
+/// however many it waits for.
+#[derive(Default)]
+pub(crate) struct Pending {
+    outstanding: AtomicUsize,
+    queued: AtomicU64,
+    dropped: AtomicU64,
+    disconnected: AtomicU64,
+    publisher: AtomicWaker,
+}
+
+/// What became of messages while they stood in the wait queue.
+pub(crate) struct Outcome {
+    pub queued: u64,
+    pub dropped: u64,
+    pub disconnected: u64,
+}
+
+impl Pending {
+    pub fn register(&self, waker: &Waker) {
+        self.publisher.register(waker);
+    }
+
+    /// One more line stood in.
+    pub fn add(&self) {
+        self.outstanding.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn is_settled(&self) -> bool {
+        self.outstanding.load(Ordering::Acquire) == 0
+    }
+
+    /// Receiver: counts what it let in. Before [`settle_one`](Self::settle_one), which makes it
+    /// visible.
+    pub fn count(&self, queued: u32, dropped: u32, disconnected: u32) {
+        for (counter, more) in
+            [(&self.queued, queued), (&self.dropped, dropped), (&self.disconnected, disconnected)]
+        {
+            if more > 0 {
+                counter.fetch_add(u64::from(more), Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Receiver: one line is done. Returns the publisher to wake if it was the last.
+    pub fn settle_one(&self) -> Option<Waker> {
+        let was = self.outstanding.fetch_sub(1, Ordering::AcqRel);
+        if was == 1 { self.publisher.take() } else { None }
+    }
+
+    /// Publisher: left one line by itself.
+    pub fn take_back(&self) {
+        self.outstanding.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Publisher: what was counted, from zero again.
+    pub fn take_outcome(&self) -> Outcome {
+        Outcome {
+            queued: self.queued.swap(0, Ordering::AcqRel),
+            dropped: self.dropped.swap(0, Ordering::AcqRel),
+            disconnected: self.disconnected.swap(0, Ordering::AcqRel),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What all handles of a broker share.
+
+use crate::payload::Payload;
+use crate::policy::WhenFull;
+use crate::queue::Queue;
+use crate::routing::Router;
+use crate::stats::tally::{Tallies, Waits};
+use crate::stats::{Drained, DropStats, EndReason};
+use crate::sync::lock;
+use crate::topic::Topic;
+use event_listener::Event;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// Keeps the broker open: brokers and publishers hold it, subscriptions do not.
+pub(crate) struct Handle<M: Payload> {
+    pub shared: Arc<Shared<M>>,
+}
+
+pub(crate) struct Shared<M> {
+    pub router: Router<M>,
+    pub tallies: Tallies,
+    pub waits: Waits,
+    /// Of subscriptions that have ended. Whoever takes one out of the router holds this, so that
+    /// one who looks at both sees each subscription once.
+    past_drops: Mutex<DropStats>,
+    pub defaults: Defaults,
+    /// Numbers kept messages, so that replays of several topics keep the order of publishing.
+    pub stamps: AtomicU64,
+    /// Told when a subscription has drained or ended.
+    pub settled: Arc<Event>,
+    inboxes: AtomicU64,
+}
+
+/// What subscriptions get unless they say otherwise.
+#[derive(Clone, Copy)]
+pub(crate) struct Defaults {
+    pub queue_messages: usize,
+    pub queue_bytes: usize,
+    pub when_full: WhenFull,
+}
+
+impl<M: Payload> Handle<M> {
+    pub fn new(router: Router<M>, defaults: Defaults) -> Arc<Self> {
+        let shared = Shared {
+            router,
+            tallies: Tallies::default(),
+            waits: Waits::default(),
+            past_drops: Mutex::default(),
+            defaults,
+            stamps: AtomicU64::new(1),
+            settled: Arc::new(Event::new()),
+            inboxes: AtomicU64::new(1),
+        };
+        Arc::new(Self { shared: Arc::new(shared) })
+    }
+}
+
+impl<M: Payload> Drop for Handle<M> {
+    fn drop(&mut self) {
+        self.shared.close();
+    }
+}
+
+impl<M> Shared<M> {
+    /// Ends a subscription and frees what it holds, whoever calls first.
+    pub fn end(&self, queue: &Queue<M>, reason: EndReason) {
+        if queue.end(reason) {
+            let mut past_drops = lock(&self.past_drops);
+            self.router.unsubscribe(queue);
+            past_drops.add_stats(&queue.stats());
+            drop(past_drops);
+            if matches!(reason, EndReason::Disconnected | EndReason::GivenUp) {
+                let (id, interest, queued) =
+                    (queue.terms.id, queue.terms.wanted.interest(), queue.queued().messages);
+                log::debug!(
+                    "ended subscription {id} to {interest} ({reason:?}) with {queued} messages queued"
+                );
+            }
+        }
+        queue.free();
+    }
+
+    /// What was dropped, of live subscriptions and past ones.
+    pub fn drop_stats(&self) -> DropStats {
+        let (mut drops, live) = {
+            let past_drops = lock(&self.past_drops);
+            (past_drops.clone(), self.router.subscriptions())
+        };
+        live.iter().for_each(|queue| drops.add_stats(&queue.stats()));
+        drops
+    }
+
+    pub fn close(&self) -> Vec<(Arc<Queue<M>>, u64)> {
+        // The router first: only when no fan-out is under way any more may a receiver take an empty
+        // queue for the end.
+        let queues = self.router.close();
+        queues.iter().for_each(|(queue, _)| queue.close());
+        queues
+    }
+
+    pub fn settle(&self, queue: &Arc<Queue<M>>, received_before: u64) -> Drained {
+        let was_given_up = !queue.is_ended() && !queue.is_drained();
+        if was_given_up {
+            self.end(queue, EndReason::GivenUp);
+        }
+        // After the end, what it had queued is final.
+        let given_up = if was_given_up { u64::from(queue.queued().messages) } else { 0 };
+        let delivered = queue.received() - received_before;
+        Drained { id: queue.terms.id, interest: queue.terms.wanted.interest(), delivered, given_up }
+    }
+
+    pub fn new_inbox(&self) -> Topic {
+        Topic::inbox(self.inboxes.fetch_add(1, Ordering::Relaxed))
+    }
+}
