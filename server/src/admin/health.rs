@@ -1,7 +1,7 @@
 //! The first page, and whether the server is well.
 
+use super::context::AdminContext;
 use super::listing::{escape, page};
-use super::state::State;
 use super::times::duration;
 use crate::http::{Call, Response, html, text};
 use hyper::StatusCode;
@@ -23,9 +23,9 @@ const PAGES: &[(&str, &str)] = &[
 ];
 
 /// `/`
-pub(super) async fn index(state: Arc<State>, _: Call) -> Response {
+pub(super) async fn index(context: Arc<AdminContext>, _: Call) -> Response {
     let mut body =
-        format!("<p>up for {}</p>\n<ul>\n", duration(state.diagnostics.started().elapsed()));
+        format!("<p>up for {}</p>\n<ul>\n", duration(context.diagnostics.started().elapsed()));
     for (path, what) in PAGES {
         let _ = writeln!(body, "<li><a href=\"{path}\">{path}</a> {}</li>", escape(what));
     }
@@ -34,13 +34,13 @@ pub(super) async fn index(state: Arc<State>, _: Call) -> Response {
 }
 
 /// `/healthz`: that it answers is the answer.
-pub(super) async fn healthz(_: Arc<State>, _: Call) -> Response {
+pub(super) async fn healthz(_: Arc<AdminContext>, _: Call) -> Response {
     text(StatusCode::OK, "ok\n")
 }
 
 /// `/readyz`: not while the server ends, so that a balancer sends nobody here any more.
-pub(super) async fn readyz(state: Arc<State>, _: Call) -> Response {
-    match state.broker.is_closed() {
+pub(super) async fn readyz(context: Arc<AdminContext>, _: Call) -> Response {
+    match context.broker.is_closed() {
         false => text(StatusCode::OK, "ready\n"),
         true => text(StatusCode::SERVICE_UNAVAILABLE, "draining: the server is ending\n"),
     }

@@ -1,7 +1,7 @@
 //! Connections, subscriptions, topics, and what happened: each a list.
 
+use super::context::AdminContext;
 use super::listing::{Listing, Object, Window};
-use super::state::State;
 use super::times::{duration, timestamp};
 use crate::diagnostics::{ConnectionInfo, FrontEnd, JournalEntry};
 use crate::http::{Call, Response};
@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// `/connz`: connections. Has the fields that NATS tools read.
-pub(super) async fn connections(state: Arc<State>, call: Call) -> Response {
+pub(super) async fn connections(context: Arc<AdminContext>, call: Call) -> Response {
     listed(&call, |window| {
-        let mut front_ends = state.diagnostics.front_ends();
+        let mut front_ends = context.diagnostics.front_ends();
         if let Some(wanted) = call.query("front_end") {
             front_ends.retain(|front_end| front_end.name() == wanted);
         }
@@ -23,7 +23,7 @@ pub(super) async fn connections(state: Arc<State>, call: Call) -> Response {
             title: "Connections",
             rows_name: "connections",
             summary: Object(vec![
-                ("server_id", state.diagnostics.server_id().into()),
+                ("server_id", context.diagnostics.server_id().into()),
                 ("now", timestamp(now).into()),
                 ("num_connections", page.len().into()),
             ]),
@@ -74,24 +74,24 @@ fn connection_row(connection: &ConnectionInfo, now: SystemTime) -> Object {
 }
 
 /// `/subsz`: subscriptions, oldest first.
-pub(super) async fn subscriptions(state: Arc<State>, call: Call) -> Response {
+pub(super) async fn subscriptions(context: Arc<AdminContext>, call: Call) -> Response {
     listed(&call, |window| {
-        let page = state.broker.subscription_page(window.offset, window.limit);
-        let total = state.broker.stats().subscriptions;
-        subscription_listing("Subscriptions", &state, &page, total, window)
+        let page = context.broker.subscription_page(window.offset, window.limit);
+        let total = context.broker.stats().subscriptions;
+        subscription_listing("Subscriptions", &context, &page, total, window)
     })
 }
 
 /// `/slowz`: those that publishers waited for longest, then those nearest to full at their worst.
-pub(super) async fn slowest(state: Arc<State>, call: Call) -> Response {
+pub(super) async fn slowest(context: Arc<AdminContext>, call: Call) -> Response {
     listed(&call, |window| {
-        let slowest = state.broker.slowest(window.offset.saturating_add(window.limit));
+        let slowest = context.broker.slowest(window.offset.saturating_add(window.limit));
         let page = slowest.get(window.offset..).unwrap_or_default();
         subscription_listing(
             "Slowest subscriptions",
-            &state,
+            &context,
             page,
-            state.broker.stats().subscriptions,
+            context.broker.stats().subscriptions,
             window,
         )
     })
@@ -99,7 +99,7 @@ pub(super) async fn slowest(state: Arc<State>, call: Call) -> Response {
 
 fn subscription_listing(
     title: &'static str,
-    state: &State,
+    context: &AdminContext,
     page: &[SubscriptionStats],
     total: usize,
     window: Window,
@@ -108,7 +108,7 @@ fn subscription_listing(
         title,
         rows_name: "subscriptions_list",
         summary: Object(vec![
-            ("server_id", state.diagnostics.server_id().into()),
+            ("server_id", context.diagnostics.server_id().into()),
             ("now", timestamp(SystemTime::now()).into()),
             ("num_subscriptions", total.into()),
         ]),
@@ -142,9 +142,9 @@ fn subscription_row(stats: &SubscriptionStats) -> Object {
 }
 
 /// `/topicz`: topics, by name.
-pub(super) async fn topics(state: Arc<State>, call: Call) -> Response {
+pub(super) async fn topics(context: Arc<AdminContext>, call: Call) -> Response {
     listed(&call, |window| {
-        let mut topics = state.broker.topic_stats();
+        let mut topics = context.broker.topic_stats();
         topics.sort_by(|one, other| one.topic.as_str().cmp(other.topic.as_str()));
         Listing {
             title: "Topics",
@@ -172,9 +172,9 @@ fn topic_row(stats: &TopicStats) -> Object {
 }
 
 /// `/journal`: the last events, newest first.
-pub(super) async fn journal(state: Arc<State>, call: Call) -> Response {
+pub(super) async fn journal(context: Arc<AdminContext>, call: Call) -> Response {
     listed(&call, |window| {
-        let journal = state.diagnostics.journal();
+        let journal = context.diagnostics.journal();
         Listing {
             title: "Journal",
             rows_name: "events",

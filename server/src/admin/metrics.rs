@@ -2,8 +2,8 @@
 //! reasons and names of tasks, all of which are in our source: whatever clients do, there are no
 //! more of them.
 
+use super::context::AdminContext;
 use super::process::Process;
-use super::state::State;
 use crate::diagnostics::{Family, FamilyKind, FrontEndFigures};
 use crate::http::{Call, Response, bytes, text};
 use hyper::StatusCode;
@@ -17,10 +17,12 @@ use std::time::Duration;
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-pub(super) async fn metrics(state: Arc<State>, _: Call) -> Response {
+pub(super) async fn metrics(context: Arc<AdminContext>, _: Call) -> Response {
     let mut registry = Registry::with_prefix("fanfare");
-    registry.register_collector(Box::new(Figures { state: state.clone() }));
-    registry.sub_registry_with_prefix("process").register_collector(Box::new(OfProcess { state }));
+    registry.register_collector(Box::new(Figures { context: context.clone() }));
+    registry
+        .sub_registry_with_prefix("process")
+        .register_collector(Box::new(OfProcess { context }));
     let mut out = String::new();
     match prometheus_client::encoding::text::encode(&mut out, &registry) {
         Ok(()) => bytes(StatusCode::OK, CONTENT_TYPE, out),
@@ -114,7 +116,7 @@ impl Writer<'_> {
 
 /// Of broker, front-ends and tasks.
 struct Figures {
-    state: Arc<State>,
+    context: Arc<AdminContext>,
 }
 
 impl fmt::Debug for Figures {
@@ -131,13 +133,13 @@ impl Collector for Figures {
         self.waits(&mut writer)?;
         self.front_ends(&mut writer)?;
         let families = self
-            .state
+            .context
             .diagnostics
             .front_ends()
             .into_iter()
             .flat_map(|front_end| front_end.families());
         families.into_iter().try_for_each(|family| writer.family(&family))?;
-        let tasks = self.state.tasks.alive_by_name();
+        let tasks = self.context.tasks.alive_by_name();
         writer.gauges(
             "tasks",
             "Tasks alive",
@@ -148,7 +150,7 @@ impl Collector for Figures {
 
 impl Figures {
     fn broker(&self, writer: &mut Writer<'_>) -> fmt::Result {
-        let stats = self.state.broker.stats();
+        let stats = self.context.broker.stats();
         let deliveries = stats.deliveries;
         writer.counter("published", "Messages published", stats.published)?;
         let outcomes = [
@@ -169,7 +171,7 @@ impl Figures {
         )?;
         writer.gauge("subscriptions", "Live subscriptions", None, stats.subscriptions as f64)?;
         writer.gauge("publishers", "Live publishers", None, stats.publishers as f64)?;
-        let drops = self.state.broker.drop_stats().by_policy;
+        let drops = self.context.broker.drop_stats().by_policy;
         let drops = drops.iter().flat_map(|(policy, counts)| {
             counts
                 .by_reason()
@@ -183,7 +185,7 @@ impl Figures {
     }
 
     fn queues(&self, writer: &mut Writer<'_>) -> fmt::Result {
-        let queues = self.state.broker.queue_stats();
+        let queues = self.context.broker.queue_stats();
         writer.gauge("queued_messages", "Messages in all queues", None, queues.messages as f64)?;
         writer.gauge("queued", "Bytes in all queues", Some(&Unit::Bytes), queues.bytes as f64)?;
         let longest = "Messages in the longest queue";
@@ -200,7 +202,7 @@ impl Figures {
     }
 
     fn waits(&self, writer: &mut Writer<'_>) -> fmt::Result {
-        let waits = self.state.broker.wait_stats();
+        let waits = self.context.broker.wait_stats();
         writer.gauge(
             "timers_armed",
             "Publishes that wait for room, each with its timer",
@@ -222,7 +224,7 @@ impl Figures {
 
     fn front_ends(&self, writer: &mut Writer<'_>) -> fmt::Result {
         let figures: Vec<_> = self
-            .state
+            .context
             .diagnostics
             .front_ends()
             .iter()
@@ -255,7 +257,7 @@ impl Figures {
 
 /// Of the process.
 struct OfProcess {
-    state: Arc<State>,
+    context: Arc<AdminContext>,
 }
 
 impl fmt::Debug for OfProcess {
@@ -280,7 +282,7 @@ impl Collector for OfProcess {
         )?;
         gauge("open_fds", "Open file descriptors", None, process.file_descriptors as f64)?;
         gauge("threads", "Threads", None, process.threads as f64)?;
-        let uptime = self.state.diagnostics.started().elapsed().as_secs_f64();
+        let uptime = self.context.diagnostics.started().elapsed().as_secs_f64();
         gauge("uptime", "Since the server began", Some(&Unit::Seconds), uptime)?;
         let help = "Time that all threads have run";
         let mut cpu =

@@ -3,6 +3,7 @@
 //! [`AdminServer`] answers on a loopback address, or anywhere with a token. What it shows is made
 //! when somebody asks.
 
+mod context;
 mod health;
 mod listing;
 mod lists;
@@ -10,7 +11,6 @@ mod metrics;
 mod pprof;
 mod process;
 mod server;
-mod state;
 mod times;
 mod varz;
 

@@ -1,6 +1,6 @@
 //! Who may ask, and which page answers.
 
-use super::state::State;
+use super::context::AdminContext;
 use super::{health, lists, metrics, pprof, varz};
 use crate::connection::Listener;
 use crate::diagnostics::Diagnostics;
@@ -42,8 +42,8 @@ impl AdminServer {
         diagnostics: &Diagnostics,
         settings: AdminSettings,
     ) -> Self {
-        let state = Arc::new(State::new(broker, tasks, diagnostics));
-        let pages = Pages { state, token: settings.token };
+        let context = Arc::new(AdminContext::new(broker, tasks, diagnostics));
+        let pages = Pages { context, token: settings.token };
         let front_end = diagnostics.front_end(NAME);
         Self { http: HttpServer::start(listener, tasks, pages, HttpSettings::default(), front_end) }
     }
@@ -61,7 +61,7 @@ impl AdminServer {
 
 /// All pages, for those who may see them.
 struct Pages {
-    state: Arc<State>,
+    context: Arc<AdminContext>,
     token: Option<String>,
 }
 
@@ -69,7 +69,7 @@ impl Service for Pages {
     fn call(&self, call: Call) -> ServiceFuture {
         let answer = match self.refusal(&call) {
             Some(refusal) => Err(refusal),
-            None => page(&self.state, call),
+            None => page(&self.context, call),
         };
         answer.unwrap_or_else(|refusal| Box::pin(ready(refusal)))
     }
@@ -100,33 +100,33 @@ impl Pages {
 }
 
 /// The page at the path of a request.
-fn page(state: &Arc<State>, call: Call) -> Result<ServiceFuture, Response> {
+fn page(context: &Arc<AdminContext>, call: Call) -> Result<ServiceFuture, Response> {
     let method = call.request.method().clone();
-    let state = state.clone();
+    let context = context.clone();
     let mut methods = "GET";
     let answer: ServiceFuture = match call.path() {
-        "/" => Box::pin(health::index(state, call)),
-        "/healthz" => Box::pin(health::healthz(state, call)),
-        "/readyz" => Box::pin(health::readyz(state, call)),
-        "/metrics" => Box::pin(metrics::metrics(state, call)),
-        "/varz" => Box::pin(varz::varz(state, call)),
-        "/connz" => Box::pin(lists::connections(state, call)),
-        "/subsz" => Box::pin(lists::subscriptions(state, call)),
-        "/slowz" => Box::pin(lists::slowest(state, call)),
-        "/topicz" => Box::pin(lists::topics(state, call)),
-        "/journal" => Box::pin(lists::journal(state, call)),
-        "/debug/pprof/" => Box::pin(pprof::index(state, call)),
-        "/debug/pprof/goroutine" => Box::pin(pprof::goroutine(state, call)),
-        "/debug/pprof/cmdline" => Box::pin(pprof::cmdline(state, call)),
+        "/" => Box::pin(health::index(context, call)),
+        "/healthz" => Box::pin(health::healthz(context, call)),
+        "/readyz" => Box::pin(health::readyz(context, call)),
+        "/metrics" => Box::pin(metrics::metrics(context, call)),
+        "/varz" => Box::pin(varz::varz(context, call)),
+        "/connz" => Box::pin(lists::connections(context, call)),
+        "/subsz" => Box::pin(lists::subscriptions(context, call)),
+        "/slowz" => Box::pin(lists::slowest(context, call)),
+        "/topicz" => Box::pin(lists::topics(context, call)),
+        "/journal" => Box::pin(lists::journal(context, call)),
+        "/debug/pprof/" => Box::pin(pprof::index(context, call)),
+        "/debug/pprof/goroutine" => Box::pin(pprof::goroutine(context, call)),
+        "/debug/pprof/cmdline" => Box::pin(pprof::cmdline(context, call)),
         "/debug/pprof/symbol" => {
             methods = "GET, POST";
-            Box::pin(pprof::symbol(state, call))
+            Box::pin(pprof::symbol(context, call))
         }
         // Where the system has no profiles of memory and processor, only the tasks are there.
         #[cfg(target_os = "linux")]
-        "/debug/pprof/heap" => Box::pin(pprof::heap(state, call)),
+        "/debug/pprof/heap" => Box::pin(pprof::heap(context, call)),
         #[cfg(target_os = "linux")]
-        "/debug/pprof/profile" => Box::pin(pprof::profile(state, call)),
+        "/debug/pprof/profile" => Box::pin(pprof::profile(context, call)),
         _ => {
             let nothing = "there is nothing at this path; / lists what there is\n";
             return Err(text(StatusCode::NOT_FOUND, nothing));

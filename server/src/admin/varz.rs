@@ -1,8 +1,8 @@
 //! `/varz`: the server at one glance, with the fields that NATS tools read.
 
+use super::context::AdminContext;
 use super::listing::{Object, respond_with_facts};
 use super::process::Process;
-use super::state::State;
 use super::times::{duration, timestamp};
 use crate::diagnostics::{FrontEndFigures, Serves};
 use crate::http::{Call, Response};
@@ -10,23 +10,23 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-pub(super) async fn varz(state: Arc<State>, call: Call) -> Response {
-    respond_with_facts(&call, "Variables", &facts(&state))
+pub(super) async fn varz(context: Arc<AdminContext>, call: Call) -> Response {
+    respond_with_facts(&call, "Variables", &facts(&context))
 }
 
-fn facts(state: &State) -> Object {
-    let sums = sums(state);
+fn facts(context: &AdminContext) -> Object {
+    let sums = sums(context);
     let process = Process::now();
-    let cpu_percent = (state.cpu_share.percent(process) * 10.0).round() / 10.0;
-    let broker = state.broker.stats();
+    let cpu_percent = (context.cpu_share.percent(process) * 10.0).round() / 10.0;
+    let broker = context.broker.stats();
     let mut facts = vec![
-        ("server_id", state.diagnostics.server_id().into()),
+        ("server_id", context.diagnostics.server_id().into()),
         ("server_name", "fanfare".into()),
         ("version", env!("CARGO_PKG_VERSION").into()),
         ("pid", std::process::id().into()),
-        ("start", timestamp(state.diagnostics.started_at()).into()),
+        ("start", timestamp(context.diagnostics.started_at()).into()),
         ("now", timestamp(SystemTime::now()).into()),
-        ("uptime", duration(state.diagnostics.started().elapsed()).into()),
+        ("uptime", duration(context.diagnostics.started().elapsed()).into()),
         ("mem", process.resident_bytes.into()),
         ("mem_allocated", process.allocated_bytes.into()),
         ("cores", std::thread::available_parallelism().map_or(1, |cores| cores.get()).into()),
@@ -42,10 +42,10 @@ fn facts(state: &State) -> Object {
         ("subscriptions", broker.subscriptions.into()),
         ("publishers", broker.publishers.into()),
         ("published", broker.published.into()),
-        ("tasks", state.tasks.alive().into()),
+        ("tasks", context.tasks.alive().into()),
     ];
-    facts.extend(at_a_glance(state));
-    if let Some(serves) = main_front_end(state) {
+    facts.extend(at_a_glance(context));
+    if let Some(serves) = main_front_end(context) {
         facts.extend([
             ("host", serves.address.ip().to_string().into()),
             ("port", serves.address.port().into()),
@@ -58,17 +58,17 @@ fn facts(state: &State) -> Object {
 
 /// What front-ends tell of themselves and think worth a glance. Of what is counted: this is asked
 /// for every second.
-fn at_a_glance(state: &State) -> impl Iterator<Item = (&'static str, Value)> {
+fn at_a_glance(context: &AdminContext) -> impl Iterator<Item = (&'static str, Value)> {
     let families =
-        state.diagnostics.front_ends().into_iter().flat_map(|front_end| front_end.counted());
+        context.diagnostics.front_ends().into_iter().flat_map(|front_end| front_end.counted());
     let figures = families.flat_map(|family| family.figures);
     figures.filter_map(|figure| Some((figure.at_a_glance?, figure.value.into())))
 }
 
 /// Of all front-ends but this one.
-fn sums(state: &State) -> FrontEndFigures {
+fn sums(context: &AdminContext) -> FrontEndFigures {
     let mut sums = FrontEndFigures::default();
-    for front_end in state
+    for front_end in context
         .diagnostics
         .front_ends()
         .iter()
@@ -88,8 +88,8 @@ fn sums(state: &State) -> FrontEndFigures {
 }
 
 /// NATS tools look for the port of the NATS server; without one, that of the first front-end.
-fn main_front_end(state: &State) -> Option<Serves> {
-    let front_ends = state.diagnostics.front_ends();
+fn main_front_end(context: &AdminContext) -> Option<Serves> {
+    let front_ends = context.diagnostics.front_ends();
     let nats = front_ends
         .iter()
         .find(|front_end| front_end.name() == "nats")

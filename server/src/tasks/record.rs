@@ -34,8 +34,8 @@ pub(super) struct Record {
     is_ended: AtomicBool,
     /// A [`TaskEnd`], in advance.
     verdict: AtomicU8,
-    /// Where it stands in its owner's roll; changed under the owner's lock.
-    pub place: AtomicU32,
+    /// Its index in its owner's task list; changed under the owner's lock.
+    pub index: AtomicU32,
     /// Told when the task has ended.
     pub ended: Event,
 }
@@ -70,7 +70,7 @@ impl Record {
             is_cancelled: AtomicBool::new(false),
             is_ended: AtomicBool::new(false),
             verdict: AtomicU8::new(TaskEnd::Cancelled as u8),
-            place: AtomicU32::new(0),
+            index: AtomicU32::new(0),
             ended: Event::new(),
         }
     }

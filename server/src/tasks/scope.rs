@@ -4,8 +4,8 @@ use super::handle::TaskHandle;
 use super::info::TaskInfo;
 use super::record::{Kind, Record};
 use super::registry::Shared;
-use super::roll::Roll;
 use super::task::Task;
+use super::task_list::TaskList;
 use super::{TaskId, Wait, waiting};
 use crate::locks::lock;
 use async_io::Timer;
@@ -42,7 +42,7 @@ pub(super) struct Owner {
 
 #[derive(Default)]
 struct Members {
-    tasks: Roll,
+    tasks: TaskList,
     /// One for each name and place in the source, so no more than the source has calls.
     kinds: Vec<Arc<Kind>>,
     scopes: Scopes,

@@ -1,8 +1,8 @@
-//! `/debug/pprof/profile?seconds=N`: where the processor is, sampled by a signal.
+//! `/debug/pprof/profile?seconds=N`: CPU use by function, sampled by a signal.
 
-use super::super::state::State;
+use super::super::context::AdminContext;
+use super::only_one;
 use super::profile::{Frame, ProfileBuilder};
-use super::turn;
 use crate::http::{Call, Response, text};
 use crate::limits::{CPU_PROFILE_HERTZ, CPU_PROFILE_SECONDS};
 use async_io::Timer;
@@ -11,21 +11,21 @@ use pprof::{ProfilerGuardBuilder, Report};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(in super::super) async fn profile(state: Arc<State>, call: Call) -> Response {
+pub(in super::super) async fn profile(context: Arc<AdminContext>, call: Call) -> Response {
     let (default, most) = CPU_PROFILE_SECONDS;
     let seconds = match call.number("seconds", default) {
         Ok(seconds) if (1..=most).contains(&seconds) => seconds as u64,
         Ok(_) => {
-            return text(StatusCode::BAD_REQUEST, format!("seconds has to be from 1 to {most}\n"));
+            return text(StatusCode::BAD_REQUEST, format!("seconds must be from 1 to {most}\n"));
         }
         Err(error) => return error.response(),
     };
-    let turn = match turn(&state.cpu_profile, "the processor") {
-        Ok(turn) => turn,
+    let permit = match only_one(&context.cpu_profile, "the processor") {
+        Ok(permit) => permit,
         Err(busy) => return *busy,
     };
-    // Within these libraries a thread may hold a lock that taking a stack needs; they are not
-    // looked into.
+    // Stacks are not taken inside these libraries, where a thread may hold a lock that taking one
+    // needs.
     let sampling = ProfilerGuardBuilder::default()
         .frequency(CPU_PROFILE_HERTZ)
         .blocklist(&["libc", "libgcc", "pthread", "vdso"])
@@ -35,11 +35,11 @@ pub(in super::super) async fn profile(state: Arc<State>, call: Call) -> Response
         Err(error) => {
             return text(
                 StatusCode::INTERNAL_SERVER_ERROR,
-                format!("sampling cannot begin: {error}\n"),
+                format!("sampling cannot start: {error}\n"),
             );
         }
     };
-    // Sampling ends with the guard: also if the client leaves before the time is over.
+    // Sampling ends with the guard, even if the client leaves early.
     let duration = Duration::from_secs(seconds);
     // why: one for each profile, of which there is one at a time.
     Timer::after(duration).await;
@@ -51,9 +51,9 @@ pub(in super::super) async fn profile(state: Arc<State>, call: Call) -> Response
             }
         };
         drop(guard);
-        // The names were looked up by the library, in the same way as by `Symbols`.
+        // The library looked up the names as `Symbols` does.
         backtrace::clear_symbol_cache();
-        drop(turn);
+        drop(permit);
         response
     })
     .await

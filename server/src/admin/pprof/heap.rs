@@ -1,26 +1,27 @@
-//! `/debug/pprof/heap`: live memory by who asked for it, from jemalloc's samples.
+//! `/debug/pprof/heap`: live memory by allocating call, from jemalloc's samples.
 
-use super::super::state::{State, Turn};
+use super::super::context::AdminContext;
+use super::only_one;
 use super::profile::{Frame, ProfileBuilder};
 use super::symbols::Symbols;
-use super::turn;
 use crate::http::{Call, Response, text};
+use crate::tasks::Permit;
 use hyper::StatusCode;
 use jemalloc_pprof::{PROF_CTL, StackProfile};
 use std::rc::Rc;
 use std::sync::Arc;
 
-pub(in super::super) async fn heap(state: Arc<State>, _: Call) -> Response {
-    let turn = match turn(&state.heap_profile, "memory") {
-        Ok(turn) => turn,
+pub(in super::super) async fn heap(context: Arc<AdminContext>, _: Call) -> Response {
+    let permit = match only_one(&context.heap_profile, "memory") {
+        Ok(permit) => permit,
         Err(busy) => return *busy,
     };
-    // On a thread of its own: names are looked up in the program's file, which takes a moment.
-    blocking::unblock(move || make(turn)).await
+    // On another thread: looking up names in the program's file takes a moment.
+    blocking::unblock(move || make(permit)).await
 }
 
-/// Holds the turn until it is done, also if nobody waits for it any more.
-fn make(_turn: Turn) -> Response {
+/// Holds the permit until it is done, even if the client has left.
+fn make(_permit: Permit) -> Response {
     let Some(control) = PROF_CTL.as_ref() else {
         let problem = "the allocator was built without profiling: see .cargo/config.toml\n";
         return text(StatusCode::NOT_IMPLEMENTED, problem);
@@ -54,7 +55,7 @@ fn encode(stacks: &StackProfile, period_bytes: i64) -> ProfileBuilder {
     builder
 }
 
-/// What everybody who asks for memory goes through, and nobody wants to see.
+/// Whether a frame is the allocator's own, which every stack ends in and nobody wants to see.
 fn is_of_the_allocator(frame: &Frame<'_>) -> bool {
     frame.file.contains("jemalloc")
         || frame.function.starts_with("alloc::alloc::")

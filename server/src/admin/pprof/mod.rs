@@ -1,4 +1,4 @@
-//! `/debug/pprof/`: profiles as Go's servers have them, so that `go tool pprof` reads them.
+//! `/debug/pprof/`: the profiles that Go's servers have, which `go tool pprof` reads.
 
 #[cfg(target_os = "linux")]
 mod cpu;
@@ -15,41 +15,42 @@ pub(super) use self::cpu::profile;
 #[cfg(target_os = "linux")]
 pub(super) use self::heap::heap;
 pub(super) use self::tasks::goroutine;
+use super::context::AdminContext;
 use super::listing::page;
-use super::state::{OneAtATime, State, Turn};
 use crate::http::{Call, Response, html, text};
+use crate::tasks::{Limiter, Permit};
 use hyper::StatusCode;
 use hyper::header::{HeaderValue, RETRY_AFTER};
 use std::sync::Arc;
 
-pub(super) async fn index(state: Arc<State>, _: Call) -> Response {
-    let tasks = state.tasks.alive();
+pub(super) async fn index(context: Arc<AdminContext>, _: Call) -> Response {
+    let tasks = context.tasks.alive();
     let body = format!(
         "<ul>\n\
-         <li><a href=\"goroutine?debug=1\">goroutine</a> the {tasks} tasks alive, grouped by who started them \
+         <li><a href=\"goroutine?debug=1\">goroutine</a>: the {tasks} live tasks, grouped by where they were started \
          (<a href=\"goroutine?debug=2\">one by one</a>)</li>\n\
-         <li>heap: live memory by who asked for it</li>\n\
-         <li>profile: where the processor is, for 30 seconds (<code>?seconds=N</code>)</li>\n\
+         <li>heap: live memory by allocating call</li>\n\
+         <li>profile: CPU use over 30 seconds (<code>?seconds=N</code>)</li>\n\
          </ul>\n\
          <p><code>go tool pprof http://HOST:PORT/debug/pprof/heap</code>, or profile, or goroutine</p>\n"
     );
     html(StatusCode::OK, page("Profiles", &body))
 }
 
-/// How the program was started, as pprof shows it.
-pub(super) async fn cmdline(_: Arc<State>, _: Call) -> Response {
-    // Without its arguments: one of them may be a token.
+/// The program's name, which pprof shows.
+pub(super) async fn cmdline(_: Arc<AdminContext>, _: Call) -> Response {
+    // Without the arguments: one of them may be a token.
     text(StatusCode::OK, std::env::args().next().unwrap_or_default())
 }
 
-/// Whether addresses can be looked up. They need not be: our profiles have names.
-pub(super) async fn symbol(_: Arc<State>, _: Call) -> Response {
+/// Tells pprof that it need not look up addresses: our profiles contain names.
+pub(super) async fn symbol(_: Arc<AdminContext>, _: Call) -> Response {
     text(StatusCode::OK, "num_symbols: 0\n")
 }
 
-/// The right to make a profile, or the answer that one is being made.
-fn turn(one_at_a_time: &OneAtATime, what: &str) -> Result<Turn, Box<Response>> {
-    one_at_a_time.begin().ok_or_else(|| {
+/// The permit to make a profile, or the answer that one is being made already.
+fn only_one(profiles: &Limiter, what: &str) -> Result<Permit, Box<Response>> {
+    profiles.try_acquire().ok_or_else(|| {
         let problem = format!("a profile of {what} is being made; try again when it is done\n");
         let mut busy = text(StatusCode::SERVICE_UNAVAILABLE, problem);
         busy.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));

@@ -1,31 +1,31 @@
-//! `/debug/pprof/goroutine`: the tasks alive, each with the chain of those that started it.
+//! `/debug/pprof/goroutine`: the live tasks, each with the chain of tasks that started it.
 
-use super::super::state::{State, Turn};
-use super::turn;
+use super::super::context::AdminContext;
+use super::only_one;
 use crate::http::{Call, Response, text};
 use crate::limits::{PROFILED_PARENTS, PROFILED_TASKS};
-use crate::tasks::{TaskId, TaskInfo};
+use crate::tasks::{Permit, TaskId, TaskInfo};
 use hyper::StatusCode;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::sync::Arc;
 
-pub(in super::super) async fn goroutine(state: Arc<State>, call: Call) -> Response {
+pub(in super::super) async fn goroutine(context: Arc<AdminContext>, call: Call) -> Response {
     let debug = match call.number("debug", 0) {
         Ok(debug) => debug,
         Err(error) => return error.response(),
     };
-    let turn = match turn(&state.task_profile, "the tasks") {
-        Ok(turn) => turn,
+    let permit = match only_one(&context.task_profile, "the tasks") {
+        Ok(permit) => permit,
         Err(busy) => return *busy,
     };
-    // On a thread of its own: with many tasks it would keep others from their turn.
-    blocking::unblock(move || make(&state, debug, turn)).await
+    // On another thread: with many tasks it would keep other tasks from their turn.
+    blocking::unblock(move || make(&context, debug, permit)).await
 }
 
-/// Holds the turn until it is done, also if nobody waits for it any more.
-fn make(state: &State, debug: usize, _turn: Turn) -> Response {
-    let stacks = Stacks::new(state.tasks.list());
+/// Holds the permit until it is done, even if the client has left.
+fn make(context: &AdminContext, debug: usize, _permit: Permit) -> Response {
+    let stacks = Stacks::new(context.tasks.list());
     match debug {
         0 => stacks.profile(),
         1 => text(StatusCode::OK, stacks.grouped()),
@@ -90,7 +90,7 @@ impl Stacks {
         out
     }
 
-    /// Each with its number, state, and how long.
+    /// Each with its number, context, and how long.
     fn one_by_one(&self) -> String {
         let mut out = String::new();
         for task in &self.tasks {

@@ -1,0 +1,32 @@
+//! What the pages of the admin listener are made from.
+
+use super::process::{CpuShare, Process};
+use crate::diagnostics::Diagnostics;
+use crate::message::ServerMessage;
+use crate::tasks::{Limiter, Tasks};
+use fanfare::Broker;
+
+pub(super) struct AdminContext {
+    pub broker: Broker<ServerMessage>,
+    pub tasks: Tasks,
+    pub diagnostics: Diagnostics,
+    pub cpu_share: CpuShare,
+    // One profile of a kind at a time: each costs time and memory.
+    pub heap_profile: Limiter,
+    pub cpu_profile: Limiter,
+    pub task_profile: Limiter,
+}
+
+impl AdminContext {
+    pub fn new(broker: &Broker<ServerMessage>, tasks: &Tasks, diagnostics: &Diagnostics) -> Self {
+        Self {
+            broker: broker.clone(),
+            tasks: tasks.clone(),
+            diagnostics: diagnostics.clone(),
+            cpu_share: CpuShare::new(Process::now()),
+            heap_profile: Limiter::new(1),
+            cpu_profile: Limiter::new(1),
+            task_profile: Limiter::new(1),
+        }
+    }
+}
