@@ -1,11 +1,12 @@
-//! The README's example works as pasted into a new crate, and links between documents lead
-//! somewhere.
+//! The README's example works as pasted into a new crate, and documents name files that exist.
 
 use super::ROOT;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+const FOLDERS: [&str; 7] =
+    ["src/", "server/", "tests/", "testkit/", "examples/", "benches/", "docs/"];
 const README: &str = include_str!("../../README.md");
 
 #[test]
@@ -39,21 +40,34 @@ fn the_readmes_example_runs_in_a_new_crate_and_prints_what_the_readme_says() {
 }
 
 #[test]
-fn links_between_documents_lead_to_files() {
-    let mut documents = vec!["README.md".into(), "ARCHITECTURE.md".into(), "CHANGELOG.md".into()];
+fn documents_name_files_that_exist() {
     let pages = fs::read_dir(Path::new(ROOT).join("docs")).unwrap();
-    documents.extend(pages.map(|page| Path::new("docs").join(page.unwrap().file_name())));
-    let is_page = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "md");
-    for document in documents.into_iter().filter(is_page) {
-        let document = Path::new(ROOT).join(document);
+    let pages = pages.map(|page| page.unwrap().path());
+    let roots = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"];
+    let documents = roots.iter().map(|name| Path::new(ROOT).join(name)).chain(pages);
+    for document in documents.filter(|path| path.extension().is_some_and(|end| end == "md")) {
         let text = fs::read_to_string(&document).unwrap();
-        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let file = link.split('#').next().unwrap();
-            let target = document.parent().unwrap().join(file);
-            let leads_somewhere = link.starts_with("http") || target.exists();
-            assert!(leads_somewhere, "{}: {link}", document.display());
+        let folder = document.parent().unwrap();
+        let missing = |path: PathBuf| panic!("{} names {}", document.display(), path.display());
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
+            let target = folder.join(link);
+            if !link.starts_with("http") && !target.exists() {
+                missing(target);
+            }
+        }
+        // Between backticks: paths from the root.
+        for path in text.split('`').skip(1).step_by(2).filter(|code| is_path(code)) {
+            let target = Path::new(ROOT).join(path);
+            if !target.exists() {
+                missing(target);
+            }
         }
     }
+}
+
+fn is_path(code: &str) -> bool {
+    let begins = FOLDERS.iter().any(|folder| code.starts_with(folder));
+    begins && !code.contains([' ', '<', '{', '*', '\n'])
 }
 
 /// The README's first piece of code in that language.
