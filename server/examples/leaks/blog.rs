@@ -3,18 +3,12 @@
 //!
 //! Found with live heap profiles. Nothing in the language prevents it, in Go or in Rust: what is
 //! made ahead of use is kept, and used by nobody.
-//!
-//! ```text
-//! cargo run --release --example leak_blog
-//! ```
 
-mod support;
-
+use super::figures::{Figures, measure, print_head};
 use fanfare::{Broker, Pattern};
 use fanfare_server::tasks::Scope;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use support::{Figures, measure, print_head};
 
 /// A request that waits for its handler.
 type Slot = [u8; 128];
@@ -22,7 +16,7 @@ type Slot = [u8; 128];
 /// Requests of one route that may wait.
 const SLOTS: usize = 800;
 
-fn main() {
+pub fn main() {
     print_head("A blog: 2,000 routes, of which hardly any is asked for");
     leak(2_000).print("leak: 800 slots for each route, made ahead");
     cure(2_000).print("cure: a queue for up to 800 for each route, made of nothing");

@@ -4,26 +4,20 @@
 //! In Go: `time.After(5 * time.Millisecond)` for each subscriber of each message, and publishes in
 //! goroutines of their own. A publisher that is faster than the time-out builds a hill of them, and
 //! what it could not deliver nobody hears of.
-//!
-//! ```text
-//! cargo run --release --example leak_broker
-//! ```
 
-mod support;
-
+use super::figures::{Figures, measure, print_head};
 use async_io::Timer;
 use fanfare::{Broker, Pattern, Topic, WhenFull};
 use fanfare_server::tasks::{Scope, Wait, waiting};
 use std::sync::Arc;
 use std::time::Duration;
-use support::{Figures, measure, print_head};
 
 const WAIT: Duration = Duration::from_millis(5);
 const SUBSCRIBERS: usize = 64;
 /// What a subscriber's queue holds. Nobody reads, so from then on each message meets full queues.
 const QUEUE_MESSAGES: usize = 16;
 
-fn main() {
+pub fn main() {
     print_head("A broker: 1,000 messages to 64 subscribers that do not read");
     leak(1_000).print("leak: a task and a timer for each message and full subscriber");
     cure(1_000).print("cure: one publish, at most one wait, one timer, one receipt");

@@ -4,19 +4,13 @@
 //! In Go, `time.After` in the writer's loop was 76 % of the heap: its timer lives until it fires.
 //! In Rust a timer ends when it is dropped, so one has to work harder for the same leak: give each
 //! timer a task of its own.
-//!
-//! ```text
-//! cargo run --release --example leak_chat
-//! ```
 
-mod support;
-
+use super::figures::{Figures, measure, print_head};
 use async_io::Timer;
 use fanfare::{Broker, Pattern, Topic};
 use fanfare_server::tasks::{Scope, Wait, waiting};
 use std::sync::Arc;
 use std::time::Duration;
-use support::{Figures, measure, print_head};
 
 /// After so long without a line, the connection was to be closed.
 const READ_TIME_OUT: Duration = Duration::from_secs(15);
@@ -24,7 +18,7 @@ const READ_TIME_OUT: Duration = Duration::from_secs(15);
 /// Lines of the log that anybody will ever look at.
 const LOG_LINES: usize = 100;
 
-fn main() {
+pub fn main() {
     print_head("A chat server: 20,000 lines to one client");
     leak(20_000).print("leak: a timer for each line, a log and a history of all lines");
     cure(20_000).print("cure: one timer, set again for each line; a log of 100 lines");

@@ -3,24 +3,18 @@
 //! In Go: each datagram has a handler with a time-out; the handler's child sends on a channel
 //! without a buffer that nobody reads any more. In Rust dropping a future ends it, but not the
 //! tasks that it has started.
-//!
-//! ```text
-//! cargo run --release --example leak_gateway
-//! ```
 
-mod support;
-
+use super::figures::{Figures, measure, print_head};
 use async_io::Timer;
 use fanfare::{Broker, Pattern, Subscription, Topic, WhenFull};
 use fanfare_server::tasks::{Scope, Wait, waiting};
 use futures_lite::future;
 use std::sync::Arc;
 use std::time::Duration;
-use support::{Figures, measure, print_head};
 
 const TIME_OUT: Duration = Duration::from_millis(20);
 
-fn main() {
+pub fn main() {
     print_head("A push gateway: 2,000 datagrams for a client that does not read");
     leak(2_000).print("leak: the time-out drops the handler, its child goes on");
     cure(2_000).print("cure: the time-out ends the handler's scope");

@@ -5,26 +5,20 @@
 //! answer is taken, and two senders block for ever. Here the senders would go on if the receiver
 //! were dropped, so it is kept, as a channel in Go is kept by those who are blocked on it; and the
 //! least that a queue holds is one, so the second answer goes into it.
-//!
-//! ```text
-//! cargo run --release --example leak_tools
-//! ```
 
-mod support;
-
+use super::figures::{Figures, measure, print_head};
 use fanfare::{Broker, Pattern, Topic, WhenFull};
 use fanfare_server::tasks::{Limiter, Scope, TaskInfo, Tasks, Wait, waiting};
 use futures_lite::future::yield_now;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use support::{Figures, measure, print_head};
 
 const REPLICAS: u32 = 3;
 
 /// Queries that the cure lets in at a time.
 const QUERIES_AT_ONCE: usize = 100;
 
-fn main() {
+pub fn main() {
     let mut found = String::new();
     print_head("The fastest of three replicas, 1,000 queries");
     leak(1_000, &mut found).print("leak: the first answer is taken, a sender waits for ever");
@@ -121,7 +115,8 @@ mod tests {
     fn the_leak_is_found_and_the_cure_leaves_nothing() {
         let mut found = String::new();
         assert_eq!(leak(20, &mut found).tasks, 20);
-        let expected = "      20 replica waits for somebody to take the answer, started at examples/leaks/tools.rs:";
+        let expected = "      20 replica waits for somebody to take the answer, \
+                        started at server/examples/leaks/tools.rs:";
         assert!(found.starts_with(expected) && found.lines().count() == 1, "{found}");
         assert_eq!(cure(20).tasks, 0);
     }

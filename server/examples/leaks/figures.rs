@@ -1,7 +1,4 @@
-//! What the programs share: a small runtime whose tasks are registered, and the figures of a leak
-//! and of its cure.
-
-#![allow(dead_code, reason = "each program uses a part of it")]
+//! A small runtime whose tasks are registered, and the figures of a leak and of its cure.
 
 use async_executor::Executor;
 use fanfare_server::tasks::{BoxedTask, Scope, Tasks};
@@ -10,6 +7,7 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use std::alloc::System;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use testkit::memory::{live, my_turn};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -46,27 +44,21 @@ pub fn print_head(title: &str) {
 /// Runs `work`, which starts tasks in the scope that it is given, and tells what is left of it
 /// while what it returns is kept. Then all its tasks are ended.
 pub fn measure<T>(work: impl AsyncFnOnce(&Tasks, &Arc<Scope>) -> T) -> Figures {
+    // The allocator counts the whole process, so tests take turns.
+    let _turn = my_turn();
     let executor = Arc::new(Executor::new());
     let spawner = executor.clone();
     let tasks = Tasks::new(move |task: BoxedTask| spawner.spawn(task).detach());
     let main = async {
         let scope = Arc::new(tasks.scope("program"));
-        let (before, begun) = (live_bytes(), Instant::now());
+        let (before, begun) = (live(), Instant::now());
         let kept = work(&tasks, &scope).await;
-        let figures = Figures {
-            tasks: tasks.alive(),
-            heap_bytes: live_bytes() - before,
-            elapsed: begun.elapsed(),
-        };
+        let figures =
+            Figures { tasks: tasks.alive(), heap_bytes: live() - before, elapsed: begun.elapsed() };
         drop(kept);
         let report = scope.end(Instant::now() + END).await;
         assert!(report.left.is_empty(), "{report}");
         figures
     };
     block_on(executor.run(main))
-}
-
-fn live_bytes() -> isize {
-    let stats = ALLOCATOR.stats();
-    stats.bytes_allocated as isize - stats.bytes_deallocated as isize
 }
