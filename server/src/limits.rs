@@ -301,6 +301,11 @@ pub const PUSH_SIGNATURE_AGE_S: u64 = 30;
 /// some are stale; only the holder of a key can cause this.
 pub const PUSH_REMEMBERED_SIGNATURES: usize = 1 << 18;
 
+/// Spans of seconds of which signed datagrams were taken and are forgotten. Fixed. Why: a clock that
+/// runs on needs one, and each time it is set by much makes another. When hit: the two that are
+/// closest become one, and what was sent between them is refused as stale.
+pub const PUSH_FORGOTTEN_SPANS: usize = 16;
+
 /// Fewest and most bytes of the nonce of a signed datagram. Fixed. When hit: the datagram is
 /// refused.
 pub const PUSH_NONCE_BYTES: (usize, usize) = (8, 64);

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// A gateway in this process.
 pub struct TestServer {
@@ -23,6 +24,7 @@ pub struct TestServer {
     pub push: Option<PushServer>,
     pub address: SocketAddr,
     pub datagram_address: SocketAddr,
+    started_s: u64,
 }
 
 impl TestServer {
@@ -51,7 +53,15 @@ impl TestServer {
             PushServer::start(Some(listener), Some(datagrams), &broker, &tasks, with, front_end);
         let (address, datagram_address) =
             (push.address().unwrap(), push.datagram_address().unwrap());
-        Self { broker, tasks, diagnostics, push: Some(push), address, datagram_address }
+        Self {
+            broker,
+            tasks,
+            diagnostics,
+            push: Some(push),
+            address,
+            datagram_address,
+            started_s: now_s(),
+        }
     }
 
     /// Its HTTP server, for itself and the pages of these origins.
@@ -103,6 +113,14 @@ impl TestServer {
         let entries =
             entries.filter(|entry| entry.front_end == "push" && entry.reason.starts_with("push"));
         entries.map(|entry| (entry.kind, entry.about, entry.reason, entry.messages)).collect()
+    }
+
+    /// The time, in seconds since 1970, for a signed datagram that this server takes: one of its
+    /// first second could have been taken by a server before it.
+    #[track_caller]
+    pub fn now_s(&self) -> u64 {
+        wait_until("the second after the start", || now_s() > self.started_s);
+        now_s()
     }
 
     pub fn client(&self) -> Client {
@@ -165,6 +183,10 @@ impl TestServer {
             names == ["push accept", "push datagrams"]
         });
     }
+}
+
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
 }
 
 /// The business side.

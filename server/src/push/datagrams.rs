@@ -5,7 +5,7 @@ use super::counters::Ingress;
 use super::gateway::{Begun, Gateway, PushReceipt, PushRefusal, now_ms};
 use super::signatures::{Batch, Signatures, Trust};
 use crate::codec::datagram::{
-    Answer, Push, ReplayError, Replays, Signed, append_answer, parse_push, wants_answer,
+    Answer, Now, Push, ReplayError, Replays, Signed, append_answer, parse_push, wants_answer,
 };
 use crate::limits::{DATAGRAMS_PER_TURN, PUSH_DATAGRAM_BYTES, PUSH_RECEIVE_BUFFER_BYTES};
 use crate::tasks::{Scope, Wait, waiting};
@@ -16,6 +16,7 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A socket that datagrams come in by.
 pub struct DatagramSocket {
@@ -142,9 +143,10 @@ impl Datagrams {
         let counters = &self.gateway.counters;
         let signed = Signed::parse(datagram).ok().flatten()?;
         let key = self.access.key(signed.key_id)?.clone();
-        if let Err(error) = self.replays.take(&signed, now_ms() / 1000) {
+        let now = Now { wall_ms: now_ms(), instant: Instant::now() };
+        if let Err(error) = self.replays.take(&signed, now) {
             let counter = match error {
-                ReplayError::Stale { .. } => &counters.stale,
+                ReplayError::Stale { .. } | ReplayError::BeforeStart => &counters.stale,
                 ReplayError::Replayed => &counters.replayed,
                 ReplayError::Full => &counters.signatures_full,
             };

@@ -58,7 +58,7 @@ impl PushServer {
         let connections = Arc::new(tasks.scope("push connections"));
         let datagram_address = datagrams.as_ref().map(DatagramSocket::local_address);
         if let Some(socket) = datagrams {
-            let replays = Replays::new(settings.signature_age_s);
+            let replays = Replays::new(settings.signature_age_s, Instant::now());
             let reading = Datagrams {
                 socket,
                 gateway: gateway.clone(),

@@ -29,6 +29,8 @@ fn ten_lines_of_python_push_signed_and_unsigned() {
     };
     let server = TestServer::start_with(Access::new(vec![key], None).unwrap(), |_| {});
     let mut client = server.user("42");
+    // The code signs with the time that it runs at.
+    server.now_s();
     let port = server.datagram_address.port();
     let calls = format!(
         "push('user:42 plain', address=('127.0.0.1', {port}))\n\
@@ -55,6 +57,8 @@ fn a_few_lines_of_python_listen_and_come_back() {
         BufReader::new(listener.0.stdout.take().unwrap()).lines().map(|line| line.unwrap());
     assert_eq!(server.sender().ask("user:42;reply one"), "ok 0 0");
     assert_eq!(lines.next().as_deref(), Some("one"));
+    server.sender().send(b"user:42 \xff\x00");
+    assert_eq!(lines.next().as_deref(), Some("b'\\xff\\x00'"));
     drop(http);
     wait_until("nobody to listen", || server.broker.stats().subscriptions == 0);
     server.sender().ask("user:42;reply two");

@@ -5,16 +5,12 @@ use fanfare_server::codec::datagram::signed::sign;
 use fanfare_server::push::access::{Access, Key, Rights};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use testkit::patience::{PATIENCE, wait_until};
 use testkit::push::{Client, TestServer};
 use testkit::tools::program;
 
 const SECRET: &str = "0123456789abcdef";
-
-fn now_s() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
-}
 
 #[test]
 fn a_push_reaches_a_user_a_group_or_all() {
@@ -364,22 +360,54 @@ fn a_signed_datagram_is_taken_once() {
     let sender = server.sender();
     let signed =
         |time_s, push: &str| sign("shop", SECRET.as_bytes(), time_s, "nonce-01", push.as_bytes());
-    let good = signed(now_s(), "user:1;reply hello");
+    let good = signed(server.now_s(), "user:1;reply hello");
     assert_eq!(sender.ask(&good), "ok 1 0");
     assert_eq!(client.text(), "hello");
     // Again; stale; with another key; unsigned; to whom it may not. Only the last is answered: its
     // sender is known.
     sender.send(&good);
-    sender.send(signed(now_s() - 3600, "user:1;reply hello"));
-    sender.send(sign("shop", b"another secret!!", now_s(), "nonce-01", b"user:1;reply hello"));
-    sender.send(sign("nosuch", SECRET.as_bytes(), now_s(), "nonce-01", b"user:1;reply hello"));
+    sender.send(signed(server.now_s() - 3600, "user:1;reply hello"));
+    sender.send(sign(
+        "shop",
+        b"another secret!!",
+        server.now_s(),
+        "nonce-01",
+        b"user:1;reply hello",
+    ));
+    sender.send(sign(
+        "nosuch",
+        SECRET.as_bytes(),
+        server.now_s(),
+        "nonce-01",
+        b"user:1;reply hello",
+    ));
     sender.send("user:1;reply hello");
-    assert_eq!(sender.ask(signed(now_s(), "all;reply hello")), "error not allowed to push there");
+    assert_eq!(
+        sender.ask(signed(server.now_s(), "all;reply hello")),
+        "error not allowed to push there"
+    );
     wait_until("both answers to be counted", || server.figures().answers == 2);
     let figures = server.figures();
     assert_eq!((figures.replayed, figures.stale, figures.forged, figures.unsigned), (1, 1, 2, 1));
     assert_eq!((figures.udp.denied, figures.udp.accepted, figures.answers), (1, 1, 2));
     client.settle();
+}
+
+#[test]
+fn a_signed_datagram_is_not_taken_again_after_a_restart() {
+    let start = || {
+        let key = Key { id: "shop".into(), secret: SECRET.into(), targets: vec!["*".into()] };
+        TestServer::start_with(Access::new(vec![key], None).unwrap(), |_| {})
+    };
+    let first = start();
+    let text = b"user:1;reply once";
+    let signed = sign("shop", SECRET.as_bytes(), first.now_s(), "nonce-01", text);
+    assert_eq!(first.sender().ask(&signed), "ok 0 0");
+    drop(first);
+    let server = start();
+    server.sender().send(&signed);
+    wait_until("the datagram to be refused", || server.figures().stale == 1);
+    assert_eq!((server.figures().udp.accepted, server.figures().answers), (0, 0));
 }
 
 #[test]
@@ -400,7 +428,7 @@ fn signed_datagrams_keep_their_order_whoever_checks_them() {
                 sender.send(sign(
                     "shop",
                     SECRET.as_bytes(),
-                    now_s(),
+                    server.now_s(),
                     &format!("nonce-{number:03}"),
                     push.as_bytes(),
                 ));
@@ -424,7 +452,7 @@ fn ten_thousand_bad_datagrams_change_nothing_but_counters() {
     let server = TestServer::start_with(Access::new(vec![key], None).unwrap(), |_| {});
     let mut client = server.user("1");
     let sender = server.sender();
-    let good = sign("shop", SECRET.as_bytes(), now_s(), "nonce-01", b"user:1;reply hello");
+    let good = sign("shop", SECRET.as_bytes(), server.now_s(), "nonce-01", b"user:1;reply hello");
     assert_eq!(sender.ask(&good), "ok 1 0");
     assert_eq!(client.text(), "hello");
     let mut random = fastrand::Rng::with_seed(1);

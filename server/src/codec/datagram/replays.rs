@@ -1,37 +1,53 @@
 //! Signed datagrams that were taken already, so that none is taken twice.
 
 use super::Signed;
-use crate::limits::PUSH_REMEMBERED_SIGNATURES;
+use crate::limits::{PUSH_FORGOTTEN_SPANS, PUSH_REMEMBERED_SIGNATURES};
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
+use std::ops::RangeInclusive;
+use std::time::Instant;
 
-/// Remembers each datagram for as long as it would not be stale; so whatever was taken is refused
-/// for ever. By the MAC, which no two datagrams share: the nonce makes it another for two that say
-/// the same within a second.
+/// Remembers every datagram that was taken while its time is close enough to ours, and afterwards
+/// the second in which it was sent. So nothing is taken twice, wherever our clock is set to, and
+/// once a wrong clock is set right nothing is refused that was sent since.
+///
+/// A datagram is remembered by its MAC, which no two share: the nonce tells apart two that say the
+/// same within a second.
 #[derive(Debug)]
 pub struct Replays {
     age_s: u64,
     taken_max: usize,
-    /// By the second in which they were sent, so that those of a whole second are forgotten at
+    /// When this began. A process before it may have taken whatever was sent before.
+    started: Instant,
+    /// MACs by the second in which the datagram was sent, so that a whole second is forgotten at
     /// once.
     taken: BTreeMap<u64, HashSet<u128>>,
     count: usize,
-    /// What was sent before this second is forgotten, and so it is stale for ever, even if our
-    /// clock is set back.
-    forgotten_before_s: u64,
+    forgotten: Spans,
+}
+
+/// What the local clocks say when a datagram comes.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// Milliseconds since 1970, by a clock that may be set.
+    pub wall_ms: u64,
+    /// The clock that only goes forward.
+    pub instant: Instant,
 }
 
 /// Why a datagram that is signed as it should be is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplayError {
-    /// Its time is too far from ours.
+    /// Its time is too far from ours, or so old that nobody remembers what was taken then.
     Stale {
-        /// By how many seconds it may differ.
+        /// Seconds by which its time may differ from ours.
         age_s: u64,
     },
+    /// It was sent before this server started, by the clock that we have now.
+    BeforeStart,
     /// It was taken before.
     Replayed,
-    /// As many are remembered as can be.
+    /// As many datagrams are remembered as can be.
     Full,
 }
 
@@ -41,6 +57,7 @@ impl fmt::Display for ReplayError {
             Self::Stale { age_s } => {
                 write!(out, "stale: its time differs from ours by more than {age_s} s")
             }
+            Self::BeforeStart => write!(out, "stale: it was sent before this server started"),
             Self::Replayed => write!(out, "replayed: it was taken before"),
             Self::Full => write!(out, "too many signed datagrams; try again later"),
         }
@@ -50,39 +67,56 @@ impl fmt::Display for ReplayError {
 impl std::error::Error for ReplayError {}
 
 impl Replays {
-    /// Takes datagrams whose time differs by no more than `age_s` seconds.
-    pub fn new(age_s: u64) -> Self {
-        Self::with_bound(age_s, PUSH_REMEMBERED_SIGNATURES)
+    /// Takes datagrams that were sent after `started` and whose time differs from ours by no more
+    /// than `age_s` seconds.
+    pub fn new(age_s: u64, started: Instant) -> Self {
+        Self::with_bound(age_s, started, PUSH_REMEMBERED_SIGNATURES)
     }
 
-    /// The same, remembering at most so many.
-    pub fn with_bound(age_s: u64, taken_max: usize) -> Self {
-        Self { age_s, taken_max, taken: BTreeMap::new(), count: 0, forgotten_before_s: 0 }
+    /// The same, remembering at most `taken_max` datagrams.
+    pub fn with_bound(age_s: u64, started: Instant, taken_max: usize) -> Self {
+        Self {
+            age_s,
+            taken_max,
+            started,
+            taken: BTreeMap::new(),
+            count: 0,
+            forgotten: Spans::default(),
+        }
     }
 
-    /// Takes a datagram whose signature was found right; `now_s` is in seconds since 1970. On an
-    /// error nothing has changed.
+    /// Takes a datagram whose signature was found right. On an error it is not taken.
     ///
     /// # Errors
     /// See [`ReplayError`].
-    pub fn take(&mut self, signed: &Signed<'_>, now_s: u64) -> Result<(), ReplayError> {
+    pub fn take(&mut self, signed: &Signed<'_>, now: Now) -> Result<(), ReplayError> {
+        let (time_s, now_s) = (signed.time_s, now.wall_ms / 1000);
         self.forget_stale(now_s);
-        if signed.time_s.abs_diff(now_s) > self.age_s || signed.time_s < self.forgotten_before_s {
+        if time_s.abs_diff(now_s) > self.age_s || self.forgotten.have(time_s) {
             return Err(ReplayError::Stale { age_s: self.age_s });
         }
+        // By the clock of now: one that was ahead at the start is no reason to wait for that time.
+        let uptime_ms = now.instant.saturating_duration_since(self.started).as_millis();
+        let started_ms = u128::from(now.wall_ms).saturating_sub(uptime_ms);
+        if u128::from(time_s) * 1000 <= started_ms {
+            return Err(ReplayError::BeforeStart);
+        }
         let fingerprint = signed.fingerprint();
-        if self.taken.get(&signed.time_s).is_some_and(|taken| taken.contains(&fingerprint)) {
+        if self.taken.get(&time_s).is_some_and(|taken| taken.contains(&fingerprint)) {
             return Err(ReplayError::Replayed);
+        }
+        if self.count >= self.taken_max {
+            self.forget_far_ahead(now_s);
         }
         if self.count >= self.taken_max {
             return Err(ReplayError::Full);
         }
-        self.taken.entry(signed.time_s).or_default().insert(fingerprint);
+        self.taken.entry(time_s).or_default().insert(fingerprint);
         self.count += 1;
         Ok(())
     }
 
-    /// How many are remembered.
+    /// Datagrams that are remembered.
     pub fn len(&self) -> usize {
         self.count
     }
@@ -93,11 +127,48 @@ impl Replays {
     }
 
     fn forget_stale(&mut self, now_s: u64) {
-        self.forgotten_before_s = self.forgotten_before_s.max(now_s.saturating_sub(self.age_s));
+        let earliest_s = now_s.saturating_sub(self.age_s);
         while let Some(first) = self.taken.first_entry()
-            && *first.key() < self.forgotten_before_s
+            && *first.key() < earliest_s
         {
+            self.forgotten.add(*first.key());
             self.count -= first.remove().len();
+        }
+    }
+
+    /// Makes room after the clock was set back: what is far ahead would stay until then.
+    fn forget_far_ahead(&mut self, now_s: u64) {
+        let latest_s = now_s.saturating_add(self.age_s);
+        while let Some(last) = self.taken.last_entry()
+            && *last.key() > latest_s
+        {
+            self.forgotten.add(*last.key());
+            self.count -= last.remove().len();
+        }
+    }
+}
+
+/// Seconds of which datagrams were taken and are forgotten. Every time that the clock is set by
+/// much begins another span; there are few, since the two that are closest become one.
+#[derive(Debug, Default)]
+struct Spans(Vec<RangeInclusive<u64>>);
+
+impl Spans {
+    fn have(&self, second: u64) -> bool {
+        self.0.iter().any(|span| span.contains(&second))
+    }
+
+    fn add(&mut self, second: u64) {
+        if self.have(second) {
+            return;
+        }
+        let at = self.0.partition_point(|span| *span.end() < second);
+        self.0.insert(at, second..=second);
+        let gap = |at: &usize| self.0[at + 1].start() - self.0[*at].end();
+        let closest = (0..self.0.len() - 1).min_by_key(gap);
+        if let Some(at) = closest.filter(|_| self.0.len() > PUSH_FORGOTTEN_SPANS) {
+            let next = self.0.remove(at + 1);
+            self.0[at] = *self.0[at].start()..=*next.end();
         }
     }
 }
@@ -106,8 +177,15 @@ impl Replays {
 mod tests {
     use super::super::signed::sign;
     use super::*;
+    use std::time::Duration;
 
     const NOW_S: u64 = 1_800_000_000;
+
+    /// Has been there for long.
+    fn replays(taken_max: usize) -> Replays {
+        let started = Instant::now();
+        Replays::with_bound(30, started, taken_max)
+    }
 
     fn take(
         replays: &mut Replays,
@@ -115,13 +193,24 @@ mod tests {
         nonce: &str,
         now_s: u64,
     ) -> Result<(), ReplayError> {
+        take_after(replays, Duration::from_secs(1_000_000), time_s, nonce, now_s * 1000)
+    }
+
+    fn take_after(
+        replays: &mut Replays,
+        uptime: Duration,
+        time_s: u64,
+        nonce: &str,
+        wall_ms: u64,
+    ) -> Result<(), ReplayError> {
         let datagram = sign("k", b"key", time_s, nonce, b"all x");
-        replays.take(&Signed::parse(&datagram).unwrap().unwrap(), now_s)
+        let now = Now { wall_ms, instant: replays.started + uptime };
+        replays.take(&Signed::parse(&datagram).unwrap().unwrap(), now)
     }
 
     #[test]
     fn a_datagram_is_taken_once_and_while_it_is_fresh() {
-        let mut replays = Replays::new(30);
+        let mut replays = replays(100);
         assert_eq!(take(&mut replays, NOW_S, "nonce--1", NOW_S), Ok(()));
         assert_eq!(take(&mut replays, NOW_S, "nonce--2", NOW_S), Ok(()));
         for now_s in NOW_S..=NOW_S + 30 {
@@ -140,7 +229,7 @@ mod tests {
 
     #[test]
     fn the_table_is_bounded_and_forgets_only_what_is_stale() {
-        let mut replays = Replays::with_bound(30, 2);
+        let mut replays = replays(2);
         assert_eq!(take(&mut replays, NOW_S, "nonce--1", NOW_S), Ok(()));
         assert_eq!(take(&mut replays, NOW_S + 1, "nonce--2", NOW_S), Ok(()));
         assert_eq!(take(&mut replays, NOW_S, "nonce--3", NOW_S), Err(ReplayError::Full));
@@ -155,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_set_back_forgets_nothing() {
-        let mut replays = Replays::new(30);
+        let mut replays = replays(100);
         assert_eq!(take(&mut replays, NOW_S, "nonce--1", NOW_S), Ok(()));
         assert!(take(&mut replays, NOW_S, "nonce--1", NOW_S - 100).is_err());
         assert_eq!(take(&mut replays, NOW_S, "nonce--1", NOW_S), Err(ReplayError::Replayed));
@@ -164,5 +253,62 @@ mod tests {
             take(&mut replays, NOW_S, "nonce--1", NOW_S),
             Err(ReplayError::Stale { age_s: 30 })
         );
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_keeps_nothing_out_once_it_is_right() {
+        const AHEAD_S: u64 = 86_400;
+        // So few that what was taken of a wrong time has to make room.
+        let mut replays = replays(40);
+        assert_eq!(take(&mut replays, NOW_S, "nonce--1", NOW_S), Ok(()));
+        // A sender on the same machine has the same clock.
+        for second in 0..100 {
+            let ahead_s = NOW_S + AHEAD_S + second;
+            assert_eq!(take(&mut replays, ahead_s, "nonce--2", ahead_s), Ok(()));
+        }
+        let stale = Err(ReplayError::Stale { age_s: 30 });
+        for second in 1..100 {
+            let now_s = NOW_S + second;
+            assert_eq!(take(&mut replays, now_s, "nonce--3", now_s), Ok(()), "{second}");
+            assert!(take(&mut replays, NOW_S, "nonce--1", now_s).is_err(), "{second}");
+        }
+        // What was taken then is not taken again when that time comes.
+        for second in 0..100 {
+            let ahead_s = NOW_S + AHEAD_S + second;
+            assert_eq!(take(&mut replays, ahead_s, "nonce--2", ahead_s), stale, "{second}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_again_and_again_is_remembered_in_bounded_room() {
+        let mut replays = replays(100);
+        for jump in 0..1_000 {
+            let now_s = NOW_S + jump * 3_600;
+            assert_eq!(take(&mut replays, now_s, "nonce--1", now_s), Ok(()));
+        }
+        assert!(replays.forgotten.0.len() <= PUSH_FORGOTTEN_SPANS);
+        for jump in 0..1_000 {
+            let now_s = NOW_S + jump * 3_600;
+            assert!(take(&mut replays, now_s, "nonce--1", now_s).is_err());
+        }
+    }
+
+    #[test]
+    fn what_was_sent_before_the_start_is_not_taken() {
+        let mut replays = replays(100);
+        let started_ms = NOW_S * 1000 + 300;
+        let mut take = |uptime_ms, time_s, wall_ms| {
+            take_after(&mut replays, Duration::from_millis(uptime_ms), time_s, "nonce--1", wall_ms)
+        };
+        let before = Err(ReplayError::BeforeStart);
+        // Also what was sent in the second of the start: a process before this may have taken it.
+        assert_eq!(take(100, NOW_S, started_ms + 100), before);
+        assert_eq!(take(10_000, NOW_S, started_ms + 10_000), before);
+        assert_eq!(take(10_000, NOW_S - 5, started_ms + 10_000), before);
+        assert_eq!(take(700, NOW_S + 1, started_ms + 700), Ok(()));
+        // The clock was a day ahead at the start, and is set right.
+        let right_ms = started_ms - 86_400_000;
+        assert_eq!(take(60_000, NOW_S - 86_400 + 59, right_ms + 60_000), Ok(()));
+        assert_eq!(take(20_000, NOW_S - 86_400, right_ms + 20_000), before);
     }
 }
