@@ -1,3 +1,0 @@
-module fanfare/benches/go
-
-go 1.19
