@@ -11,7 +11,7 @@
 use async_io::Timer;
 use clap::Parser;
 use fanfare::Broker;
-use fanfare_server::admin::{AdminServer, AdminSettings};
+use fanfare_server::admin::{self, AdminSettings};
 use fanfare_server::connection::{ConnectionLimits, Listener};
 use fanfare_server::diagnostics::Diagnostics;
 use fanfare_server::limits::ADMIN_CONNECTIONS;
@@ -70,13 +70,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let limits = ConnectionLimits::from_anywhere(ADMIN_CONNECTIONS);
     let listener = Listener::bind("127.0.0.1:0".parse()?, limits)?;
     let broker = Broker::<ServerMessage>::new();
-    let admin = AdminServer::start(
-        listener,
-        &broker,
-        &tasks,
-        &Diagnostics::new(),
-        AdminSettings::default(),
-    );
+    let admin =
+        admin::start(listener, &broker, &tasks, &Diagnostics::new(), AdminSettings::default());
     println!("go tool pprof http://{}/debug/pprof/heap", admin.local_address());
     let (server, visits) = (tasks.scope("server"), Arc::new(tasks.scope("visits")));
     let service = Arc::new(Service::default());

@@ -14,6 +14,7 @@ pub mod codec;
 pub mod config;
 pub mod connection;
 pub mod diagnostics;
+pub mod file_descriptors;
 pub mod http;
 pub mod limits;
 mod locks;

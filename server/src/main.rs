@@ -3,24 +3,21 @@
 #![warn(clippy::unreachable, clippy::unwrap_used)]
 
 use async_signal::{Signal, Signals};
-use fanfare::Broker;
-use fanfare::{DrainReport, WhenFull};
-use fanfare_server::admin::{AdminServer, AdminSettings};
+use fanfare::{Broker, DrainReport, WhenFull};
+use fanfare_server::admin::{self, AdminSettings};
 use fanfare_server::chat::ChatServer;
 use fanfare_server::config::{Config, Task};
-use fanfare_server::connection::StopReport;
-use fanfare_server::connection::{ConnectionLimits, Listener};
+use fanfare_server::connection::{ConnectionLimits, Listener, RunningServer, StopReport};
 use fanfare_server::diagnostics::{Diagnostics, Event};
 use fanfare_server::http::{HttpServer, HttpSettings};
-use fanfare_server::limits::{self, ADMIN_CONNECTIONS, RESERVED_FILE_DESCRIPTORS};
+use fanfare_server::limits::{self, ADMIN_CONNECTIONS};
 use fanfare_server::message::ServerMessage;
 use fanfare_server::nats::NatsServer;
 use fanfare_server::push::{DatagramSocket, PushServer};
 use fanfare_server::standard_output::StandardOutput;
 use fanfare_server::tasks::Tasks;
-use fanfare_server::{bench, client, config, top};
+use fanfare_server::{bench, client, config, file_descriptors, top};
 use futures_lite::{FutureExt, StreamExt};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -70,28 +67,20 @@ fn main() -> ExitCode {
             let _ = io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
         }
-        Ok(Task::Chat(client)) => match client::run(&client.server, client.nick.as_deref()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                complain(&error);
-                ExitCode::FAILURE
-            }
-        },
-        Ok(Task::Bench(options)) => match bench::measure(&options, &mut io::stdout().lock()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                complain(&error);
-                ExitCode::FAILURE
-            }
-        },
-        Ok(Task::Top(options)) => match top::run(&options, &mut io::stdout().lock()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                complain(&error);
-                ExitCode::FAILURE
-            }
-        },
+        Ok(Task::Chat(client)) => exit(client::run(&client.server, client.nick.as_deref())),
+        Ok(Task::Bench(options)) => exit(bench::measure(&options, &mut io::stdout().lock())),
+        Ok(Task::Top(options)) => exit(top::run(&options, &mut io::stdout().lock())),
         Ok(Task::Serve(config)) => serve(*config),
+    }
+}
+
+fn exit(result: Result<(), String>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            complain(&problem);
+            ExitCode::FAILURE
+        }
     }
 }
 
@@ -123,45 +112,39 @@ fn serve(mut config: Config) -> ExitCode {
 struct Prepared {
     chat: Option<Listener>,
     nats: Option<Listener>,
-    admin: Option<Listener>,
     push: Option<Listener>,
     push_datagrams: Option<DatagramSocket>,
     push_http: Option<Listener>,
-    /// How many connections the system allows, if that is fewer than wanted.
+    admin: Option<Listener>,
+    /// How many connections the system allows, if fewer than wanted.
     lowered_to: Option<usize>,
 }
 
 /// All that can go wrong before anything runs.
 fn prepare(config: &mut Config) -> Result<Prepared, String> {
     let push = &mut config.push;
-    let limits = [
-        &mut config.chat.connections,
-        &mut config.nats.connections,
-        &mut push.settings.connections,
-        &mut push.http_connections,
-    ];
-    let connections = limits.map(|limits| &mut limits.total);
-    let lowered_to = fit_file_descriptors(connections);
+    let lowered_to = file_descriptors::fit([
+        &mut config.chat.connections.total,
+        &mut config.nats.connections.total,
+        &mut push.settings.connections.total,
+        &mut push.http_connections.total,
+    ]);
     let listener = |flag, address: Option<SocketAddr>, limits| {
         address.map(|address| bind(flag, address, || Listener::bind(address, limits))).transpose()
     };
-    let datagrams = config
-        .push
-        .udp_address
-        .map(|address| bind("--push-udp", address, || DatagramSocket::bind(address)));
+    let datagrams = |address| bind("--push-udp", address, || DatagramSocket::bind(address));
     Ok(Prepared {
         chat: listener("--chat", config.chat_address, config.chat.connections)?,
         nats: listener("--nats", config.nats_address, config.nats.connections)?,
         push: listener("--push", config.push.address, config.push.settings.connections)?,
-        push_datagrams: datagrams.transpose()?,
+        push_datagrams: config.push.udp_address.map(datagrams).transpose()?,
         push_http: listener("--push-http", config.push.http_address, config.push.http_connections)?,
         admin: bind_admin(&config.admin)?,
         lowered_to,
     })
 }
 
-/// Nobody who did not ask for the admin listener shall have to know that another program has its
-/// port.
+/// Another program may have the admin port. That stops only those who asked for the admin listener.
 fn bind_admin(config: &config::AdminConfig) -> Result<Option<Listener>, String> {
     let Some(address) = config.address else { return Ok(None) };
     let limits = ConnectionLimits::from_anywhere(ADMIN_CONNECTIONS);
@@ -187,187 +170,141 @@ fn bind<S>(
     })
 }
 
-/// Raises the limit on open files as far as it goes. If fewer connections than wanted by any
-/// front-end fit, lowers the numbers of those and says to how many.
-fn fit_file_descriptors<const N: usize>(connections: [&mut usize; N]) -> Option<usize> {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    let allowed = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limit.maximum,
-        Err(_) => limit.current,
-    };
-    // None means that there is no limit.
-    let fit = usize::try_from(allowed?.saturating_sub(RESERVED_FILE_DESCRIPTORS))
-        .unwrap_or(usize::MAX)
-        .max(1);
-    let mut lowered_to = None;
-    for wanted in connections.into_iter().filter(|wanted| **wanted > fit) {
-        *wanted = fit;
-        lowered_to = Some(fit);
-    }
-    lowered_to
-}
-
-/// The front-ends that run.
-struct FrontEnds {
-    chat: Option<ChatServer>,
-    nats: Option<NatsServer>,
-    admin: Option<AdminServer>,
-    push: PushServer,
-    push_http: Option<HttpServer>,
+/// What runs.
+struct Running {
+    broker: Broker<ServerMessage>,
+    tasks: Tasks,
+    diagnostics: Diagnostics,
+    servers: Vec<Box<dyn RunningServer>>,
+    /// Apart: it ends last, so that it can tell what the others still have to do.
+    admin: Option<HttpServer>,
 }
 
 async fn run(config: Config, prepared: Prepared) -> ExitCode {
-    let tasks = Tasks::new(runtime::start);
-    let broker = broker(&config);
-    let diagnostics = Diagnostics::new();
     // Before anything is announced: whoever reads that may send one.
     let mut signals = match Signals::new([Signal::Int, Signal::Term, Signal::Usr2]) {
         Ok(signals) => signals,
         Err(error) => return fail(&format!("signals cannot be heard: {error}")),
     };
-    let chat = |listener| {
-        ChatServer::start(listener, &broker, &tasks, config.chat, diagnostics.front_end("chat"))
-    };
-    let nats = |listener| {
-        NatsServer::start(listener, &broker, &tasks, config.nats, diagnostics.front_end("nats"))
-    };
-    let nats = prepared.nats.map(nats);
-    let push = (config.push.settings, Arc::new(config.push.access));
-    let front_end = diagnostics.front_end("push");
-    let push =
-        PushServer::start(prepared.push, prepared.push_datagrams, &broker, &tasks, push, front_end);
-    let push_http = prepared.push_http.map(|listener| {
-        let connections = config.push.http_connections.total;
-        let settings = HttpSettings {
-            connections,
-            body_bytes: limits::PUSH_BATCH_BYTES,
-            ..HttpSettings::default()
-        };
-        let service = push.http(config.push.http_origins);
-        HttpServer::start(listener, &tasks, service, settings, diagnostics.front_end("push-http"))
-    });
-    let admin_settings = AdminSettings { token: config.admin.token };
-    let admin =
-        |listener| AdminServer::start(listener, &broker, &tasks, &diagnostics, admin_settings);
-    let servers = FrontEnds {
-        chat: prepared.chat.map(chat),
-        nats,
-        push,
-        push_http,
-        admin: prepared.admin.map(admin),
-    };
+    let (level, goodbye, lowered_to) = (config.log, config.goodbye, prepared.lowered_to);
+    let running = start(config, prepared);
     // Nobody may be reading it, which is no reason not to serve.
-    let _ = announce(&servers);
+    let _ = announce(&running);
     // Only now, so that the lines above are the first whatever the level: scripts wait for them.
-    femme::with_level(config.log);
-    let upkeep = tasks.scope("upkeep");
-    let of_front_ends = diagnostics.clone();
-    upkeep.spawn_watchdog(&tasks, TASKS_PER_CONNECTION, move || {
-        of_front_ends.front_ends().iter().map(|front_end| front_end.connection_count()).sum()
+    femme::with_level(level);
+    let upkeep = running.tasks.scope("upkeep");
+    let counted = running.diagnostics.clone();
+    upkeep.spawn_watchdog(&running.tasks, TASKS_PER_CONNECTION, move || {
+        counted.front_ends().iter().map(|front_end| front_end.connection_count()).sum()
     });
-    if let Some(connections) = prepared.lowered_to {
+    if let Some(connections) = lowered_to {
         log::warn!(
             "the system's limit on open files allows {connections} connections only; raise it with ulimit -n"
         );
     }
     let mut signal = signals.next().await;
-    if let (Some(Ok(Signal::Usr2)), Some(nats)) = (&signal, &servers.nats) {
-        log::info!(
-            "lame duck: no new NATS connections, and those that are there are closed one by one; then the end"
-        );
+    if let Some(Ok(Signal::Usr2)) = signal {
         let interrupted = async { signal = signals.next().await };
-        nats.lame_duck().or(interrupted).await;
+        lame_duck(&running.servers).or(interrupted).await;
     }
-    diagnostics.journal().note(Event::Stopping);
-    log::info!("ending within {} ms; a second signal ends at once", config.goodbye.as_millis());
+    running.diagnostics.journal().note(Event::Stopping);
+    log::info!("ending within {} ms; a second signal ends at once", goodbye.as_millis());
     let second = async {
         signals.next().await;
         log::warn!("ended at once by a second signal; what was not sent is lost");
         ExitCode::FAILURE
     };
     let well = async {
-        stop(&broker, servers, config.goodbye).await;
+        stop(running, goodbye).await;
         ExitCode::SUCCESS
     };
     second.or(well).await
 }
 
-fn announce(servers: &FrontEnds) -> io::Result<()> {
+fn start(config: Config, prepared: Prepared) -> Running {
+    let (broker, diagnostics) = (broker(&config), Diagnostics::new());
+    let tasks = Tasks::new(runtime::start);
+    let front_end = |name| diagnostics.front_end(name);
+    let mut servers: Vec<Box<dyn RunningServer>> = Vec::new();
+    if let Some(listener) = prepared.chat {
+        let chat = ChatServer::start(listener, &broker, &tasks, config.chat, front_end("chat"));
+        servers.push(Box::new(chat));
+    }
+    if let Some(listener) = prepared.nats {
+        let nats = NatsServer::start(listener, &broker, &tasks, config.nats, front_end("nats"));
+        servers.push(Box::new(nats));
+    }
+    let push = (config.push.settings, Arc::new(config.push.access));
+    let (listener, datagrams) = (prepared.push, prepared.push_datagrams);
+    let push = PushServer::start(listener, datagrams, &broker, &tasks, push, front_end("push"));
+    let push_http = prepared.push_http.map(|listener| {
+        let settings = HttpSettings {
+            connections: config.push.http_connections.total,
+            body_bytes: limits::PUSH_BATCH_BYTES,
+            ..HttpSettings::default()
+        };
+        let service = push.http(config.push.http_origins);
+        HttpServer::start(listener, &tasks, service, settings, front_end("push-http"))
+    });
+    servers.push(Box::new(push));
+    servers.extend(push_http.map(|http| Box::new(http) as Box<dyn RunningServer>));
+    let settings = AdminSettings { token: config.admin.token };
+    let admin = |listener| admin::start(listener, &broker, &tasks, &diagnostics, settings);
+    let admin = prepared.admin.map(admin);
+    Running { broker, tasks, diagnostics, servers, admin }
+}
+
+fn broker(config: &Config) -> Broker<ServerMessage> {
+    let histories = config.chat.history().into_iter().chain(config.push.settings.histories());
+    let builder = Broker::builder().when_full(WhenFull::Wait(config.chat.wait));
+    histories
+        .fold(builder, |builder, (pattern, messages)| builder.history(pattern, messages))
+        .build()
+}
+
+fn announce(running: &Running) -> io::Result<()> {
     let mut output = io::stdout().lock();
-    let chat = servers.chat.as_ref().map(ChatServer::local_address);
-    if let Some(address) = chat {
-        writeln!(output, "listening chat {address}")?;
-    }
-    if let Some(address) = servers.nats.as_ref().map(NatsServer::local_address) {
-        writeln!(output, "listening nats {address}")?;
-        // What the tests of NATS's client libraries wait for, where nats-server says it. In one
-        // write, since the other output may go to the same file.
-        let ready = format!("Listening for client connections on {address}\nServer is ready\n");
-        let _ = io::stderr().write_all(ready.as_bytes());
-    }
-    let http = servers.push_http.as_ref().map(HttpServer::local_address);
-    let (push, datagrams) = (servers.push.address(), servers.push.datagram_address());
-    for (name, address) in [("push", push), ("push-udp", datagrams), ("push-http", http)] {
-        if let Some(address) = address {
-            writeln!(output, "listening {name} {address}")?;
+    let listening: Vec<_> = running.servers.iter().flat_map(|server| server.listening()).collect();
+    for (name, address) in &listening {
+        writeln!(output, "listening {name} {address}")?;
+        if *name == "nats" {
+            // What the tests of NATS's client libraries wait for, where nats-server says it. In
+            // one write, since the other output may go to the same file.
+            let ready = format!("Listening for client connections on {address}\nServer is ready\n");
+            let _ = io::stderr().write_all(ready.as_bytes());
         }
     }
-    if let Some(chat) = chat {
+    if let Some((_, chat)) = listening.iter().find(|(name, _)| *name == "chat") {
         let (host, port) = (chat.ip(), chat.port());
         writeln!(
             output,
             "try it: nc {host} {port}, in two terminals; or: fanfare chat {chat} --nick NAME"
         )?;
     }
-    match servers.admin.as_ref().map(AdminServer::local_address) {
+    match running.admin.as_ref().map(HttpServer::local_address) {
         Some(admin) => writeln!(output, "listening admin http://{admin}/"),
         None => Ok(()),
     }
 }
 
-fn broker(config: &Config) -> Broker<ServerMessage> {
-    let mut builder = Broker::builder().when_full(WhenFull::Wait(config.chat.wait));
-    if let Some((pattern, messages)) = config.chat.history() {
-        builder = builder.history(pattern, messages);
+async fn lame_duck(servers: &[Box<dyn RunningServer>]) {
+    for server in servers {
+        server.lame_duck().await;
     }
-    for (pattern, messages) in config.push.settings.histories() {
-        builder = builder.history(pattern, messages);
-    }
-    builder.build()
 }
 
-/// Goodbye: nobody new, nothing more to say, everything queued goes out, and a report of what did
-/// not.
-async fn stop(broker: &Broker<ServerMessage>, servers: FrontEnds, goodbye: Duration) {
+/// Goodbye: no new connections, nothing more to say, everything queued goes out, and a report of
+/// what did not.
+async fn stop(running: Running, goodbye: Duration) {
     let deadline = Instant::now() + goodbye;
-    if let Some(chat) = &servers.chat {
-        chat.begin_stop();
-    }
-    if let Some(nats) = &servers.nats {
-        nats.begin_stop();
-    }
-    servers.push.begin_stop();
-    if let Some(http) = &servers.push_http {
-        http.begin_stop();
-    }
-    let drained = broker.drain(goodbye).await;
+    running.servers.iter().for_each(|server| server.begin_stop());
+    let drained = running.broker.drain(goodbye).await;
     let mut connections = StopReport::default();
-    if let Some(chat) = servers.chat {
-        connections += chat.ended(deadline).await;
+    for server in running.servers {
+        connections += server.ended(deadline).await;
     }
-    if let Some(nats) = servers.nats {
-        connections += nats.ended(deadline).await;
-    }
-    let gateway = servers.push.gateway().clone();
-    connections += servers.push.ended(deadline).await;
-    if let Some(http) = servers.push_http {
-        connections += http.stop(deadline).await;
-    }
-    log::debug!("pushes: {:?}", gateway.figures());
-    // Last: until here it says that the server is draining, and what it still has to do.
-    if let Some(admin) = servers.admin {
-        admin.stop(Instant::now() + ADMIN_GOODBYE).await;
+    if let Some(admin) = running.admin {
+        admin.ended(Instant::now() + ADMIN_GOODBYE).await;
     }
     report(&drained, connections);
 }

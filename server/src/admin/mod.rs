@@ -1,6 +1,6 @@
 //! The admin listener: what the server does, for people, for scrapers, and for `go tool pprof`.
 //!
-//! [`AdminServer`] answers on a loopback address, or anywhere with a token. What it shows is made
+//! It answers on a loopback address, or anywhere with a token. What it shows is made
 //! when somebody asks.
 
 mod context;
@@ -15,4 +15,4 @@ mod times;
 mod varz;
 
 pub use process::Process;
-pub use server::{AdminServer, AdminSettings};
+pub use server::{AdminSettings, start};

@@ -11,9 +11,7 @@ use fanfare::Broker;
 use hyper::header::{ALLOW, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Method, StatusCode};
 use std::future::ready;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
 use subtle::ConstantTimeEq;
 
 /// The name of this front-end.
@@ -28,35 +26,18 @@ pub struct AdminSettings {
     pub token: Option<String>,
 }
 
-/// A running admin listener. Dropping it ends all of its connections at once.
-pub struct AdminServer {
-    http: HttpServer,
-}
-
-impl AdminServer {
-    /// Answers on `listener`, about the broker, the tasks and the front-ends.
-    pub fn start(
-        listener: Listener,
-        broker: &Broker<ServerMessage>,
-        tasks: &Tasks,
-        diagnostics: &Diagnostics,
-        settings: AdminSettings,
-    ) -> Self {
-        let context = Arc::new(AdminContext::new(broker, tasks, diagnostics));
-        let pages = Pages { context, token: settings.token };
-        let front_end = diagnostics.front_end(NAME);
-        Self { http: HttpServer::start(listener, tasks, pages, HttpSettings::default(), front_end) }
-    }
-
-    /// Where it listens.
-    pub fn local_address(&self) -> SocketAddr {
-        self.http.local_address()
-    }
-
-    /// Ends with the answers it is at, or at `deadline`.
-    pub async fn stop(self, deadline: Instant) {
-        self.http.stop(deadline).await;
-    }
+/// Answers on `listener`, about the broker, the tasks and the front-ends.
+pub fn start(
+    listener: Listener,
+    broker: &Broker<ServerMessage>,
+    tasks: &Tasks,
+    diagnostics: &Diagnostics,
+    settings: AdminSettings,
+) -> HttpServer {
+    let context = Arc::new(AdminContext::new(broker, tasks, diagnostics));
+    let pages = Pages { context, token: settings.token };
+    let front_end = diagnostics.front_end(NAME);
+    HttpServer::start(listener, tasks, pages, HttpSettings::default(), front_end)
 }
 
 /// All pages, for those who may see them.

@@ -1,16 +1,19 @@
 //! Chat: lines of text for `nc`, telnet and scripts.
 //!
 //! In the order in which a line passes: [`command`] parses it, a [`session`] decides what it means,
-//! with the [`names`] and [`rooms`] all sessions share; [`server`] does what the session says:
-//! publishes, subscribes, answers. None but the server does any I/O, so another front-end can let
-//! its own people into the same rooms.
+//! with the [`names`] and [`rooms`] that all sessions share; the reader does what the session says:
+//! publishes, subscribes, answers. The writer sends a person the answers and what the others say,
+//! as [`render`] shapes it. Another front-end can let its own people into the same rooms.
 
 pub mod command;
 pub mod names;
-mod outbox;
+mod reader;
 pub mod render;
 pub mod rooms;
 pub mod server;
 pub mod session;
+mod settings;
+mod writer;
 
-pub use server::{ChatServer, ChatSettings};
+pub use server::ChatServer;
+pub use settings::ChatSettings;

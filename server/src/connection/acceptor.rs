@@ -1,63 +1,70 @@
-//! Taking connections, the same for every front-end: who is let in is listed and served, who is not
-//! is told why.
+//! Accepting connections, the same for every front-end: those that are admitted are listed and
+//! served, the others are told why they are not.
 
 use super::limiter::Permit;
-use super::listener::{self, Accepted, Listener};
-use crate::diagnostics::{ConnectionEntry, FrontEnd};
-use crate::tasks;
+use super::listener::{Accepted, Listener, refuse};
+use super::server::Protocol;
+use super::shutdown::Shutdown;
+use crate::diagnostics::ConnectionEntry;
+use crate::tasks::{self, Scope};
 use crate::transport::Connection;
-use std::net::SocketAddr;
+use async_io::Async;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
 
-/// Takes what a listener accepts.
-pub(crate) struct Acceptor {
-    pub listener: Listener,
-    pub front_end: Arc<FrontEnd>,
-    /// After so long without a word from a peer's machine the kernel ends the connection.
-    pub unacknowledged: Duration,
+/// Accepts what a listener brings, and gives it to a protocol.
+pub(super) struct Acceptor<P> {
+    pub protocol: Arc<P>,
+    pub shutdown: Arc<Shutdown>,
+    /// Owns the connections' tasks.
+    pub connections: Arc<Scope>,
 }
 
-/// A connection that was let in.
-pub(crate) struct AcceptedConnection {
+/// A connection that was admitted.
+pub struct AcceptedConnection {
+    /// The connection.
     pub connection: Connection,
+    /// Who is at its other end.
     pub peer: SocketAddr,
+    /// Its place in the list of connections.
     pub entry: ConnectionEntry,
-    /// To be dropped last: then somebody else may come.
+    /// When it has to end because the server stops.
+    pub shutdown: Arc<Shutdown>,
+    /// Dropped last: another connection may come then.
     pub permit: Permit,
 }
 
-impl Acceptor {
-    /// Gives every connection to `serve`, which starts its task. Who is not let in reads the
-    /// `notice`, which is made of a sentence that says why. Ends when it is dropped.
-    pub async fn take_all(
-        mut self,
-        notice: impl Fn(SocketAddr, &str) -> Vec<u8>,
-        serve: impl Fn(AcceptedConnection),
-    ) {
-        let name = self.front_end.name();
+impl<P: Protocol> Acceptor<P> {
+    /// Serves each connection in a task of its own. Ends when it is dropped.
+    pub async fn run(self, mut listener: Listener) {
         loop {
-            match self.listener.accept().await {
+            match listener.accept().await {
                 Accepted::Refused(stream, peer, refusal) => {
+                    let name = self.protocol.front_end().name();
                     log::debug!(task:% = tasks::label(); "{name}: refused {peer}: {refusal}");
                     let refusal = refusal.to_string();
-                    self.front_end.refused(peer, &refusal);
-                    listener::refuse(&stream, &notice(peer, &refusal));
+                    self.protocol.front_end().refused(peer, &refusal);
+                    refuse(&stream, &self.protocol.refusal(peer, &refusal));
                 }
-                Accepted::Connection(stream, peer, permit) => {
-                    match Connection::new(stream, self.unacknowledged) {
-                        Ok(connection) => {
-                            let entry = self.front_end.connected(peer, connection.traffic());
-                            let id = entry.figures().id();
-                            log::debug!(task:% = tasks::label(); "{name}: {peer} connected, id {id}");
-                            serve(AcceptedConnection { connection, peer, entry, permit });
-                        }
-                        Err(error) => {
-                            log::debug!(task:% = tasks::label(); "{name}: {peer} was gone at once: {error}")
-                        }
-                    }
-                }
+                Accepted::Connection(stream, peer, permit) => self.serve(stream, peer, permit),
             }
         }
+    }
+
+    fn serve(&self, stream: Async<TcpStream>, peer: SocketAddr, permit: Permit) {
+        let front_end = self.protocol.front_end();
+        let name = front_end.name();
+        let connection = match Connection::new(stream, self.protocol.peer_timeout()) {
+            Ok(connection) => connection,
+            Err(error) => {
+                return log::debug!(task:% = tasks::label(); "{name}: {peer} left at once: {error}");
+            }
+        };
+        let entry = front_end.connected(peer, connection.traffic());
+        let id = entry.figures().id();
+        log::debug!(task:% = tasks::label(); "{name}: {peer} connected, id {id}");
+        let shutdown = self.shutdown.clone();
+        let accepted = AcceptedConnection { connection, peer, entry, shutdown, permit };
+        self.connections.spawn(P::TASKS.connection, self.protocol.clone().serve(accepted));
     }
 }

@@ -1,11 +1,17 @@
-//! Connections from their acceptance to their end, the same for every front-end.
+//! Connections from their acceptance to their close, and the servers that own them. The same for
+//! every protocol: [`server`] starts and stops, its acceptor admits, `duplex` drives the reading
+//! and the writing half of each connection, and between the halves there is an outbound queue.
 
-pub(crate) mod acceptor;
-pub(crate) mod ending;
+pub mod acceptor;
+pub(crate) mod duplex;
 mod limiter;
 mod listener;
-pub(crate) mod outbox;
+pub(crate) mod outbound;
+pub(crate) mod rate;
+pub mod server;
+pub mod shutdown;
 
-pub use ending::StopReport;
 pub use limiter::{ConnectionLimiter, ConnectionLimits, Permit, Refusal};
 pub use listener::{Accepted, Listener, refuse};
+pub use server::{RunningServer, Server};
+pub use shutdown::StopReport;

@@ -4,12 +4,12 @@ use super::adapter::{Clock, Socket};
 use super::request::Call;
 use super::response::{Response, text};
 use super::upgrade::Takeover;
-use crate::connection::Listener;
-use crate::connection::acceptor::{AcceptedConnection, Acceptor};
-use crate::connection::ending::{Ending, StopReport};
+use crate::connection::acceptor::AcceptedConnection;
+use crate::connection::server::{Protocol, TaskNames};
+use crate::connection::{Listener, Server};
 use crate::diagnostics::{Ended, FrontEnd, Serves};
 use crate::limits;
-use crate::tasks::{Scope, Tasks, Wait, waiting};
+use crate::tasks::{Tasks, Wait, waiting};
 use hyper::StatusCode;
 use hyper::header::HOST;
 use hyper::server::conn::http1;
@@ -20,7 +20,7 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Answers requests. Runs in the task of the connection: dropped when the peer leaves or the server
 /// ends.
@@ -56,23 +56,18 @@ impl Default for HttpSettings {
     }
 }
 
-/// A running HTTP server. Dropping it ends all of its connections at once.
-pub struct HttpServer {
-    shared: Arc<Shared>,
-    local_address: SocketAddr,
-    /// Owns the accepting task. Apart from the connections, so that it can end first.
-    accepting: Scope,
-    connections: Arc<Scope>,
-}
+/// A running HTTP server. The connections that go on in another protocol end as that protocol ends,
+/// the others with the answer they are at.
+pub type HttpServer = Server<Http>;
 
-struct Shared {
+/// What all connections share.
+pub struct Http {
     service: Box<dyn Service>,
     settings: HttpSettings,
     front_end: Arc<FrontEnd>,
-    ending: Arc<Ending>,
 }
 
-impl HttpServer {
+impl Server<Http> {
     /// Serves what `listener` accepts. All tasks are started through `tasks`; `front_end` is told
     /// of every connection.
     pub fn start(
@@ -82,55 +77,90 @@ impl HttpServer {
         settings: HttpSettings,
         front_end: Arc<FrontEnd>,
     ) -> Self {
-        let local_address = listener.local_address();
-        front_end.listening(Serves {
-            address: local_address,
-            max_connections: settings.connections,
-            max_payload_bytes: settings.body_bytes,
-        });
-        let shared = Arc::new(Shared {
-            service: Box::new(service),
-            settings,
-            front_end,
-            ending: Arc::default(),
-        });
-        let accepting = tasks.scope("http server");
-        let connections = Arc::new(tasks.scope("http connections"));
-        accepting.spawn("http accept", accept(listener, shared.clone(), connections.clone()));
-        Self { shared, local_address, accepting, connections }
-    }
-
-    /// Where it listens.
-    pub fn local_address(&self) -> SocketAddr {
-        self.local_address
-    }
-
-    /// Takes no more connections. Those there are end with the answer they are at; one that went on
-    /// in another protocol, as that protocol ends.
-    pub fn begin_stop(&self) {
-        self.accepting.cancel();
-        self.shared.ending.begin();
-    }
-
-    /// Waits until every connection has ended, and cuts those that have not at the deadline. Tells
-    /// how it went with those that went on in another protocol.
-    pub async fn stop(self, deadline: Instant) -> StopReport {
-        self.begin_stop();
-        self.shared.ending.finish(&self.accepting, &self.connections, deadline).await
+        Self::run(listener, tasks, Http { service: Box::new(service), settings, front_end })
     }
 }
 
-async fn accept(listener: Listener, shared: Arc<Shared>, connections: Arc<Scope>) {
-    let acceptor = Acceptor {
-        listener,
-        front_end: shared.front_end.clone(),
-        unacknowledged: shared.settings.write_deadline,
+impl Protocol for Http {
+    const TASKS: TaskNames = TaskNames {
+        server: "http server",
+        accept: "http accept",
+        connections: "http connections",
+        connection: "http connection",
     };
-    let notice = |_, refusal: &str| refused(refusal).into_bytes();
-    let serve = |arrival| {
-        connections.spawn("http connection", serve(shared.clone(), arrival));
-    };
-    acceptor.take_all(notice, serve).await;
+
+    fn front_end(&self) -> &Arc<FrontEnd> {
+        &self.front_end
+    }
+
+    fn serves(&self, address: SocketAddr) -> Serves {
+        Serves {
+            address,
+            max_connections: self.settings.connections,
+            max_payload_bytes: self.settings.body_bytes,
+        }
+    }
+
+    fn peer_timeout(&self) -> Duration {
+        self.settings.write_deadline
+    }
+
+    fn refusal(&self, _peer: SocketAddr, reason: &str) -> Vec<u8> {
+        refused(reason).into_bytes()
+    }
+
+    /// One connection, request after request, and whatever it goes on as.
+    async fn serve(self: Arc<Self>, accepted: AcceptedConnection) {
+        let AcceptedConnection { connection, peer, mut entry, shutdown, permit } = accepted;
+        let figures = entry.figures().clone();
+        let takeover = Takeover::default();
+        let service = service_fn(|request| {
+            figures.received(1);
+            let answer = match request.headers().get_all(HOST).iter().count() {
+                1 => self.service.call(Call { request, peer, takeover: takeover.clone() }),
+                // Nobody could say which host is meant. (RFC 9112, section 3.2)
+                _ => {
+                    let refusal = text(StatusCode::BAD_REQUEST, "a request has one Host header\n");
+                    Box::pin(ready(refusal))
+                }
+            };
+            let figures = figures.clone();
+            async move {
+                let answer = answer.await;
+                figures.sent(1);
+                Ok::<_, Infallible>(answer)
+            }
+        });
+        let socket = Socket::new(connection.clone(), self.settings.write_deadline);
+        let serving = http1::Builder::new()
+            .timer(Clock)
+            .header_read_timeout(self.settings.head_deadline)
+            .max_buf_size(limits::HTTP_HEAD_BYTES)
+            .max_headers(limits::HTTP_HEADERS)
+            .serve_connection(socket, service)
+            .with_upgrades();
+        let mut serving = pin!(serving);
+        let mut stop = pin!(shutdown.begun());
+        let mut is_stopping = false;
+        let outcome = poll_fn(|context| {
+            if !is_stopping && stop.as_mut().poll(context).is_ready() {
+                is_stopping = true;
+                serving.as_mut().graceful_shutdown();
+            }
+            match serving.as_mut().poll(context) {
+                Poll::Ready(outcome) => Poll::Ready(outcome.map(|()| is_stopping)),
+                Poll::Pending => Poll::Pending,
+            }
+        });
+        let outcome = waiting(Wait::fixed("http"), outcome).await;
+        entry.ended(match (outcome, takeover.take()) {
+            (Ok(_), Some(next)) => next.serve(connection, peer, &figures, &shutdown).await,
+            (Ok(true), None) => Ended::ServerStopped,
+            (Ok(false), None) => Ended::PeerClosed,
+            (Err(error), _) => ended(&error),
+        });
+        drop(permit);
+    }
 }
 
 /// What a client reads that is not let in: hyper never sees it.
@@ -140,58 +170,6 @@ fn refused(why: &str) -> String {
         "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {length}\r\n\
          Retry-After: 1\r\nConnection: close\r\n\r\n{why}\n"
     )
-}
-
-/// One connection, request after request, and whatever it goes on as.
-async fn serve(
-    shared: Arc<Shared>,
-    AcceptedConnection { connection, peer, mut entry, permit }: AcceptedConnection,
-) {
-    let figures = entry.figures().clone();
-    let takeover = Takeover::default();
-    let service = service_fn(|request| {
-        figures.received(1);
-        let answer = match request.headers().get_all(HOST).iter().count() {
-            1 => shared.service.call(Call { request, peer, takeover: takeover.clone() }),
-            // Nobody could say which host is meant. (RFC 9112, section 3.2)
-            _ => Box::pin(ready(text(StatusCode::BAD_REQUEST, "a request has one Host header\n"))),
-        };
-        let figures = figures.clone();
-        async move {
-            let answer = answer.await;
-            figures.sent(1);
-            Ok::<_, Infallible>(answer)
-        }
-    });
-    let socket = Socket::new(connection.clone(), shared.settings.write_deadline);
-    let serving = http1::Builder::new()
-        .timer(Clock)
-        .header_read_timeout(shared.settings.head_deadline)
-        .max_buf_size(limits::HTTP_HEAD_BYTES)
-        .max_headers(limits::HTTP_HEADERS)
-        .serve_connection(socket, service)
-        .with_upgrades();
-    let mut serving = pin!(serving);
-    let mut stop = pin!(shared.ending.begun());
-    let mut is_stopping = false;
-    let outcome = poll_fn(|context| {
-        if !is_stopping && stop.as_mut().poll(context).is_ready() {
-            is_stopping = true;
-            serving.as_mut().graceful_shutdown();
-        }
-        match serving.as_mut().poll(context) {
-            Poll::Ready(outcome) => Poll::Ready(outcome.map(|()| is_stopping)),
-            Poll::Pending => Poll::Pending,
-        }
-    });
-    let outcome = waiting(Wait::fixed("http"), outcome).await;
-    entry.ended(match (outcome, takeover.take()) {
-        (Ok(_), Some(next)) => next.serve(connection, peer, &figures, &shared.ending).await,
-        (Ok(true), None) => Ended::ServerStopped,
-        (Ok(false), None) => Ended::PeerClosed,
-        (Err(error), _) => ended(&error),
-    });
-    drop(permit);
 }
 
 fn ended(error: &hyper::Error) -> Ended {

@@ -3,7 +3,7 @@
 use super::adapter::Socket;
 use super::request::Call;
 use super::response::{Response, empty};
-use crate::connection::ending::Ending;
+use crate::connection::shutdown::Shutdown;
 use crate::diagnostics::{ConnectionFigures, Ended};
 use crate::locks::lock;
 use crate::transport::Connection;
@@ -26,7 +26,7 @@ pub struct Upgraded {
     /// Who asked.
     pub peer: SocketAddr,
     /// When this begins, the connection is to end.
-    pub(crate) ending: Arc<Ending>,
+    pub(crate) shutdown: Arc<Shutdown>,
 }
 
 /// Serves a connection to its end, in the task of the connection; gives why it ended.
@@ -95,7 +95,7 @@ impl Next {
         connection: Connection,
         peer: SocketAddr,
         figures: &ConnectionFigures,
-        ending: &Arc<Ending>,
+        shutdown: &Arc<Shutdown>,
     ) -> Ended {
         // There at once if HTTP has ended with this answer. Not waited for: if it ended otherwise,
         // nobody ever brings it.
@@ -105,7 +105,12 @@ impl Next {
         let Ok(parts) = upgraded.downcast::<Socket>() else { return Ended::Broken };
         drop(parts.io);
         figures.set_name(self.protocol);
-        (self.serve)(Upgraded { connection, early: parts.read_buf, peer, ending: ending.clone() })
-            .await
+        (self.serve)(Upgraded {
+            connection,
+            early: parts.read_buf,
+            peer,
+            shutdown: shutdown.clone(),
+        })
+        .await
     }
 }

@@ -1,43 +1,46 @@
-//! The connections that are open, by number: whom the server itself has something to say to.
+//! The open connections, by number: the server itself has something to say to them.
 
-use super::link::Link;
+use super::writer::Outbound;
 use crate::locks::lock;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// All of them.
+/// The open connections.
 #[derive(Default)]
 pub(super) struct Connections {
-    open: Mutex<BTreeMap<u64, (IpAddr, Arc<Link>)>>,
+    open: Mutex<BTreeMap<u64, (IpAddr, Arc<Outbound>)>>,
 }
 
-/// A connection's place among them, free again when this is dropped.
-pub(super) struct Entry {
+/// One of them, until this is dropped.
+pub(super) struct OpenConnection {
     connections: Arc<Connections>,
     id: u64,
-    pub link: Arc<Link>,
+    pub outbound: Arc<Outbound>,
 }
 
 impl Connections {
-    /// Enters a connection, whose number nobody else may have.
-    pub fn enter(self: &Arc<Self>, id: u64, address: IpAddr) -> Entry {
-        let link = Arc::<Link>::default();
-        self.lock().insert(id, (address, link.clone()));
-        Entry { connections: self.clone(), id, link }
+    /// Enters a connection. No other may have its number.
+    pub fn enter(self: &Arc<Self>, id: u64, address: IpAddr) -> OpenConnection {
+        let outbound = Arc::<Outbound>::default();
+        self.lock().insert(id, (address, outbound.clone()));
+        OpenConnection { connections: self.clone(), id, outbound }
     }
 
-    /// Those open now, oldest first.
-    pub fn list(&self) -> Vec<(u64, IpAddr, Arc<Link>)> {
-        self.lock().iter().map(|(id, (address, link))| (*id, *address, link.clone())).collect()
+    /// The open ones, oldest first.
+    pub fn list(&self) -> Vec<(u64, IpAddr, Arc<Outbound>)> {
+        self.lock()
+            .iter()
+            .map(|(id, (address, outbound))| (*id, *address, outbound.clone()))
+            .collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, (IpAddr, Arc<Link>)>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, (IpAddr, Arc<Outbound>)>> {
         lock(&self.open)
     }
 }
 
-impl Drop for Entry {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.connections.lock().remove(&self.id);
     }

@@ -17,34 +17,36 @@ pub const MISSED_HEADER: &str = "Fanfare-Missed";
 pub const PUSH_HEADER: &str = "Fanfare-Push";
 
 /// For whom messages are rendered.
-pub(super) struct Reader<'a> {
+pub(super) struct Recipient<'a> {
     pub sid: &'a [u8],
     pub with_headers: bool,
     /// Messages that were lost and not told yet.
     pub missed: &'a mut u64,
 }
 
-/// Renders messages of `run` from that of number `from` on, at most so many, or until `out` is
+/// Renders messages of `batch` from that of number `from` on, at most so many, or until `out` is
 /// full: how many were rendered.
-pub(super) fn render_run(
-    run: &Batch<ServerMessage>,
+pub(super) fn render_batch(
+    batch: &Batch<ServerMessage>,
     from: usize,
     at_most: usize,
-    mut reader: Reader<'_>,
+    mut recipient: Recipient<'_>,
     out: &mut WriteBuffer,
 ) -> usize {
     let mut rendered = 0;
-    let mut entries = run.entries().skip(from).take(at_most).peekable();
+    let mut entries = batch.entries().skip(from).take(at_most).peekable();
     while !out.is_full() {
         let Some((message, reply_to)) = entries.next() else { break };
         rendered += 1;
-        let is_missed_told = *reader.missed > 0 && reader.with_headers;
+        let is_missed_told = *recipient.missed > 0 && recipient.with_headers;
         let shared =
             message.content.block().filter(|_| !is_missed_told).and_then(|(block, index)| {
-                block.rendered(reader.sid, reader.with_headers).map(|shared| (block, index, shared))
+                block
+                    .rendered(recipient.sid, recipient.with_headers)
+                    .map(|shared| (block, index, shared))
             });
         let Some((block, index, shared)) = shared else {
-            append_one(out.bytes_mut(), message, run.topic(), reply_to, &mut reader);
+            append_one(out.bytes_mut(), message, batch.topic(), reply_to, &mut recipient);
             continue;
         };
         let mut end = index + 1;
@@ -72,7 +74,7 @@ fn append_one(
     message: &ServerMessage,
     topic: &Topic,
     reply_to: Option<&Topic>,
-    reader: &mut Reader<'_>,
+    recipient: &mut Recipient<'_>,
 ) {
     let mut push_header = Vec::new();
     if let Some(push) = &message.push {
@@ -88,10 +90,10 @@ fn append_one(
             sizes_as_written: None,
         },
     };
-    if *reader.missed > 0 && reader.with_headers {
-        let missed = std::mem::take(reader.missed);
-        append_message_with_header(out, &outgoing, reader.sid, MISSED_HEADER, missed);
+    if *recipient.missed > 0 && recipient.with_headers {
+        let missed = std::mem::take(recipient.missed);
+        append_message_with_header(out, &outgoing, recipient.sid, MISSED_HEADER, missed);
     } else {
-        append_message(out, &outgoing, reader.sid, reader.with_headers);
+        append_message(out, &outgoing, recipient.sid, recipient.with_headers);
     }
 }

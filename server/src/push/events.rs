@@ -5,7 +5,7 @@ use super::gateway::Gateway;
 use super::render::Framing;
 use super::writer::{Change, ClientWriter, Link};
 use crate::codec::push::{Seen, ServerObject};
-use crate::connection::outbox::WritingEnd;
+use crate::connection::outbound::Position;
 use crate::diagnostics::ConnectionEntry;
 use crate::http::{Body, Response};
 use crate::limits::PUSH_EVENTS_PING_MS;
@@ -47,9 +47,9 @@ pub(super) fn answer(
     let writer = ClientWriter::new(gateway, &link, entry.figures())?;
     entry.figures().set_user(user);
     link.say(&ServerObject::Hello { user: user.into(), groups });
-    link.outbox.change(Change::Begin(topics, seen));
+    link.queue.change(Position::default(), Change::Begin(topics, seen));
     // Nobody is read from: the stream ends when the broker has nothing more for it.
-    link.outbox.end(WritingEnd::AfterMessages);
+    link.queue.close_after_messages();
     let buffer = WriteBuffer::new(gateway.settings.writer.buffer_bytes);
     let mut quiet = Timer::never();
     quiet.set_after(Duration::from_millis(PUSH_EVENTS_PING_MS));

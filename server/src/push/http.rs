@@ -11,12 +11,12 @@
 //! | `GET /figures` | what the gateway has counted |
 
 use super::access::{Access, Denied, Grant};
-use super::client::topics_of;
 use super::counters::Ingress;
 use super::datagrams::is_local;
 use super::events;
 use super::gateway::{Gateway, HandedOver, PushReceipt, PushRefusal};
 use super::rates::Rates;
+use super::reader::topics_of;
 use super::session::{Action, Session};
 use super::web_socket::{self, NoWebSocket};
 use crate::codec::datagram::{Push, PushError, Target};

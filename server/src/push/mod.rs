@@ -10,7 +10,6 @@
 
 pub mod access;
 mod ack_tracker;
-mod client;
 mod counters;
 mod datagrams;
 mod events;
@@ -19,6 +18,7 @@ mod gateway;
 mod http;
 mod loss_log;
 mod rates;
+mod reader;
 mod render;
 mod server;
 pub mod session;

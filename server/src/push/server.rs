@@ -1,39 +1,61 @@
 //! A running gateway: what takes connections and datagrams, and how it ends.
 
 use super::access::Access;
-use super::client::{Client, Shared, serve};
 pub use super::datagrams::DatagramSocket;
-use super::datagrams::Datagrams;
+use super::datagrams::{Datagrams, is_local};
 use super::gateway::Gateway;
 use super::http::PushHttp;
+use super::reader::Reader;
 use super::render::Framing;
+use super::session::Session;
 use super::settings::PushSettings;
+use super::writer::{ClientWriter, Link};
 use crate::codec::datagram::Replays;
 use crate::codec::push::{ServerObject, append_object};
-use crate::connection::Listener;
-use crate::connection::acceptor::{AcceptedConnection, Acceptor};
-use crate::connection::ending::StopReport;
-use crate::diagnostics::{FrontEnd, Serves};
+use crate::codec::web_socket::{CloseCode, CloseFrame};
+use crate::connection::acceptor::AcceptedConnection;
+use crate::connection::duplex::drive;
+use crate::connection::server::{Protocol, TaskNames};
+use crate::connection::shutdown::Shutdown;
+use crate::connection::{Listener, RunningServer, Server, StopReport, refuse};
+use crate::diagnostics::{ConnectionEntry, Ended, FrontEnd, Serves};
 use crate::limits::PUSH_DATAGRAM_BYTES;
 use crate::message::ServerMessage;
 use crate::tasks::{Scope, Tasks};
+use crate::transport::Connection;
 use bytes::Bytes;
 use fanfare::Broker;
+use futures_lite::future::Boxed;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A running gateway. Dropping it ends all of its connections at once.
 pub struct PushServer {
-    shared: Arc<Shared>,
-    address: Option<SocketAddr>,
+    push: Push,
+    clients: Option<Server<Push>>,
     datagram_address: Option<SocketAddr>,
-    /// Owns what takes connections and datagrams. Apart from the connections, so that it can end
-    /// first.
-    accepting: Scope,
+    /// Owns what reads datagrams.
+    datagrams: Scope,
     /// Owns the pushes that wait for somebody.
     waiting: Arc<Scope>,
-    connections: Arc<Scope>,
+}
+
+/// What all connections share.
+#[derive(Clone)]
+pub(super) struct Push {
+    pub gateway: Arc<Gateway>,
+    pub access: Arc<Access>,
+}
+
+/// A client that has come.
+pub(super) struct Client {
+    pub connection: Connection,
+    pub entry: ConnectionEntry,
+    pub peer: SocketAddr,
+    pub framing: Framing,
+    /// What it sent before this began.
+    pub early: Bytes,
 }
 
 impl PushServer {
@@ -48,41 +70,27 @@ impl PushServer {
         front_end: Arc<FrontEnd>,
     ) -> Self {
         let gateway = Arc::new(Gateway::new(broker, tasks, settings, front_end));
-        let shared = Arc::new(Shared {
-            gateway: gateway.clone(),
-            access: access.clone(),
-            ending: Arc::default(),
-        });
-        let accepting = tasks.scope("push server");
+        let push = Push { gateway, access };
         let waiting = Arc::new(tasks.scope("push"));
-        let connections = Arc::new(tasks.scope("push connections"));
+        let reading = tasks.scope("push datagrams");
         let datagram_address = datagrams.as_ref().map(DatagramSocket::local_address);
         if let Some(socket) = datagrams {
-            let replays = Replays::new(settings.signature_age_s, Instant::now());
-            let reading = Datagrams {
+            let datagrams = Datagrams {
                 socket,
-                gateway: gateway.clone(),
-                access,
-                replays,
+                gateway: push.gateway.clone(),
+                access: push.access.clone(),
+                replays: Replays::new(settings.signature_age_s, Instant::now()),
                 waiting: waiting.clone(),
             };
-            accepting.spawn("push datagrams", reading.read_all());
+            reading.spawn("push datagrams", datagrams.read_all());
         }
-        let address = listener.as_ref().map(Listener::local_address);
-        if let Some(listener) = listener {
-            gateway.front_end.listening(Serves {
-                address: listener.local_address(),
-                max_connections: settings.connections.total,
-                max_payload_bytes: PUSH_DATAGRAM_BYTES,
-            });
-            accepting.spawn("push accept", accept(listener, shared.clone(), connections.clone()));
-        }
-        Self { shared, address, datagram_address, accepting, waiting, connections }
+        let clients = listener.map(|listener| Server::run(listener, tasks, push.clone()));
+        Self { push, clients, datagram_address, datagrams: reading, waiting }
     }
 
     /// Where clients connect.
     pub fn address(&self) -> Option<SocketAddr> {
-        self.address
+        self.clients.as_ref().map(Server::local_address)
     }
 
     /// Where datagrams go.
@@ -92,58 +100,117 @@ impl PushServer {
 
     /// What takes the pushes.
     pub fn gateway(&self) -> &Arc<Gateway> {
-        &self.shared.gateway
+        &self.push.gateway
     }
 
     /// What answers HTTP requests for pushes, streams of events, and WebSockets. `origins` are
     /// those of the pages that may ask. Its connections are those of the HTTP server that it is
     /// given to, and end with that.
     pub fn http(&self, origins: Vec<String>) -> PushHttp {
-        PushHttp::new(&self.shared.gateway, &self.shared.access, origins)
+        PushHttp::new(&self.push.gateway, &self.push.access, origins)
     }
 
     /// Live connections.
     pub fn connections(&self) -> usize {
-        self.connections.alive()
+        self.clients.as_ref().map_or(0, Server::connections)
     }
 
     /// Takes nothing more, and says goodbye. Close or drain the broker next: each connection ends
     /// when it has been sent what was queued for it.
     pub fn begin_stop(&self) {
-        self.accepting.cancel();
-        self.shared.ending.begin();
+        self.datagrams.cancel();
+        self.clients.iter().for_each(Server::begin_stop);
         // From here on no client is read from, so nothing is acknowledged.
-        self.shared.gateway.stop_waiting();
+        self.push.gateway.stop_waiting();
     }
 
     /// Waits until every connection has ended, and cuts those that have not at the deadline.
     pub async fn ended(self, deadline: Instant) -> StopReport {
         self.begin_stop();
         self.waiting.ended_by(deadline).await;
-        self.shared.ending.finish(&self.accepting, &self.connections, deadline).await
+        self.datagrams.ended_by(deadline).await;
+        log::debug!("pushes: {:?}", self.push.gateway.figures());
+        match self.clients {
+            Some(clients) => clients.ended(deadline).await,
+            None => StopReport::default(),
+        }
     }
 }
 
-async fn accept(listener: Listener, shared: Arc<Shared>, connections: Arc<Scope>) {
-    let acceptor = Acceptor {
-        listener,
-        front_end: shared.gateway.front_end.clone(),
-        unacknowledged: shared.gateway.settings.unacknowledged(),
+impl RunningServer for PushServer {
+    fn listening(&self) -> Vec<(&'static str, SocketAddr)> {
+        let addresses = [("push", self.address()), ("push-udp", self.datagram_address)];
+        addresses.into_iter().filter_map(|(name, address)| Some((name, address?))).collect()
+    }
+
+    fn begin_stop(&self) {
+        Self::begin_stop(self);
+    }
+
+    fn ended(self: Box<Self>, deadline: Instant) -> Boxed<StopReport> {
+        Box::pin(Self::ended(*self, deadline))
+    }
+}
+
+impl Protocol for Push {
+    const TASKS: TaskNames = TaskNames {
+        server: "push server",
+        accept: "push accept",
+        connections: "push connections",
+        connection: "push connection",
     };
-    let notice = |_, refusal: &str| {
+
+    fn front_end(&self) -> &Arc<FrontEnd> {
+        &self.gateway.front_end
+    }
+
+    fn serves(&self, address: SocketAddr) -> Serves {
+        Serves {
+            address,
+            max_connections: self.gateway.settings.connections.total,
+            max_payload_bytes: PUSH_DATAGRAM_BYTES,
+        }
+    }
+
+    fn peer_timeout(&self) -> Duration {
+        self.gateway.settings.writer.idle.patience()
+    }
+
+    fn refusal(&self, _peer: SocketAddr, reason: &str) -> Vec<u8> {
         let mut bye = Vec::new();
-        append_object(&mut bye, &ServerObject::Bye(refusal.into()));
+        append_object(&mut bye, &ServerObject::Bye(reason.into()));
         bye
-    };
-    let serve = |arrival| {
-        let AcceptedConnection { connection, peer, entry, permit } = arrival;
-        let client =
-            Client { connection, peer, framing: Framing::Lines, early: Bytes::new(), entry };
-        let shared = shared.clone();
-        connections.spawn("push connection", async move {
-            serve(&shared, client).await;
-            drop(permit);
-        });
-    };
-    acceptor.take_all(notice, serve).await;
+    }
+
+    async fn serve(self: Arc<Self>, accepted: AcceptedConnection) {
+        let AcceptedConnection { connection, peer, entry, shutdown, permit } = accepted;
+        let framing = Framing::Lines;
+        let client = Client { connection, entry, peer, framing, early: Bytes::new() };
+        self.drive(&shutdown, client).await;
+        drop(permit);
+    }
+}
+
+impl Push {
+    /// Serves a client to the close, whatever its framing. Gives the reason of its end.
+    pub async fn drive(&self, shutdown: &Arc<Shutdown>, client: Client) -> Ended {
+        let Client { connection, entry, peer, framing, early } = client;
+        let (link, figures) = (Arc::new(Link::new(framing)), entry.figures().clone());
+        let writer = match ClientWriter::new(&self.gateway, &link, &figures) {
+            Ok(writer) => writer,
+            Err(error) => {
+                let mut bye = Vec::new();
+                let frame = CloseFrame { code: CloseCode::Again, reason: error.to_string().into() };
+                framing.append_object(&mut bye, &ServerObject::Bye(frame.reason.as_str().into()));
+                framing.append_close(&mut bye, Some(&frame));
+                refuse(connection.socket(), &bye);
+                return Ended::Cut;
+            }
+        };
+        let settings = &self.gateway.settings;
+        let session = Session::new(self.access.clone(), is_local(peer), settings.groups);
+        let reader = Reader::new(&self.gateway, &link, &figures, (session, early));
+        let driven = (connection, entry);
+        drive(shutdown, driven, &link.queue, (reader, writer), settings.writer).await
+    }
 }

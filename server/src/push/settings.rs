@@ -86,12 +86,6 @@ impl PushSettings {
             .collect()
     }
 
-    /// For how long a client's machine may acknowledge nothing.
-    pub(super) fn unacknowledged(&self) -> Duration {
-        let idle = self.writer.idle;
-        idle.interval.saturating_mul(idle.misses).max(Duration::from_secs(1))
-    }
-
     pub(super) fn when_full(&self) -> WhenFull {
         if self.wait.is_zero() { WhenFull::DropNewest } else { WhenFull::Wait(self.wait) }
     }

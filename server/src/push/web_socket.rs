@@ -1,9 +1,9 @@
 //! Clients by WebSocket: the handshake, after which they are clients as all others.
 
 use super::access::Access;
-use super::client::{Client, Shared, serve};
 use super::gateway::Gateway;
 use super::render::Framing;
+use super::server::{Client, Push};
 use crate::codec::web_socket::{VERSION, accept_key};
 use crate::diagnostics::Ended;
 use crate::http::{Call, Response, Upgraded};
@@ -73,14 +73,14 @@ fn single(call: &Call, name: HeaderName) -> Option<&str> {
 }
 
 async fn serve_upgraded(gateway: Arc<Gateway>, access: Arc<Access>, upgraded: Upgraded) -> Ended {
-    let Upgraded { connection, early, peer, ending } = upgraded;
-    if connection.set_unacknowledged(gateway.settings.unacknowledged()).is_err() {
+    let Upgraded { connection, early, peer, shutdown } = upgraded;
+    if connection.set_unacknowledged(gateway.settings.writer.idle.patience()).is_err() {
         // As it fails where the peer was gone at once.
         return Ended::Broken;
     }
     // Listed among the gateway's clients too, as a stream of events is; the bytes are the HTTP
     // server's.
     let entry = gateway.front_end.connected(peer, &Arc::default());
-    let shared = Shared { gateway, access, ending };
-    serve(&shared, Client { connection, peer, framing: Framing::Messages, early, entry }).await
+    let client = Client { connection, entry, peer, framing: Framing::Messages, early };
+    Push { gateway, access }.drive(&shutdown, client).await
 }

@@ -5,8 +5,9 @@ use super::gateway::{Gateway, now_ms};
 use super::render::{Framing, push_object, target_of};
 use crate::codec::push::{Seen, ServerObject};
 use crate::codec::web_socket::{CloseCode, CloseFrame, closing};
-use crate::connection::outbox::{Item, Outbox, WritingEnd};
-use crate::diagnostics::ConnectionFigures;
+use crate::connection::duplex::WriteHalf;
+use crate::connection::outbound::{OutboundQueue, Position, QueueItem};
+use crate::diagnostics::{ConnectionFigures, Ended};
 use crate::limits::PUSH_UNACKNOWLEDGED;
 use crate::locks::lock;
 use crate::message::{PushHeader, ServerMessage};
@@ -22,8 +23,8 @@ use std::task::{Context, Poll};
 /// What the two halves of a connection share.
 #[derive(Default)]
 pub(super) struct Link {
-    pub outbox: Outbox<Change>,
-    framing: Framing,
+    pub queue: OutboundQueue<Change>,
+    pub framing: Framing,
     /// Why the connection ends; the first reason counts.
     closing: OnceLock<CloseFrame>,
     unacknowledged: Mutex<VecDeque<(u64, Box<str>)>>,
@@ -46,7 +47,7 @@ impl Link {
     }
 
     pub fn say(&self, object: &ServerObject<'_>) {
-        self.outbox.append(|out| self.framing.append_object(out, object));
+        self.queue.append(Position::default(), |out| self.framing.append_object(out, object));
     }
 
     /// Says goodbye. The end has to follow.
@@ -131,18 +132,22 @@ impl ClientWriter {
     fn take_items(&mut self, out: &mut WriteBuffer) -> bool {
         let mut took = false;
         while !out.is_full() {
-            let Some(item) = self.link.outbox.take() else { break };
+            let Some(item) = self.link.queue.take_next() else { break };
             took = true;
             let result = match item {
-                Item::Text(text) => {
+                QueueItem::Text(text) => {
                     out.bytes_mut().extend_from_slice(&text);
                     Ok(())
                 }
-                Item::Change(Change::Begin(topics, seen)) => self.begin(topics, seen),
-                Item::Change(Change::Join(topic)) => self.subscribe(topic, 0).map(drop),
-                Item::Change(Change::Leave(topic)) => {
+                QueueItem::Change(Change::Begin(topics, seen)) => self.begin(topics, seen),
+                QueueItem::Change(Change::Join(topic)) => self.subscribe(topic, 0).map(drop),
+                QueueItem::Change(Change::Leave(topic)) => {
                     self.unsubscribe(&topic);
                     Ok(())
+                }
+                QueueItem::Close => {
+                    self.is_over = true;
+                    break;
                 }
             };
             if let Err(error) = result {
@@ -339,20 +344,15 @@ fn unseen(mut kept: Vec<Message<ServerMessage>>, seen: &Seen) -> VecDeque<Messag
 impl Source for ClientWriter {
     fn poll_fill(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> Poll<Filled> {
         // Registered before looking: whatever is handed over in between wakes us.
-        self.link.outbox.register_writer(context);
+        self.link.queue.register_writer(context);
         let had_bytes = out.waiting_bytes();
         let mut took = self.take_items(out);
         took |= self.take_replay(out);
         if self.replay.is_empty() {
             took |= self.take_pushes(context, out);
         }
-        let is_ended = match self.link.outbox.ending() {
-            _ if self.is_over => true,
-            _ if out.is_full() => false,
-            None => false,
-            Some(WritingEnd::AfterReplies) => true,
-            Some(WritingEnd::AfterMessages) => self.is_mailbox_ended && self.rest.is_none(),
-        };
+        let is_drained = self.is_mailbox_ended && self.rest.is_none() && !out.is_full();
+        let is_ended = self.is_over || (is_drained && self.link.queue.closes_after_messages());
         if is_ended {
             self.append_close(out);
             return Poll::Ready(Filled::Ended);
@@ -379,6 +379,13 @@ impl Source for ClientWriter {
 
     fn waits_for(&self) -> Wait {
         Wait::fixed("recv pushes")
+    }
+}
+
+impl WriteHalf for ClientWriter {
+    fn end_reason(&self) -> Option<Ended> {
+        // It says why itself.
+        Some(Ended::Because("sent away"))
     }
 }
 

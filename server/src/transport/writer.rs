@@ -76,6 +76,13 @@ pub struct Idle {
     pub answer_required: bool,
 }
 
+impl Idle {
+    /// How long a peer may give no sign of life: a second at least.
+    pub fn patience(self) -> Duration {
+        self.interval.saturating_mul(self.misses).max(Duration::from_secs(1))
+    }
+}
+
 /// How writing ended.
 #[derive(Debug)]
 pub enum Outcome {

@@ -288,7 +288,7 @@ fn a_server_that_stops_gives_the_answers_it_is_at_and_cuts_the_rest() {
     wait_until("both run", || server.state.running.load(Ordering::SeqCst) == 2);
     let http = server.http.take().unwrap();
     let stopping =
-        std::thread::spawn(move || block_on(http.stop(Instant::now() + Duration::from_secs(2))));
+        std::thread::spawn(move || block_on(http.ended(Instant::now() + Duration::from_secs(2))));
     assert_eq!(idle.rest(), "");
     server.state.release.notify(usize::MAX);
     let answer = waits.answer().unwrap();

@@ -2,9 +2,10 @@
 //! NATS tools and `go tool pprof` do.
 
 use crate::FANFARE;
-use fanfare_server::admin::{AdminServer, AdminSettings};
+use fanfare_server::admin::{self, AdminSettings};
 use fanfare_server::chat::ChatSettings;
 use fanfare_server::connection::{ConnectionLimits, Listener};
+use fanfare_server::http::HttpServer;
 use fanfare_server::limits::{ADMIN_CONNECTIONS, ADMIN_PAGE_ROWS};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +17,7 @@ use testkit::patience::{PATIENCE, wait_until};
 
 /// Ends before the chat server, which looks for what is left.
 struct Admin {
-    _server: AdminServer,
+    _server: HttpServer,
     chat: TestServer,
     address: SocketAddr,
 }
@@ -30,8 +31,7 @@ fn start_with(settings: ChatSettings, token: Option<&str>) -> Admin {
     let limits = ConnectionLimits::from_anywhere(ADMIN_CONNECTIONS);
     let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), limits).unwrap();
     let settings = AdminSettings { token: token.map(str::to_owned) };
-    let server =
-        AdminServer::start(listener, &chat.broker, &chat.tasks, &chat.diagnostics, settings);
+    let server = admin::start(listener, &chat.broker, &chat.tasks, &chat.diagnostics, settings);
     Admin { address: server.local_address(), _server: server, chat }
 }
 
@@ -379,7 +379,7 @@ fn tasks_are_shown_in_groups_and_one_by_one() {
     assert!(lines.next().unwrap().starts_with("goroutine profile: total "), "{grouped}");
     assert_eq!(lines.next(), Some("3 @ chat connection < chat accept < chat server"), "{grouped}");
     assert!(
-        lines.next().unwrap().starts_with("#\tchat connection\tserver/src/chat/server.rs:"),
+        lines.next().unwrap().starts_with("#\tchat connection\tserver/src/connection/acceptor.rs:"),
         "{grouped}"
     );
     wait_until("all wait for the lobby", || {

@@ -1,9 +1,10 @@
 //! Profiles, read by the real `go tool pprof`. This process has the server's allocator, so that it
 //! has its heap profile.
 
-use fanfare_server::admin::{AdminServer, AdminSettings};
+use fanfare_server::admin::{self, AdminSettings};
 use fanfare_server::chat::ChatSettings;
 use fanfare_server::connection::{ConnectionLimits, Listener};
+use fanfare_server::http::HttpServer;
 use fanfare_server::limits::ADMIN_CONNECTIONS;
 use std::hint::black_box;
 use std::net::SocketAddr;
@@ -18,7 +19,7 @@ use testkit::tools::programs;
 
 /// Ends before the chat server, which looks for what is left.
 struct Admin {
-    _server: AdminServer,
+    _server: HttpServer,
     chat: TestServer,
     address: SocketAddr,
 }
@@ -27,7 +28,7 @@ fn start() -> Admin {
     let chat = TestServer::start(ChatSettings::default());
     let limits = ConnectionLimits::from_anywhere(ADMIN_CONNECTIONS);
     let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), limits).unwrap();
-    let server = AdminServer::start(
+    let server = admin::start(
         listener,
         &chat.broker,
         &chat.tasks,

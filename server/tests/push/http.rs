@@ -1,6 +1,6 @@
 //! The push gateway by HTTP: pushes, batches, streams of events, and who may ask.
 
-use fanfare_server::admin::{AdminServer, AdminSettings};
+use fanfare_server::admin::{self, AdminSettings};
 use fanfare_server::connection::{ConnectionLimits, Listener};
 use fanfare_server::http::HttpServer;
 use fanfare_server::push::PushSettings;
@@ -165,7 +165,7 @@ fn monitoring_sees_the_figures_that_pushes_and_their_deliveries_have() {
     let server = &test.server;
     let settings = AdminSettings::default();
     let admin =
-        AdminServer::start(listener, &server.broker, &server.tasks, &server.diagnostics, settings);
+        admin::start(listener, &server.broker, &server.tasks, &server.diagnostics, settings);
     let mut client = server.user("42");
     test.post("/push/user:42?id=a&ack", "x");
     assert_eq!(client.text(), "x");

@@ -28,7 +28,7 @@ fn python_plays_every_scenario() {
                 let http = http.take().unwrap();
                 http.begin_stop();
                 futures_lite::future::block_on(server.broker.drain(PATIENCE));
-                let report = futures_lite::future::block_on(http.stop(Instant::now() + PATIENCE));
+                let report = futures_lite::future::block_on(http.ended(Instant::now() + PATIENCE));
                 assert_eq!(report.connections_cut, 0);
             }
         }

@@ -438,7 +438,7 @@ fn everybody_is_told_that_the_server_ends_and_gets_what_was_queued() {
     http.begin_stop();
     futures_lite::future::block_on(test.server.broker.drain(PATIENCE));
     let ended = std::thread::spawn(move || {
-        futures_lite::future::block_on(http.stop(Instant::now() + PATIENCE))
+        futures_lite::future::block_on(http.ended(Instant::now() + PATIENCE))
     });
     let mut objects = [client.object(), client.object()];
     objects.sort_by_key(|object| object["bye"].is_string());
@@ -480,7 +480,7 @@ fn one_that_takes_no_goodbye_is_cut_at_the_deadline() {
     }
     let http = test.http.take().unwrap();
     let report =
-        futures_lite::future::block_on(http.stop(Instant::now() + Duration::from_millis(50)));
+        futures_lite::future::block_on(http.ended(Instant::now() + Duration::from_millis(50)));
     assert_eq!((report.connections_flushed, report.connections_cut), (0, 1));
     wait_until("no subscription", || test.server.broker.stats().subscriptions == 0);
     assert_eq!(test.ended("push-http", "cut"), 1);

@@ -1,41 +1,28 @@
 //! The reading half of a connection: does what the session says of each operation.
 
 use super::admission::Refusal;
-use super::link::{Asked, Change, Link, Place, What};
 use super::permissions::Permissions;
-use super::server::Shared;
+use super::server::Nats;
 use super::session::{Action, Reply, Session, SessionLimits, Sid};
+use super::writer::{Change, Outbound};
 use crate::codec::nats::{Block, Operation, Parser, subject};
-use crate::diagnostics::ConnectionFigures;
+use crate::connection::duplex::ReadHalf;
+use crate::connection::outbound::Position;
+use crate::diagnostics::{ConnectionFigures, Ended};
 use crate::message::ServerMessage;
 use crate::tasks::{self, Wait, waiting};
-use crate::transport::{Connection, Reader};
 use bytes::BytesMut;
 use fanfare::{
-    MailboxSubscriber, Origin, Pattern, Publisher, SubscribeError, SubscriptionId,
+    Books, MailboxSubscriber, Origin, Pattern, Publisher, SubscribeError, SubscriptionId,
     SubscriptionWatch, Topic,
 };
-use futures_lite::future;
-use std::io;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
-/// Why the reading half ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ReadEnd {
-    /// The client will send nothing more.
-    PeerClosed,
-    /// What it sent leaves no other way, and what that is called. It was told why, if nats-server
-    /// would have told it.
-    Mistake(&'static str),
-    /// The server asked.
-    Asked(Asked),
-}
-
 /// Reads, publishes, subscribes, and answers.
-pub(super) struct Talker<'c> {
-    shared: &'c Shared,
-    link: &'c Link,
+pub(super) struct Reader<'c> {
+    shared: &'c Nats,
+    outbound: &'c Outbound,
     figures: &'c Arc<ConnectionFigures>,
     session: Session,
     actions: Vec<Action>,
@@ -58,15 +45,62 @@ struct Publishing {
     batch: Vec<ServerMessage>,
 }
 
-impl<'c> Talker<'c> {
-    pub fn new(shared: &'c Shared, link: &'c Link, figures: &'c Arc<ConnectionFigures>) -> Self {
+impl ReadHalf for Reader<'_> {
+    type Change = Change;
+    type Decoder = Parser;
+
+    fn decoder(&self) -> Parser {
+        let mut parser = Parser::new(self.shared.settings.parser);
+        parser.require_connect(!self.session.is_admitted());
+        parser
+    }
+
+    /// Does all that was read, up to a mistake that ends the connection.
+    async fn take(
+        &mut self,
+        parser: &mut Parser,
+        received: &mut BytesMut,
+        _at_end: bool,
+    ) -> ControlFlow<Ended> {
+        while self.over.is_none() {
+            match parser.next(received) {
+                Ok(None) => break,
+                Ok(Some(operation)) => self.take_operation(operation, parser).await,
+                Err(error) => {
+                    let id = self.figures.id();
+                    log::debug!(task:% = tasks::label(); "nats: client {id}: {error}");
+                    self.session.mistake(error, &mut self.actions);
+                    self.act().await;
+                }
+            }
+        }
+        // Nothing is kept for a client that has nothing to say.
+        self.actions = Vec::new();
+        match self.over {
+            Some(mistake) => ControlFlow::Break(Ended::Because(mistake)),
+            None => ControlFlow::Continue(()),
+        }
+    }
+
+    /// After everything that is queued for this client now.
+    fn end_position(&self) -> Position {
+        self.position(Position::after_all)
+    }
+}
+
+impl<'c> Reader<'c> {
+    pub fn new(
+        shared: &'c Nats,
+        outbound: &'c Outbound,
+        figures: &'c Arc<ConnectionFigures>,
+    ) -> Self {
         let limits = SessionLimits {
             subscriptions: shared.settings.subscriptions,
             authentication_required: shared.settings.authentication.is_required(),
         };
-        Talker {
+        Reader {
             shared,
-            link,
+            outbound,
             figures,
             session: Session::new(limits),
             actions: Vec::new(),
@@ -77,68 +111,21 @@ impl<'c> Talker<'c> {
         }
     }
 
-    /// Reads until somebody wants to end it.
-    pub async fn talk(&mut self, connection: &Connection) -> io::Result<ReadEnd> {
-        let mut reader = Reader::new(connection.clone());
-        let mut parser = Parser::new(self.shared.settings.parser);
-        parser.require_connect(!self.session.is_admitted());
-        let link = self.link;
-        loop {
-            // Nothing is kept for a client that has nothing to say.
-            self.actions = Vec::new();
-            let read = async {
-                link.has_room().await;
-                reader.read_more().await.map(Ok)
-            };
-            let asked = async { Ok(Err(link.asked().await)) };
-            match future::or(asked, read).await? {
-                Err(asked) => return Ok(ReadEnd::Asked(asked)),
-                Ok(0) => return Ok(ReadEnd::PeerClosed),
-                Ok(_) => {}
-            }
-            // In a box, so that a quiet connection has no room for it.
-            Box::pin(self.work_through(&mut parser, reader.buffer_mut())).await;
-            if let Some(mistake) = self.over {
-                return Ok(ReadEnd::Mistake(mistake));
-            }
+    async fn take_operation(&mut self, operation: Operation, parser: &mut Parser) {
+        let may_change = matches!(operation, Operation::Connect(_));
+        if self.depends_on_expiry(&operation) {
+            // The messages that were published before it have to be counted.
+            self.outbound.queue.settled().await;
+            self.forget_expired();
         }
-    }
-
-    /// Does all that was read, up to a mistake that ends the connection.
-    async fn work_through(&mut self, parser: &mut Parser, read: &mut BytesMut) {
-        while self.over.is_none() {
-            match parser.next(read) {
-                Ok(None) => return,
-                Ok(Some(operation)) => {
-                    let may_change = matches!(operation, Operation::Connect(_));
-                    if self.depends_on_expiry(&operation) {
-                        // The messages that were published before it have to be counted.
-                        self.link.settled().await;
-                        self.forget_expired();
-                    }
-                    self.session.handle(operation, &mut self.actions);
-                    self.act().await;
-                    if may_change {
-                        parser.require_connect(!self.session.is_admitted());
-                        parser.allow_headers(self.session.options().headers);
-                    }
-                    // One read can hold thousands of small operations with larger answers.
-                    self.link.has_room().await;
-                }
-                Err(error) => {
-                    log::debug!(task:% = tasks::label(); "nats: client {}: {error}", self.figures.id());
-                    self.session.mistake(error, &mut self.actions);
-                    self.act().await;
-                }
-            }
+        self.session.handle(operation, &mut self.actions);
+        self.act().await;
+        if may_change {
+            parser.require_connect(!self.session.is_admitted());
+            parser.allow_headers(self.session.options().headers);
         }
-    }
-
-    /// The place after everything that is queued for this client now.
-    pub fn after_all(&self) -> Place {
-        self.receiving
-            .as_ref()
-            .map_or_else(Place::default, |receiving| Place::after_all(receiving.watch.books()))
+        // One read can hold thousands of small operations with larger answers.
+        self.outbound.queue.has_room().await;
     }
 
     /// Whether the session has to know, before this, which subscriptions have ended by themselves.
@@ -153,7 +140,7 @@ impl<'c> Talker<'c> {
 
     /// Tells the session which subscriptions have got all they were to get.
     fn forget_expired(&mut self) {
-        for (sid, id) in self.link.take_expired() {
+        for (sid, id) in self.outbound.take_expired() {
             self.session.expired(&sid, id);
         }
     }
@@ -202,7 +189,7 @@ impl<'c> Talker<'c> {
         // Of another echo, perhaps; the next publish makes one.
         self.publishing = None;
         let with_headers = self.session.options().headers;
-        self.link.change(Change::Connected { with_headers });
+        self.outbound.queue.change_first(Change::Connected { with_headers });
         let words = self.session.words();
         self.figures.set_name(words.name.as_deref().unwrap_or_default());
         let (language, version) = (words.lang.as_deref(), words.version.as_deref());
@@ -213,17 +200,17 @@ impl<'c> Talker<'c> {
         self.session.forget_words();
     }
 
-    /// The place after what is queued for this client now, if it has but one publisher: for what
-    /// merely should be in order.
-    fn here(&self) -> Place {
-        self.receiving
-            .as_ref()
-            .map_or_else(Place::default, |receiving| Place::now(receiving.watch.books()))
+    /// Behind what is queued for this client: [`Position::now`] for what merely should be in
+    /// order.
+    fn position(&self, of: impl FnOnce(Books) -> Position) -> Position {
+        let receiving = self.receiving.as_ref();
+        receiving.map_or_else(Position::default, |receiving| of(receiving.watch.books()))
     }
 
     fn reply(&self, reply: &Reply) {
-        let place = if *reply == Reply::Pong { self.after_all() } else { self.here() };
-        self.link.reply(reply, place);
+        let is_pong = *reply == Reply::Pong;
+        let position = self.position(if is_pong { Position::after_all } else { Position::now });
+        self.outbound.queue.append(position, |out| reply.append(out));
     }
 
     async fn publish(&mut self, topic: &Topic, block: &Arc<Block>, messages: Range<usize>) {
@@ -300,7 +287,11 @@ impl<'c> Talker<'c> {
         match begun {
             Ok(id) => {
                 // Nothing of it can be rendered before this: the writing half has its turn later.
-                self.link.change(Change::Subscribed { id, sid: sid.clone(), filter });
+                self.outbound.queue.change_first(Change::Subscribed {
+                    id,
+                    sid: sid.clone(),
+                    filter,
+                });
                 self.session.subscribed(&sid, id, &mut self.actions);
                 self.figures.set_subscriptions(self.session.subscriptions());
             }
@@ -325,7 +316,7 @@ impl<'c> Talker<'c> {
                 .no_echo(self.origin)
                 .open()?;
             let receiving = Receiving { subscriber: mailbox.subscriber(), watch: mailbox.watch() };
-            self.link.change(Change::Mailbox(Box::new(mailbox)));
+            self.outbound.queue.change_first(Change::Mailbox(Box::new(mailbox)));
             let watch = receiving.watch.clone();
             self.figures.set_queued_bytes(move || watch.stats().queued_bytes);
             self.receiving = Some(receiving);
@@ -338,13 +329,14 @@ impl<'c> Talker<'c> {
         // was given before.
         let of_group =
             self.receiving.as_ref().and_then(|receiving| receiving.subscriber.limit(id, max));
-        self.link.put(What::Limit(id, of_group.unwrap_or(max)), self.here());
+        let limit = Change::Limit(id, of_group.unwrap_or(max));
+        self.outbound.queue.change(self.position(Position::now), limit);
     }
 
     fn unsubscribe(&self, id: SubscriptionId) {
         if let Some(receiving) = &self.receiving {
             receiving.subscriber.unsubscribe(id);
-            self.link.put(What::Forget(id), self.after_all());
+            self.outbound.queue.change(self.end_position(), Change::Forget(id));
             self.figures.set_subscriptions(self.session.subscriptions());
         }
     }

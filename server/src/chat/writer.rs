@@ -1,11 +1,10 @@
-//! What one connection is to be sent: the answers of its session and the messages of its
+//! The writing half of a connection: the answers of its session and the messages of its
 //! subscriptions, side by side.
-//!
-//! [`Feeds`] is the writing half's [`Source`].
 
 use super::names::Name;
 use super::render;
-use crate::connection::outbox::{self, Item, WritingEnd};
+use crate::connection::duplex::WriteHalf;
+use crate::connection::outbound::{OutboundQueue, QueueItem};
 use crate::diagnostics::ConnectionFigures;
 use crate::message::{Kind, ServerMessage};
 use crate::tasks::Wait;
@@ -15,46 +14,41 @@ use fanfare::{Batch, BatchDelivery, Subscription};
 use std::task::{Context, Poll};
 
 /// What waits for the writing half, in order.
-pub(super) type Outbox = outbox::Outbox<Change>;
+pub(super) type ChatQueue = OutboundQueue<Change>;
 
 /// A change of what one is sent.
 pub(super) enum Change {
     /// What a subscription receives, from now on.
-    Open(Place, Subscription<ServerMessage>),
-    /// No more for that place.
-    Close(Place),
+    Open(Channel, Subscription<ServerMessage>),
+    /// Nothing more from that channel.
+    Close(Channel),
 }
 
-/// What a subscription is for.
+/// What a person reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Channel {
     Room(Name),
     /// Private messages; only one at a time.
     Inbox,
 }
 
-impl Outbox {
-    pub fn reply(&self, line: &str) {
-        self.append(|out| render::append_reply(out, line));
-    }
-}
-
-/// One connection's subscriptions, and the outbox.
-pub(super) struct Feeds<'o> {
-    outbox: &'o Outbox,
+/// One connection's subscriptions, and what its session answers.
+pub(super) struct Writer<'o> {
+    queue: &'o ChatQueue,
     figures: &'o ConnectionFigures,
-    feeds: Vec<Feed>,
-    /// Which feed is looked at first; moves on, so that a busy room does not keep the others
+    channels: Vec<OpenChannel>,
+    /// Which channel is looked at first; moves on, so that a busy room does not keep the others
     /// waiting.
     first: usize,
     line_bytes: usize,
     /// The last notice shown: the same one published in several rooms is shown once.
     last_notice: Bytes,
     waits_for: Wait,
+    is_over: bool,
 }
 
-struct Feed {
-    place: Place,
+struct OpenChannel {
+    channel: Channel,
     prefix: String,
     subscription: Subscription<ServerMessage>,
     /// Received but not rendered: the buffer became full in the middle.
@@ -62,33 +56,34 @@ struct Feed {
     is_ended: bool,
 }
 
-impl<'o> Feeds<'o> {
-    pub fn new(outbox: &'o Outbox, line_bytes: usize, figures: &'o ConnectionFigures) -> Self {
-        let waits_for = Wait::RECV;
-        Feeds {
-            outbox,
+impl<'o> Writer<'o> {
+    pub fn new(queue: &'o ChatQueue, line_bytes: usize, figures: &'o ConnectionFigures) -> Self {
+        Writer {
+            queue,
             figures,
-            feeds: Vec::new(),
+            channels: Vec::new(),
             first: 0,
             line_bytes,
             last_notice: Bytes::new(),
-            waits_for,
+            waits_for: Wait::RECV,
+            is_over: false,
         }
     }
 
     fn take_items(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> bool {
         let mut took = false;
-        while !out.is_full() {
-            let Some(item) = self.outbox.take() else { break };
+        while !out.is_full() && !self.is_over {
+            let Some(item) = self.queue.take_next() else { break };
             took = true;
             match item {
-                Item::Text(text) => out.bytes_mut().extend_from_slice(&text),
-                Item::Change(Change::Open(place, subscription)) => {
-                    self.open(place, subscription, context, out)
+                QueueItem::Text(text) => out.bytes_mut().extend_from_slice(&text),
+                QueueItem::Change(Change::Open(channel, subscription)) => {
+                    self.open(channel, subscription, context, out)
                 }
-                Item::Change(Change::Close(place)) => {
-                    self.feeds.retain(|feed| feed.place != place);
-                    self.note_feeds();
+                QueueItem::Close => self.is_over = true,
+                QueueItem::Change(Change::Close(channel)) => {
+                    self.channels.retain(|open| open.channel != channel);
+                    self.note_channels();
                 }
             }
         }
@@ -98,32 +93,38 @@ impl<'o> Feeds<'o> {
     /// What a room kept is shown at once, before anything else that waits.
     fn open(
         &mut self,
-        place: Place,
+        channel: Channel,
         subscription: Subscription<ServerMessage>,
         context: &mut Context<'_>,
         out: &mut WriteBuffer,
     ) {
-        self.feeds.retain(|feed| feed.place != place);
-        let prefix = match &place {
-            Place::Room(room) => format!("[{room}] "),
-            Place::Inbox => "(private) ".to_owned(),
+        self.channels.retain(|open| open.channel != channel);
+        let prefix = match &channel {
+            Channel::Room(room) => format!("[{room}] "),
+            Channel::Inbox => "(private) ".to_owned(),
         };
-        self.feeds.push(Feed { place, prefix, subscription, rest: None, is_ended: false });
-        self.note_feeds();
-        let last = self.feeds.len() - 1;
+        self.channels.push(OpenChannel {
+            channel,
+            prefix,
+            subscription,
+            rest: None,
+            is_ended: false,
+        });
+        self.note_channels();
+        let last = self.channels.len() - 1;
         while !out.is_full() && self.render_one(last, context, out) {}
     }
 
     /// Says how many subscriptions there are, where to look for what is queued in them, and what is
-    /// waited for. Done when the feeds change, so that it costs nothing while messages flow.
-    fn note_feeds(&mut self) {
-        self.figures.set_subscriptions(self.feeds.len());
-        let watches: Vec<_> = self.feeds.iter().map(|feed| feed.subscription.watch()).collect();
+    /// waited for. Done when the channels change, so that it costs nothing while messages flow.
+    fn note_channels(&mut self) {
+        self.figures.set_subscriptions(self.channels.len());
+        let watches: Vec<_> = self.channels.iter().map(|open| open.subscription.watch()).collect();
         self.figures
             .set_queued_bytes(move || watches.iter().map(|watch| watch.stats().queued_bytes).sum());
-        let mut rooms = self.feeds.iter().filter_map(|feed| match &feed.place {
-            Place::Room(room) => Some(room.topic()),
-            Place::Inbox => None,
+        let mut rooms = self.channels.iter().filter_map(|open| match &open.channel {
+            Channel::Room(room) => Some(room.topic()),
+            Channel::Inbox => None,
         });
         self.waits_for = match (rooms.next(), rooms.count()) {
             (None, _) => Wait::RECV,
@@ -132,47 +133,48 @@ impl<'o> Feeds<'o> {
         };
     }
 
-    /// Every feed in turn, one run at a time, until none has anything or the buffer is full.
+    /// Every open in turn, one run at a time, until none has anything or the buffer is full.
     fn take_messages(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> bool {
         let mut took = false;
-        let mut idle_feeds = 0;
-        while idle_feeds < self.feeds.len() && !out.is_full() {
-            self.first = (self.first + 1) % self.feeds.len();
+        let mut idle_sources = 0;
+        while idle_sources < self.channels.len() && !out.is_full() {
+            self.first = (self.first + 1) % self.channels.len();
             if self.render_one(self.first, context, out) {
                 took = true;
-                idle_feeds = 0;
+                idle_sources = 0;
             } else {
-                idle_feeds += 1;
+                idle_sources += 1;
             }
         }
         took
     }
 
-    /// Renders one run of a feed, as far as the buffer takes it. False if there is none.
+    /// Renders one run of a open, as far as the buffer takes it. False if there is none.
     fn render_one(
         &mut self,
         index: usize,
         context: &mut Context<'_>,
         out: &mut WriteBuffer,
     ) -> bool {
-        let several_rooms = self.feeds.iter().filter(|feed| feed.place != Place::Inbox).count() > 1;
-        let feed = &mut self.feeds[index];
-        if feed.rest.is_none() && !feed.is_ended {
-            match feed.subscription.poll_recv_batch(context) {
+        let several_rooms =
+            self.channels.iter().filter(|open| open.channel != Channel::Inbox).count() > 1;
+        let open = &mut self.channels[index];
+        if open.rest.is_none() && !open.is_ended {
+            match open.subscription.poll_recv_batch(context) {
                 Poll::Pending => return false,
-                Poll::Ready(None) => feed.is_ended = true,
-                Poll::Ready(Some(BatchDelivery::Batch(run))) => feed.rest = Some((run, 0)),
+                Poll::Ready(None) => open.is_ended = true,
+                Poll::Ready(Some(BatchDelivery::Batch(run))) => open.rest = Some((run, 0)),
                 Poll::Ready(Some(BatchDelivery::Missed(missed))) => {
-                    let place = match &feed.place {
-                        Place::Room(room) => several_rooms.then(|| room.as_str()),
-                        Place::Inbox => Some("private messages"),
+                    let place = match &open.channel {
+                        Channel::Room(room) => several_rooms.then(|| room.as_str()),
+                        Channel::Inbox => Some("private messages"),
                     };
                     render::append_missed(out.bytes_mut(), missed, place);
                     return true;
                 }
             }
         }
-        let Some((run, from)) = feed.rest.take() else { return false };
+        let Some((run, from)) = open.rest.take() else { return false };
         let mut rendered = from;
         for message in run.iter().skip(from) {
             if out.is_full() {
@@ -186,31 +188,29 @@ impl<'o> Feeds<'o> {
                 }
                 self.last_notice = notice;
             }
-            render::append_message(out.bytes_mut(), &feed.prefix, message, self.line_bytes);
+            render::append_message(out.bytes_mut(), &open.prefix, message, self.line_bytes);
         }
         self.figures.sent(rendered - from);
         if rendered < run.len() {
-            feed.rest = Some((run, rendered));
+            open.rest = Some((run, rendered));
         }
         true
     }
+
+    fn is_at_end(&self, out: &WriteBuffer) -> bool {
+        let has_ended = |open: &OpenChannel| open.is_ended && open.rest.is_none();
+        let is_drained = || !out.is_full() && self.queue.closes_after_messages();
+        self.is_over || (is_drained() && self.channels.iter().all(has_ended))
+    }
 }
 
-impl Source for Feeds<'_> {
+impl Source for Writer<'_> {
     fn poll_fill(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> Poll<Filled> {
         // Registered before looking: what is handed over in between wakes us.
-        self.outbox.register_writer(context);
+        self.queue.register_writer(context);
         let took_items = self.take_items(context, out);
         let took_messages = self.take_messages(context, out);
-        let is_ended = match self.outbox.ending() {
-            _ if out.is_full() => false,
-            None => false,
-            Some(WritingEnd::AfterReplies) => true,
-            Some(WritingEnd::AfterMessages) => {
-                self.feeds.iter().all(|feed| feed.is_ended && feed.rest.is_none())
-            }
-        };
-        if is_ended {
+        if self.is_at_end(out) {
             return Poll::Ready(Filled::Ended);
         }
         if took_items || took_messages { Poll::Ready(Filled::Some) } else { Poll::Pending }
@@ -225,8 +225,10 @@ impl Source for Feeds<'_> {
     }
 }
 
+impl WriteHalf for Writer<'_> {}
+
 /// Whether two notices are one that was published in several rooms. Their bytes are shared then;
-/// and since we hold the last one, no other can be at its place.
+/// and since we hold the last one, no other can be at its address.
 fn is_same(one: &Bytes, other: &Bytes) -> bool {
     one.as_ptr() == other.as_ptr() && one.len() == other.len()
 }

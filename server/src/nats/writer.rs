@@ -1,26 +1,66 @@
 //! What one connection is sent: answers and messages, each in its place. The writing half's
 //! [`Source`].
 
-use super::link::{Change, Item, Link, What};
 use super::permissions::Permissions;
-use super::render::{self, render_run};
+use super::render::{self, render_batch};
 use super::session::Sid;
 use super::settings::FirstTimes;
 use crate::codec::nats::{append_error, append_ping};
+use crate::connection::duplex::WriteHalf;
+use crate::connection::outbound::{OutboundQueue, QueueItem};
 use crate::diagnostics::{ConnectionFigures, Ended};
 use crate::limits::NATS_OVERTAKING_MESSAGES;
+use crate::locks::lock;
 use crate::message::ServerMessage;
 use crate::tasks::{self, Wait};
 use crate::transport::{Filled, Source, WriteBuffer};
 use fanfare::{Batch, Broker, EndReason, Mailbox, MailboxDelivery, SubscriptionId, Topic};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+/// What the reading half and the writing half of a connection hand each other.
+#[derive(Default)]
+pub(super) struct Outbound {
+    pub queue: OutboundQueue<Change>,
+    /// Subscriptions that have got all that they were to get.
+    expired: Mutex<Vec<(Sid, SubscriptionId)>>,
+}
+
+/// A change of what is sent. The first three apply before anything else that waits.
+pub(super) enum Change {
+    /// What the connection's messages come from.
+    Mailbox(Box<Mailbox<ServerMessage>>),
+    /// A subscription has begun.
+    Subscribed {
+        id: SubscriptionId,
+        sid: Sid,
+        /// By what some of it is forbidden.
+        filter: Option<Arc<Permissions>>,
+    },
+    /// The client has connected, and knows headers or does not.
+    Connected { with_headers: bool },
+    /// A subscription has ended: there is nothing more for it.
+    Forget(SubscriptionId),
+    /// A subscription ends when it has got this many messages.
+    Limit(SubscriptionId, u64),
+}
+
+impl Outbound {
+    /// The subscriptions that have got all that they were to get since this was asked last.
+    pub fn take_expired(&self) -> Vec<(Sid, SubscriptionId)> {
+        std::mem::take(&mut *self.expired())
+    }
+
+    fn expired(&self) -> MutexGuard<'_, Vec<(Sid, SubscriptionId)>> {
+        lock(&self.expired)
+    }
+}
+
 /// One connection's mailbox, its subscriptions, and what the reading half says.
-pub(super) struct Feed<'c> {
-    link: &'c Link,
+pub(super) struct Writer<'c> {
+    outbound: &'c Outbound,
     figures: &'c ConnectionFigures,
     broker: &'c Broker<ServerMessage>,
     mailbox: Option<Mailbox<ServerMessage>>,
@@ -56,7 +96,7 @@ struct Subscribed {
 
 struct Rest {
     id: SubscriptionId,
-    run: Batch<ServerMessage>,
+    batch: Batch<ServerMessage>,
     from: usize,
 }
 
@@ -66,17 +106,17 @@ enum Took {
     Nothing,
 }
 
-impl<'c> Feed<'c> {
-    /// A feed of a client that has to connect, and is pinged, so long after now.
+impl<'c> Writer<'c> {
+    /// A writer of a client that has to connect, and is pinged, so long after now.
     pub fn new(
-        link: &'c Link,
+        outbound: &'c Outbound,
         figures: &'c ConnectionFigures,
         broker: &'c Broker<ServerMessage>,
         times: FirstTimes,
     ) -> Self {
         let now = Instant::now();
-        Feed {
-            link,
+        Writer {
+            outbound,
             figures,
             broker,
             mailbox: None,
@@ -95,50 +135,46 @@ impl<'c> Feed<'c> {
         }
     }
 
-    /// Why it has ended, if it has and nobody asked for it.
-    pub fn reason(&self) -> Option<Ended> {
-        self.reason
-    }
-
     fn end_with(&mut self, text: &'static str, reason: Ended, out: &mut WriteBuffer) {
         append_error(out.bytes_mut(), text);
         self.is_over = true;
         self.reason = Some(reason);
     }
 
-    /// Tells how often something had been given a place by then.
+    /// Gives how many times something had been placed by then.
     fn apply_changes(&mut self) -> u64 {
-        let (changes, placed) = self.link.take_changes();
-        for change in changes {
-            match change {
-                Change::Mailbox(mailbox) => self.mailbox = Some(*mailbox),
-                Change::Subscribed { id, sid, filter } => {
-                    let subscribed = Subscribed { sid, filter, delivered: 0, max: None };
-                    self.subscriptions.insert(id, Box::new(subscribed));
-                }
-                Change::Connected { with_headers } => {
-                    self.is_connected = true;
-                    self.with_headers = with_headers;
-                }
-            }
-        }
+        let (changes, placed) = self.outbound.queue.take_changes();
+        changes.into_iter().for_each(|change| self.apply(change));
         placed
     }
 
-    fn take_item(&mut self, empty_after: Option<u64>, out: &mut WriteBuffer) -> bool {
-        let Some(Item { what, .. }) = self.link.take_item(self.taken, empty_after) else {
-            return false;
-        };
-        match what {
-            What::Text(text) => out.bytes_mut().extend_from_slice(&text),
-            What::Forget(id) => self.ended.push((id, self.taken)),
-            What::Limit(id, max) => {
+    fn apply(&mut self, change: Change) {
+        match change {
+            Change::Mailbox(mailbox) => self.mailbox = Some(*mailbox),
+            Change::Subscribed { id, sid, filter } => {
+                let subscribed = Subscribed { sid, filter, delivered: 0, max: None };
+                self.subscriptions.insert(id, Box::new(subscribed));
+            }
+            Change::Connected { with_headers } => {
+                self.is_connected = true;
+                self.with_headers = with_headers;
+            }
+            Change::Forget(id) => self.ended.push((id, self.taken)),
+            Change::Limit(id, max) => {
                 if let Some(subscribed) = self.subscriptions.get_mut(&id) {
                     subscribed.max = Some(max);
                     self.expire_if_due(id);
                 }
             }
-            What::Close => self.is_over = true,
+        }
+    }
+
+    fn take_item(&mut self, empty_after: Option<u64>, out: &mut WriteBuffer) -> bool {
+        let Some(item) = self.outbound.queue.take(self.taken, empty_after) else { return false };
+        match item {
+            QueueItem::Text(text) => out.bytes_mut().extend_from_slice(&text),
+            QueueItem::Change(change) => self.apply(change),
+            QueueItem::Close => self.is_over = true,
         }
         true
     }
@@ -150,9 +186,9 @@ impl<'c> Feed<'c> {
                 self.forget_ended(true);
                 return Took::Nothing;
             }
-            Poll::Ready(Some(MailboxDelivery::Batch(id, run))) => {
-                self.taken += run.len() as u64;
-                self.rest = Some(Rest { id, run, from: 0 });
+            Poll::Ready(Some(MailboxDelivery::Batch(id, batch))) => {
+                self.taken += batch.len() as u64;
+                self.rest = Some(Rest { id, batch, from: 0 });
             }
             Poll::Ready(Some(MailboxDelivery::Missed(missed))) => {
                 self.taken += missed;
@@ -177,7 +213,7 @@ impl<'c> Feed<'c> {
     /// A subscription that has ended still has messages in the queue, which it is to get. They are
     /// over when the queue is empty, or so many messages later.
     fn forget_ended(&mut self, is_empty: bool) {
-        let Feed { ended, subscriptions, taken, .. } = self;
+        let Writer { ended, subscriptions, taken, .. } = self;
         ended.retain(|(id, taken_then)| {
             let is_over = is_empty || *taken >= taken_then + NATS_OVERTAKING_MESSAGES;
             if is_over {
@@ -204,27 +240,27 @@ impl<'c> Feed<'c> {
 
     /// Renders what was received, as far as the buffer takes it.
     fn render(&mut self, out: &mut WriteBuffer) {
-        let Some(Rest { id, run, from }) = self.rest.take() else { return };
+        let Some(Rest { id, batch, from }) = self.rest.take() else { return };
         let Some(subscribed) = self.subscriptions.get_mut(&id) else { return };
         if subscribed
             .filter
             .as_ref()
-            .is_some_and(|permissions| permissions.subscribe.deny_topic(run.topic()))
+            .is_some_and(|permissions| permissions.subscribe.deny_topic(batch.topic()))
         {
             return;
         }
         let left = subscribed.max.map_or(u64::MAX, |max| max.saturating_sub(subscribed.delivered));
         let at_most = usize::try_from(left).unwrap_or(usize::MAX);
-        let reader = render::Reader {
+        let recipient = render::Recipient {
             sid: &subscribed.sid,
             with_headers: self.with_headers,
             missed: &mut self.missed,
         };
-        let rendered = render_run(&run, from, at_most, reader, out);
+        let rendered = render_batch(&batch, from, at_most, recipient, out);
         subscribed.delivered += rendered as u64;
         self.figures.sent(rendered);
-        if from + rendered < run.len() && rendered < at_most {
-            self.rest = Some(Rest { id, run, from: from + rendered });
+        if from + rendered < batch.len() && rendered < at_most {
+            self.rest = Some(Rest { id, batch, from: from + rendered });
         }
         self.expire_if_due(id);
     }
@@ -239,22 +275,25 @@ impl<'c> Feed<'c> {
             mailbox.unsubscribe(id);
         }
         if let Some(subscribed) = self.subscriptions.remove(&id) {
-            self.link.expire(subscribed.sid, id);
+            self.outbound.expired().push((subscribed.sid, id));
         }
     }
 
     fn is_at_end(&self) -> bool {
-        self.is_over || (self.mailbox.is_none() && self.rest.is_none() && self.link.is_ending())
+        self.is_over
+            || (self.mailbox.is_none()
+                && self.rest.is_none()
+                && self.outbound.queue.closes_after_messages())
     }
 }
 
-impl Source for Feed<'_> {
+impl Source for Writer<'_> {
     fn poll_fill(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> Poll<Filled> {
         // Registered before looking: what is handed over in between wakes us.
-        self.link.register_writer(context.waker());
+        self.outbound.queue.register_writer(context);
         let before_bytes = out.waiting_bytes();
         while !out.is_full() && !self.is_over {
-            // Before the mailbox is looked at: see `Link::take_item`.
+            // Before the mailbox is looked at: see `OutboundQueue::take`.
             let placed = self.apply_changes();
             if self.rest.is_some() {
                 self.render(out);
@@ -310,6 +349,12 @@ impl Source for Feed<'_> {
     }
 }
 
+impl WriteHalf for Writer<'_> {
+    fn end_reason(&self) -> Option<Ended> {
+        self.reason
+    }
+}
+
 /// By their number, since connections with as many are told together, and most have no subject in
 /// common.
 fn waits_for(subscriptions: usize) -> Wait {
@@ -322,18 +367,17 @@ fn waits_for(subscriptions: usize) -> Wait {
 
 #[cfg(test)]
 mod tests {
-    use super::super::link::Place;
     use super::super::session::Reply;
     use super::*;
+    use crate::connection::outbound::Position;
     use crate::diagnostics::Diagnostics;
     use crate::transport::Traffic;
     use fanfare::Pattern;
-    use std::sync::Mutex;
     use std::task::{Wake, Waker};
 
     /// Does something when it is woken for the first time: a mailbox that was found empty wakes its
     /// reader at once, to be asked again. So this comes between the look at the mailbox and what
-    /// the feed does next.
+    /// the writer does next.
     struct Interference(Mutex<Option<Box<dyn FnOnce() + Send>>>);
 
     impl Wake for Interference {
@@ -344,9 +388,9 @@ mod tests {
         }
     }
 
-    fn fill(feed: &mut Feed<'_>, waker: &Waker) -> String {
+    fn fill(writer: &mut Writer<'_>, waker: &Waker) -> String {
         let mut out = WriteBuffer::new(1 << 20);
-        let _ = feed.poll_fill(&mut Context::from_waker(waker), &mut out);
+        let _ = writer.poll_fill(&mut Context::from_waker(waker), &mut out);
         String::from_utf8_lossy(out.bytes_mut()).into_owned()
     }
 
@@ -356,26 +400,31 @@ mod tests {
         let entry = diagnostics
             .front_end("nats")
             .connected("127.0.0.1:1".parse().unwrap(), &Arc::new(Traffic::new()));
-        let link = Arc::new(Link::default());
+        let outbound = Arc::new(Outbound::default());
         let mailbox = broker.mailbox("m").open().unwrap();
         let id = mailbox.subscribe(&Pattern::parse("a").unwrap()).unwrap();
         let watch = mailbox.watch();
-        link.change(Change::Mailbox(Box::new(mailbox)));
-        link.change(Change::Subscribed { id, sid: Sid::from(&b"1"[..]), filter: None });
+        outbound.queue.change_first(Change::Mailbox(Box::new(mailbox)));
+        outbound.queue.change_first(Change::Subscribed {
+            id,
+            sid: Sid::from(&b"1"[..]),
+            filter: None,
+        });
         let times = FirstTimes { connect_within: None, ping_after: None };
-        let mut feed = Feed::new(&link, entry.figures(), &broker, times);
+        let mut writer = Writer::new(&outbound, entry.figures(), &broker, times);
         let mut publisher = broker.publisher();
         let topic = Topic::parse("a").unwrap();
         publisher.publish_blocking(&topic, ServerMessage::of("x")).unwrap();
         let interfere = {
-            let link = link.clone();
+            let outbound = outbound.clone();
             move || {
                 publisher.publish_blocking(&topic, ServerMessage::of("y")).unwrap();
-                link.reply(&Reply::Pong, Place::after_all(watch.books()));
+                let position = Position::after_all(watch.books());
+                outbound.queue.append(position, |out| Reply::Pong.append(out));
             }
         };
         let waker = Waker::from(Arc::new(Interference(Mutex::new(Some(Box::new(interfere))))));
-        assert_eq!(fill(&mut feed, &waker), "MSG a 1 1\r\nx\r\n");
-        assert_eq!(fill(&mut feed, &waker), "MSG a 1 1\r\ny\r\nPONG\r\n");
+        assert_eq!(fill(&mut writer, &waker), "MSG a 1 1\r\nx\r\n");
+        assert_eq!(fill(&mut writer, &waker), "MSG a 1 1\r\ny\r\nPONG\r\n");
     }
 }

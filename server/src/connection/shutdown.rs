@@ -1,13 +1,11 @@
-//! How a server and its connections end, and what is counted of it. The same for every front-end.
+//! How a server and its connections end, and what is counted of that.
 
-use crate::diagnostics::Ended;
 use crate::limits::{LINGER_MS, TASK_END_MS};
 use crate::tasks::{self, Scope};
 use crate::transport::{Connection, Outcome, Reader};
 use async_io::Timer;
 use event_listener::{Event, listener};
 use futures_lite::future;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -33,39 +31,39 @@ impl std::ops::AddAssign for StopReport {
 
 /// Whether a server is stopping, and how its connections have ended since.
 #[derive(Default)]
-pub(crate) struct Ending {
-    is_stopping: AtomicBool,
+pub struct Shutdown {
+    has_begun: AtomicBool,
     stopping: Event,
     connections_flushed: AtomicU64,
     connections_cut: AtomicU64,
     bytes_cut: AtomicU64,
 }
 
-impl Ending {
-    /// Stored before anybody is told: who begins to listen after that sees it.
-    pub fn begin(&self) {
-        self.is_stopping.store(true, Ordering::SeqCst);
+impl Shutdown {
+    /// Begins it. Stored before anybody is told: whoever begins to listen after that sees it.
+    pub(crate) fn begin(&self) {
+        self.has_begun.store(true, Ordering::SeqCst);
         self.stopping.notify(usize::MAX);
     }
 
     /// Waits until it begins. Cancel safe.
-    pub async fn begun(&self) {
+    pub(crate) async fn begun(&self) {
         loop {
             listener!(self.stopping => stopping);
-            if self.is_stopping() {
+            if self.has_begun() {
                 return;
             }
             stopping.await;
         }
     }
 
-    pub fn is_stopping(&self) -> bool {
-        self.is_stopping.load(Ordering::SeqCst)
+    pub(crate) fn has_begun(&self) -> bool {
+        self.has_begun.load(Ordering::SeqCst)
     }
 
     /// Waits until every connection has ended, cuts those that have not at the deadline, and tells
     /// how it went.
-    pub async fn finish(
+    pub(crate) async fn finish(
         &self,
         accepting: &Scope,
         connections: &Scope,
@@ -88,16 +86,16 @@ impl Ending {
 }
 
 /// Counts a connection's end when the server stops, also if it is cut.
-pub(crate) struct EndCount {
-    ending: Arc<Ending>,
+pub(crate) struct CloseCount {
+    shutdown: Arc<Shutdown>,
     connection: Connection,
     /// Everything rendered was written.
     flushed: bool,
 }
 
-impl EndCount {
-    pub fn new(ending: &Arc<Ending>, connection: &Connection) -> Self {
-        Self { ending: ending.clone(), connection: connection.clone(), flushed: false }
+impl CloseCount {
+    pub fn new(shutdown: &Arc<Shutdown>, connection: &Connection) -> Self {
+        Self { shutdown: shutdown.clone(), connection: connection.clone(), flushed: false }
     }
 
     /// Closes the connection, when all else of it is gone. `lingers`: the peer may still be
@@ -115,49 +113,19 @@ impl EndCount {
     }
 }
 
-impl Drop for EndCount {
+impl Drop for CloseCount {
     fn drop(&mut self) {
-        if !self.ending.is_stopping() {
+        if !self.shutdown.has_begun() {
             return;
         }
         if self.flushed {
-            self.ending.connections_flushed.fetch_add(1, Ordering::Relaxed);
+            self.shutdown.connections_flushed.fetch_add(1, Ordering::Relaxed);
         } else {
-            self.ending.connections_cut.fetch_add(1, Ordering::Relaxed);
-            self.ending
+            self.shutdown.connections_cut.fetch_add(1, Ordering::Relaxed);
+            self.shutdown
                 .bytes_cut
                 .fetch_add(self.connection.traffic().unwritten_bytes() as u64, Ordering::Relaxed);
         }
-    }
-}
-
-/// Why the reading half of a connection ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ReadEnd {
-    /// The peer will send nothing more.
-    PeerClosed,
-    /// The peer wants to go, or a bound leaves no other way.
-    Quit,
-    /// The server stops.
-    ServerStops,
-}
-
-/// Which half of a connection ended first, and how.
-pub(crate) enum FirstEnd {
-    Reading(io::Result<ReadEnd>),
-    Writing(Outcome),
-}
-
-/// Why a connection ended, of both halves: a peer that did not take our goodbye is stuck, whatever
-/// it said before.
-pub(crate) fn ended(reading: Option<&io::Result<ReadEnd>>, writing: &Outcome) -> Ended {
-    match (writing, reading) {
-        (Outcome::Stuck, _) => Ended::Stuck,
-        (Outcome::Quiet { .. }, _) => Ended::Quiet,
-        (_, Some(Ok(ReadEnd::PeerClosed))) => Ended::PeerClosed,
-        (Outcome::Broken(_), _) | (_, Some(Err(_))) => Ended::Broken,
-        (Outcome::Finished, Some(Ok(ReadEnd::Quit))) => Ended::Quit,
-        (Outcome::Finished, Some(Ok(ReadEnd::ServerStops)) | None) => Ended::ServerStopped,
     }
 }
 

@@ -1,0 +1,292 @@
+//! The reading half of a connection: does what the session says of each line.
+
+use super::names::Name;
+use super::render;
+use super::server::{Chat, LOBBY};
+use super::session::{Action, Session};
+use super::writer::{Change, Channel, ChatQueue};
+use crate::codec::lines::{LineDecoder, LineError};
+use crate::connection::duplex::ReadHalf;
+use crate::connection::outbound::Position;
+use crate::connection::rate::RateLimit;
+use crate::connection::shutdown::Shutdown;
+use crate::diagnostics::{ConnectionFigures, Ended};
+use crate::limits::{CHAT_BATCH_LINES, LINE_BURST_SECONDS};
+use crate::message::{Kind, ServerMessage};
+use crate::tasks::{Wait, waiting};
+use async_io::Timer;
+use bytes::BytesMut;
+use fanfare::{Origin, Pattern, Publisher, SubscribeError};
+use futures_lite::future;
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+/// Lines in; publishes, subscriptions and answers out.
+pub(super) struct Reader<'s> {
+    shared: &'s Chat,
+    queue: &'s ChatQueue,
+    figures: &'s ConnectionFigures,
+    shutdown: &'s Shutdown,
+    session: Session,
+    publisher: Publisher<ServerMessage>,
+    origin: Origin,
+    actions: Vec<Action>,
+    /// What is being said to one room and has not been published yet.
+    batch: Vec<ServerMessage>,
+    batch_room: Option<Name>,
+    rate: Option<RateLimit>,
+    /// Made for the first line that comes too fast, and set again for each.
+    pause: Option<Box<Timer>>,
+    is_over: bool,
+}
+
+impl ReadHalf for Reader<'_> {
+    type Change = Change;
+    type Decoder = LineDecoder;
+
+    fn decoder(&self) -> LineDecoder {
+        LineDecoder::new(self.shared.settings.line_bytes)
+    }
+
+    async fn begin(&mut self, _decoder: &mut LineDecoder) -> ControlFlow<Ended> {
+        self.session.begin(LOBBY, &mut self.actions);
+        self.act().await;
+        self.flow()
+    }
+
+    async fn take(
+        &mut self,
+        decoder: &mut LineDecoder,
+        received: &mut BytesMut,
+        at_end: bool,
+    ) -> ControlFlow<Ended> {
+        let mut bytes = &received[..];
+        while !self.is_over
+            && let Some(line) = decoder.decode(&mut bytes)
+        {
+            self.take_line(line).await;
+        }
+        if at_end && let Some(line) = decoder.finish() {
+            self.take_line(line).await;
+        }
+        received.clear();
+        self.flush_batch().await;
+        self.flow()
+    }
+
+    fn say_goodbye(&mut self) {
+        self.reply("* the server is ending; goodbye");
+    }
+
+    /// Gives the name back and tells the rooms. When the server stops, everybody knows already.
+    async fn leave(&mut self) {
+        self.actions.clear();
+        self.session.end(&mut self.actions);
+        if !self.shutdown.has_begun() {
+            self.act().await;
+        }
+    }
+}
+
+impl<'s> Reader<'s> {
+    pub fn new(
+        shared: &'s Chat,
+        queue: &'s ChatQueue,
+        figures: &'s ConnectionFigures,
+        shutdown: &'s Shutdown,
+    ) -> Self {
+        let origin = Origin::unique();
+        let rate = shared.settings.lines_per_second.map(|per_second| {
+            let burst = per_second.saturating_mul(LINE_BURST_SECONDS);
+            RateLimit::new(per_second, burst, Instant::now())
+        });
+        Reader {
+            shared,
+            queue,
+            figures,
+            shutdown,
+            session: Session::new(&shared.directory, shared.settings.session),
+            publisher: shared.broker.publisher_as(origin),
+            origin,
+            actions: Vec::new(),
+            batch: Vec::new(),
+            batch_room: None,
+            rate,
+            pause: None,
+            is_over: false,
+        }
+    }
+
+    /// Whether the connection is over for the session.
+    fn flow(&self) -> ControlFlow<Ended> {
+        if self.is_over { ControlFlow::Break(Ended::Quit) } else { ControlFlow::Continue(()) }
+    }
+
+    fn reply(&self, line: &str) {
+        self.queue.append(Position::default(), |out| render::append_reply(out, line));
+    }
+
+    fn change(&self, change: Change) {
+        self.queue.change(Position::default(), change);
+    }
+
+    async fn take_line(&mut self, line: Result<&str, LineError>) {
+        self.pace().await;
+        match line {
+            Ok(line) => self.session.handle(line, &mut self.actions),
+            Err(error) => self.reply(&format!("! {error}")),
+        }
+        self.act().await;
+        // One read can hold thousands of small commands with large answers.
+        self.queue.has_room().await;
+    }
+
+    /// Waits until the next line is due, where lines have a rate.
+    async fn pace(&mut self) {
+        let (Some(rate), now) = (&mut self.rate, Instant::now()) else { return };
+        let due = rate.due(1, now);
+        rate.take(1);
+        if due > now {
+            // What was said before must not wait with this line.
+            self.flush_batch().await;
+            let pause = self.pause.get_or_insert_with(|| Box::new(Timer::never()));
+            pause.set_at(due);
+            let pause = waiting(Wait::TIMER, async {
+                (&mut **pause).await;
+            });
+            future::or(pause, self.shutdown.begun()).await;
+        }
+    }
+
+    /// Does what the session said.
+    async fn act(&mut self) {
+        let mut actions = std::mem::take(&mut self.actions);
+        for action in actions.drain(..) {
+            if !matches!(action, Action::Say { .. }) {
+                // All else keeps its place among what was said.
+                self.flush_batch().await;
+            }
+            self.do_one(action).await;
+        }
+        self.actions = actions;
+    }
+
+    async fn do_one(&mut self, action: Action) {
+        match action {
+            Action::Say { room, text, kind } => self.say(room, text, kind).await,
+            Action::Reply(line) => self.reply(&line),
+            Action::Notice { rooms, text } => self.announce(&rooms, text).await,
+            Action::Tell { to, text } => self.tell(&to, text).await,
+            Action::Subscribe(room) => self.subscribe(
+                Channel::Room(room.clone()),
+                &room,
+                self.shared.settings.session.replay_lines,
+            ),
+            Action::Unsubscribe(room) => self.change(Change::Close(Channel::Room(room))),
+            Action::Inbox(name) => {
+                self.figures.set_name(name.as_str());
+                self.subscribe(Channel::Inbox, &name, 0);
+            }
+            Action::History { room, lines } => self.show_history(&room, lines),
+            Action::Left(room) => self.session.left(&room),
+            Action::End => self.is_over = true,
+        }
+    }
+
+    async fn say(&mut self, room: Name, text: String, kind: Kind) {
+        if self.batch.len() >= CHAT_BATCH_LINES
+            || self.batch_room.as_ref().is_some_and(|other| *other != room)
+        {
+            self.flush_batch().await;
+        }
+        let message = self.message(text, kind);
+        self.batch.push(message);
+        self.batch_room = Some(room);
+    }
+
+    /// Publishes what was said to one room as one batch.
+    async fn flush_batch(&mut self) {
+        let Some(room) = self.batch_room.take() else { return };
+        self.figures.received(self.batch.len());
+        let publish = self.publisher.publish_batch(room.topic(), &mut self.batch);
+        match waiting(Wait::PUBLISH, publish).await {
+            Ok(receipt) => self.shared.front_end.dropped(room.topic().as_str(), receipt.dropped),
+            // A batch of ours is never too long, so the broker is closed.
+            Err(_) => {
+                self.reply(&format!(
+                    "! the server is ending; {} lines were not said",
+                    self.batch.len()
+                ));
+                self.batch.clear();
+            }
+        }
+    }
+
+    async fn announce(&mut self, rooms: &[Name], text: String) {
+        let notice = self.message(text, Kind::Notice);
+        for room in rooms {
+            if waiting(Wait::PUBLISH, self.publisher.publish(room.topic(), notice.clone()))
+                .await
+                .is_err()
+            {
+                // The broker is closed: the server is ending, and everybody is told that.
+                return;
+            }
+        }
+    }
+
+    async fn tell(&mut self, to: &Name, text: String) {
+        let message = self.message(text, Kind::Said);
+        self.figures.received(1);
+        let published = waiting(Wait::PUBLISH, self.publisher.publish(to.topic(), message)).await;
+        if let Ok(receipt) = &published {
+            self.shared.front_end.dropped(to.topic().as_str(), receipt.dropped);
+        }
+        match published {
+            Ok(receipt) if receipt.matched == 0 => self.reply(&format!("! {to} has just left")),
+            Ok(receipt) if receipt.queued == 0 => {
+                self.reply(&format!("! {to} is not reading and did not get it; try again later"));
+            }
+            Ok(_) => self.reply(&format!("* {to} was told")),
+            Err(_) => self.reply(&format!("! the server is ending; {to} was not told")),
+        }
+    }
+
+    fn subscribe(&mut self, channel: Channel, name: &Name, replay: usize) {
+        let settings = &self.shared.settings;
+        let subscription = self
+            .shared
+            .broker
+            .subscription(&Pattern::from(name.topic()))
+            .queue_messages(settings.queue_messages)
+            .queue_bytes(settings.queue_bytes)
+            .when_full(settings.when_full())
+            .no_echo(self.origin)
+            .replay(replay)
+            .subscribe();
+        match subscription {
+            Ok(subscription) => self.change(Change::Open(channel, subscription)),
+            Err(SubscribeError::Closed) => {}
+            Err(error) => {
+                self.reply(&format!("! you cannot stay: {error}"));
+                self.is_over = true;
+            }
+        }
+    }
+
+    fn show_history(&self, room: &Name, lines: usize) {
+        let messages = self.shared.broker.history(room.topic(), lines);
+        self.reply(&format!("* the last {} lines of {room}:", messages.len()));
+        let prefix = format!("[{room}] ");
+        self.queue.append(Position::default(), |out| {
+            for message in &messages {
+                render::append_message(out, &prefix, message, self.shared.settings.line_bytes);
+            }
+        });
+    }
+
+    fn message(&self, text: String, kind: Kind) -> ServerMessage {
+        let sender = Some(self.session.name().shared());
+        ServerMessage { sender, kind, ..ServerMessage::of(text) }
+    }
+}

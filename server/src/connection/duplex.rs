@@ -1,0 +1,188 @@
+//! One connection from its first byte to its last: a reading and a writing half side by side.
+//!
+//! Two halves, so that a publish that waits for a full queue, even for the publisher's own, never
+//! keeps the publisher from being written to, and two clients that wait for each other both go on.
+
+use super::outbound::{CloseRequest, OutboundQueue, Position};
+use super::shutdown::{CloseCount, Shutdown};
+use crate::diagnostics::{ConnectionEntry, Ended};
+use crate::transport::{Connection, Outcome, Reader, Source, WriterSettings, write_all_from};
+use bytes::BytesMut;
+use futures_lite::future;
+use std::future::{Future, pending, ready};
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+/// What a protocol does with the bytes of a client. [`drive`] reads them.
+pub(crate) trait ReadHalf: Send {
+    /// A change of what the writing half sends.
+    type Change: Send;
+
+    /// Takes what the client says apart.
+    type Decoder: Send;
+
+    /// The decoder for this client.
+    fn decoder(&self) -> Self::Decoder;
+
+    /// Greets the client, before anything is read.
+    fn begin(
+        &mut self,
+        _decoder: &mut Self::Decoder,
+    ) -> impl Future<Output = ControlFlow<Ended>> + Send {
+        ready(ControlFlow::Continue(()))
+    }
+
+    /// Does all that `received` says, and leaves what is incomplete. `at_end`: no more will come.
+    /// `Break`: the connection is to end, for that reason.
+    fn take(
+        &mut self,
+        decoder: &mut Self::Decoder,
+        received: &mut BytesMut,
+        at_end: bool,
+    ) -> impl Future<Output = ControlFlow<Ended>> + Send;
+
+    /// Queues the last words to a client that the server leaves.
+    fn say_goodbye(&mut self) {}
+
+    /// Where the end belongs among the messages.
+    fn end_position(&self) -> Position {
+        Position::default()
+    }
+
+    /// Tells the others, while what is queued goes out.
+    fn leave(&mut self) -> impl Future<Output = ()> + Send {
+        ready(())
+    }
+}
+
+/// What a protocol renders for a client.
+pub(crate) trait WriteHalf: Source + Send {
+    /// Why it ended, if it ended by itself.
+    fn end_reason(&self) -> Option<Ended> {
+        None
+    }
+}
+
+/// Why reading ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ReadEnd {
+    PeerClosed,
+    /// The client wants to go, or a mistake or a bound leaves no other way.
+    Over(Ended),
+    Requested(CloseRequest),
+}
+
+enum FirstEnd {
+    Reading(io::Result<ReadEnd>),
+    Writing(Outcome),
+}
+
+/// Drives both halves until the connection has ended, and closes it. Gives the reason.
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn keeps its arguments twice, in every connection"
+)]
+pub(crate) fn drive<'c, R, W>(
+    shutdown: &'c Arc<Shutdown>,
+    (connection, mut entry): (Connection, ConnectionEntry),
+    queue: &'c OutboundQueue<R::Change>,
+    (mut read_half, mut write_half): (R, W),
+    settings: WriterSettings,
+) -> impl Future<Output = Ended> + Send + 'c
+where
+    R: ReadHalf + 'c,
+    W: WriteHalf + 'c,
+{
+    async move {
+        let count = CloseCount::new(shutdown, &connection);
+        let mut writing = Box::pin(write_all_from(&mut write_half, &connection, settings));
+        let first = {
+            let stopping = async {
+                shutdown.begun().await;
+                queue.request_close(CloseRequest::Stop);
+                pending().await
+            };
+            let reading =
+                async { FirstEnd::Reading(read_all(&mut read_half, queue, &connection).await) };
+            let writing = async { FirstEnd::Writing((&mut writing).await) };
+            future::or(stopping, future::or(reading, writing)).await
+        };
+        let (outcome, read_end) = match first {
+            FirstEnd::Reading(end) => {
+                match end {
+                    Ok(ReadEnd::Requested(CloseRequest::Stop)) => queue.close_after_messages(),
+                    Ok(_) => queue.close(read_half.end_position()),
+                    Err(_) => queue.close(Position::default()),
+                }
+                let ((), outcome) = future::zip(read_half.leave(), &mut writing).await;
+                (outcome, Some(end))
+            }
+            // Also when it has said its last word to a client that is slow or unknown.
+            FirstEnd::Writing(outcome) => {
+                read_half.leave().await;
+                (outcome, None)
+            }
+        };
+        drop(writing);
+        let reason = reason(read_end.as_ref(), &outcome, write_half.end_reason());
+        // Nothing is kept for a client that has left: neither queues nor subscriptions.
+        drop(write_half);
+        drop(read_half);
+        entry.ended(reason);
+        let lingers = !matches!(read_end, Some(Err(_) | Ok(ReadEnd::PeerClosed)));
+        count.close(&outcome, lingers).await;
+        reason
+    }
+}
+
+/// Reads until one side wants to end it.
+async fn read_all<R: ReadHalf>(
+    half: &mut R,
+    queue: &OutboundQueue<R::Change>,
+    connection: &Connection,
+) -> io::Result<ReadEnd> {
+    let mut decoder = half.decoder();
+    // In boxes, so that a quiet connection has no room for what a busy one does.
+    if let ControlFlow::Break(reason) = Box::pin(half.begin(&mut decoder)).await {
+        return Ok(ReadEnd::Over(reason));
+    }
+    let mut reader = Reader::new(connection.clone());
+    loop {
+        let read = async {
+            queue.has_room().await;
+            reader.read_more().await.map(Ok)
+        };
+        let requested = async { Ok(Err(queue.close_requested().await)) };
+        let at_end = match future::or(requested, read).await? {
+            Ok(bytes) => bytes == 0,
+            Err(request) => {
+                if request == CloseRequest::Stop {
+                    half.say_goodbye();
+                }
+                return Ok(ReadEnd::Requested(request));
+            }
+        };
+        let took = Box::pin(half.take(&mut decoder, reader.buffer_mut(), at_end)).await;
+        if let ControlFlow::Break(reason) = took {
+            return Ok(ReadEnd::Over(reason));
+        }
+        if at_end {
+            return Ok(ReadEnd::PeerClosed);
+        }
+    }
+}
+
+/// Why a connection ended, of both halves: a client that did not take the last word is stuck,
+/// whatever it did before.
+fn reason(reading: Option<&io::Result<ReadEnd>>, writing: &Outcome, own: Option<Ended>) -> Ended {
+    match (writing, reading) {
+        (Outcome::Stuck, _) => Ended::Stuck,
+        (Outcome::Quiet { .. }, _) => Ended::Quiet,
+        (_, Some(Ok(ReadEnd::PeerClosed))) => Ended::PeerClosed,
+        (Outcome::Broken(_), _) | (_, Some(Err(_))) => Ended::Broken,
+        (Outcome::Finished, Some(Ok(ReadEnd::Over(reason)))) => *reason,
+        (Outcome::Finished, Some(Ok(ReadEnd::Requested(_)))) => Ended::ServerStopped,
+        (Outcome::Finished, None) => own.unwrap_or(Ended::ServerStopped),
+    }
+}

@@ -1,0 +1,298 @@
+//! What the reading half of a connection, and its server, hand over to the writing half.
+//!
+//! Text has a position among the messages that the connection receives: an answer comes after the
+//! messages that were queued before it. NATS clients rely on that: a `PONG` tells them that they
+//! have everything. A protocol without that promise puts everything at the default position, which
+//! is reached at once.
+
+use crate::limits::{NATS_OVERTAKING_MESSAGES, REPLY_BYTES, REPLY_ITEMS};
+use crate::locks::lock;
+use crate::tasks::{Wait, waiting};
+use atomic_waker::AtomicWaker;
+use fanfare::Books;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::{Mutex, MutexGuard};
+use std::task::{Context, Poll};
+
+/// What waits for the writing half, in order. `C` is a change of what that half sends.
+pub(crate) struct OutboundQueue<C> {
+    state: Mutex<QueueState<C>>,
+    /// The writing half, which waits for something to do.
+    writer: AtomicWaker,
+    /// The reading half, which waits for room, or for a request to close.
+    reader: AtomicWaker,
+}
+
+struct QueueState<C> {
+    changes: Vec<C>,
+    items: VecDeque<Placed<C>>,
+    /// How many times something was placed.
+    placed: u64,
+    reply_bytes: usize,
+    ends_after_messages: bool,
+    close_request: Option<CloseRequest>,
+}
+
+struct Placed<C> {
+    what: QueueItem<C>,
+    position: Position,
+    /// The value of `placed` when something was last added to it.
+    placed: u64,
+}
+
+/// What the writing half takes out of the queue.
+pub(crate) enum QueueItem<C> {
+    Text(Vec<u8>),
+    Change(C),
+    /// Nothing comes after this.
+    Close,
+}
+
+/// Why the server wants a connection to close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CloseRequest {
+    /// Its clients are to go elsewhere: send what is queued now, and close.
+    Leave,
+    /// The server stops: read no more, and close when the broker has nothing more to send.
+    Stop,
+}
+
+/// A position among the messages of a mailbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Position {
+    /// After this many messages, counted from the first.
+    after: u64,
+    /// One publisher's messages can overtake another's, so the number alone does not prove that
+    /// none is missing. True: none may be missing.
+    all_before: bool,
+}
+
+impl Position {
+    /// After the messages that are queued now; roughly, if there are several publishers.
+    pub fn now(books: Books) -> Self {
+        Self { after: books.offered, all_before: false }
+    }
+
+    /// After all messages that are queued now.
+    pub fn after_all(books: Books) -> Self {
+        // If none is queued, none can be missing.
+        Self {
+            after: if books.queued == 0 { 0 } else { books.offered },
+            all_before: books.queued > 0,
+        }
+    }
+
+    /// Whether it is reached once this many messages have been taken out of the mailbox, or the
+    /// mailbox was found empty.
+    fn is_reached(self, taken: u64, is_empty: bool) -> bool {
+        let slack = if self.all_before { NATS_OVERTAKING_MESSAGES } else { 0 };
+        is_empty || taken >= self.after + slack
+    }
+}
+
+/// For the reading half and the server.
+impl<C> OutboundQueue<C> {
+    /// Sends the text that `append` makes.
+    pub fn append(&self, position: Position, append: impl FnOnce(&mut Vec<u8>)) {
+        let mut state = self.lock();
+        let goes_on = matches!(
+            state.items.back(),
+            Some(Placed { what: QueueItem::Text(_), position: last, .. }) if *last == position
+        );
+        if !goes_on {
+            state.push(QueueItem::Text(Vec::new()), position);
+        } else {
+            state.placed += 1;
+        }
+        let now = state.placed;
+        if let Some(Placed { what: QueueItem::Text(text), placed, .. }) = state.items.back_mut() {
+            *placed = now;
+            let before_bytes = text.len();
+            append(text);
+            let added_bytes = text.len() - before_bytes;
+            state.reply_bytes += added_bytes;
+        }
+        drop(state);
+        self.writer.wake();
+    }
+
+    /// Changes what is sent, at a position.
+    pub fn change(&self, position: Position, change: C) {
+        self.lock().push(QueueItem::Change(change), position);
+        self.writer.wake();
+    }
+
+    /// Changes what is sent, before anything that waits.
+    pub fn change_first(&self, change: C) {
+        self.lock().changes.push(change);
+        self.writer.wake();
+    }
+
+    /// Ends the connection at a position.
+    pub fn close(&self, position: Position) {
+        self.lock().push(QueueItem::Close, position);
+        self.writer.wake();
+    }
+
+    /// Ends the connection when the broker has nothing more for it.
+    pub fn close_after_messages(&self) {
+        self.lock().ends_after_messages = true;
+        self.writer.wake();
+    }
+
+    /// Asks the reading half to end the connection. The first request counts.
+    pub fn request_close(&self, request: CloseRequest) {
+        self.lock().close_request.get_or_insert(request);
+        self.reader.wake();
+    }
+
+    /// Waits until somebody asks for the end of the connection. Cancel safe.
+    pub async fn close_requested(&self) -> CloseRequest {
+        self.until(|state| state.close_request).await
+    }
+
+    /// Waits until the answers that wait are few enough for more, or the connection is to close.
+    /// Cancel safe.
+    pub async fn has_room(&self) {
+        let has_room = |state: &QueueState<C>| {
+            let is_short = state.reply_bytes < REPLY_BYTES && state.items.len() < REPLY_ITEMS;
+            (is_short || state.close_request.is_some()).then_some(())
+        };
+        waiting(Wait::fixed("answers to be read"), self.until(has_room)).await;
+    }
+
+    /// Waits until everything queued is in the write buffer. Cancel safe.
+    pub async fn settled(&self) {
+        let settled = self.until(|state| state.items.is_empty().then_some(()));
+        waiting(Wait::fixed("answers to be written"), settled).await;
+    }
+
+    async fn until<T>(&self, look: impl Fn(&QueueState<C>) -> Option<T>) -> T {
+        poll_fn(|context| {
+            // Registered before looking: whoever changes something in between wakes us.
+            self.reader.register(context.waker());
+            look(&self.lock()).map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+
+    fn lock(&self) -> MutexGuard<'_, QueueState<C>> {
+        lock(&self.state)
+    }
+}
+
+impl<C> QueueState<C> {
+    fn push(&mut self, what: QueueItem<C>, position: Position) {
+        self.placed += 1;
+        self.items.push_back(Placed { what, position, placed: self.placed });
+    }
+}
+
+/// For the writing half.
+impl<C> OutboundQueue<C> {
+    /// Has the writing half woken when something comes. Call it before looking.
+    pub fn register_writer(&self, context: &Context<'_>) {
+        self.writer.register(context.waker());
+    }
+
+    /// The changes to apply before anything else, and how many times something was placed so far.
+    pub fn take_changes(&self) -> (Vec<C>, u64) {
+        let mut state = self.lock();
+        (std::mem::take(&mut state.changes), state.placed)
+    }
+
+    /// The next item, in a protocol without positions.
+    pub fn take_next(&self) -> Option<QueueItem<C>> {
+        self.take(0, None)
+    }
+
+    /// The next item, if its position is reached. `empty_after`: how many times something had been
+    /// placed before the mailbox was found empty, or missing. What was placed later may belong
+    /// behind messages that have come since.
+    pub fn take(&self, taken: u64, empty_after: Option<u64>) -> Option<QueueItem<C>> {
+        let mut state = self.lock();
+        let next = state.items.front()?;
+        let is_empty = empty_after.is_some_and(|placed| next.placed <= placed);
+        if !next.position.is_reached(taken, is_empty) {
+            return None;
+        }
+        let what = state.items.pop_front()?.what;
+        if let QueueItem::Text(text) = &what {
+            state.reply_bytes -= text.len();
+        }
+        if state.items.is_empty() {
+            // A quiet connection keeps nothing.
+            state.items = VecDeque::new();
+        }
+        drop(state);
+        self.reader.wake();
+        Some(what)
+    }
+
+    /// Whether nothing waits, and nothing will come but messages.
+    pub fn closes_after_messages(&self) -> bool {
+        let state = self.lock();
+        state.ends_after_messages && state.items.is_empty()
+    }
+}
+
+impl<C> Default for OutboundQueue<C> {
+    fn default() -> Self {
+        let state = QueueState {
+            changes: Vec::new(),
+            items: VecDeque::new(),
+            placed: 0,
+            reply_bytes: 0,
+            ends_after_messages: false,
+            close_request: None,
+        };
+        Self { state: Mutex::new(state), writer: AtomicWaker::new(), reader: AtomicWaker::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Queue = OutboundQueue<()>;
+
+    fn text(item: Option<QueueItem<()>>) -> String {
+        match item {
+            Some(QueueItem::Text(text)) => String::from_utf8(text).unwrap(),
+            _ => panic!("no text"),
+        }
+    }
+
+    const LATER: Position = Position { after: 1, all_before: true };
+
+    #[test]
+    fn what_was_placed_after_the_look_at_the_mailbox_waits_for_the_next() {
+        let queue = Queue::default();
+        let (_, placed) = queue.take_changes();
+        queue.append(LATER, |out| out.extend(b"late"));
+        assert!(queue.take(0, Some(placed)).is_none());
+        let (_, placed) = queue.take_changes();
+        assert_eq!(text(queue.take(0, Some(placed))), "late");
+    }
+
+    /// What is added to an item that has its position already counts as placed anew.
+    #[test]
+    fn an_item_is_placed_when_the_last_of_it_is() {
+        let queue = Queue::default();
+        queue.append(LATER, |out| out.extend(b"early"));
+        let (_, placed) = queue.take_changes();
+        queue.append(LATER, |out| out.extend(b"+late"));
+        assert!(queue.take(0, Some(placed)).is_none());
+        let (_, placed) = queue.take_changes();
+        assert_eq!(text(queue.take(0, Some(placed))), "early+late");
+    }
+
+    #[test]
+    fn what_belongs_before_the_next_message_does_not_wait_for_a_look() {
+        let queue = Queue::default();
+        queue.append(Position { after: 3, all_before: false }, |out| out.extend(b"now"));
+        assert!(queue.take(2, None).is_none());
+        assert_eq!(text(queue.take(3, None)), "now");
+    }
+}
