@@ -20,6 +20,7 @@ use crate::topic::{Pattern, Topic};
 use async_io::Timer;
 use futures_lite::future;
 use std::marker::PhantomData;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -289,6 +290,7 @@ impl<M: Payload> BrokerBuilder<M> {
             queue_messages: QUEUE_MESSAGES_DEFAULT,
             queue_bytes: QUEUE_BYTES_DEFAULT,
             when_full: WhenFull::default(),
+            slowest: None,
         };
         Self {
             defaults,
@@ -316,6 +318,14 @@ impl<M: Payload> BrokerBuilder<M> {
     /// [`WhenFull::Wait`] of 5 ms.
     pub fn when_full(mut self, when_full: WhenFull) -> Self {
         self.defaults.when_full = when_full;
+        self
+    }
+
+    /// Extends waits while a subscriber reads at least this many bytes a second, unless its
+    /// subscription says otherwise: see [`SubscriptionBuilder::keep_pace_from`]. Default: zero,
+    /// waits are of the length that the policy says.
+    pub fn keep_pace_from(mut self, bytes_per_second: u32) -> Self {
+        self.defaults.slowest = NonZeroU32::new(bytes_per_second);
         self
     }
 

@@ -49,6 +49,12 @@ pub const SUBSCRIPTIONS_DEFAULT: usize = 1 << 20;
 /// nothing. Then it sleeps.
 pub const RECEIVER_SPINS_MAX: u8 = 2;
 
+/// How long publishers wait for a subscriber that they keep pace with, between two signs of its
+/// progress. Why: the kernel lets a slow peer's bytes go in large pieces, a reader of 1 MB/s in one
+/// every quarter of a second. When it is reached, the subscriber counts as stuck, and its policy
+/// decides.
+pub const PACE_AHEAD_MAX: Duration = Duration::from_millis(500);
+
 // ---- Segments ----
 
 /// Messages that one growing segment takes before the next begins. Larger ones save little more,

@@ -9,6 +9,7 @@ use crate::stats::{Drained, DropStats, EndReason};
 use crate::sync::lock;
 use crate::topic::Topic;
 use event_listener::Event;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -38,6 +39,7 @@ pub(crate) struct Defaults {
     pub queue_messages: usize,
     pub queue_bytes: usize,
     pub when_full: WhenFull,
+    pub slowest: Option<NonZeroU32>,
 }
 
 impl<M: Payload> Handle<M> {

@@ -49,6 +49,21 @@ struct Waiter<M> {
     origin: Option<Origin>,
 }
 
+impl<M> Waiter<M> {
+    /// Whether its time is over. A receiver that reads fast enough gets more.
+    fn is_over(&mut self, due: Due) -> bool {
+        let Due::By(now) = due else { return true };
+        if self.deadline.is_none_or(|deadline| now < deadline) {
+            return false;
+        }
+        let paid_until = self.queue.paid_until(now);
+        if paid_until.is_some() {
+            self.deadline = paid_until;
+        }
+        paid_until.is_none()
+    }
+}
+
 /// What was appended.
 pub(crate) struct Appended<M> {
     pub segment: Arc<Segment<M>>,
@@ -207,12 +222,8 @@ impl<M> Deliveries<M> {
     /// Takes messages out of the wait queues whose time is over.
     pub fn give_up(&mut self, due: Due, shared: &Shared<M>) {
         let mut index = 0;
-        while let Some(waiter) = self.waiters.get(index) {
-            let is_due = match due {
-                Due::All => true,
-                Due::By(now) => waiter.deadline.is_some_and(|deadline| deadline <= now),
-            };
-            if is_due {
+        while let Some(waiter) = self.waiters.get_mut(index) {
+            if waiter.is_over(due) {
                 let waiter = self.waiters.swap_remove(index);
                 self.give_up_one(&waiter, due);
             } else {

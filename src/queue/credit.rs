@@ -112,9 +112,14 @@ impl Consumed {
         crate::sync::write_before_read();
     }
 
+    /// All that was ever consumed: messages and bytes, each modulo 2^32.
+    pub fn total(&self) -> Load {
+        Load::unpack(self.total.load(Ordering::SeqCst))
+    }
+
     /// Messages ever consumed, modulo 2^32.
     pub fn messages(&self) -> u32 {
-        Load::unpack(self.total.load(Ordering::SeqCst)).messages
+        self.total().messages
     }
 }
 

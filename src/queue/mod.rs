@@ -14,6 +14,7 @@ pub mod credit;
 pub mod cursor;
 pub mod grant;
 mod offering;
+mod pace;
 mod receiving;
 mod room;
 pub mod wait_queue;
@@ -34,10 +35,13 @@ use crate::topic::Pattern;
 use atomic_waker::AtomicWaker;
 use event_listener::Event;
 pub(crate) use offering::Offered;
+use pace::{Pace, Progress};
 use std::collections::{HashMap, VecDeque};
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Instant;
 use wait_queue::Parked;
 
 /// What a subscription asked for.
@@ -47,6 +51,8 @@ pub(crate) struct Terms {
     pub no_echo: Option<Origin>,
     pub when_full: WhenFull,
     pub bounds: Load,
+    /// Bytes a second that make a reader worth waiting for; none: waits are of a fixed length.
+    pub slowest: Option<NonZeroU32>,
 }
 
 /// Which messages a queue is for.
@@ -116,6 +122,8 @@ pub(crate) struct Queue<M> {
     /// the subscription has it to itself.
     shared_cursor: Option<Box<Mutex<Cursor<M>>>>,
     waited_for_ns: AtomicU64,
+    /// How long it is worth waiting for its reader.
+    pace: Option<Box<Mutex<Pace>>>,
     end: OnceLock<EndReason>,
     /// Told when this queue is drained or has ended.
     settled: Arc<Event>,
@@ -195,6 +203,8 @@ impl<M> Queue<M> {
         let is_reached_into =
             matches!(terms.when_full, WhenFull::DropOldest | WhenFull::Disconnect { .. });
         let shared_cursor = is_reached_into.then(|| Box::new(Mutex::new(Cursor::new())));
+        let pace =
+            terms.slowest.map(|slowest| Box::new(Mutex::new(Pace::new(slowest, Instant::now()))));
         Self {
             terms,
             attention: AtomicU32::new(0),
@@ -211,6 +221,7 @@ impl<M> Queue<M> {
             wait_queue: Mutex::new(VecDeque::new()),
             shared_cursor,
             waited_for_ns: AtomicU64::new(0),
+            pace,
             end: OnceLock::new(),
             settled,
         }

@@ -1,7 +1,7 @@
 //! The line in which publishers' messages wait for room. The receiver lets them in as it frees
 //! room.
 
-use super::{Entry, Offered, Queue, WAITED_FOR};
+use super::{Entry, Offered, Progress, Queue, WAITED_FOR};
 use crate::deferred::Deferred;
 use crate::sync::lock;
 use atomic_waker::AtomicWaker;
@@ -43,6 +43,17 @@ impl<M> Queue<M> {
         }
         // Who stood behind may fit where this one did not.
         self.serve(&mut wait_queue, deferred);
+    }
+
+    /// Until when it is worth waiting for the receiver, by what it has taken so far. `None`: no
+    /// longer than the policy says.
+    pub fn paid_until(&self, now: Instant) -> Option<Instant> {
+        let progress = Progress {
+            consumed: self.reader.consumed.total(),
+            received: self.reader.received.load(Ordering::Relaxed),
+        };
+        let paid_until = lock(self.pace.as_ref()?).paid_until(progress, now);
+        (paid_until > now).then_some(paid_until)
     }
 
     pub(super) fn park(

@@ -12,6 +12,7 @@ use crate::routing::membership::Membership;
 use crate::shared::{Defaults, Shared};
 use crate::stats::SubscriptionId;
 use crate::topic::Pattern;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 
 /// Settings of a queue, whoever owns it.
@@ -43,8 +44,8 @@ impl QueueSettings {
         bounds: Load,
         shared: &Shared<M>,
     ) -> Queue<M> {
-        let terms =
-            Terms { id, wanted, no_echo: self.no_echo, when_full: self.defaults.when_full, bounds };
+        let Defaults { when_full, slowest, .. } = self.defaults;
+        let terms = Terms { id, wanted, no_echo: self.no_echo, when_full, bounds, slowest };
         Queue::new(terms, shared.settled.clone())
     }
 }
@@ -67,6 +68,20 @@ macro_rules! queue_settings {
         /// What happens when its queue is full. Default: the broker's.
         pub fn when_full(mut self, when_full: WhenFull) -> Self {
             self.queue.defaults.when_full = when_full;
+            self
+        }
+
+        /// Extends waits while the subscriber reads at least this many bytes a second: publishers
+        /// then keep to its pace, and it neither misses a message nor is ended for being slow.
+        /// Default: the broker's.
+        ///
+        /// A [`WhenFull::Wait`] or [`WhenFull::Disconnect`] that is used up goes on for as long as
+        /// what was taken lately is worth at this rate, but no longer than [`PACE_AHEAD_MAX`]
+        /// without a sign of progress. Zero: waits are of the length that the policy says.
+        ///
+        /// [`PACE_AHEAD_MAX`]: crate::limits::PACE_AHEAD_MAX
+        pub fn keep_pace_from(mut self, bytes_per_second: u32) -> Self {
+            self.queue.defaults.slowest = NonZeroU32::new(bytes_per_second);
             self
         }
 

@@ -2,7 +2,9 @@
 //! and who used up a wait is on probation, so that a stuck one costs one wait, not one for each
 //! message.
 
+use async_io::Timer;
 use fanfare::{Broker, Receipt, Subscription, WhenFull};
+use futures_lite::future::zip;
 use std::pin::pin;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -302,4 +304,58 @@ fn a_stuck_one_that_is_half_empty_costs_one_wait_too() {
         "one wait, not one for each message"
     );
     assert_books(&subscription, 0, 1, 2);
+}
+
+/// Its reader is slower than its wait, and yet nothing is lost.
+#[test]
+fn a_subscriber_that_reads_is_waited_for_beyond_the_wait() {
+    const WAIT: Duration = Duration::from_millis(2);
+    let broker = Broker::new();
+    let loads = Loads::new();
+    let pattern = pattern("t");
+    let builder = broker.subscription(&pattern).queue_messages(2);
+    let builder = builder.when_full(WhenFull::Wait(WAIT)).keep_pace_from(1);
+    let mut subscription = builder.subscribe().unwrap();
+    let mut publisher = broker.publisher();
+    let to = topic("t");
+    block_on(publisher.publish(&to, loads.light(0))).unwrap();
+    assert_eq!(take_all(&mut subscription), numbers([0]), "so it is known to read");
+    let publishing = async {
+        for number in 1..20 {
+            let receipt = publisher.publish(&to, loads.light(number)).await.unwrap();
+            assert_eq!((receipt.queued, receipt.dropped), (1, 0), "message {number}");
+        }
+    };
+    let reading = async {
+        let mut next = 1;
+        while next < 20 {
+            Timer::after(WAIT * 3).await;
+            let got = take_all(&mut subscription);
+            let end = next + got.len() as u64;
+            assert_eq!(got, numbers(next..end));
+            next = end;
+        }
+    };
+    // The reader comes first, so a machine that stalls does not look like a reader that does.
+    block_on(zip(reading, publishing));
+}
+
+#[test]
+fn one_that_stops_reading_is_waited_for_once() {
+    let broker = Broker::new();
+    let loads = Loads::new();
+    let pattern = pattern("t");
+    let builder = broker.subscription(&pattern).queue_messages(2).when_full(SHORT);
+    let mut subscription = builder.keep_pace_from(1).subscribe().unwrap();
+    let mut publisher = broker.publisher();
+    let to = topic("t");
+    let mut publish = |number| block_on(publisher.publish(&to, loads.light(number))).unwrap();
+    for number in 0..4 {
+        publish(number);
+        publish(number);
+        assert_eq!(take_all(&mut subscription), numbers([number, number]));
+    }
+    let receipts = [4, 5, 6, 7].map(&mut publish);
+    let outcomes = receipts.map(|receipt| (receipt.queued, receipt.waited, receipt.dropped));
+    assert_eq!(outcomes, [(1, 0, 0), (1, 0, 0), (0, 1, 1), (0, 0, 1)], "then on probation");
 }
