@@ -1,6 +1,6 @@
 //! `async-broadcast`. A full channel makes its senders wait.
 
-use super::{Message, Peer};
+use super::{Ends, Message, Peer};
 use crate::scenario::Scenario;
 use async_broadcast::{InactiveReceiver, Receiver, Sender, TrySendError, broadcast};
 use std::iter::repeat_n;
@@ -21,7 +21,7 @@ impl Peer for AsyncBroadcast {
     type Publisher<M: Message> = Publisher<M>;
     type Reader<M: Message> = Receiver<M>;
 
-    fn open<M: Message>(scenario: &Scenario) -> (Vec<Publisher<M>>, Vec<Receiver<M>>) {
+    fn open<M: Message>(scenario: &Scenario) -> Ends<Self, M> {
         let (sender, receiver) = broadcast(scenario.queue_messages);
         let readers = (0..scenario.subscribers).map(|_| sender.new_receiver()).collect();
         let publisher = Publisher { sender, _open: receiver.deactivate() };

@@ -1,6 +1,6 @@
 //! The bounded broadcast channel of `asyncband`. A full channel makes its senders wait.
 
-use super::{Message, Peer};
+use super::{Ends, Message, Peer};
 use crate::scenario::Scenario;
 use asyncband::broadcast::mpmc::{BoundedReceiver, BoundedSender, bounded};
 use std::iter::repeat_n;
@@ -14,7 +14,7 @@ impl Peer for Asyncband {
     type Publisher<M: Message> = BoundedSender<M>;
     type Reader<M: Message> = BoundedReceiver<M>;
 
-    fn open<M: Message>(scenario: &Scenario) -> (Vec<BoundedSender<M>>, Vec<BoundedReceiver<M>>) {
+    fn open<M: Message>(scenario: &Scenario) -> Ends<Self, M> {
         let (sender, _) = bounded(scenario.queue_messages);
         let readers = (0..scenario.subscribers).map(|_| sender.subscribe()).collect();
         (repeat_n(sender, scenario.publishers).collect(), readers)

@@ -3,7 +3,7 @@
 //! Living subscribers are lossless (`WhenFull::Block`). Stuck ones have the default policy, which
 //! waits 5 ms for them once and then no more. Every receipt and every reader's books are checked.
 
-use super::{Message, Peer};
+use super::{Ends, Message, Peer};
 use crate::scenario::Scenario;
 use fanfare::{BatchDelivery, Broker, Delivery, Pattern, Receipt, Subscription, Topic, WhenFull};
 
@@ -23,7 +23,7 @@ impl<const BATCHES: bool> Peer for Fanfare<BATCHES> {
     type Publisher<M: Message> = Publisher<M>;
     type Reader<M: Message> = Subscription<M>;
 
-    fn open<M: Message>(scenario: &Scenario) -> (Vec<Publisher<M>>, Vec<Subscription<M>>) {
+    fn open<M: Message>(scenario: &Scenario) -> Ends<Self, M> {
         let topic = Topic::parse("race.fan.out").expect("a valid topic");
         let pattern = Pattern::from(&topic);
         let broker = Broker::builder().queue_messages(scenario.queue_messages).build();

@@ -6,7 +6,7 @@
     reason = "flume's futures are what is measured here; each is awaited to its end"
 )]
 
-use super::{Message, Peer};
+use super::{Ends, Message, Peer};
 use crate::scenario::Scenario;
 use flume::{Receiver, Sender, TrySendError, bounded};
 use std::iter::repeat_n;
@@ -20,7 +20,7 @@ impl Peer for FlumeLoop {
     type Publisher<M: Message> = Vec<Sender<M>>;
     type Reader<M: Message> = Receiver<M>;
 
-    fn open<M: Message>(scenario: &Scenario) -> (Vec<Vec<Sender<M>>>, Vec<Receiver<M>>) {
+    fn open<M: Message>(scenario: &Scenario) -> Ends<Self, M> {
         let queue = |_| bounded(scenario.queue_messages);
         let (senders, readers) = (0..scenario.subscribers).map(queue).unzip();
         (repeat_n(senders, scenario.publishers).collect(), readers)

@@ -14,10 +14,13 @@ pub trait Message: Payload + Clone {}
 
 impl<M: Payload + Clone> Message for M {}
 
+/// The publishers, and the readers.
+pub type Ends<P, M> = (Vec<<P as Peer>::Publisher<M>>, Vec<<P as Peer>::Reader<M>>);
+
 /// A way to publish messages to many readers.
 ///
 /// With `blocks`, calls may block their thread, and use what the peer has for that.
-pub trait Peer: 'static {
+pub trait Peer: Sized + 'static {
     /// Ours ends in how it reads.
     const NAME: &'static str;
     /// The crate that it is.
@@ -27,7 +30,7 @@ pub trait Peer: 'static {
     type Reader<M: Message>: Send + 'static;
 
     /// As many publishers and readers as the scenario has, the stuck readers last.
-    fn open<M: Message>(scenario: &Scenario) -> (Vec<Self::Publisher<M>>, Vec<Self::Reader<M>>);
+    fn open<M: Message>(scenario: &Scenario) -> Ends<Self, M>;
 
     fn publish<M: Message>(
         publisher: &mut Self::Publisher<M>,

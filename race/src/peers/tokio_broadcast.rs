@@ -4,7 +4,7 @@
 //! The publishers here use its natural means against that: they look at `Sender::len`, once for
 //! every burst, and yield while the ring has no room for a burst of each.
 
-use super::{Message, Peer};
+use super::{Ends, Message, Peer};
 use crate::scenario::Scenario;
 use futures_lite::future::yield_now;
 use std::thread;
@@ -28,7 +28,7 @@ impl Peer for TokioBroadcast {
     type Publisher<M: Message> = Publisher<M>;
     type Reader<M: Message> = Receiver<M>;
 
-    fn open<M: Message>(scenario: &Scenario) -> (Vec<Publisher<M>>, Vec<Receiver<M>>) {
+    fn open<M: Message>(scenario: &Scenario) -> Ends<Self, M> {
         let (sender, _) = channel(scenario.queue_messages);
         let readers = (0..scenario.subscribers).map(|_| sender.subscribe()).collect();
         let capacity = scenario.queue_messages.next_power_of_two();
