@@ -21,13 +21,13 @@ pub const MAX_CONNECTIONS_PER_ADDRESS: usize = 6_000;
 pub const LISTEN_BACKLOG: i32 = 4_096;
 
 /// File descriptors kept for everything but the connections of a protocol: listeners, files, pipes,
-/// the poller, and the admin listener's connections. Fixed. When hit: never, because the doors share
-/// what is left at start.
+/// the poller, and the admin listener's connections. Fixed. When hit: never, because the doors
+/// share what is left at start.
 pub const RESERVED_FILE_DESCRIPTORS: u64 = 64 + ADMIN_CONNECTIONS as u64;
 
 /// First and longest pause in milliseconds after `accept` failed for lack of descriptors or memory.
-/// Fixed. Why: trying again at once burns a core, and a peer does not notice a second. When hit: the
-/// pause stays this long until a connection can be accepted.
+/// Fixed. Why: trying again at once burns a core, and a peer does not notice a second. When hit:
+/// the pause stays this long until a connection can be accepted.
 pub const ACCEPT_BACK_OFF_MS: (u64, u64) = (10, 1_000);
 
 /// Connections accepted in one go before other tasks get their turn. Fixed. When hit: the listener
@@ -50,8 +50,8 @@ pub const GOODBYE_MS: u64 = 5_000;
 /// pieces. When hit: a read returns that much, and the rest waits in the kernel.
 pub const READ_BUFFER_BYTES: (usize, usize) = (2 * 1024, 64 * 1024);
 
-/// Reads of one connection without a pause before other tasks get their turn. Fixed. Why: a flood on
-/// one connection must not keep the others from a core. When hit: the reader yields once.
+/// Reads of one connection without a pause before other tasks get their turn. Fixed. Why: a flood
+/// on one connection must not keep the others from a core. When hit: the reader yields once.
 pub const READS_PER_TURN: u8 = 4;
 
 /// Microseconds for which bytes gather before a reader reads on. Fixed. Why: at the rates at which
@@ -66,8 +66,8 @@ pub const READ_GATHER_BYTES_PER_MS: u32 = 8 * 1024;
 /// Bytes of a read from which a stream is read as it comes. Fixed. Why: larger reads gain nothing.
 pub const READ_GATHER_PIECE_BYTES: u32 = 8 * 1024;
 
-/// Microseconds for which a connection is read as it comes once gathering has slowed it down. Fixed.
-/// Why: its peer waits for answers, and each new attempt costs it a few milliseconds.
+/// Microseconds for which a connection is read as it comes once gathering has slowed it down.
+/// Fixed. Why: its peer waits for answers, and each new attempt costs it a few milliseconds.
 pub const READ_GATHER_REST_US: u32 = 1_000_000;
 
 // ---- Writing ----
@@ -82,8 +82,8 @@ pub const WRITE_BUFFER_BYTES: usize = 64 * 1024;
 /// writer yields once.
 pub const WRITES_PER_TURN: usize = 8;
 
-/// Pieces that one write takes. Fixed. Why: more gain nothing. When hit: the writer writes before it
-/// takes more.
+/// Pieces that one write takes. Fixed. Why: more gain nothing. When hit: the writer writes before
+/// it takes more.
 pub const WRITE_SLICES: usize = 64;
 
 /// Bytes encrypted before the kernel has taken the ones before them. Fixed. Why: that is as much as
@@ -132,8 +132,8 @@ pub const WATCHDOG_REPEAT_MS: u64 = 600_000;
 /// paragraph. When hit: the line is skipped to its end, and its sender is told once.
 pub const LINE_BYTES: usize = 4_096;
 
-/// Bytes of one telnet sub-negotiation that are skipped. Fixed. Why: the known ones are far shorter.
-/// When hit: what follows is read as text again.
+/// Bytes of one telnet sub-negotiation that are skipped. Fixed. Why: the known ones are far
+/// shorter. When hit: what follows is read as text again.
 pub const TELNET_SKIPPED_BYTES: usize = 256;
 
 /// Characters of a person's or room's name. Why: it stands before every line. When hit: the name is
@@ -147,8 +147,8 @@ pub const NAME_BYTES: usize = 128;
 /// Characters of a room's topic. When hit: the topic is refused.
 pub const ROOM_TOPIC_CHARACTERS: usize = 300;
 
-/// Rooms of a server. Why: each costs a few hundred bytes, and its history. When hit: no new room is
-/// opened.
+/// Rooms of a server. Why: each costs a few hundred bytes, and its history. When hit: no new room
+/// is opened.
 pub const ROOMS: usize = 10_000;
 
 /// Rooms that one person is in. Why: each is a subscription with a queue of its own. When hit: the
@@ -169,8 +169,8 @@ pub const ROOM_REPLAY_LINES: usize = 20;
 /// write buffer. When hit: the answer says how many more there are.
 pub const LISTED_ENTRIES: usize = 100;
 
-/// Bytes of answers to a person's own commands that wait for the writer. Fixed. When hit: no more of
-/// the person's lines are read until the answers are out; nothing is lost.
+/// Bytes of answers to a person's own commands that wait for the writer. Fixed. When hit: no more
+/// of the person's lines are read until the answers are out; nothing is lost.
 pub const REPLY_BYTES: usize = 64 * 1024;
 
 /// Changes to a person's subscriptions that wait for the writer. Fixed. When hit: as for
@@ -188,10 +188,10 @@ pub const CHAT_QUEUE_MESSAGES: usize = 1_024;
 /// Bytes queued for one person from one room. When hit: see [`CHAT_WAIT_MS`].
 pub const CHAT_QUEUE_BYTES: usize = 256 * 1024;
 
-/// Milliseconds that a line waits for readers whose queue is full; 0 for not at all. Why: this slows
-/// a flood down to what its readers can take, while a stuck reader costs one wait and is then on
-/// probation. When hit: the reader misses the line, and is told how many it missed where they are
-/// missing.
+/// Milliseconds that a line waits for readers whose queue is full; 0 for not at all. Why: this
+/// slows a flood down to what its readers can take, while a stuck reader costs one wait and is then
+/// on probation. When hit: the reader misses the line, and is told how many it missed where they
+/// are missing.
 pub const CHAT_WAIT_MS: u64 = 5;
 
 /// Seconds' worth of lines that a person may send in a burst before a limit on lines a second slows
@@ -225,8 +225,8 @@ pub const HTTP_READ_BYTES: usize = 4 * 1024;
 pub const ADMIN_CONNECTIONS: usize = 64;
 
 /// Rows of a page of the admin listener, unless the request says otherwise, and the most. Fixed.
-/// Why: enough to look at, where the whole list of a full server is tens of megabytes. When hit: the
-/// page says where the next one begins.
+/// Why: enough to look at, where the whole list of a full server is tens of megabytes. When hit:
+/// the page says where the next one begins.
 pub const ADMIN_PAGE_ROWS: (usize, usize) = (1_024, 10_000);
 
 /// Seconds of a CPU profile, unless the request says otherwise, and the most. Fixed. Why: the first
@@ -234,8 +234,8 @@ pub const ADMIN_PAGE_ROWS: (usize, usize) = (1_024, 10_000);
 /// refused.
 pub const CPU_PROFILE_SECONDS: (usize, usize) = (30, 120);
 
-/// Samples a second of a CPU profile. Fixed. Why: each costs some microseconds, and an odd rate does
-/// not beat with periodic work.
+/// Samples a second of a CPU profile. Fixed. Why: each costs some microseconds, and an odd rate
+/// does not beat with periodic work.
 pub const CPU_PROFILE_HERTZ: i32 = 99;
 
 /// Tasks in a profile of tasks. Fixed. Why: at about 300 bytes each, as many as a browser can show.
@@ -250,9 +250,9 @@ pub const PROFILED_PARENTS: usize = 64;
 /// because repeated events share a line. When hit: the oldest is forgotten.
 pub const JOURNAL_EVENTS: usize = 1_000;
 
-/// Latest events among which the journal looks for one that a new event repeats. Fixed. Why: a crowd
-/// that comes and goes from a few addresses is still a few events, and looking takes less than a
-/// microsecond. When hit: the event gets a line of its own.
+/// Latest events among which the journal looks for one that a new event repeats. Fixed. Why: a
+/// crowd that comes and goes from a few addresses is still a few events, and looking takes less
+/// than a microsecond. When hit: the event gets a line of its own.
 pub const JOURNAL_FOLDED_EVENTS: usize = 32;
 
 /// Milliseconds after which a repeated event gets a new line. Fixed. Why: two visits in a day are
@@ -297,8 +297,8 @@ pub const PUSH_REPLAY: usize = 32;
 pub const PUSH_SIGNATURE_AGE_S: u64 = 30;
 
 /// Signed datagrams remembered so that none is accepted twice: at about 24 bytes each, a few MiB.
-/// Each is remembered until it is stale. Fixed. When hit: further signed datagrams are refused until
-/// some are stale; only the holder of a key can cause this.
+/// Each is remembered until it is stale. Fixed. When hit: further signed datagrams are refused
+/// until some are stale; only the holder of a key can cause this.
 pub const PUSH_REMEMBERED_SIGNATURES: usize = 1 << 18;
 
 /// Spans of seconds of which signed datagrams were taken and are forgotten. Fixed. Why: a clock that
@@ -317,17 +317,17 @@ pub const PUSH_KEY_BYTES_MIN: usize = 16;
 /// once.
 pub const DATAGRAMS_PER_TURN: usize = 64;
 
-/// Bytes of signed datagrams in one go up to which they are checked where they are read. Fixed. Why:
-/// this takes some 20 microseconds; handing them to another thread takes 7, and 40 more until they
-/// are back (`cargo bench --bench push`). When hit: another thread checks them.
+/// Bytes of signed datagrams in one go up to which they are checked where they are read. Fixed.
+/// Why: this takes some 20 microseconds; handing them to another thread takes 7, and 40 more until
+/// they are back (`cargo bench --bench push`). When hit: another thread checks them.
 pub const PUSH_CHECKED_IN_PLACE_BYTES: usize = 32 * 1024;
 
 /// Bytes of datagrams that the kernel holds for the server, where the system allows it. Fixed. Why:
 /// a burst may arrive while a push to everybody is published. When hit: the kernel drops datagrams.
 pub const PUSH_RECEIVE_BUFFER_BYTES: usize = 4 << 20;
 
-/// Mistakes that a push client is told of. Fixed. Why: a program that gets this many things wrong is
-/// not a client. When hit: the connection is closed.
+/// Mistakes that a push client is told of. Fixed. Why: a program that gets this many things wrong
+/// is not a client. When hit: the connection is closed.
 pub const PUSH_MISTAKES: usize = 100;
 
 /// Pushes that wait for full queues at the same time. Why: each holds its message and a task. When
@@ -368,9 +368,9 @@ pub const PUSH_HTTP_PER_SECOND: usize = 10_000;
 /// connections after a minute.
 pub const PUSH_EVENTS_PING_MS: u64 = 15_000;
 
-/// Bytes from a WebSocket that are decoded in one go. Fixed. Why: the library keeps a buffer of this
-/// size for each connection, even a quiet one, and clients say little. When hit: the rest is decoded
-/// next.
+/// Bytes from a WebSocket that are decoded in one go. Fixed. Why: the library keeps a buffer of
+/// this size for each connection, even a quiet one, and clients say little. When hit: the rest is
+/// decoded next.
 pub const WEB_SOCKET_READ_BYTES: usize = 512;
 
 /// Bytes of a line from a push client, or of a message over a WebSocket. When hit: the line is
@@ -380,21 +380,21 @@ pub const PUSH_LINE_BYTES: usize = 4_096;
 /// Groups that one connection is in. When hit: it can join no other group.
 pub const PUSH_GROUPS_PER_CONNECTION: usize = 32;
 
-/// Pushes sent to one connection that ask for an acknowledgement and have none. Fixed. When hit: the
-/// connection can no longer acknowledge the oldest.
+/// Pushes sent to one connection that ask for an acknowledgement and have none. Fixed. When hit:
+/// the connection can no longer acknowledge the oldest.
 pub const PUSH_UNACKNOWLEDGED: usize = 64;
 
 /// Pushes whose acknowledgements are tracked: at about 200 bytes each, 3 MiB. Fixed. When hit: the
 /// oldest is forgotten.
 pub const PUSH_ACKS_TRACKED: usize = 16_384;
 
-/// Longest time in milliseconds that the sender of a push can wait for acknowledgements. Fixed. Why:
-/// by then every client that is there has answered, and `GET /push/ID` tells the rest. When hit: a
-/// push that asks for more is refused.
+/// Longest time in milliseconds that the sender of a push can wait for acknowledgements. Fixed.
+/// Why: by then every client that is there has answered, and `GET /push/ID` tells the rest. When
+/// hit: a push that asks for more is refused.
 pub const PUSH_ACK_WAIT_MS_MAX: u64 = 30_000;
 
-/// Senders that wait for acknowledgements at the same time. Fixed. Why: each has a task. When hit: a
-/// push whose sender would wait is refused as busy; others are handled as ever.
+/// Senders that wait for acknowledgements at the same time. Fixed. Why: each has a task. When hit:
+/// a push whose sender would wait is refused as busy; others are handled as ever.
 pub const PUSH_ACK_WAITS: usize = 1_024;
 
 /// Pushes that the journal names in [`PUSH_LOSSES_LOGGED_MS`] because somebody missed them, or got
@@ -407,15 +407,15 @@ pub const PUSH_LOSSES_LOGGED: usize = 16;
 pub const PUSH_LOSSES_LOGGED_MS: u64 = 10_000;
 
 /// Milliseconds of silence after which a push client is pinged. Why: with three misses, a client
-/// that is gone is noticed within 20 s. When hit: it is sent a ping; one that has not said who it is
-/// is disconnected.
+/// that is gone is noticed within 20 s. When hit: it is sent a ping; one that has not said who it
+/// is is disconnected.
 pub const PUSH_IDLE_MS: u64 = 5_000;
 
 // ---- NATS ----
 
 /// Bytes of arguments on a NATS control line, without the verb, the blanks after it, and the end of
-/// the line. Why: nats-server's default, which clients expect. When hit: `-ERR 'maximum control line
-/// exceeded'`, and the connection is closed.
+/// the line. Why: nats-server's default, which clients expect. When hit: `-ERR 'maximum control
+/// line exceeded'`, and the connection is closed.
 pub const NATS_CONTROL_LINE_BYTES: usize = 4_096;
 
 /// Bytes of a NATS message, including its headers. Why: nats-server's default, which clients expect
@@ -427,8 +427,8 @@ pub const NATS_PAYLOAD_BYTES: usize = 1 << 20;
 /// closed.
 pub const NATS_SIZE_DIGITS: usize = 9;
 
-/// NATS messages that are published as one batch. Fixed. Why: a batch waits once for full queues, so
-/// it must be much smaller than a queue to have a chance to fit. When hit: another batch begins.
+/// NATS messages that are published as one batch. Fixed. Why: a batch waits once for full queues,
+/// so it must be much smaller than a queue to have a chance to fit. When hit: another batch begins.
 pub const NATS_BATCH_MESSAGES: usize = 256;
 
 /// Bytes after which a batch of NATS messages is complete. Fixed. Why: memory is freed batch by
@@ -441,9 +441,9 @@ pub const NATS_BATCH_BYTES: usize = 64 * 1024;
 /// used again. When hit: the batch is not copied and keeps the buffer.
 pub const NATS_COPIED_BYTES: usize = 4 * 1024;
 
-/// Bytes of a NATS subscription id up to which the messages of a batch are rendered once and shared.
-/// Fixed. Why: all clients count from 1, and a long id would enlarge what everybody shares. When
-/// hit: that subscriber's messages are rendered for it alone.
+/// Bytes of a NATS subscription id up to which the messages of a batch are rendered once and
+/// shared. Fixed. Why: all clients count from 1, and a long id would enlarge what everybody shares.
+/// When hit: that subscriber's messages are rendered for it alone.
 pub const NATS_SHARED_SID_BYTES: usize = 16;
 
 /// Bytes from which messages that others receive too are written from where they are. Fixed. Why:
@@ -477,31 +477,32 @@ pub const NATS_HASHES_AT_ONCE: usize = 2;
 /// [`NATS_WAIT_MS`].
 pub const NATS_PENDING_BYTES: usize = 64 << 20;
 
-/// Messages queued for one NATS connection. Why: the bytes are the bound that matters. When hit: see
+/// Messages queued for one NATS connection. Why: the bytes are the bound that matters. When hit:
+/// see
 /// [`NATS_WAIT_MS`].
 pub const NATS_PENDING_MESSAGES: usize = 1 << 20;
 
-/// Milliseconds that a publish waits for NATS connections whose queue is full. Why: by then a client
-/// that reads has taken some of its 64 MiB, even as one of a thousand; one that does not read holds
-/// up its publishers this long, once. When hit: `-ERR 'Slow Consumer'`, and the connection is
-/// closed; or it misses messages and is told.
+/// Milliseconds that a publish waits for NATS connections whose queue is full. Why: by then a
+/// client that reads has taken some of its 64 MiB, even as one of a thousand; one that does not
+/// read holds up its publishers this long, once. When hit: `-ERR 'Slow Consumer'`, and the
+/// connection is closed; or it misses messages and is told.
 pub const NATS_WAIT_MS: u64 = 20;
 
 /// Milliseconds in which a NATS client has to take at least one byte of what waits for it. Why:
 /// nats-server's default. When hit: the connection is closed.
 pub const NATS_WRITE_DEADLINE_MS: u64 = 10_000;
 
-/// Milliseconds between the notice that a NATS server is going to stop and the first connection that
-/// it closes. Why: nats-server's default.
+/// Milliseconds between the notice that a NATS server is going to stop and the first connection
+/// that it closes. Why: nats-server's default.
 pub const NATS_LAME_DUCK_GRACE_MS: u64 = 10_000;
 
-/// Milliseconds over which a NATS server that is going to stop closes its connections one by one, so
-/// that they do not all reach another server at once. Why: nats-server's default. When hit: the
+/// Milliseconds over which a NATS server that is going to stop closes its connections one by one,
+/// so that they do not all reach another server at once. Why: nats-server's default. When hit: the
 /// server stops.
 pub const NATS_LAME_DUCK_DURATION_MS: u64 = 120_000;
 
-/// Subjects whose meaning a NATS connection remembers. Fixed. Why: most clients publish to few. When
-/// hit: all are forgotten.
+/// Subjects whose meaning a NATS connection remembers. Fixed. Why: most clients publish to few.
+/// When hit: all are forgotten.
 pub const NATS_SUBJECTS_REMEMBERED: usize = 256;
 
 /// Messages by which one publisher may overtake another in a connection's queue while it is never
