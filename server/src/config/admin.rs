@@ -33,7 +33,6 @@ pub struct AdminConfig {
 impl AdminOptions {
     /// Refuses to show everything to everybody.
     pub fn config(self, sources: &Sources) -> Result<AdminConfig, ConfigError> {
-        let Listen(address) = self.admin;
         let token = self.admin_token;
         let is_token =
             |token: &String| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
@@ -42,12 +41,7 @@ impl AdminOptions {
                 sources.error("admin-token", "must be one or more visible ASCII characters")
             );
         }
-        match address {
-            Some(address) if !address.ip().is_loopback() && token.is_none() => {
-                let problem = format!("{address} can be reached from outside: set an admin-token");
-                Err(sources.error("admin", &problem))
-            }
-            _ => Ok(AdminConfig { address, is_asked_for: sources.is_set("admin"), token }),
-        }
+        sources.guard("admin", self.admin, token.is_some(), "admin-token")?;
+        Ok(AdminConfig { address: self.admin.0, is_asked_for: sources.is_set("admin"), token })
     }
 }

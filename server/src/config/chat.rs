@@ -22,6 +22,11 @@ pub struct ChatOptions {
     /// Address for chat, or `off`; port 0 picks a free port
     #[arg(long, value_name = "ADDR|off", default_value = DEFAULT_ADDRESS, value_parser = listen)]
     pub chat: Listen,
+    /// Let everybody in on an address that other machines can reach. Chat has no passwords: whoever
+    /// reaches it can take any free name
+    #[arg(long, value_name = "true|false", default_value_t = false, action = ArgAction::Set,
+        num_args = 0..=1, default_missing_value = "true")]
+    chat_allow_anonymous: bool,
     /// Maximum number of chat connections
     #[arg(long, value_name = "N", default_value_t = limits::MAX_CONNECTIONS, value_parser = from(1))]
     chat_connections: usize,
@@ -131,6 +136,7 @@ impl ChatOptions {
     }
 
     fn check(&self, sources: &Sources) -> Result<(), ConfigError> {
+        sources.guard("chat", self.chat, self.chat_allow_anonymous, "chat-allow-anonymous")?;
         // A queue that cannot take even one line would drop everything.
         let needed_bytes = self.chat_line_bytes + 256;
         if self.chat_queue_bytes < needed_bytes {

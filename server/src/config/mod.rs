@@ -428,7 +428,12 @@ mod tests {
     }
 
     #[test]
-    fn nats_lets_in_nobody_by_mistake() {
+    fn no_door_lets_in_everybody_by_mistake() {
+        let error = config(&["--chat", "0.0.0.0:0"]).unwrap_err();
+        assert!(error.starts_with("--chat 0.0.0.0:0 lets in everybody"), "{error}");
+        assert!(error.ends_with("set chat-allow-anonymous"), "{error}");
+        assert!(config(&["--chat", "0.0.0.0:0", "--chat-allow-anonymous"]).is_ok());
+        assert!(config(&["--chat", "[::1]:0"]).is_ok());
         let error = config(&["--nats", "0.0.0.0:0"]).unwrap_err();
         assert!(error.starts_with("--nats 0.0.0.0:0 lets in everybody"), "{error}");
         let reasons: [&[&str]; 3] = [

@@ -153,16 +153,10 @@ impl NatsOptions {
         };
         fits_a_message(&settings, sources)?;
         let is_guarded = settings.authentication.is_required() || self.nats_allow_anonymous;
-        match self.nats.0 {
-            Some(address) if !address.ip().is_loopback() && !is_guarded => {
-                let problem = format!(
-                    "{address} lets in everybody who can reach it; set nats-user and \
-                     nats-password, nats-token or nats-users-file, or nats-allow-anonymous"
-                );
-                Err(sources.error("nats", &problem))
-            }
-            _ => Ok(settings),
-        }
+        let remedy = "nats-user and nats-password, nats-token or nats-users-file, or \
+                      nats-allow-anonymous";
+        sources.guard("nats", self.nats, is_guarded, remedy)?;
+        Ok(settings)
     }
 
     fn authentication(&self, sources: &Sources) -> Result<Authentication, ConfigError> {

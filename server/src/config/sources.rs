@@ -2,6 +2,7 @@
 
 use super::ConfigError;
 use super::file::{SettingsFile, id};
+use super::values::Listen;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
@@ -23,6 +24,23 @@ impl Sources {
         match self.place_in_file(name).filter(|_| !self.is_flag(name)) {
             Some(place) => ConfigError(format!("{place}: {name} = {problem}")),
             None => ConfigError(format!("--{name} {problem}")),
+        }
+    }
+
+    /// Refuses a door that other machines can reach and that lets everybody in, unless `is_guarded`.
+    pub fn guard(
+        &self,
+        name: &str,
+        address: Listen,
+        is_guarded: bool,
+        remedy: &str,
+    ) -> Result<(), ConfigError> {
+        match address.0 {
+            Some(address) if !address.ip().is_loopback() && !is_guarded => {
+                let problem = format!("{address} lets in everybody who can reach it; set {remedy}");
+                Err(self.error(name, &problem))
+            }
+            _ => Ok(()),
         }
     }
 
