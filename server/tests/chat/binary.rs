@@ -154,7 +154,7 @@ fn a_mistake_is_one_sentence_and_exit_code_2() {
         (&["--nosuch"], "--nosuch"),
         (&["--gopher", "127.0.0.1:0"], "--gopher"),
         (&["serve", "--chat", "nonsense"], "--chat nonsense"),
-        (&["--chat", "192.0.2.1:7000"], "--chat 192.0.2.1:7000"),
+        (&["--chat-allow-anonymous", "--chat", "192.0.2.1:7000"], "--chat 192.0.2.1:7000"),
         (&["--config", "/nonexistent"], "--config /nonexistent"),
         (&["--chat-line-bytes", "1"], "--chat-line-bytes 1"),
         (&["--log", "loud"], "--log loud"),
@@ -278,6 +278,47 @@ fn the_client_talks_between_pipes() {
     let nobody = run(&["chat", "127.0.0.1:1"]);
     assert_eq!(nobody.status.code(), Some(1));
     assert!(String::from_utf8(nobody.stderr).unwrap().contains("cannot connect to 127.0.0.1:1"));
+}
+
+#[test]
+fn a_script_does_not_speak_under_a_name_that_it_did_not_get() {
+    let server = Process::start(&[]);
+    let mut witness = server.client();
+    witness.ask("/nick alice");
+    let mut client = Command::new(FANFARE)
+        .args(["chat", &server.address.to_string(), "--nick", "Alice"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It may be gone already.
+    let _ = client.stdin.take().unwrap().write_all(b"said by nobody\n");
+    let output = client.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("refuses the name Alice: somebody here is called Alice"), "{said}");
+    witness.wait_for("* guest2 left");
+    assert!(!witness.lines_until_pong().iter().any(|line| line.contains("said by nobody")));
+}
+
+#[test]
+fn a_hostile_server_sends_no_escape_sequences_to_the_terminal() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap().to_string();
+    let client = Command::new(FANFARE)
+        .args(["chat", &address])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut peer, _) = server.accept().unwrap();
+    peer.write_all(b"hello\x1b]0;owned\x07 \x9b2J\r\nlast words \x1b[2J").unwrap();
+    drop(peer);
+    let output = client.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(said, "hello\u{fffd}]0;owned\u{fffd} \u{fffd}2J\nlast words \u{fffd}[2J\n");
+    assert!(output.status.success());
 }
 
 #[test]
