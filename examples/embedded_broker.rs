@@ -1,7 +1,6 @@
 //! The library in 20 lines: `cargo run --example embedded_broker`
 
 use fanfare::{Broker, Delivery, Pattern, Topic};
-use futures_lite::future::block_on;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let broker = Broker::<String>::new();
@@ -16,7 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     while let Ok(Delivery::Message(message)) = all_orders.try_recv() {
         println!("all orders: {} on {}", *message, message.topic());
     }
-    if let Some(Delivery::Message(message)) = block_on(created.recv()) {
+    if let Some(Delivery::Message(message)) = created.recv_blocking() {
         println!("created: {}", *message);
     }
     println!("{:?}", created.books());

@@ -1,5 +1,5 @@
-//! What it costs to find who a message is for, among many subscriptions; what an idle subscription
-//! weighs; and whether subscriptions that come and go disturb those who publish.
+//! What it costs to find a message's subscribers among many subscriptions, what an idle
+//! subscription weighs, and whether subscriptions that come and go disturb publishers.
 //!
 //! ```text
 //! cargo run --release --example matching_race            # up to 1,000,000 subscriptions
@@ -21,7 +21,7 @@ mod matching_race {
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// What it costs to find who a message is for, among many subscriptions
+/// Measures what it costs to find a message's subscribers among many subscriptions
 #[derive(Parser)]
 #[command(name = "matching_race")]
 struct Options {
@@ -34,7 +34,7 @@ struct Options {
 #[derive(Clone, Debug)]
 struct Effort {
     populations: Vec<usize>,
-    /// Publishes of each measurement.
+    /// Publishes in each measurement.
     publishes: usize,
     idle_subscriptions: usize,
     rounds: usize,

@@ -1,4 +1,4 @@
-//! Questions and answers over the broker, on plain threads: `cargo run --example request_reply`
+//! Requests and replies over the broker, on plain threads: `cargo run --example request_reply`
 
 use fanfare::{Broker, Delivery, Pattern, RequestError, Topic};
 use futures_lite::future::block_on;
@@ -10,13 +10,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let question = Topic::parse("upper")?;
     let ask = |text: &str| block_on(broker.request(&question, text.into(), Duration::from_secs(1)));
 
-    // Nobody is there: told at once, and the question comes back.
+    // Nobody subscribes: the request fails at once and returns the question.
     match ask("anybody?") {
         Err(RequestError::NoResponders(question)) => println!("no responders for {question:?}"),
         other => println!("unexpected: {other:?}"),
     }
 
-    // Two workers share the questions: each goes to one of them.
+    // Two workers share the questions: each question goes to one of them.
     let workers: Vec<_> =
         ["first", "second"].map(|name| spawn_worker(&broker, name)).into_iter().collect();
     for text in ["one", "two", "three", "four"] {

@@ -1,8 +1,8 @@
-//! Five subscribers who do not read, one for each policy, beside one who does: `cargo run --example
-//! slow_subscriber`
+//! Five subscribers that do not read, one for each policy, beside one that does:
+//! `cargo run --example slow_subscriber`
 //!
 //! Shows the receipt of every publish, how long it took, and what each of the five finds when it
-//! reads at last.
+//! finally reads.
 
 use fanfare::{Broker, Delivery, Pattern, Subscription, Topic, WhenFull};
 use futures_lite::future::{block_on, poll_once};
@@ -33,7 +33,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             );
         }
 
-        println!("one reader, and four who never read, with queues of {BOUND}; one of each policy");
+        println!(
+            "one reader, and four subscribers that never read, each with a policy and a queue of {BOUND}"
+        );
         println!(
             "{:>7} {:>7} {:>6} {:>6} {:>7} {:>12} {:>9}",
             "publish", "matched", "queued", "waited", "dropped", "disconnected", "took"
@@ -53,7 +55,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             );
         }
 
-        println!("\nwhat each of them finds:");
+        println!("\nwhat each of them finds in its queue:");
         println!("  {:<30} {}", "the reader", read(&mut reader));
         for (policy, sleeper) in policies.iter().zip(&mut sleepers) {
             println!("  {:<30} {} {:?}", format!("{policy:?}"), read(sleeper), sleeper.books());
@@ -63,7 +65,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     })
 }
 
-/// `Block` is lossless: the publish goes on when the subscriber has read, and not before.
+/// `Block` is lossless: the publish continues once the subscriber has read.
 async fn block_loses_nothing(
     broker: &Broker<u32>,
     topic: &Topic,

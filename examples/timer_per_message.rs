@@ -1,9 +1,8 @@
-//! A new timer for every full subscriber of every message, or one timer used again: what is true of
-//! Rust.
+//! A new timer for every full subscriber of every message, or one timer that is reused.
 //!
 //! Two Go programs grew without end because they made a timer for every message (`time.After`): a
-//! Go timer lives until it fires. Here the same shapes are run with `async_io::Timer`. Each message
-//! meets some full subscribers, whose room comes after a moment, long before the 5 ms are over.
+//! Go timer used to live until it fired. Here `async_io::Timer` does the same work. Each message
+//! meets some full subscribers, which have room again long before the 5 ms are over.
 //!
 //! ```text
 //! cargo run --release --example timer_per_message
@@ -28,11 +27,13 @@ fn main() {
     print_table(20_000, 4);
     print_table(2_000, 64);
     println!(
-        "\nA timer that is dropped is gone, so one for each full subscriber leaks nothing in Rust, unlike in Go before\n\
-         1.23. It is paid for when it is first polled: an entry in the reactor, and a call that wakes the reactor's thread\n\
-         if it sleeps. One that nobody polls costs a look at the clock. To set the same timer again while it is armed costs\n\
-         as much as a new one: it saves memory, not time. What saves time is one timer for all who are full, and least is\n\
-         paid by one that is left armed and set again only when it has gone off too early."
+        "
+A dropped timer is gone, so one for each full subscriber leaks nothing in Rust, unlike in Go
+before 1.23. A timer is paid for when it is first polled: an entry in the reactor, and a call that
+wakes the reactor's thread if it sleeps. One that nobody polls costs a look at the clock. Setting an
+armed timer again costs as much as a new one: it saves memory, not time. One timer for all full
+subscribers saves time. It is cheapest to leave it armed, and to set it again only when it goes off
+too early."
     );
 }
 
@@ -49,12 +50,12 @@ fn print_table(messages: usize, full: usize) {
     }
 }
 
-/// Returns how many timers were alive at a time, at the most.
+/// Returns the largest number of timers alive at a time.
 type Way = fn(usize, usize) -> usize;
 
 const WAYS: [(&str, Way); 6] = [
     ("a new timer each, kept until it fires (Go's time.After)", new_and_kept),
-    ("a new timer each, dropped when room has come", new_and_dropped),
+    ("a new timer each, dropped when there is room", new_and_dropped),
     ("a new timer each, never polled", new_and_unpolled),
     ("one timer, set again for each full subscriber", one_set_for_each),
     ("one timer, set and cleared once a message", one_set_for_each_message),
@@ -69,7 +70,7 @@ struct Cost {
 }
 
 fn measure(messages: usize, full: usize, way: Way) -> Cost {
-    // The reactor starts with the first timer: not what is measured.
+    // The first timer starts the reactor, which is not what is measured.
     block_on(poll_once(&mut Timer::after(WAIT)));
     let region = Region::new(ALLOCATOR);
     let begun = Instant::now();
@@ -140,8 +141,8 @@ fn one_set_for_each_message(messages: usize, _full: usize) -> usize {
     1
 }
 
-/// The deadline is kept beside the timer. When it goes off too early it is set again, which is once
-/// in 5 ms at most.
+/// Keeps the deadline beside the timer. When the timer goes off too early it is set again, at most
+/// once in 5 ms.
 fn one_left_armed(messages: usize, _full: usize) -> usize {
     let mut timer = Timer::after(WAIT);
     for _ in 0..messages {
@@ -154,7 +155,7 @@ fn one_left_armed(messages: usize, _full: usize) -> usize {
     1
 }
 
-/// Polls as a publish does that waits for room; whether the time is over.
+/// Polls the timer as a waiting publish does. True if the time is over.
 async fn poll_once(timer: &mut Timer) -> bool {
     poll_fn(|context| Poll::Ready(Future::poll(Pin::new(&mut *timer), context).is_ready())).await
 }

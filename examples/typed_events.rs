@@ -1,4 +1,4 @@
-//! A payload type of one's own, without serialising, on tokio: `cargo run --example typed_events`
+//! Your own payload type, without serialising, on tokio: `cargo run --example typed_events`
 
 use fanfare::{Broker, Delivery, Pattern, Payload, Topic};
 
@@ -21,8 +21,8 @@ impl Payload for OrderEvent {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let broker = Broker::<OrderEvent>::new();
 
-    // Two services listen, each in a task of its own; they end when the broker is closed and they
-    // have read everything.
+    // Two services listen, each in its own task. They end once the broker is closed and they have
+    // read everything.
     let mut shipping = broker.subscribe(&Pattern::parse("orders.*.created")?)?;
     let shipping = tokio::spawn(async move {
         let mut to_ship = Vec::new();

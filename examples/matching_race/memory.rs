@@ -1,4 +1,4 @@
-//! What an idle subscription weighs, whatever its capacity.
+//! The memory of an idle subscription, which does not depend on its capacity.
 
 use crate::{ALLOCATOR, Effort};
 use fanfare::{Broker, Topic};
@@ -10,21 +10,17 @@ const CAPACITIES: [usize; 2] = [1, 10_000];
 
 pub fn print(effort: &Effort) {
     let count = effort.idle_subscriptions;
-    println!(
-        "{count} idle subscriptions, each to a topic of its own, the handles to them included"
-    );
+    println!("{count} idle subscriptions, each to its own topic, with their handles");
     println!(
         "{:>10} |{:>14}{:>18}{:>14}{:>16}{:>16}",
         "capacity", "heap bytes", "allocations", "resident", "subscribe ns", "drop ns"
     );
     for capacity in CAPACITIES {
         let Weight { heap, allocations, resident, subscribe_ns, drop_ns } = weigh(count, capacity);
+        let resident = resident.map_or("?".to_owned(), |bytes| format!("{} MiB", bytes >> 20));
         println!(
-            "{capacity:>10} |{heap:>14.0}{allocations:>18.2}{:>14}{subscribe_ns:>16.0}{drop_ns:>16.0}",
-            resident.map_or("?".to_owned(), |bytes| format!(
-                "{:.0} MiB",
-                bytes as f64 / f64::from(1 << 20)
-            ))
+            "{capacity:>10} |{heap:>14.0}{allocations:>18.2}{resident:>14}{subscribe_ns:>16.0}\
+             {drop_ns:>16.0}"
         );
     }
     println!("(heap, allocations and times for one subscription; resident is the whole process)");
@@ -66,7 +62,7 @@ fn weigh(count: usize, capacity: usize) -> Weight {
     }
 }
 
-/// What the process occupies, where the system tells (Linux).
+/// The resident memory of the process, where the system tells (Linux).
 fn resident_bytes() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

@@ -2,7 +2,7 @@
 
 use fanfare::{Broker, Pattern, Subscription, Topic, WhenFull};
 
-/// How a topic is matched, and by how many.
+/// Which kind of subscription matches a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Matched {
     Exactly,
@@ -14,7 +14,7 @@ pub enum Matched {
 pub const ALL: [Matched; 4] =
     [Matched::Exactly, Matched::ByStar, Matched::ByTail, Matched::ByNobody];
 
-/// The kinds of subscription, in the order in which they take turns.
+/// The kinds of subscription, in turn.
 const KINDS: [Matched; 3] = [Matched::Exactly, Matched::ByStar, Matched::ByTail];
 
 impl Matched {
@@ -27,7 +27,7 @@ impl Matched {
         }
     }
 
-    /// A topic that the subscription of this kind and number matches, and no other does.
+    /// The topic that only the subscription of this kind and number matches.
     pub fn topic(self, number: usize) -> Topic {
         let (group, member) = (number / 1000, number % 1000);
         let text = match self {
@@ -39,9 +39,8 @@ impl Matched {
         Topic::parse(&text).expect("a valid topic")
     }
 
-    /// Where the subscription of this kind and number is among all of [`broker_with`], if there is
-    /// one.
-    pub fn place(self, number: usize) -> Option<usize> {
+    /// The index of the subscription of this kind and number in [`broker_with`], if there is one.
+    pub fn index(self, number: usize) -> Option<usize> {
         let kind = KINDS.iter().position(|kind| *kind == self)?;
         Some(number * KINDS.len() + kind)
     }
@@ -56,8 +55,8 @@ impl Matched {
     }
 }
 
-/// A broker with so many subscriptions, a third of each kind. `DropNewest`, so that nothing is ever
-/// waited for.
+/// A broker with this many subscriptions, a third of each kind. They drop the newest, so no publish
+/// waits.
 pub fn broker_with(subscriptions: usize) -> (Broker<u64>, Vec<Subscription<u64>>) {
     let broker = Broker::<u64>::builder().when_full(WhenFull::DropNewest).build();
     let all = (0..subscriptions)

@@ -1,20 +1,18 @@
-//! A publish with its route known, and one to a topic never seen before.
+//! The cost of a publish with a known route, and of one to a topic never seen before.
 
 use super::population::{ALL, Matched, broker_with};
 use crate::Effort;
 use fanfare::{Broker, Subscription, Topic};
 use std::time::{Duration, Instant};
 
-/// Messages between two emptyings of the queues, which are not timed.
+/// The queues are emptied after this many messages, which is not timed.
 const DRAIN_EVERY: usize = 512;
 
-/// Topics in turn whose routes a publisher remembers.
+/// A publisher remembers the routes of this many topics, which take turns.
 const SEVERAL: usize = 100;
 
 pub fn print(effort: &Effort) {
-    println!(
-        "\nns a publish to one matching subscription (medians; the fan-out of the message is in them)"
-    );
+    println!("\nns per publish to one matching subscription (medians, the fan-out included)");
     println!(
         "{:>10} {:>10} |{:>14}{:>16}{:>12}{:>18}",
         "subs", "matched", "one topic", "100 topics", "uncached", "uncached - cached"
@@ -37,27 +35,27 @@ pub fn print(effort: &Effort) {
     }
 }
 
-/// Topics scattered over the population, and where the subscriptions are that they reach.
+/// Topics scattered over the population, and the indices of the subscriptions they reach.
 struct Targets {
     topics: Vec<Topic>,
-    places: Vec<usize>,
+    indices: Vec<usize>,
 }
 
 impl Targets {
     fn new(matched: Matched, subscriptions: usize, count: usize) -> Self {
         let of_this_kind = (subscriptions / 3).max(1);
-        // A stride without a common divisor visits everybody before it comes back to anybody.
+        // A stride without a common divisor visits each subscription once before it repeats.
         let stride = (of_this_kind * 5 / 8) | 1;
         let numbers = (0..count.min(of_this_kind)).map(|step| step * stride % of_this_kind);
         Self {
             topics: numbers.clone().map(|number| matched.topic(number)).collect(),
-            places: numbers.filter_map(|number| matched.place(number)).collect(),
+            indices: numbers.filter_map(|number| matched.index(number)).collect(),
         }
     }
 
     fn drain(&self, all: &mut [Subscription<u64>]) {
-        for &place in &self.places {
-            while all[place].try_recv_batch().is_ok() {}
+        for &index in &self.indices {
+            while all[index].try_recv_batch().is_ok() {}
         }
     }
 }
@@ -90,7 +88,7 @@ fn cached_ns(
     median(effort.rounds, round)
 }
 
-/// Each round has a publisher of its own, which has never seen the topics.
+/// Each round has a new publisher, which has never seen the topics.
 fn uncached_ns(
     effort: &Effort,
     broker: &Broker<u64>,

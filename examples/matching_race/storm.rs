@@ -1,4 +1,4 @@
-//! A storm: another thread subscribes and drops as fast as it can, while this one publishes.
+//! The cost of a publish while another thread subscribes and drops as fast as it can.
 
 use super::population::parse;
 use crate::Effort;
@@ -7,16 +7,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
 
-/// Topics that are published to in turn, with this many subscribers each.
+/// Topics published to in turn, with [`SUBSCRIBERS`] each.
 const TOPICS: usize = 100;
 const SUBSCRIBERS: usize = 4;
 
-/// Messages between two emptyings of the queues.
+/// The queues are emptied after this many messages.
 const DRAIN_EVERY: usize = 10 * TOPICS;
 
 pub fn print(effort: &Effort) {
     println!(
-        "\nPublishing to {TOPICS} topics of {SUBSCRIBERS} subscribers in turn while others subscribe and drop"
+        "\nPublishing to {TOPICS} topics with {SUBSCRIBERS} subscribers each, while others come and go"
     );
     println!(
         "{:<44} |{:>12}{:>12}{:>14}{:>20}",
@@ -44,11 +44,11 @@ pub fn print(effort: &Effort) {
     }
 }
 
-/// What the other thread subscribes to at its nth turn.
+/// The pattern that the other thread subscribes to in its nth turn.
 type Storm = fn(u64) -> Pattern;
 
 struct Weather {
-    /// The time that each publish took, in order of length.
+    /// How long each publish took, sorted.
     publish_ns: Vec<u64>,
     visits_a_second: f64,
 }
@@ -87,7 +87,7 @@ fn publish_through(effort: &Effort, storm: Option<Storm>) -> Weather {
     Weather { publish_ns, visits_a_second }
 }
 
-/// The time that each publish took.
+/// Returns how long each publish took.
 fn publish_all(
     publishes: usize,
     broker: &Broker<u64>,
@@ -101,7 +101,7 @@ fn publish_all(
         let begun = Instant::now();
         let receipt = publisher.try_publish(topic, number as u64).expect("an open broker");
         let took = begun.elapsed();
-        assert!(receipt.matched >= SUBSCRIBERS as u64, "a subscriber who stays is always served");
+        assert!(receipt.matched >= SUBSCRIBERS as u64, "a subscriber that stays is always served");
         publish_ns.push(took.as_nanos() as u64);
         if number % DRAIN_EVERY == DRAIN_EVERY - 1 {
             for reader in &mut *readers {
