@@ -1,4 +1,4 @@
-//! The medians as CSV, a line for each peer and row; and the plot, a panel for each executor.
+//! The medians as CSV, a line for each peer and row; and the plot.
 
 use crate::RowResult;
 use race::executor::Executor;
@@ -11,7 +11,10 @@ use testkit::measure::median::median_and_spread;
 const HEAD: &str = "executor,bytes,subscribers,publishers,batch,queue,stuck,rate_per_s,peer,\
                     deliveries_per_s,p50_us,p99_us,processor_ns\n";
 
-const PANEL_SIZE: (u32, u32) = (580, 480);
+const SIZE: (u32, u32) = (1160, 480);
+
+/// The plot shows the executors with several threads.
+const DRAWN: [Executor; 2] = [Executor::Tokio, Executor::AsyncExecutor];
 
 /// A peer keeps its colour in every plot.
 const PEERS: [(&str, RGBColor); 6] = [
@@ -51,19 +54,13 @@ pub fn csv(rows: &[RowResult]) -> String {
 /// # Errors
 /// Those of [`chart::render`].
 pub fn svg(rows: &[RowResult]) -> Result<String, String> {
-    let captions = Executor::ALL.map(|executor| format!("single publishes on {executor}"));
-    let panels: Vec<_> = Executor::ALL
-        .iter()
-        .zip(&captions)
-        .map(|(executor, caption)| Panel {
-            caption,
-            rates: 1e6..1e9,
-            lines: lines(rows, *executor),
-        })
-        .filter(|panel| panel.lines.iter().any(|line| !line.points.is_empty()))
-        .collect();
-    let (width, height) = PANEL_SIZE;
-    chart::render((width * panels.len() as u32, height), &panels)
+    let captions = DRAWN.map(|executor| format!("single publishes on {executor}, two threads"));
+    let panels = [0, 1].map(|number| Panel {
+        caption: &captions[number],
+        rates: 5e5..1e9,
+        lines: lines(rows, DRAWN[number]),
+    });
+    chart::render(SIZE, &panels)
 }
 
 fn lines(rows: &[RowResult], executor: Executor) -> Vec<Line> {

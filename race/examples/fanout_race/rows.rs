@@ -25,7 +25,12 @@ pub fn of(executor: Executor, is_quick: bool) -> Vec<Scenario> {
     }
     rows.push(Scenario { rate_per_s: Some(RATE_PER_S), ..plain(8) });
     if !is_quick {
-        rows.push(Scenario { rate_per_s: Some(RATE_PER_S / 8), stuck: 4, ..plain(64) });
+        rows.push(Scenario {
+            rate_per_s: Some(RATE_PER_S / 8),
+            stuck: 4,
+            queue_messages: 64,
+            ..plain(64)
+        });
     }
     rows.retain(|row| executor != Executor::Threads || row.subscribers <= THREADS_MOST);
     rows
