@@ -35,24 +35,24 @@ mod fan_out {
     use super::*;
 
     #[divan::bench(args = [0, 1, 8, 64])]
-    fn publish_singly_and_read_runs(bencher: Bencher<'_, '_>, subscribers: usize) {
+    fn publish_singly_and_read_batches(bencher: Bencher<'_, '_>, subscribers: usize) {
         let mut crowd = Crowd::new(subscribers, WhenFull::Block);
         bencher.counter(ItemsCount::new(ROUND * subscribers)).bench_local(|| {
             for message in 0..ROUND as u64 {
                 let _ = black_box(crowd.publisher.try_publish(&crowd.topic, message));
             }
-            crowd.read_runs()
+            crowd.read_batches()
         });
     }
 
     #[divan::bench(args = [1, 8, 64])]
-    fn publish_a_batch_and_read_runs(bencher: Bencher<'_, '_>, subscribers: usize) {
+    fn publish_a_batch_and_read_batches(bencher: Bencher<'_, '_>, subscribers: usize) {
         let mut crowd = Crowd::new(subscribers, WhenFull::Block);
         let mut batch = Vec::with_capacity(ROUND);
         bencher.counter(ItemsCount::new(ROUND * subscribers)).bench_local(|| {
             batch.extend(0..ROUND as u64);
             let _ = black_box(crowd.publisher.try_publish_batch(&crowd.topic, &mut batch));
-            crowd.read_runs()
+            crowd.read_batches()
         });
     }
 
@@ -73,7 +73,7 @@ mod fan_out {
         let mut crowd = Crowd::new(subscribers, WhenFull::Block);
         bencher.counter(ItemsCount::new(subscribers)).bench_local(|| {
             let _ = black_box(crowd.publisher.try_publish(&crowd.topic, 1));
-            crowd.read_runs()
+            crowd.read_batches()
         });
     }
 
@@ -144,12 +144,12 @@ impl Crowd {
         }
     }
 
-    fn read_runs(&mut self) -> usize {
+    fn read_batches(&mut self) -> usize {
         let mut read = 0;
         for subscription in &mut self.subscriptions {
-            while let Ok(run) = subscription.try_recv_batch() {
-                if let BatchDelivery::Batch(run) = run {
-                    read += run.iter().map(black_box).count();
+            while let Ok(delivery) = subscription.try_recv_batch() {
+                if let BatchDelivery::Batch(batch) = delivery {
+                    read += batch.iter().map(black_box).count();
                 }
             }
         }
