@@ -37,7 +37,8 @@ pub(super) struct Reader<'s> {
     rate: Option<RateLimit>,
     /// Made for the first line that comes too fast, and set again for each.
     pause: Option<Box<Timer>>,
-    is_over: bool,
+    /// Why the connection is over, once it is.
+    over: Option<Ended>,
 }
 
 impl ReadHalf for Reader<'_> {
@@ -61,7 +62,7 @@ impl ReadHalf for Reader<'_> {
         at_end: bool,
     ) -> ControlFlow<Ended> {
         let mut bytes = &received[..];
-        while !self.is_over
+        while self.over.is_none()
             && let Some(line) = decoder.decode(&mut bytes)
         {
             self.take_line(line).await;
@@ -113,13 +114,13 @@ impl<'s> Reader<'s> {
             batch_room: None,
             rate,
             pause: None,
-            is_over: false,
+            over: None,
         }
     }
 
     /// Whether the connection is over for the session.
     fn flow(&self) -> ControlFlow<Ended> {
-        if self.is_over { ControlFlow::Break(Ended::Quit) } else { ControlFlow::Continue(()) }
+        self.over.map_or(ControlFlow::Continue(()), ControlFlow::Break)
     }
 
     fn reply(&self, line: &str) {
@@ -134,6 +135,11 @@ impl<'s> Reader<'s> {
         self.pace().await;
         match line {
             Ok(line) => self.session.handle(line, &mut self.actions),
+            Err(LineError::Foreign(protocol)) => {
+                let refusal = protocol.refusal().as_bytes();
+                self.queue.append(Position::default(), |out| out.extend_from_slice(refusal));
+                self.over = Some(Ended::Because("another protocol"));
+            }
             Err(error) => self.reply(&format!("! {error}")),
         }
         self.act().await;
@@ -189,7 +195,7 @@ impl<'s> Reader<'s> {
             }
             Action::History { room, lines } => self.show_history(&room, lines),
             Action::Left(room) => self.session.left(&room),
-            Action::End => self.is_over = true,
+            Action::End => self.over = Some(Ended::Quit),
         }
     }
 
@@ -269,7 +275,7 @@ impl<'s> Reader<'s> {
             Err(SubscribeError::Closed) => {}
             Err(error) => {
                 self.reply(&format!("! you cannot stay: {error}"));
-                self.is_over = true;
+                self.over = Some(Ended::Quit);
             }
         }
     }

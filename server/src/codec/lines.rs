@@ -1,12 +1,13 @@
 //! Lines of UTF-8 text, as `nc`, telnet and scripts send them.
 //!
 //! [`LineDecoder`] takes bytes as they come, in pieces of any size, and gives back lines. It keeps
-//! at most one line. [`append_text`] and [`append_line`] write text for a terminal.
+//! at most one line. It also tells a peer that speaks another protocol by the first line.
+//! [`append_text`] and [`append_line`] write text for a terminal.
 
 use crate::limits::TELNET_SKIPPED_BYTES;
 use std::fmt;
 
-/// Why a line was not one. The decoder goes on with the next line after each of them.
+/// Why a line cannot be used. The decoder goes on with the next line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LineError {
     /// The line has more bytes than allowed. Reported once, as soon as it is known; the line is
@@ -20,6 +21,47 @@ pub enum LineError {
         /// Where in the line the first wrong byte is, counted from 0.
         position_bytes: usize,
     },
+    /// The first line is another protocol's. The peer should get that protocol's answer, and
+    /// nothing more of it should be read.
+    Foreign(ForeignProtocol),
+}
+
+/// A protocol whose clients come to a port of lines by mistake, or are sent there by a web page: any
+/// page can have a browser post to any port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForeignProtocol {
+    /// HTTP/1.
+    Http,
+    /// Internet Relay Chat.
+    Irc,
+}
+
+impl ForeignProtocol {
+    /// The protocol of a first line, of which at least [`FIRST_BYTES`] are there or all.
+    fn of(line: &[u8]) -> Option<Self> {
+        const REQUESTS: [&str; 7] =
+            ["GET /", "POST /", "HEAD /", "PUT /", "PATCH /", "DELETE /", "OPTIONS /"];
+        const GREETINGS: [&str; 3] = ["CAP LS", "NICK ", "USER "];
+        let begins = |start: &&str| line.starts_with(start.as_bytes());
+        if REQUESTS.iter().any(|start| begins(start)) {
+            Some(Self::Http)
+        } else if GREETINGS.iter().any(|start| begins(start)) {
+            Some(Self::Irc)
+        } else {
+            None
+        }
+    }
+
+    /// What to answer before the connection is closed.
+    pub fn refusal(self) -> &'static str {
+        match self {
+            Self::Http => {
+                "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
+                 Content-Length: 30\r\nConnection: close\r\n\r\nthis port does not speak HTTP\n"
+            }
+            Self::Irc => "ERROR :this port does not speak IRC\r\n",
+        }
+    }
 }
 
 impl fmt::Display for LineError {
@@ -38,6 +80,9 @@ impl fmt::Display for LineError {
                     position_bytes + 1
                 )
             }
+            Self::Foreign(protocol) => {
+                write!(out, "that line is of another protocol: {protocol:?}")
+            }
         }
     }
 }
@@ -54,6 +99,7 @@ pub struct LineDecoder {
     max_bytes: usize,
     state: State,
     telnet: Telnet,
+    is_first: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +125,9 @@ enum Telnet {
     },
 }
 
+/// Bytes of a first line by which its protocol can be told.
+const FIRST_BYTES: usize = "OPTIONS /".len();
+
 const LF: u8 = b'\n';
 const CR: u8 = b'\r';
 const IAC: u8 = 255;
@@ -88,7 +137,13 @@ const TELNET_SB: u8 = 250;
 impl LineDecoder {
     /// A decoder for lines of up to `max_bytes` bytes, their ends not counted.
     pub fn new(max_bytes: usize) -> Self {
-        Self { line: Vec::new(), max_bytes, state: State::Collecting, telnet: Telnet::Text }
+        Self {
+            line: Vec::new(),
+            max_bytes,
+            state: State::Collecting,
+            telnet: Telnet::Text,
+            is_first: true,
+        }
     }
 
     /// The next line, or what is wrong with it. Takes what it used off the front of `input`.
@@ -105,6 +160,9 @@ impl LineDecoder {
             }
             let special = input.iter().position(|&byte| byte == LF || byte == IAC);
             let (text, rest) = input.split_at(special.unwrap_or(input.len()));
+            if let Some(protocol) = self.foreign(text) {
+                return Some(Err(LineError::Foreign(protocol)));
+            }
             let too_long = self.collect(text);
             *input = rest;
             if too_long {
@@ -113,6 +171,7 @@ impl LineDecoder {
             match rest.first() {
                 Some(&LF) => {
                     *input = &rest[1..];
+                    self.is_first = false;
                     if self.state == State::Skipping {
                         self.state = State::Collecting;
                     } else {
@@ -136,6 +195,15 @@ impl LineDecoder {
             return None;
         }
         Some(self.hand_out())
+    }
+
+    /// The protocol that the first line is of, with `text` added to it, if it is another than ours.
+    fn foreign(&self, text: &[u8]) -> Option<ForeignProtocol> {
+        if !self.is_first || self.line.len() >= FIRST_BYTES {
+            return None;
+        }
+        let added = &text[..text.len().min(FIRST_BYTES)];
+        ForeignProtocol::of(&[&self.line, added].concat())
     }
 
     /// Adds to the line. True if that makes it too long, which is said once.
@@ -359,6 +427,41 @@ mod tests {
         bytes.resize(2 + TELNET_SKIPPED_BYTES + 1, b'x');
         bytes.extend_from_slice(b"hi\n");
         check(&bytes, 8, &[Ok("hi")]);
+    }
+
+    #[test]
+    fn the_first_line_tells_another_protocol() {
+        for bytes in [
+            &b"POST / HTTP/1.1\r\nHost: x\r\n\r\n/nick eve\n"[..],
+            b"GET /a/path/that/is/longer/than/any/line HTTP/1.1\r\n",
+            b"OPTIONS / HTTP/1.1\r\n",
+        ] {
+            for at_a_time in 1..bytes.len() {
+                let mut decoder = LineDecoder::new(8);
+                let mut pieces = bytes.chunks(at_a_time);
+                let found =
+                    pieces.find_map(|mut piece| decoder.decode(&mut piece).map(|it| it.err()));
+                assert_eq!(
+                    found,
+                    Some(Some(LineError::Foreign(ForeignProtocol::Http))),
+                    "{at_a_time}"
+                );
+            }
+        }
+        let mut decoder = LineDecoder::new(80);
+        let irc = Some(Err(LineError::Foreign(ForeignProtocol::Irc)));
+        assert_eq!(decoder.decode(&mut &b"NICK alice\r\n"[..]), irc);
+        // Only the first line, and only in the words of a client.
+        let mut decoder = LineDecoder::new(80);
+        let mut input = &b"get / it\nGET / it\n"[..];
+        assert_eq!(decoder.decode(&mut input), Some(Ok("get / it")));
+        assert_eq!(decoder.decode(&mut input), Some(Ok("GET / it")));
+        let (_, body) = ForeignProtocol::Http.refusal().split_once("\r\n\r\n").unwrap();
+        assert!(
+            ForeignProtocol::Http
+                .refusal()
+                .contains(&format!("Content-Length: {}\r\n", body.len()))
+        );
     }
 
     #[test]

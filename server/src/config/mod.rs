@@ -471,7 +471,7 @@ mod tests {
         let path = file(
             "users",
             "[[user]]\nname = \"a\"\npassword = \"x\"\n\n[user.publish]\nallow = [\"a.>\"]\ndeny = [\"a.b\"]\n\n\
-             [[user]]\nname = \"b\"\npassword = \"y\"\n",
+             [[user]]\nname = \"b\"\npassword = \"y\"\n\n[user.subscribe]\nallow = []\n",
         );
         let users = config(&["--nats-users-file", &path]).unwrap().nats.authentication.users;
         assert_eq!(users.iter().map(|user| user.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
@@ -480,7 +480,9 @@ mod tests {
             publish.permit_topic(&"a.c".parse().unwrap())
                 && !publish.permit_topic(&"a.b".parse().unwrap())
         );
-        assert!(users[1].permissions.publish.permit_topic(&"a.b".parse().unwrap()));
+        let of_b = &users[1].permissions;
+        assert!(of_b.publish.permit_topic(&"a.b".parse().unwrap()), "left out: everything");
+        assert!(!of_b.subscribe.permit_topic(&"a.b".parse().unwrap()), "empty: nothing");
         for (name, text, expected) in [
             ("no-users", "", "names no user"),
             ("no-password", "[[user]]\nname = \"a\"\n", "line 1: missing field `password`"),

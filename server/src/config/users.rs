@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// password = "$2a$11$..."    # its bcrypt hash, or itself
 ///
 /// [user.publish]
-/// allow = ["orders.>"]       # without it, or empty: everything
+/// allow = ["orders.>"]       # without it: everything; []: nothing
 /// deny = ["orders.secret"]
 ///
 /// [user.subscribe]
@@ -41,8 +41,7 @@ struct WrittenUser {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenRules {
-    #[serde(default)]
-    allow: Vec<String>,
+    allow: Option<Vec<String>>,
     #[serde(default)]
     deny: Vec<String>,
 }
@@ -77,9 +76,10 @@ impl WrittenUser {
 
 impl WrittenRules {
     fn check(&self) -> Result<Rules, TopicError> {
-        let patterns = |texts: &[String]| {
-            texts.iter().map(|text| Pattern::parse(text)).collect::<Result<_, _>>()
+        let patterns = |texts: &Vec<String>| {
+            texts.iter().map(|text| Pattern::parse(text)).collect::<Result<Vec<_>, _>>()
         };
-        Ok(Rules { allow: patterns(&self.allow)?, deny: patterns(&self.deny)? })
+        let allow = self.allow.as_ref().map(patterns).transpose()?;
+        Ok(Rules { allow, deny: patterns(&self.deny)? })
     }
 }

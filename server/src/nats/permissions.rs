@@ -14,17 +14,16 @@ pub struct Permissions {
 /// Patterns that allow, and patterns that forbid.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
-    /// What is allowed. Empty: everything.
-    pub allow: Vec<Pattern>,
-    /// What is not, even if it is allowed.
+    /// What is allowed. None: everything. An empty list allows nothing.
+    pub allow: Option<Vec<Pattern>>,
+    /// What is forbidden, even if it is allowed.
     pub deny: Vec<Pattern>,
 }
 
 impl Rules {
     /// Whether a message of this topic is allowed.
     pub fn permit_topic(&self, topic: &Topic) -> bool {
-        let is_allowed = self.allow.iter().any(|pattern| pattern.matches(topic));
-        (is_allowed || self.allow.is_empty()) && !self.deny_topic(topic)
+        self.allow_any(|pattern| pattern.matches(topic)) && !self.deny_topic(topic)
     }
 
     /// Whether a message of this topic is forbidden, whatever is allowed.
@@ -36,14 +35,17 @@ impl Rules {
     /// forbidden. What is forbidden of it has to be kept from it: see
     /// [`deny_part_of`](Self::deny_part_of).
     pub fn permit_pattern(&self, pattern: &Pattern) -> bool {
-        let is_allowed = self.allow.iter().any(|outer| covers(outer, pattern));
-        (is_allowed || self.allow.is_empty())
+        self.allow_any(|outer| covers(outer, pattern))
             && !self.deny.iter().any(|outer| covers(outer, pattern))
     }
 
     /// Whether a subscription could match something forbidden.
     pub fn deny_part_of(&self, pattern: &Pattern) -> bool {
         self.deny.iter().any(|denied| overlap(denied, pattern))
+    }
+
+    fn allow_any(&self, is_it: impl FnMut(&Pattern) -> bool) -> bool {
+        self.allow.as_ref().is_none_or(|allowed| allowed.iter().any(is_it))
     }
 }
 
@@ -86,7 +88,7 @@ mod tests {
 
     fn rules(allow: &[&str], deny: &[&str]) -> Rules {
         Rules {
-            allow: allow.iter().map(|text| pattern(text)).collect(),
+            allow: (!allow.is_empty()).then(|| allow.iter().map(|text| pattern(text)).collect()),
             deny: deny.iter().map(|text| pattern(text)).collect(),
         }
     }
@@ -98,11 +100,12 @@ mod tests {
         assert!(permits("foo.y") && permits("bar.a.b"));
         assert!(!permits("foo.x") && !permits("foo.a.b") && !permits("bar") && !permits("other"));
         assert!(Rules::default().permit_topic(&Topic::parse("any").unwrap()));
-        let nothing = Rules { allow: Vec::new(), deny: vec![pattern(">")] };
-        assert!(
-            !nothing.permit_topic(&Topic::parse("any").unwrap())
-                && !nothing.permit_pattern(&pattern("any"))
-        );
+        let denied = Rules { allow: None, deny: vec![pattern(">")] };
+        let not_allowed = Rules { allow: Some(Vec::new()), deny: Vec::new() };
+        for nothing in [denied, not_allowed] {
+            assert!(!nothing.permit_topic(&Topic::parse("any").unwrap()));
+            assert!(!nothing.permit_pattern(&pattern("any")));
+        }
     }
 
     #[test]

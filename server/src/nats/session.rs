@@ -323,7 +323,7 @@ impl Session {
         let rules = &self.permissions.subscribe;
         let is_permitted = match &pattern {
             Some(pattern) => rules.permit_pattern(pattern),
-            None => rules.allow.is_empty(),
+            None => rules.allow.is_none(),
         };
         if !is_permitted {
             let mut text = format!("Permissions Violation for Subscription to {}", quoted(subject));
@@ -603,7 +603,7 @@ mod tests {
         let rules = |allow: &[&str], deny: &[&str]| {
             let patterns =
                 |texts: &[&str]| texts.iter().map(|text| Pattern::parse(text).unwrap()).collect();
-            Rules { allow: patterns(allow), deny: patterns(deny) }
+            Rules { allow: (!allow.is_empty()).then(|| patterns(allow)), deny: patterns(deny) }
         };
         let permissions = Permissions {
             publish: rules(&["foo.*"], &["foo.x"]),

@@ -22,6 +22,8 @@ pub(super) enum Said<'d> {
     Nothing,
     /// The client closes. The frame is the answer.
     Goodbye(CloseFrame),
+    /// The client speaks another protocol, and is answered in that. Nothing more is to be read.
+    Foreign,
     /// The client broke the rules of the framing. The frame says how, and ends the connection.
     Refused(CloseFrame),
 }
@@ -42,6 +44,10 @@ impl Decoder {
         Some(match self {
             Self::Lines(decoder) => match decoder.decode(input)? {
                 Ok(line) => Said::Line(line),
+                Err(LineError::Foreign(protocol)) => {
+                    answers.extend_from_slice(protocol.refusal().as_bytes());
+                    Said::Foreign
+                }
                 Err(error) => Said::Mistake(error),
             },
             Self::Messages(decoder) => match decoder.decode(input, answers)? {

@@ -95,6 +95,7 @@ impl<'c> Reader<'c> {
                 self.link.close_with(frame);
                 return ControlFlow::Break(Ended::Quit);
             }
+            Said::Foreign => return ControlFlow::Break(Ended::Because("another protocol")),
             Said::Refused(frame) => {
                 self.link.say_goodbye(frame);
                 return ControlFlow::Break(Ended::Because("protocol error"));

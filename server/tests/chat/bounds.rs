@@ -35,6 +35,30 @@ fn a_connection_too_many_from_one_address_is_told() {
 }
 
 #[test]
+fn no_web_page_says_anything() {
+    let server = server(|_| {});
+    let mut alice = server.named("alice");
+    for path in ["/".to_owned(), format!("/{}", "long".repeat(1_000))] {
+        let mut page = server.client();
+        page.send(
+            format!(
+                "POST {path} HTTP/1.1\r\nHost: localhost:7000\r\nOrigin: http://evil.example\r\n\
+                 Content-Type: text/plain\r\nContent-Length: 24\r\n\r\n/nick eve\nhello from eve\n"
+            )
+            .as_bytes(),
+        );
+        let answer = String::from_utf8(page.rest()).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    }
+    let mut irc = server.client();
+    irc.send(b"NICK eve\r\nUSER eve 0 * :Eve\r\n");
+    assert!(String::from_utf8(irc.rest()).unwrap().starts_with("ERROR :"));
+    server.wait_for_counts((1, 1, 1));
+    let heard = alice.lines_until_pong();
+    assert!(heard.iter().all(|line| line.starts_with("* guest")), "{heard:?}");
+}
+
+#[test]
 fn rooms_and_members_are_bounded() {
     let server = server(|settings| {
         settings.directory.rooms = 3;

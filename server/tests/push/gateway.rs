@@ -97,6 +97,22 @@ fn subscribers_by_nats_see_what_the_gateway_says_of_a_push() {
 }
 
 #[test]
+fn no_web_page_is_a_client() {
+    let server = TestServer::start(|_| {});
+    let mut page = server.client();
+    let hello = "{\"hello\": {\"user\": \"1\"}}\n";
+    let length = hello.len();
+    page.send(format!(
+        "POST / HTTP/1.1\r\nHost: localhost:7002\r\nContent-Length: {length}\r\n\r\n{hello}"
+    ));
+    assert_eq!(page.line(), "HTTP/1.1 400 Bad Request\r\n");
+    let rest: Vec<String> =
+        std::iter::repeat_with(|| page.line()).take_while(|line| !line.is_empty()).collect();
+    assert_eq!(rest.last().map(String::as_str), Some("this port does not speak HTTP\n"));
+    server.assert_nobody_remains();
+}
+
+#[test]
 fn a_topic_reaches_whoever_subscribes_to_it() {
     let server = TestServer::start(|_| {});
     let mut orders =
