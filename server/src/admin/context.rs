@@ -12,7 +12,9 @@ pub(super) struct AdminContext {
     pub diagnostics: Diagnostics,
     pub cpu_share: CpuShare,
     // One profile of a kind at a time: each costs time and memory.
+    #[cfg(target_os = "linux")]
     pub heap_profile: Limiter,
+    #[cfg(target_os = "linux")]
     pub cpu_profile: Limiter,
     pub task_profile: Limiter,
 }
@@ -24,7 +26,9 @@ impl AdminContext {
             tasks: tasks.clone(),
             diagnostics: diagnostics.clone(),
             cpu_share: CpuShare::new(Process::now()),
+            #[cfg(target_os = "linux")]
             heap_profile: Limiter::new(1),
+            #[cfg(target_os = "linux")]
             cpu_profile: Limiter::new(1),
             task_profile: Limiter::new(1),
         }

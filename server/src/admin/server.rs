@@ -48,11 +48,10 @@ struct Pages {
 
 impl Service for Pages {
     fn call(&self, call: Call) -> ServiceFuture {
-        let answer = match self.refusal(&call) {
-            Some(refusal) => Err(refusal),
+        match self.refusal(&call) {
+            Some(refusal) => Box::pin(ready(refusal)),
             None => page(&self.context, call),
-        };
-        answer.unwrap_or_else(|refusal| Box::pin(ready(refusal)))
+        }
     }
 }
 
@@ -81,7 +80,7 @@ impl Pages {
 }
 
 /// The page at the path of a request.
-fn page(context: &Arc<AdminContext>, call: Call) -> Result<ServiceFuture, Response> {
+fn page(context: &Arc<AdminContext>, call: Call) -> ServiceFuture {
     let method = call.request.method().clone();
     let context = context.clone();
     let mut methods = "GET";
@@ -110,18 +109,18 @@ fn page(context: &Arc<AdminContext>, call: Call) -> Result<ServiceFuture, Respon
         "/debug/pprof/profile" => Box::pin(pprof::profile(context, call)),
         _ => {
             let nothing = "there is nothing at this path; / lists what there is\n";
-            return Err(text(StatusCode::NOT_FOUND, nothing));
+            return Box::pin(ready(text(StatusCode::NOT_FOUND, nothing)));
         }
     };
     // Hyper sends the answer to a HEAD without its body.
     let method = if method == Method::HEAD { Method::GET } else { method };
     if methods.split(", ").any(|allowed| allowed == method.as_str()) {
-        return Ok(answer);
+        return answer;
     }
     let mut refusal =
         text(StatusCode::METHOD_NOT_ALLOWED, format!("this path answers {methods} alone\n"));
     refusal.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
-    Err(refusal)
+    Box::pin(ready(refusal))
 }
 
 /// Takes as long for a wrong token as for the right one.
