@@ -238,11 +238,8 @@ fn start(config: Config, prepared: Prepared) -> Running {
     let (listener, datagrams) = (prepared.push, prepared.push_datagrams);
     let push = PushServer::start(listener, datagrams, &broker, &tasks, push, front_end("push"));
     let push_http = prepared.push_http.map(|listener| {
-        let settings = HttpSettings {
-            connections: config.push.http_connections.total,
-            body_bytes: limits::PUSH_BATCH_BYTES,
-            ..HttpSettings::default()
-        };
+        let settings =
+            HttpSettings { body_bytes: limits::PUSH_BATCH_BYTES, ..HttpSettings::default() };
         let service = push.http(config.push.http_origins);
         HttpServer::start(listener, &tasks, service, settings, front_end("push-http"))
     });

@@ -6,16 +6,15 @@ use super::settings::ChatSettings;
 use super::writer::{ChatQueue, Writer};
 use crate::connection::acceptor::AcceptedConnection;
 use crate::connection::duplex::drive;
-use crate::connection::server::{Protocol, TaskNames};
+use crate::connection::server::{Profile, Protocol, task_names};
 use crate::connection::{Listener, Server};
-use crate::diagnostics::{FrontEnd, Serves};
+use crate::diagnostics::FrontEnd;
 use crate::message::ServerMessage;
 use crate::tasks::{self, Tasks};
 use fanfare::Broker;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The room that everybody begins in.
 pub const LOBBY: &str = "lobby";
@@ -44,7 +43,14 @@ impl Server<Chat> {
         let history_of = broker.clone();
         let directory =
             Directory::new(settings.directory, move |room| history_of.forget_history(room.topic()));
-        Self::run(listener, tasks, Chat { broker: broker.clone(), directory, settings, front_end })
+        let profile = Profile {
+            tasks: task_names!("chat"),
+            front_end: front_end.clone(),
+            max_payload_bytes: settings.line_bytes,
+            peer_timeout: settings.writer.idle.patience(),
+        };
+        let chat = Chat { broker: broker.clone(), directory, settings, front_end };
+        Self::run(listener, tasks, profile, chat)
     }
 
     /// Open connections, people, and rooms.
@@ -55,29 +61,6 @@ impl Server<Chat> {
 }
 
 impl Protocol for Chat {
-    const TASKS: TaskNames = TaskNames {
-        server: "chat server",
-        accept: "chat accept",
-        connections: "chat connections",
-        connection: "chat connection",
-    };
-
-    fn front_end(&self) -> &Arc<FrontEnd> {
-        &self.front_end
-    }
-
-    fn serves(&self, address: SocketAddr) -> Serves {
-        Serves {
-            address,
-            max_connections: self.settings.connections.total,
-            max_payload_bytes: self.settings.line_bytes,
-        }
-    }
-
-    fn peer_timeout(&self) -> Duration {
-        self.settings.writer.idle.patience()
-    }
-
     fn refusal(&self, _peer: SocketAddr, reason: &str) -> Vec<u8> {
         format!("! {reason}\n").into_bytes()
     }

@@ -3,7 +3,7 @@
 
 use super::limiter::Permit;
 use super::listener::{Accepted, Listener, refuse};
-use super::server::Protocol;
+use super::server::{Profile, Protocol};
 use super::shutdown::Shutdown;
 use crate::diagnostics::ConnectionEntry;
 use crate::tasks::{self, Scope};
@@ -15,6 +15,7 @@ use std::sync::Arc;
 /// Accepts what a listener brings, and gives it to a protocol.
 pub(super) struct Acceptor<P> {
     pub protocol: Arc<P>,
+    pub profile: Profile,
     pub shutdown: Arc<Shutdown>,
     /// Owns the connections' tasks.
     pub connections: Arc<Scope>,
@@ -40,10 +41,10 @@ impl<P: Protocol> Acceptor<P> {
         loop {
             match listener.accept().await {
                 Accepted::Refused(stream, peer, refusal) => {
-                    let name = self.protocol.front_end().name();
+                    let (front_end, refusal) = (&self.profile.front_end, refusal.to_string());
+                    let name = front_end.name();
                     log::debug!(task:% = tasks::label(); "{name}: refused {peer}: {refusal}");
-                    let refusal = refusal.to_string();
-                    self.protocol.front_end().refused(peer, &refusal);
+                    front_end.refused(peer, &refusal);
                     refuse(&stream, &self.protocol.refusal(peer, &refusal));
                 }
                 Accepted::Connection(stream, peer, permit) => self.serve(stream, peer, permit),
@@ -52,9 +53,9 @@ impl<P: Protocol> Acceptor<P> {
     }
 
     fn serve(&self, stream: Async<TcpStream>, peer: SocketAddr, permit: Permit) {
-        let front_end = self.protocol.front_end();
+        let front_end = &self.profile.front_end;
         let name = front_end.name();
-        let connection = match Connection::new(stream, self.protocol.peer_timeout()) {
+        let connection = match Connection::new(stream, self.profile.peer_timeout) {
             Ok(connection) => connection,
             Err(error) => {
                 return log::debug!(task:% = tasks::label(); "{name}: {peer} left at once: {error}");
@@ -65,6 +66,7 @@ impl<P: Protocol> Acceptor<P> {
         log::debug!(task:% = tasks::label(); "{name}: {peer} connected, id {id}");
         let shutdown = self.shutdown.clone();
         let accepted = AcceptedConnection { connection, peer, entry, shutdown, permit };
-        self.connections.spawn(P::TASKS.connection, self.protocol.clone().serve(accepted));
+        self.connections
+            .spawn(self.profile.tasks.connection, self.protocol.clone().serve(accepted));
     }
 }

@@ -78,7 +78,12 @@ impl ConnectionLimiter {
         Ok(Permit { limiter: self.clone(), key })
     }
 
-    /// How many are counts.
+    /// Its bounds.
+    pub fn limits(&self) -> ConnectionLimits {
+        self.limits
+    }
+
+    /// How many connections there are.
     pub fn connections(&self) -> usize {
         self.lock().connections
     }

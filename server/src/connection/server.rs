@@ -12,32 +12,40 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// What a server is apart from its protocol.
+pub(crate) struct Profile {
+    pub tasks: TaskNames,
+    /// Who is told of every connection.
+    pub front_end: Arc<FrontEnd>,
+    /// Bytes of the largest message.
+    pub max_payload_bytes: usize,
+    /// After this time without a word from a peer's machine, the kernel ends the connection.
+    pub peer_timeout: Duration,
+}
+
 /// What the scopes and tasks of a server are called.
-pub struct TaskNames {
-    /// The scope of the accepting task.
+pub(crate) struct TaskNames {
     pub server: &'static str,
-    /// The accepting task.
     pub accept: &'static str,
-    /// The scope of the connections.
     pub connections: &'static str,
-    /// The task of each connection.
     pub connection: &'static str,
 }
 
+/// The names of the tasks of a kind of server.
+macro_rules! task_names {
+    ($server:literal) => {
+        $crate::connection::server::TaskNames {
+            server: concat!($server, " server"),
+            accept: concat!($server, " accept"),
+            connections: concat!($server, " connections"),
+            connection: concat!($server, " connection"),
+        }
+    };
+}
+pub(crate) use task_names;
+
 /// What servers differ in.
 pub trait Protocol: Send + Sync + 'static {
-    /// What its tasks are called.
-    const TASKS: TaskNames;
-
-    /// Who is told of every connection.
-    fn front_end(&self) -> &Arc<FrontEnd>;
-
-    /// How many connections it takes, and how large a message.
-    fn serves(&self, address: SocketAddr) -> Serves;
-
-    /// After this time without a word from a peer's machine, the kernel ends the connection.
-    fn peer_timeout(&self) -> Duration;
-
     /// What a client reads that is not admitted.
     fn refusal(&self, peer: SocketAddr, reason: &str) -> Vec<u8>;
 
@@ -56,6 +64,7 @@ pub trait Protocol: Send + Sync + 'static {
 /// A server that runs. Dropping it ends all of its connections at once.
 pub struct Server<P> {
     pub(crate) protocol: Arc<P>,
+    name: &'static str,
     local_address: SocketAddr,
     /// Owns the accepting task. Apart from the connections, so that it can end first.
     accepting: Scope,
@@ -65,20 +74,25 @@ pub struct Server<P> {
 
 impl<P: Protocol> Server<P> {
     /// Serves what `listener` accepts. All tasks are started through `tasks`.
-    pub(crate) fn run(listener: Listener, tasks: &Tasks, protocol: P) -> Self {
-        let local_address = listener.local_address();
-        protocol.front_end().listening(protocol.serves(local_address));
+    pub(crate) fn run(listener: Listener, tasks: &Tasks, profile: Profile, protocol: P) -> Self {
+        let (name, local_address) = (profile.front_end.name(), listener.local_address());
+        profile.front_end.listening(Serves {
+            address: local_address,
+            max_connections: listener.limiter().limits().total,
+            max_payload_bytes: profile.max_payload_bytes,
+        });
         let protocol = Arc::new(protocol);
-        let accepting = tasks.scope(P::TASKS.server);
-        let connections = Arc::new(tasks.scope(P::TASKS.connections));
+        let accepting = tasks.scope(profile.tasks.server);
+        let connections = Arc::new(tasks.scope(profile.tasks.connections));
         let shutdown = Arc::<Shutdown>::default();
         let acceptor = Acceptor {
             protocol: protocol.clone(),
             shutdown: shutdown.clone(),
             connections: connections.clone(),
+            profile,
         };
-        accepting.spawn(P::TASKS.accept, acceptor.run(listener));
-        Self { protocol, local_address, accepting, connections, shutdown }
+        accepting.spawn(acceptor.profile.tasks.accept, acceptor.run(listener));
+        Self { protocol, name, local_address, accepting, connections, shutdown }
     }
 
     /// Where it listens.
@@ -130,7 +144,7 @@ pub trait RunningServer: Send + Sync {
 
 impl<P: Protocol> RunningServer for Server<P> {
     fn listening(&self) -> Vec<(&'static str, SocketAddr)> {
-        vec![(self.protocol.front_end().name(), self.local_address)]
+        vec![(self.name, self.local_address)]
     }
 
     fn lame_duck(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {

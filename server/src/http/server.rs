@@ -5,9 +5,9 @@ use super::request::Call;
 use super::response::{Response, text};
 use super::upgrade::Takeover;
 use crate::connection::acceptor::AcceptedConnection;
-use crate::connection::server::{Protocol, TaskNames};
+use crate::connection::server::{Profile, Protocol, task_names};
 use crate::connection::{Listener, Server};
-use crate::diagnostics::{Ended, FrontEnd, Serves};
+use crate::diagnostics::{Ended, FrontEnd};
 use crate::limits;
 use crate::tasks::{Tasks, Wait, waiting};
 use hyper::StatusCode;
@@ -35,8 +35,6 @@ pub type ServiceFuture = Pin<Box<dyn Future<Output = Response> + Send>>;
 /// The bounds of an HTTP server. The default is what [`limits`] says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HttpSettings {
-    /// Connections at the same time, as the listener's limiter has it.
-    pub connections: usize,
     /// Bytes of the largest body that its handlers take; for those who look at `/varz`.
     pub body_bytes: usize,
     /// In this time a request's head has to be there, whole; and so long a connection may be idle.
@@ -48,7 +46,6 @@ pub struct HttpSettings {
 impl Default for HttpSettings {
     fn default() -> Self {
         Self {
-            connections: limits::ADMIN_CONNECTIONS,
             body_bytes: 0,
             head_deadline: Duration::from_millis(limits::HTTP_HEAD_MS),
             write_deadline: Duration::from_millis(limits::HTTP_WRITE_DEADLINE_MS),
@@ -64,7 +61,6 @@ pub type HttpServer = Server<Http>;
 pub struct Http {
     service: Box<dyn Service>,
     settings: HttpSettings,
-    front_end: Arc<FrontEnd>,
 }
 
 impl Server<Http> {
@@ -77,34 +73,17 @@ impl Server<Http> {
         settings: HttpSettings,
         front_end: Arc<FrontEnd>,
     ) -> Self {
-        Self::run(listener, tasks, Http { service: Box::new(service), settings, front_end })
+        let profile = Profile {
+            tasks: task_names!("http"),
+            front_end,
+            max_payload_bytes: settings.body_bytes,
+            peer_timeout: settings.write_deadline,
+        };
+        Self::run(listener, tasks, profile, Http { service: Box::new(service), settings })
     }
 }
 
 impl Protocol for Http {
-    const TASKS: TaskNames = TaskNames {
-        server: "http server",
-        accept: "http accept",
-        connections: "http connections",
-        connection: "http connection",
-    };
-
-    fn front_end(&self) -> &Arc<FrontEnd> {
-        &self.front_end
-    }
-
-    fn serves(&self, address: SocketAddr) -> Serves {
-        Serves {
-            address,
-            max_connections: self.settings.connections,
-            max_payload_bytes: self.settings.body_bytes,
-        }
-    }
-
-    fn peer_timeout(&self) -> Duration {
-        self.settings.write_deadline
-    }
-
     fn refusal(&self, _peer: SocketAddr, reason: &str) -> Vec<u8> {
         refused(reason).into_bytes()
     }

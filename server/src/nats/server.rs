@@ -10,10 +10,10 @@ use crate::codec::nats::append_error;
 use crate::connection::acceptor::AcceptedConnection;
 use crate::connection::duplex::drive;
 use crate::connection::outbound::{CloseRequest, Position};
-use crate::connection::server::{Protocol, TaskNames};
+use crate::connection::server::{Profile, Protocol, task_names};
 use crate::connection::shutdown::Shutdown;
 use crate::connection::{Listener, Server};
-use crate::diagnostics::{Ended, FrontEnd, Serves};
+use crate::diagnostics::{Ended, FrontEnd};
 use crate::message::ServerMessage;
 use crate::tasks::{self, Scope, Tasks};
 use crate::transport::Connection;
@@ -24,7 +24,6 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// A running NATS server.
 pub type NatsServer = Server<Nats>;
@@ -49,6 +48,12 @@ impl Server<Nats> {
         settings: NatsSettings,
         front_end: Arc<FrontEnd>,
     ) -> Self {
+        let profile = Profile {
+            tasks: task_names!("nats"),
+            front_end: front_end.clone(),
+            max_payload_bytes: settings.parser.payload_bytes,
+            peer_timeout: settings.writer().idle.patience() + settings.ping_interval,
+        };
         let nats = Nats {
             broker: broker.clone(),
             info: ServerInfo::new(&settings, listener.local_address(), front_end.server_id()),
@@ -57,34 +62,11 @@ impl Server<Nats> {
             front_end,
             connections: Arc::default(),
         };
-        Self::run(listener, tasks, nats)
+        Self::run(listener, tasks, profile, nats)
     }
 }
 
 impl Protocol for Nats {
-    const TASKS: TaskNames = TaskNames {
-        server: "nats server",
-        accept: "nats accept",
-        connections: "nats connections",
-        connection: "nats connection",
-    };
-
-    fn front_end(&self) -> &Arc<FrontEnd> {
-        &self.front_end
-    }
-
-    fn serves(&self, address: SocketAddr) -> Serves {
-        Serves {
-            address,
-            max_connections: self.settings.connections.total,
-            max_payload_bytes: self.settings.parser.payload_bytes,
-        }
-    }
-
-    fn peer_timeout(&self) -> Duration {
-        self.settings.writer().idle.patience() + self.settings.ping_interval
-    }
-
     fn refusal(&self, peer: SocketAddr, _reason: &str) -> Vec<u8> {
         let mut text = Vec::new();
         self.info.append(&mut text, 0, peer.ip(), false);

@@ -15,10 +15,10 @@ use crate::codec::push::{ServerObject, append_object};
 use crate::codec::web_socket::{CloseCode, CloseFrame};
 use crate::connection::acceptor::AcceptedConnection;
 use crate::connection::duplex::drive;
-use crate::connection::server::{Protocol, TaskNames};
+use crate::connection::server::{Profile, Protocol, task_names};
 use crate::connection::shutdown::Shutdown;
 use crate::connection::{Listener, RunningServer, Server, StopReport, refuse};
-use crate::diagnostics::{ConnectionEntry, Ended, FrontEnd, Serves};
+use crate::diagnostics::{ConnectionEntry, Ended, FrontEnd};
 use crate::limits::PUSH_DATAGRAM_BYTES;
 use crate::message::ServerMessage;
 use crate::tasks::{Scope, Tasks};
@@ -28,7 +28,7 @@ use fanfare::Broker;
 use futures_lite::future::Boxed;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// A running gateway. Dropping it ends all of its connections at once.
 pub struct PushServer {
@@ -84,7 +84,15 @@ impl PushServer {
             };
             reading.spawn("push datagrams", datagrams.read_all());
         }
-        let clients = listener.map(|listener| Server::run(listener, tasks, push.clone()));
+        let clients = listener.map(|listener| {
+            let profile = Profile {
+                tasks: task_names!("push"),
+                front_end: push.gateway.front_end.clone(),
+                max_payload_bytes: PUSH_DATAGRAM_BYTES,
+                peer_timeout: settings.writer.idle.patience(),
+            };
+            Server::run(listener, tasks, profile, push.clone())
+        });
         Self { push, clients, datagram_address, datagrams: reading, waiting }
     }
 
@@ -153,29 +161,6 @@ impl RunningServer for PushServer {
 }
 
 impl Protocol for Push {
-    const TASKS: TaskNames = TaskNames {
-        server: "push server",
-        accept: "push accept",
-        connections: "push connections",
-        connection: "push connection",
-    };
-
-    fn front_end(&self) -> &Arc<FrontEnd> {
-        &self.gateway.front_end
-    }
-
-    fn serves(&self, address: SocketAddr) -> Serves {
-        Serves {
-            address,
-            max_connections: self.gateway.settings.connections.total,
-            max_payload_bytes: PUSH_DATAGRAM_BYTES,
-        }
-    }
-
-    fn peer_timeout(&self) -> Duration {
-        self.gateway.settings.writer.idle.patience()
-    }
-
     fn refusal(&self, _peer: SocketAddr, reason: &str) -> Vec<u8> {
         let mut bye = Vec::new();
         append_object(&mut bye, &ServerObject::Bye(reason.into()));

@@ -56,12 +56,20 @@ const LARGE_BYTES: usize = 64 << 20;
 const BODY_BYTES: usize = 1_000;
 
 fn start(settings: HttpSettings) -> Server {
-    start_on(settings, |task: BoxedTask| drop(async_std::task::spawn(task)))
+    start_for(limits::ADMIN_CONNECTIONS, settings)
 }
 
-fn start_on(settings: HttpSettings, spawner: impl Fn(BoxedTask) + Send + Sync + 'static) -> Server {
+fn start_for(connections: usize, settings: HttpSettings) -> Server {
+    start_on(connections, settings, |task: BoxedTask| drop(async_std::task::spawn(task)))
+}
+
+fn start_on(
+    connections: usize,
+    settings: HttpSettings,
+    spawner: impl Fn(BoxedTask) + Send + Sync + 'static,
+) -> Server {
     let tasks = Tasks::new(spawner);
-    let limits = ConnectionLimits::from_anywhere(settings.connections);
+    let limits = ConnectionLimits::from_anywhere(connections);
     let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), limits).unwrap();
     let limiter = listener.limiter().clone();
     let front_end = Diagnostics::new().front_end("http");
@@ -180,7 +188,7 @@ fn a_connection_is_used_for_many_requests() {
 
 #[test]
 fn it_runs_on_any_executor() {
-    let server = start_on(HttpSettings::default(), |task: BoxedTask| {
+    let server = start_on(limits::ADMIN_CONNECTIONS, HttpSettings::default(), |task: BoxedTask| {
         std::thread::spawn(move || block_on(task));
     });
     assert_eq!(get(server.address, "/").text(), "hello\n");
@@ -222,7 +230,7 @@ fn what_is_no_http_is_answered_and_closed() {
 
 #[test]
 fn one_too_many_is_told_so_and_a_place_is_given_back() {
-    let server = start(HttpSettings { connections: 1, ..HttpSettings::default() });
+    let server = start_for(1, HttpSettings::default());
     let mut one = Http::connect(server.address);
     one.get("/");
     let refused = Http::connect(server.address).answer().unwrap();
