@@ -67,7 +67,7 @@ mod fan_out {
         });
     }
 
-    /// A read after every publish: no frame is shared by several messages.
+    /// A read after every publish: no segment is shared by several messages.
     #[divan::bench(args = [1, 8, 64])]
     fn publish_and_read_in_lockstep(bencher: Bencher<'_, '_>, subscribers: usize) {
         let mut crowd = Crowd::new(subscribers, WhenFull::Block);

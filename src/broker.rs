@@ -57,7 +57,7 @@ impl<M: Payload> Broker<M> {
         Self::builder().build()
     }
 
-    /// A broker with settings of one's own.
+    /// A builder for a broker with other settings than the defaults.
     pub fn builder() -> BrokerBuilder<M> {
         BrokerBuilder::new()
     }
@@ -67,13 +67,14 @@ impl<M: Payload> Broker<M> {
         Publisher::new(self.handle.clone(), None)
     }
 
-    /// A new publisher whose messages are not for subscriptions that said
+    /// A new publisher whose messages skip subscriptions built with
     /// [`no_echo`](SubscriptionBuilder::no_echo) of the same origin.
     pub fn publisher_as(&self, origin: Origin) -> Publisher<M> {
         Publisher::new(self.handle.clone(), Some(origin))
     }
 
-    /// Subscribes with all defaults. Every publish that begins after this reaches it.
+    /// Subscribes with all defaults. Every publish that begins after this returns reaches the
+    /// subscription.
     ///
     /// # Errors
     /// If the broker is closed, or has as many subscriptions as it may have.
@@ -81,19 +82,19 @@ impl<M: Payload> Broker<M> {
         self.subscription(pattern).subscribe()
     }
 
-    /// A subscription with settings of its own.
+    /// A builder for a subscription with its own settings.
     pub fn subscription(&self, pattern: &Pattern) -> SubscriptionBuilder<M> {
         SubscriptionBuilder::new(self.handle.shared.clone(), pattern.clone())
     }
 
-    /// A mailbox to be set up: one queue for many subscriptions. The name is for people, in
+    /// A builder for a mailbox: one queue for many subscriptions. The name is for people, in
     /// statistics.
     pub fn mailbox(&self, name: impl Into<Arc<str>>) -> MailboxBuilder<M> {
         MailboxBuilder::new(self.handle.shared.clone(), name.into())
     }
 
-    /// Publishes a message and waits for the first answer to it: a message that the responder
-    /// publishes to its [`reply_to`](Message::reply_to).
+    /// Publishes a request and waits for the first answer, which the responder publishes to the
+    /// request's [`reply_to`](Message::reply_to).
     ///
     /// Cancel safe: dropping the future forgets the answer, not the request.
     ///
@@ -144,7 +145,7 @@ impl<M: Payload> Broker<M> {
         self.handle.shared.router.history(topic, last)
     }
 
-    /// Forgets what is kept of a topic; keeping begins anew with the next message.
+    /// Forgets the kept messages of a topic; its history begins anew with the next message.
     pub fn forget_history(&self, topic: &Topic) {
         self.handle.shared.router.forget_history(topic);
     }
@@ -155,14 +156,14 @@ impl<M: Payload> Broker<M> {
         self.handle.shared.close();
     }
 
-    /// Whether it was closed.
+    /// Whether the broker was closed.
     pub fn is_closed(&self) -> bool {
         self.handle.shared.router.is_closed()
     }
 
-    /// Closes the broker and waits until every subscription has received what was queued for it, or
-    /// the deadline has come; then those that have not are ended. Says for each what was delivered
-    /// and what was given up.
+    /// Closes the broker, waits until every subscription has received what was queued for it, and
+    /// reports what was delivered. At the deadline it ends the subscriptions that have not, and
+    /// reports what was given up.
     ///
     /// Cancel safe: the broker stays closed, and nobody is given up.
     pub async fn drain(&self, deadline: Duration) -> DrainReport {
@@ -211,12 +212,12 @@ impl<M: Payload> Broker<M> {
         self.handle.shared.waits.stats()
     }
 
-    /// What was dropped, of all subscriptions there ever were.
+    /// What was dropped by all subscriptions there ever were.
     pub fn drop_stats(&self) -> DropStats {
         self.handle.shared.drop_stats()
     }
 
-    /// All live queues together.
+    /// The figures of all live queues together.
     pub fn queue_stats(&self) -> QueueStats {
         let mut sums = QueueStats::default();
         self.handle.shared.router.subscriptions().iter().for_each(|queue| sums.add(&queue.stats()));
@@ -233,14 +234,15 @@ impl<M: Payload> Broker<M> {
         self.handle.shared.router.subscriptions().iter().map(|queue| queue.stats()).collect()
     }
 
-    /// Some of the live subscriptions, oldest first: `limit` of them after the first `offset`.
+    /// A page of the live subscriptions, oldest first: up to `limit` of them after the first
+    /// `offset`.
     pub fn subscription_page(&self, offset: usize, limit: usize) -> Vec<SubscriptionStats> {
         let all = self.handle.shared.router.subscriptions();
         all.iter().skip(offset).take(limit).map(|queue| queue.stats()).collect()
     }
 
-    /// The slowest live subscriptions, slowest first: those publishers waited for longest, then
-    /// those nearest to full at their worst.
+    /// The slowest live subscriptions, slowest first: those that publishers waited for longest,
+    /// then those that came closest to full.
     pub fn slowest(&self, at_most: usize) -> Vec<SubscriptionStats> {
         let mut all = self.subscription_stats();
         let fullness = |stats: &SubscriptionStats| {
@@ -270,7 +272,7 @@ impl<M: Payload> Clone for Broker<M> {
 }
 
 impl<M: Payload> Publisher<M> {
-    /// The broker it publishes to.
+    /// The broker that this publisher publishes to.
     pub fn broker(&self) -> Broker<M> {
         Broker { handle: self.handle.clone() }
     }
@@ -322,8 +324,8 @@ impl<M: Payload> BrokerBuilder<M> {
     }
 
     /// Extends waits while a subscriber reads at least this many bytes a second, unless its
-    /// subscription says otherwise: see [`SubscriptionBuilder::keep_pace_from`]. Default: zero,
-    /// waits are of the length that the policy says.
+    /// subscription says otherwise. See [`SubscriptionBuilder::keep_pace_from`]. Default: zero,
+    /// which never extends a wait.
     pub fn keep_pace_from(mut self, bytes_per_second: u32) -> Self {
         self.defaults.slowest = NonZeroU32::new(bytes_per_second);
         self
@@ -340,13 +342,13 @@ impl<M: Payload> BrokerBuilder<M> {
         self
     }
 
-    /// How many subscriptions there may be at a time. Default: [`SUBSCRIPTIONS_DEFAULT`].
+    /// The largest number of live subscriptions. Default: [`SUBSCRIPTIONS_DEFAULT`].
     pub fn max_subscriptions(mut self, subscriptions: usize) -> Self {
         self.subscriptions_max = subscriptions;
         self
     }
 
-    /// The broker.
+    /// Makes the broker.
     pub fn build(self) -> Broker<M> {
         let router = Router::new(self.histories, self.subscriptions_max);
         Broker { handle: Handle::new(router, self.defaults) }

@@ -3,7 +3,7 @@
 use crate::limits::{QUEUE_BYTES_MAX, QUEUE_MESSAGES_MAX};
 use std::fmt;
 
-/// A publish that reached nobody. Holds what was not published.
+/// Why a publish reached nobody. Holds what was not published.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PublishError<T> {
@@ -22,11 +22,11 @@ impl<T> PublishError<T> {
     }
 }
 
-/// A publish that would have had to wait, or came too late. Holds what was not published.
+/// Why a publish that may not wait reached nobody. Holds what was not published.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TryPublishError<T> {
-    /// The broker was closed before.
+    /// The broker was closed before the publish began.
     Closed(T),
     /// A lossless subscription ([`WhenFull::Block`](crate::WhenFull::Block)) has no room; nobody
     /// got the message.
@@ -52,7 +52,7 @@ pub enum SubscribeError {
     Closed,
     /// The broker already has as many subscriptions as its builder allowed.
     TooMany {
-        /// That bound.
+        /// The largest number of subscriptions.
         max: usize,
     },
     /// The bound in messages is zero or above [`QUEUE_MESSAGES_MAX`].
@@ -78,13 +78,13 @@ pub enum TryRecvError {
 pub enum RequestError<T> {
     /// The broker is closed. Holds the request.
     Closed(T),
-    /// Nobody subscribes to the topic. Told at once; holds the request.
+    /// Nobody subscribes to the topic, which the request learns at once. Holds the request.
     NoResponders(T),
     /// Every responder's queue was full: the request was dropped.
     Dropped,
     /// The request was delivered and not answered in time.
     TimedOut,
-    /// The inbox for the answer could not be made, and why. Holds the request.
+    /// The inbox for the answer could not be made. Holds the reason and the request.
     Inbox(SubscribeError, T),
 }
 

@@ -1,7 +1,7 @@
 //! Fanfare: a publish/subscribe broker with bounded delivery.
 //!
-//! Every message fans out to bounded subscriber queues. A slow subscriber costs the others nothing;
-//! nothing is lost in silence, and nothing is kept without a bound. It runs on any executor, or on
+//! Every message fans out to bounded subscriber queues. A slow subscriber costs the others nothing.
+//! Nothing is lost silently, and nothing is kept without a bound. It runs on any executor, or on
 //! plain threads.
 //!
 //! In the order in which a message passes: a [`Topic`] leads through the router to a route; the

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// A message type that a [`Broker`](crate::Broker) can carry.
 ///
 /// The weight is what the byte bounds of queues and histories count. It is asked for once, when the
-/// message is published, and must not be expensive. The default is the size of the value itself,
-/// without what it points to: right for plain data, too small for a type that owns a heap buffer.
+/// message is published, and must be cheap. The default is the size of the value itself, without
+/// what it points to: right for plain data, too small for a type that owns a heap buffer.
 ///
 /// ```
 /// use fanfare::Payload;
@@ -26,9 +26,9 @@ pub trait Payload: Send + Sync + 'static {
         size_of_val(self)
     }
 
-    /// Whether a topic's history keeps it. The default is that everything is kept; a payload type
-    /// that also carries passing news (who came, who left) says no for those, and they do not push
-    /// out what is worth reading later.
+    /// Whether a topic's history keeps the message. The default keeps everything. A payload type
+    /// that also carries passing news, such as who came and who left, says no for those, so they do
+    /// not push out what is worth reading later.
     fn is_kept_in_history(&self) -> bool {
         true
     }
@@ -101,14 +101,14 @@ impl<T: Payload> Payload for Box<T> {
 
 impl<const N: usize> Payload for [u8; N] {}
 
-/// Who publishes: for subscriptions that do not want to hear themselves. See
+/// Identifies who publishes, for subscriptions that do not want to hear themselves. See
 /// [`Broker::publisher_as`](crate::Broker::publisher_as) and
 /// [`SubscriptionBuilder::no_echo`](crate::SubscriptionBuilder::no_echo).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Origin(u64);
 
 impl Origin {
-    /// One that differs from every other of this process.
+    /// An origin that differs from every other in this process.
     pub fn unique() -> Self {
         static LAST: AtomicU64 = AtomicU64::new(0);
         Self(LAST.fetch_add(1, Ordering::Relaxed) + 1)

@@ -3,22 +3,22 @@
 use crate::limits::WAIT_DEFAULT;
 use std::time::Duration;
 
-/// What a publish does for one subscription whose queue has no room. Chosen per subscription.
+/// What a publish does about a subscription whose queue has no room. Each subscription chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenFull {
-    /// The publish waits at most this long for room, then drops its message for this subscription,
-    /// which is told by [`Missed`](crate::Delivery::Missed) in its place.
+    /// The publish waits up to this long for room, then drops its message for this subscription,
+    /// which finds [`Missed`](crate::Delivery::Missed) in its place.
     ///
-    /// All full subscriptions of a publish are waited for together. One that used up a wait is on
-    /// probation: it is not waited for again until it has drained to half, so that one who is stuck
-    /// costs one wait, not one per message.
+    /// A publish waits for all full subscriptions together. Once a subscription has used up its
+    /// wait, publishers stop waiting for it until its queue has drained to half. A stuck subscriber
+    /// costs one wait in total, not one per message.
     Wait(Duration),
     /// The message is dropped for this subscription at once; the publish never waits for it.
     DropNewest,
     /// The oldest queued messages make room; the subscription always has the newest.
     DropOldest,
-    /// The publish waits at most this long for room, then the subscription is ended and its queue
-    /// freed. For those who must not have gaps: they get everything, or an end.
+    /// The publish waits up to this long for room, then the subscription is ended and its queue
+    /// freed. For subscribers that must not have gaps: they get everything, or an end.
     Disconnect {
         /// How long to wait; zero ends it at once.
         after: Duration,
@@ -29,7 +29,7 @@ pub enum WhenFull {
 }
 
 impl WhenFull {
-    /// One word for the policy, whatever its times: `wait`, `drop_newest`, `drop_oldest`,
+    /// The policy in one word, without its times: `wait`, `drop_newest`, `drop_oldest`,
     /// `disconnect`, `block`.
     pub fn name(self) -> &'static str {
         match self {
@@ -49,17 +49,17 @@ impl Default for WhenFull {
     }
 }
 
-/// What became of one publish. The counts are deliveries: messages times the subscriptions they
-/// were for, a queue group counting as one.
+/// What became of one publish, counted in deliveries: messages times the subscriptions they were
+/// for. A queue group counts as one.
 ///
 /// Always `matched == queued + dropped + disconnected`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Receipt {
     /// Deliveries that were due.
     pub matched: u64,
-    /// Deliveries that are in a queue (or already read).
+    /// Deliveries that are in a queue, or already read.
     pub queued: u64,
-    /// Deliveries, queued in the end or not, that had to wait for room.
+    /// Deliveries that had to wait for room, whether queued in the end or not.
     pub waited: u64,
     /// Deliveries given up because a queue had no room. The subscription is told how many it
     /// missed.

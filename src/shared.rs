@@ -22,18 +22,18 @@ pub(crate) struct Shared<M> {
     pub router: Router<M>,
     pub tallies: Tallies,
     pub waits: Waits,
-    /// Of subscriptions that have ended. Whoever takes one out of the router holds this, so that
-    /// one who looks at both sees each subscription once.
+    /// The drops of ended subscriptions. Whoever takes a subscription out of the router holds this
+    /// lock, so that a caller that looks at both sees each subscription once.
     past_drops: Mutex<DropStats>,
     pub defaults: Defaults,
     /// Numbers kept messages, so that replays of several topics keep the order of publishing.
     pub stamps: AtomicU64,
-    /// Told when a subscription has drained or ended.
+    /// Notified when a subscription has drained or ended.
     pub settled: Arc<Event>,
     inboxes: AtomicU64,
 }
 
-/// What subscriptions get unless they say otherwise.
+/// The settings of subscriptions that do not say otherwise.
 #[derive(Clone, Copy)]
 pub(crate) struct Defaults {
     pub queue_messages: usize,

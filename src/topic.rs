@@ -24,16 +24,15 @@ use std::sync::Arc;
 pub struct Topic(Arc<str>);
 
 impl Topic {
-    /// Checks `text` and takes a copy of it.
+    /// Checks `text` and copies it.
     pub fn parse(text: &str) -> Result<Self, TopicError> {
         check(text, Wildcards::Refused)?;
         Ok(Self(text.into()))
     }
 
-    /// As [`parse`](Self::parse), but `*` and `>` are tokens as all others, as they are to a NATS
-    /// publisher: `a.*` reaches who subscribed to `a.*`, or to `>`, and not who subscribed to
-    /// `a.b`. Such topics are slower: nobody remembers who they reach, and no history of them is
-    /// kept.
+    /// Checks `text` and copies it, taking `*` and `>` as ordinary tokens, as they are to a NATS
+    /// publisher: `a.*` reaches subscriptions to `a.*` and to `>`, but not to `a.b`. Such topics
+    /// are slower: nobody remembers whom they reach, and no history keeps them.
     pub fn literal(text: &str) -> Result<Self, TopicError> {
         check(text, Wildcards::Ordinary)?;
         Ok(Self(text.into()))
@@ -49,12 +48,12 @@ impl Topic {
         &self.0
     }
 
-    /// Its tokens, first to last; at least one.
+    /// The tokens, first to last; at least one.
     pub fn tokens(&self) -> impl Iterator<Item = &str> {
         self.0.split('.')
     }
 
-    /// Where the answers to one request go. In NATS's form, so that its clients can answer.
+    /// The topic for the answers to one request, in NATS's form so that its clients can answer.
     pub(crate) fn inbox(number: u64) -> Self {
         Self(format!("_INBOX.fanfare.{number}").into())
     }
@@ -65,8 +64,8 @@ impl Topic {
     }
 }
 
-/// What a subscription asks for: a topic in which `*` stands for one token and a final `>` for one
-/// or more.
+/// The topics that a subscription asks for: a topic in which `*` stands for one token and a final
+/// `>` for one or more.
 ///
 /// ```
 /// use fanfare::{Pattern, Topic};
@@ -80,7 +79,7 @@ impl Topic {
 pub struct Pattern(Arc<str>);
 
 impl Pattern {
-    /// Checks `text` and takes a copy of it.
+    /// Checks `text` and copies it.
     pub fn parse(text: &str) -> Result<Self, TopicError> {
         check(text, Wildcards::Allowed)?;
         Ok(Self(text.into()))
@@ -91,17 +90,17 @@ impl Pattern {
         &self.0
     }
 
-    /// Its tokens, first to last; at least one.
+    /// The tokens, first to last; at least one.
     pub fn tokens(&self) -> impl Iterator<Item = &str> {
         self.0.split('.')
     }
 
-    /// Whether it has no wildcard, so that it matches exactly one topic.
+    /// Whether the pattern has no wildcard, and so matches exactly one topic.
     pub fn is_literal(&self) -> bool {
         self.tokens().all(|token| token != ANY_ONE && token != ANY_REST)
     }
 
-    /// Whether messages of `topic` are for it.
+    /// Whether the pattern matches `topic`.
     pub fn matches(&self, topic: &Topic) -> bool {
         let mut topic_tokens = topic.tokens();
         for token in self.tokens() {
@@ -124,7 +123,7 @@ pub(crate) const ANY_ONE: &str = "*";
 /// The last token that stands for one or more tokens.
 pub(crate) const ANY_REST: &str = ">";
 
-/// Why a text is no [`Topic`] or [`Pattern`], and where.
+/// Why a text is not a [`Topic`] or [`Pattern`], and where it goes wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicError {
     text: String,

@@ -8,9 +8,9 @@ use crate::sync::lock;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard};
 
-/// Kept messages of one topic. Its lock is held over a whole fan-out and over the beginning of a
-/// subscription with replay: so each message is either in the replay or delivered live, never both
-/// and never neither.
+/// The kept messages of one topic. Its lock is held over a whole fan-out and over the beginning of
+/// a subscription with replay, so each message is either in the replay or delivered live, never
+/// both and never neither.
 pub(crate) struct History<M> {
     kept: Mutex<Kept<M>>,
 }
@@ -22,7 +22,7 @@ pub(crate) struct Kept<M> {
     last_stamp: u64,
 }
 
-/// A kept message, and its place among all kept messages of the broker.
+/// A kept message, and its number among all kept messages of the broker.
 pub(crate) struct KeptMessage<M> {
     pub stamp: u64,
     pub origin: Option<Origin>,
@@ -43,7 +43,7 @@ impl<M> History<M> {
         self.lock().messages.len()
     }
 
-    /// The last `count`, oldest first.
+    /// The last `count` messages, oldest first.
     pub fn last(&self, count: usize) -> Vec<Message<M>> {
         let kept = self.lock();
         let mut last: Vec<_> =
@@ -59,7 +59,7 @@ impl<M> History<M> {
         std::mem::take(&mut kept.messages)
     }
 
-    /// When something was last kept here; only the order means something.
+    /// The number of the last message kept here; only the order means something.
     pub fn last_stamp(&self) -> u64 {
         self.lock().last_stamp
     }

@@ -30,17 +30,17 @@ impl<M> Message<M> {
         self.segment
     }
 
-    /// The topic it was published to.
+    /// The topic that the message was published to.
     pub fn topic(&self) -> &Topic {
         &self.segment.topic
     }
 
-    /// Where the sender waits for an answer, if it does.
+    /// The topic on which the sender waits for an answer, if it does.
     pub fn reply_to(&self) -> Option<&Topic> {
         self.segment.record(self.index).reply_to.as_ref()
     }
 
-    /// What it counts for against byte bounds.
+    /// What the message counts for against byte bounds.
     pub fn weight_bytes(&self) -> u32 {
         self.segment.weight_bytes(self.index)
     }
@@ -79,13 +79,13 @@ impl<M> Batch<M> {
         Self { segment, from, to }
     }
 
-    /// How many messages; at least one.
+    /// The number of messages, at least one.
     #[expect(clippy::len_without_is_empty, reason = "it has at least one")]
     pub fn len(&self) -> usize {
         (self.to - self.from) as usize
     }
 
-    /// The topic they were published to.
+    /// The topic that the messages were published to.
     pub fn topic(&self) -> &Topic {
         &self.segment.topic
     }
@@ -101,7 +101,7 @@ impl<M> Batch<M> {
         }
     }
 
-    /// The payloads, each with the topic its sender waits for an answer on, if it does.
+    /// The payloads, each with the topic on which its sender waits for an answer, if it does.
     pub fn entries(&self) -> impl Iterator<Item = (&M, Option<&Topic>)> {
         let BatchIter { first, later } = self.iter();
         first
@@ -109,7 +109,7 @@ impl<M> Batch<M> {
             .map(|record| (&record.message, record.reply_to.as_ref()))
     }
 
-    /// One of them to keep.
+    /// The message at `index`, to be kept.
     pub fn get(&self, index: usize) -> Option<Message<M>> {
         (index < self.len()).then(|| Message::new(self.segment.clone(), self.from + index as u32))
     }

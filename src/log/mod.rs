@@ -19,9 +19,9 @@ use std::sync::OnceLock;
 pub(crate) struct Segment<M> {
     topic: Topic,
     pub length: Length,
-    /// What it began with: there before anybody could look, so it needs no care.
+    /// The messages it began with: there before anybody could look, so they need no care.
     first: Box<[Record<M>]>,
-    /// What is appended while others read.
+    /// The messages appended while others read.
     later: Box<[OnceLock<Record<M>>]>,
     pub slots: Box<[ReaderSlot]>,
 }
@@ -36,7 +36,7 @@ pub(crate) struct Record<M> {
 }
 
 impl<M> Segment<M> {
-    /// With its first messages and room for some later ones. The length is still to be moved.
+    /// A segment with its first messages and room for later ones. The length is still to be moved.
     pub fn new(topic: Topic, first: Box<[Record<M>]>, later: usize, slots: usize) -> Self {
         Self {
             topic,
@@ -51,7 +51,7 @@ impl<M> Segment<M> {
         (self.first.len() + self.later.len()) as u32
     }
 
-    /// Fills a place behind the first messages. Only the publisher does, once for each, before the
+    /// Fills a slot after the first messages. Only the publisher does, once for each, before the
     /// length passes it.
     pub fn put(&self, index: u32, message: M, reply_to: Option<Topic>, weight_bytes: u32) {
         let record = Record::new(message, reply_to, weight_bytes, self.bytes_before(index));
@@ -63,7 +63,7 @@ impl<M> Segment<M> {
         self.record(index).weight_bytes
     }
 
-    /// What the messages of `places` count for in a queue that accepted them.
+    /// What the messages of `range` count for in a queue that accepted them.
     pub fn load(&self, range: Range<u32>) -> Load {
         let bytes = self.bytes_before(range.end) - self.bytes_before(range.start);
         // Saturated: what is too heavy to count is too heavy for any queue.

@@ -49,7 +49,7 @@ impl Length {
     }
 }
 
-/// See the module.
+/// One subscription's state in a segment; see the module.
 #[derive(Debug)]
 pub(crate) struct ReaderSlot(AtomicU32);
 
@@ -58,7 +58,7 @@ pub(crate) struct ReaderSlot(AtomicU32);
 pub(crate) enum Call {
     /// Nothing: the receiver will see it.
     None,
-    /// Queue an entry from this place on, which the receiver follows as the segment grows.
+    /// Queue an entry from this index on, which the receiver follows as the segment grows.
     BackFrom(u32),
     /// Queue an entry for exactly what was appended.
     Fixed,
@@ -74,17 +74,17 @@ pub(crate) enum Reach {
 }
 
 impl ReaderSlot {
-    /// One who has read nothing and is not reading.
+    /// A slot whose receiver has read nothing and is not reading.
     pub fn new() -> Self {
         Self(AtomicU32::new(LEFT))
     }
 
-    /// Publisher, before the first append: nothing here is for this one.
+    /// Publisher, before the first append: nothing here is for this subscription.
     pub fn vacate(&self) {
         self.0.store(VACANT, Ordering::Release);
     }
 
-    /// Publisher, before the length passes `place`: this one must not read on.
+    /// Publisher, before the length passes `index`: this subscription must not read on.
     ///
     /// If it was just leaving at an earlier place, it finds itself cut and goes: then what lies in
     /// between is returned, to be queued as an entry of a fixed range.
@@ -96,12 +96,12 @@ impl ReaderSlot {
         (was & MODE == LEFT && was & PLACE < index).then_some(was & PLACE..index)
     }
 
-    /// Publisher, who alone cuts.
+    /// Whether it is cut. For the publisher, which alone cuts.
     pub fn is_cut(&self) -> bool {
         self.0.load(Ordering::Relaxed) & MODE == CUT
     }
 
-    /// Publisher, after the length has advanced.
+    /// Publisher, after the length has advanced: what must be done for this subscription.
     #[inline]
     pub fn call(&self) -> Call {
         match self.0.load(Ordering::SeqCst) & MODE {
@@ -128,7 +128,7 @@ impl ReaderSlot {
         if word & MODE == CUT { Reach::Ends(word & PLACE) } else { Reach::Growing(length) }
     }
 
-    /// Receiver, having read up to `place`, which was the length: leaves, unless there is more.
+    /// Receiver, having read up to `index`, which was the length: leaves, unless there is more.
     pub fn leave(&self, index: u32, length: &Length) -> Reach {
         if let Err(word) =
             self.0.compare_exchange(LIVE, LEFT | index, Ordering::SeqCst, Ordering::SeqCst)

@@ -28,9 +28,9 @@ pub(crate) struct Deliveries<M> {
     pub deferred: Deferred<M>,
     /// Subscriptions to end for being full: that changes the routes, so under no lock.
     to_end: Vec<Arc<Queue<M>>>,
-    /// Seats, of those that were served, which had to drop some of it.
+    /// Reader slots, of those served, whose queues dropped some of it.
     pub dropped_at: Vec<u32>,
-    /// Queues in whose wait queues messages of this publish stand.
+    /// Queues in which messages of this publish wait for room.
     waiters: Vec<Waiter<M>>,
     pending: Arc<Pending>,
     timer: Timer,
@@ -38,14 +38,14 @@ pub(crate) struct Deliveries<M> {
     armed_for: Option<Instant>,
 }
 
-/// A queue in whose line messages of this publisher stand.
+/// A queue in which messages of this publisher wait for room.
 struct Waiter<M> {
     queue: Arc<Queue<M>>,
-    /// None waits as long as it takes.
+    /// `None` waits as long as it takes.
     deadline: Option<Instant>,
-    /// Who could take the messages instead.
+    /// The members that could take the messages instead.
     group: Option<Arc<Vec<Member<M>>>>,
-    /// Where they come from.
+    /// The publisher's origin.
     origin: Option<Origin>,
 }
 
@@ -72,7 +72,7 @@ pub(crate) struct Appended<M> {
     pub may_wait: bool,
 }
 
-/// Seats that are not simply called, in order.
+/// Reader slots that are not simply called, in order.
 #[derive(Clone, Copy)]
 pub(crate) struct Exceptions<'a> {
     /// Had no room.
@@ -81,7 +81,7 @@ pub(crate) struct Exceptions<'a> {
     pub written_off: &'a [u32],
 }
 
-/// Whose time is over.
+/// Which waits are over.
 #[derive(Clone, Copy)]
 pub(crate) enum Due {
     All,
@@ -102,7 +102,7 @@ impl<M> Deliveries<M> {
         }
     }
 
-    /// Gives it to the audience.
+    /// Gives what was appended to the audience.
     pub fn serve(&mut self, audience: &Audience<M>, appended: &Appended<M>, but: Exceptions<'_>) {
         self.call(audience, appended, but);
         for slot in but.refused {
@@ -113,7 +113,7 @@ impl<M> Deliveries<M> {
         }
     }
 
-    /// Tells those who had room and are not reading this segment already.
+    /// Tells the subscriptions that had room and are not reading this segment already.
     fn call(&mut self, audience: &Audience<M>, appended: &Appended<M>, but: Exceptions<'_>) {
         let Appended { segment, range, .. } = appended;
         let mut refused = but.refused.iter().copied().peekable();
@@ -141,8 +141,8 @@ impl<M> Deliveries<M> {
         member.queue.push(Entry::fixed(segment, member.id, range), &mut self.deferred);
     }
 
-    /// Does for messages without room what the policy says. True if any were dropped. A group has
-    /// given its member leave to have them.
+    /// Does what the policy says with messages that had no room, and returns whether any were
+    /// dropped. Those of a group are assigned to the member already.
     pub fn offer(
         &mut self,
         member: &Member<M>,
@@ -192,7 +192,7 @@ impl<M> Deliveries<M> {
         !self.waiters.is_empty()
     }
 
-    /// Ready when nobody is waited for any more.
+    /// Ready when nothing of this publish waits any more.
     pub fn poll_room(&mut self, context: &mut Context<'_>, shared: &Shared<M>) -> Poll<()> {
         if self.waiters.is_empty() {
             return Poll::Ready(());
@@ -219,7 +219,7 @@ impl<M> Deliveries<M> {
         }
     }
 
-    /// Takes messages out of the wait queues whose time is over.
+    /// Takes messages whose wait is over out of the wait queues.
     pub fn give_up(&mut self, due: Due, shared: &Shared<M>) {
         let mut index = 0;
         while let Some(waiter) = self.waiters.get_mut(index) {
@@ -266,7 +266,7 @@ impl<M> Deliveries<M> {
         }
     }
 
-    /// Closes the account of the present publish.
+    /// Closes the account of the present publish and returns it.
     #[inline]
     pub fn finish(&mut self) -> Receipt {
         let mut receipt = std::mem::take(&mut self.receipt);
@@ -283,7 +283,7 @@ impl<M> Deliveries<M> {
         receipt
     }
 
-    /// Under no lock.
+    /// Wakes, drops and ends what the locks deferred. No lock may be held.
     pub fn run_deferred(&mut self, shared: &Shared<M>) {
         self.deferred.run();
         while let Some(queue) = self.to_end.pop() {

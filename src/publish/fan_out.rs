@@ -36,14 +36,14 @@ pub(crate) struct FanOut<M> {
     pub batch: Vec<M>,
     pub reply_to: Option<Topic>,
     weights: Vec<u32>,
-    /// Which of the batch a history keeps.
+    /// Which messages of the batch a history keeps.
     is_kept: Vec<bool>,
     load: Load,
     reservations: Reservations,
     /// The member of each group that has room reserved already, when all or nothing must be
     /// delivered.
     chosen: Vec<Option<Member<M>>>,
-    /// Gives it to the audience.
+    /// Gives what was appended to the audience.
     pub deliveries: Deliveries<M>,
 }
 
@@ -60,11 +60,11 @@ struct Growing<M> {
     cut: usize,
 }
 
-/// Where a fan-out takes place.
+/// The topic and audience of a fan-out.
 pub(crate) struct Target<'a, M> {
     pub topic: &'a Topic,
     pub audience: &'a Audience<M>,
-    /// None for one that is used once.
+    /// `None` for a topic that is used once.
     pub route: Option<&'a Arc<Route<M>>>,
     pub history: Option<&'a mut Kept<M>>,
     pub stamps: &'a AtomicU64,
@@ -158,8 +158,8 @@ impl<M> FanOut<M> {
         self.deliveries.is_waiting()
     }
 
-    /// For who cannot wait: whether every lossless subscription, and one member of each lossless
-    /// group, has room.
+    /// Whether every lossless subscription, and one member of each lossless group, has room. For
+    /// publishers that cannot wait.
     fn all_have_room(&self, audience: &Audience<M>) -> bool {
         let minds = |member: &&Member<M>| {
             member.queue.terms.when_full == WhenFull::Block
@@ -181,8 +181,7 @@ impl<M> FanOut<M> {
             })
     }
 
-    /// After room was taken: if somebody else was quicker at a lossless queue, everything is given
-    /// back.
+    /// Gives everything back if another publisher was quicker at a lossless queue.
     fn all_or_nothing(&mut self, audience: &Audience<M>, load: Load) -> Result<(), Refusal> {
         let minds = |member: &Member<M>| {
             member.queue.terms.when_full == WhenFull::Block
@@ -333,7 +332,8 @@ impl<M> FanOut<M> {
         (used as usize * 2).clamp(SEGMENT_MESSAGES_MIN.min(fit), fit).max(messages)
     }
 
-    /// What is known before anybody is told: those with room get it, those written off do not.
+    /// Counts what is known before anybody is told: queues with room get it, those written off do
+    /// not.
     fn count_at_once(&mut self, audience: &Audience<M>) {
         let messages = u64::from(self.load.messages);
         let written_off = self.reservations.written_off().len();
@@ -394,7 +394,7 @@ impl<M> FanOut<M> {
         self.chosen = chosen;
     }
 
-    /// Nobody has room: one who may be waited for, if any, has to deal with it.
+    /// Offers messages to a member that may be waited for, if any, when no member has room.
     fn offer_to_group(&mut self, group: &Group<M>, appended: &Appended<M>, range: Range<u32>) {
         let messages = range.end - range.start;
         let is_willing = |member: &&Member<M>| member.may_be_given(messages);
@@ -413,7 +413,7 @@ impl<M> FanOut<M> {
 }
 
 impl<M> Target<'_, M> {
-    /// Zero for a route that is used once.
+    /// The route's id, zero for a route that is used once.
     fn route_id(&self) -> u64 {
         self.route.map_or(0, |route| route.id)
     }

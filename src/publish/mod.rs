@@ -22,11 +22,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-/// A fan-out worker: publishes messages, in order.
+/// Publishes messages, in order.
 ///
-/// Each publisher has one reusable timer, armed only while it waits for somebody who is full. It
-/// remembers the routes of its topics and appends to a segment that its audience shares, so keep
-/// one and publish much through it. It belongs to one task or thread; make more from the
+/// Keep a publisher and publish much through it: it remembers the routes of its topics, and appends
+/// to a segment that its audience shares. It has one reusable timer, armed only while it waits for
+/// a full subscription. It belongs to one task or thread; make more from the
 /// [`Broker`](crate::Broker), which it keeps open.
 ///
 /// Messages of one publisher reach each subscription in the order published. Between publishers
@@ -51,13 +51,14 @@ impl<M: Payload> Publisher<M> {
         }
     }
 
-    /// Publishes one message to everybody whose pattern matches `topic`.
+    /// Publishes one message to every subscription whose pattern matches `topic`.
     ///
-    /// Everybody who has room has it when the first poll returns. Those who are full and allow a
-    /// wait are then waited for together, until each has room or its wait is over.
+    /// When the first poll returns, every subscription with room has the message. Full
+    /// subscriptions whose policy allows a wait are then waited for together, until each has room
+    /// or its wait is over.
     ///
-    /// Cancel safe: if the future is dropped while it waits, those still full do not get the
-    /// message, then or later; it is in their books as dropped.
+    /// Cancel safe: if the future is dropped while it waits, the subscriptions still full never get
+    /// the message, and their books count it as dropped.
     ///
     /// # Errors
     /// [`PublishError::Closed`] with the message, if the broker was closed before.
@@ -65,8 +66,8 @@ impl<M: Payload> Publisher<M> {
         self.publish_one(topic, None, message).await
     }
 
-    /// As [`publish`](Self::publish), for a message that wants an answer: it is to be published to
-    /// `reply_to`. [`Broker::request`](crate::Broker::request) does all of it.
+    /// Publishes a message whose answer is to be published to `reply_to`.
+    /// [`Broker::request`](crate::Broker::request) does the whole exchange.
     pub async fn publish_request(
         &mut self,
         topic: &Topic,
@@ -76,9 +77,8 @@ impl<M: Payload> Publisher<M> {
         self.publish_one(topic, Some(reply_to.clone()), message).await
     }
 
-    /// Publishes all of `batch`, which is empty afterwards and can be filled again: one segment,
-    /// and each queue is touched once. A queue with room for a part takes that part, from the first
-    /// on.
+    /// Publishes all of `batch` in one segment, touching each queue once, and leaves `batch` empty
+    /// to be filled again. A queue with room for a part takes that part, from the first message on.
     ///
     /// Cancel safe as [`publish`](Self::publish).
     ///
@@ -97,7 +97,7 @@ impl<M: Payload> Publisher<M> {
         }
     }
 
-    /// Publishes without ever waiting: who is full, and would have been waited for, misses the
+    /// Publishes without ever waiting: a full subscription that a wait would have helped misses the
     /// message.
     ///
     /// # Errors
@@ -116,7 +116,7 @@ impl<M: Payload> Publisher<M> {
         }
     }
 
-    /// As [`try_publish`](Self::try_publish), for a batch; on an error it is untouched.
+    /// Publishes a batch without ever waiting. On an error the batch is untouched.
     pub fn try_publish_batch(
         &mut self,
         topic: &Topic,
@@ -130,7 +130,7 @@ impl<M: Payload> Publisher<M> {
         }
     }
 
-    /// As [`publish`](Self::publish), for a plain thread, which it blocks while it waits.
+    /// Publishes one message, blocking the thread while it waits.
     pub fn publish_blocking(
         &mut self,
         topic: &Topic,
@@ -139,8 +139,7 @@ impl<M: Payload> Publisher<M> {
         block_on(self.publish(topic, message))
     }
 
-    /// As [`publish_batch`](Self::publish_batch), for a plain thread, which it blocks while it
-    /// waits.
+    /// Publishes a batch, blocking the thread while it waits.
     pub fn publish_batch_blocking(
         &mut self,
         topic: &Topic,

@@ -9,13 +9,13 @@ use crate::queue::grant::Grant;
 use crate::routing::route::Audience;
 use std::sync::Arc;
 
-/// Who has room, and the credit a publisher holds in advance.
+/// The queues that have room, and the credit that a publisher holds in advance.
 pub(crate) struct Reservations {
-    /// Seats that had no room for what was asked last, in order.
+    /// Reader slots whose queues had no room for the last load, in order.
     pub refused: Vec<u32>,
-    /// How many reader slots nothing was for, because of whom it is from.
+    /// How many reader slots skip the load because of its origin.
     pub skipped: usize,
-    /// Whether a credit grant was spent from for what was asked last.
+    /// Whether the last load was spent from a credit grant.
     is_granted: bool,
     granted: Option<Granted>,
     recalled: Vec<u32>,
@@ -26,9 +26,9 @@ struct Granted {
     route: u64,
     version: u64,
     grant: Arc<Grant>,
-    /// Seats that it does not count for, in order.
+    /// Reader slots outside the grant, in order.
     others: Vec<u32>,
-    /// Seats that are not asked, and get nothing, in order.
+    /// Reader slots that are not asked and get nothing, in order.
     written_off: Vec<u32>,
     skipped: usize,
 }
@@ -71,7 +71,7 @@ impl Reservations {
         }
     }
 
-    /// Seats that were not asked what was asked of the others last, and get nothing of it.
+    /// Reader slots that were not asked for the last load, and get nothing of it.
     pub fn written_off(&self) -> &[u32] {
         match &self.granted {
             Some(granted) if self.is_granted => &granted.written_off,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// The reading end of a queue. One holder at a time.
 pub(crate) struct Cursor<M> {
     reading: Option<Reading<M>>,
-    /// Told before anything else.
+    /// The gap reported before anything else.
     missed: u64,
     /// Segments read to their end. Dropping one runs the payloads' own code, so who holds a lock
     /// drops them after it.
@@ -26,7 +26,7 @@ pub(crate) enum Taken<M> {
 struct Reading<M> {
     segment: Arc<Segment<M>>,
     id: SubscriptionId,
-    /// Its place among the segment's reader slots; none for an entry of a fixed range.
+    /// The index of its reader slot in the segment; `None` for an entry of a fixed range.
     slot: Option<u32>,
     next: u32,
     /// Readable up to here.
@@ -65,12 +65,12 @@ impl<M> Cursor<M> {
         }
     }
 
-    /// Tells `count` as missed before whatever comes next.
+    /// Reports `count` as missed before whatever comes next.
     pub fn miss(&mut self, count: u64) {
         self.missed += count;
     }
 
-    /// Lets go of everything.
+    /// Drops everything it holds.
     pub fn clear(&mut self) {
         self.missed = 0;
         self.finished.extend(self.reading.take().map(|reading| reading.segment));

@@ -22,7 +22,7 @@ struct State {
     left: Load,
     /// Messages spent so far.
     spent: u64,
-    /// Seats whose queues have taken theirs back.
+    /// Reader slots whose queues have recalled their part.
     recalled: Vec<u32>,
 }
 
@@ -53,7 +53,7 @@ impl Grant {
 pub(crate) struct Holding {
     grant: Arc<Grant>,
     slot: u32,
-    /// Set: written off when so much had been spent. Not set: the queue gave credit.
+    /// Set: written off when this much had been spent. Not set: the queue gave credit.
     written_off_at: Option<u64>,
 }
 
@@ -61,7 +61,7 @@ pub(crate) struct Holding {
 pub(crate) enum Settlement {
     /// Credit that will not be spent.
     GiveBack(Load),
-    /// So many messages were published and not asked for.
+    /// This many messages were published without asking.
     Dropped(u64),
 }
 
@@ -70,7 +70,7 @@ impl Holding {
         Self { grant, slot, written_off_at: None }
     }
 
-    /// From now on; what is spent already was asked for.
+    /// Written off from now on; what is already spent was asked for.
     pub fn written_off(grant: Arc<Grant>, slot: u32) -> Self {
         let spent = grant.spent();
         Self { grant, slot, written_off_at: Some(spent) }
@@ -85,8 +85,8 @@ impl Holding {
         if self.is_written_off() { Load::default() } else { lock(&self.grant.0).left }
     }
 
-    /// Leaves the credit grant: the publisher asks for its next message. `settle` runs before the
-    /// publisher can know, so that what it counts comes before that message.
+    /// Leaves the credit grant, so the publisher asks for its next message. `settle` runs before
+    /// the publisher can know, so what it counts comes before that message.
     pub fn end(self, settle: impl FnOnce(Settlement)) {
         let mut state = lock(&self.grant.0);
         settle(match self.written_off_at {

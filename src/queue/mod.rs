@@ -75,7 +75,7 @@ pub(crate) struct MailboxWants {
 }
 
 impl Wanted {
-    /// For statistics.
+    /// What the queue is for, in statistics.
     pub fn interest(&self) -> Interest {
         match self {
             Self::One(want) => Interest::Pattern(want.pattern.clone()),
@@ -86,7 +86,7 @@ impl Wanted {
         }
     }
 
-    /// The place in a queue group of the subscription of that name.
+    /// The queue group membership of the subscription with this id.
     pub fn group(&self, id: SubscriptionId) -> Option<Arc<Membership>> {
         match self {
             Self::One(want) => want.group.clone(),
@@ -125,7 +125,7 @@ pub(crate) struct Queue<M> {
     /// How long it is worth waiting for its reader.
     pace: Option<Box<Mutex<Pace>>>,
     end: OnceLock<EndReason>,
-    /// Told when this queue is drained or has ended.
+    /// Notified when this queue is drained or has ended.
     settled: Arc<Event>,
 }
 
@@ -146,13 +146,13 @@ struct WrittenByReader {
     high_water: AtomicU32,
 }
 
-/// Publishers wait in the wait queue for room.
+/// Publishers wait for room.
 const WAITED_FOR: u32 = 1;
 /// A wait was used up; no more waiting until drained to half.
 const PROBATION: u32 = 2;
 /// No more publishing; ends when drained.
 const CLOSING: u32 = 4;
-/// Over.
+/// The subscription has ended.
 const ENDED: u32 = 8;
 /// A publisher drops its messages without asking, since there is no room.
 const WRITTEN_OFF: u32 = 16;
@@ -161,7 +161,7 @@ const WRITTEN_OFF: u32 = 16;
 /// there on.
 pub(crate) struct Entry<M> {
     pub segment: Arc<Segment<M>>,
-    /// Which of the queue's subscriptions they are for.
+    /// Which of the queue's subscriptions the messages are for.
     pub id: SubscriptionId,
     pub from: u32,
     pub to: u32,
@@ -172,7 +172,7 @@ pub(crate) struct Entry<M> {
 }
 
 impl<M> Entry<M> {
-    /// Reads exactly these places of a segment.
+    /// An entry for exactly this range of a segment.
     pub fn fixed(segment: &Arc<Segment<M>>, id: SubscriptionId, range: Range<u32>) -> Self {
         Self {
             segment: segment.clone(),
@@ -184,7 +184,7 @@ impl<M> Entry<M> {
         }
     }
 
-    /// Exactly these places of the same segment, for the same subscription.
+    /// An entry for exactly this range of the same segment, for the same subscription.
     pub fn part(&self, range: Range<u32>) -> Self {
         Self::fixed(&self.segment, self.id, range)
     }

@@ -17,14 +17,14 @@ pub(crate) struct Offered {
     pub queued: u32,
     pub dropped: u32,
     pub disconnected: u32,
-    /// In line; the rest of the story is told through [`Pending`].
+    /// Messages in the wait queue; [`Pending`] tells what becomes of them.
     pub parked: u32,
     /// The subscription must be ended for being full.
     pub must_end: bool,
 }
 
 impl<M> Queue<M> {
-    /// Whether it is worth waiting for this one.
+    /// Whether publishers may wait for this subscription.
     pub fn may_be_waited_for(&self) -> bool {
         match self.terms.when_full {
             WhenFull::Wait(wait) => !wait.is_zero() && !self.attends(PROBATION),
@@ -50,8 +50,8 @@ impl<M> Queue<M> {
         deferred.wake(self.receiver.take());
     }
 
-    /// Does for messages without room what the policy says. `pending` is given by those who can
-    /// wait.
+    /// Does what the policy says with messages that had no room. A publisher that can wait gives
+    /// `pending`.
     pub fn offer(
         &self,
         mut entry: Entry<M>,
@@ -86,14 +86,13 @@ impl<M> Queue<M> {
         offered
     }
 
-    /// Notes messages that this subscription does not get, and sees to it that it is told.
+    /// Counts messages that this subscription does not get, and places the gap.
     pub fn note_dropped(&self, count: u32, reason: DropReason, deferred: &mut Deferred<M>) {
         let _wait_queue = lock(&self.wait_queue);
         self.count_dropped(count, reason, deferred);
     }
 
-    /// A wait was used up: no more waiting until its receiver has looked and left the queue half
-    /// empty.
+    /// A wait was used up: no more waiting until the receiver has drained the queue to half.
     pub fn put_on_probation(&self) {
         self.attention.fetch_or(PROBATION, Ordering::SeqCst);
     }
@@ -143,14 +142,14 @@ impl<M> Queue<M> {
         segment.weight_bytes(index) > self.terms.bounds.bytes
     }
 
-    /// As [`push`](Self::push), for who holds the wait queue's lock.
+    /// [`push`](Self::push) for a caller that holds the wait queue's lock.
     fn push_behind_gap(&self, entry: Entry<M>, deferred: &mut Deferred<M>) {
         self.count_written_off();
         self.send_behind_gap(entry);
         deferred.wake(self.receiver.take());
     }
 
-    /// Under the wait queue's lock.
+    /// Sends the entry, with the gap before it. Under the wait queue's lock.
     fn send_behind_gap(&self, mut entry: Entry<M>) {
         let missed_before = self.gap.load(Ordering::SeqCst);
         entry.missed_before = missed_before;
@@ -210,7 +209,7 @@ impl<M> Queue<M> {
         }
     }
 
-    /// False if there is none.
+    /// Drops the oldest queued messages. False if there are none.
     fn pass_over_oldest(&self, cursor: &Mutex<Cursor<M>>, deferred: &mut Deferred<M>) -> bool {
         let mut cursor = lock(cursor);
         let mut told = 0;

@@ -12,7 +12,7 @@ use crate::load::Load;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-/// One receiver's account of time.
+/// How much waiting one receiver has earned by reading.
 pub(super) struct Pace {
     /// Bytes a second that are worth waiting for.
     slowest: NonZeroU32,
@@ -36,7 +36,8 @@ impl Pace {
         Self { slowest, paid_until: now, seen: Progress::default() }
     }
 
-    /// Makes up the account. Until when it is worth waiting: not after `now` if nothing is left.
+    /// Settles the account and returns until when it is worth waiting: not after `now` if nothing
+    /// is left.
     pub fn paid_until(&mut self, progress: Progress, now: Instant) -> Instant {
         let bytes = progress.bytes_since(self.seen);
         self.seen = progress;

@@ -41,8 +41,8 @@ impl<M> Queue<M> {
         self.reader.consumed.add(load);
     }
 
-    /// Sees to those who may wait for the room that was freed. After [`receive`](Self::receive),
-    /// and under no lock.
+    /// Serves publishers that wait for the room that was freed. Called after
+    /// [`receive`](Self::receive), under no lock.
     #[inline]
     pub fn attend_if_needed(&self) {
         // After the room was freed: see `park`.
@@ -51,7 +51,7 @@ impl<M> Queue<M> {
         }
     }
 
-    /// Registers who is to be woken. The caller looks at the queue once more afterwards.
+    /// Registers the task to wake. The caller then looks at the queue once more.
     pub fn register(&self, waker: &Waker) {
         self.receiver.register(waker);
     }
@@ -93,14 +93,14 @@ impl<M> Queue<M> {
 }
 
 impl<M> Queue<M> {
-    /// No more is published. The receiver ends when it has read all.
+    /// Ends publishing to it. The receiver ends when it has read everything.
     pub fn close(&self) {
         self.attention.fetch_or(CLOSING, Ordering::SeqCst);
         self.wake_receiver();
     }
 
-    /// Ends it now. Who waits in the wait queue is told. The first call decides the reason and
-    /// returns true.
+    /// Ends the subscription now and tells the publishers that wait. The first call decides the
+    /// reason and returns true.
     pub fn end(&self, reason: EndReason) -> bool {
         self.raise_high_water();
         let wait_queue = {
@@ -139,12 +139,12 @@ impl<M> Queue<M> {
         }
     }
 
-    /// Lets go of the receiver's task.
+    /// Drops the receiver's waker.
     pub fn forget_receiver(&self) {
         drop(self.receiver.take());
     }
 
-    /// Nothing queued and nobody in the wait queue.
+    /// Whether nothing is queued and nothing waits.
     pub fn is_drained(&self) -> bool {
         self.queued().messages == 0 && !self.is_waited_for()
     }

@@ -11,20 +11,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 impl<M> Queue<M> {
-    /// Takes room for all of `load`, unless others wait already: newcomers do not overtake them.
+    /// Takes room for all of `load`, unless others wait already, whom newcomers do not overtake.
     #[inline]
     pub fn admits(&self, load: Load) -> bool {
         self.is_open_to_newcomers() && self.reserve(load)
     }
 
-    /// As [`admits`](Self::admits), for who [offers](Self::offer) what is not admitted: room that
-    /// is only granted is found then.
+    /// [`admits`](Self::admits) for a caller that [offers](Self::offer) what is not admitted, which
+    /// then finds room that is only granted.
     #[inline]
     pub fn admits_at_once(&self, load: Load) -> bool {
         self.is_open_to_newcomers() && self.reserve_within(load, self.terms.bounds)
     }
 
-    /// Gives back what [`admits`](Self::admits) took, to those who wait if there are any by now.
+    /// Gives back what [`admits`](Self::admits) took, to the wait queue if anything waits by now.
     pub fn give_back(&self, load: Load, deferred: &mut Deferred<M>) {
         self.publishers.reserved.give_back(load);
         // After the room was given back: see `write_off` and `park`.
@@ -139,7 +139,7 @@ impl<M> Queue<M> {
         self.publishers.reserved.taken(&self.reader.consumed)
     }
 
-    /// It looks full: what a publisher only holds for later is room all the same.
+    /// Recalls a grant when the queue looks full, since unspent credit is room all the same.
     #[cold]
     fn reserve_what_is_granted(&self, load: Load) -> bool {
         let mut granted = lock(&self.grant);

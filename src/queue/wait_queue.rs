@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::Waker;
 use std::time::Instant;
 
-/// Messages that wait in the wait queue for room. The receiver lets them in as it frees room.
+/// Messages that wait for room. The receiver lets them in as it frees room.
 pub(super) struct Parked<M> {
     pub entry: Entry<M>,
     pub pending: Arc<Pending>,
@@ -84,7 +84,7 @@ impl<M> Queue<M> {
         wait_queue.push_back(Parked { entry, pending: pending.clone(), since: Instant::now() });
     }
 
-    /// Lets in those who wait, first come first served, as far as there is room.
+    /// Lets in waiting messages, first come, first served, as far as there is room.
     pub(super) fn serve(&self, wait_queue: &mut VecDeque<Parked<M>>, deferred: &mut Deferred<M>) {
         while let Some(offer) = wait_queue.front_mut() {
             let mut offered = Offered::default();
@@ -133,7 +133,7 @@ impl Pending {
         self.publisher.register(waker);
     }
 
-    /// One more line stood in.
+    /// Counts one more wait queue that messages stand in.
     pub fn add(&self) {
         self.outstanding.fetch_add(1, Ordering::Relaxed);
     }
@@ -154,13 +154,13 @@ impl Pending {
         }
     }
 
-    /// Receiver: one line is done. Returns the publisher to wake if it was the last.
+    /// Receiver: one wait queue is done. Returns the publisher to wake if it was the last.
     pub fn settle_one(&self) -> Option<Waker> {
         let was = self.outstanding.fetch_sub(1, Ordering::AcqRel);
         if was == 1 { self.publisher.take() } else { None }
     }
 
-    /// Publisher: left one line by itself.
+    /// Publisher: took its messages out of one wait queue.
     pub fn take_back(&self) {
         self.outstanding.fetch_sub(1, Ordering::AcqRel);
     }

@@ -53,19 +53,19 @@ impl QueueSettings {
 /// The settings that each builder of a queue offers.
 macro_rules! queue_settings {
     () => {
-        /// The bound of its queue in messages. Default: the broker's.
+        /// Sets the queue's bound in messages. Default: the broker's.
         pub fn queue_messages(mut self, messages: usize) -> Self {
             self.queue.defaults.queue_messages = messages;
             self
         }
 
-        /// The bound of its queue in bytes, by [`Payload::weight_bytes`]. Default: the broker's.
+        /// Sets the queue's bound in bytes, by [`Payload::weight_bytes`]. Default: the broker's.
         pub fn queue_bytes(mut self, bytes: usize) -> Self {
             self.queue.defaults.queue_bytes = bytes;
             self
         }
 
-        /// What happens when its queue is full. Default: the broker's.
+        /// Sets what happens when the queue is full. Default: the broker's.
         pub fn when_full(mut self, when_full: WhenFull) -> Self {
             self.queue.defaults.when_full = when_full;
             self
@@ -85,7 +85,7 @@ macro_rules! queue_settings {
             self
         }
 
-        /// It does not get what publishers of this origin publish.
+        /// Skips what publishers of this origin publish.
         pub fn no_echo(mut self, origin: Origin) -> Self {
             self.queue.no_echo = Some(origin);
             self
@@ -111,23 +111,22 @@ impl<M: Payload> SubscriptionBuilder<M> {
 
     queue_settings!();
 
-    /// Makes it a member of a queue group: of the members whose patterns match, one gets each
-    /// message, and one with room before one that is full. Groups have any name; there is no limit
-    /// but that of subscriptions.
+    /// Joins a queue group: each message goes to one of the members whose patterns match, and to
+    /// one with room before one that is full. A group can have any name and any number of members.
     pub fn group(mut self, name: &str) -> Self {
         self.group = Some(Arc::new(Membership::new(name, &[])));
         self
     }
 
-    /// First the last `messages` kept of each matching topic, in the order they were published, as
-    /// many of the newest as fit in the queue; then what is published from now on, without gap or
-    /// duplicate.
+    /// Begins with the last `messages` kept of each matching topic, in the order they were
+    /// published, as many of the newest as fit in the queue. What is published from then on follows
+    /// without gap or duplicate.
     pub fn replay(mut self, messages: usize) -> Self {
         self.replay = messages;
         self
     }
 
-    /// Begins it. Every publish that begins after this reaches it.
+    /// Begins the subscription. Every publish that begins after this returns reaches it.
     ///
     /// # Errors
     /// If the broker is closed or full, or a bound is out of range.
@@ -158,7 +157,7 @@ impl<M: Payload> MailboxBuilder<M> {
 
     queue_settings!();
 
-    /// Opens it, with no subscriptions yet. It counts as one against
+    /// Opens the mailbox, with no subscriptions yet. It counts as one against
     /// [`BrokerBuilder::max_subscriptions`](crate::BrokerBuilder::max_subscriptions).
     ///
     /// # Errors

@@ -15,8 +15,8 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// One bounded queue for any number of subscriptions, which come and go: what a connection has that
-/// subscribes on behalf of somebody else.
+/// One bounded queue for any number of subscriptions, which come and go. It suits a connection that
+/// subscribes on behalf of a client.
 ///
 /// All of them share its bounds, its policy, its books and one wake-up. Each gets what one
 /// publisher publishes in the order published, and what it publishes to different topics comes in
@@ -45,10 +45,10 @@ pub struct Mailbox<M: Payload> {
 /// What a mailbox receives.
 #[derive(Debug)]
 pub enum MailboxDelivery<M> {
-    /// Consecutive messages, and the subscription they are for. It may have been ended meanwhile.
+    /// Consecutive messages, and the subscription they are for, which may have ended meanwhile.
     Batch(SubscriptionId, Batch<M>),
-    /// In this place so many messages were lost, of whichever subscriptions, because the queue had
-    /// no room.
+    /// This many messages are missing here, from any of the subscriptions, because the queue had no
+    /// room.
     Missed(u64),
 }
 
@@ -57,7 +57,7 @@ impl<M: Payload> Mailbox<M> {
         Self { receiver: Receiver::new(queue, shared) }
     }
 
-    /// As [`MailboxSubscriber::subscribe`].
+    /// Begins a subscription. See [`MailboxSubscriber::subscribe`].
     ///
     /// # Errors
     /// If the broker is closed or full, or the mailbox has ended.
@@ -65,7 +65,8 @@ impl<M: Payload> Mailbox<M> {
         self.subscriber().subscribe(pattern)
     }
 
-    /// As [`MailboxSubscriber::subscribe_with_history`].
+    /// Begins a subscription and returns the kept messages. See
+    /// [`MailboxSubscriber::subscribe_with_history`].
     ///
     /// # Errors
     /// If the broker is closed or full, or the mailbox has ended.
@@ -77,7 +78,7 @@ impl<M: Payload> Mailbox<M> {
         self.subscriber().subscribe_with_history(pattern, last)
     }
 
-    /// As [`MailboxSubscriber::subscribe_in_group`].
+    /// Begins a subscription in a queue group. See [`MailboxSubscriber::subscribe_in_group`].
     ///
     /// # Errors
     /// If the broker is closed or full, or the mailbox has ended.
@@ -89,17 +90,18 @@ impl<M: Payload> Mailbox<M> {
         self.subscriber().subscribe_in_group(pattern, group)
     }
 
-    /// As [`MailboxSubscriber::limit`].
+    /// Limits how many messages a subscription gets. See [`MailboxSubscriber::limit`].
     pub fn limit(&self, id: SubscriptionId, max: u64) -> Option<u64> {
         self.subscriber().limit(id, max)
     }
 
-    /// As [`MailboxSubscriber::unsubscribe`].
+    /// Ends a subscription. See [`MailboxSubscriber::unsubscribe`].
     pub fn unsubscribe(&self, id: SubscriptionId) -> bool {
         self.subscriber().unsubscribe(id)
     }
 
-    /// A handle to begin and end its subscriptions elsewhere than where it is read.
+    /// A handle that begins and ends the mailbox's subscriptions, for use elsewhere than where it
+    /// is read.
     pub fn subscriber(&self) -> MailboxSubscriber<M> {
         MailboxSubscriber {
             queue: self.receiver.queue.clone(),
@@ -107,15 +109,15 @@ impl<M: Payload> Mailbox<M> {
         }
     }
 
-    /// The next messages, as many as one segment holds ready, or a gap; `None` once the mailbox has
-    /// ended. They count as received when this returns them.
+    /// Receives the next messages, as many as one segment holds ready, or a gap; `None` once the
+    /// mailbox has ended. The messages count as received when this returns.
     ///
     /// Cancel safe: a dropped future has taken nothing, and no wake-up is lost.
     pub async fn recv_batch(&mut self) -> Option<MailboxDelivery<M>> {
         poll_fn(|context| self.poll_recv_batch(context)).await
     }
 
-    /// As [`recv_batch`](Self::recv_batch), without waiting.
+    /// Receives the next messages or a gap, without waiting.
     ///
     /// # Errors
     /// [`TryRecvError::Empty`] if there is nothing now, [`TryRecvError::Ended`] if there will be
@@ -124,8 +126,7 @@ impl<M: Payload> Mailbox<M> {
         self.receiver.try_take(u32::MAX, false).map(delivery)
     }
 
-    /// As [`recv_batch`](Self::recv_batch), for a plain thread, which it blocks while there is
-    /// nothing.
+    /// Receives the next messages or a gap, blocking the thread while there is nothing.
     pub fn recv_batch_blocking(&mut self) -> Option<MailboxDelivery<M>> {
         futures_lite::future::block_on(self.recv_batch())
     }
@@ -139,41 +140,40 @@ impl<M: Payload> Mailbox<M> {
         self.receiver.poll_take(context, u32::MAX).map(|taken| taken.map(delivery))
     }
 
-    /// Its name in statistics: that of no subscription.
+    /// The mailbox's id in statistics, which no subscription has.
     pub fn id(&self) -> SubscriptionId {
         self.receiver.queue.terms.id
     }
 
-    /// The account of its messages.
+    /// The account of the mailbox's messages.
     pub fn books(&self) -> Books {
         self.receiver.queue.books()
     }
 
-    /// Everything that is known of it.
+    /// All figures of the mailbox.
     pub fn stats(&self) -> SubscriptionStats {
         self.receiver.queue.stats()
     }
 
-    /// Why it ended, if it has.
+    /// Why the mailbox ended, if it has.
     pub fn end_reason(&self) -> Option<EndReason> {
         self.receiver.queue.end_reason()
     }
 
-    /// A handle to look at it from elsewhere.
+    /// A handle that looks at the mailbox from elsewhere.
     pub fn watch(&self) -> SubscriptionWatch<M> {
         SubscriptionWatch::new(&self.receiver.queue)
     }
 }
 
-/// Begins and ends the subscriptions of a [`Mailbox`]. Keeps it neither open nor its messages
-/// alive.
+/// Begins and ends the subscriptions of a [`Mailbox`], which it keeps neither open nor in memory.
 pub struct MailboxSubscriber<M> {
     queue: Arc<Queue<M>>,
     shared: Arc<Shared<M>>,
 }
 
 impl<M: Payload> MailboxSubscriber<M> {
-    /// Begins a subscription: every publish that begins after this reaches it.
+    /// Begins a subscription. Every publish that begins after this returns reaches it.
     ///
     /// # Errors
     /// If the broker is closed or full, or the mailbox has ended.
@@ -181,9 +181,9 @@ impl<M: Payload> MailboxSubscriber<M> {
         self.add(pattern, None, 0).map(|(id, _)| id)
     }
 
-    /// As [`subscribe`](Self::subscribe), and returns the last `last` messages kept of each
-    /// matching topic, in the order they were published. What is published from now on comes
-    /// through the mailbox, without gap or duplicate.
+    /// Begins a subscription, and returns the last `last` messages kept of each matching topic, in
+    /// the order they were published. What is published from then on comes through the mailbox,
+    /// without gap or duplicate.
     ///
     /// The kept messages take no room in the mailbox and are not in its books. See
     /// [`BrokerBuilder::history`](crate::BrokerBuilder::history).
@@ -218,8 +218,7 @@ impl<M: Payload> MailboxSubscriber<M> {
         self.add(pattern, None, last)
     }
 
-    /// As [`subscribe`](Self::subscribe), as a member of a [queue
-    /// group](crate::SubscriptionBuilder::group).
+    /// Begins a subscription in a [queue group](crate::SubscriptionBuilder::group).
     ///
     /// # Errors
     /// If the broker is closed or full, or the mailbox has ended.
@@ -231,8 +230,8 @@ impl<M: Payload> MailboxSubscriber<M> {
         self.subscribe_in_group_except(pattern, group, &[])
     }
 
-    /// As [`subscribe_in_group`](Self::subscribe_in_group), but messages of topics that `except`
-    /// matches go to other members.
+    /// Begins a subscription in a queue group, where messages of topics that `except` matches go to
+    /// other members.
     ///
     /// # Errors
     /// If the broker is closed or full, or the mailbox has ended.

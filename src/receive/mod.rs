@@ -16,11 +16,11 @@ use crate::sync::lock;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// The one who reads a queue. Dropping it ends the queue.
+/// The reading end of a queue. Dropping it ends the queue.
 pub(crate) struct Receiver<M: Payload> {
     pub queue: Arc<Queue<M>>,
     pub shared: Arc<Shared<M>>,
-    /// Not used where publishers share it.
+    /// Unused where publishers share the cursor.
     cursor: Cursor<M>,
     spin_budget: SpinBudget,
 }
@@ -30,7 +30,7 @@ impl<M: Payload> Receiver<M> {
         Self { queue, shared, cursor: Cursor::new(), spin_budget: SpinBudget::default() }
     }
 
-    /// The next messages or gap, at most so many messages; none once it has ended.
+    /// Takes up to `at_most` messages, or a gap; ready with `None` once the queue has ended.
     pub fn poll_take(&mut self, context: &mut Context<'_>, at_most: u32) -> Poll<Option<Taken<M>>> {
         let mut taken = self.try_take(at_most, self.spin_budget.is_left());
         if let Err(TryRecvError::Empty) = taken {
@@ -53,7 +53,7 @@ impl<M: Payload> Receiver<M> {
         }
     }
 
-    /// As [`poll_take`](Self::poll_take), without waiting.
+    /// Takes messages or a gap without waiting.
     pub fn try_take(&mut self, at_most: u32, lingers: bool) -> Result<Taken<M>, TryRecvError> {
         if self.queue.is_ended() {
             self.cursor.clear();
@@ -117,7 +117,7 @@ impl SpinBudget {
         self.left > 0
     }
 
-    /// False once none is left: it was in vain.
+    /// Uses up one look. False once none is left.
     fn use_up_one(&mut self) -> bool {
         if self.left > 0 {
             self.left -= 1;
@@ -127,7 +127,7 @@ impl SpinBudget {
         false
     }
 
-    /// Something came.
+    /// Refills the budget, since something came.
     fn renew(&mut self) {
         if self.left < self.looks {
             self.looks = (self.looks + 1).min(RECEIVER_SPINS_MAX);

@@ -14,7 +14,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// A subscription: its bounded queue, and the one who reads it.
+/// The receiving end of one pattern: a bounded queue and its reader.
 ///
 /// Dropping it ends it, frees what is queued at once, and leaves nothing behind in the broker,
 /// whoever still holds a publisher or a broker. It ends by itself when the broker is closed and
@@ -31,23 +31,21 @@ pub struct Subscription<M: Payload> {
 pub enum Delivery<M> {
     /// A message.
     Message(Message<M>),
-    /// In this place so many messages were lost to this subscription, because its queue had no
-    /// room.
+    /// This many messages are missing here, because the subscription's queue had no room.
     Missed(u64),
 }
 
-/// What a subscriber receives that reads many messages at once.
+/// What a subscriber that reads many messages at once receives.
 #[derive(Debug)]
 pub enum BatchDelivery<M> {
     /// Consecutive messages.
     Batch(Batch<M>),
-    /// In this place so many messages were lost to this subscription, because its queue had no
-    /// room.
+    /// This many messages are missing here, because the subscription's queue had no room.
     Missed(u64),
 }
 
 impl<M> Delivery<M> {
-    /// The message, if it is one.
+    /// The message, unless this is a gap.
     pub fn message(self) -> Option<Message<M>> {
         match self {
             Self::Message(message) => Some(message),
@@ -61,22 +59,22 @@ impl<M: Payload> Subscription<M> {
         Self { mailbox, pattern }
     }
 
-    /// The next message or gap; `None` once the subscription has ended.
+    /// Receives the next message or gap; `None` once the subscription has ended.
     ///
     /// Cancel safe: a dropped future has taken nothing, and no wake-up is lost.
     pub async fn recv(&mut self) -> Option<Delivery<M>> {
         poll_fn(|context| self.poll_recv(context)).await
     }
 
-    /// The next messages, as many as one segment holds ready, or a gap; `None` once the
-    /// subscription has ended. They count as received when this returns them.
+    /// Receives the next messages, as many as one segment holds ready, or a gap; `None` once the
+    /// subscription has ended. The messages count as received when this returns.
     ///
     /// Cancel safe: a dropped future has taken nothing, and no wake-up is lost.
     pub async fn recv_batch(&mut self) -> Option<BatchDelivery<M>> {
         poll_fn(|context| self.poll_recv_batch(context)).await
     }
 
-    /// As [`recv`](Self::recv), without waiting.
+    /// Receives the next message or gap, without waiting.
     ///
     /// # Errors
     /// [`TryRecvError::Empty`] if there is nothing now, [`TryRecvError::Ended`] if there will be
@@ -85,7 +83,7 @@ impl<M: Payload> Subscription<M> {
         self.mailbox.receiver.try_take(1, false).map(one)
     }
 
-    /// As [`recv_batch`](Self::recv_batch), without waiting.
+    /// Receives the next messages or a gap, without waiting.
     ///
     /// # Errors
     /// [`TryRecvError::Empty`] if there is nothing now, [`TryRecvError::Ended`] if there will be
@@ -94,13 +92,12 @@ impl<M: Payload> Subscription<M> {
         self.mailbox.receiver.try_take(u32::MAX, false).map(many)
     }
 
-    /// As [`recv`](Self::recv), for a plain thread, which it blocks while there is nothing.
+    /// Receives the next message or gap, blocking the thread while there is nothing.
     pub fn recv_blocking(&mut self) -> Option<Delivery<M>> {
         block_on(self.recv())
     }
 
-    /// As [`recv_batch`](Self::recv_batch), for a plain thread, which it blocks while there is
-    /// nothing.
+    /// Receives the next messages or a gap, blocking the thread while there is nothing.
     pub fn recv_batch_blocking(&mut self) -> Option<BatchDelivery<M>> {
         block_on(self.recv_batch())
     }
@@ -117,32 +114,32 @@ impl<M: Payload> Subscription<M> {
         self.mailbox.receiver.poll_take(context, u32::MAX).map(|taken| taken.map(many))
     }
 
-    /// Its name.
+    /// The subscription's id.
     pub fn id(&self) -> SubscriptionId {
         self.mailbox.id()
     }
 
-    /// What it subscribes to.
+    /// The pattern that this subscribes to.
     pub fn pattern(&self) -> &Pattern {
         &self.pattern
     }
 
-    /// The account of its messages.
+    /// The account of the subscription's messages.
     pub fn books(&self) -> Books {
         self.mailbox.books()
     }
 
-    /// Everything that is known of it.
+    /// All figures of the subscription.
     pub fn stats(&self) -> SubscriptionStats {
         self.mailbox.stats()
     }
 
-    /// Why it ended, if it has.
+    /// Why the subscription ended, if it has.
     pub fn end_reason(&self) -> Option<EndReason> {
         self.mailbox.end_reason()
     }
 
-    /// A handle to look at it from elsewhere.
+    /// A handle that looks at the subscription from elsewhere.
     pub fn watch(&self) -> SubscriptionWatch<M> {
         self.mailbox.watch()
     }

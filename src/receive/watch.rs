@@ -4,7 +4,7 @@ use crate::queue::Queue;
 use crate::stats::{Books, EndReason, SubscriptionStats};
 use std::sync::Arc;
 
-/// Looks at a subscription from elsewhere. Keeps it neither open nor its messages alive.
+/// Looks at a subscription or mailbox from elsewhere, and keeps it neither open nor in memory.
 pub struct SubscriptionWatch<M> {
     queue: Arc<Queue<M>>,
 }
@@ -14,17 +14,17 @@ impl<M> SubscriptionWatch<M> {
         Self { queue: queue.clone() }
     }
 
-    /// The account of its messages.
+    /// The account of the subscription's messages.
     pub fn books(&self) -> Books {
         self.queue.books()
     }
 
-    /// Everything that is known of it.
+    /// All figures of the subscription.
     pub fn stats(&self) -> SubscriptionStats {
         self.queue.stats()
     }
 
-    /// Why it ended, if it has.
+    /// Why the subscription ended, if it has.
     pub fn end_reason(&self) -> Option<EndReason> {
         self.queue.end_reason()
     }

@@ -24,12 +24,12 @@ impl<M> Member<M> {
         !self.queue.terms.refuses_echo_of(origin)
     }
 
-    /// Whether it wants a topic that its pattern matches.
+    /// Whether it wants this topic, which its pattern matches.
     pub fn wants(&self, topic: &Topic) -> bool {
         self.group.as_ref().is_none_or(|membership| membership.is_for(topic))
     }
 
-    /// Takes room in its queue for all of `load`, and as much of what its group may give it.
+    /// Takes room in its queue for all of `load`, and counts it against what its group may give it.
     pub fn admits(&self, load: Load) -> bool {
         if !self.spend_allowance(load.messages) {
             return false;
@@ -41,8 +41,8 @@ impl<M> Member<M> {
         is_admitted
     }
 
-    /// As [`admits`](Self::admits), for as many of the first of `places` as its group may give it:
-    /// none if those have no room.
+    /// [`admits`](Self::admits) for as many of the first messages of `range` as its group may give
+    /// it; none if those have no room.
     pub fn admits_first_of(&self, segment: &Segment<M>, range: Range<u32>) -> Option<Range<u32>> {
         let most = range.end - range.start;
         let messages =
@@ -61,7 +61,7 @@ impl<M> Member<M> {
         self.queue.give_back(load, deferred);
     }
 
-    /// Whether its group may give it so many messages.
+    /// Whether its group may give it this many messages.
     pub fn may_be_given(&self, messages: u32) -> bool {
         self.group.as_ref().is_none_or(|membership| membership.allowance.leaves(messages))
     }

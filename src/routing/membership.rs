@@ -31,7 +31,7 @@ pub(crate) struct Allowance {
     /// Without a limit: how many it was given. With one ([`LIMITED`] is set): how many are left. In
     /// one word, so that who sets a limit knows exactly how many were given before.
     word: AtomicU64,
-    /// How many it may be given in all, once there is a limit. Locked by who sets it.
+    /// How many it may be given in all, once there is a limit. Locked by whoever sets it.
     total: Mutex<Option<u64>>,
 }
 
@@ -42,18 +42,18 @@ impl Allowance {
         Self { word: AtomicU64::new(0), total: Mutex::new(None) }
     }
 
-    /// Takes so many, if so many are left.
+    /// Takes this many, if that many are left.
     pub fn spend(&self, messages: u32) -> bool {
         self.spend_if(|left| (left >= u64::from(messages)).then_some(messages)).is_some()
     }
 
-    /// Takes so many, or as many as are left, and tells how many that is.
+    /// Takes this many, or as many as are left, and returns how many that is.
     pub fn spend_up_to(&self, messages: u32) -> u32 {
         self.spend_if(|left| Some(u32::try_from(left).map_or(messages, |left| left.min(messages))))
             .unwrap_or(0)
     }
 
-    /// Takes as many as `decide` says for so many that are left.
+    /// Takes as many as `decide` says, given how many are left.
     fn spend_if(&self, decide: impl Fn(u64) -> Option<u32>) -> Option<u32> {
         let mut word = self.word.load(Ordering::Acquire);
         loop {
@@ -68,7 +68,7 @@ impl Allowance {
         }
     }
 
-    /// What was spent on messages that it did not get after all.
+    /// Gives back what was spent on messages that the member did not get after all.
     pub fn give_back(&self, messages: u32) {
         let messages = u64::from(messages);
         let give_back =
@@ -77,7 +77,7 @@ impl Allowance {
         let _ = self.word.fetch_update(Ordering::AcqRel, Ordering::Acquire, give_back);
     }
 
-    /// Whether so many are left now.
+    /// Whether this many are left now.
     pub fn leaves(&self, messages: u32) -> bool {
         let word = self.word.load(Ordering::Acquire);
         word & LIMITED == 0 || word & !LIMITED >= u64::from(messages)

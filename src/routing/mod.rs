@@ -41,7 +41,7 @@ struct State<M> {
     last_route: u64,
     routes_made_since_sweep: usize,
     routes_after_sweep: usize,
-    /// Routes with a history stay, whoever remembers them.
+    /// Routes with a history, which stay even if no publisher remembers them.
     kept: HashMap<Topic, Arc<Route<M>>>,
     is_closed: bool,
 }
@@ -82,7 +82,7 @@ impl<M> Router<M> {
         Ok(queue)
     }
 
-    /// The queue of a mailbox, which wants nothing yet.
+    /// Adds the queue of a mailbox, which wants nothing yet.
     pub fn open(
         &self,
         make: impl FnOnce(SubscriptionId) -> Queue<M>,
@@ -150,7 +150,7 @@ impl<M> Router<M> {
         found.or_else(|| (self.history_of(topic) > 0).then(|| self.make(topic)))
     }
 
-    /// The route of a topic, made now if there is none.
+    /// The route of a topic; makes one if there is none.
     pub fn make(&self, topic: &Topic) -> Arc<Route<M>> {
         let history = self.history_of(topic);
         let mut forgotten = Vec::new();
@@ -175,7 +175,7 @@ impl<M> Router<M> {
         route
     }
 
-    /// Shows who a topic reaches, without making a route: for topics that are used once.
+    /// Shows a topic's audience without making a route, for topics that are used once.
     pub fn with_audience<R>(&self, topic: &Topic, see: impl FnOnce(&Audience<M>) -> R) -> R {
         // Subscriptions cannot end while this is held, just as with a route.
         let state = read(&self.state);
@@ -195,7 +195,7 @@ impl<M> Router<M> {
             .collect()
     }
 
-    /// Lets go of what is kept of a topic; whoever publishes to it begins anew.
+    /// Forgets the kept messages of a topic; its history begins anew.
     pub fn forget_history(&self, topic: &Topic) {
         let route = {
             let mut state = write(&self.state);
@@ -238,7 +238,7 @@ impl<M> Router<M> {
         read(&self.state).count
     }
 
-    /// All topics that somebody remembers.
+    /// The routes of all topics that a publisher remembers or that keep a history.
     pub fn routes(&self) -> Vec<Arc<Route<M>>> {
         let mut routes = Vec::new();
         read(&self.state).routes.visit_all(&mut |leaf| routes.extend(leaf.route()));

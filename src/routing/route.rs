@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock, Weak};
 
 pub(crate) struct Route<M> {
-    /// Names it for segments; never zero and never used twice.
+    /// Identifies the route for segments; never zero and never used twice.
     pub id: u64,
     pub topic: Topic,
     pub audience: RwLock<Audience<M>>,
@@ -28,22 +28,22 @@ pub(crate) struct Route<M> {
     pub tally: Tally,
 }
 
-/// Who is to get a message.
+/// The subscriptions that get a topic's messages.
 pub(crate) struct Audience<M> {
-    /// Subscriptions of their own, by id.
+    /// Subscriptions outside queue groups, by id.
     pub singles: Vec<Member<M>>,
-    /// Queue groups: one member of each.
+    /// Queue groups, of which one member gets each message.
     pub groups: Vec<Group<M>>,
     /// Changes with every change of `singles`, so that a segment knows whether its reader slots are
     /// still right.
     pub version: u64,
-    /// Some do not want the messages of some origin.
+    /// Whether some do not want the messages of some origin.
     pub has_no_echo: bool,
-    /// Some are lossless.
+    /// Whether some are lossless.
     pub has_block: bool,
-    /// The broker is closed.
+    /// Whether the broker is closed.
     pub is_closed: bool,
-    /// Forgotten by the router; ask it for a new one.
+    /// Whether the router has forgotten the route; ask it for a new one.
     pub is_retired: bool,
 }
 
@@ -134,7 +134,7 @@ impl<M> Group<M> {
         after.iter().chain(before).filter(move |member| member.is_for(origin))
     }
 
-    /// How to share out so many messages, so that everybody gets some, in few pieces.
+    /// How many messages each member gets at a time, so that all get some, in few pieces.
     pub fn share(&self, range: &Range<u32>) -> u32 {
         (range.end - range.start).div_ceil(self.members.len().max(1) as u32)
     }

@@ -9,7 +9,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 pub(crate) struct RouteCache<M> {
-    /// That of the last publish, with the very topic it was asked with.
+    /// The route of the last publish, with the topic value it was asked with.
     last: Option<(Topic, Arc<Route<M>>)>,
     known: HashMap<Topic, Arc<Route<M>>>,
     /// Hashes of topics seen once; the second time makes a route.

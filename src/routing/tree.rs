@@ -25,9 +25,9 @@ pub(crate) struct Tree<V> {
 struct Node<V> {
     children: HashMap<Box<str>, Box<Self>>,
     any_one: Option<Box<Self>>,
-    /// Of the path that ends here.
+    /// The value of the path that ends here.
     here: V,
-    /// Of the path that ends here with `>`.
+    /// The value of the path that ends here with `>`.
     rest: V,
 }
 
@@ -61,7 +61,7 @@ impl<V: Leaf> Tree<V> {
         self.root.visit_all(visit);
     }
 
-    /// Unmakes the nodes whose values have become empty by themselves.
+    /// Removes nodes whose values have become empty by themselves.
     pub fn sweep(&mut self) {
         self.root.sweep();
     }

@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Names a subscription of a broker. Never used twice.
+/// The id of a subscription, never used twice by a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SubscriptionId(pub(crate) u64);
 
@@ -19,17 +19,17 @@ impl fmt::Display for SubscriptionId {
     }
 }
 
-/// What was offered to a subscription and what became of it, in messages. They always balance:
+/// The account of a subscription, in messages. It always balances:
 /// `offered == received + queued + dropped`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Books {
-    /// Messages published for it. Those still waited for are not offered yet.
+    /// Messages published for the subscription. Those still waited for are not offered yet.
     pub offered: u64,
     /// Messages handed to the receiver.
     pub received: u64,
     /// Messages in the queue.
     pub queued: u64,
-    /// Messages it did not get, for whatever reason.
+    /// Messages that the subscription did not get, for whatever reason.
     pub dropped: u64,
 }
 
@@ -38,15 +38,15 @@ pub struct Books {
 pub enum EndReason {
     /// The broker was closed, and everything was received.
     Closed,
-    /// It was full for longer than its [`WhenFull::Disconnect`] allows.
+    /// The subscription was full for longer than its [`WhenFull::Disconnect`] allows.
     Disconnected,
-    /// It had not drained when the deadline of [`drain`](crate::Broker::drain) came.
+    /// The subscription had not drained by the deadline of [`drain`](crate::Broker::drain).
     GivenUp,
-    /// Its owner dropped it.
+    /// The owner dropped the subscription.
     Unsubscribed,
 }
 
-/// Messages a subscription did not get, by reason.
+/// Messages that a subscription did not get, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DropCounts {
     /// No room, and the policy does not wait, or the publish could not
@@ -56,7 +56,7 @@ pub struct DropCounts {
     pub oldest: u64,
     /// Still no room after the wait.
     pub timed_out: u64,
-    /// No room, and an earlier wait was in vain.
+    /// No room while on probation, after an earlier wait was in vain.
     pub probation: u64,
     /// Heavier than the queue's whole bound in bytes.
     pub too_heavy: u64,
@@ -67,7 +67,7 @@ pub struct DropCounts {
 }
 
 impl DropCounts {
-    /// Every count with its reason in one word.
+    /// Every count, with its reason in one word.
     pub fn by_reason(&self) -> [(&'static str, u64); 7] {
         [
             ("full", self.full),
@@ -100,9 +100,9 @@ pub enum Interest {
     Pattern(Pattern),
     /// Whatever a [`Mailbox`](crate::Mailbox) is subscribed to.
     Mailbox {
-        /// As its owner called it.
+        /// The name its owner gave it.
         name: Arc<str>,
-        /// How many subscriptions it has now.
+        /// The number of subscriptions it has now.
         subscriptions: usize,
     },
 }
@@ -116,38 +116,39 @@ impl fmt::Display for Interest {
     }
 }
 
-/// A subscription, or a mailbox, as it is now.
+/// The figures of a subscription, or a mailbox, as they are now.
 #[derive(Clone, Debug)]
 pub struct SubscriptionStats {
-    /// Its name.
+    /// The subscription's id.
     pub id: SubscriptionId,
-    /// What it is for.
+    /// Which messages it is for.
     pub interest: Interest,
-    /// Its queue group, if it is in one.
+    /// The queue group, if it is in one.
     pub group: Option<Arc<str>>,
-    /// What happens when it is full.
+    /// What happens when the queue is full.
     pub when_full: WhenFull,
-    /// Its bound in messages.
+    /// The queue's bound in messages.
     pub bound_messages: usize,
-    /// Its bound in bytes.
+    /// The queue's bound in bytes.
     pub bound_bytes: usize,
-    /// The account of its messages.
+    /// The account of the messages.
     pub books: Books,
     /// Bytes in the queue.
     pub queued_bytes: usize,
-    /// The most messages that were ever queued at once.
+    /// The largest number of messages ever queued at once.
     pub high_water_messages: usize,
-    /// How long publishers have waited for it, added up over all messages that waited.
+    /// How long publishers have waited for the subscription, summed over all messages that waited.
     pub waited_for: Duration,
-    /// Its dropped messages by reason.
+    /// The dropped messages, by reason.
     pub drops: DropCounts,
-    /// A wait for it was in vain; it is not waited for until it has drained to half.
+    /// Whether a wait was in vain, so that publishers do not wait until the queue has drained to
+    /// half.
     pub on_probation: bool,
-    /// Why it ended, once it has.
+    /// Why the subscription ended, once it has.
     pub end_reason: Option<EndReason>,
 }
 
-/// All live queues together.
+/// The figures of all live queues together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueueStats {
     /// Messages queued.
@@ -156,9 +157,9 @@ pub struct QueueStats {
     pub bytes: u64,
     /// Messages in the longest queue.
     pub longest_messages: u64,
-    /// The most messages that any of them ever had queued.
+    /// The largest number of messages that any of them ever had queued.
     pub high_water_messages: u64,
-    /// Queues for which a wait was in vain.
+    /// Queues on probation, for which a wait was in vain.
     pub on_probation: usize,
 }
 
@@ -172,12 +173,12 @@ impl QueueStats {
     }
 }
 
-/// A topic as it is now. There from a publisher's second publish to it (the first may be the only
-/// one, as with topics for answers) or, with a history, from the first; for as long as a publisher
-/// remembers it or its history is kept.
+/// The figures of a topic as they are now. A topic has them from a publisher's second publish on
+/// (the first may be the only one, as with topics for answers), or with a history from the first,
+/// for as long as a publisher remembers it or its history is kept.
 #[derive(Clone, Debug)]
 pub struct TopicStats {
-    /// Which topic.
+    /// The topic.
     pub topic: Topic,
     /// Messages published to it.
     pub published: u64,
@@ -185,7 +186,7 @@ pub struct TopicStats {
     pub subscriptions: usize,
     /// Messages its history holds.
     pub kept: usize,
-    /// What became of the deliveries.
+    /// What became of the topic's deliveries.
     pub deliveries: Receipt,
 }
 
@@ -194,7 +195,7 @@ pub struct TopicStats {
 pub struct BrokerStats {
     /// Messages published.
     pub published: u64,
-    /// What became of their deliveries.
+    /// What became of the deliveries.
     pub deliveries: Receipt,
     /// Publishes that had to wait for room and so armed a timer.
     pub waits: u64,
@@ -207,16 +208,16 @@ pub struct BrokerStats {
 /// What [`drain`](crate::Broker::drain) achieved.
 #[derive(Clone, Debug, Default)]
 pub struct DrainReport {
-    /// One for each subscription that was live when the drain began.
+    /// The outcome for each subscription that was live when the drain began.
     pub subscriptions: Vec<Drained>,
 }
 
 /// What became of one subscription in a drain.
 #[derive(Clone, Debug)]
 pub struct Drained {
-    /// Its name.
+    /// The subscription's id.
     pub id: SubscriptionId,
-    /// What it was for.
+    /// Which messages it was for.
     pub interest: Interest,
     /// Messages received since the drain began.
     pub delivered: u64,
@@ -236,11 +237,11 @@ impl DrainReport {
     }
 }
 
-/// Dropped messages of all subscriptions there ever were.
+/// The dropped messages of all subscriptions there ever were.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DropStats {
-    /// By policy ([`WhenFull::name`]), and for each by reason. Policies that nobody used are not
-    /// there.
+    /// Dropped messages by policy ([`WhenFull::name`]) and reason, without policies that nobody
+    /// used.
     pub by_policy: BTreeMap<&'static str, DropCounts>,
 }
 

@@ -170,12 +170,12 @@ impl Tallies {
 /// Publishes that waited for room, by the time they waited.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WaitStats {
-    /// Publishes that wait at this moment.
+    /// Publishes that are waiting now.
     pub waiting: usize,
-    /// How many waited at most so long, and longer than the one before; the last one counts those
-    /// that waited longer than all others.
+    /// For each duration, how many publishes waited that long at most, and longer than the one
+    /// before. The last entry counts all that waited longer.
     pub by_duration: Vec<(Duration, u64)>,
-    /// How long all of them waited together.
+    /// How long all of them waited, summed.
     pub total: Duration,
 }
 

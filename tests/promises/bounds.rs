@@ -125,7 +125,7 @@ fn a_batch_goes_in_as_far_as_its_bytes_fit_and_nothing_behind_a_gap_slips_in() {
     assert_eq!(take_all(&mut subscription), [Got::Number(0), Got::Number(1), Got::Missed(2)]);
 }
 
-/// Batches larger than any growing frame keep their order and their count.
+/// Batches larger than any growing segment keep their order and their count.
 #[test]
 fn the_largest_batch_arrives_whole_and_a_larger_one_is_refused() {
     let broker = Broker::new();

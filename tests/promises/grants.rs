@@ -24,7 +24,7 @@ struct Reader {
 impl Reader {
     fn new(broker: &Broker<Vec<u8>>, random: &mut fastrand::Rng, origins: &[Origin]) -> Self {
         let pattern = Pattern::parse(["a", "b", "*"][random.usize(..3)]).unwrap();
-        // Some so short that they are never leased from, some bounded by bytes rather than by
+        // Some so short that they are never granted from, some bounded by bytes rather than by
         // messages.
         let (max_messages, max_bytes) = (random.usize(1..200), random.usize(20..4000));
         let origin = random.bool().then(|| random.usize(..origins.len()));
@@ -151,8 +151,8 @@ fn publish_some(
     }
 }
 
-/// Who had no room is cut off from the frame, and gets every later message of it by an entry. A new
-/// frame ends that.
+/// Who had no room is cut off from the segment, and gets every later message of it by an entry. A new
+/// segment ends that.
 #[test]
 fn whoever_has_room_again_soon_reads_many_messages_at_once_again() {
     for stuck in [0, 2] {
@@ -164,7 +164,7 @@ fn whoever_has_room_again_soon_reads_many_messages_at_once_again() {
         };
         let mut reading: Vec<_> = (0..8).map(|_| subscribe(4)).collect();
         let _stuck: Vec<_> = (0..stuck).map(|_| subscribe(4)).collect();
-        // Keeps every frame alive: one that nobody reads any more is succeeded anyway.
+        // Keeps every segment alive: one that nobody reads any more is succeeded anyway.
         let _slow = subscribe(1000);
         let mut publisher = broker.publisher();
         for first in (0..100).step_by(5) {

@@ -56,7 +56,7 @@ fn messages_live_as_long_as_somebody_has_yet_to_read_them() {
     assert_eq!(loads.alive(), 0);
 }
 
-/// A reader who has read everything and stays keeps one frame alive at the most.
+/// A reader who has read everything and stays keeps one segment alive at the most.
 #[test]
 fn an_idle_reader_keeps_little_alive() {
     let broker = Broker::new();
@@ -90,7 +90,7 @@ fn messages_that_nobody_gets_are_freed_at_once() {
     for number in 0..1000 {
         at_once(publisher.publish(&topic("t"), loads.light(number))).unwrap();
     }
-    // The frame that the ten are in may be filled up, but no further.
+    // The segment that the ten are in may be filled up, but no further.
     assert!(loads.alive() <= SEGMENT_MESSAGES_MAX, "{} alive", loads.alive());
     let heavy = SEGMENT_BYTES_MAX / 2;
     for number in 0..100 {
@@ -108,7 +108,7 @@ fn a_watch_and_a_kept_message_keep_no_queue_alive() {
     let mut publisher = broker.publisher();
     let mut subscription = bounded(&broker, "t", 1000, WhenFull::Block);
     let watch = subscription.watch();
-    // Frames of their own, so that the kept message does not share one with those that must go.
+    // Segments of their own, so that the kept message does not share one with those that must go.
     for number in 0..10 {
         at_once(publisher.publish(&topic("t"), loads.make(0, number, SEGMENT_BYTES_MAX))).unwrap();
     }

@@ -301,7 +301,7 @@ fn drop_oldest_makes_no_more_room_than_is_needed() {
     assert_eq!(take_all(&mut subscription), [Got::Missed(3), Got::Number(3), Got::Number(4)]);
 }
 
-/// One whom nobody reads keeps no more alive than its bound and the frames its newest messages
+/// One whom nobody reads keeps no more alive than its bound and the segments its newest messages
 /// share.
 #[test]
 fn drop_oldest_without_a_reader_keeps_little_alive() {
@@ -319,7 +319,7 @@ fn drop_oldest_without_a_reader_keeps_little_alive() {
     assert_eq!(loads.alive(), 0);
 }
 
-/// The same with weight: heavy messages leave at once, whatever a frame may hold.
+/// The same with weight: heavy messages leave at once, whatever a segment may hold.
 #[test]
 fn drop_oldest_without_a_reader_keeps_few_heavy_ones_alive() {
     let broker = Broker::new();
@@ -371,7 +371,7 @@ fn the_payload_is_never_copied() {
         (0..10).map(|_| bounded(&broker, "t", 1, WhenFull::DropNewest)).collect();
     let mut publisher = broker.publisher();
     publisher.try_publish(&topic("t"), payload.clone()).unwrap();
-    assert_eq!(Arc::strong_count(&payload), 2, "one frame for all ten queues");
+    assert_eq!(Arc::strong_count(&payload), 2, "one segment for all ten queues");
     for subscription in &mut subscriptions {
         assert!(
             matches!(subscription.try_recv(), Ok(Delivery::Message(message)) if Arc::ptr_eq(&message, &payload))
