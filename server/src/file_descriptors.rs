@@ -1,11 +1,13 @@
-//! How many files the system lets this process open, and so how many connections it can have.
+//! How many files the system lets this process open, and so how many connections each door can
+//! have.
 
+use crate::config::Config;
 use crate::limits::RESERVED_FILE_DESCRIPTORS;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the limit on open files as far as it goes. Lowers each of `connections` that is more than
-/// fits, and then says how many fit.
-pub fn fit<const N: usize>(connections: [&mut usize; N]) -> Option<usize> {
+/// Raises the limit on open files as far as it goes, and shares out what there is among the doors
+/// that listen. Returns the doors that get fewer connections than configured, each with its number.
+pub fn fit(config: &mut Config) -> Vec<(&'static str, usize)> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     let allowed = match setrlimit(Resource::Nofile, raised) {
@@ -13,13 +15,51 @@ pub fn fit<const N: usize>(connections: [&mut usize; N]) -> Option<usize> {
         Err(_) => limit.current,
     };
     // None means that there is no limit.
-    let fit = usize::try_from(allowed?.saturating_sub(RESERVED_FILE_DESCRIPTORS))
-        .unwrap_or(usize::MAX)
-        .max(1);
-    let mut lowered_to = None;
-    for wanted in connections.into_iter().filter(|wanted| **wanted > fit) {
-        *wanted = fit;
-        lowered_to = Some(fit);
+    let Some(allowed) = allowed else { return Vec::new() };
+    let free = allowed.saturating_sub(RESERVED_FILE_DESCRIPTORS);
+    let push = &mut config.push;
+    let mut doors = vec![
+        ("chat", config.chat_address, &mut config.chat.connections.total),
+        ("nats", config.nats_address, &mut config.nats.connections.total),
+        ("push", push.address, &mut push.settings.connections.total),
+        ("push-http", push.http_address, &mut push.http_connections.total),
+    ];
+    doors.retain(|(_, address, _)| address.is_some());
+    let wanted: Vec<usize> = doors.iter().map(|(_, _, connections)| **connections).collect();
+    let shares = shares(usize::try_from(free).unwrap_or(usize::MAX), &wanted);
+    let mut lowered = Vec::new();
+    for ((name, _, connections), share) in doors.into_iter().zip(shares) {
+        if share < *connections {
+            *connections = share;
+            lowered.push((name, share));
+        }
     }
-    lowered_to
+    lowered
+}
+
+/// Shares out `free`: whoever wants no more than an equal share gets it, and the others share the
+/// rest equally. Everybody gets at least one.
+fn shares(free: usize, wanted: &[usize]) -> Vec<usize> {
+    let mut by_size: Vec<usize> = (0..wanted.len()).collect();
+    by_size.sort_by_key(|&door| wanted[door]);
+    let mut shares = vec![0; wanted.len()];
+    let mut left = free;
+    for (served, door) in by_size.into_iter().enumerate() {
+        shares[door] = wanted[door].min(left / (wanted.len() - served)).max(1);
+        left = left.saturating_sub(shares[door]);
+    }
+    shares
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doors_share_what_there_is() {
+        assert_eq!(shares(128, &[10_000; 4]), [32; 4]);
+        assert_eq!(shares(128, &[10_000, 8, 10_000]), [60, 8, 60]);
+        assert_eq!(shares(50_000, &[10_000, 20_000]), [10_000, 20_000]);
+        assert_eq!(shares(0, &[10_000, 10_000]), [1, 1]);
+    }
 }

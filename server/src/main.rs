@@ -116,19 +116,14 @@ struct Prepared {
     push_datagrams: Option<DatagramSocket>,
     push_http: Option<Listener>,
     admin: Option<Listener>,
-    /// How many connections the system allows, if fewer than wanted.
-    lowered_to: Option<usize>,
+    /// The doors that get fewer connections than configured, because the system allows too few open
+    /// files, each with its number.
+    lowered: Vec<(&'static str, usize)>,
 }
 
 /// All that can go wrong before anything runs.
 fn prepare(config: &mut Config) -> Result<Prepared, String> {
-    let push = &mut config.push;
-    let lowered_to = file_descriptors::fit([
-        &mut config.chat.connections.total,
-        &mut config.nats.connections.total,
-        &mut push.settings.connections.total,
-        &mut push.http_connections.total,
-    ]);
+    let lowered = file_descriptors::fit(config);
     let listener = |flag, address: Option<SocketAddr>, limits| {
         address.map(|address| bind(flag, address, || Listener::bind(address, limits))).transpose()
     };
@@ -140,7 +135,7 @@ fn prepare(config: &mut Config) -> Result<Prepared, String> {
         push_datagrams: config.push.udp_address.map(datagrams).transpose()?,
         push_http: listener("--push-http", config.push.http_address, config.push.http_connections)?,
         admin: bind_admin(&config.admin)?,
-        lowered_to,
+        lowered,
     })
 }
 
@@ -186,7 +181,9 @@ async fn run(config: Config, prepared: Prepared) -> ExitCode {
         Ok(signals) => signals,
         Err(error) => return fail(&format!("signals cannot be heard: {error}")),
     };
-    let (level, goodbye, lowered_to) = (config.log, config.goodbye, prepared.lowered_to);
+    let (level, goodbye) = (config.log, config.goodbye);
+    let lowered: Vec<String> =
+        prepared.lowered.iter().map(|(door, share)| format!("{door} {share}")).collect();
     let running = start(config, prepared);
     // Nobody may be reading it, which is no reason not to serve.
     let _ = announce(&running);
@@ -197,9 +194,10 @@ async fn run(config: Config, prepared: Prepared) -> ExitCode {
     upkeep.spawn_watchdog(&running.tasks, TASKS_PER_CONNECTION, move || {
         counted.front_ends().iter().map(|front_end| front_end.connection_count()).sum()
     });
-    if let Some(connections) = lowered_to {
+    if !lowered.is_empty() {
+        let lowered = lowered.join(", ");
         log::warn!(
-            "the system's limit on open files allows {connections} connections only; raise it with ulimit -n"
+            "the limit on open files allows only these connections: {lowered}; raise it with ulimit -n"
         );
     }
     let mut signal = signals.next().await;

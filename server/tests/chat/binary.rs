@@ -2,10 +2,11 @@
 
 use crate::FANFARE;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 use testkit::chat::Client;
+use testkit::http::get;
 use testkit::patience::{PATIENCE, wait_until};
 use testkit::process::listening_only;
 use testkit::tools::program;
@@ -278,6 +279,30 @@ fn the_client_talks_between_pipes() {
     let nobody = run(&["chat", "127.0.0.1:1"]);
     assert_eq!(nobody.status.code(), Some(1));
     assert!(String::from_utf8(nobody.stderr).unwrap().contains("cannot connect to 127.0.0.1:1"));
+}
+
+#[test]
+fn doors_share_the_file_descriptors_and_leave_the_admin_listener_its_own() {
+    let doors = ["--chat", "127.0.0.1:0", "--nats", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    let off = ["--push", "off", "--push-udp", "off", "--push-http", "off"];
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 256; exec \"$0\" \"$@\"", FANFARE]).args(doors).args(off);
+    let mut server = Process::of(&mut command);
+    let mut lines = server.output.as_mut().unwrap().lines().map(Result::unwrap);
+    let mut listening = |door: &str| -> SocketAddr {
+        let line = lines.find(|line| line.starts_with(door)).unwrap();
+        let address = line.trim_start_matches(door).trim_end_matches('/');
+        address.trim_start_matches("http://").parse().unwrap()
+    };
+    let nats = listening("listening nats ");
+    let admin = listening("listening admin ");
+    let warning = lines.find(|line| line.contains("limit on open files")).unwrap();
+    assert!(warning.contains("chat 64, nats 64"), "{warning}");
+    let open = |address| -> Vec<TcpStream> {
+        (0..130).map(|_| TcpStream::connect(address).unwrap()).collect()
+    };
+    let _crowds = [open(server.address), open(nats)];
+    assert_eq!(get(admin, "/healthz").status, 200);
 }
 
 #[test]
