@@ -1,11 +1,13 @@
 //! What the push tests share: a gateway in this process, senders of datagrams, and clients.
 
 use crate::patience::{PATIENCE, connect, wait_until};
-use fanfare::Broker;
+use fanfare::{Broker, Pattern};
 use fanfare_server::connection::{ConnectionLimits, Listener};
 use fanfare_server::diagnostics::Diagnostics;
 use fanfare_server::http::{HttpServer, HttpSettings};
 use fanfare_server::message::ServerMessage;
+use fanfare_server::nats::authentication::{Secret, User};
+use fanfare_server::nats::permissions::{Permissions, Rules};
 use fanfare_server::nats::{NatsServer, NatsSettings};
 use fanfare_server::push::access::Access;
 use fanfare_server::push::{DatagramSocket, PushFigures, PushServer, PushSettings};
@@ -15,6 +17,10 @@ use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::time::SystemTime;
+
+/// How a client of [`TestServer::nats`] connects.
+pub const NATS_LOGIN: &str =
+    r#"CONNECT {"headers":true,"verbose":false,"user":"backend","pass":"secret"}"#;
 
 /// A gateway in this process.
 pub struct TestServer {
@@ -78,9 +84,16 @@ impl TestServer {
         HttpServer::start(listener, &self.tasks, service, HttpSettings::default(), front_end)
     }
 
-    /// A NATS server on the same broker.
+    /// A NATS server on the same broker, with one user, which may reach the pushes: see
+    /// [`NATS_LOGIN`].
     pub fn nats(&self) -> NatsServer {
-        let settings = NatsSettings::default();
+        let mut settings = NatsSettings::default();
+        let rules = || Rules::new(Some(vec![Pattern::parse("push.>").unwrap()]), Vec::new());
+        settings.authentication.users.push(User {
+            name: "backend".to_owned(),
+            password: Secret::new("secret"),
+            permissions: Arc::new(Permissions { publish: rules(), subscribe: rules() }),
+        });
         let listener =
             Listener::bind("127.0.0.1:0".parse().unwrap(), settings.connections).unwrap();
         let front_end = self.diagnostics.front_end("nats");

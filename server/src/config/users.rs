@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// password = "$2a$11$..."    # its bcrypt hash, or itself
 ///
 /// [user.publish]
-/// allow = ["orders.>"]       # without it: everything; []: nothing
+/// allow = ["orders.>"]       # without it: everything that is not private; []: nothing
 /// deny = ["orders.secret"]
 ///
 /// [user.subscribe]
@@ -80,6 +80,6 @@ impl WrittenRules {
             texts.iter().map(|text| Pattern::parse(text)).collect::<Result<Vec<_>, _>>()
         };
         let allow = self.allow.as_ref().map(patterns).transpose()?;
-        Ok(Rules { allow, deny: patterns(&self.deny)? })
+        Ok(Rules::new(allow, patterns(&self.deny)?))
     }
 }

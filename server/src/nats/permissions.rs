@@ -1,6 +1,7 @@
 //! What a user may publish to and subscribe to.
 
 use fanfare::{Pattern, Topic};
+use std::sync::{Arc, LazyLock};
 
 /// What a user may do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,41 +13,93 @@ pub struct Permissions {
 }
 
 /// Patterns that allow, and patterns that forbid.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// What is allowed. None: everything. An empty list allows nothing.
-    pub allow: Option<Vec<Pattern>>,
-    /// What is forbidden, even if it is allowed.
-    pub deny: Vec<Pattern>,
+    /// What is allowed. None: everything that is not private. An empty list allows nothing.
+    allow: Option<Vec<Pattern>>,
+    /// What is not, even if it is allowed.
+    deny: Arc<[Pattern]>,
+    /// What a subscription that begins before a private prefix must not get: `deny`, and what is
+    /// private.
+    deny_wide: Arc<[Pattern]>,
+}
+
+/// Private topics begin with one of these: `/msg` goes to a person, a push to its clients. A rule
+/// that begins with the same prefix allows them; no other rule, and no lack of rules, does.
+const PRIVATE_PREFIXES: [&str; 2] = ["chat.user.", "push."];
+
+impl Permissions {
+    /// What a client may do that nobody wrote rules for. Shared, so that it costs a connection
+    /// nothing.
+    pub fn unrestricted() -> Arc<Self> {
+        static UNRESTRICTED: LazyLock<Arc<Permissions>> = LazyLock::new(Arc::default);
+        UNRESTRICTED.clone()
+    }
 }
 
 impl Rules {
-    /// Whether a message of this topic is allowed.
-    pub fn permit_topic(&self, topic: &Topic) -> bool {
-        self.allow_any(|pattern| pattern.matches(topic)) && !self.deny_topic(topic)
+    /// Allows what one of `allow` matches, or without it everything that is not private, but not what
+    /// one of `deny` matches.
+    pub fn new(allow: Option<Vec<Pattern>>, deny: Vec<Pattern>) -> Self {
+        let mut deny_wide = deny.clone();
+        deny_wide.extend(PRIVATE_PREFIXES.iter().filter_map(|prefix| {
+            let private = Pattern::parse(&format!("{prefix}>")).ok()?;
+            let is_named = named(&allow, prefix).any(|rule| covers(rule, &private));
+            (!is_named).then_some(private)
+        }));
+        Self { allow, deny: deny.into(), deny_wide: deny_wide.into() }
     }
 
-    /// Whether a message of this topic is forbidden, whatever is allowed.
-    pub fn deny_topic(&self, topic: &Topic) -> bool {
-        self.deny.iter().any(|pattern| pattern.matches(topic))
+    /// Whether everything is allowed that is not private or forbidden.
+    pub fn allow_any(&self) -> bool {
+        self.allow.is_none()
+    }
+
+    /// Whether a message of this topic is allowed.
+    pub fn permit_topic(&self, topic: &Topic) -> bool {
+        self.allows(topic.as_str(), |rule| rule.matches(topic))
+            && !self.deny.iter().any(|denied| denied.matches(topic))
     }
 
     /// Whether a subscription is allowed: all that it can match is allowed, and not all of it is
-    /// forbidden. What is forbidden of it has to be kept from it: see
-    /// [`deny_part_of`](Self::deny_part_of).
+    /// forbidden. What else is forbidden or private has to be kept from it: see
+    /// [`kept_from`](Self::kept_from).
     pub fn permit_pattern(&self, pattern: &Pattern) -> bool {
-        self.allow_any(|outer| covers(outer, pattern))
+        self.allows(pattern.as_str(), |rule| covers(rule, pattern))
             && !self.deny.iter().any(|outer| covers(outer, pattern))
     }
 
-    /// Whether a subscription could match something forbidden.
-    pub fn deny_part_of(&self, pattern: &Pattern) -> bool {
-        self.deny.iter().any(|denied| overlap(denied, pattern))
+    /// What must not reach an allowed subscription, if it could match any of it.
+    pub fn kept_from(&self, pattern: &Pattern) -> Option<Arc<[Pattern]>> {
+        // One that begins with a private prefix is allowed because a rule names it.
+        let kept = match private_prefix(pattern.as_str()) {
+            Some(_) => &self.deny,
+            None => &self.deny_wide,
+        };
+        kept.iter().any(|kept| overlap(kept, pattern)).then(|| kept.clone())
     }
 
-    fn allow_any(&self, is_it: impl FnMut(&Pattern) -> bool) -> bool {
-        self.allow.as_ref().is_none_or(|allowed| allowed.iter().any(is_it))
+    fn allows(&self, subject: &str, fits: impl Fn(&Pattern) -> bool) -> bool {
+        match private_prefix(subject) {
+            Some(prefix) => named(&self.allow, prefix).any(fits),
+            None => self.allow.as_ref().is_none_or(|rules| rules.iter().any(fits)),
+        }
     }
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self::new(None, Vec::new())
+    }
+}
+
+fn private_prefix(subject: &str) -> Option<&'static str> {
+    PRIVATE_PREFIXES.into_iter().find(|prefix| subject.starts_with(prefix))
+}
+
+/// The rules that begin with this prefix.
+fn named<'r>(rules: &'r Option<Vec<Pattern>>, prefix: &str) -> impl Iterator<Item = &'r Pattern> {
+    rules.iter().flatten().filter(move |rule| rule.as_str().starts_with(prefix))
 }
 
 /// Whether everything that `inner` matches is matched by `outer` too.
@@ -87,10 +140,12 @@ mod tests {
     }
 
     fn rules(allow: &[&str], deny: &[&str]) -> Rules {
-        Rules {
-            allow: (!allow.is_empty()).then(|| allow.iter().map(|text| pattern(text)).collect()),
-            deny: deny.iter().map(|text| pattern(text)).collect(),
-        }
+        let patterns = |texts: &[&str]| texts.iter().map(|text| pattern(text)).collect();
+        Rules::new((!allow.is_empty()).then(|| patterns(allow)), patterns(deny))
+    }
+
+    fn kept(rules: &Rules, from: &str) -> Vec<Pattern> {
+        rules.kept_from(&pattern(from)).map_or_else(Vec::new, |kept| kept.to_vec())
     }
 
     #[test]
@@ -100,8 +155,8 @@ mod tests {
         assert!(permits("foo.y") && permits("bar.a.b"));
         assert!(!permits("foo.x") && !permits("foo.a.b") && !permits("bar") && !permits("other"));
         assert!(Rules::default().permit_topic(&Topic::parse("any").unwrap()));
-        let denied = Rules { allow: None, deny: vec![pattern(">")] };
-        let not_allowed = Rules { allow: Some(Vec::new()), deny: Vec::new() };
+        let denied = Rules::new(None, vec![pattern(">")]);
+        let not_allowed = Rules::new(Some(Vec::new()), Vec::new());
         for nothing in [denied, not_allowed] {
             assert!(!nothing.permit_topic(&Topic::parse("any").unwrap()));
             assert!(!nothing.permit_pattern(&pattern("any")));
@@ -125,16 +180,48 @@ mod tests {
         let rules = rules(&[], &["foo.x", "bar.*.no"]);
         for wider in ["foo.*", ">", "foo.>", "*.x", "bar.>", "bar.a.*", "*.*.*"] {
             assert!(
-                rules.permit_pattern(&pattern(wider)) && rules.deny_part_of(&pattern(wider)),
+                rules.permit_pattern(&pattern(wider))
+                    && kept(&rules, wider).contains(&pattern("foo.x")),
                 "{wider}"
             );
         }
-        for apart in ["foo.y", "foo.*.z", "bar.a.yes", "bar", "*"] {
+        for apart in ["foo.y", "foo.*.z", "bar.a.yes", "bar", "*", "push", "chat.user", "chat.*"] {
             assert!(
-                rules.permit_pattern(&pattern(apart)) && !rules.deny_part_of(&pattern(apart)),
+                rules.permit_pattern(&pattern(apart)) && kept(&rules, apart).is_empty(),
                 "{apart}"
             );
         }
+    }
+
+    #[test]
+    fn what_is_private_is_reached_by_rules_that_name_it_and_no_others() {
+        let permits = |rules: &Rules, text: &str| rules.permit_pattern(&pattern(text));
+        let publish =
+            |rules: &Rules, text: &str| rules.permit_topic(&Topic::literal(text).unwrap());
+        let private = [pattern("chat.user.>"), pattern("push.>")];
+        for wide in [rules(&[], &[]), rules(&[">"], &[]), rules(&["*.>", "*"], &[])] {
+            for text in ["push.all", "push.user.1", "push.*", "push.>", "chat.user.bob"] {
+                assert!(!permits(&wide, text) && !publish(&wide, text), "{text}");
+            }
+            assert_eq!(kept(&wide, "*.>"), private);
+            for text in ["chat.>", "chat.*.bob", "*.user.1", "*.all.a.b.*"] {
+                assert!(permits(&wide, text) && kept(&wide, text) == private, "{text}");
+            }
+            for text in ["chat.room.>", "chat.*", "push", "pushes.>", "*"] {
+                assert!(permits(&wide, text) && kept(&wide, text).is_empty(), "{text}");
+            }
+        }
+        let named = rules(&[">", "push.>", "chat.user.bob"], &["push.user.*"]);
+        for text in ["push.all", "push.group.*", "chat.user.bob"] {
+            assert!(permits(&named, text) && publish(&named, text), "{text}");
+            assert!(kept(&named, text).is_empty(), "{text}");
+        }
+        for text in ["chat.user.eve", "chat.user.*", "push.user.1"] {
+            assert!(!permits(&named, text) && !publish(&named, text), "{text}");
+        }
+        let denied = pattern("push.user.*");
+        assert_eq!(kept(&named, "push.>"), std::slice::from_ref(&denied));
+        assert_eq!(kept(&named, ">"), [denied, pattern("chat.user.>")]);
     }
 
     /// Against what the patterns say of every topic of up to three tokens from a small alphabet.

@@ -1,7 +1,6 @@
 //! The reading half of a connection: does what the session says of each operation.
 
 use super::admission::Refusal;
-use super::permissions::Permissions;
 use super::server::Nats;
 use super::session::{Action, Reply, Session, SessionLimits, Sid};
 use super::writer::{Change, Outbound};
@@ -168,8 +167,8 @@ impl<'c> Reader<'c> {
             Action::Lost(block) => {
                 self.shared.front_end.dropped(&String::from_utf8_lossy(block.subject()), 1);
             }
-            Action::Subscribe { sid, pattern, group, filter } => {
-                self.subscribe(sid, &pattern, group, filter)
+            Action::Subscribe { sid, pattern, group, except } => {
+                self.subscribe(sid, &pattern, group, except)
             }
             Action::Unsubscribe(id) => self.unsubscribe(id),
             Action::Limit(id, max) => self.limit(id, max),
@@ -271,15 +270,14 @@ impl<'c> Reader<'c> {
         sid: Sid,
         pattern: &Pattern,
         group: Option<String>,
-        filter: Option<Arc<Permissions>>,
+        except: Option<Arc<[Pattern]>>,
     ) {
         // Here, so that a client that has always new ones leaves nothing behind.
         self.forget_expired();
         let begun = self.subscriber().and_then(|subscriber| match &group {
             Some(group) => {
                 // Another member is to get what this one may not.
-                let except =
-                    filter.as_ref().map_or(&[][..], |permissions| &permissions.subscribe.deny);
+                let except = except.as_deref().unwrap_or_default();
                 subscriber.subscribe_in_group_except(pattern, group, except)
             }
             None => subscriber.subscribe(pattern),
@@ -290,7 +288,7 @@ impl<'c> Reader<'c> {
                 self.outbound.queue.change_first(Change::Subscribed {
                     id,
                     sid: sid.clone(),
-                    filter,
+                    except,
                 });
                 self.session.subscribed(&sid, id, &mut self.actions);
                 self.figures.set_subscriptions(self.session.subscriptions());

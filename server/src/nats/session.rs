@@ -76,8 +76,8 @@ pub enum Action {
         pattern: Pattern,
         /// In which queue group.
         group: Option<String>,
-        /// Some of what it matches is forbidden by these, and must not be sent.
-        filter: Option<Arc<Permissions>>,
+        /// Some of what it matches is also matched by these, and must not be sent.
+        except: Option<Arc<[Pattern]>>,
     },
     /// End a subscription.
     Unsubscribe(SubscriptionId),
@@ -126,7 +126,7 @@ impl Session {
             limits,
             options: ConnectOptions::default(),
             is_admitted: !limits.authentication_required,
-            permissions: Arc::default(),
+            permissions: Permissions::unrestricted(),
             subjects: None,
             subscriptions: HashMap::new(),
         }
@@ -323,7 +323,7 @@ impl Session {
         let rules = &self.permissions.subscribe;
         let is_permitted = match &pattern {
             Some(pattern) => rules.permit_pattern(pattern),
-            None => rules.allow.is_none(),
+            None => rules.allow_any(),
         };
         if !is_permitted {
             let mut text = format!("Permissions Violation for Subscription to {}", quoted(subject));
@@ -342,7 +342,7 @@ impl Session {
         let Some(pattern) = pattern else {
             return actions.push(Action::Reply(Reply::Error("Invalid Subject".into())));
         };
-        let filter = rules.deny_part_of(&pattern).then(|| self.permissions.clone());
+        let except = rules.kept_from(&pattern);
         let group = queue.map(text_of);
         let sid = Sid::from(sid);
         let held = Held {
@@ -352,7 +352,7 @@ impl Session {
             is_limited: false,
         };
         self.subscriptions.insert(sid.clone(), Box::new(held));
-        actions.push(Action::Subscribe { sid, pattern, group, filter });
+        actions.push(Action::Subscribe { sid, pattern, group, except });
     }
 
     /// A subscription was made.
@@ -499,10 +499,10 @@ mod tests {
                 }
                 Action::Publish { topic, messages, .. } => format!("publish {topic} {messages:?}"),
                 Action::Lost(_) => "lost".to_owned(),
-                Action::Subscribe { sid, pattern, group, filter } => {
+                Action::Subscribe { sid, pattern, group, except } => {
                     let id = self.mailbox.subscribe(&pattern).unwrap();
                     self.session.subscribed(&sid, id, then);
-                    let filtered = if filter.is_some() { " filtered" } else { "" };
+                    let filtered = if except.is_some() { " filtered" } else { "" };
                     format!(
                         "subscribe {pattern}{}{filtered}",
                         group.map(|group| format!(" in {group}")).unwrap_or_default()
@@ -603,7 +603,7 @@ mod tests {
         let rules = |allow: &[&str], deny: &[&str]| {
             let patterns =
                 |texts: &[&str]| texts.iter().map(|text| Pattern::parse(text).unwrap()).collect();
-            Rules { allow: (!allow.is_empty()).then(|| patterns(allow)), deny: patterns(deny) }
+            Rules::new((!allow.is_empty()).then(|| patterns(allow)), patterns(deny))
         };
         let permissions = Permissions {
             publish: rules(&["foo.*"], &["foo.x"]),

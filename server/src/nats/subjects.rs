@@ -61,7 +61,7 @@ impl Destination {
         let topic = std::str::from_utf8(subject).ok().and_then(|text| Topic::literal(text).ok());
         let is_permitted = match &topic {
             Some(topic) => rules.permit_topic(topic),
-            None => rules.allow.is_none(),
+            None => rules.allow_any(),
         };
         let place = match topic {
             Some(topic) => Place::Topic(topic),
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_right_and_bounded() {
-        let rules = Rules { allow: Some(vec![Pattern::parse("odd.*").unwrap()]), deny: Vec::new() };
+        let rules = Rules::new(Some(vec![Pattern::parse("odd.*").unwrap()]), Vec::new());
         let mut subjects = Subjects::default();
         for turn in 0..3 * NATS_SUBJECTS_REMEMBERED {
             let number = turn * 7 % (NATS_SUBJECTS_REMEMBERED + 10);

@@ -1,7 +1,6 @@
 //! What one connection is sent: answers and messages, each in its place. The writing half's
 //! [`Source`].
 
-use super::permissions::Permissions;
 use super::render::{self, render_batch};
 use super::session::Sid;
 use super::settings::FirstTimes;
@@ -14,7 +13,7 @@ use crate::locks::lock;
 use crate::message::ServerMessage;
 use crate::tasks::{self, Wait};
 use crate::transport::{Filled, Source, WriteBuffer};
-use fanfare::{Batch, Broker, EndReason, Mailbox, MailboxDelivery, SubscriptionId, Topic};
+use fanfare::{Batch, Broker, EndReason, Mailbox, MailboxDelivery, Pattern, SubscriptionId, Topic};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
@@ -36,8 +35,8 @@ pub(super) enum Change {
     Subscribed {
         id: SubscriptionId,
         sid: Sid,
-        /// By what some of it is forbidden.
-        filter: Option<Arc<Permissions>>,
+        /// What it matches and must not be sent.
+        except: Option<Arc<[Pattern]>>,
     },
     /// The client has connected, and knows headers or does not.
     Connected { with_headers: bool },
@@ -88,8 +87,8 @@ pub(super) struct Writer<'c> {
 
 struct Subscribed {
     sid: Sid,
-    /// Some of what it matches is forbidden by these.
-    filter: Option<Arc<Permissions>>,
+    /// What it matches and must not be sent.
+    except: Option<Arc<[Pattern]>>,
     delivered: u64,
     max: Option<u64>,
 }
@@ -151,8 +150,8 @@ impl<'c> Writer<'c> {
     fn apply(&mut self, change: Change) {
         match change {
             Change::Mailbox(mailbox) => self.mailbox = Some(*mailbox),
-            Change::Subscribed { id, sid, filter } => {
-                let subscribed = Subscribed { sid, filter, delivered: 0, max: None };
+            Change::Subscribed { id, sid, except } => {
+                let subscribed = Subscribed { sid, except, delivered: 0, max: None };
                 self.subscriptions.insert(id, Box::new(subscribed));
             }
             Change::Connected { with_headers } => {
@@ -242,11 +241,8 @@ impl<'c> Writer<'c> {
     fn render(&mut self, out: &mut WriteBuffer) {
         let Some(Rest { id, batch, from }) = self.rest.take() else { return };
         let Some(subscribed) = self.subscriptions.get_mut(&id) else { return };
-        if subscribed
-            .filter
-            .as_ref()
-            .is_some_and(|permissions| permissions.subscribe.deny_topic(batch.topic()))
-        {
+        let except = subscribed.except.as_deref().unwrap_or_default();
+        if except.iter().any(|pattern| pattern.matches(batch.topic())) {
             return;
         }
         let left = subscribed.max.map_or(u64::MAX, |max| max.saturating_sub(subscribed.delivered));
@@ -372,7 +368,6 @@ mod tests {
     use crate::connection::outbound::Position;
     use crate::diagnostics::Diagnostics;
     use crate::transport::Traffic;
-    use fanfare::Pattern;
     use std::task::{Wake, Waker};
 
     /// Does something when it is woken for the first time: a mailbox that was found empty wakes its
@@ -408,7 +403,7 @@ mod tests {
         outbound.queue.change_first(Change::Subscribed {
             id,
             sid: Sid::from(&b"1"[..]),
-            filter: None,
+            except: None,
         });
         let times = FirstTimes { connect_within: None, ping_after: None };
         let mut writer = Writer::new(&outbound, entry.figures(), &broker, times);

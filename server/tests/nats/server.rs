@@ -5,7 +5,8 @@ use fanfare_server::chat::{ChatServer, ChatSettings};
 use fanfare_server::connection::Listener;
 use fanfare_server::diagnostics::Diagnostics;
 use fanfare_server::message::ServerMessage;
-use fanfare_server::nats::authentication::Secret;
+use fanfare_server::nats::authentication::{Secret, User};
+use fanfare_server::nats::permissions::{Permissions, Rules};
 use fanfare_server::nats::settings::TlsSettings;
 use fanfare_server::nats::{NatsServer, NatsSettings, SlowConsumer};
 use fanfare_server::tasks::{BoxedTask, Tasks};
@@ -13,6 +14,7 @@ use fanfare_server::transport::Identity;
 use futures_lite::future::block_on;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 use testkit::leak_check::LeakCheck;
@@ -70,6 +72,67 @@ impl TestServer {
         });
         assert_eq!(self.broker.subscription_stats().len(), 0);
     }
+}
+
+#[test]
+fn private_messages_and_pushes_reach_those_alone_whose_permissions_name_them() {
+    let rules = |allow: &[&str]| {
+        let allow = allow.iter().map(|text| Pattern::parse(text).unwrap()).collect();
+        Rules::new(Some(allow), Vec::new())
+    };
+    let user = |name: &str, subscribe: Rules| User {
+        name: name.to_owned(),
+        password: Secret::new("p"),
+        permissions: Arc::new(Permissions { subscribe, publish: rules(&["*", "push.all"]) }),
+    };
+    let anonymous = TestServer::start(|_| {});
+    let with_users = TestServer::start(|settings| {
+        let wide = user("wide", rules(&[">", "chat.>", "*.*", "*.*.*"]));
+        settings.authentication.users = vec![wide, user("named", rules(&[">", "push.>"]))];
+    });
+    let login = |name: &str| {
+        let mut wire = Wire::connect(with_users.address);
+        let options = r#""verbose":false,"pedantic":false,"headers":true"#;
+        wire.send(format!("CONNECT {{{options},\"user\":\"{name}\",\"pass\":\"p\"}}\r\n"));
+        wire.sync();
+        wire
+    };
+    let publish = |server: &TestServer| {
+        let mut publisher = server.broker.publisher();
+        for topic in ["chat.user.bob", "push.user.1", "push.all", "open"] {
+            publisher
+                .publish_blocking(&Topic::parse(topic).unwrap(), ServerMessage::of("x"))
+                .unwrap();
+        }
+    };
+    for (server, mut client) in [(&anonymous, anonymous.client()), (&with_users, login("wide"))] {
+        for subject in ["push.>", "push.all", "chat.user.bob", "chat.user.*"] {
+            client.send(format!("SUB {subject} 1\r\nSUB {subject} group 1\r\n"));
+            let violation =
+                format!("-ERR 'Permissions Violation for Subscription to \"{subject}\"");
+            client.expect(format!("{violation}'\r\n{violation} using queue \"group\"'\r\n"));
+        }
+        client.send("PUB push.user.1 1\r\nx\r\n");
+        client.expect("-ERR 'Permissions Violation for Publish to \"push.user.1\"'\r\n");
+        client.send("SUB > 2\r\nSUB chat.*.bob 3\r\nSUB *.all 4\r\nSUB *.*.* group 5\r\n");
+        client.sync();
+        publish(server);
+        client.expect("MSG open 2 1\r\nx\r\n");
+        client.sync();
+    }
+    let mut named = login("named");
+    named.send("SUB push.user.* 1\r\nSUB chat.*.* 2\r\nPUB push.all 1\r\nx\r\n");
+    named.sync();
+    publish(&with_users);
+    named.expect("MSG push.user.1 1 1\r\nx\r\n");
+    named.sync();
+    named.send("SUB > 3\r\nUNSUB 1\r\n");
+    named.sync();
+    publish(&with_users);
+    let three =
+        ["push.user.1", "push.all", "open"].map(|topic| format!("MSG {topic} 3 1\r\nx\r\n"));
+    named.expect(three.concat());
+    named.sync();
 }
 
 /// A queue that a few messages fill.

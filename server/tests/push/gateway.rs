@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use testkit::patience::{PATIENCE, wait_until};
-use testkit::push::{Client, TestServer};
+use testkit::push::{Client, NATS_LOGIN, TestServer};
 use testkit::tools::program;
 
 const SECRET: &str = "0123456789abcdef";
@@ -65,10 +65,7 @@ fn no_header_from_the_wire_is_taken_for_the_gateways() {
     let headers = format!("NATS/1.0\r\nFanfare-Push: {} 0 ack forged\r\n\r\n", u64::MAX);
     let sizes = format!("{} {}", headers.len(), headers.len() + 1);
     let mut forger = Client::connect(nats.local_address());
-    forger.send(format!(
-        "CONNECT {{\"headers\":true,\"verbose\":false}}\r\n\
-         HPUB push.user.1 {sizes}\r\n{headers}b\r\n"
-    ));
+    forger.send(format!("{NATS_LOGIN}\r\nHPUB push.user.1 {sizes}\r\n{headers}b\r\n"));
     assert_eq!(client.object(), json!({"push": {"to": "user:1", "text": "b"}}));
     // A client that keeps the largest number it saw misses nothing that is pushed later.
     assert_eq!(sender.ask("user:1;reply c"), "ok 1 0");
@@ -83,8 +80,7 @@ fn subscribers_by_nats_see_what_the_gateway_says_of_a_push() {
     let server = TestServer::start(|_| {});
     let nats = server.nats();
     let mut subscriber = Client::connect(nats.local_address());
-    subscriber
-        .send("CONNECT {\"headers\":true,\"verbose\":false}\r\nSUB push.user.1 7\r\nPING\r\n");
+    subscriber.send(format!("{NATS_LOGIN}\r\nSUB push.user.1 7\r\nPING\r\n"));
     assert!(subscriber.line().starts_with("INFO "));
     assert_eq!(subscriber.line(), "PONG\r\n");
     assert_eq!(server.sender().ask("user:1;id=o-17;ttl=0;ack;reply hello"), "ok 1 0 o-17");
