@@ -469,9 +469,18 @@ pub const NATS_FIRST_PING_MS: u64 = 1_000;
 /// nats-server's default. When hit: `-ERR 'Authentication Timeout'`, and the connection is closed.
 pub const NATS_AUTHENTICATION_TIMEOUT_MS: u64 = 2_000;
 
-/// Passwords of NATS clients that are compared with a hash at the same time. Fixed. Why: each takes
-/// a core for a while. When hit: the others wait, until their authentication times out.
+/// Passwords of NATS clients that are compared with a hash at the same time, one for each address.
+/// Fixed. Why: each takes a core for a while. When hit: addresses take turns, until a client's
+/// authentication times out.
 pub const NATS_HASHES_AT_ONCE: usize = 2;
+
+/// NATS passwords that matched a hash lately and are not hashed again. Fixed. Why: more users than
+/// most files name. When hit: the one used least lately is hashed next time.
+pub const NATS_REMEMBERED_SECRETS: usize = 1_024;
+
+/// Milliseconds after its last use for which such a password is remembered. Fixed. Why: clients come
+/// back sooner after a restart or a broken network. When hit: it is hashed again.
+pub const NATS_REMEMBERED_MS: u64 = 15 * 60 * 1_000;
 
 /// Bytes queued for one NATS connection. Why: nats-server's default. When hit: see
 /// [`NATS_WAIT_MS`].

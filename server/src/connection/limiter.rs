@@ -118,7 +118,7 @@ impl Drop for Permit {
 
 /// An IPv4 address in either notation; of an IPv6 address the /64, since a peer can choose the rest
 /// as it likes.
-fn counted_address(address: IpAddr) -> IpAddr {
+pub(crate) fn counted_address(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();

@@ -11,6 +11,7 @@ pub(crate) mod rate;
 pub mod server;
 pub mod shutdown;
 
+pub(crate) use limiter::counted_address;
 pub use limiter::{ConnectionLimiter, ConnectionLimits, Permit, Refusal};
 pub use listener::{Accepted, Listener, refuse};
 pub use server::{RunningServer, Server};

@@ -1,19 +1,27 @@
 //! Checks the credentials of clients without keeping other tasks waiting.
 
-use super::authentication::Authentication;
+use super::authentication::{Authentication, Hashed, Verdict};
 use super::connect::Credentials;
 use super::permissions::Permissions;
+use super::remembered::Remembered;
+use super::turns::Turns;
+use crate::connection::counted_address;
 use crate::limits::NATS_HASHES_AT_ONCE;
-use crate::tasks::Limiter;
+use crate::tasks::{Wait, waiting};
+use async_io::Timer;
+use futures_lite::future;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Lets in clients whose credentials are right. Comparing with a hash takes a core for a good part
-/// of a second, so it happens on threads for such work.
+/// Lets in clients whose credentials are right. Only secrets that the settings have as a hash take
+/// time, a good part of a second on a core: they wait for a turn, and are compared on threads for
+/// such work. A secret that was right lately does not wait.
 pub(super) struct Admission {
-    authentication: Arc<Authentication>,
-    /// How many are hashed at once. The others wait: one for each connection, at most.
-    hashing: Limiter,
+    authentication: Authentication,
+    remembered: Remembered,
+    /// At hashing. An IPv6 address is its /64.
+    turns: Turns,
     timeout: Duration,
 }
 
@@ -22,78 +30,192 @@ pub(super) struct Admission {
 pub(super) enum Refusal {
     /// Its credentials are wrong.
     Unknown,
-    /// Too many others asked: its credentials were not checked in time.
+    /// Its credentials were not checked: its turn did not come in time, or it left before.
     OutOfTime,
 }
 
 impl Admission {
     /// Clients wait up to `timeout` for an answer.
     pub fn new(authentication: &Authentication, timeout: Duration) -> Self {
-        let authentication = Arc::new(authentication.clone());
-        Self { authentication, hashing: Limiter::new(NATS_HASHES_AT_ONCE), timeout }
+        Self {
+            authentication: authentication.clone(),
+            remembered: Remembered::new(),
+            turns: Turns::new(NATS_HASHES_AT_ONCE),
+            timeout,
+        }
     }
 
-    /// What a client with these credentials may do. Cancel safe.
-    pub async fn admit(&self, credentials: Credentials) -> Result<Arc<Permissions>, Refusal> {
-        let admitted = if self.authentication.is_slow() {
-            let authentication = self.authentication.clone();
-            let compare = move || authentication.admit(&credentials);
-            self.hashing.unblock(self.timeout, compare).await.ok_or(Refusal::OutOfTime)?
-        } else {
-            self.authentication.admit(&credentials)
+    /// What a client at `address` with these credentials may do. If it has to wait for its turn and
+    /// `has_left` then, nothing is hashed. Cancel safe.
+    pub async fn admit(
+        &self,
+        credentials: &Credentials,
+        address: IpAddr,
+        has_left: impl Fn() -> bool,
+    ) -> Result<Arc<Permissions>, Refusal> {
+        let hashed = match self.authentication.judge(credentials) {
+            Verdict::Right(permissions) => return Ok(permissions),
+            Verdict::Wrong => return Err(Refusal::Unknown),
+            Verdict::Hashed(hashed) => hashed,
         };
-        admitted.ok_or(Refusal::Unknown)
+        let digest = self.remembered.digest(hashed.hash(), hashed.given());
+        if digest.is_some_and(|digest| self.remembered.knows(&digest, Instant::now())) {
+            return Ok(hashed.permissions().clone());
+        }
+        let permissions = hashed.permissions().clone();
+        match future::or(self.compare(hashed, address, has_left), self.out_of_time()).await {
+            Some(true) => {
+                digest.into_iter().for_each(|it| self.remembered.remember(it, Instant::now()));
+                Ok(permissions)
+            }
+            Some(false) => Err(Refusal::Unknown),
+            None => Err(Refusal::OutOfTime),
+        }
+    }
+
+    /// Whether the secret is right; nothing if the client has left.
+    async fn compare(
+        &self,
+        hashed: Hashed,
+        address: IpAddr,
+        has_left: impl Fn() -> bool,
+    ) -> Option<bool> {
+        let turn = self.turns.ask(counted_address(address));
+        if !turn.has_come() {
+            turn.come().await;
+            if has_left() {
+                return None;
+            }
+        }
+        let compare = blocking::unblock(move || {
+            // Work that has begun runs to its end, and keeps its turn until then.
+            let _turn = turn;
+            hashed.is_right()
+        });
+        Some(waiting(Wait::fixed("a worker"), compare).await)
+    }
+
+    async fn out_of_time<T>(&self) -> Option<T> {
+        // why: one for each hash, which takes far longer than arming a timer.
+        Timer::after(self.timeout).await;
+        None
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::authentication::Secret;
+    use super::super::authentication::{Secret, User};
+    use super::super::turns::Turn;
     use super::*;
     use futures_lite::future::{block_on, poll_once};
-
-    fn admission(token: &str, timeout: Duration) -> Admission {
-        let authentication = Authentication { users: Vec::new(), token: Some(Secret::new(token)) };
-        Admission::new(&authentication, timeout)
-    }
-
-    fn token(token: &str) -> Credentials {
-        Credentials { token: Some(token.to_owned()), ..Credentials::default() }
-    }
+    use std::pin::Pin;
 
     const LONG: Duration = Duration::from_secs(3600);
+    type Admitting<'a> = Pin<Box<dyn Future<Output = Result<Arc<Permissions>, Refusal>> + 'a>>;
+
+    /// Of a user with a hashed password, and one whose password is written as it is.
+    fn admission(timeout: Duration) -> Admission {
+        let hash = bcrypt::hash("right", 4).unwrap();
+        let user = |name: &str, password: &str| User {
+            name: name.to_owned(),
+            password: Secret::new(password),
+            permissions: Permissions::unrestricted(),
+        };
+        let users = vec![user("hashed", &hash), user("plain", "right")];
+        Admission::new(&Authentication { users, token: None }, timeout)
+    }
+
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, last])
+    }
+
+    fn admit<'a>(
+        admission: &'a Admission,
+        (name, password): (&str, &str),
+        address: IpAddr,
+    ) -> Admitting<'a> {
+        let credentials = Credentials {
+            user: Some(name.to_owned()),
+            password: Some(password.to_owned()),
+            token: None,
+        };
+        Box::pin(async move { admission.admit(&credentials, address, || false).await })
+    }
+
+    /// Takes all turns.
+    fn busy(admission: &Admission) -> Vec<Turn> {
+        (100..).map(address).map(|of| admission.turns.ask(of)).take(NATS_HASHES_AT_ONCE).collect()
+    }
 
     #[test]
-    fn only_what_is_hashed_is_compared_elsewhere() {
-        let plain = admission("t", LONG);
-        assert!(block_on(poll_once(plain.admit(token("t")))).unwrap().is_ok());
-        assert_eq!(block_on(poll_once(plain.admit(token("x")))), Some(Err(Refusal::Unknown)));
-        let hashed = admission(&bcrypt::hash("t", 4).unwrap(), LONG);
-        assert!(block_on(hashed.admit(token("t"))).is_ok());
-        assert_eq!(block_on(hashed.admit(token("x"))), Err(Refusal::Unknown));
+    fn a_secret_that_is_no_hash_is_compared_at_once_whoever_else_is_checked() {
+        let admission = admission(LONG);
+        let _busy = busy(&admission);
+        let at_once = |name: &str, password: &str| {
+            block_on(poll_once(admit(&admission, (name, password), address(1)))).unwrap()
+        };
+        assert!(at_once("plain", "right").is_ok());
+        assert_eq!(at_once("plain", "wrong"), Err(Refusal::Unknown));
+        assert_eq!(at_once("nobody", "right"), Err(Refusal::Unknown));
+    }
+
+    #[test]
+    fn a_flood_of_wrong_passwords_from_one_address_keeps_no_other_address_out() {
+        let admission = admission(LONG);
+        let wrong = |_| admit(&admission, ("hashed", "wrong"), address(1));
+        let mut flood: Vec<Admitting<'_>> = (0..200).map(wrong).collect();
+        flood.retain_mut(|wrong| block_on(poll_once(wrong)).is_none());
+        let given = admission.turns.given();
+        let mut right = admit(&admission, ("hashed", "right"), address(2));
+        let admitted = block_on(poll_once(&mut right));
+        // The right one's turn, and one of the flood's if its last hash is done.
+        assert!(admission.turns.given() <= given + 2);
+        assert!(admitted.unwrap_or_else(|| block_on(right)).is_ok());
+        for wrong in flood {
+            assert_eq!(block_on(wrong), Err(Refusal::Unknown));
+        }
+    }
+
+    #[test]
+    fn a_secret_that_was_right_lately_does_not_wait() {
+        let admission = admission(LONG);
+        assert!(block_on(admit(&admission, ("hashed", "right"), address(1))).is_ok());
+        let _busy = busy(&admission);
+        let again = |name: &str, password: &str| {
+            block_on(poll_once(admit(&admission, (name, password), address(1))))
+        };
+        assert!(again("hashed", "right").is_some_and(|admitted| admitted.is_ok()));
+        assert_eq!(again("hashed", "wrong"), None);
     }
 
     #[test]
     fn a_client_that_is_not_checked_in_time_is_told() {
-        let admission = admission("$2a$no worker", Duration::from_millis(1));
-        let _busy: Vec<_> =
-            (0..NATS_HASHES_AT_ONCE).map(|_| admission.hashing.try_acquire().unwrap()).collect();
-        assert_eq!(block_on(admission.admit(token("t"))), Err(Refusal::OutOfTime));
+        let admission = admission(Duration::from_millis(1));
+        let _busy = busy(&admission);
+        let late = admit(&admission, ("hashed", "right"), address(1));
+        assert_eq!(block_on(late), Err(Refusal::OutOfTime));
     }
 
     #[test]
-    fn a_client_that_leaves_holds_up_nobody() {
-        let admission = admission("$2a$no worker", LONG);
-        let busy: Vec<_> =
-            (0..NATS_HASHES_AT_ONCE).map(|_| admission.hashing.try_acquire().unwrap()).collect();
-        let mut asking: Vec<_> = (0..9).map(|_| Box::pin(admission.admit(token("t")))).collect();
-        asking
-            .iter_mut()
-            .for_each(|asking| assert!(block_on(poll_once(asking)).is_none(), "no permit is free"));
-        asking.truncate(2);
-        drop(busy);
-        for asking in asking {
-            assert_eq!(block_on(asking), Err(Refusal::Unknown));
+    fn nothing_is_hashed_for_a_client_that_left_while_it_waited() {
+        let admission = admission(LONG);
+        let busy = busy(&admission);
+        let given = admission.turns.given();
+        let credentials = Credentials {
+            user: Some("hashed".to_owned()),
+            password: Some("right".to_owned()),
+            token: None,
+        };
+        let mut gone = Box::pin(admission.admit(&credentials, address(1), || true));
+        let mut dropped: Vec<Admitting<'_>> =
+            (0..9).map(|_| admit(&admission, ("hashed", "right"), address(2))).collect();
+        assert!(block_on(poll_once(&mut gone)).is_none());
+        for waits in &mut dropped {
+            assert!(block_on(poll_once(waits)).is_none());
         }
+        drop((dropped, busy));
+        assert_eq!(block_on(gone), Err(Refusal::OutOfTime));
+        assert_eq!(admission.turns.given(), given + 1, "those that were dropped had no turn");
+        assert!(block_on(admit(&admission, ("hashed", "right"), address(2))).is_ok());
     }
 }

@@ -37,21 +37,54 @@ impl Authentication {
         !self.users.is_empty() || self.token.is_some()
     }
 
-    /// Whether [`admit`](Self::admit) may take long: a secret is hashed.
-    pub fn is_slow(&self) -> bool {
-        self.users.iter().map(|user| &user.password).chain(&self.token).any(Secret::is_hashed)
+    /// What can be said of these credentials at once.
+    pub(super) fn judge(&self, given: &Credentials) -> Verdict {
+        if let (Some(secret), Some(token)) = (&self.token, &given.token) {
+            return secret.judge(token, Permissions::unrestricted());
+        }
+        let Some(user) = self.users.iter().find(|user| Some(&user.name) == given.user.as_ref())
+        else {
+            return Verdict::Wrong;
+        };
+        user.password.judge(given.password.as_deref().unwrap_or_default(), user.permissions.clone())
+    }
+}
+
+/// What can be said at once of somebody who wants to come in.
+pub(super) enum Verdict {
+    /// It is who it says, and may do this.
+    Right(Arc<Permissions>),
+    /// It is not.
+    Wrong,
+    /// That is known when its secret has been hashed.
+    Hashed(Hashed),
+}
+
+/// A secret that has to be compared with a hash.
+pub(super) struct Hashed {
+    hash: String,
+    given: String,
+    permissions: Arc<Permissions>,
+}
+
+impl Hashed {
+    pub fn hash(&self) -> &str {
+        &self.hash
     }
 
-    /// What somebody may do who proves itself by these; none if it does not. Takes a good part of a
-    /// second where the secret is hashed: call it where that keeps nobody waiting.
-    pub fn admit(&self, given: &Credentials) -> Option<Arc<Permissions>> {
-        if let (Some(secret), Some(token)) = (&self.token, &given.token) {
-            return secret.is(token).then(Arc::default);
-        }
-        let user = self.users.iter().find(|user| Some(&user.name) == given.user.as_ref())?;
-        user.password
-            .is(given.password.as_deref().unwrap_or_default())
-            .then(|| user.permissions.clone())
+    pub fn given(&self) -> &str {
+        &self.given
+    }
+
+    /// What its owner may do if it is right.
+    pub fn permissions(&self) -> &Arc<Permissions> {
+        &self.permissions
+    }
+
+    /// Whether it is right. Takes a good part of a second: call it where that keeps nobody waiting.
+    pub fn is_right(&self) -> bool {
+        // What looks like a hash and is none fits nothing.
+        bcrypt::verify(&self.given, &self.hash).unwrap_or(false)
     }
 }
 
@@ -61,12 +94,16 @@ impl Secret {
         Self(written.into())
     }
 
-    /// Whether it is this. How long that takes does not depend on where the two differ.
-    fn is(&self, given: &str) -> bool {
-        match self.is_hashed() {
-            // What looks like a hash and is none fits nothing.
-            true => bcrypt::verify(given, &self.0).unwrap_or(false),
-            false => self.0.as_bytes().ct_eq(given.as_bytes()).into(),
+    /// Whether it is this, if that can be said without hashing. How long that takes does not depend
+    /// on where the two differ.
+    fn judge(&self, given: &str, permissions: Arc<Permissions>) -> Verdict {
+        if self.is_hashed() {
+            let (hash, given) = (self.0.clone(), given.to_owned());
+            Verdict::Hashed(Hashed { hash, given, permissions })
+        } else if self.0.as_bytes().ct_eq(given.as_bytes()).into() {
+            Verdict::Right(permissions)
+        } else {
+            Verdict::Wrong
         }
     }
 
@@ -94,29 +131,37 @@ mod tests {
         User { name: name.to_owned(), password: Secret::new(password), permissions: Arc::default() }
     }
 
+    fn admits(authentication: &Authentication, given: &Credentials) -> bool {
+        match authentication.judge(given) {
+            Verdict::Right(_) => true,
+            Verdict::Wrong => false,
+            Verdict::Hashed(hashed) => hashed.is_right(),
+        }
+    }
+
     #[test]
     fn users_come_in_with_their_own_password_alone() {
         let authentication =
             Authentication { users: vec![user("a", "one"), user("b", "two")], token: None };
         assert!(authentication.is_required());
-        assert!(authentication.admit(&given("a", "one", "")).is_some());
-        assert!(authentication.admit(&given("b", "two", "")).is_some());
+        assert!(admits(&authentication, &given("a", "one", "")));
+        assert!(admits(&authentication, &given("b", "two", "")));
         for wrong in
             [given("a", "two", ""), given("a", "", ""), given("", "one", ""), given("c", "one", "")]
         {
-            assert!(authentication.admit(&wrong).is_none());
+            assert!(!admits(&authentication, &wrong));
         }
-        assert!(authentication.admit(&given("", "", "one")).is_none());
+        assert!(!admits(&authentication, &given("", "", "one")));
     }
 
     #[test]
     fn a_hashed_password_is_known_by_itself_and_not_by_its_hash() {
         let hash = bcrypt::hash("secret", 4).unwrap();
         let authentication = Authentication { users: vec![user("a", &hash)], token: None };
-        assert!(authentication.admit(&given("a", "secret", "")).is_some());
-        assert!(authentication.admit(&given("a", &hash, "")).is_none());
+        assert!(admits(&authentication, &given("a", "secret", "")));
+        assert!(!admits(&authentication, &given("a", &hash, "")));
         let broken = Authentication { users: vec![user("a", "$2a$nothing")], token: None };
-        assert!(broken.admit(&given("a", "$2a$nothing", "")).is_none());
+        assert!(!admits(&broken, &given("a", "$2a$nothing", "")));
     }
 
     #[test]
@@ -124,9 +169,9 @@ mod tests {
         let authentication =
             Authentication { users: Vec::new(), token: Some(Secret::new("t0k3n")) };
         assert!(authentication.is_required() && !Authentication::default().is_required());
-        assert!(authentication.admit(&given("", "", "t0k3n")).is_some());
-        assert!(authentication.admit(&given("", "", "t0k3")).is_none());
-        assert!(authentication.admit(&given("a", "t0k3n", "")).is_none());
+        assert!(admits(&authentication, &given("", "", "t0k3n")));
+        assert!(!admits(&authentication, &given("", "", "t0k3")));
+        assert!(!admits(&authentication, &given("a", "t0k3n", "")));
     }
 
     #[test]

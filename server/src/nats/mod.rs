@@ -12,11 +12,13 @@ mod connections;
 pub mod info;
 pub mod permissions;
 mod reader;
+mod remembered;
 mod render;
 pub mod server;
 pub mod session;
 pub mod settings;
 mod subjects;
+mod turns;
 mod writer;
 
 pub use server::NatsServer;

@@ -10,17 +10,22 @@ use crate::connection::outbound::Position;
 use crate::diagnostics::{ConnectionFigures, Ended};
 use crate::message::ServerMessage;
 use crate::tasks::{self, Wait, waiting};
+use crate::transport::Connection;
 use bytes::BytesMut;
 use fanfare::{
     Books, MailboxSubscriber, Origin, Pattern, Publisher, SubscribeError, SubscriptionId,
     SubscriptionWatch, Topic,
 };
+use std::net::IpAddr;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 /// Reads, publishes, subscribes, and answers.
 pub(super) struct Reader<'c> {
     shared: &'c Nats,
+    /// The client's.
+    address: IpAddr,
+    connection: Connection,
     outbound: &'c Outbound,
     figures: &'c Arc<ConnectionFigures>,
     session: Session,
@@ -90,6 +95,7 @@ impl ReadHalf for Reader<'_> {
 impl<'c> Reader<'c> {
     pub fn new(
         shared: &'c Nats,
+        (address, connection): (IpAddr, Connection),
         outbound: &'c Outbound,
         figures: &'c Arc<ConnectionFigures>,
     ) -> Self {
@@ -99,6 +105,8 @@ impl<'c> Reader<'c> {
         };
         Reader {
             shared,
+            address,
+            connection,
             outbound,
             figures,
             session: Session::new(limits),
@@ -173,7 +181,9 @@ impl<'c> Reader<'c> {
             Action::Unsubscribe(id) => self.unsubscribe(id),
             Action::Limit(id, max) => self.limit(id, max),
             Action::Admit(credentials) => {
-                match Box::pin(self.shared.admission.admit(credentials)).await {
+                let has_left = || self.connection.is_closed_by_peer();
+                let admission = &self.shared.admission;
+                match Box::pin(admission.admit(&credentials, self.address, has_left)).await {
                     Ok(permissions) => self.session.admitted(permissions, &mut self.actions),
                     Err(Refusal::Unknown) => self.session.refused(&mut self.actions),
                     Err(Refusal::OutOfTime) => self.session.out_of_time(&mut self.actions),

@@ -96,7 +96,7 @@ impl Protocol for Nats {
                 return entry.ended(Ended::Because("TLS handshake failed"));
             }
             let halves = (
-                Reader::new(&self, outbound, &figures),
+                Reader::new(&self, (peer.ip(), connection.clone()), outbound, &figures),
                 Writer::new(outbound, &figures, &self.broker, self.settings.first_times()),
             );
             let settings = self.settings.writer();

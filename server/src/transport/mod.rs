@@ -14,6 +14,7 @@ use crate::locks::lock;
 use crate::tasks::{Wait, note_wait, waiting};
 use async_io::Async;
 pub use reader::Reader;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -163,6 +164,16 @@ impl Connection {
         Ok(bytes == 1 && first[0] == HANDSHAKE)
     }
 
+    /// Whether the peer will send nothing more, whatever of what it has sent is unread.
+    pub fn is_closed_by_peer(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        let closed = PollFlags::RDHUP;
+        #[cfg(not(target_os = "linux"))]
+        let closed = PollFlags::HUP;
+        let mut sockets = [PollFd::new(self.socket().get_ref(), closed)];
+        poll(&mut sockets, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+    }
+
     /// Tells the peer that nothing more will come. What it still sends can be read.
     pub fn finish(&self) {
         if let Some(mut tls) = self.tls() {
@@ -183,5 +194,24 @@ fn unless_blocked(result: io::Result<usize>) -> io::Result<Option<usize>> {
             Ok(None)
         }
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+    use testkit::patience::wait_until;
+
+    #[test]
+    fn a_peer_that_has_closed_is_known_although_its_bytes_are_unread() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let accepted = Async::new(listener.accept().unwrap().0).unwrap();
+        let connection = Connection::new(accepted, Duration::from_secs(60)).unwrap();
+        peer.write_all(b"PING").unwrap();
+        assert!(!connection.is_closed_by_peer());
+        drop(peer);
+        wait_until("the close has arrived", || connection.is_closed_by_peer());
     }
 }
