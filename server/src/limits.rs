@@ -144,6 +144,30 @@ pub const NAME_CHARACTERS: usize = 24;
 /// topics end at 255 bytes. When hit: the name is refused.
 pub const NAME_BYTES: usize = 128;
 
+/// Names that no person takes, nor one that looks like them. Fixed. Why: people believe what somebody
+/// of that name tells them. When hit: the name is refused.
+pub const RESERVED_NAMES: [&str; 14] = [
+    "admin",
+    "administrator",
+    "everyone",
+    "fanfare",
+    "help",
+    "here",
+    "mod",
+    "moderator",
+    "operator",
+    "outside",
+    "root",
+    "server",
+    "support",
+    "system",
+];
+
+/// Combining marks in a row that a name may have, and that are shown of a text. Fixed. Why: more than
+/// any language stacks on a letter, and too few to paint over other lines. When hit: the name is
+/// refused; further marks of a text are left out.
+pub const COMBINING_MARKS: usize = 8;
+
 /// Characters of a room's topic. When hit: the topic is refused.
 pub const ROOM_TOPIC_CHARACTERS: usize = 300;
 

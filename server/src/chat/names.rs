@@ -1,12 +1,15 @@
 //! Names of people and rooms: what they may look like, and when two are the same.
 
-use crate::limits::NAME_BYTES;
+use crate::limits::{COMBINING_MARKS, NAME_BYTES, RESERVED_NAMES};
 use fanfare::{Topic, TopicError};
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
+use unicode_security::{
+    MixedScript, RestrictionLevel, RestrictionLevelDetection, confusable_detection::skeleton,
+};
 
 /// A name that was checked. Two are equal if they differ in nothing but case or in the way Unicode
 /// spells them.
@@ -44,6 +47,8 @@ pub enum NameError {
         /// Its place, counted from 1.
         position: usize,
     },
+    /// Its letters are of several scripts, which can look alike.
+    MixedScripts,
     /// It cannot be part of a topic.
     NotATopic(TopicError),
 }
@@ -62,6 +67,9 @@ impl fmt::Display for NameError {
                     "character {position} (U+{code:04X}) cannot be in a name; use letters, digits, - and _"
                 )
             }
+            Self::MixedScripts => {
+                write!(out, "that name mixes letters of several scripts; use those of one")
+            }
             Self::NotATopic(error) => write!(out, "that name cannot be used: {error}"),
         }
     }
@@ -70,7 +78,7 @@ impl fmt::Display for NameError {
 impl std::error::Error for NameError {}
 
 impl Name {
-    /// Checks a name: letters and digits of any script, `-` and `_`, nothing invisible, no more
+    /// Checks a name: letters and digits of one script, `-` and `_`, nothing invisible, no more
     /// than `max_characters`.
     pub fn parse(text: &str, name_of: NameOf, max_characters: usize) -> Result<Self, NameError> {
         if text.is_empty() {
@@ -85,6 +93,9 @@ impl Name {
         // Folding can lengthen a name and bring in other characters: one code point may stand for a
         // whole phrase.
         check_characters(&folded)?;
+        if !is_of_one_script(&folded) {
+            return Err(NameError::MixedScripts);
+        }
         if folded.len() > NAME_BYTES {
             return Err(NameError::TooLong { max_characters });
         }
@@ -109,6 +120,18 @@ impl Name {
     /// Where messages for it go.
     pub fn topic(&self) -> &Topic {
         &self.topic
+    }
+
+    /// What it looks like, as written and in lower case. People take two names for the same that
+    /// have one of these in common.
+    pub fn looks(&self) -> [String; 2] {
+        [look(&self.shown), look(self.folded())]
+    }
+
+    /// Whether it is kept from people, or looks like a name that is.
+    pub fn is_reserved(&self) -> bool {
+        static RESERVED: LazyLock<Vec<String>> = LazyLock::new(|| RESERVED_NAMES.map(look).into());
+        self.looks().iter().any(|look| RESERVED.contains(look))
     }
 
     fn folded(&self) -> &str {
@@ -154,12 +177,29 @@ fn fold(text: &str) -> String {
     text.nfkc().flat_map(char::to_lowercase).nfkc().collect()
 }
 
+/// The same for all that look the same in some case: the skeletons of UTS #39. Folded between two of
+/// them, since 0 looks like O, and O is o.
+fn look(text: &str) -> String {
+    let look: String = skeleton(text).collect();
+    skeleton(&fold(&look)).collect()
+}
+
+/// Whether all letters are of one script. Chinese, Japanese and Korean are written with several, and
+/// with Latin beside them.
+fn is_of_one_script(text: &str) -> bool {
+    text.is_single_script() || text.check_restriction_level(RestrictionLevel::HighlyRestrictive)
+}
+
 fn check_characters(text: &str) -> Result<(), NameError> {
+    let mut marks = 0;
     for (index, character) in text.chars().enumerate() {
-        let marks_allowed = index > 0;
-        let is_allowed = character.is_alphanumeric()
-            || matches!(character, '-' | '_')
-            || (marks_allowed && is_combining_mark(character));
+        let is_mark = is_combining_mark(character);
+        marks = if is_mark { marks + 1 } else { 0 };
+        let is_allowed = if is_mark {
+            index > 0 && marks <= COMBINING_MARKS
+        } else {
+            character.is_alphanumeric() || matches!(character, '-' | '_')
+        };
         if !is_allowed || is_invisible(character) {
             return Err(NameError::NotAllowed { character, position: index + 1 });
         }
@@ -247,6 +287,60 @@ mod tests {
             person("\u{301}a"),
             Err(NameError::NotAllowed { character: '\u{301}', position: 1 })
         );
+    }
+
+    #[test]
+    fn letters_of_several_scripts_are_refused_unless_one_language_uses_them() {
+        let cyrillic_a = "\u{430}lice";
+        for text in [cyrillic_a, "a\u{3b1}", "bоb", "иvan", "alice_محمد", "नa"] {
+            assert_eq!(person(text), Err(NameError::MixedScripts), "{text}");
+        }
+        for text in ["日本の東京", "トム_tom", "李雷2", "김민준kim", "ราตรี", "ひらカタ漢字", "שלום"]
+        {
+            assert_eq!(person(text).unwrap().as_str(), text);
+        }
+    }
+
+    #[test]
+    fn names_that_look_alike_share_a_look() {
+        let share = |one: &str, other: &str| {
+            let (one, other) = (person(one).unwrap().looks(), person(other).unwrap().looks());
+            one.iter().any(|look| other.contains(look))
+        };
+        let alike = [
+            ("alice", "a1ice"),
+            ("alice", "AIice"),
+            ("alice", "ALICE"),
+            ("bob", "b0b"),
+            ("ace", "\u{430}\u{441}\u{435}"),
+            ("Ace", "\u{410}\u{421}\u{415}"),
+            ("guest1", "guestl"),
+        ];
+        for (one, other) in alike {
+            assert!(share(one, other) && share(other, one), "{one} {other}");
+        }
+        for (one, other) in [("alice", "alicia"), ("guest1", "guest2"), ("иван", "ivan")] {
+            assert!(!share(one, other), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn names_that_speak_for_the_server_are_reserved() {
+        for text in ["Server", "ADMIN", "r00t", "he1p", "ｒｏｏｔ"] {
+            assert!(person(text).unwrap().is_reserved(), "{text}");
+        }
+        assert!(!person("alice").unwrap().is_reserved());
+        for text in RESERVED_NAMES {
+            assert!(person(text).unwrap().is_reserved(), "{text}");
+        }
+    }
+
+    #[test]
+    fn marks_are_not_piled_up() {
+        let name = |marks: usize| format!("a{}", "\u{323}".repeat(marks));
+        assert!(person(&name(COMBINING_MARKS)).is_ok());
+        let refused = person(&name(COMBINING_MARKS + 2)).unwrap_err();
+        assert!(matches!(refused, NameError::NotAllowed { character: '\u{323}', .. }));
     }
 
     #[test]

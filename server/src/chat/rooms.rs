@@ -28,7 +28,8 @@ pub struct DirectoryLimits {
 struct State {
     last_person: u64,
     last_guest: u64,
-    names: HashMap<Name, PersonId>,
+    /// Whose name looks like this. So nobody has a name that could be taken for another's.
+    looks: HashMap<String, PersonId>,
     people: HashMap<PersonId, Name>,
     rooms: BTreeMap<Name, Room>,
 }
@@ -63,6 +64,40 @@ pub struct Listing<T> {
     /// How many there are.
     pub total: usize,
 }
+
+/// Why a person cannot have a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RenameError {
+    /// Somebody has it.
+    Taken(Name),
+    /// Somebody has one that looks the same.
+    Alike {
+        /// What was asked for.
+        name: Name,
+        /// What somebody has.
+        taken: Name,
+    },
+    /// Nobody is called so.
+    Reserved(Name),
+}
+
+impl fmt::Display for RenameError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Taken(name) => {
+                write!(out, "somebody here is called {name}; choose another name")
+            }
+            Self::Alike { name, taken } => {
+                write!(out, "{name} looks like {taken}, who is here; choose another name")
+            }
+            Self::Reserved(name) => {
+                write!(out, "nobody is called {name}, or what looks like it; choose another name")
+            }
+        }
+    }
+}
+
+impl std::error::Error for RenameError {}
 
 /// Why a room cannot be joined.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,15 +150,18 @@ impl Directory {
         let name = state.free_guest_name();
         state.last_person += 1;
         let id = PersonId(state.last_person);
-        state.names.insert(name.clone(), id);
-        state.people.insert(id, name.clone());
+        state.name(id, name.clone());
         Person { directory: self.clone(), id, name, rooms: Vec::new() }
     }
 
     /// The name as its owner writes it, if somebody has it.
     pub fn find(&self, name: &Name) -> Option<Name> {
         let state = self.lock();
-        state.names.get(name).and_then(|id| state.people.get(id)).cloned()
+        state
+            .alike(name)
+            .and_then(|id| state.people.get(&id))
+            .filter(|found| *found == name)
+            .cloned()
     }
 
     /// The rooms, by name.
@@ -178,8 +216,28 @@ impl State {
             let guest =
                 Name::parse(&format!("guest{}", self.last_guest), NameOf::Person, usize::MAX);
             match guest {
-                Ok(name) if !self.names.contains_key(&name) => return name,
+                Ok(name) if self.alike(&name).is_none() => return name,
                 _ => {}
+            }
+        }
+    }
+
+    /// Somebody whose name looks like this one.
+    fn alike(&self, name: &Name) -> Option<PersonId> {
+        name.looks().iter().find_map(|look| self.looks.get(look)).copied()
+    }
+
+    /// Gives a person a name that nobody else's looks like.
+    fn name(&mut self, id: PersonId, name: Name) {
+        self.unname(id);
+        self.looks.extend(name.looks().map(|look| (look, id)));
+        self.people.insert(id, name);
+    }
+
+    fn unname(&mut self, id: PersonId) {
+        if let Some(name) = self.people.remove(&id) {
+            for look in name.looks() {
+                self.looks.remove(&look);
             }
         }
     }
@@ -219,19 +277,27 @@ impl Person {
         &self.directory
     }
 
-    /// Takes another name and gives back the old one; false if somebody else has it.
-    pub fn rename(&mut self, name: Name) -> bool {
-        let mut state = self.directory.lock();
-        if state.names.get(&name).is_some_and(|&owner| owner != self.id) {
-            return false;
+    /// Takes another name and gives back the old one, unless the name is kept from people, or
+    /// somebody else has it or one that looks like it.
+    pub fn rename(&mut self, name: Name) -> Result<(), RenameError> {
+        if name.is_reserved() {
+            return Err(RenameError::Reserved(name));
         }
-        state.names.remove(&self.name);
-        // Removed before it is inserted: the key of a map keeps its old spelling otherwise.
-        state.names.insert(name.clone(), self.id);
-        state.people.insert(self.id, name.clone());
+        let mut state = self.directory.lock();
+        let mut looks = name.looks().into_iter();
+        let others =
+            looks.find_map(|look| state.looks.get(&look).copied().filter(|id| *id != self.id));
+        if let Some(owner) = others {
+            let taken = state.people.get(&owner).cloned().unwrap_or_else(|| name.clone());
+            return Err(match taken == name {
+                true => RenameError::Taken(name),
+                false => RenameError::Alike { name, taken },
+            });
+        }
+        state.name(self.id, name.clone());
         drop(state);
         self.name = name;
-        true
+        Ok(())
     }
 
     /// Goes to a room, which opens if there is none. Gives the number of people there now.
@@ -265,10 +331,7 @@ impl Person {
 
     /// Gives the name back before anything else; nobody is found under it any more.
     pub fn release_name(&mut self) {
-        let mut state = self.directory.lock();
-        if state.people.remove(&self.id).is_some() {
-            state.names.remove(&self.name);
-        }
+        self.directory.lock().unname(self.id);
     }
 }
 
@@ -292,6 +355,10 @@ mod tests {
         Name::parse(text, name_of, 24).unwrap()
     }
 
+    fn person(text: &str) -> Name {
+        name(text, NameOf::Person)
+    }
+
     fn room(text: &str) -> Name {
         name(text, NameOf::Room)
     }
@@ -300,16 +367,38 @@ mod tests {
     fn guests_get_free_names_and_names_are_unique_but_for_case() {
         let directory = Directory::new(LIMITS, |_| {});
         let mut one = directory.enter();
-        assert!(one.rename(name("guest2", NameOf::Person)));
+        one.rename(person("guest2")).unwrap();
         let mut two = directory.enter();
         assert_eq!(two.name().as_str(), "guest3");
-        assert!(!two.rename(name("GUEST2", NameOf::Person)));
-        assert!(one.rename(name("Guest2", NameOf::Person)));
-        assert_eq!(directory.find(&name("gUEST2", NameOf::Person)).unwrap().as_str(), "Guest2");
+        assert_eq!(two.rename(person("GUEST2")), Err(RenameError::Taken(person("guest2"))));
+        one.rename(person("Guest2")).unwrap();
+        assert_eq!(directory.find(&person("gUEST2")).unwrap().as_str(), "Guest2");
         drop(one);
-        assert!(two.rename(name("guest2", NameOf::Person)));
+        two.rename(person("guest2")).unwrap();
         drop(two);
         assert_eq!(directory.counts(), (0, 0));
+    }
+
+    #[test]
+    fn nobody_takes_a_name_that_looks_like_anothers_or_the_servers() {
+        let directory = Directory::new(LIMITS, |_| {});
+        let (mut one, mut two) = (directory.enter(), directory.enter());
+        one.rename(person("Alice")).unwrap();
+        for alike in ["a1ice", "AIice", "аӏісе"] {
+            let refused = two.rename(person(alike));
+            assert_eq!(
+                refused,
+                Err(RenameError::Alike { name: person(alike), taken: person("alice") })
+            );
+            assert_eq!(directory.find(&person(alike)), None, "a message goes to nobody else");
+        }
+        assert_eq!(two.rename(person("R00t")), Err(RenameError::Reserved(person("r00t"))));
+        // One may take a name that looks like one's own, and nothing of the old one stays taken.
+        one.rename(person("a1ice")).unwrap();
+        one.rename(person("eve")).unwrap();
+        two.rename(person("alice")).unwrap();
+        drop((one, two));
+        assert!(lock(&directory.state).looks.is_empty());
     }
 
     #[test]
@@ -351,7 +440,7 @@ mod tests {
         let (mut one, mut two) = (directory.enter(), directory.enter());
         one.join(&room("a")).unwrap();
         one.release_name();
-        assert!(two.rename(one.name().clone()));
+        two.rename(one.name().clone()).unwrap();
         let members = directory.members(&room("a"), 10).unwrap();
         assert_eq!((members.shown, members.total), (vec![], 1));
         drop(one);

@@ -176,11 +176,8 @@ impl Session {
         if name.as_str() == old.as_str() {
             return reply(actions, format!("* you are {name} already"));
         }
-        if !self.person.rename(name.clone()) {
-            return refuse(
-                actions,
-                format_args!("somebody here is called {name}; choose another name"),
-            );
+        if let Err(error) = self.person.rename(name.clone()) {
+            return refuse(actions, error);
         }
         if name != old {
             actions.push(Action::Inbox(name.clone()));
@@ -443,6 +440,13 @@ mod tests {
         assert!(
             replies(&handle(&mut two, "/nick a\u{202e}b"))[0].starts_with("! character 2 (U+202E)")
         );
+        for (line, problem) in [
+            ("/nick \u{430}lice", "! that name mixes letters of several scripts"),
+            ("/nick a1ice", "! a1ice looks like alice, who is here"),
+            ("/nick Admin", "! nobody is called Admin, or what looks like it"),
+        ] {
+            assert!(replies(&handle(&mut two, line))[0].starts_with(problem), "{line}");
+        }
         one.end(&mut Vec::new());
         assert_eq!(replies(&handle(&mut two, "/nick ALICE")), ["* you are now ALICE"]);
     }

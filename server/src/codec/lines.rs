@@ -4,8 +4,9 @@
 //! at most one line. It also tells a peer that speaks another protocol by the first line.
 //! [`append_text`] and [`append_line`] write text for a terminal.
 
-use crate::limits::TELNET_SKIPPED_BYTES;
+use crate::limits::{COMBINING_MARKS, TELNET_SKIPPED_BYTES};
 use std::fmt;
+use unicode_normalization::char::is_combining_mark;
 
 /// Why a line cannot be used. The decoder goes on with the next line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -275,7 +276,8 @@ impl LineDecoder {
 
 /// Appends text that a stranger wrote, made harmless for a terminal and for the protocol: bytes
 /// that are not UTF-8 and control characters (escape sequences, line ends, NUL) become `U+FFFD`, a
-/// tab stays.
+/// tab stays. What is not seen and makes a line say something else than it shows is left out, and so
+/// are combining marks beyond [`COMBINING_MARKS`] in a row.
 ///
 /// At most `max_bytes` of the text are taken; a longer one ends with `…`.
 pub fn append_text(out: &mut Vec<u8>, text: &[u8], max_bytes: usize) {
@@ -306,18 +308,45 @@ pub fn append_line(out: &mut Vec<u8>, parts: &[&str]) {
 }
 
 fn append_harmless(out: &mut Vec<u8>, text: &str) {
-    let mut rest = text;
-    while let Some((at, harmful)) = rest.char_indices().find(|&(_, c)| is_harmful(c)) {
-        out.extend_from_slice(&rest.as_bytes()[..at]);
-        append_char(out, char::REPLACEMENT_CHARACTER);
-        rest = &rest[at + harmful.len_utf8()..];
+    let (mut begin, mut marks) = (0, 0);
+    for (at, c) in text.char_indices() {
+        marks = marks_with(c, marks);
+        if is_harmful(c) || is_deceptive(c) || marks > COMBINING_MARKS {
+            out.extend_from_slice(&text.as_bytes()[begin..at]);
+            if is_harmful(c) {
+                append_char(out, char::REPLACEMENT_CHARACTER);
+            }
+            begin = at + c.len_utf8();
+        }
     }
-    out.extend_from_slice(rest.as_bytes());
+    out.extend_from_slice(&text.as_bytes()[begin..]);
 }
 
 /// Control characters, and the two separators of Unicode that some terminals take as a line end.
+/// Replaced, so that one sees that something was there.
 fn is_harmful(c: char) -> bool {
     (c.is_control() && c != '\t') || c == '\u{2028}' || c == '\u{2029}'
+}
+
+/// What is not seen and makes a line say something else than it shows: controls that turn the order
+/// of letters round (text in Arabic and Hebrew needs none), and tags, which are letters that only
+/// programs read. Left out, since there is nothing to see. The marks that set a direction for one
+/// place, and the joiners of Indic scripts, Persian and emoji, stay.
+fn is_deceptive(c: char) -> bool {
+    matches!(c,
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{206f}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// How many combining marks stand in a row, with this character.
+fn marks_with(c: char, marks: usize) -> usize {
+    match c {
+        ..'\u{300}' => 0,
+        // Marks behind these are drawn on the same letter.
+        '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}' => marks,
+        _ if is_deceptive(c) => marks,
+        _ if is_combining_mark(c) => marks + 1,
+        _ => 0,
+    }
 }
 
 fn append_char(out: &mut Vec<u8>, c: char) {
@@ -499,7 +528,8 @@ mod tests {
             assert!(held_bytes(&decoder) <= MAX_BYTES + 1);
         }
         let _ = decoder.finish();
-        assert!(std::str::from_utf8(&out).is_ok_and(|text| !text.chars().any(is_harmful)));
+        let is_bad = |c| is_harmful(c) || is_deceptive(c);
+        assert!(std::str::from_utf8(&out).is_ok_and(|text| !text.chars().any(is_bad)));
     }
 
     #[test]
