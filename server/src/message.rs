@@ -13,11 +13,11 @@ use std::sync::Arc;
 /// that.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerMessage {
-    /// The payload, and the headers that its publisher gave it.
+    /// The payload, and the headers from its publisher.
     pub content: Content,
-    /// Who said it, for people to read. None where a protocol has no names.
+    /// The sender's name, for people. `None` where the protocol has no names.
     pub sender: Option<Arc<str>>,
-    /// How to show it.
+    /// How to show the message.
     pub kind: Kind,
     /// What the push gateway says of it. None if it came another way: no header that a publisher
     /// sends is taken for this.
@@ -79,7 +79,7 @@ enum Source {
 }
 
 impl ServerMessage {
-    /// A message of nobody in particular.
+    /// A message without a sender.
     pub fn of(content: impl Into<Content>) -> Self {
         Self { content: content.into(), ..Self::default() }
     }
@@ -89,7 +89,7 @@ impl ServerMessage {
         MessagesOf { block, indexes: 0..block.len() as u32 }
     }
 
-    /// The payload. Chat takes it for text; others for any bytes.
+    /// The payload, which chat takes for text and other protocols for any bytes.
     pub fn payload(&self) -> &[u8] {
         self.content.payload()
     }
@@ -153,7 +153,7 @@ impl Content {
         }
     }
 
-    /// What it keeps alive.
+    /// The memory that the message keeps alive.
     fn weight_bytes(&self) -> usize {
         match &self.0 {
             Source::Own(payload) => payload.len(),

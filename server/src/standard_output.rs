@@ -25,7 +25,7 @@ pub struct StandardOutput {
 const PIECE_BYTES: usize = 4 * 1024;
 
 impl StandardOutput {
-    /// Puts the pipe and the two threads in place.
+    /// Diverts standard output through a pipe and two threads.
     pub fn divert() -> io::Result<Self> {
         let real = io::stdout().as_fd().try_clone_to_owned()?;
         let (reader, writer) = io::pipe()?;
@@ -43,7 +43,7 @@ impl StandardOutput {
         Ok(Self { real, passed_on })
     }
 
-    /// Puts the real one back, and waits a little for the rest to be passed on.
+    /// Restores standard output, and waits a little for the rest to be passed on.
     pub fn close(self, wait: Duration) {
         let _ = io::stdout().flush();
         // The pipe's last writing end goes: the reader comes to the end, then the writer.

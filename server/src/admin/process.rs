@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 /// Figures of this process at one moment; those that a system does not tell are zero.
 #[derive(Clone, Copy, Debug)]
 pub struct Process {
-    /// When it was looked at.
+    /// When the figures were taken.
     pub at: Instant,
-    /// Memory that is in RAM.
+    /// Memory in RAM.
     pub resident_bytes: u64,
-    /// Memory that the program has asked for and not given back.
+    /// Memory that the program has allocated and not freed.
     pub allocated_bytes: u64,
-    /// Time that all threads have run.
+    /// Processor time of all threads.
     pub cpu: Duration,
     /// Open file descriptors.
     pub file_descriptors: u64,
@@ -22,7 +22,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Looks at the process.
+    /// The figures as they are now.
     pub fn now() -> Self {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let field = |name: &str| {

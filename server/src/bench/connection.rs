@@ -11,13 +11,13 @@ use std::time::Duration;
 pub struct Endpoint {
     /// `HOST:PORT`
     pub address: String,
-    /// What the server speaks.
+    /// The protocol that the server speaks.
     pub protocol: Protocol,
     /// How to log in.
     pub login: Login,
 }
 
-/// Who we say that we are.
+/// The credentials that the client gives.
 #[derive(Clone, Debug, Default)]
 pub enum Login {
     #[default]
@@ -29,11 +29,11 @@ pub enum Login {
     Token(String),
 }
 
-/// How long an answer may take. A server that is that slow is not worth measuring.
+/// How long an answer may take. A slower server is not worth measuring.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Endpoint {
-    /// Connects and logs in. The server has answered since.
+    /// Connects and logs in, and waits for the server's answer.
     ///
     /// # Errors
     /// Why it did not work.
@@ -80,7 +80,7 @@ impl Connection {
         }
     }
 
-    /// As [`Connection::subscribe`], and the server has dealt with it.
+    /// Subscribes, and waits until the server has dealt with it.
     ///
     /// # Errors
     /// As there.
@@ -93,7 +93,7 @@ impl Connection {
         }
     }
 
-    /// Everything that was sent so far has been dealt with.
+    /// Waits until the server has dealt with everything sent so far.
     ///
     /// # Errors
     /// What the server said instead.
@@ -118,7 +118,7 @@ impl Connection {
         }
     }
 
-    /// The socket, and nothing that was read from it is lost.
+    /// The socket, with nothing read from it yet.
     ///
     /// # Errors
     /// When the server said something more than it was asked.

@@ -4,7 +4,7 @@
 use clap::ValueEnum;
 use std::fmt::Write;
 
-/// What the server speaks.
+/// The protocol that the server speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Protocol {
     /// NATS: nats-server, Fanfare
@@ -46,12 +46,12 @@ pub fn append_publish(
 #[derive(Debug)]
 pub struct Scanner {
     protocol: Protocol,
-    /// All before the payload of the message before.
+    /// The bytes before the payload of the previous message.
     head: Vec<u8>,
     payload_bytes: usize,
 }
 
-/// How far a walk went.
+/// What a walk has passed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Walked {
     /// Bytes of whole messages and lines.

@@ -10,20 +10,20 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Who publishes how much to whom.
+/// The load of a run: who publishes how much to whom.
 #[derive(Clone, Debug)]
 pub struct Load {
-    /// Each has a subject of its own.
+    /// Publishers, each with its own subject.
     pub publishers: usize,
-    /// Of each publisher.
+    /// Subscribers of each publisher.
     pub subscribers: usize,
-    /// Further subscribers of each publisher, who never read.
+    /// Further subscribers of each publisher, which never read.
     pub stuck: usize,
     /// Messages a write.
     pub batch: usize,
     /// Bytes of each payload.
     pub payload_bytes: usize,
-    /// How long is published, unless `messages` says how many.
+    /// How long to publish, unless `messages` says how many.
     pub duration: Duration,
     /// Messages of each publisher; `None` for as many as fit into `duration`.
     pub messages: Option<u64>,
@@ -47,7 +47,7 @@ impl Default for Load {
     }
 }
 
-/// What came of it. Everything that was published has come, once and in order, or there is none.
+/// The result of a run. There is none unless everything published arrived, once and in order.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
     /// Messages published.
@@ -75,14 +75,14 @@ impl Outcome {
     }
 }
 
-/// What is heard from others.
+/// What to listen for when others publish.
 #[derive(Clone, Debug)]
 pub struct Listening {
     /// The subject to subscribe to.
     pub subject: String,
     /// Connections that subscribe.
     pub subscribers: usize,
-    /// Counted from the first message on.
+    /// How long to listen, from the first message on.
     pub duration: Duration,
 }
 

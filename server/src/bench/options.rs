@@ -1,4 +1,4 @@
-//! What `fanfare bench` is told.
+//! The command line of `fanfare bench`.
 
 use super::connection::{Endpoint, Login};
 use super::frames::Protocol;
@@ -36,7 +36,7 @@ pub enum Format {
     Csv,
 }
 
-/// What `fanfare bench` is told.
+/// The command line of `fanfare bench`.
 #[derive(Args, Clone, Debug, PartialEq)]
 pub struct BenchOptions {
     /// What is measured

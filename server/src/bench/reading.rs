@@ -60,9 +60,9 @@ impl Progress {
 #[derive(Debug)]
 pub struct Inbox {
     pub socket: TcpStream,
-    /// Its place in [`Progress::received`].
+    /// The subscriber's index in [`Progress::received`].
     pub subscriber: usize,
-    /// Whom it hears: a place in [`Progress::targets`].
+    /// The publisher it hears: an index into [`Progress::targets`].
     pub publisher: usize,
     scanner: Scanner,
     /// The beginning of a message whose end has not come yet.
@@ -88,7 +88,7 @@ impl Inbox {
     }
 }
 
-/// What a payload is looked at for.
+/// What a reader checks in each payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
     /// Nothing: it is counted.
@@ -99,7 +99,7 @@ pub enum Look {
     Time,
 }
 
-/// What a thread has to say in the end.
+/// What a reading thread reports.
 #[derive(Debug, Default)]
 pub struct Heard {
     /// When the first and the last message came.

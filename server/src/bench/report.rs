@@ -4,7 +4,7 @@ use super::load::{Load, Outcome};
 use super::round_trips::RoundTrips;
 use std::io::{self, Write};
 
-/// One result.
+/// The figures of one measurement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     /// The mode that was measured: a word of the command line.
@@ -25,7 +25,7 @@ pub struct Row {
     pub times: Option<Percentiles>,
 }
 
-/// Nanoseconds within which so much of all came.
+/// Percentiles of a measured time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Percentiles {
     /// Half of the messages take at most this long, in nanoseconds.
@@ -39,7 +39,7 @@ pub struct Percentiles {
 }
 
 impl Percentiles {
-    /// Of values in ascending order; none of no values.
+    /// The percentiles of values in ascending order; `None` if there are none.
     pub fn of(sorted_ns: &[u64]) -> Option<Self> {
         let max_ns = *sorted_ns.last()?;
         let within = |part: f64| {

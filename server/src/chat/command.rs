@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-/// A line, understood.
+/// What a line means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command<'l> {
     /// An empty line.
     Nothing,
-    /// Say this to the room one is in. A line that begins with `//` comes here with one slash.
+    /// Something to say to the present room. A line that begins with `//` arrives with one slash.
     Say(&'l str),
     /// `/nick NAME`
     Nick(&'l str),
@@ -21,9 +21,9 @@ pub enum Command<'l> {
     Who(Option<&'l str>),
     /// `/msg NAME TEXT`
     Message {
-        /// For whom.
+        /// The person to tell.
         to: &'l str,
-        /// What.
+        /// The text.
         text: &'l str,
     },
     /// `/me TEXT`
@@ -40,15 +40,15 @@ pub enum Command<'l> {
     Quit(Option<&'l str>),
 }
 
-/// Why a line that begins with a slash is no command.
+/// Why a line that begins with a slash is not a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommandError {
     /// No command has that name.
     Unknown {
-        /// What was written after the slash.
+        /// The word after the slash.
         name: String,
     },
-    /// Something is missing, too much, or no number.
+    /// An argument is missing, superfluous, or not a number.
     Usage(&'static str),
 }
 
@@ -81,7 +81,7 @@ pub const HELP: &[&str] = &[
     "/quit [TEXT]     leave",
 ];
 
-/// Understands a line. Commands' names are taken in any case.
+/// Parses a line. Commands are case-insensitive.
 pub fn parse(line: &str) -> Result<Command<'_>, CommandError> {
     let Some(command) = line.strip_prefix('/') else {
         return Ok(if line.trim().is_empty() { Command::Nothing } else { Command::Say(line) });

@@ -11,8 +11,7 @@ use unicode_security::{
     MixedScript, RestrictionLevel, RestrictionLevelDetection, confusable_detection::skeleton,
 };
 
-/// A name that was checked. Two are equal if they differ in nothing but case or in the way Unicode
-/// spells them.
+/// A valid name. Two names that differ only in case or Unicode spelling are equal.
 #[derive(Clone, Debug)]
 pub struct Name {
     shown: Arc<str>,
@@ -33,9 +32,9 @@ pub enum NameOf {
 /// What is wrong with a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NameError {
-    /// It is empty.
+    /// The name is empty.
     Empty,
-    /// It has more characters, or more bytes, than allowed.
+    /// The name has more characters, or more bytes, than allowed.
     TooLong {
         /// Characters that a name may have.
         max_characters: usize,
@@ -44,12 +43,12 @@ pub enum NameError {
     NotAllowed {
         /// The character.
         character: char,
-        /// Its place, counted from 1.
+        /// The character's position, counted from 1.
         position: usize,
     },
-    /// Its letters are of several scripts, which can look alike.
+    /// The letters are of several scripts, which can look alike.
     MixedScripts,
-    /// It cannot be part of a topic.
+    /// The name cannot be part of a topic.
     NotATopic(TopicError),
 }
 
@@ -107,17 +106,17 @@ impl Name {
         Ok(Self { shown: Arc::from(shown), topic, prefix_bytes: prefix.len() })
     }
 
-    /// As people read it.
+    /// The name as people read it.
     pub fn as_str(&self) -> &str {
         &self.shown
     }
 
-    /// The same, shared.
+    /// The name as people read it, shared.
     pub fn shared(&self) -> Arc<str> {
         self.shown.clone()
     }
 
-    /// Where messages for it go.
+    /// The topic for messages to this person or room.
     pub fn topic(&self) -> &Topic {
         &self.topic
     }

@@ -48,20 +48,20 @@ pub struct PersonId(u64);
 /// A room as `/rooms` lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomInfo {
-    /// Its name.
+    /// The room's name.
     pub name: Name,
-    /// How many are in it.
+    /// The number of members.
     pub members: usize,
-    /// What it is about.
+    /// The room's topic, if somebody has set one.
     pub topic: Option<Arc<str>>,
 }
 
 /// The first entries of a list, and how long the list is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing<T> {
-    /// As many as were asked for.
+    /// The entries, as many as were asked for.
     pub shown: Vec<T>,
-    /// How many there are.
+    /// The length of the whole list.
     pub total: usize,
 }
 
@@ -102,13 +102,13 @@ impl std::error::Error for RenameError {}
 /// Why a room cannot be joined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JoinError {
-    /// One is in it.
+    /// The person is in the room already.
     AlreadyIn,
-    /// The person's bound, with its value.
+    /// The person is in as many rooms as allowed.
     TooManyOfOnePerson(usize),
-    /// The room's bound, with its value.
+    /// The room has as many members as allowed.
     RoomFull(usize),
-    /// The server's bound, with its value.
+    /// The server has as many rooms as allowed.
     TooManyRooms(usize),
 }
 
@@ -178,7 +178,7 @@ impl Directory {
         }
     }
 
-    /// Who is in a room; none if there is no such room.
+    /// The members of a room; `None` if there is no such room.
     pub fn members(&self, room: &Name, at_most: usize) -> Option<Listing<Name>> {
         let state = self.lock();
         let members = &state.rooms.get(room)?.members;
@@ -253,7 +253,7 @@ impl State {
     }
 }
 
-/// Somebody who is here. Dropping it takes back the name and the places in the rooms.
+/// Somebody who is here. Dropping it frees the name and leaves the rooms.
 pub struct Person {
     directory: Arc<Directory>,
     id: PersonId,
@@ -267,12 +267,12 @@ impl Person {
         &self.name
     }
 
-    /// The rooms one is in, in the order of joining.
+    /// The person's rooms, in the order of joining.
     pub fn rooms(&self) -> &[Name] {
         &self.rooms
     }
 
-    /// All that is shared.
+    /// The directory that the person is in.
     pub fn directory(&self) -> &Arc<Directory> {
         &self.directory
     }
@@ -323,13 +323,13 @@ impl Person {
         Ok(members.len())
     }
 
-    /// Leaves a room. With the last one it is gone.
+    /// Leaves a room. A room without members is gone.
     pub fn leave(&mut self, room: &Name) {
         self.rooms.retain(|joined| joined != room);
         self.directory.lock().leave(self.id, room, &*self.directory.room_is_gone);
     }
 
-    /// Gives the name back before anything else; nobody is found under it any more.
+    /// Frees the name, so that nobody is found under it any more.
     pub fn release_name(&mut self) {
         self.directory.lock().unname(self.id);
     }

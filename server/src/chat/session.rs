@@ -17,25 +17,25 @@ pub enum Action {
     Reply(String),
     /// Publish what the person says in a room.
     Say {
-        /// Where.
+        /// The room, or rooms.
         room: Name,
-        /// What.
+        /// The text.
         text: String,
-        /// Said or done.
+        /// Whether it is said or done.
         kind: Kind,
     },
     /// Publish one notice in each of these rooms.
     Notice {
-        /// Where.
+        /// The room, or rooms.
         rooms: Vec<Name>,
-        /// What, without the `* ` before it.
+        /// The text, without the `* ` before it.
         text: String,
     },
     /// Publish a private message; say so if nobody gets it.
     Tell {
-        /// For whom.
+        /// The recipient's name.
         to: Name,
-        /// What.
+        /// The text.
         text: String,
     },
     /// Subscribe to a room, with its last lines.
@@ -46,18 +46,18 @@ pub enum Action {
     Inbox(Name),
     /// Show the last lines of a room.
     History {
-        /// Which room.
+        /// The room.
         room: Name,
-        /// How many lines.
+        /// The number of lines.
         lines: usize,
     },
-    /// Everything before this is done: give the place in the room back, with [`Session::left`].
+    /// Leave the room for good with [`Session::left`], now that everything before this is done.
     Left(Name),
     /// End the connection once the replies have gone out.
     End,
 }
 
-/// Bounds and numbers of one session.
+/// The bounds of one session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionSettings {
     /// Characters of a name.
@@ -81,7 +81,7 @@ impl Default for SessionSettings {
     }
 }
 
-/// A person who talks.
+/// One person's state.
 pub struct Session {
     person: Person,
     current: Option<Name>,
@@ -109,7 +109,7 @@ impl Session {
         self.join(lobby, actions);
     }
 
-    /// What to do about a line.
+    /// Says what a line means, as actions.
     pub fn handle(&mut self, line: &str, actions: &mut Vec<Action>) {
         match command::parse(line) {
             Err(error) => refuse(actions, error),
@@ -136,7 +136,7 @@ impl Session {
         }
     }
 
-    /// The person is out of the room for good: call it for [`Action::Left`].
+    /// Takes the person out of the room for good. Called for [`Action::Left`].
     pub fn left(&mut self, room: &Name) {
         self.person.leave(room);
     }
@@ -153,7 +153,7 @@ impl Session {
         actions.push(Action::Notice { rooms: self.person.rooms().to_vec(), text });
     }
 
-    /// The present name.
+    /// The person's present name.
     pub fn name(&self) -> &Name {
         self.person.name()
     }

@@ -10,21 +10,21 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
 
-/// What a client says.
+/// An object that a client sends.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum ClientObject {
-    /// Who it is. Comes first, and once.
+    /// Says who the client is. Comes first, and once.
     Hello(Hello),
-    /// It wants the pushes to a group.
+    /// Joins a group.
     Join(String),
-    /// It wants them no more.
+    /// Leaves a group.
     Leave(String),
-    /// It has got the push of that id.
+    /// Acknowledges the push with this id.
     Ack(String),
-    /// It asks whether we are there.
+    /// Asks whether the server is there.
     Ping(u64),
-    /// It is there.
+    /// Answers the server's ping.
     Pong(u64),
 }
 
@@ -32,11 +32,11 @@ pub enum ClientObject {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hello {
-    /// As whom it gets pushes.
+    /// The user whose pushes it gets.
     pub user: String,
-    /// What proves that.
+    /// The token that allows this.
     pub token: Option<String>,
-    /// Groups that it joins at once.
+    /// The groups that it joins at once.
     #[serde(default)]
     pub groups: Vec<String>,
     /// The last push it has got: what came after that and is still kept is sent first. None: only
@@ -48,17 +48,17 @@ pub struct Hello {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum Seen {
-    /// By its number. 0 is before all of them.
+    /// The push's number. 0 is before all pushes.
     Number(u64),
-    /// By its id. If no push of that id is kept any more, all that are kept count as later.
+    /// The push's id. If no push with this id is kept any more, all kept pushes count as later.
     Id(String),
 }
 
-/// What the server says.
+/// An object that the server sends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ServerObject<'o> {
-    /// It knows who the client is.
+    /// Confirms who the client is.
     Hello {
         /// The user's id.
         user: Cow<'o, str>,
@@ -67,23 +67,23 @@ pub enum ServerObject<'o> {
     },
     /// A push.
     Push(PushObject<'o>),
-    /// In this place so many pushes were lost, because the client did not read.
+    /// This many pushes are missing here, because the client did not read.
     Missed(u64),
-    /// In this place so many pushes were too old to be delivered.
+    /// This many pushes were too old to be delivered here.
     Expired(u64),
-    /// The client is in that group.
+    /// The client has joined this group.
     Joined(Cow<'o, str>),
-    /// The client is out of that group.
+    /// The client has left this group.
     Left(Cow<'o, str>),
-    /// A question whether the client is there.
+    /// Asks whether the client is there.
     Ping(u64),
-    /// The answer to a ping, with its number.
+    /// Answers a ping, with its number.
     Pong(u64),
     /// The client did something wrong.
     Error {
-        /// For programs.
+        /// The mistake, for programs.
         code: ErrorCode,
-        /// For people.
+        /// The mistake in words, for people.
         text: Cow<'o, str>,
     },
     /// The connection ends.
@@ -111,18 +111,19 @@ pub enum ErrorCode {
 /// A push as a client gets it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PushObject<'o> {
-    /// Its number: a later push has a larger one. None if it did not come through the gateway.
+    /// The push's number: a later push has a larger one. `None` if it did not come through the
+    /// gateway.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub n: Option<u64>,
-    /// Its id.
+    /// The push's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<&'o str>,
-    /// Whom it is for: `user:42`, `group:news`, `all`.
+    /// The target: `user:42`, `group:news`, `all`.
     pub to: &'o str,
     /// Whether it is to be acknowledged.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub ack: bool,
-    /// What it says.
+    /// The payload.
     #[serde(flatten)]
     pub payload: Payload<'o>,
 }
@@ -131,7 +132,7 @@ pub struct PushObject<'o> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Payload<'o> {
-    /// As it is.
+    /// UTF-8, as it is.
     Text(&'o str),
     /// Bytes that are not UTF-8.
     Base64(String),
@@ -146,7 +147,7 @@ impl<'o> From<&'o [u8]> for Payload<'o> {
     }
 }
 
-/// A line that is none of the objects a client may send.
+/// Why a line is not an object that a client may send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectError {
     problem: String,
@@ -160,7 +161,7 @@ impl fmt::Display for ObjectError {
 
 impl std::error::Error for ObjectError {}
 
-/// Understands a line.
+/// Parses a line.
 ///
 /// # Errors
 /// [`ObjectError`] says where and what.

@@ -25,11 +25,11 @@ pub(super) struct Acceptor<P> {
 pub struct AcceptedConnection {
     /// The connection.
     pub connection: Connection,
-    /// Who is at its other end.
+    /// The peer's address.
     pub peer: SocketAddr,
-    /// Its place in the list of connections.
+    /// The connection's entry in the list of connections.
     pub entry: ConnectionEntry,
-    /// When it has to end because the server stops.
+    /// Tells the connection when the server stops.
     pub shutdown: Arc<Shutdown>,
     /// Dropped last: another connection may come then.
     pub permit: Permit,

@@ -9,14 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 /// How many connections a [`ConnectionLimiter`] admits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionLimits {
-    /// In all.
+    /// Connections in all.
     pub total: usize,
-    /// From one address (IPv6: from one /64).
+    /// Connections from one address (IPv6: from one /64).
     pub per_address: usize,
 }
 
 impl ConnectionLimits {
-    /// The same bound in all and for one address.
+    /// The same bound for all and for one address.
     pub const fn from_anywhere(total: usize) -> Self {
         Self { total, per_address: total }
     }
@@ -58,7 +58,7 @@ impl fmt::Display for Refusal {
 }
 
 impl ConnectionLimiter {
-    /// Counts from zero.
+    /// A limiter that has admitted no connection yet.
     pub fn new(limits: ConnectionLimits) -> Self {
         Self { counts: Arc::default(), limits }
     }
@@ -78,12 +78,12 @@ impl ConnectionLimiter {
         Ok(Permit { limiter: self.clone(), key })
     }
 
-    /// Its bounds.
+    /// The limiter's bounds.
     pub fn limits(&self) -> ConnectionLimits {
         self.limits
     }
 
-    /// How many connections there are.
+    /// The number of connections.
     pub fn connections(&self) -> usize {
         self.lock().connections
     }

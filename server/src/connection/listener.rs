@@ -18,7 +18,7 @@ pub struct Listener {
     accepted_in_turn: usize,
 }
 
-/// What came out of [`Listener::accept`].
+/// The outcome of [`Listener::accept`].
 pub enum Accepted {
     /// A connection, which counts until the permit is dropped.
     Connection(Async<TcpStream>, SocketAddr, Permit),
@@ -43,12 +43,12 @@ impl Listener {
         })
     }
 
-    /// Counts its connections.
+    /// The limiter that counts this listener's connections.
     pub fn limiter(&self) -> &ConnectionLimiter {
         &self.limiter
     }
 
-    /// Where it listens, with the port that was taken.
+    /// The address it listens on, with the port that was picked.
     pub fn local_address(&self) -> SocketAddr {
         self.local_address
     }

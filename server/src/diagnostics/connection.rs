@@ -29,13 +29,13 @@ pub enum Ended {
     ServerStopped,
     /// The connection's task was ended before it could end well.
     Cut,
-    /// What the protocol says of it. One of a fixed set of texts: it becomes a label of the
+    /// The protocol's own reason, from a fixed set of texts, since it becomes a label of the
     /// metrics.
     Because(&'static str),
 }
 
 impl Ended {
-    /// A few words.
+    /// The reason in a few words.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Quit => "quit",
@@ -67,8 +67,7 @@ impl fmt::Display for Ended {
     }
 }
 
-/// What one connection counts. Shared by its tasks and by those who look; each addition is
-/// uncontended.
+/// What one connection counts. Its tasks and whoever looks share it; each addition is uncontended.
 pub struct ConnectionFigures {
     id: u64,
     peer: SocketAddr,
@@ -104,7 +103,7 @@ impl ConnectionFigures {
         }
     }
 
-    /// Counts connections of all front-ends from 1; never used twice.
+    /// The connection's number among those of all front-ends, from 1; never used twice.
     pub fn id(&self) -> u64 {
         self.id
     }
@@ -189,14 +188,14 @@ impl ConnectionFigures {
     }
 }
 
-/// A connection as it is now.
+/// The figures of a connection, as they are now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionInfo {
-    /// Counts connections of all front-ends from 1; never used twice.
+    /// The connection's number among those of all front-ends, from 1; never used twice.
     pub id: u64,
-    /// Whose it is.
+    /// The connection's front-end.
     pub front_end: &'static str,
-    /// The other end.
+    /// The peer's address.
     pub peer: SocketAddr,
     /// What the peer calls itself; empty if it did not say.
     pub name: String,
@@ -206,21 +205,21 @@ pub struct ConnectionInfo {
     pub language: String,
     /// The version of the peer's library; empty if it did not say.
     pub version: String,
-    /// Its subscriptions.
+    /// The number of subscriptions.
     pub subscriptions: usize,
-    /// Bytes that wait for it: queued, and rendered but not taken by the kernel.
+    /// Bytes that wait for the peer: queued, and rendered but not taken by the kernel.
     pub pending_bytes: usize,
-    /// Messages it published.
+    /// Messages that the peer published.
     pub messages_in: u64,
-    /// Messages rendered for it.
+    /// Messages rendered for the peer.
     pub messages_out: u64,
-    /// Bytes read from it.
+    /// Bytes read from the peer.
     pub bytes_in: u64,
-    /// Bytes that the kernel took for it.
+    /// Bytes that the kernel took for the peer.
     pub bytes_out: u64,
-    /// How long it lives.
+    /// The connection's age.
     pub age: Duration,
-    /// For how long nothing was read or written.
+    /// The time since anything was read or written.
     pub idle: Duration,
 }
 
@@ -237,7 +236,7 @@ impl ConnectionEntry {
         Self { front_end, figures, reason: Ended::Cut }
     }
 
-    /// Where the connection counts.
+    /// The figures that the connection counts in.
     pub fn figures(&self) -> &Arc<ConnectionFigures> {
         &self.figures
     }

@@ -1,34 +1,34 @@
 //! Figures that one front-end alone has. Whoever tells them gives them their names: nothing here
 //! knows what they mean.
 
-/// Figures of one name, as OpenMetrics has them.
+/// A metric family: figures with one name, as OpenMetrics has them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Family {
-    /// Its name, without unit and without `total`.
+    /// The family's name, without unit and without `total`.
     pub name: &'static str,
-    /// What it counts, for people.
+    /// The help text.
     pub help: &'static str,
-    /// Whether it can fall.
+    /// Whether the figures can fall.
     pub kind: FamilyKind,
-    /// Its values.
+    /// The values.
     pub figures: Vec<Figure>,
 }
 
 /// What the values of a [`Family`] are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FamilyKind {
-    /// They only grow.
+    /// The values only grow.
     Counter,
-    /// They are as they are now.
+    /// The values are those of this moment.
     Gauge,
 }
 
 /// One value, with labels of our own words: whatever peers do, there are no more of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Figure {
-    /// Names and values; none if it is the only one.
+    /// The labels; empty if this is the only value.
     pub labels: Vec<(&'static str, &'static str)>,
-    /// How many.
+    /// The value.
     pub value: u64,
     /// What it is called where the server is shown at one glance; none if it is not shown there.
     pub at_a_glance: Option<&'static str>,
@@ -56,12 +56,12 @@ impl Family {
 }
 
 impl Figure {
-    /// One that is not shown at one glance.
+    /// A value that `/varz` does not show.
     pub fn new(labels: Vec<(&'static str, &'static str)>, value: u64) -> Self {
         Self { labels, value, at_a_glance: None }
     }
 
-    /// One that is, under this name.
+    /// Makes `/varz` show the value under this name.
     pub fn at_a_glance(self, name: &'static str) -> Self {
         Self { at_a_glance: Some(name), ..self }
     }

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-/// What is known of one protocol's server.
+/// The connections and figures of one protocol's server.
 pub struct FrontEnd {
     name: &'static str,
     server_id: Arc<str>,
@@ -29,14 +29,14 @@ struct OwnFigures {
 
 type MakeFamilies = Box<dyn Fn() -> Vec<Family> + Send + Sync>;
 
-/// Where a front-end listens, and for how much.
+/// Where a front-end listens, and how much it serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Serves {
     /// The address it listens on.
     pub address: SocketAddr,
-    /// Connections at the same time.
+    /// The largest number of connections.
     pub max_connections: usize,
-    /// Bytes of the largest message.
+    /// The size of the largest message.
     pub max_payload_bytes: usize,
 }
 
@@ -44,7 +44,7 @@ pub struct Serves {
 struct Connections {
     live: BTreeMap<u64, Arc<ConnectionFigures>>,
     accepted: u64,
-    /// Of those that have left.
+    /// The sums of connections that have ended.
     past: Sums,
     ended: BTreeMap<&'static str, u64>,
     slow_consumers: u64,
@@ -65,7 +65,7 @@ pub struct FrontEndFigures {
     pub connections: usize,
     /// Connections ever accepted.
     pub accepted: u64,
-    /// Connections that were not let in.
+    /// Connections that were refused.
     pub refused: u64,
     /// Ended connections by reason.
     pub ended: BTreeMap<&'static str, u64>,
@@ -88,24 +88,24 @@ impl FrontEnd {
         Self { name, server_id, journal, serves, refused, connections, own }
     }
 
-    /// Its name: `chat`, `nats`.
+    /// The front-end's name, such as `chat` or `nats`.
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Names this run of the server: no other has the same.
+    /// The id of this run of the server, which no other run has.
     pub fn server_id(&self) -> &str {
         &self.server_id
     }
 
-    /// Says that it listens, and for how much. The first word counts.
+    /// Notes that the front-end listens, and how much it serves. The first call counts.
     pub fn listening(&self, serves: Serves) {
         if self.serves.set(serves).is_ok() {
             self.journal.note(Event::Listening { front_end: self.name, address: serves.address });
         }
     }
 
-    /// Where it listens, and for how much; none if it does not.
+    /// Where the front-end listens, and how much it serves; `None` if it does not listen.
     pub fn serves(&self) -> Option<Serves> {
         self.serves.get().copied()
     }
@@ -128,7 +128,7 @@ impl FrontEnd {
         ConnectionEntry::new(self.clone(), figures)
     }
 
-    /// Counts a connection that was not let in.
+    /// Counts a connection that was refused.
     pub fn refused(&self, peer: SocketAddr, reason: &str) {
         self.refused.fetch_add(1, Ordering::Relaxed);
         self.journal.note(Event::Refused { front_end: self.name, peer, reason });
@@ -194,7 +194,7 @@ impl FrontEnd {
         }
     }
 
-    /// How many connections live.
+    /// The number of live connections.
     pub fn connection_count(&self) -> usize {
         lock(&self.connections).live.len()
     }

@@ -12,70 +12,70 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
-/// Something that happened.
+/// An event.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'e> {
     /// A front-end listens.
     Listening {
-        /// Which one.
+        /// The front-end.
         front_end: &'static str,
-        /// Where.
+        /// The address.
         address: SocketAddr,
     },
-    /// The server begins to end: nobody new is let in.
+    /// The server begins to stop, and refuses new connections.
     Stopping,
     /// A connection began.
     Connected {
-        /// Whose.
+        /// The front-end.
         front_end: &'static str,
-        /// The other end.
+        /// The peer's address.
         peer: SocketAddr,
     },
-    /// A connection was not let in.
+    /// A connection was refused.
     Refused {
-        /// Whose.
+        /// The front-end.
         front_end: &'static str,
-        /// The other end.
+        /// The peer's address.
         peer: SocketAddr,
-        /// Why.
+        /// The reason.
         reason: &'e str,
     },
     /// A connection ended.
     Ended {
-        /// Whose.
+        /// The front-end.
         front_end: &'static str,
-        /// The other end.
+        /// The peer's address.
         peer: SocketAddr,
-        /// Why. Time-outs have a kind of their own in the journal.
+        /// The reason. Time-outs have their own kind in the journal.
         reason: Ended,
     },
     /// A publish did not reach everybody.
     Dropped {
-        /// Through which front-end it came.
+        /// The front-end through which it came.
         front_end: &'static str,
-        /// Its topic.
+        /// The message's topic.
         topic: &'e str,
-        /// How many deliveries were given up.
+        /// The number of deliveries given up.
         messages: u64,
     },
-    /// Messages did not get to somebody, of which there is more to say than their topic.
+    /// Deliveries were lost, and the front-end has more to say of them than their topic.
     Lost {
-        /// Through which front-end they came.
+        /// The front-end through which they came.
         front_end: &'static str,
-        /// What became of them, in a word.
+        /// What became of them, in one word.
         kind: &'static str,
-        /// Whom they were for.
+        /// The target.
         whom: &'e str,
-        /// Which they are.
+        /// The messages, in words.
         what: &'e str,
-        /// How many deliveries.
+        /// The number of deliveries.
         messages: u64,
     },
-    /// Something that somebody should look at.
+    /// A warning.
     Warned {
-        /// Who says so.
+        /// The part of the server that warns.
         by: &'static str,
-        /// What, in one sentence without figures, so that it can be folded.
+        /// The warning, in one sentence without figures so that it can be folded.
         what: &'e str,
     },
 }
@@ -83,30 +83,30 @@ pub enum Event<'e> {
 /// One line of the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalEntry {
-    /// Counts entries from 1; what is missing was forgotten.
+    /// The entry's number, from 1. Missing numbers were forgotten.
     pub number: u64,
     /// When it happened first.
     pub first_at: SystemTime,
     /// When it happened last.
     pub last_at: SystemTime,
-    /// How often.
+    /// How often it happened.
     pub times: u64,
     /// `listening`, `stopping`, `connected`, `refused`, `ended`, `timed out`, `dropped`, `warned`,
     /// or a front-end's own.
     pub kind: &'static str,
-    /// Whose event it is; empty for the server's own.
+    /// The front-end; empty for the server's own events.
     pub front_end: &'static str,
-    /// Whom or what it is about: the peer's address, or a topic.
+    /// What the event is about: the peer's address, or a topic.
     pub about: String,
     /// The peer's port the last time.
     pub port: Option<u16>,
-    /// Why; empty where the kind says it all.
+    /// The reason; empty where the kind says it all.
     pub reason: String,
     /// Messages in all, where the event has to do with messages.
     pub messages: u64,
 }
 
-/// The ring. Noting takes a lock for less than a microsecond.
+/// The last events, in a ring. Noting one takes a lock for less than a microsecond.
 #[derive(Debug, Default)]
 pub struct Journal {
     ring: Mutex<Ring>,
@@ -119,7 +119,7 @@ struct Ring {
 }
 
 impl Journal {
-    /// An empty one. It takes memory as events come.
+    /// An empty journal, which takes memory as events come.
     pub fn new() -> Self {
         Self::default()
     }
@@ -165,7 +165,7 @@ impl Journal {
         number
     }
 
-    /// How many entries there are.
+    /// The number of entries.
     pub fn len(&self) -> usize {
         lock(&self.ring).entries.len()
     }

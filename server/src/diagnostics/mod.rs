@@ -18,7 +18,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 
-/// A cheap handle; clones share everything.
+/// What the server knows of itself. A cheap handle; clones share everything.
 #[derive(Clone)]
 pub struct Diagnostics {
     shared: Arc<Shared>,
@@ -33,7 +33,7 @@ struct Shared {
 }
 
 impl Diagnostics {
-    /// Of a server that begins now.
+    /// The diagnostics of a server that starts now.
     pub fn new() -> Self {
         let shared = Shared {
             server_id: random_id().into(),
@@ -45,7 +45,7 @@ impl Diagnostics {
         Self { shared: Arc::new(shared) }
     }
 
-    /// The front-end of that name; made if there is none.
+    /// The front-end with this name; makes one if there is none.
     pub fn front_end(&self, name: &'static str) -> Arc<FrontEnd> {
         let mut front_ends = lock(&self.shared.front_ends);
         if let Some(known) = front_ends.iter().find(|known| known.name() == name) {
@@ -65,22 +65,22 @@ impl Diagnostics {
         lock(&self.shared.front_ends).clone()
     }
 
-    /// What happened lately.
+    /// The journal of the last events.
     pub fn journal(&self) -> &Arc<Journal> {
         &self.shared.journal
     }
 
-    /// Names this run of the server: no other has the same.
+    /// The id of this run of the server, which no other run has.
     pub fn server_id(&self) -> &str {
         &self.shared.server_id
     }
 
-    /// When the server began.
+    /// When the server started.
     pub fn started(&self) -> Instant {
         self.shared.started
     }
 
-    /// The same, by the clock on the wall.
+    /// When the server started, by the wall clock.
     pub fn started_at(&self) -> SystemTime {
         self.shared.started_at
     }

@@ -13,22 +13,22 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// One request.
+/// An HTTP request.
 pub struct Call {
     /// Method, address, headers, and the body, of which nothing has been read yet.
     pub request: hyper::Request<Incoming>,
-    /// Who asks.
+    /// The client's address.
     pub peer: SocketAddr,
     pub(super) takeover: Takeover,
 }
 
 impl Call {
-    /// The path that is asked for.
+    /// The request's path.
     pub fn path(&self) -> &str {
         self.request.uri().path()
     }
 
-    /// The headers.
+    /// The request's headers.
     pub fn headers(&self) -> &HeaderMap {
         self.request.headers()
     }

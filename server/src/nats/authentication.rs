@@ -6,23 +6,23 @@ use std::fmt;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
-/// Who may come in.
+/// The credentials with which clients may connect.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Authentication {
-    /// Who has one of these names and its password.
+    /// The users.
     pub users: Vec<User>,
-    /// Who has this token.
+    /// The token that lets any client in.
     pub token: Option<Secret>,
 }
 
-/// Somebody who may come in.
+/// A user that may connect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
     /// The name, as in `CONNECT`.
     pub name: String,
     /// The password.
     pub password: Secret,
-    /// What it may do.
+    /// What the user may do.
     pub permissions: Arc<Permissions>,
 }
 
@@ -32,7 +32,7 @@ pub struct User {
 pub struct Secret(String);
 
 impl Authentication {
-    /// Whether anybody is asked at all.
+    /// Whether clients have to authenticate at all.
     pub fn is_required(&self) -> bool {
         !self.users.is_empty() || self.token.is_some()
     }

@@ -9,30 +9,30 @@ use std::fmt;
 /// which all libraries do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectOptions {
-    /// `+OK` for every operation.
+    /// Whether the client wants a `+OK` for every operation.
     pub verbose: bool,
-    /// Complaints about subjects that nobody can subscribe to.
+    /// Whether the client wants errors for subjects that nobody can subscribe to.
     pub pedantic: bool,
-    /// Whether it gets what it publishes itself.
+    /// Whether the client gets what it publishes itself.
     pub echo: bool,
-    /// Whether it understands `HMSG`.
+    /// Whether the client understands `HMSG`.
     pub headers: bool,
-    /// Whether it wants to be told when nobody is there to answer a request.
+    /// Whether the client wants to be told when nobody is there to answer a request.
     pub no_responders: bool,
-    /// Which protocol it speaks: 0 or 1.
+    /// The protocol version: 0 or 1.
     pub protocol: i64,
-    /// All else. In a box, since it does not matter for long.
+    /// All other options, in a box since they do not matter for long.
     pub words: Option<Box<Words>>,
 }
 
-/// What a client says of itself in words.
+/// What a client says about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Words {
-    /// Who it says it is.
+    /// The credentials.
     pub credentials: Credentials,
-    /// The account it asks for. There are none here.
+    /// The account that the client asks for. There are none here.
     pub account: Option<String>,
-    /// What it calls itself.
+    /// The client's name.
     pub name: Option<String>,
     /// Its library's language.
     pub lang: Option<String>,
@@ -40,7 +40,7 @@ pub struct Words {
     pub version: Option<String>,
 }
 
-/// What a client proves itself by. Not shown by `Debug`.
+/// A client's credentials, which `Debug` does not show.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Credentials {
     /// `user`
@@ -71,7 +71,7 @@ impl Default for ConnectOptions {
     }
 }
 
-/// The JSON of a `CONNECT` is none, or a value in it is of the wrong type.
+/// The JSON of a `CONNECT` is invalid, or a value in it has the wrong type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotOptions;
 

@@ -6,9 +6,9 @@ use std::sync::{Arc, LazyLock};
 /// What a user may do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Permissions {
-    /// What it may publish to.
+    /// The subjects it may publish to.
     pub publish: Rules,
-    /// What it may subscribe to.
+    /// The subjects it may subscribe to.
     pub subscribe: Rules,
 }
 

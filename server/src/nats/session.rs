@@ -48,21 +48,21 @@ struct Held {
     is_limited: bool,
 }
 
-/// What is to be done for an operation, in order.
+/// What the server has to do for an operation, in order.
 #[derive(Debug)]
 pub enum Action {
-    /// Say this.
+    /// Send this reply.
     Reply(Reply),
-    /// Find out who that is; then [`Session::admitted`] or [`Session::refused`].
+    /// Check these credentials; then call [`Session::admitted`] or [`Session::refused`].
     Admit(Credentials),
     /// Publish these messages of a block. For each that wants an answer and that nobody is to get:
     /// [`Session::no_responders`].
     Publish {
-        /// Where.
+        /// The topic.
         topic: Topic,
-        /// What.
+        /// The block.
         block: Arc<Block>,
-        /// Which of them.
+        /// The messages of the block.
         messages: Range<usize>,
     },
     /// Note that a message of this block can reach nobody here, although its subject is right for
@@ -72,20 +72,20 @@ pub enum Action {
     Subscribe {
         /// The client's name for it.
         sid: Sid,
-        /// To what.
+        /// The pattern.
         pattern: Pattern,
-        /// In which queue group.
+        /// The queue group, if any.
         group: Option<String>,
-        /// Some of what it matches is also matched by these, and must not be sent.
+        /// Patterns that must not be sent, although `pattern` matches some of their topics.
         except: Option<Arc<[Pattern]>>,
     },
     /// End a subscription.
     Unsubscribe(SubscriptionId),
-    /// End a subscription when it has got so many messages in all, perhaps at once.
+    /// End a subscription when it has got this many messages in all, perhaps at once.
     Limit(SubscriptionId, u64),
     /// The client has connected: what it said counts from now on.
     Connected,
-    /// Close the connection when everything said has been sent: because of this.
+    /// Close the connection, for this reason, when all replies have been sent.
     End(&'static str),
 }
 
@@ -98,9 +98,9 @@ pub enum Reply {
     Pong,
     /// `-ERR`
     Error(Cow<'static, str>),
-    /// Nobody is there to answer.
+    /// Nobody is there to answer a request.
     NoResponders {
-        /// Where the answer was to go.
+        /// The request's reply subject.
         reply_to: Bytes,
         /// The subscription that waits for it.
         sid: Sid,
@@ -120,7 +120,7 @@ impl Reply {
 }
 
 impl Session {
-    /// A client that has just connected.
+    /// A session for a client that has just connected.
     pub fn new(limits: SessionLimits) -> Self {
         Self {
             limits,
@@ -132,12 +132,12 @@ impl Session {
         }
     }
 
-    /// What the client said of itself.
+    /// The client's options.
     pub fn options(&self) -> &ConnectOptions {
         &self.options
     }
 
-    /// What the client said of itself in words, until they are forgotten.
+    /// What the client said about itself, until [`Session::forget_words`].
     pub fn words(&self) -> Words {
         self.options.words.as_deref().cloned().unwrap_or_default()
     }
@@ -160,7 +160,7 @@ impl Session {
         &self.permissions
     }
 
-    /// How many subscriptions it has.
+    /// The number of subscriptions.
     pub fn subscriptions(&self) -> usize {
         self.subscriptions.len()
     }
@@ -211,7 +211,7 @@ impl Session {
         }
     }
 
-    /// The client is who it says, and may do this.
+    /// The credentials are right, and the client may do this.
     pub fn admitted(&mut self, permissions: Arc<Permissions>, actions: &mut Vec<Action>) {
         self.is_admitted = true;
         self.permissions = permissions;
@@ -220,12 +220,12 @@ impl Session {
         self.accept(actions);
     }
 
-    /// The client is not who it says.
+    /// The credentials are wrong.
     pub fn refused(&self, actions: &mut Vec<Action>) {
         end_with("Authorization Violation", actions);
     }
 
-    /// It could not be found out in time who the client is.
+    /// The credentials could not be checked in time.
     pub fn out_of_time(&self, actions: &mut Vec<Action>) {
         end_with("Authentication Timeout", actions);
     }
@@ -355,7 +355,7 @@ impl Session {
         actions.push(Action::Subscribe { sid, pattern, group, except });
     }
 
-    /// A subscription was made.
+    /// The broker has made a subscription.
     pub fn subscribed(&mut self, sid: &[u8], id: SubscriptionId, actions: &mut Vec<Action>) {
         if let Some(held) = self.subscriptions.get_mut(sid) {
             held.id = Some(id);
@@ -363,7 +363,7 @@ impl Session {
         self.say_ok(actions);
     }
 
-    /// A subscription could not be made.
+    /// The broker has refused a subscription.
     pub fn not_subscribed(&mut self, sid: &[u8], actions: &mut Vec<Action>) {
         self.subscriptions.remove(sid);
         self.too_many_subscriptions(actions);

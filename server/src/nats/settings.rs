@@ -11,7 +11,7 @@ use std::time::Duration;
 /// Every bound and interval of a NATS server. The default is what [`limits`] says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NatsSettings {
-    /// What it calls itself in `INFO`.
+    /// The server's name in `INFO`.
     pub server_name: String,
     /// Connections in all and per address.
     pub connections: ConnectionLimits,
@@ -19,11 +19,11 @@ pub struct NatsSettings {
     pub parser: ParserLimits,
     /// Subscriptions of one connection.
     pub subscriptions: usize,
-    /// After so long without a word from a client it is sent a `PING`.
+    /// A client that is silent for this long is sent a `PING`.
     pub ping_interval: Duration,
-    /// So many `PING`s may go unanswered.
+    /// `PING`s that a client may leave unanswered.
     pub ping_max: u32,
-    /// In this time a client has to say who it is, where that matters.
+    /// A client has to authenticate in this time, where that is required.
     pub authentication_timeout: Duration,
     /// Messages queued for one connection.
     pub pending_messages: usize,
@@ -31,37 +31,37 @@ pub struct NatsSettings {
     pub pending_bytes: usize,
     /// How long a publish waits for connections whose queue is full, before they count as slow.
     pub wait: Duration,
-    /// What becomes of a connection that is slow.
+    /// What happens to a slow connection.
     pub slow_consumer: SlowConsumer,
-    /// In this time a client has to take at least one byte of what waits for it.
+    /// A client has to take at least one byte of what waits for it in this time.
     pub write_deadline: Duration,
-    /// Between the notice that the server is going to end and the first connection that is closed.
+    /// The time between the lame duck notice and the first connection that is closed.
     pub lame_duck_grace: Duration,
-    /// In this time after that, all connections are closed, one by one.
+    /// The time after that over which all connections are closed, one by one.
     pub lame_duck_duration: Duration,
-    /// Who may come in.
+    /// The credentials with which clients may connect.
     pub authentication: Authentication,
-    /// What it proves to be who it is by; none: it speaks no TLS.
+    /// The TLS settings; `None` for no TLS.
     pub tls: Option<TlsSettings>,
 }
 
-/// How a server speaks TLS: it says `INFO` first, as nats-server does, and shakes hands then.
+/// How the server speaks TLS: it sends `INFO` first, as nats-server does, and then shakes hands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsSettings {
-    /// Its certificates and key.
+    /// The server's certificates and key.
     pub identity: Identity,
-    /// Whether a client that does not is let in.
+    /// Whether clients without TLS are refused.
     pub is_required: bool,
 }
 
-/// What becomes of a connection whose queue was full for longer than a publish waits.
+/// What happens to a connection whose queue was full for longer than a publish waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SlowConsumer {
-    /// It is told `-ERR 'Slow Consumer'` and closed, as nats-server does.
+    /// Send it `-ERR 'Slow Consumer'` and close it, as nats-server does.
     #[default]
     Disconnect,
-    /// It misses messages, and is told how many: by a header of the next message, and on an
-    /// advisory topic.
+    /// Drop messages, and tell it how many in a header of the next message and on an advisory
+    /// topic.
     Drop,
 }
 

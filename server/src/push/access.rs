@@ -23,11 +23,12 @@ pub struct Access {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Key {
-    /// What datagrams call it.
+    /// The key's id in datagrams.
     pub id: String,
-    /// Its bytes, as text.
+    /// The secret, as text.
     pub secret: String,
-    /// To whom it may push: `user:42`, `user:*`, `group:news-*`, `all`, `topic:orders.*`, `*`.
+    /// The targets it may push to: `user:42`, `user:*`, `group:news-*`, `all`, `topic:orders.*`,
+    /// `*`.
     #[serde(default = "everybody")]
     pub targets: Vec<String>,
 }
@@ -36,14 +37,14 @@ pub struct Key {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rights {
-    /// What is shown.
+    /// The token itself.
     pub token: String,
-    /// As which user its holder gets pushes; `*` for any. None: it gets none.
+    /// The user whose pushes the holder gets; `*` for any, `None` for no pushes.
     pub user: Option<String>,
-    /// Which groups its holder may join; `*` at the end stands for anything.
+    /// The groups that the holder may join; a final `*` stands for anything.
     #[serde(default)]
     pub groups: Vec<String>,
-    /// To whom its holder may push, as for [`Key::targets`]. None by default.
+    /// The targets that the holder may push to, as in [`Key::targets`]. None by default.
     #[serde(default)]
     pub targets: Vec<String>,
 }
@@ -52,18 +53,18 @@ fn everybody() -> Vec<String> {
     vec!["*".to_owned()]
 }
 
-/// What somebody may do.
+/// What a sender or client may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Grant {
-    /// Everything: it comes from our own machine, and nobody has said otherwise.
+    /// Everything, since it comes from this machine and there are no tokens.
     All,
-    /// What the holder of a key may.
+    /// What the holder of a key may do.
     Key(Arc<Key>),
-    /// What the holder of a token may.
+    /// What the holder of a token may do.
     Token(Arc<Rights>),
 }
 
-/// Why somebody may not.
+/// Why a sender or client is denied something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denied {
     /// A token is needed, and none was given.
@@ -72,11 +73,11 @@ pub enum Denied {
     UnknownToken,
     /// No tokens are set up, and it does not come from our own machine.
     NotLocal,
-    /// Its holder may not get pushes as that user.
+    /// The holder may not get this user's pushes.
     User,
-    /// Its holder may not join that group.
+    /// The holder may not join this group.
     Group,
-    /// Its holder may not push there.
+    /// The holder may not push to this target.
     Target,
 }
 
@@ -98,7 +99,7 @@ impl fmt::Display for Denied {
 impl std::error::Error for Denied {}
 
 impl Access {
-    /// With these keys and tokens; without any token, if that is none.
+    /// Access with these keys and tokens; `None` for no tokens.
     ///
     /// # Errors
     /// One sentence about an entry that cannot be right.
@@ -123,22 +124,22 @@ impl Access {
         Ok(access)
     }
 
-    /// Whether any datagram can be signed.
+    /// Whether there is any key to sign datagrams with.
     pub fn has_keys(&self) -> bool {
         !self.keys.is_empty()
     }
 
-    /// The key of that id.
+    /// The key with this id.
     pub fn key(&self, id: &str) -> Option<&Arc<Key>> {
         self.keys.get(id)
     }
 
-    /// Whether everybody has to have a token. If not, everybody on this machine may do all.
+    /// Whether everybody needs a token. If not, everybody on this machine may do everything.
     pub fn wants_tokens(&self) -> bool {
         self.tokens.is_some()
     }
 
-    /// What the holder of a token may, or somebody without one.
+    /// What the holder of a token, or somebody without one, may do.
     ///
     /// # Errors
     /// Nothing, that is; see [`Denied`].

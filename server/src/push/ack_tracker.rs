@@ -8,7 +8,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-/// What became of one push. All counts are of connections.
+/// What became of one push, counted in connections.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PushStatus {
     /// The push's number.
@@ -17,11 +17,11 @@ pub struct PushStatus {
     pub id: String,
     /// Connections that the push is queued for.
     pub reached: u64,
-    /// Connections that had no room for it.
+    /// Connections that had no room for the push.
     pub missed: u64,
-    /// Connections for which it was too old when their turn came.
+    /// Connections for which the push was too old when their turn came.
     pub expired: u64,
-    /// Connections that have acknowledged it.
+    /// Connections that have acknowledged the push.
     pub acknowledged: u64,
 }
 

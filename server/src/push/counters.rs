@@ -4,7 +4,7 @@ use crate::diagnostics::{Family, Figure};
 use serde::Serialize;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The way by which a push came in.
+/// How a push came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ingress {
     /// A datagram.
@@ -22,7 +22,7 @@ impl Counter {
         self.0.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// For what is not counted but measured.
+    /// Sets a figure that is measured, not counted.
     pub fn set(&self, value: usize) {
         self.0.store(value as u64, Ordering::Relaxed);
     }

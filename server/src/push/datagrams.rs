@@ -18,14 +18,14 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// A socket that datagrams come in by.
+/// A socket that receives datagrams.
 pub struct DatagramSocket {
     socket: Arc<Async<UdpSocket>>,
     local_address: SocketAddr,
 }
 
 impl DatagramSocket {
-    /// Listens at `address`; port 0 takes a free one.
+    /// Listens on `address`; port 0 picks a free port.
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
         let socket = Async::<UdpSocket>::bind(address)?;
         // The system may give less, which only means that a burst loses more.
@@ -34,7 +34,7 @@ impl DatagramSocket {
         Ok(Self { socket: Arc::new(socket), local_address })
     }
 
-    /// Where it listens, with the port that was taken.
+    /// The address it listens on, with the port that was picked.
     pub fn local_address(&self) -> SocketAddr {
         self.local_address
     }

@@ -57,9 +57,9 @@ pub struct PushReceipt {
     pub id: String,
     /// Connections that the push is queued for.
     pub reached: u64,
-    /// Connections that had no room for it.
+    /// Connections that had no room for the push.
     pub missed: u64,
-    /// What else is known of it, if its sender waited for acknowledgements.
+    /// The rest of the receipt, if the sender waited for acknowledgements.
     #[serde(flatten)]
     pub settled: Option<Settled>,
 }
@@ -67,9 +67,9 @@ pub struct PushReceipt {
 /// What became of a push while its sender waited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Settled {
-    /// Connections for which it was too old when their turn came.
+    /// Connections for which the push was too old when their turn came.
     pub expired: u64,
-    /// Connections that have acknowledged it.
+    /// Connections that have acknowledged the push.
     pub acknowledged: u64,
 }
 
@@ -84,7 +84,7 @@ pub enum PushRefusal {
     BadTopic(String),
     /// The push has an option that only pushes to users, groups or all can have.
     NotForTopics,
-    /// The server is ending.
+    /// The server is stopping.
     Closed,
 }
 
@@ -246,7 +246,7 @@ impl Gateway {
         Ok(self.settled(handed_over).await)
     }
 
-    /// The same, without waiting for acknowledgements.
+    /// Handles a push to its end or its time-out, without waiting for acknowledgements.
     pub(super) async fn hand_over(
         &self,
         ingress: Ingress,

@@ -96,17 +96,17 @@ impl PushServer {
         Self { push, clients, datagram_address, datagrams: reading, waiting }
     }
 
-    /// Where clients connect.
+    /// The address for clients.
     pub fn address(&self) -> Option<SocketAddr> {
         self.clients.as_ref().map(Server::local_address)
     }
 
-    /// Where datagrams go.
+    /// The address for datagrams.
     pub fn datagram_address(&self) -> Option<SocketAddr> {
         self.datagram_address
     }
 
-    /// What takes the pushes.
+    /// The gateway that takes pushes.
     pub fn gateway(&self) -> &Arc<Gateway> {
         &self.push.gateway
     }
@@ -118,7 +118,7 @@ impl PushServer {
         PushHttp::new(&self.push.gateway, &self.push.access, origins)
     }
 
-    /// Live connections.
+    /// The number of live connections.
     pub fn connections(&self) -> usize {
         self.clients.as_ref().map_or(0, Server::connections)
     }

@@ -22,31 +22,31 @@ struct Client {
     groups: Vec<String>,
 }
 
-/// What is to be done for an object, in order.
+/// What the server has to do for an object, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Say this.
+    /// Send this reply.
     Reply(ServerObject<'static>),
     /// The client is this user. Send it what its user, its groups and all are pushed; first, of
     /// what is kept, what came after `seen`.
     Begin {
         /// The user's id.
         user: String,
-        /// The groups.
+        /// The groups it joins.
         groups: Vec<String>,
-        /// What it has got.
+        /// The last push it has got.
         seen: Option<Seen>,
     },
-    /// Send it what this group is pushed, too.
+    /// Send it this group's pushes too.
     Join(String),
-    /// No more of this group.
+    /// Stop sending it this group's pushes.
     Leave(String),
-    /// It has got the push of that id.
+    /// Note that it has got the push with this id.
     Acknowledge(String),
 }
 
 impl Session {
-    /// A client that has not said who it is. Local ones come from this machine.
+    /// A session for a client that has not said hello. `is_local`: it comes from this machine.
     pub fn new(access: Arc<Access>, is_local: bool, groups_max: usize) -> Self {
         Self { access, is_local, groups_max, client: None }
     }

@@ -21,7 +21,7 @@ pub struct PushSettings {
     pub queue_messages: usize,
     /// Bytes queued for one connection.
     pub queue_bytes: usize,
-    /// How long a push waits for a client whose queue is full; zero: not at all.
+    /// How long a push waits for a client whose queue is full; zero for not at all.
     pub wait: Duration,
     /// How long one push may take.
     pub timeout: Duration,
@@ -33,7 +33,7 @@ pub struct PushSettings {
     pub ttl_s: u64,
     /// Pushes kept of each user and group, and of those to all.
     pub replay: usize,
-    /// Whether unsigned datagrams are taken, from this machine alone.
+    /// Whether unsigned datagrams are accepted from this machine.
     pub takes_unsigned: bool,
     /// Seconds by which the time of a signed datagram may differ.
     pub signature_age_s: u64,
@@ -75,8 +75,8 @@ impl Default for PushSettings {
 }
 
 impl PushSettings {
-    /// How a broker has to keep pushes for those who return: patterns, each with a number of
-    /// messages.
+    /// The histories that the broker has to keep for clients that return: patterns and message
+    /// counts.
     pub fn histories(&self) -> Vec<(Pattern, usize)> {
         let patterns =
             ["push.user.*", "push.group.*", "push.all"].into_iter().filter(|_| self.replay > 0);

@@ -43,7 +43,7 @@ pub fn label() -> Label {
     Label(current())
 }
 
-/// What [`label`] gives; shows itself when the line is written, and not before.
+/// The result of [`label`], which is formatted only when the line is written.
 #[derive(Clone, Copy, Debug)]
 pub struct Label(Option<Current>);
 

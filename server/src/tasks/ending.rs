@@ -8,13 +8,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// How [`Scope::end`] went.
+/// The outcome of [`Scope::end`].
 #[derive(Clone, Debug, Default)]
 pub struct EndReport {
     /// How many tasks were alive when the end began, and ended.
     pub ended: usize,
-    /// The tasks that had not ended by the deadline. They were asked to, and have not come to it:
-    /// they block their thread, or their runtime has no turn for them.
+    /// The tasks that had not ended by the deadline: they block their thread, or their runtime has
+    /// no turn for them.
     pub left: Vec<TaskInfo>,
 }
 

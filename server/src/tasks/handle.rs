@@ -13,11 +13,12 @@ use std::task::{Context, Poll};
 /// How a task ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskEnd {
-    /// It came to its end.
+    /// The task finished.
     Finished,
-    /// It was dropped before its end: it or its owner was cancelled, or its runtime let go of it.
+    /// The task was dropped before its end: it or its owner was cancelled, or its runtime dropped
+    /// it.
     Cancelled,
-    /// It panicked.
+    /// The task panicked.
     Panicked,
 }
 
@@ -58,7 +59,7 @@ impl TaskHandle {
         self.record.id
     }
 
-    /// What is known about the task.
+    /// The task's figures.
     pub fn info(&self) -> TaskInfo {
         self.record.info()
     }
@@ -68,17 +69,17 @@ impl TaskHandle {
         self.record.cancel();
     }
 
-    /// Whether it has ended, and has dropped all it held.
+    /// Whether the task has ended and dropped all it held.
     pub fn is_ended(&self) -> bool {
         self.record.outcome().is_some()
     }
 
-    /// How it ended; none while it is alive.
+    /// How the task ended; `None` while it is alive.
     pub fn outcome(&self) -> Option<TaskEnd> {
         self.record.outcome()
     }
 
-    /// Waits until it has ended, and has dropped all it held. Cancel safe.
+    /// Waits until the task has ended and dropped all it held. Cancel safe.
     pub async fn ended(&self) -> TaskEnd {
         self.clone().await
     }

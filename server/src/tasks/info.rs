@@ -5,36 +5,34 @@ use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
-/// What is known about one task, at one moment.
+/// The figures of one task at one moment.
 #[derive(Clone, Debug)]
 pub struct TaskInfo {
     /// The task's own number.
     pub id: TaskId,
-    /// What it does.
+    /// The task's name, which says what it does.
     pub name: &'static str,
-    /// The task that started it; none if it was started from outside of all tasks. It may have
-    /// ended since.
+    /// The task that started it; `None` if no task did. It may have ended since.
     pub parent: Option<TaskId>,
     /// The number of the scope that owns it.
     pub owner: TaskId,
     /// The name of the scope that owns it.
     pub owner_name: &'static str,
-    /// Where in the source it was started.
+    /// The place in the source that started it.
     pub spawned_at: &'static Location<'static>,
     /// How long it has been alive.
     pub age: Duration,
-    /// How many times it was polled, that is, had something to do.
+    /// How many times it was polled.
     pub polls: u64,
-    /// How long all its polls took together. Of a task that is polled often, estimated from each
-    /// sixteenth poll.
+    /// How long all its polls took together, estimated from every sixteenth poll if there are many.
     pub busy: Duration,
     /// How long the longest of them took, of those that were measured; no poll that is long enough
     /// to keep other tasks from their turn (8 ms) is missed.
     pub longest_poll: Duration,
-    /// What it waits for, in words ([`Wait`](super::Wait)); [`TaskInfo::RUNNING`] if it is being
+    /// What the task waits for, in words ([`Wait`](super::Wait)); [`TaskInfo::RUNNING`] while it is
     /// polled.
     pub waits_for: String,
-    /// Since when: it was last polled so long ago, or is being polled for so long.
+    /// How long ago it was last polled, or for how long it is being polled.
     pub waits_since: Duration,
 }
 
@@ -42,7 +40,7 @@ impl TaskInfo {
     /// What `waits_for` says of a task that is being polled.
     pub const RUNNING: &str = "running";
 
-    /// Whether it is being polled.
+    /// Whether the task is being polled.
     pub fn is_running(&self) -> bool {
         self.waits_for == Self::RUNNING
     }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// The register of tasks alive. A cheap handle; clones share the register.
+/// The registry of live tasks. A cheap handle; clones share the registry.
 #[derive(Clone)]
 pub struct Tasks {
     shared: Arc<Shared>,
@@ -25,7 +25,7 @@ pub(super) struct Shared {
 }
 
 impl Tasks {
-    /// A register whose tasks `spawner` runs.
+    /// A registry whose tasks `spawner` runs.
     pub fn new(spawner: impl Spawn) -> Self {
         let shared = Shared {
             spawner: Box::new(spawner),
@@ -35,19 +35,19 @@ impl Tasks {
         Self { shared: Arc::new(shared) }
     }
 
-    /// An owner of tasks. Dropping it cancels all of its tasks.
+    /// Makes an owner of tasks. Dropping it cancels all of its tasks.
     pub fn scope(&self, name: &'static str) -> Scope {
         let owner = Arc::new(Owner::new(self.shared.clone(), None, name));
         self.shared.with_scopes(|scopes| scopes.insert(owner.id, Arc::downgrade(&owner)));
         Scope::new(owner)
     }
 
-    /// How many tasks are alive.
+    /// The number of live tasks.
     pub fn alive(&self) -> usize {
         self.shared.alive.load(Ordering::Acquire)
     }
 
-    /// How many tasks of each name are alive, by name.
+    /// The number of live tasks of each name.
     pub fn alive_by_name(&self) -> BTreeMap<&'static str, usize> {
         let mut counts = BTreeMap::new();
         for owner in self.owners() {
@@ -56,7 +56,7 @@ impl Tasks {
         counts
     }
 
-    /// All tasks alive, oldest first.
+    /// All live tasks, oldest first.
     pub fn list(&self) -> Vec<TaskInfo> {
         let mut list: Vec<TaskInfo> = self.owners().iter().flat_map(|owner| owner.list()).collect();
         list.sort_unstable_by_key(|task| task.id);

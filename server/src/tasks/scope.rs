@@ -55,7 +55,7 @@ impl Scope {
         Self { owner }
     }
 
-    /// A scope within this one: what ends this one ends that one first.
+    /// Makes a scope within this one. Whatever ends this scope ends that one first.
     pub fn scope(&self, name: &'static str) -> Self {
         let owner = Arc::new(Owner::new(self.owner.shared.clone(), Some(self.owner.clone()), name));
         let mut members = self.owner.members();
@@ -83,12 +83,12 @@ impl Scope {
         self.owner.id
     }
 
-    /// How many tasks of this owner, and of the scopes within, are alive.
+    /// The number of live tasks of this owner and of the scopes within.
     pub fn alive(&self) -> usize {
         self.owner.within().iter().map(|owner| owner.own_tasks()).sum()
     }
 
-    /// The tasks of this owner, and of the scopes within, that are alive, oldest first.
+    /// The live tasks of this owner and of the scopes within, oldest first.
     pub fn list(&self) -> Vec<TaskInfo> {
         let mut list: Vec<TaskInfo> =
             self.owner.within().iter().flat_map(|owner| owner.list()).collect();
@@ -118,8 +118,7 @@ impl Scope {
         }
     }
 
-    /// As [`Scope::ended`], but no longer than until `deadline`. False if tasks are alive then.
-    /// Cancel safe.
+    /// Waits until no task is alive, or `deadline`; false if tasks are alive then. Cancel safe.
     pub async fn ended_by(&self, deadline: Instant) -> bool {
         let ended = async {
             self.ended().await;

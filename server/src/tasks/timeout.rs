@@ -10,13 +10,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A handler did not come to its end in time. It was dropped, and the tasks it had started were
-/// ended.
+/// A handler ran out of time. It was dropped, and the tasks it had started were ended.
 #[derive(Debug)]
 pub struct TimedOut {
-    /// The time it was given.
+    /// The time that the handler was given.
     pub limit: Duration,
-    /// Its tasks that were asked to end and have not within [`TASK_END_MS`]: they block their
+    /// Tasks that did not end within [`TASK_END_MS`] when asked to, because they block their
     /// thread.
     pub left: Vec<TaskInfo>,
 }

@@ -22,20 +22,20 @@ enum Text {
 }
 
 impl Wait {
-    /// Bytes to be read.
+    /// Waits for bytes to read.
     pub const SOCKET_READ: Self = Self::fixed("socket read");
-    /// Room for bytes to be written.
+    /// Waits for room for bytes to write.
     pub const SOCKET_WRITE: Self = Self::fixed("socket write");
-    /// A connection.
+    /// Waits for a connection.
     pub const ACCEPT: Self = Self::fixed("accept");
-    /// A moment.
+    /// Waits for a time.
     pub const TIMER: Self = Self::fixed("timer");
-    /// Messages.
+    /// Waits for messages.
     pub const RECV: Self = Self::fixed("recv");
-    /// Room in the queues of subscribers.
+    /// Waits for room in the queues of subscribers.
     pub const PUBLISH: Self = Self::fixed("publish");
 
-    /// A wait of this name.
+    /// A wait with a fixed name.
     pub const fn fixed(what: &'static str) -> Self {
         Self(Text::Fixed(what))
     }
@@ -46,7 +46,7 @@ impl Wait {
         Self(Text::Made(Arc::new(what.into())))
     }
 
-    /// In words; empty for none.
+    /// The wait in words; empty for none.
     pub fn as_str(&self) -> &str {
         match &self.0 {
             Text::Fixed(what) => what,

@@ -7,8 +7,7 @@ use async_io::Timer;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// Looks at the number of tasks now and then. Knows no clock and no register: it is told what there
-/// is.
+/// Watches the number of tasks. It has no clock and no registry: it is told what there is.
 #[derive(Debug)]
 pub struct Watchdog {
     tasks_per_connection: usize,
@@ -17,16 +16,16 @@ pub struct Watchdog {
     warned: Option<Instant>,
 }
 
-/// There are more and more tasks that no connection explains.
+/// A warning that more and more tasks are alive which no connection explains.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Growth {
-    /// Tasks alive.
+    /// The number of live tasks.
     pub tasks: usize,
-    /// Connections.
+    /// The number of connections.
     pub connections: usize,
-    /// By how many the tasks beyond the connections' own have grown.
+    /// By how much the number of unexplained tasks has grown.
     pub grown: usize,
-    /// In how much time.
+    /// The time in which it has grown.
     pub within: Duration,
 }
 
@@ -42,7 +41,7 @@ impl fmt::Display for Growth {
 }
 
 impl Watchdog {
-    /// A watchdog for a server in which each connection has so many tasks at the most.
+    /// A watchdog for a server in which each connection has up to this many tasks.
     pub fn new(tasks_per_connection: usize) -> Self {
         Self { tasks_per_connection, fewest_unexplained: None, warned: None }
     }

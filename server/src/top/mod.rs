@@ -11,19 +11,19 @@ use futures_lite::future::block_on;
 use std::io::Write;
 use std::time::Duration;
 
-/// What `fanfare top` is told.
+/// The command line of `fanfare top`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct TopOptions {
     /// The server's admin listener
     #[arg(value_name = "URL", default_value = "http://127.0.0.1:6060")]
     pub url: String,
-    /// Milliseconds between two looks
+    /// Milliseconds between two refreshes
     #[arg(long, value_name = "MS", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
     pub interval_ms: u64,
-    /// Print one frame and end: for scripts
+    /// Print one frame and exit, for scripts
     #[arg(long)]
     pub once: bool,
-    /// The token of the admin listener, if it wants one
+    /// The admin listener's token, if it requires one
     #[arg(long, value_name = "TOKEN", env = "FANFARE_ADMIN_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
 }

@@ -66,12 +66,12 @@ impl Connection {
         Ok(())
     }
 
-    /// The socket.
+    /// The connection's socket.
     pub fn socket(&self) -> &Async<TcpStream> {
         &self.shared.socket
     }
 
-    /// What has gone over it so far. Stays readable when the connection is gone.
+    /// The connection's traffic so far, readable also after its end.
     pub fn traffic(&self) -> &Arc<Traffic> {
         &self.shared.traffic
     }

@@ -13,7 +13,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
 
-/// What a server shows to prove who it is. Cloning shares it.
+/// A server's certificates and key. Cloning shares them.
 #[derive(Clone)]
 pub struct Identity(Arc<ServerConfig>);
 
@@ -45,7 +45,7 @@ impl fmt::Debug for Identity {
 }
 
 impl PartialEq for Identity {
-    /// Whether it is the very same.
+    /// Whether both are the very same.
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -53,12 +53,12 @@ impl PartialEq for Identity {
 
 impl Eq for Identity {}
 
-/// Which file cannot be used, and why.
+/// Why a file of certificates or keys cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IdentityError {
-    /// That of the certificates.
+    /// The file of certificates, and why.
     Certificates(String, String),
-    /// That of the key.
+    /// The file of the key, and why.
     Key(String, String),
 }
 

@@ -18,7 +18,7 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Nothing has gone over the connection, which begins now.
+    /// The traffic of a connection that begins now.
     pub fn new() -> Self {
         Self {
             began: Instant::now(),

@@ -25,7 +25,7 @@ impl WriteBuffer {
         Self { cap_bytes, ..Self::default() }
     }
 
-    /// How many bytes wait.
+    /// The number of bytes that wait.
     pub fn waiting_bytes(&self) -> usize {
         self.pieces_bytes + self.tail.len() - self.tail_written_bytes
     }
@@ -46,7 +46,7 @@ impl WriteBuffer {
         self.cap_bytes.saturating_sub(self.waiting_bytes())
     }
 
-    /// Where a [`Source`](super::Source) appends what is for this peer alone.
+    /// The bytes for this peer alone, to which a [`Source`](super::Source) appends.
     pub fn bytes_mut(&mut self) -> &mut Vec<u8> {
         &mut self.tail
     }

@@ -25,7 +25,7 @@ pub trait Source {
     /// Appends the question whether a peer that has been quiet is still there.
     fn ping(&mut self, out: &mut WriteBuffer);
 
-    /// Appends why a peer is let go that gave no sign of life. By default nothing is said.
+    /// Appends why a peer that gave no sign of life is disconnected. Appends nothing by default.
     fn say_why(&mut self, _out: &mut WriteBuffer) {}
 
     /// Asked at the beginning, and when the time has come that it gave last: appends what is due,
@@ -41,23 +41,23 @@ pub trait Source {
     }
 }
 
-/// What a [`Source`] did.
+/// The outcome of filling a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filled {
-    /// It appended something.
+    /// The source appended something.
     Some,
-    /// Nothing will come any more.
+    /// The source has ended.
     Ended,
 }
 
-/// When a writer gives up.
+/// The bounds of a writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WriterSettings {
     /// Bytes that may wait for the kernel.
     pub buffer_bytes: usize,
-    /// In this time the peer has to take at least one byte of what waits.
+    /// The time in which the peer has to take at least one byte of what waits.
     pub deadline: Duration,
-    /// When a quiet peer is asked, and let go.
+    /// When a quiet peer is pinged, and disconnected.
     pub idle: Idle,
 }
 
@@ -67,7 +67,7 @@ pub struct Idle {
     /// A peer from which nothing was read for this long is sent a ping, and again after each
     /// further such time.
     pub interval: Duration,
-    /// After so many pings without a sign of life it is let go.
+    /// After this many pings without a sign of life the peer is disconnected.
     pub misses: u32,
     /// What a sign of life is. True: that something was read. False: also that all we wrote has
     /// gone out, so that a person who merely reads stays for ever, and [`Connection`] leaves it to
@@ -83,7 +83,7 @@ impl Idle {
     }
 }
 
-/// How writing ended.
+/// Why writing ended.
 #[derive(Debug)]
 pub enum Outcome {
     /// The source ended and everything was written.
@@ -94,7 +94,7 @@ pub enum Outcome {
     Stuck,
     /// The peer gave no sign of life after so many pings.
     Quiet {
-        /// Pings it did not react to.
+        /// The number of pings without a reaction.
         misses: u32,
     },
 }
@@ -267,14 +267,14 @@ impl Alarm {
     }
 }
 
-/// What to do about a quiet peer.
+/// What to do about a peer, by its signs of life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Liveness {
-    /// Nothing.
+    /// Nothing: the peer is alive.
     Alive,
     /// Send a ping.
     Ask,
-    /// Let it go.
+    /// Disconnect the peer.
     Gone,
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 /// What became of a push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer<'a> {
-    /// It was accepted.
+    /// The push was accepted.
     Accepted {
         /// Connections that it is queued for.
         reached: u64,
@@ -15,10 +15,10 @@ pub enum Answer<'a> {
         /// How many were too late for it and how many have acknowledged it, if its sender waited
         /// for that.
         settled: Option<(u64, u64)>,
-        /// Its id, if its sender gave it one.
+        /// The push's id, if its sender gave it one.
         id: Option<&'a str>,
     },
-    /// It was not.
+    /// The push was refused.
     Refused(&'a dyn Reason),
 }
 

@@ -3,23 +3,22 @@
 use crate::limits::{PUSH_ACK_WAIT_MS_MAX, PUSH_ID_BYTES, PUSH_NAME_BYTES, PUSH_TTL_MAX_S};
 use std::fmt;
 
-/// One push, as it was written.
+/// A push as its sender wrote it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Push<'d> {
-    /// Whom it is for.
+    /// The target.
     pub target: Target<'d>,
-    /// What the sender calls it.
+    /// The sender's own id for it.
     pub id: Option<&'d str>,
-    /// For how many seconds it is kept for those who are away; none: as long as the server's
-    /// default says.
+    /// For how many seconds it is kept for clients that are away; `None` for the server's default.
     pub ttl_s: Option<u64>,
     /// Whether clients are asked to acknowledge it.
     pub wants_ack: bool,
-    /// For how many milliseconds the answer waits for acknowledgements; none: it does not.
+    /// For how many milliseconds the answer waits for acknowledgements; `None` for not at all.
     pub ack_wait_ms: Option<u64>,
     /// Whether the sender wants an answer.
     pub wants_answer: bool,
-    /// What it says: any bytes.
+    /// The payload: any bytes.
     pub payload: &'d [u8],
 }
 
@@ -43,20 +42,20 @@ pub enum PushError {
     NoSpace,
     /// The part before the payload is not UTF-8.
     NotText,
-    /// The target is none of the known ones.
+    /// The target is of no known kind.
     UnknownTarget(String),
-    /// A user's id or a group's name cannot be one.
+    /// The user's id or the group's name is not valid.
     BadName(String),
     /// There is no such option, or it has a value where it should have none, or none where it
     /// should.
     UnknownOption(String),
     /// An option stands twice.
     Twice(&'static str),
-    /// The id cannot be one.
+    /// The id is too long, empty, or has other characters than an id may have.
     BadId,
-    /// The time to live is no number, or too long.
+    /// The time to live is not a number, or too long.
     BadTtl,
-    /// The time to wait for acknowledgements is no number, or too long.
+    /// The time to wait for acknowledgements is not a number, or too long.
     BadAck,
 }
 
@@ -94,7 +93,7 @@ impl fmt::Display for PushError {
 
 impl std::error::Error for PushError {}
 
-/// Understands a push.
+/// Parses a push.
 ///
 /// # Errors
 /// See [`PushError`].
@@ -124,7 +123,7 @@ pub fn is_name(text: &str) -> bool {
 }
 
 impl<'d> Target<'d> {
-    /// Understands a target.
+    /// Parses a target.
     ///
     /// # Errors
     /// [`PushError::UnknownTarget`] or [`PushError::BadName`].

@@ -45,7 +45,7 @@ pub enum ReplayError {
     },
     /// It was sent before this server started, by the clock that we have now.
     BeforeStart,
-    /// It was taken before.
+    /// The datagram was accepted before.
     Replayed,
     /// As many datagrams are remembered as can be.
     Full,
@@ -73,7 +73,7 @@ impl Replays {
         Self::with_bound(age_s, started, PUSH_REMEMBERED_SIGNATURES)
     }
 
-    /// The same, remembering at most `taken_max` datagrams.
+    /// [`new`](Self::new) with a bound of `taken_max` remembered datagrams.
     pub fn with_bound(age_s: u64, started: Instant, taken_max: usize) -> Self {
         Self {
             age_s,
@@ -116,7 +116,7 @@ impl Replays {
         Ok(())
     }
 
-    /// Datagrams that are remembered.
+    /// The number of datagrams remembered.
     pub fn len(&self) -> usize {
         self.count
     }

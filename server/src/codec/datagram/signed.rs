@@ -28,13 +28,13 @@ pub struct Signed<'d> {
 /// Why a datagram that begins with `signed` is not in the signed form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignedError {
-    /// It ends too early.
+    /// The datagram ends too early.
     Cut,
     /// The MAC is not 64 hexadecimal digits.
     BadMac,
-    /// The key's id cannot be one.
+    /// The key's id is not valid.
     BadKeyId,
-    /// The time is no number of seconds.
+    /// The time is not a number of seconds.
     BadTime,
     /// The nonce is too short, too long, or has other characters.
     BadNonce,

@@ -132,18 +132,18 @@ impl Block {
         Self { region, subject, entries: Entries::Many(entries), rendered: OnceLock::new() }
     }
 
-    /// How many messages there are; at least one.
+    /// The number of messages, at least one.
     #[expect(clippy::len_without_is_empty, reason = "it is never empty")]
     pub fn len(&self) -> usize {
         self.entries().len()
     }
 
-    /// The subject of all of them.
+    /// The subject of all messages.
     pub fn subject(&self) -> &[u8] {
         self.subject.of(&self.region)
     }
 
-    /// Where the answer to a message is to be sent.
+    /// The reply subject of a message.
     pub fn reply_to(&self, index: usize) -> Option<&[u8]> {
         self.entry(index).reply.non_empty_of(&self.region)
     }

@@ -4,7 +4,7 @@ use super::Block;
 use bytes::Bytes;
 use std::fmt;
 
-/// One thing that a client sent.
+/// An operation that a client sent.
 #[derive(Debug)]
 pub enum Operation {
     /// `CONNECT`, with its JSON as it came.
@@ -87,7 +87,7 @@ impl ProtocolError {
 }
 
 impl fmt::Display for ProtocolError {
-    /// For a log: the client's mistake.
+    /// The client's mistake in words, for the log.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::UnknownOperation => "the client sent no known operation",

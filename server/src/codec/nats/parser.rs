@@ -7,7 +7,7 @@ use crate::limits::{NATS_COPIED_BYTES, NATS_PAYLOAD_BYTES, NATS_SIZE_DIGITS};
 use bytes::{Buf, Bytes, BytesMut};
 use memchr::memchr;
 
-/// How much a client may send in one go.
+/// The largest control line and message that a client may send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParserLimits {
     /// Bytes of arguments on a control line. (Observed: the verb, the blanks after it and the
@@ -18,7 +18,7 @@ pub struct ParserLimits {
 }
 
 impl Default for ParserLimits {
-    /// nats-server's defaults.
+    /// The defaults of nats-server.
     fn default() -> Self {
         Self { control_line_bytes: NATS_CONTROL_LINE_BYTES, payload_bytes: NATS_PAYLOAD_BYTES }
     }

@@ -5,13 +5,13 @@ use super::headers;
 /// A message on its way to a subscriber.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {
-    /// What it was published under.
+    /// The subject it was published on.
     pub subject: &'a [u8],
-    /// Where an answer is to be sent.
+    /// The reply subject.
     pub reply_to: Option<&'a [u8]>,
     /// A block of [`headers`]; empty if there are none.
     pub headers: &'a [u8],
-    /// The content.
+    /// The payload.
     pub payload: &'a [u8],
     /// The size of the headers and of all, as the publisher wrote them. (Observed: they are passed
     /// on so, `0000002`.) None: as plain numbers.
