@@ -43,6 +43,17 @@ pub const LINGER_MS: u64 = 1_000;
 /// reaches a live reader in less. When hit: what is left is counted, reported and given up.
 pub const GOODBYE_MS: u64 = 5_000;
 
+/// Bytes a second that a client must read for publishers to keep to its pace when its queue is full.
+/// Why: whoever reads is kept, and yet a client that takes a byte now and then cannot hold up all
+/// the others. When a client reads less: it is waited for no longer than its door's wait, and then
+/// misses messages or is disconnected.
+pub const SLOWEST_READER_BYTES: u32 = 256 << 10;
+
+/// Bytes that the kernel keeps for a peer beyond what it has sent. Fixed. Why: a reader of a megabyte
+/// a second then shows progress every eighth of a second; with the kernel's own bound of megabytes
+/// it takes seconds, as if the peer were stuck. When hit: the rest waits here, where it is counted.
+pub const UNSENT_BYTES: u32 = 128 << 10;
+
 // ---- Reading ----
 
 /// First and largest size of a connection's read buffer in bytes. It grows while reads fill it.
@@ -515,10 +526,10 @@ pub const NATS_PENDING_BYTES: usize = 64 << 20;
 /// [`NATS_WAIT_MS`].
 pub const NATS_PENDING_MESSAGES: usize = 1 << 20;
 
-/// Milliseconds that a publish waits for NATS connections whose queue is full. Why: by then a
-/// client that reads has taken some of its 64 MiB, even as one of a thousand; one that does not
-/// read holds up its publishers this long, once. When hit: `-ERR 'Slow Consumer'`, and the
-/// connection is closed; or it misses messages and is told.
+/// Milliseconds that a publish waits for NATS connections whose queue is full, if they do not read
+/// as fast as [`SLOWEST_READER_BYTES`]. Why: a client that has just woken up has read something by
+/// then. When hit: `-ERR 'Slow Consumer'`, and the connection is closed; or it misses messages and
+/// is told.
 pub const NATS_WAIT_MS: u64 = 20;
 
 /// Milliseconds in which a NATS client has to take at least one byte of what waits for it. Why:

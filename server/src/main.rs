@@ -251,7 +251,9 @@ fn start(config: Config, prepared: Prepared) -> Running {
 
 fn broker(config: &Config) -> Broker<ServerMessage> {
     let histories = config.chat.history().into_iter().chain(config.push.settings.histories());
-    let builder = Broker::builder().when_full(WhenFull::Wait(config.chat.wait));
+    let builder = Broker::builder()
+        .when_full(WhenFull::Wait(config.chat.wait))
+        .keep_pace_from(config.slowest_reader);
     histories
         .fold(builder, |builder, (pattern, messages)| builder.history(pattern, messages))
         .build()

@@ -73,6 +73,8 @@ pub struct Config {
     pub push: PushConfig,
     /// The time for goodbyes when the server stops.
     pub goodbye: Duration,
+    /// Bytes a second that a client of any door must read to be waited for.
+    pub slowest_reader: u32,
     /// What is logged.
     pub log: LevelFilter,
 }
@@ -194,6 +196,9 @@ struct ServeArguments {
     /// Time for goodbyes and unsent messages when the server stops
     #[arg(long, value_name = "MS", default_value_t = limits::GOODBYE_MS, value_parser = ms(0))]
     goodbye_ms: u64,
+    /// Bytes a second that a client must read for publishers to keep to its pace; 0: they never do
+    #[arg(long, value_name = "BYTES", default_value_t = limits::SLOWEST_READER_BYTES)]
+    slowest_reader: u32,
     #[command(flatten)]
     admin: AdminOptions,
     #[command(flatten)]
@@ -213,6 +218,7 @@ fn configure(serve: ServeArguments, sources: Sources) -> Result<Task, ConfigErro
         admin: serve.admin.config(&sources)?,
         push: serve.push.config(&sources)?,
         goodbye: Duration::from_millis(serve.goodbye_ms),
+        slowest_reader: serve.slowest_reader,
         log: serve.log,
     };
     let push = [config.push.address, config.push.udp_address, config.push.http_address];

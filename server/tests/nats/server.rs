@@ -1,9 +1,11 @@
 //! The NATS server's loop, in this process: slow clients, time-outs, ends, and what is left behind.
 
+use async_io::Timer;
 use fanfare::{Broker, Pattern, Topic};
 use fanfare_server::chat::{ChatServer, ChatSettings};
 use fanfare_server::connection::Listener;
 use fanfare_server::diagnostics::Diagnostics;
+use fanfare_server::limits::SLOWEST_READER_BYTES;
 use fanfare_server::message::ServerMessage;
 use fanfare_server::nats::authentication::{Secret, User};
 use fanfare_server::nats::permissions::{Permissions, Rules};
@@ -38,7 +40,7 @@ impl TestServer {
     fn start(change: impl FnOnce(&mut NatsSettings)) -> Self {
         let mut settings = NatsSettings::default();
         change(&mut settings);
-        let broker = Broker::new();
+        let broker = Broker::builder().keep_pace_from(SLOWEST_READER_BYTES).build();
         let tasks = Tasks::new(|task: BoxedTask| drop(async_std::task::spawn(task)));
         let diagnostics = Diagnostics::new();
         let listener =
@@ -178,6 +180,32 @@ fn who_does_not_read_is_disconnected_and_costs_the_others_nothing() {
     server.assert_nothing_remains();
 }
 
+/// The publisher is much faster, and the reader's pauses are longer than a publish waits.
+#[test]
+fn a_client_that_reads_slowly_gets_everything() {
+    const MESSAGES: u32 = 2_500;
+    let server = TestServer::start(|settings| {
+        small_queue(settings);
+        settings.wait = Duration::from_millis(1);
+    });
+    let (mut slow, mut talker) = (server.client(), server.client());
+    slow.send("SUB flood 1\r\n");
+    slow.sync();
+    let publishing = thread::spawn(move || {
+        (0..MESSAGES).for_each(|number| talker.send(message("flood", number)));
+        talker.sync();
+    });
+    for number in 0..MESSAGES {
+        if number % 8 == 0 {
+            block_on(Timer::after(Duration::from_millis(3)));
+        }
+        slow.expect(format!("MSG flood 1 {PAYLOAD_BYTES}\r\n{number:0>PAYLOAD_BYTES$}\r\n"));
+    }
+    publishing.join().unwrap();
+    assert!(server.broker.stats().deliveries.waited > 0, "it was never slow");
+    assert_eq!(server.broker.stats().deliveries.disconnected, 0);
+}
+
 #[test]
 fn who_does_not_read_misses_messages_and_is_told_how_many() {
     let server = TestServer::start(|settings| {
@@ -226,7 +254,7 @@ fn who_does_not_read_misses_messages_and_is_told_how_many() {
         if received + missed < sent
             && missed == 0
             && server.broker.stats().deliveries.dropped > 0
-            && received % 50 == 0
+            && received % 5 == 0
         {
             // There may be nothing more to come behind the gap: something has to, to tell of it.
             talker.send(message("flood", sent));
