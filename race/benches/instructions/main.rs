@@ -105,7 +105,7 @@ fn print_table(options: &Options) -> Result<(), String> {
         true => Ok(()),
         false => Err(format!(
             "over budget by more than {SLACK_PER_CENT} %: {}. Find out why with `--cell` (see the \
-             head of race/benches/instructions/main.rs), or raise the budget in rows.rs and say why",
+             head of race/benches/instructions/main.rs), or raise the budget and say why",
             exceeded.join("; ")
         )),
     }

@@ -27,7 +27,8 @@ pub struct Options {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     run_ms: Option<u64>,
     /// This row alone, e.g. 64,1,1,1024,0; can be given several times
-    #[arg(long = "row", value_name = "SUBSCRIBERS,PUBLISHERS,BATCH,QUEUE,STUCK", value_parser = row)]
+    #[arg(long = "row", value_name = "SUBSCRIBERS,PUBLISHERS,BATCH,QUEUE,STUCK",
+          value_parser = row)]
     rows: Vec<Scenario>,
     /// The rows given carry a String
     #[arg(long, requires = "rows")]
