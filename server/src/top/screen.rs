@@ -1,0 +1,102 @@
+//! The terminal: how large it is, and the keys pressed there.
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::read;
+use rustix::stdio::{stdin, stdout};
+use rustix::termios::{
+    LocalModes, OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr,
+};
+use std::io::{self, Write};
+use std::thread;
+use std::time::Instant;
+
+/// Moves to the corner and clears what is there.
+const CLEAR: &str = "\x1b[H\x1b[2J";
+
+/// What Ctrl-C sends while keys come one by one.
+const INTERRUPT: u8 = 3;
+
+/// Standard input and output. While this lives, keys come one by one and are not echoed.
+pub struct Screen {
+    /// The terminal's modes before; `None` if standard input is no terminal.
+    before: Option<Termios>,
+}
+
+impl Screen {
+    pub fn new() -> Self {
+        let before = isatty(stdin()).then(|| tcgetattr(stdin()).ok()).flatten();
+        if let Some(before) = &before {
+            let mut modes = before.clone();
+            // Signals too come as keys, so that the modes are always put back.
+            modes.local_modes -= LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG;
+            let _ = tcsetattr(stdin(), OptionalActions::Now, &modes);
+        }
+        Self { before }
+    }
+
+    /// Waits until `next`. False as soon as `q` or Ctrl-C is pressed.
+    pub fn no_key_ends_it_before(&self, next: Instant) -> bool {
+        loop {
+            let left = next.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            if self.before.is_none() {
+                thread::park_timeout(left);
+                continue;
+            }
+            let timeout = Timespec::try_from(left).ok();
+            let mut keys = [PollFd::from_borrowed_fd(stdin(), PollFlags::IN)];
+            if !matches!(poll(&mut keys, timeout.as_ref()), Ok(1..)) {
+                continue;
+            }
+            let mut key = [0];
+            // A terminal that is gone reads nothing, for ever.
+            if !matches!(read(stdin(), &mut key), Ok(1)) || [b'q', INTERRUPT].contains(&key[0]) {
+                return false;
+            }
+        }
+    }
+
+    /// Shows as much of a frame as fits.
+    pub fn show(&self, output: &mut impl Write, frame: &str) -> io::Result<()> {
+        let size = tcgetwinsize(stdout()).ok().filter(|size| size.ws_row > 0 && size.ws_col > 0);
+        match size {
+            Some(size) => {
+                let frame = fit(frame, size.ws_row.into(), size.ws_col.into());
+                write!(output, "{CLEAR}{frame}")
+            }
+            None => write!(output, "{CLEAR}{frame}"),
+        }
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        if let Some(before) = &self.before {
+            let _ = tcsetattr(stdin(), OptionalActions::Now, before);
+        }
+    }
+}
+
+/// The upper left corner of a frame. The last row has no line end, which would scroll the first
+/// away.
+fn fit(frame: &str, rows: usize, columns: usize) -> String {
+    let lines = frame.lines().take(rows).map(|line| line.chars().take(columns).collect::<String>());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_that_is_too_large_keeps_its_head() {
+        let frame: String = (0..40).map(|row| format!("{row} {}\n", "x".repeat(100))).collect();
+        let shown = fit(&frame, 24, 80);
+        assert!(shown.starts_with("0 x") && !shown.ends_with('\n'));
+        assert_eq!(shown.lines().count(), 24);
+        assert!(shown.lines().all(|line| line.len() == 80));
+        assert_eq!(fit("short\n", 24, 80), "short");
+    }
+}
