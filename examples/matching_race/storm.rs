@@ -16,7 +16,7 @@ const DRAIN_EVERY: usize = 10 * TOPICS;
 
 pub fn print(effort: &Effort) {
     println!(
-        "\nPublishing to {TOPICS} topics with {SUBSCRIBERS} subscribers each, while others come and go"
+        "\nPublishing to {TOPICS} topics with {SUBSCRIBERS} subscribers each; others come and go"
     );
     println!(
         "{:<44} |{:>12}{:>12}{:>14}{:>20}",

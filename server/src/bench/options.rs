@@ -6,67 +6,69 @@ use super::load::Load;
 use clap::{Args, ValueEnum};
 use std::time::Duration;
 
-/// What is measured.
+/// What to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
     /// Publish to nobody
     Pub,
-    /// Count what others publish to --subject
+    /// Count what others publish on --subject
     Sub,
     /// Publish to subscribers that count and check everything
     FanOut,
-    /// Requests and their answers, one after the other
+    /// Send requests and wait for their answers, one after the other
     Request,
-    /// How late messages are at a fixed rate; what was late to be sent counts as late
+    /// Measure how late messages arrive at a fixed rate; a message sent late counts from when it
+    /// was due
     Latency,
-    /// No server: the same bytes written straight to the sockets, which is what the machine can do
+    /// Write the same bytes straight to the sockets, without a server: the most that the machine
+    /// can do
     Ceiling,
-    /// All of these but sub
+    /// All of these except sub
     All,
 }
 
-/// How the result looks.
+/// The format of the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For people
+    /// Table for people
     Table,
-    /// An object a line
+    /// One object a line
     Json,
-    /// With a line of names
+    /// With a header line
     Csv,
 }
 
 /// The command line of `fanfare bench`.
 #[derive(Args, Clone, Debug, PartialEq)]
 pub struct BenchOptions {
-    /// What is measured
+    /// What to measure
     #[arg(value_enum)]
     pub mode: Mode,
-    /// The server
+    /// Address of the server
     #[arg(value_name = "HOST:PORT", default_value = "127.0.0.1:4222")]
     pub server: String,
-    /// Publishers, each with a subject of its own
+    /// Number of publishers, each with its own subject
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub publishers: u32,
-    /// Subscribers of each publisher's subject
+    /// Number of subscribers to each publisher's subject
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub subscribers: u32,
-    /// Bytes of a payload
+    /// Size of a payload
     #[arg(long, value_name = "BYTES", default_value_t = 128, value_parser = clap::value_parser!(u32).range(16..=(1 << 30)))]
     pub payload_bytes: u32,
-    /// Messages a write
+    /// Messages per write
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub batch: u32,
-    /// Messages a second when latency is measured
+    /// Messages a second, for latency
     #[arg(long, value_name = "N", default_value_t = 1_000.0, value_parser = positive)]
     pub rate: f64,
-    /// Seconds that a measurement lasts
+    /// How long a measurement lasts
     #[arg(long, value_name = "S", default_value_t = 3.0, value_parser = positive)]
     pub seconds: f64,
-    /// Where sub listens
+    /// Subject that sub subscribes to
     #[arg(long, value_name = "SUBJECT", default_value = ">")]
     pub subject: String,
-    /// What the server speaks
+    /// Protocol that the server speaks
     #[arg(long, value_enum, default_value = "nats")]
     pub protocol: Protocol,
     /// Log in as this user
@@ -78,7 +80,7 @@ pub struct BenchOptions {
     /// Log in with this token
     #[arg(long, value_name = "TOKEN", conflicts_with = "user")]
     pub token: Option<String>,
-    /// How the result looks
+    /// Format of the result
     #[arg(long, value_enum, default_value = "table")]
     pub format: Format,
 }

@@ -115,7 +115,7 @@ impl BackOff {
     fn failed(&mut self, error: &io::Error) -> impl Future<Output = Instant> + use<> {
         // Once per crisis, not once per try: the pause is at its first value only then.
         if self.next_ms == ACCEPT_BACK_OFF_MS.0 {
-            log::warn!(task:% = tasks::label(); "cannot accept connections, trying on: {error}");
+            log::warn!(task:% = tasks::label(); "cannot accept connections, retrying: {error}");
         }
         let pause_ms = self.next_ms;
         self.next_ms = (self.next_ms * 2).min(ACCEPT_BACK_OFF_MS.1);

@@ -75,7 +75,7 @@ impl Scope {
         match result {
             Some(result) => {
                 if !report.left.is_empty() {
-                    log::warn!(task:% = super::label(); "tasks of {name} go on after its end: {report}");
+                    log::warn!(task:% = super::label(); "tasks of {name} outlive it: {report}");
                 }
                 Ok(result)
             }
