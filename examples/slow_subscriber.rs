@@ -33,9 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             );
         }
 
-        println!(
-            "one reader, and four that never read, each with a policy and a queue of {BOUND}"
-        );
+        println!("one reader, and four that never read, each with a policy and a queue of {BOUND}");
         println!(
             "{:>7} {:>7} {:>6} {:>6} {:>7} {:>12} {:>9}",
             "publish", "matched", "queued", "waited", "dropped", "disconnected", "took"
