@@ -9,7 +9,8 @@ use crate::payload::{Origin, Payload};
 use crate::policy::WhenFull;
 use crate::publish::Publisher;
 use crate::receive::builder::{MailboxBuilder, SubscriptionBuilder};
-use crate::receive::subscription::{Delivery, Subscription};
+use crate::receive::delivery::Delivery;
+use crate::receive::subscription::Subscription;
 use crate::routing::Router;
 use crate::shared::{Defaults, Handle};
 use crate::stats::tally::WaitStats;
@@ -127,7 +128,7 @@ impl<M: Payload> Broker<M> {
             }
             while let Some(delivery) = inbox.recv().await {
                 if let Delivery::Message(answer) = delivery {
-                    return Ok(answer);
+                    return Ok(answer.to_message());
                 }
             }
             Err(RequestError::TimedOut)

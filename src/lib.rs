@@ -29,13 +29,14 @@ mod topic;
 
 pub use broker::{Broker, BrokerBuilder};
 pub use error::{PublishError, RequestError, SubscribeError, TryPublishError, TryRecvError};
-pub use log::message::{Batch, BatchIter, Message};
+pub use log::message::{Batch, BatchIter, Message, Received};
 pub use payload::{Origin, Payload};
 pub use policy::{Receipt, WhenFull};
 pub use publish::Publisher;
 pub use receive::builder::{MailboxBuilder, SubscriptionBuilder};
+pub use receive::delivery::Delivery;
 pub use receive::mailbox::{Mailbox, MailboxDelivery, MailboxSubscriber};
-pub use receive::subscription::{BatchDelivery, Delivery, Subscription};
+pub use receive::subscription::{BatchDelivery, Subscription};
 pub use receive::watch::SubscriptionWatch;
 pub use stats::tally::WaitStats;
 pub use stats::{

@@ -11,6 +11,11 @@ pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 #[cfg(not(fanfare_loom))]
 pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+#[cfg(fanfare_loom)]
+pub(crate) use loom::sync::{Mutex as ModelMutex, MutexGuard as ModelGuard};
+#[cfg(not(fanfare_loom))]
+pub(crate) use std::sync::{Mutex as ModelMutex, MutexGuard as ModelGuard};
+
 /// Stands between a sequentially consistent write and a sequentially consistent read of something
 /// else.
 ///
@@ -36,4 +41,9 @@ pub(crate) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
 
 pub(crate) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// As [`lock`], for a mutex that models can see.
+pub(crate) fn lock_model<T>(mutex: &ModelMutex<T>) -> ModelGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -66,6 +66,72 @@ impl<M: fmt::Debug> fmt::Debug for Message<M> {
     }
 }
 
+/// One received message, lent by the subscription until its next receive. Derefs to the payload.
+///
+/// [`to_message`](Self::to_message) keeps it for longer.
+pub struct Received<'a, M>(Source<'a, M>);
+
+enum Source<'a, M> {
+    Lent(&'a Arc<Segment<M>>, u32),
+    /// Where a subscription can be ended and freed at any time, it has nothing to lend.
+    Owned(Message<M>),
+}
+
+impl<'a, M> Received<'a, M> {
+    pub(crate) fn lent(segment: &'a Arc<Segment<M>>, index: u32) -> Self {
+        Self(Source::Lent(segment, index))
+    }
+
+    pub(crate) fn owned(message: Message<M>) -> Self {
+        Self(Source::Owned(message))
+    }
+
+    /// The message, to be kept: it shares what is stored, and copies nothing.
+    pub fn to_message(&self) -> Message<M> {
+        let (segment, index) = self.stored();
+        Message::new(segment.clone(), index)
+    }
+
+    /// The topic it was published to.
+    pub fn topic(&self) -> &Topic {
+        &self.stored().0.topic
+    }
+
+    /// Where the sender waits for an answer, if it does.
+    pub fn reply_to(&self) -> Option<&Topic> {
+        let (segment, index) = self.stored();
+        segment.record(index).reply_to.as_ref()
+    }
+
+    /// What it counts for against byte bounds.
+    pub fn weight_bytes(&self) -> u32 {
+        let (segment, index) = self.stored();
+        segment.weight_bytes(index)
+    }
+
+    fn stored(&self) -> (&Arc<Segment<M>>, u32) {
+        match &self.0 {
+            Source::Lent(segment, index) => (segment, *index),
+            Source::Owned(message) => message.segment(),
+        }
+    }
+}
+
+impl<M> Deref for Received<'_, M> {
+    type Target = M;
+
+    fn deref(&self) -> &M {
+        let (segment, index) = self.stored();
+        &segment.record(index).message
+    }
+}
+
+impl<M: fmt::Debug> fmt::Debug for Received<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Received").field("topic", self.topic()).field("payload", &**self).finish()
+    }
+}
+
 /// Consecutive messages of one topic, received together and read by reference: the fast way to
 /// receive.
 pub struct Batch<M> {

@@ -96,6 +96,9 @@ impl Reservations {
         if granted.route != route || granted.version != audience.version {
             return false;
         }
+        for slot in &granted.written_off {
+            audience.singles[*slot as usize].queue.end_write_off_if_room();
+        }
         let is_enough = granted.grant.spend(load, &mut self.recalled);
         if !self.recalled.is_empty() {
             granted.written_off.retain(|slot| !self.recalled.contains(slot));

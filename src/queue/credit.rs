@@ -117,6 +117,14 @@ impl Consumed {
         Load::unpack(self.total.load(Ordering::SeqCst))
     }
 
+    /// As [`add`](Self::add), for a receiver that will call that soon: a publisher that announces
+    /// itself meanwhile may be overlooked until then.
+    #[inline]
+    pub fn add_unordered(&self, more: Load) {
+        let total = Load::unpack(self.total.load(Ordering::Relaxed)).plus(more);
+        self.total.store(total.pack(), Ordering::Release);
+    }
+
     /// Messages ever consumed, modulo 2^32.
     pub fn messages(&self) -> u32 {
         self.total().messages

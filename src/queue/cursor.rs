@@ -23,6 +23,19 @@ pub(crate) enum Taken<M> {
     Missed(u64),
 }
 
+/// What [`Cursor::find`] comes to.
+pub(crate) enum Found {
+    Messages,
+    Missed(u64),
+}
+
+/// One message stepped over.
+pub(crate) struct Step {
+    pub weight_bytes: u32,
+    /// No other is known to be readable: others may wait for its room or for the queue to drain.
+    pub is_last: bool,
+}
+
 struct Reading<M> {
     segment: Arc<Segment<M>>,
     id: SubscriptionId,
@@ -42,18 +55,35 @@ impl<M> Cursor<M> {
 
     /// Takes the next gap, or up to `at_most` messages. Their credit is for the caller to return.
     ///
-    /// Who `lingers` will look again by itself, and stays in its reader slot when it has read
+    /// A caller that `lingers` looks again by itself, and keeps its reader slot when it has read
     /// everything.
     pub fn take(&mut self, queue: &Queue<M>, at_most: u32, lingers: bool) -> Option<Taken<M>> {
+        match self.find(queue, lingers)? {
+            Found::Missed(count) => Some(Taken::Missed(count)),
+            Found::Messages => {
+                let reading = self.reading.as_mut()?;
+                let (id, from) = (reading.id, reading.next);
+                let to = reading.end.min(from.saturating_add(at_most));
+                reading.next = to;
+                let is_over = reading.ends && to == reading.end;
+                let segment =
+                    if is_over { self.reading.take()?.segment } else { reading.segment.clone() };
+                Some(Taken::Batch { segment, id, from, to })
+            }
+        }
+    }
+
+    /// Goes to the next gap or messages: after `Messages`, [`step`](Self::step) finds some.
+    pub fn find(&mut self, queue: &Queue<M>, lingers: bool) -> Option<Found> {
         loop {
             if self.missed > 0 {
-                return Some(Taken::Missed(mem::take(&mut self.missed)));
+                return Some(Found::Missed(mem::take(&mut self.missed)));
             }
             if lingers && self.is_caught_up() && queue.has_no_entry() {
                 return None;
             }
-            if let Some(taken) = self.read_on(at_most) {
-                return Some(taken);
+            if self.has_readable() {
+                return Some(Found::Messages);
             }
             match queue.pop_entry() {
                 Some(entry) => self.turn_to(entry),
@@ -63,6 +93,26 @@ impl<M> Cursor<M> {
                 return None;
             }
         }
+    }
+
+    /// Steps over the next message that was found readable. Its credit is for the caller to
+    /// return. Until the next call, [`current`](Self::current) is this message.
+    #[inline]
+    pub fn step(&mut self) -> Option<Step> {
+        let reading = self.reading.as_mut().filter(|reading| reading.next < reading.end)?;
+        if self.missed > 0 {
+            return None;
+        }
+        let weight_bytes = reading.segment.weight_bytes(reading.next);
+        reading.next += 1;
+        Some(Step { weight_bytes, is_last: reading.next == reading.end })
+    }
+
+    /// The message that was stepped over last.
+    #[inline]
+    pub fn current(&self) -> Option<(&Arc<Segment<M>>, u32)> {
+        let reading = self.reading.as_ref()?;
+        Some((&reading.segment, reading.next.checked_sub(1)?))
     }
 
     /// Reports `count` as missed before whatever comes next.
@@ -98,22 +148,17 @@ impl<M> Cursor<M> {
         });
     }
 
-    fn read_on(&mut self, at_most: u32) -> Option<Taken<M>> {
-        let reading = self.reading.as_mut()?;
+    /// Whether there is more to read in this segment. Leaves it if it is over.
+    fn has_readable(&mut self) -> bool {
+        let Some(reading) = &mut self.reading else { return false };
         if reading.next == reading.end && !reading.ends {
             reading.look_further();
         }
-        let from = reading.next;
-        let to = reading.end.min(from.saturating_add(at_most));
-        reading.next = to;
-        let id = reading.id;
-        let is_over = reading.ends && to == reading.end;
-        let segment = if is_over { self.reading.take()?.segment } else { reading.segment.clone() };
-        if from == to {
-            self.finished.push(segment);
-            return None;
+        let has_readable = reading.next < reading.end;
+        if !has_readable {
+            self.finished.extend(self.reading.take().map(|reading| reading.segment));
         }
-        Some(Taken::Batch { segment, id, from, to })
+        has_readable
     }
 }
 

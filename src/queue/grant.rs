@@ -12,49 +12,86 @@
 //! nothing, and yet its books are exact whenever they are read.
 
 use crate::load::Load;
-use crate::sync::lock;
-use std::sync::{Arc, Mutex};
+use crate::sync::{AtomicU64, ModelMutex, Ordering, lock_model};
+use std::sync::Arc;
 
-/// Unspent credit, the same in each queue that gave it.
-pub(crate) struct Grant(Mutex<State>);
-
-struct State {
-    left: Load,
-    /// Messages spent so far.
-    spent: u64,
-    /// Reader slots whose queues have recalled their part.
-    recalled: Vec<u32>,
+/// Credit for some messages, the same in each queue that gave it.
+///
+/// The publisher alone spends, by one compare-exchange a message. A queue that leaves marks the
+/// same word, so it knows exactly what was spent before, and the publisher's next exchange fails
+/// and waits for the lock: by then the queue has settled.
+pub(crate) struct Grant {
+    total: Load,
+    /// What is spent, and [`RECALLED`] while a queue has left that the publisher does not know of.
+    spent: AtomicU64,
+    /// Slots of queues that have left. Its lock is held while [`RECALLED`] changes.
+    recalled: ModelMutex<Vec<u32>>,
 }
 
+/// No load has so many messages.
+const RECALLED: u64 = 1 << 63;
+
 impl Grant {
-    pub fn new(left: Load) -> Self {
-        Self(Mutex::new(State { left, spent: 0, recalled: Vec::new() }))
+    pub fn new(total: Load) -> Self {
+        Self { total, spent: AtomicU64::new(0), recalled: ModelMutex::new(Vec::new()) }
     }
 
-    /// Publisher: spends some, if there is enough. Adds the reader slots to `recalled` for which it
-    /// does not count any more.
+    /// Publisher: spends some, if there is enough. Adds the slots to `recalled` for which it does
+    /// not count any more.
+    #[inline]
     pub fn spend(&self, load: Load, recalled: &mut Vec<u32>) -> bool {
-        let mut state = lock(&self.0);
-        recalled.append(&mut state.recalled);
-        let is_enough = Load::default().leaves_room_for(load, state.left);
-        if is_enough {
-            state.left = state.left.minus(load);
-            state.spent += u64::from(load.messages);
+        let word = self.spent.load(Ordering::Relaxed);
+        let spent = Load::unpack(word);
+        if word & RECALLED != 0 {
+            return self.spend_after_recall(load, recalled);
         }
+        spent.leaves_room_for(load, self.total)
+            && (self
+                .spent
+                .compare_exchange(
+                    word,
+                    spent.plus(load).pack(),
+                    Ordering::AcqRel,
+                    Ordering::Relaxed,
+                )
+                .is_ok()
+                || self.spend_after_recall(load, recalled))
+    }
+
+    #[cold]
+    fn spend_after_recall(&self, load: Load, recalled: &mut Vec<u32>) -> bool {
+        let mut left = lock_model(&self.recalled);
+        recalled.append(&mut left);
+        let spent = self.spent();
+        let is_enough = spent.leaves_room_for(load, self.total);
+        let now = if is_enough { spent.plus(load) } else { spent };
+        self.spent.store(now.pack(), Ordering::Release);
         is_enough
     }
 
-    fn spent(&self) -> u64 {
-        lock(&self.0).spent
+    fn spent(&self) -> Load {
+        Load::unpack(self.spent.load(Ordering::Acquire) & !RECALLED)
     }
+
+    /// Credit that is not spent yet.
+    pub fn unspent(&self) -> Load {
+        self.total.minus(self.spent())
+    }
+}
+
+/// A receiver's view of the grant that its queue is part of, refreshed when that changes.
+#[derive(Default)]
+pub(crate) struct GrantSeen {
+    pub epoch: u64,
+    pub grant: Option<Arc<Grant>>,
 }
 
 /// A queue's part in a credit grant. Kept, and ended, under a lock of the queue.
 pub(crate) struct Holding {
     grant: Arc<Grant>,
     slot: u32,
-    /// Set: written off when this much had been spent. Not set: the queue gave credit.
-    written_off_at: Option<u64>,
+    /// Set: written off when this many messages had been spent. Not set: the queue gave credit.
+    written_off_at: Option<u32>,
 }
 
 /// What a queue has to settle when its part in a credit grant ends.
@@ -72,7 +109,7 @@ impl Holding {
 
     /// Written off from now on; what is already spent was asked for.
     pub fn written_off(grant: Arc<Grant>, slot: u32) -> Self {
-        let spent = grant.spent();
+        let spent = grant.spent().messages;
         Self { grant, slot, written_off_at: Some(spent) }
     }
 
@@ -80,19 +117,70 @@ impl Holding {
         self.written_off_at.is_some()
     }
 
-    /// Credit that is not spent yet.
-    pub fn unspent(&self) -> Load {
-        if self.is_written_off() { Load::default() } else { lock(&self.grant.0).left }
+    /// The grant that holds credit of this queue.
+    pub fn credited(&self) -> Option<&Arc<Grant>> {
+        Some(&self.grant).filter(|_| !self.is_written_off())
     }
 
     /// Leaves the credit grant, so the publisher asks for its next message. `settle` runs before
     /// the publisher can know, so what it counts comes before that message.
     pub fn end(self, settle: impl FnOnce(Settlement)) {
-        let mut state = lock(&self.grant.0);
+        let mut recalled = lock_model(&self.grant.recalled);
+        let word = self.grant.spent.fetch_or(RECALLED, Ordering::AcqRel);
+        let spent = Load::unpack(word & !RECALLED);
         settle(match self.written_off_at {
-            None => Settlement::GiveBack(state.left),
-            Some(spent_then) => Settlement::Dropped(state.spent - spent_then),
+            None => Settlement::GiveBack(self.grant.total.minus(spent)),
+            Some(spent_then) => Settlement::Dropped(u64::from(spent.messages - spent_then)),
         });
-        state.recalled.push(self.slot);
+        recalled.push(self.slot);
+    }
+}
+
+#[cfg(all(test, fanfare_loom))]
+mod loom_models {
+    use super::*;
+    use crate::sync::AtomicU32;
+    use loom::thread;
+
+    const ONE: Load = Load { messages: 1, bytes: 10 };
+
+    /// A publisher spends while two queues leave: what each gets back is exactly what was not
+    /// spent while the grant counted for it, and it has settled before the publisher asks it.
+    #[test]
+    fn loom_a_queue_that_leaves_gets_back_what_is_not_spent() {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(|| {
+            let total = Load { messages: 3, bytes: 30 };
+            let grant = Arc::new(Grant::new(total));
+            let settled = loom::sync::Arc::new([AtomicU32::new(9), AtomicU32::new(9)]);
+            let leaving = [0, 1].map(|slot| {
+                let (holding, settled) = (Holding::credit(grant.clone(), slot), settled.clone());
+                thread::spawn(move || {
+                    holding.end(|settlement| {
+                        let Settlement::GiveBack(load) = settlement else { panic!("credit") };
+                        settled[slot as usize].store(load.messages, Ordering::Relaxed);
+                    });
+                })
+            });
+            let (mut recalled, mut spent_for) = (Vec::new(), [0, 0]);
+            for _ in 0..3 {
+                assert!(grant.spend(ONE, &mut recalled));
+                for slot in [0, 1] {
+                    match recalled.contains(&slot) {
+                        true => {
+                            let given_back = settled[slot as usize].load(Ordering::Relaxed);
+                            assert_eq!(given_back, 3 - spent_for[slot as usize]);
+                        }
+                        false => spent_for[slot as usize] += 1,
+                    }
+                }
+            }
+            assert!(!grant.spend(ONE, &mut recalled));
+            leaving.into_iter().for_each(|queue| queue.join().unwrap());
+            for (settled, spent) in settled.iter().zip(spent_for) {
+                assert_eq!(settled.load(Ordering::Relaxed), 3 - spent);
+            }
+        });
     }
 }

@@ -114,6 +114,8 @@ pub(crate) struct Queue<M> {
     reader: WrittenByReader,
     /// A publisher's credit for messages to come, or its word that it will not ask for them.
     grant: Mutex<Option<Holding>>,
+    /// Changes with every change of `grant`, under its lock.
+    grant_epoch: AtomicU64,
     /// Messages dropped since the last entry was queued.
     gap: AtomicU64,
     receiver: AtomicWaker,
@@ -216,6 +218,7 @@ impl<M> Queue<M> {
                 high_water: AtomicU32::new(0),
             },
             grant: Mutex::new(None),
+            grant_epoch: AtomicU64::new(0),
             gap: AtomicU64::new(0),
             receiver: AtomicWaker::new(),
             wait_queue: Mutex::new(VecDeque::new()),

@@ -219,7 +219,7 @@ impl<M> Queue<M> {
                 None => break false,
                 Some(Taken::Batch { segment, from, to, .. }) => {
                     let load = segment.load(from..to);
-                    self.note_high_water();
+                    self.raise_high_water();
                     self.publishers.drops.add(DropReason::Oldest, u64::from(load.messages));
                     self.reader.consumed.add(load);
                     told += u64::from(load.messages);

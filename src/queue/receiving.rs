@@ -3,7 +3,9 @@
 use super::{CLOSING, ENDED, Entry, PROBATION, Queue, WAITED_FOR};
 use crate::deferred::Deferred;
 use crate::load::Load;
-use crate::queue::cursor::Cursor;
+use crate::policy::WhenFull;
+use crate::queue::cursor::{Cursor, Step};
+use crate::queue::grant::GrantSeen;
 use crate::stats::EndReason;
 use crate::sync::lock;
 use std::sync::Mutex;
@@ -32,10 +34,34 @@ impl<M> Queue<M> {
         if self.entries.1.is_empty() { self.gap.swap(0, Ordering::SeqCst) } else { 0 }
     }
 
+    /// Counts a message as received and frees its room.
+    ///
+    /// In the middle of a batch without a barrier: publishers see the room when they look, and one
+    /// that waits looks again when its wait is over. A lossless one waits for as long as it takes,
+    /// and a drain until the queue is empty: for these the order must be certain.
+    #[inline]
+    pub fn receive_one(&self, step: Step, seen: &mut GrantSeen) {
+        self.note_high_water(seen);
+        let received = self.reader.received.load(Ordering::Relaxed) + 1;
+        self.reader.received.store(received, Ordering::Release);
+        let load = Load { messages: 1, bytes: step.weight_bytes };
+        if step.is_last || self.terms.when_full == WhenFull::Block {
+            self.reader.consumed.add(load);
+        } else {
+            self.reader.consumed.add_unordered(load);
+        }
+    }
+
+    /// Whether others wait for something here, or it has ended.
+    #[inline]
+    pub fn needs_attention(&self) -> bool {
+        self.attention.load(Ordering::SeqCst) != 0
+    }
+
     /// Counts messages as received and frees their room.
     #[inline]
     pub fn receive(&self, load: Load) {
-        self.note_high_water();
+        self.raise_high_water();
         let received = self.reader.received.load(Ordering::Relaxed) + u64::from(load.messages);
         self.reader.received.store(received, Ordering::Release);
         self.reader.consumed.add(load);

@@ -4,7 +4,7 @@ use super::{ENDED, Queue, WAITED_FOR, WRITTEN_OFF};
 use crate::deferred::Deferred;
 use crate::load::Load;
 use crate::policy::WhenFull;
-use crate::queue::grant::{Grant, Holding, Settlement};
+use crate::queue::grant::{Grant, GrantSeen, Holding, Settlement};
 use crate::stats::tally::DropReason;
 use crate::sync::lock;
 use std::sync::Arc;
@@ -62,6 +62,7 @@ impl<M> Queue<M> {
             return false;
         }
         *granted = Some(Holding::credit(grant.clone(), slot));
+        self.grant_epoch.fetch_add(1, Ordering::AcqRel);
         true
     }
 
@@ -93,6 +94,13 @@ impl<M> Queue<M> {
         }
         *granted = Some(Holding::written_off(grant.clone(), slot));
         true
+    }
+
+    /// Ends a write-off if there is room by now.
+    pub fn end_write_off_if_room(&self) {
+        if self.taken().messages < self.terms.bounds.messages {
+            self.count_written_off();
+        }
     }
 
     /// Before something is queued: what was dropped without asking lies before it.
@@ -152,6 +160,7 @@ impl<M> Queue<M> {
 
     fn take_back(&self, granted: &mut Option<Holding>) {
         let Some(holding) = granted.take() else { return };
+        self.grant_epoch.fetch_add(1, Ordering::AcqRel);
         holding.end(|settlement| match settlement {
             Settlement::GiveBack(unspent) => self.publishers.reserved.give_back(unspent),
             Settlement::Dropped(count) => {
@@ -169,20 +178,41 @@ impl<M> Queue<M> {
 
     /// The queue is longest just before something is taken from it, so it is looked at then.
     #[inline]
-    pub(super) fn note_high_water(&self) {
-        // With what is granted, so too high at the most: seldom enough to look closer.
-        if self.taken().messages > self.reader.high_water.load(Ordering::Relaxed) {
-            self.raise_high_water();
+    pub(super) fn note_high_water(&self, seen: &mut GrantSeen) {
+        // With what is granted, so too high at the most.
+        let taken = self.taken().messages;
+        if taken > self.reader.high_water.load(Ordering::Relaxed) {
+            if self.grant_epoch.load(Ordering::Acquire) != seen.epoch {
+                self.see_grant(seen);
+            }
+            self.raise_high_water_to(taken, seen.grant.as_deref());
+        }
+    }
+
+    pub(super) fn raise_high_water(&self) -> u32 {
+        let taken = self.taken().messages;
+        let high_water = self.reader.high_water.load(Ordering::Relaxed);
+        if taken <= high_water {
+            return high_water;
+        }
+        let granted = lock(&self.grant);
+        self.raise_high_water_to(taken, granted.as_ref().and_then(Holding::credited).map(|g| &**g))
+    }
+
+    #[inline]
+    fn raise_high_water_to(&self, taken: u32, grant: Option<&Grant>) -> u32 {
+        let messages = taken.saturating_sub(grant.map_or(0, |grant| grant.unspent().messages));
+        if messages > self.reader.high_water.load(Ordering::Relaxed) {
+            self.reader.high_water.fetch_max(messages, Ordering::Relaxed).max(messages)
+        } else {
+            self.reader.high_water.load(Ordering::Relaxed)
         }
     }
 
     #[cold]
-    pub(super) fn raise_high_water(&self) -> u32 {
-        let messages = self.taken().messages.saturating_sub(self.granted().messages);
-        self.reader.high_water.fetch_max(messages, Ordering::Relaxed).max(messages)
-    }
-
-    fn granted(&self) -> Load {
-        lock(&self.grant).as_ref().map_or(Load::default(), Holding::unspent)
+    fn see_grant(&self, seen: &mut GrantSeen) {
+        let granted = lock(&self.grant);
+        seen.epoch = self.grant_epoch.load(Ordering::Acquire);
+        seen.grant = granted.as_ref().and_then(Holding::credited).cloned();
     }
 }

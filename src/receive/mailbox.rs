@@ -123,7 +123,7 @@ impl<M: Payload> Mailbox<M> {
     /// [`TryRecvError::Empty`] if there is nothing now, [`TryRecvError::Ended`] if there will be
     /// nothing any more.
     pub fn try_recv_batch(&mut self) -> Result<MailboxDelivery<M>, TryRecvError> {
-        self.receiver.try_take(u32::MAX, false).map(delivery)
+        self.receiver.try_batch().map(delivery)
     }
 
     /// Receives the next messages or a gap, blocking the thread while there is nothing.
@@ -137,7 +137,7 @@ impl<M: Payload> Mailbox<M> {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<MailboxDelivery<M>>> {
-        self.receiver.poll_take(context, u32::MAX).map(|taken| taken.map(delivery))
+        self.receiver.poll_batch(context).map(|taken| taken.map(delivery))
     }
 
     /// The mailbox's id in statistics, which no subscription has.

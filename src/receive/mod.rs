@@ -1,38 +1,104 @@
 //! The receiving side of a queue, for whatever shape it is given outside.
 
 pub mod builder;
+pub mod delivery;
 pub mod mailbox;
 pub mod subscription;
 pub mod watch;
 
 use crate::error::TryRecvError;
 use crate::limits::RECEIVER_SPINS_MAX;
+use crate::log::Segment;
+use crate::log::message::{Message, Received};
 use crate::payload::Payload;
 use crate::queue::Queue;
-use crate::queue::cursor::{Cursor, Taken};
+use crate::queue::cursor::{Cursor, Found, Taken};
+use crate::queue::grant::GrantSeen;
+use crate::receive::delivery::Delivery;
 use crate::shared::Shared;
 use crate::stats::EndReason;
 use crate::sync::lock;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 /// The reading end of a queue. Dropping it ends the queue.
 pub(crate) struct Receiver<M: Payload> {
     pub queue: Arc<Queue<M>>,
     pub shared: Arc<Shared<M>>,
-    /// Unused where publishers share the cursor.
+    /// Not used where publishers share one.
     cursor: Cursor<M>,
+    grant_seen: GrantSeen,
     spin_budget: SpinBudget,
 }
 
 impl<M: Payload> Receiver<M> {
     pub fn new(queue: Arc<Queue<M>>, shared: Arc<Shared<M>>) -> Self {
-        Self { queue, shared, cursor: Cursor::new(), spin_budget: SpinBudget::default() }
+        Self {
+            queue,
+            shared,
+            cursor: Cursor::new(),
+            grant_seen: GrantSeen::default(),
+            spin_budget: SpinBudget::default(),
+        }
     }
 
-    /// Takes up to `at_most` messages, or a gap; ready with `None` once the queue has ended.
-    pub fn poll_take(&mut self, context: &mut Context<'_>, at_most: u32) -> Poll<Option<Taken<M>>> {
-        let mut taken = self.try_take(at_most, self.spin_budget.is_left());
+    /// The next messages, as many as a segment holds ready, or a gap; none once it has ended.
+    pub fn poll_batch(&mut self, context: &mut Context<'_>) -> Poll<Option<Taken<M>>> {
+        self.poll_with(context, Self::take_batch)
+    }
+
+    /// As [`poll_batch`](Self::poll_batch), without waiting.
+    pub fn try_batch(&mut self) -> Result<Taken<M>, TryRecvError> {
+        self.try_with(false, Self::take_batch)
+    }
+
+    /// The next message or gap; none once it has ended. See [`lend`](Self::lend).
+    #[inline]
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Next<M>>> {
+        match self.step_on() {
+            true => Poll::Ready(Some(Next::Lent)),
+            false => self.poll_with(context, Self::take_next),
+        }
+    }
+
+    /// As [`poll_next`](Self::poll_next), without waiting.
+    pub fn try_next(&mut self) -> Result<Next<M>, TryRecvError> {
+        match self.step_on() {
+            true => Ok(Next::Lent),
+            false => self.try_with(false, Self::take_next),
+        }
+    }
+
+    /// What was received last, as it is given outside.
+    #[inline]
+    pub fn lend(&self, next: Next<M>) -> Option<Delivery<Received<'_, M>>> {
+        Some(match next {
+            Next::Lent => {
+                let (segment, index) = self.cursor.current()?;
+                Delivery::Message(Received::lent(segment, index))
+            }
+            Next::Owned(message) => Delivery::Message(Received::owned(message)),
+            Next::Missed(count) => Delivery::Missed(count),
+        })
+    }
+
+    /// Receives a message that an earlier look found already, if nothing else needs attention.
+    #[inline]
+    fn step_on(&mut self) -> bool {
+        if self.queue.needs_attention() {
+            return false;
+        }
+        let Some(step) = self.cursor.step() else { return false };
+        self.queue.receive_one(step, &mut self.grant_seen);
+        true
+    }
+
+    fn poll_with<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        take: impl Fn(&mut Self, bool) -> Option<T>,
+    ) -> Poll<Option<T>> {
+        let mut taken = self.try_with(self.spin_budget.is_left(), &take);
         if let Err(TryRecvError::Empty) = taken {
             if self.spin_budget.use_up_one() {
                 // Lingers: still counts as reading, and asks to be polled again after the others.
@@ -41,7 +107,7 @@ impl<M: Payload> Receiver<M> {
             }
             // Registered before the second look: who pushes after that look wakes this task.
             self.queue.register(context.waker());
-            taken = self.try_take(at_most, false);
+            taken = self.try_with(false, &take);
         }
         match taken {
             Ok(taken) => {
@@ -53,8 +119,11 @@ impl<M: Payload> Receiver<M> {
         }
     }
 
-    /// Takes messages or a gap without waiting.
-    pub fn try_take(&mut self, at_most: u32, lingers: bool) -> Result<Taken<M>, TryRecvError> {
+    fn try_with<T>(
+        &mut self,
+        lingers: bool,
+        take: impl Fn(&mut Self, bool) -> Option<T>,
+    ) -> Result<T, TryRecvError> {
         if self.queue.is_ended() {
             self.cursor.clear();
             self.cursor.finished.clear();
@@ -62,7 +131,10 @@ impl<M: Payload> Receiver<M> {
         }
         // Asked before the look: once it is closing, nothing comes after what the look finds.
         let is_closing = self.queue.is_closing();
-        match self.take(at_most, lingers) {
+        let taken = take(self, lingers);
+        self.cursor.finished.clear();
+        self.queue.attend_if_needed();
+        match taken {
             Some(taken) => Ok(taken),
             None if is_closing && !self.queue.is_waited_for() => {
                 self.shared.end(&self.queue, EndReason::Closed);
@@ -72,20 +144,39 @@ impl<M: Payload> Receiver<M> {
         }
     }
 
-    fn take(&mut self, at_most: u32, lingers: bool) -> Option<Taken<M>> {
-        let taken = match self.queue.shared_cursor() {
-            None => take_and_count(&mut self.cursor, &self.queue, at_most, lingers),
+    fn take_batch(&mut self, lingers: bool) -> Option<Taken<M>> {
+        match self.queue.shared_cursor() {
+            None => take_and_count(&mut self.cursor, &self.queue, u32::MAX, lingers),
             Some(shared) => {
-                let mut cursor = lock(shared);
-                let taken = take_and_count(&mut cursor, &self.queue, at_most, lingers);
-                self.cursor.finished.append(&mut cursor.finished);
-                taken
+                take_shared(&mut self.cursor.finished, shared, &self.queue, u32::MAX, lingers)
             }
-        };
-        self.cursor.finished.clear();
-        self.queue.attend_if_needed();
-        taken
+        }
     }
+
+    fn take_next(&mut self, lingers: bool) -> Option<Next<M>> {
+        if let Some(shared) = self.queue.shared_cursor() {
+            let finished = &mut self.cursor.finished;
+            return Some(match take_shared(finished, shared, &self.queue, 1, lingers)? {
+                Taken::Missed(count) => Next::Missed(count),
+                Taken::Batch { segment, from, .. } => Next::Owned(Message::new(segment, from)),
+            });
+        }
+        match self.cursor.find(&self.queue, lingers)? {
+            Found::Missed(count) => Some(Next::Missed(count)),
+            Found::Messages => {
+                self.queue.receive_one(self.cursor.step()?, &mut self.grant_seen);
+                Some(Next::Lent)
+            }
+        }
+    }
+}
+
+/// What is received one at a time.
+pub(crate) enum Next<M> {
+    /// A message that the cursor is at.
+    Lent,
+    Owned(Message<M>),
+    Missed(u64),
 }
 
 impl<M: Payload> Drop for Receiver<M> {
@@ -134,6 +225,20 @@ impl SpinBudget {
         }
         self.left = self.looks;
     }
+}
+
+fn take_shared<M>(
+    finished: &mut Vec<Arc<Segment<M>>>,
+    cursor: &Mutex<Cursor<M>>,
+    queue: &Queue<M>,
+    at_most: u32,
+    lingers: bool,
+) -> Option<Taken<M>> {
+    let mut cursor = lock(cursor);
+    let taken = take_and_count(&mut cursor, queue, at_most, lingers);
+    // Dropped under no lock.
+    finished.append(&mut cursor.finished);
+    taken
 }
 
 fn take_and_count<M>(

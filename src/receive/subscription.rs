@@ -1,9 +1,10 @@
 //! The receiving end of one pattern.
 
 use crate::error::TryRecvError;
-use crate::log::message::{Batch, Message};
+use crate::log::message::{Batch, Message, Received};
 use crate::payload::Payload;
 use crate::queue::cursor::Taken;
+use crate::receive::delivery::Delivery;
 use crate::receive::mailbox::Mailbox;
 use crate::receive::watch::SubscriptionWatch;
 use crate::stats::{Books, EndReason, SubscriptionId, SubscriptionStats};
@@ -20,19 +21,10 @@ use std::task::{Context, Poll};
 /// whoever still holds a publisher or a broker. It ends by itself when the broker is closed and
 /// everything was received, or when its policy or a [`drain`](crate::Broker::drain) ended it.
 ///
-/// As a [`Stream`] it yields what [`recv`](Self::recv) does.
+/// As a [`Stream`] it yields what [`recv`](Self::recv) does, as messages to keep.
 pub struct Subscription<M: Payload> {
     mailbox: Mailbox<M>,
     pattern: Pattern,
-}
-
-/// What a subscriber receives.
-#[derive(Debug)]
-pub enum Delivery<M> {
-    /// A message.
-    Message(Message<M>),
-    /// This many messages are missing here, because the subscription's queue had no room.
-    Missed(u64),
 }
 
 /// What a subscriber that reads many messages at once receives.
@@ -44,16 +36,6 @@ pub enum BatchDelivery<M> {
     Missed(u64),
 }
 
-impl<M> Delivery<M> {
-    /// The message, unless this is a gap.
-    pub fn message(self) -> Option<Message<M>> {
-        match self {
-            Self::Message(message) => Some(message),
-            Self::Missed(_) => None,
-        }
-    }
-}
-
 impl<M: Payload> Subscription<M> {
     pub(crate) fn new(mailbox: Mailbox<M>, pattern: Pattern) -> Self {
         Self { mailbox, pattern }
@@ -61,9 +43,12 @@ impl<M: Payload> Subscription<M> {
 
     /// Receives the next message or gap; `None` once the subscription has ended.
     ///
+    /// The message is lent until the next receive; [`Received::to_message`] keeps it.
+    ///
     /// Cancel safe: a dropped future has taken nothing, and no wake-up is lost.
-    pub async fn recv(&mut self) -> Option<Delivery<M>> {
-        poll_fn(|context| self.poll_recv(context)).await
+    pub async fn recv(&mut self) -> Option<Delivery<Received<'_, M>>> {
+        let next = poll_fn(|context| self.mailbox.receiver.poll_next(context)).await?;
+        self.mailbox.receiver.lend(next)
     }
 
     /// Receives the next messages, as many as one segment holds ready, or a gap; `None` once the
@@ -79,8 +64,9 @@ impl<M: Payload> Subscription<M> {
     /// # Errors
     /// [`TryRecvError::Empty`] if there is nothing now, [`TryRecvError::Ended`] if there will be
     /// nothing any more.
-    pub fn try_recv(&mut self) -> Result<Delivery<M>, TryRecvError> {
-        self.mailbox.receiver.try_take(1, false).map(one)
+    pub fn try_recv(&mut self) -> Result<Delivery<Received<'_, M>>, TryRecvError> {
+        let next = self.mailbox.receiver.try_next()?;
+        self.mailbox.receiver.lend(next).ok_or(TryRecvError::Empty)
     }
 
     /// Receives the next messages or a gap, without waiting.
@@ -89,11 +75,11 @@ impl<M: Payload> Subscription<M> {
     /// [`TryRecvError::Empty`] if there is nothing now, [`TryRecvError::Ended`] if there will be
     /// nothing any more.
     pub fn try_recv_batch(&mut self) -> Result<BatchDelivery<M>, TryRecvError> {
-        self.mailbox.receiver.try_take(u32::MAX, false).map(many)
+        self.mailbox.receiver.try_batch().map(many)
     }
 
     /// Receives the next message or gap, blocking the thread while there is nothing.
-    pub fn recv_blocking(&mut self) -> Option<Delivery<M>> {
+    pub fn recv_blocking(&mut self) -> Option<Delivery<Received<'_, M>>> {
         block_on(self.recv())
     }
 
@@ -104,14 +90,18 @@ impl<M: Payload> Subscription<M> {
 
     /// [`recv`](Self::recv) for hand-written futures. The task polled last is the one that is
     /// woken.
-    pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<Delivery<M>>> {
-        self.mailbox.receiver.poll_take(context, 1).map(|taken| taken.map(one))
+    pub fn poll_recv(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Delivery<Received<'_, M>>>> {
+        let next = self.mailbox.receiver.poll_next(context);
+        next.map(|next| next.and_then(|next| self.mailbox.receiver.lend(next)))
     }
 
     /// [`recv_batch`](Self::recv_batch) for hand-written futures. The task polled last is the one
     /// that is woken.
     pub fn poll_recv_batch(&mut self, context: &mut Context<'_>) -> Poll<Option<BatchDelivery<M>>> {
-        self.mailbox.receiver.poll_take(context, u32::MAX).map(|taken| taken.map(many))
+        self.mailbox.receiver.poll_batch(context).map(|taken| taken.map(many))
     }
 
     /// The subscription's id.
@@ -145,13 +135,6 @@ impl<M: Payload> Subscription<M> {
     }
 }
 
-fn one<M>(taken: Taken<M>) -> Delivery<M> {
-    match taken {
-        Taken::Batch { segment, from, .. } => Delivery::Message(Message::new(segment, from)),
-        Taken::Missed(count) => Delivery::Missed(count),
-    }
-}
-
 fn many<M>(taken: Taken<M>) -> BatchDelivery<M> {
     match taken {
         Taken::Batch { segment, from, to, .. } => {
@@ -162,9 +145,13 @@ fn many<M>(taken: Taken<M>) -> BatchDelivery<M> {
 }
 
 impl<M: Payload> Stream for Subscription<M> {
-    type Item = Delivery<M>;
+    type Item = Delivery<Message<M>>;
 
-    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Delivery<M>>> {
-        self.get_mut().poll_recv(context)
+    fn poll_next(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Delivery<Message<M>>>> {
+        let delivery = self.get_mut().poll_recv(context);
+        delivery.map(|delivery| delivery.map(|delivery| delivery.to_message()))
     }
 }

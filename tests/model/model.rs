@@ -7,7 +7,7 @@
 //! end, and waits that are over at once.
 
 use fanfare::{
-    BatchDelivery, Broker, Delivery, EndReason, Origin, Publisher, Receipt, Subscription,
+    BatchDelivery, Broker, Delivery, EndReason, Message, Origin, Publisher, Receipt, Subscription,
     SubscriptionWatch, TryPublishError, TryRecvError, WhenFull,
 };
 use std::cell::Cell;
@@ -1039,16 +1039,17 @@ impl World {
         let subscription = real.subscription.as_mut().expect("a living subscription");
         let context = &mut Context::from_waker(&real.waker);
         let delivery = match self.random.u8(0..5) {
-            0 => subscription.try_recv().map(Taken::Single),
+            0 => subscription.try_recv().map(|one| Taken::Single(one.to_message())),
             1 => subscription.try_recv_batch().map(Taken::Run),
-            2 => ready(subscription.poll_recv(context), &mut real.parked).map(Taken::Single),
+            2 => ready(subscription.poll_recv(context), &mut real.parked)
+                .map(|one| Taken::Single(one.to_message())),
             3 => ready(subscription.poll_recv_batch(context), &mut real.parked).map(Taken::Run),
             // Cancelled right away if it has to wait; the task polled last is the one that is
             // woken, and it is gone.
             _ => {
                 real.parked = false;
                 ready(testkit::broker::poll_once(pin!(subscription.recv())), &mut false)
-                    .map(Taken::Single)
+                    .map(|one| Taken::Single(one.to_message()))
             }
         };
         let sub = &mut self.model.subs[index];
@@ -1232,7 +1233,7 @@ impl Model {
 }
 
 enum Taken {
-    Single(Delivery<Load>),
+    Single(Delivery<Message<Load>>),
     Run(BatchDelivery<Load>),
 }
 
@@ -1349,6 +1350,7 @@ fn drop_oldest_of_several_publishers() {
                 match subscription.try_recv() {
                     Ok(Delivery::Missed(count)) => told += count,
                     Ok(Delivery::Message(message)) => {
+                        let message = message.to_message();
                         assert_eq!(
                             told,
                             subscription.books().dropped,

@@ -6,7 +6,7 @@
 
 use fanfare::{
     BatchDelivery, Broker, Delivery, EndReason, MailboxDelivery, PublishError, Publisher, Receipt,
-    Subscription, TryPublishError, WhenFull,
+    Received, Subscription, TryPublishError, WhenFull,
 };
 use std::collections::HashMap;
 use std::ops::Range;
@@ -72,7 +72,7 @@ impl Ledger {
         );
     }
 
-    fn take(&mut self, delivery: Delivery<Load>) {
+    fn take(&mut self, delivery: Delivery<Received<'_, Load>>) {
         match delivery {
             Delivery::Message(message) => self.message(&message),
             Delivery::Missed(count) => self.missed(count),

@@ -113,6 +113,7 @@ fn a_watch_and_a_kept_message_keep_no_queue_alive() {
         at_once(publisher.publish(&topic("t"), loads.make(0, number, SEGMENT_BYTES_MAX))).unwrap();
     }
     let Ok(Delivery::Message(kept)) = subscription.try_recv() else { panic!("the first") };
+    let kept = kept.to_message();
     drop(subscription);
     assert!(loads.alive() <= 2, "{} alive", loads.alive());
     drop(kept);

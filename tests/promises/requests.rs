@@ -57,7 +57,7 @@ fn each_request_has_an_inbox_of_its_own() {
     }
     let mut asked = Vec::new();
     while let Ok(Delivery::Message(message)) = responder.try_recv() {
-        asked.push(message);
+        asked.push(message.to_message());
     }
     assert_eq!(asked.len(), 5);
     for message in asked.iter().rev() {

@@ -1,0 +1,32 @@
+//! What a subscription receives one at a time.
+
+use crate::log::message::{Message, Received};
+
+/// What a subscriber receives: a message, lent ([`Received`]) or owned ([`Message`]), or a gap.
+#[derive(Clone, Copy, Debug)]
+pub enum Delivery<T> {
+    /// A message.
+    Message(T),
+    /// This many messages are missing here, because the subscription's queue had no room.
+    Missed(u64),
+}
+
+impl<T> Delivery<T> {
+    /// The message, unless this is a gap.
+    pub fn message(self) -> Option<T> {
+        match self {
+            Self::Message(message) => Some(message),
+            Self::Missed(_) => None,
+        }
+    }
+}
+
+impl<M> Delivery<Received<'_, M>> {
+    /// The same, to be kept.
+    pub fn to_message(&self) -> Delivery<Message<M>> {
+        match self {
+            Self::Message(message) => Delivery::Message(message.to_message()),
+            Self::Missed(count) => Delivery::Missed(*count),
+        }
+    }
+}
