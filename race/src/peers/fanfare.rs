@@ -5,7 +5,9 @@
 
 use super::{Ends, Message, Peer};
 use crate::scenario::Scenario;
-use fanfare::{BatchDelivery, Broker, Delivery, Pattern, Receipt, Subscription, Topic, WhenFull};
+use fanfare::{
+    BatchDelivery, Broker, Delivery, Pattern, Receipt, Received, Subscription, Topic, WhenFull,
+};
 
 /// Ours, reading with `recv_batch` or with `recv`.
 pub struct Fanfare<const BATCHES: bool>;
@@ -93,7 +95,10 @@ fn check_receipt<E>(receipt: Result<Receipt, E>, dropped_most: u64) {
 }
 
 // What was missed shows as a loss in the ledger.
-fn see_one<M: Message>(delivery: Option<Delivery<M>>, see: &mut impl FnMut(&M)) -> bool {
+fn see_one<M: Message>(
+    delivery: Option<Delivery<Received<'_, M>>>,
+    see: &mut impl FnMut(&M),
+) -> bool {
     if let Some(Delivery::Message(message)) = &delivery {
         see(message);
     }
