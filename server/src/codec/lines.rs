@@ -27,8 +27,8 @@ pub enum LineError {
     Foreign(ForeignProtocol),
 }
 
-/// A protocol whose clients come to a port of lines by mistake, or are sent there by a web page: any
-/// page can have a browser post to any port.
+/// A protocol whose clients come to a port of lines by mistake, or because a web page sends them:
+/// any page can make a browser post to any port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForeignProtocol {
     /// HTTP/1.
@@ -38,7 +38,7 @@ pub enum ForeignProtocol {
 }
 
 impl ForeignProtocol {
-    /// The protocol of a first line, of which at least [`FIRST_BYTES`] are there or all.
+    /// The other protocol that a line begins like, if any.
     fn of(line: &[u8]) -> Option<Self> {
         const REQUESTS: [&str; 7] =
             ["GET /", "POST /", "HEAD /", "PUT /", "PATCH /", "DELETE /", "OPTIONS /"];
@@ -53,7 +53,7 @@ impl ForeignProtocol {
         }
     }
 
-    /// What to answer before the connection is closed.
+    /// The answer to such a client, before the connection is closed.
     pub fn refusal(self) -> &'static str {
         match self {
             Self::Http => {
@@ -198,7 +198,7 @@ impl LineDecoder {
         Some(self.hand_out())
     }
 
-    /// The protocol that the first line is of, with `text` added to it, if it is another than ours.
+    /// The other protocol to which the first line belongs once `text` is added, if any.
     fn foreign(&self, text: &[u8]) -> Option<ForeignProtocol> {
         if !self.is_first || self.line.len() >= FIRST_BYTES {
             return None;
@@ -207,7 +207,7 @@ impl LineDecoder {
         ForeignProtocol::of(&[&self.line, added].concat())
     }
 
-    /// Adds to the line. True if that makes it too long, which is said once.
+    /// Adds to the line. True if that makes it too long, which is reported once.
     fn collect(&mut self, text: &[u8]) -> bool {
         if self.state == State::Skipping {
             return false;
@@ -244,8 +244,8 @@ impl LineDecoder {
                 251..=254 => Telnet::Option,
                 TELNET_SB => Telnet::Subnegotiation { bytes: 0, iac: false },
                 TELNET_SE..=249 => Telnet::Text,
-                // No command of telnet's: the 255 was a stray byte. It stays in the line, which
-                // then is not UTF-8.
+                // Not a telnet command, so the 255 was a stray byte. It stays in the line, which is
+                // then not UTF-8.
                 _ => {
                     used = usize::from(byte == IAC);
                     // A line that is full already is too long by this byte; `hand_out` or the next

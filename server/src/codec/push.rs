@@ -39,12 +39,12 @@ pub struct Hello {
     /// The groups that it joins at once.
     #[serde(default)]
     pub groups: Vec<String>,
-    /// The last push it has got: what came after that and is still kept is sent first. None: only
-    /// new ones are sent.
+    /// The last push that it received. What came after that and is still kept is sent first. None:
+    /// only new pushes are sent.
     pub seen: Option<Seen>,
 }
 
-/// A push that a client has got.
+/// The last push that a client received.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum Seen {
@@ -94,7 +94,7 @@ pub enum ServerObject<'o> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ErrorCode {
-    /// It said something that is no object of a client.
+    /// It said something that is not an object of a client.
     Object,
     /// It said hello twice, or something else before hello.
     Hello,
@@ -120,7 +120,7 @@ pub struct PushObject<'o> {
     pub id: Option<&'o str>,
     /// The target: `user:42`, `group:news`, `all`.
     pub to: &'o str,
-    /// Whether it is to be acknowledged.
+    /// Whether the client is asked to acknowledge it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub ack: bool,
     /// The payload.
@@ -252,11 +252,18 @@ mod tests {
         };
         assert_eq!(
             line(&push(b"a \"line\"\n")),
-            "{\"push\":{\"n\":7,\"id\":\"o-17\",\"to\":\"user:42\",\"ack\":true,\"text\":\"a \\\"line\\\"\\n\"}}\n"
+            concat!(
+                r#"{"push":{"n":7,"id":"o-17","to":"user:42","ack":true,"#,
+                r#""text":"a \"line\"\n"}}"#,
+                "\n"
+            )
         );
         assert_eq!(
             line(&push(b"\xff\x00")),
-            "{\"push\":{\"n\":7,\"id\":\"o-17\",\"to\":\"user:42\",\"ack\":true,\"base64\":\"/wA=\"}}\n"
+            concat!(
+                r#"{"push":{"n":7,"id":"o-17","to":"user:42","ack":true,"base64":"/wA="}}"#,
+                "\n"
+            )
         );
         let bare =
             PushObject { n: None, id: None, to: "all", ack: false, payload: Payload::Text("x") };

@@ -1,4 +1,4 @@
-//! What hyper asks of a connection and of a clock, answered by ours.
+//! The connection and the clock that hyper wants, made of ours.
 
 use crate::limits::HTTP_READ_BYTES;
 use crate::transport::Connection;
@@ -42,8 +42,7 @@ impl hyper::rt::Read for Socket {
         context: &mut Context<'_>,
         mut into: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        // By way of the stack, since filling hyper's own buffer without clearing it first needs
-        // `unsafe`.
+        // Through the stack: filling hyper's own buffer without clearing it first needs `unsafe`.
         let mut bytes = [0; HTTP_READ_BYTES];
         let most = into.remaining().min(HTTP_READ_BYTES);
         let read_bytes = ready!(self.connection.poll_read(context, &mut bytes[..most]))?;

@@ -1,4 +1,4 @@
-//! A request as a handler gets it.
+//! A request as a service gets it.
 
 use super::response::{Response, text};
 use super::upgrade::Takeover;
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// An HTTP request.
 pub struct Call {
-    /// Method, address, headers, and the body, of which nothing has been read yet.
+    /// Method, address, headers and body. Nothing of the body has been read yet.
     pub request: hyper::Request<Incoming>,
     /// The client's address.
     pub peer: SocketAddr,
@@ -33,7 +33,7 @@ impl Call {
         self.request.headers()
     }
 
-    /// A header as text; none if it is missing or no text.
+    /// A header as text. None if it is missing or not text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers().get(name)?.to_str().ok()
     }
@@ -72,21 +72,21 @@ impl Call {
     /// A number in the query, `default` if it is missing.
     ///
     /// # Errors
-    /// If it is no number.
+    /// If the value is not a number.
     pub fn number(&self, name: &'static str, default: usize) -> Result<usize, QueryError> {
         self.query(name)
             .map_or(Ok(default), |written| written.parse().map_err(|_| QueryError { name }))
     }
 }
 
-/// A value in the query that is no number.
+/// A value in the query is not a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueryError {
     name: &'static str,
 }
 
 impl QueryError {
-    /// What to answer.
+    /// The answer to such a request.
     pub fn response(self) -> Response {
         text(StatusCode::BAD_REQUEST, format!("{self}\n"))
     }
@@ -103,16 +103,16 @@ impl std::error::Error for QueryError {}
 /// Why a body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyError {
-    /// It is longer than this many bytes.
+    /// The body is longer than this many bytes.
     TooLarge(usize),
-    /// It was not there after this time.
+    /// The body was not complete after this time.
     TimedOut(Duration),
-    /// The connection broke, or the body is no HTTP.
+    /// The connection broke, or the body is not HTTP.
     Broken,
 }
 
 impl BodyError {
-    /// What to answer.
+    /// The answer to such a request.
     pub fn response(self) -> Response {
         let status = match self {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -139,10 +139,10 @@ impl fmt::Display for BodyError {
 
 impl std::error::Error for BodyError {}
 
-/// A whole body, if it has no more than `limit_bytes` and is there within `time`.
+/// Reads a whole body of at most `limit_bytes` that is complete within `time`.
 ///
 /// # Errors
-/// See [`BodyError`]; what was read is gone then.
+/// See [`BodyError`]. What was read is lost.
 pub async fn read_body(
     body: Incoming,
     limit_bytes: usize,

@@ -14,7 +14,7 @@ pub type Response = hyper::Response<Body>;
 /// The body of an answer, whole or in pieces as they come.
 pub type Body = UnsyncBoxBody<Bytes, io::Error>;
 
-/// Bytes of a type of their own.
+/// An answer of bytes with a content type.
 pub fn bytes(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response {
     let body = Full::new(body.into()).map_err(|never| match never {}).boxed_unsync();
     let mut response = Response::new(body);
@@ -23,24 +23,24 @@ pub fn bytes(status: StatusCode, content_type: &'static str, body: impl Into<Byt
     response
 }
 
-/// Nothing but a status.
+/// An answer with only a status.
 pub fn empty(status: StatusCode) -> Response {
     let mut response = Response::new(Empty::new().map_err(|never| match never {}).boxed_unsync());
     *response.status_mut() = status;
     response
 }
 
-/// Plain text.
+/// An answer in plain text.
 pub fn text(status: StatusCode, body: impl Into<String>) -> Response {
     bytes(status, "text/plain; charset=utf-8", body.into())
 }
 
-/// A page. Whatever a peer can influence must have been escaped.
+/// A page. Anything that a peer can influence must be escaped.
 pub fn html(status: StatusCode, body: impl Into<String>) -> Response {
     bytes(status, "text/html; charset=utf-8", body.into())
 }
 
-/// JSON, laid out for people too.
+/// An answer in JSON, indented for people.
 pub fn json(status: StatusCode, value: &impl Serialize) -> Response {
     match serde_json::to_vec_pretty(value) {
         Ok(mut body) => {

@@ -37,9 +37,10 @@ pub type ServiceFuture = Pin<Box<dyn Future<Output = Response> + Send>>;
 pub struct HttpSettings {
     /// Bytes of the largest body that its handlers take; for those who look at `/varz`.
     pub body_bytes: usize,
-    /// In this time a request's head has to be there, whole; and so long a connection may be idle.
+    /// The time in which the head of a request has to be complete, and for which a connection may
+    /// be idle.
     pub head_deadline: Duration,
-    /// In this time a peer has to take at least one byte of what waits for it.
+    /// The time in which a peer has to take at least one byte of what waits for it.
     pub write_deadline: Duration,
 }
 
@@ -88,7 +89,7 @@ impl Protocol for Http {
         refused(reason).into_bytes()
     }
 
-    /// One connection, request after request, and whatever it goes on as.
+    /// Serves one connection: request after request, and then the protocol that it goes on in.
     async fn serve(self: Arc<Self>, accepted: AcceptedConnection) {
         let AcceptedConnection { connection, peer, mut entry, shutdown, permit } = accepted;
         let figures = entry.figures().clone();
@@ -142,11 +143,12 @@ impl Protocol for Http {
     }
 }
 
-/// What a client reads that is not let in: hyper never sees it.
+/// The answer to a client that is not let in. Hyper never sees that client.
 fn refused(why: &str) -> String {
     let length = why.len() + 1;
     format!(
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {length}\r\n\
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n\
+         Content-Length: {length}\r\n\
          Retry-After: 1\r\nConnection: close\r\n\r\n{why}\n"
     )
 }

@@ -1,4 +1,4 @@
-//! Connections that go on in another protocol. The server owns, counts and ends them as before.
+//! Connections that go on in another protocol. The HTTP server still owns, counts and ends them.
 
 use super::adapter::Socket;
 use super::request::Call;
@@ -21,9 +21,9 @@ use std::sync::{Arc, Mutex};
 pub struct Upgraded {
     /// The connection.
     pub connection: Connection,
-    /// What the peer sent behind its request, without waiting for the answer.
+    /// Bytes that the peer sent after its request, without waiting for the answer.
     pub early: Bytes,
-    /// Who asked.
+    /// The address of the client.
     pub peer: SocketAddr,
     /// When this begins, the connection is to end.
     pub(crate) shutdown: Arc<Shutdown>,
@@ -46,7 +46,7 @@ impl Call {
     }
 
     /// The answer (101) after which the connection goes on in another protocol, served by `serve`.
-    /// If this is not what is answered, nothing comes of it.
+    /// Nothing happens if the service gives another answer.
     pub fn upgrade(
         mut self,
         protocol: &'static str,
@@ -65,13 +65,13 @@ impl Call {
     }
 }
 
-/// Where a handler leaves what is to become of its connection.
+/// Where a service leaves the protocol in which its connection goes on.
 #[derive(Clone, Default)]
 pub(super) struct Takeover {
     next: Arc<Mutex<Option<Next>>>,
 }
 
-/// What a connection goes on as.
+/// The protocol in which a connection goes on.
 pub(super) struct Next {
     protocol: &'static str,
     on_upgrade: OnUpgrade,
@@ -97,8 +97,8 @@ impl Next {
         figures: &ConnectionFigures,
         shutdown: &Arc<Shutdown>,
     ) -> Ended {
-        // There at once if HTTP has ended with this answer. Not waited for: if it ended otherwise,
-        // nobody ever brings it.
+        // Ready at once if HTTP has ended with this answer. Otherwise it never would be, so nobody
+        // waits for it.
         let Some(Ok(upgraded)) = future::poll_once(self.on_upgrade).await else {
             return Ended::PeerClosed;
         };

@@ -1,5 +1,5 @@
-//! Who may get pushes as whom, and who may push to whom: keys that sign datagrams, and tokens of
-//! clients and senders.
+//! Who may receive pushes as which user, and who may push where: keys sign datagrams, and clients
+//! and senders show tokens.
 
 use crate::codec::datagram::{Target, is_name};
 use crate::limits::PUSH_KEY_BYTES_MIN;
@@ -9,17 +9,16 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// The keys and tokens of a gateway. Without tokens it believes whoever connects from its own
-/// machine.
+/// The keys and tokens of a gateway. Without tokens, clients and senders on the server's own
+/// machine may do everything, and others nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {
     keys: HashMap<String, Arc<Key>>,
-    /// By the SHA-256 of the token: how long it takes to find one says nothing about the tokens
-    /// there are.
+    /// By the SHA-256 of the token, so the time of a look-up says nothing about the tokens.
     tokens: Option<HashMap<[u8; 32], Arc<Rights>>>,
 }
 
-/// A key that signs datagrams, as it is in a file: `[[key]]`.
+/// A key that signs datagrams: `[[key]]` in the file of keys.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Key {
@@ -33,7 +32,7 @@ pub struct Key {
     pub targets: Vec<String>,
 }
 
-/// A token, as it is in a file: `[[token]]`.
+/// A token: `[[token]]` in the file of tokens.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rights {
@@ -69,9 +68,9 @@ pub enum Grant {
 pub enum Denied {
     /// A token is needed, and none was given.
     TokenNeeded,
-    /// There is no such token.
+    /// The token is unknown.
     UnknownToken,
-    /// No tokens are set up, and it does not come from our own machine.
+    /// There are no tokens, and it is not on our own machine.
     NotLocal,
     /// The holder may not get this user's pushes.
     User,
@@ -142,7 +141,7 @@ impl Access {
     /// What the holder of a token, or somebody without one, may do.
     ///
     /// # Errors
-    /// Nothing, that is; see [`Denied`].
+    /// [`Denied`], if it may do nothing.
     pub fn grant(&self, token: Option<&str>, is_local: bool) -> Result<Grant, Denied> {
         match (&self.tokens, token) {
             (None, _) if is_local => Ok(Grant::All),

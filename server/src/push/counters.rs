@@ -40,11 +40,17 @@ macro_rules! counters {
     ) => {
         #[doc = $about]
         #[derive(Debug, Default)]
-        pub(super) struct $counters { $( pub $name: Counter, )* $( $( pub $part: OutcomeCounters, )* )? }
+        pub(super) struct $counters {
+            $( pub $name: Counter, )*
+            $( $( pub $part: OutcomeCounters, )* )?
+        }
 
         #[doc = $about]
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-        pub struct $figures { $( $(#[$attribute])* pub $name: u64, )* $( $( $(#[$of])* pub $part: PushOutcomes, )* )? }
+        pub struct $figures {
+            $( $(#[$attribute])* pub $name: u64, )*
+            $( $( $(#[$of])* pub $part: PushOutcomes, )* )?
+        }
 
         impl $counters {
             pub fn figures(&self) -> $figures {
@@ -56,20 +62,20 @@ macro_rules! counters {
 
 counters! {
     OutcomeCounters PushOutcomes "What became of the pushes that came in one way." {
-        /// Accepted: handed to everybody who had room.
+        /// Accepted: queued for every connection that had room.
         accepted,
-        /// In no known form, or to a topic that cannot be one.
+        /// Not in a known form, or for a topic that is not valid.
         malformed,
-        /// To whom their sender may not push, or from somebody who may not push at all.
+        /// Their sender may not push there, or not at all.
         denied,
-        /// Refused because their sender sends too many, or because there is nobody free to check
+        /// Refused because their sender sends too many, or because no thread was free to check
         /// signatures.
         limited,
-        /// Refused because as many were handled as may be.
+        /// Refused because the gateway handled as many pushes as it may.
         busy,
-        /// Took too long: not everybody got them.
+        /// They took too long, so not every connection got them.
         timed_out,
-        /// Refused because the server was ending.
+        /// Refused because the server was stopping.
         closed,
     }
 }
@@ -79,13 +85,13 @@ counters! {
         /// Datagrams that arrived. Each is in an outcome of `udp`, or in one of the refusals that
         /// follow, or still being handled.
         datagrams,
-        /// Datagrams larger than they may be.
+        /// Datagrams that are too large.
         oversized,
         /// Unsigned datagrams that are not taken.
         unsigned,
-        /// Datagrams with a signature that is wrong, or of an unknown key.
+        /// Datagrams whose signature is wrong or whose key is unknown.
         forged,
-        /// Signed datagrams whose time is too far from ours.
+        /// Signed datagrams whose time is too far from ours, or before the server's start.
         stale,
         /// Signed datagrams that were taken before.
         replayed,
@@ -105,7 +111,7 @@ counters! {
         expired,
         /// Acknowledgements.
         acknowledged,
-        /// Pushes sent again to somebody who returned.
+        /// Kept pushes sent to clients that came back.
         replays,
     } {
         /// Pushes that came as datagrams.
@@ -125,12 +131,12 @@ impl Counters {
 }
 
 impl PushFigures {
-    /// Pushes accepted, whichever way they came.
+    /// Accepted pushes, by any ingress.
     pub fn accepted(&self) -> u64 {
         self.udp.accepted + self.http.accepted
     }
 
-    /// The same figures under the names that monitoring knows them by.
+    /// The same figures under the names that monitoring uses.
     pub(super) fn families(&self) -> Vec<Family> {
         let labelled = |label, figures: &[(&'static str, u64)]| -> Vec<Figure> {
             figures.iter().map(|(word, value)| Figure::new(vec![(label, *word)], *value)).collect()
@@ -156,7 +162,7 @@ impl PushFigures {
         });
         let [by_udp, by_http] = [("udp", self.udp), ("http", self.http)]
             .map(|(way, outcomes)| outcomes.figures_of(way));
-        // Datagrams in no known form are told with those that are no pushes at all.
+        // Malformed datagrams are shown with the other refused datagrams.
         let by_udp =
             by_udp.into_iter().filter(|figure| !figure.labels.contains(&("outcome", "malformed")));
         vec![

@@ -40,7 +40,7 @@ impl DatagramSocket {
     }
 }
 
-/// What reads datagrams.
+/// Reads datagrams and pushes what they say.
 pub(super) struct Datagrams {
     pub socket: DatagramSocket,
     pub gateway: Arc<Gateway>,
@@ -51,8 +51,7 @@ pub(super) struct Datagrams {
 }
 
 impl Datagrams {
-    /// Reads for ever. Each time that there is something, many are read before others get their
-    /// turn.
+    /// Reads for ever, a batch at a time. Other tasks get their turn after each.
     pub async fn read_all(mut self) {
         let signatures = Signatures::new(self.access.clone(), self.gateway.settings.timeout);
         let mut buffer = vec![0; PUSH_DATAGRAM_BYTES + 1];
@@ -67,14 +66,14 @@ impl Datagrams {
             let trusts = signatures.check(&batch).await;
             for ((datagram, sender), trust) in batch.iter().zip(trusts) {
                 self.take(datagram, sender, trust);
-                // Last, so that whoever sees all of them counted sees what became of them.
+                // Last, so that when all are counted, so is what became of them.
                 self.gateway.counters.datagrams.add(1);
             }
             yield_now().await;
         }
     }
 
-    /// What has arrived, up to a bound; waits for the first.
+    /// The datagrams that have arrived, up to a bound. Waits for the first.
     async fn read_batch(&self, buffer: &mut [u8]) -> io::Result<Batch> {
         let mut batch = Batch::default();
         for _ in 0..DATAGRAMS_PER_TURN {
@@ -84,7 +83,7 @@ impl Datagrams {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     waiting(Wait::fixed("datagrams"), self.socket.socket.readable()).await?;
                 }
-                // Of an answer that could not be delivered, perhaps.
+                // Perhaps about an answer that could not be delivered.
                 Err(error) => log::debug!("push: a datagram was not read: {error}"),
             }
         }
@@ -114,8 +113,8 @@ impl Datagrams {
         }
     }
 
-    /// What the sender may do, and the push. Nothing if it has not proved who it is: then it is
-    /// counted and not answered.
+    /// What the sender may do, and its push. None if the sender has not proved its identity: the
+    /// datagram is counted and not answered.
     fn admit<'d>(
         &mut self,
         datagram: &'d [u8],
@@ -159,7 +158,7 @@ impl Datagrams {
 
     fn push(&self, push: &Push<'_>, to: Sender) {
         let given_id = push.id.is_some();
-        // Nobody waits for acknowledgements who is not told of them.
+        // A sender that wants no answer waits for no acknowledgements.
         let push = Push { ack_wait_ms: push.ack_wait_ms.filter(|_| push.wants_answer), ..*push };
         match self.gateway.begin(Ingress::Udp, &push) {
             Ok(Begun::Done(handed_over)) if !handed_over.waits_for_acks() => {
@@ -194,7 +193,7 @@ impl Datagrams {
     }
 }
 
-/// Whom to answer, and with how much at the most.
+/// The sender of a datagram, and the bytes that an answer may have.
 #[derive(Clone, Copy)]
 struct Sender {
     address: SocketAddr,
@@ -219,7 +218,7 @@ fn answer(
     }
 }
 
-/// What the kernel does not take at once is not sent: datagrams may be lost anyway.
+/// Sends an answer, unless the kernel would make us wait: datagrams may be lost anyway.
 fn send(gateway: &Gateway, socket: &UdpSocket, to: Sender, answer: Answer<'_>) {
     let mut bytes = Vec::new();
     append_answer(&mut bytes, answer, to.request_bytes);
@@ -228,7 +227,7 @@ fn send(gateway: &Gateway, socket: &UdpSocket, to: Sender, answer: Answer<'_>) {
     }
 }
 
-/// Whether it comes from this machine.
+/// Whether a peer is on this machine.
 pub(super) fn is_local(peer: SocketAddr) -> bool {
     peer.ip().to_canonical().is_loopback()
 }

@@ -32,7 +32,7 @@ impl Decoder {
     /// A decoder for objects of up to `max_bytes`.
     pub fn new(framing: Framing, max_bytes: usize) -> Self {
         match framing {
-            // Nothing is ever read of those who are sent events.
+            // A client that is sent events says nothing.
             Framing::Lines | Framing::Events => Self::Lines(LineDecoder::new(max_bytes)),
             Framing::Messages => Self::Messages(MessageDecoder::new(max_bytes)),
         }

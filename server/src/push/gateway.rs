@@ -255,7 +255,7 @@ impl Gateway {
         self.finish(self.begin(ingress, push)?).await
     }
 
-    /// Hands a push to everybody who has room, without waiting.
+    /// Hands a push to every queue that has room, without waiting.
     pub(super) fn begin(&self, ingress: Ingress, push: &Push<'_>) -> Result<Begun, PushRefusal> {
         self.try_begin(ingress, push).inspect_err(|refusal| self.refused(ingress, refusal))
     }
@@ -350,8 +350,8 @@ impl Gateway {
         result.inspect_err(|refusal| self.refused(ingress, refusal))
     }
 
-    /// Waits until all whom a push reached have acknowledged it or were too late for it, for as long
-    /// as its sender said. The wait ends early when the server stops.
+    /// Waits until all whom a push reached have acknowledged it or were too late for it, at most as
+    /// long as its sender said. The wait ends early when the server stops.
     pub(super) async fn settled(&self, handed_over: HandedOver) -> PushReceipt {
         let HandedOver { mut receipt, acks } = handed_over;
         let Some(AckWait { waiter, until, _permit }) = acks else { return receipt };
@@ -376,8 +376,8 @@ impl Gateway {
         waiters.iter().for_each(|waiter| waiter.wake());
     }
 
-    /// Runs `change` between two pushes: each before it is in all queues and kept, none after it has
-    /// begun. `change` must not push.
+    /// Runs `change` between two pushes: every push before it is in the queues and kept, and none
+    /// after it has begun. `change` must not push.
     pub(super) fn between_pushes<T>(&self, change: impl FnOnce() -> T) -> T {
         let _turn = lock(&self.turn);
         change()

@@ -2,9 +2,9 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `POST /push/{target}?id=&ttl=&ack` | pushes the body; the receipt. With `ack_ms=`, after acknowledgements |
+//! | `POST /push/{target}?id=&ttl=&ack` | pushes the body; the receipt (`ack_ms=`: later) |
 //! | `POST /publish/{topic}` | publishes the body on a topic of the broker; the receipt |
-//! | `POST /push` | a batch: an array of `{"to": ..., "text": ...}`; an array of receipts and errors |
+//! | `POST /push` | pushes an array of `{"to":..., "text":...}`; an array of receipts, errors |
 //! | `GET /push/{id}` | what became of a push that asked to be acknowledged |
 //! | `GET /events?user=&group=&seen=` | what that user is pushed, as server-sent events |
 //! | `GET /socket` | a WebSocket, in which a client says and gets the same objects as over TCP |
@@ -80,7 +80,7 @@ struct Problem {
     status: StatusCode,
     text: String,
     retry_after: Option<Duration>,
-    /// Whether the gateway, or whoever made it, has counted the push that it is about.
+    /// Whether the push is counted already.
     is_counted: bool,
 }
 
@@ -107,7 +107,7 @@ impl Service for PushHttp {
                 return problem(StatusCode::FORBIDDEN, text).response();
             }
             let origin = call.headers().get(ORIGIN).cloned();
-            // Without an origin, what another site's page asks is no request that CORS allows.
+            // Without an origin, another site's page did not ask by CORS, so nothing allows it.
             let is_foreign = origin
                 .as_ref()
                 .map_or(call.is_from_another_site(), |origin| !shared.lets_in(origin, &call));
@@ -135,8 +135,8 @@ impl Service for PushHttp {
 }
 
 impl Shared {
-    /// A browser says which page asks. Without this check any page that somebody on this machine
-    /// looks at could push.
+    /// Whether a page of this origin may ask. Without this check any page that somebody on this
+    /// machine opens could push.
     fn lets_in(&self, origin: &HeaderValue, call: &Call) -> bool {
         let Ok(origin) = origin.to_str() else { return false };
         let own =
@@ -220,7 +220,7 @@ impl Shared {
                 self.push_entry(&grant, entry).await.map_err(|problem| self.counted(problem, 1)),
             );
         }
-        // Only now, so that what one waits for holds up no other.
+        // Only now, so that no push waits for the acknowledgements of another.
         let mut outcomes = Vec::with_capacity(pushed.len());
         for pushed in pushed {
             outcomes.push(match pushed {
@@ -254,7 +254,7 @@ impl Shared {
         Ok(self.gateway.hand_over(Ingress::Http, &push).await?)
     }
 
-    /// Counts pushes that do not come as far as the gateway.
+    /// Counts pushes that never reach the gateway.
     fn counted(&self, problem: Problem, pushes: usize) -> Problem {
         if !problem.is_counted {
             let outcomes = self.gateway.counters.of(Ingress::Http);
@@ -283,7 +283,7 @@ impl Shared {
         let query = call.request.uri().query().unwrap_or_default();
         let groups = query.split('&').filter_map(|pair| pair.strip_prefix("group="));
         let groups: Result<Vec<String>, Problem> = groups.map(decode).collect();
-        // What the last event's id was is said by an `EventSource` that comes back.
+        // An `EventSource` that comes back says the id of its last event.
         let seen = match call.header("last-event-id") {
             Some(id) => Some(id.to_owned()),
             None => self.decoded(call, "seen")?,
@@ -342,7 +342,7 @@ impl Shared {
     }
 }
 
-/// With `ack_ms`, `ack` may stand there too: it says no more.
+/// `ack_ms` includes what `ack` says, so both may be there.
 fn set_options<'p>(
     push: &mut Push<'p>,
     id: Option<&'p str>,

@@ -15,13 +15,13 @@ use bytes::{Bytes, BytesMut};
 use fanfare::Topic;
 use std::ops::ControlFlow;
 
-/// What a client says.
+/// One client's reading half.
 pub(super) struct Reader<'c> {
     gateway: &'c Gateway,
     link: &'c Link,
     figures: &'c ConnectionFigures,
     session: Session,
-    /// What it sent before its connection was handed over.
+    /// Bytes that the client sent before its connection was handed over.
     early: Bytes,
     actions: Vec<Action>,
     mistakes: usize,
@@ -70,7 +70,7 @@ impl<'c> Reader<'c> {
         Reader { gateway, link, figures, session, early, actions: Vec::new(), mistakes: 0 }
     }
 
-    /// Does all that it said in these bytes.
+    /// Does everything that the client said in these bytes.
     async fn take_all(&mut self, decoder: &mut Decoder, mut bytes: &[u8]) -> ControlFlow<Ended> {
         let mut answers = Vec::new();
         loop {

@@ -14,8 +14,8 @@ pub(super) enum Framing {
     Lines,
     /// Each object is a message of a WebSocket.
     Messages,
-    /// Each object is a server-sent event. An `EventSource` keeps the number of the last push as the
-    /// last event's id, and says it when it comes back.
+    /// Each object is a server-sent event. An `EventSource` keeps the number of the last push as
+    /// the last event's id, and says it when it comes back.
     Events,
 }
 
@@ -40,7 +40,7 @@ impl Framing {
         }
     }
 
-    /// Appends what says that nothing more will come, where there is such a thing.
+    /// Appends the frame that says that nothing more will come, where there are frames.
     pub fn append_close(self, out: &mut Vec<u8>, frame: Option<&CloseFrame>) {
         if self == Self::Messages {
             append_close(out, frame.unwrap_or(&closing(CloseCode::Normal, "")));

@@ -37,7 +37,7 @@ pub struct PushServer {
     datagram_address: Option<SocketAddr>,
     /// Owns what reads datagrams.
     datagrams: Scope,
-    /// Owns the pushes that wait for somebody.
+    /// Owns the pushes that have to wait.
     waiting: Arc<Scope>,
 }
 
@@ -48,18 +48,18 @@ pub(super) struct Push {
     pub access: Arc<Access>,
 }
 
-/// A client that has come.
+/// A client that has connected.
 pub(super) struct Client {
     pub connection: Connection,
     pub entry: ConnectionEntry,
     pub peer: SocketAddr,
     pub framing: Framing,
-    /// What it sent before this began.
+    /// Bytes that it sent before its connection was handed over.
     pub early: Bytes,
 }
 
 impl PushServer {
-    /// Serves what `listener` accepts and `datagrams` brings, if there are such. All tasks are
+    /// Serves what `listener` accepts and `datagrams` brings, if they are there. All tasks are
     /// started through `tasks`; `front_end` is told of every connection.
     pub fn start(
         listener: Option<Listener>,
@@ -111,9 +111,9 @@ impl PushServer {
         &self.push.gateway
     }
 
-    /// What answers HTTP requests for pushes, streams of events, and WebSockets. `origins` are
-    /// those of the pages that may ask. Its connections are those of the HTTP server that it is
-    /// given to, and end with that.
+    /// A service for pushes, streams of events and WebSockets by HTTP. `origins` are those of the
+    /// pages that may ask. The connections belong to the HTTP server that it is given to, and end
+    /// with that.
     pub fn http(&self, origins: Vec<String>) -> PushHttp {
         PushHttp::new(&self.push.gateway, &self.push.access, origins)
     }

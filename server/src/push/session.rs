@@ -27,8 +27,8 @@ struct Client {
 pub enum Action {
     /// Send this reply.
     Reply(ServerObject<'static>),
-    /// The client is this user. Send it what its user, its groups and all are pushed; first, of
-    /// what is kept, what came after `seen`.
+    /// The client is known. Send it the pushes to its user, its groups and all, and before those
+    /// what is kept and came after `seen`.
     Begin {
         /// The user's id.
         user: String,
@@ -59,7 +59,7 @@ impl Session {
                 actions.push(Action::Reply(ServerObject::Pong(number)));
                 Ok(())
             }
-            // That it was read is the sign of life.
+            // Reading it was the sign of life.
             ClientObject::Pong(_) => Ok(()),
             ClientObject::Join(group) => self.join(group, actions),
             ClientObject::Leave(group) => self.leave(group, actions),
@@ -147,7 +147,7 @@ fn denied(denied: Denied) -> Problem {
     (ErrorCode::Denied, denied.to_string())
 }
 
-/// Names are those of targets: what can be pushed to can be said hello as.
+/// A user or group has a name that can be pushed to.
 fn check_name(name: &str) -> Result<(), Problem> {
     if is_name(name) {
         return Ok(());

@@ -1,8 +1,8 @@
 //! Checking the signatures of datagrams that were read in one go: in place if that is quick, on
 //! another thread if it would keep other tasks from their turn.
 //!
-//! The reader waits for each batch. So datagrams keep their order, no more are held than are read in
-//! one go, and what arrives meanwhile waits in the kernel's buffer.
+//! The reader waits for each batch. So datagrams keep their order, no more are held than are read
+//! in one go, and what arrives meanwhile waits in the kernel's buffer.
 
 use super::access::Access;
 use crate::codec::datagram::Signed;
@@ -17,31 +17,31 @@ use std::time::Duration;
 pub(super) struct Batch {
     bytes: Vec<u8>,
     datagrams: Vec<Arrived>,
-    /// Of those that say they are signed.
+    /// Bytes of the datagrams that claim to be signed.
     signed_bytes: usize,
 }
 
 #[derive(Debug)]
 struct Arrived {
-    /// Where it ends in the bytes; it begins where the one before it ends.
+    /// Where the datagram ends in the bytes; it begins where the one before it ends.
     end: usize,
     sender: SocketAddr,
 }
 
-/// What the bytes of a datagram say about who sent it.
+/// What the bytes of a datagram prove about its sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trust {
-    /// Nothing: it is not signed.
+    /// Nothing: the datagram is not signed.
     Unsigned,
-    /// The holder of the key that it names.
+    /// The sender holds the key that the datagram names.
     Signed,
-    /// It is not who it says, or its key is unknown.
+    /// The signature is wrong, or the key is unknown.
     Forged,
-    /// It is larger than it may be.
+    /// The datagram is too large.
     Oversized,
-    /// It is signed in no known form.
+    /// The signed form is wrong.
     Malformed,
-    /// Nobody was free to look.
+    /// No thread checked it in time.
     Unchecked,
 }
 
@@ -49,13 +49,13 @@ impl Batch {
     pub fn push(&mut self, datagram: &[u8], sender: SocketAddr) {
         self.bytes.extend_from_slice(datagram);
         self.datagrams.push(Arrived { end: self.bytes.len(), sender });
-        // Those that are too large are not looked at.
+        // Datagrams that are too large are not checked.
         if Signed::is_claimed(datagram) && datagram.len() <= PUSH_DATAGRAM_BYTES {
             self.signed_bytes += datagram.len();
         }
     }
 
-    /// Each datagram and who sent it.
+    /// Each datagram and its sender's address.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], SocketAddr)> {
         let mut begin = 0;
         self.datagrams.iter().map(move |arrived| {
@@ -117,7 +117,7 @@ fn trust(access: &Access, datagram: &[u8]) -> Trust {
     }
 }
 
-/// What can be said of a datagram without much work.
+/// What a datagram proves, where that takes no work.
 fn unchecked(datagram: &[u8]) -> Trust {
     match datagram.len() > PUSH_DATAGRAM_BYTES {
         true => Trust::Oversized,

@@ -1,4 +1,4 @@
-//! Clients by WebSocket: the handshake, after which they are clients as all others.
+//! Clients by WebSocket: the handshake. After it they are clients like all others.
 
 use super::access::Access;
 use super::gateway::Gateway;
@@ -14,15 +14,15 @@ use hyper::header::{
 use std::fmt;
 use std::sync::Arc;
 
-/// What it is called in the headers.
+/// The protocol's name in headers.
 pub(super) const PROTOCOL: &str = "websocket";
 
 /// Why a request does not become a WebSocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoWebSocket {
-    /// It does not ask to be one, or for another version. (426, which says what is wanted.)
+    /// It asks for no WebSocket, or for another version. (426, with the version that is wanted.)
     OtherProtocol,
-    /// It asks in a way that is wrong. (400)
+    /// It asks in a wrong way. (400)
     BadRequest(&'static str),
 }
 
@@ -37,8 +37,8 @@ impl fmt::Display for NoWebSocket {
     }
 }
 
-/// The answer to a request that asks for it: the connection goes on as a client's. No extension and
-/// no subprotocol is agreed on, whatever was offered.
+/// Lets the connection go on as a client's. No extension and no subprotocol is agreed on, whatever
+/// was offered.
 pub(super) fn answer(
     gateway: &Arc<Gateway>,
     access: &Arc<Access>,
@@ -65,7 +65,7 @@ fn accept(call: &Call) -> Result<HeaderValue, NoWebSocket> {
     key.ok_or(NoWebSocket::BadRequest("Sec-WebSocket-Key has to be there once, 16 bytes in base64"))
 }
 
-/// A header that is there once.
+/// The value of a header that is there exactly once.
 fn single(call: &Call, name: HeaderName) -> Option<&str> {
     let mut values = call.headers().get_all(name).iter();
     let value = values.next()?.to_str().ok()?;
@@ -75,7 +75,7 @@ fn single(call: &Call, name: HeaderName) -> Option<&str> {
 async fn serve_upgraded(gateway: Arc<Gateway>, access: Arc<Access>, upgraded: Upgraded) -> Ended {
     let Upgraded { connection, early, peer, shutdown } = upgraded;
     if connection.set_unacknowledged(gateway.settings.writer.idle.patience()).is_err() {
-        // As it fails where the peer was gone at once.
+        // It fails where the peer has gone already.
         return Ended::Broken;
     }
     // Listed among the gateway's clients too, as a stream of events is; the bytes are the HTTP

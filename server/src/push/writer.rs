@@ -220,7 +220,7 @@ impl ClientWriter {
             && let Some(message) = self.replay.pop_front()
         {
             match &message.push {
-                // Only for those who were there.
+                // Only for clients that were there.
                 Some(header) if header.expires_ms.is_none() => {}
                 Some(header) if header.is_expired(now_ms) => {
                     self.gateway.expire(&target_of(message.topic()), header);

@@ -36,7 +36,7 @@ pub fn current() -> Option<Current> {
 /// The current task in words, for log lines: its number and its name, or that there is none.
 ///
 /// ```
-/// # use fanfare::tasks;
+/// # use fanfare_server::tasks;
 /// log::info!(task:% = tasks::label(); "something happened");
 /// ```
 pub fn label() -> Label {

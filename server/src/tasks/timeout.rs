@@ -40,7 +40,7 @@ impl Scope {
     /// If this is dropped, so is the handler, and its tasks are cancelled.
     ///
     /// ```
-    /// # use fanfare::tasks::{BoxedTask, Tasks};
+    /// # use fanfare_server::tasks::{BoxedTask, Tasks};
     /// # use futures_lite::future::{block_on, pending};
     /// # use std::time::Duration;
     /// # let tasks = Tasks::new(|task: BoxedTask| {

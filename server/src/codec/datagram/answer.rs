@@ -1,5 +1,5 @@
-//! What a sender is answered: never more bytes than it sent, so that nobody can use the server to
-//! flood somebody else.
+//! Answers to senders. An answer never has more bytes than its datagram, so nobody can use the
+//! server to flood somebody else.
 
 use std::fmt;
 
@@ -8,12 +8,12 @@ use std::fmt;
 pub enum Answer<'a> {
     /// The push was accepted.
     Accepted {
-        /// Connections that it is queued for.
+        /// Connections that the push is queued for.
         reached: u64,
         /// Connections that had no room for it.
         missed: u64,
-        /// How many were too late for it and how many have acknowledged it, if its sender waited
-        /// for that.
+        /// Connections that were too late for it, and connections that acknowledged it, if its
+        /// sender waited for that.
         settled: Option<(u64, u64)>,
         /// The push's id, if its sender gave it one.
         id: Option<&'a str>,

@@ -1,4 +1,4 @@
-//! The text of a push: whom it is for, how it is to be treated, and what it says.
+//! The text of a push: target, options and payload.
 
 use crate::limits::{PUSH_ACK_WAIT_MS_MAX, PUSH_ID_BYTES, PUSH_NAME_BYTES, PUSH_TTL_MAX_S};
 use std::fmt;
@@ -22,7 +22,7 @@ pub struct Push<'d> {
     pub payload: &'d [u8],
 }
 
-/// Whom a push is for.
+/// The target of a push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target<'d> {
     /// `user:ID`: every connection of that user.
@@ -31,7 +31,7 @@ pub enum Target<'d> {
     Group(&'d str),
     /// `all`: every connection.
     All,
-    /// `topic:NAME`: whoever subscribes to that topic of the broker. Not checked here.
+    /// `topic:NAME`: all subscribers of a topic of the broker. The topic is not checked here.
     Topic(&'d str),
 }
 
@@ -69,7 +69,8 @@ impl fmt::Display for PushError {
             }
             Self::BadName(name) => write!(
                 out,
-                "{name:?} is no name; 1 to {PUSH_NAME_BYTES} bytes without white space, control characters and . * > ;"
+                "{name:?} is no name; 1 to {PUSH_NAME_BYTES} bytes without white space, \
+                 control characters and . * > ;"
             ),
             Self::UnknownOption(option) => {
                 write!(out, "{option:?} is no option; id=ID, ttl=SECONDS, ack, ack=MS, or reply")
@@ -109,13 +110,13 @@ pub fn parse_push(datagram: &[u8]) -> Result<Push<'_>, PushError> {
     Ok(push)
 }
 
-/// Whether a push that may be wrong wants an answer: then it is told what is wrong.
+/// Whether a push that may be wrong asks for an answer, which then says what is wrong.
 pub fn wants_answer(datagram: &[u8]) -> bool {
     let head = split(datagram).map_or(datagram, |(head, _)| head);
     head.split(|byte| *byte == b';').skip(1).any(|option| option == b"reply")
 }
 
-/// Whether a user or a group can be called this: it has to be one token of a topic.
+/// Whether a user or a group can have this name. A name is one token of a topic.
 pub fn is_name(text: &str) -> bool {
     let is_bad =
         |c: char| c.is_whitespace() || c.is_control() || matches!(c, '.' | '*' | '>' | ';');
@@ -222,19 +223,19 @@ impl<'d> Push<'d> {
     }
 }
 
-/// A number up to `most`, of digits alone.
+/// A number of at most `most`, written only in digits.
 fn number(text: &str, most: u64) -> Option<u64> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|number| is_number && *number <= most)
 }
 
-/// What stands before the first space, and what after it.
+/// The parts before and after the first space.
 fn split(datagram: &[u8]) -> Option<(&[u8], &[u8])> {
     let space = memchr::memchr(b' ', datagram)?;
     Some((&datagram[..space], &datagram[space + 1..]))
 }
 
-/// Enough of it to recognise it by.
+/// Enough of a text to recognise it.
 fn shortened(text: &str) -> String {
     text.chars().take(32).collect()
 }

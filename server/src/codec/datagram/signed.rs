@@ -1,7 +1,8 @@
-//! The signed form of a datagram: who sent it, when, and that nothing of it was changed.
+//! The signed form of a datagram. It proves who sent the datagram and when, and that nothing of it
+//! was changed.
 //!
 //! `signed MAC KEY-ID TIME NONCE push`, with one space between each. `MAC` is HMAC-SHA-256, in 64
-//! hexadecimal digits, of every byte behind the space that follows it: key id, time, nonce and
+//! hexadecimal digits, of every byte after the space that follows it: key id, time, nonce and
 //! push, with their spaces. `TIME` is in seconds since 1970, `NONCE` 8 to 64 letters, digits, `-`
 //! or `_` that make this datagram different from any other.
 
@@ -11,17 +12,17 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use std::fmt;
 
-/// A datagram that says it is signed, taken apart. Nothing in it is to be believed before
+/// A datagram that claims to be signed, taken apart. Nothing in it may be believed before
 /// [`Signed::is_by`] is true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Signed<'d> {
     mac: [u8; 32],
     signed: &'d [u8],
-    /// Which key it says it is signed with.
+    /// The id of the key that it claims to be signed with.
     pub key_id: &'d str,
-    /// When it says it was sent, in seconds since 1970.
+    /// When it claims to be sent, in seconds since 1970.
     pub time_s: u64,
-    /// The push, to be understood by [`parse_push`](super::parse_push).
+    /// The push, to be parsed by [`parse_push`](super::parse_push).
     pub push: &'d [u8],
 }
 
@@ -58,12 +59,12 @@ const PREFIX: &[u8] = b"signed ";
 const MAC_DIGITS: usize = 64;
 
 impl<'d> Signed<'d> {
-    /// Whether a datagram says that it is signed.
+    /// Whether a datagram claims to be signed.
     pub fn is_claimed(datagram: &[u8]) -> bool {
         datagram.starts_with(PREFIX)
     }
 
-    /// Takes a signed datagram apart; none if it is an unsigned one.
+    /// Takes a signed datagram apart. None if the datagram is unsigned.
     ///
     /// # Errors
     /// See [`SignedError`].
@@ -94,7 +95,7 @@ impl<'d> Signed<'d> {
         hmac(key, self.signed).verify_slice(&self.mac).is_ok()
     }
 
-    /// What tells it from every other datagram that was signed with any key.
+    /// A number that no other signed datagram has, whatever its key.
     pub(super) fn fingerprint(&self) -> u128 {
         let mut half = [0; 16];
         half.copy_from_slice(&self.mac[..16]);

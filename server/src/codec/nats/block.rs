@@ -51,12 +51,12 @@ impl Entry {
         self.body.end() + 2
     }
 
-    /// Whether it has nothing but a size and a payload.
+    /// Whether it has only a size and a payload.
     fn is_plain(&self) -> bool {
         self.reply.bytes == 0 && self.header_size.bytes == 0
     }
 
-    /// The same, so many bytes later.
+    /// The same span, moved by some bytes.
     pub fn moved(self, by: u32) -> Self {
         Self {
             reply: self.reply.moved(by),
@@ -180,11 +180,11 @@ impl Block {
         }
     }
 
-    /// All messages as a client is sent them that uses this subscription id, and knows headers or
-    /// not: rendered by the first who asks, shared with all who ask for the same.
+    /// All messages as a client receives them under this subscription id, with or without headers.
+    /// The first call renders them; all that ask for the same share the bytes.
     ///
-    /// None: somebody else came first and wanted something else, or the id is longer than
-    /// [`NATS_SHARED_SID_BYTES`], or there is but one message, which is not worth the memory. Then
+    /// None: the first call asked for something else, or the id is longer than
+    /// [`NATS_SHARED_SID_BYTES`], or there is only one message, which is not worth the memory. Then
     /// [`append_message`] each.
     pub fn rendered(&self, sid: &[u8], with_headers: bool) -> Option<&Rendered> {
         if self.len() == 1 || sid.len() > NATS_SHARED_SID_BYTES {

@@ -1,7 +1,7 @@
 //! Blocks of headers: `NATS/1.0`, then a line for each, then an empty line. They pass through us
 //! byte for byte.
 
-/// The headers of the answer that nobody is there to answer. (Documentation; observed.)
+/// The headers of the answer that says that nobody can answer. (Documentation; observed.)
 pub const NO_RESPONDERS: &[u8] = b"NATS/1.0 503\r\n\r\n";
 
 const FIRST_LINE: &[u8] = b"NATS/1.0";

@@ -51,7 +51,7 @@ pub enum ProtocolError {
     ControlLineTooLong,
     /// A message, headers counted, has more bytes than allowed. Known before the message arrives.
     PayloadTooLarge,
-    /// Something came before `CONNECT` from a client that has to say first who it is.
+    /// Something came before `CONNECT`, from a client that first has to say who it is.
     NotAuthorized,
     /// Too few or too many arguments.
     WrongArgumentCount,

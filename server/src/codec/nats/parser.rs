@@ -32,7 +32,7 @@ impl Default for ParserLimits {
 ///
 /// ```
 /// use bytes::BytesMut;
-/// use fanfare::codec::nats::{Operation, Parser, ParserLimits};
+/// use fanfare_server::codec::nats::{Operation, Parser, ParserLimits};
 ///
 /// let mut parser = Parser::new(ParserLimits::default());
 /// let mut buffer = BytesMut::from("PUB greet 5\r\nhel");
@@ -40,7 +40,7 @@ impl Default for ParserLimits {
 /// buffer.extend_from_slice(b"lo\r\n");
 /// let Some(Operation::Publish(block)) = parser.next(&mut buffer)? else { panic!() };
 /// assert_eq!((block.subject(), block.payload(0)), (&b"greet"[..], &b"hello"[..]));
-/// # Ok::<(), fanfare::codec::nats::ProtocolError>(())
+/// # Ok::<(), fanfare_server::codec::nats::ProtocolError>(())
 /// ```
 #[derive(Debug)]
 pub struct Parser {
@@ -76,8 +76,8 @@ impl Parser {
     }
 
     /// Whether everything but `CONNECT` is refused, from the first byte of the next operation on:
-    /// how a server that has to know who a client is keeps strangers from sending it large
-    /// messages. (Observed: `-ERR 'Authorization Violation'`.)
+    /// so a server that has to know its clients gets no large messages from strangers. (Observed:
+    /// `-ERR 'Authorization Violation'`.)
     pub fn require_connect(&mut self, required: bool) {
         self.connect_required = required;
     }
@@ -127,7 +127,7 @@ impl Parser {
                     };
                     match verb {
                         Verb::Publish { with_headers } => {
-                            // Of the blanks before it nothing is kept.
+                            // The blanks before it are not kept.
                             buffer.advance(arguments.start);
                             let arguments = arguments.moved_to_front();
                             self.state =
@@ -410,7 +410,7 @@ impl Verb {
         {
             return Err(ProtocolError::NotAuthorized);
         }
-        // Nearly all that is sent begins so; the general way costs more than all else that is done
+        // Nearly every line begins like this. The general way costs more than the rest of the work
         // for a message.
         if let [b'P', b'U', b'B', b' ', ..] = line {
             return Ok(Some((Self::Publish { with_headers: false }, 3)));

@@ -18,8 +18,8 @@ pub struct Outgoing<'a> {
     pub sizes_as_written: Option<(&'a [u8], &'a [u8])>,
 }
 
-/// Appends a `MSG`, or an `HMSG` if there are headers and the client knows them. (Observed: one who
-/// does not gets the message without; headers of length 0 are none.)
+/// Appends a `MSG`, or an `HMSG` if there are headers and the client knows them. (Observed: a
+/// client that does not know them gets the message without; headers of length 0 are none.)
 pub fn append_message(out: &mut Vec<u8>, message: &Outgoing<'_>, sid: &[u8], with_headers: bool) {
     let mut number = itoa::Buffer::new();
     let mut header_number = itoa::Buffer::new();
@@ -56,7 +56,7 @@ pub fn append_message_with_header(
     );
 }
 
-/// Appends what a client gets on its reply subject when nobody is subscribed to what it asked.
+/// Appends the answer that a client gets when nobody is subscribed to the subject of its request.
 /// (Observed.)
 pub fn append_no_responders(out: &mut Vec<u8>, reply_to: &[u8], sid: &[u8]) {
     let message = Outgoing {

@@ -24,8 +24,8 @@ pub fn is_valid_literal(subject: &[u8]) -> bool {
     tokens(subject).all(|token| !matches!(token, b"" | b"*" | b">"))
 }
 
-/// Whether there is a wildcard token in it. Published under such a subject, a message reaches who
-/// subscribed to just these tokens, or to wildcards that cover them. (Observed.)
+/// Whether there is a wildcard token in it. A message published under such a subject reaches those
+/// subscriptions that have just these tokens, or wildcards that cover them. (Observed.)
 pub fn has_wildcard(subject: &[u8]) -> bool {
     tokens(subject).any(|token| matches!(token, b"*" | b">"))
 }

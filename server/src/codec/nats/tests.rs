@@ -332,9 +332,10 @@ fn headers_are_refused_at_the_control_line_until_they_are_allowed() {
     let mut buffer = BytesMut::from("CONNECT {}\r\nHPUB a 1 2\r\nhp\r\n");
     assert!(matches!(parser.next(&mut buffer), Ok(Some(Operation::Connect(_)))));
     parser.allow_headers(true);
-    assert!(
-        matches!(parser.next(&mut buffer), Ok(Some(Operation::Publish(block))) if block.headers(0) == b"h")
-    );
+    assert!(matches!(
+        parser.next(&mut buffer),
+        Ok(Some(Operation::Publish(block))) if block.headers(0) == b"h"
+    ));
 }
 
 #[test]
@@ -405,7 +406,8 @@ fn messages_in_a_row_on_one_subject_are_one_block() {
 #[test]
 fn messages_in_a_row_with_the_same_line_are_messages_of_their_own() {
     check(
-        b"PUB a r 02\r\n11\r\nPUB a r 02\r\n22\r\nPUB a r 02\r\n33\r\nPUB a r 022\r\n0123456789012345678901\r\n",
+        b"PUB a r 02\r\n11\r\nPUB a r 02\r\n22\r\nPUB a r 02\r\n33\r\n\
+          PUB a r 022\r\n0123456789012345678901\r\n",
         &[
             "MSG a 1 r 02\\r\\n11\\r\\n",
             "MSG a 1 r 02\\r\\n22\\r\\n",

@@ -1,7 +1,7 @@
 //! Messages of a WebSocket (RFC 6455): bytes in pieces of any size become texts, and texts become
 //! bytes.
 //!
-//! What frames mean is tungstenite's affair. It wants a stream; it is given one in memory.
+//! Tungstenite knows what frames mean. It wants a stream, so it gets one in memory.
 
 use crate::limits::WEB_SOCKET_READ_BYTES;
 use data_encoding::BASE64;
@@ -18,14 +18,14 @@ use tungstenite::{Error, Message};
 /// The version of the protocol, the only one there is: `Sec-WebSocket-Version`.
 pub const VERSION: &str = "13";
 
-/// Bytes of the reason in a close frame, at the most. (A control frame carries 125 bytes, two of
-/// them the code.)
+/// Most bytes of the reason in a close frame. (A control frame carries 125 bytes, two of them the
+/// code.)
 const REASON_BYTES: usize = 123;
 
-/// Bytes that a control frame carries, at the most.
+/// Most bytes that a control frame carries.
 const CONTROL_BYTES: usize = 125;
 
-/// Bytes of the header of a frame that is not masked, at the most.
+/// Most bytes in the header of a frame that is not masked.
 const HEADER_BYTES: usize = 10;
 
 /// What a peer sent.
@@ -42,8 +42,8 @@ pub enum Received {
     Refused(CloseFrame),
 }
 
-/// Turns bytes of a client into messages. Holds what is not complete yet: never more than a message
-/// of the longest allowed length and a piece of the next, twice.
+/// Turns the bytes of a client into messages. It holds what is not complete yet: never more than
+/// twice the longest message and a piece of the next.
 #[derive(Debug)]
 pub struct MessageDecoder {
     context: WebSocketContext,
@@ -54,7 +54,7 @@ impl MessageDecoder {
     pub fn new(max_bytes: usize) -> Self {
         let settings = WebSocketConfig::default()
             .read_buffer_size(WEB_SOCKET_READ_BYTES)
-            // It writes answers to pings alone, at once.
+            // It writes only answers to pings, and those at once.
             .write_buffer_size(0)
             .max_frame_size(Some(max_bytes.max(CONTROL_BYTES)))
             .max_message_size(Some(max_bytes));
@@ -70,7 +70,7 @@ impl MessageDecoder {
                 Some(Received::Refused(closing(CloseCode::Unsupported, "objects are sent as text")))
             }
             Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => Some(Received::Control),
-            // Its code comes back, as is the custom.
+            // The answer has the same code, as is the custom.
             Ok(Message::Close(frame)) => Some(Received::Closed(closing(
                 frame.map_or(CloseCode::Normal, |frame| frame.code),
                 "",
@@ -92,7 +92,7 @@ fn refusal(error: &Error) -> CloseFrame {
     }
 }
 
-/// How to close, and why, in a word of ours.
+/// A close frame with a reason of our own.
 pub fn closing(code: CloseCode, reason: &'static str) -> CloseFrame {
     CloseFrame { code, reason: Utf8Bytes::from_static(reason) }
 }
@@ -108,11 +108,11 @@ pub fn append_text(out: &mut Vec<u8>, append: impl FnOnce(&mut Vec<u8>)) {
     #[expect(clippy::expect_used, reason = "no header without a mask is longer")]
     frame.format(length, &mut rest).expect("a header has its place");
     let header_bytes = HEADER_BYTES - rest.len();
-    // Behind, since only now it is known how long the text is, and with it the header.
+    // Inserted afterwards: only now is it known how long the text is, and so the header.
     out.splice(begin..begin, header.into_iter().take(header_bytes));
 }
 
-/// Appends the last frame of all. Of the reason, as much as fits.
+/// Appends the last frame of all, with as much of the reason as fits.
 pub fn append_close(out: &mut Vec<u8>, frame: &CloseFrame) {
     let fits = frame.reason.floor_char_boundary(REASON_BYTES);
     let frame = CloseFrame { code: frame.code, reason: frame.reason[..fits].into() };
@@ -120,8 +120,8 @@ pub fn append_close(out: &mut Vec<u8>, frame: &CloseFrame) {
     Frame::close(Some(frame)).format(out).expect("a frame has its place");
 }
 
-/// What a server answers to a client's key (`Sec-WebSocket-Accept`); none if that is no key: 16
-/// bytes in base64.
+/// A server's answer to a client's key (`Sec-WebSocket-Accept`). None if that is not a key, which
+/// is 16 bytes in base64.
 pub fn accept_key(key: &str) -> Option<String> {
     // Of RFC 6455, section 1.3.
     const SALT: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -137,7 +137,7 @@ struct Memory<'i, 'b> {
 
 impl Read for Memory<'_, '_> {
     fn read(&mut self, into: &mut [u8]) -> StreamResult<usize> {
-        // To read nothing would mean that the peer has closed.
+        // An empty read would mean that the peer has closed.
         if self.input.is_empty() {
             Err(StreamError::from(ErrorKind::WouldBlock))
         } else {
