@@ -244,6 +244,11 @@ pub const HTTP_HEAD_MS: u64 = 10_000;
 /// connection is closed.
 pub const HTTP_WRITE_DEADLINE_MS: u64 = 10_000;
 
+/// Milliseconds for which a request is still worked on when its sender will send nothing more. Why:
+/// a sender that waits for the answer looks like one that has left. When hit: the request is
+/// dropped.
+pub const HTTP_HALF_CLOSED_MS: u64 = 5_000;
+
 /// Bytes of a request's head. Fixed. Why: twice as much as browsers send. When hit: the request is
 /// answered 431.
 pub const HTTP_HEAD_BYTES: usize = 16 * 1024;
@@ -503,6 +508,11 @@ pub const NATS_FIRST_PING_MS: u64 = 1_000;
 /// Milliseconds in which a NATS client has to authenticate, where that is required. Why:
 /// nats-server's default. When hit: `-ERR 'Authentication Timeout'`, and the connection is closed.
 pub const NATS_AUTHENTICATION_TIMEOUT_MS: u64 = 2_000;
+
+/// Milliseconds in which a TLS handshake with a NATS client has to be over. Fixed. Why:
+/// nats-server's default; its time to authenticate begins afterwards. When hit: the connection is
+/// closed.
+pub const NATS_TLS_HANDSHAKE_MS: u64 = 2_000;
 
 /// Passwords of NATS clients that are compared with a hash at the same time, one for each address.
 /// Fixed. Why: each takes a core for a while. When hit: addresses take turns, until a client's

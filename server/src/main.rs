@@ -95,15 +95,14 @@ fn complain(problem: &str) {
 }
 
 fn serve(mut config: Config) -> ExitCode {
-    let prepared = match prepare(&mut config) {
-        Ok(prepared) => prepared,
-        Err(problem) => return fail(&problem),
-    };
     let output = match StandardOutput::divert() {
         Ok(output) => output,
         Err(error) => return fail(&format!("the standard output cannot be diverted: {error}")),
     };
-    let exit = runtime::block_on(run(config, prepared));
+    let exit = match prepare(&mut config) {
+        Ok(prepared) => runtime::block_on(run(config, prepared)),
+        Err(problem) => fail(&problem),
+    };
     output.close(OUTPUT_WAIT);
     exit
 }
@@ -177,7 +176,8 @@ struct Running {
 
 async fn run(config: Config, prepared: Prepared) -> ExitCode {
     // Before anything is announced: whoever reads that may send one.
-    let mut signals = match Signals::new([Signal::Int, Signal::Term, Signal::Usr2]) {
+    let heard = [Signal::Int, Signal::Term, Signal::Usr1, Signal::Usr2];
+    let mut signals = match Signals::new(heard) {
         Ok(signals) => signals,
         Err(error) => return fail(&format!("signals cannot be heard: {error}")),
     };
@@ -200,15 +200,15 @@ async fn run(config: Config, prepared: Prepared) -> ExitCode {
             "the limit on open files allows only these connections: {lowered}; raise it with ulimit -n"
         );
     }
-    let mut signal = signals.next().await;
-    if let Some(Ok(Signal::Usr2)) = signal {
-        let interrupted = async { signal = signals.next().await };
+    let mut signal = next_signal(&mut signals).await;
+    if signal == Some(Signal::Usr2) {
+        let interrupted = async { signal = next_signal(&mut signals).await };
         lame_duck(&running.servers).or(interrupted).await;
     }
     running.diagnostics.journal().note(Event::Stopping);
     log::info!("ending within {} ms; a second signal ends at once", goodbye.as_millis());
     let second = async {
-        signals.next().await;
+        next_signal(&mut signals).await;
         log::warn!("ended at once by a second signal; what was not sent is lost");
         ExitCode::FAILURE
     };
@@ -217,6 +217,16 @@ async fn run(config: Config, prepared: Prepared) -> ExitCode {
         ExitCode::SUCCESS
     };
     second.or(well).await
+}
+
+/// The next signal that asks for the end.
+async fn next_signal(signals: &mut Signals) -> Option<Signal> {
+    loop {
+        match signals.next().await?.ok()? {
+            Signal::Usr1 => log::info!("SIGUSR1 is ignored: it means nothing here"),
+            signal => return Some(signal),
+        }
+    }
 }
 
 fn start(config: Config, prepared: Prepared) -> Running {

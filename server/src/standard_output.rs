@@ -1,21 +1,27 @@
-//! A standard output that nobody has to read.
+//! Standard output and standard error that nobody has to read.
 //!
-//! The logger writes to standard output, waits for it, and panics where it is closed. So the
-//! process's standard output becomes a pipe whose other end we always read; another thread passes
-//! on what was read to the real one. What that one does not take in time, or at all, is discarded
-//! and counted, and the server neither ends nor waits.
+//! The logger writes to standard output, waits for it, and panics where it is closed; whatever
+//! writes to standard error waits too. So both become pipes whose other ends we always read. Other
+//! threads pass on what was read to the real ones. What those do not take in time, or at all, is
+//! discarded and counted, and the server neither ends nor waits.
 
 use crate::limits::STANDARD_OUTPUT_BYTES;
-use rustix::stdio::dup2_stdout;
+use rustix::stdio::{dup2_stderr, dup2_stdout};
 use std::fs::File;
-use std::io::{self, PipeReader, Read, Write};
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Stands between us and the real standard output until it is closed.
+/// Stands between us and the real outputs until it is closed.
 pub struct StandardOutput {
+    output: Diverted,
+    errors: Diverted,
+}
+
+/// One of the two.
+struct Diverted {
     real: OwnedFd,
     /// Hears (by the other end being dropped) that the last byte was passed on or given up.
     passed_on: Receiver<()>,
@@ -25,31 +31,45 @@ pub struct StandardOutput {
 const PIECE_BYTES: usize = 4 * 1024;
 
 impl StandardOutput {
-    /// Diverts standard output through a pipe and two threads.
+    /// Puts the pipes and their threads in place.
     pub fn divert() -> io::Result<Self> {
-        let real = io::stdout().as_fd().try_clone_to_owned()?;
+        let (output, output_pipe) = Diverted::new(&io::stdout())?;
+        let (errors, error_pipe) = Diverted::new(&io::stderr())?;
+        dup2_stdout(&output_pipe)?;
+        dup2_stderr(&error_pipe)?;
+        Ok(Self { output, errors })
+    }
+
+    /// Puts the real ones back, and waits a little for the rest to be passed on.
+    pub fn close(self, wait: Duration) {
+        let _ = io::stdout().flush();
+        let end = Instant::now() + wait;
+        // Each pipe's last writing end goes: its reader comes to the end, then the writer.
+        let is_back =
+            [dup2_stdout(&self.output.real).is_ok(), dup2_stderr(&self.errors.real).is_ok()];
+        for (diverted, is_back) in [self.output, self.errors].iter().zip(is_back) {
+            if is_back {
+                let left = end.saturating_duration_since(Instant::now());
+                let _ = diverted.passed_on.recv_timeout(left);
+            }
+        }
+    }
+}
+
+impl Diverted {
+    fn new(stream: &impl AsFd) -> io::Result<(Self, PipeWriter)> {
+        let real = stream.as_fd().try_clone_to_owned()?;
         let (reader, writer) = io::pipe()?;
         let (pieces, queue) = sync_channel(STANDARD_OUTPUT_BYTES / PIECE_BYTES);
         let (end, passed_on) = sync_channel::<()>(1);
         let target = File::from(real.try_clone()?);
-        thread::Builder::new()
-            .name("stdout reader".into())
-            .spawn(move || read_always(reader, &pieces))?;
-        thread::Builder::new().name("stdout writer".into()).spawn(move || {
+        let thread = |name: &str| thread::Builder::new().name(name.into());
+        thread("output reader").spawn(move || read_always(reader, &pieces))?;
+        thread("output writer").spawn(move || {
             let _end = end;
             pass_on(&queue, target);
         })?;
-        dup2_stdout(&writer)?;
-        Ok(Self { real, passed_on })
-    }
-
-    /// Restores standard output, and waits a little for the rest to be passed on.
-    pub fn close(self, wait: Duration) {
-        let _ = io::stdout().flush();
-        // The pipe's last writing end goes: the reader comes to the end, then the writer.
-        if dup2_stdout(&self.real).is_ok() {
-            let _ = self.passed_on.recv_timeout(wait);
-        }
+        Ok((Self { real, passed_on }, writer))
     }
 }
 

@@ -450,7 +450,11 @@ mod tests {
         for reason in reasons {
             assert!(config(&[&["--nats", "0.0.0.0:0"], reason].concat()).is_ok(), "{reason:?}");
         }
-        let mistakes: [(&[&str], &str); 8] = [
+        let mistakes: [(&[&str], &str); 9] = [
+            (
+                &["--nats-user", "u", "--nats-password", ""],
+                "a value is required for '--nats-password",
+            ),
             (&["--nats-token", ""], "a value is required for '--nats-token"),
             (&["--nats-user", "u"], "--nats-user needs"),
             (&["--nats-password", "p"], "--nats-password needs"),
@@ -491,6 +495,7 @@ mod tests {
         assert!(!of_b.subscribe.permit_topic(&"a.b".parse().unwrap()), "empty: nothing");
         for (name, text, expected) in [
             ("no-users", "", "names no user"),
+            ("empty", "[[user]]\nname = \"a\"\npassword = \"\"\n", "user a: the password is empty"),
             ("no-password", "[[user]]\nname = \"a\"\n", "line 1: missing field `password`"),
             (
                 "pattern",

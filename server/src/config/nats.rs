@@ -201,7 +201,11 @@ impl NatsOptions {
             };
             sources.error(name, &error.to_string())
         })?;
-        Ok(Some(TlsSettings { identity, is_required: self.nats_tls_required.unwrap_or(true) }))
+        Ok(Some(TlsSettings {
+            identity,
+            is_required: self.nats_tls_required.unwrap_or(true),
+            handshake_timeout: Duration::from_millis(limits::NATS_TLS_HANDSHAKE_MS),
+        }))
     }
 }
 

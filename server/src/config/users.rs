@@ -61,6 +61,9 @@ pub fn users_file(path: &Path) -> Result<Vec<User>, String> {
 
 impl WrittenUser {
     fn check(self) -> Result<User, String> {
+        if self.password.is_empty() {
+            return Err(format!("user {}: the password is empty", self.name));
+        }
         let of_user = |error: TopicError| format!("user {}: {error}", self.name);
         let permissions = Permissions {
             publish: self.publish.check().map_err(of_user)?,

@@ -125,7 +125,13 @@ where
             }
         };
         drop(writing);
-        let reason = reason(read_end.as_ref(), &outcome, write_half.end_reason());
+        let has_unwritten = connection.traffic().unwritten_bytes() > 0;
+        let reason = match reason(read_end.as_ref(), &outcome, write_half.end_reason()) {
+            Ended::Broken if has_unwritten && is_time_out(read_end.as_ref(), &outcome) => {
+                Ended::Stuck
+            }
+            reason => reason,
+        };
         // Nothing is kept for a client that has left: neither queues nor subscriptions.
         drop(write_half);
         drop(read_half);
@@ -185,4 +191,12 @@ fn reason(reading: Option<&io::Result<ReadEnd>>, writing: &Outcome, own: Option<
         (Outcome::Finished, Some(Ok(ReadEnd::Requested(_)))) => Ended::ServerStopped,
         (Outcome::Finished, None) => own.unwrap_or(Ended::ServerStopped),
     }
+}
+
+/// Whether the kernel gave up on the peer: its machine is gone, or the peer left its receive window
+/// closed. Where bytes wait for it, that is a write time-out.
+fn is_time_out(reading: Option<&io::Result<ReadEnd>>, writing: &Outcome) -> bool {
+    let is_one = |error: &io::Error| error.kind() == io::ErrorKind::TimedOut;
+    matches!(reading, Some(Err(error)) if is_one(error))
+        || matches!(writing, Outcome::Broken(error) if is_one(error))
 }

@@ -77,6 +77,29 @@ impl hyper::rt::Write for Socket {
     }
 }
 
+/// Notices that the peer sends nothing more, and that this was a while ago.
+pub(super) struct Departure {
+    connection: Connection,
+    patience: Duration,
+    /// Made when the peer has said that it sends nothing more.
+    timer: Option<Timer>,
+}
+
+impl Departure {
+    pub fn new(connection: Connection, patience: Duration) -> Self {
+        Self { connection, patience, timer: None }
+    }
+
+    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.timer.is_none() {
+            ready!(self.connection.poll_half_closed(context));
+        }
+        // why: once in the life of a connection, at its end.
+        let timer = self.timer.get_or_insert_with(|| Timer::after(self.patience));
+        Pin::new(timer).poll(context).map(drop)
+    }
+}
+
 /// Hyper's clock: async-io's, which any executor can poll.
 pub(super) struct Clock;
 

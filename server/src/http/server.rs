@@ -1,6 +1,6 @@
 //! Accepting HTTP connections, serving them with hyper, and ending them.
 
-use super::adapter::{Clock, Socket};
+use super::adapter::{Clock, Departure, Socket};
 use super::request::Call;
 use super::response::{Response, text};
 use super::upgrade::Takeover;
@@ -42,6 +42,8 @@ pub struct HttpSettings {
     pub head_deadline: Duration,
     /// The time in which a peer has to take at least one byte of what waits for it.
     pub write_deadline: Duration,
+    /// For this time a request is still worked on when its sender will send nothing more.
+    pub half_closed: Duration,
 }
 
 impl Default for HttpSettings {
@@ -50,6 +52,7 @@ impl Default for HttpSettings {
             body_bytes: 0,
             head_deadline: Duration::from_millis(limits::HTTP_HEAD_MS),
             write_deadline: Duration::from_millis(limits::HTTP_WRITE_DEADLINE_MS),
+            half_closed: Duration::from_millis(limits::HTTP_HALF_CLOSED_MS),
         }
     }
 }
@@ -114,6 +117,7 @@ impl Protocol for Http {
         let socket = Socket::new(connection.clone(), self.settings.write_deadline);
         let serving = http1::Builder::new()
             .timer(Clock)
+            .half_close(true)
             .header_read_timeout(self.settings.head_deadline)
             .max_buf_size(limits::HTTP_HEAD_BYTES)
             .max_headers(limits::HTTP_HEADERS)
@@ -122,6 +126,7 @@ impl Protocol for Http {
         let mut serving = pin!(serving);
         let mut stop = pin!(shutdown.begun());
         let mut is_stopping = false;
+        let mut departure = Departure::new(connection.clone(), self.settings.half_closed);
         let outcome = poll_fn(|context| {
             if !is_stopping && stop.as_mut().poll(context).is_ready() {
                 is_stopping = true;
@@ -129,7 +134,8 @@ impl Protocol for Http {
             }
             match serving.as_mut().poll(context) {
                 Poll::Ready(outcome) => Poll::Ready(outcome.map(|()| is_stopping)),
-                Poll::Pending => Poll::Pending,
+                // Hyper does not notice that the peer has left while a request is worked on.
+                Poll::Pending => departure.poll(context).map(|()| Ok(is_stopping)),
             }
         });
         let outcome = waiting(Wait::fixed("http"), outcome).await;

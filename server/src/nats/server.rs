@@ -52,7 +52,7 @@ impl Server<Nats> {
             tasks: task_names!("nats"),
             front_end: front_end.clone(),
             max_payload_bytes: settings.parser.payload_bytes,
-            peer_timeout: settings.writer().idle.patience() + settings.ping_interval,
+            peer_timeout: settings.writer().idle.patience(),
         };
         let nats = Nats {
             broker: broker.clone(),
@@ -152,7 +152,7 @@ impl Nats {
         };
         let out_of_time = async {
             // why: once in the life of a connection, before its writer's timer is there.
-            Timer::after(self.settings.authentication_timeout).await;
+            Timer::after(tls.handshake_timeout).await;
             Err(io::ErrorKind::TimedOut.into())
         };
         let shaking = shake_hands(connection, &info, tls);

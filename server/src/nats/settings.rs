@@ -52,6 +52,8 @@ pub struct TlsSettings {
     pub identity: Identity,
     /// Whether clients without TLS are refused.
     pub is_required: bool,
+    /// In this time the handshake has to be over. It has a clock of its own.
+    pub handshake_timeout: Duration,
 }
 
 /// What happens to a connection whose queue was full for longer than a publish waits.

@@ -178,6 +178,22 @@ impl Connection {
         poll(&mut sockets, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 
+    /// Waits until the peer has said that it sends nothing more, and everything else was read.
+    /// Only one task may wait to read.
+    pub fn poll_half_closed(&self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match self.socket().get_ref().peek(&mut [0]) {
+                Ok(1..) => return Poll::Pending,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Ok(0) | Err(_) => return Poll::Ready(()),
+            }
+            if self.socket().poll_readable(context).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
     /// Tells the peer that nothing more will come. What it still sends can be read.
     pub fn finish(&self) {
         if let Some(mut tls) = self.tls() {

@@ -79,7 +79,8 @@ pub struct Idle {
 impl Idle {
     /// How long a peer may give no sign of life: a second at least.
     pub fn patience(self) -> Duration {
-        self.interval.saturating_mul(self.misses).max(Duration::from_secs(1))
+        let last = self.misses.saturating_add(1);
+        self.interval.saturating_mul(last).max(Duration::from_secs(1))
     }
 }
 

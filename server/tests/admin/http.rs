@@ -272,8 +272,21 @@ fn bodies_have_a_bound_in_bytes_and_in_time() {
 }
 
 #[test]
-fn a_handler_ends_with_its_client() {
+fn a_client_that_sends_nothing_more_gets_its_answer() {
     let server = start(HttpSettings::default());
+    let mut client = Http::connect(server.address);
+    client.send("GET /waits HTTP/1.1\r\nHost: x\r\n\r\n");
+    client.socket().shutdown(Shutdown::Write).unwrap();
+    wait_until("it runs", || server.state.running.load(Ordering::SeqCst) == 1);
+    server.state.release.notify(1);
+    assert_eq!(client.answer().map(|answer| answer.status), Some(200));
+    assert_eq!(client.rest(), "");
+}
+
+#[test]
+fn a_handler_ends_with_its_client() {
+    let half_closed = Duration::from_millis(100);
+    let server = start(HttpSettings { half_closed, ..HttpSettings::default() });
     let mut client = Http::connect(server.address);
     client.send("GET /hangs HTTP/1.1\r\nHost: x\r\n\r\n");
     wait_until("it runs", || server.state.running.load(Ordering::SeqCst) == 1);

@@ -218,6 +218,37 @@ fn a_standard_output_that_nobody_reads_does_not_stall_the_server() {
 }
 
 #[test]
+fn a_standard_error_that_nobody_reads_does_not_make_the_server_deaf() {
+    let (_reader, writer) = std::io::pipe().unwrap();
+    rustix::io::ioctl_fionbio(&writer, true).unwrap();
+    while (&writer).write(&[b'x'; 1]).is_ok() {}
+    rustix::io::ioctl_fionbio(&writer, false).unwrap();
+    let mut command = Command::new(FANFARE);
+    command.args(listening_only("--nats", "127.0.0.1:0")).stdout(Stdio::piped()).stderr(writer);
+    let mut child = command.spawn().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    assert!(line.starts_with("listening nats"), "{line}");
+    let address = line.trim().rsplit(' ').next().unwrap().parse().unwrap();
+    let mut server = Process { child, output: Some(output), address };
+    server.signal(rustix::process::Signal::TERM);
+    assert_eq!(server.ended().code(), Some(0));
+}
+
+#[test]
+fn a_signal_that_means_nothing_here_is_ignored_with_a_line() {
+    let mut server = Process::start(&[]);
+    server.signal(rustix::process::Signal::USR1);
+    let mut client = server.client();
+    client.lines_until_pong();
+    server.signal(rustix::process::Signal::TERM);
+    assert_eq!(server.ended().code(), Some(0));
+    let output = server.rest_of_output();
+    assert!(output.contains("SIGUSR1 is ignored"), "{output}");
+}
+
+#[test]
 fn the_environment_sets_the_level_and_a_flag_wins() {
     let logged = |arguments: &[&str]| {
         let mut server = Process::of(chat(arguments).env("FANFARE_LOG", "debug"));

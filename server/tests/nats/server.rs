@@ -585,10 +585,13 @@ fn requests_reach_rust_and_its_answers_come_back() {
     assert_eq!(asking.join().unwrap(), b"that");
 }
 
+/// Nobody has to authenticate, so no time to do that may end the handshake.
 fn with_tls(is_required: bool) -> TestServer {
     TestServer::start(|settings| {
         let identity = Identity::read(&tls_certificate(), &tls_key()).unwrap();
-        settings.tls = Some(TlsSettings { identity, is_required });
+        settings.authentication_timeout = Duration::ZERO;
+        let handshake_timeout = PATIENCE;
+        settings.tls = Some(TlsSettings { identity, is_required, handshake_timeout });
     })
 }
 
@@ -667,8 +670,8 @@ fn without_tls_nobody_comes_in_unless_that_is_allowed() {
 fn who_never_shakes_hands_is_closed_in_time() {
     let server = TestServer::start(|settings| {
         let identity = Identity::read(&tls_certificate(), &tls_key()).unwrap();
-        settings.tls = Some(TlsSettings { identity, is_required: true });
-        settings.authentication_timeout = Duration::from_millis(50);
+        let handshake_timeout = Duration::from_millis(50);
+        settings.tls = Some(TlsSettings { identity, is_required: true, handshake_timeout });
     });
     Wire::connect(server.address).expect_closed();
     server.assert_nothing_remains();

@@ -403,6 +403,28 @@ fn one_that_never_reads_misses_and_is_cut_and_costs_the_others_nothing() {
     test.assert_nobody_remains();
 }
 
+/// The kernel has a clock for peers too, which also runs while a receive window is closed.
+#[test]
+fn one_that_never_reads_is_slow_and_not_broken() {
+    let test = start(|settings| {
+        settings.queue_messages = 16;
+        settings.writer.buffer_bytes = 4096;
+        settings.writer.idle.interval = Duration::from_millis(500);
+    });
+    let stuck = test.user("1");
+    let sender = test.server.sender();
+    let text = "x".repeat(8_000);
+    let ended = || test.server.diagnostics.front_end("push").figures().ended;
+    wait_until("it is cut", || {
+        sender.ask(format!("user:1;reply {text}"));
+        !ended().is_empty()
+    });
+    let reasons: Vec<&str> = ended().into_keys().collect();
+    assert!(reasons == ["idle time-out"] || reasons == ["write time-out"], "{reasons:?}");
+    drop(stuck);
+    test.assert_nobody_remains();
+}
+
 #[test]
 fn one_that_reads_late_is_told_how_many_it_missed() {
     let test = start(|settings| {
