@@ -115,13 +115,26 @@ impl<M> Deliveries<M> {
 
     /// Tells the subscriptions that had room and are not reading this segment already.
     fn call(&mut self, audience: &Audience<M>, appended: &Appended<M>, but: Exceptions<'_>) {
+        let Exceptions { mut refused, mut written_off } = but;
+        let (mut from, end) = (0, audience.singles.len());
+        // The runs between the exceptions.
+        while from < end {
+            let next = |slots: &[u32]| slots.first().map_or(end, |slot| *slot as usize);
+            let (next_refused, next_written_off) = (next(refused), next(written_off));
+            let to = next_refused.min(next_written_off);
+            self.call_run(audience, appended, from..to);
+            refused = refused.get(usize::from(next_refused == to)..).unwrap_or_default();
+            written_off =
+                written_off.get(usize::from(next_written_off == to)..).unwrap_or_default();
+            from = to + 1;
+        }
+    }
+
+    fn call_run(&mut self, audience: &Audience<M>, appended: &Appended<M>, run: Range<usize>) {
         let Appended { segment, range, .. } = appended;
-        let mut refused = but.refused.iter().copied().peekable();
-        let mut written_off = but.written_off.iter().copied().peekable();
-        for (slot, (state, member)) in (0..).zip(segment.slots.iter().zip(&audience.singles)) {
-            if refused.next_if_eq(&slot).is_some() || written_off.next_if_eq(&slot).is_some() {
-                continue;
-            }
+        let first = run.start as u32;
+        let members = segment.slots[run.clone()].iter().zip(&audience.singles[run]);
+        for (slot, (state, member)) in (first..).zip(members) {
             let entry = match state.call() {
                 Call::None => continue,
                 Call::BackFrom(from) => {

@@ -6,6 +6,7 @@ use crate::load::Load;
 use crate::policy::WhenFull;
 use crate::queue::cursor::{Cursor, Step};
 use crate::queue::grant::GrantSeen;
+use crate::queue::wait_queue::Parked;
 use crate::stats::EndReason;
 use crate::sync::lock;
 use std::sync::Mutex;
@@ -129,22 +130,27 @@ impl<M> Queue<M> {
     /// reason and returns true.
     pub fn end(&self, reason: EndReason) -> bool {
         self.raise_high_water();
-        let wait_queue = {
+        let (waiting, publishers) = {
             let mut wait_queue = lock(&self.wait_queue);
             if self.end.set(reason).is_err() {
                 return false;
             }
             self.attention.fetch_or(ENDED, Ordering::SeqCst);
             self.attention.fetch_and(!WAITED_FOR, Ordering::SeqCst);
-            std::mem::take(&mut *wait_queue)
+            let waiting = std::mem::take(&mut *wait_queue);
+            // Under the lock: a publisher that gives up its wait finds its messages either here or
+            // counted already.
+            let settle = |offer: &Parked<M>| {
+                self.count_wait(offer);
+                offer.pending.count(0, 0, offer.entry.messages());
+                offer.pending.settle_one()
+            };
+            let publishers: Vec<_> = waiting.iter().filter_map(settle).collect();
+            (waiting, publishers)
         };
-        for offer in wait_queue {
-            self.count_wait(&offer);
-            offer.pending.count(0, 0, offer.entry.messages());
-            if let Some(waker) = offer.pending.settle_one() {
-                waker.wake();
-            }
-        }
+        // Waking a task and dropping a payload run foreign code.
+        publishers.into_iter().for_each(Waker::wake);
+        drop(waiting);
         self.wake_receiver();
         self.settled.notify(usize::MAX);
         true

@@ -391,6 +391,33 @@ fn disconnect_means_everything_or_an_end() {
     });
 }
 
+/// A wait that is cancelled while the subscription ends is counted once, by one of the two.
+#[test]
+fn a_publish_cancelled_while_its_subscription_ends_is_counted_once() {
+    each_round(500, |_| {
+        let (broker, loads) = (Broker::<Load>::new(), Loads::new());
+        let subscription = bounded(&broker, "t", 1, WhenFull::Block);
+        let (mut publisher, start) = (broker.publisher(), Arc::new(Barrier::new(2)));
+        publisher.publish_blocking(&topic("t"), loads.light(0)).expect("open");
+        let ender = thread::spawn({
+            let start = start.clone();
+            move || {
+                start.wait();
+                drop(subscription);
+            }
+        });
+        {
+            let name = topic("t");
+            let mut publish = std::pin::pin!(publisher.publish(&name, loads.light(1)));
+            assert!(poll_once(publish.as_mut()).is_pending());
+            start.wait();
+        }
+        let counted = broker.stats().deliveries;
+        ender.join().expect("the subscription ends");
+        assert_eq!((counted.matched, counted.dropped + counted.disconnected), (2, 1));
+    });
+}
+
 /// Publishes that are dropped half-way: what they left undelivered is missed, in its place, and
 /// never comes later.
 #[test]
