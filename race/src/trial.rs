@@ -3,7 +3,7 @@
 use crate::peers::Peer;
 use crate::peers::async_broadcast::AsyncBroadcast;
 use crate::peers::asyncband::Asyncband;
-use crate::peers::fanfare::Fanfare;
+use crate::peers::fanfare::{BATCH, Fanfare, LENT, OWNED};
 use crate::peers::flume_loop::FlumeLoop;
 use crate::peers::tokio_broadcast::TokioBroadcast;
 use crate::run::{Load, Outcome, run};
@@ -19,9 +19,10 @@ pub struct Entrant {
 }
 
 /// All of them, ours first.
-pub const ENTRANTS: [Entrant; 6] = [
-    entrant::<Fanfare<false>>(),
-    entrant::<Fanfare<true>>(),
+pub const ENTRANTS: [Entrant; 7] = [
+    entrant::<Fanfare<LENT>>(),
+    entrant::<Fanfare<OWNED>>(),
+    entrant::<Fanfare<BATCH>>(),
     entrant::<TokioBroadcast>(),
     entrant::<AsyncBroadcast>(),
     entrant::<Asyncband>(),

@@ -5,7 +5,7 @@ use async_executor::LocalExecutor;
 use race::executor::Executor;
 use race::peers::async_broadcast::AsyncBroadcast;
 use race::peers::asyncband::Asyncband;
-use race::peers::fanfare::Fanfare;
+use race::peers::fanfare::{BATCH, Fanfare, LENT, OWNED};
 use race::peers::flume_loop::FlumeLoop;
 use race::peers::tokio_broadcast::TokioBroadcast;
 use race::peers::{Message, Peer};
@@ -24,9 +24,10 @@ pub struct Contender {
 }
 
 /// Ours first, as the budgets of a row have them.
-pub const CONTENDERS: [Contender; 6] = [
-    contender::<Fanfare<false>>(),
-    contender::<Fanfare<true>>(),
+pub const CONTENDERS: [Contender; 7] = [
+    contender::<Fanfare<LENT>>(),
+    contender::<Fanfare<OWNED>>(),
+    contender::<Fanfare<BATCH>>(),
     contender::<TokioBroadcast>(),
     contender::<AsyncBroadcast>(),
     contender::<Asyncband>(),

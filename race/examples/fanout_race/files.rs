@@ -17,8 +17,9 @@ const SIZE: (u32, u32) = (1160, 480);
 const DRAWN: [Executor; 2] = [Executor::Tokio, Executor::AsyncExecutor];
 
 /// A peer keeps its colour in every plot.
-const PEERS: [(&str, RGBColor); 6] = [
+const PEERS: [(&str, RGBColor); 7] = [
     ("fanfare", RGBColor(208, 32, 48)),
+    ("fanfare-owned", RGBColor(250, 130, 170)),
     ("fanfare-batch", RGBColor(240, 140, 60)),
     ("tokio", RGBColor(31, 119, 180)),
     ("async-broadcast", RGBColor(44, 140, 60)),

@@ -113,7 +113,7 @@ mod tests {
     }
 
     fn entrants_of(scenario: &Scenario) -> usize {
-        if scenario.stuck > 0 { 2 } else { ENTRANTS.len() }
+        if scenario.stuck > 0 { 3 } else { ENTRANTS.len() }
     }
 
     #[test]

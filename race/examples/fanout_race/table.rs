@@ -29,7 +29,7 @@ pub fn print_head(row: &Scenario, entrants: &[&Entrant]) {
     print!("{:<7}{:>5}{:>5}{:>6}{:>6}{:>6} |", "bytes", "subs", "pubs", "batch", "queue", "stuck");
     entrants.iter().for_each(|entrant| print!("{:>CELL$}", entrant.name));
     match row.rate_per_s {
-        None => println!(" |{:>8}{:>8}", "x best", "batch x"),
+        None => println!(" |{:>8}{:>8}{:>8}", "x best", "owned x", "batch x"),
         Some(_) => println!(" |"),
     }
 }
@@ -44,8 +44,9 @@ pub fn print_row(row: &RowResult, entrants: &[&Entrant]) {
     }
     match row.scenario.rate_per_s {
         None => println!(
-            " |{:>8}{:>8}",
+            " |{:>8}{:>8}{:>8}",
             to_best(row, entrants, "fanfare"),
+            to_best(row, entrants, "fanfare-owned"),
             to_best(row, entrants, "fanfare-batch")
         ),
         Some(rate_per_s) => println!(" | {rate_per_s} messages a second"),

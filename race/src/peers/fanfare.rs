@@ -1,4 +1,4 @@
-//! Fanfare, its readers taking one message at a time, or batches of them by reference.
+//! Fanfare, its readers taking one message at a time, lent or to keep, or batches of them.
 //!
 //! Living subscribers are lossless (`WhenFull::Block`). Stuck ones have the default policy, which
 //! waits 5 ms for them once and then no more. Every receipt and every reader's books are checked.
@@ -9,8 +9,13 @@ use fanfare::{
     BatchDelivery, Broker, Delivery, Pattern, Receipt, Received, Subscription, Topic, WhenFull,
 };
 
-/// Ours, reading with `recv_batch` or with `recv`.
-pub struct Fanfare<const BATCHES: bool>;
+/// What a reader takes: a message that is lent, one to keep, or a batch.
+pub const LENT: u8 = 0;
+pub const OWNED: u8 = 1;
+pub const BATCH: u8 = 2;
+
+/// Ours, reading in one of these ways.
+pub struct Fanfare<const READING: u8>;
 
 pub struct Publisher<M: Message> {
     publisher: fanfare::Publisher<M>,
@@ -18,8 +23,12 @@ pub struct Publisher<M: Message> {
     stuck: u64,
 }
 
-impl<const BATCHES: bool> Peer for Fanfare<BATCHES> {
-    const NAME: &'static str = if BATCHES { "fanfare-batch" } else { "fanfare" };
+impl<const READING: u8> Peer for Fanfare<READING> {
+    const NAME: &'static str = match READING {
+        LENT => "fanfare",
+        OWNED => "fanfare-owned",
+        _ => "fanfare-batch",
+    };
     const CRATE: &'static str = "fanfare";
 
     type Publisher<M: Message> = Publisher<M>;
@@ -71,11 +80,13 @@ impl<const BATCHES: bool> Peer for Fanfare<BATCHES> {
         blocks: bool,
         see: &mut (impl FnMut(&M) + Send),
     ) -> bool {
-        match (BATCHES, blocks) {
-            (true, true) => see_batch(reader.recv_batch_blocking(), see),
-            (true, false) => see_batch(reader.recv_batch().await, see),
-            (false, true) => see_one(reader.recv_blocking(), see),
-            (false, false) => see_one(reader.recv().await, see),
+        match (READING, blocks) {
+            (BATCH, true) => see_batch(reader.recv_batch_blocking(), see),
+            (BATCH, false) => see_batch(reader.recv_batch().await, see),
+            (OWNED, true) => see_owned(reader.recv_blocking(), see),
+            (OWNED, false) => see_owned(reader.recv().await, see),
+            (_, true) => see_lent(reader.recv_blocking(), see),
+            (_, false) => see_lent(reader.recv().await, see),
         }
     }
 
@@ -95,12 +106,16 @@ fn check_receipt<E>(receipt: Result<Receipt, E>, dropped_most: u64) {
 }
 
 // What was missed shows as a loss in the ledger.
-fn see_one<M: Message>(
-    delivery: Option<Delivery<Received<'_, M>>>,
-    see: &mut impl FnMut(&M),
-) -> bool {
+fn see_lent<M>(delivery: Option<Delivery<Received<'_, M>>>, see: &mut impl FnMut(&M)) -> bool {
     if let Some(Delivery::Message(message)) = &delivery {
         see(message);
+    }
+    delivery.is_some()
+}
+
+fn see_owned<M>(delivery: Option<Delivery<Received<'_, M>>>, see: &mut impl FnMut(&M)) -> bool {
+    if let Some(Delivery::Message(message)) = &delivery {
+        see(&message.to_message());
     }
     delivery.is_some()
 }
