@@ -11,6 +11,7 @@
 #![warn(clippy::unreachable, clippy::unwrap_used)]
 
 mod broker;
+mod by_size;
 mod deferred;
 mod error;
 pub mod limits;
@@ -28,6 +29,7 @@ mod sync;
 mod topic;
 
 pub use broker::{Broker, BrokerBuilder};
+pub use by_size::BySize;
 pub use error::{PublishError, RequestError, SubscribeError, TryPublishError, TryRecvError};
 pub use log::message::{Batch, BatchIter, Message, Received};
 pub use payload::{Origin, Payload};

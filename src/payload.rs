@@ -26,6 +26,18 @@ pub trait Payload: Send + Sync + 'static {
         size_of_val(self)
     }
 
+    /// The weight in bytes of many values together, for collections. The default asks each value,
+    /// and counts at least its size. A type whose values all weigh their size says so here, so that
+    /// a long `Vec` of it is weighed in one step.
+    fn weight_bytes_of_all(values: &[Self]) -> usize
+    where
+        Self: Sized,
+    {
+        values
+            .iter()
+            .fold(0, |sum, value| sum.saturating_add(value.weight_bytes().max(size_of::<Self>())))
+    }
+
     /// Whether a topic's history keeps the message. The default keeps everything. A payload type
     /// that also carries passing news, such as who came and who left, says no for those, so they do
     /// not push out what is worth reading later.
@@ -35,7 +47,13 @@ pub trait Payload: Send + Sync + 'static {
 }
 
 macro_rules! weigh_their_size {
-    ($($plain:ty),* $(,)?) => { $(impl Payload for $plain {})* };
+    ($($plain:ty),* $(,)?) => {
+        $(impl Payload for $plain {
+            fn weight_bytes_of_all(values: &[Self]) -> usize {
+                size_of_val(values)
+            }
+        })*
+    };
 }
 
 weigh_their_size!(
@@ -68,16 +86,62 @@ macro_rules! weigh_their_content {
     };
 }
 
-weigh_their_content!(
-    String,
-    &'static str,
-    Box<str>,
-    Arc<str>,
-    Vec<u8>,
-    &'static [u8],
-    Box<[u8]>,
-    Arc<[u8]>
-);
+weigh_their_content!(String, &'static str, Box<str>, Arc<str>);
+#[cfg(feature = "bytes")]
+weigh_their_content!(bytes::Bytes);
+
+macro_rules! weigh_all_their_values {
+    ($($collection:ty),* $(,)?) => {
+        $(impl<T: Payload> Payload for $collection {
+            fn weight_bytes(&self) -> usize {
+                T::weight_bytes_of_all(self)
+            }
+        })*
+    };
+}
+
+weigh_all_their_values!(Vec<T>, &'static [T], Box<[T]>, Arc<[T]>);
+
+impl<T: Payload, const N: usize> Payload for [T; N] {
+    fn weight_bytes(&self) -> usize {
+        T::weight_bytes_of_all(self)
+    }
+}
+
+/// Nothing weighs nothing.
+impl<T: Payload> Payload for Option<T> {
+    fn weight_bytes(&self) -> usize {
+        self.as_ref().map_or(0, T::weight_bytes)
+    }
+
+    fn is_kept_in_history(&self) -> bool {
+        self.as_ref().is_none_or(T::is_kept_in_history)
+    }
+}
+
+/// Weighs both parts; a history keeps it if it would keep both.
+impl<A: Payload, B: Payload> Payload for (A, B) {
+    fn weight_bytes(&self) -> usize {
+        self.0.weight_bytes().saturating_add(self.1.weight_bytes())
+    }
+
+    fn is_kept_in_history(&self) -> bool {
+        self.0.is_kept_in_history() && self.1.is_kept_in_history()
+    }
+}
+
+/// Weighs all three parts; a history keeps it if it would keep each.
+impl<A: Payload, B: Payload, C: Payload> Payload for (A, B, C) {
+    fn weight_bytes(&self) -> usize {
+        let (a, b, c) = self;
+        a.weight_bytes().saturating_add(b.weight_bytes()).saturating_add(c.weight_bytes())
+    }
+
+    fn is_kept_in_history(&self) -> bool {
+        let (a, b, c) = self;
+        a.is_kept_in_history() && b.is_kept_in_history() && c.is_kept_in_history()
+    }
+}
 
 impl<T: Payload> Payload for Arc<T> {
     fn weight_bytes(&self) -> usize {
@@ -99,8 +163,6 @@ impl<T: Payload> Payload for Box<T> {
     }
 }
 
-impl<const N: usize> Payload for [u8; N] {}
-
 /// Identifies who publishes, for subscriptions that do not want to hear themselves. See
 /// [`Broker::publisher_as`](crate::Broker::publisher_as) and
 /// [`SubscriptionBuilder::no_echo`](crate::SubscriptionBuilder::no_echo).
@@ -112,5 +174,44 @@ impl Origin {
     pub fn unique() -> Self {
         static LAST: AtomicU64 = AtomicU64::new(0);
         Self(LAST.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct News;
+
+    impl Payload for News {
+        fn is_kept_in_history(&self) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn collections_weigh_what_is_in_them() {
+        assert_eq!(vec![0_u8; 7].weight_bytes(), 7);
+        assert_eq!(vec![0_u64; 7].weight_bytes(), 56);
+        assert_eq!([[0_u16; 3]; 5].weight_bytes(), 30);
+        let short_and_long = vec![String::new(), "x".repeat(100)];
+        assert_eq!(short_and_long.weight_bytes(), size_of::<String>() + 100);
+        assert_eq!(Some("four").weight_bytes(), 4);
+        assert_eq!(None::<u64>.weight_bytes(), 0);
+        assert_eq!((1_u8, "two", vec![3_u32]).weight_bytes(), 1 + 3 + 4);
+        assert_eq!((1_u8, Box::new("two".to_owned())).weight_bytes(), 1 + 3);
+    }
+
+    #[cfg(feature = "bytes")]
+    #[test]
+    fn bytes_weigh_their_length() {
+        assert_eq!(bytes::Bytes::from_static(b"seven..").weight_bytes(), 7);
+    }
+
+    #[test]
+    fn history_keeps_what_it_would_keep_each_part_of() {
+        assert!(None::<News>.is_kept_in_history() && !Some(News).is_kept_in_history());
+        assert!((1_u8, 2_u8).is_kept_in_history() && !(1_u8, News).is_kept_in_history());
+        assert!(!(News, 1_u8, 2_u8).is_kept_in_history());
     }
 }
