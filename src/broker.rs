@@ -6,7 +6,7 @@ use crate::limits::{
 };
 use crate::log::message::Message;
 use crate::payload::{Origin, Payload};
-use crate::policy::WhenFull;
+use crate::policy::{Receipt, WhenFull};
 use crate::publish::Publisher;
 use crate::receive::builder::{MailboxBuilder, SubscriptionBuilder};
 use crate::receive::delivery::Delivery;
@@ -72,6 +72,24 @@ impl<M: Payload> Broker<M> {
     /// [`no_echo`](SubscriptionBuilder::no_echo) of the same origin.
     pub fn publisher_as(&self, origin: Origin) -> Publisher<M> {
         Publisher::new(self.handle.clone(), Some(origin))
+    }
+
+    /// Publishes one message, for a handler that publishes now and then.
+    ///
+    /// Each call makes a [`Publisher`] and drops it, which takes two short locks and looks the
+    /// topic up anew. Keep a publisher where messages come in numbers. Cancel safe as
+    /// [`Publisher::publish`].
+    ///
+    /// # Errors
+    /// [`PublishError::Closed`] with the message, if the broker was closed before.
+    pub async fn publish(&self, topic: &Topic, message: M) -> Result<Receipt, PublishError<M>> {
+        self.publisher().publish(topic, message).await
+    }
+
+    /// Whether any subscription is to `topic` at this moment, so that a message that nobody would
+    /// get need not be made. A topic's [`history`](BrokerBuilder::history) does not count.
+    pub fn has_subscribers(&self, topic: &Topic) -> bool {
+        self.handle.shared.router.is_wanted(topic)
     }
 
     /// Subscribes with all defaults. Every publish that begins after this returns reaches the

@@ -38,6 +38,7 @@ pub use publish::Publisher;
 pub use receive::builder::{MailboxBuilder, SubscriptionBuilder};
 pub use receive::delivery::Delivery;
 pub use receive::mailbox::{Mailbox, MailboxDelivery, MailboxSubscriber};
+pub use receive::messages::{Messages, Missed, TryMessages};
 pub use receive::subscription::{BatchDelivery, Subscription};
 pub use receive::watch::SubscriptionWatch;
 pub use stats::tally::WaitStats;

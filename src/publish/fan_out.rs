@@ -30,7 +30,7 @@ use std::sync::{Arc, Weak};
 /// What a publisher keeps from one fan-out to the next. All of it is reused; in the steady state
 /// only segments are new.
 pub(crate) struct FanOut<M> {
-    origin: Option<Origin>,
+    pub origin: Option<Origin>,
     growing: Option<Growing<M>>,
     /// What is to be published; empty between calls.
     pub batch: Vec<M>,

@@ -1,5 +1,6 @@
 //! The publishing end: fan-out, and one wait for all who are full.
 
+mod clone;
 pub mod deliveries;
 pub mod fan_out;
 pub mod reservation;

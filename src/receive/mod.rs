@@ -3,6 +3,7 @@
 pub mod builder;
 pub mod delivery;
 pub mod mailbox;
+pub mod messages;
 pub mod subscription;
 pub mod watch;
 

@@ -185,6 +185,15 @@ impl<M> Router<M> {
         result
     }
 
+    /// Whether any subscription wants a topic's messages.
+    pub fn is_wanted(&self, topic: &Topic) -> bool {
+        let mut is_wanted = false;
+        read(&self.state).subscriptions.visit_matching(topic.as_str(), &mut |members| {
+            is_wanted = is_wanted || members.iter().any(|member| member.wants(topic));
+        });
+        is_wanted
+    }
+
     /// The last messages kept of a topic, oldest first.
     pub fn history(&self, topic: &Topic, count: usize) -> Vec<Message<M>> {
         let route = read(&self.state).kept.get(topic).cloned();

@@ -147,7 +147,8 @@ impl Tallies {
 
     pub fn end(&self, tally: &Arc<Tally>) {
         let mut live = lock(&self.live);
-        if let Some(index) = live.iter().position(|other| Arc::ptr_eq(other, tally)) {
+        // The youngest first: publishers for one message end soon.
+        if let Some(index) = live.iter().rposition(|other| Arc::ptr_eq(other, tally)) {
             live.swap_remove(index);
             self.past.add_all(tally);
         }

@@ -19,5 +19,6 @@ mod reentry; // payloads and wakers that come back to the broker
 mod requests;
 mod runtimes; // 8: any executor, or none
 mod send; // 8: futures and handles move between threads
+mod shapes; // messages past gaps, publishing in passing
 mod statistics;
 mod topics;

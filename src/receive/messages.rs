@@ -1,0 +1,171 @@
+//! A subscription's messages without gaps between them: passed over and counted, or as errors.
+
+use crate::log::message::Message;
+use crate::payload::Payload;
+use crate::receive::delivery::Delivery;
+use crate::receive::subscription::Subscription;
+use futures_lite::Stream;
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+impl<M: Payload> Subscription<M> {
+    /// Passes over gaps and counts them, for a reader that goes on whatever it missed.
+    ///
+    /// ```
+    /// use fanfare::{Broker, Pattern, Topic, WhenFull};
+    ///
+    /// # futures_lite::future::block_on(async {
+    /// let broker = Broker::<u32>::new();
+    /// let ticks = Topic::parse("ticks")?;
+    /// let latest = broker.subscription(&Pattern::from(&ticks)).queue_messages(2);
+    /// let mut latest = latest.when_full(WhenFull::DropOldest).subscribe()?.into_messages();
+    /// for tick in 1..=5 {
+    ///     broker.publish(&ticks, tick).await?;
+    /// }
+    /// broker.close();
+    ///
+    /// let mut seen = Vec::new();
+    /// while let Some(tick) = latest.recv().await {
+    ///     seen.push(*tick);
+    /// }
+    /// assert_eq!((seen, latest.missed()), (vec![4, 5], 3));
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    pub fn into_messages(self) -> Messages<M> {
+        Messages { subscription: self, missed: 0 }
+    }
+
+    /// Makes an error of each gap, for a reader that must not miss a message.
+    ///
+    /// ```
+    /// use fanfare::{Broker, Missed, Pattern, Topic, WhenFull};
+    ///
+    /// # futures_lite::future::block_on(async {
+    /// let broker = Broker::<u32>::new();
+    /// let account = Topic::parse("account")?;
+    /// let entries = broker.subscription(&Pattern::from(&account)).queue_messages(2);
+    /// let mut entries = entries.when_full(WhenFull::DropNewest).subscribe()?.into_try_messages();
+    /// for entry in 1..=5 {
+    ///     broker.publish(&account, entry).await?;
+    /// }
+    ///
+    /// let mut balance = 0;
+    /// let outcome = async {
+    ///     while let Some(entry) = entries.recv().await? {
+    ///         balance += *entry;
+    ///     }
+    ///     Ok(())
+    /// };
+    /// assert_eq!(outcome.await, Err(Missed(3)));
+    /// assert_eq!(balance, 1 + 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    pub fn into_try_messages(self) -> TryMessages<M> {
+        TryMessages { subscription: self }
+    }
+}
+
+/// The messages of a [`Subscription`], past gaps, which it counts. A [`Stream`] of [`Message`]. From
+/// [`Subscription::into_messages`].
+pub struct Messages<M: Payload> {
+    subscription: Subscription<M>,
+    missed: u64,
+}
+
+impl<M: Payload> Messages<M> {
+    /// Receives the next message; `None` once the subscription has ended.
+    ///
+    /// Cancel safe: a dropped future has taken no message, and a gap it has passed is counted.
+    pub async fn recv(&mut self) -> Option<Message<M>> {
+        poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
+    }
+
+    /// The number of messages missing in the gaps passed over so far.
+    pub fn missed(&self) -> u64 {
+        self.missed
+    }
+
+    /// The subscription.
+    pub fn subscription(&self) -> &Subscription<M> {
+        &self.subscription
+    }
+
+    /// The subscription back, with what it has not received yet.
+    pub fn into_subscription(self) -> Subscription<M> {
+        self.subscription
+    }
+}
+
+impl<M: Payload> Stream for Messages<M> {
+    type Item = Message<M>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Message<M>>> {
+        let this = self.get_mut();
+        loop {
+            match Pin::new(&mut this.subscription).poll_next(context) {
+                Poll::Ready(Some(Delivery::Message(message))) => return Poll::Ready(Some(message)),
+                // Never two in a row for long: a gap takes the place of messages that were there.
+                Poll::Ready(Some(Delivery::Missed(count))) => this.missed += count,
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}
+
+/// The messages of a [`Subscription`], each gap an error. A [`Stream`] of
+/// `Result<Message, Missed>`. From [`Subscription::into_try_messages`].
+pub struct TryMessages<M: Payload> {
+    subscription: Subscription<M>,
+}
+
+impl<M: Payload> TryMessages<M> {
+    /// Receives the next message; `None` once the subscription has ended. The messages after a gap
+    /// can still be received.
+    ///
+    /// Cancel safe: a dropped future has taken nothing.
+    ///
+    /// # Errors
+    /// [`Missed`] if messages are missing here.
+    pub async fn recv(&mut self) -> Result<Option<Message<M>>, Missed> {
+        poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await.transpose()
+    }
+
+    /// The subscription.
+    pub fn subscription(&self) -> &Subscription<M> {
+        &self.subscription
+    }
+
+    /// The subscription back, with what it has not received yet.
+    pub fn into_subscription(self) -> Subscription<M> {
+        self.subscription
+    }
+}
+
+impl<M: Payload> Stream for TryMessages<M> {
+    type Item = Result<Message<M>, Missed>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = Pin::new(&mut self.get_mut().subscription).poll_next(context);
+        next.map(|delivery| {
+            delivery.map(|delivery| match delivery {
+                Delivery::Message(message) => Ok(message),
+                Delivery::Missed(count) => Err(Missed(count)),
+            })
+        })
+    }
+}
+
+/// This many messages are missing, because the subscription's queue had no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missed(pub u64);
+
+impl fmt::Display for Missed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the queue was full, messages missing here: {}", self.0)
+    }
+}
+
+impl std::error::Error for Missed {}
