@@ -89,39 +89,44 @@ pub enum RequestError<T> {
 }
 
 macro_rules! say {
-    ($name:ident<T>, $self:ident => $text:expr) => {
+    ($name:ident { $($variant:ident => $text:expr,)* }) => {
         // The message itself is not printed, so that any payload will do.
         impl<T> fmt::Debug for $name<T> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}({self})", stringify!($name))
+                let variant = match self {
+                    $(Self::$variant { .. } => stringify!($variant),)*
+                };
+                write!(f, "{variant}({self})")
             }
         }
         impl<T> fmt::Display for $name<T> {
-            fn fmt(&$self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str($text)
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self {
+                    $(Self::$variant { .. } => $text,)*
+                })
             }
         }
         impl<T> std::error::Error for $name<T> {}
     };
 }
 
-say!(PublishError<T>, self => match self {
-    Self::Closed(_) => "the broker is closed",
-    Self::TooLong(_) => "the batch has too many messages; publish it in parts",
+say!(PublishError {
+    Closed => "the broker is closed",
+    TooLong => "the batch has too many messages; publish it in parts",
 });
 
-say!(TryPublishError<T>, self => match self {
-    Self::Closed(_) => "the broker is closed",
-    Self::Full(_) => "a lossless subscription has no room; try again, or use publish, which waits",
-    Self::TooLong(_) => "the batch has too many messages; publish it in parts",
+say!(TryPublishError {
+    Closed => "the broker is closed",
+    Full => "a lossless subscription has no room; try again, or use publish, which waits",
+    TooLong => "the batch has too many messages; publish it in parts",
 });
 
-say!(RequestError<T>, self => match self {
-    Self::Closed(_) => "the broker is closed",
-    Self::NoResponders(_) => "nobody subscribes to the topic of this request",
-    Self::Dropped => "every responder's queue was full, the request was dropped",
-    Self::TimedOut => "no answer in time",
-    Self::Inbox(..) => "the inbox for the answer could not be made",
+say!(RequestError {
+    Closed => "the broker is closed",
+    NoResponders => "nobody subscribes to the topic of this request",
+    Dropped => "every responder's queue was full, the request was dropped",
+    TimedOut => "no answer in time",
+    Inbox => "the inbox for the answer could not be made",
 });
 
 impl fmt::Display for SubscribeError {

@@ -9,9 +9,11 @@
 //! audience; a [`Subscription`] reads it there.
 #![warn(clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 #![warn(clippy::unreachable, clippy::unwrap_used)]
+#![warn(missing_debug_implementations)]
 
 mod broker;
 mod by_size;
+mod debug;
 mod deferred;
 mod error;
 pub mod limits;

@@ -96,3 +96,18 @@ fn a_topic_has_subscribers_while_a_pattern_matches_it() {
     drop((member, elsewhere));
     assert!(!broker.has_subscribers(&name));
 }
+
+#[test]
+fn debug_needs_nothing_of_the_payload_and_names_what_it_shows() {
+    struct Plain;
+    impl fanfare::Payload for Plain {}
+    let broker = Broker::<Plain>::new();
+    let messages = broker.subscribe(&pattern("a.*")).unwrap().into_messages();
+    assert_eq!(format!("{broker:?} {:?}", broker.publisher()), "Broker { .. } Publisher { .. }");
+    let shown = format!("{messages:?}");
+    assert!(shown.contains("Subscription {") && shown.contains("a.*"), "{shown}");
+    assert!(shown.contains("missed: 0"), "{shown}");
+    broker.close();
+    let error = at_once(broker.publish(&topic("t"), Plain)).unwrap_err();
+    assert_eq!(format!("{error:?}"), "Closed(the broker is closed)");
+}
