@@ -232,7 +232,7 @@ fn publishers_that_come_and_go_cost_nothing() {
     assert_costs_nothing_again(round);
 }
 
-/// A publisher remembers routes, a broker topics: so many, and no more.
+/// A publisher remembers a bounded number of routes, and a broker a bounded number of topics.
 #[test]
 fn a_hundred_thousand_topics_cost_no_more_than_ten_thousand() {
     let _turn = my_turn();

@@ -11,7 +11,7 @@ pub trait RaceMessage: Payload + Clone {
     fn stamp(&self) -> &Stamp;
 }
 
-/// Who published a message, and as which of its messages, from 0.
+/// The publisher of a message, and the message's number among that publisher's, from 0.
 #[derive(Clone, Copy, Debug)]
 pub struct Stamp {
     pub publisher: usize,

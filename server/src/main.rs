@@ -32,7 +32,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// Exit code for a command line, file or address that cannot be used.
 const EXIT_USAGE: u8 = 2;
 
-/// Tasks that a connection of any front-end has, at the most.
+/// The most tasks that a connection of any front-end has.
 const TASKS_PER_CONNECTION: usize = 2;
 
 /// How long the last lines of output may take to be read when the program ends.

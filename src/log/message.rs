@@ -10,8 +10,8 @@ use std::sync::{Arc, OnceLock};
 ///
 /// It shares the segment it was published in: cloning is cheap and needs no `M: Clone`, and holding
 /// it keeps the segment's other messages alive too, at most
-/// [`SEGMENT_BYTES_MAX`](crate::limits::SEGMENT_BYTES_MAX) or its batch. Who keeps messages for
-/// long copies what it needs.
+/// [`SEGMENT_BYTES_MAX`](crate::limits::SEGMENT_BYTES_MAX) or its batch. Copy what you want to keep
+/// for long.
 pub struct Message<M> {
     segment: Arc<Segment<M>>,
     index: u32,

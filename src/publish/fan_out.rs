@@ -147,7 +147,7 @@ impl<M> FanOut<M> {
                 );
             }
         }
-        // Whoever has read it all may have let go already: then this is the last holder, and the
+        // All readers may have dropped the segment already. Then this is the last holder, and the
         // locks are still held.
         self.deliveries.deferred.segments.push(appended.segment);
         Ok(())
@@ -262,8 +262,8 @@ impl<M> FanOut<M> {
         if bytes > SEGMENT_BYTES_MAX as u64 {
             return None;
         }
-        // Who was cut and has room again needs an entry for each message, until there is a new
-        // segment.
+        // A subscription that was cut and has room again needs an entry for each message, until
+        // there is a new segment.
         let cut_again = self.reservations.refused.len() + self.reservations.written_off().len();
         if growing.cut > cut_again
             && (growing.cut - cut_again) * SEGMENT_CUTS_PART_MAX > target.audience.singles.len()

@@ -1,9 +1,8 @@
-//! A subscription's bounded queue: what is in it, who waits for room in it, and its books.
+//! A subscription's bounded queue: what is in it, what waits for room, and its books.
 //!
 //! The storage is flume's, and only its non-blocking half (`try_send`, `try_recv`): its futures
 //! have faults that this queue must not have. Flume's own bound is not used either, since an entry
-//! stands for many messages: the bound is the [credit]. Who waits, waits
-//! here.
+//! stands for many messages: the bound is the [credit]. Publishers wait in the wait queue here.
 //!
 //! Publishers push while they hold the lock of a route that the queue is in, so that once it was
 //! taken out of all routes nothing is pushed any more. Nothing here wakes a task or drops a payload

@@ -1,8 +1,8 @@
 //! How long a receiver that reads is worth waiting for.
 //!
-//! What a receiver takes pays for the time in which publishers wait for it: at the slowest rate
-//! that is worth waiting for, so many bytes are one second. A receiver of at least that rate never
-//! runs out, however full its queue is. One that takes nothing has soon used up what it had.
+//! What a receiver takes pays for the time in which publishers wait for it, at the slowest rate
+//! worth waiting for: that many bytes buy one second. A receiver of at least that rate never runs
+//! out, however full its queue is. One that takes nothing soon has used up what it had.
 //!
 //! Nobody reads a clock for this while messages flow: the account is made up when a publisher has
 //! waited.

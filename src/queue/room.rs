@@ -1,4 +1,4 @@
-//! Who gets room in the queue, and what is in it.
+//! Room in the queue: admitting messages, and what is queued.
 
 use super::{ENDED, Queue, WAITED_FOR, WRITTEN_OFF};
 use crate::deferred::Deferred;
@@ -170,7 +170,7 @@ impl<M> Queue<M> {
                 let reason = if on_probation { DropReason::Probation } else { DropReason::Full };
                 self.publishers.drops.add(reason, count);
                 self.gap.fetch_add(count, Ordering::SeqCst);
-                // Only now: who finds the flag gone finds the gap.
+                // Only now, so that whoever finds the flag gone finds the gap.
                 self.attention.fetch_and(!WRITTEN_OFF, Ordering::SeqCst);
             }
         });

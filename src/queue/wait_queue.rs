@@ -41,7 +41,7 @@ impl<M> Queue<M> {
                 withdrawn.push(offer.entry);
             }
         }
-        // Who stood behind may fit where this one did not.
+        // Messages behind may fit where this one did not.
         self.serve(&mut wait_queue, deferred);
     }
 

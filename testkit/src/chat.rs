@@ -62,7 +62,7 @@ impl TestServer {
         client
     }
 
-    /// Waits until there are so many connections, people and rooms.
+    /// Waits until there are this many connections, people and rooms.
     #[track_caller]
     pub fn wait_for_counts(&self, expected: (usize, usize, usize)) {
         let chat = self.chat.as_ref().expect("the server runs");

@@ -558,7 +558,7 @@ impl Model {
 type Outcome = Option<Result<Receipt, ()>>;
 
 /// A publisher, or the publish it is busy with.
-#[expect(clippy::large_enum_variant, reason = "there are three at the most")]
+#[expect(clippy::large_enum_variant, reason = "there are at most three")]
 enum Hand {
     Free(Publisher<Load>),
     Busy(Busy),

@@ -344,7 +344,7 @@ fn books_balance_for_whoever_looks_while_credit_is_leased() {
     });
 }
 
-/// Who must not have gaps gets everything, or an end; the others go on.
+/// A subscription that must not have gaps gets everything, or an end; the others go on.
 #[test]
 fn disconnect_means_everything_or_an_end() {
     each_round(30, |seed| {
@@ -670,7 +670,7 @@ fn a_mailboxs_history_hands_over_without_gap_or_duplicate() {
     });
 }
 
-/// Publishers that wait for somebody who leaves are let go.
+/// Publishers that wait for a subscription that ends stop waiting.
 #[test]
 fn publishers_are_freed_by_subscriptions_that_leave() {
     each_round(300, |seed| {

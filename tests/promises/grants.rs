@@ -151,8 +151,8 @@ fn publish_some(
     }
 }
 
-/// Who had no room is cut off from the segment, and gets every later message of it by an entry. A new
-/// segment ends that.
+/// A subscription without room is cut off from the segment, and gets every later message of it by
+/// an entry, until a new segment begins.
 #[test]
 fn whoever_has_room_again_soon_reads_many_messages_at_once_again() {
     for stuck in [0, 2] {

@@ -178,8 +178,8 @@ fn what_was_refused_whole_is_not_kept() {
     assert_eq!(kept(&broker, "t", 10), [0]);
 }
 
-/// Who subscribes while a publish waits for another gets its message once: from the past, or live,
-/// never both.
+/// A subscription that begins while a publish waits for another gets its message once: from the
+/// past, or live, never both.
 #[test]
 fn replay_during_a_publish_that_waits() {
     let broker = Broker::builder().history(pattern("t"), 10).build();

@@ -56,7 +56,7 @@ fn messages_live_as_long_as_somebody_has_yet_to_read_them() {
     assert_eq!(loads.alive(), 0);
 }
 
-/// A reader who has read everything and stays keeps one segment alive at the most.
+/// A reader that has read everything and stays keeps at most one segment alive.
 #[test]
 fn an_idle_reader_keeps_little_alive() {
     let broker = Broker::new();

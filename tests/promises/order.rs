@@ -184,7 +184,7 @@ fn newcomers_do_not_overtake_those_who_wait() {
     assert_eq!(got, [Got::Number(1), Got::Number(2), Got::Number(4)]);
 }
 
-/// Who stands in line behind one that gives up is served in its stead.
+/// A publisher that waits behind one that gives up is served in its place.
 #[test]
 fn the_line_moves_on_when_the_first_gives_up() {
     let Full { broker, loads, mut subscription, publisher: mut first, to } = two_bytes_left();

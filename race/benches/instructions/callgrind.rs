@@ -3,7 +3,7 @@
 use crate::rows::Row;
 use std::process::Command;
 
-/// Messages until all buffers have their size: what is counted comes after so many.
+/// Messages before counting begins, so that all buffers have their size.
 const WARM_UP_DELIVERIES: usize = 32_768;
 const WARM_UP_MESSAGES: usize = 512;
 

@@ -19,7 +19,7 @@ pub struct Contender {
     pub name: &'static str,
     /// The crate that it is.
     pub of: &'static str,
-    /// Runs a row with so many messages.
+    /// Runs a row with this many messages.
     pub run: fn(&Row, usize),
 }
 

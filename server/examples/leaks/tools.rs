@@ -72,7 +72,7 @@ fn cure(queries: usize) -> Figures {
         let limiter = Limiter::new(QUERIES_AT_ONCE);
         let of_queries = Arc::new(scope.scope("queries"));
         for _ in 0..queries {
-            // A cap on live tasks: who comes when there are so many waits for its turn.
+            // A cap on live tasks: a query beyond it waits for its turn.
             let permit = limiter.acquire().await;
             let within = of_queries.clone();
             of_queries.spawn("query", async move {

@@ -6,7 +6,7 @@ use std::fs;
 #[derive(Clone, Copy, Debug)]
 pub struct Memory {
     pub resident: f64,
-    /// The most that was ever resident.
+    /// The peak of resident memory.
     pub peak: f64,
 }
 

@@ -33,7 +33,7 @@ pub enum Test {
     Throughput(Load),
     /// One subscriber asks, one answers.
     RoundTrips,
-    /// So many subscribers, so many messages a second.
+    /// The number of subscribers, and messages a second.
     Latency(usize, f64),
     /// Subscribed connections on which nothing happens.
     IdleMemory,

@@ -1,4 +1,4 @@
-//! Who may ask, and which page answers.
+//! The admin server: authorises requests and routes them to pages.
 
 use super::context::AdminContext;
 use super::{health, lists, metrics, pprof, varz};

@@ -112,10 +112,10 @@ impl Scanner {
 /// What stands at the beginning.
 enum Head {
     Incomplete,
-    /// A line of so many bytes that says nothing to us.
+    /// A line of this many bytes without a message.
     Line(usize),
     Ping(usize),
-    /// So many bytes, then a payload of so many.
+    /// The bytes before a payload, and the bytes of the payload.
     Message(usize, usize),
 }
 

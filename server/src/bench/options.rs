@@ -96,7 +96,7 @@ impl BenchOptions {
         Endpoint { address: self.server.clone(), protocol: self.protocol, login }
     }
 
-    /// Who publishes how much to whom.
+    /// The load of a run.
     pub fn load(&self) -> Load {
         Load {
             publishers: self.publishers as usize,

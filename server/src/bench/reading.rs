@@ -16,8 +16,8 @@ pub const SOCKETS_PER_THREAD: usize = 64;
 /// How often a thread that hears nothing looks whether it has heard all.
 const LOOK_AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
 
-/// How long a thread lets messages gather that are only counted. Who is woken by every write takes
-/// the server's cores from it, and reads no faster.
+/// How long a thread lets messages gather that are only counted. A thread that every write wakes
+/// takes cores from the server, and reads no faster.
 const GATHER: Duration = Duration::from_micros(100);
 
 /// Bytes a socket in one round that are worth a round.

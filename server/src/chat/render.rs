@@ -3,8 +3,7 @@
 use crate::codec::lines::{append_line, append_text};
 use crate::message::{Kind, ServerMessage};
 
-/// Who is named as the sender of a message that came in by a protocol without names. No person can
-/// be called so.
+/// The sender's name for a message from a protocol without names. No person can have it.
 pub const OUTSIDER: &str = "(outside)";
 
 /// Appends a message: `[lobby] alice: hello`, `[lobby] * alice waves`, or `* alice left lobby`.

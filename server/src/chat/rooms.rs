@@ -1,4 +1,5 @@
-//! Who is here, under which name, and in which rooms: shared by all sessions, without I/O.
+//! The people and rooms that all sessions share: who is here, under which name, in which rooms.
+//! Without I/O.
 
 use super::names::{Name, NameOf};
 use crate::locks::lock;

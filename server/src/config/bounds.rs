@@ -1,4 +1,4 @@
-//! What the settings allow to be held in memory, at the most: `--print-bounds`.
+//! The most memory that clients can make the server hold with the settings: `--print-bounds`.
 
 use super::Config;
 use crate::connection::ConnectionLimits;

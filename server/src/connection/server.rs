@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// What a server is apart from its protocol.
 pub(crate) struct Profile {
     pub tasks: TaskNames,
-    /// Who is told of every connection.
+    /// The front-end that lists every connection.
     pub front_end: Arc<FrontEnd>,
     /// Bytes of the largest message.
     pub max_payload_bytes: usize,

@@ -199,7 +199,7 @@ pub struct ConnectionInfo {
     pub peer: SocketAddr,
     /// What the peer calls itself; empty if it did not say.
     pub name: String,
-    /// Who the peer was authenticated as; empty without authentication.
+    /// The user that the peer authenticated as; empty without authentication.
     pub user: String,
     /// The language of the peer's library; empty if it did not say.
     pub language: String,

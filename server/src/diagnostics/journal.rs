@@ -130,8 +130,8 @@ impl Journal {
         self.note_at(event, SystemTime::now())
     }
 
-    /// The event of an entry happened once more, with so many messages. False if the entry is
-    /// forgotten.
+    /// Notes that an entry's event happened once more, with this many messages. False if the entry
+    /// is forgotten.
     pub fn add(&self, number: u64, messages: u64) -> bool {
         let mut ring = lock(&self.ring);
         // Numbers follow each other without a gap.

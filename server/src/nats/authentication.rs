@@ -1,4 +1,4 @@
-//! Who may come in, and what they may do.
+//! Authentication: which clients may connect, and what they may do.
 
 use super::connect::Credentials;
 use super::permissions::Permissions;

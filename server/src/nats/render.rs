@@ -24,8 +24,8 @@ pub(super) struct Recipient<'a> {
     pub missed: &'a mut u64,
 }
 
-/// Renders messages of `batch` from that of number `from` on, at most so many, or until `out` is
-/// full: how many were rendered.
+/// Renders up to this many messages of `batch`, from index `from` on, until `out` is full. Returns
+/// how many were rendered.
 pub(super) fn render_batch(
     batch: &Batch<ServerMessage>,
     from: usize,

@@ -43,7 +43,7 @@ impl Subjects {
             };
             if let Some((subject, destination)) = self.last.replace(found) {
                 if self.others.len() >= NATS_SUBJECTS_REMEMBERED {
-                    // Whoever uses so many uses most of them once: answers to requests.
+                    // A client with this many subjects uses most of them once, for answers to requests.
                     self.others = HashMap::new();
                 }
                 self.others.insert(subject, destination);

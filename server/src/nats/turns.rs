@@ -38,9 +38,9 @@ struct State {
 
 #[derive(Default)]
 struct Line {
-    /// Who has the turn.
+    /// The waiter that has the turn.
     turn: Option<u64>,
-    /// Who waits, first come first served.
+    /// The waiters, first come, first served.
     waiting: BTreeMap<u64, Waker>,
     /// Since when the address has had no turn.
     waits_since: u64,

@@ -209,8 +209,8 @@ impl<'c> Writer<'c> {
         Took::Something
     }
 
-    /// A subscription that has ended still has messages in the queue, which it is to get. They are
-    /// over when the queue is empty, or so many messages later.
+    /// Forgets ended subscriptions once they have got the messages that were still queued for them:
+    /// when the queue is empty, or [`NATS_OVERTAKING_MESSAGES`] later.
     fn forget_ended(&mut self, is_empty: bool) {
         let Writer { ended, subscriptions, taken, .. } = self;
         ended.retain(|(id, taken_then)| {
@@ -232,7 +232,7 @@ impl<'c> Writer<'c> {
         let topic = Topic::parse(&format!("fanfare.advisory.missed.{id}"));
         let notice = format!("{{\"client_id\":{id},\"missed\":{missed}}}");
         if let Ok(topic) = topic {
-            // Never waits. Who has no room for it is told of that in turn.
+            // Never waits. A subscriber without room for the notice learns that it missed one.
             let _ = self.broker.publisher().try_publish(&topic, ServerMessage::of(notice));
         }
     }

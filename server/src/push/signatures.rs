@@ -141,7 +141,7 @@ mod tests {
         Arc::new(Access::new(vec![key], None).unwrap())
     }
 
-    /// One of each kind, over and over, with payloads of so many bytes.
+    /// Datagrams of each kind, in turn, with payloads of this many bytes.
     fn batch(rounds: usize, bytes: usize) -> (Arc<Batch>, Vec<Trust>) {
         let push = [b"all ".as_slice(), &vec![b'x'; bytes]].concat();
         let signed =

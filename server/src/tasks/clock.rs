@@ -7,11 +7,12 @@
 
 use std::time::{Duration, Instant};
 
-/// Polls of a task that are each measured; of the later ones, one in so many.
+/// The first polls of a task are all measured, this many of them; of the later ones, one in this
+/// many.
 const MEASURED: u64 = 16;
 
-/// A poll that took so long by the coarse clock counts as it is, for itself: twice what that clock
-/// moves at a time.
+/// A poll that took this long by the coarse clock counts by itself: twice what that clock moves at
+/// a time.
 const LONG: Duration = Duration::from_millis(8);
 
 /// Nanoseconds since some moment before the program began, a few milliseconds behind.
@@ -37,7 +38,7 @@ pub(super) struct PollTime {
 }
 
 impl PollTime {
-    /// Begins a poll, before which there were so many.
+    /// Begins a poll, after `polls_before` others.
     pub fn begin(polls_before: u64) -> Self {
         let weight = match polls_before {
             before if before < MEASURED => 1,

@@ -8,7 +8,7 @@ use std::time::Duration;
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Bytes of an answer that are read, at the most: far more than the pages asked for have.
+/// The most bytes of an answer that are read: far more than the pages asked for have.
 const ANSWER_BYTES: u64 = 16 << 20;
 
 /// An admin listener.

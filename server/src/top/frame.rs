@@ -77,7 +77,7 @@ pub fn render(before: &Sample, now: &Sample) -> String {
         let (messages, of_bytes) = (rate(messages), bytes(rate(of_bytes)));
         let _ = writeln!(out, "{direction:<12} {messages:.0} messages/s, {of_bytes}/s");
     }
-    // Who pushes nothing need not read about it.
+    // Nothing about pushes where nobody pushes.
     if now.figure("push_accepted_udp") + now.figure("push_accepted_http") > 0.0 {
         let pushes = rate("push_accepted_udp") + rate("push_accepted_http");
         let _ = writeln!(

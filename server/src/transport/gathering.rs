@@ -39,9 +39,10 @@ pub(super) struct Gathering {
 enum State {
     #[default]
     Watching,
-    /// It began at so many bytes a millisecond. For so long all reads were full since.
+    /// Letting bytes gather since the rate was `began_at` bytes a millisecond. All reads were full
+    /// for the last `full_us`.
     Gathering { began_at: u32, full_us: u32 },
-    /// It did no good.
+    /// Gathering did no good.
     Resting,
 }
 
@@ -51,7 +52,7 @@ impl Gathering {
         matches!(self.state, State::Gathering { .. })
     }
 
-    /// A read brought so many bytes, so long after the one before.
+    /// Notes a read: how many bytes it brought, and the time since the read before.
     pub fn note(&mut self, bytes: usize, since_last: Duration) {
         self.reads = self.reads.saturating_add(1);
         self.bytes = self.bytes.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));

@@ -51,8 +51,8 @@ impl WriteBuffer {
         &mut self.tail
     }
 
-    /// Appends bytes that others may be sent too. They are not copied, so many small ones are
-    /// dearer than [`bytes_mut`](Self::bytes_mut).
+    /// Appends bytes that others may be sent too. They are not copied, so small pieces cost more
+    /// than [`bytes_mut`](Self::bytes_mut).
     pub fn push_shared(&mut self, piece: Bytes) {
         if self.tail.len() > self.tail_written_bytes {
             let own =
@@ -129,7 +129,7 @@ impl WriteBuffer {
 mod tests {
     use super::*;
 
-    /// Takes at most so many bytes, and gives them.
+    /// Takes up to this many bytes, and returns them.
     fn take(buffer: &mut WriteBuffer, at_most: usize) -> Vec<u8> {
         let mut taken = Vec::new();
         let took = buffer.write_with(|slices| {

@@ -93,7 +93,7 @@ pub enum Outcome {
     Broken(io::Error),
     /// The peer took nothing for the deadline.
     Stuck,
-    /// The peer gave no sign of life after so many pings.
+    /// The peer gave no sign of life after this many pings.
     Quiet {
         /// The number of pings without a reaction.
         misses: u32,

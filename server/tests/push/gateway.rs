@@ -158,7 +158,7 @@ fn what_came_while_one_was_away_is_replayed_after_what_one_has_seen() {
     }
     let mut all = server.hello_and_replay(json!({"user": "1", "seen": 0}));
     assert_eq!((all.text(), all.text(), all.text()), ("a".into(), "b".into(), "c".into()));
-    // Who does not say what it has seen gets what is new.
+    // A client that does not say what it has seen gets what is new.
     server.user("1").settle();
     assert_eq!(server.figures().replays, 9);
 }
@@ -354,7 +354,7 @@ fn the_journal_names_pushes_that_somebody_missed_or_got_too_late() {
     });
     let expired = server.losses().into_iter().find(|(kind, ..)| *kind == "expired");
     let (_, target, what, messages) = expired.expect("a line about it");
-    // Among those too many to name, if this took less than the while in which so many are named.
+    // One of those too many to name, if all this took less than one window of the loss log.
     let named = (target.as_str(), what.as_str()) == ("user:2", "push short");
     assert!(
         named || (target.as_str(), what.as_str()) == ("others", "pushes too many to name"),

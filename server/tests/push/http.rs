@@ -283,7 +283,7 @@ fn tokens_say_who_may_push_where() {
     assert_eq!(test.ask("GET", "/events?user=43&token=reader", "", "").0, 403);
     let mut events = test.events("user=42&token=reader", "");
     assert!(events.object()["hello"].is_object());
-    // Who has a token may come by any name.
+    // A client with a token may use any host name.
     let mut http = Http::connect(test.address);
     http.send(
         "GET /figures HTTP/1.1\r\nHost: push.example\r\nAuthorization: Bearer reader\r\n\r\n",

@@ -4,7 +4,7 @@
 use super::*;
 use testkit::web_socket::{BINARY, CLOSE, CONTINUED, FINAL, PING, PONG, TEXT, frame};
 
-/// All that is received of `bytes` if they come so many at a time, and the answers.
+/// Everything received when `bytes` come `at_a_time`, and the answers.
 fn receive(bytes: &[u8], at_a_time: usize) -> (Vec<Received>, Vec<u8>) {
     let mut decoder = MessageDecoder::new(300);
     let (mut all, mut answers) = (Vec::new(), Vec::new());

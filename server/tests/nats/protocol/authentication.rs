@@ -1,4 +1,4 @@
-//! Who gets in, and what they may do.
+//! Which clients may connect, and what they may do.
 
 use testkit::nats::server::Server;
 use testkit::nats::settings::{Permission, Settings, User};

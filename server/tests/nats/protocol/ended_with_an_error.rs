@@ -96,7 +96,7 @@ fn a_payload_with_headers_over_the_maximum(server: Server) {
     wire.expect_last_words(LARGE_PAYLOAD);
 }
 
-/// A PUB whose arguments (behind the verb and one space) are so many bytes.
+/// A PUB whose arguments (after the verb and one space) have this many bytes.
 fn long_publish(arguments_bytes: usize) -> String {
     let spaces = " ".repeat(arguments_bytes - "a0".len());
     format!("PUB a{spaces}0\r\n\r\n")

@@ -1,4 +1,4 @@
-//! Who gets what, and until when.
+//! Which subscriptions get which messages, and until when.
 
 use testkit::nats::server::Server;
 use testkit::nats::settings::Settings;
