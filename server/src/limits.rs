@@ -6,6 +6,8 @@
 
 // ---- Connections ----
 
+use std::time::Duration;
+
 /// Connections of one listener. Why: at about 20 KiB each they fit into the memory of a small
 /// machine. When hit: a new connection is told so in its own protocol and closed; nobody else
 /// notices.
@@ -64,6 +66,11 @@ pub const READ_BUFFER_BYTES: (usize, usize) = (2 * 1024, 64 * 1024);
 /// Reads of one connection without a pause before other tasks get their turn. Fixed. Why: a flood
 /// on one connection must not keep the others from a core. When hit: the reader yields once.
 pub const READS_PER_TURN: u8 = 4;
+
+/// How long one connection's operations run before other tasks get their turn. Fixed. Why: one read
+/// can hold thousands of operations, and some of them take milliseconds. When hit: the connection
+/// yields once, between two operations.
+pub const READER_TURN: Duration = Duration::from_millis(1);
 
 /// Microseconds for which bytes gather before a reader reads on. Fixed. Why: at the rates at which
 /// they gather at all this brings a full read, and nobody notices half a millisecond. When hit: the

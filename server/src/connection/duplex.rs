@@ -169,6 +169,7 @@ async fn read_all<R: ReadHalf>(
                 return Ok(ReadEnd::Requested(request));
             }
         };
+        queue.begin_turn();
         let took = Box::pin(half.take(&mut decoder, reader.buffer_mut(), at_end)).await;
         if let ControlFlow::Break(reason) = took {
             return Ok(ReadEnd::Over(reason));

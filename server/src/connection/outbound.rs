@@ -5,15 +5,17 @@
 //! have everything. A protocol without that promise puts everything at the default position, which
 //! is reached at once.
 
-use crate::limits::{NATS_OVERTAKING_MESSAGES, REPLY_BYTES, REPLY_ITEMS};
+use crate::limits::{NATS_OVERTAKING_MESSAGES, READER_TURN, REPLY_BYTES, REPLY_ITEMS};
 use crate::locks::lock;
 use crate::tasks::{Wait, waiting};
 use atomic_waker::AtomicWaker;
 use fanfare::Books;
+use futures_lite::future;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 /// What waits for the writing half, in order. `C` is a change of what that half sends.
 pub(crate) struct OutboundQueue<C> {
@@ -32,6 +34,8 @@ struct QueueState<C> {
     reply_bytes: usize,
     ends_after_messages: bool,
     close_request: Option<CloseRequest>,
+    /// When the reading half lets others run; `None` before its first operation of a turn.
+    turn_ends: Option<Instant>,
 }
 
 struct Placed<C> {
@@ -152,9 +156,17 @@ impl<C> OutboundQueue<C> {
         self.until(|state| state.close_request).await
     }
 
-    /// Waits until the answers that wait are few enough for more, or the connection is to close.
-    /// Cancel safe.
+    /// The reading half has read something: a new turn begins with its first operation.
+    pub fn begin_turn(&self) {
+        self.lock().turn_ends = None;
+    }
+
+    /// Between two operations: waits until the answers that wait are few enough for more, or the
+    /// connection is to close, and lets others run after [`READER_TURN`]. Cancel safe.
     pub async fn has_room(&self) {
+        if self.lock().turn_is_over(Instant::now()) {
+            future::yield_now().await;
+        }
         let has_room = |state: &QueueState<C>| {
             let is_short = state.reply_bytes < REPLY_BYTES && state.items.len() < REPLY_ITEMS;
             (is_short || state.close_request.is_some()).then_some(())
@@ -183,6 +195,14 @@ impl<C> OutboundQueue<C> {
 }
 
 impl<C> QueueState<C> {
+    fn turn_is_over(&mut self, now: Instant) -> bool {
+        let is_over = self.turn_ends.is_some_and(|end| end <= now);
+        if is_over || self.turn_ends.is_none() {
+            self.turn_ends = Some(now + READER_TURN);
+        }
+        is_over
+    }
+
     fn push(&mut self, what: QueueItem<C>, position: Position) {
         self.placed += 1;
         self.items.push_back(Placed { what, position, placed: self.placed });
@@ -246,6 +266,7 @@ impl<C> Default for OutboundQueue<C> {
             reply_bytes: 0,
             ends_after_messages: false,
             close_request: None,
+            turn_ends: None,
         };
         Self { state: Mutex::new(state), writer: AtomicWaker::new(), reader: AtomicWaker::new() }
     }
@@ -265,6 +286,19 @@ mod tests {
     }
 
     const LATER: Position = Position { after: 1, all_before: true };
+
+    #[test]
+    fn a_turn_ends_between_two_operations() {
+        let now = Instant::now();
+        let queue = Queue::default();
+        let is_over = |now| queue.lock().turn_is_over(now);
+        assert!(!is_over(now), "the first operation begins it");
+        assert!(!is_over(now + READER_TURN / 2));
+        assert!(is_over(now + READER_TURN));
+        assert!(!is_over(now + READER_TURN), "the next has begun");
+        queue.begin_turn();
+        assert!(!is_over(now + READER_TURN * 9), "what was read since is a turn of its own");
+    }
 
     #[test]
     fn what_was_placed_after_the_look_at_the_mailbox_waits_for_the_next() {

@@ -259,6 +259,8 @@ impl<'c> Reader<'c> {
             {
                 self.reply(&reply);
             }
+            // One block can hold thousands of requests, each with a look at all subscriptions.
+            self.outbound.queue.has_room().await;
         }
     }
 

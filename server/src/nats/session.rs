@@ -27,6 +27,8 @@ pub struct Session {
     /// Made when the client publishes for the first time.
     subjects: Option<Box<Subjects>>,
     subscriptions: HashMap<Sid, Box<Held>>,
+    /// How many of them end by themselves.
+    limited: usize,
 }
 
 /// What a session has to know of its server.
@@ -129,6 +131,7 @@ impl Session {
             permissions: Permissions::unrestricted(),
             subjects: None,
             subscriptions: HashMap::new(),
+            limited: 0,
         }
     }
 
@@ -365,7 +368,7 @@ impl Session {
 
     /// The broker has refused a subscription.
     pub fn not_subscribed(&mut self, sid: &[u8], actions: &mut Vec<Action>) {
-        self.subscriptions.remove(sid);
+        self.forget(sid);
         self.too_many_subscriptions(actions);
     }
 
@@ -374,10 +377,7 @@ impl Session {
     pub fn depends_on_expiry(&self, sid: &[u8]) -> bool {
         match self.subscriptions.get(sid) {
             Some(held) => held.is_limited,
-            None => {
-                self.subscriptions.len() >= self.limits.subscriptions
-                    && self.subscriptions.values().any(|held| held.is_limited)
-            }
+            None => self.subscriptions.len() >= self.limits.subscriptions && self.limited > 0,
         }
     }
 
@@ -385,7 +385,7 @@ impl Session {
     pub fn expired(&mut self, sid: &[u8], id: SubscriptionId) {
         // The sid may stand for another one already.
         if self.subscriptions.get(sid).is_some_and(|held| held.id == Some(id)) {
-            self.subscriptions.remove(sid);
+            self.forget(sid);
         }
     }
 
@@ -393,15 +393,22 @@ impl Session {
         match (self.subscriptions.get_mut(sid), max) {
             (None, _) => {}
             (Some(held), Some(max)) => {
+                self.limited += usize::from(!held.is_limited);
                 held.is_limited = true;
                 actions.extend(held.id.map(|id| Action::Limit(id, max.into())));
             }
             (Some(_), None) => {
-                let held = self.subscriptions.remove(sid);
-                actions.extend(held.and_then(|held| held.id).map(Action::Unsubscribe));
+                let id = self.forget(sid).and_then(|held| held.id);
+                actions.extend(id.map(Action::Unsubscribe));
             }
         }
         self.say_ok(actions);
+    }
+
+    fn forget(&mut self, sid: &[u8]) -> Option<Box<Held>> {
+        let held = self.subscriptions.remove(sid)?;
+        self.limited -= usize::from(held.is_limited);
+        Some(held)
     }
 
     fn too_many_subscriptions(&self, actions: &mut Vec<Action>) {
