@@ -51,6 +51,10 @@ pub const SUBSCRIPTIONS_DEFAULT: usize = 1 << 20;
 /// as measured.
 pub const RECEIVER_SPINS_MAX: u8 = 2;
 
+/// Gaps that [`Messages`](crate::Messages) passes over in one poll. Fixed. Messages too heavy for
+/// the queue leave gaps as fast as they are published; after this many others run first.
+pub const GAPS_PER_POLL_MAX: usize = 64;
+
 /// How long publishers that keep pace with a subscriber wait for its next sign of progress. Why:
 /// the kernel passes on a slow peer's bytes in large pieces, those of a 1 MB/s reader once every
 /// quarter of a second. When it is reached, the subscriber counts as stuck, and its policy decides.

@@ -1,5 +1,6 @@
 //! A subscription's messages without gaps between them: passed over and counted, or as errors.
 
+use crate::limits::GAPS_PER_POLL_MAX;
 use crate::log::message::Message;
 use crate::payload::Payload;
 use crate::receive::delivery::Delivery;
@@ -67,8 +68,9 @@ impl<M: Payload> Subscription<M> {
     }
 }
 
-/// The messages of a [`Subscription`], past gaps, which it counts. A [`Stream`] of [`Message`]. From
-/// [`Subscription::into_messages`].
+/// The messages of a [`Subscription`], past gaps, which it counts.
+///
+/// A [`Stream`] of [`Message`], from [`Subscription::into_messages`].
 pub struct Messages<M: Payload> {
     subscription: Subscription<M>,
     missed: u64,
@@ -103,20 +105,23 @@ impl<M: Payload> Stream for Messages<M> {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Message<M>>> {
         let this = self.get_mut();
-        loop {
+        for _ in 0..GAPS_PER_POLL_MAX {
             match Pin::new(&mut this.subscription).poll_next(context) {
                 Poll::Ready(Some(Delivery::Message(message))) => return Poll::Ready(Some(message)),
-                // Never two in a row for long: a gap takes the place of messages that were there.
                 Poll::Ready(Some(Delivery::Missed(count))) => this.missed += count,
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending => return Poll::Pending,
             }
         }
+        // Others run first; no wake-up is owed for what is already there.
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
-/// The messages of a [`Subscription`], each gap an error. A [`Stream`] of
-/// `Result<Message, Missed>`. From [`Subscription::into_try_messages`].
+/// The messages of a [`Subscription`], each gap an error.
+///
+/// A [`Stream`] of `Result<Message, Missed>`, from [`Subscription::into_try_messages`].
 pub struct TryMessages<M: Payload> {
     subscription: Subscription<M>,
 }
