@@ -32,49 +32,49 @@ const PLAIN: Row = Row {
 
 pub const ROWS: &[Row] = &[
     PLAIN,
-    Row { name: "1", budgets: [1568, 1598, 1663], subscribers: 1, ..PLAIN },
-    Row { name: "8", budgets: [4298, 4538, 5038], subscribers: 8, ..PLAIN },
+    Row { name: "1", budgets: [1587, 1617, 1682], subscribers: 1, ..PLAIN },
+    Row { name: "8", budgets: [4233, 4473, 4973], subscribers: 8, ..PLAIN },
     Row {
         name: "1, bursts of 16",
-        budgets: [1373, 1403, 1232],
+        budgets: [1392, 1422, 1251],
         subscribers: 1,
         burst: 16,
         ..PLAIN
     },
     Row {
         name: "8, bursts of 16",
-        budgets: [2856, 3096, 1728],
+        budgets: [2791, 3031, 1663],
         subscribers: 8,
         burst: 16,
         ..PLAIN
     },
     Row {
         name: "64, bursts of 64",
-        budgets: [13_036, 14_956, 4344],
+        budgets: [12_297, 14_217, 3605],
         subscribers: 64,
         burst: 64,
         ..PLAIN
     },
     Row {
         name: "1000, bursts of 64",
-        budgets: [186_199, 216_203, 50_439],
+        budgets: [174_195, 204_199, 38_435],
         subscribers: 1000,
         burst: 64,
         ..PLAIN
     },
-    Row { name: "1, asleep", budgets: [5013, 5055, 5210], subscribers: 1, asleep: true, ..PLAIN },
+    Row { name: "1, asleep", budgets: [5023, 5065, 5220], subscribers: 1, asleep: true, ..PLAIN },
     Row {
         name: "8, asleep",
-        budgets: [25_195, 25_531, 26_761],
+        budgets: [25_058, 25_394, 26_624],
         subscribers: 8,
         asleep: true,
         ..PLAIN
     },
-    Row { name: "1, String", budgets: [1960, 1991, 2126], subscribers: 1, ..STRING },
-    Row { name: "8, String", budgets: [4675, 4923, 5457], subscribers: 8, ..STRING },
+    Row { name: "1, String", budgets: [1979, 2010, 2144], subscribers: 1, ..STRING },
+    Row { name: "8, String", budgets: [4609, 4857, 5392], subscribers: 8, ..STRING },
     Row {
         name: "64, String",
-        budgets: [13_139, 15_124, 4576],
+        budgets: [12_400, 14_384, 3837],
         subscribers: 64,
         burst: 64,
         ..STRING
