@@ -448,10 +448,11 @@ fn signed_datagrams_keep_their_order_whoever_checks_them() {
         }
         if number % 40 == 39 {
             wait_until("the datagrams to be read", || server.figures().datagrams == number + 1);
+            // Now, since little is kept for a client that does not read.
+            for number in number - 39..=number {
+                assert!(client.text().starts_with(&format!("{number} ")));
+            }
         }
-    }
-    for number in 0..DATAGRAMS {
-        assert!(client.text().starts_with(&format!("{number} ")));
     }
     let figures = server.figures();
     assert_eq!((figures.udp.accepted, figures.udp.limited), (DATAGRAMS, 0));
