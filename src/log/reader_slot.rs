@@ -7,7 +7,7 @@
 //!
 //! - *Live*: the receiver has, or will find in its queue, an entry for this segment, and will look
 //!   at the length again.
-//! - *Left at n*: it has read up to n and gone. The publisher must call it back with an entry from n.
+//! - *Left at n*: it has read up to n and gone. The publisher calls it back with an entry from n.
 //! - *Cut at n*: it must not read on past n: the message at n is not, or not yet, for it. Set
 //!   before the length passes n. From then on, for the rest of this segment, what it accepts comes
 //!   as entries of fixed ranges.
