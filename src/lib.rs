@@ -14,11 +14,11 @@
 mod broker;
 mod by_size;
 mod debug;
-mod deferred;
 mod error;
 pub mod limits;
 mod load;
 mod log;
+mod membership;
 mod payload;
 mod policy;
 mod publish;

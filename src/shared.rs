@@ -76,7 +76,8 @@ impl<M> Shared<M> {
                 let (id, interest, queued) =
                     (queue.terms.id, queue.terms.wanted.interest(), queue.queued().messages);
                 log::debug!(
-                    "ended subscription {id} to {interest} ({reason:?}) with {queued} messages queued"
+                    "ended subscription {id} to {interest} ({reason:?}) with {queued} messages \
+                     queued"
                 );
             }
         }

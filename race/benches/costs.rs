@@ -33,7 +33,8 @@ fn main() {
     };
 
     println!(
-        "For 1000 deliveries in the steady state; the peak is of live heap, sampled, with its queues"
+        "For 1000 deliveries in the steady state; the peak is of live heap, sampled, with its \
+         queues"
     );
     println!(
         "{:>5} {:>5} {:<6} |{:>16}{:>13}{:>13}{:>10}{:>11}",

@@ -35,7 +35,8 @@ fn main() -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(
         out,
-        "payload  batch   in place: checks/s   stall    by a worker: checks/s   stall    bytes signed"
+        "payload  batch   in place: checks/s   stall    by a worker: checks/s   stall    bytes \
+         signed"
     )?;
     for bytes in [100, 1_000, 8_000] {
         for datagrams in [1, 4, 16, DATAGRAMS_PER_TURN] {
@@ -69,7 +70,9 @@ fn batch(bytes: usize, datagrams: usize) -> Batch {
 
 /// How many are signed as they should be: all of them.
 fn check(batch: &[Vec<u8>]) -> usize {
-    let is_right = |datagram: &&Vec<u8>| matches!(Signed::parse(datagram), Ok(Some(signed)) if signed.is_by(KEY));
+    let is_right = |datagram: &&Vec<u8>| {
+        Signed::parse(datagram).is_ok_and(|signed| signed.is_some_and(|it| it.is_by(KEY)))
+    };
     batch.iter().filter(is_right).count()
 }
 

@@ -45,15 +45,16 @@ pub const LINGER_MS: u64 = 1_000;
 /// reaches a live reader in less. When hit: what is left is counted, reported and given up.
 pub const GOODBYE_MS: u64 = 5_000;
 
-/// Bytes a second that a client must read for publishers to keep to its pace when its queue is full.
-/// Why: whoever reads is kept, and yet a client that takes a byte now and then cannot hold up all
-/// the others. When a client reads less: it is waited for no longer than its door's wait, and then
-/// misses messages or is disconnected.
+/// Bytes a second that a client must read for publishers to keep to its pace when its queue is
+/// full. Why: whoever reads is kept, and yet a client that takes a byte now and then cannot hold up
+/// all the others. When a client reads less: it is waited for no longer than its door's wait, and
+/// then misses messages or is disconnected.
 pub const SLOWEST_READER_BYTES: u32 = 256 << 10;
 
-/// Bytes that the kernel keeps for a peer beyond what it has sent. Fixed. Why: a reader of a megabyte
-/// a second then shows progress every eighth of a second; with the kernel's own bound of megabytes
-/// it takes seconds, as if the peer were stuck. When hit: the rest waits here, where it is counted.
+/// Bytes that the kernel keeps for a peer beyond what it has sent. Fixed. Why: a reader of a
+/// megabyte a second then shows progress every eighth of a second; with the kernel's own bound of
+/// megabytes it takes seconds, as if the peer were stuck. When hit: the rest waits here, where it
+/// is counted.
 pub const UNSENT_BYTES: u32 = 128 << 10;
 
 // ---- Reading ----
@@ -162,8 +163,8 @@ pub const NAME_CHARACTERS: usize = 24;
 /// topics end at 255 bytes. When hit: the name is refused.
 pub const NAME_BYTES: usize = 128;
 
-/// Names that no person takes, nor one that looks like them. Fixed. Why: people believe what somebody
-/// of that name tells them. When hit: the name is refused.
+/// Names that no person takes, nor one that looks like them. Fixed. Why: people believe what
+/// somebody of that name tells them. When hit: the name is refused.
 pub const RESERVED_NAMES: [&str; 14] = [
     "admin",
     "administrator",
@@ -181,9 +182,9 @@ pub const RESERVED_NAMES: [&str; 14] = [
     "system",
 ];
 
-/// Combining marks in a row that a name may have, and that are shown of a text. Fixed. Why: more than
-/// any language stacks on a letter, and too few to paint over other lines. When hit: the name is
-/// refused; further marks of a text are left out.
+/// Combining marks in a row that a name may have, and that are shown of a text. Fixed. Why: more
+/// than any language stacks on a letter, and too few to paint over other lines. When hit: the name
+/// is refused; further marks of a text are left out.
 pub const COMBINING_MARKS: usize = 8;
 
 /// Characters of a room's topic. When hit: the topic is refused.
@@ -348,9 +349,9 @@ pub const PUSH_SIGNATURE_AGE_S: u64 = 30;
 /// until some are stale; only the holder of a key can cause this.
 pub const PUSH_REMEMBERED_SIGNATURES: usize = 1 << 18;
 
-/// Spans of seconds of which signed datagrams were taken and are forgotten. Fixed. Why: a clock that
-/// runs on needs one, and each time it is set by much makes another. When hit: the two that are
-/// closest become one, and what was sent between them is refused as stale.
+/// Spans of seconds of which signed datagrams were taken and are forgotten. Fixed. Why: a clock
+/// that runs on needs one, and each time it is set by much makes another. When hit: the two that
+/// are closest become one, and what was sent between them is refused as stale.
 pub const PUSH_FORGOTTEN_SPANS: usize = 16;
 
 /// Fewest and most bytes of the nonce of a signed datagram. Fixed. When hit: the datagram is
@@ -530,8 +531,8 @@ pub const NATS_HASHES_AT_ONCE: usize = 2;
 /// most files name. When hit: the one used least lately is hashed next time.
 pub const NATS_REMEMBERED_SECRETS: usize = 1_024;
 
-/// Milliseconds after its last use for which such a password is remembered. Fixed. Why: clients come
-/// back sooner after a restart or a broken network. When hit: it is hashed again.
+/// Milliseconds after its last use for which such a password is remembered. Fixed. Why: clients
+/// come back sooner after a restart or a broken network. When hit: it is hashed again.
 pub const NATS_REMEMBERED_MS: u64 = 15 * 60 * 1_000;
 
 /// Bytes queued for one NATS connection. Why: nats-server's default. When hit: see

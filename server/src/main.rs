@@ -197,7 +197,8 @@ async fn run(config: Config, prepared: Prepared) -> ExitCode {
     if !lowered.is_empty() {
         let lowered = lowered.join(", ");
         log::warn!(
-            "the limit on open files allows only these connections: {lowered}; raise it with ulimit -n"
+            "the limit on open files allows only these connections: {lowered}; raise it \
+             with ulimit -n"
         );
     }
     let mut signal = next_signal(&mut signals).await;

@@ -1,7 +1,7 @@
 //! The last messages of a topic, for those who come later.
 
-use crate::deferred::Deferred;
 use crate::limits::HISTORY_BYTES_MAX;
+use crate::log::deferred::Deferred;
 use crate::log::message::Message;
 use crate::payload::Origin;
 use crate::sync::lock;

@@ -1,6 +1,7 @@
 //! Segments: messages published together or one after another, stored once and shared by every
 //! queue they are for.
 
+pub mod deferred;
 pub mod history;
 pub mod message;
 pub mod reader_slot;

@@ -3,8 +3,8 @@
 //!
 //! Its timer is armed only while somebody is full.
 
-use crate::deferred::Deferred;
 use crate::log::Segment;
+use crate::log::deferred::Deferred;
 use crate::log::reader_slot::Call;
 use crate::payload::Origin;
 use crate::policy::{Receipt, WhenFull};

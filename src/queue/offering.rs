@@ -1,8 +1,8 @@
 //! Queueing what was admitted, and doing what the policy says with what was not.
 
 use super::{ENDED, Entry, PROBATION, Queue};
-use crate::deferred::Deferred;
 use crate::log::Segment;
+use crate::log::deferred::Deferred;
 use crate::policy::WhenFull;
 use crate::queue::cursor::{Cursor, Taken};
 use crate::queue::wait_queue::Pending;

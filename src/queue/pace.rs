@@ -51,7 +51,8 @@ impl Pace {
 }
 
 impl Progress {
-    /// Bytes taken since `earlier`. After 4 GiB that nobody looked at, at least as many as messages.
+    /// Bytes taken since `earlier`. After 4 GiB that nobody looked at, at least as many as
+    /// messages.
     fn bytes_since(self, earlier: Self) -> u64 {
         let bytes = u64::from(self.consumed.minus(earlier.consumed).bytes);
         bytes.max(self.received.saturating_sub(earlier.received))

@@ -1,8 +1,8 @@
 //! What the receiver does with its queue, and how the queue ends.
 
 use super::{CLOSING, ENDED, Entry, PROBATION, Queue, WAITED_FOR};
-use crate::deferred::Deferred;
 use crate::load::Load;
+use crate::log::deferred::Deferred;
 use crate::policy::WhenFull;
 use crate::queue::cursor::{Cursor, Step};
 use crate::queue::grant::GrantSeen;

@@ -1,8 +1,8 @@
 //! Room in the queue: admitting messages, and what is queued.
 
 use super::{ENDED, Queue, WAITED_FOR, WRITTEN_OFF};
-use crate::deferred::Deferred;
 use crate::load::Load;
+use crate::log::deferred::Deferred;
 use crate::policy::WhenFull;
 use crate::queue::grant::{Grant, GrantSeen, Holding, Settlement};
 use crate::stats::tally::DropReason;

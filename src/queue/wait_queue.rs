@@ -2,7 +2,7 @@
 //! room.
 
 use super::{Entry, Offered, Progress, Queue, WAITED_FOR};
-use crate::deferred::Deferred;
+use crate::log::deferred::Deferred;
 use crate::sync::lock;
 use atomic_waker::AtomicWaker;
 use std::collections::VecDeque;

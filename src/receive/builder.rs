@@ -3,12 +3,12 @@
 use crate::error::SubscribeError;
 use crate::limits::{QUEUE_BYTES_MAX, QUEUE_MESSAGES_MAX};
 use crate::load::Load;
+use crate::membership::Membership;
 use crate::payload::{Origin, Payload};
 use crate::policy::WhenFull;
 use crate::queue::{MailboxWants, Queue, Terms, Want, Wanted};
 use crate::receive::mailbox::Mailbox;
 use crate::receive::subscription::Subscription;
-use crate::routing::membership::Membership;
 use crate::shared::{Defaults, Shared};
 use crate::stats::SubscriptionId;
 use crate::topic::Pattern;

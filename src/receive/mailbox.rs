@@ -2,12 +2,12 @@
 
 use crate::error::{SubscribeError, TryRecvError};
 use crate::log::message::{Batch, Message};
+use crate::membership::Membership;
 use crate::payload::Payload;
 use crate::queue::cursor::Taken;
 use crate::queue::{Queue, Want};
 use crate::receive::Receiver;
 use crate::receive::watch::SubscriptionWatch;
-use crate::routing::membership::Membership;
 use crate::shared::Shared;
 use crate::stats::{Books, EndReason, SubscriptionId, SubscriptionStats};
 use crate::topic::Pattern;

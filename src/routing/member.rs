@@ -1,11 +1,11 @@
 //! A queue's place in an audience.
 
-use crate::deferred::Deferred;
 use crate::load::Load;
 use crate::log::Segment;
+use crate::log::deferred::Deferred;
+use crate::membership::Membership;
 use crate::payload::Origin;
 use crate::queue::Queue;
-use crate::routing::membership::Membership;
 use crate::stats::SubscriptionId;
 use crate::topic::Topic;
 use std::ops::Range;

@@ -4,7 +4,6 @@
 //! holds a history or an audience never takes the router's.
 
 pub mod member;
-pub mod membership;
 pub mod route;
 pub mod route_cache;
 pub mod tree;

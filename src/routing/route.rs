@@ -6,10 +6,10 @@
 //! a copy that could hold an ended one's memory.
 
 use crate::log::history::History;
+use crate::membership::Membership;
 use crate::payload::Origin;
 use crate::policy::WhenFull;
 use crate::routing::member::{Member, insert_sorted, remove_sorted};
-use crate::routing::membership::Membership;
 use crate::routing::tree::Leaf;
 use crate::stats::tally::Tally;
 use crate::stats::{SubscriptionId, TopicStats};

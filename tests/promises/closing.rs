@@ -25,15 +25,18 @@ fn after_close_nothing_is_published_and_the_message_comes_back() {
     assert!(broker.is_closed());
     broker.close(); // once more is no harm
     let to = topic("t");
-    assert!(
-        matches!(at_once(publisher.publish(&to, loads.light(1))), Err(PublishError::Closed(load)) if load.number == 1)
-    );
-    assert!(
-        matches!(publisher.try_publish(&to, loads.light(2)), Err(TryPublishError::Closed(load)) if load.number == 2)
-    );
-    assert!(
-        matches!(publisher.publish_blocking(&to, loads.light(3)), Err(PublishError::Closed(load)) if load.number == 3)
-    );
+    assert!(matches!(
+        at_once(publisher.publish(&to, loads.light(1))),
+        Err(PublishError::Closed(load)) if load.number == 1
+    ));
+    assert!(matches!(
+        publisher.try_publish(&to, loads.light(2)),
+        Err(TryPublishError::Closed(load)) if load.number == 2
+    ));
+    assert!(matches!(
+        publisher.publish_blocking(&to, loads.light(3)),
+        Err(PublishError::Closed(load)) if load.number == 3
+    ));
     assert!(matches!(
         at_once(publisher.publish_request(&to, &to, loads.light(4))),
         Err(PublishError::Closed(_))

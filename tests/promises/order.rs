@@ -171,9 +171,10 @@ fn newcomers_do_not_overtake_those_who_wait() {
     // There is room for a light one, but somebody was here before.
     let mut light = pin!(second.publish(&to, loads.make(1, 2, 1)));
     assert!(poll_once(light.as_mut()).is_pending());
-    assert!(
-        matches!(third.try_publish(&to, loads.make(2, 3, 1)), Err(TryPublishError::Full(load)) if load.number == 3)
-    );
+    assert!(matches!(
+        third.try_publish(&to, loads.make(2, 3, 1)),
+        Err(TryPublishError::Full(load)) if load.number == 3
+    ));
     assert_eq!(subscription.books().queued, 1);
     assert!(subscription.try_recv().is_ok());
     assert_eq!(at_once(heavy).unwrap().queued, 1);

@@ -123,7 +123,8 @@ fn disconnect_ends_it_at_once_and_frees_its_queue() {
     assert!(at_once(subscription.recv()).is_none());
     assert_eq!(subscription.try_recv().err(), Some(TryRecvError::Ended));
     assert_eq!(subscription.end_reason(), Some(EndReason::Disconnected));
-    assert_books(&subscription, 0, 0, 2); // what found it full is in the receipt as disconnected, not in the books
+    // What found it full is in the receipt as disconnected, not in the books.
+    assert_books(&subscription, 0, 0, 2);
 }
 
 #[test]
@@ -373,8 +374,9 @@ fn the_payload_is_never_copied() {
     publisher.try_publish(&topic("t"), payload.clone()).unwrap();
     assert_eq!(Arc::strong_count(&payload), 2, "one segment for all ten queues");
     for subscription in &mut subscriptions {
-        assert!(
-            matches!(subscription.try_recv(), Ok(Delivery::Message(message)) if Arc::ptr_eq(&message, &payload))
-        );
+        assert!(matches!(
+            subscription.try_recv(),
+            Ok(Delivery::Message(message)) if Arc::ptr_eq(&message, &payload)
+        ));
     }
 }

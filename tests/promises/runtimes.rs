@@ -109,15 +109,25 @@ impl Executor for BlockOn {
 
 macro_rules! under_every_executor {
     ($($scenario:ident),* $(,)?) => {
-        mod async_std_runs { $(#[test] fn $scenario() { super::run(super::AsyncStd, super::$scenario); })* }
-        mod smol_runs { $(#[test] fn $scenario() { super::run(super::Smol(Default::default()), super::$scenario); })* }
+        mod async_std_runs {
+            $(#[test] fn $scenario() { super::run(super::AsyncStd, super::$scenario); })*
+        }
+        mod smol_runs {
+            $(#[test] fn $scenario() {
+                super::run(super::Smol(Default::default()), super::$scenario);
+            })*
+        }
         mod tokio_with_many_threads_runs {
-            $(#[test] fn $scenario() { super::run(super::Tokio::many_threads(), super::$scenario); })*
+            $(#[test] fn $scenario() {
+                super::run(super::Tokio::many_threads(), super::$scenario);
+            })*
         }
         mod tokio_with_one_thread_runs {
             $(#[test] fn $scenario() { super::run(super::Tokio::one_thread(), super::$scenario); })*
         }
-        mod block_on_runs { $(#[test] fn $scenario() { super::run(super::BlockOn, super::$scenario); })* }
+        mod block_on_runs {
+            $(#[test] fn $scenario() { super::run(super::BlockOn, super::$scenario); })*
+        }
     };
 }
 
@@ -611,9 +621,10 @@ mod plain_threads_run {
                     let (sent, answer) =
                         zip(here.publish(&name, loads.light(number)), back.recv()).await;
                     assert_eq!(sent.expect("open").queued, 1);
-                    assert!(
-                        matches!(answer, Some(Delivery::Message(message)) if message.number == number)
-                    );
+                    assert!(matches!(
+                        answer,
+                        Some(Delivery::Message(message)) if message.number == number
+                    ));
                 }
             });
             echo.join().expect("the echo");

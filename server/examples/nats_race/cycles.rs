@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 const THREADS: usize = 4;
 
 const TALK: &[u8] =
-    b"CONNECT {\"verbose\":false,\"pedantic\":false}\r\nSUB cycle.> 1\r\nPUB cycle.x 5\r\nhello\r\nUNSUB 1\r\nPING\r\n";
+    b"CONNECT {\"verbose\":false,\"pedantic\":false}\r\nSUB cycle.> 1\r\nPUB cycle.x 5\r\nhello\r\n\
+      UNSUB 1\r\nPING\r\n";
 const HEARD: &[u8] = b"MSG cycle.x 1 5\r\nhello\r\n";
 
 /// Does `cycles` of them; gives how many a second.

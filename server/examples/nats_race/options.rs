@@ -39,7 +39,8 @@ pub struct Options {
     )]
     pub sections: Vec<Section>,
     /// This peer alone; can be given several times
-    #[arg(long = "peer", value_name = "NAME", value_enum, default_values_t = Kind::ALL, hide_default_value = true)]
+    #[arg(long = "peer", value_name = "NAME", value_enum, default_values_t = Kind::ALL,
+        hide_default_value = true)]
     pub peers: Vec<Kind>,
     #[command(flatten)]
     pub files: Files,
@@ -64,7 +65,8 @@ mod tests {
 
     #[test]
     fn flags_are_read() {
-        let line = "--quick --rounds 3 --section stuck --section idle --peer fanfare --csv a.csv --svg b.svg --seconds 0.5";
+        let line = "--quick --rounds 3 --section stuck --section idle --peer fanfare --csv a.csv \
+                    --svg b.svg --seconds 0.5";
         let expected = Options {
             quick: true,
             tiny: false,

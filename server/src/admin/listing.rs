@@ -115,14 +115,17 @@ pub(super) fn wants_html(call: &Call) -> bool {
 pub(super) fn page(title: &str, body: &str) -> String {
     let title = escape(title);
     format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title} - fanfare</title>\
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <title>{title} - fanfare</title>\
          <meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head>\n\
          <body><p><a href=\"/\">fanfare</a></p>\n<h1>{title}</h1>\n{body}</body></html>\n"
     )
 }
 
-const STYLE: &str = "body{font:14px/1.4 system-ui,sans-serif;margin:1em 2em;color-scheme:light dark}\
-    table{border-collapse:collapse}td,th{padding:.1em .7em;text-align:left;border-bottom:1px solid #8884}\
+const STYLE: &str = "body{font:14px/1.4 system-ui,sans-serif;margin:1em 2em;\
+    color-scheme:light dark}\
+    table{border-collapse:collapse}td,th{padding:.1em .7em;text-align:left;\
+    border-bottom:1px solid #8884}\
     td.n{text-align:right;font-variant-numeric:tabular-nums}";
 
 fn push_facts(out: &mut String, facts: &Object) {
@@ -193,7 +196,10 @@ mod tests {
     #[test]
     fn json_keeps_the_order_and_says_where_the_page_is() {
         let text = serde_json::to_string(&listing(1, 5, 4)).unwrap();
-        let expected = r#"{"zebras":1,"apes":2,"total":5,"offset":4,"limit":2,"things":[{"name":"<b>\"x\"&'","count":0}]}"#;
+        let expected = concat!(
+            r#"{"zebras":1,"apes":2,"total":5,"offset":4,"limit":2,"#,
+            r#""things":[{"name":"<b>\"x\"&'","count":0}]}"#
+        );
         assert_eq!(text, expected);
     }
 

@@ -176,10 +176,12 @@ mod tests {
     use super::*;
 
     const NATS: &[u8] =
-        b"PING\r\nMSG a 1 3\r\nabc\r\nMSG a 1 3\r\n\r\n!\r\n+OK\r\nHMSG b 12 r 12 13\r\nNATS/1.0\r\n\r\nx\r\n\
+        b"PING\r\nMSG a 1 3\r\nabc\r\nMSG a 1 3\r\n\r\n!\r\n+OK\r\nHMSG b 12 r 12 13\r\n\
+          NATS/1.0\r\n\r\nx\r\n\
                           MSG a 1 0\r\n\r\nPING\r\nMSG a 1 3\r\nxyz\r\n";
     const REDIS: &[u8] =
-        b"*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$3\r\nabc\r\n*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$3\r\nx\r\n\r\n";
+        b"*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$3\r\nabc\r\n*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$3\r\n\
+          x\r\n\r\n";
 
     /// Hands the bytes over in two pieces, as a connection would.
     fn in_two(protocol: Protocol, bytes: &[u8], at: usize) -> (Vec<Vec<u8>>, usize) {

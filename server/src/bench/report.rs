@@ -130,11 +130,13 @@ pub fn write_table(rows: &[Row], output: &mut impl Write) -> io::Result<()> {
     }
     writeln!(
         output,
-        "per_second counts deliveries (pub: messages; request: round trips). The client runs on the same machine"
+        "per_second counts deliveries (pub: messages; request: round trips). The client runs on \
+         the same machine"
     )?;
     writeln!(
         output,
-        "if the server does, and takes about one core's worth of work too: client_cores says how much."
+        "if the server does, and takes about one core's worth of work too: client_cores says how \
+         much."
     )
 }
 

@@ -69,7 +69,8 @@ impl std::error::Error for CommandError {}
 pub const HELP: &[&str] = &[
     "a line is said to the room you are in; a line that begins with // is said with one slash",
     "/nick NAME       take a name",
-    "/join ROOM       go to a room (it opens if there is none), or talk there if you are in it already",
+    "/join ROOM       go to a room (it opens if there is none), or talk there if you are in it \
+     already",
     "/leave [ROOM]    leave a room",
     "/rooms           list the rooms",
     "/who [ROOM]      list who is in a room",

@@ -63,7 +63,8 @@ impl fmt::Display for NameError {
                 let code = u32::from(*character);
                 write!(
                     out,
-                    "character {position} (U+{code:04X}) cannot be in a name; use letters, digits, - and _"
+                    "character {position} (U+{code:04X}) cannot be in a name; use letters, digits, \
+                     - and _"
                 )
             }
             Self::MixedScripts => {
@@ -176,15 +177,15 @@ fn fold(text: &str) -> String {
     text.nfkc().flat_map(char::to_lowercase).nfkc().collect()
 }
 
-/// The same for all that look the same in some case: the skeletons of UTS #39. Folded between two of
-/// them, since 0 looks like O, and O is o.
+/// The same for all that look the same in some case: the skeletons of UTS #39. Folded between two
+/// of them, since 0 looks like O, and O is o.
 fn look(text: &str) -> String {
     let look: String = skeleton(text).collect();
     skeleton(&fold(&look)).collect()
 }
 
-/// Whether all letters are of one script. Chinese, Japanese and Korean are written with several, and
-/// with Latin beside them.
+/// Whether all letters are of one script. Chinese, Japanese and Korean are written with several,
+/// and with Latin beside them.
 fn is_of_one_script(text: &str) -> bool {
     text.is_single_script() || text.check_restriction_level(RestrictionLevel::HighlyRestrictive)
 }

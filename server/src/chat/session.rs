@@ -103,7 +103,8 @@ impl Session {
         reply(
             actions,
             format!(
-                "* welcome to fanfare; you are {name}. /nick NAME takes a name, /help lists the commands"
+                "* welcome to fanfare; you are {name}. /nick NAME takes a name, /help lists the \
+                 commands"
             ),
         );
         self.join(lobby, actions);

@@ -276,8 +276,8 @@ impl LineDecoder {
 
 /// Appends text that a stranger wrote, made harmless for a terminal and for the protocol: bytes
 /// that are not UTF-8 and control characters (escape sequences, line ends, NUL) become `U+FFFD`, a
-/// tab stays. What is not seen and makes a line say something else than it shows is left out, and so
-/// are combining marks beyond [`COMBINING_MARKS`] in a row.
+/// tab stays. What is not seen and makes a line say something else than it shows is left out, and
+/// so are combining marks beyond [`COMBINING_MARKS`] in a row.
 ///
 /// At most `max_bytes` of the text are taken; a longer one ends with `…`.
 pub fn append_text(out: &mut Vec<u8>, text: &[u8], max_bytes: usize) {

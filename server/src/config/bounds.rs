@@ -24,7 +24,8 @@ impl Config {
         bounds.push(history_bound(self));
         let all = bounds.iter().map(|bound| bound.bytes).sum();
         let mut text = String::from(
-            "At the most, in memory, if everybody takes all that the settings allow at the same time:\n",
+            "At the most, in memory, if everybody takes all that the settings allow at the same \
+             time:\n",
         );
         for Bound { name, bytes, how } in &bounds {
             let _ = writeln!(text, "{name:<10} {:>12}  {how}", mib(*bytes));

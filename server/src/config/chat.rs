@@ -28,7 +28,8 @@ pub struct ChatOptions {
         num_args = 0..=1, default_missing_value = "true")]
     chat_allow_anonymous: bool,
     /// Maximum number of chat connections
-    #[arg(long, value_name = "N", default_value_t = limits::MAX_CONNECTIONS, value_parser = from(1))]
+    #[arg(long, value_name = "N", default_value_t = limits::MAX_CONNECTIONS,
+        value_parser = from(1))]
     chat_connections: usize,
     /// Maximum number of chat connections from one address (IPv6: from one /64)
     #[arg(long, value_name = "N", default_value_t = limits::MAX_CONNECTIONS_PER_ADDRESS,
@@ -53,7 +54,8 @@ pub struct ChatOptions {
     #[arg(long, value_name = "N", default_value_t = limits::ROOMS, value_parser = from(1))]
     chat_rooms: usize,
     /// Maximum number of rooms that one person is in
-    #[arg(long, value_name = "N", default_value_t = limits::ROOMS_PER_PERSON, value_parser = from(1))]
+    #[arg(long, value_name = "N", default_value_t = limits::ROOMS_PER_PERSON,
+        value_parser = from(1))]
     chat_rooms_per_person: usize,
     /// Maximum number of members of a room
     #[arg(long, value_name = "N", default_value_t = limits::ROOM_MEMBERS, value_parser = from(1))]
@@ -82,7 +84,8 @@ pub struct ChatOptions {
         value_parser = from(256))]
     chat_write_buffer_bytes: usize,
     /// A reader that takes none of what waits for it in this time is disconnected
-    #[arg(long, value_name = "MS", default_value_t = limits::WRITE_DEADLINE_MS, value_parser = ms(1))]
+    #[arg(long, value_name = "MS", default_value_t = limits::WRITE_DEADLINE_MS,
+        value_parser = ms(1))]
     chat_write_deadline_ms: u64,
     /// A peer that is silent for this long is sent a ping
     #[arg(long, value_name = "MS", default_value_t = limits::IDLE_MS, value_parser = ms(1))]

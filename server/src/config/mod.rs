@@ -2,8 +2,8 @@
 //!
 //! A setting has one name, one range and one default, declared in its door's options: as a flag it
 //! is `--chat-line-bytes 4096`, in the file `chat-line-bytes = 4096`. A flag wins over the
-//! environment, the environment over the file, and the file over the default. `docs/configuration.md`
-//! is generated from the same declarations.
+//! environment, the environment over the file, and the file over the default.
+//! `docs/configuration.md` is generated from the same declarations.
 
 mod admin;
 mod bounds;
@@ -408,10 +408,12 @@ mod tests {
             ("127.0.0.1:4222".parse().ok(), NatsSettings::default())
         );
         let numbers = "--nats-max-payload 1 --nats-max-control-line 100 --nats-max-connections 3 \
-            --nats-max-connections-per-address 4 --nats-max-subscriptions 5 --nats-ping-interval-ms 6 --nats-ping-max 7 \
-            --nats-auth-timeout-ms 8 --nats-max-pending-bytes 999 --nats-max-pending-messages 10 --nats-wait-ms 11 \
-            --nats-write-deadline-ms 12 --nats-lame-duck-duration-ms 13 --nats-lame-duck-grace-ms 14 \
-            --nats-slow-consumer drop --nats-server-name me --nats-user u --nats-password p --nats-token t";
+            --nats-max-connections-per-address 4 --nats-max-subscriptions 5 \
+            --nats-ping-interval-ms 6 --nats-ping-max 7 --nats-auth-timeout-ms 8 \
+            --nats-max-pending-bytes 999 --nats-max-pending-messages 10 --nats-wait-ms 11 \
+            --nats-write-deadline-ms 12 --nats-lame-duck-duration-ms 13 \
+            --nats-lame-duck-grace-ms 14 --nats-slow-consumer drop --nats-server-name me \
+            --nats-user u --nats-password p --nats-token t";
         let nats = config(&numbers.split_whitespace().collect::<Vec<_>>()).unwrap().nats;
         assert_eq!((nats.parser.payload_bytes, nats.parser.control_line_bytes), (1, 100));
         assert_eq!(
@@ -480,7 +482,8 @@ mod tests {
     fn nats_users_come_from_a_file() {
         let path = file(
             "users",
-            "[[user]]\nname = \"a\"\npassword = \"x\"\n\n[user.publish]\nallow = [\"a.>\"]\ndeny = [\"a.b\"]\n\n\
+            "[[user]]\nname = \"a\"\npassword = \"x\"\n\n[user.publish]\nallow = [\"a.>\"]\n\
+             deny = [\"a.b\"]\n\n\
              [[user]]\nname = \"b\"\npassword = \"y\"\n\n[user.subscribe]\nallow = []\n",
         );
         let users = config(&["--nats-users-file", &path]).unwrap().nats.authentication.users;
@@ -504,7 +507,8 @@ mod tests {
             ),
             (
                 "twice",
-                "[[user]]\nname = \"a\"\npassword = \"x\"\n[[user]]\nname = \"a\"\npassword = \"x\"\n",
+                "[[user]]\nname = \"a\"\npassword = \"x\"\n[[user]]\nname = \"a\"\n\
+                 password = \"x\"\n",
                 "twice",
             ),
         ] {

@@ -36,7 +36,8 @@ pub struct NatsOptions {
         value_parser = within::<usize>(64..=1 << 20))]
     nats_max_control_line: usize,
     /// Maximum number of NATS connections
-    #[arg(long, value_name = "N", default_value_t = limits::MAX_CONNECTIONS, value_parser = from(1))]
+    #[arg(long, value_name = "N", default_value_t = limits::MAX_CONNECTIONS,
+        value_parser = from(1))]
     nats_max_connections: usize,
     /// Maximum number of NATS connections from one address (IPv6: from one /64)
     #[arg(long, value_name = "N", default_value_t = limits::MAX_CONNECTIONS_PER_ADDRESS,

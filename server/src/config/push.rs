@@ -33,7 +33,8 @@ pub struct PushOptions {
     #[arg(long, value_name = "ORIGINS")]
     push_http_origins: Option<String>,
     /// Maximum number of HTTP connections
-    #[arg(long, value_name = "N", default_value_t = limits::MAX_CONNECTIONS, value_parser = from(1))]
+    #[arg(long, value_name = "N", default_value_t = limits::MAX_CONNECTIONS,
+        value_parser = from(1))]
     push_http_connections: usize,
     /// Pushes a second that one token may send over HTTP
     #[arg(long, value_name = "N", default_value_t = limits::PUSH_HTTP_PER_SECOND,
@@ -55,7 +56,8 @@ pub struct PushOptions {
         value_parser = within::<u64>(0..=3_600))]
     push_signature_age_s: u64,
     /// Maximum number of push connections
-    #[arg(long, value_name = "N", default_value_t = limits::MAX_CONNECTIONS, value_parser = from(1))]
+    #[arg(long, value_name = "N", default_value_t = limits::MAX_CONNECTIONS,
+        value_parser = from(1))]
     push_connections: usize,
     /// Maximum number of push connections from one address (IPv6: from one /64)
     #[arg(long, value_name = "N", default_value_t = limits::MAX_CONNECTIONS_PER_ADDRESS,
@@ -96,7 +98,8 @@ pub struct PushOptions {
         value_parser = from(256))]
     push_write_buffer_bytes: usize,
     /// A client that takes none of what waits for it in this time is disconnected
-    #[arg(long, value_name = "MS", default_value_t = limits::WRITE_DEADLINE_MS, value_parser = ms(1))]
+    #[arg(long, value_name = "MS", default_value_t = limits::WRITE_DEADLINE_MS,
+        value_parser = ms(1))]
     push_write_deadline_ms: u64,
     /// A client that is silent for this long is sent a ping
     #[arg(long, value_name = "MS", default_value_t = limits::PUSH_IDLE_MS, value_parser = ms(1))]

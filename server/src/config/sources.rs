@@ -27,7 +27,8 @@ impl Sources {
         }
     }
 
-    /// Refuses a door that other machines can reach and that lets everybody in, unless `is_guarded`.
+    /// Refuses a door that other machines can reach and that lets everybody in, unless
+    /// `is_guarded`.
     pub fn guard(
         &self,
         name: &str,

@@ -171,8 +171,9 @@ mod tests {
 
     #[test]
     fn what_libraries_send_is_understood() {
-        let sent = r#"{"verbose":false,"pedantic":false,"user":"a","pass":"b","auth_token":"","tls_required":false,
-            "name":"it","lang":"rust","version":"1","protocol":1,"echo":false,"headers":true,"no_responders":true,"new":[1]}"#;
+        let sent = r#"{"verbose":false,"pedantic":false,"user":"a","pass":"b","auth_token":"",
+            "tls_required":false,"name":"it","lang":"rust","version":"1","protocol":1,"echo":false,
+            "headers":true,"no_responders":true,"new":[1]}"#;
         let said = options(sent).unwrap();
         assert!(
             !said.verbose && !said.pedantic && !said.echo && said.headers && said.no_responders

@@ -38,8 +38,8 @@ impl Permissions {
 }
 
 impl Rules {
-    /// Allows what one of `allow` matches, or without it everything that is not private, but not what
-    /// one of `deny` matches.
+    /// Allows what one of `allow` matches, or without it everything that is not private, but not
+    /// what one of `deny` matches.
     pub fn new(allow: Option<Vec<Pattern>>, deny: Vec<Pattern>) -> Self {
         let mut deny_wide = deny.clone();
         deny_wide.extend(PRIVATE_PREFIXES.iter().filter_map(|prefix| {

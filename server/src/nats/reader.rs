@@ -307,7 +307,9 @@ impl<'c> Reader<'c> {
             }
             Err(error) => {
                 let id = self.figures.id();
-                log::debug!(task:% = tasks::label(); "nats: client {id}: cannot subscribe to {pattern}: {error}");
+                log::debug!(task:% = tasks::label();
+                    "nats: client {id}: cannot subscribe to {pattern}: {error}"
+                );
                 self.session.not_subscribed(&sid, &mut self.actions);
             }
         }

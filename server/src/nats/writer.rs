@@ -198,7 +198,9 @@ impl<'c> Writer<'c> {
                 self.mailbox = None;
                 if is_slow {
                     let id = self.figures.id();
-                    log::info!(task:% = tasks::label(); "nats: client {id} is slow: its queue was full for too long");
+                    log::info!(task:% = tasks::label();
+                        "nats: client {id} is slow: its queue was full for too long"
+                    );
                     self.end_with("Slow Consumer", Ended::SlowConsumer, out);
                 }
             }
@@ -228,7 +230,9 @@ impl<'c> Writer<'c> {
     fn note_missed(&mut self, missed: u64) {
         self.missed = if self.with_headers { self.missed + missed } else { 0 };
         let id = self.figures.id();
-        log::info!(task:% = tasks::label(); "nats: client {id} is slow: it missed {missed} messages");
+        log::info!(task:% = tasks::label();
+            "nats: client {id} is slow: it missed {missed} messages"
+        );
         let topic = Topic::parse(&format!("fanfare.advisory.missed.{id}"));
         let notice = format!("{{\"client_id\":{id},\"missed\":{missed}}}");
         if let Ok(topic) = topic {

@@ -19,7 +19,8 @@
 //! let scope = tasks.scope("example");
 //! let hangs = scope.spawn("hangs", tasks::waiting(Wait::fixed("the end of time"), pending()));
 //! # while hangs.info().polls == 0 { std::thread::yield_now() }
-//! println!("{}", hangs.info()); // #2 hangs (of example) waits for the end of time since 0.000 s, started at src/...
+//! // #2 hangs (of example) waits for the end of time since 0.000 s, started at src/...
+//! println!("{}", hangs.info());
 //! assert_eq!(hangs.info().waits_for, "the end of time");
 //! hangs.cancel();
 //! assert_eq!(block_on(hangs), TaskEnd::Cancelled);

@@ -47,7 +47,8 @@ impl Scope {
     /// #     std::thread::spawn(|| block_on(task));
     /// # });
     /// let requests = tasks.scope("requests");
-    /// let handled = requests.with_timeout("request", Duration::from_millis(5), |scope| async move {
+    /// let limit = Duration::from_millis(5);
+    /// let handled = requests.with_timeout("request", limit, |scope| async move {
     ///     // Blocks for ever on an answer that nobody gives: the leak of a Go program.
     ///     let child = scope.spawn("child", pending());
     ///     child.await

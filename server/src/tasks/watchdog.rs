@@ -35,7 +35,8 @@ impl fmt::Display for Growth {
         let seconds = within.as_secs();
         write!(
             out,
-            "{tasks} tasks for {connections} connections, {grown} more than {seconds} s ago without a connection"
+            "{tasks} tasks for {connections} connections, {grown} more than {seconds} s ago \
+             without a connection"
         )
     }
 }
@@ -86,7 +87,9 @@ impl Scope {
             loop {
                 if let Some(growth) = watchdog.look(Instant::now(), tasks.alive(), connections()) {
                     let most = most_frequent(&tasks);
-                    log::warn!(task:% = super::label(); "tasks grow, connections do not: {growth}; most are: {most}");
+                    log::warn!(task:% = super::label();
+                        "tasks grow, connections do not: {growth}; most are: {most}"
+                    );
                 }
                 timer.set_after(Duration::from_millis(WATCHDOG_LOOK_MS));
                 waiting(Wait::TIMER, &mut timer).await;

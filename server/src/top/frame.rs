@@ -82,7 +82,8 @@ pub fn render(before: &Sample, now: &Sample) -> String {
         let pushes = rate("push_accepted_udp") + rate("push_accepted_http");
         let _ = writeln!(
             out,
-            "pushes       {pushes:.0}/s to {:.0} clients/s; in all {} missed, {} expired, {} acknowledged",
+            "pushes       {pushes:.0}/s to {:.0} clients/s; in all {} missed, {} expired, {} \
+             acknowledged",
             rate("push_reached"),
             now.figure("push_missed"),
             now.figure("push_expired"),
@@ -139,14 +140,19 @@ mod tests {
 
     #[test]
     fn a_frame_shows_rates_the_slowest_and_tasks() {
-        let metrics = "# TYPE fanfare_tasks gauge\nfanfare_tasks{name=\"chat connection\"} 7.0\nfanfare_other 3\n";
+        let metrics = "# TYPE fanfare_tasks gauge\nfanfare_tasks{name=\"chat connection\"} 7.0\n\
+                       fanfare_other 3\n";
         let at = Instant::now();
         let before =
             Sample { at, varz: json!({"in_msgs": 100}), slowest: json!([]), tasks: Vec::new() };
         let now = Sample {
             at: at + Duration::from_secs(2),
-            varz: json!({"in_msgs": 300, "mem": 3 << 20, "version": "1.0", "uptime": "2s", "connections": 7}),
-            slowest: json!([{"subject": "a.\u{1b}[2J", "queued_messages": 5, "waited_for_ms": 70.0}]),
+            varz: json!({
+                "in_msgs": 300, "mem": 3 << 20, "version": "1.0", "uptime": "2s", "connections": 7
+            }),
+            slowest: json!([
+                {"subject": "a.\u{1b}[2J", "queued_messages": 5, "waited_for_ms": 70.0}
+            ]),
             tasks: tasks(metrics),
         };
         let frame = render(&before, &now);
@@ -174,7 +180,9 @@ mod tests {
             at,
             json!({"push_accepted_udp": 1, "push_accepted_http": 0, "push_reached": 10}),
         );
-        let now = json!({"push_accepted_udp": 5, "push_accepted_http": 2, "push_reached": 40, "push_missed": 3});
+        let now = json!({
+            "push_accepted_udp": 5, "push_accepted_http": 2, "push_reached": 40, "push_missed": 3
+        });
         let frame = render(&before, &sample(at + Duration::from_secs(2), now));
         let expected =
             "pushes       3/s to 15 clients/s; in all 3 missed, 0 expired, 0 acknowledged";

@@ -18,7 +18,8 @@ pub struct TopOptions {
     #[arg(value_name = "URL", default_value = "http://127.0.0.1:6060")]
     pub url: String,
     /// Milliseconds between two frames
-    #[arg(long, value_name = "MS", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
+    #[arg(long, value_name = "MS", default_value_t = 1_000,
+        value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
     pub interval_ms: u64,
     /// Print one frame and exit, for scripts
     #[arg(long)]

@@ -55,7 +55,8 @@ impl TestServer {
 
     fn client(&self) -> Wire {
         let mut wire = Wire::connect(self.address);
-        wire.send("CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true}\r\n");
+        let options = r#""verbose":false,"pedantic":false,"headers":true,"no_responders":true"#;
+        wire.say(&format!("CONNECT {{{options}}}"));
         wire.sync();
         wire
     }

@@ -683,7 +683,8 @@ fn everybody_is_told_that_the_server_ends_and_gets_what_was_queued() {
 fn every_push_to_a_crowd_is_accounted_for() {
     let Some(mut python) = program("python3") else { return };
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/load/push_load.py");
-    let crowd = "--clients 300 --stuck 20 --rubbish 4 --returning 10 --datagrams 2000 --bad 2000 --rounds 1 --probes 3";
+    let crowd = "--clients 300 --stuck 20 --rubbish 4 --returning 10 --datagrams 2000 --bad 2000 \
+                 --rounds 1 --probes 3";
     let command = [script, FANFARE].into_iter().chain(crowd.split(' '));
     let output = python.args(command).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned()

@@ -35,7 +35,8 @@ impl HttpTest {
         let mut http = Http::connect(self.address);
         let length = body.len();
         http.send(format!(
-            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\
+             {headers}\r\n{body}"
         ));
         http.answer().expect("an answer")
     }

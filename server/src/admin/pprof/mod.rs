@@ -27,12 +27,14 @@ pub(super) async fn index(context: Arc<AdminContext>, _: Call) -> Response {
     let tasks = context.tasks.alive();
     let body = format!(
         "<ul>\n\
-         <li><a href=\"goroutine?debug=1\">goroutine</a>: the {tasks} live tasks, grouped by where they were started \
+         <li><a href=\"goroutine?debug=1\">goroutine</a>: the {tasks} live tasks, grouped by where \
+         they were started \
          (<a href=\"goroutine?debug=2\">one by one</a>)</li>\n\
          <li>heap: live memory by allocating call</li>\n\
          <li>profile: CPU use over 30 seconds (<code>?seconds=N</code>)</li>\n\
          </ul>\n\
-         <p><code>go tool pprof http://HOST:PORT/debug/pprof/heap</code>, or profile, or goroutine</p>\n"
+         <p><code>go tool pprof http://HOST:PORT/debug/pprof/heap</code>, or profile, or \
+         goroutine</p>\n"
     );
     html(StatusCode::OK, page("Profiles", &body))
 }

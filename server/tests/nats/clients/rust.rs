@@ -53,7 +53,11 @@ scenarios!(Settings::default();
 scenarios!(with_users(); wrong_password, permission_violation);
 scenarios!(Settings { tls: true, ..Settings::default() }; tls);
 scenarios!(
-    Settings { lame_duck_duration_ms: Some(30_000), lame_duck_grace_ms: Some(500), ..Settings::default() };
+    Settings {
+        lame_duck_duration_ms: Some(30_000),
+        lame_duck_grace_ms: Some(500),
+        ..Settings::default()
+    };
     lame_duck,
 );
 

@@ -28,7 +28,10 @@ rules!(Settings::default();
 fn verbs_in_any_case(server: Server) {
     let mut wire = server.connect();
     wire.send("connect {\"verbose\":false,\"pedantic\":false,\"headers\":true}\r\n");
-    wire.send("sUb a 1\r\nPub a 1\r\nx\r\nhpuB a 12 13\r\nNATS/1.0\r\n\r\ny\r\nUnSub 1\r\npub a 1\r\nz\r\npiNG\r\n");
+    wire.send(
+        "sUb a 1\r\nPub a 1\r\nx\r\nhpuB a 12 13\r\nNATS/1.0\r\n\r\ny\r\nUnSub 1\r\n\
+               pub a 1\r\nz\r\npiNG\r\n",
+    );
     wire.expect("MSG a 1 1\r\nx\r\nHMSG a 1 12 13\r\nNATS/1.0\r\n\r\ny\r\nPONG\r\n");
     wire.send("pong\r\n+ok\r\n");
     wire.sync();
@@ -93,7 +96,8 @@ fn a_ping_gets_a_pong_and_no_ok(server: Server) {
 
 fn options_that_nobody_knows(server: Server) {
     let mut wire = server.connect();
-    wire.say(r#"CONNECT {"verbose":false,"protocol":1,"lang":"x","version":"0","new":[1,{"deep":null}],"name":"é"}"#);
+    let options = r#""protocol":1,"lang":"x","version":"0","new":[1,{"deep":null}],"name":"é""#;
+    wire.say(&format!("CONNECT {{\"verbose\":false,{options}}}"));
     wire.sync();
 }
 
@@ -109,7 +113,10 @@ fn input_byte_by_byte(server: Server) {
         "CONNECT {\"verbose\":false,\"headers\":true}\r\nSUB a.* q 9\r\nPUB a.b r 5\r\n12\r\n3\r\n",
     );
     wire.send_in_bytes("HPUB a.c 12 14\r\nNATS/1.0\r\n\r\nxy\r\nPUB a.d 0\r\n\r\nPING\r\n");
-    wire.expect("MSG a.b 9 r 5\r\n12\r\n3\r\nHMSG a.c 9 12 14\r\nNATS/1.0\r\n\r\nxy\r\nMSG a.d 9 0\r\n\r\nPONG\r\n");
+    wire.expect(
+        "MSG a.b 9 r 5\r\n12\r\n3\r\nHMSG a.c 9 12 14\r\nNATS/1.0\r\n\r\nxy\r\n\
+                 MSG a.d 9 0\r\n\r\nPONG\r\n",
+    );
 }
 
 fn line_ends_within_a_payload(server: Server) {
@@ -128,7 +135,10 @@ fn an_empty_payload(server: Server) {
 
 fn a_size_echoed_as_it_was_written(server: Server) {
     let mut wire = server.with_headers();
-    wire.send("SUB a 1\r\nPUB a 0000002\r\nab\r\nPUB a 000000001\r\nc\r\nHPUB a 0012 00013\r\nNATS/1.0\r\n\r\nd\r\n");
+    wire.send(
+        "SUB a 1\r\nPUB a 0000002\r\nab\r\nPUB a 000000001\r\nc\r\nHPUB a 0012 00013\r\n\
+               NATS/1.0\r\n\r\nd\r\n",
+    );
     wire.expect("MSG a 1 0000002\r\nab\r\nMSG a 1 000000001\r\nc\r\n");
     wire.expect("HMSG a 1 0012 00013\r\nNATS/1.0\r\n\r\nd\r\n");
     wire.sync();

@@ -13,7 +13,11 @@ rules!(Settings { user: Some(("alice", "secret")), ..Settings::default() };
 
 rules!(Settings { token: Some("s3cret"), ..Settings::default() }; a_token);
 
-rules!(Settings { user: Some(("alice", "secret")), auth_timeout_ms: Some(200), ..Settings::default() };
+rules!(Settings {
+        user: Some(("alice", "secret")),
+        auth_timeout_ms: Some(200),
+        ..Settings::default()
+    };
     not_authenticated_in_time,
 );
 
@@ -205,7 +209,10 @@ fn a_denied_message_goes_to_another_of_the_group(server: Server) {
 
 fn a_violation_gets_no_ok(server: Server) {
     let mut wire = server.connect();
-    wire.send("CONNECT {\"user\":\"narrow\",\"pass\":\"n\"}\r\nPUB bar 1\r\nx\r\nSUB foo 1\r\nSUB bar 2\r\n");
+    wire.send(
+        "CONNECT {\"user\":\"narrow\",\"pass\":\"n\"}\r\nPUB bar 1\r\nx\r\nSUB foo 1\r\n\
+               SUB bar 2\r\n",
+    );
     wire.expect("+OK\r\n-ERR 'Permissions Violation for Publish to \"bar\"'\r\n");
     wire.expect("-ERR 'Permissions Violation for Subscription to \"foo\"'\r\n+OK\r\n");
     wire.sync();

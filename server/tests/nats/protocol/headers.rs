@@ -117,7 +117,8 @@ fn the_reply_may_look_like_a_pattern(server: Server) {
 fn nobody_there_when_verbose(server: Server) {
     let mut wire = server.connect();
     wire.send(
-        "CONNECT {\"verbose\":true,\"headers\":true,\"no_responders\":true}\r\nSUB r 1\r\nPUB nobody r 1\r\nx\r\n",
+        "CONNECT {\"verbose\":true,\"headers\":true,\"no_responders\":true}\r\nSUB r 1\r\n\
+         PUB nobody r 1\r\nx\r\n",
     );
     wire.expect("+OK\r\n+OK\r\n+OK\r\n");
     wire.expect(NOBODY);

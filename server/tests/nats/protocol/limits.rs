@@ -10,7 +10,8 @@ rules!(Settings { max_payload: Some(100), ..Settings::default() };
     the_maximum_payload_counts_headers,
 );
 
-rules!(Settings { max_control_line: Some(64), ..Settings::default() }; the_maximum_control_line_is_a_setting);
+rules!(Settings { max_control_line: Some(64), ..Settings::default() };
+    the_maximum_control_line_is_a_setting);
 
 rules!(Settings { max_connections: Some(2), ..Settings::default() }; one_connection_too_many);
 
@@ -30,7 +31,11 @@ rules!(Settings { ping_interval_ms: Some(700), ping_max: Some(1), ..Settings::de
 
 rules!(Settings::default(); the_first_ping_comes_soon);
 
-rules!(Settings { max_payload: Some(100_000), max_pending_bytes: Some(2_000_000), ..Settings::default() };
+rules!(Settings {
+        max_payload: Some(100_000),
+        max_pending_bytes: Some(2_000_000),
+        ..Settings::default()
+    };
     too_much_is_waiting_for_a_subscriber,
 );
 

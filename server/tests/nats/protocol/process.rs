@@ -19,7 +19,11 @@ rules!(Settings { tls: true, ..Settings::default() };
     nobody_gets_in_without_tls,
 );
 
-rules!(Settings { lame_duck_duration_ms: Some(30_000), lame_duck_grace_ms: Some(2_000), ..Settings::default() };
+rules!(Settings {
+        lame_duck_duration_ms: Some(30_000),
+        lame_duck_grace_ms: Some(2_000),
+        ..Settings::default()
+    };
     a_lame_duck_says_so_serves_on_and_closes_one_by_one,
 );
 
