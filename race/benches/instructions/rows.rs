@@ -16,8 +16,8 @@ pub struct Row {
     /// always there.
     pub asleep: bool,
     pub content: Content,
-    /// Instructions that a message of ours may take, lent by `recv`, kept, and read by `recv_batch`. To be
-    /// lowered whenever it takes fewer.
+    /// Instructions that a message of ours may take, lent by `recv`, kept, and read by
+    /// `recv_batch`. To be lowered whenever it takes fewer.
     pub budgets: [u64; 3],
 }
 

@@ -48,16 +48,20 @@ pub struct BenchOptions {
     #[arg(value_name = "HOST:PORT", default_value = "127.0.0.1:4222")]
     pub server: String,
     /// Number of publishers, each with its own subject
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    #[arg(long, value_name = "N", default_value_t = 1,
+        value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub publishers: u32,
     /// Number of subscribers to each publisher's subject
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = 10,
+        value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub subscribers: u32,
     /// Size of a payload
-    #[arg(long, value_name = "BYTES", default_value_t = 128, value_parser = clap::value_parser!(u32).range(16..=(1 << 30)))]
+    #[arg(long, value_name = "BYTES", default_value_t = 128,
+        value_parser = clap::value_parser!(u32).range(16..=(1 << 30)))]
     pub payload_bytes: u32,
     /// Messages per write
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 64,
+        value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub batch: u32,
     /// Messages a second, for latency
     #[arg(long, value_name = "N", default_value_t = 1_000.0, value_parser = positive)]

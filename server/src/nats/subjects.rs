@@ -43,7 +43,8 @@ impl Subjects {
             };
             if let Some((subject, destination)) = self.last.replace(found) {
                 if self.others.len() >= NATS_SUBJECTS_REMEMBERED {
-                    // A client with this many subjects uses most of them once, for answers to requests.
+                    // A client with this many subjects uses most of them once, for answers to
+                    // requests.
                     self.others = HashMap::new();
                 }
                 self.others.insert(subject, destination);
