@@ -44,9 +44,9 @@ impl ForeignProtocol {
             ["GET /", "POST /", "HEAD /", "PUT /", "PATCH /", "DELETE /", "OPTIONS /"];
         const GREETINGS: [&str; 3] = ["CAP LS", "NICK ", "USER "];
         let begins = |start: &&str| line.starts_with(start.as_bytes());
-        if REQUESTS.iter().any(|start| begins(start)) {
+        if REQUESTS.iter().any(&begins) {
             Some(Self::Http)
-        } else if GREETINGS.iter().any(|start| begins(start)) {
+        } else if GREETINGS.iter().any(begins) {
             Some(Self::Irc)
         } else {
             None
