@@ -409,7 +409,7 @@ fn one_that_never_reads_is_slow_and_not_broken() {
     let test = start(|settings| {
         settings.queue_messages = 16;
         settings.writer.buffer_bytes = 4096;
-        settings.writer.idle.interval = Duration::from_millis(500);
+        settings.writer.idle.interval = Duration::from_secs(1);
     });
     let stuck = test.user("1");
     let sender = test.server.sender();
