@@ -51,8 +51,8 @@ pub const GOODBYE_MS: u64 = 5_000;
 /// then misses messages or is disconnected.
 pub const SLOWEST_READER_BYTES: u32 = 256 << 10;
 
-/// Bytes that the kernel keeps for a peer beyond what it has sent. Fixed. Why: a reader of a
-/// megabyte a second then shows progress every eighth of a second; with the kernel's own bound of
+/// Bytes that Linux keeps for a peer beyond what it has sent. Fixed. Why: a reader of a megabyte
+/// a second then shows progress every eighth of a second; with the kernel's own bound of
 /// megabytes it takes seconds, as if the peer were stuck. When hit: the rest waits here, where it
 /// is counted.
 pub const UNSENT_BYTES: u32 = 128 << 10;

@@ -10,6 +10,7 @@ mod traffic;
 mod write_buffer;
 mod writer;
 
+#[cfg(target_os = "linux")]
 use crate::limits::UNSENT_BYTES;
 use crate::locks::lock;
 use crate::tasks::{Wait, note_wait, waiting};
@@ -17,7 +18,6 @@ use async_io::Async;
 pub use reader::Reader;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt;
-use socket2::SockRef;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -48,8 +48,8 @@ impl Connection {
     /// [`set_unacknowledged`](Self::set_unacknowledged).
     pub fn new(socket: Async<TcpStream>, unacknowledged: Duration) -> io::Result<Self> {
         socket.get_ref().set_nodelay(true)?;
-        #[cfg(any(target_os = "linux", target_vendor = "apple"))]
-        SockRef::from(socket.get_ref()).set_tcp_notsent_lowat(UNSENT_BYTES)?;
+        #[cfg(target_os = "linux")]
+        socket2::SockRef::from(socket.get_ref()).set_tcp_notsent_lowat(UNSENT_BYTES)?;
         let shared = Shared { socket, traffic: Arc::default(), tls: OnceLock::new() };
         let connection = Self { shared: Arc::new(shared) };
         connection.set_unacknowledged(unacknowledged)?;
