@@ -1,7 +1,6 @@
 //! What the chat tests share: a server in this process on any executor, and clients like `nc`.
 
 use crate::leak_check::LeakCheck;
-use crate::leaks::leak_check;
 use crate::patience::{connect, wait_until};
 use fanfare::Broker;
 use fanfare_server::chat::{ChatServer, ChatSettings};
@@ -40,7 +39,7 @@ impl TestServer {
             Listener::bind("127.0.0.1:0".parse().unwrap(), settings.connections).unwrap();
         let limiter = listener.limiter().clone();
         let diagnostics = Diagnostics::new();
-        let leaks = leak_check(&tasks, &broker, &limiter, &diagnostics);
+        let leaks = LeakCheck::of_server(&tasks, &broker, &limiter, &diagnostics);
         let chat =
             ChatServer::start(listener, &broker, &tasks, settings, diagnostics.front_end("chat"));
         let address = chat.local_address();

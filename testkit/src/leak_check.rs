@@ -2,6 +2,10 @@
 //! test can count.
 
 use async_io::Timer;
+use fanfare::Broker;
+use fanfare_server::connection::ConnectionLimiter;
+use fanfare_server::diagnostics::Diagnostics;
+use fanfare_server::message::ServerMessage;
 use fanfare_server::tasks::{TaskId, TaskInfo, Tasks};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -73,6 +77,38 @@ impl LeakCheck {
             patience: LEAK_WAIT,
             is_done: false,
         }
+    }
+
+    /// A check for everything that a server keeps: tasks, subscriptions, publishers, connections.
+    /// Belongs behind the server, as its last field, so that what ends the server is dropped first.
+    ///
+    /// Timers are not counted: each belongs to a task or to a publisher.
+    pub fn of_server(
+        tasks: &Tasks,
+        broker: &Broker<ServerMessage>,
+        limiter: &ConnectionLimiter,
+        diagnostics: &Diagnostics,
+    ) -> Self {
+        let (of_subscriptions, of_publishers) = (broker.clone(), broker.clone());
+        let (limiter, diagnostics) = (limiter.clone(), diagnostics.clone());
+        let subscriptions = move || {
+            let all = of_subscriptions.subscription_stats();
+            all.iter()
+                .map(|stats| format!("{} to {}, books {:?}", stats.id, stats.interest, stats.books))
+                .collect()
+        };
+        let connections = move || {
+            let all = diagnostics
+                .front_ends()
+                .into_iter()
+                .flat_map(|front_end| front_end.connections(0, 100));
+            all.map(|connection| format!("{connection:?}")).collect()
+        };
+        Self::new(tasks)
+            .also("subscription", subscriptions)
+            .also_count("publishers", move || of_publishers.stats().publishers)
+            .also("connection", connections)
+            .also_count("permits", move || limiter.connections())
     }
 
     /// Tolerates tasks of this name.

@@ -8,8 +8,6 @@ pub mod chat;
 pub mod http;
 #[cfg(feature = "server")]
 pub mod leak_check;
-#[cfg(feature = "server")]
-pub mod leaks;
 #[cfg(feature = "measure")]
 pub mod measure;
 pub mod memory;

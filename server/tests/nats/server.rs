@@ -20,7 +20,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 use testkit::leak_check::LeakCheck;
-use testkit::leaks::leak_check;
 use testkit::nats::wire::Wire;
 use testkit::nats::{tls_certificate, tls_key};
 use testkit::patience::{PATIENCE, wait_until};
@@ -46,7 +45,7 @@ impl TestServer {
         let listener =
             Listener::bind("127.0.0.1:0".parse().unwrap(), settings.connections).unwrap();
         let limiter = listener.limiter().clone();
-        let leaks = leak_check(&tasks, &broker, &limiter, &diagnostics);
+        let leaks = LeakCheck::of_server(&tasks, &broker, &limiter, &diagnostics);
         let nats =
             NatsServer::start(listener, &broker, &tasks, settings, diagnostics.front_end("nats"));
         let address = nats.local_address();
