@@ -54,3 +54,8 @@ pub use topic::{Pattern, Topic, TopicError, TopicErrorKind};
 #[cfg(doctest)]
 #[doc = include_str!("../docs/library.md")]
 pub struct GuideDoctests;
+
+/// What happens when somebody is slow or gone, whose code `cargo test --doc` compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guarantees.md")]
+pub struct GuaranteesDoctests;

@@ -25,3 +25,8 @@ pub mod standard_output;
 pub mod tasks;
 pub mod top;
 pub mod transport;
+
+/// The page for newcomers, whose Rust `cargo test --doc` compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/start.md")]
+pub struct StartDoctests;
