@@ -1,5 +1,5 @@
-//! Time for less than the clock costs: to read it twice a poll would cost more than all else that
-//! is noted.
+//! Measures polls without reading the exact clock twice for each, which would cost more than
+//! everything else that is noted.
 //!
 //! The coarse clock costs a few nanoseconds and moves every few milliseconds. It dates everything.
 //! The exact one is read for a task's first polls, and then for each sixteenth, which counts for
@@ -7,12 +7,10 @@
 
 use std::time::{Duration, Instant};
 
-/// The first polls of a task are all measured, this many of them; of the later ones, one in this
-/// many.
+/// How many first polls of a task are all measured. Of the later ones, one in as many is.
 const MEASURED: u64 = 16;
 
-/// A poll that took this long by the coarse clock counts by itself: twice what that clock moves at
-/// a time.
+/// A poll that took this long by the coarse clock counts by itself. It is twice that clock's step.
 const LONG: Duration = Duration::from_millis(8);
 
 /// Nanoseconds since some moment before the program began, a few milliseconds behind.
@@ -33,7 +31,7 @@ pub(super) fn coarse_ns() -> u64 {
 /// The time that one poll takes.
 pub(super) struct PollTime {
     pub coarse_ns: u64,
-    /// Of those polls that are measured, with what each counts for.
+    /// Set if this poll is measured, with the number of polls it counts for.
     exact: Option<(Instant, u64)>,
 }
 
@@ -48,7 +46,7 @@ impl PollTime {
         Self { coarse_ns: coarse_ns(), exact: (weight > 0).then(|| (Instant::now(), weight)) }
     }
 
-    /// How long it took in nanoseconds, as far as known, and for how many polls it counts.
+    /// How many nanoseconds the poll took, as far as known, and how many polls it counts for.
     pub fn took(&self, now_coarse_ns: u64) -> (u64, u64) {
         let took_coarse_ns = now_coarse_ns.saturating_sub(self.coarse_ns);
         let exact = self.exact.map(|(began, weight)| (began.elapsed().as_nanos() as u64, weight));

@@ -28,12 +28,12 @@ impl fmt::Display for Current {
     }
 }
 
-/// The task that runs on this thread now; none outside of all tasks. Takes a nanosecond or two.
+/// The task that runs on this thread now; `None` outside of tasks. Takes a nanosecond or two.
 pub fn current() -> Option<Current> {
     CURRENT.get()
 }
 
-/// The current task in words, for log lines: its number and its name, or that there is none.
+/// The current task's number and name for log lines, or a word for none.
 ///
 /// ```
 /// # use fanfare_server::tasks;
@@ -43,7 +43,7 @@ pub fn label() -> Label {
     Label(current())
 }
 
-/// The result of [`label`], which is formatted only when the line is written.
+/// The result of [`label`]. It is formatted only when the line is written.
 #[derive(Clone, Copy, Debug)]
 pub struct Label(Option<Current>);
 
@@ -61,13 +61,12 @@ pub(super) fn with_waits(change: impl FnOnce(&mut Waits)) {
     if current().is_none() {
         return;
     }
-    // Fails only where a task is dropped by the end of its thread, when nobody will look at its
-    // waits again.
+    // Fails only if the end of the thread drops the task. Nobody looks at its waits again then.
     let _ = WAITS.try_with(|waits| change(&mut waits.borrow_mut()));
 }
 
-/// A task's turn, that is one poll of it: while this lives, its task is the current one.
-/// Afterwards, also when the poll panics, it is the one before it, if a task polls another by hand.
+/// One poll of a task, during which that task is the current one. When this is dropped, even by a
+/// panic, the task before it is current again: one task may poll another by hand.
 pub(super) struct Turn<'r> {
     record: &'r Record,
     began: PollTime,
@@ -79,12 +78,12 @@ pub(super) struct Turn<'r> {
 impl Turn<'_> {
     pub fn begin(record: &Record) -> Turn<'_> {
         let outer = CURRENT.replace(Some(Current { id: record.id, name: record.kind.name }));
-        // Outside of a task nothing is noted, so there is nothing to put aside.
+        // Nothing is noted outside of a task, so there is nothing to put aside.
         let outer_waits = if outer.is_some() { swap_waits(Waits::NONE) } else { Waits::NONE };
         Turn { record, began: record.begin_poll(), outer, outer_waits, waits_taken: false }
     }
 
-    /// What the task has noted in this poll until now.
+    /// What the task has noted in this poll so far.
     pub fn take_waits(&mut self) -> Waits {
         self.waits_taken = true;
         swap_waits(Waits::NONE)

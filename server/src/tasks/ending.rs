@@ -13,8 +13,8 @@ use std::time::Instant;
 pub struct EndReport {
     /// How many tasks were alive when the end began, and ended.
     pub ended: usize,
-    /// The tasks that had not ended by the deadline: they block their thread, or their runtime has
-    /// no turn for them.
+    /// The tasks that had not ended by the deadline, because they block their thread or their
+    /// runtime never polls them.
     pub left: Vec<TaskInfo>,
 }
 
@@ -26,20 +26,20 @@ impl fmt::Display for EndReport {
 }
 
 impl Scope {
-    /// Ends all tasks of this scope and of the scopes within, the innermost first: a task is asked
-    /// to end when those in the scopes within have ended. What is started meanwhile ends at once.
+    /// Ends all tasks of this scope and of the scopes within it, the innermost first. A task is
+    /// asked to end once the tasks in inner scopes have ended. Tasks started meanwhile end at once.
     ///
-    /// Returns when all have ended, or at the deadline, with a list of those that have not. Those
-    /// that block their thread do not keep the others from their turn: each level but the last is
-    /// given half of the time that is left.
+    /// Returns when all have ended, or at the deadline with a list of those that have not. Each
+    /// level but the last gets half of the time that is left, so tasks that block their thread do
+    /// not use up the time of the others.
     ///
-    /// If this is dropped, those that were asked end, and the others go on until the scope is
-    /// dropped or cancelled.
+    /// If this future is dropped, the tasks already asked still end. The others go on until the
+    /// scope is dropped or cancelled.
     pub async fn end(&self, deadline: Instant) -> EndReport {
         let mut owners = self.owner.close_all();
         let before: usize = owners.iter().map(|owner| owner.own_tasks()).sum();
         let mut timer = Timer::never();
-        // The list is sorted by depth, the outermost first.
+        // The list is sorted by depth, outermost first.
         while let Some(depth) = owners.last().map(|owner| owner.depth()) {
             let innermost = owners.split_off(owners.partition_point(|owner| owner.depth() < depth));
             if innermost.iter().all(|owner| owner.own_tasks() == 0) {

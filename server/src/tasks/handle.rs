@@ -15,8 +15,8 @@ use std::task::{Context, Poll};
 pub enum TaskEnd {
     /// The task finished.
     Finished,
-    /// The task was dropped before its end: it or its owner was cancelled, or its runtime dropped
-    /// it.
+    /// The task was dropped before it finished: it or its owner was cancelled, or its runtime
+    /// dropped it.
     Cancelled,
     /// The task panicked.
     Panicked,
@@ -41,11 +41,11 @@ impl fmt::Display for TaskEnd {
     }
 }
 
-/// A task that was started. Dropping the handle does not end it; its owner does. `handle.await`
-/// gives how it ended, when it has and has dropped all it held; cancel safe.
+/// A started task. Dropping the handle does not end the task; its owner does. `handle.await` waits
+/// until the task has ended and dropped everything it held, and returns how it ended. Cancel safe.
 pub struct TaskHandle {
     record: Arc<Record>,
-    /// Made when somebody waits.
+    /// Created when somebody waits.
     listener: Option<EventListener>,
 }
 
@@ -64,12 +64,12 @@ impl TaskHandle {
         self.record.info()
     }
 
-    /// Asks the task to end. It is dropped the next time its runtime has a turn for it.
+    /// Asks the task to end. It is dropped the next time its runtime polls it.
     pub fn cancel(&self) {
         self.record.cancel();
     }
 
-    /// Whether the task has ended and dropped all it held.
+    /// Whether the task has ended and dropped everything it held.
     pub fn is_ended(&self) -> bool {
         self.record.outcome().is_some()
     }
@@ -79,7 +79,7 @@ impl TaskHandle {
         self.record.outcome()
     }
 
-    /// Waits until the task has ended and dropped all it held. Cancel safe.
+    /// Waits until the task has ended and dropped everything it held. Cancel safe.
     pub async fn ended(&self) -> TaskEnd {
         self.clone().await
     }
@@ -106,7 +106,7 @@ impl Future for TaskHandle {
                 return Poll::Ready(end);
             }
             match &mut self.listener {
-                // Listen before looking again: an end that comes in between is heard.
+                // Listen before looking again, so an end in between is not missed.
                 None => {
                     let listener = self.record.ended.listen();
                     self.listener = Some(listener);

@@ -1,4 +1,4 @@
-//! What can be known about a task.
+//! The figures of tasks.
 
 use super::TaskId;
 use std::fmt;
@@ -8,31 +8,31 @@ use std::time::Duration;
 /// The figures of one task at one moment.
 #[derive(Clone, Debug)]
 pub struct TaskInfo {
-    /// The task's own number.
+    /// The task's number.
     pub id: TaskId,
     /// The task's name, which says what it does.
     pub name: &'static str,
-    /// The task that started it; `None` if no task did. It may have ended since.
+    /// The task that started this one, which may have ended since; `None` if no task did.
     pub parent: Option<TaskId>,
     /// The number of the scope that owns it.
     pub owner: TaskId,
     /// The name of the scope that owns it.
     pub owner_name: &'static str,
-    /// The place in the source that started it.
+    /// Where in the source it was started.
     pub spawned_at: &'static Location<'static>,
     /// How long it has been alive.
     pub age: Duration,
     /// How many times it was polled.
     pub polls: u64,
-    /// How long all its polls took together, estimated from every sixteenth poll if there are many.
+    /// How long its polls took in total, estimated from every sixteenth poll if there are many.
     pub busy: Duration,
-    /// How long the longest of them took, of those that were measured; no poll that is long enough
-    /// to keep other tasks from their turn (8 ms) is missed.
+    /// How long the longest measured poll took. Every poll that keeps other tasks from their turn
+    /// (8 ms or more) is measured.
     pub longest_poll: Duration,
     /// What the task waits for, in words ([`Wait`](super::Wait)); [`TaskInfo::RUNNING`] while it is
     /// polled.
     pub waits_for: String,
-    /// How long ago it was last polled, or for how long it is being polled.
+    /// How long ago it was last polled, or how long the current poll has taken.
     pub waits_since: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! At most a given number at once: connections, requests, tasks; whatever a permit is taken for.
+//! Limits how many of something there are at once: connections, requests, tasks.
 
 use super::{Wait, waiting};
 use async_io::Timer;
@@ -51,8 +51,8 @@ struct Permits {
 }
 
 impl Limiter {
-    /// A limiter with `limit` permits. With none, `try_acquire` always refuses and `acquire` waits
-    /// for ever.
+    /// A limiter with `limit` permits. With zero, `try_acquire` always refuses and `acquire` waits
+    /// forever.
     pub fn new(limit: usize) -> Self {
         let permits = Permits { limit, in_use: AtomicUsize::new(0), freed: Event::new() };
         Self { shared: Arc::new(permits) }
@@ -61,7 +61,7 @@ impl Limiter {
     /// Takes a permit if one is free.
     pub fn try_acquire(&self) -> Option<Permit> {
         let Permits { limit, in_use, .. } = &*self.shared;
-        // AcqRel: what was done under a permit is seen by whoever gets it next.
+        // AcqRel: the next holder of the permit sees what was done under it.
         in_use
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| {
                 (taken < *limit).then_some(taken + 1)
@@ -70,11 +70,11 @@ impl Limiter {
             .map(|_| Permit { limiter: self.clone() })
     }
 
-    /// Waits for a permit. Cancel safe: a permit that comes back for a waiter that has gone wakes
-    /// the next one.
+    /// Waits for a permit. Cancel safe: if the waiter that was woken is gone, the next one is
+    /// woken.
     pub async fn acquire(&self) -> Permit {
         loop {
-            // Listen before looking: a permit that comes back in between is heard.
+            // Listen before looking, so a permit that comes back in between is not missed.
             listener!(self.shared.freed => freed);
             if let Some(permit) = self.try_acquire() {
                 return permit;
@@ -124,7 +124,7 @@ pub struct Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        // Freed before it is told: whoever hears of it finds it.
+        // Freed before anybody is told, so whoever is told finds it.
         self.limiter.shared.in_use.fetch_sub(1, Ordering::AcqRel);
         self.limiter.shared.freed.notify_additional(1);
     }
@@ -160,7 +160,7 @@ mod tests {
         assert!(block_on(poll_once(&mut leaves)).is_none());
         assert!(block_on(poll_once(&mut stays)).is_none());
         drop(held);
-        // It has been told of the permit and has not fetched it.
+        // It was told of the permit and has not taken it yet.
         drop(leaves);
         drop(block_on(stays));
         assert_eq!(limiter.in_use(), 0);
@@ -187,7 +187,7 @@ mod tests {
             let mut random = fastrand::Rng::with_seed(seed);
             for _ in 0..500 {
                 if random.u8(0..4) == 0 {
-                    // Given up after one poll, at whatever moment that is.
+                    // Dropped after one poll, at a random moment.
                     let _ = poll_once(limiter.acquire()).await;
                 }
                 let _permit = limiter.acquire().await;

@@ -5,9 +5,9 @@
 //! for. A [`Scope`] owns some of them, and ends them when it ends. A task that ends in any way
 //! (finished, cancelled, panicked) drops what it holds before it counts as ended.
 //!
-//! More against leaks: a handler with a time-out ends the tasks it started
-//! ([`Scope::with_timeout`]), a [`Limiter`] caps whatever takes a permit, and a [`Watchdog`] warns
-//! when tasks grow while connections do not.
+//! Three more tools against leaks: a handler with a time-out ends the tasks it started
+//! ([`Scope::with_timeout`]), a [`Limiter`] caps what takes a permit, and a [`Watchdog`] warns when
+//! tasks grow while connections do not.
 //!
 //! ```
 //! use fanfare_server::tasks::{self, BoxedTask, TaskEnd, Tasks, Wait};
@@ -62,7 +62,7 @@ pub type BoxedTask = Pin<Box<dyn Future<Output = ()> + Send + 'static>>;
 
 /// Runs futures in the background, on whatever runtime. Every `Fn(BoxedTask)` is one.
 pub trait Spawn: Send + Sync + 'static {
-    /// Starts the future; it runs on without anybody waiting for it.
+    /// Starts the future in the background.
     fn spawn(&self, task: BoxedTask);
 }
 
@@ -85,7 +85,7 @@ impl TaskId {
     fn next() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let number = NonZeroU64::new(NEXT.fetch_add(1, Ordering::Relaxed));
-        // At a number a nanosecond that takes five hundred years.
+        // At one number a nanosecond, this overflows after five hundred years.
         #[expect(clippy::expect_used, reason = "nobody counts to 2^64")]
         Self(number.expect("nobody counts to 2^64"))
     }

@@ -1,5 +1,5 @@
-//! What the register keeps of one task. There may be a hundred thousand of them: under 200 bytes
-//! each, all told.
+//! What the register keeps about one task: less than 200 bytes, since there may be a hundred
+//! thousand tasks.
 
 use super::clock::{self, PollTime};
 use super::info::TaskInfo;
@@ -21,26 +21,26 @@ pub(super) struct Record {
     parent: Option<TaskId>,
     pub owner: Arc<Owner>,
     spawned_ns: u64,
-    /// Written by the thread that polls the task alone, so a load and a store count, without a
+    /// Only the thread that polls the task writes this, so a load and a store count without a
     /// locked instruction.
     polls: AtomicU64,
     busy_ns: AtomicU64,
     longest_poll_us: AtomicU32,
-    /// When the poll began that goes on, or the last one ended; [`IN_POLL`] tells which. Zero
-    /// before the first.
+    /// When the current poll began, or the last one ended; [`IN_POLL`] tells which. Zero before the
+    /// first poll.
     since: AtomicU64,
     parked: Mutex<Parked>,
     is_cancelled: AtomicBool,
     is_ended: AtomicBool,
-    /// A [`TaskEnd`], in advance.
+    /// The [`TaskEnd`] that will be reported if nothing changes it.
     verdict: AtomicU8,
     /// Its index in its owner's task list; changed under the owner's lock.
     pub index: AtomicU32,
-    /// Told when the task has ended.
+    /// Notified when the task has ended.
     pub ended: Event,
 }
 
-/// What the tasks have in common that one owner started at one place: kept once for all of them.
+/// What all tasks share that one owner started at one place. Kept once for all of them.
 pub(super) struct Kind {
     pub name: &'static str,
     pub spawned_at: &'static Location<'static>,
@@ -75,9 +75,10 @@ impl Record {
         }
     }
 
-    /// Asks the task to end. Calls its waker, so not to be called under a lock.
+    /// Asks the task to end. Calls its waker, so never call this under a lock.
     pub fn cancel(&self) {
-        // Stored before the waker is taken: a poll that has not parked yet sees it when it has.
+        // Stored before the waker is taken, so a poll that has not parked yet sees it when it
+        // parks.
         self.is_cancelled.store(true, Ordering::Release);
         let waker = self.parked().waker.take();
         if let Some(waker) = waker {
@@ -89,7 +90,7 @@ impl Record {
         self.is_cancelled.load(Ordering::Acquire)
     }
 
-    /// At the end of a poll that left the task pending. False if it was asked to end meanwhile.
+    /// Parks the task after a poll that left it pending. False if it was asked to end meanwhile.
     pub fn park(&self, waker: &Waker, waits: Waits) -> bool {
         let mut parked = self.parked();
         let old_waits = std::mem::replace(&mut parked.waits, waits);
@@ -97,7 +98,7 @@ impl Record {
         drop(parked);
         drop(old_waits);
         if !is_same {
-            // Cloned and dropped outside of the lock: a waker is the runtime's code.
+            // Cloned and dropped outside the lock, since a waker runs the runtime's code.
             let waker = waker.clone();
             let old_waker = self.parked().waker.replace(waker);
             drop(old_waker);
@@ -105,7 +106,7 @@ impl Record {
         !self.is_cancelled()
     }
 
-    /// Gives when the poll began, for [`Record::end_poll`].
+    /// Begins a poll, and returns when, for [`Record::end_poll`].
     pub fn begin_poll(&self) -> PollTime {
         let began = PollTime::begin(self.polls.load(Ordering::Relaxed));
         self.since.store(began.coarse_ns << 1 | IN_POLL, Ordering::Relaxed);
@@ -124,24 +125,24 @@ impl Record {
         self.since.store(now << 1, Ordering::Relaxed);
     }
 
-    /// How it will have ended; the default is [`TaskEnd::Cancelled`].
+    /// Sets how the task will have ended. The default is [`TaskEnd::Cancelled`].
     pub fn ends_with(&self, end: TaskEnd) {
         self.verdict.store(end as u8, Ordering::Relaxed);
     }
 
-    /// Marks it as ended. Whoever waits for that is told by [`Record::ended`].
+    /// Marks the task as ended. [`Record::ended`] notifies those who wait for it.
     pub fn end(&self) {
         self.is_ended.store(true, Ordering::Release);
     }
 
-    /// How it ended, if it has.
+    /// How the task ended, if it has.
     pub fn outcome(&self) -> Option<TaskEnd> {
-        // Acquire: what the task did before it ended is seen by whoever sees that it has.
+        // Acquire: whoever sees that the task has ended also sees what it did before.
         let is_ended = self.is_ended.load(Ordering::Acquire);
         is_ended.then(|| TaskEnd::from_verdict(self.verdict.load(Ordering::Relaxed)))
     }
 
-    /// The waker refers to the task's memory in the runtime, which nobody needs once it has ended.
+    /// The waker keeps the task's memory in the runtime alive, which nobody needs after its end.
     pub fn release(&self) {
         let waker = self.parked().waker.take();
         drop(waker);

@@ -1,7 +1,7 @@
 //! The register of all tasks alive.
 //!
-//! It is a tree: scopes, the scopes within them, and in each the tasks that it owns, under a lock
-//! of its own. There is no second list of all tasks beside it.
+//! A tree of scopes. Each has its own lock and lists the scopes within it and the tasks it owns.
+//! There is no second list of all tasks.
 
 use super::info::TaskInfo;
 use super::scope::{Owner, Scope, Scopes};
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// The registry of live tasks. A cheap handle; clones share the registry.
+/// The register of live tasks. A cheap handle; clones share the register.
 #[derive(Clone)]
 pub struct Tasks {
     shared: Arc<Shared>,
@@ -25,7 +25,7 @@ pub(super) struct Shared {
 }
 
 impl Tasks {
-    /// A registry whose tasks `spawner` runs.
+    /// A register whose tasks `spawner` runs.
     pub fn new(spawner: impl Spawn) -> Self {
         let shared = Shared {
             spawner: Box::new(spawner),
@@ -35,7 +35,7 @@ impl Tasks {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Makes an owner of tasks. Dropping it cancels all of its tasks.
+    /// Creates an owner of tasks. Dropping it cancels its tasks.
     pub fn scope(&self, name: &'static str) -> Scope {
         let owner = Arc::new(Owner::new(self.shared.clone(), None, name));
         self.shared.with_scopes(|scopes| scopes.insert(owner.id, Arc::downgrade(&owner)));
@@ -63,9 +63,10 @@ impl Tasks {
         list
     }
 
-    /// All scopes, each after the one that it is in.
+    /// All scopes, each after the scope it is in.
     fn owners(&self) -> Vec<Arc<Owner>> {
-        // Upgraded under the lock and dropped after it: an owner's last drop takes this lock.
+        // Upgraded under the lock and dropped after it, because an owner's last drop takes this
+        // lock.
         let mut owners = self.shared.with_scopes(|scopes| super::scope::alive(scopes));
         let mut next = 0;
         while let Some(owner) = owners.get(next) {

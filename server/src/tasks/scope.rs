@@ -19,8 +19,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Instant;
 
-/// Scopes by number. Weak: a scope lives as long as somebody can start tasks in it, or one of its
-/// tasks is alive.
+/// Scopes by number. Weak: a scope lives while somebody can start tasks in it or one of its tasks
+/// is alive.
 pub(super) type Scopes = BTreeMap<TaskId, Weak<Owner>>;
 
 /// Owns tasks, and scopes within it. When it is dropped, all of their tasks are cancelled.
@@ -28,25 +28,25 @@ pub struct Scope {
     pub(super) owner: Arc<Owner>,
 }
 
-/// What a scope, its tasks and the register know of it.
+/// The state that a scope, its tasks and the register share.
 pub(super) struct Owner {
     shared: Arc<Shared>,
-    /// The scope that this one is in.
+    /// The scope this one is in.
     outer: Option<Arc<Self>>,
     pub id: TaskId,
     pub name: &'static str,
     members: Mutex<Members>,
-    /// Told when the last task here or in a scope within has ended.
+    /// Notified when the last task here or in an inner scope has ended.
     empty: Event,
 }
 
 #[derive(Default)]
 struct Members {
     tasks: TaskList,
-    /// One for each name and place in the source, so no more than the source has calls.
+    /// One for each name and place in the source, so at most one for each call in the source.
     kinds: Vec<Arc<Kind>>,
     scopes: Scopes,
-    /// Whatever is started from now on is cancelled from its beginning.
+    /// Set once the scope is closed. Tasks started afterwards are cancelled at once.
     is_closed: bool,
 }
 
@@ -55,7 +55,7 @@ impl Scope {
         Self { owner }
     }
 
-    /// Makes a scope within this one. Whatever ends this scope ends that one first.
+    /// Creates a scope within this one. Whatever ends this scope ends that one first.
     pub fn scope(&self, name: &'static str) -> Self {
         let owner = Arc::new(Owner::new(self.owner.shared.clone(), Some(self.owner.clone()), name));
         let mut members = self.owner.members();
@@ -65,8 +65,9 @@ impl Scope {
         Self { owner }
     }
 
-    /// Starts a task of this owner. The handle may be dropped: the task goes on until it or its
-    /// owner ends. If the owner was cancelled before, the task is dropped without having run.
+    /// Starts a task of this owner. The handle may be dropped; the task goes on until it finishes
+    /// or its owner ends it. If the owner is already cancelled, the task is dropped without
+    /// running.
     #[track_caller]
     pub fn spawn(
         &self,
@@ -78,17 +79,17 @@ impl Scope {
         TaskHandle::new(record)
     }
 
-    /// The scope's number, which its tasks have as their owner.
+    /// The scope's number, which its tasks name as their owner.
     pub fn id(&self) -> TaskId {
         self.owner.id
     }
 
-    /// The number of live tasks of this owner and of the scopes within.
+    /// The number of live tasks in this scope and the scopes within it.
     pub fn alive(&self) -> usize {
         self.owner.within().iter().map(|owner| owner.own_tasks()).sum()
     }
 
-    /// The live tasks of this owner and of the scopes within, oldest first.
+    /// The live tasks in this scope and the scopes within it, oldest first.
     pub fn list(&self) -> Vec<TaskInfo> {
         let mut list: Vec<TaskInfo> =
             self.owner.within().iter().flat_map(|owner| owner.list()).collect();
@@ -96,20 +97,20 @@ impl Scope {
         list
     }
 
-    /// Asks every task of this owner, and of the scopes within, to end. Each drops what it holds
-    /// the next time its runtime has a turn for it. Tasks started from now on end at once.
+    /// Asks every task in this scope and the scopes within it to end. Each drops what it holds the
+    /// next time its runtime polls it. Tasks started afterwards end at once.
     pub fn cancel(&self) {
-        // From the innermost outwards; an owner is closed before those within are listed, so none
-        // is overlooked.
+        // From the innermost outwards. An owner is closed before its inner scopes are listed, so
+        // none is overlooked.
         for owner in self.owner.close_all().iter().rev() {
             owner.cancel_own();
         }
     }
 
-    /// Waits until no task of this owner or of the scopes within is alive. Cancel safe.
+    /// Waits until no task in this scope or the scopes within it is alive. Cancel safe.
     pub async fn ended(&self) {
         loop {
-            // Listen before looking: a task that ends in between is heard.
+            // Listen before looking, so a task that ends in between is not missed.
             listener!(self.owner.empty => empty);
             if self.alive() == 0 {
                 return;
@@ -118,7 +119,8 @@ impl Scope {
         }
     }
 
-    /// Waits until no task is alive, or `deadline`; false if tasks are alive then. Cancel safe.
+    /// Waits until no task is alive or `deadline` has passed. Returns false if some are still
+    /// alive. Cancel safe.
     pub async fn ended_by(&self, deadline: Instant) -> bool {
         let ended = async {
             self.ended().await;
@@ -145,8 +147,8 @@ impl fmt::Debug for Scope {
     }
 }
 
-/// Those of them that are alive. Called under the lock of what they are in, and to be dropped after
-/// it.
+/// Those of them that are alive. Call this under the lock of what they are in, and drop the result
+/// after it.
 pub(super) fn alive(scopes: &Scopes) -> Vec<Arc<Owner>> {
     scopes.values().filter_map(Weak::upgrade).collect()
 }
@@ -163,8 +165,8 @@ impl Owner {
         }
     }
 
-    /// Enters a task, which has to end at once if the owner is closed. Decided under the lock:
-    /// whoever closes the owner either finds the task or has closed before.
+    /// Enters a task. If the owner is closed, the task must end at once. Decided under the lock, so
+    /// whoever closes the owner either finds the task or came first.
     fn enter(
         self: &Arc<Self>,
         name: &'static str,
@@ -176,19 +178,18 @@ impl Owner {
         members.tasks.add(record.clone());
         self.shared.alive.fetch_add(1, Ordering::AcqRel);
         if members.is_closed {
-            // Calls no waker, since there is none yet.
+            // Calls no waker: there is none yet.
             record.cancel();
         }
         record
     }
 
-    /// Takes out a task that has ended, and tells those who wait for it.
+    /// Removes a task that has ended, and notifies those who wait for it.
     pub fn end(&self, record: &Record) {
         let mut members = self.members();
         let taken = members.tasks.take(record);
         self.shared.alive.fetch_sub(1, Ordering::AcqRel);
-        // Under the lock: whoever sees that the task has ended finds it in no count, and the other
-        // way round.
+        // Under the lock, so a task counts as alive exactly as long as it has not ended.
         record.end();
         let is_empty = members.tasks.len() == 0;
         drop(members);
@@ -202,7 +203,8 @@ impl Owner {
     }
 
     pub fn list(&self) -> Vec<TaskInfo> {
-        // Copied under the lock, looked at after it: others start and end tasks meanwhile.
+        // Copied under the lock and looked at after it, so others can start and end tasks
+        // meanwhile.
         let records = self.members().tasks.records().to_vec();
         records.iter().map(|record| record.info()).collect()
     }
@@ -217,7 +219,7 @@ impl Owner {
         alive(&self.members().scopes)
     }
 
-    /// This one and all within, each after the one that it is in.
+    /// This scope and all within it, each after the one it is in.
     fn within(self: &Arc<Self>) -> Vec<Arc<Self>> {
         self.walk(Self::scopes)
     }
@@ -247,14 +249,14 @@ impl Owner {
     }
 
     pub fn cancel_own(&self) {
-        // Woken without the lock: a waker may run the task at once.
+        // Woken outside the lock, because a waker may run the task at once.
         let records = self.members().tasks.records().to_vec();
         for record in records {
             record.cancel();
         }
     }
 
-    /// Waits until no task of this owner, not counting those within, is alive.
+    /// Waits until no task of this scope is alive, not counting the scopes within it.
     pub async fn own_ended(&self) {
         loop {
             listener!(self.empty => empty);
@@ -277,7 +279,7 @@ impl Owner {
 
 impl Members {
     fn kind(&mut self, name: &'static str, spawned_at: &'static Location<'static>) -> Arc<Kind> {
-        // By address: two kinds that read the same do no harm.
+        // Compared by address. Two equal kinds at different addresses do no harm.
         let is_it = |kind: &&Arc<Kind>| {
             std::ptr::eq(kind.spawned_at, spawned_at) && std::ptr::eq(kind.name, name)
         };

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 pin_project_lite::pin_project! {
-    /// A future that is watched: counted, timed, cancelled.
+    /// A future that is counted, timed, and dropped when it is cancelled.
     pub(super) struct Task<F> {
         // First, so that it is dropped before the guard says that the task has ended.
         #[pin]
@@ -34,7 +34,7 @@ impl<F: Future<Output = ()>> Future for Task<F> {
         if poll_watched(&guard.record, this.future, context).is_pending() {
             return Poll::Pending;
         }
-        // It has ended now, and not when the runtime lets go of it: that may be later.
+        // The task ends here, not when the runtime drops it, which may be later.
         *this.guard = None;
         Poll::Ready(())
     }
@@ -47,7 +47,7 @@ fn poll_watched<F: Future<Output = ()>>(
     context: &mut Context<'_>,
 ) -> Poll<()> {
     let mut turn = current::Turn::begin(record);
-    // Until the poll has come to its end, it is one that panics.
+    // Counts as panicked until the poll has returned.
     record.ends_with(TaskEnd::Panicked);
     let is_done = match future.as_mut().as_pin_mut() {
         Some(future) if !record.is_cancelled() => future.poll(context).is_ready(),
@@ -57,12 +57,12 @@ fn poll_watched<F: Future<Output = ()>>(
     if !is_done && record.park(context.waker(), turn.take_waits()) {
         return Poll::Pending;
     }
-    // Dropped in here, where it still is the current task.
+    // Dropped in here, while this is still the current task.
     future.set(None);
     Poll::Ready(())
 }
 
-/// Takes the task out of the register, however it ends.
+/// Removes the task from the register, however it ends.
 struct EndGuard {
     record: Arc<Record>,
 }

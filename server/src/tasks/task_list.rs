@@ -1,4 +1,4 @@
-//! The tasks of one owner: a list without gaps. Each task knows its index, so any can be taken out
+//! The tasks of one owner, in a list without gaps. Each task knows its index, so any can be removed
 //! in constant time.
 
 use super::record::Record;
@@ -21,8 +21,8 @@ impl TaskList {
         self.records.push(record);
     }
 
-    /// Takes out a record that [`TaskList::add`] put into this list. Returns it so that it is
-    /// dropped when no lock is held.
+    /// Removes a record that [`TaskList::add`] put into this list. Returns it, so that it is
+    /// dropped after the lock.
     pub fn take(&mut self, record: &Record) -> Arc<Record> {
         let index = record.index.load(Ordering::Relaxed) as usize;
         let taken = self.records.swap_remove(index);

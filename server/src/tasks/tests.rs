@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// Far longer than anything takes; only a failing test waits so long.
+/// Far longer than anything takes. Only a failing test waits this long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One thread per task: enough of a runtime to test with.

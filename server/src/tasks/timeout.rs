@@ -1,4 +1,4 @@
-//! A handler with a time-out, which takes its children with it.
+//! A handler with a time-out that ends the tasks it started.
 
 use super::{Scope, TaskInfo, Wait, waiting};
 use crate::limits::TASK_END_MS;
@@ -10,12 +10,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A handler ran out of time. It was dropped, and the tasks it had started were ended.
+/// A handler that ran out of time. It was dropped, and the tasks it had started were ended.
 #[derive(Debug)]
 pub struct TimedOut {
     /// The time that the handler was given.
     pub limit: Duration,
-    /// Tasks that did not end within [`TASK_END_MS`] when asked to, because they block their
+    /// Tasks that did not end within [`TASK_END_MS`] of being asked, because they block their
     /// thread.
     pub left: Vec<TaskInfo>,
 }
@@ -33,11 +33,11 @@ impl fmt::Display for TimedOut {
 impl std::error::Error for TimedOut {}
 
 impl Scope {
-    /// Runs `handler` for at most `limit`. It starts what tasks it needs in the scope that it is
-    /// given. None of them is left when this returns: they are ended first, then the handler is
-    /// dropped. That is so when the handler is out of time and also when it has come to its end.
+    /// Runs `handler` for at most `limit`. The handler starts its tasks in the scope it is given.
+    /// When this returns, none of them is left, whether the handler finished or ran out of time:
+    /// its tasks end first, then the handler is dropped.
     ///
-    /// If this is dropped, so is the handler, and its tasks are cancelled.
+    /// If this future is dropped, so is the handler, and its tasks are cancelled.
     ///
     /// ```
     /// # use fanfare_server::tasks::{BoxedTask, Tasks};
@@ -49,7 +49,7 @@ impl Scope {
     /// let requests = tasks.scope("requests");
     /// let limit = Duration::from_millis(5);
     /// let handled = requests.with_timeout("request", limit, |scope| async move {
-    ///     // Blocks for ever on an answer that nobody gives: the leak of a Go program.
+    ///     // Waits forever for an answer that nobody gives, as a leaking Go program does.
     ///     let child = scope.spawn("child", pending());
     ///     child.await
     /// });
@@ -62,7 +62,7 @@ impl Scope {
         limit: Duration,
         handler: impl FnOnce(Arc<Self>) -> F,
     ) -> Result<T, TimedOut> {
-        // The handler may keep its scope, or give it away: it is closed all the same.
+        // The handler may keep its scope or give it away. It is closed all the same.
         let children = CancelOnDrop(Arc::new(self.scope(name)));
         let mut handler = pin!(handler(children.0.clone()));
         let in_time = async { Some(handler.as_mut().await) };

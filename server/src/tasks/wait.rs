@@ -1,7 +1,7 @@
 //! What a task waits for, in words.
 //!
-//! Nobody has to say when a wait ends: what a task waits for is what it noted in its last poll, and
-//! the note is taken into the register when that poll is over.
+//! Nobody has to say when a wait ends. A task waits for what it noted in its last poll; the note
+//! enters the register when that poll is over.
 
 use super::current;
 use std::fmt;
@@ -58,8 +58,8 @@ impl Wait {
         self.as_str().is_empty()
     }
 
-    /// Whether it is this very one; another that reads the same may be told apart, which does no
-    /// harm.
+    /// Whether both are the same wait. Two waits with the same text may compare as different, which
+    /// does no harm.
     fn is(&self, other: &Self) -> bool {
         std::ptr::eq(self.as_str(), other.as_str())
     }
@@ -77,7 +77,7 @@ impl fmt::Display for Wait {
     }
 }
 
-/// What a task waits for at the same time: two, which a connection needs that reads and writes side
+/// What a task waits for at the same time. There are two, for connections that read and write side
 /// by side. Of more, the first and the last are kept.
 #[derive(Clone, Debug)]
 pub(super) struct Waits([Wait; 2]);
@@ -115,16 +115,16 @@ impl fmt::Display for Waits {
     }
 }
 
-/// Says, in a poll, that the current task waits for this: for code that polls by hand, where
-/// [`waiting`] cannot be put around a future. Holds until the task is polled again. Outside of a
-/// task it does nothing.
+/// Notes, during a poll, that the current task waits for this. For code that polls by hand, where
+/// [`waiting`] cannot wrap a future. Holds until the task is polled again, and does nothing outside
+/// of a task.
 pub fn note_wait(wait: Wait) {
     current::with_waits(|waits| waits.note(wait));
 }
 
 /// Says what the current task waits for while `future` is pending. As cancel safe as `future` is.
 ///
-/// Of several futures that are polled side by side two are told, the first and the last.
+/// Of several futures polled side by side, the first and the last are noted.
 pub fn waiting<F: Future>(wait: Wait, future: F) -> Waiting<F> {
     Waiting { noted: Noted { wait, is_noted: false }, future }
 }
@@ -146,8 +146,8 @@ impl<F: Future> Future for Waiting<F> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         let result = this.future.poll(context);
-        // After the poll, since what the future is made of may say it more exactly, and first comes
-        // first.
+        // Noted after the poll: an inner future may have said it more exactly, and the first note
+        // counts.
         match result {
             Poll::Pending => this.noted.note(),
             Poll::Ready(_) => this.noted.forget(),
@@ -156,8 +156,8 @@ impl<F: Future> Future for Waiting<F> {
     }
 }
 
-/// A wait that is taken back when its future is dropped: the task may go on in the same poll, to
-/// wait for something else.
+/// A wait that is taken back when its future is dropped, because the task may wait for something
+/// else later in the same poll.
 #[derive(Debug)]
 struct Noted {
     wait: Wait,
