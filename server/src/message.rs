@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// A message between front-ends. A clone shares everything with its original.
 ///
-/// A front-end without senders, kinds or pushes fills in the content alone; the others can show
+/// A front-end without senders, kinds or pushes fills in the content alone. The others can show
 /// that.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerMessage {
@@ -19,12 +19,12 @@ pub struct ServerMessage {
     pub sender: Option<Arc<str>>,
     /// How to show the message.
     pub kind: Kind,
-    /// What the push gateway says of it. None if it came another way: no header that a publisher
-    /// sends is taken for this.
+    /// What the push gateway says about it. `None` if it came another way: no header from a
+    /// publisher is taken for this.
     pub push: Option<Arc<PushHeader>>,
 }
 
-/// How a message is to be shown to people.
+/// How to show a message to people.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
     /// Somebody said it.
@@ -36,13 +36,13 @@ pub enum Kind {
     Notice,
 }
 
-/// What the push gateway says of a push. Each protocol renders it in its own way.
+/// What the push gateway says about a push. Each protocol renders it in its own way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PushHeader {
     /// The push's number. A later push has a larger one, also after a restart.
     pub number: u64,
-    /// When the push expires, in milliseconds since 1970. None: it is for those who are there, and
-    /// not kept for others.
+    /// When the push expires, in milliseconds since 1970. `None`: it is not kept for clients that
+    /// are away.
     pub expires_ms: Option<u64>,
     /// Whether clients are asked to acknowledge it.
     pub wants_ack: bool,

@@ -23,7 +23,7 @@ pub struct StandardOutput {
 /// One of the two.
 struct Diverted {
     real: OwnedFd,
-    /// Hears (by the other end being dropped) that the last byte was passed on or given up.
+    /// Disconnected once the last byte was passed on or given up.
     passed_on: Receiver<()>,
 }
 
@@ -40,7 +40,7 @@ impl StandardOutput {
         Ok(Self { output, errors })
     }
 
-    /// Puts the real ones back, and waits a little for the rest to be passed on.
+    /// Restores the real outputs, and waits a little for the rest to be passed on.
     pub fn close(self, wait: Duration) {
         let _ = io::stdout().flush();
         let end = Instant::now() + wait;
@@ -96,7 +96,7 @@ fn read_always(mut reader: PipeReader, pieces: &SyncSender<Vec<u8>>) {
     }
 }
 
-/// Writes to the real one, which may take its time; once it is closed, nothing more.
+/// Writes to the real output, which may be slow. Stops once it is closed.
 fn pass_on(queue: &Receiver<Vec<u8>>, mut target: File) {
     for piece in queue {
         if target.write_all(&piece).is_err() {

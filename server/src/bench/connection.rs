@@ -109,7 +109,7 @@ impl Connection {
                     }
                 }
             }
-            // Publishers hear no answers (below) but to this, and go on so.
+            // Publishers get an answer to this alone, and to nothing else afterwards.
             Protocol::Redis => {
                 self.send("CLIENT REPLY ON\r\n")?;
                 self.line()?;
@@ -121,7 +121,7 @@ impl Connection {
     /// The socket, with nothing read from it yet.
     ///
     /// # Errors
-    /// When the server said something more than it was asked.
+    /// When the server said more than it was asked.
     pub fn into_socket(self) -> Result<TcpStream, BenchError> {
         match self.reader.buffer() {
             [] => Ok(self.reader.into_inner()),

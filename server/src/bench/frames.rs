@@ -63,7 +63,7 @@ pub struct Walked {
 /// What follows a payload.
 const TAIL_BYTES: usize = 2;
 
-/// More than any line that comes before a payload. What is longer is not what we speak.
+/// Longer than any line before a payload. A longer one is another protocol.
 const LINE_BYTES_MAX: usize = 8 * 1024;
 
 impl Scanner {

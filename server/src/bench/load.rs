@@ -154,8 +154,8 @@ pub fn listen(endpoint: &Endpoint, listening: &Listening) -> Result<Outcome, Ben
         progress.stop.store(true, Ordering::Relaxed);
         Ok(0)
     })?;
-    // Nobody knows how long those who publish had been at it: what counts is from the first message
-    // to the last.
+    // Nobody knows when the publishers began, so the time counts from the first message to the
+    // last.
     outcome.messages = outcome.deliveries / listening.subscribers.max(1) as u64;
     Ok(outcome)
 }
@@ -179,7 +179,7 @@ fn publishers(endpoint: &Endpoint, load: &Load) -> Result<Vec<Connection>, Bench
     (0..load.publishers).map(publisher).collect()
 }
 
-/// Gives how many messages all publishers published.
+/// Returns how many messages all publishers published.
 fn publish_side_by_side(
     endpoint: &Endpoint,
     load: &Load,
@@ -207,7 +207,7 @@ fn publish_side_by_side(
                 .spawn_scoped(scope, publish);
             threads.push(thread.map_err(|error| error.to_string())?);
         }
-        // Whoever fails, the others are waited for: they stop when told.
+        // If one fails, the others are still waited for. They stop when told to.
         let sent: Vec<_> = threads.into_iter().map(|thread| joined(thread.join())).collect();
         sent.into_iter().sum()
     })
@@ -241,7 +241,7 @@ pub fn measured(
             progress.stop.store(true, Ordering::Relaxed);
         }
         let heard: Vec<_> = threads.into_iter().map(|thread| joined(thread.join())).collect();
-        // What a subscriber saw says more than that its publisher then stopped.
+        // A subscriber's error says more than that its publisher stopped afterwards.
         let heard: Vec<Heard> = heard.into_iter().collect::<Result<_, _>>()?;
         Ok::<_, BenchError>((published?, heard))
     });

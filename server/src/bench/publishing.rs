@@ -67,7 +67,7 @@ impl Batch {
 /// are its subscribers.
 ///
 /// # Errors
-/// When the server does not take them.
+/// When the server does not accept them.
 pub fn publish_all(
     socket: &TcpStream,
     mut batch: Batch,
@@ -99,7 +99,7 @@ pub fn publish_all(
 /// Publishes one message each time one is due, whatever became of those before.
 ///
 /// # Errors
-/// When the server does not take them.
+/// When the server does not accept them.
 pub fn publish_at_rate(
     socket: &TcpStream,
     mut batch: Batch,

@@ -41,7 +41,7 @@ pub struct Progress {
     /// For each publisher, how many each of its subscribers is to receive in the end; `u64::MAX`
     /// until that is known.
     pub targets: Vec<AtomicU64>,
-    /// Something went wrong, or nobody wants to hear more.
+    /// Something went wrong, or nobody reads any more.
     pub stop: AtomicBool,
 }
 

@@ -19,9 +19,9 @@ pub struct Row {
     pub payload_bytes: usize,
     /// Messages, deliveries, or round trips a second.
     pub per_second: f64,
-    /// Processors that the client kept busy; none where that was not measured.
+    /// How many processors the client kept busy; `None` if not measured.
     pub client_cores: Option<f64>,
-    /// How late, or how long; none where that was not measured.
+    /// How late, or how long; `None` if not measured.
     pub times: Option<Percentiles>,
 }
 

@@ -106,7 +106,7 @@ pub struct LineDecoder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Collecting,
-    /// The line was handed out; it goes when the next begins.
+    /// The line was handed out. It is dropped when the next one begins.
     HandedOut,
     /// The line is too long, which was reported; it is skipped up to its end.
     Skipping,
@@ -126,7 +126,7 @@ enum Telnet {
     },
 }
 
-/// Bytes of a first line by which its protocol can be told.
+/// How many bytes of a first line are enough to tell its protocol.
 const FIRST_BYTES: usize = "OPTIONS /".len();
 
 const LF: u8 = b'\n';
@@ -147,7 +147,7 @@ impl LineDecoder {
         }
     }
 
-    /// The next line, or what is wrong with it. Takes what it used off the front of `input`.
+    /// The next line, or what is wrong with it. Removes what it used from the front of `input`.
     /// `None` means that `input` is used up and more is needed.
     pub fn decode(&mut self, input: &mut &[u8]) -> Option<Result<&str, LineError>> {
         if self.state == State::HandedOut {
@@ -190,7 +190,7 @@ impl LineDecoder {
         None
     }
 
-    /// What was left without a line end when the input ended, as a last line.
+    /// The rest of the input that no line end follows, as a last line.
     pub fn finish(&mut self) -> Option<Result<&str, LineError>> {
         if self.state != State::Collecting || self.line.is_empty() {
             return None;
@@ -207,7 +207,7 @@ impl LineDecoder {
         ForeignProtocol::of(&[&self.line, added].concat())
     }
 
-    /// Adds to the line. True if that makes it too long, which is reported once.
+    /// Adds to the line. Returns true, once, if that makes the line too long.
     fn collect(&mut self, text: &[u8]) -> bool {
         if self.state == State::Skipping {
             return false;
@@ -266,7 +266,7 @@ impl LineDecoder {
         *input = &input[used..];
     }
 
-    /// A quiet connection should not keep the room of the longest line it ever sent.
+    /// A quiet connection does not keep the room of the longest line it ever sent.
     fn release_when_large(&mut self) {
         if self.line.is_empty() && self.line.capacity() > 512 {
             self.line = Vec::new();
@@ -323,7 +323,7 @@ fn append_harmless(out: &mut Vec<u8>, text: &str) {
 }
 
 /// Control characters, and the two separators of Unicode that some terminals take as a line end.
-/// Replaced, so that one sees that something was there.
+/// Replaced, to show that something was there.
 fn is_harmful(c: char) -> bool {
     (c.is_control() && c != '\t') || c == '\u{2028}' || c == '\u{2029}'
 }

@@ -39,7 +39,7 @@ pub struct Hello {
     /// The groups that it joins at once.
     #[serde(default)]
     pub groups: Vec<String>,
-    /// The last push that it received. What came after that and is still kept is sent first. None:
+    /// The last push that it received. Later pushes that are still kept are sent first. Without it,
     /// only new pushes are sent.
     pub seen: Option<Seen>,
 }
@@ -94,7 +94,7 @@ pub enum ServerObject<'o> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ErrorCode {
-    /// It said something that is not an object of a client.
+    /// It sent something that no client may send.
     Object,
     /// It said hello twice, or something else before hello.
     Hello,
@@ -104,7 +104,7 @@ pub enum ErrorCode {
     Denied,
     /// It is in too many groups, or not in the one that it leaves.
     Group,
-    /// It acknowledged a push that does not wait for that.
+    /// It acknowledged a push that does not wait for an acknowledgement.
     Ack,
 }
 

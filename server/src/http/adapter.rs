@@ -77,11 +77,11 @@ impl hyper::rt::Write for Socket {
     }
 }
 
-/// Notices that the peer sends nothing more, and that this was a while ago.
+/// Notices when the peer stopped sending a while ago.
 pub(super) struct Departure {
     connection: Connection,
     patience: Duration,
-    /// Made when the peer has said that it sends nothing more.
+    /// Created once the peer has said that it sends nothing more.
     timer: Option<Timer>,
 }
 

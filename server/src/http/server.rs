@@ -22,8 +22,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-/// Answers requests. Runs in the task of the connection: dropped when the peer leaves or the server
-/// ends.
+/// Answers requests. Runs in the connection's task, so it is dropped when the peer leaves or the
+/// server ends.
 pub trait Service: Send + Sync + 'static {
     /// The answer to a request.
     fn call(&self, call: Call) -> ServiceFuture;
@@ -35,14 +35,14 @@ pub type ServiceFuture = Pin<Box<dyn Future<Output = Response> + Send>>;
 /// The bounds of an HTTP server. The default is what [`limits`] says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HttpSettings {
-    /// Bytes of the largest body that its handlers take; for those who look at `/varz`.
+    /// Bytes of the largest body that its handlers accept, as shown by `/varz`.
     pub body_bytes: usize,
     /// The time in which the head of a request has to be complete, and for which a connection may
     /// be idle.
     pub head_deadline: Duration,
     /// The time in which a peer has to take at least one byte of what waits for it.
     pub write_deadline: Duration,
-    /// For this time a request is still worked on when its sender will send nothing more.
+    /// How long a request is still worked on after its sender has closed its sending half.
     pub half_closed: Duration,
 }
 
@@ -101,7 +101,7 @@ impl Protocol for Http {
             figures.received(1);
             let answer = match request.headers().get_all(HOST).iter().count() {
                 1 => self.service.call(Call { request, peer, takeover: takeover.clone() }),
-                // Nobody could say which host is meant. (RFC 9112, section 3.2)
+                // Such a request does not say which host it is for. (RFC 9112, section 3.2)
                 _ => {
                     let refusal = text(StatusCode::BAD_REQUEST, "a request has one Host header\n");
                     Box::pin(ready(refusal))

@@ -25,11 +25,11 @@ pub struct Upgraded {
     pub early: Bytes,
     /// The address of the client.
     pub peer: SocketAddr,
-    /// When this begins, the connection is to end.
+    /// Begins when the connection has to end.
     pub(crate) shutdown: Arc<Shutdown>,
 }
 
-/// Serves a connection to its end, in the task of the connection; gives why it ended.
+/// Serves a connection to its end, in the connection's task. Returns why it ended.
 pub type UpgradedFuture = Pin<Box<dyn Future<Output = Ended> + Send>>;
 
 impl Call {

@@ -1,5 +1,5 @@
-//! Random, forged, cut and oversized datagrams: none is taken for what it is not, and none does any
-//! harm.
+//! Random, forged, truncated and oversized datagrams: none is accepted for what it is not, and none
+//! does harm.
 
 use super::signed::sign;
 use super::{Now, Replays, Signed, parse_push, wants_answer};
@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 const KEY: &[u8] = b"a key that nobody else has";
 const NOW_S: u64 = 1_800_000_000;
 
-/// What a server does with a datagram, without the server. True if it was taken as signed with our
-/// key.
+/// Handles a datagram as the server does. True if it was accepted as signed with our key.
 fn fuzz_datagram(datagram: &[u8], replays: &mut Replays, now: Now) -> bool {
     let _ = wants_answer(datagram);
     match Signed::parse(datagram) {
@@ -46,7 +45,7 @@ fn ten_thousand_bad_datagrams_change_nothing() {
             2 => good[..random.usize(..good.len())].to_vec(),
             3 => good.clone(),
             _ => {
-                // A right form with a wrong key.
+                // Well formed, but signed with a wrong key.
                 let nonce = format!("{:08x}", random.u32(..));
                 let payload = vec![b'x'; random.usize(..70_000)];
                 sign("shop", b"guessed", NOW_S, &nonce, &[b"all ", &payload[..]].concat())

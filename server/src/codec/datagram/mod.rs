@@ -8,9 +8,9 @@
 //! option    = "id=" ID / "ttl=" SECONDS / "ack" / "ack=" MILLISECONDS / "reply"
 //! ```
 //!
-//! The payload is all that follows the first space of the push, whatever bytes they are: `echo`
-//! adds a line's end to it. The [signed] form proves who sent a datagram; [`Replays`] finds those
-//! that were sent before.
+//! The payload is everything after the first space of the push, whatever the bytes: `echo` adds a
+//! line end to it. The [signed] form proves who sent a datagram; [`Replays`] recognises one that
+//! was sent before.
 
 mod answer;
 mod push;

@@ -10,11 +10,11 @@ pub struct Push<'d> {
     pub target: Target<'d>,
     /// The sender's own id for it.
     pub id: Option<&'d str>,
-    /// For how many seconds it is kept for clients that are away; `None` for the server's default.
+    /// How many seconds it is kept for clients that are away; `None` for the server's default.
     pub ttl_s: Option<u64>,
     /// Whether clients are asked to acknowledge it.
     pub wants_ack: bool,
-    /// For how many milliseconds the answer waits for acknowledgements; `None` for not at all.
+    /// How many milliseconds the answer waits for acknowledgements; `None` not to wait.
     pub ack_wait_ms: Option<u64>,
     /// Whether the sender wants an answer.
     pub wants_answer: bool,
@@ -46,10 +46,9 @@ pub enum PushError {
     UnknownTarget(String),
     /// The user's id or the group's name is not valid.
     BadName(String),
-    /// There is no such option, or it has a value where it should have none, or none where it
-    /// should.
+    /// The option does not exist, has a value it should not have, or lacks one.
     UnknownOption(String),
-    /// An option stands twice.
+    /// An option is given twice.
     Twice(&'static str),
     /// The id is too long, empty, or has other characters than an id may have.
     BadId,
@@ -110,7 +109,8 @@ pub fn parse_push(datagram: &[u8]) -> Result<Push<'_>, PushError> {
     Ok(push)
 }
 
-/// Whether a push that may be wrong asks for an answer, which then says what is wrong.
+/// Whether a push asks for an answer. The push may be malformed; the answer then says what is
+/// wrong.
 pub fn wants_answer(datagram: &[u8]) -> bool {
     let head = split(datagram).map_or(datagram, |(head, _)| head);
     head.split(|byte| *byte == b';').skip(1).any(|option| option == b"reply")
@@ -184,7 +184,7 @@ impl<'d> Push<'d> {
         }
     }
 
-    /// Gives it an id.
+    /// Sets the push's id.
     ///
     /// # Errors
     /// [`PushError::BadId`], or [`PushError::Twice`] if it has one.
@@ -198,7 +198,7 @@ impl<'d> Push<'d> {
         }
     }
 
-    /// Gives it a time to live.
+    /// Sets the push's time to live.
     ///
     /// # Errors
     /// [`PushError::BadTtl`], or [`PushError::Twice`] if it has one.
@@ -209,7 +209,7 @@ impl<'d> Push<'d> {
         }
     }
 
-    /// Asks clients to acknowledge it, and has the answer wait for that.
+    /// Asks clients to acknowledge the push, and makes the answer wait for them.
     ///
     /// # Errors
     /// [`PushError::BadAck`], or [`PushError::Twice`] if it was asked for already.
@@ -235,7 +235,7 @@ fn split(datagram: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&datagram[..space], &datagram[space + 1..]))
 }
 
-/// Enough of a text to recognise it.
+/// The beginning of a text, long enough to recognise it.
 fn shortened(text: &str) -> String {
     text.chars().take(32).collect()
 }

@@ -1,4 +1,4 @@
-//! Signed datagrams that were taken already, so that none is taken twice.
+//! Remembers signed datagrams, so that none is accepted twice.
 
 use super::Signed;
 use crate::limits::{PUSH_FORGOTTEN_SPANS, PUSH_REMEMBERED_SIGNATURES};
@@ -7,47 +7,46 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Instant;
 
-/// Remembers every datagram that was taken while its time is close enough to ours, and afterwards
-/// the second in which it was sent. So nothing is taken twice, wherever our clock is set to, and
-/// once a wrong clock is set right nothing is refused that was sent since.
+/// Remembers each accepted datagram while its time is close to ours, and then only the second in
+/// which it was sent. So nothing is accepted twice, however our clock is set, and once a wrong
+/// clock is corrected, new datagrams are accepted again.
 ///
-/// A datagram is remembered by its MAC, which no two share: the nonce tells apart two that say the
-/// same within a second.
+/// A datagram is remembered by its MAC. No two share one: the nonce tells apart two equal pushes in
+/// one second.
 #[derive(Debug)]
 pub struct Replays {
     age_s: u64,
     taken_max: usize,
-    /// When this began. A process before it may have taken whatever was sent before.
+    /// When this was created. An earlier process may have accepted whatever was sent before.
     started: Instant,
-    /// MACs by the second in which the datagram was sent, so that a whole second is forgotten at
-    /// once.
+    /// MACs by the second in which the datagram was sent, so a whole second is forgotten at once.
     taken: BTreeMap<u64, HashSet<u128>>,
     count: usize,
     forgotten: Spans,
 }
 
-/// What the local clocks say when a datagram comes.
+/// The local clocks when a datagram arrives.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
-    /// Milliseconds since 1970, by a clock that may be set.
+    /// Milliseconds since 1970, by the clock that an administrator can set.
     pub wall_ms: u64,
     /// The clock that only goes forward.
     pub instant: Instant,
 }
 
-/// Why a datagram that is signed as it should be is not taken.
+/// Why a correctly signed datagram is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplayError {
-    /// Its time is too far from ours, or so old that nobody remembers what was taken then.
+    /// Its time is too far from ours, or too old to know what was accepted then.
     Stale {
-        /// Seconds by which its time may differ from ours.
+        /// How many seconds its time may differ from ours.
         age_s: u64,
     },
-    /// It was sent before this server started, by the clock that we have now.
+    /// It was sent before this server started, by our present clock.
     BeforeStart,
     /// The datagram was accepted before.
     Replayed,
-    /// As many datagrams are remembered as can be.
+    /// No more datagrams can be remembered.
     Full,
 }
 
@@ -67,8 +66,8 @@ impl fmt::Display for ReplayError {
 impl std::error::Error for ReplayError {}
 
 impl Replays {
-    /// Takes datagrams that were sent after `started` and whose time differs from ours by no more
-    /// than `age_s` seconds.
+    /// Accepts datagrams that were sent after `started` and whose time differs from ours by at most
+    /// `age_s` seconds.
     pub fn new(age_s: u64, started: Instant) -> Self {
         Self::with_bound(age_s, started, PUSH_REMEMBERED_SIGNATURES)
     }
@@ -85,7 +84,7 @@ impl Replays {
         }
     }
 
-    /// Takes a datagram whose signature was found right. On an error it is not taken.
+    /// Accepts a datagram whose signature has been verified, or refuses it with an error.
     ///
     /// # Errors
     /// See [`ReplayError`].
@@ -95,7 +94,8 @@ impl Replays {
         if time_s.abs_diff(now_s) > self.age_s || self.forgotten.have(time_s) {
             return Err(ReplayError::Stale { age_s: self.age_s });
         }
-        // By the clock of now: one that was ahead at the start is no reason to wait for that time.
+        // By the present clock. If the clock was ahead at the start, there is no reason to wait
+        // until then.
         let uptime_ms = now.instant.saturating_duration_since(self.started).as_millis();
         let started_ms = u128::from(now.wall_ms).saturating_sub(uptime_ms);
         if u128::from(time_s) * 1000 <= started_ms {
@@ -136,7 +136,8 @@ impl Replays {
         }
     }
 
-    /// Makes room after the clock was set back: what is far ahead would stay until then.
+    /// Makes room after the clock was set back: seconds far ahead would otherwise stay until they
+    /// come.
     fn forget_far_ahead(&mut self, now_s: u64) {
         let latest_s = now_s.saturating_add(self.age_s);
         while let Some(last) = self.taken.last_entry()
@@ -148,8 +149,8 @@ impl Replays {
     }
 }
 
-/// Seconds of which datagrams were taken and are forgotten. Every time that the clock is set by
-/// much begins another span; there are few, since the two that are closest become one.
+/// Seconds whose datagrams were accepted and are forgotten. Each large change of the clock begins
+/// another span. There are few, since the two closest spans are merged.
 #[derive(Debug, Default)]
 struct Spans(Vec<RangeInclusive<u64>>);
 
@@ -181,7 +182,7 @@ mod tests {
 
     const NOW_S: u64 = 1_800_000_000;
 
-    /// Has been there for long.
+    /// Started long ago.
     fn replays(taken_max: usize) -> Replays {
         let started = Instant::now();
         Replays::with_bound(30, started, taken_max)
@@ -258,7 +259,7 @@ mod tests {
     #[test]
     fn a_clock_that_was_ahead_keeps_nothing_out_once_it_is_right() {
         const AHEAD_S: u64 = 86_400;
-        // So few that what was taken of a wrong time has to make room.
+        // So few that datagrams accepted with a wrong time have to make room.
         let mut replays = replays(40);
         assert_eq!(take(&mut replays, NOW_S, "nonce--1", NOW_S), Ok(()));
         // A sender on the same machine has the same clock.
@@ -272,7 +273,7 @@ mod tests {
             assert_eq!(take(&mut replays, now_s, "nonce--3", now_s), Ok(()), "{second}");
             assert!(take(&mut replays, NOW_S, "nonce--1", now_s).is_err(), "{second}");
         }
-        // What was taken then is not taken again when that time comes.
+        // What was accepted then is not accepted again when that time comes.
         for second in 0..100 {
             let ahead_s = NOW_S + AHEAD_S + second;
             assert_eq!(take(&mut replays, ahead_s, "nonce--2", ahead_s), stale, "{second}");
@@ -301,7 +302,7 @@ mod tests {
             take_after(&mut replays, Duration::from_millis(uptime_ms), time_s, "nonce--1", wall_ms)
         };
         let before = Err(ReplayError::BeforeStart);
-        // Also what was sent in the second of the start: a process before this may have taken it.
+        // The second of the start included: an earlier process may have accepted it.
         assert_eq!(take(100, NOW_S, started_ms + 100), before);
         assert_eq!(take(10_000, NOW_S, started_ms + 10_000), before);
         assert_eq!(take(10_000, NOW_S - 5, started_ms + 10_000), before);

@@ -1,5 +1,5 @@
-//! The signed form of a datagram. It proves who sent the datagram and when, and that nothing of it
-//! was changed.
+//! The signed form of a datagram. It proves who sent the datagram, when, and that nothing in it was
+//! changed.
 //!
 //! `signed MAC KEY-ID TIME NONCE push`, with one space between each. `MAC` is HMAC-SHA-256, in 64
 //! hexadecimal digits, of every byte after the space that follows it: key id, time, nonce and
@@ -12,8 +12,8 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use std::fmt;
 
-/// A datagram that claims to be signed, taken apart. Nothing in it may be believed before
-/// [`Signed::is_by`] is true.
+/// The parts of a datagram that claims to be signed. Believe none of them until [`Signed::is_by`]
+/// is true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Signed<'d> {
     mac: [u8; 32],
@@ -64,7 +64,7 @@ impl<'d> Signed<'d> {
         datagram.starts_with(PREFIX)
     }
 
-    /// Takes a signed datagram apart. None if the datagram is unsigned.
+    /// Parses a signed datagram. `None` if the datagram is unsigned.
     ///
     /// # Errors
     /// See [`SignedError`].
@@ -90,12 +90,13 @@ impl<'d> Signed<'d> {
         Ok(Some(Signed { mac, signed, key_id, time_s: seconds(time)?, push }))
     }
 
-    /// Whether it was signed with this key. Takes as long for a wrong MAC as for the right one.
+    /// Whether it was signed with this key. Takes the same time for a wrong MAC as for the right
+    /// one.
     pub fn is_by(&self, key: &[u8]) -> bool {
         hmac(key, self.signed).verify_slice(&self.mac).is_ok()
     }
 
-    /// A number that no other signed datagram has, whatever its key.
+    /// A number that identifies this signed datagram among all, whatever its key.
     pub(super) fn fingerprint(&self) -> u128 {
         let mut half = [0; 16];
         half.copy_from_slice(&self.mac[..16]);

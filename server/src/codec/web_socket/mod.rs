@@ -18,14 +18,14 @@ use tungstenite::{Error, Message};
 /// The version of the protocol, the only one there is: `Sec-WebSocket-Version`.
 pub const VERSION: &str = "13";
 
-/// Most bytes of the reason in a close frame. (A control frame carries 125 bytes, two of them the
-/// code.)
+/// The most bytes that the reason in a close frame may have. (A control frame carries 125 bytes,
+/// two of them the code.)
 const REASON_BYTES: usize = 123;
 
-/// Most bytes that a control frame carries.
+/// The most bytes that a control frame carries.
 const CONTROL_BYTES: usize = 125;
 
-/// Most bytes in the header of a frame that is not masked.
+/// The most bytes in the header of an unmasked frame.
 const HEADER_BYTES: usize = 10;
 
 /// What a peer sent.
@@ -35,15 +35,15 @@ pub enum Received {
     Text(Utf8Bytes),
     /// A ping or a pong. A ping's answer is among the answers after the next call.
     Control,
-    /// The peer closes. Nothing more is to be decoded; this is the answer.
+    /// The peer closes. Decode nothing more; this is the answer.
     Closed(CloseFrame),
-    /// The peer broke the protocol, or sent what we do not take. Nothing more is to be decoded;
-    /// this is what to tell it.
+    /// The peer broke the protocol, or sent something we do not accept. Decode nothing more; this
+    /// is the answer.
     Refused(CloseFrame),
 }
 
-/// Turns the bytes of a client into messages. It holds what is not complete yet: never more than
-/// twice the longest message and a piece of the next.
+/// Turns the bytes of a client into messages. It holds what is incomplete: never more than twice
+/// the longest message and a piece of the next.
 #[derive(Debug)]
 pub struct MessageDecoder {
     context: WebSocketContext,
@@ -61,8 +61,9 @@ impl MessageDecoder {
         Self { context: WebSocketContext::new(Role::Server, Some(settings)) }
     }
 
-    /// The next thing that the peer sent. Takes what it used off the front of `input`, and appends
-    /// answers to pings to `answers`. `None` means that `input` is used up and more is needed.
+    /// The next thing that the peer sent. Removes what it used from the front of `input`, and
+    /// appends answers to pings to `answers`. `None` means that `input` is used up and more is
+    /// needed.
     pub fn decode(&mut self, input: &mut &[u8], answers: &mut Vec<u8>) -> Option<Received> {
         match self.context.read(&mut Memory { input, answers }) {
             Ok(Message::Text(text)) => Some(Received::Text(text)),
@@ -70,7 +71,7 @@ impl MessageDecoder {
                 Some(Received::Refused(closing(CloseCode::Unsupported, "objects are sent as text")))
             }
             Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => Some(Received::Control),
-            // The answer has the same code, as is the custom.
+            // The answer has the same code, by custom.
             Ok(Message::Close(frame)) => Some(Received::Closed(closing(
                 frame.map_or(CloseCode::Normal, |frame| frame.code),
                 "",
@@ -108,7 +109,7 @@ pub fn append_text(out: &mut Vec<u8>, append: impl FnOnce(&mut Vec<u8>)) {
     #[expect(clippy::expect_used, reason = "no header without a mask is longer")]
     frame.format(length, &mut rest).expect("a header has its place");
     let header_bytes = HEADER_BYTES - rest.len();
-    // Inserted afterwards: only now is it known how long the text is, and so the header.
+    // Inserted afterwards, since the length of the text decides the length of the header.
     out.splice(begin..begin, header.into_iter().take(header_bytes));
 }
 
@@ -157,8 +158,8 @@ impl Write for Memory<'_, '_> {
     }
 }
 
-/// Does with the bytes of a stranger what a server does; gives the number of texts, and whether the
-/// connection was closed. It is there only for fuzzers and tests.
+/// Handles a stranger's bytes as a server does. Returns the number of texts, and whether the
+/// connection was closed. For fuzzers and tests alone.
 #[cfg(any(test, fuzzing))]
 pub fn fuzz_web_socket(bytes: &[u8]) -> (usize, bool) {
     const MAX_BYTES: usize = 300;
