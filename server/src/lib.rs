@@ -23,6 +23,7 @@ pub mod nats;
 pub mod push;
 pub mod standard_output;
 pub mod tasks;
+pub mod time;
 pub mod top;
 pub mod transport;
 

@@ -237,9 +237,18 @@ pub const CHAT_QUEUE_BYTES: usize = 256 * 1024;
 /// are missing.
 pub const CHAT_WAIT_MS: u64 = 5;
 
-/// Seconds' worth of lines that a person may send in a burst before a limit on lines a second slows
-/// it down. Fixed. When hit: the next line is read when it is due; nothing is lost.
-pub const LINE_BURST_SECONDS: u32 = 2;
+/// Lines a second that are read from one person after a burst of [`LINE_BURST_SECONDS`]. Why: nobody
+/// types faster, and nobody can read more. When hit: the person is told, and the next line is read
+/// when it is due; nothing is lost.
+pub const CHAT_LINES_PER_SECOND: u32 = 5;
+
+/// Seconds' worth of lines that a person may send in a burst, before [`CHAT_LINES_PER_SECOND`] slows
+/// the person down. Fixed. Why: a greeting by script, or a few lines pasted.
+pub const LINE_BURST_SECONDS: u32 = 4;
+
+/// Names that one person ignores. Fixed. Why: each is compared with the sender of each line. When
+/// hit: no further name is ignored.
+pub const IGNORED_NAMES: usize = 50;
 
 // ---- HTTP and the admin listener ----
 

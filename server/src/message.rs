@@ -1,6 +1,7 @@
 //! The one message type of the server, whatever protocol a message came in by.
 
 use crate::codec::nats::Block;
+use crate::time::Timestamp;
 use bytes::Bytes;
 use fanfare::Payload;
 use std::fmt;
@@ -19,6 +20,8 @@ pub struct ServerMessage {
     pub sender: Option<Arc<str>>,
     /// How to show the message.
     pub kind: Kind,
+    /// When it came in.
+    pub time: Timestamp,
     /// What the push gateway says about it. `None` if it came another way: no header from a
     /// publisher is taken for this.
     pub push: Option<Arc<PushHeader>>,
@@ -85,8 +88,8 @@ impl ServerMessage {
     }
 
     /// The messages of a block, in their order. Passing over some costs nothing.
-    pub fn of_block(block: &Arc<Block>) -> impl ExactSizeIterator<Item = Self> {
-        MessagesOf { block, indexes: 0..block.len() as u32 }
+    pub fn of_block(block: &Arc<Block>, time: Timestamp) -> impl ExactSizeIterator<Item = Self> {
+        MessagesOf { block, time, indexes: 0..block.len() as u32 }
     }
 
     /// The payload, which chat takes for text and other protocols for any bytes.
@@ -97,6 +100,7 @@ impl ServerMessage {
 
 struct MessagesOf<'b> {
     block: &'b Arc<Block>,
+    time: Timestamp,
     indexes: Range<u32>,
 }
 
@@ -110,7 +114,7 @@ impl Iterator for MessagesOf<'_> {
     fn nth(&mut self, passed_over: usize) -> Option<ServerMessage> {
         let index = self.indexes.nth(passed_over)?;
         let content = Content(Source::Block { block: self.block.clone(), index });
-        Some(ServerMessage::of(content))
+        Some(ServerMessage { time: self.time, ..ServerMessage::of(content) })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -240,13 +244,14 @@ mod tests {
             panic!("a block")
         };
         let block = Arc::new(block);
-        let messages: Vec<_> = ServerMessage::of_block(&block).collect();
+        let messages: Vec<_> = ServerMessage::of_block(&block, Timestamp::UNKNOWN).collect();
         assert_eq!(messages[0], ServerMessage::of("12345"));
         assert_ne!(messages[1], ServerMessage::of("hi"), "it has headers");
         assert_eq!(messages[1].content.raw_headers(), headers.as_bytes());
         assert_eq!(messages[1].content.payload_bytes(), "hi");
-        assert_eq!(ServerMessage::of_block(&block).skip(1).collect::<Vec<_>>(), messages[1..]);
-        assert_eq!(ServerMessage::of_block(&block).len(), 2);
+        let again = || ServerMessage::of_block(&block, Timestamp::UNKNOWN);
+        assert_eq!(again().skip(1).collect::<Vec<_>>(), messages[1..]);
+        assert_eq!(again().len(), 2);
         assert_eq!(messages[0].weight_bytes(), size_of::<ServerMessage>() + block.weight_bytes(0));
         assert!(
             messages[1]

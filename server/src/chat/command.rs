@@ -1,5 +1,6 @@
 //! What a line means: something said, or a command.
 
+use super::times::TimeFormat;
 use std::fmt;
 
 /// What a line means.
@@ -32,6 +33,18 @@ pub enum Command<'l> {
     Topic(Option<&'l str>),
     /// `/history [N]`
     History(Option<usize>),
+    /// `/time`: show times, in this form.
+    Time(TimeFormat),
+    /// `/ignore [NAME]`
+    Ignore(Option<&'l str>),
+    /// `/unignore NAME`
+    Unignore(&'l str),
+    /// `/away [TEXT]`
+    Away(Option<&'l str>),
+    /// `/whois NAME`
+    Whois(&'l str),
+    /// `/motd`
+    Greeting,
     /// `/ping`
     Ping,
     /// `/help`
@@ -65,22 +78,30 @@ impl fmt::Display for CommandError {
 
 impl std::error::Error for CommandError {}
 
-/// What `/help` answers, a line each.
-pub const HELP: &[&str] = &[
-    "a line is said to the room you are in; a line that begins with // is said with one slash",
-    "/nick NAME       take a name",
-    "/join ROOM       go to a room (it opens if there is none), or talk there if you are in it \
-     already",
-    "/leave [ROOM]    leave a room",
-    "/rooms           list the rooms",
-    "/who [ROOM]      list who is in a room",
-    "/msg NAME TEXT   tell one person",
-    "/me TEXT         say what you do",
-    "/topic [TEXT]    show or set what the room is about",
-    "/history [N]     show the room's last lines",
-    "/ping            ask whether the server is there",
-    "/quit [TEXT]     leave",
+/// What `/help` answers: how each command is written, and what it does.
+pub const HELP: &[(&str, &str)] = &[
+    ("/nick NAME", "take a name"),
+    ("/join ROOM", "go to a room, which opens if there is none, or talk there if you are in it"),
+    ("/leave [ROOM]", "leave a room; also /part"),
+    ("/rooms", "list the rooms; also /list"),
+    ("/who [ROOM]", "list who is in a room; also /names"),
+    ("/whois NAME", "say where somebody is"),
+    ("/msg NAME TEXT", "tell one person"),
+    ("/me TEXT", "say what you do"),
+    ("/away [TEXT]", "say why you do not answer, or that you are back"),
+    ("/ignore [NAME]", "hide what somebody says, or list whom you ignore"),
+    ("/unignore NAME", "show again what somebody says"),
+    ("/topic [TEXT]", "show or set what the room is about"),
+    ("/history [N]", "show the room's last lines"),
+    ("/time on|iso|off", "show when lines were said, in UTC"),
+    ("/motd", "show the greeting again"),
+    ("/ping", "ask whether the server is there"),
+    ("/quit [TEXT]", "leave"),
 ];
+
+/// What `/help` answers first.
+pub const HELP_ON_LINES: &str =
+    "a line is said to the room you are in; a line that begins with // is said with one slash";
 
 /// Parses a line. Commands are case-insensitive.
 pub fn parse(line: &str) -> Result<Command<'_>, CommandError> {
@@ -94,9 +115,9 @@ pub fn parse(line: &str) -> Result<Command<'_>, CommandError> {
     match name.to_ascii_lowercase().as_str() {
         "nick" => one_word(rest, "/nick NAME").map(Command::Nick),
         "join" => one_word(rest, "/join ROOM").map(Command::Join),
-        "leave" => at_most_one_word(rest, "/leave [ROOM]").map(Command::Leave),
-        "rooms" => nothing(rest, "/rooms").map(|()| Command::Rooms),
-        "who" => at_most_one_word(rest, "/who [ROOM]").map(Command::Who),
+        "leave" | "part" => at_most_one_word(rest, "/leave [ROOM]").map(Command::Leave),
+        "rooms" | "list" => nothing(rest, "/rooms").map(|()| Command::Rooms),
+        "who" | "names" => at_most_one_word(rest, "/who [ROOM]").map(Command::Who),
         "msg" => {
             let (to, text) = split_word(rest);
             let text = some_text(text, "/msg NAME TEXT")?;
@@ -112,6 +133,17 @@ pub fn parse(line: &str) -> Result<Command<'_>, CommandError> {
                 .transpose()?;
             Ok(Command::History(count))
         }
+        "time" => match rest.to_ascii_lowercase().as_str() {
+            "on" => Ok(Command::Time(TimeFormat::Minutes)),
+            "iso" => Ok(Command::Time(TimeFormat::Iso)),
+            "off" => Ok(Command::Time(TimeFormat::Off)),
+            _ => Err(CommandError::Usage("/time on|iso|off")),
+        },
+        "ignore" => at_most_one_word(rest, "/ignore [NAME]").map(Command::Ignore),
+        "unignore" => one_word(rest, "/unignore NAME").map(Command::Unignore),
+        "away" => Ok(Command::Away((!rest.is_empty()).then_some(rest))),
+        "whois" => one_word(rest, "/whois NAME").map(Command::Whois),
+        "motd" => Ok(Command::Greeting),
         "ping" => Ok(Command::Ping),
         "help" => Ok(Command::Help),
         "quit" => Ok(Command::Quit((!rest.is_empty()).then_some(rest))),
@@ -171,7 +203,10 @@ mod tests {
             ("/JOIN rust", Command::Join("rust")),
             ("/leave", Command::Leave(None)),
             ("/leave  rust ", Command::Leave(Some("rust"))),
+            ("/part", Command::Leave(None)),
             ("/rooms", Command::Rooms),
+            ("/list", Command::Rooms),
+            ("/names rust", Command::Who(Some("rust"))),
             ("/who", Command::Who(None)),
             ("/who rust", Command::Who(Some("rust"))),
             ("/msg bob  hi  there", Command::Message { to: "bob", text: "hi  there" }),
@@ -180,6 +215,16 @@ mod tests {
             ("/topic what else", Command::Topic(Some("what else"))),
             ("/history", Command::History(None)),
             ("/history 5", Command::History(Some(5))),
+            ("/time ON", Command::Time(TimeFormat::Minutes)),
+            ("/time iso", Command::Time(TimeFormat::Iso)),
+            ("/time off", Command::Time(TimeFormat::Off)),
+            ("/ignore", Command::Ignore(None)),
+            ("/ignore bob", Command::Ignore(Some("bob"))),
+            ("/unignore bob", Command::Unignore("bob")),
+            ("/away", Command::Away(None)),
+            ("/away at lunch", Command::Away(Some("at lunch"))),
+            ("/whois bob", Command::Whois("bob")),
+            ("/motd", Command::Greeting),
             ("/ping", Command::Ping),
             ("/help", Command::Help),
             ("/quit", Command::Quit(None)),
@@ -202,6 +247,9 @@ mod tests {
             "/history x",
             "/history -1",
             "/rooms x",
+            "/time",
+            "/time late",
+            "/whois",
         ] {
             assert!(matches!(parse(line), Err(CommandError::Usage(_))), "{line}");
         }
@@ -209,13 +257,17 @@ mod tests {
         assert_eq!(parse("/"), Err(CommandError::Unknown { name: "".into() }));
     }
 
+    /// Each line of the help is a command as it is written there, and a row of docs/chat.md.
     #[test]
-    fn help_names_every_command() {
-        for name in [
-            "nick", "join", "leave", "rooms", "who", "msg", "me", "topic", "history", "ping",
-            "quit",
-        ] {
-            assert!(HELP.iter().any(|line| line.starts_with(&format!("/{name}"))), "{name}");
+    fn the_help_is_true() {
+        let document = include_str!("../../../docs/chat.md");
+        for (usage, what) in HELP {
+            let line = usage.replace(['[', ']'], "").replace("on|iso|off", "on").replace('N', "1");
+            assert!(parse(&line).is_ok(), "{line}");
+            let row = format!("| `{}` | ", usage.replace('|', "\\|"));
+            assert!(document.contains(&row), "docs/chat.md lacks {row}");
+            let aliases = what.split("also ").skip(1);
+            assert!(aliases.into_iter().all(|alias| parse(alias).is_ok()), "{what}");
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod rooms;
 pub mod server;
 pub mod session;
 mod settings;
+pub mod times;
 mod writer;
 
 pub use server::ChatServer;

@@ -134,6 +134,11 @@ impl Name {
         self.looks().iter().any(|look| RESERVED.contains(look))
     }
 
+    /// Whether `shown`, as its owner writes it, is this name.
+    pub fn is_written(&self, shown: &str) -> bool {
+        self.as_str() == shown || fold(shown) == self.folded()
+    }
+
     fn folded(&self) -> &str {
         &self.topic.as_str()[self.prefix_bytes..]
     }
@@ -246,6 +251,8 @@ mod tests {
             assert_eq!(person(one).unwrap(), person(other).unwrap(), "{one} {other}");
         }
         assert_ne!(person("alice").unwrap(), person("alicf").unwrap());
+        let alice = person("Alice").unwrap();
+        assert!(alice.is_written("aLICE") && !alice.is_written("alicf"));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::names::Name;
 use super::render;
 use super::server::{Chat, LOBBY};
 use super::session::{Action, Session};
+use super::times::Times;
 use super::writer::{Change, Channel, ChatQueue};
 use crate::codec::lines::{LineDecoder, LineError};
 use crate::connection::duplex::ReadHalf;
@@ -14,6 +15,7 @@ use crate::diagnostics::{ConnectionFigures, Ended};
 use crate::limits::{CHAT_BATCH_LINES, LINE_BURST_SECONDS};
 use crate::message::{Kind, ServerMessage};
 use crate::tasks::{Wait, waiting};
+use crate::time::Timestamp;
 use async_io::Timer;
 use bytes::BytesMut;
 use fanfare::{Origin, Pattern, Publisher, SubscribeError};
@@ -35,6 +37,8 @@ pub(super) struct Reader<'s> {
     batch: Vec<ServerMessage>,
     batch_room: Option<Name>,
     rate: Option<RateLimit>,
+    /// Whether the person knows that the rate slows it down.
+    is_told: bool,
     /// Made for the first line that comes too fast, and set again for each.
     pause: Option<Box<Timer>>,
     /// Why the connection is over, once it is.
@@ -113,6 +117,7 @@ impl<'s> Reader<'s> {
             batch: Vec::new(),
             batch_room: None,
             rate,
+            is_told: false,
             pause: None,
             over: None,
         }
@@ -150,9 +155,11 @@ impl<'s> Reader<'s> {
     /// Waits until the next line is due, where lines have a rate.
     async fn pace(&mut self) {
         let (Some(rate), now) = (&mut self.rate, Instant::now()) else { return };
-        let due = rate.due(1, now);
+        let (due, is_rested) = (rate.due(1, now), rate.is_rested(now));
         rate.take(1);
+        self.is_told &= !is_rested;
         if due > now {
+            self.tell_rate();
             // What was said before must not wait with this line.
             self.flush_batch().await;
             let pause = self.pause.get_or_insert_with(|| Box::new(Timer::never()));
@@ -161,6 +168,16 @@ impl<'s> Reader<'s> {
                 (&mut **pause).await;
             });
             future::or(pause, self.shutdown.begun()).await;
+        }
+    }
+
+    /// Tells the person once that it is slowed down, until it has been quiet again.
+    fn tell_rate(&mut self) {
+        let per_second = self.shared.settings.lines_per_second.unwrap_or_default();
+        if !std::mem::replace(&mut self.is_told, true) {
+            self.reply(&format!(
+                "* slowed down: the server reads {per_second} lines a second from you; none is lost"
+            ));
         }
     }
 
@@ -194,6 +211,8 @@ impl<'s> Reader<'s> {
                 self.subscribe(Channel::Inbox, &name, 0);
             }
             Action::History { room, lines } => self.show_history(&room, lines),
+            Action::Times(format) => self.change(Change::Times(format)),
+            Action::Ignored(names) => self.change(Change::Ignored(names)),
             Action::Left(room) => self.session.left(&room),
             Action::End => self.over = Some(Ended::Quit),
         }
@@ -284,8 +303,13 @@ impl<'s> Reader<'s> {
         let messages = self.shared.broker.history(room.topic(), lines);
         self.reply(&format!("* the last {} lines of {room}:", messages.len()));
         let prefix = format!("[{room}] ");
+        let mut times = Times::new(self.session.times());
         self.queue.append(Position::default(), |out| {
             for message in &messages {
+                if self.session.ignores(message.sender.as_deref()) {
+                    continue;
+                }
+                times.append(out, message.time);
                 render::append_message(out, &prefix, message, self.shared.settings.line_bytes);
             }
         });
@@ -293,6 +317,6 @@ impl<'s> Reader<'s> {
 
     fn message(&self, text: String, kind: Kind) -> ServerMessage {
         let sender = Some(self.session.name().shared());
-        ServerMessage { sender, kind, ..ServerMessage::of(text) }
+        ServerMessage { sender, kind, time: Timestamp::now(), ..ServerMessage::of(text) }
     }
 }

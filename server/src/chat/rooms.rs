@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, MutexGuard};
 pub struct Directory {
     state: Mutex<State>,
     limits: DirectoryLimits,
-    room_is_gone: Box<dyn Fn(&Name) + Send + Sync>,
 }
 
 /// How much a [`Directory`] holds.
@@ -31,8 +30,15 @@ struct State {
     last_guest: u64,
     /// Whose name looks like this. So nobody has a name that could be taken for another's.
     looks: HashMap<String, PersonId>,
-    people: HashMap<PersonId, Name>,
+    people: HashMap<PersonId, Entry>,
     rooms: BTreeMap<Name, Room>,
+}
+
+/// Somebody as the others find them.
+struct Entry {
+    name: Name,
+    /// Why the person does not answer.
+    away: Option<Arc<str>>,
 }
 
 #[derive(Default)]
@@ -45,6 +51,17 @@ struct Room {
 /// A person's number, which stays when the name changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PersonId(u64);
+
+/// Somebody who is here, as `/whois` tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PersonInfo {
+    /// The person's number.
+    pub id: PersonId,
+    /// The name as its owner writes it.
+    pub name: Name,
+    /// Why the person does not answer.
+    pub away: Option<Arc<str>>,
+}
 
 /// A room as `/rooms` lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,13 +153,9 @@ impl fmt::Display for JoinError {
 impl std::error::Error for JoinError {}
 
 impl Directory {
-    /// An empty one. `room_is_gone` is called when the last has left a room, before anybody can
-    /// open it again; it must not call back.
-    pub fn new(
-        limits: DirectoryLimits,
-        room_is_gone: impl Fn(&Name) + Send + Sync + 'static,
-    ) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), limits, room_is_gone: Box::new(room_is_gone) })
+    /// An empty one.
+    pub fn new(limits: DirectoryLimits) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), limits })
     }
 
     /// Lets somebody in, under a free guest name.
@@ -155,14 +168,19 @@ impl Directory {
         Person { directory: self.clone(), id, name, rooms: Vec::new() }
     }
 
-    /// The name as its owner writes it, if somebody has it.
-    pub fn find(&self, name: &Name) -> Option<Name> {
+    /// Whoever has this name.
+    pub fn find(&self, name: &Name) -> Option<PersonInfo> {
         let state = self.lock();
-        state
-            .alike(name)
-            .and_then(|id| state.people.get(&id))
-            .filter(|found| *found == name)
-            .cloned()
+        let id = state.alike(name)?;
+        let entry = state.people.get(&id).filter(|entry| entry.name == *name)?;
+        Some(PersonInfo { id, name: entry.name.clone(), away: entry.away.clone() })
+    }
+
+    /// The rooms that somebody is in, by name.
+    pub fn rooms_of(&self, id: PersonId, at_most: usize) -> Vec<Name> {
+        let state = self.lock();
+        let rooms = state.rooms.iter().filter(|(_, room)| room.members.contains(&id));
+        rooms.map(|(name, _)| name.clone()).take(at_most).collect()
     }
 
     /// The rooms, by name.
@@ -183,8 +201,9 @@ impl Directory {
     pub fn members(&self, room: &Name, at_most: usize) -> Option<Listing<Name>> {
         let state = self.lock();
         let members = &state.rooms.get(room)?.members;
-        let names = members.iter().filter_map(|id| state.people.get(id)).take(at_most).cloned();
-        Some(Listing { shown: names.collect(), total: members.len() })
+        let present = members.iter().filter_map(|id| state.people.get(id)).take(at_most);
+        let shown = present.map(|entry| entry.name.clone()).collect();
+        Some(Listing { shown, total: members.len() })
     }
 
     /// What a room is about.
@@ -230,25 +249,24 @@ impl State {
 
     /// Gives a person a name that nobody else's looks like.
     fn name(&mut self, id: PersonId, name: Name) {
-        self.unname(id);
+        let away = self.unname(id).and_then(|entry| entry.away);
         self.looks.extend(name.looks().map(|look| (look, id)));
-        self.people.insert(id, name);
+        self.people.insert(id, Entry { name, away });
     }
 
-    fn unname(&mut self, id: PersonId) {
-        if let Some(name) = self.people.remove(&id) {
-            for look in name.looks() {
-                self.looks.remove(&look);
-            }
+    fn unname(&mut self, id: PersonId) -> Option<Entry> {
+        let entry = self.people.remove(&id)?;
+        for look in entry.name.looks() {
+            self.looks.remove(&look);
         }
+        Some(entry)
     }
 
-    fn leave(&mut self, id: PersonId, room: &Name, room_is_gone: &dyn Fn(&Name)) {
+    fn leave(&mut self, id: PersonId, room: &Name) {
         if let Some(entry) = self.rooms.get_mut(room) {
             entry.members.remove(&id);
             if entry.members.is_empty() {
                 self.rooms.remove(room);
-                room_is_gone(room);
             }
         }
     }
@@ -289,7 +307,7 @@ impl Person {
         let others =
             looks.find_map(|look| state.looks.get(&look).copied().filter(|id| *id != self.id));
         if let Some(owner) = others {
-            let taken = state.people.get(&owner).cloned().unwrap_or_else(|| name.clone());
+            let taken = state.people.get(&owner).map_or_else(|| name.clone(), |of| of.name.clone());
             return Err(match taken == name {
                 true => RenameError::Taken(name),
                 false => RenameError::Alike { name, taken },
@@ -324,15 +342,22 @@ impl Person {
         Ok(members.len())
     }
 
+    /// Says why the person does not answer, or that the person is back.
+    pub fn set_away(&self, away: Option<&str>) {
+        if let Some(entry) = self.directory.lock().people.get_mut(&self.id) {
+            entry.away = away.map(Arc::from);
+        }
+    }
+
     /// Leaves a room. A room without members is gone.
     pub fn leave(&mut self, room: &Name) {
         self.rooms.retain(|joined| joined != room);
-        self.directory.lock().leave(self.id, room, &*self.directory.room_is_gone);
+        self.directory.lock().leave(self.id, room);
     }
 
     /// Frees the name, so that nobody is found under it any more.
     pub fn release_name(&mut self) {
-        self.directory.lock().unname(self.id);
+        let _ = self.directory.lock().unname(self.id);
     }
 }
 
@@ -366,14 +391,14 @@ mod tests {
 
     #[test]
     fn guests_get_free_names_and_names_are_unique_but_for_case() {
-        let directory = Directory::new(LIMITS, |_| {});
+        let directory = Directory::new(LIMITS);
         let mut one = directory.enter();
         one.rename(person("guest2")).unwrap();
         let mut two = directory.enter();
         assert_eq!(two.name().as_str(), "guest3");
         assert_eq!(two.rename(person("GUEST2")), Err(RenameError::Taken(person("guest2"))));
         one.rename(person("Guest2")).unwrap();
-        assert_eq!(directory.find(&person("gUEST2")).unwrap().as_str(), "Guest2");
+        assert_eq!(directory.find(&person("gUEST2")).unwrap().name.as_str(), "Guest2");
         drop(one);
         two.rename(person("guest2")).unwrap();
         drop(two);
@@ -382,7 +407,7 @@ mod tests {
 
     #[test]
     fn nobody_takes_a_name_that_looks_like_anothers_or_the_servers() {
-        let directory = Directory::new(LIMITS, |_| {});
+        let directory = Directory::new(LIMITS);
         let (mut one, mut two) = (directory.enter(), directory.enter());
         one.rename(person("Alice")).unwrap();
         for alike in ["a1ice", "AIice", "аӏісе"] {
@@ -404,25 +429,21 @@ mod tests {
 
     #[test]
     fn a_room_is_gone_with_its_last_member() {
-        let gone = Arc::new(Mutex::new(Vec::new()));
-        let heard = gone.clone();
-        let directory =
-            Directory::new(LIMITS, move |room| heard.lock().unwrap().push(room.to_string()));
+        let directory = Directory::new(LIMITS);
         let (mut one, mut two) = (directory.enter(), directory.enter());
         assert_eq!((one.join(&room("a")), two.join(&room("A"))), (Ok(1), Ok(2)));
         directory.set_topic(&room("a"), "letters");
         one.leave(&room("a"));
         assert_eq!(directory.topic(&room("a")).as_deref(), Some("letters"));
-        assert!(gone.lock().unwrap().is_empty());
         drop(two);
-        assert_eq!(*gone.lock().unwrap(), ["a"]);
+        assert_eq!(directory.counts(), (1, 0));
         assert_eq!(one.join(&room("a")), Ok(1));
         assert_eq!(directory.topic(&room("a")), None);
     }
 
     #[test]
     fn every_bound_is_exact_and_gives_its_value() {
-        let directory = Directory::new(LIMITS, |_| {});
+        let directory = Directory::new(LIMITS);
         let mut people: Vec<Person> = (0..3).map(|_| directory.enter()).collect();
         assert_eq!(people[0].join(&room("a")), Ok(1));
         assert_eq!(people[0].join(&room("a")), Err(JoinError::AlreadyIn));
@@ -437,7 +458,7 @@ mod tests {
 
     #[test]
     fn a_released_name_is_free_while_its_owner_is_still_in_a_room() {
-        let directory = Directory::new(LIMITS, |_| {});
+        let directory = Directory::new(LIMITS);
         let (mut one, mut two) = (directory.enter(), directory.enter());
         one.join(&room("a")).unwrap();
         one.release_name();
@@ -445,6 +466,6 @@ mod tests {
         let members = directory.members(&room("a"), 10).unwrap();
         assert_eq!((members.shown, members.total), (vec![], 1));
         drop(one);
-        assert_eq!(directory.find(two.name()).as_ref(), Some(two.name()));
+        assert_eq!(&directory.find(two.name()).unwrap().name, two.name());
     }
 }

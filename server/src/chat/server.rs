@@ -40,9 +40,7 @@ impl Server<Chat> {
         settings: ChatSettings,
         front_end: Arc<FrontEnd>,
     ) -> Self {
-        let history_of = broker.clone();
-        let directory =
-            Directory::new(settings.directory, move |room| history_of.forget_history(room.topic()));
+        let directory = Directory::new(settings.directory);
         let profile = Profile {
             tasks: task_names!("chat"),
             front_end: front_end.clone(),

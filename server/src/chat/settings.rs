@@ -55,7 +55,7 @@ impl Default for ChatSettings {
                 },
             },
             line_bytes: limits::LINE_BYTES,
-            lines_per_second: None,
+            lines_per_second: Some(limits::CHAT_LINES_PER_SECOND),
             queue_messages: limits::CHAT_QUEUE_MESSAGES,
             queue_bytes: limits::CHAT_QUEUE_BYTES,
             wait: Duration::from_millis(limits::CHAT_WAIT_MS),

@@ -3,6 +3,7 @@
 
 use super::names::Name;
 use super::render;
+use super::times::{TimeFormat, Times};
 use crate::connection::duplex::WriteHalf;
 use crate::connection::outbound::{OutboundQueue, QueueItem};
 use crate::diagnostics::ConnectionFigures;
@@ -22,6 +23,10 @@ pub(super) enum Change {
     Open(Channel, Subscription<ServerMessage>),
     /// Nothing more from that channel.
     Close(Channel),
+    /// The times of lines are shown in this form.
+    Times(TimeFormat),
+    /// Nothing from these people is shown.
+    Ignored(Vec<Name>),
 }
 
 /// What a person reads.
@@ -41,6 +46,8 @@ pub(super) struct Writer<'o> {
     /// waiting.
     first: usize,
     line_bytes: usize,
+    times: Times,
+    ignored: Vec<Name>,
     /// The last notice shown: the same one published in several rooms is shown once.
     last_notice: Bytes,
     waits_for: Wait,
@@ -64,6 +71,8 @@ impl<'o> Writer<'o> {
             channels: Vec::new(),
             first: 0,
             line_bytes,
+            times: Times::default(),
+            ignored: Vec::new(),
             last_notice: Bytes::new(),
             waits_for: Wait::RECV,
             is_over: false,
@@ -81,6 +90,8 @@ impl<'o> Writer<'o> {
                     self.open(channel, subscription, context, out)
                 }
                 QueueItem::Close => self.is_over = true,
+                QueueItem::Change(Change::Times(format)) => self.times = Times::new(format),
+                QueueItem::Change(Change::Ignored(names)) => self.ignored = names,
                 QueueItem::Change(Change::Close(channel)) => {
                     self.channels.retain(|open| open.channel != channel);
                     self.note_channels();
@@ -181,6 +192,11 @@ impl<'o> Writer<'o> {
                 break;
             }
             rendered += 1;
+            if let Some(sender) = message.sender.as_deref()
+                && self.ignored.iter().any(|name| name.is_written(sender))
+            {
+                continue;
+            }
             if message.kind == Kind::Notice {
                 let notice = message.content.payload_bytes();
                 if is_same(&self.last_notice, &notice) {
@@ -188,6 +204,7 @@ impl<'o> Writer<'o> {
                 }
                 self.last_notice = notice;
             }
+            self.times.append(out.bytes_mut(), message.time);
             render::append_message(out.bytes_mut(), &open.prefix, message, self.line_bytes);
         }
         self.figures.sent(rendered - from);

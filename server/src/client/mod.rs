@@ -85,6 +85,7 @@ fn between_pipes(socket: &TcpStream, mut lines: ServerLines) -> io::Result<()> {
 fn at_terminal(mut socket: &TcpStream, mut lines: ServerLines) -> io::Result<()> {
     let mut editor = DefaultEditor::new().map_err(io::Error::other)?;
     let mut printer = editor.create_external_printer().map_err(io::Error::other)?;
+    socket.write_all(b"/time on\n")?;
     thread::Builder::new().name("from server".into()).spawn(move || {
         while let Ok(Some(line)) = lines.next() {
             if printer.print(line).is_err() {

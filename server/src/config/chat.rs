@@ -40,7 +40,8 @@ pub struct ChatOptions {
         value_parser = within::<usize>(16..=1 << 20))]
     chat_line_bytes: usize,
     /// Lines a second that one connection may send before the server slows it down; 0 for no limit
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = within::<u32>(0..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = limits::CHAT_LINES_PER_SECOND,
+        value_parser = within::<u32>(0..=1_000_000))]
     chat_lines_per_second: u32,
     /// Maximum length of a name, in characters
     #[arg(long, value_name = "N", default_value_t = limits::NAME_CHARACTERS,

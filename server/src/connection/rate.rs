@@ -31,6 +31,11 @@ impl RateLimit {
         self.last_due + self.interval * units.min(self.burst)
     }
 
+    /// Whether the whole burst may pass.
+    pub fn is_rested(&mut self, now: Instant) -> bool {
+        self.due(self.burst, now) <= now
+    }
+
     /// Counts units that pass, now or when they are due.
     pub fn take(&mut self, units: u32) {
         self.last_due += self.interval * units;
@@ -59,7 +64,9 @@ mod tests {
         let now = Instant::now();
         let after = |ms| now + Duration::from_millis(ms);
         let mut rate = RateLimit::new(10, 20, now);
+        assert!(rate.is_rested(now));
         assert_eq!(passed(&mut rate, now), 20);
+        assert!(!rate.is_rested(now));
         assert_eq!(rate.due(1, now), after(100));
         assert_eq!(passed(&mut rate, after(100)), 1);
         assert_eq!(rate.due(1, after(150)), after(200));

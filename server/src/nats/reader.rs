@@ -10,6 +10,7 @@ use crate::connection::outbound::Position;
 use crate::diagnostics::{ConnectionFigures, Ended};
 use crate::message::ServerMessage;
 use crate::tasks::{self, Wait, waiting};
+use crate::time::Timestamp;
 use crate::transport::Connection;
 use bytes::BytesMut;
 use fanfare::{
@@ -229,7 +230,8 @@ impl<'c> Reader<'c> {
             return Box::pin(self.publish_each(topic, block, messages)).await;
         }
         let Publishing { publisher, batch } = self.publishing();
-        batch.extend(ServerMessage::of_block(block).skip(messages.start).take(messages.len()));
+        let all = ServerMessage::of_block(block, Timestamp::now());
+        batch.extend(all.skip(messages.start).take(messages.len()));
         if waiting(Wait::PUBLISH, publisher.publish_batch(topic, batch)).await.is_err() {
             // The broker is closed: the server is ending, and the connection with it.
             batch.clear();
@@ -238,9 +240,8 @@ impl<'c> Reader<'c> {
 
     /// Each says where its answer is to go, and the client is told if nobody is there to answer.
     async fn publish_each(&mut self, topic: &Topic, block: &Arc<Block>, messages: Range<usize>) {
-        for (index, message) in
-            messages.clone().zip(ServerMessage::of_block(block).skip(messages.start))
-        {
+        let all = ServerMessage::of_block(block, Timestamp::now());
+        for (index, message) in messages.clone().zip(all.skip(messages.start)) {
             let reply_to = block.reply_to(index);
             let reply_topic =
                 reply_to.and_then(subject::topic_text).and_then(|text| Topic::parse(text).ok());

@@ -11,7 +11,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-use testkit::chat::TestServer;
+use testkit::chat::{TestServer, unhurried};
 use testkit::http::{Answer, Http, get};
 use testkit::patience::{PATIENCE, wait_until};
 
@@ -23,7 +23,7 @@ struct Admin {
 }
 
 fn start() -> Admin {
-    start_with(ChatSettings::default(), None)
+    start_with(unhurried(), None)
 }
 
 fn start_with(settings: ChatSettings, token: Option<&str>) -> Admin {
@@ -210,10 +210,7 @@ fn a_browser_gets_a_table_in_which_nothing_can_do_harm() {
 
 #[test]
 fn the_slowest_are_seen_before_anything_is_lost() {
-    let admin = start_with(
-        ChatSettings { wait: Duration::from_secs(3600), ..ChatSettings::default() },
-        None,
-    );
+    let admin = start_with(ChatSettings { wait: Duration::from_secs(3600), ..unhurried() }, None);
     let slow = admin.chat.named("slow");
     let mut talker = admin.chat.named("talker");
     let line = "x".repeat(4_000);
@@ -306,7 +303,7 @@ fn it_is_ready_until_the_server_drains_and_healthy_even_then() {
 
 #[test]
 fn with_a_token_every_request_needs_it() {
-    let admin = start_with(ChatSettings::default(), Some("secret"));
+    let admin = start_with(unhurried(), Some("secret"));
     let ask = |headers: &str| Http::connect(admin.address).get_with("/varz", headers);
     for wrong in [
         "",
@@ -397,7 +394,7 @@ fn tasks_are_shown_in_groups_and_one_by_one() {
 
 #[test]
 fn top_shows_one_frame_to_a_script() {
-    let admin = start_with(ChatSettings::default(), Some("secret"));
+    let admin = start_with(unhurried(), Some("secret"));
     let _alice = admin.chat.named("alice");
     let top = |arguments: &[&str]| {
         let mut command = std::process::Command::new(FANFARE);

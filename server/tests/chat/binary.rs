@@ -14,7 +14,8 @@ use testkit::tools::program;
 /// The server with chat alone.
 fn chat(arguments: &[&str]) -> Command {
     let mut command = Command::new(FANFARE);
-    command.args(listening_only("--chat", "127.0.0.1:0")).args(arguments);
+    let unhurried = ["--chat-lines-per-second", "0"];
+    command.args(listening_only("--chat", "127.0.0.1:0")).args(unhurried).args(arguments);
     command
 }
 

@@ -4,11 +4,11 @@ use fanfare_server::chat::ChatSettings;
 use std::io::Write;
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
-use testkit::chat::{Client, TestServer};
+use testkit::chat::{Client, TestServer, unhurried};
 use testkit::patience::{PATIENCE, wait_until};
 
 fn server(change: impl FnOnce(&mut ChatSettings)) -> TestServer {
-    let mut settings = ChatSettings::default();
+    let mut settings = unhurried();
     change(&mut settings);
     TestServer::start(settings)
 }
@@ -191,13 +191,19 @@ fn a_limit_on_lines_slows_down_and_loses_nothing() {
     let (mut hasty, mut reader) = (server.client(), server.client());
     hasty.lines_until_pong();
     let began = Instant::now();
-    let lines: String = (0..300).map(|number| format!("{number}\n")).collect();
+    let lines: String = (0..500).map(|number| format!("{number}\n")).collect();
     hasty.send(lines.as_bytes());
-    for number in 0..300 {
+    for number in 0..500 {
         reader.expect(&format!("[lobby] guest1: {number}"));
     }
-    // 200 and one pass at once, the others one by one.
+    // 400 and one pass at once, the others one by one.
     assert!(began.elapsed() >= Duration::from_millis(900), "{:?}", began.elapsed());
+    let told = hasty.lines_until_pong();
+    let slowed: Vec<_> = told.iter().filter(|line| line.starts_with("* slowed down")).collect();
+    assert_eq!(
+        slowed,
+        ["* slowed down: the server reads 100 lines a second from you; none is lost"]
+    );
 }
 
 #[test]

@@ -2,15 +2,14 @@
 //! answered with.
 
 use fanfare::Topic;
-use fanfare_server::chat::ChatSettings;
 use fanfare_server::message::ServerMessage;
 use fanfare_server::tasks::BoxedTask;
 use futures_lite::future::block_on;
 use std::net::Shutdown;
-use testkit::chat::{Client, TestServer};
+use testkit::chat::{Client, TestServer, unhurried};
 
 fn server() -> TestServer {
-    TestServer::start(ChatSettings::default())
+    TestServer::start(unhurried())
 }
 
 fn two_people_talk(server: &TestServer) {
@@ -51,7 +50,7 @@ fn two_people_talk_on_async_std() {
 fn two_people_talk_on_tokio() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
     let handle = runtime.handle().clone();
-    two_people_talk(&TestServer::start_on(ChatSettings::default(), move |task: BoxedTask| {
+    two_people_talk(&TestServer::start_on(unhurried(), move |task: BoxedTask| {
         drop(handle.spawn(task))
     }));
 }
@@ -206,4 +205,54 @@ fn a_message_from_another_front_end_is_shown_as_such() {
     alice.say("hello");
     let heard = block_on(listener.recv()).and_then(|delivery| delivery.message()).unwrap();
     assert_eq!((heard.payload(), heard.sender.as_deref()), (&b"hello"[..], Some("alice")));
+}
+
+#[test]
+fn lines_have_times_for_those_who_ask_also_in_the_history() {
+    let server = server();
+    let (mut alice, mut bob) = (server.named("alice"), server.named("bob"));
+    alice.say("/time iso");
+    alice.wait_for("* the times of lines are shown, in UTC");
+    bob.say("hello");
+    let line = alice.wait_for("[lobby] bob: hello");
+    let (time, rest) = line.split_once(' ').unwrap();
+    assert_eq!(rest, "[lobby] bob: hello");
+    assert!(humantime::parse_rfc3339(time).is_ok(), "{time}");
+    alice.say("/history 1");
+    assert_eq!(alice.wait_for("bob: hello"), line, "one clock, read once");
+    alice.say("/time on");
+    alice.say("/history 1");
+    alice.wait_for("* the last 1 lines of lobby:");
+    alice.expect(&format!("* {}", &time[..10]));
+    alice.expect(&format!("{} [lobby] bob: hello", &time[11..16]));
+    assert_eq!(bob.ask("/history 1"), "* the last 1 lines of lobby:");
+    bob.expect("[lobby] bob: hello");
+}
+
+#[test]
+fn whoever_is_ignored_is_not_shown_and_does_not_notice() {
+    let server = server();
+    let (mut alice, mut bob) = (server.named("alice"), server.named("bob"));
+    alice.ask("/ignore BOB");
+    alice.lines_until_pong();
+    bob.say("hello");
+    assert_eq!(bob.ask("/msg alice psst"), "* alice was told");
+    bob.lines_until_pong();
+    assert_eq!(alice.lines_until_pong(), Vec::<String>::new());
+    assert_eq!(alice.ask("/history"), "* the last 1 lines of lobby:");
+    assert_eq!(alice.lines_until_pong(), Vec::<String>::new());
+    alice.ask("/unignore bob");
+    bob.say("again");
+    alice.wait_for("[lobby] bob: again");
+}
+
+#[test]
+fn a_rooms_history_outlives_its_last_member() {
+    let server = server();
+    let mut alice = server.named("alice");
+    alice.say("for those who come later");
+    alice.say("/quit");
+    alice.wait_for_end();
+    server.assert_nothing_remains();
+    server.client().wait_for("[lobby] alice: for those who come later");
 }

@@ -1,9 +1,8 @@
 //! What the chat server tells of its connections: who is there, what they sent, and why they left.
 
-use fanfare_server::chat::ChatSettings;
 use fanfare_server::diagnostics::JournalEntry;
 use std::time::Duration;
-use testkit::chat::TestServer;
+use testkit::chat::{TestServer, unhurried};
 use testkit::patience::wait_until;
 
 fn entries(server: &TestServer, kind: &str) -> Vec<JournalEntry> {
@@ -13,7 +12,7 @@ fn entries(server: &TestServer, kind: &str) -> Vec<JournalEntry> {
 
 #[test]
 fn a_connection_counts_what_goes_over_it_and_says_why_it_ended() {
-    let server = TestServer::start(ChatSettings::default());
+    let server = TestServer::start(unhurried());
     let chat = server.diagnostics.front_end("chat");
     let (mut alice, mut bob) = (server.named("alice"), server.named("bob"));
     alice.say("one");
@@ -46,7 +45,7 @@ fn a_connection_counts_what_goes_over_it_and_says_why_it_ended() {
 
 #[test]
 fn who_is_not_let_in_is_noted_with_the_reason() {
-    let mut settings = ChatSettings::default();
+    let mut settings = unhurried();
     settings.connections.total = 1;
     let server = TestServer::start(settings);
     let _one = server.client();
@@ -60,7 +59,7 @@ fn who_is_not_let_in_is_noted_with_the_reason() {
 
 #[test]
 fn who_takes_nothing_is_a_slow_consumer_that_timed_out_and_what_was_lost_is_noted() {
-    let mut settings = ChatSettings::default();
+    let mut settings = unhurried();
     settings.writer.deadline = Duration::from_millis(200);
     settings.wait = Duration::ZERO;
     settings.queue_messages = 10;

@@ -125,7 +125,8 @@ class Server:
     """The server as a process of its own."""
 
     def __init__(self, binary, arguments):
-        command = [binary, "--chat", "127.0.0.1:0", "--nats", "off", "--push", "off", "--push-udp", "off", "--push-http", "off", *arguments]
+        command = [binary, "--chat", "127.0.0.1:0", "--chat-lines-per-second", "0", "--chat-replay-lines", "0",
+                   "--nats", "off", "--push", "off", "--push-udp", "off", "--push-http", "off", *arguments]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         words = self.process.stdout.readline().split()
         if words[:2] != ["listening", "chat"]:

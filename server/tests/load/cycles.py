@@ -22,7 +22,7 @@ class Server:
     """The server as a process of its own, seen through its admin listener."""
 
     def __init__(self, binary):
-        command = [binary, "--chat", "127.0.0.1:0", "--nats", "off", "--push", "off", "--push-udp", "off",
+        command = [binary, "--chat", "127.0.0.1:0", "--chat-lines-per-second", "0", "--nats", "off", "--push", "off", "--push-udp", "off",
                    "--push-http", "off", "--admin", "127.0.0.1:0", "--log", "warn"]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.chat = self.line("listening chat ")

@@ -1,11 +1,15 @@
 //! One person's session: what a line means here and now. State without I/O: lines go in,
 //! [`Action`]s come out, which are to be done in order.
 
+mod people;
+mod rooms;
+
 use super::command::{self, Command};
-use super::names::{Name, NameOf};
-use super::rooms::{Directory, Listing, Person};
+use super::names::Name;
+use super::rooms::{Directory, Person};
+use super::times::TimeFormat;
 use crate::limits::{
-    LISTED_ENTRIES, NAME_CHARACTERS, ROOM_HISTORY_LINES, ROOM_REPLAY_LINES, ROOM_TOPIC_CHARACTERS,
+    NAME_CHARACTERS, ROOM_HISTORY_LINES, ROOM_REPLAY_LINES, ROOM_TOPIC_CHARACTERS,
 };
 use crate::message::Kind;
 use std::sync::Arc;
@@ -51,6 +55,10 @@ pub enum Action {
         /// The number of lines.
         lines: usize,
     },
+    /// Show the times of lines in this form from now on.
+    Times(TimeFormat),
+    /// Show nothing of these people from now on, and of no others less.
+    Ignored(Vec<Name>),
     /// Leave the room for good with [`Session::left`], now that everything before this is done.
     Left(Name),
     /// End the connection once the replies have gone out.
@@ -86,6 +94,8 @@ pub struct Session {
     person: Person,
     current: Option<Name>,
     settings: SessionSettings,
+    times: TimeFormat,
+    ignored: Vec<Name>,
     /// What was given with `/quit`.
     farewell: Option<String>,
 }
@@ -93,20 +103,20 @@ pub struct Session {
 impl Session {
     /// Lets somebody in. [`Session::begin`] comes next.
     pub fn new(directory: &Arc<Directory>, settings: SessionSettings) -> Self {
-        Self { person: directory.enter(), current: None, settings, farewell: None }
+        Self {
+            person: directory.enter(),
+            current: None,
+            settings,
+            times: TimeFormat::Off,
+            ignored: Vec::new(),
+            farewell: None,
+        }
     }
 
     /// Greets the person and goes to the room named `lobby`.
     pub fn begin(&mut self, lobby: &str, actions: &mut Vec<Action>) {
         actions.push(Action::Inbox(self.person.name().clone()));
-        let name = self.person.name();
-        reply(
-            actions,
-            format!(
-                "* welcome to fanfare; you are {name}. /nick NAME takes a name, /help lists the \
-                 commands"
-            ),
-        );
+        self.greet(actions);
         self.join(lobby, actions);
     }
 
@@ -125,9 +135,18 @@ impl Session {
             Ok(Command::Message { to, text }) => self.tell(to, text, actions),
             Ok(Command::Topic(text)) => self.topic(text, actions),
             Ok(Command::History(lines)) => self.history(lines, actions),
+            Ok(Command::Time(format)) => self.show_times(format, actions),
+            Ok(Command::Ignore(name)) => self.ignore(name, actions),
+            Ok(Command::Unignore(name)) => self.unignore(name, actions),
+            Ok(Command::Away(text)) => self.away(text, actions),
+            Ok(Command::Whois(name)) => self.whois(name, actions),
+            Ok(Command::Greeting) => self.greet(actions),
             Ok(Command::Ping) => reply(actions, "* pong".to_owned()),
             Ok(Command::Help) => {
-                actions.extend(command::HELP.iter().map(|line| Action::Reply(format!("* {line}"))))
+                reply(actions, format!("* {}", command::HELP_ON_LINES));
+                for (usage, what) in command::HELP {
+                    reply(actions, format!("* {usage:<17} {what}"));
+                }
             }
             Ok(Command::Quit(text)) => {
                 self.farewell = text.map(str::to_owned);
@@ -154,174 +173,42 @@ impl Session {
         actions.push(Action::Notice { rooms: self.person.rooms().to_vec(), text });
     }
 
+    /// How the person wants to see the times of lines.
+    pub fn times(&self) -> TimeFormat {
+        self.times
+    }
+
+    /// Whether the person wants to see nothing of this sender.
+    pub fn ignores(&self, sender: Option<&str>) -> bool {
+        sender.is_some_and(|sender| self.ignored.iter().any(|name| name.is_written(sender)))
+    }
+
     /// The person's present name.
     pub fn name(&self) -> &Name {
         self.person.name()
     }
 
-    fn say(&self, text: &str, kind: Kind, actions: &mut Vec<Action>) {
-        match &self.current {
-            Some(room) => {
-                actions.push(Action::Say { room: room.clone(), text: text.to_owned(), kind })
-            }
-            None => refuse(actions, NO_ROOM),
-        }
+    fn greet(&self, actions: &mut Vec<Action>) {
+        let name = self.person.name();
+        reply(
+            actions,
+            format!(
+                "* welcome to fanfare; you are {name}. /nick NAME takes a name, /help lists the \
+                 commands"
+            ),
+        );
     }
 
-    fn rename(&mut self, text: &str, actions: &mut Vec<Action>) {
-        let name = match Name::parse(text, NameOf::Person, self.settings.name_characters) {
-            Ok(name) => name,
-            Err(error) => return refuse(actions, error),
+    fn show_times(&mut self, format: TimeFormat, actions: &mut Vec<Action>) {
+        self.times = format;
+        actions.push(Action::Times(format));
+        let what = match format {
+            TimeFormat::Off => "are not shown",
+            TimeFormat::Minutes | TimeFormat::Iso => "are shown, in UTC",
         };
-        let old = self.person.name().clone();
-        if name.as_str() == old.as_str() {
-            return reply(actions, format!("* you are {name} already"));
-        }
-        if let Err(error) = self.person.rename(name.clone()) {
-            return refuse(actions, error);
-        }
-        if name != old {
-            actions.push(Action::Inbox(name.clone()));
-        }
-        reply(actions, format!("* you are now {name}"));
-        let text = format!("{old} is now {name}");
-        actions.push(Action::Notice { rooms: self.person.rooms().to_vec(), text });
-    }
-
-    fn join(&mut self, text: &str, actions: &mut Vec<Action>) {
-        let room = match Name::parse(text, NameOf::Room, self.settings.name_characters) {
-            Ok(room) => room,
-            Err(error) => return refuse(actions, error),
-        };
-        if self.person.rooms().contains(&room) {
-            reply(actions, format!("* you now talk in {room}"));
-            self.current = Some(room);
-            return;
-        }
-        let members = match self.person.join(&room) {
-            Ok(members) => members,
-            Err(error) => return refuse(actions, error),
-        };
-        reply(actions, format!("* you are in {room} ({members} here)"));
-        if let Some(topic) = self.person.directory().topic(&room) {
-            reply(actions, format!("* {room} is about: {topic}"));
-        }
-        actions.push(Action::Subscribe(room.clone()));
-        let text = format!("{} joined {room}", self.person.name());
-        actions.push(Action::Notice { rooms: vec![room.clone()], text });
-        self.current = Some(room);
-    }
-
-    fn leave(&mut self, text: Option<&str>, actions: &mut Vec<Action>) {
-        let Some(room) = self.room_named(text, actions) else { return };
-        if !self.person.rooms().contains(&room) {
-            return refuse(actions, format_args!("you are not in {room}"));
-        }
-        actions.push(Action::Unsubscribe(room.clone()));
-        let text = format!("{} left {room}", self.person.name());
-        actions.push(Action::Notice { rooms: vec![room.clone()], text });
-        actions.push(Action::Left(room.clone()));
-        if self.current.as_ref() == Some(&room) {
-            self.current =
-                self.person.rooms().iter().rev().find(|joined| **joined != room).cloned();
-        }
-        let now = match &self.current {
-            Some(current) => format!("you talk in {current}"),
-            None => "you are in no room".to_owned(),
-        };
-        reply(actions, format!("* you left {room}; {now}"));
-    }
-
-    fn list_rooms(&self, actions: &mut Vec<Action>) {
-        let Listing { shown, total } = self.person.directory().rooms(LISTED_ENTRIES);
-        reply(actions, format!("* {total} {}:", if total == 1 { "room" } else { "rooms" }));
-        for room in &shown {
-            let topic = room.topic.as_deref().map(|topic| format!(": {topic}")).unwrap_or_default();
-            reply(actions, format!("* {} ({}){topic}", room.name, room.members));
-        }
-        if total > shown.len() {
-            reply(actions, format!("* and {} more", total - shown.len()));
-        }
-    }
-
-    fn who(&self, text: Option<&str>, actions: &mut Vec<Action>) {
-        let Some(room) = self.room_named(text, actions) else { return };
-        let Some(Listing { shown, total }) = self.person.directory().members(&room, LISTED_ENTRIES)
-        else {
-            return refuse(actions, format_args!("there is no room {room}; /rooms lists them"));
-        };
-        let names: Vec<&str> = shown.iter().map(Name::as_str).collect();
-        let more = if total > shown.len() {
-            format!(" and {} more", total - shown.len())
-        } else {
-            String::new()
-        };
-        reply(actions, format!("* {total} in {room}: {}{more}", names.join(", ")));
-    }
-
-    fn tell(&self, to: &str, text: &str, actions: &mut Vec<Action>) {
-        let found = Name::parse(to, NameOf::Person, self.settings.name_characters)
-            .ok()
-            .and_then(|name| self.person.directory().find(&name));
-        match found {
-            Some(name) if name == *self.person.name() => {
-                refuse(actions, "that is you; /msg is for somebody else")
-            }
-            Some(to) => actions.push(Action::Tell { to, text: text.to_owned() }),
-            None => {
-                refuse(actions, format_args!("nobody here is called {to}; /who lists the names"))
-            }
-        }
-    }
-
-    fn topic(&self, text: Option<&str>, actions: &mut Vec<Action>) {
-        let Some(room) = &self.current else { return refuse(actions, NO_ROOM) };
-        let directory = self.person.directory();
-        let Some(text) = text else {
-            return reply(
-                actions,
-                match directory.topic(room) {
-                    Some(topic) => format!("* {room} is about: {topic}"),
-                    None => format!("* nobody has said what {room} is about; /topic TEXT does"),
-                },
-            );
-        };
-        let max = self.settings.topic_characters;
-        if text.chars().count() > max {
-            return refuse(
-                actions,
-                format_args!("that is too long for a topic; at most {max} characters"),
-            );
-        }
-        directory.set_topic(room, text);
-        reply(actions, format!("* {room} is now about: {text}"));
-        let text = format!("{} says {room} is about: {text}", self.person.name());
-        actions.push(Action::Notice { rooms: vec![room.clone()], text });
-    }
-
-    fn history(&self, lines: Option<usize>, actions: &mut Vec<Action>) {
-        let Some(room) = &self.current else { return refuse(actions, NO_ROOM) };
-        let lines = lines.unwrap_or(self.settings.replay_lines).min(self.settings.history_lines);
-        actions.push(Action::History { room: room.clone(), lines });
-    }
-
-    /// The room of that name, or the one the person talks in.
-    fn room_named(&self, text: Option<&str>, actions: &mut Vec<Action>) -> Option<Name> {
-        match text {
-            Some(text) => Name::parse(text, NameOf::Room, self.settings.name_characters)
-                .map_err(|error| refuse(actions, error))
-                .ok(),
-            None => {
-                if self.current.is_none() {
-                    refuse(actions, NO_ROOM);
-                }
-                self.current.clone()
-            }
-        }
+        reply(actions, format!("* the times of lines {what}"));
     }
 }
-
-const NO_ROOM: &str = "you are in no room; /join ROOM first, /rooms lists them";
 
 fn reply(actions: &mut Vec<Action>, line: String) {
     actions.push(Action::Reply(line));
@@ -333,11 +220,13 @@ fn refuse(actions: &mut Vec<Action>, problem: impl std::fmt::Display) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::rooms::DirectoryLimits;
     use super::*;
+    use crate::chat::names::NameOf;
+    use crate::chat::rooms::DirectoryLimits;
+    use crate::limits::IGNORED_NAMES;
 
     fn directory() -> Arc<Directory> {
-        Directory::new(DirectoryLimits { rooms: 10, rooms_per_person: 3, room_members: 10 }, |_| {})
+        Directory::new(DirectoryLimits { rooms: 10, rooms_per_person: 3, room_members: 10 })
     }
 
     fn begun(directory: &Arc<Directory>) -> Session {
@@ -484,6 +373,55 @@ mod tests {
             replies(&handle(&mut one, "/msg eve hi"))[0].starts_with("! nobody here is called eve")
         );
         assert!(replies(&handle(&mut two, "/msg BOB hi"))[0].starts_with("! that is you"));
+    }
+
+    #[test]
+    fn people_say_that_they_are_away_and_can_be_asked_about() {
+        let directory = directory();
+        let (mut one, mut two) = (begun(&directory), begun(&directory));
+        handle(&mut two, "/nick bob");
+        handle(&mut two, "/join rust");
+        assert_eq!(replies(&handle(&mut one, "/whois BOB")), ["* bob is in lobby, rust"]);
+        assert_eq!(replies(&handle(&mut two, "/away at lunch")), ["* you are away: at lunch"]);
+        handle(&mut two, "/nick Robert");
+        let whois = ["* Robert is in lobby, rust; away: at lunch"];
+        assert_eq!(replies(&handle(&mut one, "/whois robert")), whois);
+        assert_eq!(
+            replies(&handle(&mut one, "/msg robert hi")),
+            ["* Robert is away: at lunch"],
+            "told, and told why there is no answer"
+        );
+        assert_eq!(replies(&handle(&mut two, "/away")), ["* you are not away"]);
+        assert_eq!(replies(&handle(&mut one, "/whois robert")), ["* Robert is in lobby, rust"]);
+        assert!(replies(&handle(&mut one, "/whois bob"))[0].starts_with("! nobody here is"));
+    }
+
+    #[test]
+    fn whom_one_ignores_is_a_bounded_list() {
+        let directory = directory();
+        let mut session = begun(&directory);
+        let eve = Name::parse("Eve", NameOf::Person, 24).unwrap();
+        let actions = handle(&mut session, "/ignore Eve");
+        assert_eq!(actions[0], Action::Ignored(vec![eve]));
+        assert_eq!(replies(&actions), ["* you ignore Eve; /unignore Eve ends that"]);
+        assert!(session.ignores(Some("EVE")) && !session.ignores(Some("eva")));
+        assert!(!session.ignores(None));
+        assert_eq!(replies(&handle(&mut session, "/ignore")), ["* you ignore Eve"]);
+        assert_eq!(replies(&handle(&mut session, "/unignore eva")), ["! you do not ignore eva"]);
+        assert_eq!(handle(&mut session, "/unignore eve")[0], Action::Ignored(vec![]));
+        for number in 0..IGNORED_NAMES {
+            handle(&mut session, &format!("/ignore name{number}"));
+        }
+        let refused = handle(&mut session, "/ignore eve");
+        assert!(replies(&refused)[0].starts_with("! you ignore 50 names"), "{refused:?}");
+    }
+
+    #[test]
+    fn times_are_shown_to_those_who_ask() {
+        let mut session = begun(&directory());
+        assert_eq!(handle(&mut session, "/time on")[0], Action::Times(TimeFormat::Minutes));
+        assert_eq!(session.times(), TimeFormat::Minutes);
+        assert_eq!(handle(&mut session, "/time off")[0], Action::Times(TimeFormat::Off));
     }
 
     #[test]

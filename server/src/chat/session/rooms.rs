@@ -1,0 +1,137 @@
+//! What a person does with rooms: talks in them, goes to them, asks about them.
+
+use super::{Action, Session, refuse, reply};
+use crate::chat::names::{Name, NameOf};
+use crate::chat::rooms::Listing;
+use crate::limits::LISTED_ENTRIES;
+use crate::message::Kind;
+
+impl Session {
+    pub(super) fn say(&self, text: &str, kind: Kind, actions: &mut Vec<Action>) {
+        match &self.current {
+            Some(room) => {
+                actions.push(Action::Say { room: room.clone(), text: text.to_owned(), kind })
+            }
+            None => refuse(actions, NO_ROOM),
+        }
+    }
+
+    pub(super) fn join(&mut self, text: &str, actions: &mut Vec<Action>) {
+        let room = match Name::parse(text, NameOf::Room, self.settings.name_characters) {
+            Ok(room) => room,
+            Err(error) => return refuse(actions, error),
+        };
+        if self.person.rooms().contains(&room) {
+            reply(actions, format!("* you now talk in {room}"));
+            self.current = Some(room);
+            return;
+        }
+        let members = match self.person.join(&room) {
+            Ok(members) => members,
+            Err(error) => return refuse(actions, error),
+        };
+        reply(actions, format!("* you are in {room} ({members} here)"));
+        if let Some(topic) = self.person.directory().topic(&room) {
+            reply(actions, format!("* {room} is about: {topic}"));
+        }
+        actions.push(Action::Subscribe(room.clone()));
+        let text = format!("{} joined {room}", self.person.name());
+        actions.push(Action::Notice { rooms: vec![room.clone()], text });
+        self.current = Some(room);
+    }
+
+    pub(super) fn leave(&mut self, text: Option<&str>, actions: &mut Vec<Action>) {
+        let Some(room) = self.room_named(text, actions) else { return };
+        if !self.person.rooms().contains(&room) {
+            return refuse(actions, format_args!("you are not in {room}"));
+        }
+        actions.push(Action::Unsubscribe(room.clone()));
+        let text = format!("{} left {room}", self.person.name());
+        actions.push(Action::Notice { rooms: vec![room.clone()], text });
+        actions.push(Action::Left(room.clone()));
+        if self.current.as_ref() == Some(&room) {
+            self.current =
+                self.person.rooms().iter().rev().find(|joined| **joined != room).cloned();
+        }
+        let now = match &self.current {
+            Some(current) => format!("you talk in {current}"),
+            None => "you are in no room".to_owned(),
+        };
+        reply(actions, format!("* you left {room}; {now}"));
+    }
+
+    pub(super) fn list_rooms(&self, actions: &mut Vec<Action>) {
+        let Listing { shown, total } = self.person.directory().rooms(LISTED_ENTRIES);
+        reply(actions, format!("* {total} {}:", if total == 1 { "room" } else { "rooms" }));
+        for room in &shown {
+            let topic = room.topic.as_deref().map(|topic| format!(": {topic}")).unwrap_or_default();
+            reply(actions, format!("* {} ({}){topic}", room.name, room.members));
+        }
+        if total > shown.len() {
+            reply(actions, format!("* and {} more", total - shown.len()));
+        }
+    }
+
+    pub(super) fn who(&self, text: Option<&str>, actions: &mut Vec<Action>) {
+        let Some(room) = self.room_named(text, actions) else { return };
+        let Some(Listing { shown, total }) = self.person.directory().members(&room, LISTED_ENTRIES)
+        else {
+            return refuse(actions, format_args!("there is no room {room}; /rooms lists them"));
+        };
+        let names: Vec<&str> = shown.iter().map(Name::as_str).collect();
+        let more = if total > shown.len() {
+            format!(" and {} more", total - shown.len())
+        } else {
+            String::new()
+        };
+        reply(actions, format!("* {total} in {room}: {}{more}", names.join(", ")));
+    }
+
+    pub(super) fn topic(&self, text: Option<&str>, actions: &mut Vec<Action>) {
+        let Some(room) = &self.current else { return refuse(actions, NO_ROOM) };
+        let directory = self.person.directory();
+        let Some(text) = text else {
+            return reply(
+                actions,
+                match directory.topic(room) {
+                    Some(topic) => format!("* {room} is about: {topic}"),
+                    None => format!("* nobody has said what {room} is about; /topic TEXT does"),
+                },
+            );
+        };
+        let max = self.settings.topic_characters;
+        if text.chars().count() > max {
+            return refuse(
+                actions,
+                format_args!("that is too long for a topic; at most {max} characters"),
+            );
+        }
+        directory.set_topic(room, text);
+        reply(actions, format!("* {room} is now about: {text}"));
+        let text = format!("{} says {room} is about: {text}", self.person.name());
+        actions.push(Action::Notice { rooms: vec![room.clone()], text });
+    }
+
+    pub(super) fn history(&self, lines: Option<usize>, actions: &mut Vec<Action>) {
+        let Some(room) = &self.current else { return refuse(actions, NO_ROOM) };
+        let lines = lines.unwrap_or(self.settings.replay_lines).min(self.settings.history_lines);
+        actions.push(Action::History { room: room.clone(), lines });
+    }
+
+    /// The room of that name, or the one the person talks in.
+    fn room_named(&self, text: Option<&str>, actions: &mut Vec<Action>) -> Option<Name> {
+        match text {
+            Some(text) => Name::parse(text, NameOf::Room, self.settings.name_characters)
+                .map_err(|error| refuse(actions, error))
+                .ok(),
+            None => {
+                if self.current.is_none() {
+                    refuse(actions, NO_ROOM);
+                }
+                self.current.clone()
+            }
+        }
+    }
+}
+
+const NO_ROOM: &str = "you are in no room; /join ROOM first, /rooms lists them";

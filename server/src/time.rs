@@ -1,0 +1,57 @@
+//! The time of messages: one clock, read where a message comes in.
+
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A moment in whole seconds since 1970, in UTC, up to the year 2106.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp(u32);
+
+impl Timestamp {
+    /// Stands for a time that nobody has noted.
+    pub const UNKNOWN: Self = Self(0);
+
+    /// The present.
+    pub fn now() -> Self {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self::from_seconds(since_1970.as_secs())
+    }
+
+    /// A moment this many seconds after the beginning of 1970. Later than 2106 is 2106.
+    pub fn from_seconds(seconds: u64) -> Self {
+        Self(u32::try_from(seconds).unwrap_or(u32::MAX))
+    }
+
+    /// The seconds since 1970.
+    pub fn seconds(self) -> u32 {
+        self.0
+    }
+
+    /// The number of the day, from 1970 on.
+    pub fn day(self) -> u32 {
+        self.0 / (24 * 3600)
+    }
+}
+
+/// The moment as RFC 3339 has it: `2026-11-21T17:05:09Z`.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = UNIX_EPOCH + Duration::from_secs(u64::from(self.0));
+        write!(out, "{}", humantime::format_rfc3339_seconds(time))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timestamp_is_a_moment_in_utc() {
+        let time = Timestamp::from_seconds(1_795_280_709);
+        assert_eq!(time.to_string(), "2026-11-21T17:05:09Z");
+        assert_eq!(time.day(), Timestamp::from_seconds(1_795_280_709 + 6 * 3600).day());
+        assert_eq!(time.day() + 1, Timestamp::from_seconds(1_795_280_709 + 7 * 3600).day());
+        assert_eq!(Timestamp::from_seconds(u64::MAX).seconds(), u32::MAX);
+        assert!(Timestamp::now() > time || Timestamp::now() > Timestamp::UNKNOWN);
+    }
+}
