@@ -12,7 +12,7 @@ use crate::receive::builder::{MailboxBuilder, SubscriptionBuilder};
 use crate::receive::delivery::Delivery;
 use crate::receive::subscription::Subscription;
 use crate::routing::Router;
-use crate::shared::{Defaults, Handle};
+use crate::shared::{Defaults, Handle, Shared};
 use crate::stats::tally::WaitStats;
 use crate::stats::{
     BrokerStats, DrainReport, DropStats, QueueStats, SubscriptionStats, TopicStats,
@@ -167,6 +167,10 @@ impl<M: Payload> Broker<M> {
     /// Forgets the kept messages of a topic; its history begins anew with the next message.
     pub fn forget_history(&self, topic: &Topic) {
         self.handle.shared.router.forget_history(topic);
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared<M>> {
+        &self.handle.shared
     }
 
     /// Ends publishing. Publishes that have begun complete; subscriptions receive what is queued,

@@ -1,5 +1,7 @@
 //! `Debug` of the handles: what they are, without a lock and whatever the payload is.
 
+use crate::bridge::interest::InterestWatch;
+use crate::bridge::{Bridge, BridgeBuilder, BridgePublisher};
 use crate::broker::{Broker, BrokerBuilder};
 use crate::log::message::BatchIter;
 use crate::payload::Payload;
@@ -36,5 +38,9 @@ show! {
     [M] SubscriptionWatch<M> { "end_reason": Self::end_reason }
     [M: Payload] Messages<M> { "subscription": Self::subscription, "missed": Self::missed }
     [M: Payload] TryMessages<M> { "subscription": Self::subscription }
+    [M: Payload] Bridge<M> { "id": Self::id }
+    [M] BridgeBuilder<M> {}
+    [M: Payload] BridgePublisher<M> {}
+    [M] InterestWatch<M> {}
     [M] BatchIter<'_, M> { "left": ExactSizeIterator::len }
 }

@@ -11,6 +11,7 @@
 #![warn(clippy::unreachable, clippy::unwrap_used)]
 #![warn(missing_debug_implementations)]
 
+mod bridge;
 mod broker;
 mod by_size;
 mod debug;
@@ -25,11 +26,14 @@ mod publish;
 mod queue;
 mod receive;
 mod routing;
+mod scope;
 mod shared;
 mod stats;
 mod sync;
 mod topic;
 
+pub use bridge::interest::{InterestChange, InterestWatch};
+pub use bridge::{Bridge, BridgeBuilder, BridgeDelivery, BridgePublisher, Groups};
 pub use broker::{Broker, BrokerBuilder};
 pub use by_size::BySize;
 pub use error::{PublishError, RequestError, SubscribeError, TryPublishError, TryRecvError};

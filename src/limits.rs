@@ -46,6 +46,10 @@ pub const WAIT_BUCKETS_US: [u64; 10] =
 /// clients. Reaching it refuses the next subscription.
 pub const SUBSCRIPTIONS_DEFAULT: usize = 1 << 20;
 
+/// Changes of interest listed for one [`InterestWatch`](crate::InterestWatch). Why: inboxes come and
+/// go by the thousand while a bridge is busy. Beyond it the watch compares all interest instead.
+pub const INTEREST_CHANGES_MAX: usize = 1 << 16;
+
 /// The spin budget: how often a receiver that has read everything looks again before it sleeps,
 /// where that has paid lately. Each look lets all other tasks run first. More looks bring nothing,
 /// as measured.

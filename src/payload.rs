@@ -170,6 +170,9 @@ impl<T: Payload> Payload for Box<T> {
 pub struct Origin(u64);
 
 impl Origin {
+    /// Whatever comes over bridges.
+    pub(crate) const BRIDGE: Self = Self(0);
+
     /// An origin that differs from every other in this process.
     pub fn unique() -> Self {
         static LAST: AtomicU64 = AtomicU64::new(0);

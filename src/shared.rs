@@ -69,9 +69,10 @@ impl<M> Shared<M> {
     pub fn end(&self, queue: &Queue<M>, reason: EndReason) {
         if queue.end(reason) {
             let mut past_drops = lock(&self.past_drops);
-            self.router.unsubscribe(queue);
+            let wants = self.router.unsubscribe(queue);
             past_drops.add_stats(&queue.stats());
             drop(past_drops);
+            self.router.note_end(queue, &wants);
             if matches!(reason, EndReason::Disconnected | EndReason::GivenUp) {
                 let (id, interest, queued) =
                     (queue.terms.id, queue.terms.wanted.interest(), queue.queued().messages);

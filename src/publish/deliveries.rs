@@ -106,8 +106,9 @@ impl<M> Deliveries<M> {
     pub fn serve(&mut self, audience: &Audience<M>, appended: &Appended<M>, but: Exceptions<'_>) {
         self.call(audience, appended, but);
         for slot in but.refused {
-            if self.offer(&audience.singles[*slot as usize], None, appended, appended.range.clone())
-            {
+            let member = &audience.singles[*slot as usize];
+            let entry = Entry::fixed(&appended.segment, member.id, appended.range.clone());
+            if self.offer(member, entry, None, appended) {
                 self.dropped_at.push(*slot);
             }
         }
@@ -148,10 +149,15 @@ impl<M> Deliveries<M> {
 
     /// Queues what was admitted for exactly this.
     pub fn push_fixed(&mut self, member: &Member<M>, segment: &Arc<Segment<M>>, range: Range<u32>) {
-        let messages = u64::from(range.end - range.start);
+        self.push(member, Entry::fixed(segment, member.id, range));
+    }
+
+    /// Queues what was admitted.
+    pub fn push(&mut self, member: &Member<M>, entry: Entry<M>) {
+        let messages = u64::from(entry.messages());
         self.receipt.matched += messages;
         self.receipt.queued += messages;
-        member.queue.push(Entry::fixed(segment, member.id, range), &mut self.deferred);
+        member.queue.push(entry, &mut self.deferred);
     }
 
     /// Does what the policy says with messages that had no room, and returns whether any were
@@ -159,18 +165,14 @@ impl<M> Deliveries<M> {
     pub fn offer(
         &mut self,
         member: &Member<M>,
+        entry: Entry<M>,
         group: Option<&Arc<Vec<Member<M>>>>,
         appended: &Appended<M>,
-        range: Range<u32>,
     ) -> bool {
-        self.receipt.matched += u64::from(range.end - range.start);
-        let is_last = range.end == appended.range.end;
+        self.receipt.matched += u64::from(entry.messages());
+        let is_last = entry.to == appended.range.end;
         let pending = appended.may_wait.then_some(&self.pending);
-        let offered = member.queue.offer(
-            Entry::fixed(&appended.segment, member.id, range),
-            pending,
-            &mut self.deferred,
-        );
+        let offered = member.queue.offer(entry, pending, &mut self.deferred);
         let Offered { queued, dropped, disconnected, parked, must_end } = offered;
         self.receipt.queued += u64::from(queued);
         self.receipt.dropped += u64::from(dropped);

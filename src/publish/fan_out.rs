@@ -19,7 +19,8 @@ use crate::payload::Origin;
 use crate::policy::WhenFull;
 use crate::publish::deliveries::{Appended, Deliveries, Exceptions};
 use crate::publish::reservation::Reservations;
-use crate::queue::Entry;
+use crate::queue::{Entry, Named};
+use crate::routing::bridged::Bridged;
 use crate::routing::member::Member;
 use crate::routing::route::{Audience, Group, Route};
 use crate::topic::Topic;
@@ -35,6 +36,8 @@ pub(crate) struct FanOut<M> {
     /// What is to be published; empty between calls.
     pub batch: Vec<M>,
     pub reply_to: Option<Topic>,
+    /// Set while a bridge publishes.
+    pub from_bridge: Option<FromBridge>,
     weights: Vec<u32>,
     /// Which messages of the batch a history keeps.
     is_kept: Vec<bool>,
@@ -43,6 +46,8 @@ pub(crate) struct FanOut<M> {
     /// The member of each group that has room reserved already, when all or nothing must be
     /// delivered.
     chosen: Vec<Option<Member<M>>>,
+    /// What other systems find a member for, since those here have no room.
+    taken_over: Vec<TakenOver>,
     /// Gives what was appended to the audience.
     pub deliveries: Deliveries<M>,
 }
@@ -58,6 +63,21 @@ struct Growing<M> {
     bytes: u64,
     /// How many reader slots are cut.
     cut: usize,
+}
+
+/// What another system publishes here.
+#[derive(Default)]
+pub(crate) struct FromBridge {
+    /// The queue groups of which one member here is to get it.
+    pub groups: Vec<Box<str>>,
+}
+
+/// Messages for a queue group that a bridge has room for, and no member here.
+struct TakenOver {
+    /// The bridge's place in the audience.
+    bridge: usize,
+    group: Arc<str>,
+    range: Range<u32>,
 }
 
 /// The topic and audience of a fan-out.
@@ -84,11 +104,13 @@ impl<M> FanOut<M> {
             growing: None,
             batch: Vec::new(),
             reply_to: None,
+            from_bridge: None,
             weights: Vec::new(),
             is_kept: Vec::new(),
             load: Load::default(),
             reservations: Reservations::new(),
             chosen: Vec::new(),
+            taken_over: Vec::new(),
             deliveries: Deliveries::new(),
         }
     }
@@ -120,13 +142,15 @@ impl<M> FanOut<M> {
             return Ok(());
         }
         let load = self.load;
-        if !may_wait && audience.has_block && !self.all_have_room(audience) {
+        // A bridge cannot ask the other system to keep it, so lossless subscriptions miss it.
+        let is_all_or_nothing = !may_wait && audience.has_block && self.from_bridge.is_none();
+        if is_all_or_nothing && !self.all_have_room(audience) {
             return Err(Refusal::Full);
         }
         // All or nothing may have to give it all back, which a credit grant can't.
-        let route = if may_wait || !audience.has_block { target.route_id() } else { 0 };
+        let route = if is_all_or_nothing { 0 } else { target.route_id() };
         self.reservations.reserve(audience, route, self.origin, load);
-        if !may_wait && audience.has_block {
+        if is_all_or_nothing {
             self.all_or_nothing(audience, load)?;
         }
         let (segment, from) = self.append(&target, load);
@@ -135,6 +159,9 @@ impl<M> FanOut<M> {
         self.count_at_once(audience);
         self.give_to_singles(audience, &appended);
         self.share_among_groups(audience, &appended);
+        if !audience.bridges.is_empty() {
+            self.give_to_bridges(audience, &appended);
+        }
         if let Some(kept) = target.history {
             for (index, _) in
                 appended.range.clone().zip(&self.is_kept).filter(|(_, is_kept)| **is_kept)
@@ -363,6 +390,9 @@ impl<M> FanOut<M> {
         let Appended { segment, range, .. } = appended;
         let mut chosen = std::mem::take(&mut self.chosen);
         for (index, group) in audience.groups.iter().enumerate() {
+            if self.from_bridge.as_ref().is_some_and(|from| !from.is_for(&group.name)) {
+                continue;
+            }
             if let Some(member) = chosen.get_mut(index).and_then(Option::take) {
                 self.deliveries.push_fixed(&member, segment, range.clone());
                 continue;
@@ -383,6 +413,7 @@ impl<M> FanOut<M> {
                         share = 1;
                         continue;
                     }
+                    None if self.is_taken_over(audience, group, segment, &piece) => piece.end,
                     None => {
                         self.offer_to_group(group, appended, piece.clone());
                         piece.end
@@ -403,12 +434,119 @@ impl<M> FanOut<M> {
             let mut all = std::iter::once(first).chain(members);
             let member = all.find(|member| member.queue.may_be_waited_for()).unwrap_or(first);
             if member.spend_allowance(messages) {
-                self.deliveries.offer(member, Some(&group.members), appended, range);
+                let entry = Entry::fixed(&appended.segment, member.id, range);
+                self.deliveries.offer(member, entry, Some(&group.members), appended);
                 return;
             }
             // Another publisher was quicker with what it could be given.
             members = group.in_turn(self.origin).filter(is_willing);
         }
+    }
+}
+
+/// Bridges.
+impl<M> FanOut<M> {
+    /// Leaves a message that no member here has room for to another system with members of the
+    /// group, if one may be asked and has room. The room is taken.
+    fn is_taken_over(
+        &mut self,
+        audience: &Audience<M>,
+        group: &Group<M>,
+        segment: &Segment<M>,
+        range: &Range<u32>,
+    ) -> bool {
+        let origin = self.origin;
+        for (bridge, bridged) in audience.bridges.iter().enumerate() {
+            let Some(group) = bridged.takes_over(&group.name) else { continue };
+            let has_room = self.has_taken_over(bridge, range.start)
+                || bridged.member.queue.admits(segment.load(range.clone()));
+            if bridged.member.is_for(origin) && has_room {
+                self.take_over(bridge, group, range);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn take_over(&mut self, bridge: usize, group: &Arc<str>, range: &Range<u32>) {
+        if let Some(last) = self.taken_over.last_mut()
+            && (last.bridge, last.range.end) == (bridge, range.start)
+            && last.group == *group
+        {
+            last.range.end = range.end;
+            return;
+        }
+        self.taken_over.push(TakenOver { bridge, group: group.clone(), range: range.clone() });
+    }
+
+    /// Whether room is taken in this bridge for a message already.
+    fn has_taken_over(&self, bridge: usize, index: u32) -> bool {
+        self.taken_over.iter().any(|taken| taken.bridge == bridge && taken.range.contains(&index))
+    }
+
+    /// Gives each bridge what the other system wants, each message once, and names the queue groups
+    /// that have no member here or none with room.
+    fn give_to_bridges(&mut self, audience: &Audience<M>, appended: &Appended<M>) {
+        for (bridge, bridged) in audience.bridges.iter().enumerate() {
+            if !bridged.member.is_for(self.origin) {
+                continue;
+            }
+            let is_theirs = |name: &str| {
+                let is_named = |earlier: &Bridged<M>| earlier.wants_group(name);
+                !audience.groups.iter().any(|group| *group.name == *name)
+                    && !audience.bridges[..bridge].iter().any(is_named)
+            };
+            let named = bridged.named(is_theirs);
+            let mut from = appended.range.start;
+            while from < appended.range.end {
+                let to = self.same_groups_until(bridge, from, appended.range.end);
+                self.give_to_bridge((bridge, bridged), named.clone(), appended, from..to);
+                from = to;
+            }
+        }
+        self.taken_over.clear();
+    }
+
+    /// The end of the messages from `from` on for which the same groups were taken over.
+    fn same_groups_until(&self, bridge: usize, from: u32, end: u32) -> u32 {
+        let taken = self.taken_over.iter().filter(|taken| taken.bridge == bridge);
+        let bounds = taken.flat_map(|taken| [taken.range.start, taken.range.end]);
+        bounds.filter(|bound| *bound > from).min().map_or(end, |bound| bound.min(end))
+    }
+
+    fn give_to_bridge(
+        &mut self,
+        (bridge, bridged): (usize, &Bridged<M>),
+        mut named: Option<Named>,
+        appended: &Appended<M>,
+        range: Range<u32>,
+    ) {
+        let taken_over = self
+            .taken_over
+            .iter()
+            .filter(|taken| taken.bridge == bridge && taken.range.contains(&range.start));
+        let mut is_admitted = false;
+        for taken in taken_over {
+            is_admitted = true;
+            Arc::make_mut(named.get_or_insert_default()).push(taken.group.clone());
+        }
+        if named.is_none() && !bridged.is_plain() {
+            return;
+        }
+        let member = &bridged.member;
+        let load = appended.segment.load(range.clone());
+        let entry = Entry { groups: named, ..Entry::fixed(&appended.segment, member.id, range) };
+        if is_admitted || member.queue.admits(load) {
+            self.deliveries.push(member, entry);
+        } else {
+            self.deliveries.offer(member, entry, None, appended);
+        }
+    }
+}
+
+impl FromBridge {
+    fn is_for(&self, group: &str) -> bool {
+        self.groups.iter().any(|name| **name == *group)
     }
 }
 

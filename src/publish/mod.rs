@@ -149,6 +149,39 @@ impl<M: Payload> Publisher<M> {
         block_on(self.publish_batch(topic, batch))
     }
 
+    /// From here on it publishes what comes over bridges, to these queue groups.
+    pub(crate) fn set_bridged_groups(&mut self, groups: impl IntoIterator<Item = impl AsRef<str>>) {
+        let from = self.fan_out.from_bridge.get_or_insert_default();
+        from.groups.clear();
+        from.groups.extend(groups.into_iter().map(|group| group.as_ref().into()));
+    }
+
+    /// Publishes without waiting, whatever the policies are.
+    pub(crate) fn publish_now(
+        &mut self,
+        topic: &Topic,
+        reply_to: Option<Topic>,
+        message: M,
+    ) -> Result<Receipt, PublishError<M>> {
+        match self.begin_one(topic, reply_to, message, false) {
+            Ok(_) => Ok(self.finish()),
+            Err((_, message)) => Err(PublishError::Closed(message)),
+        }
+    }
+
+    /// [`publish_now`](Self::publish_now) for a batch.
+    pub(crate) fn publish_batch_now(
+        &mut self,
+        topic: &Topic,
+        batch: &mut Vec<M>,
+    ) -> Result<Receipt, PublishError<()>> {
+        match self.begin_batch(topic, batch, false) {
+            Ok(()) => Ok(self.finish()),
+            Err(BatchRefusal::TooLong) => Err(PublishError::TooLong(())),
+            Err(BatchRefusal::Refused(_)) => Err(PublishError::Closed(())),
+        }
+    }
+
     async fn publish_one(
         &mut self,
         topic: &Topic,

@@ -2,7 +2,7 @@
 
 use crate::log::Segment;
 use crate::log::reader_slot::Reach;
-use crate::queue::{Entry, Queue};
+use crate::queue::{Entry, Named, Queue};
 use crate::stats::SubscriptionId;
 use std::mem;
 use std::sync::Arc;
@@ -19,7 +19,13 @@ pub(crate) struct Cursor<M> {
 
 /// What a receiver finds next.
 pub(crate) enum Taken<M> {
-    Batch { segment: Arc<Segment<M>>, id: SubscriptionId, from: u32, to: u32 },
+    Batch {
+        segment: Arc<Segment<M>>,
+        id: SubscriptionId,
+        from: u32,
+        to: u32,
+        groups: Option<Named>,
+    },
     Missed(u64),
 }
 
@@ -46,6 +52,8 @@ struct Reading<M> {
     end: u32,
     /// Nothing follows `end` through this entry.
     ends: bool,
+    /// For a bridge, as in its entry.
+    groups: Option<Named>,
 }
 
 impl<M> Cursor<M> {
@@ -66,9 +74,10 @@ impl<M> Cursor<M> {
                 let to = reading.end.min(from.saturating_add(at_most));
                 reading.next = to;
                 let is_over = reading.ends && to == reading.end;
+                let groups = reading.groups.clone();
                 let segment =
                     if is_over { self.reading.take()?.segment } else { reading.segment.clone() };
-                Some(Taken::Batch { segment, id, from, to })
+                Some(Taken::Batch { segment, id, from, to, groups })
             }
         }
     }
@@ -145,6 +154,7 @@ impl<M> Cursor<M> {
             next: entry.from,
             end: entry.to,
             ends,
+            groups: entry.groups,
         });
     }
 

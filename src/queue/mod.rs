@@ -27,6 +27,7 @@ use crate::policy::WhenFull;
 use crate::queue::credit::{Consumed, Reserved};
 use crate::queue::cursor::Cursor;
 use crate::queue::grant::Holding;
+use crate::scope::Scope;
 use crate::stats::tally::Drops;
 use crate::stats::{EndReason, Interest, SubscriptionId};
 use crate::sync::lock;
@@ -71,6 +72,8 @@ pub(crate) struct Want {
 pub(crate) struct MailboxWants {
     pub name: Arc<str>,
     pub wants: Mutex<HashMap<SubscriptionId, Want>>,
+    /// Set for a bridge: its subscriptions are another system's interest.
+    pub bridge: Option<Scope>,
 }
 
 impl Wanted {
@@ -82,6 +85,25 @@ impl Wanted {
                 name: mailbox.name.clone(),
                 subscriptions: lock(&mailbox.wants).len(),
             },
+        }
+    }
+
+    /// What a bridge carries, if the queue is a bridge's.
+    pub fn bridge(&self) -> Option<&Scope> {
+        match self {
+            Self::One(_) => None,
+            Self::Many(mailbox) => mailbox.bridge.as_ref(),
+        }
+    }
+
+    /// What the subscription with this id asked for.
+    pub fn asked(&self, id: SubscriptionId) -> Option<(Pattern, Option<Arc<str>>)> {
+        let asked = |want: &Want| {
+            (want.pattern.clone(), want.group.as_ref().map(|membership| membership.group.clone()))
+        };
+        match self {
+            Self::One(want) => Some(asked(want)),
+            Self::Many(mailbox) => lock(&mailbox.wants).get(&id).map(asked),
         }
     }
 
@@ -170,7 +192,12 @@ pub(crate) struct Entry<M> {
     pub slot: Option<u32>,
     /// Messages dropped between the entry before and this one.
     pub missed_before: u64,
+    /// For a bridge: the queue groups for which the other system is to find a member.
+    pub groups: Option<Named>,
 }
+
+/// Names of queue groups.
+pub(crate) type Named = Arc<Vec<Arc<str>>>;
 
 impl<M> Entry<M> {
     /// An entry for exactly this range of a segment.
@@ -182,12 +209,13 @@ impl<M> Entry<M> {
             to: range.end,
             slot: None,
             missed_before: 0,
+            groups: None,
         }
     }
 
     /// An entry for exactly this range of the same segment, for the same subscription.
     pub fn part(&self, range: Range<u32>) -> Self {
-        Self::fixed(&self.segment, self.id, range)
+        Self { groups: self.groups.clone(), ..Self::fixed(&self.segment, self.id, range) }
     }
 
     pub fn range(&self) -> Range<u32> {

@@ -9,6 +9,7 @@ use crate::policy::WhenFull;
 use crate::queue::{MailboxWants, Queue, Terms, Want, Wanted};
 use crate::receive::mailbox::Mailbox;
 use crate::receive::subscription::Subscription;
+use crate::scope::Scope;
 use crate::shared::{Defaults, Shared};
 use crate::stats::SubscriptionId;
 use crate::topic::Pattern;
@@ -147,15 +148,22 @@ pub struct MailboxBuilder<M> {
     shared: Arc<Shared<M>>,
     name: Arc<str>,
     queue: QueueSettings,
+    bridge: Option<Scope>,
 }
 
 impl<M: Payload> MailboxBuilder<M> {
     pub(crate) fn new(shared: Arc<Shared<M>>, name: Arc<str>) -> Self {
         let queue = QueueSettings::new(shared.defaults);
-        Self { shared, name, queue }
+        Self { shared, name, queue, bridge: None }
     }
 
     queue_settings!();
+
+    /// Makes it a bridge's: its subscriptions are another system's interest.
+    pub(crate) fn bridge(mut self, scope: Scope) -> Self {
+        self.bridge = Some(scope);
+        self
+    }
 
     /// Opens the mailbox, with no subscriptions yet. It counts as one against
     /// [`BrokerBuilder::max_subscriptions`](crate::BrokerBuilder::max_subscriptions).
@@ -163,9 +171,10 @@ impl<M: Payload> MailboxBuilder<M> {
     /// # Errors
     /// If the broker is closed or full, or a bound is out of range.
     pub fn open(self) -> Result<Mailbox<M>, SubscribeError> {
-        let Self { shared, name, queue } = self;
+        let Self { shared, name, queue, bridge } = self;
         let bounds = queue.bounds()?;
-        let wanted = Wanted::Many(Box::new(MailboxWants { name, wants: Mutex::default() }));
+        let wants = MailboxWants { name, wants: Mutex::default(), bridge };
+        let wanted = Wanted::Many(Box::new(wants));
         let queue = shared.router.open(|id| queue.make(id, wanted, bounds, &shared))?;
         Ok(Mailbox::new(queue, shared))
     }

@@ -39,7 +39,7 @@ use std::task::{Context, Poll};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Mailbox<M: Payload> {
-    pub(super) receiver: Receiver<M>,
+    pub(crate) receiver: Receiver<M>,
 }
 
 /// What a mailbox receives.
@@ -281,7 +281,7 @@ impl<M> Clone for MailboxSubscriber<M> {
 
 fn delivery<M>(taken: Taken<M>) -> MailboxDelivery<M> {
     match taken {
-        Taken::Batch { segment, id, from, to } => {
+        Taken::Batch { segment, id, from, to, .. } => {
             MailboxDelivery::Batch(id, Batch::new(segment, from, to))
         }
         Taken::Missed(count) => MailboxDelivery::Missed(count),

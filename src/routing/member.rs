@@ -27,6 +27,17 @@ impl<M> Member<M> {
     /// Whether it wants this topic, which its pattern matches.
     pub fn wants(&self, topic: &Topic) -> bool {
         self.group.as_ref().is_none_or(|membership| membership.is_for(topic))
+            && self.queue.terms.wanted.bridge().is_none_or(|scope| scope.carries(topic))
+    }
+
+    /// Its queue group, if it is in one.
+    pub fn group_name(&self) -> Option<&Arc<str>> {
+        self.group.as_ref().map(|membership| &membership.group)
+    }
+
+    /// Whether it stands for another system's interest.
+    pub fn is_bridge(&self) -> bool {
+        self.queue.terms.wanted.bridge().is_some()
     }
 
     /// Takes room in its queue for all of `load`, and counts it against what its group may give it.

@@ -3,6 +3,8 @@
 //! Locks are taken in this order: the router's, then histories, then audiences. A publisher that
 //! holds a history or an audience never takes the router's.
 
+pub mod bridged;
+pub mod interest;
 pub mod member;
 pub mod route;
 pub mod route_cache;
@@ -13,6 +15,7 @@ use crate::limits::HISTORY_TOPICS_MAX;
 use crate::log::history::{History, KeptMessage};
 use crate::log::message::Message;
 use crate::queue::{Queue, Want, Wanted};
+use crate::routing::interest::{InterestKey, InterestLogs};
 use crate::routing::member::{Member, insert_sorted, remove_sorted};
 use crate::routing::route::{Audience, Route, RouteLeaf};
 use crate::routing::tree::Tree;
@@ -28,6 +31,8 @@ pub(crate) struct Router<M> {
     /// Which topics keep how many messages; the first pattern that matches decides.
     histories: Vec<(Pattern, usize)>,
     subscriptions_max: usize,
+    /// Told of every subscription that comes or goes.
+    pub interest: InterestLogs,
 }
 
 struct State<M> {
@@ -59,7 +64,12 @@ impl<M> Router<M> {
             kept: HashMap::new(),
             is_closed: false,
         };
-        Self { state: RwLock::new(state), histories, subscriptions_max }
+        Self {
+            state: RwLock::new(state),
+            histories,
+            subscriptions_max,
+            interest: InterestLogs::default(),
+        }
     }
 
     /// Begins a subscription: every publish that begins after this reaches it. Its queue gets the
@@ -74,10 +84,12 @@ impl<M> Router<M> {
         let mut routes = Vec::new();
         let mut state = write(&self.state);
         let id = state.next_id(self.subscriptions_max)?;
-        let (pattern, group) = (want.pattern.clone(), want.group.clone());
+        let asked = Want { pattern: want.pattern.clone(), group: want.group.clone() };
         let queue = Arc::new(make(id, want));
-        let member = Member { queue: queue.clone(), id, group };
-        state.begin(&pattern, &member, replay, &mut routes, |kept| queue.replay(kept));
+        let member = Member { queue: queue.clone(), id, group: asked.group.clone() };
+        state.begin(&asked.pattern, &member, replay, &mut routes, |kept| queue.replay(kept));
+        drop(state);
+        self.interest.note([&asked]);
         Ok(queue)
     }
 
@@ -114,7 +126,10 @@ impl<M> Router<M> {
         state.begin(&want.pattern, &member, last, &mut routes, |kept| {
             history = kept.into_iter().cloned().collect();
         });
+        let asked = Want { pattern: want.pattern.clone(), group: want.group.clone() };
         lock(&mailbox.wants).insert(id, want);
+        drop(state);
+        self.interest.note([&asked]);
         Ok((id, history))
     }
 
@@ -124,23 +139,65 @@ impl<M> Router<M> {
         let mut state = write(&self.state);
         let Wanted::Many(mailbox) = &queue.terms.wanted else { return false };
         let Some(want) = lock(&mailbox.wants).remove(&id) else { return false };
-        state.remove(id, &want, &mut routes);
+        state.remove(id, &want, mailbox.bridge.is_some(), &mut routes);
+        drop(state);
+        self.interest.note([&want]);
         true
     }
 
     /// Takes an ended subscription out of everything. When this returns, nothing is pushed to it
-    /// any more.
-    pub fn unsubscribe(&self, queue: &Queue<M>) {
+    /// any more. Gives what a mailbox wanted, for [`note_end`](Self::note_end).
+    pub fn unsubscribe(&self, queue: &Queue<M>) -> HashMap<SubscriptionId, Want> {
         let mut routes = Vec::new();
         let mut state = write(&self.state);
         match &queue.terms.wanted {
-            Wanted::One(want) => state.remove(queue.terms.id, want, &mut routes),
+            Wanted::One(want) => {
+                state.remove(queue.terms.id, want, false, &mut routes);
+                HashMap::new()
+            }
             Wanted::Many(mailbox) => {
                 state.mailboxes.remove(&queue.terms.id);
                 let wants = std::mem::take(&mut *lock(&mailbox.wants));
-                wants.iter().for_each(|(id, want)| state.remove(*id, want, &mut routes));
+                let is_bridge = mailbox.bridge.is_some();
+                for (id, want) in &wants {
+                    state.remove(*id, want, is_bridge, &mut routes);
+                }
+                wants
             }
         }
+    }
+
+    /// Tells those who watch interest what has gone with an ended subscription. Under no lock.
+    pub fn note_end(&self, queue: &Queue<M>, wants: &HashMap<SubscriptionId, Want>) {
+        match &queue.terms.wanted {
+            Wanted::One(want) => self.interest.note([want]),
+            Wanted::Many(_) => self.interest.note(wants.values()),
+        }
+    }
+
+    /// How many subscriptions there are to exactly this pattern, in this group; those of bridges
+    /// not counted.
+    pub fn count_interest(&self, (pattern, group): &InterestKey) -> usize {
+        let state = read(&self.state);
+        let members = state.subscriptions.find(pattern.as_str()).map_or(&[][..], Vec::as_slice);
+        members
+            .iter()
+            .filter(|member| !member.is_bridge() && member.group_name() == group.as_ref())
+            .count()
+    }
+
+    /// All interest there is, but that of bridges, with the number of subscriptions.
+    pub fn all_interest(&self) -> HashMap<InterestKey, usize> {
+        let mut all = HashMap::new();
+        read(&self.state).subscriptions.visit_all(&mut |members| {
+            for member in members.iter().filter(|member| !member.is_bridge()) {
+                // Under the router's lock, as whoever changes it; so it is there.
+                if let Some(key) = member.queue.terms.wanted.asked(member.id) {
+                    *all.entry(key).or_default() += 1;
+                }
+            }
+        });
+        all
     }
 
     /// The route of a topic, if anybody has one. Topics with a history always get one.
@@ -310,14 +367,24 @@ impl<M> State<M> {
     }
 
     /// `routes` outlives the lock.
-    fn remove(&mut self, id: SubscriptionId, want: &Want, routes: &mut Vec<Arc<Route<M>>>) {
+    fn remove(
+        &mut self,
+        id: SubscriptionId,
+        want: &Want,
+        is_bridge: bool,
+        routes: &mut Vec<Arc<Route<M>>>,
+    ) {
         let pattern = want.pattern.as_str();
         let was_there = self.subscriptions.edit(pattern, |members| remove_sorted(members, id));
         self.count -= usize::from(was_there);
         let before = routes.len();
         self.routes.visit_matched(pattern, &mut |leaf| routes.extend(leaf.route()));
         for route in &routes[before..] {
-            write(&route.audience).remove(id, want.group.as_deref());
+            let mut audience = write(&route.audience);
+            match is_bridge {
+                true => audience.remove_bridged(id),
+                false => audience.remove(id, want.group.as_deref()),
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use crate::log::history::History;
 use crate::membership::Membership;
 use crate::payload::Origin;
 use crate::policy::WhenFull;
+use crate::routing::bridged::Bridged;
 use crate::routing::member::{Member, insert_sorted, remove_sorted};
 use crate::routing::tree::Leaf;
 use crate::stats::tally::Tally;
@@ -34,6 +35,8 @@ pub(crate) struct Audience<M> {
     pub singles: Vec<Member<M>>,
     /// Queue groups, of which one member gets each message.
     pub groups: Vec<Group<M>>,
+    /// What other systems want of it.
+    pub bridges: Vec<Bridged<M>>,
     /// Changes with every change of `singles`, so that a segment knows whether its reader slots are
     /// still right.
     pub version: u64,
@@ -48,7 +51,7 @@ pub(crate) struct Audience<M> {
 }
 
 pub(crate) struct Group<M> {
-    name: Arc<str>,
+    pub name: Arc<str>,
     pub members: Arc<Vec<Member<M>>>,
     turn: AtomicUsize,
 }
@@ -61,7 +64,7 @@ impl<M> Route<M> {
         TopicStats {
             topic: self.topic.clone(),
             published: self.tally.published(),
-            subscriptions: audience.singles.len() + audience.groups.len(),
+            subscriptions: audience.singles.len() + audience.groups.len() + audience.bridges.len(),
             kept,
             deliveries: self.tally.deliveries(),
         }
@@ -77,6 +80,7 @@ impl<M> Audience<M> {
         Self {
             singles: Vec::new(),
             groups: Vec::new(),
+            bridges: Vec::new(),
             version: 0,
             has_no_echo: false,
             has_block: false,
@@ -87,6 +91,12 @@ impl<M> Audience<M> {
 
     /// Members come in any order from the tree, later ones with ever higher ids.
     pub fn add(&mut self, new: &Member<M>) {
+        if new.is_bridge() {
+            if !self.bridges.iter_mut().any(|bridged| bridged.add(new)) {
+                self.bridges.push(Bridged::new(new));
+            }
+            return;
+        }
         self.has_no_echo |= new.queue.terms.no_echo.is_some();
         self.has_block |= new.queue.terms.when_full == WhenFull::Block;
         let Some(membership) = &new.group else {
@@ -98,6 +108,11 @@ impl<M> Audience<M> {
             None => self.groups.push_mut(Group::new(membership.group.clone())),
         };
         insert_sorted(Arc::make_mut(&mut group.members), new);
+    }
+
+    /// Takes out what a bridge wants.
+    pub fn remove_bridged(&mut self, id: SubscriptionId) {
+        self.bridges.retain_mut(|bridged| bridged.remove(id));
     }
 
     pub fn remove(&mut self, id: SubscriptionId, membership: Option<&Membership>) {
@@ -115,7 +130,7 @@ impl<M> Audience<M> {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.singles.is_empty() && self.groups.is_empty()
+        self.singles.is_empty() && self.groups.is_empty() && self.bridges.is_empty()
     }
 }
 

@@ -46,6 +46,19 @@ impl<V: Leaf> Tree<V> {
         Some(&node.here)
     }
 
+    /// The value of exactly this pattern.
+    pub fn find(&self, pattern: &str) -> Option<&V> {
+        let mut node = &self.root;
+        for token in pattern.split('.') {
+            node = match token {
+                ANY_REST => return Some(&node.rest),
+                ANY_ONE => node.any_one.as_deref()?,
+                _ => node.children.get(token)?,
+            };
+        }
+        Some(&node.here)
+    }
+
     /// Visits the values of all patterns that match `topic`.
     pub fn visit_matching<'a>(&'a self, topic: &str, visit: &mut impl FnMut(&'a V)) {
         self.root.visit_matching(Some(topic), visit);

@@ -3,7 +3,8 @@
 //! Nothing here depends on how long something takes: waits are either endless and ended by hand, or
 //! so short that nobody needs to watch them pass.
 
-mod bounds; // 1: everything is bounded
+mod bounds;
+mod bridges; // what leaves for another system, and what comes from it // 1: everything is bounded
 mod budget; // 4: one budget a publish; 5: probation
 mod cancelling; // 7: what a cancelled publish or receive leaves behind
 mod closing; // close, drain, the last handle
