@@ -182,6 +182,7 @@ async fn run(config: Config, prepared: Prepared) -> ExitCode {
         Err(error) => return fail(&format!("signals cannot be heard: {error}")),
     };
     let (level, goodbye) = (config.log, config.goodbye);
+    let exposed = config.exposed_secrets.join(", ");
     let lowered: Vec<String> =
         prepared.lowered.iter().map(|(door, share)| format!("{door} {share}")).collect();
     let running = start(config, prepared);
@@ -199,6 +200,12 @@ async fn run(config: Config, prepared: Prepared) -> ExitCode {
         log::warn!(
             "the limit on open files allows only these connections: {lowered}; raise it \
              with ulimit -n"
+        );
+    }
+    if !exposed.is_empty() {
+        log::warn!(
+            "every user of this machine can read these in the list of processes: {exposed}; set \
+             them in the environment, or by the flag that ends in -file"
         );
     }
     let mut signal = next_signal(&mut signals).await;

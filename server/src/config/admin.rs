@@ -1,22 +1,34 @@
 //! The settings of the admin listener.
 
 use super::ConfigError;
-use super::sources::Sources;
-use super::values::{Listen, listen};
-use clap::Args;
+use super::settings::Settings;
+use super::shared::AddressOptions;
+use super::table::Options;
+use clap::{Arg, Args};
 use std::net::SocketAddr;
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Admin")]
 pub struct AdminOptions {
-    /// Address for the admin pages, metrics and profiles, or `off`. Any address but a loopback one
-    /// requires an admin-token
-    #[arg(long, value_name = "ADDR|off", default_value = "127.0.0.1:6060", value_parser = listen)]
-    admin: Listen,
-    /// Token that requests to the admin listener must carry: `Authorization: Bearer TOKEN`. The
-    /// environment is a better place for it than the command line
-    #[arg(long, value_name = "TOKEN", env = "FANFARE_ADMIN_TOKEN", hide_env_values = true)]
-    admin_token: Option<String>,
+    #[command(flatten)]
+    listen: AddressOptions,
+    /// Token that requests to the admin listener must carry: `Authorization: Bearer TOKEN`
+    #[arg(long, value_name = "TOKEN", hide_env_values = true)]
+    token: Option<String>,
+}
+
+impl Options for AdminOptions {
+    const TABLE: &'static str = "admin";
+
+    fn adapt(shared: Arg) -> Arg {
+        match shared.get_id().as_str() {
+            "address" => shared.default_value("127.0.0.1:6060").help(
+                "Address for the admin pages, metrics and profiles, or `off`. Any address but a \
+                 loopback one requires a token",
+            ),
+            _ => shared,
+        }
+    }
 }
 
 /// Where the admin listener is, and who may use it.
@@ -32,16 +44,17 @@ pub struct AdminConfig {
 
 impl AdminOptions {
     /// Refuses to show everything to everybody.
-    pub fn config(self, sources: &Sources) -> Result<AdminConfig, ConfigError> {
-        let token = self.admin_token;
+    pub fn config(self, settings: &Settings) -> Result<AdminConfig, ConfigError> {
+        let token = self.token;
         let is_token =
             |token: &String| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
         if token.as_ref().is_some_and(|token| !is_token(token)) {
             return Err(
-                sources.error("admin-token", "must be one or more visible ASCII characters")
+                settings.error("admin-token", "must be one or more visible ASCII characters")
             );
         }
-        sources.guard("admin", self.admin, token.is_some(), "admin-token")?;
-        Ok(AdminConfig { address: self.admin.0, is_asked_for: sources.is_set("admin"), token })
+        let address = self.listen.address;
+        settings.guard("admin", address, token.is_some(), "admin-token")?;
+        Ok(AdminConfig { address: address.0, is_asked_for: settings.is_set("admin"), token })
     }
 }

@@ -1,104 +1,105 @@
 //! Files in TOML: the one with settings, and those with users, keys and tokens.
 
-use super::{ConfigError, sentence};
-use clap::Command;
+use super::settings::{Place, Settings, Value};
+use super::table::{Setting, TABLES, Table};
+use super::{ConfigError, suggestion};
+use clap::{Args, Command};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use toml::{Spanned, Value};
+use std::path::Path;
+use toml::de::{DeTable, DeValue};
 
-/// A file of settings whose values were all checked.
+/// A file of settings.
+#[derive(Default)]
 pub struct SettingsFile {
-    path: PathBuf,
-    /// By the name of the flag.
-    settings: BTreeMap<String, Setting>,
-}
-
-/// A value as a flag would have it, and its line.
-struct Setting {
-    value: String,
-    line: usize,
+    /// By the settings' names.
+    pub values: BTreeMap<String, Value>,
 }
 
 impl SettingsFile {
-    /// Reads a file whose settings are the flags of `command`.
-    pub fn read(path: &Path, command: &Command) -> Result<Self, ConfigError> {
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let shown = path.display();
-        let text = read(path).map_err(|problem| ConfigError(format!("--config {problem}")))?;
-        let table: BTreeMap<String, Spanned<Value>> = parse(path, &text).map_err(ConfigError)?;
-        let mut file = Self { path: path.to_owned(), settings: BTreeMap::new() };
-        let mut in_order: Vec<_> = table.into_iter().collect();
-        in_order.sort_by_key(|(_, value)| value.span().start);
-        for (name, value) in in_order {
-            let line = line_of(&text, value.span().start);
-            let value = check(command, &name, value.into_inner())
-                .map_err(|problem| ConfigError(format!("{shown} line {line}: {problem}")))?;
-            file.settings.insert(name, Setting { value, line });
+        let of_config = |problem| ConfigError(format!("--config {shown} {problem}"));
+        let text = read(path).map_err(of_config)?;
+        let table = DeTable::parse(&text).map_err(|error| of_config(mistake(&text, &error)))?;
+        let mut entries = Vec::new();
+        for (key, value) in table.get_ref() {
+            match value.get_ref() {
+                DeValue::Table(inner) if TABLES.iter().any(|table| table.name == key.get_ref()) => {
+                    let within =
+                        inner.iter().map(|(inner, value)| (key.get_ref().as_ref(), inner, value));
+                    entries.extend(within);
+                }
+                _ => entries.push(("", key, value)),
+            }
+        }
+        // The first mistake of the file is the one that is told.
+        entries.sort_by_key(|(_, key, _)| key.span().start);
+        let known: Vec<Setting> = TABLES.iter().flat_map(Table::settings).collect();
+        let mut file = Self::default();
+        for (table, key, value) in entries {
+            let line = line_of(&text, key.span().start);
+            let in_line = |problem: String| ConfigError(format!("{shown} line {line}: {problem}"));
+            let key = key.get_ref().as_ref();
+            let (setting, value) = entry(&known, table, key, value.get_ref()).map_err(in_line)?;
+            let key = if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") };
+            let place = Place::File { path: path.to_owned(), line, key };
+            let value = Value::new(value.into(), place, setting);
+            if file.values.insert(setting.name.clone(), value).is_some() {
+                return Err(in_line(format!("{} is set twice", setting.name)));
+            }
         }
         Ok(file)
     }
-
-    /// A command whose defaults are the values of this file.
-    pub fn as_defaults(&self, command: Command) -> Command {
-        self.settings.iter().fold(command, |command, (name, setting)| {
-            command.mut_arg(id(name), |flag| flag.default_value(setting.value.clone()))
-        })
-    }
-
-    /// Where the file sets this: its path, and the line.
-    pub fn place(&self, name: &str) -> Option<String> {
-        let setting = self.settings.get(name)?;
-        Some(format!("{} line {}", self.path.display(), setting.line))
-    }
 }
 
-/// The value of a setting as a flag would have it, or what is wrong with it.
-fn check(command: &Command, name: &str, value: Value) -> Result<String, String> {
-    // Flags without a value, such as --help, say what to do and are no settings.
-    let is_setting = |flag: &clap::Arg| {
-        flag.get_long() == Some(name) && flag.get_action().takes_values() && name != "config"
+/// The setting that a key of a table means, and its value as a flag would have it.
+fn entry<'a>(
+    known: &'a [Setting],
+    table: &str,
+    key: &str,
+    value: &DeValue<'_>,
+) -> Result<(&'a Setting, String), String> {
+    let name = if table.is_empty() { key.to_owned() } else { format!("{table}-{key}") };
+    let Some(setting) = known.iter().find(|setting| setting.is_called(&name)) else {
+        let hint = did_you_mean(known, table, &name)
+            .unwrap_or_else(|| "fanfare.example.toml lists what there is".to_owned());
+        return Err(format!("{key} is no setting; {hint}"));
     };
-    if !command.get_arguments().any(is_setting) {
-        return Err(format!("{name} is no setting; --help lists what there is"));
-    }
     let value = match value {
-        Value::String(text) => text,
-        Value::Integer(number) => number.to_string(),
-        Value::Boolean(flag) => flag.to_string(),
-        _ => return Err(format!("{name} has to be a text, a whole number, true or false")),
+        DeValue::String(text) => text.to_string(),
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Boolean(flag) => flag.to_string(),
+        _ => return Err(format!("{key} has to be a text, a whole number, true or false")),
     };
-    let parsed =
-        command.clone().no_binary_name(true).try_get_matches_from([format!("--{name}={value}")]);
-    match parsed {
-        Ok(_) => Ok(value),
-        Err(error) => {
-            let flag = format!("--{name} {value}");
-            Err(sentence(&error).replace(&flag, &format!("{name} = {value}")))
-        }
-    }
+    Ok((setting, value))
 }
 
-/// The name that clap has for the flag `--name`.
-pub fn id(name: &str) -> String {
-    name.replace('-', "_")
+/// What a mistaken name was meant to be, as the table has it. Clap knows, for flags.
+fn did_you_mean(known: &[Setting], table: &str, name: &str) -> Option<String> {
+    let command = Settings::augment_args(Command::new("fanfare").no_binary_name(true));
+    let flag = suggestion(&command.try_get_matches_from([format!("--{name}")]).err()?)?;
+    let meant = known.iter().find(|setting| flag == format!("--{}", setting.name))?;
+    Some(match (meant.key.as_str(), meant.table) {
+        (key, of) if of == table => format!("did you mean {key}?"),
+        (key, of) => format!("did you mean {key} in [{of}]?"),
+    })
 }
 
 /// Reads and parses a whole file, or continues a sentence with what is wrong, and in which line.
 pub fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, String> {
-    parse(path, &read(path)?)
+    let text = read(path)?;
+    toml::from_str(&text).map_err(|error| mistake(&text, &error))
 }
 
 fn read(path: &Path) -> Result<String, String> {
-    std::fs::read_to_string(path)
-        .map_err(|error| format!("{} cannot be read: {error}", path.display()))
+    std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))
 }
 
-fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, String> {
-    toml::from_str(text).map_err(|error| {
-        let line = error.span().map_or(1, |span| line_of(text, span.start));
-        let problem = error.message().lines().collect::<Vec<_>>().join(" ");
-        format!("{} line {line}: {problem}", path.display())
-    })
+fn mistake(text: &str, error: &toml::de::Error) -> String {
+    let line = error.span().map_or(1, |span| line_of(text, span.start));
+    let problem = error.message().lines().collect::<Vec<_>>().join(" ");
+    format!("line {line}: {problem}")
 }
 
 fn line_of(text: &str, at: usize) -> usize {

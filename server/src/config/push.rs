@@ -2,120 +2,134 @@
 
 use super::ConfigError;
 use super::file::read_toml;
-use super::sources::Sources;
-use super::values::{Listen, from, listen, ms, within};
+use super::settings::Settings;
+use super::shared::{AddressOptions, ConnectionOptions, QueueOptions, WriterOptions};
+use super::table::Options;
+use super::values::{from, ms, text, within};
 use crate::connection::ConnectionLimits;
 use crate::limits;
 use crate::push::PushSettings;
 use crate::push::access::{Access, Key, Rights};
-use crate::transport::{Idle, WriterSettings};
-use clap::{ArgAction, Args};
-use fanfare::limits::{QUEUE_BYTES_MAX, QUEUE_MESSAGES_MAX};
+use clap::{Arg, Args};
 use serde::Deserialize;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Push")]
 pub struct PushOptions {
-    /// Address for push clients over TCP, or `off`
-    #[arg(long, value_name = "ADDR|off", default_value = "127.0.0.1:7002", value_parser = listen)]
-    push: Listen,
-    /// Address for pushes in UDP datagrams, or `off`
-    #[arg(long, value_name = "ADDR|off", default_value = "127.0.0.1:7001", value_parser = listen)]
-    push_udp: Listen,
-    /// Address for pushes, event streams and WebSockets over HTTP, or `off`
-    #[arg(long, value_name = "ADDR|off", default_value = "127.0.0.1:7003", value_parser = listen)]
-    push_http: Listen,
-    /// Web pages that may use it besides those from the server's own address: origins separated by
-    /// commas, or `*` for all
-    #[arg(long, value_name = "ORIGINS")]
-    push_http_origins: Option<String>,
-    /// Maximum number of HTTP connections
-    #[arg(long, value_name = "N", default_value_t = limits::MAX_CONNECTIONS,
-        value_parser = from(1))]
-    push_http_connections: usize,
-    /// Pushes a second that one token may send over HTTP
-    #[arg(long, value_name = "N", default_value_t = limits::PUSH_HTTP_PER_SECOND,
-        value_parser = from(1))]
-    push_http_per_second: usize,
-    /// TOML file with the keys that sign datagrams
-    #[arg(long, value_name = "FILE")]
-    push_keys_file: Option<PathBuf>,
+    #[command(flatten)]
+    listen: AddressOptions,
     /// TOML file with tokens: who may receive pushes as whom, and who may push. Without it, clients
     /// on this machine may do everything and others nothing
     #[arg(long, value_name = "FILE")]
-    push_tokens_file: Option<PathBuf>,
-    /// Senders whose unsigned datagrams are accepted: `loopback` or `off`
-    #[arg(long, value_name = "loopback|off", default_value = "loopback",
-        value_parser = takes_unsigned)]
-    push_unsigned: TakesUnsigned,
-    /// How far the time in a signed datagram may be from the server's, in seconds
-    #[arg(long, value_name = "S", default_value_t = limits::PUSH_SIGNATURE_AGE_S,
-        value_parser = within::<u64>(0..=3_600))]
-    push_signature_age_s: u64,
-    /// Maximum number of push connections
-    #[arg(long, value_name = "N", default_value_t = limits::MAX_CONNECTIONS,
-        value_parser = from(1))]
-    push_connections: usize,
-    /// Maximum number of push connections from one address (IPv6: from one /64)
-    #[arg(long, value_name = "N", default_value_t = limits::MAX_CONNECTIONS_PER_ADDRESS,
-        value_parser = from(1))]
-    push_connections_per_address: usize,
+    tokens_file: Option<PathBuf>,
+    #[command(flatten)]
+    connections: ConnectionOptions,
     /// Maximum number of groups that one connection is in
     #[arg(long, value_name = "N", default_value_t = limits::PUSH_GROUPS_PER_CONNECTION,
         value_parser = within::<usize>(0..=1_000))]
-    push_groups: usize,
+    groups: usize,
     /// Pushes kept of each user and group, for clients that reconnect
     #[arg(long, value_name = "N", default_value_t = limits::PUSH_REPLAY,
         value_parser = within::<usize>(0..=100_000))]
-    push_replay: usize,
+    replay: usize,
     /// How long a push is kept unless it says otherwise, in seconds
     #[arg(long, value_name = "S", default_value_t = limits::PUSH_TTL_S,
         value_parser = within::<u64>(0..=limits::PUSH_TTL_MAX_S))]
-    push_ttl_s: u64,
+    ttl_s: u64,
     /// Maximum number of pushes that wait for full queues at the same time
     #[arg(long, value_name = "N", default_value_t = limits::PUSHES_AT_ONCE,
         value_parser = within::<usize>(1..=1 << 20))]
-    push_at_once: usize,
+    at_once: usize,
     /// How long one push may take
     #[arg(long, value_name = "MS", default_value_t = limits::PUSH_TIMEOUT_MS, value_parser = ms(1))]
-    push_timeout_ms: u64,
-    /// How long a push waits for clients whose queue is full; then they miss it
-    #[arg(long, value_name = "MS", default_value_t = limits::PUSH_WAIT_MS, value_parser = ms(0))]
-    push_wait_ms: u64,
-    /// Maximum number of pushes queued for one connection
-    #[arg(long, value_name = "N", default_value_t = limits::PUSH_QUEUE_MESSAGES,
-        value_parser = within::<usize>(1..=QUEUE_MESSAGES_MAX as u64))]
-    push_queue_messages: usize,
-    /// Maximum number of bytes queued for one connection
-    #[arg(long, value_name = "BYTES", default_value_t = limits::PUSH_QUEUE_BYTES,
-        value_parser = within::<usize>(QUEUE_BYTES_MIN..=QUEUE_BYTES_MAX as u64))]
-    push_queue_bytes: usize,
-    /// Bytes rendered ahead for one client while the network is not ready for them
-    #[arg(long, value_name = "BYTES", default_value_t = limits::WRITE_BUFFER_BYTES,
-        value_parser = from(256))]
-    push_write_buffer_bytes: usize,
-    /// A client that takes none of what waits for it in this time is disconnected
-    #[arg(long, value_name = "MS", default_value_t = limits::WRITE_DEADLINE_MS,
-        value_parser = ms(1))]
-    push_write_deadline_ms: u64,
-    /// A client that is silent for this long is sent a ping
-    #[arg(long, value_name = "MS", default_value_t = limits::PUSH_IDLE_MS, value_parser = ms(1))]
-    push_idle_ms: u64,
-    /// Pings without a sign of life after which a client is disconnected
-    #[arg(long, value_name = "N", default_value_t = limits::IDLE_MISSES,
-        value_parser = within::<u32>(1..=1_000))]
-    push_idle_misses: u32,
-    /// Disconnect a client that answers no ping even if it takes what it is sent
-    #[arg(long, value_name = "true|false", default_value_t = true, action = ArgAction::Set,
-        num_args = 0..=1, default_missing_value = "true")]
-    push_idle_answer_required: bool,
+    timeout_ms: u64,
+    #[command(flatten)]
+    queue: QueueOptions,
+    #[command(flatten)]
+    writer: WriterOptions,
+}
+
+impl Options for PushOptions {
+    const TABLE: &'static str = "push";
+
+    fn adapt(shared: Arg) -> Arg {
+        match shared.get_id().as_str() {
+            "address" => shared.default_value("127.0.0.1:7002"),
+            "queue_messages" => shared.default_value(text(limits::PUSH_QUEUE_MESSAGES)),
+            "queue_bytes" => shared.default_value(text(limits::PUSH_QUEUE_BYTES)),
+            "wait_ms" => shared.default_value(text(limits::PUSH_WAIT_MS)),
+            "idle_ms" => shared.default_value(text(limits::PUSH_IDLE_MS)),
+            "idle_answer_required" => shared.default_value("true"),
+            _ => shared,
+        }
+    }
+}
+
+/// Pushes in datagrams.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Push by UDP")]
+pub struct PushUdpOptions {
+    #[command(flatten)]
+    listen: AddressOptions,
+    /// TOML file with the keys that sign datagrams
+    #[arg(long, value_name = "FILE", alias = "push-keys-file")]
+    keys_file: Option<PathBuf>,
+    /// Senders whose unsigned datagrams are accepted: `loopback` or `off`
+    #[arg(long, value_name = "loopback|off", default_value = "loopback",
+        value_parser = takes_unsigned, alias = "push-unsigned")]
+    unsigned: TakesUnsigned,
+    /// How far the time in a signed datagram may be from the server's, in seconds
+    #[arg(long, value_name = "S", default_value_t = limits::PUSH_SIGNATURE_AGE_S,
+        value_parser = within::<u64>(0..=3_600), alias = "push-signature-age-s")]
+    signature_age_s: u64,
+}
+
+impl Options for PushUdpOptions {
+    const TABLE: &'static str = "push-udp";
+
+    fn adapt(shared: Arg) -> Arg {
+        match shared.get_id().as_str() {
+            "address" => shared.default_value("127.0.0.1:7001"),
+            _ => shared,
+        }
+    }
+}
+
+/// Pushes, event streams and WebSockets over HTTP.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Push over HTTP")]
+pub struct PushHttpOptions {
+    #[command(flatten)]
+    listen: AddressOptions,
+    /// Web pages that may use it besides those from the server's own address: origins separated by
+    /// commas, or `*` for all
+    #[arg(long, value_name = "ORIGINS")]
+    origins: Option<String>,
+    #[command(flatten)]
+    connections: ConnectionOptions,
+    /// Pushes a second that one token may send over HTTP
+    #[arg(long, value_name = "N", default_value_t = limits::PUSH_HTTP_PER_SECOND,
+        value_parser = from(1))]
+    per_second: usize,
+}
+
+impl Options for PushHttpOptions {
+    const TABLE: &'static str = "push-http";
+
+    fn adapt(shared: Arg) -> Arg {
+        match shared.get_id().as_str() {
+            "address" => shared.default_value("127.0.0.1:7003"),
+            "connections_per_address" => shared.default_value(text(limits::MAX_CONNECTIONS)),
+            _ => shared,
+        }
+    }
 }
 
 /// A queue that cannot take even one push would drop everything.
-const QUEUE_BYTES_MIN: u64 = 2 * limits::PUSH_PAYLOAD_BYTES as u64;
+const QUEUE_BYTES_MIN: usize = 2 * limits::PUSH_PAYLOAD_BYTES;
 
 /// Whether unsigned datagrams are accepted, from loopback addresses.
 #[derive(Clone, Debug)]
@@ -162,72 +176,68 @@ struct TokensFile {
     token: Vec<Rights>,
 }
 
-impl PushOptions {
+/// The options of the three doors, not yet checked against each other.
+pub struct PushTables {
+    pub tcp: PushOptions,
+    pub udp: PushUdpOptions,
+    pub http: PushHttpOptions,
+}
+
+impl PushTables {
     /// The settings, and the files that they name.
-    pub fn config(self, sources: &Sources) -> Result<PushConfig, ConfigError> {
-        let origins = self.push_http_origins.as_deref().unwrap_or_default();
+    pub fn config(self, settings: &Settings) -> Result<PushConfig, ConfigError> {
+        if self.tcp.queue.queue_bytes < QUEUE_BYTES_MIN {
+            let problem = format!("is too small for a push; it needs {QUEUE_BYTES_MIN}");
+            return Err(settings.error("push-queue-bytes", &problem));
+        }
+        let origins = self.http.origins.as_deref().unwrap_or_default();
         let origins = origins.split(',').map(str::trim).filter(|origin| !origin.is_empty());
         Ok(PushConfig {
-            address: self.push.0,
-            udp_address: self.push_udp.0,
-            http_address: self.push_http.0,
+            address: self.tcp.listen.address.0,
+            udp_address: self.udp.listen.address.0,
+            http_address: self.http.listen.address.0,
             http_origins: origins.map(str::to_owned).collect(),
-            http_connections: ConnectionLimits::from_anywhere(self.push_http_connections),
-            access: self.access(sources)?,
+            http_connections: self.http.connections.limits(),
+            access: self.access(settings)?,
             settings: self.settings(),
         })
     }
 
     fn settings(&self) -> PushSettings {
+        let Self { tcp, udp, http } = self;
         PushSettings {
-            connections: ConnectionLimits {
-                total: self.push_connections,
-                per_address: self.push_connections_per_address,
-            },
-            writer: WriterSettings {
-                buffer_bytes: self.push_write_buffer_bytes,
-                deadline: Duration::from_millis(self.push_write_deadline_ms),
-                idle: Idle {
-                    interval: Duration::from_millis(self.push_idle_ms),
-                    misses: self.push_idle_misses,
-                    answer_required: self.push_idle_answer_required,
-                },
-            },
-            groups: self.push_groups,
-            queue_messages: self.push_queue_messages,
-            queue_bytes: self.push_queue_bytes,
-            wait: Duration::from_millis(self.push_wait_ms),
-            timeout: Duration::from_millis(self.push_timeout_ms),
-            at_once: self.push_at_once,
-            ttl_s: self.push_ttl_s,
-            replay: self.push_replay,
-            takes_unsigned: self.push_unsigned.0,
-            signature_age_s: self.push_signature_age_s,
-            http_per_second: self.push_http_per_second,
+            connections: tcp.connections.limits(),
+            writer: tcp.writer.settings(&tcp.queue),
+            groups: tcp.groups,
+            queue_messages: tcp.queue.queue_messages,
+            queue_bytes: tcp.queue.queue_bytes,
+            wait: tcp.queue.wait(),
+            timeout: Duration::from_millis(tcp.timeout_ms),
+            at_once: tcp.at_once,
+            ttl_s: tcp.ttl_s,
+            replay: tcp.replay,
+            takes_unsigned: udp.unsigned.0,
+            signature_age_s: udp.signature_age_s,
+            http_per_second: http.per_second,
             ..PushSettings::default()
         }
     }
 
-    fn access(&self, sources: &Sources) -> Result<Access, ConfigError> {
-        let in_file = |name: &'static str, path: &PathBuf| {
-            let path = path.display().to_string();
-            move |problem: String| sources.error(name, &format!("{path}: {problem}"))
-        };
-        let mut keys = Vec::new();
-        if let Some(path) = &self.push_keys_file {
-            let file: KeysFile =
-                read_toml(path).map_err(|problem| sources.error("push-keys-file", &problem))?;
-            keys = file.key;
-            Access::new(keys.clone(), None).map_err(in_file("push-keys-file", path))?;
-        }
-        let mut tokens = None;
-        if let Some(path) = &self.push_tokens_file {
-            let file: TokensFile =
-                read_toml(path).map_err(|problem| sources.error("push-tokens-file", &problem))?;
-            tokens = Some(file.token);
-        }
+    fn access(&self, settings: &Settings) -> Result<Access, ConfigError> {
+        let of_keys = |problem: String| settings.error("push-udp-keys-file", &problem);
+        let of_tokens = |problem: String| settings.error("push-tokens-file", &problem);
+        let keys: Option<KeysFile> = read(self.udp.keys_file.as_deref()).map_err(of_keys)?;
+        let tokens: Option<TokensFile> =
+            read(self.tcp.tokens_file.as_deref()).map_err(of_tokens)?;
+        let keys = keys.map(|file| file.key).unwrap_or_default();
+        Access::new(keys.clone(), None)
+            .map_err(|problem| of_keys(format!("has a mistake: {problem}")))?;
         // The keys are right, so whatever is wrong now is wrong with the tokens.
-        let path = self.push_tokens_file.clone().unwrap_or_default();
-        Access::new(keys, tokens).map_err(in_file("push-tokens-file", &path))
+        let tokens = tokens.map(|file| file.token);
+        Access::new(keys, tokens).map_err(|problem| of_tokens(format!("has a mistake: {problem}")))
     }
+}
+
+fn read<T: serde::de::DeserializeOwned>(path: Option<&Path>) -> Result<Option<T>, String> {
+    path.map(read_toml).transpose()
 }

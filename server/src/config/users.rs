@@ -48,14 +48,13 @@ struct WrittenRules {
 
 /// Reads the users, or continues a sentence with what is wrong, and in which line.
 pub fn users_file(path: &Path) -> Result<Vec<User>, String> {
-    let shown = path.display();
     let file: UsersFile = read_toml(path)?;
     if file.user.is_empty() {
-        return Err(format!("{shown} names no user"));
+        return Err("names no user".to_owned());
     }
     file.user
         .into_iter()
-        .map(|user| user.check().map_err(|error| format!("{shown}: {error}")))
+        .map(|user| user.check().map_err(|error| format!("has a mistake: {error}")))
         .collect()
 }
 

@@ -58,3 +58,8 @@ pub fn within<T: TryFrom<u64>>(
             .ok_or_else(|| format!("is out of range; from {} to {}", range.start(), range.end()))
     }
 }
+
+/// A default that replaces a shared one.
+pub fn text(number: impl ToString) -> String {
+    number.to_string()
+}

@@ -21,19 +21,16 @@ impl Identity {
     /// Reads a chain of certificates and the key of the first, both PEM; or says what is wrong with
     /// which.
     pub fn read(certificates: &Path, key: &Path) -> Result<Self, IdentityError> {
-        let certificate_error =
-            |error| IdentityError::Certificates(certificates.display().to_string(), error);
         let chain = CertificateDer::pem_file_iter(certificates)
             .and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        let chain = chain.map_err(|error| certificate_error(error.to_string()))?;
-        let key_error = |error: String| IdentityError::Key(key.display().to_string(), error);
-        let private_key =
-            PrivateKeyDer::from_pem_file(key).map_err(|error| key_error(error.to_string()))?;
+        let chain = chain.map_err(|error| IdentityError::Certificates(error.to_string()))?;
+        let private_key = PrivateKeyDer::from_pem_file(key)
+            .map_err(|error| IdentityError::Key(error.to_string()))?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .and_then(|config| config.with_no_client_auth().with_single_cert(chain, private_key))
-            .map_err(|error| certificate_error(error.to_string()))?;
+            .map_err(|error| IdentityError::Certificates(error.to_string()))?;
         Ok(Self(Arc::new(config)))
     }
 }
@@ -57,15 +54,15 @@ impl Eq for Identity {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IdentityError {
     /// The file of certificates, and why.
-    Certificates(String, String),
+    Certificates(String),
     /// The file of the key, and why.
-    Key(String, String),
+    Key(String),
 }
 
 impl fmt::Display for IdentityError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Certificates(path, problem) | Self::Key(path, problem)) = self;
-        write!(out, "{path} cannot be used: {problem}")
+        let (Self::Certificates(problem) | Self::Key(problem)) = self;
+        write!(out, "cannot be used: {problem}")
     }
 }
 

@@ -509,7 +509,7 @@ def main(options):
         keys.flush()
         by_http = connections if options.by == "socket" else 10
         server = Server(options.binary, options.by, [
-            "--push-keys-file", keys.name,
+            "--push-udp-keys-file", keys.name,
             "--push-connections", str(connections), "--push-http-connections", str(by_http),
             # Those who are stuck are to stay, which they could not: they answer no ping and take nothing.
             "--push-idle-ms", "3600000", "--push-write-deadline-ms", "3600000", *options.server])

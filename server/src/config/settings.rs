@@ -1,0 +1,204 @@
+//! What was set, and where: a flag wins over the environment, the environment over the file, and
+//! the file over the default.
+
+use super::file::SettingsFile;
+use super::table::{Options, Setting, TABLES, Table};
+use super::values::Listen;
+use super::{ConfigError, sentence};
+use clap::error::{ContextKind, ContextValue};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, Command, FromArgMatches};
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// The settings that somebody set, by their names.
+#[derive(Clone, Default)]
+pub struct Settings(BTreeMap<String, Value>);
+
+#[derive(Clone)]
+pub struct Value {
+    pub text: OsString,
+    pub place: Place,
+    is_secret: bool,
+}
+
+/// Where a setting was set.
+#[derive(Clone)]
+pub enum Place {
+    Flag(String),
+    Environment(String),
+    /// Its key as it is written there, such as `chat.rooms`.
+    File {
+        path: PathBuf,
+        line: usize,
+        key: String,
+    },
+}
+
+impl Settings {
+    /// Adds what the file sets and nothing else has set, and reads the files that hold secrets.
+    pub fn complete(&mut self, file: Option<&Path>) -> Result<(), ConfigError> {
+        let of_file = file.map(SettingsFile::read).transpose()?.unwrap_or_default();
+        for (name, value) in of_file.values {
+            self.0.entry(name).or_insert(value);
+        }
+        let settings = TABLES.iter().flat_map(Table::settings);
+        settings.filter(Setting::is_secret).try_for_each(|secret| self.read_secret(&secret.name))
+    }
+
+    fn read_secret(&mut self, name: &str) -> Result<(), ConfigError> {
+        let file_name = format!("{name}-file");
+        let Some(value) = self.0.get(&file_name) else { return Ok(()) };
+        if self.is_set(name) {
+            return Err(self.error(&file_name, &format!("and {name} cannot both be set")));
+        }
+        let text = std::fs::read_to_string(&value.text)
+            .map_err(|error| self.error(&file_name, &format!("cannot be read: {error}")))?;
+        let text = text.trim_end_matches(['\r', '\n']).into();
+        let secret = Value { text, place: value.place.clone(), is_secret: true };
+        self.0.insert(name.to_owned(), secret);
+        Ok(())
+    }
+
+    /// The options of a table, each checked.
+    pub fn read<T: Options>(&self) -> Result<T, ConfigError> {
+        let settings = Table::of::<T>().settings();
+        let arguments = settings.iter().filter_map(|setting| {
+            let mut argument = OsString::from(format!("--{}=", setting.key));
+            argument.push(&self.0.get(&setting.name)?.text);
+            Some(argument)
+        });
+        let declared = settings.iter().map(|setting| setting.declared.clone());
+        let command = Command::new(T::TABLE).no_binary_name(true).args(declared);
+        command
+            .try_get_matches_from(arguments)
+            .and_then(|matches| T::from_arg_matches(&matches))
+            .map_err(|error| self.refused(&settings, &error))
+    }
+
+    /// Whether somebody set this, as opposed to its default.
+    pub fn is_set(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
+    /// The secrets that other users of the machine can read in the list of processes.
+    pub fn exposed_secrets(&self) -> Vec<String> {
+        let exposed = self.0.iter().filter(|(name, value)| {
+            value.is_secret && matches!(&value.place, Place::Flag(flag) if flag == *name)
+        });
+        exposed.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// An error about a setting that continues with what is wrong with it. It begins with what was
+    /// set: the flag, the variable, or the line of the file, and the value unless it is a secret.
+    pub fn error(&self, name: &str, problem: &str) -> ConfigError {
+        match self.get(name) {
+            Some(value) => ConfigError(format!("{value} {problem}")),
+            None => ConfigError(format!("--{name} {problem}")),
+        }
+    }
+
+    /// Refuses a door that other machines can reach and that lets everybody in, unless
+    /// `is_guarded`.
+    pub fn guard(
+        &self,
+        name: &str,
+        address: Listen,
+        is_guarded: bool,
+        remedy: &str,
+    ) -> Result<(), ConfigError> {
+        match address.0 {
+            Some(address) if !address.ip().is_loopback() && !is_guarded => {
+                let problem = format!("lets in everybody who can reach it; set {remedy}");
+                Err(self.error(name, &problem))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A value that its setting does not take.
+    fn refused(&self, settings: &[Setting], error: &clap::Error) -> ConfigError {
+        let context = |kind| match error.get(kind) {
+            Some(ContextValue::String(text)) => Some(text.as_str()),
+            _ => None,
+        };
+        let flag = context(ContextKind::InvalidArg).unwrap_or_default();
+        let flag = flag.split(' ').next().unwrap_or_default();
+        let setting = settings.iter().find(|setting| flag == format!("--{}", setting.key));
+        let Some(setting) = setting else { return ConfigError(sentence(error)) };
+        let problem = match (error.source(), error.get(ContextKind::ValidValue)) {
+            (Some(problem), _) => problem.to_string(),
+            (None, Some(ContextValue::Strings(values))) if !values.is_empty() => {
+                format!("is none of {}", values.join(", "))
+            }
+            _ => "is empty".to_owned(),
+        };
+        self.error(&setting.name, &problem)
+    }
+}
+
+impl Args for Settings {
+    fn augment_args(command: Command) -> Command {
+        command.args(TABLES.iter().flat_map(Table::settings).map(|setting| setting.flag()))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Settings {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let value = |setting: Setting| {
+            let text = matches.get_one::<OsString>(&setting.name)?.clone();
+            let place = match matches.value_source(&setting.name)? {
+                ValueSource::CommandLine => Place::Flag(setting.name.clone()),
+                ValueSource::EnvVariable => Place::Environment(setting.variable()),
+                _ => return None,
+            };
+            let value = Value::new(text, place, &setting);
+            Some((setting.name, value))
+        };
+        Ok(Self(TABLES.iter().flat_map(Table::settings).filter_map(value).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Value {
+    pub fn new(text: OsString, place: Place, setting: &Setting) -> Self {
+        Self { text, place, is_secret: setting.is_secret() }
+    }
+}
+
+/// The value as it was set, such as `--chat-rooms 7`.
+impl fmt::Display for Value {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = if self.is_secret { "(secret)".into() } else { self.text.to_string_lossy() };
+        match &self.place {
+            Place::Flag(name) => write!(out, "--{name} {text}"),
+            Place::Environment(name) => write!(out, "{name}={text}"),
+            place @ Place::File { key, .. } => write!(out, "{place}: {key} = {text}"),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(name) => write!(out, "--{name}"),
+            Self::Environment(name) => out.write_str(name),
+            Self::File { path, line, .. } => write!(out, "{} line {line}", path.display()),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Settings that several doors have. Each door takes them into its own table, with defaults of its
+//! own where it needs them.
+
+use super::values::{Listen, from, listen, ms, within};
+use crate::connection::ConnectionLimits;
+use crate::limits;
+use crate::transport::{Idle, WriterSettings};
+use clap::Args;
+use fanfare::limits::{QUEUE_BYTES_MAX, QUEUE_MESSAGES_MAX};
+use std::time::Duration;
+
+/// Where a door listens.
+#[derive(Args, Debug)]
+pub struct AddressOptions {
+    /// Where it listens: HOST:PORT, or `off`; port 0 picks a free port
+    #[arg(long, value_name = "ADDR|off", value_parser = listen)]
+    pub address: Listen,
+}
+
+/// How many connections a door takes.
+#[derive(Args, Debug)]
+pub struct ConnectionOptions {
+    /// Maximum number of connections
+    #[arg(long, value_name = "N", default_value_t = limits::MAX_CONNECTIONS,
+        value_parser = from(1))]
+    connections: usize,
+    /// Maximum number of connections from one address (IPv6: from one /64)
+    #[arg(long, value_name = "N", default_value_t = limits::MAX_CONNECTIONS_PER_ADDRESS,
+        value_parser = from(1))]
+    connections_per_address: usize,
+}
+
+/// What waits for one client, and for how long.
+#[derive(Args, Debug)]
+pub struct QueueOptions {
+    /// Maximum number of messages queued for one client; in chat, from one room
+    #[arg(long, value_name = "N", value_parser = within::<usize>(1..=QUEUE_MESSAGES_MAX as u64))]
+    pub queue_messages: usize,
+    /// Maximum number of bytes queued for one client; in chat, from one room
+    #[arg(long, value_name = "BYTES", value_parser = within::<usize>(1..=QUEUE_BYTES_MAX as u64))]
+    pub queue_bytes: usize,
+    /// How long a message waits for clients whose queue is full; then they miss it, or count as
+    /// slow
+    #[arg(long, value_name = "MS", value_parser = ms(0))]
+    wait_ms: u64,
+    /// A client that takes none of what waits for it in this time is disconnected
+    #[arg(long, value_name = "MS", default_value_t = limits::WRITE_DEADLINE_MS,
+        value_parser = ms(1))]
+    write_deadline_ms: u64,
+}
+
+/// How quiet clients are found out, and how much is rendered ahead for one.
+#[derive(Args, Debug)]
+pub struct WriterOptions {
+    /// Bytes rendered ahead for one client while the network is not ready for them
+    #[arg(long, value_name = "BYTES", default_value_t = limits::WRITE_BUFFER_BYTES,
+        value_parser = from(256))]
+    write_buffer_bytes: usize,
+    /// A client that is silent for this long is sent a ping
+    #[arg(long, value_name = "MS", default_value_t = limits::IDLE_MS, value_parser = ms(1))]
+    idle_ms: u64,
+    /// Pings without a sign of life after which a client is disconnected
+    #[arg(long, value_name = "N", default_value_t = limits::IDLE_MISSES,
+        value_parser = within::<u32>(1..=1_000))]
+    idle_misses: u32,
+    /// Disconnect a client that answers no ping even if it takes what it is sent
+    #[arg(long)]
+    idle_answer_required: bool,
+}
+
+impl ConnectionOptions {
+    pub fn limits(&self) -> ConnectionLimits {
+        ConnectionLimits { total: self.connections, per_address: self.connections_per_address }
+    }
+}
+
+impl QueueOptions {
+    pub fn wait(&self) -> Duration {
+        Duration::from_millis(self.wait_ms)
+    }
+
+    pub fn write_deadline(&self) -> Duration {
+        Duration::from_millis(self.write_deadline_ms)
+    }
+}
+
+impl WriterOptions {
+    pub fn settings(&self, queue: &QueueOptions) -> WriterSettings {
+        WriterSettings {
+            buffer_bytes: self.write_buffer_bytes,
+            deadline: queue.write_deadline(),
+            idle: Idle {
+                interval: Duration::from_millis(self.idle_ms),
+                misses: self.idle_misses,
+                answer_required: self.idle_answer_required,
+            },
+        }
+    }
+}

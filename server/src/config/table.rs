@@ -1,0 +1,147 @@
+//! Tables of settings. A door declares its options once, under short names; from that come its
+//! flags (`--chat-line-bytes`), environment variables (`FANFARE_CHAT_LINE_BYTES`) and the keys of
+//! its table in the settings file (`line-bytes` in `[chat]`).
+
+use super::ServerOptions;
+use super::admin::AdminOptions;
+use super::chat::ChatOptions;
+use super::nats::NatsOptions;
+use super::push::{PushHttpOptions, PushOptions, PushUdpOptions};
+use clap::builder::OsStringValueParser;
+use clap::{Arg, ArgAction, Args, Command};
+
+/// All tables, in the order in which people are shown them.
+pub const TABLES: [Table; 7] = [
+    Table::of::<ServerOptions>(),
+    Table::of::<AdminOptions>(),
+    Table::of::<ChatOptions>(),
+    Table::of::<NatsOptions>(),
+    Table::of::<PushOptions>(),
+    Table::of::<PushUdpOptions>(),
+    Table::of::<PushHttpOptions>(),
+];
+
+/// Options that are a table of the settings file.
+pub trait Options: Args {
+    /// The table's name, with which its flags begin; empty for the server's own settings, which
+    /// stand above all tables.
+    const TABLE: &'static str;
+
+    /// What this door has otherwise than the others that share the setting.
+    fn adapt(shared: Arg) -> Arg {
+        shared
+    }
+}
+
+pub struct Table {
+    pub name: &'static str,
+    declare: fn(Command) -> Command,
+    adapt: fn(Arg) -> Arg,
+}
+
+/// One setting of a table.
+pub struct Setting {
+    pub table: &'static str,
+    /// Its name in the table.
+    pub key: String,
+    /// The flag, without its dashes.
+    pub name: String,
+    /// As its door declared it.
+    pub declared: Arg,
+}
+
+impl Table {
+    pub const fn of<T: Options>() -> Self {
+        Self { name: T::TABLE, declare: T::augment_args, adapt: T::adapt }
+    }
+
+    pub fn settings(&self) -> Vec<Setting> {
+        let command = (self.declare)(Command::new(self.name));
+        let mut settings = Vec::new();
+        for arg in command.get_arguments() {
+            let setting = self.setting(optional((self.adapt)(arg.clone())));
+            let file = setting.is_secret().then(|| secret_file(&setting.declared));
+            settings.push(setting);
+            settings.extend(file.map(|file| self.setting(file)));
+        }
+        settings
+    }
+
+    fn setting(&self, declared: Arg) -> Setting {
+        let key = declared.get_long().unwrap_or_default().to_owned();
+        let name = match (self.name, key.as_str()) {
+            ("", key) => key.to_owned(),
+            (table, "address") => table.to_owned(),
+            (table, key) => format!("{table}-{key}"),
+        };
+        Setting { table: self.name, key, name, declared }
+    }
+}
+
+impl Setting {
+    /// The flag that sets this. Its value is checked later, with the file's.
+    pub fn flag(&self) -> Arg {
+        let flag = self
+            .declared
+            .clone()
+            .id(&self.name)
+            .long(&self.name)
+            .env(self.variable())
+            .hide_env(true)
+            .value_parser(OsStringValueParser::new());
+        match self.key.as_str() {
+            "address" => flag.alias(format!("{}-address", self.name)),
+            _ => flag,
+        }
+    }
+
+    /// Whether a flag of this name sets this.
+    pub fn is_called(&self, name: &str) -> bool {
+        let is_alias = |arg: Arg| arg.get_all_aliases().is_some_and(|all| all.contains(&name));
+        self.name == name || is_alias(self.flag())
+    }
+
+    /// The environment variable that sets this.
+    pub fn variable(&self) -> String {
+        format!("FANFARE_{}", self.name.replace('-', "_").to_uppercase())
+    }
+
+    /// Whether nobody may see the value.
+    pub fn is_secret(&self) -> bool {
+        self.declared.is_hide_env_values_set()
+    }
+
+    pub fn default(&self) -> Option<String> {
+        let default = self.declared.get_default_values().first()?;
+        Some(default.to_string_lossy().into_owned())
+    }
+
+    #[cfg(test)]
+    pub fn help(&self) -> String {
+        self.declared.get_help().map(ToString::to_string).unwrap_or_default()
+    }
+}
+
+/// A setting that nobody has to give, and a `bool` that a file can also turn off.
+fn optional(arg: Arg) -> Arg {
+    // A shared setting gets its default from its door, so it was declared without one.
+    let arg = arg.required(false);
+    if !matches!(arg.get_action(), ArgAction::SetTrue) {
+        return arg;
+    }
+    let default = if arg.get_default_values().is_empty() { "false" } else { "true" };
+    arg.action(ArgAction::Set)
+        .num_args(0..=1)
+        .value_name("true|false")
+        .default_value(default)
+        .default_missing_value("true")
+        .hide_possible_values(true)
+}
+
+/// The setting that names a file with the secret in it.
+fn secret_file(secret: &Arg) -> Arg {
+    let key = secret.get_long().unwrap_or_default();
+    let file = Arg::new(format!("{key}-file")).long(format!("{key}-file")).value_name("FILE");
+    file.help(format!("File that holds the {key}"))
+        .help_heading(secret.get_help_heading().unwrap_or_default().to_owned())
+}

@@ -1,0 +1,335 @@
+//! The settings, from flags, environment and files.
+
+use super::table::{Setting, TABLES, Table};
+use super::*;
+use crate::nats::SlowConsumer;
+use std::collections::HashSet;
+
+fn understand(arguments: &[&str]) -> Result<Task, ConfigError> {
+    from_command_line(std::iter::once("fanfare").chain(arguments.iter().copied()).map(Into::into))
+}
+
+fn config(arguments: &[&str]) -> Result<Config, String> {
+    match understand(arguments).map_err(|error| error.to_string())? {
+        Task::Serve(config) => Ok(*config),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn printed(arguments: &[&str]) -> String {
+    match understand(arguments) {
+        Ok(Task::Print(text)) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn file(name: &str, text: &str) -> String {
+    let path = std::env::temp_dir().join(format!("fanfare-{}-{name}.toml", std::process::id()));
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn serve_is_what_happens_without_a_command() {
+    let plain = config(&[]).unwrap();
+    assert_eq!(plain.chat_address, Some(chat::DEFAULT_ADDRESS.parse().unwrap()));
+    assert_eq!(plain.chat, ChatSettings::default());
+    assert_eq!(plain, config(&["serve"]).unwrap());
+    let moved = config(&["--chat", "127.0.0.1:0"]).unwrap();
+    assert_eq!(moved, config(&["serve", "--chat=127.0.0.1:0"]).unwrap());
+    assert_eq!(moved.chat_address.unwrap().port(), 0);
+}
+
+#[test]
+fn flags_win_over_the_file() {
+    let path = file("wins", "chat-line-bytes = 100\nchat-rooms = 7\nlog = \"debug\"\n");
+    for command in [[].as_slice(), &["serve"]] {
+        let arguments = [command, &["--config", &path, "--chat-rooms", "8"]].concat();
+        let config = config(&arguments).unwrap();
+        assert_eq!((config.chat.line_bytes, config.chat.directory.rooms), (100, 8));
+        assert_eq!(config.log, LevelFilter::Debug);
+    }
+}
+
+#[test]
+fn a_mistake_is_one_sentence_that_names_the_flag() {
+    let mistakes: [(&[&str], &str); 12] = [
+        (&["--nosuch"], "--nosuch"),
+        (&["--chat"], "--chat"),
+        (&["--chat", "nonsense"], "--chat nonsense"),
+        (&["--chat", "127.0.0.1:99999"], "--chat 127.0.0.1:99999"),
+        (
+            &["--chat=off", "--nats=off", "--push=off", "--push-udp=off", "--push-http=off"],
+            "--chat off",
+        ),
+        (&["--chat-rooms", "0"], "--chat-rooms 0"),
+        (&["--chat-rooms", "many"], "--chat-rooms"),
+        (&["--log", "loud"], "--log loud"),
+        (&["--admin", "0.0.0.0:6060"], "--admin 0.0.0.0:6060"),
+        (&["--admin", "[::]:6060"], "--admin [::]:6060"),
+        (&["--admin-token", "two words"], "--admin-token"),
+        (&["--chat-queue-bytes", "99"], "--chat-queue-bytes 99"),
+    ];
+    for (arguments, named) in mistakes {
+        let error = config(arguments).unwrap_err();
+        assert!(error.contains(named) && error.lines().count() == 1, "{arguments:?}: {error}");
+    }
+}
+
+#[test]
+fn the_admin_listener_is_for_this_machine_unless_there_is_a_token() {
+    let plain = config(&[]).unwrap().admin;
+    assert_eq!(
+        (plain.address, plain.is_asked_for),
+        (Some("127.0.0.1:6060".parse().unwrap()), false)
+    );
+    assert_eq!(config(&["--admin", "off"]).unwrap().admin.address, None);
+    assert!(config(&["--admin", "[::1]:1"]).unwrap().admin.is_asked_for);
+    let open = config(&["--admin", "0.0.0.0:6060", "--admin-token", "secret"]).unwrap().admin;
+    assert_eq!(open.token.as_deref(), Some("secret"));
+}
+
+#[test]
+fn a_mistake_in_the_file_names_the_line() {
+    let mistakes = [
+        ("unknown", "[chat]\nnosuch = 1\n", "line 2: nosuch is no setting"),
+        ("meant", "[chat]\nroms = 1\n", "line 2: roms is no setting; did you mean rooms?"),
+        ("flat", "chat-romms = 1\n", "did you mean rooms in [chat]?"),
+        ("twice", "chat-rooms = 5\n[chat]\nrooms = 5\n", "line 3: chat-rooms is set twice"),
+        ("type", "[chat]\nrooms = 5\nline-bytes = \"x\"\n", "line 3: chat.line-bytes = x"),
+        ("action", "print-bounds = true\n", "line 1: print-bounds is no setting"),
+        ("list", "chat-rooms = [5]\n", "line 1: chat-rooms has to be a text"),
+        ("fits", "\nchat-queue-bytes = 99\n", "line 2: chat-queue-bytes = 99 is too small"),
+        ("range", "# bounds\nchat-rooms = 0\n", "line 2: chat-rooms = 0 is out of range"),
+        ("syntax", "chat-rooms 5\n", "line 1"),
+    ];
+    for (name, text, expected) in mistakes {
+        let error = config(&["--config", &file(name, text)]).unwrap_err();
+        assert!(
+            error.contains(expected) && error.contains(name) && error.lines().count() == 1,
+            "{error}"
+        );
+    }
+    let error = config(&["--config", "/nonexistent/x.toml"]).unwrap_err();
+    assert!(error.starts_with("--config /nonexistent/x.toml cannot be read"), "{error}");
+}
+
+#[test]
+fn bounds_follow_the_settings() {
+    let bound = |arguments: &[&str], name: &str| -> f64 {
+        let text = printed(arguments);
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(name))
+            .unwrap_or_else(|| panic!("{name} in {text}"));
+        line.split_whitespace().nth(1).and_then(|mib| mib.parse().ok()).unwrap()
+    };
+    let all: Vec<f64> = ["chat ", "nats ", "push ", "push-udp ", "push-http ", "history ", "all "]
+        .map(|name| bound(&["--print-bounds"], name))
+        .to_vec();
+    assert!((all[..6].iter().sum::<f64>() - all[6]).abs() < 1.0, "{all:?}");
+    let halved = bound(&["--print-bounds", "--push-connections", "5000"], "push ");
+    assert!((halved * 2.0 - all[2]).abs() < 1.0, "{halved} {all:?}");
+    assert!(bound(&["--print-bounds", "--push-queue-bytes", "1048576"], "push ") > all[2]);
+    // A WebSocket is a client as any other, and HTTP's besides.
+    let large = ["--print-bounds", "--push-queue-bytes", "10485760"];
+    assert!(bound(&large, "push-http ") > bound(&large, "push "));
+}
+
+#[test]
+fn keys_and_tokens_are_read_and_mistakes_in_them_named() {
+    let keys = file("keys", "[[key]]\nid = \"shop\"\nsecret = \"0123456789abcdef\"\n");
+    assert!(config(&["--push-keys-file", &keys]).unwrap().push.access.key("shop").is_some());
+    let short = file("short", "[[key]]\nid = \"shop\"\nsecret = \"x\"\n");
+    let wrong = file("wrong", "[[token]]\ntoken = \"t\"\nuser = 7\n");
+    for (flag, path, expected) in [
+        ("--push-udp-keys-file", short.as_str(), "shorter than 16 bytes"),
+        ("--push-udp-keys-file", "/nonexistent", "cannot be read"),
+        ("--push-tokens-file", &wrong, "line 3"),
+        ("--push-udp-unsigned", "on", "neither loopback nor off"),
+    ] {
+        let error = config(&[flag, path]).unwrap_err();
+        assert!(
+            error.starts_with(flag) && error.contains(expected) && error.lines().count() == 1,
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn every_setting_of_nats_arrives() {
+    let plain = config(&[]).unwrap();
+    assert_eq!(
+        (plain.nats_address, plain.nats),
+        ("127.0.0.1:4222".parse().ok(), NatsSettings::default())
+    );
+    let numbers = "--nats-max-payload 1 --nats-max-control-line 100 --nats-max-connections 3 \
+        --nats-max-connections-per-address 4 --nats-max-subscriptions 5 \
+        --nats-ping-interval-ms 6 --nats-ping-max 7 --nats-auth-timeout-ms 8 \
+        --nats-max-pending-bytes 999 --nats-max-pending-messages 10 --nats-wait-ms 11 \
+        --nats-write-deadline-ms 12 --nats-lame-duck-duration-ms 13 \
+        --nats-lame-duck-grace-ms 14 --nats-slow-consumer drop --nats-server-name me \
+        --nats-user u --nats-password p --nats-token t";
+    let nats = config(&numbers.split_whitespace().collect::<Vec<_>>()).unwrap().nats;
+    assert_eq!((nats.parser.payload_bytes, nats.parser.control_line_bytes), (1, 100));
+    assert_eq!(
+        (nats.connections.total, nats.connections.per_address, nats.subscriptions),
+        (3, 4, 5)
+    );
+    assert_eq!((nats.pending_bytes, nats.pending_messages, nats.ping_max), (999, 10, 7));
+    let times = [nats.ping_interval, nats.authentication_timeout, nats.wait, nats.write_deadline];
+    assert_eq!(times.map(|time| time.as_millis()), [6, 8, 11, 12]);
+    assert_eq!((nats.lame_duck_duration.as_millis(), nats.lame_duck_grace.as_millis()), (13, 14));
+    assert_eq!((nats.slow_consumer, nats.server_name.as_str()), (SlowConsumer::Drop, "me"));
+    assert_eq!((nats.authentication.users.len(), nats.authentication.token.is_some()), (1, true));
+}
+
+#[test]
+fn no_door_lets_in_everybody_by_mistake() {
+    let error = config(&["--chat", "0.0.0.0:0"]).unwrap_err();
+    assert!(error.starts_with("--chat 0.0.0.0:0 lets in everybody"), "{error}");
+    assert!(error.ends_with("set chat-allow-anonymous"), "{error}");
+    assert!(config(&["--chat", "0.0.0.0:0", "--chat-allow-anonymous"]).is_ok());
+    assert!(config(&["--chat", "[::1]:0"]).is_ok());
+    let error = config(&["--nats", "0.0.0.0:0"]).unwrap_err();
+    assert!(error.starts_with("--nats 0.0.0.0:0 lets in everybody"), "{error}");
+    let reasons: [&[&str]; 3] = [
+        &["--nats-allow-anonymous"],
+        &["--nats-token", "t"],
+        &["--nats-user", "u", "--nats-password", "p"],
+    ];
+    for reason in reasons {
+        assert!(config(&[&["--nats", "0.0.0.0:0"], reason].concat()).is_ok(), "{reason:?}");
+    }
+    let mistakes: [(&[&str], &str); 9] = [
+        (&["--nats-user", "u", "--nats-password", ""], "--nats-password (secret) is empty"),
+        (&["--nats-token", ""], "--nats-token (secret) is empty"),
+        (&["--nats-user", "u"], "--nats-user u needs"),
+        (&["--nats-password", "p"], "--nats-password (secret) needs"),
+        (&["--nats-tls-cert", "c"], "--nats-tls-cert c needs"),
+        (&["--nats-tls-required"], "--nats-tls-required true needs"),
+        (
+            &["--nats-tls-cert", "/none", "--nats-tls-key", "/none"],
+            "--nats-tls-cert /none cannot be used",
+        ),
+        (&["--nats-max-pending-bytes", "9"], "--nats-queue-bytes 9 is too small"),
+        (&["--nats-slow-consumer", "wait"], "--nats-slow-consumer wait is neither"),
+    ];
+    for (arguments, named) in mistakes {
+        let error = config(arguments).unwrap_err();
+        assert!(error.starts_with(named) && error.lines().count() == 1, "{arguments:?}: {error}");
+    }
+}
+
+#[test]
+fn nats_users_come_from_a_file() {
+    let path = file(
+        "users",
+        "[[user]]\nname = \"a\"\npassword = \"x\"\n\n[user.publish]\nallow = [\"a.>\"]\n\
+         deny = [\"a.b\"]\n\n\
+         [[user]]\nname = \"b\"\npassword = \"y\"\n\n[user.subscribe]\nallow = []\n",
+    );
+    let users = config(&["--nats-users-file", &path]).unwrap().nats.authentication.users;
+    assert_eq!(users.iter().map(|user| user.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    let publish = &users[0].permissions.publish;
+    assert!(
+        publish.permit_topic(&"a.c".parse().unwrap())
+            && !publish.permit_topic(&"a.b".parse().unwrap())
+    );
+    let of_b = &users[1].permissions;
+    assert!(of_b.publish.permit_topic(&"a.b".parse().unwrap()), "left out: everything");
+    assert!(!of_b.subscribe.permit_topic(&"a.b".parse().unwrap()), "empty: nothing");
+    for (name, text, expected) in [
+        ("no-users", "", "names no user"),
+        ("empty", "[[user]]\nname = \"a\"\npassword = \"\"\n", "user a: the password is empty"),
+        ("no-password", "[[user]]\nname = \"a\"\n", "line 1: missing field `password`"),
+        (
+            "pattern",
+            "[[user]]\nname = \"a\"\npassword = \"x\"\npublish.allow = [\"a..b\"]\n",
+            "user a: topic \"a..b\"",
+        ),
+        (
+            "twice",
+            "[[user]]\nname = \"a\"\npassword = \"x\"\n[[user]]\nname = \"a\"\n\
+             password = \"x\"\n",
+            "twice",
+        ),
+    ] {
+        let error = config(&["--nats-users-file", &file(name, text)]).unwrap_err();
+        assert!(error.starts_with("--nats-users-file") && error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_secret_is_in_a_file_and_never_shown() {
+    let secret = file("secret", "s3cret\n");
+    let given = config(&["--nats-token-file", &secret]).unwrap();
+    assert!(given.nats.authentication.is_required() && given.exposed_secrets.is_empty());
+    let exposed = config(&["--nats-token", "s3cret"]).unwrap().exposed_secrets;
+    assert_eq!(exposed, ["nats-token"]);
+    let both = ["--nats-token-file", &secret, "--nats-token", "x"];
+    let error = config(&both).unwrap_err();
+    assert!(error.contains("and nats-token cannot both be set"), "{error}");
+    for arguments in [&both[..2], &["--nats-token", "s3cret"]] {
+        let printed = printed(&[&["--print-config"], arguments].concat());
+        assert!(printed.contains("# token (secret)") && !printed.contains("s3cret"), "{printed}");
+    }
+}
+
+#[test]
+fn what_is_in_force_is_a_settings_file() {
+    let settings = file("printed", "[chat]\nrooms = 7\n");
+    let arguments = ["--config", &settings, "--nats-server-name", "a \"b\"", "--push-http=off"];
+    let printed = printed(&[arguments.as_slice(), &["--print-config"]].concat());
+    let line = |start: &str| printed.lines().find(|line| line.starts_with(start)).unwrap();
+    assert!(line("rooms ").ends_with(".toml line 2"), "{printed}");
+    assert!(line("server-name ").ends_with("# --nats-server-name"), "{printed}");
+    assert!(line("line-bytes ").ends_with("# default"), "{printed}");
+    let again = config(&["--config", &file("again", &printed)]).unwrap();
+    let mut first = config(&arguments).unwrap();
+    // What the file names was asked for.
+    first.admin.is_asked_for = true;
+    assert_eq!(again, first);
+}
+
+#[test]
+fn the_example_has_the_defaults() {
+    let settings = TABLES.iter().flat_map(Table::settings);
+    let default = |setting: Setting| {
+        Some(format!("{} = {}", setting.key, listing::toml_value(&setting.default()?)))
+    };
+    let defaults: HashSet<String> = settings.filter_map(default).collect();
+    let example = listing::example();
+    let lines = example.lines().map(|line| line.trim_start_matches('#'));
+    let lines: Vec<_> =
+        lines.filter(|line| line.starts_with('[') || defaults.contains(*line)).collect();
+    assert!(lines.len() >= defaults.len(), "{example}");
+    let text = lines.join("\n");
+    let mut given = config(&["--config", &file("example", &text)]).unwrap();
+    given.admin.is_asked_for = false;
+    assert_eq!(given, config(&[]).unwrap());
+}
+
+#[test]
+fn a_mistaken_name_is_answered_with_the_one_that_was_meant() {
+    for (arguments, meant) in [
+        (["--chat-room", "5"], "did you mean --chat-rooms?"),
+        (["sreve", "--chat-rooms=5"], "did you mean serve?"),
+    ] {
+        let error = config(&arguments).unwrap_err();
+        assert!(error.ends_with(meant) && error.lines().count() == 1, "{error}");
+    }
+}
+
+#[test]
+fn the_client_has_its_own_arguments() {
+    let Ok(Task::Chat(client)) = understand(&["chat", "example.org:7000", "--nick", "alice"])
+    else {
+        panic!()
+    };
+    assert_eq!(
+        (client.server.as_str(), client.nick.as_deref()),
+        ("example.org:7000", Some("alice"))
+    );
+    assert!(understand(&["chat", "--chat", "x"]).is_err());
+}
