@@ -6,13 +6,23 @@ use std::time::Duration;
 
 // ---- Topics ----
 
-/// Bytes of a topic or a pattern. Long enough for any sensible hierarchy, short enough to copy
-/// freely. Longer ones are refused when parsed.
-pub const TOPIC_BYTES_MAX: usize = 255;
+/// Bytes of a topic or a pattern. Long enough for any sensible hierarchy; a topic takes only the
+/// bytes that it has. Longer ones are refused when parsed.
+pub const TOPIC_BYTES_MAX: usize = 1024;
 
 /// Tokens of a topic or a pattern; also how deep the walk through the subscriptions can go. More
 /// are refused when parsed.
-pub const TOPIC_TOKENS_MAX: usize = 16;
+pub const TOPIC_TOKENS_MAX: usize = 32;
+
+/// Steps through the subscriptions after which
+/// [`MailboxSubscriber::first_match`](crate::MailboxSubscriber::first_match) gives up. Inboxes take
+/// a few; patterns made for the purpose would take hundreds of thousands.
+pub const MATCH_STEPS_MAX: usize = 1024;
+
+/// Routes of topics without a history. A subscription with wildcards that begins or ends looks at
+/// all that it matches, a millisecond for this many. Further topics look for their audience at each
+/// publish until publishers have forgotten others.
+pub const ROUTES_MAX: usize = 16_384;
 
 // ---- Queues ----
 

@@ -10,7 +10,7 @@ use crate::receive::Receiver;
 use crate::receive::watch::SubscriptionWatch;
 use crate::shared::Shared;
 use crate::stats::{Books, EndReason, SubscriptionId, SubscriptionStats};
-use crate::topic::Pattern;
+use crate::topic::{Pattern, Topic};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -179,6 +179,25 @@ impl<M: Payload> MailboxSubscriber<M> {
     /// If the broker is closed or full, or the mailbox has ended.
     pub fn subscribe(&self, pattern: &Pattern) -> Result<SubscriptionId, SubscribeError> {
         self.add(pattern, None, 0).map(|(id, _)| id)
+    }
+
+    /// A subscription of the mailbox, outside queue groups, that matches `topic`. Found among all
+    /// subscribers' patterns; `None` also if [`MATCH_STEPS_MAX`](crate::limits::MATCH_STEPS_MAX)
+    /// steps do not find it.
+    ///
+    /// ```
+    /// use fanfare::{Broker, Pattern, Topic};
+    ///
+    /// let broker = Broker::<&str>::new();
+    /// let mailbox = broker.mailbox("connection 7").open()?;
+    /// let answers = mailbox.subscribe(&Pattern::parse("answers.*")?)?;
+    /// let subscriber = mailbox.subscriber();
+    /// assert_eq!(subscriber.first_match(&Topic::parse("answers.1")?), Some(answers));
+    /// assert_eq!(subscriber.first_match(&Topic::parse("orders")?), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn first_match(&self, topic: &Topic) -> Option<SubscriptionId> {
+        self.shared.router.first_match(&self.queue, topic)
     }
 
     /// Begins a subscription, and returns the last `last` messages kept of each matching topic, in

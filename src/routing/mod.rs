@@ -11,7 +11,7 @@ pub mod route_cache;
 pub mod tree;
 
 use crate::error::SubscribeError;
-use crate::limits::HISTORY_TOPICS_MAX;
+use crate::limits::{HISTORY_TOPICS_MAX, MATCH_STEPS_MAX, ROUTES_MAX};
 use crate::log::history::{History, KeptMessage};
 use crate::log::message::Message;
 use crate::queue::{Queue, Want, Wanted};
@@ -24,6 +24,7 @@ use crate::stats::tally::Tally;
 use crate::sync::{lock, read, write};
 use crate::topic::{Pattern, Topic};
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::ControlFlow;
 use std::sync::{Arc, RwLock};
 
 pub(crate) struct Router<M> {
@@ -43,8 +44,10 @@ struct State<M> {
     last_subscription: u64,
     routes: Tree<RouteLeaf<M>>,
     last_route: u64,
-    routes_made_since_sweep: usize,
+    /// At least as many as there are: those of the last sweep, and those made since.
+    route_count: usize,
     routes_after_sweep: usize,
+    routes_asked_since_sweep: usize,
     /// Routes with a history, which stay even if no publisher remembers them.
     kept: HashMap<Topic, Arc<Route<M>>>,
     is_closed: bool,
@@ -59,8 +62,9 @@ impl<M> Router<M> {
             last_subscription: 0,
             routes: Tree::default(),
             last_route: 0,
-            routes_made_since_sweep: 0,
+            route_count: 0,
             routes_after_sweep: 0,
+            routes_asked_since_sweep: 0,
             kept: HashMap::new(),
             is_closed: false,
         };
@@ -203,17 +207,20 @@ impl<M> Router<M> {
     /// The route of a topic, if anybody has one. Topics with a history always get one.
     pub fn find(&self, topic: &Topic) -> Option<Arc<Route<M>>> {
         let found = read(&self.state).route(topic);
-        found.or_else(|| (self.history_of(topic) > 0).then(|| self.make(topic)))
+        found.or_else(|| if self.history_of(topic) > 0 { self.make(topic) } else { None })
     }
 
-    /// The route of a topic; makes one if there is none.
-    pub fn make(&self, topic: &Topic) -> Arc<Route<M>> {
+    /// The route of a topic; makes one if there is none. None: there are [`ROUTES_MAX`], and the
+    /// topic has no history.
+    pub fn make(&self, topic: &Topic) -> Option<Arc<Route<M>>> {
         let history = self.history_of(topic);
         let mut forgotten = Vec::new();
         let mut state = write(&self.state);
-        if let Some(route) = state.route(topic) {
-            return route;
+        let found = state.route(topic);
+        if found.is_some() || (!state.has_room_for_route() && history == 0) {
+            return found;
         }
+        state.route_count += 1;
         state.last_route += 1;
         let route = Arc::new(Route {
             id: state.last_route,
@@ -226,9 +233,8 @@ impl<M> Router<M> {
             state.forget_quiet_histories(&mut forgotten);
             state.kept.insert(topic.clone(), route.clone());
         }
-        state.sweep_now_and_then();
         state.routes.edit(topic.as_str(), |leaf| leaf.0 = Some(Arc::downgrade(&route)));
-        route
+        Some(route)
     }
 
     /// Shows a topic's audience without making a route, for topics that are used once.
@@ -243,11 +249,35 @@ impl<M> Router<M> {
 
     /// Whether any subscription wants a topic's messages.
     pub fn is_wanted(&self, topic: &Topic) -> bool {
-        let mut is_wanted = false;
-        read(&self.state).subscriptions.visit_matching(topic.as_str(), &mut |members| {
-            is_wanted = is_wanted || members.iter().any(|member| member.wants(topic));
+        let state = read(&self.state);
+        let wanted =
+            state.subscriptions.visit_matching(topic.as_str(), &mut |members| match members
+                .iter()
+                .any(|member| member.wants(topic))
+            {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            });
+        wanted.is_break()
+    }
+
+    /// A subscription of this queue, outside queue groups, that matches `topic`. Gives up after
+    /// [`MATCH_STEPS_MAX`].
+    pub fn first_match(&self, queue: &Arc<Queue<M>>, topic: &Topic) -> Option<SubscriptionId> {
+        let mut steps = 0;
+        let state = read(&self.state);
+        let found = state.subscriptions.visit_matching(topic.as_str(), &mut |members| {
+            let is_its =
+                |member: &&Member<M>| member.group.is_none() && Arc::ptr_eq(&member.queue, queue);
+            let left = MATCH_STEPS_MAX.saturating_sub(steps);
+            steps += 1 + members.len();
+            match members.iter().take(left).find(is_its) {
+                Some(member) => ControlFlow::Break(Some(member.id)),
+                None if steps >= MATCH_STEPS_MAX => ControlFlow::Break(None),
+                None => ControlFlow::Continue(()),
+            }
         });
-        is_wanted
+        found.break_value().flatten()
     }
 
     /// The last messages kept of a topic, oldest first.
@@ -394,11 +424,12 @@ impl<M> State<M> {
 
     fn audience(&self, topic: &Topic) -> Audience<M> {
         let mut audience = Audience::new(self.is_closed);
-        self.subscriptions.visit_matching(topic.as_str(), &mut |queues| {
-            queues
+        let _ = self.subscriptions.visit_matching(topic.as_str(), &mut |members| {
+            members
                 .iter()
                 .filter(|member| member.wants(topic))
                 .for_each(|member| audience.add(member));
+            ControlFlow::<()>::Continue(())
         });
         audience
     }
@@ -414,19 +445,20 @@ impl<M> State<M> {
         queues
     }
 
-    /// Routes that nobody remembers any more leave their nodes behind; as many new ones pay for the
-    /// clearing up.
-    fn sweep_now_and_then(&mut self) {
+    /// Whether there may be one more route without a history. Routes that nobody remembers any more
+    /// leave their nodes behind; as many requests for new ones pay for the clearing up.
+    fn has_room_for_route(&mut self) -> bool {
         const SWEEP_AFTER: usize = 1024;
-        self.routes_made_since_sweep += 1;
-        if self.routes_made_since_sweep > self.routes_after_sweep.max(SWEEP_AFTER) {
+        self.routes_asked_since_sweep += 1;
+        if self.routes_asked_since_sweep > self.routes_after_sweep.max(SWEEP_AFTER) {
             self.routes.sweep();
-            self.routes_made_since_sweep = 0;
-            self.routes_after_sweep = 0;
+            self.routes_asked_since_sweep = 0;
             let mut count = 0;
             self.routes.visit_all(&mut |leaf| count += usize::from(leaf.0.is_some()));
             self.routes_after_sweep = count;
+            self.route_count = count;
         }
+        self.route_count < ROUTES_MAX + self.kept.len()
     }
 
     /// At the bound, the sixteenth of the topics that was quiet for longest is forgotten, so that

@@ -23,7 +23,7 @@ impl<M> RouteCache<M> {
     }
 
     /// Takes the route out, to be [put back](Self::put_back). None: the topic is used for the first
-    /// time.
+    /// time, or there are too many routes.
     #[inline]
     pub fn take(&mut self, topic: &Topic, router: &Router<M>) -> Option<(Topic, Arc<Route<M>>)> {
         if let Some((last, _)) = &self.last
@@ -61,7 +61,7 @@ impl<M> RouteCache<M> {
         }
         let route = match router.find(topic) {
             Some(route) => route,
-            None if self.was_seen(topic) => router.make(topic),
+            None if self.was_seen(topic) => router.make(topic)?,
             None => return None,
         };
         if self.known.len() >= CACHED_ROUTES_MAX {

@@ -2,6 +2,7 @@
 
 use crate::topic::{ANY_ONE, ANY_REST};
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 
 /// What hangs in a tree. An empty value takes no node.
 pub(crate) trait Leaf: Default {
@@ -59,9 +60,14 @@ impl<V: Leaf> Tree<V> {
         Some(&node.here)
     }
 
-    /// Visits the values of all patterns that match `topic`.
-    pub fn visit_matching<'a>(&'a self, topic: &str, visit: &mut impl FnMut(&'a V)) {
-        self.root.visit_matching(Some(topic), visit);
+    /// Visits the values of all patterns that match `topic`, until `visit` breaks. Many values are
+    /// empty; counting them counts the steps.
+    pub fn visit_matching<'a, B>(
+        &'a self,
+        topic: &str,
+        visit: &mut impl FnMut(&'a V) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        self.root.visit_matching(Some(topic), visit)
     }
 
     /// Visits the values of all topics, in a tree of topics, that `pattern` matches.
@@ -124,16 +130,21 @@ impl<V: Leaf> Node<V> {
         result
     }
 
-    fn visit_matching<'a>(&'a self, topic: Option<&str>, visit: &mut impl FnMut(&'a V)) {
+    fn visit_matching<'a, B>(
+        &'a self,
+        topic: Option<&str>,
+        visit: &mut impl FnMut(&'a V) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
         let Some((token, further)) = split(topic) else {
             return visit(&self.here);
         };
-        visit(&self.rest);
+        visit(&self.rest)?;
         if let Some(node) = self.children.get(token) {
-            node.visit_matching(further, visit);
+            node.visit_matching(further, visit)?;
         }
-        if let Some(node) = &self.any_one {
-            node.visit_matching(further, visit);
+        match &self.any_one {
+            Some(node) => node.visit_matching(further, visit),
+            None => ControlFlow::Continue(()),
         }
     }
 
@@ -197,7 +208,10 @@ mod tests {
 
     fn matching(tree: &Tree<Vec<u32>>, topic: &str) -> Vec<u32> {
         let mut found = Vec::new();
-        tree.visit_matching(topic, &mut |values| found.extend(values));
+        let _ = tree.visit_matching(topic, &mut |values| {
+            found.extend(values);
+            ControlFlow::<()>::Continue(())
+        });
         found.sort_unstable();
         found
     }
@@ -211,6 +225,12 @@ mod tests {
         assert_eq!(matching(&tree, "a.b"), [0, 1, 2, 3, 4]);
         assert_eq!(matching(&tree, "a"), [3, 5]);
         assert_eq!(matching(&tree, "a.b.c"), [2, 3, 6]);
+        let mut steps = 0;
+        let first = tree.visit_matching("a.b.c", &mut |values| {
+            steps += 1;
+            values.first().map_or(ControlFlow::Continue(()), |first| ControlFlow::Break(*first))
+        });
+        assert_eq!((first, steps), (ControlFlow::Break(3), 1), "the root's `>` comes first");
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use fanfare::limits::{
     BATCH_MESSAGES_MAX, CACHED_ROUTES_MAX, HISTORY_BYTES_MAX, HISTORY_TOPICS_MAX,
-    QUEUE_BYTES_DEFAULT, QUEUE_BYTES_MAX, QUEUE_MESSAGES_DEFAULT, QUEUE_MESSAGES_MAX,
+    QUEUE_BYTES_DEFAULT, QUEUE_BYTES_MAX, QUEUE_MESSAGES_DEFAULT, QUEUE_MESSAGES_MAX, ROUTES_MAX,
     SUBSCRIPTIONS_DEFAULT, WAIT_DEFAULT,
 };
-use fanfare::{Broker, PublishError, SubscribeError, TryPublishError, WhenFull};
+use fanfare::{Broker, PublishError, Publisher, SubscribeError, TryPublishError, WhenFull};
 use testkit::broker::{Got, Load, Loads, assert_books, bounded, numbers, pattern, take_all, topic};
 
 #[test]
@@ -247,4 +247,32 @@ fn history_is_bounded_in_messages_bytes_and_topics() {
     assert_eq!(kept(&format!("t.{}", most - 1)), [most - 1]);
     assert!(loads.alive() <= HISTORY_TOPICS_MAX + CACHED_ROUTES_MAX, "{} alive", loads.alive());
     assert!(broker.topic_stats().len() <= HISTORY_TOPICS_MAX + CACHED_ROUTES_MAX + 1);
+}
+
+/// What a subscription with wildcards costs grows with the topics that are remembered.
+#[test]
+fn publishers_together_remember_a_bounded_number_of_topics_and_reach_them_all() {
+    let broker = Broker::<u64>::new();
+    let mut all = bounded(&broker, ">", 10, WhenFull::DropOldest);
+    let mut publish = |publisher: &mut Publisher<u64>, name: String| {
+        let name = topic(&name);
+        // The second time makes a route.
+        for number in 0..2 {
+            assert_eq!(publisher.try_publish(&name, number).unwrap().matched, 1);
+            assert_eq!(all.try_recv().unwrap().message().map(|found| *found), Some(number));
+        }
+    };
+    let mut publishers: Vec<_> =
+        (0..ROUTES_MAX / CACHED_ROUTES_MAX).map(|_| broker.publisher()).collect();
+    for (name, publisher) in publishers.iter_mut().enumerate() {
+        (0..CACHED_ROUTES_MAX).for_each(|number| publish(publisher, format!("{name}.{number}")));
+    }
+    assert_eq!(broker.topic_stats().len(), ROUTES_MAX);
+    let mut one_more = broker.publisher();
+    publish(&mut one_more, "more".to_owned());
+    assert_eq!(broker.topic_stats().len(), ROUTES_MAX);
+    // Once others are forgotten there is room again, after some asking.
+    publishers.clear();
+    (0..=ROUTES_MAX).for_each(|_| publish(&mut one_more, "more".to_owned()));
+    assert!(broker.topic_stats().iter().any(|stats| stats.topic == topic("more")));
 }

@@ -1,5 +1,6 @@
 //! Mailboxes: one bounded queue for many subscriptions.
 
+use fanfare::limits::MATCH_STEPS_MAX;
 use fanfare::{
     Books, Broker, EndReason, Interest, Mailbox, MailboxDelivery, Origin, Receipt, SubscribeError,
     SubscriptionId, TryPublishError, TryRecvError, WhenFull,
@@ -163,6 +164,27 @@ fn nobody_hears_themselves_through_any_of_its_subscriptions() {
     let theirs = at_once(broker.publisher().publish(&topic("t"), loads.light(2))).unwrap();
     assert_eq!((mine.matched, theirs.matched), (0, 2));
     assert_eq!(take_all(&mut mailbox).len(), 2);
+}
+
+#[test]
+fn a_mailbox_finds_its_own_subscription_in_bounded_steps() {
+    let broker = Broker::<Load>::new();
+    let [own, others] = [(); 2].map(|()| mailbox(&broker, 10, WhenFull::DropNewest));
+    let subscriber = own.subscriber();
+    others.subscribe(&pattern("a.b")).unwrap();
+    own.subscribe_in_group(&pattern("a.*"), "g").unwrap();
+    assert_eq!(subscriber.first_match(&topic("a.b")), None, "neither others' nor a group's");
+    let id = own.subscribe(&pattern("*.b")).unwrap();
+    assert_eq!(subscriber.first_match(&topic("a.b")), Some(id));
+    assert_eq!(subscriber.first_match(&topic("a.b.c")), None);
+    // Found last, after a way that is too long.
+    for _ in 0..MATCH_STEPS_MAX {
+        others.subscribe(&pattern("a.b")).unwrap();
+    }
+    assert_eq!(subscriber.first_match(&topic("a.b")), None);
+    assert_eq!(subscriber.first_match(&topic("x.b")), Some(id));
+    assert!(own.unsubscribe(id));
+    assert_eq!(subscriber.first_match(&topic("x.b")), None);
 }
 
 #[test]

@@ -92,29 +92,29 @@ fn white_space_and_control_characters_are_refused_where_they_stand() {
 }
 
 #[test]
-fn length_is_counted_in_bytes_up_to_255() {
-    let longest = "x".repeat(255);
+fn length_is_counted_in_bytes_up_to_1024() {
+    let longest = "x".repeat(1024);
     assert!(Topic::parse(&longest).is_ok());
     assert!(Pattern::parse(&longest).is_ok());
-    let too_long = "x".repeat(256);
-    assert_eq!(error_of(&too_long).position(), 255, "the first byte too many");
-    assert_eq!(pattern_error_of(&too_long).position(), 255);
+    let too_long = "x".repeat(1025);
+    assert_eq!(error_of(&too_long).position(), 1024, "the first byte too many");
+    assert_eq!(pattern_error_of(&too_long).position(), 1024);
 
-    let longest = format!("x{}", "é".repeat(127)); // 255 bytes, 128 characters
-    assert_eq!(longest.len(), 255);
+    let longest = "é".repeat(512); // 1,024 bytes
+    assert_eq!(longest.len(), 1024);
     assert!(Topic::parse(&longest).is_ok());
-    assert!(Topic::parse(&"é".repeat(128)).is_err(), "256 bytes, though only 128 characters");
+    assert!(Topic::parse(&"é".repeat(513)).is_err(), "1,026 bytes, though only 513 characters");
     assert!(Topic::parse(&"x".repeat(1 << 20)).is_err());
 }
 
 #[test]
-fn sixteen_tokens_are_the_most() {
-    let most = ["t"; 16].join(".");
-    assert_eq!(Topic::parse(&most).unwrap().tokens().count(), 16);
-    assert!(Pattern::parse(&["*"; 16].join(".")).is_ok());
-    let too_many = ["t"; 17].join(".");
-    assert_eq!(error_of(&too_many).position(), 32, "where the seventeenth token begins");
-    assert_eq!(pattern_error_of(&["*"; 17].join(".")).position(), 32);
+fn thirty_two_tokens_are_the_most() {
+    let most = ["t"; 32].join(".");
+    assert_eq!(Topic::parse(&most).unwrap().tokens().count(), 32);
+    assert!(Pattern::parse(&["*"; 32].join(".")).is_ok());
+    let too_many = ["t"; 33].join(".");
+    assert_eq!(error_of(&too_many).position(), 64, "where the thirty-third token begins");
+    assert_eq!(pattern_error_of(&["*"; 33].join(".")).position(), 64);
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn a_greater_sign_must_be_the_last_token_of_a_pattern() {
 
 #[test]
 fn different_faults_have_different_kinds_and_say_what_is_wrong() {
-    let faults = ["", "a b", &"x".repeat(256), &["t"; 17].join("."), "a.*"];
+    let faults = ["", "a b", &"x".repeat(1025), &["t"; 33].join("."), "a.*"];
     let kinds: Vec<_> = faults.iter().map(|text| error_of(text).kind()).collect();
     for (index, kind) in kinds.iter().enumerate() {
         for other in &kinds[index + 1..] {
