@@ -160,7 +160,7 @@ pub const TELNET_SKIPPED_BYTES: usize = 256;
 pub const NAME_CHARACTERS: usize = 24;
 
 /// Bytes of a person's or room's name in UTF-8. Fixed. Why: `chat.room.<name>` must be a topic, and
-/// topics end at 255 bytes. When hit: the name is refused.
+/// this is enough for anybody. When hit: the name is refused.
 pub const NAME_BYTES: usize = 128;
 
 /// Names that no person takes, nor one that looks like them. Fixed. Why: people believe what
@@ -327,7 +327,7 @@ pub const DIAGNOSTIC_TEXT_BYTES: usize = 256;
 pub const PUSH_DATAGRAM_BYTES: usize = 8 * 1024;
 
 /// Bytes of a user's id or a group's name. Fixed. Why: `push.group.<name>` must be a topic, and
-/// topics end at 255 bytes. When hit: the push or the client is refused.
+/// this is enough for any. When hit: the push or the client is refused.
 pub const PUSH_NAME_BYTES: usize = 128;
 
 /// Bytes of a push's id. Fixed. Why: it is kept for every push that waits to be acknowledged. When
@@ -518,9 +518,9 @@ pub const NATS_PING_INTERVAL_MS: u64 = 120_000;
 /// next one is due, `-ERR 'Stale Connection'`, and the connection is closed.
 pub const NATS_PING_MAX: u32 = 2;
 
-/// Milliseconds after which a NATS client is sent its first `PING`, whatever it does, if the
-/// interval is longer. Fixed. Why: libraries expect one soon.
-pub const NATS_FIRST_PING_MS: u64 = 1_000;
+/// Milliseconds after its `CONNECT` in which a NATS client is sent its first `PING`, whatever it
+/// does, if the interval is longer. Fixed. Why: as in nats-server; libraries expect one soon.
+pub const NATS_FIRST_PING_MS: u64 = 2_000;
 
 /// Milliseconds in which a NATS client has to authenticate, where that is required. Why:
 /// nats-server's default. When hit: `-ERR 'Authentication Timeout'`, and the connection is closed.
@@ -581,15 +581,19 @@ pub const NATS_SUBJECTS_REMEMBERED: usize = 256;
 /// before it.
 pub const NATS_OVERTAKING_MESSAGES: u64 = 16 * fanfare::limits::SEGMENT_MESSAGES_MAX as u64;
 
-const _: () =
-    assert!("chat.room.".len() + NAME_BYTES <= 255, "a room's name must fit into a topic");
+const _: () = assert!(
+    "chat.room.".len() + NAME_BYTES <= fanfare::limits::TOPIC_BYTES_MAX,
+    "a room's name must fit into a topic"
+);
 const _: () = assert!(NAME_CHARACTERS <= NAME_BYTES);
 const _: () = assert!(ROOM_REPLAY_LINES <= ROOM_HISTORY_LINES);
 const _: () =
     assert!(MAX_CONNECTIONS_PER_ADDRESS >= 5_000 && MAX_CONNECTIONS_PER_ADDRESS <= MAX_CONNECTIONS);
 const _: () = assert!(LINE_BYTES < WRITE_BUFFER_BYTES, "a line fits into the write buffer");
 const _: () = assert!(READ_BUFFER_BYTES.0 <= READ_BUFFER_BYTES.1);
-const _: () =
-    assert!("push.group.".len() + PUSH_NAME_BYTES <= 255, "a group's name must fit into a topic");
+const _: () = assert!(
+    "push.group.".len() + PUSH_NAME_BYTES <= fanfare::limits::TOPIC_BYTES_MAX,
+    "a group's name must fit into a topic"
+);
 const _: () = assert!(PUSH_DATAGRAM_BYTES < PUSH_QUEUE_BYTES, "a datagram fits into a queue");
 const _: () = assert!(PUSH_PAYLOAD_BYTES < PUSH_QUEUE_BYTES, "a push fits into a queue");

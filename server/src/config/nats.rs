@@ -9,7 +9,7 @@ use super::values::{from, ms, text, within};
 use crate::codec::nats::ParserLimits;
 use crate::limits;
 use crate::nats::authentication::{Authentication, Secret, User};
-use crate::nats::settings::TlsSettings;
+use crate::nats::settings::{NatsVersion, TlsSettings};
 use crate::nats::{NatsSettings, SlowConsumer};
 use crate::transport::{Identity, IdentityError};
 use clap::builder::NonEmptyStringValueParser;
@@ -27,6 +27,9 @@ pub struct NatsOptions {
     /// Name that the server gives itself
     #[arg(long, value_name = "NAME", default_value = "fanfare")]
     server_name: String,
+    /// Version of nats-server to behave like, where versions differ
+    #[arg(long, value_name = "2.9|2.15", default_value = "2.15", value_parser = version)]
+    version: NatsVersion,
     /// Maximum size of a message, including its headers
     #[arg(long, value_name = "BYTES", default_value_t = limits::NATS_PAYLOAD_BYTES,
         value_parser = within::<usize>(0..=PAYLOAD_BYTES_MAX))]
@@ -121,6 +124,14 @@ impl Options for NatsOptions {
 /// to take one.
 const PAYLOAD_BYTES_MAX: u64 = 256 << 20;
 
+fn version(text: &str) -> Result<NatsVersion, String> {
+    match text {
+        "2.9" => Ok(NatsVersion::V2_9),
+        "2.15" => Ok(NatsVersion::V2_15),
+        _ => Err("is neither 2.9 nor 2.15".to_owned()),
+    }
+}
+
 fn slow_consumer(text: &str) -> Result<SlowConsumer, String> {
     match text {
         "disconnect" => Ok(SlowConsumer::Disconnect),
@@ -139,6 +150,7 @@ impl NatsOptions {
             authentication: self.authentication(settings)?,
             tls: self.tls(settings)?,
             server_name: self.server_name,
+            version: self.version,
             connections: self.connections.limits(),
             parser: ParserLimits {
                 payload_bytes: self.max_payload,

@@ -5,16 +5,12 @@ use crate::codec::nats::append_info;
 use serde::Serialize;
 use std::net::{IpAddr, SocketAddr};
 
-/// Which nats-server we behave like. Clients turn on what a server of this version has, so it has
-/// to fit what we do: the client protocol with headers and no-responders, and no JetStream (which
-/// is no matter of versions).
-const VERSION: &str = "2.9.10";
-
 /// What is the same for all connections of a server.
 #[derive(Clone, Debug)]
 pub struct ServerInfo {
     server_id: String,
     server_name: String,
+    version: &'static str,
     host: String,
     port: u16,
     max_payload: usize,
@@ -45,6 +41,21 @@ struct Info<'a> {
     client_ip: String,
     #[serde(skip_serializing_if = "is_false")]
     ldm: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    connect_info: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remote_account: Option<&'a str>,
+}
+
+/// When `INFO` is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// Before anything else.
+    Greeting,
+    /// The client has connected.
+    Connected,
+    /// The server is going to end.
+    LameDuck,
 }
 
 impl ServerInfo {
@@ -53,6 +64,7 @@ impl ServerInfo {
         Self {
             server_id: server_id.to_owned(),
             server_name: settings.server_name.clone(),
+            version: settings.version.as_str(),
             host: address.ip().to_string(),
             port: address.port(),
             max_payload: settings.parser.payload_bytes,
@@ -63,11 +75,17 @@ impl ServerInfo {
     }
 
     /// Appends the `INFO` line for one client.
-    pub fn append(&self, out: &mut Vec<u8>, client_id: u64, client_ip: IpAddr, lame_duck: bool) {
+    pub fn append(
+        &self,
+        out: &mut Vec<u8>,
+        (client_id, client_ip): (u64, IpAddr),
+        occasion: Occasion,
+    ) {
+        let is_connected = occasion == Occasion::Connected;
         let info = Info {
             server_id: &self.server_id,
             server_name: &self.server_name,
-            version: VERSION,
+            version: self.version,
             proto: 1,
             go: "none: this is Fanfare, in Rust",
             host: &self.host,
@@ -79,7 +97,9 @@ impl ServerInfo {
             max_payload: self.max_payload,
             client_id,
             client_ip: client_ip.to_string(),
-            ldm: lame_duck,
+            ldm: occasion == Occasion::LameDuck,
+            connect_info: is_connected,
+            remote_account: is_connected.then_some("$G"),
         };
         // Numbers, flags and texts always are JSON.
         let json = serde_json::to_vec(&info).unwrap_or_default();
@@ -96,22 +116,23 @@ fn is_false(flag: &bool) -> bool {
 mod tests {
     use super::*;
     use crate::nats::authentication::Secret;
+    use crate::nats::settings::NatsVersion;
     use serde_json::Value;
 
-    fn info(settings: &NatsSettings, lame_duck: bool) -> Value {
+    fn info(settings: &NatsSettings, occasion: Occasion) -> Value {
         let server = ServerInfo::new(settings, "127.0.0.1:4222".parse().unwrap(), "NID");
         let mut line = Vec::new();
-        server.append(&mut line, 7, "10.0.0.1".parse().unwrap(), lame_duck);
+        server.append(&mut line, (7, "10.0.0.1".parse().unwrap()), occasion);
         let json = line.strip_prefix(b"INFO ").and_then(|line| line.strip_suffix(b"\r\n")).unwrap();
         serde_json::from_slice(json).unwrap()
     }
 
     #[test]
     fn clients_find_what_they_look_for() {
-        let said = info(&NatsSettings::default(), false);
+        let said = info(&NatsSettings::default(), Occasion::Greeting);
         assert_eq!(
             (&said["version"], &said["proto"], &said["headers"]),
-            (&VERSION.into(), &1.into(), &true.into())
+            (&NatsVersion::V2_15.as_str().into(), &1.into(), &true.into())
         );
         assert_eq!((&said["host"], &said["port"]), (&"127.0.0.1".into(), &4222.into()));
         assert_eq!((&said["client_id"], &said["client_ip"]), (&7.into(), &"10.0.0.1".into()));
@@ -122,14 +143,20 @@ mod tests {
         assert_eq!(said["server_id"], "NID");
         assert!(said["go"].is_string());
         // Only there when they apply.
-        assert!(said.get("auth_required").is_none() && said.get("ldm").is_none());
+        for word in ["auth_required", "ldm", "connect_info", "remote_account"] {
+            assert!(said.get(word).is_none(), "{word}");
+        }
     }
 
     #[test]
     fn what_applies_is_said() {
         let mut settings = NatsSettings::default();
         settings.authentication.token = Some(Secret::new("x"));
-        let said = info(&settings, true);
+        settings.version = NatsVersion::V2_9;
+        let said = info(&settings, Occasion::LameDuck);
+        assert_eq!(said["version"], "2.9.10");
         assert_eq!((&said["auth_required"], &said["ldm"]), (&true.into(), &true.into()));
+        let said = info(&settings, Occasion::Connected);
+        assert_eq!((&said["connect_info"], &said["remote_account"]), (&true.into(), &"$G".into()));
     }
 }

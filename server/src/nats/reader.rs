@@ -1,6 +1,7 @@
 //! The reading half of a connection: does what the session says of each operation.
 
 use super::admission::Refusal;
+use super::info::Occasion;
 use super::server::Nats;
 use super::session::{Action, Reply, Session, SessionLimits, Sid};
 use super::writer::{Change, Outbound};
@@ -103,6 +104,7 @@ impl<'c> Reader<'c> {
         let limits = SessionLimits {
             subscriptions: shared.settings.subscriptions,
             authentication_required: shared.settings.authentication.is_required(),
+            version: shared.settings.version,
         };
         Reader {
             shared,
@@ -176,6 +178,7 @@ impl<'c> Reader<'c> {
             Action::Lost(block) => {
                 self.shared.front_end.dropped(&String::from_utf8_lossy(block.subject()), 1);
             }
+            Action::NobodyGets(block, index) => self.nobody_gets(&block, index),
             Action::Subscribe { sid, pattern, group, except } => {
                 self.subscribe(sid, &pattern, group, except)
             }
@@ -191,6 +194,13 @@ impl<'c> Reader<'c> {
                 }
             }
             Action::Connected => self.connected(),
+            Action::TellConnected => {
+                let client = (self.figures.id(), self.address);
+                let info = |out: &mut Vec<u8>| {
+                    self.shared.info.append(out, client, Occasion::Connected);
+                };
+                self.outbound.queue.append(self.position(Position::after_all), info);
+            }
             Action::End(mistake) => self.over = Some(mistake),
         }
     }
@@ -255,13 +265,19 @@ impl<'c> Reader<'c> {
                 }
             };
             let published = waiting(Wait::PUBLISH, publish).await;
-            if published.is_ok_and(|receipt| receipt.matched == 0)
-                && let Some(reply) = self.session.no_responders(reply_to)
-            {
-                self.reply(&reply);
+            if published.is_ok_and(|receipt| receipt.matched == 0) {
+                self.nobody_gets(block, index);
             }
-            // One block can hold thousands of requests, each with a look at all subscriptions.
+            // One block can hold thousands of requests, each with an answer larger than itself.
             self.outbound.queue.has_room().await;
+        }
+    }
+
+    /// Tells the client that nobody is there to answer, if it waits for an answer.
+    fn nobody_gets(&self, block: &Block, index: usize) {
+        let find = |topic: &Topic| self.receiving.as_ref()?.subscriber.first_match(topic);
+        if let Some(reply) = self.session.no_responders(block, index, find) {
+            self.reply(&reply);
         }
     }
 

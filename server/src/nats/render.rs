@@ -78,7 +78,7 @@ fn append_one(
 ) {
     let mut push_header = Vec::new();
     if let Some(push) = &message.push {
-        append_with(&mut push_header, b"", PUSH_HEADER, &push.to_string());
+        append_with(&mut push_header, b"", PUSH_HEADER, push.to_string().as_bytes());
     }
     let outgoing = match message.content.block() {
         Some((block, index)) => block.outgoing(index),

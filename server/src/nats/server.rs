@@ -2,7 +2,7 @@
 
 use super::admission::Admission;
 use super::connections::Connections;
-use super::info::ServerInfo;
+use super::info::{Occasion, ServerInfo};
 use super::reader::Reader;
 use super::settings::{NatsSettings, TlsSettings};
 use super::writer::{Outbound, Writer};
@@ -34,7 +34,7 @@ pub struct Nats {
     pub(super) settings: Arc<NatsSettings>,
     pub(super) admission: Admission,
     pub(super) front_end: Arc<FrontEnd>,
-    info: ServerInfo,
+    pub(super) info: ServerInfo,
     connections: Arc<Connections>,
 }
 
@@ -69,7 +69,7 @@ impl Server<Nats> {
 impl Protocol for Nats {
     fn refusal(&self, peer: SocketAddr, _reason: &str) -> Vec<u8> {
         let mut text = Vec::new();
-        self.info.append(&mut text, 0, peer.ip(), false);
+        self.info.append(&mut text, (0, peer.ip()), Occasion::Greeting);
         append_error(&mut text, "maximum connections exceeded");
         text
     }
@@ -88,7 +88,7 @@ impl Protocol for Nats {
             let place = self.connections.enter(figures.id(), peer.ip());
             let outbound = &*place.outbound;
             let mut info = Vec::new();
-            self.info.append(&mut info, figures.id(), peer.ip(), false);
+            self.info.append(&mut info, (figures.id(), peer.ip()), Occasion::Greeting);
             // In a box, so that the connection has no room for it all its life.
             let greeted = Box::pin(self.greet(&connection, info, outbound, &shutdown)).await;
             if let Err(error) = greeted {
@@ -116,7 +116,8 @@ impl Protocol for Nats {
         accepting.ended().await;
         let connections = self.connections.list();
         for (id, address, outbound) in &connections {
-            let info = |out: &mut Vec<u8>| self.info.append(out, *id, *address, true);
+            let info =
+                |out: &mut Vec<u8>| self.info.append(out, (*id, *address), Occasion::LameDuck);
             outbound.queue.append(Position::default(), info);
         }
         // why: once in the life of a server.

@@ -5,6 +5,7 @@
 
 use super::connect::{ConnectOptions, Credentials, Words};
 use super::permissions::Permissions;
+use super::settings::NatsVersion;
 use super::subjects::{Destination, Place, Subjects};
 use crate::codec::nats::{self as codec, Block, Operation, ProtocolError, subject};
 use bytes::Bytes;
@@ -27,8 +28,21 @@ pub struct Session {
     /// Made when the client publishes for the first time.
     subjects: Option<Box<Subjects>>,
     subscriptions: HashMap<Sid, Box<Held>>,
-    /// How many of them end by themselves.
+    sids: HashMap<SubscriptionId, Sid>,
+    /// How many subscriptions end by themselves.
     limited: usize,
+    greeting: Greeting,
+}
+
+/// Whether the client still has to be told that it has connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Greeting {
+    /// It has not said `CONNECT`.
+    NotConnected,
+    /// With its next `PONG`.
+    Due,
+    /// It was told, or does not understand it.
+    Done,
 }
 
 /// What a session has to know of its server.
@@ -38,14 +52,14 @@ pub struct SessionLimits {
     pub subscriptions: usize,
     /// Whether a client has to say who it is.
     pub authentication_required: bool,
+    /// The nats-server to behave like.
+    pub version: NatsVersion,
 }
 
 /// A subscription as the session knows it.
 struct Held {
-    pattern: Pattern,
     /// None while it is being made.
     id: Option<SubscriptionId>,
-    is_in_group: bool,
     /// It ends by itself after some messages, which only the writing half counts.
     is_limited: bool,
 }
@@ -57,8 +71,8 @@ pub enum Action {
     Reply(Reply),
     /// Check these credentials; then call [`Session::admitted`] or [`Session::refused`].
     Admit(Credentials),
-    /// Publish these messages of a block. For each that wants an answer and that nobody is to get:
-    /// [`Session::no_responders`].
+    /// Publish these messages of a block. For each that wants an answer and that nobody is to get,
+    /// say [`Session::no_responders`].
     Publish {
         /// The topic.
         topic: Topic,
@@ -70,6 +84,8 @@ pub enum Action {
     /// Note that a message of this block can reach nobody here, although its subject is right for
     /// NATS.
     Lost(Arc<Block>),
+    /// Nobody is to get this message of a block: say [`Session::no_responders`].
+    NobodyGets(Arc<Block>, usize),
     /// Subscribe, and say [`Session::subscribed`] or [`Session::not_subscribed`].
     Subscribe {
         /// The client's name for it.
@@ -87,6 +103,8 @@ pub enum Action {
     Limit(SubscriptionId, u64),
     /// The client has connected: what it said counts from now on.
     Connected,
+    /// Tell the client that it has connected.
+    TellConnected,
     /// Close the connection, for this reason, when all replies have been sent.
     End(&'static str),
 }
@@ -106,6 +124,8 @@ pub enum Reply {
         reply_to: Bytes,
         /// The subscription that waits for it.
         sid: Sid,
+        /// The request's subject, if the client is told.
+        subject: Option<Bytes>,
     },
 }
 
@@ -116,7 +136,9 @@ impl Reply {
             Self::Ok => codec::append_ok(out),
             Self::Pong => codec::append_pong(out),
             Self::Error(text) => codec::append_error(out, text),
-            Self::NoResponders { reply_to, sid } => codec::append_no_responders(out, reply_to, sid),
+            Self::NoResponders { reply_to, sid, subject } => {
+                codec::append_no_responders(out, reply_to, sid, subject.as_deref());
+            }
         }
     }
 }
@@ -131,7 +153,9 @@ impl Session {
             permissions: Permissions::unrestricted(),
             subjects: None,
             subscriptions: HashMap::new(),
+            sids: HashMap::new(),
             limited: 0,
+            greeting: Greeting::NotConnected,
         }
     }
 
@@ -172,7 +196,7 @@ impl Session {
     pub fn handle(&mut self, operation: Operation, actions: &mut Vec<Action>) {
         match operation {
             Operation::Publish(block) => self.publish(block, actions),
-            Operation::Ping => actions.push(Action::Reply(Reply::Pong)),
+            Operation::Ping => self.ping(actions),
             Operation::Pong | Operation::Ok => {}
             Operation::Info(json) => self.info(&json, actions),
             Operation::Subscribe { subject, queue, sid } => {
@@ -189,6 +213,14 @@ impl Session {
             actions.push(Action::Reply(Reply::Error(text.into())));
         }
         actions.push(Action::End(error.text().unwrap_or("protocol violation")));
+    }
+
+    fn ping(&mut self, actions: &mut Vec<Action>) {
+        actions.push(Action::Reply(Reply::Pong));
+        if self.greeting == Greeting::Due {
+            self.greeting = Greeting::Done;
+            actions.push(Action::TellConnected);
+        }
     }
 
     /// A server would say that. From a client it changes nothing, but it has to be what it claims
@@ -242,6 +274,10 @@ impl Session {
         } else if options.no_responders && !options.headers {
             end_with("no responders requires headers support", actions);
         } else {
+            let is_told = options.protocol == 1 && self.limits.version >= NatsVersion::V2_15;
+            if self.greeting == Greeting::NotConnected {
+                self.greeting = if is_told { Greeting::Due } else { Greeting::Done };
+            }
             actions.push(Action::Connected);
             self.say_ok(actions);
         }
@@ -279,40 +315,45 @@ impl Session {
         index: usize,
         actions: &mut Vec<Action>,
     ) {
-        let mut complain =
-            |text: Cow<'static, str>| actions.push(Action::Reply(Reply::Error(text)));
-        let goes_nowhere = to.place == Place::TooMuch;
-        if self.options.pedantic && (goes_nowhere || !to.is_literal) {
-            complain("Invalid Publish Subject".into());
+        if self.options.pedantic && !to.is_literal {
+            actions.push(Action::Reply(Reply::Error("Invalid Publish Subject".into())));
         }
-        if !to.is_permitted {
-            let text = format!("Permissions Violation for Publish to {}", quoted(block.subject()));
-            return complain(text.into());
-        }
-        self.say_ok(actions);
-        if goes_nowhere {
+        if to.place == Place::TooMuch {
             // With nats-server somebody could have got it.
             actions.push(Action::Lost(block.clone()));
         }
-        match &to.place {
-            Place::Topic(topic) => actions.push(Action::Publish {
+        if !to.is_permitted || to.place == Place::TooMuch {
+            return actions.push(violation("Publish", block.subject(), None));
+        }
+        self.say_ok(actions);
+        actions.push(match &to.place {
+            Place::Topic(topic) => Action::Publish {
                 topic: topic.clone(),
                 block: block.clone(),
                 messages: index..index + 1,
-            }),
-            _ => actions.extend(self.no_responders(block.reply_to(index)).map(Action::Reply)),
-        }
+            },
+            _ => Action::NobodyGets(block.clone(), index),
+        });
     }
 
     /// What the client is told when nobody is there to answer a request; nothing if it did not ask
-    /// for that, or waits nowhere. (Observed: members of queue groups are not told; wildcards in
-    /// the reply's subject are literals.)
-    pub fn no_responders(&self, reply_to: Option<&[u8]>) -> Option<Reply> {
-        let reply_to = reply_to.filter(|_| self.options.no_responders)?;
+    /// for that, or waits nowhere. `find` gives the subscription that matches a topic. (Observed:
+    /// members of queue groups are not told; wildcards in the reply's subject are literals.)
+    pub fn no_responders(
+        &self,
+        block: &Block,
+        index: usize,
+        find: impl FnOnce(&Topic) -> Option<SubscriptionId>,
+    ) -> Option<Reply> {
+        let reply_to = block.reply_to(index).filter(|_| self.options.no_responders)?;
         let topic = Topic::literal(std::str::from_utf8(reply_to).ok()?).ok()?;
-        let waits = |held: &Held| !held.is_in_group && held.pattern.matches(&topic);
-        let (sid, _) = self.subscriptions.iter().find(|(_, held)| waits(held))?;
-        Some(Reply::NoResponders { reply_to: Bytes::copy_from_slice(reply_to), sid: sid.clone() })
+        let sid = self.sids.get(&find(&topic)?)?.clone();
+        let is_named = self.limits.version >= NatsVersion::V2_15;
+        Some(Reply::NoResponders {
+            reply_to: Bytes::copy_from_slice(reply_to),
+            sid,
+            subject: is_named.then(|| Bytes::copy_from_slice(block.subject())),
+        })
     }
 
     fn subscribe(
@@ -329,12 +370,7 @@ impl Session {
             None => rules.allow_any(),
         };
         if !is_permitted {
-            let mut text = format!("Permissions Violation for Subscription to {}", quoted(subject));
-            if let Some(queue) = queue {
-                text.push_str(" using queue ");
-                text.push_str(&quoted(queue));
-            }
-            return actions.push(Action::Reply(Reply::Error(text.into())));
+            return actions.push(violation("Subscription", subject, queue));
         }
         if self.subscriptions.len() >= self.limits.subscriptions {
             return self.too_many_subscriptions(actions);
@@ -343,25 +379,25 @@ impl Session {
             return self.say_ok(actions);
         }
         let Some(pattern) = pattern else {
-            return actions.push(Action::Reply(Reply::Error("Invalid Subject".into())));
+            return actions.push(match subject::is_valid(subject) {
+                // It could be subscribed to with nats-server.
+                true => violation("Subscription", subject, queue),
+                false => Action::Reply(Reply::Error("Invalid Subject".into())),
+            });
         };
         let except = rules.kept_from(&pattern);
         let group = queue.map(text_of);
         let sid = Sid::from(sid);
-        let held = Held {
-            pattern: pattern.clone(),
-            id: None,
-            is_in_group: group.is_some(),
-            is_limited: false,
-        };
+        let held = Held { id: None, is_limited: false };
         self.subscriptions.insert(sid.clone(), Box::new(held));
         actions.push(Action::Subscribe { sid, pattern, group, except });
     }
 
     /// The broker has made a subscription.
-    pub fn subscribed(&mut self, sid: &[u8], id: SubscriptionId, actions: &mut Vec<Action>) {
+    pub fn subscribed(&mut self, sid: &Sid, id: SubscriptionId, actions: &mut Vec<Action>) {
         if let Some(held) = self.subscriptions.get_mut(sid) {
             held.id = Some(id);
+            self.sids.insert(id, sid.clone());
         }
         self.say_ok(actions);
     }
@@ -407,6 +443,7 @@ impl Session {
 
     fn forget(&mut self, sid: &[u8]) -> Option<Box<Held>> {
         let held = self.subscriptions.remove(sid)?;
+        held.id.and_then(|id| self.sids.remove(&id));
         self.limited -= usize::from(held.is_limited);
         Some(held)
     }
@@ -425,6 +462,16 @@ impl Session {
 fn end_with(text: &'static str, actions: &mut Vec<Action>) {
     actions.push(Action::Reply(Reply::Error(text.into())));
     actions.push(Action::End(text));
+}
+
+/// Of a rule, or of what a topic can be. Client libraries keep the connection, and tell the program.
+fn violation(of: &str, subject: &[u8], queue: Option<&Bytes>) -> Action {
+    let mut text = format!("Permissions Violation for {of} to {}", quoted(subject));
+    if let Some(queue) = queue {
+        text.push_str(" using queue ");
+        text.push_str(&quoted(queue));
+    }
+    Action::Reply(Reply::Error(text.into()))
 }
 
 /// As Go quotes it: what cannot be printed is escaped.
@@ -466,8 +513,7 @@ mod tests {
         }
 
         fn quiet() -> Self {
-            let limits = SessionLimits { subscriptions: 3, authentication_required: false };
-            let mut client = Self::new(limits);
+            let mut client = Self::new(OPEN);
             client.says(
                 r#"CONNECT {"verbose":false,"pedantic":false,"headers":true,"no_responders":true}"#,
             );
@@ -506,8 +552,18 @@ mod tests {
                 }
                 Action::Publish { topic, messages, .. } => format!("publish {topic} {messages:?}"),
                 Action::Lost(_) => "lost".to_owned(),
+                Action::NobodyGets(block, index) => {
+                    let subscriber = self.mailbox.subscriber();
+                    let find = |topic: &Topic| subscriber.first_match(topic);
+                    let reply = self.session.no_responders(&block, index, find);
+                    then.extend(reply.map(Action::Reply));
+                    "nobody".to_owned()
+                }
                 Action::Subscribe { sid, pattern, group, except } => {
-                    let id = self.mailbox.subscribe(&pattern).unwrap();
+                    let id = match &group {
+                        Some(group) => self.mailbox.subscribe_in_group(&pattern, group).unwrap(),
+                        None => self.mailbox.subscribe(&pattern).unwrap(),
+                    };
                     self.session.subscribed(&sid, id, then);
                     let filtered = if except.is_some() { " filtered" } else { "" };
                     format!(
@@ -525,12 +581,17 @@ mod tests {
                     "admit".to_owned()
                 }
                 Action::Connected => "connected".to_owned(),
+                Action::TellConnected => "tell".to_owned(),
                 Action::End(why) => format!("end: {why}"),
             }
         }
     }
 
-    const OPEN: SessionLimits = SessionLimits { subscriptions: 3, authentication_required: false };
+    const OPEN: SessionLimits = SessionLimits {
+        subscriptions: 3,
+        authentication_required: false,
+        version: NatsVersion::V2_15,
+    };
     const CLOSED: SessionLimits = SessionLimits { authentication_required: true, ..OPEN };
 
     #[test]
@@ -564,12 +625,39 @@ mod tests {
     fn pedantic_clients_are_told_of_subjects_and_published_for_all_the_same() {
         let mut client = Client::new(OPEN);
         client.says("CONNECT {\"verbose\":false}");
-        assert_eq!(client.says("PUB a..b 0\n"), ["-ERR 'Invalid Publish Subject'"]);
-        let long = format!("PUB {} 0\n", "x".repeat(300));
-        assert_eq!(client.says(&long), ["-ERR 'Invalid Publish Subject'", "lost"]);
+        assert_eq!(client.says("PUB a..b 0\n"), ["-ERR 'Invalid Publish Subject'", "nobody"]);
+        assert_eq!(Client::quiet().says("PUB a..b 0\n"), ["nobody"]);
+    }
+
+    #[test]
+    fn what_is_too_much_for_a_topic_is_refused_to_both_sides_alike() {
+        for subject in ["x".repeat(1025), ["x"; 33].join(".")] {
+            let violation =
+                |of: &str| format!("-ERR 'Permissions Violation for {of} to \"{subject}\"'");
+            let mut clients = [Client::new(OPEN), Client::quiet()];
+            for client in &mut clients {
+                let said = client.says(&format!("PUB {subject} 0\n"));
+                assert_eq!(said, ["lost".to_owned(), violation("Publish")]);
+                assert_eq!(client.says(&format!("SUB {subject} 1")), [violation("Subscription")]);
+            }
+            let invalid = Client::quiet().says(&format!("SUB {subject}. 1"));
+            assert_eq!(invalid, ["-ERR 'Invalid Subject'"]);
+        }
+        let most = format!("{}.{}", ["x"; 31].join("."), "y".repeat(962));
+        assert_eq!(Client::quiet().says(&format!("SUB {most} 1")), [format!("subscribe {most}")]);
+    }
+
+    #[test]
+    fn a_client_is_told_once_that_it_has_connected_if_it_understands_that() {
         let mut client = Client::quiet();
-        assert_eq!(client.says("PUB a..b 0\n"), [""; 0]);
-        assert_eq!(client.says(&long), ["lost"]);
+        assert_eq!(client.says("PING"), ["PONG"], "protocol 0");
+        let mut client = Client::new(OPEN);
+        assert_eq!(client.says("PING"), ["PONG"], "before CONNECT");
+        client.says(r#"CONNECT {"protocol":1,"verbose":false}"#);
+        assert_eq!(client.says("PING\nPING"), ["PONG", "tell", "PONG"]);
+        let mut client = Client::new(SessionLimits { version: NatsVersion::V2_9, ..OPEN });
+        client.says(r#"CONNECT {"protocol":1,"verbose":false}"#);
+        assert_eq!(client.says("PING"), ["PONG"]);
     }
 
     #[test]
@@ -667,18 +755,21 @@ mod tests {
     #[test]
     fn nobody_to_answer_is_told_where_somebody_waits_for_it() {
         let mut client = Client::quiet();
-        client.says("SUB _INBOX.me.* 9");
-        let reply = |client: &Client, to: &[u8]| client.session.no_responders(Some(to));
-        let told = Reply::NoResponders {
-            reply_to: Bytes::from_static(b"_INBOX.me.1"),
-            sid: Sid::from(&b"9"[..]),
-        };
-        assert_eq!(reply(&client, b"_INBOX.me.1"), Some(told));
-        assert_eq!(reply(&client, b"_INBOX.other.1"), None);
-        assert_eq!(client.session.no_responders(None), None);
-        let nowhere = ["HMSG _INBOX.me.1 9 16 16|NATS/1.0 503"];
-        assert_eq!(client.says("PUB a..b _INBOX.me.1 0\n"), nowhere);
-        client.says(r#"CONNECT {"no_responders":false}"#);
-        assert_eq!(reply(&client, b"_INBOX.me.1"), None);
+        client.says("SUB _INBOX.me.* 9\nSUB _INBOX.other g 8");
+        let told = "HMSG _INBOX.me.1 9 36 36|NATS/1.0 503|Nats-Subject: a..b";
+        assert_eq!(client.says("PUB a..b _INBOX.me.1 0\n"), ["nobody", told]);
+        for nobody_waits in ["PUB a..b _INBOX.other 0\n", "PUB a..b x 0\n", "PUB a..b 0\n"] {
+            assert_eq!(client.says(nobody_waits), ["nobody"]);
+        }
+        client.session.limits.version = NatsVersion::V2_9;
+        let told = "HMSG _INBOX.me.1 9 16 16|NATS/1.0 503";
+        assert_eq!(client.says("PUB a..b _INBOX.me.1 0\n"), ["nobody", told]);
+        client.says("UNSUB 9");
+        assert_eq!(client.says("PUB a..b _INBOX.me.1 0\n"), ["nobody"]);
+        client.says(
+            r#"SUB > 1
+CONNECT {"no_responders":false}"#,
+        );
+        assert_eq!(client.says("PUB a..b _INBOX.me.1 0\n"), ["nobody"]);
     }
 }

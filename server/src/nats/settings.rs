@@ -13,6 +13,8 @@ use std::time::Duration;
 pub struct NatsSettings {
     /// The server's name in `INFO`.
     pub server_name: String,
+    /// The nats-server that this one behaves like.
+    pub version: NatsVersion,
     /// Connections in all and per address.
     pub connections: ConnectionLimits,
     /// Bytes of a message and of a control line.
@@ -45,6 +47,29 @@ pub struct NatsSettings {
     pub tls: Option<TlsSettings>,
 }
 
+/// Which nats-server the server behaves like. Clients turn on what a server of that version has, so
+/// it has to fit what this one does: the client protocol with headers and no-responders, and no
+/// JetStream (which is no matter of versions).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NatsVersion {
+    /// As Debian 12 has it.
+    V2_9,
+    /// Names the subject to which nobody listens, and says in a second `INFO`, after the first
+    /// `PONG`, that the client has connected.
+    #[default]
+    V2_15,
+}
+
+impl NatsVersion {
+    /// As `INFO` has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::V2_9 => "2.9.10",
+            Self::V2_15 => "2.15.1",
+        }
+    }
+}
+
 /// How the server speaks TLS: it sends `INFO` first, as nats-server does, and then shakes hands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsSettings {
@@ -71,6 +96,7 @@ impl Default for NatsSettings {
     fn default() -> Self {
         Self {
             server_name: "fanfare".to_owned(),
+            version: NatsVersion::default(),
             connections: ConnectionLimits {
                 total: limits::MAX_CONNECTIONS,
                 per_address: limits::MAX_CONNECTIONS_PER_ADDRESS,
@@ -98,7 +124,7 @@ impl Default for NatsSettings {
 pub(super) struct FirstTimes {
     /// In which time the client has to say who it is.
     pub connect_within: Option<Duration>,
-    /// After which it is sent a `PING`, whatever it does.
+    /// How long after its `CONNECT` it is sent a `PING`, whatever it does.
     pub ping_after: Option<Duration>,
 }
 

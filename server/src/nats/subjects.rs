@@ -89,8 +89,8 @@ mod tests {
         for nowhere in ["a..b", ".", "a.", ""] {
             assert_eq!(place(nowhere.as_bytes()), Place::Nowhere, "{nowhere}");
         }
-        let long = "x".repeat(256);
-        let deep = ["a"; 17].join(".");
+        let long = "x".repeat(1025);
+        let deep = ["a"; 33].join(".");
         for too_much in [long.as_bytes(), deep.as_bytes(), b"a\xff", b"a\x01b"] {
             assert_eq!(place(too_much), Place::TooMuch);
         }

@@ -17,7 +17,7 @@ use fanfare::{Batch, Broker, EndReason, Mailbox, MailboxDelivery, Pattern, Subsc
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What the reading half and the writing half of a connection hand each other.
 #[derive(Default)]
@@ -73,10 +73,10 @@ pub(super) struct Writer<'c> {
     /// Messages that were lost and not told yet.
     missed: u64,
     with_headers: bool,
-    is_connected: bool,
     /// When the client has to have connected.
     connect_by: Option<Instant>,
-    /// When the client is sent its first `PING`.
+    /// How long after its `CONNECT` the client is sent its first `PING`; none once that is known.
+    ping_after: Option<Duration>,
     first_ping_at: Option<Instant>,
     is_over: bool,
     /// For the register of tasks, and for how many subscriptions that was made.
@@ -106,14 +106,14 @@ enum Took {
 }
 
 impl<'c> Writer<'c> {
-    /// A writer of a client that has to connect, and is pinged, so long after now.
+    /// A writer of a client that has to connect, and is pinged, in these times.
     pub fn new(
         outbound: &'c Outbound,
         figures: &'c ConnectionFigures,
         broker: &'c Broker<ServerMessage>,
         times: FirstTimes,
     ) -> Self {
-        let now = Instant::now();
+        let connect_by = times.connect_within.map(|time| Instant::now() + time);
         Writer {
             outbound,
             figures,
@@ -125,9 +125,9 @@ impl<'c> Writer<'c> {
             ended: Vec::new(),
             missed: 0,
             with_headers: false,
-            is_connected: false,
-            connect_by: times.connect_within.map(|time| now + time),
-            first_ping_at: times.ping_after.map(|time| now + time),
+            connect_by,
+            ping_after: times.ping_after,
+            first_ping_at: None,
             is_over: false,
             waits_for: (waits_for(0), 0),
             reason: None,
@@ -155,7 +155,9 @@ impl<'c> Writer<'c> {
                 self.subscriptions.insert(id, Box::new(subscribed));
             }
             Change::Connected { with_headers } => {
-                self.is_connected = true;
+                self.connect_by = None;
+                let first_ping = self.ping_after.take().map(|after| Instant::now() + after);
+                self.first_ping_at = self.first_ping_at.or(first_ping);
                 self.with_headers = with_headers;
             }
             Change::Forget(id) => self.ended.push((id, self.taken)),
@@ -332,20 +334,18 @@ impl Source for Writer<'_> {
         append_error(out.bytes_mut(), "Stale Connection");
     }
 
-    fn alarm(&mut self, now: Instant, out: &mut WriteBuffer) -> Option<Instant> {
+    fn due(&self) -> Option<Instant> {
+        [self.connect_by, self.first_ping_at].into_iter().flatten().min()
+    }
+
+    fn alarm(&mut self, now: Instant, out: &mut WriteBuffer) {
         self.apply_changes();
-        if self.is_connected {
-            self.connect_by = None;
-        }
-        if self.connect_by.is_some_and(|due| due <= now) {
+        if self.connect_by.take_if(|due| *due <= now).is_some() {
             self.end_with("Authentication Timeout", Ended::Because("Authentication Timeout"), out);
-            return None;
         }
-        if self.first_ping_at.is_some_and(|due| due <= now) {
-            self.first_ping_at = None;
+        if self.first_ping_at.take_if(|due| *due <= now).is_some() {
             append_ping(out.bytes_mut());
         }
-        [self.connect_by, self.first_ping_at].into_iter().flatten().min()
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! A [`Source`] renders what is ready into the buffer; [`write_all_from`] moves the bytes, and asks
 //! quiet peers whether they are there. One timer serves a connection all its life: it is set again
-//! when it fires, never in between.
+//! when it fires, and once in between at most.
 
 use super::{Connection, WriteBuffer};
 use crate::limits::WRITES_PER_TURN;
@@ -28,11 +28,14 @@ pub trait Source {
     /// Appends why a peer that gave no sign of life is disconnected. Appends nothing by default.
     fn say_why(&mut self, _out: &mut WriteBuffer) {}
 
-    /// Asked at the beginning, and when the time has come that it gave last: appends what is due,
-    /// and gives the time at which to be asked again. By default never.
-    fn alarm(&mut self, _now: Instant, _out: &mut WriteBuffer) -> Option<Instant> {
+    /// When something will be due that is not ready now. Asked after each
+    /// [`poll_fill`](Self::poll_fill). By default never.
+    fn due(&self) -> Option<Instant> {
         None
     }
+
+    /// Appends what is due by now. Called when the time has come.
+    fn alarm(&mut self, _now: Instant, _out: &mut WriteBuffer) {}
 
     /// What it waits for when nothing is ready, for the register of tasks. Asked often: to be made
     /// once and kept.
@@ -108,9 +111,8 @@ pub async fn write_all_from(
     connection: &Connection,
     settings: WriterSettings,
 ) -> Outcome {
-    let mut buffer = WriteBuffer::new(settings.buffer_bytes);
-    let source_due = source.alarm(Instant::now(), &mut buffer);
-    let alarm = Alarm::new(settings, source_due);
+    let buffer = WriteBuffer::new(settings.buffer_bytes);
+    let alarm = Alarm::new(settings, source.due());
     let mut writer =
         Writer { connection, buffer, source_ended: false, blocked_since: None, alarm, settings };
     let outcome = poll_fn(|context| {
@@ -142,6 +144,7 @@ impl Writer<'_> {
                     Poll::Ready(Filled::Ended) => self.source_ended = true,
                     Poll::Ready(Filled::Some) | Poll::Pending => {}
                 }
+                self.alarm.be_ready_for(source.due(), context);
             }
             let is_empty = self.buffer.is_empty();
             if is_empty {
@@ -221,11 +224,11 @@ impl Writer<'_> {
                 Liveness::Ask => {}
                 Liveness::Gone => return Poll::Ready(self.let_go(source)),
             }
-            if self.alarm.source_due.is_some_and(|due| now >= due) {
-                self.alarm.source_due = source.alarm(now, &mut self.buffer);
+            if source.due().is_some_and(|due| now >= due) {
+                source.alarm(now, &mut self.buffer);
             }
-            let due = self.blocked_since.map(|since| since + self.settings.deadline);
-            self.alarm.set_again(now, due);
+            let write_due = self.blocked_since.map(|since| since + self.settings.deadline);
+            self.alarm.set_again(now, [source.due(), write_due]);
         }
         Poll::Pending
     }
@@ -234,9 +237,8 @@ impl Writer<'_> {
 /// The one timer of a connection, and what it looks at when it fires.
 struct Alarm {
     timer: Timer,
+    fires_at: Instant,
     period: Duration,
-    /// When the source wants to be asked.
-    source_due: Option<Instant>,
     liveness: Watch,
 }
 
@@ -248,11 +250,11 @@ impl Alarm {
         let period = settings.deadline.min(settings.idle.interval);
         let mut alarm = Self {
             timer: Timer::never(),
+            fires_at: now,
             period,
-            source_due,
             liveness: Watch::new(settings.idle, now),
         };
-        alarm.set_again(now, None);
+        alarm.set_again(now, [source_due, None]);
         alarm
     }
 
@@ -260,11 +262,25 @@ impl Alarm {
         Pin::new(&mut self.timer).poll(context).map(|_| Instant::now())
     }
 
-    /// For the earliest of: a period from now, the next question, what the source wants, and `due`.
-    fn set_again(&mut self, now: Instant, due: Option<Instant>) {
-        let times = [Some(self.liveness.next_check), self.source_due, due];
-        let next = times.into_iter().flatten().fold(now + self.period, Instant::min);
-        self.timer.set_at(next);
+    /// For the earliest of: a period from now, the next question, and what is due.
+    fn set_again(&mut self, now: Instant, due: [Option<Instant>; 2]) {
+        let times = due.into_iter().flatten().chain([self.liveness.next_check]);
+        self.set_at(times.fold(now + self.period, Instant::min));
+    }
+
+    /// Fires by then. The source has something due that it had not when the timer was set: once in
+    /// the life of a connection.
+    fn be_ready_for(&mut self, source_due: Option<Instant>, context: &Context<'_>) {
+        if let Some(due) = source_due.filter(|due| *due < self.fires_at) {
+            self.set_at(due);
+            // The timer wakes only those who have looked at it since it was set.
+            context.waker().wake_by_ref();
+        }
+    }
+
+    fn set_at(&mut self, time: Instant) {
+        self.fires_at = time;
+        self.timer.set_at(time);
     }
 }
 

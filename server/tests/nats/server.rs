@@ -565,7 +565,7 @@ fn requests_reach_rust_and_its_answers_come_back() {
         (request.payload(), request.reply_to().map(Topic::as_str)),
         (&b"me"[..], Some("_INBOX.1"))
     );
-    wire.expect("HMSG _INBOX.1 5 16 16\r\nNATS/1.0 503\r\n\r\n\r\n");
+    wire.expect("HMSG _INBOX.1 5 38 38\r\nNATS/1.0 503\r\nNats-Subject: nobody\r\n\r\n\r\n");
     let inbox = request.reply_to().unwrap().clone();
     server.broker.publisher().publish_blocking(&inbox, ServerMessage::of("here")).unwrap();
     wire.expect("MSG _INBOX.1 5 4\r\nhere\r\n");

@@ -8,6 +8,8 @@ use std::fmt::Write;
 /// What a test wants otherwise than by default.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
+    /// The newest nats-server, or one that behaves like it; otherwise Debian's.
+    pub newest: bool,
     /// Listen here; otherwise on a port that is free.
     pub port: Option<u16>,
     pub max_payload: Option<usize>,
@@ -115,6 +117,8 @@ impl Settings {
         let listen = format!("127.0.0.1:{}", self.port.unwrap_or(0));
         let mut flags = listening_only("--nats", &listen);
         flags.extend(["--log", "warn"].map(str::to_owned));
+        let version = if self.newest { "2.15" } else { "2.9" };
+        flags.extend(["--nats-version", version].map(str::to_owned));
         let mut flag = |name: &str, value: Option<String>| {
             flags.extend(value.into_iter().flat_map(|value| [format!("--nats-{name}"), value]));
         };

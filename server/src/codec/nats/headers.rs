@@ -9,7 +9,7 @@ const FIRST_LINE: &[u8] = b"NATS/1.0";
 /// Appends a block of headers with one more in front of the others. The block may be empty, or no
 /// proper one: nobody checked it (observed), and what a client makes of the rest is its own
 /// business.
-pub fn append_with(out: &mut Vec<u8>, block: &[u8], name: &str, value: &str) {
+pub fn append_with(out: &mut Vec<u8>, block: &[u8], name: &str, value: &[u8]) {
     let first_line = memchr::memmem::find(block, b"\r\n").filter(|_| block.starts_with(FIRST_LINE));
     let (first, rest) = match first_line {
         Some(end) => block.split_at(end),
@@ -23,9 +23,9 @@ pub fn append_with(out: &mut Vec<u8>, block: &[u8], name: &str, value: &str) {
     out.extend_from_slice(rest);
 }
 
-fn append_header(out: &mut Vec<u8>, name: &str, value: &str) {
-    for part in ["\r\n", name, ": ", value] {
-        out.extend_from_slice(part.as_bytes());
+fn append_header(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    for part in [b"\r\n", name.as_bytes(), b": ", value] {
+        out.extend_from_slice(part);
     }
 }
 
@@ -35,7 +35,7 @@ mod tests {
 
     fn with_one_more(block: &[u8]) -> String {
         let mut out = Vec::new();
-        append_with(&mut out, block, "Fanfare-Missed", "17");
+        append_with(&mut out, block, "Fanfare-Missed", b"17");
         String::from_utf8(out).unwrap()
     }
 

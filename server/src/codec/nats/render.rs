@@ -47,7 +47,8 @@ pub fn append_message_with_header(
     value: u64,
 ) {
     let mut header = Vec::with_capacity(message.headers.len() + 64);
-    headers::append_with(&mut header, message.headers, name, itoa::Buffer::new().format(value));
+    let mut number = itoa::Buffer::new();
+    headers::append_with(&mut header, message.headers, name, number.format(value).as_bytes());
     append_message(
         out,
         &Outgoing { headers: &header, sizes_as_written: None, ..*message },
@@ -57,12 +58,24 @@ pub fn append_message_with_header(
 }
 
 /// Appends the answer that a client gets when nobody is subscribed to the subject of its request.
-/// (Observed.)
-pub fn append_no_responders(out: &mut Vec<u8>, reply_to: &[u8], sid: &[u8]) {
+/// Newer servers name that subject. (Observed.)
+pub fn append_no_responders(
+    out: &mut Vec<u8>,
+    reply_to: &[u8],
+    sid: &[u8],
+    subject: Option<&[u8]>,
+) {
+    let mut headers = Vec::new();
+    match subject {
+        Some(subject) => {
+            headers::append_with(&mut headers, headers::NO_RESPONDERS, "Nats-Subject", subject);
+        }
+        None => headers.extend_from_slice(headers::NO_RESPONDERS),
+    }
     let message = Outgoing {
         subject: reply_to,
         reply_to: None,
-        headers: headers::NO_RESPONDERS,
+        headers: &headers,
         payload: b"",
         sizes_as_written: None,
     };
@@ -183,8 +196,13 @@ mod tests {
 
     #[test]
     fn all_else_that_is_sent() {
-        let missing = rendered(|out| append_no_responders(out, b"_INBOX.a", b"3"));
-        assert_eq!(missing, "HMSG _INBOX.a 3 16 16\r\nNATS/1.0 503\r\n\r\n\r\n");
+        let missing =
+            |subject| rendered(|out| append_no_responders(out, b"_INBOX.a", b"3", subject));
+        assert_eq!(missing(None), "HMSG _INBOX.a 3 16 16\r\nNATS/1.0 503\r\n\r\n\r\n");
+        assert_eq!(
+            missing(Some(b"nobody")),
+            "HMSG _INBOX.a 3 38 38\r\nNATS/1.0 503\r\nNats-Subject: nobody\r\n\r\n\r\n"
+        );
         assert_eq!(rendered(|out| append_info(out, b"{\"a\":1}")), "INFO {\"a\":1}\r\n");
         assert_eq!(rendered(append_ok), "+OK\r\n");
         assert_eq!(rendered(append_ping) + &rendered(append_pong), "PING\r\nPONG\r\n");

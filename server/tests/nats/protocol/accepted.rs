@@ -1,6 +1,6 @@
 //! What is accepted although it looks odd.
 
-use testkit::nats::server::Server;
+use testkit::nats::server::{Kind, Server};
 use testkit::nats::settings::Settings;
 
 rules!(Settings::default();
@@ -14,6 +14,8 @@ rules!(Settings::default();
     verbose_unless_connect_says_otherwise,
     a_ping_gets_a_pong_and_no_ok,
     options_that_nobody_knows,
+    long_subjects,
+    longer_subjects,
     options_that_are_not_utf8,
     input_byte_by_byte,
     line_ends_within_a_payload,
@@ -99,6 +101,33 @@ fn options_that_nobody_knows(server: Server) {
     let options = r#""protocol":1,"lang":"x","version":"0","new":[1,{"deep":null}],"name":"é""#;
     wire.say(&format!("CONNECT {{\"verbose\":false,{options}}}"));
     wire.sync();
+}
+
+fn long_subjects(server: Server) {
+    let mut wire = server.quiet();
+    let deep = ["t"; 32].join(".");
+    let long = format!("{}.{}", ["t"; 31].join("."), "x".repeat(962));
+    for (sid, subject) in [&deep, &long].into_iter().enumerate() {
+        wire.send(format!("SUB {subject} {sid}\r\nPUB {subject} 1\r\nx\r\n"));
+        wire.expect(format!("MSG {subject} {sid} 1\r\nx\r\n"));
+    }
+    wire.sync();
+}
+
+/// nats-server takes them. Fanfare says to both sides that they are not permitted, which client
+/// libraries tell the program; the connection stays.
+fn longer_subjects(server: Server) {
+    let mut wire = server.quiet();
+    for subject in [["t"; 33].join("."), "x".repeat(1025)] {
+        wire.send(format!("SUB {subject} 1\r\nPUB {subject} 1\r\nx\r\nUNSUB 1\r\n"));
+        match server.kind {
+            Kind::NatsServer => wire.expect(format!("MSG {subject} 1 1\r\nx\r\n")),
+            Kind::Fanfare => ["Subscription", "Publish"].into_iter().for_each(|of| {
+                wire.expect(format!("-ERR 'Permissions Violation for {of} to \"{subject}\"'\r\n"))
+            }),
+        }
+        wire.sync();
+    }
 }
 
 fn options_that_are_not_utf8(server: Server) {

@@ -1,5 +1,6 @@
 //! Every limit and interval is a setting, and what happens when it is hit.
 
+use std::time::{Duration, Instant};
 use testkit::nats::server::{Kind, Server};
 use testkit::nats::settings::Settings;
 use testkit::nats::wire::Wire;
@@ -29,7 +30,7 @@ rules!(Settings { ping_interval_ms: Some(700), ping_max: Some(1), ..Settings::de
     a_pong_shows_that_the_client_is_there,
 );
 
-rules!(Settings::default(); the_first_ping_comes_soon);
+rules!(Settings::default(); the_first_ping_comes_two_seconds_after_connect);
 
 rules!(Settings {
         max_payload: Some(100_000),
@@ -127,11 +128,16 @@ fn a_pong_shows_that_the_client_is_there(server: Server) {
     wire.expect_last_words("PING\r\n-ERR 'Stale Connection'\r\n");
 }
 
-fn the_first_ping_comes_soon(server: Server) {
-    // The next would come after two minutes, far beyond a test's patience.
+fn the_first_ping_comes_two_seconds_after_connect(server: Server) {
+    let mut silent = server.connect().without_pongs();
     let mut wire = server.connect().without_pongs();
+    let connected = Instant::now();
     wire.say(r#"CONNECT {"verbose":false}"#);
+    // The next would come after two minutes, far beyond a test's patience.
     wire.expect("PING\r\n");
+    assert!(connected.elapsed() >= Duration::from_secs(2));
+    // A client that has been there for longer and has not said CONNECT is sent none.
+    silent.sync();
 }
 
 /// Publishes `payload` to `a` until nobody hears it any more: the subscriber has been given up.

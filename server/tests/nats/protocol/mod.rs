@@ -1,6 +1,6 @@
 //! What nats-server does at the edges of its client protocol, rule by rule, byte by byte. The same
-//! cases run against Debian's nats-server 2.9.10, which shows that the rules are right, and against
-//! Fanfare.
+//! cases run against Debian's nats-server 2.9.10, or the newest where that says more, which shows
+//! that the rules are right, and against Fanfare.
 
 /// Makes two tests of each rule: `rule::nats_server` and `rule::fanfare`. A rule is a function that
 /// is handed a server with the settings at the head of the list.
@@ -31,6 +31,7 @@ mod closed_silently;
 mod ended_with_an_error;
 mod headers;
 mod limits;
+mod newest;
 mod process;
 mod subscriptions;
 mod warned;
