@@ -60,6 +60,22 @@ pub const SUBSCRIPTIONS_DEFAULT: usize = 1 << 20;
 /// go by the thousand while a bridge is busy. Beyond it the watch compares all interest instead.
 pub const INTEREST_CHANGES_MAX: usize = 1 << 16;
 
+/// Subscriptions to one pattern or topic from which on the places of those that have ended are
+/// closed together. Closing one moves half of the list, up to here a microsecond's work.
+pub const ENDED_MEMBERS_FROM: usize = 1024;
+
+/// The places of ended subscriptions are closed when they are more than one in this many. Until
+/// then each costs a publish what a subscription does that the message is not for.
+pub const ENDED_MEMBERS_PART_MAX: usize = 4;
+
+/// Subscriptions of a mailbox that end while one lock is held: 0.1 ms for subscriptions to the same
+/// pattern. Then others have a turn.
+pub const ENDS_PER_TURN: usize = 512;
+
+/// How long the end of a mailbox pauses between two turns for others to take the lock. When it is
+/// reached, others are coming without end, and the next turn begins.
+pub const LET_IN_MAX: Duration = Duration::from_millis(1);
+
 /// The spin budget: how often a receiver that has read everything looks again before it sleeps,
 /// where that has paid lately. Each look lets all other tasks run first. More looks bring nothing,
 /// as measured.

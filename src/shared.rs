@@ -68,11 +68,12 @@ impl<M> Shared<M> {
     /// Ends a subscription and frees what it holds, whoever calls first.
     pub fn end(&self, queue: &Queue<M>, reason: EndReason) {
         if queue.end(reason) {
+            self.router.end_subscriptions(queue);
             let mut past_drops = lock(&self.past_drops);
-            let wants = self.router.unsubscribe(queue);
+            self.router.forget(queue);
             past_drops.add_stats(&queue.stats());
             drop(past_drops);
-            self.router.note_end(queue, &wants);
+            self.router.note_end(queue);
             if matches!(reason, EndReason::Disconnected | EndReason::GivenUp) {
                 let (id, interest, queued) =
                     (queue.terms.id, queue.terms.wanted.interest(), queue.queued().messages);

@@ -11,6 +11,7 @@ use crate::policy::{Receipt, WhenFull};
 use crate::queue::wait_queue::Pending;
 use crate::queue::{Entry, Offered, Queue};
 use crate::routing::member::Member;
+use crate::routing::members::Members;
 use crate::routing::route::Audience;
 use crate::shared::Shared;
 use crate::stats::EndReason;
@@ -44,7 +45,7 @@ struct Waiter<M> {
     /// `None` waits as long as it takes.
     deadline: Option<Instant>,
     /// The members that could take the messages instead.
-    group: Option<Arc<Vec<Member<M>>>>,
+    group: Option<Arc<Members<M>>>,
     /// The publisher's origin.
     origin: Option<Origin>,
 }
@@ -166,7 +167,7 @@ impl<M> Deliveries<M> {
         &mut self,
         member: &Member<M>,
         entry: Entry<M>,
-        group: Option<&Arc<Vec<Member<M>>>>,
+        group: Option<&Arc<Members<M>>>,
         appended: &Appended<M>,
     ) -> bool {
         self.receipt.matched += u64::from(entry.messages());

@@ -319,8 +319,8 @@ impl<M> FanOut<M> {
             slot
         });
         let segment = Arc::new(Segment::new(target.topic.clone(), first.collect(), later, slots));
-        if target.audience.has_no_echo && self.origin.is_some() {
-            for (slot, member) in segment.slots.iter().zip(&target.audience.singles) {
+        if target.audience.has_exceptions_for(self.origin) {
+            for (slot, member) in segment.slots.iter().zip(target.audience.singles.iter()) {
                 if !member.is_for(self.origin) {
                     slot.vacate();
                 }

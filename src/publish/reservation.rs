@@ -61,9 +61,9 @@ impl Reservations {
             return self.reserve_others(audience, origin, load);
         }
         self.skipped = 0;
-        let minds_origin = audience.has_no_echo && origin.is_some();
+        let has_exceptions = audience.has_exceptions_for(origin);
         for (slot, member) in audience.singles.iter().enumerate() {
-            if minds_origin && !member.is_for(origin) {
+            if has_exceptions && !member.is_for(origin) {
                 self.skipped += 1;
             } else if !member.queue.admits_at_once(load) {
                 self.refused.push(slot as u32);

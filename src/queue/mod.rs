@@ -29,7 +29,7 @@ use crate::queue::cursor::Cursor;
 use crate::queue::grant::Holding;
 use crate::scope::Scope;
 use crate::stats::tally::Drops;
-use crate::stats::{EndReason, Interest, SubscriptionId};
+use crate::stats::{EndReason, Interest, NOBODY, SubscriptionId};
 use crate::sync::lock;
 use crate::topic::Pattern;
 use atomic_waker::AtomicWaker;
@@ -255,6 +255,20 @@ impl<M> Queue<M> {
             end: OnceLock::new(),
             settled,
         }
+    }
+
+    /// What stands in for queues that have ended: it is nobody's, and no message is for it.
+    pub fn nobody() -> Self {
+        let mailbox = MailboxWants { name: "".into(), wants: Mutex::default(), bridge: None };
+        let terms = Terms {
+            id: NOBODY,
+            wanted: Wanted::Many(Box::new(mailbox)),
+            no_echo: None,
+            when_full: WhenFull::DropNewest,
+            bounds: Load::default(),
+            slowest: None,
+        };
+        Self::new(terms, Arc::default())
     }
 
     /// Queues kept messages, oldest first. What does not fit is the oldest, and was never offered.

@@ -6,7 +6,7 @@ use crate::log::deferred::Deferred;
 use crate::membership::Membership;
 use crate::payload::Origin;
 use crate::queue::Queue;
-use crate::stats::SubscriptionId;
+use crate::stats::{NOBODY, SubscriptionId};
 use crate::topic::Topic;
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,8 +20,14 @@ pub(crate) struct Member<M> {
 }
 
 impl<M> Member<M> {
+    /// Whether it gets what `origin` publishes. Nobody gets nothing.
     pub fn is_for(&self, origin: Option<Origin>) -> bool {
-        !self.queue.terms.refuses_echo_of(origin)
+        !self.is_nobody() && !self.queue.terms.refuses_echo_of(origin)
+    }
+
+    /// Whether it has ended and only its place is left.
+    pub fn is_nobody(&self) -> bool {
+        self.queue.terms.id == NOBODY
     }
 
     /// Whether it wants this topic, which its pattern matches.
@@ -92,24 +98,4 @@ impl<M> Clone for Member<M> {
     fn clone(&self) -> Self {
         Self { queue: self.queue.clone(), id: self.id, group: self.group.clone() }
     }
-}
-
-/// Keeps the order by id.
-pub(crate) fn insert_sorted<M>(members: &mut Vec<Member<M>>, member: &Member<M>) {
-    let index = members.partition_point(|other| other.id < member.id);
-    if members.is_empty() {
-        // Most patterns have one subscription, of a million.
-        members.reserve_exact(1);
-    }
-    members.insert(index, member.clone());
-}
-
-/// Takes a member out, if it is there, and gives back room that has become much too large.
-pub(crate) fn remove_sorted<M>(members: &mut Vec<Member<M>>, id: SubscriptionId) -> bool {
-    let Ok(index) = members.binary_search_by_key(&id, |other| other.id) else { return false };
-    members.remove(index);
-    if members.capacity() > 4 * members.len() + 16 {
-        members.shrink_to(2 * members.len());
-    }
-    true
 }

@@ -6,29 +6,33 @@
 pub mod bridged;
 pub mod interest;
 pub mod member;
+pub mod members;
 pub mod route;
 pub mod route_cache;
 pub mod tree;
+mod yielding_lock;
 
 use crate::error::SubscribeError;
-use crate::limits::{HISTORY_TOPICS_MAX, MATCH_STEPS_MAX, ROUTES_MAX};
+use crate::limits::{ENDS_PER_TURN, HISTORY_TOPICS_MAX, MATCH_STEPS_MAX, ROUTES_MAX};
 use crate::log::history::{History, KeptMessage};
 use crate::log::message::Message;
 use crate::queue::{Queue, Want, Wanted};
 use crate::routing::interest::{InterestKey, InterestLogs};
-use crate::routing::member::{Member, insert_sorted, remove_sorted};
+use crate::routing::member::Member;
+use crate::routing::members::Members;
 use crate::routing::route::{Audience, Route, RouteLeaf};
 use crate::routing::tree::Tree;
+use crate::routing::yielding_lock::YieldingLock;
 use crate::stats::SubscriptionId;
 use crate::stats::tally::Tally;
-use crate::sync::{lock, read, write};
+use crate::sync::{lock, write};
 use crate::topic::{Pattern, Topic};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::{Arc, RwLock};
 
 pub(crate) struct Router<M> {
-    state: RwLock<State<M>>,
+    state: YieldingLock<State<M>>,
     /// Which topics keep how many messages; the first pattern that matches decides.
     histories: Vec<(Pattern, usize)>,
     subscriptions_max: usize,
@@ -37,7 +41,9 @@ pub(crate) struct Router<M> {
 }
 
 struct State<M> {
-    subscriptions: Tree<Vec<Member<M>>>,
+    subscriptions: Tree<Members<M>>,
+    /// Takes the places of ended subscriptions.
+    nobody: Arc<Queue<M>>,
     count: usize,
     /// Queues of mailboxes: the only ones that may be in no tree.
     mailboxes: BTreeMap<SubscriptionId, Arc<Queue<M>>>,
@@ -57,6 +63,7 @@ impl<M> Router<M> {
     pub fn new(histories: Vec<(Pattern, usize)>, subscriptions_max: usize) -> Self {
         let state = State {
             subscriptions: Tree::default(),
+            nobody: Arc::new(Queue::nobody()),
             count: 0,
             mailboxes: BTreeMap::new(),
             last_subscription: 0,
@@ -69,7 +76,7 @@ impl<M> Router<M> {
             is_closed: false,
         };
         Self {
-            state: RwLock::new(state),
+            state: YieldingLock::new(state),
             histories,
             subscriptions_max,
             interest: InterestLogs::default(),
@@ -86,7 +93,7 @@ impl<M> Router<M> {
     ) -> Result<Arc<Queue<M>>, SubscribeError> {
         // Outlives the lock: the last holder of a route drops what its history keeps.
         let mut routes = Vec::new();
-        let mut state = write(&self.state);
+        let mut state = self.state.write();
         let id = state.next_id(self.subscriptions_max)?;
         let asked = Want { pattern: want.pattern.clone(), group: want.group.clone() };
         let queue = Arc::new(make(id, want));
@@ -102,7 +109,7 @@ impl<M> Router<M> {
         &self,
         make: impl FnOnce(SubscriptionId) -> Queue<M>,
     ) -> Result<Arc<Queue<M>>, SubscribeError> {
-        let mut state = write(&self.state);
+        let mut state = self.state.write();
         let id = state.next_id(self.subscriptions_max)?;
         let queue = Arc::new(make(id));
         state.mailboxes.insert(id, queue.clone());
@@ -118,7 +125,7 @@ impl<M> Router<M> {
         last: usize,
     ) -> Result<(SubscriptionId, Vec<Message<M>>), SubscribeError> {
         let (mut routes, mut history) = (Vec::new(), Vec::new());
-        let mut state = write(&self.state);
+        let mut state = self.state.write();
         // Looked at under the lock: who ends it takes it out of the routes afterwards, under the
         // same lock.
         let Wanted::Many(mailbox) = &queue.terms.wanted else { return Err(SubscribeError::Ended) };
@@ -140,52 +147,61 @@ impl<M> Router<M> {
     /// Takes one subscription out of a mailbox. False if it has none of that name.
     pub fn remove(&self, queue: &Queue<M>, id: SubscriptionId) -> bool {
         let mut routes = Vec::new();
-        let mut state = write(&self.state);
+        let mut state = self.state.write();
         let Wanted::Many(mailbox) = &queue.terms.wanted else { return false };
         let Some(want) = lock(&mailbox.wants).remove(&id) else { return false };
-        state.remove(id, &want, mailbox.bridge.is_some(), &mut routes);
+        state.remove(&want.pattern, [(id, &want)], mailbox.bridge.is_some(), &mut routes);
         drop(state);
         self.interest.note([&want]);
         true
     }
 
-    /// Takes an ended subscription out of everything. When this returns, nothing is pushed to it
-    /// any more. Gives what a mailbox wanted, for [`note_end`](Self::note_end).
-    pub fn unsubscribe(&self, queue: &Queue<M>) -> HashMap<SubscriptionId, Want> {
-        let mut routes = Vec::new();
-        let mut state = write(&self.state);
-        match &queue.terms.wanted {
-            Wanted::One(want) => {
-                state.remove(queue.terms.id, want, false, &mut routes);
-                HashMap::new()
-            }
-            Wanted::Many(mailbox) => {
-                state.mailboxes.remove(&queue.terms.id);
-                let wants = std::mem::take(&mut *lock(&mailbox.wants));
-                let is_bridge = mailbox.bridge.is_some();
-                for (id, want) in &wants {
-                    state.remove(*id, want, is_bridge, &mut routes);
-                }
-                wants
+    /// Takes the subscriptions of an ended mailbox out of everything, in turns. The mailbox stays
+    /// among the live queues until it is [forgotten](Self::forget).
+    pub fn end_subscriptions(&self, queue: &Queue<M>) {
+        let Wanted::Many(mailbox) = &queue.terms.wanted else { return };
+        let mut wants: Vec<_> = std::mem::take(&mut *lock(&mailbox.wants)).into_iter().collect();
+        wants.sort_unstable_by(|(_, one), (_, other)| one.pattern.cmp(&other.pattern));
+        for same in wants.chunk_by(|(_, one), (_, other)| one.pattern == other.pattern) {
+            for turn in same.chunks(ENDS_PER_TURN) {
+                // Outlives the lock.
+                let mut routes = Vec::new();
+                let ended = turn.iter().map(|(id, want)| (*id, want));
+                let (pattern, is_bridge) = (&same[0].1.pattern, mailbox.bridge.is_some());
+                self.state.write().remove(pattern, ended, is_bridge, &mut routes);
+                self.interest.note(turn.iter().map(|(_, want)| want));
+                self.state.let_others_in();
             }
         }
     }
 
-    /// Tells those who watch interest what has gone with an ended subscription. Under no lock.
-    pub fn note_end(&self, queue: &Queue<M>, wants: &HashMap<SubscriptionId, Want>) {
+    /// Takes an ended queue out of everything, but for what
+    /// [`end_subscriptions`](Self::end_subscriptions) has taken out. When this returns, nothing is
+    /// pushed to it any more.
+    pub fn forget(&self, queue: &Queue<M>) {
+        let mut routes = Vec::new();
+        let (mut state, id) = (self.state.write(), queue.terms.id);
         match &queue.terms.wanted {
-            Wanted::One(want) => self.interest.note([want]),
-            Wanted::Many(_) => self.interest.note(wants.values()),
+            Wanted::One(want) => state.remove(&want.pattern, [(id, want)], false, &mut routes),
+            Wanted::Many(_) => drop(state.mailboxes.remove(&id)),
+        }
+    }
+
+    /// Tells those who watch interest that an ended queue is forgotten. Under no lock.
+    pub fn note_end(&self, queue: &Queue<M>) {
+        if let Wanted::One(want) = &queue.terms.wanted {
+            self.interest.note([want]);
         }
     }
 
     /// How many subscriptions there are to exactly this pattern, in this group; those of bridges
     /// not counted.
     pub fn count_interest(&self, (pattern, group): &InterestKey) -> usize {
-        let state = read(&self.state);
-        let members = state.subscriptions.find(pattern.as_str()).map_or(&[][..], Vec::as_slice);
+        let state = self.state.read();
+        let members = state.subscriptions.find(pattern.as_str());
         members
-            .iter()
+            .into_iter()
+            .flat_map(Members::live)
             .filter(|member| !member.is_bridge() && member.group_name() == group.as_ref())
             .count()
     }
@@ -193,8 +209,8 @@ impl<M> Router<M> {
     /// All interest there is, but that of bridges, with the number of subscriptions.
     pub fn all_interest(&self) -> HashMap<InterestKey, usize> {
         let mut all = HashMap::new();
-        read(&self.state).subscriptions.visit_all(&mut |members| {
-            for member in members.iter().filter(|member| !member.is_bridge()) {
+        self.state.read().subscriptions.visit_all(&mut |members| {
+            for member in members.live().filter(|member| !member.is_bridge()) {
                 // Under the router's lock, as whoever changes it; so it is there.
                 if let Some(key) = member.queue.terms.wanted.asked(member.id) {
                     *all.entry(key).or_default() += 1;
@@ -206,7 +222,7 @@ impl<M> Router<M> {
 
     /// The route of a topic, if anybody has one. Topics with a history always get one.
     pub fn find(&self, topic: &Topic) -> Option<Arc<Route<M>>> {
-        let found = read(&self.state).route(topic);
+        let found = self.state.read().route(topic);
         found.or_else(|| if self.history_of(topic) > 0 { self.make(topic) } else { None })
     }
 
@@ -215,7 +231,7 @@ impl<M> Router<M> {
     pub fn make(&self, topic: &Topic) -> Option<Arc<Route<M>>> {
         let history = self.history_of(topic);
         let mut forgotten = Vec::new();
-        let mut state = write(&self.state);
+        let mut state = self.state.write();
         let found = state.route(topic);
         if found.is_some() || (!state.has_room_for_route() && history == 0) {
             return found;
@@ -240,7 +256,7 @@ impl<M> Router<M> {
     /// Shows a topic's audience without making a route, for topics that are used once.
     pub fn with_audience<R>(&self, topic: &Topic, see: impl FnOnce(&Audience<M>) -> R) -> R {
         // Subscriptions cannot end while this is held, just as with a route.
-        let state = read(&self.state);
+        let state = self.state.read();
         let audience = state.audience(topic);
         let result = see(&audience);
         drop(state);
@@ -249,10 +265,10 @@ impl<M> Router<M> {
 
     /// Whether any subscription wants a topic's messages.
     pub fn is_wanted(&self, topic: &Topic) -> bool {
-        let state = read(&self.state);
+        let state = self.state.read();
         let wanted =
             state.subscriptions.visit_matching(topic.as_str(), &mut |members| match members
-                .iter()
+                .live()
                 .any(|member| member.wants(topic))
             {
                 true => ControlFlow::Break(()),
@@ -265,7 +281,7 @@ impl<M> Router<M> {
     /// [`MATCH_STEPS_MAX`].
     pub fn first_match(&self, queue: &Arc<Queue<M>>, topic: &Topic) -> Option<SubscriptionId> {
         let mut steps = 0;
-        let state = read(&self.state);
+        let state = self.state.read();
         let found = state.subscriptions.visit_matching(topic.as_str(), &mut |members| {
             let is_its =
                 |member: &&Member<M>| member.group.is_none() && Arc::ptr_eq(&member.queue, queue);
@@ -282,7 +298,7 @@ impl<M> Router<M> {
 
     /// The last messages kept of a topic, oldest first.
     pub fn history(&self, topic: &Topic, count: usize) -> Vec<Message<M>> {
-        let route = read(&self.state).kept.get(topic).cloned();
+        let route = self.state.read().kept.get(topic).cloned();
         route
             .iter()
             .filter_map(|route| route.history.as_ref())
@@ -293,7 +309,7 @@ impl<M> Router<M> {
     /// Forgets the kept messages of a topic; its history begins anew.
     pub fn forget_history(&self, topic: &Topic) {
         let route = {
-            let mut state = write(&self.state);
+            let mut state = self.state.write();
             let route = state.kept.remove(topic);
             if let Some(route) = &route {
                 route.retire();
@@ -309,7 +325,7 @@ impl<M> Router<M> {
     /// to be closed, each with what it had received when the broker closed.
     pub fn close(&self) -> Vec<(Arc<Queue<M>>, u64)> {
         let mut routes = Vec::new();
-        let mut state = write(&self.state);
+        let mut state = self.state.write();
         let queues =
             state.queues().into_iter().map(|queue| (queue.clone(), queue.received())).collect();
         state.is_closed = true;
@@ -321,22 +337,22 @@ impl<M> Router<M> {
     }
 
     pub fn is_closed(&self) -> bool {
-        read(&self.state).is_closed
+        self.state.read().is_closed
     }
 
     /// All live subscriptions.
     pub fn subscriptions(&self) -> Vec<Arc<Queue<M>>> {
-        read(&self.state).queues()
+        self.state.read().queues()
     }
 
     pub fn subscription_count(&self) -> usize {
-        read(&self.state).count
+        self.state.read().count
     }
 
     /// The routes of all topics that a publisher remembers or that keep a history.
     pub fn routes(&self) -> Vec<Arc<Route<M>>> {
         let mut routes = Vec::new();
-        read(&self.state).routes.visit_all(&mut |leaf| routes.extend(leaf.route()));
+        self.state.read().routes.visit_all(&mut |leaf| routes.extend(leaf.route()));
         routes
     }
 
@@ -371,7 +387,7 @@ impl<M> State<M> {
         routes: &mut Vec<Arc<Route<M>>>,
         hand_over: impl FnOnce(Vec<&Message<M>>),
     ) {
-        self.subscriptions.edit(pattern.as_str(), |members| insert_sorted(members, member));
+        self.subscriptions.edit(pattern.as_str(), |members| members.insert(member));
         self.count += 1;
         self.routes.visit_matched(pattern.as_str(), &mut |leaf| {
             routes.extend(leaf.route().filter(|route| member.wants(&route.topic)));
@@ -396,24 +412,28 @@ impl<M> State<M> {
         }
     }
 
-    /// `routes` outlives the lock.
-    fn remove(
+    /// Ends subscriptions to one pattern. `routes` outlives the lock.
+    fn remove<'a>(
         &mut self,
-        id: SubscriptionId,
-        want: &Want,
+        pattern: &Pattern,
+        ended: impl IntoIterator<Item = (SubscriptionId, &'a Want)> + Clone,
         is_bridge: bool,
         routes: &mut Vec<Arc<Route<M>>>,
     ) {
-        let pattern = want.pattern.as_str();
-        let was_there = self.subscriptions.edit(pattern, |members| remove_sorted(members, id));
-        self.count -= usize::from(was_there);
-        let before = routes.len();
-        self.routes.visit_matched(pattern, &mut |leaf| routes.extend(leaf.route()));
-        for route in &routes[before..] {
+        let Self { subscriptions, nobody, count, .. } = self;
+        subscriptions.edit(pattern.as_str(), |members| {
+            for (id, _) in ended.clone() {
+                *count -= usize::from(members.remove(id, nobody));
+            }
+        });
+        self.routes.visit_matched(pattern.as_str(), &mut |leaf| routes.extend(leaf.route()));
+        for route in routes {
             let mut audience = write(&route.audience);
-            match is_bridge {
-                true => audience.remove_bridged(id),
-                false => audience.remove(id, want.group.as_deref()),
+            for (id, want) in ended.clone() {
+                match is_bridge {
+                    true => audience.remove_bridged(id),
+                    false => audience.remove(id, want.group.as_deref(), nobody),
+                }
             }
         }
     }
@@ -423,14 +443,15 @@ impl<M> State<M> {
     }
 
     fn audience(&self, topic: &Topic) -> Audience<M> {
-        let mut audience = Audience::new(self.is_closed);
-        let _ = self.subscriptions.visit_matching(topic.as_str(), &mut |members| {
-            members
-                .iter()
-                .filter(|member| member.wants(topic))
-                .for_each(|member| audience.add(member));
+        let mut members = Vec::new();
+        let _ = self.subscriptions.visit_matching(topic.as_str(), &mut |found| {
+            members.extend(found.live().filter(|member| member.wants(topic)));
             ControlFlow::<()>::Continue(())
         });
+        // In order, so that each is added at the end.
+        members.sort_unstable_by_key(|member| member.id);
+        let mut audience = Audience::new(self.is_closed);
+        members.into_iter().for_each(|member| audience.add(member));
         audience
     }
 
@@ -438,7 +459,7 @@ impl<M> State<M> {
         let mut queues: Vec<_> = self.mailboxes.values().cloned().collect();
         self.subscriptions.visit_all(&mut |found| {
             let own =
-                found.iter().filter(|member| matches!(member.queue.terms.wanted, Wanted::One(_)));
+                found.live().filter(|member| matches!(member.queue.terms.wanted, Wanted::One(_)));
             queues.extend(own.map(|member| member.queue.clone()));
         });
         queues.sort_unstable_by_key(|queue| queue.terms.id);

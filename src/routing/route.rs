@@ -9,8 +9,10 @@ use crate::log::history::History;
 use crate::membership::Membership;
 use crate::payload::Origin;
 use crate::policy::WhenFull;
+use crate::queue::Queue;
 use crate::routing::bridged::Bridged;
-use crate::routing::member::{Member, insert_sorted, remove_sorted};
+use crate::routing::member::Member;
+use crate::routing::members::Members;
 use crate::routing::tree::Leaf;
 use crate::stats::tally::Tally;
 use crate::stats::{SubscriptionId, TopicStats};
@@ -32,7 +34,7 @@ pub(crate) struct Route<M> {
 /// The subscriptions that get a topic's messages.
 pub(crate) struct Audience<M> {
     /// Subscriptions outside queue groups, by id.
-    pub singles: Vec<Member<M>>,
+    pub singles: Members<M>,
     /// Queue groups, of which one member gets each message.
     pub groups: Vec<Group<M>>,
     /// What other systems want of it.
@@ -52,7 +54,7 @@ pub(crate) struct Audience<M> {
 
 pub(crate) struct Group<M> {
     pub name: Arc<str>,
-    pub members: Arc<Vec<Member<M>>>,
+    pub members: Arc<Members<M>>,
     turn: AtomicUsize,
 }
 
@@ -64,7 +66,9 @@ impl<M> Route<M> {
         TopicStats {
             topic: self.topic.clone(),
             published: self.tally.published(),
-            subscriptions: audience.singles.len() + audience.groups.len() + audience.bridges.len(),
+            subscriptions: audience.singles.live_count()
+                + audience.groups.len()
+                + audience.bridges.len(),
             kept,
             deliveries: self.tally.deliveries(),
         }
@@ -78,7 +82,7 @@ impl<M> Route<M> {
 impl<M> Audience<M> {
     pub fn new(is_closed: bool) -> Self {
         Self {
-            singles: Vec::new(),
+            singles: Members::default(),
             groups: Vec::new(),
             bridges: Vec::new(),
             version: 0,
@@ -89,7 +93,6 @@ impl<M> Audience<M> {
         }
     }
 
-    /// Members come in any order from the tree, later ones with ever higher ids.
     pub fn add(&mut self, new: &Member<M>) {
         if new.is_bridge() {
             if !self.bridges.iter_mut().any(|bridged| bridged.add(new)) {
@@ -101,13 +104,13 @@ impl<M> Audience<M> {
         self.has_block |= new.queue.terms.when_full == WhenFull::Block;
         let Some(membership) = &new.group else {
             self.version += 1;
-            return insert_sorted(&mut self.singles, new);
+            return self.singles.insert(new);
         };
         let group = match self.groups.iter_mut().position(|group| group.name == membership.group) {
             Some(index) => &mut self.groups[index],
             None => self.groups.push_mut(Group::new(membership.group.clone())),
         };
-        insert_sorted(Arc::make_mut(&mut group.members), new);
+        Arc::make_mut(&mut group.members).insert(new);
     }
 
     /// Takes out what a bridge wants.
@@ -115,18 +118,28 @@ impl<M> Audience<M> {
         self.bridges.retain_mut(|bridged| bridged.remove(id));
     }
 
-    pub fn remove(&mut self, id: SubscriptionId, membership: Option<&Membership>) {
+    pub fn remove(
+        &mut self,
+        id: SubscriptionId,
+        membership: Option<&Membership>,
+        nobody: &Arc<Queue<M>>,
+    ) {
         let Some(membership) = membership else {
             self.version += 1;
-            remove_sorted(&mut self.singles, id);
+            self.singles.remove(id, nobody);
             return;
         };
         if let Some(index) = self.groups.iter().position(|group| group.name == membership.group) {
-            remove_sorted(Arc::make_mut(&mut self.groups[index].members), id);
+            Arc::make_mut(&mut self.groups[index].members).remove(id, nobody);
             if self.groups[index].members.is_empty() {
                 self.groups.swap_remove(index);
             }
         }
+    }
+
+    /// Whether some places in it are not for what `origin` publishes.
+    pub fn has_exceptions_for(&self, origin: Option<Origin>) -> bool {
+        self.singles.has_ended() || self.has_no_echo && origin.is_some()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -151,7 +164,7 @@ impl<M> Group<M> {
 
     /// How many messages each member gets at a time, so that all get some, in few pieces.
     pub fn share(&self, range: &Range<u32>) -> u32 {
-        (range.end - range.start).div_ceil(self.members.len().max(1) as u32)
+        (range.end - range.start).div_ceil(self.members.live_count().max(1) as u32)
     }
 }
 

@@ -9,12 +9,6 @@ pub(crate) trait Leaf: Default {
     fn is_empty(&self) -> bool;
 }
 
-impl<T> Leaf for Vec<T> {
-    fn is_empty(&self) -> bool {
-        self.is_empty()
-    }
-}
-
 /// Values by pattern or topic. The depth is bounded by
 /// [`TOPIC_TOKENS_MAX`](crate::limits::TOPIC_TOKENS_MAX), so walking it may recurse.
 #[derive(Default)]
@@ -205,6 +199,12 @@ fn split(path: Option<&str>) -> Option<(&str, Option<&str>)> {
 #[cfg(all(test, not(fanfare_loom)))]
 mod tests {
     use super::*;
+
+    impl<T> Leaf for Vec<T> {
+        fn is_empty(&self) -> bool {
+            self.is_empty()
+        }
+    }
 
     fn matching(tree: &Tree<Vec<u32>>, topic: &str) -> Vec<u32> {
         let mut found = Vec::new();

@@ -13,6 +13,9 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SubscriptionId(pub(crate) u64);
 
+/// The id of the queue that stands in for ended subscriptions; no other has it.
+pub(crate) const NOBODY: SubscriptionId = SubscriptionId(0);
+
 impl fmt::Display for SubscriptionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)

@@ -8,6 +8,7 @@ mod bridges; // what leaves for another system, and what comes from it // 1: eve
 mod budget; // 4: one budget a publish; 5: probation
 mod cancelling; // 7: what a cancelled publish or receive leaves behind
 mod closing; // close, drain, the last handle
+mod endings; // subscriptions that end in numbers
 mod grants; // 1: exact although credit is taken in advance
 mod groups;
 mod history;

@@ -5,7 +5,7 @@ use fanfare::{Broker, Pattern, Topic};
 use fanfare_server::chat::{ChatServer, ChatSettings};
 use fanfare_server::connection::Listener;
 use fanfare_server::diagnostics::Diagnostics;
-use fanfare_server::limits::SLOWEST_READER_BYTES;
+use fanfare_server::limits::{NATS_SUBSCRIPTIONS, SLOWEST_READER_BYTES};
 use fanfare_server::message::ServerMessage;
 use fanfare_server::nats::authentication::{Secret, User};
 use fanfare_server::nats::permissions::{Permissions, Rules};
@@ -19,6 +19,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
+use testkit::chat::Client;
 use testkit::leak_check::LeakCheck;
 use testkit::nats::wire::Wire;
 use testkit::nats::{tls_certificate, tls_key};
@@ -520,18 +521,18 @@ fn what_is_queued_is_flushed_when_the_server_stops() {
     assert_eq!((report.connections_flushed, report.connections_cut), (2, 0));
 }
 
+/// A chat server beside it, on the same broker.
+fn start_chat(server: &TestServer) -> ChatServer {
+    let settings = ChatSettings::default();
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), settings.connections).unwrap();
+    let front_end = server.diagnostics.front_end("chat");
+    ChatServer::start(listener, &server.broker, &server.tasks, settings, front_end)
+}
+
 #[test]
 fn chat_and_nats_hear_each_other() {
     let server = TestServer::start(|_| {});
-    let settings = ChatSettings::default();
-    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), settings.connections).unwrap();
-    let chat = ChatServer::start(
-        listener,
-        &server.broker,
-        &server.tasks,
-        settings,
-        server.diagnostics.front_end("chat"),
-    );
+    let chat = start_chat(&server);
     let mut person = std::net::TcpStream::connect(chat.local_address()).unwrap();
     person.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut seen = String::new();
@@ -552,6 +553,49 @@ fn chat_and_nats_hear_each_other() {
     // A terminal is not to be taken over by what comes from outside.
     wire.send("PUB chat.room.lobby 8\r\nhi\x1b[2J\r\n\r\n");
     wait_for(&mut person, "[lobby] (outside): hi\u{fffd}[2J\n");
+}
+
+/// A connection with as many subscriptions to one subject as it may have, which leaves: another
+/// front-end, whose people come and go meanwhile, answers as before.
+#[test]
+fn a_connection_of_very_many_subscriptions_leaves_unnoticed() {
+    const UNNOTICED: Duration = Duration::from_millis(250);
+    const ATTEMPTS: usize = 5;
+    let server = TestServer::start(|_| {});
+    let chat = start_chat(&server);
+    let mut person = Client::connect(chat.local_address());
+    person.wait_for("* you are in lobby");
+    let mut stays = server.client();
+    stays.send("SUB same 1\r\n");
+    stays.sync();
+    let before = server.broker.stats().subscriptions;
+    // Others may have the processor for that long at times, so a slow answer counts if it is one
+    // each time.
+    let slowest = (0..ATTEMPTS).map(|_| {
+        let mut leaving = server.client();
+        for sids in (0..NATS_SUBSCRIPTIONS).collect::<Vec<_>>().chunks(1000) {
+            let lines: String = sids.iter().map(|sid| format!("SUB same {sid}\r\n")).collect();
+            leaving.send(lines);
+        }
+        leaving.sync();
+        assert_eq!(server.broker.stats().subscriptions, before + NATS_SUBSCRIPTIONS);
+        drop(leaving);
+        let mut slowest = Duration::ZERO;
+        while server.broker.stats().subscriptions > before {
+            for (ask, answer) in [("/join other", "* you are in other"), ("/leave", "* you left")] {
+                let asked = Instant::now();
+                person.say(ask);
+                person.wait_for(answer);
+                slowest = slowest.max(asked.elapsed());
+            }
+        }
+        slowest
+    });
+    let mut slowest = slowest.inspect(|slowest| println!("slowest answer {slowest:?}"));
+    assert!(
+        slowest.any(|slowest| slowest <= UNNOTICED),
+        "each time an answer took longer than {UNNOTICED:?}"
+    );
 }
 
 #[test]
