@@ -122,9 +122,17 @@ pub const IDLE_MS: u64 = 120_000;
 /// closed.
 pub const IDLE_MISSES: u32 = 3;
 
-/// Bytes of our own output that wait for a slow standard output. Fixed. When hit: further output is
-/// discarded and counted; the server never waits for it.
-pub const STANDARD_OUTPUT_BYTES: usize = 1024 * 1024;
+/// Bytes of the log that wait to be read. Fixed. When hit: further lines are discarded and counted;
+/// the server never waits for its log.
+pub const LOG_BYTES: usize = 1024 * 1024;
+
+/// Events that are logged in one window of [`LOGGED_EVENTS_MS`]. Fixed. Why: a crowd that comes or
+/// goes must not flood the log. When hit: one line says so, and the others are in the journal
+/// alone.
+pub const LOGGED_EVENTS: u32 = 64;
+
+/// The length of that window in milliseconds. Fixed.
+pub const LOGGED_EVENTS_MS: u64 = 10_000;
 
 // ---- Tasks ----
 

@@ -10,7 +10,7 @@ use crate::connection::server::{Profile, Protocol, task_names};
 use crate::connection::{Listener, Server};
 use crate::diagnostics::FrontEnd;
 use crate::message::ServerMessage;
-use crate::tasks::{self, Tasks};
+use crate::tasks::Tasks;
 use fanfare::Broker;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -70,7 +70,7 @@ impl Protocol for Chat {
     )]
     fn serve(
         self: Arc<Self>,
-        AcceptedConnection { connection, peer, entry, shutdown, permit }: AcceptedConnection,
+        AcceptedConnection { connection, entry, shutdown, permit, .. }: AcceptedConnection,
     ) -> impl Future<Output = ()> + Send + 'static {
         async move {
             let (queue, figures) = (ChatQueue::default(), entry.figures().clone());
@@ -79,8 +79,7 @@ impl Protocol for Chat {
                 Writer::new(&queue, self.settings.line_bytes, &figures),
             );
             let driven = (connection, entry);
-            let reason = drive(&shutdown, driven, &queue, halves, self.settings.writer).await;
-            log::debug!(task:% = tasks::label(); "chat: {peer} ended: {reason}");
+            drive(&shutdown, driven, &queue, halves, self.settings.writer).await;
             drop(permit);
         }
     }

@@ -25,6 +25,7 @@ mod values;
 use crate::bench::BenchOptions;
 use crate::chat::ChatSettings;
 use crate::limits;
+use crate::logging::LogFormat;
 use crate::nats::NatsSettings;
 use crate::top::TopOptions;
 pub use admin::AdminConfig;
@@ -44,7 +45,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use table::Options;
-use values::{level, ms, within};
+use values::{level, log_format, ms, within};
 
 /// What the program is to do.
 #[derive(Debug)]
@@ -82,6 +83,8 @@ pub struct Config {
     pub slowest_reader: u32,
     /// What is logged.
     pub log: LevelFilter,
+    /// How it looks.
+    pub log_format: LogFormat,
     /// Secrets that were set where other users of the machine can see them.
     pub exposed_secrets: Vec<String>,
 }
@@ -187,6 +190,9 @@ struct ServerOptions {
     /// What to log: off, error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = level)]
     log: LevelFilter,
+    /// How the log looks: `text`, `json`, or `auto`, which is text on a terminal and JSON elsewhere
+    #[arg(long, value_name = "auto|text|json", default_value = "auto", value_parser = log_format)]
+    log_format: LogFormat,
     /// Time for goodbyes and unsent messages when the server stops
     #[arg(long, value_name = "MS", default_value_t = limits::GOODBYE_MS, value_parser = ms(0))]
     goodbye_ms: u64,
@@ -238,6 +244,7 @@ impl Config {
             goodbye: Duration::from_millis(server.goodbye_ms),
             slowest_reader: server.slowest_reader,
             log: server.log,
+            log_format: server.log_format,
             exposed_secrets: settings.exposed_secrets(),
         })
     }

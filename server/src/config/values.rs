@@ -1,6 +1,7 @@
 //! Reading single values, for flags, environment and file alike. Each error continues a sentence
 //! that begins with the setting and its value.
 
+use crate::logging::LogFormat;
 use log::LevelFilter;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -34,6 +35,16 @@ pub fn listen(text: &str) -> Result<Listen, String> {
 /// A log level.
 pub fn level(text: &str) -> Result<LevelFilter, String> {
     text.parse().map_err(|_| "is no level; use off, error, warn, info, debug or trace".to_owned())
+}
+
+/// A look of the log.
+pub fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "auto" => Ok(LogFormat::Auto),
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("is neither auto, text nor json".to_owned()),
+    }
 }
 
 /// A whole number from `least` to [`MOST`].

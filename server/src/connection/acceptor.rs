@@ -42,8 +42,6 @@ impl<P: Protocol> Acceptor<P> {
             match listener.accept().await {
                 Accepted::Refused(stream, peer, refusal) => {
                     let (front_end, refusal) = (&self.profile.front_end, refusal.to_string());
-                    let name = front_end.name();
-                    log::debug!(task:% = tasks::label(); "{name}: refused {peer}: {refusal}");
                     front_end.refused(peer, &refusal);
                     refuse(&stream, &self.protocol.refusal(peer, &refusal));
                 }
@@ -54,16 +52,14 @@ impl<P: Protocol> Acceptor<P> {
 
     fn serve(&self, stream: Async<TcpStream>, peer: SocketAddr, permit: Permit) {
         let front_end = &self.profile.front_end;
-        let name = front_end.name();
         let connection = match Connection::new(stream, self.profile.peer_timeout) {
             Ok(connection) => connection,
             Err(error) => {
+                let name = front_end.name();
                 return log::debug!(task:% = tasks::label(); "{name}: {peer} left at once: {error}");
             }
         };
         let entry = front_end.connected(peer, connection.traffic());
-        let id = entry.figures().id();
-        log::debug!(task:% = tasks::label(); "{name}: {peer} connected, id {id}");
         let shutdown = self.shutdown.clone();
         let accepted = AcceptedConnection { connection, peer, entry, shutdown, permit };
         self.connections

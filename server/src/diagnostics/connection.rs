@@ -50,6 +50,11 @@ impl Ended {
         }
     }
 
+    /// Whether the end is nobody's fault.
+    pub fn is_ordinary(self) -> bool {
+        matches!(self, Self::Quit | Self::PeerClosed | Self::Broken | Self::ServerStopped)
+    }
+
     /// Whether a deadline passed.
     pub fn is_time_out(self) -> bool {
         matches!(self, Self::Stuck | Self::Quiet)

@@ -3,9 +3,12 @@
 
 use super::connection::Ended;
 use crate::limits::{
-    DIAGNOSTIC_TEXT_BYTES, JOURNAL_EVENTS, JOURNAL_FOLD_MS, JOURNAL_FOLDED_EVENTS,
+    DIAGNOSTIC_TEXT_BYTES, JOURNAL_EVENTS, JOURNAL_FOLD_MS, JOURNAL_FOLDED_EVENTS, LOGGED_EVENTS,
+    LOGGED_EVENTS_MS,
 };
 use crate::locks::lock;
+use crate::tasks;
+use log::Level;
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
@@ -116,6 +119,14 @@ pub struct Journal {
 struct Ring {
     entries: VecDeque<JournalEntry>,
     last_number: u64,
+    logged: Logged,
+}
+
+/// The events that were logged since this window began.
+#[derive(Debug, Default)]
+struct Logged {
+    since: Option<SystemTime>,
+    events: u32,
 }
 
 impl Journal {
@@ -124,8 +135,9 @@ impl Journal {
         Self::default()
     }
 
-    /// Notes that something happened just now. Gives the number of the entry, which is an older one
-    /// if this repeats it.
+    /// Notes that something happened just now, and logs it unless it repeats an older entry or too
+    /// much was logged lately. Gives the number of the entry, which is the older one if this
+    /// repeats it.
     pub fn note(&self, event: Event<'_>) -> u64 {
         self.note_at(event, SystemTime::now())
     }
@@ -160,8 +172,19 @@ impl Journal {
         // The oldest makes room first, so that the ring never grows beyond its bound.
         let forgotten = (ring.entries.len() >= JOURNAL_EVENTS).then(|| ring.entries.pop_front());
         ring.entries.push_back(line.entry(number, now));
+        let logged = event.level().map(|level| (level, ring.logged.count(now)));
         drop(ring);
         drop(forgotten);
+        match logged {
+            Some((level, events)) if events <= LOGGED_EVENTS => {
+                log::log!(level, task:% = tasks::label(); "{event}");
+            }
+            Some((_, events)) if events == LOGGED_EVENTS + 1 => log::warn!(
+                "more happens than is logged: for up to {} s further events are in /journal alone",
+                LOGGED_EVENTS_MS / 1_000
+            ),
+            _ => {}
+        }
         number
     }
 
@@ -178,6 +201,57 @@ impl Journal {
     /// Entries, newest first: `limit` of them after the first `offset`.
     pub fn newest(&self, offset: usize, limit: usize) -> Vec<JournalEntry> {
         lock(&self.ring).entries.iter().rev().skip(offset).take(limit).cloned().collect()
+    }
+}
+
+impl Logged {
+    /// Counts an event, and gives the number of those in this window.
+    fn count(&mut self, now: SystemTime) -> u32 {
+        let length = Duration::from_millis(LOGGED_EVENTS_MS);
+        let is_over = |since: SystemTime| now.duration_since(since).is_ok_and(|age| age >= length);
+        if self.since.is_none_or(is_over) {
+            *self = Self { since: Some(now), events: 0 };
+        }
+        self.events = self.events.saturating_add(1);
+        self.events
+    }
+}
+
+impl Event<'_> {
+    /// How loud the event is; `None` where somebody else logs it.
+    fn level(&self) -> Option<Level> {
+        match self {
+            Self::Stopping => None,
+            Self::Listening { .. } | Self::Connected { .. } => Some(Level::Info),
+            Self::Ended { reason, .. } if reason.is_ordinary() => Some(Level::Info),
+            _ => Some(Level::Warn),
+        }
+    }
+}
+
+impl fmt::Display for Event<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listening { front_end, address } => {
+                write!(out, "{front_end}: listening on {address}")
+            }
+            Self::Stopping => out.write_str("stopping"),
+            Self::Connected { front_end, peer } => write!(out, "{front_end}: {peer} connected"),
+            Self::Refused { front_end, peer, reason } => {
+                write!(out, "{front_end}: refused {peer}: {reason}")
+            }
+            Self::Ended { front_end, peer, reason } => {
+                write!(out, "{front_end}: {peer} ended: {reason}")
+            }
+            Self::Dropped { front_end, topic, messages } => {
+                write!(out, "{front_end}: {messages} deliveries on {} were dropped", cut(topic))
+            }
+            Self::Lost { front_end, kind, whom, what, messages } => {
+                let (whom, what) = (cut(whom), cut(what));
+                write!(out, "{front_end}: {kind}: {messages} deliveries for {whom} {what}")
+            }
+            Self::Warned { by, what } => write!(out, "{by}: {}", cut(what)),
+        }
     }
 }
 
@@ -338,6 +412,32 @@ mod tests {
             (newest[2].kind, newest[1].reason.as_str()),
             ("timed out", "too many subscriptions")
         );
+    }
+
+    #[test]
+    fn a_crowd_does_not_flood_the_log() {
+        let mut logged = Logged::default();
+        let now = SystemTime::now();
+        let events = || 2 * LOGGED_EVENTS;
+        let within = |at: SystemTime, logged: &mut Logged| {
+            (0..events()).filter(|_| logged.count(at) <= LOGGED_EVENTS).count() as u32
+        };
+        assert_eq!(within(now, &mut logged), LOGGED_EVENTS);
+        let later = now + Duration::from_millis(LOGGED_EVENTS_MS);
+        assert_eq!(within(later, &mut logged), LOGGED_EVENTS);
+    }
+
+    #[test]
+    fn refusals_and_slow_clients_are_warnings() {
+        let level =
+            |reason| Event::Ended { front_end: "nats", peer: peer("10.0.0.1:1"), reason }.level();
+        assert_eq!(level(Ended::PeerClosed), Some(Level::Info));
+        assert_eq!(level(Ended::SlowConsumer), Some(Level::Warn));
+        assert_eq!(level(Ended::Because("Authorization Violation")), Some(Level::Warn));
+        let refused =
+            Event::Refused { front_end: "nats", peer: peer("10.0.0.1:1"), reason: "full" };
+        assert_eq!(refused.level(), Some(Level::Warn));
+        assert_eq!(refused.to_string(), "nats: refused 10.0.0.1:1: full");
     }
 
     #[test]

@@ -101,9 +101,7 @@ impl Protocol for Nats {
             );
             let settings = self.settings.writer();
             let driven = (connection, entry);
-            let reason = drive(&shutdown, driven, &outbound.queue, halves, settings).await;
-            let id = figures.id();
-            log::debug!(task:% = tasks::label(); "nats: client {id} at {peer} ended: {reason}");
+            drive(&shutdown, driven, &outbound.queue, halves, settings).await;
             drop((place, permit));
         }
     }

@@ -199,10 +199,6 @@ impl<'c> Writer<'c> {
                 let is_slow = mailbox.end_reason() == Some(EndReason::Disconnected);
                 self.mailbox = None;
                 if is_slow {
-                    let id = self.figures.id();
-                    log::info!(task:% = tasks::label();
-                        "nats: client {id} is slow: its queue was full for too long"
-                    );
                     self.end_with("Slow Consumer", Ended::SlowConsumer, out);
                 }
             }
@@ -232,7 +228,7 @@ impl<'c> Writer<'c> {
     fn note_missed(&mut self, missed: u64) {
         self.missed = if self.with_headers { self.missed + missed } else { 0 };
         let id = self.figures.id();
-        log::info!(task:% = tasks::label();
+        log::debug!(task:% = tasks::label();
             "nats: client {id} is slow: it missed {missed} messages"
         );
         let topic = Topic::parse(&format!("fanfare.advisory.missed.{id}"));

@@ -1,9 +1,9 @@
-//! The real binary: how it starts, ends, and what it does with a standard output that nobody reads.
+//! The real binary: how it starts, ends, and what it does with a log that nobody reads.
 
 use crate::FANFARE;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 use testkit::chat::Client;
 use testkit::http::get;
@@ -23,6 +23,7 @@ fn chat(arguments: &[&str]) -> Command {
 struct Process {
     child: Child,
     output: Option<BufReader<ChildStdout>>,
+    log: Option<ChildStderr>,
     address: SocketAddr,
 }
 
@@ -38,7 +39,8 @@ impl Process {
         output.read_line(&mut line).unwrap();
         let address =
             line.strip_prefix("listening chat ").unwrap_or_else(|| panic!("it said {line:?}"));
-        Self { child, output: Some(output), address: address.trim().parse().unwrap() }
+        let (address, log) = (address.trim().parse().unwrap(), child.stderr.take());
+        Self { child, output: Some(output), log, address }
     }
 
     fn client(&self) -> Client {
@@ -69,6 +71,12 @@ impl Process {
         self.output.take().unwrap().read_to_string(&mut rest).unwrap();
         rest
     }
+
+    fn rest_of_log(&mut self) -> String {
+        let mut rest = String::new();
+        self.log.take().unwrap().read_to_string(&mut rest).unwrap();
+        rest
+    }
 }
 
 impl Drop for Process {
@@ -96,8 +104,9 @@ fn both_signals_say_goodbye_report_and_end_well() {
         }
         assert_eq!(server.ended().code(), Some(0));
         let output = server.rest_of_output();
-        assert!(output.contains("try it: nc"), "{output}");
-        assert!(output.contains("2 connections") && !output.contains("not flushed"), "{output}");
+        assert!(output.starts_with("try it: nc") && output.lines().count() == 1, "{output}");
+        let log = server.rest_of_log();
+        assert!(log.contains("2 connections") && !log.contains("not flushed"), "{log}");
     }
 }
 
@@ -125,7 +134,7 @@ fn what_was_not_flushed_by_the_deadline_is_reported() {
     let _clients = stuck_client(&server);
     server.signal(rustix::process::Signal::TERM);
     assert_eq!(server.ended().code(), Some(0));
-    let output = server.rest_of_output();
+    let output = server.rest_of_log();
     assert!(output.contains("not flushed: ") && output.contains("1 connections cut"), "{output}");
     // The kernel may have taken a little more meanwhile, so what is left lies in the queue, in the
     // write buffer, or in both.
@@ -145,7 +154,7 @@ fn a_second_signal_ends_at_once() {
     assert_eq!(server.child.try_wait().unwrap(), None, "the stuck one holds up the first");
     server.signal(rustix::process::Signal::TERM);
     assert_eq!(server.ended().code(), Some(1));
-    assert!(server.rest_of_output().contains("ended at once by a second signal"));
+    assert!(server.rest_of_log().contains("ended at once by a second signal"));
 }
 
 #[test]
@@ -191,31 +200,64 @@ fn help_is_for_people_and_does_not_mind_being_cut() {
 }
 
 #[test]
-fn a_closed_standard_output_does_not_end_the_server() {
-    let mut server = Process::start(&["--log", "trace"]);
-    server.output = None;
-    for _ in 0..20 {
-        let mut client = server.client();
-        client.say("/quit");
-        client.wait_for("* goodbye");
+fn closed_outputs_do_not_end_the_server() {
+    for format in ["text", "json"] {
+        let mut server = Process::start(&["--log", "trace", "--log-format", format]);
+        (server.output, server.log) = (None, None);
+        for _ in 0..20 {
+            let mut client = server.client();
+            client.say("/quit");
+            client.wait_for("* goodbye");
+        }
+        server.signal(rustix::process::Signal::TERM);
+        assert_eq!(server.ended().code(), Some(0));
     }
-    server.signal(rustix::process::Signal::TERM);
-    assert_eq!(server.ended().code(), Some(0));
 }
 
 #[test]
-fn a_standard_output_that_nobody_reads_does_not_stall_the_server() {
-    let mut server = Process::start(&["--log", "trace"]);
-    // A pipe holds 64 KiB, and every connection logs two lines at least.
-    let mut talker = server.client();
-    for _ in 0..1_500 {
-        let mut client = Client::connect(server.address);
-        client.say("/quit");
-        client.wait_for("* goodbye");
+fn a_log_that_nobody_reads_does_not_stall_the_server() {
+    for format in ["text", "json"] {
+        let mut server = Process::start(&["--log", "trace", "--log-format", format]);
+        // A pipe holds 64 KiB, and every connection logs lines at this level.
+        let mut talker = server.client();
+        for _ in 0..1_500 {
+            let mut client = Client::connect(server.address);
+            client.say("/quit");
+            client.wait_for("* goodbye");
+        }
+        talker.lines_until_pong();
+        server.signal(rustix::process::Signal::TERM);
+        assert_eq!(server.ended().code(), Some(0));
     }
-    talker.lines_until_pong();
+}
+
+/// What a server logs while a client comes and goes.
+fn logged(arguments: &[&str]) -> String {
+    let mut server = Process::of(chat(arguments).env("FANFARE_LOG", "info"));
+    drop(server.client());
     server.signal(rustix::process::Signal::TERM);
-    assert_eq!(server.ended().code(), Some(0));
+    server.ended();
+    server.rest_of_log()
+}
+
+#[test]
+fn the_log_is_text_for_people_or_json_for_programs() {
+    let text = logged(&["--log-format", "text"]);
+    assert!(text.contains(" INFO  chat: 127.0.0.1:") && text.contains(" connected"), "{text}");
+    assert!(!text.contains('\x1b'), "there is no terminal: {text}");
+    for line in text.lines() {
+        let time = line.split(' ').next().unwrap();
+        assert!(humantime::parse_rfc3339(time).is_ok(), "{line}");
+    }
+    for arguments in [&["--log-format", "json"], [].as_slice()] {
+        let json = logged(arguments);
+        let lines = json.lines().map(|line| serde_json::from_str(line).expect(line));
+        let messages: Vec<serde_json::Value> = lines.collect();
+        let is_connect = |line: &serde_json::Value| {
+            line["level"] == 30 && line["msg"].as_str().unwrap().ends_with(" connected")
+        };
+        assert!(messages.iter().any(is_connect), "{json}");
+    }
 }
 
 #[test]
@@ -232,7 +274,7 @@ fn a_standard_error_that_nobody_reads_does_not_make_the_server_deaf() {
     output.read_line(&mut line).unwrap();
     assert!(line.starts_with("listening nats"), "{line}");
     let address = line.trim().rsplit(' ').next().unwrap().parse().unwrap();
-    let mut server = Process { child, output: Some(output), address };
+    let mut server = Process { child, output: Some(output), log: None, address };
     server.signal(rustix::process::Signal::TERM);
     assert_eq!(server.ended().code(), Some(0));
 }
@@ -245,21 +287,14 @@ fn a_signal_that_means_nothing_here_is_ignored_with_a_line() {
     client.lines_until_pong();
     server.signal(rustix::process::Signal::TERM);
     assert_eq!(server.ended().code(), Some(0));
-    let output = server.rest_of_output();
+    let output = server.rest_of_log();
     assert!(output.contains("SIGUSR1 is ignored"), "{output}");
 }
 
 #[test]
 fn the_environment_sets_the_level_and_a_flag_wins() {
-    let logged = |arguments: &[&str]| {
-        let mut server = Process::of(chat(arguments).env("FANFARE_LOG", "debug"));
-        drop(server.client());
-        server.signal(rustix::process::Signal::TERM);
-        server.ended();
-        server.rest_of_output()
-    };
     assert!(logged(&[]).contains("connected"));
-    assert!(!logged(&["--log", "info"]).contains("connected"));
+    assert!(!logged(&["--log", "warn"]).contains("connected"));
 }
 
 #[test]
@@ -328,7 +363,9 @@ fn doors_share_the_file_descriptors_and_leave_the_admin_listener_its_own() {
     };
     let nats = listening("listening nats ");
     let admin = listening("listening admin ");
-    let warning = lines.find(|line| line.contains("limit on open files")).unwrap();
+    let log = BufReader::new(server.log.take().unwrap());
+    let mut log = log.lines().map(Result::unwrap);
+    let warning = log.find(|line| line.contains("limit on open files")).unwrap();
     assert!(warning.contains("chat 64, nats 64"), "{warning}");
     let open = |address| -> Vec<TcpStream> {
         (0..130).map(|_| TcpStream::connect(address).unwrap()).collect()

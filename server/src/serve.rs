@@ -1,0 +1,212 @@
+//! Serving: everything is wired together, runs until a signal asks for the end, and says goodbye.
+
+use crate::doors::Doors;
+use crate::runtime;
+use async_signal::{Signal, Signals};
+use fanfare::{Broker, DrainReport, WhenFull};
+use fanfare_server::admin::{self, AdminSettings};
+use fanfare_server::chat::ChatServer;
+use fanfare_server::config::Config;
+use fanfare_server::connection::{RunningServer, StopReport};
+use fanfare_server::diagnostics::{Diagnostics, Event};
+use fanfare_server::http::{HttpServer, HttpSettings};
+use fanfare_server::limits;
+use fanfare_server::logging::Logging;
+use fanfare_server::message::ServerMessage;
+use fanfare_server::nats::NatsServer;
+use fanfare_server::push::PushServer;
+use fanfare_server::tasks::Tasks;
+use futures_lite::{FutureExt, StreamExt};
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The most tasks that a connection of any front-end has.
+const TASKS_PER_CONNECTION: usize = 2;
+
+/// How long the answers that the admin listener is at may take when the program ends.
+const ADMIN_GOODBYE: Duration = Duration::from_millis(500);
+
+/// What runs.
+struct Running {
+    broker: Broker<ServerMessage>,
+    tasks: Tasks,
+    diagnostics: Diagnostics,
+    servers: Vec<Box<dyn RunningServer>>,
+    /// Apart: it ends last, so that it can tell what the others still have to do.
+    admin: Option<HttpServer>,
+}
+
+/// Serves until a signal asks for the end. Says on `output` where.
+pub async fn run(config: Config, doors: Doors, output: Option<File>, log: &Logging) -> ExitCode {
+    // Before anything is announced: whoever reads that may send one.
+    let heard = [Signal::Int, Signal::Term, Signal::Usr1, Signal::Usr2];
+    let mut signals = match Signals::new(heard) {
+        Ok(signals) => signals,
+        Err(error) => {
+            log::error!("signals cannot be heard: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    warn_of_secrets(&config);
+    doors.warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    let goodbye = config.goodbye;
+    let running = start(config, doors);
+    // Nobody may be reading it, which is no reason not to serve.
+    let _ = output.map(|mut output| output.write_all(announcement(&running).as_bytes()));
+    if let Some((_, address)) = running.listening().iter().find(|(name, _)| *name == "nats") {
+        // What the tests of NATS's client libraries wait for, where nats-server says it.
+        log.say(&format!("Listening for client connections on {address}\nServer is ready\n"));
+    }
+    let upkeep = running.tasks.scope("upkeep");
+    let counted = running.diagnostics.clone();
+    upkeep.spawn_watchdog(&running.tasks, TASKS_PER_CONNECTION, move || {
+        counted.front_ends().iter().map(|front_end| front_end.connection_count()).sum()
+    });
+    let mut signal = next_signal(&mut signals).await;
+    if signal == Some(Signal::Usr2) {
+        let interrupted = async { signal = next_signal(&mut signals).await };
+        lame_duck(&running.servers).or(interrupted).await;
+    }
+    running.diagnostics.journal().note(Event::Stopping);
+    log::info!("ending within {} ms; a second signal ends at once", goodbye.as_millis());
+    let second = async {
+        next_signal(&mut signals).await;
+        log::warn!("ended at once by a second signal; what was not sent is lost");
+        ExitCode::FAILURE
+    };
+    let well = async {
+        stop(running, goodbye).await;
+        ExitCode::SUCCESS
+    };
+    second.or(well).await
+}
+
+/// The next signal that asks for the end.
+async fn next_signal(signals: &mut Signals) -> Option<Signal> {
+    loop {
+        match signals.next().await?.ok()? {
+            Signal::Usr1 => log::info!("SIGUSR1 is ignored: it means nothing here"),
+            signal => return Some(signal),
+        }
+    }
+}
+
+fn start(config: Config, doors: Doors) -> Running {
+    let (broker, diagnostics) = (broker(&config), Diagnostics::new());
+    let tasks = Tasks::new(runtime::start);
+    let front_end = |name| diagnostics.front_end(name);
+    let mut servers: Vec<Box<dyn RunningServer>> = Vec::new();
+    if let Some(listener) = doors.chat {
+        let chat = ChatServer::start(listener, &broker, &tasks, config.chat, front_end("chat"));
+        servers.push(Box::new(chat));
+    }
+    if let Some(listener) = doors.nats {
+        let nats = NatsServer::start(listener, &broker, &tasks, config.nats, front_end("nats"));
+        servers.push(Box::new(nats));
+    }
+    let push = (config.push.settings, Arc::new(config.push.access));
+    let (listener, datagrams) = (doors.push, doors.push_datagrams);
+    let push = PushServer::start(listener, datagrams, &broker, &tasks, push, front_end("push"));
+    let push_http = doors.push_http.map(|listener| {
+        let settings =
+            HttpSettings { body_bytes: limits::PUSH_BATCH_BYTES, ..HttpSettings::default() };
+        let service = push.http(config.push.http_origins);
+        HttpServer::start(listener, &tasks, service, settings, front_end("push-http"))
+    });
+    servers.push(Box::new(push));
+    servers.extend(push_http.map(|http| Box::new(http) as Box<dyn RunningServer>));
+    let settings = AdminSettings { token: config.admin.token };
+    let admin = |listener| admin::start(listener, &broker, &tasks, &diagnostics, settings);
+    let admin = doors.admin.map(admin);
+    Running { broker, tasks, diagnostics, servers, admin }
+}
+
+fn broker(config: &Config) -> Broker<ServerMessage> {
+    let histories = config.chat.history().into_iter().chain(config.push.settings.histories());
+    let builder = Broker::builder()
+        .when_full(WhenFull::Wait(config.chat.wait))
+        .keep_pace_from(config.slowest_reader);
+    histories
+        .fold(builder, |builder, (pattern, messages)| builder.history(pattern, messages))
+        .build()
+}
+
+fn warn_of_secrets(config: &Config) {
+    if !config.exposed_secrets.is_empty() {
+        log::warn!(
+            "every user of this machine can read these in the list of processes: {}; set them in \
+             the environment, or by the flag that ends in -file",
+            config.exposed_secrets.join(", ")
+        );
+    }
+}
+
+impl Running {
+    fn listening(&self) -> Vec<(&'static str, SocketAddr)> {
+        self.servers.iter().flat_map(|server| server.listening()).collect()
+    }
+}
+
+/// Where the server listens, a line for each door: scripts wait for them.
+fn announcement(running: &Running) -> String {
+    let mut text = String::new();
+    let listening = running.listening();
+    for (name, address) in &listening {
+        let _ = writeln!(text, "listening {name} {address}");
+    }
+    if let Some((_, chat)) = listening.iter().find(|(name, _)| *name == "chat") {
+        let (host, port) = (chat.ip(), chat.port());
+        let _ = writeln!(
+            text,
+            "try it: nc {host} {port}, in two terminals; or: fanfare chat {chat} --nick NAME"
+        );
+    }
+    if let Some(admin) = running.admin.as_ref().map(HttpServer::local_address) {
+        let _ = writeln!(text, "listening admin http://{admin}/");
+    }
+    text
+}
+
+async fn lame_duck(servers: &[Box<dyn RunningServer>]) {
+    for server in servers {
+        server.lame_duck().await;
+    }
+}
+
+/// Goodbye: no new connections, nothing more to say, everything queued goes out, and a report of
+/// what did not.
+async fn stop(running: Running, goodbye: Duration) {
+    let deadline = Instant::now() + goodbye;
+    running.servers.iter().for_each(|server| server.begin_stop());
+    let drained = running.broker.drain(goodbye).await;
+    let mut connections = StopReport::default();
+    for server in running.servers {
+        connections += server.ended(deadline).await;
+    }
+    if let Some(admin) = running.admin {
+        admin.ended(Instant::now() + ADMIN_GOODBYE).await;
+    }
+    report(&drained, connections);
+}
+
+fn report(drained: &DrainReport, connections: StopReport) {
+    log::info!(
+        "flushed: {} messages to {} subscriptions, {} connections",
+        drained.delivered(),
+        drained.subscriptions.len(),
+        connections.connections_flushed
+    );
+    if drained.given_up() > 0 || connections.connections_cut > 0 {
+        log::warn!(
+            "not flushed: {} messages given up, {} connections cut with {} bytes unwritten",
+            drained.given_up(),
+            connections.connections_cut,
+            connections.bytes_cut
+        );
+    }
+}
