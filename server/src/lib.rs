@@ -22,6 +22,7 @@ pub mod logging;
 pub mod message;
 pub mod nats;
 pub mod push;
+pub mod store;
 pub mod tasks;
 pub mod time;
 pub mod top;

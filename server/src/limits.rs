@@ -245,18 +245,79 @@ pub const CHAT_QUEUE_BYTES: usize = 256 * 1024;
 /// are missing.
 pub const CHAT_WAIT_MS: u64 = 5;
 
-/// Lines a second that are read from one person after a burst of [`LINE_BURST_SECONDS`]. Why: nobody
-/// types faster, and nobody can read more. When hit: the person is told, and the next line is read
-/// when it is due; nothing is lost.
+/// Lines a second that are read from one person after a burst of [`LINE_BURST_SECONDS`]. Why:
+/// nobody types faster, and nobody can read more. When hit: the person is told, and the next line
+/// is read when it is due; nothing is lost.
 pub const CHAT_LINES_PER_SECOND: u32 = 5;
 
-/// Seconds' worth of lines that a person may send in a burst, before [`CHAT_LINES_PER_SECOND`] slows
-/// the person down. Fixed. Why: a greeting by script, or a few lines pasted.
+/// Seconds' worth of lines that a person may send in a burst, before [`CHAT_LINES_PER_SECOND`]
+/// slows the person down. Fixed. Why: a greeting by script, or a few lines pasted.
 pub const LINE_BURST_SECONDS: u32 = 4;
 
 /// Names that one person ignores. Fixed. Why: each is compared with the sender of each line. When
 /// hit: no further name is ignored.
 pub const IGNORED_NAMES: usize = 50;
+
+// ---- The database ----
+
+/// Bytes of the database (8 GiB). Why: a disk has other uses. When hit: nothing more is stored,
+/// people are told, and the chat goes on.
+pub const DATA_BYTES: u64 = 8 << 30;
+
+/// Milliseconds for which another program may keep the database locked. Fixed. Why: a backup takes
+/// a moment. When hit: what was to be stored is not, and people are told.
+pub const DATA_LOCK_WAIT_MS: u64 = 30_000;
+
+/// Lines that the database keeps of each room. When hit: the oldest are forgotten.
+pub const STORED_LINES: u32 = 100_000;
+
+/// Days for which the database keeps lines; 0 for ever. When hit: the oldest are forgotten with the
+/// next commits.
+pub const STORED_DAYS: u32 = 365;
+
+/// Lines that wait to be stored, and their bytes (16 MiB). Fixed. Why: some seconds of a busy
+/// server. When hit: further lines are delivered but not stored, and the history says how many are
+/// missing.
+pub const STORE_QUEUE_LINES: usize = 16_384;
+/// See [`STORE_QUEUE_LINES`].
+pub const STORE_QUEUE_BYTES: usize = 16 << 20;
+
+/// Requests that wait for the database. Fixed. When hit: the next is refused, to be tried again.
+pub const STORE_REQUESTS: usize = 4_096;
+
+/// Lines of one commit, and their bytes (4 MiB). Fixed. Why: a commit's work is shared by them, and
+/// they are in memory until it is done. When hit: the next commit takes the rest.
+pub const COMMIT_LINES: usize = 4_096;
+/// See [`COMMIT_LINES`].
+pub const COMMIT_BYTES: usize = 4 << 20;
+
+/// Requests that are answered by one commit. Fixed. When hit: the next commit takes the rest.
+pub const COMMIT_REQUESTS: usize = 64;
+
+/// Milliseconds that a line may wait for others to be committed with it, unless somebody waits for
+/// the commit. Fixed. Why: a commit of one line costs as much as one of dozens. When hit: they are
+/// committed.
+pub const COMMIT_WAIT_MS: u64 = 20;
+
+/// Lines of a room between two looks for those that it must forget, and lines that one commit
+/// forgets for their age. Fixed. When hit: a room has so many more than it may have, for a while.
+pub const FORGETTING_LINES: u32 = 1_000;
+
+/// Lines that are read into memory when the server begins, of the rooms that talked last. Fixed.
+/// Why: the start must not take long. When hit: other rooms begin without a history in memory;
+/// `/history` still shows it.
+pub const LOADED_LINES: u32 = 100_000;
+
+/// Lines of the database that `/history` shows at most. Fixed. Why: they are one answer. When hit:
+/// it shows the last of them.
+pub const STORED_HISTORY_LINES: u32 = 1_000;
+
+/// Lines that `/search` shows at most. Fixed. When hit: it shows the last of them.
+pub const SEARCH_LINES: u32 = 50;
+
+/// Rooms that are told at once that nothing is stored. Fixed. When hit: the others learn it from
+/// their histories alone.
+pub const TOLD_ROOMS: usize = 1_000;
 
 // ---- HTTP and the admin listener ----
 

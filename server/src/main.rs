@@ -5,11 +5,13 @@
 
 mod doors;
 mod serve;
+mod shared;
 
 use doors::Doors;
 use fanfare_server::config::{Config, Task};
 use fanfare_server::logging::{self, Logging};
 use fanfare_server::{bench, client, config, top};
+use shared::Shared;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -76,8 +78,10 @@ fn complain(problem: &str) {
 }
 
 fn serve(mut config: Config) -> ExitCode {
-    let doors = match Doors::open(&mut config) {
-        Ok(doors) => doors,
+    let opened = Shared::open(&config).map_err(|error| error.to_string());
+    let opened = opened.and_then(|shared| Ok((shared, Doors::open(&mut config)?)));
+    let opened = match opened {
+        Ok(opened) => opened,
         Err(problem) => return fail(&problem),
     };
     // Taken before the log starts, which may put something else in its place.
@@ -86,7 +90,7 @@ fn serve(mut config: Config) -> ExitCode {
         Ok(log) => log,
         Err(error) => return fail(&format!("nothing can be logged: {error}")),
     };
-    let exit = runtime::block_on(serve::run(config, doors, output.ok(), &log));
+    let exit = runtime::block_on(serve::run(config, opened, output.ok(), &log));
     log.close(LOG_WAIT);
     exit
 }

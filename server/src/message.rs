@@ -37,6 +37,8 @@ pub enum Kind {
     Action,
     /// The server reports it: somebody came, left, or changed a name. Not kept in a history.
     Notice,
+    /// The server reports, in a history, that lines are missing there.
+    Gap,
 }
 
 /// What the push gateway says about a push. Each protocol renders it in its own way.

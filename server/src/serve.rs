@@ -2,8 +2,9 @@
 
 use crate::doors::Doors;
 use crate::runtime;
+use crate::shared::Shared;
 use async_signal::{Signal, Signals};
-use fanfare::{Broker, DrainReport, WhenFull};
+use fanfare::DrainReport;
 use fanfare_server::admin::{self, AdminSettings};
 use fanfare_server::chat::ChatServer;
 use fanfare_server::config::Config;
@@ -12,7 +13,6 @@ use fanfare_server::diagnostics::{Diagnostics, Event};
 use fanfare_server::http::{HttpServer, HttpSettings};
 use fanfare_server::limits;
 use fanfare_server::logging::Logging;
-use fanfare_server::message::ServerMessage;
 use fanfare_server::nats::NatsServer;
 use fanfare_server::push::PushServer;
 use fanfare_server::tasks::Tasks;
@@ -33,7 +33,7 @@ const ADMIN_GOODBYE: Duration = Duration::from_millis(500);
 
 /// What runs.
 struct Running {
-    broker: Broker<ServerMessage>,
+    shared: Shared,
     tasks: Tasks,
     diagnostics: Diagnostics,
     servers: Vec<Box<dyn RunningServer>>,
@@ -42,7 +42,12 @@ struct Running {
 }
 
 /// Serves until a signal asks for the end. Says on `output` where.
-pub async fn run(config: Config, doors: Doors, output: Option<File>, log: &Logging) -> ExitCode {
+pub async fn run(
+    config: Config,
+    (shared, doors): (Shared, Doors),
+    output: Option<File>,
+    log: &Logging,
+) -> ExitCode {
     // Before anything is announced: whoever reads that may send one.
     let heard = [Signal::Int, Signal::Term, Signal::Usr1, Signal::Usr2];
     let mut signals = match Signals::new(heard) {
@@ -55,7 +60,7 @@ pub async fn run(config: Config, doors: Doors, output: Option<File>, log: &Loggi
     warn_of_secrets(&config);
     doors.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     let goodbye = config.goodbye;
-    let running = start(config, doors);
+    let running = start(config, shared, doors);
     // Nobody may be reading it, which is no reason not to serve.
     let _ = output.map(|mut output| output.write_all(announcement(&running).as_bytes()));
     if let Some((_, address)) = running.listening().iter().find(|(name, _)| *name == "nats") {
@@ -96,13 +101,14 @@ async fn next_signal(signals: &mut Signals) -> Option<Signal> {
     }
 }
 
-fn start(config: Config, doors: Doors) -> Running {
-    let (broker, diagnostics) = (broker(&config), Diagnostics::new());
+fn start(config: Config, shared: Shared, doors: Doors) -> Running {
+    let (broker, diagnostics) = (shared.broker.clone(), Diagnostics::new());
     let tasks = Tasks::new(runtime::start);
     let front_end = |name| diagnostics.front_end(name);
     let mut servers: Vec<Box<dyn RunningServer>> = Vec::new();
     if let Some(listener) = doors.chat {
-        let chat = ChatServer::start(listener, &broker, &tasks, config.chat, front_end("chat"));
+        let (front_end, store) = (front_end("chat"), shared.store.clone());
+        let chat = ChatServer::start(listener, &broker, &tasks, config.chat, front_end, store);
         servers.push(Box::new(chat));
     }
     if let Some(listener) = doors.nats {
@@ -123,17 +129,7 @@ fn start(config: Config, doors: Doors) -> Running {
     let settings = AdminSettings { token: config.admin.token };
     let admin = |listener| admin::start(listener, &broker, &tasks, &diagnostics, settings);
     let admin = doors.admin.map(admin);
-    Running { broker, tasks, diagnostics, servers, admin }
-}
-
-fn broker(config: &Config) -> Broker<ServerMessage> {
-    let histories = config.chat.history().into_iter().chain(config.push.settings.histories());
-    let builder = Broker::builder()
-        .when_full(WhenFull::Wait(config.chat.wait))
-        .keep_pace_from(config.slowest_reader);
-    histories
-        .fold(builder, |builder, (pattern, messages)| builder.history(pattern, messages))
-        .build()
+    Running { shared, tasks, diagnostics, servers, admin }
 }
 
 fn warn_of_secrets(config: &Config) {
@@ -183,13 +179,18 @@ async fn lame_duck(servers: &[Box<dyn RunningServer>]) {
 async fn stop(running: Running, goodbye: Duration) {
     let deadline = Instant::now() + goodbye;
     running.servers.iter().for_each(|server| server.begin_stop());
-    let drained = running.broker.drain(goodbye).await;
+    let drained = running.shared.broker.drain(goodbye).await;
     let mut connections = StopReport::default();
     for server in running.servers {
         connections += server.ended(deadline).await;
     }
     if let Some(admin) = running.admin {
         admin.ended(Instant::now() + ADMIN_GOODBYE).await;
+    }
+    if let Some(store) = running.shared.store
+        && !store.close(deadline).await
+    {
+        log::warn!("what was said last is not stored: the disk is too slow");
     }
     report(&drained, connections);
 }

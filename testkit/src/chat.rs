@@ -45,8 +45,14 @@ impl TestServer {
         let limiter = listener.limiter().clone();
         let diagnostics = Diagnostics::new();
         let leaks = LeakCheck::of_server(&tasks, &broker, &limiter, &diagnostics);
-        let chat =
-            ChatServer::start(listener, &broker, &tasks, settings, diagnostics.front_end("chat"));
+        let chat = ChatServer::start(
+            listener,
+            &broker,
+            &tasks,
+            settings,
+            diagnostics.front_end("chat"),
+            None,
+        );
         let address = chat.local_address();
         Self { broker, tasks, diagnostics, chat: Some(chat), address, _leaks: leaks }
     }

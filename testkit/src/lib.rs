@@ -4,6 +4,7 @@
 pub mod broker;
 #[cfg(feature = "server")]
 pub mod chat;
+pub mod directory;
 #[cfg(feature = "server")]
 pub mod http;
 #[cfg(feature = "server")]

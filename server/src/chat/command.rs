@@ -33,6 +33,10 @@ pub enum Command<'l> {
     Topic(Option<&'l str>),
     /// `/history [N]`
     History(Option<usize>),
+    /// `/search WORDS`
+    Search(&'l str),
+    /// `/sync`
+    Sync,
     /// `/time`: show times, in this form.
     Time(TimeFormat),
     /// `/ignore [NAME]`
@@ -93,6 +97,8 @@ pub const HELP: &[(&str, &str)] = &[
     ("/unignore NAME", "show again what somebody says"),
     ("/topic [TEXT]", "show or set what the room is about"),
     ("/history [N]", "show the room's last lines"),
+    ("/search WORDS", "show the room's stored lines with all of these words"),
+    ("/sync", "say when what you said is stored"),
     ("/time on|iso|off", "show when lines were said, in UTC"),
     ("/motd", "show the greeting again"),
     ("/ping", "ask whether the server is there"),
@@ -133,6 +139,8 @@ pub fn parse(line: &str) -> Result<Command<'_>, CommandError> {
                 .transpose()?;
             Ok(Command::History(count))
         }
+        "search" => some_text(rest, "/search WORDS").map(Command::Search),
+        "sync" => Ok(Command::Sync),
         "time" => match rest.to_ascii_lowercase().as_str() {
             "on" => Ok(Command::Time(TimeFormat::Minutes)),
             "iso" => Ok(Command::Time(TimeFormat::Iso)),
@@ -215,6 +223,8 @@ mod tests {
             ("/topic what else", Command::Topic(Some("what else"))),
             ("/history", Command::History(None)),
             ("/history 5", Command::History(Some(5))),
+            ("/search two words", Command::Search("two words")),
+            ("/sync", Command::Sync),
             ("/time ON", Command::Time(TimeFormat::Minutes)),
             ("/time iso", Command::Time(TimeFormat::Iso)),
             ("/time off", Command::Time(TimeFormat::Off)),

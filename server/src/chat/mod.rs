@@ -9,6 +9,7 @@ pub mod command;
 pub mod names;
 mod reader;
 pub mod render;
+mod restore;
 pub mod rooms;
 pub mod server;
 pub mod session;
@@ -16,5 +17,6 @@ mod settings;
 pub mod times;
 mod writer;
 
+pub use restore::restore;
 pub use server::ChatServer;
 pub use settings::ChatSettings;

@@ -15,7 +15,7 @@ pub fn append_message(out: &mut Vec<u8>, prefix: &str, message: &ServerMessage, 
     match message.kind {
         Kind::Said => append_parts(out, &[prefix, sender, ": "]),
         Kind::Action => append_parts(out, &[prefix, "* ", sender, " "]),
-        Kind::Notice => append_parts(out, &["* "]),
+        Kind::Notice | Kind::Gap => append_parts(out, &["* "]),
     }
     append_text(out, strip_line_end(message.payload()), text_bytes);
     out.push(b'\n');

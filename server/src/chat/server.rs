@@ -10,6 +10,7 @@ use crate::connection::server::{Profile, Protocol, task_names};
 use crate::connection::{Listener, Server};
 use crate::diagnostics::FrontEnd;
 use crate::message::ServerMessage;
+use crate::store::Store;
 use crate::tasks::Tasks;
 use fanfare::Broker;
 use std::future::Future;
@@ -28,18 +29,23 @@ pub struct Chat {
     pub(super) directory: Arc<Directory>,
     pub(super) settings: ChatSettings,
     pub(super) front_end: Arc<FrontEnd>,
+    pub(super) store: Option<Store>,
 }
 
 impl Server<Chat> {
     /// Serves what `listener` accepts. All tasks are started through `tasks`; `front_end` is told
-    /// of every connection.
+    /// of every connection. `store` keeps what is said in rooms, if there is one.
     pub fn start(
         listener: Listener,
         broker: &Broker<ServerMessage>,
         tasks: &Tasks,
         settings: ChatSettings,
         front_end: Arc<FrontEnd>,
+        store: Option<Store>,
     ) -> Self {
+        if let Some(store) = store.clone() {
+            front_end.tells(move || store.families(), Vec::new);
+        }
         let directory = Directory::new(settings.directory);
         let profile = Profile {
             tasks: task_names!("chat"),
@@ -47,7 +53,7 @@ impl Server<Chat> {
             max_payload_bytes: settings.line_bytes,
             peer_timeout: settings.writer.idle.patience(),
         };
-        let chat = Chat { broker: broker.clone(), directory, settings, front_end };
+        let chat = Chat { broker: broker.clone(), directory, settings, front_end, store };
         Self::run(listener, tasks, profile, chat)
     }
 

@@ -99,6 +99,7 @@ impl ChatOptions {
                 topic_characters: self.topic_characters,
                 replay_lines: self.replay_lines,
                 history_lines: self.history_lines,
+                is_stored: settings.is_set("data-dir"),
             },
             writer: self.writer.settings(&self.queue),
             line_bytes: self.line_bytes,

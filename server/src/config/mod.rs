@@ -8,6 +8,7 @@
 mod admin;
 mod bounds;
 mod chat;
+mod data;
 mod file;
 mod listing;
 mod nats;
@@ -27,12 +28,14 @@ use crate::chat::ChatSettings;
 use crate::limits;
 use crate::logging::LogFormat;
 use crate::nats::NatsSettings;
+use crate::store::StoreSettings;
 use crate::top::TopOptions;
 pub use admin::AdminConfig;
 use admin::AdminOptions;
 use chat::ChatOptions;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand};
+use data::DataOptions;
 use log::LevelFilter;
 use nats::NatsOptions;
 pub use push::PushConfig;
@@ -69,6 +72,8 @@ pub struct Config {
     pub chat_address: Option<SocketAddr>,
     /// The bounds of chat.
     pub chat: ChatSettings,
+    /// The database; `None` without one.
+    pub data: Option<StoreSettings>,
     /// The admin listener.
     pub admin: AdminConfig,
     /// Where NATS listens; `None` if it does not.
@@ -237,6 +242,7 @@ impl Config {
         Ok(Self {
             chat_address,
             chat,
+            data: settings.read::<DataOptions>()?.config(),
             admin: settings.read::<AdminOptions>()?.config(settings)?,
             nats_address,
             nats,

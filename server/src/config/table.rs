@@ -5,15 +5,17 @@
 use super::ServerOptions;
 use super::admin::AdminOptions;
 use super::chat::ChatOptions;
+use super::data::DataOptions;
 use super::nats::NatsOptions;
 use super::push::{PushHttpOptions, PushOptions, PushUdpOptions};
 use clap::builder::OsStringValueParser;
 use clap::{Arg, ArgAction, Args, Command};
 
 /// All tables, in the order in which people are shown them.
-pub const TABLES: [Table; 7] = [
+pub const TABLES: [Table; 8] = [
     Table::of::<ServerOptions>(),
     Table::of::<AdminOptions>(),
+    Table::of::<DataOptions>(),
     Table::of::<ChatOptions>(),
     Table::of::<NatsOptions>(),
     Table::of::<PushOptions>(),

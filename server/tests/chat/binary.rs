@@ -20,7 +20,7 @@ fn chat(arguments: &[&str]) -> Command {
 }
 
 /// The server as a process; killed if a test fails.
-struct Process {
+pub struct Process {
     child: Child,
     output: Option<BufReader<ChildStdout>>,
     log: Option<ChildStderr>,
@@ -28,11 +28,11 @@ struct Process {
 }
 
 impl Process {
-    fn start(arguments: &[&str]) -> Self {
+    pub fn start(arguments: &[&str]) -> Self {
         Self::of(&mut chat(arguments))
     }
 
-    fn of(command: &mut Command) -> Self {
+    pub fn of(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
@@ -43,19 +43,32 @@ impl Process {
         Self { child, output: Some(output), log, address }
     }
 
-    fn client(&self) -> Client {
+    pub fn client(&self) -> Client {
         let mut client = Client::connect(self.address);
         client.wait_for("* you are in lobby");
         client
     }
 
-    fn signal(&self, signal: rustix::process::Signal) {
+    pub fn signal(&self, signal: rustix::process::Signal) {
         let id =
             i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw).unwrap();
         rustix::process::kill_process(id, signal).unwrap();
     }
 
-    fn ended(&mut self) -> ExitStatus {
+    /// Ends it as a loss of power would, but for the disk.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// The rest of the first line that begins so.
+    pub fn rest_until(&mut self, begin: &str) -> String {
+        let lines = self.output.as_mut().unwrap().lines().map(Result::unwrap);
+        let line = lines.into_iter().find(|line| line.starts_with(begin)).unwrap();
+        line[begin.len()..].to_owned()
+    }
+
+    pub fn ended(&mut self) -> ExitStatus {
         let end = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {

@@ -4,6 +4,7 @@ mod binary;
 mod bounds;
 mod conversation;
 mod figures;
+mod stored;
 
 /// The binary under test.
 const FANFARE: &str = env!("CARGO_BIN_EXE_fanfare");

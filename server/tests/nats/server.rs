@@ -526,7 +526,7 @@ fn start_chat(server: &TestServer) -> ChatServer {
     let settings = ChatSettings::default();
     let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), settings.connections).unwrap();
     let front_end = server.diagnostics.front_end("chat");
-    ChatServer::start(listener, &server.broker, &server.tasks, settings, front_end)
+    ChatServer::start(listener, &server.broker, &server.tasks, settings, front_end, None)
 }
 
 #[test]

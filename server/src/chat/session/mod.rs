@@ -55,6 +55,15 @@ pub enum Action {
         /// The number of lines.
         lines: usize,
     },
+    /// Show the stored lines of a room with all of these words.
+    Search {
+        /// The room.
+        room: Name,
+        /// The words.
+        words: String,
+    },
+    /// Say when everything that the person has said is stored.
+    Sync,
     /// Show the times of lines in this form from now on.
     Times(TimeFormat),
     /// Show nothing of these people from now on, and of no others less.
@@ -74,8 +83,10 @@ pub struct SessionSettings {
     pub topic_characters: usize,
     /// Lines that `/history` without a number shows.
     pub replay_lines: usize,
-    /// Lines that `/history` shows at most.
+    /// Lines that memory keeps of a room, and that `/history` shows at most if nothing is stored.
     pub history_lines: usize,
+    /// Whether there is a database, so that `/history` shows more.
+    pub is_stored: bool,
 }
 
 impl Default for SessionSettings {
@@ -85,6 +96,7 @@ impl Default for SessionSettings {
             topic_characters: ROOM_TOPIC_CHARACTERS,
             replay_lines: ROOM_REPLAY_LINES,
             history_lines: ROOM_HISTORY_LINES,
+            is_stored: false,
         }
     }
 }
@@ -135,6 +147,8 @@ impl Session {
             Ok(Command::Message { to, text }) => self.tell(to, text, actions),
             Ok(Command::Topic(text)) => self.topic(text, actions),
             Ok(Command::History(lines)) => self.history(lines, actions),
+            Ok(Command::Search(words)) => self.search(words, actions),
+            Ok(Command::Sync) => actions.push(Action::Sync),
             Ok(Command::Time(format)) => self.show_times(format, actions),
             Ok(Command::Ignore(name)) => self.ignore(name, actions),
             Ok(Command::Unignore(name)) => self.unignore(name, actions),

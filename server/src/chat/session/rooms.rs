@@ -1,9 +1,9 @@
 //! What a person does with rooms: talks in them, goes to them, asks about them.
 
-use super::{Action, Session, refuse, reply};
+use super::{Action, Session, SessionSettings, refuse, reply};
 use crate::chat::names::{Name, NameOf};
 use crate::chat::rooms::Listing;
-use crate::limits::LISTED_ENTRIES;
+use crate::limits::{LISTED_ENTRIES, STORED_HISTORY_LINES};
 use crate::message::Kind;
 
 impl Session {
@@ -114,8 +114,15 @@ impl Session {
 
     pub(super) fn history(&self, lines: Option<usize>, actions: &mut Vec<Action>) {
         let Some(room) = &self.current else { return refuse(actions, NO_ROOM) };
-        let lines = lines.unwrap_or(self.settings.replay_lines).min(self.settings.history_lines);
+        let SessionSettings { replay_lines, history_lines, is_stored, .. } = self.settings;
+        let most = if is_stored { STORED_HISTORY_LINES as usize } else { history_lines };
+        let lines = lines.unwrap_or(replay_lines).min(most);
         actions.push(Action::History { room: room.clone(), lines });
+    }
+
+    pub(super) fn search(&self, words: &str, actions: &mut Vec<Action>) {
+        let Some(room) = &self.current else { return refuse(actions, NO_ROOM) };
+        actions.push(Action::Search { room: room.clone(), words: words.to_owned() });
     }
 
     /// The room of that name, or the one the person talks in.

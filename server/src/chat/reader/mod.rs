@@ -1,10 +1,11 @@
 //! The reading half of a connection: does what the session says of each line.
 
+mod stored;
+
 use super::names::Name;
 use super::render;
 use super::server::{Chat, LOBBY};
 use super::session::{Action, Session};
-use super::times::Times;
 use super::writer::{Change, Channel, ChatQueue};
 use crate::codec::lines::{LineDecoder, LineError};
 use crate::connection::duplex::ReadHalf;
@@ -14,6 +15,7 @@ use crate::connection::shutdown::Shutdown;
 use crate::diagnostics::{ConnectionFigures, Ended};
 use crate::limits::{CHAT_BATCH_LINES, LINE_BURST_SECONDS};
 use crate::message::{Kind, ServerMessage};
+use crate::store::Store;
 use crate::tasks::{Wait, waiting};
 use crate::time::Timestamp;
 use async_io::Timer;
@@ -41,6 +43,8 @@ pub(super) struct Reader<'s> {
     is_told: bool,
     /// Made for the first line that comes too fast, and set again for each.
     pause: Option<Box<Timer>>,
+    /// Lines that the database had lost when the person last asked.
+    lost_lines: u64,
     /// Why the connection is over, once it is.
     over: Option<Ended>,
 }
@@ -119,6 +123,7 @@ impl<'s> Reader<'s> {
             rate,
             is_told: false,
             pause: None,
+            lost_lines: shared.store.as_ref().map_or(0, Store::lost_lines),
             over: None,
         }
     }
@@ -210,7 +215,9 @@ impl<'s> Reader<'s> {
                 self.figures.set_name(name.as_str());
                 self.subscribe(Channel::Inbox, &name, 0);
             }
-            Action::History { room, lines } => self.show_history(&room, lines),
+            Action::History { room, lines } => self.show_history(&room, lines).await,
+            Action::Search { room, words } => self.search(&room, words).await,
+            Action::Sync => self.sync().await,
             Action::Times(format) => self.change(Change::Times(format)),
             Action::Ignored(names) => self.change(Change::Ignored(names)),
             Action::Left(room) => self.session.left(&room),
@@ -297,22 +304,6 @@ impl<'s> Reader<'s> {
                 self.over = Some(Ended::Quit);
             }
         }
-    }
-
-    fn show_history(&self, room: &Name, lines: usize) {
-        let messages = self.shared.broker.history(room.topic(), lines);
-        self.reply(&format!("* the last {} lines of {room}:", messages.len()));
-        let prefix = format!("[{room}] ");
-        let mut times = Times::new(self.session.times());
-        self.queue.append(Position::default(), |out| {
-            for message in &messages {
-                if self.session.ignores(message.sender.as_deref()) {
-                    continue;
-                }
-                times.append(out, message.time);
-                render::append_message(out, &prefix, message, self.shared.settings.line_bytes);
-            }
-        });
     }
 
     fn message(&self, text: String, kind: Kind) -> ServerMessage {

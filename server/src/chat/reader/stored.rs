@@ -1,0 +1,101 @@
+//! What a person asks of the lines that are kept: the last ones, those with some words, and whether
+//! what was said is stored.
+
+use super::Reader;
+use crate::chat::names::Name;
+use crate::chat::render;
+use crate::chat::times::Times;
+use crate::connection::outbound::Position;
+use crate::limits::SEARCH_LINES;
+use crate::message::ServerMessage;
+use crate::store::{SYNC_TOPIC, Store, StoreError, lines};
+use crate::tasks::{Wait, waiting};
+use fanfare::{Pattern, Topic};
+
+impl Reader<'_> {
+    /// The last lines of a room: from memory, if it has them all, and else from the database.
+    pub(super) async fn show_history(&mut self, room: &Name, lines: usize) {
+        let kept = self.shared.broker.history(room.topic(), lines);
+        let store = self.shared.store.as_ref().filter(|_| kept.len() < lines);
+        let Some(store) = store else {
+            let heading = format!("* the last {} lines of {room}:", kept.len());
+            return self.show(&heading, room, kept.iter().map(|message| &**message));
+        };
+        // Otherwise what was said last would be missing.
+        self.synced(store).await;
+        let (of_room, lines) = (room.clone(), u32::try_from(lines).unwrap_or(u32::MAX));
+        let asked = store.ask(move |connection| lines::last(connection, of_room.as_str(), lines));
+        match waiting(Wait::fixed("the database"), asked).await {
+            Ok(messages) => {
+                let heading = format!("* the last {} lines of {room}:", messages.len());
+                self.show(&heading, room, messages.iter());
+            }
+            Err(error) => self.reply(&format!("! {error}")),
+        }
+    }
+
+    pub(super) async fn search(&mut self, room: &Name, words: String) {
+        let Some(store) = &self.shared.store else { return self.reply(NOT_STORED) };
+        self.synced(store).await;
+        let of_room = room.clone();
+        let asked = store.ask(move |connection| {
+            lines::search(connection, of_room.as_str(), &words, SEARCH_LINES)
+        });
+        match waiting(Wait::fixed("the database"), asked).await {
+            Ok(messages) => {
+                let heading = format!("* {} lines of {room} found:", messages.len());
+                self.show(&heading, room, messages.iter());
+            }
+            Err(error) => self.reply(&format!("! {error}")),
+        }
+    }
+
+    /// Answers once everything that the person has said is stored.
+    pub(super) async fn sync(&mut self) {
+        let Some(store) = &self.shared.store else { return self.reply(NOT_STORED) };
+        let Some(lost) = self.synced(store).await else {
+            return self.reply(&format!("! {}", StoreError::Busy));
+        };
+        match lost - std::mem::replace(&mut self.lost_lines, lost).min(lost) {
+            0 => self.reply("* stored"),
+            lines => self.reply(&format!("! {lines} lines, of all rooms, could not be stored")),
+        }
+    }
+
+    /// Waits until the database has come to what the person said last: one publisher's messages
+    /// arrive in the order published. Gives the number of lines that were ever lost.
+    async fn synced(&mut self, store: &Store) -> Option<u64> {
+        // NATS clients are kept from the topics of people, so nobody else answers.
+        let inbox = Topic::parse(&format!("{}.stored", self.session.name().topic())).ok()?;
+        let sync = Topic::parse(SYNC_TOPIC).ok()?;
+        let answers = self.shared.broker.subscription(&Pattern::from(&inbox)).queue_messages(1);
+        let mut answers = answers.subscribe().ok()?;
+        let asked = self.publisher.publish_request(&sync, &inbox, ServerMessage::of(""));
+        let receipt = waiting(Wait::PUBLISH, asked).await.ok()?;
+        if receipt.queued == 0 {
+            return None;
+        }
+        let answered = async { answers.recv().await.map(|_| store.lost_lines()) };
+        waiting(Wait::fixed("the database"), answered).await
+    }
+
+    fn show<'m>(
+        &self,
+        heading: &str,
+        room: &Name,
+        messages: impl Iterator<Item = &'m ServerMessage>,
+    ) {
+        self.reply(heading);
+        let prefix = format!("[{room}] ");
+        let mut times = Times::new(self.session.times());
+        let seen = messages.filter(|message| !self.session.ignores(message.sender.as_deref()));
+        self.queue.append(Position::default(), |out| {
+            for message in seen {
+                times.append(out, message.time);
+                render::append_message(out, &prefix, message, self.shared.settings.line_bytes);
+            }
+        });
+    }
+}
+
+const NOT_STORED: &str = "! nothing is stored here: the server runs without --data-dir";

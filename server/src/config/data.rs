@@ -1,0 +1,44 @@
+//! The settings of the database.
+
+use super::table::Options;
+use super::values::within;
+use crate::limits;
+use crate::store::{Fsync, StoreSettings};
+use clap::Args;
+use std::path::PathBuf;
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Database")]
+pub struct DataOptions {
+    /// Directory for what outlives the server: histories of rooms. Without one all is in memory
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// When a commit is on the disk: always, before it counts, so that it outlives a loss of power;
+    /// or later. Either way it outlives the server, however that ends
+    #[arg(long, value_name = "always|later", default_value = "later")]
+    fsync: Fsync,
+    /// Maximum size of the database; then nothing more is stored, and people are told
+    #[arg(long, value_name = "BYTES", default_value_t = limits::DATA_BYTES,
+        value_parser = within::<u64>(1 << 20..=1 << 44))]
+    bytes: u64,
+    /// Lines of each room that the database keeps
+    #[arg(long, value_name = "N", default_value_t = limits::STORED_LINES,
+        value_parser = within::<u32>(1..=1 << 30))]
+    room_lines: u32,
+    /// Days for which the database keeps lines; 0 for ever
+    #[arg(long, value_name = "N", default_value_t = limits::STORED_DAYS,
+        value_parser = within::<u32>(0..=36_500))]
+    days: u32,
+}
+
+impl Options for DataOptions {
+    const TABLE: &'static str = "data";
+}
+
+impl DataOptions {
+    /// The database; `None` without a directory.
+    pub fn config(self) -> Option<StoreSettings> {
+        let Self { dir, fsync, bytes, room_lines, days } = self;
+        Some(StoreSettings { fsync, bytes, room_lines, days, ..StoreSettings::new(dir?) })
+    }
+}

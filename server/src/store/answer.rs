@@ -1,0 +1,54 @@
+//! One answer from the database's thread to a task.
+
+use super::error::StoreError;
+use crate::locks::lock;
+use atomic_waker::AtomicWaker;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+
+/// Where the answer comes.
+pub(super) struct Answer<T>(Arc<Slot<T>>);
+
+/// Where the answer comes from. Dropping it without an answer says that the database is closed.
+pub(super) struct AnswerSender<T>(Arc<Slot<T>>);
+
+struct Slot<T> {
+    answer: Mutex<Option<Result<T, StoreError>>>,
+    asker: AtomicWaker,
+}
+
+impl<T> Answer<T> {
+    pub fn sender(&self) -> AnswerSender<T> {
+        AnswerSender(self.0.clone())
+    }
+
+    /// Waits for the answer. Cancel safe: what was asked is done all the same.
+    pub async fn come(&self) -> Result<T, StoreError> {
+        poll_fn(|context| {
+            // Registered before looking: an answer that comes in between wakes us.
+            self.0.asker.register(context.waker());
+            lock(&self.0.answer).take().map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+}
+
+impl<T> AnswerSender<T> {
+    pub fn send(self, answer: Result<T, StoreError>) {
+        *lock(&self.0.answer) = Some(answer);
+    }
+}
+
+impl<T> Drop for AnswerSender<T> {
+    fn drop(&mut self) {
+        lock(&self.0.answer).get_or_insert(Err(StoreError::Closed));
+        self.0.asker.wake();
+    }
+}
+
+impl<T> Default for Answer<T> {
+    fn default() -> Self {
+        Self(Arc::new(Slot { answer: Mutex::new(None), asker: AtomicWaker::new() }))
+    }
+}

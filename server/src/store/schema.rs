@@ -1,0 +1,189 @@
+//! The file: where it is, what is in it, and whether it is whole.
+
+use super::error::{StoreError, is_damage};
+use crate::limits::{DATA_BYTES, DATA_LOCK_WAIT_MS, STORED_DAYS, STORED_LINES};
+use rusqlite::{Connection, OpenFlags};
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Where the database is, and how much it keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreSettings {
+    /// The directory. It is made if there is none.
+    pub directory: PathBuf,
+    /// When a commit is on the disk.
+    pub fsync: Fsync,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Lines kept of each room.
+    pub room_lines: u32,
+    /// Days for which lines are kept; 0 for ever.
+    pub days: u32,
+    /// How long another program that looks into the file may keep it locked.
+    pub lock_wait: Duration,
+}
+
+/// When a commit is on the disk. Either way it outlives the server, however that ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Fsync {
+    /// Before it counts: it outlives a loss of power.
+    Always,
+    /// A little later: a loss of power can take the last of them.
+    #[default]
+    Later,
+}
+
+/// The database, opened and checked, with nobody else in it.
+pub struct Database {
+    pub(super) connection: Connection,
+    pub(super) settings: StoreSettings,
+    /// Locked while we live.
+    _lock: File,
+}
+
+/// Says that a file is ours: `fanf`.
+const APPLICATION_ID: i32 = 0x6661_6e66;
+
+/// The schema that this version writes. An older one is brought up to it.
+const VERSION: u32 = 1;
+
+const SCHEMA: &str = "
+    CREATE TABLE lines (
+        id INTEGER PRIMARY KEY,
+        room TEXT NOT NULL,
+        time INTEGER NOT NULL,
+        kind INTEGER NOT NULL,
+        sender TEXT,
+        text TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX lines_of_room ON lines (room, id);
+    CREATE VIRTUAL TABLE words USING fts5 (
+        room, text, content = 'lines', content_rowid = 'id'
+    );
+    CREATE TRIGGER line_stored AFTER INSERT ON lines BEGIN
+        INSERT INTO words (rowid, room, text) VALUES (new.id, new.room, new.text);
+    END;
+    CREATE TRIGGER line_forgotten AFTER DELETE ON lines BEGIN
+        INSERT INTO words (words, rowid, room, text)
+        VALUES ('delete', old.id, old.room, old.text);
+    END;
+";
+
+impl StoreSettings {
+    /// A database in `directory` with the default bounds.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self {
+            directory: directory.into(),
+            fsync: Fsync::default(),
+            bytes: DATA_BYTES,
+            room_lines: STORED_LINES,
+            days: STORED_DAYS,
+            lock_wait: Duration::from_millis(DATA_LOCK_WAIT_MS),
+        }
+    }
+
+    /// The file.
+    pub fn path(&self) -> PathBuf {
+        self.directory.join("fanfare.db")
+    }
+}
+
+impl Database {
+    /// Opens the database, makes it if there is none, and checks that it is whole.
+    ///
+    /// # Errors
+    /// One sentence that names the file and says what to do.
+    pub fn open(settings: &StoreSettings) -> Result<Self, StoreError> {
+        let lock = take_lock(&settings.directory)?;
+        let path = settings.path();
+        let connection = connect(&path, settings).map_err(|error| of_file(&path, error))?;
+        match check(&connection).map_err(|error| of_file(&path, error))? {
+            Found::Whole => {}
+            Found::Damaged(problem) => {
+                return Err(StoreError::Damaged { path: shown(&path), problem });
+            }
+            Found::Foreign => {
+                let problem = "it is no database of this server".to_owned();
+                return Err(StoreError::Directory { path: shown(&path), problem });
+            }
+            Found::Newer(version) => {
+                return Err(StoreError::Newer { path: shown(&path), version });
+            }
+        }
+        Ok(Self { connection, settings: settings.clone(), _lock: lock })
+    }
+}
+
+/// What is in the file.
+enum Found {
+    Whole,
+    Damaged(String),
+    Foreign,
+    Newer(u32),
+}
+
+/// Two servers in one file would each take the other's rooms for their own.
+fn take_lock(directory: &Path) -> Result<File, StoreError> {
+    let of_directory = |error: std::io::Error| StoreError::Directory {
+        path: shown(directory),
+        problem: error.to_string(),
+    };
+    fs::create_dir_all(directory).map_err(of_directory)?;
+    let lock = File::create(directory.join("fanfare.lock")).map_err(of_directory)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(shown(directory))),
+        Err(TryLockError::Error(error)) => Err(of_directory(error)),
+    }
+}
+
+fn connect(path: &Path, settings: &StoreSettings) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(settings.lock_wait)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    let synchronous = match settings.fsync {
+        Fsync::Always => "FULL",
+        Fsync::Later => "NORMAL",
+    };
+    connection.pragma_update(None, "synchronous", synchronous)?;
+    let page_bytes: u32 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+    let pages = u32::try_from(settings.bytes / u64::from(page_bytes)).unwrap_or(u32::MAX - 1);
+    connection.pragma_update(None, "max_page_count", pages)?;
+    Ok(connection)
+}
+
+fn check(connection: &Connection) -> rusqlite::Result<Found> {
+    let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get(0));
+    let (application, version): (i32, u32) =
+        (number("application_id")? as i32, number("user_version")?);
+    let tables: u32 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?;
+    if tables == 0 {
+        connection.execute_batch(&format!(
+            "BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID};
+             PRAGMA user_version = {VERSION}; COMMIT;"
+        ))?;
+        return Ok(Found::Whole);
+    }
+    if application != APPLICATION_ID {
+        return Ok(Found::Foreign);
+    }
+    if version > VERSION {
+        return Ok(Found::Newer(version));
+    }
+    let verdict: String = connection.query_row("PRAGMA quick_check(1)", (), |row| row.get(0))?;
+    Ok(if verdict == "ok" { Found::Whole } else { Found::Damaged(verdict) })
+}
+
+fn of_file(path: &Path, error: rusqlite::Error) -> StoreError {
+    match is_damage(&error) {
+        true => StoreError::Damaged { path: shown(path), problem: error.to_string() },
+        false => StoreError::Directory { path: shown(path), problem: error.to_string() },
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}

@@ -1,0 +1,354 @@
+//! The thread that writes: it gathers what has come, and commits it in one go.
+
+use super::answer::AnswerSender;
+use super::error::StoreError;
+use super::lines::{self, Insert};
+use super::schema::Database;
+use super::{SYNC_TOPIC, Shared};
+use crate::limits::{
+    COMMIT_BYTES, COMMIT_LINES, COMMIT_REQUESTS, COMMIT_WAIT_MS, FORGETTING_LINES, ROOMS,
+    STORE_QUEUE_BYTES, STORE_QUEUE_LINES, TOLD_ROOMS,
+};
+use crate::locks::lock;
+use crate::message::{Kind, ServerMessage};
+use crate::time::Timestamp;
+use async_io::Timer;
+use fanfare::{
+    Batch, Broker, Mailbox, MailboxDelivery, Origin, Pattern, Publisher, SubscriptionId,
+    SubscriptionWatch, Topic, WhenFull,
+};
+use futures_lite::future;
+use rusqlite::Connection;
+use std::collections::{BTreeMap, HashMap};
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+const ROOM_PREFIX: &str = "chat.room.";
+
+pub(super) struct Worker {
+    database: Database,
+    shared: Arc<Shared>,
+    mailbox: Mailbox<ServerMessage>,
+    syncs: SubscriptionId,
+    publisher: Publisher<ServerMessage>,
+    line_bytes: usize,
+    turn: Turn,
+    /// Lines that are missing in the file and not yet told there, by room. The empty name stands
+    /// for lines of whatever room.
+    lost: BTreeMap<String, u64>,
+    /// Lines since a room was last looked at for those it must forget.
+    since_forgetting: HashMap<String, u32>,
+}
+
+/// What one commit is made of.
+#[derive(Default)]
+struct Turn {
+    batches: Vec<Batch<ServerMessage>>,
+    lines: usize,
+    bytes: usize,
+    /// Lines that are missing after these.
+    missed: u64,
+    /// Who waits to be told that everything before is stored.
+    syncs: Vec<Topic>,
+    requests: Vec<Work>,
+    is_last: bool,
+}
+
+/// Something to do with the database, and whom to answer when it is committed.
+pub(super) struct Work(Box<dyn FnOnce(&Connection) -> Answering + Send>);
+
+/// Answers, and says why if it could not be committed.
+type Answering = Box<dyn FnOnce(Option<StoreError>)>;
+
+impl Work {
+    pub fn new<T: Send + 'static>(
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        answer: AnswerSender<T>,
+    ) -> Self {
+        Self(Box::new(move |connection| {
+            let result = in_savepoint(connection, work);
+            Box::new(move |not_committed| {
+                answer.send(match not_committed {
+                    Some(error) => Err(error),
+                    None => result.map_err(StoreError::from),
+                });
+            })
+        }))
+    }
+}
+
+/// What fails half-way leaves nothing, whatever else is in the transaction.
+fn in_savepoint<T>(
+    connection: &Connection,
+    work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    connection.execute_batch("SAVEPOINT request")?;
+    let result = work(connection);
+    let end =
+        if result.is_ok() { "RELEASE request" } else { "ROLLBACK TO request; RELEASE request" };
+    connection.execute_batch(end)?;
+    result
+}
+
+impl Worker {
+    pub fn new(
+        database: Database,
+        broker: &Broker<ServerMessage>,
+        shared: Arc<Shared>,
+        line_bytes: usize,
+    ) -> Result<Self, StoreError> {
+        let closed = |error: fanfare::SubscribeError| StoreError::Failed(error.to_string());
+        let topic = |text: &str| {
+            Pattern::parse(text).map_err(|error| StoreError::Failed(error.to_string()))
+        };
+        let origin = Origin::unique();
+        let mailbox = broker
+            .mailbox("chat store")
+            .queue_messages(STORE_QUEUE_LINES)
+            .queue_bytes(STORE_QUEUE_BYTES)
+            .when_full(WhenFull::DropNewest)
+            .no_echo(origin)
+            .open()
+            .map_err(closed)?;
+        mailbox.subscribe(&topic("chat.room.*")?).map_err(closed)?;
+        let syncs = mailbox.subscribe(&topic(SYNC_TOPIC)?).map_err(closed)?;
+        let publisher = broker.publisher_as(origin);
+        Ok(Self {
+            database,
+            shared,
+            mailbox,
+            syncs,
+            publisher,
+            line_bytes,
+            turn: Turn::default(),
+            lost: BTreeMap::new(),
+            since_forgetting: HashMap::new(),
+        })
+    }
+
+    pub fn watch(&self) -> SubscriptionWatch<ServerMessage> {
+        self.mailbox.watch()
+    }
+
+    pub fn run(mut self) {
+        while !self.turn.is_last {
+            self.turn = Turn::default();
+            future::block_on(self.gather());
+            self.commit();
+        }
+        self.shared.has_ended.store(true, Ordering::Release);
+        // Nobody adds to them any more; whoever asked is told that we are gone.
+        let requests = std::mem::take(&mut *lock(&self.shared.requests));
+        drop(requests);
+        // The file is closed before anybody believes that it is.
+        let shared = self.shared.clone();
+        drop(self);
+        shared.ended.notify(usize::MAX);
+    }
+
+    /// Waits for something to store, and then a little for more: a commit costs as much as many
+    /// lines. Whoever waits for an answer does not wait longer.
+    async fn gather(&mut self) {
+        self.more().await;
+        let more = async {
+            while !self.turn.is_due() {
+                self.more().await;
+            }
+        };
+        let waited = async {
+            // why: one timer for each commit, of which there are at most some fifty a second.
+            Timer::after(Duration::from_millis(COMMIT_WAIT_MS)).await;
+        };
+        future::or(more, waited).await;
+    }
+
+    /// Waits until there is more in the turn. Cancel safe.
+    async fn more(&mut self) {
+        poll_fn(|context| self.poll_more(context)).await;
+    }
+
+    fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        // Registered before looking: whoever asks in between wakes us.
+        self.shared.worker.register(context.waker());
+        let mut is_more = self.take_requests();
+        while !self.turn.is_full() {
+            match self.mailbox.poll_recv_batch(context) {
+                Poll::Pending => {
+                    self.turn.is_last |= self.shared.is_closing.load(Ordering::Acquire);
+                    break;
+                }
+                Poll::Ready(None) => self.turn.is_last = true,
+                Poll::Ready(Some(MailboxDelivery::Missed(missed))) => self.turn.missed += missed,
+                Poll::Ready(Some(MailboxDelivery::Batch(id, batch))) if id == self.syncs => {
+                    let asking = batch.entries().filter_map(|(_, reply_to)| reply_to.cloned());
+                    self.turn.syncs.extend(asking);
+                }
+                Poll::Ready(Some(MailboxDelivery::Batch(_, batch))) => {
+                    self.turn.lines += batch.len();
+                    self.turn.bytes += batch.iter().map(|line| line.payload().len()).sum::<usize>();
+                    self.turn.batches.push(batch);
+                }
+            }
+            is_more = true;
+            if self.turn.is_last {
+                break;
+            }
+        }
+        if is_more || self.turn.is_last { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn take_requests(&mut self) -> bool {
+        let mut requests = lock(&self.shared.requests);
+        let taken = requests.len().min(COMMIT_REQUESTS - self.turn.requests.len());
+        self.turn.requests.extend(requests.drain(..taken));
+        taken > 0
+    }
+
+    fn commit(&mut self) {
+        let now = Timestamp::now();
+        self.count(|shared| &shared.figures.missed, self.turn.missed);
+        let mut answers = Vec::new();
+        let requests = std::mem::take(&mut self.turn.requests);
+        let result = self.write(requests, &mut answers, now).map_err(StoreError::from);
+        match &result {
+            Ok(stored) => self.committed(*stored, now),
+            Err(error) => self.failed(error, now),
+        }
+        for answer in answers {
+            answer(result.as_ref().err().cloned());
+        }
+        for sync in std::mem::take(&mut self.turn.syncs) {
+            // Whoever has left has no inbox, which is all that can go wrong.
+            let _ = self.publisher.try_publish(&sync, ServerMessage::default());
+        }
+        self.turn.batches.clear();
+    }
+
+    /// One transaction. Gives the number of lines.
+    fn write(
+        &mut self,
+        requests: Vec<Work>,
+        answers: &mut Vec<Answering>,
+        now: Timestamp,
+    ) -> rusqlite::Result<u64> {
+        let transaction = self.database.connection.unchecked_transaction()?;
+        let mut stored = 0;
+        {
+            let mut insert = Insert::new(&transaction)?;
+            for (room, lines) in &self.lost {
+                insert.gap(room, *lines, now)?;
+            }
+            for (room, message) in self.turn.lines() {
+                insert.line(room, message, self.line_bytes)?;
+                stored += 1;
+            }
+            if self.turn.missed > 0 {
+                insert.gap("", self.turn.missed, now)?;
+            }
+        }
+        let room_lines = self.database.settings.room_lines;
+        for batch in &self.turn.batches {
+            let since = self.since_forgetting.entry(room_of(batch.topic()).to_owned());
+            // A room is looked at when it is first seen, and then now and then.
+            let since = since.or_insert(FORGETTING_LINES);
+            *since += batch.len() as u32;
+            if *since >= FORGETTING_LINES {
+                *since = 0;
+                lines::forget_beyond(&transaction, room_of(batch.topic()), room_lines)?;
+            }
+        }
+        if self.since_forgetting.len() > ROOMS {
+            self.since_forgetting.clear();
+        }
+        if self.database.settings.days > 0 {
+            let kept_s = u64::from(self.database.settings.days) * 24 * 3600;
+            let oldest = Timestamp::from_seconds(u64::from(now.seconds()).saturating_sub(kept_s));
+            lines::forget_before(&transaction, oldest)?;
+        }
+        answers.extend(requests.into_iter().map(|work| (work.0)(&transaction)));
+        transaction.commit()?;
+        Ok(stored)
+    }
+
+    fn committed(&mut self, stored: u64, now: Timestamp) {
+        self.count(|shared| &shared.figures.lines, stored);
+        self.count(|shared| &shared.figures.commits, 1);
+        let told = std::mem::take(&mut self.lost);
+        let lines: u64 = told.values().sum();
+        if lines > 0 {
+            log::warn!(
+                "{lines} lines could not be stored; the histories say where they are missing"
+            );
+        }
+        let text = "lines are stored again; the history says where some are missing";
+        self.tell(told.into_keys(), text, now);
+    }
+
+    /// The chat goes on, and those who talk know that nothing is kept.
+    fn failed(&mut self, error: &StoreError, now: Timestamp) {
+        let mut lost: BTreeMap<String, u64> = BTreeMap::new();
+        for (room, _) in self.turn.lines() {
+            *lost.entry(room.to_owned()).or_default() += 1;
+        }
+        self.count(|shared| &shared.figures.failed, lost.values().sum());
+        let first: Vec<String> =
+            lost.keys().filter(|room| !self.lost.contains_key(*room)).cloned().collect();
+        if self.lost.is_empty() {
+            log::error!("lines are not stored: {error}");
+        }
+        for (room, lines) in lost {
+            self.lose(room, lines);
+        }
+        self.lose(String::new(), self.turn.missed);
+        self.tell(first, &format!("lines are not stored: {error}"), now);
+    }
+
+    fn lose(&mut self, room: String, lines: u64) {
+        if lines > 0 {
+            let is_known = self.lost.contains_key(&room) || self.lost.len() < ROOMS;
+            *self.lost.entry(if is_known { room } else { String::new() }).or_default() += lines;
+        }
+    }
+
+    fn tell(&mut self, rooms: impl IntoIterator<Item = String>, text: &str, time: Timestamp) {
+        for room in rooms.into_iter().filter(|room| !room.is_empty()).take(TOLD_ROOMS) {
+            let notice =
+                ServerMessage { kind: Kind::Notice, time, ..ServerMessage::of(text.to_owned()) };
+            if let Ok(topic) = Topic::parse(&format!("{ROOM_PREFIX}{room}")) {
+                let _ = self.publisher.try_publish(&topic, notice);
+            }
+        }
+    }
+
+    fn count(&self, figure: impl Fn(&Shared) -> &AtomicU64, more: u64) {
+        figure(&self.shared).fetch_add(more, Ordering::Release);
+    }
+}
+
+impl Turn {
+    fn is_full(&self) -> bool {
+        self.missed > 0 || self.lines >= COMMIT_LINES || self.bytes >= COMMIT_BYTES
+    }
+
+    /// Whether somebody waits for the commit, or it is as large as it may be.
+    fn is_due(&self) -> bool {
+        self.is_full() || self.is_last || !self.syncs.is_empty() || !self.requests.is_empty()
+    }
+
+    /// The lines to store, each with its room.
+    fn lines(&self) -> impl Iterator<Item = (&str, &ServerMessage)> {
+        self.batches.iter().flat_map(|batch| {
+            let messages = batch.entries().map(|(message, _)| message);
+            messages
+                .filter(|message| lines::is_stored(message))
+                .map(|message| (room_of(batch.topic()), message))
+        })
+    }
+}
+
+fn room_of(topic: &Topic) -> &str {
+    topic.as_str().strip_prefix(ROOM_PREFIX).unwrap_or(topic.as_str())
+}
