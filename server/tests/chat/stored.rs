@@ -162,7 +162,7 @@ fn a_crowd_is_stored_line_by_line() {
         }
     }
     for (number, client) in &mut crowd {
-        let mut next = vec![0; 40];
+        let mut next = [0; 40];
         while (0..40)
             .any(|other| other % 4 == *number % 4 && other != *number && next[other] < lines)
         {
