@@ -580,6 +580,10 @@ pub const NATS_SHARED_BYTES_MIN: usize = 1024;
 /// 'maximum subscriptions exceeded'`, and the connection goes on without it.
 pub const NATS_SUBSCRIPTIONS: usize = 100_000;
 
+/// NATS subscriptions of all connections together. Why: enough for a million clients; the other
+/// doors have their own. When hit: as for [`NATS_SUBSCRIPTIONS`].
+pub const NATS_TOTAL_SUBSCRIPTIONS: usize = 1 << 20;
+
 /// Milliseconds of silence after which a NATS client is sent a `PING`. Why: nats-server's default.
 pub const NATS_PING_INTERVAL_MS: u64 = 120_000;
 

@@ -27,7 +27,8 @@ fn broker(config: &Config) -> Broker<ServerMessage> {
     let histories = config.chat.history().into_iter().chain(config.push.settings.histories());
     let builder = Broker::builder()
         .when_full(WhenFull::Wait(config.chat.wait))
-        .keep_pace_from(config.slowest_reader);
+        .keep_pace_from(config.slowest_reader)
+        .max_subscriptions(config.subscriptions().iter().map(|(_, most)| most).sum());
     histories
         .fold(builder, |builder, (pattern, messages)| builder.history(pattern, messages))
         .build()

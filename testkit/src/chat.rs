@@ -109,6 +109,10 @@ impl Client {
         self.reader.get_ref()
     }
 
+    pub fn into_socket(self) -> TcpStream {
+        self.reader.into_inner()
+    }
+
     pub fn say(&mut self, line: &str) {
         self.send(format!("{line}\n").as_bytes());
     }

@@ -245,6 +245,10 @@ impl Client {
         Self { reader: BufReader::new(socket) }
     }
 
+    pub fn into_socket(self) -> TcpStream {
+        self.reader.into_inner()
+    }
+
     pub fn say(&mut self, object: Value) {
         self.send(format!("{object}\n"));
     }

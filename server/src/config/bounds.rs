@@ -31,7 +31,29 @@ impl Config {
             let _ = writeln!(text, "{name:<10} {:>12}  {how}", mib(*bytes));
         }
         let _ = writeln!(text, "{:<10} {:>12}", "all", mib(all));
+        let _ = writeln!(text, "Subscriptions, of which each door has its own:");
+        for (name, subscriptions) in self.subscriptions() {
+            let _ = writeln!(text, "{name:<10} {subscriptions:>12}");
+        }
         text
+    }
+
+    /// How many subscriptions and mailboxes each door can have at the same time. The broker has
+    /// room for all of them, so that no door takes another's.
+    pub fn subscriptions(&self) -> Vec<(&'static str, usize)> {
+        let (chat, nats, push) = (&self.chat, &self.nats, &self.push);
+        let of = |connections: ConnectionLimits, each| connections.total.saturating_mul(each);
+        let of_person = chat.directory.rooms_per_person + 1;
+        let of_nats = nats.total_subscriptions.saturating_add(nats.connections.total);
+        // Its groups, its own and everybody's topic, and its mailbox.
+        let of_push_client = push.settings.groups + 3;
+        let doors = [
+            self.chat_address.map(|_| ("chat", of(chat.connections, of_person))),
+            self.nats_address.map(|_| ("nats", of_nats)),
+            push.address.map(|_| ("push", of(push.settings.connections, of_push_client))),
+            push.http_address.map(|_| ("push-http", of(push.http_connections, of_push_client))),
+        ];
+        doors.into_iter().flatten().collect()
     }
 
     fn chat_bound(&self) -> Bound {

@@ -42,6 +42,10 @@ pub struct NatsOptions {
     #[arg(long, value_name = "N", default_value_t = limits::NATS_SUBSCRIPTIONS,
         value_parser = from(1))]
     max_subscriptions: usize,
+    /// Maximum number of subscriptions of all NATS connections together
+    #[arg(long, value_name = "N", default_value_t = limits::NATS_TOTAL_SUBSCRIPTIONS,
+        value_parser = from(1))]
+    total_subscriptions: usize,
     #[command(flatten)]
     connections: ConnectionOptions,
     /// A client that is silent for this long is sent a PING
@@ -157,6 +161,7 @@ impl NatsOptions {
                 control_line_bytes: self.max_control_line,
             },
             subscriptions: self.max_subscriptions,
+            total_subscriptions: self.total_subscriptions,
             ping_interval: Duration::from_millis(self.ping_interval_ms),
             ping_max: self.ping_max,
             authentication_timeout: Duration::from_millis(self.auth_timeout_ms),

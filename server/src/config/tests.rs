@@ -131,6 +131,13 @@ fn bounds_follow_the_settings() {
     let halved = bound(&["--print-bounds", "--push-connections", "5000"], "push ");
     assert!((halved * 2.0 - all[2]).abs() < 1.0, "{halved} {all:?}");
     assert!(bound(&["--print-bounds", "--push-queue-bytes", "1048576"], "push ") > all[2]);
+    let text = printed(&["--print-bounds", "--chat-connections", "10"]);
+    let subscriptions = text.split_once("Subscriptions").unwrap().1;
+    for expected in ["chat 210", "nats 1058576", "push 350000", "push-http 350000"] {
+        let words: Vec<_> = expected.split(' ').collect();
+        let is_it = |line: &str| line.split_whitespace().eq(words.iter().copied());
+        assert!(subscriptions.lines().any(is_it), "{expected} in {text}");
+    }
     // A WebSocket is a client as any other, and HTTP's besides.
     let large = ["--print-bounds", "--push-queue-bytes", "10485760"];
     assert!(bound(&large, "push-http ") > bound(&large, "push "));

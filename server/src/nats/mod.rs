@@ -17,6 +17,7 @@ mod render;
 pub mod server;
 pub mod session;
 pub mod settings;
+mod share;
 mod subjects;
 mod turns;
 mod writer;

@@ -303,6 +303,9 @@ impl<'c> Reader<'c> {
     ) {
         // Here, so that a client that has always new ones leaves nothing behind.
         self.forget_expired();
+        if !self.outbound.places.take() {
+            return self.session.not_subscribed(&sid, &mut self.actions);
+        }
         let begun = self.subscriber().and_then(|subscriber| match &group {
             Some(group) => {
                 // Another member is to get what this one may not.
@@ -327,6 +330,7 @@ impl<'c> Reader<'c> {
                 log::debug!(task:% = tasks::label();
                     "nats: client {id}: cannot subscribe to {pattern}: {error}"
                 );
+                self.outbound.places.give_back();
                 self.session.not_subscribed(&sid, &mut self.actions);
             }
         }
@@ -364,7 +368,9 @@ impl<'c> Reader<'c> {
 
     fn unsubscribe(&self, id: SubscriptionId) {
         if let Some(receiving) = &self.receiving {
-            receiving.subscriber.unsubscribe(id);
+            if receiving.subscriber.unsubscribe(id) {
+                self.outbound.places.give_back();
+            }
             self.outbound.queue.change(self.end_position(), Change::Forget(id));
             self.figures.set_subscriptions(self.session.subscriptions());
         }

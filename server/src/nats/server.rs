@@ -58,9 +58,9 @@ impl Server<Nats> {
             broker: broker.clone(),
             info: ServerInfo::new(&settings, listener.local_address(), front_end.server_id()),
             admission: Admission::new(&settings.authentication, settings.authentication_timeout),
+            connections: Connections::new(settings.total_subscriptions),
             settings: Arc::new(settings),
             front_end,
-            connections: Arc::default(),
         };
         Self::run(listener, tasks, profile, nats)
     }

@@ -21,6 +21,8 @@ pub struct NatsSettings {
     pub parser: ParserLimits,
     /// Subscriptions of one connection.
     pub subscriptions: usize,
+    /// Subscriptions of all connections together.
+    pub total_subscriptions: usize,
     /// A client that is silent for this long is sent a `PING`.
     pub ping_interval: Duration,
     /// `PING`s that a client may leave unanswered.
@@ -103,6 +105,7 @@ impl Default for NatsSettings {
             },
             parser: ParserLimits::default(),
             subscriptions: limits::NATS_SUBSCRIPTIONS,
+            total_subscriptions: limits::NATS_TOTAL_SUBSCRIPTIONS,
             ping_interval: Duration::from_millis(limits::NATS_PING_INTERVAL_MS),
             ping_max: limits::NATS_PING_MAX,
             authentication_timeout: Duration::from_millis(limits::NATS_AUTHENTICATION_TIMEOUT_MS),

@@ -4,6 +4,7 @@
 use super::render::{self, render_batch};
 use super::session::Sid;
 use super::settings::FirstTimes;
+use super::share::Places;
 use crate::codec::nats::{append_error, append_ping};
 use crate::connection::duplex::WriteHalf;
 use crate::connection::outbound::{OutboundQueue, QueueItem};
@@ -20,9 +21,10 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 /// What the reading half and the writing half of a connection hand each other.
-#[derive(Default)]
 pub(super) struct Outbound {
     pub queue: OutboundQueue<Change>,
+    /// The connection's subscriptions, each given back by the half that ends it.
+    pub places: Places,
     /// Subscriptions that have got all that they were to get.
     expired: Mutex<Vec<(Sid, SubscriptionId)>>,
 }
@@ -47,6 +49,10 @@ pub(super) enum Change {
 }
 
 impl Outbound {
+    pub fn new(places: Places) -> Self {
+        Self { queue: OutboundQueue::default(), places, expired: Mutex::default() }
+    }
+
     /// The subscriptions that have got all that they were to get since this was asked last.
     pub fn take_expired(&self) -> Vec<(Sid, SubscriptionId)> {
         std::mem::take(&mut *self.expired())
@@ -269,8 +275,8 @@ impl<'c> Writer<'c> {
         if subscribed.max.is_none_or(|max| subscribed.delivered < max) {
             return;
         }
-        if let Some(mailbox) = &self.mailbox {
-            mailbox.unsubscribe(id);
+        if self.mailbox.as_ref().is_some_and(|mailbox| mailbox.unsubscribe(id)) {
+            self.outbound.places.give_back();
         }
         if let Some(subscribed) = self.subscriptions.remove(&id) {
             self.outbound.expired().push((subscribed.sid, id));
@@ -364,6 +370,7 @@ fn waits_for(subscriptions: usize) -> Wait {
 #[cfg(test)]
 mod tests {
     use super::super::session::Reply;
+    use super::super::share::Share;
     use super::*;
     use crate::connection::outbound::Position;
     use crate::diagnostics::Diagnostics;
@@ -395,7 +402,7 @@ mod tests {
         let entry = diagnostics
             .front_end("nats")
             .connected("127.0.0.1:1".parse().unwrap(), &Arc::new(Traffic::new()));
-        let outbound = Arc::new(Outbound::default());
+        let outbound = Arc::new(Outbound::new(Places::of(&Share::new(1))));
         let mailbox = broker.mailbox("m").open().unwrap();
         let id = mailbox.subscribe(&Pattern::parse("a").unwrap()).unwrap();
         let watch = mailbox.watch();

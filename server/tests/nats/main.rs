@@ -2,6 +2,7 @@
 
 mod bench;
 mod clients;
+mod doors;
 mod protocol;
 mod server;
 

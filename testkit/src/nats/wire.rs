@@ -33,6 +33,10 @@ impl Wire {
         &self.socket
     }
 
+    pub fn into_socket(self) -> TcpStream {
+        self.socket
+    }
+
     /// From here on a PING of the server is as any other word of it.
     pub fn without_pongs(mut self) -> Self {
         self.answers_pings = false;
