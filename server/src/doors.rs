@@ -1,12 +1,13 @@
 //! The doors that the server listens on, opened before anything runs.
 
 use fanfare_server::config::{AdminConfig, Config};
-use fanfare_server::connection::{ConnectionLimits, Listener};
+use fanfare_server::connection::{ConnectionLimiter, ConnectionLimits, Listener};
 use fanfare_server::file_descriptors;
 use fanfare_server::limits::ADMIN_CONNECTIONS;
 use fanfare_server::push::DatagramSocket;
+use listenfd::ListenFd;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 
 /// The listening sockets; `None` where a door is off.
 pub struct Doors {
@@ -24,27 +25,126 @@ impl Doors {
     /// Opens all, or says which cannot be opened.
     pub fn open(config: &mut Config) -> Result<Self, String> {
         let mut warnings = Vec::from_iter(fit(config));
-        let listener = |flag, address: Option<SocketAddr>, limits| {
-            address
-                .map(|address| bind(flag, address, || Listener::bind(address, limits)))
-                .transpose()
-        };
-        let datagrams = |address| bind("--push-udp", address, || DatagramSocket::bind(address));
+        let mut inherited = Inherited::from_environment()?;
         let push = &config.push;
-        Ok(Self {
-            chat: listener("--chat", config.chat_address, config.chat.connections)?,
-            nats: listener("--nats", config.nats_address, config.nats.connections)?,
-            push: listener("--push", push.address, push.settings.connections)?,
-            push_datagrams: push.udp_address.map(datagrams).transpose()?,
-            push_http: listener("--push-http", push.http_address, push.http_connections)?,
-            admin: bind_admin(&config.admin, &mut warnings)?,
-            warnings,
-        })
+        let mut listener = |flag, address: Option<SocketAddr>, limits| {
+            address.map(|address| inherited.listener(flag, address, limits)).transpose()
+        };
+        let chat = listener("--chat", config.chat_address, config.chat.connections)?;
+        let nats = listener("--nats", config.nats_address, config.nats.connections)?;
+        let tcp = listener("--push", push.address, push.settings.connections)?;
+        let http = listener("--push-http", push.http_address, push.http_connections)?;
+        let admin = inherited.admin(&config.admin, &mut warnings)?;
+        let udp = push.udp_address.map(|address| inherited.datagrams(address)).transpose()?;
+        inherited.all_are_taken()?;
+        Ok(Self { chat, nats, push: tcp, push_datagrams: udp, push_http: http, admin, warnings })
+    }
+
+    /// The limiters of the doors that have a setting for them.
+    pub fn limiters(&self) -> Vec<(&'static str, ConnectionLimiter)> {
+        let doors = [
+            ("chat", &self.chat),
+            ("nats", &self.nats),
+            ("push", &self.push),
+            ("push-http", &self.push_http),
+        ];
+        let limiter = |listener: &Listener| listener.limiter().clone();
+        let open =
+            doors.into_iter().filter_map(|(name, door)| Some((name, door.as_ref().map(limiter)?)));
+        open.collect()
+    }
+}
+
+/// Sockets that systemd opened for us. Each is for the door that is set to its address, so the
+/// rules for addresses hold for them too.
+struct Inherited {
+    tcp: Vec<TcpListener>,
+    udp: Vec<UdpSocket>,
+}
+
+impl Inherited {
+    fn from_environment() -> Result<Self, String> {
+        let (mut passed, mut inherited) =
+            (ListenFd::from_env(), Self { tcp: Vec::new(), udp: Vec::new() });
+        for index in 0..passed.len() {
+            if let Ok(Some(socket)) = passed.take_tcp_listener(index) {
+                inherited.tcp.push(socket);
+            } else if let Ok(Some(socket)) = passed.take_udp_socket(index) {
+                inherited.udp.push(socket);
+            } else {
+                return Err(format!("socket {index} of LISTEN_FDS is neither TCP nor UDP"));
+            }
+        }
+        Ok(inherited)
+    }
+
+    fn listener(
+        &mut self,
+        flag: &str,
+        address: SocketAddr,
+        limits: ConnectionLimits,
+    ) -> Result<Listener, String> {
+        let is_it = |socket: &TcpListener| socket.local_addr().is_ok_and(|it| it == address);
+        let place = self.tcp.iter().position(is_it);
+        let opened = match place.map(|place| self.tcp.swap_remove(place)) {
+            Some(socket) => Listener::of(socket, limits),
+            None => Listener::bind(address, limits),
+        };
+        opened.map_err(|error| not_opened(flag, address, &error))
+    }
+
+    fn datagrams(&mut self, address: SocketAddr) -> Result<DatagramSocket, String> {
+        let is_it = |socket: &UdpSocket| socket.local_addr().is_ok_and(|it| it == address);
+        let place = self.udp.iter().position(is_it);
+        let opened = match place.map(|place| self.udp.swap_remove(place)) {
+            Some(socket) => DatagramSocket::of(socket),
+            None => DatagramSocket::bind(address),
+        };
+        opened.map_err(|error| not_opened("--push-udp", address, &error))
+    }
+
+    /// Another program may have the admin port. That stops only those who asked for the admin
+    /// listener.
+    fn admin(
+        &mut self,
+        config: &AdminConfig,
+        warnings: &mut Vec<String>,
+    ) -> Result<Option<Listener>, String> {
+        let Some(address) = config.address else { return Ok(None) };
+        let limits = ConnectionLimits::from_anywhere(ADMIN_CONNECTIONS);
+        match self.listener("--admin", address, limits) {
+            Err(problem) if !config.is_asked_for => {
+                warnings.push(format!("no admin listener: {problem}"));
+                Ok(None)
+            }
+            opened => opened.map(Some),
+        }
+    }
+
+    /// A socket that no door takes would keep clients waiting for ever.
+    fn all_are_taken(&self) -> Result<(), String> {
+        let tcp = self.tcp.iter().map(TcpListener::local_addr);
+        match tcp.chain(self.udp.iter().map(UdpSocket::local_addr)).next() {
+            Some(Ok(address)) => Err(format!(
+                "a socket of LISTEN_FDS is on {address}, which is no door's address; set one to it"
+            )),
+            Some(Err(error)) => Err(format!("a socket of LISTEN_FDS has no address: {error}")),
+            None => Ok(()),
+        }
+    }
+}
+
+fn not_opened(flag: &str, address: SocketAddr, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("{flag} {address} is in use by another program; choose another port, or 0")
+        }
+        _ => format!("{flag} {address} cannot be listened on: {error}"),
     }
 }
 
 /// Lowers the numbers of connections to what the system allows, and says which were lowered.
-fn fit(config: &mut Config) -> Option<String> {
+pub fn fit(config: &mut Config) -> Option<String> {
     let lowered = file_descriptors::fit(config);
     let lowered: Vec<String> =
         lowered.iter().map(|(door, share)| format!("{door} {share}")).collect();
@@ -53,33 +153,4 @@ fn fit(config: &mut Config) -> Option<String> {
     let warning =
         format!("the limit on open files allows only these connections: {lowered}; {told}");
     (!lowered.is_empty()).then_some(warning)
-}
-
-/// Another program may have the admin port. That stops only those who asked for the admin listener.
-fn bind_admin(
-    config: &AdminConfig,
-    warnings: &mut Vec<String>,
-) -> Result<Option<Listener>, String> {
-    let Some(address) = config.address else { return Ok(None) };
-    let limits = ConnectionLimits::from_anywhere(ADMIN_CONNECTIONS);
-    match bind("--admin", address, || Listener::bind(address, limits)) {
-        Err(problem) if !config.is_asked_for => {
-            warnings.push(format!("no admin listener: {problem}"));
-            Ok(None)
-        }
-        bound => bound.map(Some),
-    }
-}
-
-fn bind<S>(
-    flag: &str,
-    address: SocketAddr,
-    bind: impl FnOnce() -> io::Result<S>,
-) -> Result<S, String> {
-    bind().map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            format!("{flag} {address} is in use by another program; choose another port, or 0")
-        }
-        _ => format!("{flag} {address} cannot be listened on: {error}"),
-    })
 }

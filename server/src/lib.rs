@@ -17,6 +17,7 @@ pub mod diagnostics;
 pub mod file_descriptors;
 pub mod http;
 pub mod limits;
+pub mod live;
 mod locks;
 pub mod logging;
 pub mod message;

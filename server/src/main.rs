@@ -4,11 +4,13 @@
 #![warn(clippy::unreachable, clippy::unwrap_used)]
 
 mod doors;
+mod reload;
 mod serve;
 mod shared;
+mod systemd;
 
 use doors::Doors;
-use fanfare_server::config::{Config, Task};
+use fanfare_server::config::{Config, Source, Task};
 use fanfare_server::logging::{self, Logging};
 use fanfare_server::{bench, client, config, top};
 use shared::Shared;
@@ -48,7 +50,7 @@ mod runtime {
 fn main() -> ExitCode {
     let result = match config::from_command_line(std::env::args_os()) {
         Err(error) => return fail(&error.to_string()),
-        Ok(Task::Serve(config)) => return serve(*config),
+        Ok(Task::Serve(config, source)) => return serve(*config, source),
         Ok(Task::Print(text)) => {
             // Nobody may be reading it: `fanfare --help | head -1`.
             let _ = io::stdout().write_all(text.as_bytes());
@@ -77,7 +79,7 @@ fn complain(problem: &str) {
     let _ = writeln!(io::stderr(), "fanfare: {problem}");
 }
 
-fn serve(mut config: Config) -> ExitCode {
+fn serve(mut config: Config, source: Source) -> ExitCode {
     let opened = Shared::open(&config).map_err(|error| error.to_string());
     let opened = opened.and_then(|shared| Ok((shared, Doors::open(&mut config)?)));
     let opened = match opened {
@@ -90,7 +92,7 @@ fn serve(mut config: Config) -> ExitCode {
         Ok(log) => log,
         Err(error) => return fail(&format!("nothing can be logged: {error}")),
     };
-    let exit = runtime::block_on(serve::run(config, opened, output.ok(), &log));
+    let exit = runtime::block_on(serve::run((config, source), opened, output.ok(), &log));
     log.close(LOG_WAIT);
     exit
 }

@@ -1,17 +1,19 @@
 //! Serving: everything is wired together, runs until a signal asks for the end, and says goodbye.
 
 use crate::doors::Doors;
-use crate::runtime;
+use crate::reload::Reloaded;
 use crate::shared::Shared;
+use crate::{runtime, systemd};
 use async_signal::{Signal, Signals};
 use fanfare::DrainReport;
 use fanfare_server::admin::{self, AdminSettings};
 use fanfare_server::chat::ChatServer;
-use fanfare_server::config::Config;
+use fanfare_server::config::{Config, Source};
 use fanfare_server::connection::{RunningServer, StopReport};
 use fanfare_server::diagnostics::{Diagnostics, Event};
 use fanfare_server::http::{HttpServer, HttpSettings};
 use fanfare_server::limits;
+use fanfare_server::live::Live;
 use fanfare_server::logging::Logging;
 use fanfare_server::nats::NatsServer;
 use fanfare_server::push::PushServer;
@@ -39,17 +41,18 @@ struct Running {
     servers: Vec<Box<dyn RunningServer>>,
     /// Apart: it ends last, so that it can tell what the others still have to do.
     admin: Option<HttpServer>,
+    reloaded: Reloaded,
 }
 
 /// Serves until a signal asks for the end. Says on `output` where.
 pub async fn run(
-    config: Config,
+    (config, source): (Config, Source),
     (shared, doors): (Shared, Doors),
     output: Option<File>,
     log: &Logging,
 ) -> ExitCode {
     // Before anything is announced: whoever reads that may send one.
-    let heard = [Signal::Int, Signal::Term, Signal::Usr1, Signal::Usr2];
+    let heard = [Signal::Int, Signal::Term, Signal::Hup, Signal::Usr1, Signal::Usr2];
     let mut signals = match Signals::new(heard) {
         Ok(signals) => signals,
         Err(error) => {
@@ -72,15 +75,23 @@ pub async fn run(
     upkeep.spawn_watchdog(&running.tasks, TASKS_PER_CONNECTION, move || {
         counted.front_ends().iter().map(|front_end| front_end.connection_count()).sum()
     });
-    let mut signal = next_signal(&mut signals).await;
+    upkeep.spawn("systemd", systemd::watchdog());
+    systemd::ready();
+    let reload = || {
+        systemd::reloading();
+        running.reloaded.reload(&source);
+        systemd::ready();
+    };
+    let mut signal = next_signal(&mut signals, reload).await;
     if signal == Some(Signal::Usr2) {
-        let interrupted = async { signal = next_signal(&mut signals).await };
+        let interrupted = async { signal = next_signal(&mut signals, reload).await };
         lame_duck(&running.servers).or(interrupted).await;
     }
+    systemd::stopping();
     running.diagnostics.journal().note(Event::Stopping);
     log::info!("ending within {} ms; a second signal ends at once", goodbye.as_millis());
     let second = async {
-        next_signal(&mut signals).await;
+        next_signal(&mut signals, || log::info!("SIGHUP is ignored: the server is ending")).await;
         log::warn!("ended at once by a second signal; what was not sent is lost");
         ExitCode::FAILURE
     };
@@ -92,9 +103,10 @@ pub async fn run(
 }
 
 /// The next signal that asks for the end.
-async fn next_signal(signals: &mut Signals) -> Option<Signal> {
+async fn next_signal(signals: &mut Signals, reload: impl Fn()) -> Option<Signal> {
     loop {
         match signals.next().await?.ok()? {
+            Signal::Hup => reload(),
             Signal::Usr1 => log::info!("SIGUSR1 is ignored: it means nothing here"),
             signal => return Some(signal),
         }
@@ -106,6 +118,9 @@ fn start(config: Config, shared: Shared, doors: Doors) -> Running {
     let tasks = Tasks::new(runtime::start);
     let front_end = |name| diagnostics.front_end(name);
     let mut servers: Vec<Box<dyn RunningServer>> = Vec::new();
+    let limiters = doors.limiters();
+    let identity = config.nats.tls.as_ref().map(|tls| tls.identity.clone());
+    let mut authentication = None;
     if let Some(listener) = doors.chat {
         let (front_end, store) = (front_end("chat"), shared.store.clone());
         let chat = ChatServer::start(listener, &broker, &tasks, config.chat, front_end, store);
@@ -113,6 +128,7 @@ fn start(config: Config, shared: Shared, doors: Doors) -> Running {
     }
     if let Some(listener) = doors.nats {
         let nats = NatsServer::start(listener, &broker, &tasks, config.nats, front_end("nats"));
+        authentication = Some(nats.authentication());
         servers.push(Box::new(nats));
     }
     let push = (config.push.settings, Arc::new(config.push.access));
@@ -124,12 +140,23 @@ fn start(config: Config, shared: Shared, doors: Doors) -> Running {
         let service = push.http(config.push.http_origins);
         HttpServer::start(listener, &tasks, service, settings, front_end("push-http"))
     });
+    let access = push.access();
     servers.push(Box::new(push));
     servers.extend(push_http.map(|http| Box::new(http) as Box<dyn RunningServer>));
-    let settings = AdminSettings { token: config.admin.token };
+    let admin_token = Live::new(config.admin.token);
+    let settings = AdminSettings { token: admin_token.clone() };
     let admin = |listener| admin::start(listener, &broker, &tasks, &diagnostics, settings);
     let admin = doors.admin.map(admin);
-    Running { shared, tasks, diagnostics, servers, admin }
+    let of_reload = diagnostics.clone();
+    let reloaded = Reloaded {
+        authentication,
+        identity,
+        access,
+        admin_token,
+        limiters,
+        diagnostics: of_reload,
+    };
+    Running { shared, tasks, diagnostics, servers, admin, reloaded }
 }
 
 fn warn_of_secrets(config: &Config) {

@@ -5,6 +5,7 @@ use super::{health, lists, metrics, pprof, varz};
 use crate::connection::Listener;
 use crate::diagnostics::Diagnostics;
 use crate::http::{Call, HttpServer, HttpSettings, Response, Service, ServiceFuture, text};
+use crate::live::Live;
 use crate::message::ServerMessage;
 use crate::tasks::Tasks;
 use fanfare::Broker;
@@ -18,12 +19,12 @@ use subtle::ConstantTimeEq;
 pub(super) const NAME: &str = "admin";
 
 /// Settings of the admin listener.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct AdminSettings {
     /// With a token every request has to carry it (`Authorization: Bearer TOKEN`). Without one,
     /// only requests for a loopback name or address are answered, and it should listen on such an
     /// address alone.
-    pub token: Option<String>,
+    pub token: Live<Option<String>>,
 }
 
 /// Answers on `listener`, about the broker, the tasks and the front-ends.
@@ -43,7 +44,7 @@ pub fn start(
 /// All pages, for those who may see them.
 struct Pages {
     context: Arc<AdminContext>,
-    token: Option<String>,
+    token: Live<Option<String>>,
 }
 
 impl Service for Pages {
@@ -61,7 +62,7 @@ impl Pages {
         if call.is_from_another_site() {
             return Some(text(StatusCode::FORBIDDEN, "pages of other sites may not ask\n"));
         }
-        match &self.token {
+        match self.token.get().as_ref() {
             Some(token) if !carries(call, token) => {
                 let mut refusal = text(
                     StatusCode::UNAUTHORIZED,

@@ -19,6 +19,7 @@ pub struct AdminOptions {
 
 impl Options for AdminOptions {
     const TABLE: &'static str = "admin";
+    const RELOADED: &'static [&'static str] = &["token", "token-file"];
 
     fn adapt(shared: Arg) -> Arg {
         match shared.get_id().as_str() {

@@ -68,6 +68,7 @@ pub struct ChatOptions {
 
 impl Options for ChatOptions {
     const TABLE: &'static str = "chat";
+    const RELOADED: &'static [&'static str] = &ConnectionOptions::KEYS;
 
     fn adapt(shared: Arg) -> Arg {
         match shared.get_id().as_str() {

@@ -15,6 +15,7 @@ mod nats;
 mod push;
 #[cfg(test)]
 mod reference;
+mod reload;
 mod settings;
 mod shared;
 mod table;
@@ -40,6 +41,7 @@ use log::LevelFilter;
 use nats::NatsOptions;
 pub use push::PushConfig;
 use push::PushTables;
+pub use reload::{Reread, Source};
 use settings::Settings;
 use std::error::Error;
 use std::ffi::OsString;
@@ -53,8 +55,8 @@ use values::{level, log_format, ms, within};
 /// What the program is to do.
 #[derive(Debug)]
 pub enum Task {
-    /// Run the server.
-    Serve(Box<Config>),
+    /// Run the server, with settings that can be read again.
+    Serve(Box<Config>, Source),
     /// Run the terminal client.
     Chat(ChatClient),
     /// Measure a server.
@@ -110,7 +112,8 @@ impl Error for ConfigError {}
 pub fn from_command_line(
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<Task, ConfigError> {
-    let command_line = match CommandLine::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let command_line = match CommandLine::try_parse_from(&arguments) {
         Ok(command_line) => command_line,
         Err(error)
             if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
@@ -123,8 +126,8 @@ pub fn from_command_line(
         Some(SubCommand::Chat(client)) => Ok(Task::Chat(client)),
         Some(SubCommand::Bench(options)) => Ok(Task::Bench(options)),
         Some(SubCommand::Top(options)) => Ok(Task::Top(options)),
-        Some(SubCommand::Serve(serve)) => serve.task(),
-        None => command_line.serve.task(),
+        Some(SubCommand::Serve(serve)) => serve.task(arguments),
+        None => command_line.serve.task(arguments),
     }
 }
 
@@ -209,10 +212,11 @@ struct ServerOptions {
 
 impl Options for ServerOptions {
     const TABLE: &'static str = "";
+    const RELOADED: &'static [&'static str] = &["log"];
 }
 
 impl Serve {
-    fn task(mut self) -> Result<Task, ConfigError> {
+    fn task(mut self, arguments: Vec<OsString>) -> Result<Task, ConfigError> {
         self.settings.complete(self.config.as_deref())?;
         let config = Config::new(&self.settings)?;
         Ok(if self.print_bounds {
@@ -222,7 +226,7 @@ impl Serve {
         } else if self.check_config {
             Task::Print("the settings can be used\n".to_owned())
         } else {
-            Task::Serve(Box::new(config))
+            Task::Serve(Box::new(config), Source::new(arguments, self.settings))
         })
     }
 }

@@ -105,6 +105,18 @@ pub struct NatsOptions {
 
 impl Options for NatsOptions {
     const TABLE: &'static str = "nats";
+    const RELOADED: &'static [&'static str] = &[
+        ConnectionOptions::KEYS[0],
+        ConnectionOptions::KEYS[1],
+        "user",
+        "password",
+        "password-file",
+        "token",
+        "token-file",
+        "users-file",
+        "tls-cert",
+        "tls-key",
+    ];
 
     fn adapt(shared: Arg) -> Arg {
         match shared.get_id().as_str() {

@@ -54,6 +54,8 @@ pub struct PushOptions {
 
 impl Options for PushOptions {
     const TABLE: &'static str = "push";
+    const RELOADED: &'static [&'static str] =
+        &[ConnectionOptions::KEYS[0], ConnectionOptions::KEYS[1], "tokens-file"];
 
     fn adapt(shared: Arg) -> Arg {
         match shared.get_id().as_str() {
@@ -89,6 +91,7 @@ pub struct PushUdpOptions {
 
 impl Options for PushUdpOptions {
     const TABLE: &'static str = "push-udp";
+    const RELOADED: &'static [&'static str] = &["keys-file"];
 
     fn adapt(shared: Arg) -> Arg {
         match shared.get_id().as_str() {
@@ -118,6 +121,7 @@ pub struct PushHttpOptions {
 
 impl Options for PushHttpOptions {
     const TABLE: &'static str = "push-http";
+    const RELOADED: &'static [&'static str] = &ConnectionOptions::KEYS;
 
     fn adapt(shared: Arg) -> Arg {
         match shared.get_id().as_str() {

@@ -38,6 +38,11 @@ can make the server hold.
 Other users of the machine can read the flags of a process, so the server warns of a secret given as
 one. Give secrets in the environment, or in a file of their own: `--nats-password-file FILE`.
 
+On SIGHUP (`systemctl reload`) the server reads everything again. It takes over the settings marked
+*Reloaded*, and the users, keys, tokens and certificates in the files that the settings name; whoever
+is connected stays so. It names in the log what has changed and needs a restart. If there is a
+mistake, nothing changes, and the log says why.
+
 With the feature `smol` the binary runs on smol's executor instead of async-std's:
 `cargo run --release --features smol`.
 "#;
@@ -61,7 +66,8 @@ pub fn reference() -> String {
             let Setting { key, name, .. } = &setting;
             let default = setting.default().map(|default| format!("`{default}`"));
             let default = default.unwrap_or_default();
-            let help = setting.help().replace('|', "\\|");
+            let mut help = setting.help().replace('|', "\\|");
+            help.push_str(if setting.is_reloaded { ". Reloaded" } else { "" });
             let _ = writeln!(text, "| `{key}` | `--{name}` | {default} | {help} |");
         }
     }

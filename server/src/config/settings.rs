@@ -88,6 +88,13 @@ impl Settings {
         self.0.get(name)
     }
 
+    /// The settings whose values differ from those of `before`.
+    pub fn changed_since(&self, before: &Self) -> Vec<Setting> {
+        let text = |settings: &Self, name: &str| settings.get(name).map(|it| it.text.clone());
+        let all = TABLES.iter().flat_map(Table::settings);
+        all.filter(|setting| text(self, &setting.name) != text(before, &setting.name)).collect()
+    }
+
     /// The secrets that other users of the machine can read in the list of processes.
     pub fn exposed_secrets(&self) -> Vec<String> {
         let exposed = self.0.iter().filter(|(name, value)| {

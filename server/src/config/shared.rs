@@ -69,6 +69,9 @@ pub struct WriterOptions {
 }
 
 impl ConnectionOptions {
+    /// Its keys in the file.
+    pub const KEYS: [&'static str; 2] = ["connections", "connections-per-address"];
+
     pub fn limits(&self) -> ConnectionLimits {
         ConnectionLimits { total: self.connections, per_address: self.connections_per_address }
     }

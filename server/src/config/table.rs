@@ -29,6 +29,9 @@ pub trait Options: Args {
     /// stand above all tables.
     const TABLE: &'static str;
 
+    /// The keys of what a reload can change while the server runs.
+    const RELOADED: &'static [&'static str] = &[];
+
     /// What this door has otherwise than the others that share the setting.
     fn adapt(shared: Arg) -> Arg {
         shared
@@ -39,6 +42,7 @@ pub struct Table {
     pub name: &'static str,
     declare: fn(Command) -> Command,
     adapt: fn(Arg) -> Arg,
+    reloaded: &'static [&'static str],
 }
 
 /// One setting of a table.
@@ -50,11 +54,13 @@ pub struct Setting {
     pub name: String,
     /// As its door declared it.
     pub declared: Arg,
+    /// Whether a reload can change it while the server runs.
+    pub is_reloaded: bool,
 }
 
 impl Table {
     pub const fn of<T: Options>() -> Self {
-        Self { name: T::TABLE, declare: T::augment_args, adapt: T::adapt }
+        Self { name: T::TABLE, declare: T::augment_args, adapt: T::adapt, reloaded: T::RELOADED }
     }
 
     pub fn settings(&self) -> Vec<Setting> {
@@ -76,7 +82,8 @@ impl Table {
             (table, "address") => table.to_owned(),
             (table, key) => format!("{table}-{key}"),
         };
-        Setting { table: self.name, key, name, declared }
+        let is_reloaded = self.reloaded.contains(&key.as_str());
+        Setting { table: self.name, key, name, declared, is_reloaded }
     }
 }
 

@@ -11,7 +11,7 @@ fn understand(arguments: &[&str]) -> Result<Task, ConfigError> {
 
 fn config(arguments: &[&str]) -> Result<Config, String> {
     match understand(arguments).map_err(|error| error.to_string())? {
-        Task::Serve(config) => Ok(*config),
+        Task::Serve(config, _) => Ok(*config),
         other => panic!("{other:?}"),
     }
 }
@@ -315,6 +315,20 @@ fn the_example_has_the_defaults() {
     let mut given = config(&["--config", &file("example", &text)]).unwrap();
     given.admin.is_asked_for = false;
     assert_eq!(given, config(&[]).unwrap());
+}
+
+#[test]
+fn what_needs_a_restart_is_named_and_a_mistake_says_why() {
+    let path = file("reloaded", "log = \"warn\"\n[chat]\nconnections = 5\nrooms = 7\n");
+    let Ok(Task::Serve(_, source)) = understand(&["--config", &path]) else { panic!() };
+    assert!(source.read_again().unwrap_or_else(|error| panic!("{error}")).need_restart.is_empty());
+    file("reloaded", "log = \"info\"\n[chat]\nconnections = 6\nrooms = 8\n");
+    let reread = source.read_again().unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(reread.need_restart, ["chat-rooms"]);
+    assert_eq!((reread.config.chat.connections.total, reread.config.log), (6, LevelFilter::Info));
+    file("reloaded", "[chat]\nrooms = 0\n");
+    let error = source.read_again().map(drop).unwrap_err().to_string();
+    assert!(error.contains("line 2: chat.rooms = 0 is out of range"), "{error}");
 }
 
 #[test]

@@ -26,11 +26,10 @@ impl ConnectionLimits {
 #[derive(Clone)]
 pub struct ConnectionLimiter {
     counts: Arc<Mutex<Counts>>,
-    limits: ConnectionLimits,
 }
 
-#[derive(Default)]
 struct Counts {
+    limits: ConnectionLimits,
     connections: usize,
     by_address: HashMap<IpAddr, usize>,
 }
@@ -60,18 +59,20 @@ impl fmt::Display for Refusal {
 impl ConnectionLimiter {
     /// A limiter that has admitted no connection yet.
     pub fn new(limits: ConnectionLimits) -> Self {
-        Self { counts: Arc::default(), limits }
+        let counts = Counts { limits, connections: 0, by_address: HashMap::new() };
+        Self { counts: Arc::new(Mutex::new(counts)) }
     }
 
     /// Admits a connection, or says which bound refuses it.
     pub fn admit(&self, address: IpAddr) -> Result<Permit, Refusal> {
         let key = counted_address(address);
         let mut counts = self.lock();
-        if counts.connections >= self.limits.total {
-            return Err(Refusal::Full(self.limits.total));
+        let ConnectionLimits { total, per_address } = counts.limits;
+        if counts.connections >= total {
+            return Err(Refusal::Full(total));
         }
-        if counts.by_address.get(&key).is_some_and(|&count| count >= self.limits.per_address) {
-            return Err(Refusal::AddressFull(self.limits.per_address));
+        if counts.by_address.get(&key).is_some_and(|&count| count >= per_address) {
+            return Err(Refusal::AddressFull(per_address));
         }
         counts.connections += 1;
         *counts.by_address.entry(key).or_default() += 1;
@@ -80,7 +81,12 @@ impl ConnectionLimiter {
 
     /// The limiter's bounds.
     pub fn limits(&self) -> ConnectionLimits {
-        self.limits
+        self.lock().limits
+    }
+
+    /// Sets other bounds. Connections beyond them stay.
+    pub fn set_limits(&self, limits: ConnectionLimits) {
+        self.lock().limits = limits;
     }
 
     /// The number of connections.

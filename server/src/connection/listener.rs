@@ -30,7 +30,11 @@ impl Listener {
     /// Listens at `address`; port 0 takes a free one. An address that a server just left can be
     /// taken again.
     pub fn bind(address: SocketAddr, limits: ConnectionLimits) -> io::Result<Self> {
-        let socket = TcpListener::bind(address)?;
+        Self::of(TcpListener::bind(address)?, limits)
+    }
+
+    /// Listens with a socket that another program has opened.
+    pub fn of(socket: TcpListener, limits: ConnectionLimits) -> io::Result<Self> {
         // A second time, since the standard library's backlog is too short for a crowd.
         rustix::net::listen(&socket, LISTEN_BACKLOG)?;
         let local_address = socket.local_addr()?;

@@ -15,7 +15,7 @@ pub struct FrontEnd {
     name: &'static str,
     server_id: Arc<str>,
     journal: Arc<Journal>,
-    serves: OnceLock<Serves>,
+    serves: Mutex<Option<Serves>>,
     refused: AtomicU64,
     connections: Mutex<Connections>,
     own: OnceLock<OwnFigures>,
@@ -83,7 +83,7 @@ pub struct FrontEndFigures {
 
 impl FrontEnd {
     pub(super) fn new(name: &'static str, server_id: Arc<str>, journal: Arc<Journal>) -> Self {
-        let (serves, own) = (OnceLock::new(), OnceLock::new());
+        let (serves, own) = (Mutex::default(), OnceLock::new());
         let (refused, connections) = (AtomicU64::new(0), Mutex::default());
         Self { name, server_id, journal, serves, refused, connections, own }
     }
@@ -98,16 +98,16 @@ impl FrontEnd {
         &self.server_id
     }
 
-    /// Notes that the front-end listens, and how much it serves. The first call counts.
+    /// Notes that the front-end listens, or now serves this much.
     pub fn listening(&self, serves: Serves) {
-        if self.serves.set(serves).is_ok() {
+        if lock(&self.serves).replace(serves).is_none() {
             self.journal.note(Event::Listening { front_end: self.name, address: serves.address });
         }
     }
 
     /// Where the front-end listens, and how much it serves; `None` if it does not listen.
     pub fn serves(&self) -> Option<Serves> {
-        self.serves.get().copied()
+        *lock(&self.serves)
     }
 
     /// Enters a connection. It stays in the list until the entry is dropped.

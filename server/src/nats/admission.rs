@@ -7,6 +7,7 @@ use super::remembered::Remembered;
 use super::turns::Turns;
 use crate::connection::counted_address;
 use crate::limits::NATS_HASHES_AT_ONCE;
+use crate::live::Live;
 use crate::tasks::{Wait, waiting};
 use async_io::Timer;
 use futures_lite::future;
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 /// time, a good part of a second on a core: they wait for a turn, and are compared on threads for
 /// such work. A secret that was right lately does not wait.
 pub(super) struct Admission {
-    authentication: Authentication,
+    pub authentication: Live<Authentication>,
     remembered: Remembered,
     /// At hashing. An IPv6 address is its /64.
     turns: Turns,
@@ -38,7 +39,7 @@ impl Admission {
     /// Clients wait up to `timeout` for an answer.
     pub fn new(authentication: &Authentication, timeout: Duration) -> Self {
         Self {
-            authentication: authentication.clone(),
+            authentication: Live::new(authentication.clone()),
             remembered: Remembered::new(),
             turns: Turns::new(NATS_HASHES_AT_ONCE),
             timeout,
@@ -53,7 +54,7 @@ impl Admission {
         address: IpAddr,
         has_left: impl Fn() -> bool,
     ) -> Result<Arc<Permissions>, Refusal> {
-        let hashed = match self.authentication.judge(credentials) {
+        let hashed = match self.authentication.get().judge(credentials) {
             Verdict::Right(permissions) => return Ok(permissions),
             Verdict::Wrong => return Err(Refusal::Unknown),
             Verdict::Hashed(hashed) => hashed,

@@ -1,6 +1,7 @@
 //! The NATS server: what it says to a client before anything else, and who drives its connection.
 
 use super::admission::Admission;
+use super::authentication::Authentication;
 use super::connections::Connections;
 use super::info::{Occasion, ServerInfo};
 use super::reader::Reader;
@@ -14,6 +15,7 @@ use crate::connection::server::{Profile, Protocol, task_names};
 use crate::connection::shutdown::Shutdown;
 use crate::connection::{Listener, Server};
 use crate::diagnostics::{Ended, FrontEnd};
+use crate::live::Live;
 use crate::message::ServerMessage;
 use crate::tasks::{self, Scope, Tasks};
 use crate::transport::Connection;
@@ -63,6 +65,11 @@ impl Server<Nats> {
             front_end,
         };
         Self::run(listener, tasks, profile, nats)
+    }
+
+    /// The credentials with which clients may connect. New ones hold for those who connect next.
+    pub fn authentication(&self) -> Live<Authentication> {
+        self.protocol.admission.authentication.clone()
     }
 }
 

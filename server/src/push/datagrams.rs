@@ -8,6 +8,7 @@ use crate::codec::datagram::{
     Answer, Now, Push, ReplayError, Replays, Signed, append_answer, parse_push, wants_answer,
 };
 use crate::limits::{DATAGRAMS_PER_TURN, PUSH_DATAGRAM_BYTES, PUSH_RECEIVE_BUFFER_BYTES};
+use crate::live::Live;
 use crate::tasks::{Scope, Wait, waiting};
 use async_io::Async;
 use futures_lite::future::yield_now;
@@ -27,7 +28,12 @@ pub struct DatagramSocket {
 impl DatagramSocket {
     /// Listens on `address`; port 0 picks a free port.
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
-        let socket = Async::<UdpSocket>::bind(address)?;
+        Self::of(UdpSocket::bind(address)?)
+    }
+
+    /// Reads from a socket that another program has opened.
+    pub fn of(socket: UdpSocket) -> io::Result<Self> {
+        let socket = Async::new(socket)?;
         // The system may give less, which only means that a burst loses more.
         let _ = sockopt::set_socket_recv_buffer_size(socket.get_ref(), PUSH_RECEIVE_BUFFER_BYTES);
         let local_address = socket.get_ref().local_addr()?;
@@ -44,7 +50,7 @@ impl DatagramSocket {
 pub(super) struct Datagrams {
     pub socket: DatagramSocket,
     pub gateway: Arc<Gateway>,
-    pub access: Arc<Access>,
+    pub access: Live<Access>,
     pub replays: Replays,
     /// Owns the pushes that have to wait.
     pub waiting: Arc<Scope>,
@@ -141,7 +147,7 @@ impl Datagrams {
     fn admit_signed<'d>(&mut self, datagram: &'d [u8]) -> Option<(Grant, &'d [u8])> {
         let counters = &self.gateway.counters;
         let signed = Signed::parse(datagram).ok().flatten()?;
-        let key = self.access.key(signed.key_id)?.clone();
+        let key = self.access.get().key(signed.key_id)?.clone();
         let now = Now { wall_ms: now_ms(), instant: Instant::now() };
         if let Err(error) = self.replays.take(&signed, now) {
             let counter = match error {

@@ -24,6 +24,7 @@ use crate::codec::push::{ClientObject, ErrorCode, Hello, Seen, ServerObject};
 use crate::codec::web_socket::VERSION;
 use crate::http::{Call, Response, Service, ServiceFuture, empty, json, read_body};
 use crate::limits::{PUSH_BATCH, PUSH_BATCH_BYTES, PUSH_BODY_MS, PUSH_PAYLOAD_BYTES};
+use crate::live::Live;
 use crate::locks::lock;
 use bytes::Bytes;
 use data_encoding::BASE64;
@@ -47,7 +48,7 @@ pub struct PushHttp {
 
 struct Shared {
     gateway: Arc<Gateway>,
-    access: Arc<Access>,
+    access: Live<Access>,
     /// The pages that may ask, besides those of this server; `*` for all.
     origins: Vec<String>,
     rates: Mutex<Rates>,
@@ -85,7 +86,7 @@ struct Problem {
 }
 
 impl PushHttp {
-    pub(super) fn new(gateway: &Arc<Gateway>, access: &Arc<Access>, origins: Vec<String>) -> Self {
+    pub(super) fn new(gateway: &Arc<Gateway>, access: &Live<Access>, origins: Vec<String>) -> Self {
         let rates = Mutex::new(Rates::new(gateway.settings.http_per_second));
         Self {
             shared: Arc::new(Shared {
@@ -102,7 +103,7 @@ impl Service for PushHttp {
     fn call(&self, call: Call) -> ServiceFuture {
         let shared = self.shared.clone();
         Box::pin(async move {
-            if !shared.access.wants_tokens() && !call.is_for_loopback() {
+            if !shared.access.get().wants_tokens() && !call.is_for_loopback() {
                 let text = "without tokens, ask for localhost or a loopback address";
                 return problem(StatusCode::FORBIDDEN, text).response();
             }
@@ -300,7 +301,7 @@ impl Shared {
             seen,
         };
         let mut session =
-            Session::new(self.access.clone(), is_local(call.peer), self.gateway.settings.groups);
+            Session::new(self.access.get(), is_local(call.peer), self.gateway.settings.groups);
         let mut actions = Vec::new();
         session.handle(ClientObject::Hello(hello), &mut actions);
         for action in actions {
@@ -324,7 +325,7 @@ impl Shared {
     }
 
     fn grant(&self, call: &Call) -> Result<Grant, Problem> {
-        Ok(self.access.grant(bearer(call), is_local(call.peer))?)
+        Ok(self.access.get().grant(bearer(call), is_local(call.peer))?)
     }
 
     fn pace(&self, grant: &Grant, pushes: usize) -> Result<(), Problem> {

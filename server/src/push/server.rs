@@ -20,6 +20,7 @@ use crate::connection::shutdown::Shutdown;
 use crate::connection::{Listener, RunningServer, Server, StopReport, refuse};
 use crate::diagnostics::{ConnectionEntry, Ended, FrontEnd};
 use crate::limits::PUSH_DATAGRAM_BYTES;
+use crate::live::Live;
 use crate::message::ServerMessage;
 use crate::tasks::{Scope, Tasks};
 use crate::transport::Connection;
@@ -45,7 +46,7 @@ pub struct PushServer {
 #[derive(Clone)]
 pub(super) struct Push {
     pub gateway: Arc<Gateway>,
-    pub access: Arc<Access>,
+    pub access: Live<Access>,
 }
 
 /// A client that has connected.
@@ -70,7 +71,7 @@ impl PushServer {
         front_end: Arc<FrontEnd>,
     ) -> Self {
         let gateway = Arc::new(Gateway::new(broker, tasks, settings, front_end));
-        let push = Push { gateway, access };
+        let push = Push { gateway, access: Live::new(access) };
         let waiting = Arc::new(tasks.scope("push"));
         let reading = tasks.scope("push datagrams");
         let datagram_address = datagrams.as_ref().map(DatagramSocket::local_address);
@@ -116,6 +117,11 @@ impl PushServer {
     /// with that.
     pub fn http(&self, origins: Vec<String>) -> PushHttp {
         PushHttp::new(&self.push.gateway, &self.push.access, origins)
+    }
+
+    /// Who may receive pushes, and push. New rights hold for those who come next.
+    pub fn access(&self) -> Live<Access> {
+        self.push.access.clone()
     }
 
     /// The number of live connections.
@@ -193,7 +199,7 @@ impl Push {
             }
         };
         let settings = &self.gateway.settings;
-        let session = Session::new(self.access.clone(), is_local(peer), settings.groups);
+        let session = Session::new(self.access.get(), is_local(peer), settings.groups);
         let reader = Reader::new(&self.gateway, &link, &figures, (session, early));
         let driven = (connection, entry);
         drive(shutdown, driven, &link.queue, (reader, writer), settings.writer).await

@@ -7,6 +7,7 @@
 use super::access::Access;
 use crate::codec::datagram::Signed;
 use crate::limits::{PUSH_CHECKED_IN_PLACE_BYTES, PUSH_DATAGRAM_BYTES};
+use crate::live::Live;
 use crate::tasks::Limiter;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -72,7 +73,7 @@ impl Batch {
 
 /// Checks batches, one after the other.
 pub(super) struct Signatures {
-    access: Arc<Access>,
+    access: Live<Access>,
     /// One batch at a time is checked on another thread.
     elsewhere: Limiter,
     /// How long the check of a batch may take there.
@@ -80,17 +81,18 @@ pub(super) struct Signatures {
 }
 
 impl Signatures {
-    pub fn new(access: Arc<Access>, limit: Duration) -> Self {
+    pub fn new(access: Live<Access>, limit: Duration) -> Self {
         Self { access, elsewhere: Limiter::new(1), limit }
     }
 
     /// What each datagram of a batch says about its sender, in their order.
     pub async fn check(&self, batch: &Arc<Batch>) -> Vec<Trust> {
+        let access = self.access.get();
         // Without keys nothing takes time.
-        if !self.access.has_keys() || batch.signed_bytes <= PUSH_CHECKED_IN_PLACE_BYTES {
-            return trust_of(&self.access, batch);
+        if !access.has_keys() || batch.signed_bytes <= PUSH_CHECKED_IN_PLACE_BYTES {
+            return trust_of(&access, batch);
         }
-        let (access, of_thread) = (self.access.clone(), batch.clone());
+        let of_thread = batch.clone();
         let work = move || trust_of(&access, &of_thread);
         self.elsewhere.unblock(self.limit, work).await.unwrap_or_else(|| {
             log::warn!("push: {} datagrams were not checked in time", batch.len());
@@ -174,20 +176,20 @@ mod tests {
 
     #[test]
     fn another_thread_says_the_same_as_a_check_in_place() {
-        let signatures = Signatures::new(access(), FOREVER);
+        let signatures = Signatures::new(Live::new(access()), FOREVER);
         for (rounds, bytes, is_large) in [(1, 10, false), (10, 4_000, true)] {
             let (batch, expected) = batch(rounds, bytes);
             assert_eq!(batch.signed_bytes > PUSH_CHECKED_IN_PLACE_BYTES, is_large);
             assert_eq!(block_on(signatures.check(&batch)), expected);
         }
-        let without_keys = Signatures::new(Arc::default(), FOREVER);
+        let without_keys = Signatures::new(Live::default(), FOREVER);
         let (batch, _) = batch(10, 4_000);
         assert_eq!(block_on(without_keys.check(&batch))[0], Trust::Forged);
     }
 
     #[test]
     fn without_a_thread_in_time_what_is_signed_is_not_taken_and_the_rest_is() {
-        let signatures = Signatures::new(access(), Duration::from_millis(1));
+        let signatures = Signatures::new(Live::new(access()), Duration::from_millis(1));
         let _busy = signatures.elsewhere.try_acquire().unwrap();
         let (large, _) = batch(10, 4_000);
         use Trust::{Oversized, Unchecked, Unsigned};

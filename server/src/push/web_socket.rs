@@ -7,6 +7,7 @@ use super::server::{Client, Push};
 use crate::codec::web_socket::{VERSION, accept_key};
 use crate::diagnostics::Ended;
 use crate::http::{Call, Response, Upgraded};
+use crate::live::Live;
 use hyper::Version;
 use hyper::header::{
     HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
@@ -41,7 +42,7 @@ impl fmt::Display for NoWebSocket {
 /// was offered.
 pub(super) fn answer(
     gateway: &Arc<Gateway>,
-    access: &Arc<Access>,
+    access: &Live<Access>,
     call: Call,
 ) -> Result<Response, NoWebSocket> {
     let accept = accept(&call)?;
@@ -72,7 +73,7 @@ fn single(call: &Call, name: HeaderName) -> Option<&str> {
     values.next().is_none().then_some(value)
 }
 
-async fn serve_upgraded(gateway: Arc<Gateway>, access: Arc<Access>, upgraded: Upgraded) -> Ended {
+async fn serve_upgraded(gateway: Arc<Gateway>, access: Live<Access>, upgraded: Upgraded) -> Ended {
     let Upgraded { connection, early, peer, shutdown } = upgraded;
     if connection.set_unacknowledged(gateway.settings.writer.idle.patience()).is_err() {
         // It fails where the peer has gone already.

@@ -4,6 +4,7 @@
 //! without TLS.
 
 use crate::limits::TLS_BUFFER_BYTES;
+use crate::live::Live;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection};
@@ -15,7 +16,7 @@ use std::sync::Arc;
 
 /// A server's certificates and key. Cloning shares them.
 #[derive(Clone)]
-pub struct Identity(Arc<ServerConfig>);
+pub struct Identity(Live<ServerConfig>);
 
 impl Identity {
     /// Reads a chain of certificates and the key of the first, both PEM; or says what is wrong with
@@ -31,7 +32,12 @@ impl Identity {
             .with_safe_default_protocol_versions()
             .and_then(|config| config.with_no_client_auth().with_single_cert(chain, private_key))
             .map_err(|error| IdentityError::Certificates(error.to_string()))?;
-        Ok(Self(Arc::new(config)))
+        Ok(Self(Live::new(config)))
+    }
+
+    /// Uses the certificates and key of another from the next handshake on.
+    pub fn replace_with(&self, other: &Self) {
+        self.0.set(other.0.get());
     }
 }
 
@@ -44,7 +50,7 @@ impl fmt::Debug for Identity {
 impl PartialEq for Identity {
     /// Whether both are the very same.
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.0.get(), &other.0.get())
     }
 }
 
@@ -75,7 +81,7 @@ pub(super) struct Tls {
 
 impl Tls {
     pub fn new(identity: &Identity) -> io::Result<Self> {
-        let mut state = ServerConnection::new(identity.0.clone()).map_err(io::Error::other)?;
+        let mut state = ServerConnection::new(identity.0.get()).map_err(io::Error::other)?;
         state.set_buffer_limit(Some(TLS_BUFFER_BYTES));
         Ok(Self { state })
     }

@@ -7,6 +7,7 @@ use fanfare_server::chat::ChatSettings;
 use fanfare_server::connection::{ConnectionLimits, Listener};
 use fanfare_server::http::HttpServer;
 use fanfare_server::limits::{ADMIN_CONNECTIONS, ADMIN_PAGE_ROWS};
+use fanfare_server::live::Live;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -30,7 +31,7 @@ fn start_with(settings: ChatSettings, token: Option<&str>) -> Admin {
     let chat = TestServer::start(settings);
     let limits = ConnectionLimits::from_anywhere(ADMIN_CONNECTIONS);
     let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), limits).unwrap();
-    let settings = AdminSettings { token: token.map(str::to_owned) };
+    let settings = AdminSettings { token: Live::new(token.map(str::to_owned)) };
     let server = admin::start(listener, &chat.broker, &chat.tasks, &chat.diagnostics, settings);
     Admin { address: server.local_address(), _server: server, chat }
 }

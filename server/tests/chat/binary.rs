@@ -23,8 +23,8 @@ fn chat(arguments: &[&str]) -> Command {
 pub struct Process {
     child: Child,
     output: Option<BufReader<ChildStdout>>,
-    log: Option<ChildStderr>,
-    address: SocketAddr,
+    pub log: Option<ChildStderr>,
+    pub address: SocketAddr,
 }
 
 impl Process {
@@ -37,9 +37,9 @@ impl Process {
         let mut output = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         output.read_line(&mut line).unwrap();
-        let address =
-            line.strip_prefix("listening chat ").unwrap_or_else(|| panic!("it said {line:?}"));
-        let (address, log) = (address.trim().parse().unwrap(), child.stderr.take());
+        assert!(line.starts_with("listening "), "it said {line:?}");
+        let address = line.trim().rsplit(' ').next().unwrap();
+        let (address, log) = (address.parse().unwrap(), child.stderr.take());
         Self { child, output: Some(output), log, address }
     }
 

@@ -4,6 +4,7 @@ mod binary;
 mod bounds;
 mod conversation;
 mod figures;
+mod operation;
 mod stored;
 
 /// The binary under test.

@@ -1,0 +1,77 @@
+//! SIGHUP: the settings are read again, and what can change while the server runs does.
+
+use crate::doors;
+use fanfare_server::config::{Config, ConfigError, Source};
+use fanfare_server::connection::{ConnectionLimiter, ConnectionLimits};
+use fanfare_server::diagnostics::{Diagnostics, Serves};
+use fanfare_server::live::Live;
+use fanfare_server::nats::authentication::Authentication;
+use fanfare_server::push::access::Access;
+use fanfare_server::transport::Identity;
+
+/// The values that a reload changes.
+pub struct Reloaded {
+    pub authentication: Option<Live<Authentication>>,
+    pub identity: Option<Identity>,
+    pub access: Live<Access>,
+    pub admin_token: Live<Option<String>>,
+    pub limiters: Vec<(&'static str, ConnectionLimiter)>,
+    pub diagnostics: Diagnostics,
+}
+
+impl Reloaded {
+    /// Reads everything again. If there is a mistake, nothing changes.
+    pub fn reload(&self, source: &Source) {
+        match self.try_reload(source) {
+            Ok(need_restart) if need_restart.is_empty() => log::info!("the settings are reloaded"),
+            Ok(need_restart) => log::warn!(
+                "the settings are reloaded, but these need a restart: {}",
+                need_restart.join(", ")
+            ),
+            Err(error) => log::error!("the settings are not reloaded, nothing changes: {error}"),
+        }
+    }
+
+    fn try_reload(&self, source: &Source) -> Result<Vec<String>, ConfigError> {
+        let reread = source.read_again()?;
+        let (mut config, mut need_restart) = (reread.config, reread.need_restart);
+        if let Some(warning) = doors::fit(&mut config) {
+            log::warn!("{warning}");
+        }
+        log::set_max_level(config.log);
+        for (door, limiter) in &self.limiters {
+            self.set_limits(door, limiter, &config);
+        }
+        self.access.set(config.push.access);
+        self.admin_token.set(config.admin.token);
+        if let Some(present) = &self.authentication {
+            let new = config.nats.authentication;
+            // Clients were told in the greeting whether they have to authenticate.
+            if new.is_required() == present.get().is_required() {
+                present.set(new);
+            } else {
+                need_restart.push("whether NATS clients have to authenticate".to_owned());
+            }
+        }
+        match (&self.identity, config.nats.tls) {
+            (Some(present), Some(new)) => present.replace_with(&new.identity),
+            (None, None) => {}
+            _ => need_restart.push("whether NATS has TLS".to_owned()),
+        }
+        Ok(need_restart)
+    }
+
+    fn set_limits(&self, door: &'static str, limiter: &ConnectionLimiter, config: &Config) {
+        let limits: ConnectionLimits = match door {
+            "chat" => config.chat.connections,
+            "nats" => config.nats.connections,
+            "push" => config.push.settings.connections,
+            _ => config.push.http_connections,
+        };
+        limiter.set_limits(limits);
+        let front_end = self.diagnostics.front_end(door);
+        if let Some(serves) = front_end.serves() {
+            front_end.listening(Serves { max_connections: limits.total, ..serves });
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The real binary in the hands of an operator: reloading, systemd.
+
+use crate::FANFARE;
+use crate::binary::Process;
+use rustix::process::Signal;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::process::{ChildStderr, Command, Stdio};
+use testkit::chat::Client;
+use testkit::patience::PATIENCE;
+use testkit::process::listening_only;
+
+/// A file of this test process alone.
+fn file(name: &str, text: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("fanfare-{}-{name}", std::process::id()));
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+/// Sends SIGHUP, and gives the line that the log has about it.
+fn reload(server: &Process, log: &mut BufReader<ChildStderr>) -> String {
+    server.signal(Signal::HUP);
+    let mut lines = log.lines().map(Result::unwrap);
+    lines.find(|line| line.contains("reloaded")).unwrap()
+}
+
+/// What NATS answers to these credentials.
+fn nats_answer(address: SocketAddr, token: &str) -> String {
+    let mut client = TcpStream::connect(address).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let connect = format!("CONNECT {{\"auth_token\":\"{token}\",\"verbose\":true}}\r\n");
+    client.write_all(connect.as_bytes()).unwrap();
+    let mut lines = BufReader::new(client).lines().map(Result::unwrap);
+    assert!(lines.next().unwrap().starts_with("INFO "));
+    lines.next().unwrap()
+}
+
+#[test]
+fn a_reload_takes_over_secrets_and_a_mistake_changes_nothing() {
+    let token = file("token", "old\n");
+    let config = file("reload.toml", &format!("[nats]\ntoken-file = {token:?}\n"));
+    let mut command = Command::new(FANFARE);
+    command.args(listening_only("--nats", "127.0.0.1:0")).arg("--config").arg(&config);
+    let mut server = Process::of(&mut command);
+    let mut log = BufReader::new(server.log.take().unwrap());
+    assert_eq!(nats_answer(server.address, "old"), "+OK");
+    file("token", "new\n");
+    assert!(reload(&server, &mut log).contains("the settings are reloaded"));
+    assert_eq!(nats_answer(server.address, "new"), "+OK");
+    assert_eq!(nats_answer(server.address, "old"), "-ERR 'Authorization Violation'");
+    file("token", "other\n");
+    file("reload.toml", &format!("[nats]\ntoken-file = {token:?}\nconections = 1\n"));
+    let said = reload(&server, &mut log);
+    assert!(said.contains("nothing changes: ") && said.contains("did you mean conn"), "{said}");
+    assert_eq!(nats_answer(server.address, "new"), "+OK");
+    file("reload.toml", &format!("[nats]\ntoken-file = {token:?}\nmax-payload = 10\n"));
+    let said = reload(&server, &mut log);
+    assert!(said.contains("these need a restart: nats-max-payload"), "{said}");
+    assert_eq!(nats_answer(server.address, "other"), "+OK");
+}
+
+#[test]
+fn a_reload_changes_limits_and_the_level() {
+    let config = file("limits.toml", "[chat]\nconnections = 1\n");
+    let mut server = Process::start(&["--config", config.to_str().unwrap()]);
+    let mut log = BufReader::new(server.log.take().unwrap());
+    let first = server.client();
+    Client::connect(server.address).wait_for("! this server is full (1 connections)");
+    file("limits.toml", "log = \"debug\"\n[chat]\nconnections = 2\n");
+    reload(&server, &mut log);
+    drop(server.client());
+    drop(first);
+    server.signal(Signal::TERM);
+    server.ended();
+}
+
+#[test]
+fn systemd_is_told_and_watches() {
+    let path = std::env::temp_dir().join(format!("fanfare-{}-notify", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let told = UnixDatagram::bind(&path).unwrap();
+    told.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut command = Command::new(FANFARE);
+    command.args(listening_only("--chat", "127.0.0.1:0"));
+    command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "10000");
+    let mut server = Process::of(&mut command);
+    let wait_for = |state: &str| {
+        let mut buffer = [0; 1_000];
+        loop {
+            let read_bytes = told.recv(&mut buffer).unwrap();
+            if String::from_utf8_lossy(&buffer[..read_bytes]).contains(state) {
+                return;
+            }
+        }
+    };
+    wait_for("READY=1");
+    wait_for("WATCHDOG=1");
+    wait_for("WATCHDOG=1");
+    server.signal(Signal::HUP);
+    wait_for("RELOADING=1\nMONOTONIC_USEC=");
+    wait_for("READY=1");
+    server.signal(Signal::TERM);
+    wait_for("STOPPING=1");
+    assert_eq!(server.ended().code(), Some(0));
+}
+
+/// As systemd starts it: with sockets from descriptor 3 on.
+fn with_socket(socket: TcpListener, arguments: &[String]) -> Command {
+    let mut command = Command::new("sh");
+    let pass = "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$@\"";
+    command.args(["-c", pass, FANFARE]).args(arguments).stdin(Stdio::from(OwnedFd::from(socket)));
+    command
+}
+
+#[test]
+fn a_socket_of_systemd_is_the_door_at_its_address() {
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    // A client that came before the server is served.
+    let mut early = Client::connect(address);
+    let arguments = listening_only("--chat", &address.to_string());
+    let server = Process::of(&mut with_socket(socket, &arguments));
+    assert_eq!(server.address, address);
+    early.wait_for("* you are in lobby");
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let arguments = listening_only("--chat", "127.0.0.1:0");
+    let mut refused = with_socket(other, &arguments).stderr(Stdio::piped()).spawn().unwrap();
+    assert_eq!(refused.wait().unwrap().code(), Some(2));
+    let mut said = String::new();
+    refused.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(said.contains("which is no door's address"), "{said}");
+}
