@@ -1,16 +1,23 @@
-//! The programs of docs/start.md run against the server, and print what the page says.
+//! The programs of docs/start.md run against the server, and print what the page says; the figures
+//! that docs/operations.md names are there.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use testkit::http::get;
 use testkit::process::Program;
 use testkit::tools::{nats_client, program, python_with_clients};
 
 const START: &str = include_str!("../../docs/start.md");
-/// The server's listeners, and the addresses that the page has for them.
-const LISTENERS: [(&str, &str); 3] =
-    [("nats", "127.0.0.1:4222"), ("push-http", "127.0.0.1:7003"), ("chat", "127.0.0.1:7000")];
+const OPERATIONS: &str = include_str!("../../docs/operations.md");
+/// The server's listeners, and the addresses that the pages have for them.
+const LISTENERS: [(&str, &str); 4] = [
+    ("nats", "127.0.0.1:4222"),
+    ("push-http", "127.0.0.1:7003"),
+    ("chat", "127.0.0.1:7000"),
+    ("admin", "127.0.0.1:6060"),
+];
 
 #[test]
 fn the_python_of_the_first_five_minutes_prints_what_the_page_says() {
@@ -34,6 +41,20 @@ fn the_push_of_the_first_five_minutes_prints_what_the_page_says() {
     let mut shell = Command::new("sh");
     shell.arg("-c");
     prints_what_the_page_says("sh", shell);
+}
+
+#[test]
+fn operators_find_the_figures_that_their_page_names() {
+    let (_server, addresses) = server();
+    let answer = get(addresses["admin"].parse().unwrap(), "/metrics");
+    let metrics = answer.text();
+    let mut named = 0;
+    for name in OPERATIONS.split('`').skip(1).step_by(2).filter(|it| it.starts_with("fanfare_")) {
+        let is_there = |line: &str| line.split(['{', ' ']).next() == Some(name);
+        assert!(metrics.lines().any(is_there), "{name} is not in /metrics:\n{metrics}");
+        named += 1;
+    }
+    assert!(named > 3, "the page names {named} figures");
 }
 
 /// Runs the page's code in this language that something printed follows, as the last argument of
@@ -71,7 +92,7 @@ fn prints_what_the_page_says(language: &str, mut interpreter: Command) {
 /// The binary on ports of its own, and where it listens.
 fn server() -> (Program, BTreeMap<String, String>) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
-    command.args(["--push", "off", "--push-udp", "off", "--admin", "off"]);
+    command.args(["--push", "off", "--push-udp", "off"]);
     for (listener, _) in LISTENERS {
         command.args([&format!("--{listener}"), "127.0.0.1:0"]);
     }
@@ -81,6 +102,7 @@ fn server() -> (Program, BTreeMap<String, String>) {
     let lines = BufReader::new(server.0.stdout.take().unwrap()).lines();
     let listening = lines.map(|line| line.unwrap()).filter_map(|line| {
         let (listener, address) = line.strip_prefix("listening ")?.split_once(' ')?;
+        let address = address.trim_start_matches("http://").trim_end_matches('/');
         Some((listener.to_owned(), address.to_owned()))
     });
     (server, listening.take(LISTENERS.len()).collect())
