@@ -1,5 +1,6 @@
 //! The broker: where publishers and subscriptions come from, and how it ends.
 
+use crate::drain::drain;
 use crate::error::{PublishError, RequestError, SubscribeError};
 use crate::limits::{
     QUEUE_BYTES_DEFAULT, QUEUE_BYTES_MAX, QUEUE_MESSAGES_DEFAULT, SUBSCRIPTIONS_DEFAULT,
@@ -23,7 +24,7 @@ use futures_lite::future;
 use std::marker::PhantomData;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A publish/subscribe broker whose every queue is bounded. A cheap handle: clone it where it is
 /// needed.
@@ -186,36 +187,14 @@ impl<M: Payload> Broker<M> {
 
     /// Closes the broker, waits until every subscription has received what was queued for it, and
     /// reports what was delivered. At the deadline it ends the subscriptions that have not, and
-    /// reports what was given up.
+    /// reports what was given up. Each of those is told so too, by a last
+    /// [`Missed`](crate::Delivery::Missed).
     ///
     /// Cancel safe: the broker stays closed, and nobody is given up.
     pub async fn drain(&self, deadline: Duration) -> DrainReport {
         let shared = &self.handle.shared;
-        let until = Instant::now().checked_add(deadline);
         let queues = shared.close();
-        let drained = async {
-            loop {
-                let settled = shared.settled.listen();
-                if queues.iter().all(|(queue, _)| queue.is_ended() || queue.is_drained()) {
-                    return;
-                }
-                settled.await;
-            }
-        };
-        let out_of_time = async {
-            let mut timer = Timer::never();
-            if let Some(until) = until {
-                timer.set_at(until);
-            }
-            timer.await;
-        };
-        future::or(drained, out_of_time).await;
-        DrainReport {
-            subscriptions: queues
-                .iter()
-                .map(|(queue, before)| shared.settle(queue, *before))
-                .collect(),
-        }
+        DrainReport { subscriptions: drain(shared, &queues, deadline).await }
     }
 
     /// The broker's totals.

@@ -15,6 +15,7 @@ mod bridge;
 mod broker;
 mod by_size;
 mod debug;
+mod drain;
 mod error;
 pub mod limits;
 mod load;

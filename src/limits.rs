@@ -60,6 +60,11 @@ pub const SUBSCRIPTIONS_DEFAULT: usize = 1 << 20;
 /// go by the thousand while a bridge is busy. Beyond it the watch compares all interest instead.
 pub const INTEREST_CHANGES_MAX: usize = 1 << 16;
 
+/// Members of a queue group that are compared for each message, which goes to the one with the
+/// least queued. Of a larger group as many, spread evenly, others each time: a worker that is stuck
+/// is then still passed over, and a message costs no more.
+pub const GROUP_SAMPLE_MAX: usize = 8;
+
 /// Subscriptions to one pattern or topic from which on the places of those that have ended are
 /// closed together. Closing one moves half of the list, up to here a microsecond's work.
 pub const ENDED_MEMBERS_FROM: usize = 1024;

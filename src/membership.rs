@@ -19,6 +19,11 @@ impl Membership {
         Self { group: group.into(), allowance: Allowance::new(), except: except.into() }
     }
 
+    /// The same group and exceptions, for another member.
+    pub fn again(&self) -> Self {
+        Self { group: self.group.clone(), allowance: Allowance::new(), except: self.except.clone() }
+    }
+
     pub fn is_for(&self, topic: &Topic) -> bool {
         !self.except.iter().any(|pattern| pattern.matches(topic))
     }

@@ -67,7 +67,8 @@ impl<M: Payload> Drop for Handle<M> {
 impl<M> Shared<M> {
     /// Ends a subscription and frees what it holds, whoever calls first.
     pub fn end(&self, queue: &Queue<M>, reason: EndReason) {
-        if queue.end(reason) {
+        let waiting = queue.end(reason);
+        if waiting.is_some() {
             self.router.end_subscriptions(queue);
             let mut past_drops = lock(&self.past_drops);
             self.router.forget(queue);
@@ -83,6 +84,8 @@ impl<M> Shared<M> {
                 );
             }
         }
+        // Last, since dropping payloads runs foreign code.
+        drop(waiting);
         queue.free();
     }
 
@@ -102,6 +105,14 @@ impl<M> Shared<M> {
         let queues = self.router.close();
         queues.iter().for_each(|(queue, _)| queue.close());
         queues
+    }
+
+    /// Ends publishing to one queue. Its receiver ends when it has read everything.
+    pub fn close_one(&self, queue: &Arc<Queue<M>>) {
+        self.router.set_apart(queue);
+        queue.close();
+        // What a mailbox subscribed to before it was closed, and after the first look.
+        self.router.end_subscriptions(queue);
     }
 
     pub fn settle(&self, queue: &Arc<Queue<M>>, received_before: u64) -> Drained {

@@ -102,19 +102,45 @@ impl Pattern {
 
     /// Whether the pattern matches `topic`.
     pub fn matches(&self, topic: &Topic) -> bool {
-        let mut topic_tokens = topic.tokens();
+        self.match_each(topic, |_| {})
+    }
+
+    /// What the wildcards stand for in `topic`, first to last: one token for `*`, and for `>` all
+    /// that is left. `None` if the pattern does not match.
+    ///
+    /// ```
+    /// use fanfare::{Pattern, Topic};
+    ///
+    /// let (pattern, topic) = (Pattern::parse("orders.*.>")?, Topic::parse("orders.eu.new.7")?);
+    /// assert_eq!(pattern.captures(&topic), Some(vec!["eu", "new.7"]));
+    /// assert_eq!(pattern.captures(&Topic::parse("orders.eu")?), None);
+    /// # Ok::<(), fanfare::TopicError>(())
+    /// ```
+    pub fn captures<'t>(&self, topic: &'t Topic) -> Option<Vec<&'t str>> {
+        let mut captures = Vec::new();
+        self.match_each(topic, |capture| captures.push(capture)).then_some(captures)
+    }
+
+    /// Whether it matches; `see` is shown what each wildcard stands for, up to where it does not.
+    fn match_each<'t>(&self, topic: &'t Topic, mut see: impl FnMut(&'t str)) -> bool {
+        let mut rest = Some(topic.as_str());
         for token in self.tokens() {
-            let Some(other) = topic_tokens.next() else {
-                return false;
-            };
+            let Some(left) = rest else { return false };
+            if token == ANY_REST {
+                see(left);
+                return true;
+            }
+            let (first, further) = left
+                .split_once('.')
+                .map_or((left, None), |(first, further)| (first, Some(further)));
             match token {
-                ANY_REST => return true,
-                ANY_ONE => {}
-                _ if token == other => {}
+                ANY_ONE => see(first),
+                _ if token == first => {}
                 _ => return false,
             }
+            rest = further;
         }
-        topic_tokens.next().is_none()
+        rest.is_none()
     }
 }
 
@@ -297,6 +323,7 @@ mod tests {
         assert!(!matches("a.*.c", "a.b.b.c"));
         assert!(matches("a.>", "a.b.c"));
         assert!(!matches("a.>", "a"));
+        assert!(!matches("a", "a.b"));
         assert!(matches("fo*", "fo*"));
         assert!(!matches("fo*", "foo"));
     }

@@ -23,7 +23,11 @@ impl<M> Deferred<M> {
 
     /// Wakes and drops; no lock may be held. Ending subscriptions is left to who knows the routes.
     pub fn run(&mut self) {
-        self.wakers.drain(..).for_each(Waker::wake);
+        self.wake_all();
         self.segments.clear();
+    }
+
+    pub fn wake_all(&mut self) {
+        self.wakers.drain(..).for_each(Waker::wake);
     }
 }

@@ -301,10 +301,12 @@ impl<M> Deliveries<M> {
 
     /// Wakes, drops and ends what the locks deferred. No lock may be held.
     pub fn run_deferred(&mut self, shared: &Shared<M>) {
-        self.deferred.run();
+        self.deferred.wake_all();
         while let Some(queue) = self.to_end.pop() {
             shared.end(&queue, EndReason::Disconnected);
         }
+        // Last: should a payload panic as it is dropped, all others have what is theirs.
+        self.deferred.segments.clear();
     }
 }
 

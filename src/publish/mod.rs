@@ -218,6 +218,8 @@ impl<M: Payload> Publisher<M> {
     ) -> Result<Option<M>, (Refusal, M)> {
         self.settle_forgotten();
         self.fan_out.weigh(std::iter::once(&message));
+        // Not empty if the publish before panicked.
+        self.fan_out.batch.clear();
         self.fan_out.batch.push(message);
         self.fan_out.reply_to = reply_to;
         let outcome = self.begin(topic, may_wait);
@@ -243,6 +245,9 @@ impl<M: Payload> Publisher<M> {
             return Ok(());
         }
         self.fan_out.weigh(batch.iter());
+        // Neither is empty if the publish before panicked.
+        self.fan_out.batch.clear();
+        self.fan_out.reply_to = None;
         std::mem::swap(batch, &mut self.fan_out.batch);
         let outcome = self.begin(topic, may_wait);
         std::mem::swap(batch, &mut self.fan_out.batch);
@@ -255,12 +260,14 @@ impl<M: Payload> Publisher<M> {
     fn begin(&mut self, topic: &Topic, may_wait: bool) -> Result<(), Refusal> {
         let published = self.fan_out.batch.len() as u64;
         let outcome = self.fan_out(topic, may_wait);
-        // Of a refusal too: room that was given back may have let others in.
+        if let Ok(has_route) = outcome {
+            let waits_since = self.fan_out.is_waiting().then(|| self.handle.shared.waits.begin());
+            self.open = Open { published, has_route, waits_since };
+        }
+        // Of a refusal too: room that was given back may have let others in. Once the account is
+        // open: should foreign code panic here, the publisher's next use settles it.
         self.fan_out.deliveries.run_deferred(&self.handle.shared);
-        let has_route = outcome?;
-        let waits_since = self.fan_out.is_waiting().then(|| self.handle.shared.waits.begin());
-        self.open = Open { published, has_route, waits_since };
-        Ok(())
+        outcome.map(drop)
     }
 
     /// Fans out under the locks of the topic's route; says whether it has one.
@@ -301,10 +308,10 @@ impl<M: Payload> Publisher<M> {
         }
     }
 
-    /// Takes what a forgotten publish future left in wait queues: nothing of it may be delivered
-    /// later.
+    /// Takes what a forgotten publish future, or one that panicked, left in wait queues: nothing of
+    /// it may be delivered later.
     fn settle_forgotten(&mut self) {
-        if self.fan_out.is_waiting() {
+        if self.open.published > 0 {
             self.fan_out.deliveries.give_up(Due::All, &self.handle.shared);
             self.finish();
         }

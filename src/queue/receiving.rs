@@ -127,13 +127,13 @@ impl<M> Queue<M> {
     }
 
     /// Ends the subscription now and tells the publishers that wait. The first call decides the
-    /// reason and returns true.
-    pub fn end(&self, reason: EndReason) -> bool {
+    /// reason, and returns what waited for room, to be dropped under no lock.
+    pub fn end(&self, reason: EndReason) -> Option<impl Sized + use<M>> {
         self.raise_high_water();
         let (waiting, publishers) = {
             let mut wait_queue = lock(&self.wait_queue);
             if self.end.set(reason).is_err() {
-                return false;
+                return None;
             }
             self.attention.fetch_or(ENDED, Ordering::SeqCst);
             self.attention.fetch_and(!WAITED_FOR, Ordering::SeqCst);
@@ -148,12 +148,10 @@ impl<M> Queue<M> {
             let publishers: Vec<_> = waiting.iter().filter_map(settle).collect();
             (waiting, publishers)
         };
-        // Waking a task and dropping a payload run foreign code.
         publishers.into_iter().for_each(Waker::wake);
-        drop(waiting);
         self.wake_receiver();
         self.settled.notify(usize::MAX);
-        true
+        Some(waiting)
     }
 
     /// Frees what is still queued. Called once it has ended and no route leads here.

@@ -126,6 +126,11 @@ impl<M> Queue<M> {
         self.taken()
     }
 
+    /// Messages queued, and those that a publisher has taken room for in advance.
+    pub fn backlog(&self) -> u32 {
+        self.taken().messages
+    }
+
     #[inline]
     pub(super) fn reserve(&self, load: Load) -> bool {
         self.reserve_within(load, self.terms.bounds) || self.reserve_what_is_granted(load)

@@ -7,6 +7,7 @@ use crate::membership::Membership;
 use crate::payload::{Origin, Payload};
 use crate::policy::WhenFull;
 use crate::queue::{MailboxWants, Queue, Terms, Want, Wanted};
+use crate::receive::Receiver;
 use crate::receive::mailbox::Mailbox;
 use crate::receive::subscription::Subscription;
 use crate::scope::Scope;
@@ -110,10 +111,22 @@ impl<M: Payload> SubscriptionBuilder<M> {
         Self { shared, pattern, queue, group: None, replay: 0 }
     }
 
+    /// As a subscription that began on these terms.
+    pub(crate) fn again(terms: &Terms, shared: Arc<Shared<M>>, pattern: Pattern) -> Self {
+        let Terms { when_full, bounds, slowest, no_echo, .. } = *terms;
+        let (queue_messages, queue_bytes) = (bounds.messages as usize, bounds.bytes as usize);
+        let defaults = Defaults { queue_messages, queue_bytes, when_full, slowest };
+        let group = terms.wanted.group(terms.id).map(|group| Arc::new(group.again()));
+        Self { shared, pattern, queue: QueueSettings { defaults, no_echo }, group, replay: 0 }
+    }
+
     queue_settings!();
 
-    /// Joins a queue group: each message goes to one of the members whose patterns match, and to
-    /// one with room before one that is full. A group can have any name and any number of members.
+    /// Joins a queue group: each message goes to one of the members whose patterns match, to the
+    /// one with the least queued, in turn where several have. In a group of more than
+    /// [`GROUP_SAMPLE_MAX`](crate::limits::GROUP_SAMPLE_MAX) members a sample is compared; a member
+    /// with room always goes before one that is full. A group can have any name and any number of
+    /// members.
     pub fn group(mut self, name: &str) -> Self {
         self.group = Some(Arc::new(Membership::new(name, &[])));
         self
@@ -139,6 +152,38 @@ impl<M: Payload> SubscriptionBuilder<M> {
             queue.make(id, Wanted::One(want), bounds, &shared)
         })?;
         Ok(Subscription::new(Mailbox::new(queue, shared), pattern))
+    }
+}
+
+impl<M: Payload> Subscription<M> {
+    /// Begins another subscription like this one: the same pattern, queue group and settings. It
+    /// gets what is published from now on, whether this one has ended or not.
+    ///
+    /// ```
+    /// use fanfare::{Broker, Delivery, EndReason, Pattern, Topic, WhenFull};
+    /// use std::time::Duration;
+    ///
+    /// let broker = Broker::<u32>::new();
+    /// let ticks = Topic::parse("ticks")?;
+    /// let strict = WhenFull::Disconnect { after: Duration::ZERO };
+    /// let mut ticker =
+    ///     broker.subscription(&Pattern::from(&ticks)).queue_messages(1).when_full(strict).subscribe()?;
+    /// let mut publisher = broker.publisher();
+    /// publisher.publish_blocking(&ticks, 1)?;
+    /// publisher.publish_blocking(&ticks, 2)?;
+    /// assert_eq!(ticker.end_reason(), Some(EndReason::Disconnected));
+    ///
+    /// ticker = ticker.resubscribe()?;
+    /// publisher.publish_blocking(&ticks, 3)?;
+    /// assert!(matches!(ticker.try_recv(), Ok(Delivery::Message(tick)) if *tick == 3));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the broker is closed or full.
+    pub fn resubscribe(&self) -> Result<Self, SubscribeError> {
+        let Receiver { queue, shared, .. } = &self.mailbox.receiver;
+        SubscriptionBuilder::again(&queue.terms, shared.clone(), self.pattern().clone()).subscribe()
     }
 }
 

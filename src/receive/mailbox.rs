@@ -140,6 +140,12 @@ impl<M: Payload> Mailbox<M> {
         self.receiver.poll_batch(context).map(|taken| taken.map(delivery))
     }
 
+    /// Closes the mailbox: no publish that begins after this reaches it, it takes no new
+    /// subscription, and it ends when everything queued is received.
+    pub fn close(&self) {
+        self.receiver.shared.close_one(&self.receiver.queue);
+    }
+
     /// The mailbox's id in statistics, which no subscription has.
     pub fn id(&self) -> SubscriptionId {
         self.receiver.queue.terms.id
@@ -160,9 +166,9 @@ impl<M: Payload> Mailbox<M> {
         self.receiver.queue.end_reason()
     }
 
-    /// A handle that looks at the mailbox from elsewhere.
+    /// A handle that looks at the mailbox from elsewhere, and can close it.
     pub fn watch(&self) -> SubscriptionWatch<M> {
-        SubscriptionWatch::new(&self.receiver.queue)
+        SubscriptionWatch::new(&self.receiver.queue, &self.receiver.shared)
     }
 }
 

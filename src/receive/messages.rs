@@ -35,7 +35,7 @@ impl<M: Payload> Subscription<M> {
     /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
     /// ```
     pub fn into_messages(self) -> Messages<M> {
-        Messages { subscription: self, missed: 0 }
+        Messages { subscription: self, missed: 0, left: None }
     }
 
     /// Makes an error of each gap, for a reader that must not miss a message.
@@ -74,6 +74,8 @@ impl<M: Payload> Subscription<M> {
 pub struct Messages<M: Payload> {
     subscription: Subscription<M>,
     missed: u64,
+    /// How many are to come at most, if there is an end.
+    left: Option<u64>,
 }
 
 impl<M: Payload> Messages<M> {
@@ -82,6 +84,36 @@ impl<M: Payload> Messages<M> {
     /// Cancel safe: a dropped future has taken no message, and a gap it has passed is counted.
     pub async fn recv(&mut self) -> Option<Message<M>> {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
+    }
+
+    /// Ends the subscription once `messages` more are received, and with them the stream. What is
+    /// queued behind them is dropped, as it is when a subscription is.
+    ///
+    /// ```
+    /// use fanfare::{Broker, Pattern, Topic};
+    ///
+    /// # futures_lite::future::block_on(async {
+    /// let broker = Broker::<u32>::new();
+    /// let ticks = Topic::parse("ticks")?;
+    /// let mut first = broker.subscribe(&Pattern::from(&ticks))?.into_messages().at_most(2);
+    /// for tick in 1..=3 {
+    ///     broker.publish(&ticks, tick).await?;
+    /// }
+    /// assert_eq!(*first.recv().await.unwrap() + *first.recv().await.unwrap(), 3);
+    /// assert!(first.recv().await.is_none());
+    /// assert!(!broker.has_subscribers(&ticks));
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    pub fn at_most(mut self, messages: u64) -> Self {
+        self.left = Some(messages);
+        self.end_if_none_left();
+        self
+    }
+
+    fn end_if_none_left(&self) {
+        if self.left == Some(0) {
+            self.subscription.end();
+        }
     }
 
     /// The number of messages missing in the gaps passed over so far.
@@ -107,7 +139,11 @@ impl<M: Payload> Stream for Messages<M> {
         let this = self.get_mut();
         for _ in 0..GAPS_PER_POLL_MAX {
             match Pin::new(&mut this.subscription).poll_next(context) {
-                Poll::Ready(Some(Delivery::Message(message))) => return Poll::Ready(Some(message)),
+                Poll::Ready(Some(Delivery::Message(message))) => {
+                    this.left = this.left.map(|left| left - 1);
+                    this.end_if_none_left();
+                    return Poll::Ready(Some(message));
+                }
                 Poll::Ready(Some(Delivery::Missed(count))) => this.missed += count,
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending => return Poll::Pending,

@@ -30,6 +30,8 @@ pub(crate) struct Receiver<M: Payload> {
     cursor: Cursor<M>,
     grant_seen: GrantSeen,
     spin_budget: SpinBudget,
+    /// Messages that were reported as missed.
+    missed: u64,
 }
 
 impl<M: Payload> Receiver<M> {
@@ -40,17 +42,18 @@ impl<M: Payload> Receiver<M> {
             cursor: Cursor::new(),
             grant_seen: GrantSeen::default(),
             spin_budget: SpinBudget::default(),
+            missed: 0,
         }
     }
 
     /// The next messages, as many as a segment holds ready, or a gap; none once it has ended.
     pub fn poll_batch(&mut self, context: &mut Context<'_>) -> Poll<Option<Taken<M>>> {
-        self.poll_with(context, Self::take_batch)
+        self.poll_with(context, Self::take_batch, Taken::Missed)
     }
 
     /// As [`poll_batch`](Self::poll_batch), without waiting.
     pub fn try_batch(&mut self) -> Result<Taken<M>, TryRecvError> {
-        self.try_with(false, Self::take_batch)
+        self.try_with(false, Self::take_batch, Taken::Missed)
     }
 
     /// The next message or gap; none once it has ended. See [`lend`](Self::lend).
@@ -58,7 +61,7 @@ impl<M: Payload> Receiver<M> {
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Next<M>>> {
         match self.step_on() {
             true => Poll::Ready(Some(Next::Lent)),
-            false => self.poll_with(context, Self::take_next),
+            false => self.poll_with(context, Self::take_next, Next::Missed),
         }
     }
 
@@ -66,7 +69,7 @@ impl<M: Payload> Receiver<M> {
     pub fn try_next(&mut self) -> Result<Next<M>, TryRecvError> {
         match self.step_on() {
             true => Ok(Next::Lent),
-            false => self.try_with(false, Self::take_next),
+            false => self.try_with(false, Self::take_next, Next::Missed),
         }
     }
 
@@ -98,8 +101,9 @@ impl<M: Payload> Receiver<M> {
         &mut self,
         context: &mut Context<'_>,
         take: impl Fn(&mut Self, bool) -> Option<T>,
+        gap: impl Fn(u64) -> T,
     ) -> Poll<Option<T>> {
-        let mut taken = self.try_with(self.spin_budget.is_left(), &take);
+        let mut taken = self.try_with(self.spin_budget.is_left(), &take, &gap);
         if let Err(TryRecvError::Empty) = taken {
             if self.spin_budget.use_up_one() {
                 // Lingers: still counts as reading, and asks to be polled again after the others.
@@ -108,7 +112,7 @@ impl<M: Payload> Receiver<M> {
             }
             // Registered before the second look: who pushes after that look wakes this task.
             self.queue.register(context.waker());
-            taken = self.try_with(false, &take);
+            taken = self.try_with(false, &take, &gap);
         }
         match taken {
             Ok(taken) => {
@@ -124,17 +128,19 @@ impl<M: Payload> Receiver<M> {
         &mut self,
         lingers: bool,
         take: impl Fn(&mut Self, bool) -> Option<T>,
+        gap: impl Fn(u64) -> T,
     ) -> Result<T, TryRecvError> {
         if self.queue.is_ended() {
             self.cursor.clear();
             self.cursor.finished.clear();
-            return Err(TryRecvError::Ended);
+            return self.take_given_up().map(gap).ok_or(TryRecvError::Ended);
         }
         // Asked before the look: once it is closing, nothing comes after what the look finds.
         let is_closing = self.queue.is_closing();
         let taken = take(self, lingers);
-        self.cursor.finished.clear();
         self.queue.attend_if_needed();
+        // Afterwards, since dropping payloads runs foreign code.
+        self.cursor.finished.clear();
         match taken {
             Some(taken) => Ok(taken),
             None if is_closing && !self.queue.is_waited_for() => {
@@ -145,30 +151,49 @@ impl<M: Payload> Receiver<M> {
         }
     }
 
+    /// What a drain gave up, with all else that was not reported: as the last gap.
+    fn take_given_up(&mut self) -> Option<u64> {
+        if self.queue.end_reason() != Some(EndReason::GivenUp) {
+            return None;
+        }
+        let dropped = self.queue.books().dropped;
+        let missed = dropped - std::mem::replace(&mut self.missed, dropped);
+        (missed > 0).then_some(missed)
+    }
+
     fn take_batch(&mut self, lingers: bool) -> Option<Taken<M>> {
-        match self.queue.shared_cursor() {
+        let taken = match self.queue.shared_cursor() {
             None => take_and_count(&mut self.cursor, &self.queue, u32::MAX, lingers),
             Some(shared) => {
                 take_shared(&mut self.cursor.finished, shared, &self.queue, u32::MAX, lingers)
             }
+        };
+        if let Some(Taken::Missed(count)) = taken {
+            self.missed += count;
         }
+        taken
     }
 
     fn take_next(&mut self, lingers: bool) -> Option<Next<M>> {
         if let Some(shared) = self.queue.shared_cursor() {
             let finished = &mut self.cursor.finished;
             return Some(match take_shared(finished, shared, &self.queue, 1, lingers)? {
-                Taken::Missed(count) => Next::Missed(count),
+                Taken::Missed(count) => self.report(count),
                 Taken::Batch { segment, from, .. } => Next::Owned(Message::new(segment, from)),
             });
         }
         match self.cursor.find(&self.queue, lingers)? {
-            Found::Missed(count) => Some(Next::Missed(count)),
+            Found::Missed(count) => Some(self.report(count)),
             Found::Messages => {
                 self.queue.receive_one(self.cursor.step()?, &mut self.grant_seen);
                 Some(Next::Lent)
             }
         }
+    }
+
+    fn report(&mut self, missed: u64) -> Next<M> {
+        self.missed += missed;
+        Next::Missed(missed)
     }
 }
 

@@ -4,6 +4,7 @@ use crate::error::TryRecvError;
 use crate::log::message::{Batch, Message, Received};
 use crate::payload::Payload;
 use crate::queue::cursor::Taken;
+use crate::receive::Receiver;
 use crate::receive::delivery::Delivery;
 use crate::receive::mailbox::Mailbox;
 use crate::receive::watch::SubscriptionWatch;
@@ -18,12 +19,12 @@ use std::task::{Context, Poll};
 /// The receiving end of one pattern: a bounded queue and its reader.
 ///
 /// Dropping it ends it, frees what is queued at once, and leaves nothing behind in the broker,
-/// whoever still holds a publisher or a broker. It ends by itself when the broker is closed and
-/// everything was received, or when its policy or a [`drain`](crate::Broker::drain) ended it.
+/// whoever still holds a publisher or a broker. It ends by itself when it or the broker is closed
+/// and everything was received, or when its policy or a [`drain`](crate::Broker::drain) ended it.
 ///
 /// As a [`Stream`] it yields what [`recv`](Self::recv) does, as messages to keep.
 pub struct Subscription<M: Payload> {
-    mailbox: Mailbox<M>,
+    pub(super) mailbox: Mailbox<M>,
     pattern: Pattern,
 }
 
@@ -104,6 +105,33 @@ impl<M: Payload> Subscription<M> {
         self.mailbox.receiver.poll_batch(context).map(|taken| taken.map(many))
     }
 
+    /// Closes the subscription: no publish that begins after this reaches it, and it ends when
+    /// everything queued is received. [`SubscriptionWatch`] does the same from elsewhere.
+    ///
+    /// ```
+    /// use fanfare::{Broker, Delivery, Pattern, Topic};
+    ///
+    /// let broker = Broker::<u32>::new();
+    /// let ticks = Topic::parse("ticks")?;
+    /// let mut subscription = broker.subscribe(&Pattern::from(&ticks))?;
+    /// let mut publisher = broker.publisher();
+    /// publisher.publish_blocking(&ticks, 1)?;
+    /// subscription.close();
+    /// assert_eq!(publisher.publish_blocking(&ticks, 2)?.matched, 0);
+    /// assert!(matches!(subscription.recv_blocking(), Some(Delivery::Message(tick)) if *tick == 1));
+    /// assert!(subscription.recv_blocking().is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn close(&self) {
+        self.mailbox.close();
+    }
+
+    /// Ends the subscription at once.
+    pub(super) fn end(&self) {
+        let Receiver { queue, shared, .. } = &self.mailbox.receiver;
+        shared.end(queue, EndReason::Unsubscribed);
+    }
+
     /// The subscription's id.
     pub fn id(&self) -> SubscriptionId {
         self.mailbox.id()
@@ -129,7 +157,7 @@ impl<M: Payload> Subscription<M> {
         self.mailbox.end_reason()
     }
 
-    /// A handle that looks at the subscription from elsewhere.
+    /// A handle that looks at the subscription from elsewhere, and can close it.
     pub fn watch(&self) -> SubscriptionWatch<M> {
         self.mailbox.watch()
     }

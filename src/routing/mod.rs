@@ -45,8 +45,8 @@ struct State<M> {
     /// Takes the places of ended subscriptions.
     nobody: Arc<Queue<M>>,
     count: usize,
-    /// Queues of mailboxes: the only ones that may be in no tree.
-    mailboxes: BTreeMap<SubscriptionId, Arc<Queue<M>>>,
+    /// Queues of mailboxes and of closed subscriptions: the only ones that may be in no tree.
+    apart: BTreeMap<SubscriptionId, Arc<Queue<M>>>,
     last_subscription: u64,
     routes: Tree<RouteLeaf<M>>,
     last_route: u64,
@@ -65,7 +65,7 @@ impl<M> Router<M> {
             subscriptions: Tree::default(),
             nobody: Arc::new(Queue::nobody()),
             count: 0,
-            mailboxes: BTreeMap::new(),
+            apart: BTreeMap::new(),
             last_subscription: 0,
             routes: Tree::default(),
             last_route: 0,
@@ -112,7 +112,7 @@ impl<M> Router<M> {
         let mut state = self.state.write();
         let id = state.next_id(self.subscriptions_max)?;
         let queue = Arc::new(make(id));
-        state.mailboxes.insert(id, queue.clone());
+        state.apart.insert(id, queue.clone());
         Ok(queue)
     }
 
@@ -129,10 +129,10 @@ impl<M> Router<M> {
         // Looked at under the lock: who ends it takes it out of the routes afterwards, under the
         // same lock.
         let Wanted::Many(mailbox) = &queue.terms.wanted else { return Err(SubscribeError::Ended) };
-        if queue.is_ended() {
+        let id = state.next_id(self.subscriptions_max)?;
+        if queue.is_ended() || queue.is_closing() {
             return Err(SubscribeError::Ended);
         }
-        let id = state.next_id(self.subscriptions_max)?;
         let member = Member { queue: queue.clone(), id, group: want.group.clone() };
         state.begin(&want.pattern, &member, last, &mut routes, |kept| {
             history = kept.into_iter().cloned().collect();
@@ -156,11 +156,32 @@ impl<M> Router<M> {
         true
     }
 
-    /// Takes the subscriptions of an ended mailbox out of everything, in turns. The mailbox stays
-    /// among the live queues until it is [forgotten](Self::forget).
+    /// Takes a queue out of all routes. It stays among the live ones until it is
+    /// [forgotten](Self::forget). When this returns, nothing is pushed to it any more, but for
+    /// mailboxes that subscribe meanwhile.
+    pub fn set_apart(&self, queue: &Arc<Queue<M>>) {
+        let Wanted::One(want) = &queue.terms.wanted else { return self.end_subscriptions(queue) };
+        let mut routes = Vec::new();
+        let (mut state, id) = (self.state.write(), queue.terms.id);
+        // Looked at under the lock: whoever ends it forgets it afterwards, under the same lock.
+        if queue.is_ended() {
+            return;
+        }
+        state.remove(&want.pattern, [(id, want)], false, &mut routes);
+        state.apart.insert(id, queue.clone());
+        drop(state);
+        self.interest.note([want]);
+    }
+
+    /// Takes the subscriptions of an ended or closed mailbox out of everything, in turns. The
+    /// mailbox stays among the live queues until it is [forgotten](Self::forget).
     pub fn end_subscriptions(&self, queue: &Queue<M>) {
         let Wanted::Many(mailbox) = &queue.terms.wanted else { return };
-        let mut wants: Vec<_> = std::mem::take(&mut *lock(&mailbox.wants)).into_iter().collect();
+        // Under the router's lock: what passed the look at the mailbox's end is here by then.
+        let state = self.state.read();
+        let wants = std::mem::take(&mut *lock(&mailbox.wants));
+        drop(state);
+        let mut wants: Vec<_> = wants.into_iter().collect();
         wants.sort_unstable_by(|(_, one), (_, other)| one.pattern.cmp(&other.pattern));
         for same in wants.chunk_by(|(_, one), (_, other)| one.pattern == other.pattern) {
             for turn in same.chunks(ENDS_PER_TURN) {
@@ -181,9 +202,11 @@ impl<M> Router<M> {
     pub fn forget(&self, queue: &Queue<M>) {
         let mut routes = Vec::new();
         let (mut state, id) = (self.state.write(), queue.terms.id);
-        match &queue.terms.wanted {
-            Wanted::One(want) => state.remove(&want.pattern, [(id, want)], false, &mut routes),
-            Wanted::Many(_) => drop(state.mailboxes.remove(&id)),
+        let was_apart = state.apart.remove(&id).is_some();
+        if let Wanted::One(want) = &queue.terms.wanted
+            && !was_apart
+        {
+            state.remove(&want.pattern, [(id, want)], false, &mut routes);
         }
     }
 
@@ -369,7 +392,7 @@ impl<M> State<M> {
         if self.is_closed {
             return Err(SubscribeError::Closed);
         }
-        if self.count + self.mailboxes.len() >= subscriptions_max {
+        if self.count + self.apart.len() >= subscriptions_max {
             return Err(SubscribeError::TooMany { max: subscriptions_max });
         }
         self.last_subscription += 1;
@@ -456,7 +479,7 @@ impl<M> State<M> {
     }
 
     fn queues(&self) -> Vec<Arc<Queue<M>>> {
-        let mut queues: Vec<_> = self.mailboxes.values().cloned().collect();
+        let mut queues: Vec<_> = self.apart.values().cloned().collect();
         self.subscriptions.visit_all(&mut |found| {
             let own =
                 found.live().filter(|member| matches!(member.queue.terms.wanted, Wanted::One(_)));

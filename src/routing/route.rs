@@ -5,6 +5,7 @@
 //! begun is served by every later publish, one that has ended is reached by none, and nobody keeps
 //! a copy that could hold an ended one's memory.
 
+use crate::limits::GROUP_SAMPLE_MAX;
 use crate::log::history::History;
 use crate::membership::Membership;
 use crate::payload::Origin;
@@ -155,11 +156,17 @@ impl<M> Group<M> {
         Self { name, members: Arc::default(), turn: AtomicUsize::new(turn) }
     }
 
-    /// The members that may get a message from `origin`, another one first each time.
+    /// The members that may get a message from `origin`: first the one of a sample with the least
+    /// queued, then all, another one first each time. Those with the same queued take turns.
     pub fn in_turn(&self, origin: Option<Origin>) -> impl Iterator<Item = &Member<M>> {
         let first = self.turn.fetch_add(1, Ordering::Relaxed) % self.members.len().max(1);
         let (before, after) = self.members.split_at(first);
-        after.iter().chain(before).filter(move |member| member.is_for(origin))
+        let all = after.iter().chain(before);
+        let is_for = move |member: &&Member<M>| member.is_for(origin);
+        let apart = self.members.len().div_ceil(GROUP_SAMPLE_MAX).max(1);
+        let sample = all.clone().step_by(apart).filter(is_for);
+        let least = sample.min_by_key(|member| member.queue.backlog());
+        least.into_iter().chain(all.filter(is_for))
     }
 
     /// How many messages each member gets at a time, so that all get some, in few pieces.

@@ -39,13 +39,13 @@ pub struct Books {
 /// Why a subscription ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndReason {
-    /// The broker was closed, and everything was received.
+    /// The broker or the subscription was closed, and everything was received.
     Closed,
     /// The subscription was full for longer than its [`WhenFull::Disconnect`] allows.
     Disconnected,
-    /// The subscription had not drained by the deadline of [`drain`](crate::Broker::drain).
+    /// The subscription had not drained by the deadline of a [`drain`](crate::Broker::drain).
     GivenUp,
-    /// The owner dropped the subscription.
+    /// The owner dropped the subscription, or wanted no more messages.
     Unsubscribed,
 }
 

@@ -863,9 +863,11 @@ fn drain_ends_although_somebody_never_reads() {
             "whoever reads gets everything"
         );
         assert_eq!(stuck.end_reason(), Some(EndReason::GivenUp));
-        assert!(stuck.recv_blocking().is_none());
         let books = stuck.books();
         assert_eq!((books.received, books.queued, books.dropped), (0, 0, books.offered));
+        let told = stuck.recv_blocking();
+        assert!(matches!(told, Some(Delivery::Missed(count)) if count == books.dropped));
+        assert!(stuck.recv_blocking().is_none());
         assert_eq!(report.subscriptions.len(), 2);
         let of_stuck = report
             .subscriptions

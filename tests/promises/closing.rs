@@ -1,16 +1,16 @@
 //! `close`, `drain`, and the end of the last handle; each blocked side while the other ends.
 
 use fanfare::{
-    Broker, Delivery, EndReason, PublishError, SubscribeError, TryPublishError, TryRecvError,
-    WhenFull,
+    Broker, Delivery, EndReason, Origin, PublishError, SubscribeError, Subscription,
+    TryPublishError, TryRecvError, WhenFull,
 };
 use std::pin::pin;
-use std::task::Context;
+use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 use testkit::broker::{
-    FOREVER, Got, Loads, Woken, assert_books, at_once, block_on, bounded, numbers, pattern,
-    poll_once, take_all, topic, watched,
+    FOREVER, Full, Got, Load, Loads, Woken, assert_books, at_once, block_on, bounded, full,
+    numbers, pattern, poll_once, take_all, topic, watched,
 };
 
 #[test]
@@ -249,6 +249,7 @@ fn drain_gives_up_at_its_deadline() {
     assert_eq!((report.delivered(), report.given_up()), (0, 5));
     assert_eq!(loads.alive(), 0, "what was given up is freed, though its owner has not looked");
     assert_eq!(stuck.end_reason(), Some(EndReason::GivenUp));
+    assert!(matches!(at_once(stuck.recv()), Some(Delivery::Missed(5))), "it is told");
     assert!(at_once(stuck.recv()).is_none());
     assert_books(&stuck, 0, 0, 5);
     assert!(woken.take());
@@ -290,4 +291,124 @@ fn a_cancelled_drain_has_closed_and_given_up_nothing() {
     assert!(broker.is_closed());
     assert_eq!(take_all(&mut subscription), numbers(0..5));
     assert_eq!(subscription.end_reason(), Some(EndReason::Closed));
+}
+
+#[test]
+fn a_closed_subscription_receives_what_is_queued_and_then_ends() {
+    for policy in [WhenFull::Block, WhenFull::DropOldest] {
+        let (broker, loads) = (Broker::new(), Loads::new());
+        let mut closing = bounded(&broker, "t", 10, policy);
+        let mut other = bounded(&broker, "t", 10, policy);
+        let mut publisher = broker.publisher();
+        at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
+        closing.close();
+        assert_eq!(at_once(publisher.publish(&topic("t"), loads.light(1))).unwrap().matched, 1);
+        assert_eq!(broker.subscription_stats().len(), 2, "it still has something queued");
+        closing.close();
+        assert_eq!(take_all(&mut closing), numbers(0..1));
+        assert_eq!(closing.try_recv().err(), Some(TryRecvError::Ended));
+        assert_eq!(closing.end_reason(), Some(EndReason::Closed));
+        assert_eq!((broker.subscription_stats().len(), broker.stats().subscriptions), (1, 1));
+        assert_eq!(take_all(&mut other), numbers(0..2));
+        closing.close();
+        drop((closing, other));
+        assert_eq!((broker.subscription_stats().len(), loads.alive()), (0, 0));
+    }
+}
+
+#[test]
+fn a_publish_that_waits_for_a_closed_subscription_completes() {
+    let Full { broker, loads, mut subscription, mut publisher, to } = full(WhenFull::Block);
+    let mut waiting = pin!(publisher.publish(&to, loads.light(1)));
+    assert!(poll_once(waiting.as_mut()).is_pending());
+    subscription.watch().close();
+    assert_eq!(take_all(&mut subscription), numbers(0..2));
+    let Poll::Ready(Ok(receipt)) = poll_once(waiting.as_mut()) else { panic!("it has room") };
+    assert_eq!((receipt.matched, receipt.queued), (1, 1));
+    assert_eq!(
+        (subscription.try_recv().err(), broker.stats().subscriptions),
+        (Some(TryRecvError::Ended), 0,)
+    );
+}
+
+#[test]
+fn a_closed_mailbox_takes_no_subscription_and_ends_when_it_is_read() {
+    let (broker, loads) = (Broker::new(), Loads::new());
+    let mut mailbox = broker.mailbox("m").open().unwrap();
+    mailbox.subscribe(&pattern("t")).unwrap();
+    mailbox.subscribe(&pattern(">")).unwrap();
+    let mut publisher = broker.publisher();
+    assert_eq!(at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap().matched, 2);
+    mailbox.close();
+    assert_eq!(at_once(publisher.publish(&topic("t"), loads.light(1))).unwrap().matched, 0);
+    assert_eq!(mailbox.subscribe(&pattern("u")), Err(SubscribeError::Ended));
+    assert!(mailbox.try_recv_batch().is_ok() && mailbox.try_recv_batch().is_ok());
+    assert!(matches!(mailbox.try_recv_batch(), Err(TryRecvError::Ended)));
+    assert_eq!(
+        (mailbox.end_reason(), broker.subscription_stats().len()),
+        (Some(EndReason::Closed), 0,)
+    );
+}
+
+#[test]
+fn a_drain_of_one_leaves_the_others_alone() {
+    let (broker, loads) = (Broker::new(), Loads::new());
+    let mut draining = bounded(&broker, "t", 10, WhenFull::Block);
+    let mut other = bounded(&broker, "t", 10, WhenFull::Block);
+    let mut publisher = broker.publisher();
+    at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
+    let watch = draining.watch();
+    let mut drain = pin!(watch.drain(FOREVER));
+    assert!(poll_once(drain.as_mut()).is_pending());
+    assert_eq!(take_all(&mut draining), numbers(0..1));
+    let Poll::Ready(drained) = poll_once(drain.as_mut()) else { panic!("it is drained") };
+    assert_eq!((drained.id, drained.delivered, drained.given_up), (draining.id(), 1, 0));
+    assert_eq!(at_once(publisher.publish(&topic("t"), loads.light(1))).unwrap().matched, 1);
+    assert_eq!((take_all(&mut other), broker.is_closed()), (numbers(0..2), false));
+}
+
+/// What was dropped before and had not been told yet is told with it.
+#[test]
+fn who_is_given_up_is_told_what_it_missed() {
+    for policy in [WhenFull::DropNewest, WhenFull::DropOldest] {
+        let (broker, loads) = (Broker::new(), Loads::new());
+        let mut subscription = bounded(&broker, "t", 3, policy);
+        let mut publisher = broker.publisher();
+        for number in 0..5 {
+            at_once(publisher.publish(&topic("t"), loads.light(number))).unwrap();
+        }
+        let first = subscription.try_recv().unwrap().to_message();
+        let told = if let Delivery::Missed(count) = first { count } else { 0 };
+        let received = subscription.books().received;
+        let drained = block_on(subscription.watch().drain(Duration::ZERO));
+        assert_eq!(drained.given_up, 3 - received);
+        assert_eq!(take_all(&mut subscription), [Got::Missed(5 - received - told)]);
+        assert_eq!(subscription.try_recv().err(), Some(TryRecvError::Ended));
+        assert_eq!(subscription.end_reason(), Some(EndReason::GivenUp));
+        assert_books(&subscription, received, 0, 5 - received);
+        drop(first);
+        assert_eq!(loads.alive(), 0);
+    }
+}
+
+#[test]
+fn another_subscription_on_the_same_terms_begins_now() {
+    let (broker, loads, origin) = (Broker::new(), Loads::new(), Origin::unique());
+    let first = broker.subscription(&pattern("t")).group("g").no_echo(origin).queue_messages(2);
+    let first = first.when_full(WhenFull::DropOldest).keep_pace_from(7).subscribe().unwrap();
+    let mut publisher = broker.publisher();
+    at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
+    let mut second = first.resubscribe().unwrap();
+    let terms = |subscription: &Subscription<Load>| {
+        let stats = subscription.stats();
+        (stats.interest, stats.group, stats.when_full, stats.bound_messages, stats.bound_bytes)
+    };
+    assert_eq!(terms(&first), terms(&second));
+    drop(first);
+    assert_eq!(at_once(publisher.publish(&topic("t"), loads.light(1))).unwrap().matched, 1);
+    let own = at_once(broker.publisher_as(origin).publish(&topic("t"), loads.light(2)));
+    assert_eq!(own.unwrap().matched, 0);
+    assert_eq!(take_all(&mut second), numbers(1..2));
+    broker.close();
+    assert_eq!(second.resubscribe().err(), Some(SubscribeError::Closed));
 }

@@ -413,3 +413,52 @@ fn a_member_is_not_given_what_it_excepts() {
     );
     assert_eq!(take_all(&mut other), numbers(4..11));
 }
+
+/// A worker takes a long job; each of the others has done what it gets before the next comes.
+#[track_caller]
+fn jobs_behind_a_long_one(members: usize, jobs: u64) -> u64 {
+    let (broker, loads) = (Broker::new(), Loads::new());
+    let mut workers: Vec<_> =
+        (0..members).map(|_| member(&broker, "g", 1000, WhenFull::Block)).collect();
+    let mut publisher = broker.publisher();
+    at_once(publisher.publish(&topic("work"), loads.light(0))).unwrap();
+    let busy = workers.iter_mut().position(|worker| worker.try_recv().is_ok()).unwrap();
+    for number in 1..=jobs {
+        at_once(publisher.publish(&topic("work"), loads.light(number))).unwrap();
+        for (index, worker) in workers.iter_mut().enumerate() {
+            if index != busy {
+                take_all(worker);
+            }
+        }
+    }
+    let done: u64 = workers.iter().map(|worker| worker.books().received).sum();
+    let behind = workers[busy].books().queued;
+    assert_eq!(done + behind, jobs + 1);
+    behind
+}
+
+#[test]
+fn jobs_do_not_queue_behind_a_long_one_beside_idle_members() {
+    assert_eq!(jobs_behind_a_long_one(4, 100), 1);
+}
+
+/// As many are compared as the bound says, not all; each stands in some of the samples.
+#[test]
+fn in_a_large_group_jobs_do_not_queue_behind_a_long_one_either() {
+    assert_eq!(jobs_behind_a_long_one(100, 1000), 1);
+}
+
+#[test]
+fn members_with_the_same_queued_take_turns() {
+    for members in [4, 60] {
+        let (broker, loads) = (Broker::new(), Loads::new());
+        let workers: Vec<_> =
+            (0..members).map(|_| member(&broker, "g", 1000, WhenFull::Block)).collect();
+        let mut publisher = broker.publisher();
+        for number in 0..10 * members {
+            at_once(publisher.publish(&topic("work"), loads.light(number))).unwrap();
+        }
+        let queued = workers.iter().map(|worker| worker.books().queued);
+        assert!(queued.clone().all(|queued| queued == 10), "{:?}", queued.collect::<Vec<_>>());
+    }
+}

@@ -15,6 +15,7 @@ mod history;
 mod leaks; // 7: what a dropped subscription leaves behind
 mod mailboxes; // one queue for many subscriptions
 mod order; // 3: order, waits included
+mod panics; // payloads that panic where the broker calls them
 mod policies; // 6: a policy per subscription
 mod receipts; // 2: nothing is lost in silence
 mod reentry; // payloads and wakers that come back to the broker

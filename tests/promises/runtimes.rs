@@ -471,8 +471,8 @@ async fn drain_reports<E: Executor>(executor: E) {
         yield_now().await;
     }
     let mut read = 0;
-    while reading.recv().await.is_some() {
-        read += 1;
+    while let Some(delivery) = reading.recv().await {
+        read += u64::from(delivery.message().is_some());
     }
     let report = drain.await;
     assert_eq!(stuck.end_reason(), Some(EndReason::GivenUp));
