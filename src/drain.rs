@@ -8,7 +8,7 @@ use futures_lite::future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Waits until each queue, which is closed, is drained, and ends those that are not at the deadline.
+/// Waits until each of these closed queues is drained, and ends those that are not at the deadline.
 /// With each comes what it had received when it was closed.
 pub(crate) async fn drain<M>(
     shared: &Shared<M>,

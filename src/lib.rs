@@ -28,10 +28,13 @@ mod queue;
 mod receive;
 mod routing;
 mod scope;
+#[cfg(feature = "serde")]
+mod serialize;
 mod shared;
 mod stats;
 mod sync;
 mod topic;
+mod trace;
 
 pub use bridge::interest::{InterestChange, InterestWatch};
 pub use bridge::{Bridge, BridgeBuilder, BridgeDelivery, BridgePublisher, Groups};
@@ -42,6 +45,8 @@ pub use log::message::{Batch, BatchIter, Message, Received};
 pub use payload::{Origin, Payload};
 pub use policy::{Receipt, WhenFull};
 pub use publish::Publisher;
+#[cfg(feature = "sink")]
+pub use publish::sink::TopicSink;
 pub use receive::builder::{MailboxBuilder, SubscriptionBuilder};
 pub use receive::delivery::Delivery;
 pub use receive::mailbox::{Mailbox, MailboxDelivery, MailboxSubscriber};

@@ -144,6 +144,10 @@ pub const CACHED_ROUTES_MAX: usize = 1024;
 /// one-off topics, such as inboxes for replies, never cost a route.
 pub const SEEN_TOPICS: usize = 64;
 
+/// Messages that a [`TopicSink`](crate::Publisher#method.into_sink) collects: as many as a segment
+/// holds at most while it grows. The next is taken once they are published.
+pub const SINK_MESSAGES_MAX: usize = SEGMENT_MESSAGES_MAX;
+
 // ---- History ----
 
 /// Bytes of messages that one topic's history keeps, whatever its bound in messages (1 MiB). The

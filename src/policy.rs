@@ -5,6 +5,7 @@ use std::time::Duration;
 
 /// What a publish does about a subscription whose queue has no room. Each subscription chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub enum WhenFull {
     /// The publish waits up to this long for room, then drops its message for this subscription,
     /// which finds [`Missed`](crate::Delivery::Missed) in its place.
@@ -54,6 +55,7 @@ impl Default for WhenFull {
 ///
 /// Always `matched == queued + dropped + disconnected`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub struct Receipt {
     /// Deliveries that were due.
     pub matched: u64,

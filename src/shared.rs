@@ -8,6 +8,7 @@ use crate::stats::tally::{Tallies, Waits};
 use crate::stats::{Drained, DropStats, EndReason};
 use crate::sync::lock;
 use crate::topic::Topic;
+use crate::trace;
 use event_listener::Event;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -75,14 +76,7 @@ impl<M> Shared<M> {
             past_drops.add_stats(&queue.stats());
             drop(past_drops);
             self.router.note_end(queue);
-            if matches!(reason, EndReason::Disconnected | EndReason::GivenUp) {
-                let (id, interest, queued) =
-                    (queue.terms.id, queue.terms.wanted.interest(), queue.queued().messages);
-                log::debug!(
-                    "ended subscription {id} to {interest} ({reason:?}) with {queued} messages \
-                     queued"
-                );
-            }
+            trace::ended(queue, reason);
         }
         // Last, since dropping payloads runs foreign code.
         drop(waiting);

@@ -4,6 +4,8 @@ mod clone;
 pub mod deliveries;
 pub mod fan_out;
 pub mod reservation;
+#[cfg(feature = "sink")]
+pub mod sink;
 
 use crate::error::{PublishError, TryPublishError};
 use crate::limits::BATCH_MESSAGES_MAX;
@@ -17,6 +19,7 @@ use crate::shared::Handle;
 use crate::stats::tally::Tally;
 use crate::sync::read;
 use crate::topic::Topic;
+use crate::trace;
 use futures_lite::future::block_on;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -324,14 +327,14 @@ impl<M: Payload> Publisher<M> {
     /// Closes the account of the present publish.
     fn finish(&mut self) -> Receipt {
         let Open { published, has_route, waits_since } = std::mem::take(&mut self.open);
-        if let Some(since) = waits_since {
-            self.handle.shared.waits.end(since);
-        }
+        let waited = waits_since.map(|since| self.handle.shared.waits.end(since));
         let receipt = self.fan_out.deliveries.finish();
         self.tally.add_alone(published, &receipt);
-        if let Some(route) = self.routes.last().filter(|_| has_route) {
+        let route = self.routes.last().filter(|_| has_route);
+        if let Some(route) = route {
             route.tally.add(published, &receipt);
         }
+        trace::published(route.map(|route| &route.topic), &receipt, waited);
         receipt
     }
 }

@@ -166,8 +166,8 @@ impl<M: Payload> Subscription<M> {
     /// let broker = Broker::<u32>::new();
     /// let ticks = Topic::parse("ticks")?;
     /// let strict = WhenFull::Disconnect { after: Duration::ZERO };
-    /// let mut ticker =
-    ///     broker.subscription(&Pattern::from(&ticks)).queue_messages(1).when_full(strict).subscribe()?;
+    /// let ticker = broker.subscription(&Pattern::from(&ticks)).queue_messages(1);
+    /// let mut ticker = ticker.when_full(strict).subscribe()?;
     /// let mut publisher = broker.publisher();
     /// publisher.publish_blocking(&ticks, 1)?;
     /// publisher.publish_blocking(&ticks, 2)?;

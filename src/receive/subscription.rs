@@ -118,7 +118,7 @@ impl<M: Payload> Subscription<M> {
     /// publisher.publish_blocking(&ticks, 1)?;
     /// subscription.close();
     /// assert_eq!(publisher.publish_blocking(&ticks, 2)?.matched, 0);
-    /// assert!(matches!(subscription.recv_blocking(), Some(Delivery::Message(tick)) if *tick == 1));
+    /// assert!(matches!(subscription.try_recv(), Ok(Delivery::Message(tick)) if *tick == 1));
     /// assert!(subscription.recv_blocking().is_none());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

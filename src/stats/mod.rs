@@ -11,6 +11,7 @@ use std::time::Duration;
 
 /// The id of a subscription, never used twice by a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct SubscriptionId(pub(crate) u64);
 
 /// The id of the queue that stands in for ended subscriptions; no other has it.
@@ -25,6 +26,7 @@ impl fmt::Display for SubscriptionId {
 /// The account of a subscription, in messages. It always balances:
 /// `offered == received + queued + dropped`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub struct Books {
     /// Messages published for the subscription. Those still waited for are not offered yet.
     pub offered: u64,
@@ -38,6 +40,7 @@ pub struct Books {
 
 /// Why a subscription ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub enum EndReason {
     /// The broker or the subscription was closed, and everything was received.
     Closed,
@@ -51,6 +54,7 @@ pub enum EndReason {
 
 /// Messages that a subscription did not get, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub struct DropCounts {
     /// No room, and the policy does not wait, or the publish could not
     /// ([`try_publish`](crate::Publisher::try_publish)).
@@ -98,6 +102,7 @@ impl std::ops::AddAssign for DropCounts {
 
 /// What a queue is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum Interest {
     /// The topics of a [`Subscription`](crate::Subscription).
     Pattern(Pattern),
@@ -121,6 +126,7 @@ impl fmt::Display for Interest {
 
 /// The figures of a subscription, or a mailbox, as they are now.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct SubscriptionStats {
     /// The subscription's id.
     pub id: SubscriptionId,
@@ -153,6 +159,7 @@ pub struct SubscriptionStats {
 
 /// The figures of all live queues together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub struct QueueStats {
     /// Messages queued.
     pub messages: u64,
@@ -180,6 +187,7 @@ impl QueueStats {
 /// (the first may be the only one, as with topics for answers), or with a history from the first,
 /// for as long as a publisher remembers it or its history is kept.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct TopicStats {
     /// The topic.
     pub topic: Topic,
@@ -195,6 +203,7 @@ pub struct TopicStats {
 
 /// The broker's totals since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub struct BrokerStats {
     /// Messages published.
     pub published: u64,
@@ -210,6 +219,7 @@ pub struct BrokerStats {
 
 /// What [`drain`](crate::Broker::drain) achieved.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct DrainReport {
     /// The outcome for each subscription that was live when the drain began.
     pub subscriptions: Vec<Drained>,
@@ -217,6 +227,7 @@ pub struct DrainReport {
 
 /// What became of one subscription in a drain.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Drained {
     /// The subscription's id.
     pub id: SubscriptionId,
@@ -242,6 +253,7 @@ impl DrainReport {
 
 /// The dropped messages of all subscriptions there ever were.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct DropStats {
     /// Dropped messages by policy ([`WhenFull::name`]) and reason, without policies that nobody
     /// used.

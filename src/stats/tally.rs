@@ -170,6 +170,7 @@ impl Tallies {
 
 /// Publishes that waited for room, by the time they waited.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub struct WaitStats {
     /// Publishes that are waiting now.
     pub waiting: usize,
@@ -194,7 +195,8 @@ impl Waits {
         Instant::now()
     }
 
-    pub fn end(&self, began: Instant) {
+    /// Returns how long it waited.
+    pub fn end(&self, began: Instant) -> Duration {
         let waited = began.elapsed();
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         let waited_us = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
@@ -202,6 +204,7 @@ impl Waits {
         self.counts[index].fetch_add(1, Ordering::Relaxed);
         self.total_ns
             .fetch_add(u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        waited
     }
 
     pub fn stats(&self) -> WaitStats {

@@ -9,6 +9,7 @@ mod budget; // 4: one budget a publish; 5: probation
 mod cancelling; // 7: what a cancelled publish or receive leaves behind
 mod closing; // close, drain, the last handle
 mod endings; // subscriptions that end in numbers
+mod features; // what the optional features add
 mod grants; // 1: exact although credit is taken in advance
 mod groups;
 mod history;
