@@ -204,6 +204,8 @@ impl Session {
             }
             Operation::Unsubscribe { sid, max } => self.unsubscribe(&sid, max, actions),
             Operation::Connect(json) => self.connect(&json, actions),
+            // A hub's words, which the parser of a client does not know.
+            Operation::Interest { .. } | Operation::Error(_) => {}
         }
     }
 
@@ -386,7 +388,7 @@ impl Session {
             });
         };
         let except = rules.kept_from(&pattern);
-        let group = queue.map(text_of);
+        let group = queue.map(|name| subject::group_name(name));
         let sid = Sid::from(sid);
         let held = Held { id: None, is_limited: false };
         self.subscriptions.insert(sid.clone(), Box::new(held));
@@ -477,14 +479,6 @@ fn violation(of: &str, subject: &[u8], queue: Option<&Bytes>) -> Action {
 /// As Go quotes it: what cannot be printed is escaped.
 fn quoted(bytes: &[u8]) -> String {
     format!("{:?}", String::from_utf8_lossy(bytes))
-}
-
-/// Two byte strings that differ give texts that differ.
-fn text_of(bytes: &Bytes) -> String {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => text.to_owned(),
-        Err(_) => bytes.escape_ascii().to_string(),
-    }
 }
 
 #[cfg(test)]

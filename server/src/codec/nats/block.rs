@@ -1,6 +1,8 @@
 //! Messages that were sent in one go: kept as they came, and rendered once for everybody.
 
+use super::parser::Arriving;
 use super::render::{Outgoing, append_message};
+use super::subject;
 use crate::limits::NATS_SHARED_SID_BYTES;
 use bytes::Bytes;
 use std::fmt;
@@ -21,6 +23,8 @@ pub struct Block {
     /// Control lines and bodies. Positions are positions in it.
     region: Bytes,
     subject: Span,
+    /// The queue groups that a hub names, with blanks between them; empty if it names none.
+    groups: Span,
     entries: Entries,
     /// Apart, since most messages that come alone never have one.
     rendered: OnceLock<Box<Rendered>>,
@@ -124,12 +128,16 @@ impl Rendered {
 }
 
 impl Block {
-    pub(super) fn of_one(region: Bytes, subject: Span, entry: Entry) -> Self {
-        Self { region, subject, entries: Entries::One(entry), rendered: OnceLock::new() }
+    pub(super) fn of_one(region: Bytes, first: Arriving) -> Self {
+        Self::new(region, first, Entries::One(first.entry))
     }
 
-    pub(super) fn of_many(region: Bytes, subject: Span, entries: Vec<Entry>) -> Self {
-        Self { region, subject, entries: Entries::Many(entries), rendered: OnceLock::new() }
+    pub(super) fn of_many(region: Bytes, first: Arriving, entries: Vec<Entry>) -> Self {
+        Self::new(region, first, Entries::Many(entries))
+    }
+
+    fn new(region: Bytes, Arriving { subject, groups, .. }: Arriving, entries: Entries) -> Self {
+        Self { region, subject, groups, entries, rendered: OnceLock::new() }
     }
 
     /// The number of messages, at least one.
@@ -141,6 +149,12 @@ impl Block {
     /// The subject of all messages.
     pub fn subject(&self) -> &[u8] {
         self.subject.of(&self.region)
+    }
+
+    /// The queue groups of which one member here is to get each message, as a hub names them.
+    pub fn groups(&self) -> impl Iterator<Item = String> {
+        let names = self.groups.of(&self.region).split(|byte| matches!(byte, b' ' | b'\t'));
+        names.filter(|name| !name.is_empty()).map(subject::group_name)
     }
 
     /// The reply subject of a message.

@@ -6,20 +6,33 @@ use bytes::BytesMut;
 /// Parses `input` whole and in pieces whose sizes its first byte chooses, checks that both give the
 /// same and that no more is kept than allowed, and renders what came out.
 pub fn fuzz_nats(input: &[u8]) {
+    check(input, client_parser);
+}
+
+/// [`fuzz_nats`] for what a hub sends to its leaf node.
+pub fn fuzz_hub(input: &[u8]) {
+    check(input, |_| Parser::of_hub(LIMITS));
+}
+
+fn check(input: &[u8], parser: impl Fn(u8) -> Parser) {
     let Some((&choice, bytes)) = input.split_first() else { return };
-    let whole = run(&[bytes], choice);
+    let whole = run(&[bytes], parser(choice));
     let pieces: Vec<&[u8]> = bytes.chunks(usize::from(choice % 16) + 1).collect();
-    assert_eq!(run(&pieces, choice), whole);
+    assert_eq!(run(&pieces, parser(choice)), whole);
 }
 
 /// Small enough that short inputs reach them.
 const LIMITS: ParserLimits = ParserLimits { control_line_bytes: 32, payload_bytes: 48 };
 
-/// What came out, as text: one entry an operation or message.
-fn run(pieces: &[&[u8]], choice: u8) -> Vec<String> {
+fn client_parser(choice: u8) -> Parser {
     let mut parser = Parser::new(LIMITS);
     parser.allow_headers(choice & 0x40 == 0);
     parser.require_connect(choice & 0x80 != 0);
+    parser
+}
+
+/// What came out, as text: one entry an operation or message.
+fn run(pieces: &[&[u8]], mut parser: Parser) -> Vec<String> {
     let mut buffer = BytesMut::new();
     let mut seen = Vec::new();
     for piece in pieces {
@@ -55,7 +68,8 @@ fn message(block: &Block, index: usize) -> String {
     if let Some(rendered) = block.rendered(b"1", true) {
         assert_eq!(rendered.messages(index..index + 1), alone);
     }
-    alone.escape_ascii().to_string()
+    let groups: Vec<String> = block.groups().collect();
+    format!("{}{groups:?}", alone.escape_ascii())
 }
 
 #[cfg(test)]
@@ -89,10 +103,30 @@ mod tests {
     }
 
     #[test]
+    fn the_fuzz_function_of_hubs_holds_over_what_grows_out_of_their_words() {
+        let words = [
+            &b"\0LS+ a.> \r\nLS+ w q 3\r\nLS- w q\r\nLS+ w q\r\n"[..],
+            b"\x05LMSG a 1\r\nx\r\nLMSG a r 1\r\nx\r\nLMSG a | q1 q2 1\r\nx\r\n",
+            b"\x03HMSG a + r q1 2 3\r\nhhx\r\nHMSG a 2 3\r\nhhx\r\n-ERR 'x'\r\n",
+            b"\x07LMSG d $JS.ACK.O.D.1.1.1.9.0@r 1\r\nx\r\nINFO {}\r\nPING\r\nPONG\r\n",
+        ];
+        let words: Vec<Vec<u8>> = words.into_iter().map(<[u8]>::to_vec).collect();
+        let seed = fastrand::u64(..);
+        println!("seed {seed}");
+        let mut random = fastrand::Rng::with_seed(seed);
+        for _ in 0..10_000 {
+            let mut input = words[random.usize(..words.len())].clone();
+            fuzz_hub(&input);
+            (0..random.usize(1..5)).for_each(|_| mutate(&mut input, &words, &mut random));
+            fuzz_hub(&input);
+        }
+    }
+
+    #[test]
     fn the_corpus_has_every_operation_and_every_mistake() {
         let mut seen: Vec<String> = Vec::new();
         for input in corpus() {
-            seen.extend(run(&[&input[1..]], input[0]));
+            seen.extend(run(&[&input[1..]], client_parser(input[0])));
         }
         let operations = [
             "Connect(",

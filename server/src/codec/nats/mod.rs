@@ -1,5 +1,6 @@
-//! The NATS client protocol as a server speaks it: what clients send comes out of a [`Parser`] as
-//! [`Operation`]s, and the `append_` functions write what they are sent.
+//! The NATS client protocol as a server speaks it, and the few words more between a leaf node and
+//! its hub: what clients and hubs send comes out of a [`Parser`] as [`Operation`]s, and the
+//! `append_` functions write what they are sent.
 //!
 //! Where a rule comes from is said at the rule: *documentation* is the page "Client Protocol" of
 //! NATS's documentation, *observed* is what nats-server 2.9.10 was seen to do. Where the two
@@ -24,12 +25,13 @@ pub mod subject;
 
 pub use block::{Block, Rendered};
 #[cfg(any(test, fuzzing))]
-pub use fuzz::fuzz_nats;
+pub use fuzz::{fuzz_hub, fuzz_nats};
 pub use operation::{Operation, ProtocolError};
 pub use parser::{Parser, ParserLimits};
 pub use render::{
-    Outgoing, append_error, append_info, append_message, append_message_with_header,
-    append_no_responders, append_ok, append_ping, append_pong,
+    Outgoing, append_error, append_info, append_interest, append_message,
+    append_message_with_header, append_no_responders, append_ok, append_ping, append_pong,
+    append_to_hub,
 };
 
 #[cfg(test)]

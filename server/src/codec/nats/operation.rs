@@ -4,7 +4,7 @@ use super::Block;
 use bytes::Bytes;
 use std::fmt;
 
-/// An operation that a client sent.
+/// An operation that a client sent, or the hub of a cluster to its leaf node.
 #[derive(Debug)]
 pub enum Operation {
     /// `CONNECT`, with its JSON as it came.
@@ -18,7 +18,8 @@ pub enum Operation {
     /// `INFO`, with its JSON as it came. It means nothing from a client. (Observed: the connection
     /// is closed if it is no JSON.)
     Info(Bytes),
-    /// `PUB` and `HPUB` in a row on the same subject, one or more.
+    /// `PUB` and `HPUB` in a row on the same subject, one or more; from a hub `LMSG` and `HMSG`, for
+    /// the same queue groups too.
     Publish(Block),
     /// `SUB`.
     Subscribe {
@@ -37,6 +38,18 @@ pub enum Operation {
         /// None: end it now. (Observed: that is also what 0, and anything that is no number, mean.)
         max: Option<u32>,
     },
+    /// `LS+` and `LS-`, which only a hub says: somebody in its cluster is subscribed to this, or
+    /// nobody any more.
+    Interest {
+        /// The subject, with wildcards.
+        subject: Bytes,
+        /// The queue group, if they are in one.
+        group: Option<Bytes>,
+        /// Whether it begins.
+        begins: bool,
+    },
+    /// `-ERR`, from a hub: why it is going to close the connection, mostly.
+    Error(Bytes),
 }
 
 /// A mistake after which the connection is closed. With some nats-server says why, with others it

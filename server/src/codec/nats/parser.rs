@@ -45,9 +45,18 @@ impl Default for ParserLimits {
 #[derive(Debug)]
 pub struct Parser {
     limits: ParserLimits,
+    dialect: Dialect,
     connect_required: bool,
     headers_allowed: bool,
     state: State,
+}
+
+/// Whose words are understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dialect {
+    Client,
+    /// The hub of a cluster, as its leaf node hears it.
+    Hub,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -69,10 +78,16 @@ impl Parser {
     pub fn new(limits: ParserLimits) -> Self {
         Self {
             limits,
+            dialect: Dialect::Client,
             connect_required: false,
             headers_allowed: false,
             state: State::Line(Line::at(0)),
         }
+    }
+
+    /// A parser of what the hub of a cluster sends to its leaf node.
+    pub fn of_hub(limits: ParserLimits) -> Self {
+        Self { dialect: Dialect::Hub, headers_allowed: true, ..Self::new(limits) }
     }
 
     /// Whether everything but `CONNECT` is refused, from the first byte of the next operation on:
@@ -120,7 +135,7 @@ impl Parser {
             match &mut self.state {
                 State::Line(line) => {
                     let Some((verb, arguments)) =
-                        line.read(view(buffer), self.limits, self.connect_required)?
+                        line.read(view(buffer), self.limits, self.dialect, self.connect_required)?
                     else {
                         self.state = line.forget_what_does_not_matter(buffer);
                         return Ok(None);
@@ -176,7 +191,10 @@ impl Parser {
         while entries.len() < NATS_BATCH_MESSAGES && end < NATS_BATCH_BYTES {
             let next =
                 line_before.and_then(|line| Arriving::repeated(line, bytes, end)).or_else(|| {
-                    self.whole_message(bytes, end).filter(|next| next.subject.of(bytes) == subject)
+                    let groups = first.groups.of(bytes);
+                    self.whole_message(bytes, end).filter(|next| {
+                        next.subject.of(bytes) == subject && next.groups.of(bytes) == groups
+                    })
                 });
             let Some(next) = next else { break };
             line_before = Some((end, next));
@@ -193,8 +211,8 @@ impl Parser {
             entries.shrink_to_fit();
         }
         match entries.is_empty() {
-            true => Block::of_one(region, first.subject, first.entry),
-            false => Block::of_many(region, first.subject, entries),
+            true => Block::of_one(region, first),
+            false => Block::of_many(region, first, entries),
         }
     }
 
@@ -202,7 +220,7 @@ impl Parser {
     /// again when its turn comes.
     fn whole_message(&self, bytes: &[u8], at: usize) -> Option<Arriving> {
         let (verb, arguments) =
-            Line::at(at).read(bytes, self.limits, self.connect_required).ok()??;
+            Line::at(at).read(bytes, self.limits, self.dialect, self.connect_required).ok()??;
         let Verb::Publish { with_headers } = verb else { return None };
         let message = self.message(with_headers, bytes, arguments).ok()?;
         message.is_complete(bytes).ok()?.then_some(message)
@@ -221,6 +239,9 @@ impl Parser {
         if with_headers && !self.headers_allowed {
             return Err(ProtocolError::HeadersNotNegotiated);
         }
+        if self.dialect == Dialect::Hub {
+            return self.message_of_hub(with_headers, bytes, arguments);
+        }
         let (spans, count) = split::<4>(bytes, arguments, is_blank)?;
         let sizes_at = count.wrapping_sub(if with_headers { 2 } else { 1 });
         if !matches!(sizes_at, 1 | 2) {
@@ -232,7 +253,54 @@ impl Parser {
         } else {
             (Span::default(), spans[count - 1])
         };
-        let header_bytes = if with_headers { parse_size(header_size.of(bytes))? } else { 0 };
+        let sizes = (header_size, size);
+        self.arriving(bytes, (spans[0], reply, Span::default()), sizes, arguments.next_line)
+    }
+
+    /// `LMSG subject [reply] size`, and for queue groups `LMSG subject | groups size` or `LMSG
+    /// subject + reply groups size`; `HMSG` has the size of the headers before the last.
+    fn message_of_hub(
+        &self,
+        with_headers: bool,
+        bytes: &[u8],
+        arguments: Arguments,
+    ) -> Result<Arriving, ProtocolError> {
+        let sizes_count = if with_headers { 2 } else { 1 };
+        let words = words(bytes, arguments);
+        let (subject, rest) = words.split_first().ok_or(ProtocolError::WrongArgumentCount)?;
+        let (names, sizes) =
+            rest.split_at_checked(rest.len().wrapping_sub(sizes_count)).unwrap_or_default();
+        let mark = names.first().map(|word| word.of(bytes));
+        let (reply, groups) = match (mark, names) {
+            (Some(b"|"), [_, groups @ ..]) => (None, groups),
+            (Some(b"+"), [_, reply, groups @ ..]) => (Some(*reply), groups),
+            (_, []) => (None, &[][..]),
+            (_, [reply]) => (Some(*reply), &[][..]),
+            _ => return Err(ProtocolError::WrongArgumentCount),
+        };
+        let (header_size, size) = match sizes {
+            [size] => (Span::default(), *size),
+            [header_size, size] => (*header_size, *size),
+            _ => return Err(ProtocolError::WrongArgumentCount),
+        };
+        let groups = match (groups.first(), groups.last()) {
+            (Some(first), Some(last)) => Span::between(first.at as usize, last.end()),
+            _ => Span::default(),
+        };
+        let (subject, reply) = delivered(bytes, *subject, reply.unwrap_or_default());
+        let sizes = (header_size, size);
+        self.arriving(bytes, (subject, reply, groups), sizes, arguments.next_line)
+    }
+
+    fn arriving(
+        &self,
+        bytes: &[u8],
+        (subject, reply, groups): (Span, Span, Span),
+        (header_size, size): (Span, Span),
+        body_at: usize,
+    ) -> Result<Arriving, ProtocolError> {
+        let has_headers = header_size.bytes > 0;
+        let header_bytes = if has_headers { parse_size(header_size.of(bytes))? } else { 0 };
         let body_bytes = parse_size(size.of(bytes))?;
         if header_bytes > body_bytes {
             return Err(ProtocolError::HeadersLargerThanTotal);
@@ -240,9 +308,10 @@ impl Parser {
         if body_bytes as usize > self.limits.payload_bytes {
             return Err(ProtocolError::PayloadTooLarge);
         }
-        let body = Span { at: arguments.next_line as u32, bytes: body_bytes };
+        let body = Span { at: body_at as u32, bytes: body_bytes };
         Ok(Arriving {
-            subject: spans[0],
+            subject,
+            groups,
             entry: Entry { reply, header_size, size, body, header_bytes },
         })
     }
@@ -250,9 +319,11 @@ impl Parser {
 
 /// A message of which the control line is there.
 #[derive(Clone, Copy, Debug)]
-struct Arriving {
-    subject: Span,
-    entry: Entry,
+pub(super) struct Arriving {
+    pub subject: Span,
+    /// The queue groups that a hub names.
+    pub groups: Span,
+    pub entry: Entry,
 }
 
 impl Arriving {
@@ -270,7 +341,9 @@ impl Arriving {
             return None;
         }
         let by = (at - line_at) as u32;
-        let message = Self { subject: before.subject.moved(by), entry: before.entry.moved(by) };
+        let Self { subject, groups, entry } = before;
+        let message =
+            Self { subject: subject.moved(by), groups: groups.moved(by), entry: entry.moved(by) };
         message.is_complete(bytes).ok()?.then_some(message)
     }
 
@@ -322,13 +395,14 @@ impl Line {
         &mut self,
         bytes: &[u8],
         limits: ParserLimits,
+        dialect: Dialect,
         connect_required: bool,
     ) -> Result<Option<(Verb, Arguments)>, ProtocolError> {
         let verb = match self.verb {
             Some(verb) => verb,
             None => {
                 let line = &bytes[self.arguments_at..];
-                let Some((verb, verb_bytes)) = Verb::read(line, connect_required)? else {
+                let Some((verb, verb_bytes)) = Verb::read(line, dialect, connect_required)? else {
                     return Ok(None);
                 };
                 self.verb = Some(verb);
@@ -385,6 +459,9 @@ enum Plain {
     Pong,
     Ok,
     Error,
+    InterestBegins,
+    InterestEnds,
+    ErrorOfHub,
 }
 
 impl Verb {
@@ -403,19 +480,39 @@ impl Verb {
         (b"-ERR", Self::Plain(Plain::Error), true),
     ];
 
+    /// The words of a hub.
+    const WORDS_OF_HUB: [(&[u8], Self, bool); 8] = [
+        (b"LMSG", Self::Publish { with_headers: false }, true),
+        (b"HMSG", Self::Publish { with_headers: true }, true),
+        (b"LS+", Self::Plain(Plain::InterestBegins), true),
+        (b"LS-", Self::Plain(Plain::InterestEnds), true),
+        (b"PING", Self::Plain(Plain::Ping), false),
+        (b"PONG", Self::Plain(Plain::Pong), false),
+        (b"INFO", Self::Plain(Plain::Info), false),
+        (b"-ERR", Self::Plain(Plain::ErrorOfHub), true),
+    ];
+
     /// The verb that a line begins with, in letters of any case, and how long it is. None: that
     /// cannot be said yet. A wrong one is known by its first wrong byte, as is observed.
-    fn read(line: &[u8], connect_required: bool) -> Result<Option<(Self, usize)>, ProtocolError> {
+    fn read(
+        line: &[u8],
+        dialect: Dialect,
+        connect_required: bool,
+    ) -> Result<Option<(Self, usize)>, ProtocolError> {
         if connect_required && line.first().is_some_and(|first| !first.eq_ignore_ascii_case(&b'C'))
         {
             return Err(ProtocolError::NotAuthorized);
         }
         // Nearly every line begins like this. The general way costs more than the rest of the work
         // for a message.
-        if let [b'P', b'U', b'B', b' ', ..] = line {
+        if let ([b'P', b'U', b'B', b' ', ..], Dialect::Client) = (line, dialect) {
             return Ok(Some((Self::Publish { with_headers: false }, 3)));
         }
-        for (word, verb, needs_blank) in Self::WORDS {
+        let words: &[_] = match dialect {
+            Dialect::Client => &Self::WORDS,
+            Dialect::Hub => &Self::WORDS_OF_HUB,
+        };
+        for &(word, verb, needs_blank) in words {
             let known = line.len().min(word.len());
             if !line[..known].eq_ignore_ascii_case(&word[..known]) {
                 continue;
@@ -449,6 +546,19 @@ impl Plain {
             Self::Pong => Ok(Operation::Pong),
             Self::Ok => Ok(Operation::Ok),
             Self::Error => Err(ProtocolError::ErrorFromClient),
+            Self::ErrorOfHub => Ok(Operation::Error(Bytes::copy_from_slice(arguments))),
+            Self::InterestBegins | Self::InterestEnds => {
+                let copy = Bytes::copy_from_slice(arguments);
+                let (spans, count) = split::<3>(&copy, whole, is_blank_or_cr)?;
+                let begins = self == Self::InterestBegins;
+                // The weight of a group is not used: its members there are for the hub to choose.
+                let group = match (count, begins) {
+                    (1, _) => None,
+                    (3, true) | (2, false) => Some(spans[1].slice_of(&copy)),
+                    _ => return Err(ProtocolError::WrongArgumentCount),
+                };
+                Ok(Operation::Interest { subject: spans[0].slice_of(&copy), group, begins })
+            }
             Self::Subscribe => {
                 let copy = Bytes::copy_from_slice(arguments);
                 let (spans, count) = split::<3>(&copy, whole, is_blank_or_cr)?;
@@ -523,6 +633,30 @@ fn split<const MOST: usize>(
         start = end + 1;
     }
     Ok((spans, count))
+}
+
+/// All words of a control line.
+fn words(bytes: &[u8], arguments: Arguments) -> Vec<Span> {
+    let mut start = arguments.start;
+    let words = bytes[arguments.start..arguments.end].split(is_blank).map(|word| {
+        let span = Span::between(start, start + word.len());
+        start = span.end() + 1;
+        span
+    });
+    words.filter(|span| span.bytes > 0).collect()
+}
+
+/// What JetStream delivers has the subject that clients are to see behind the `@` of its reply:
+/// `$JS.ACK.stream.consumer.1.2.3.4.5@subject`. Gives subject and reply without it. (Observed.)
+fn delivered(bytes: &[u8], subject: Span, reply: Span) -> (Span, Span) {
+    const DOTS_BEFORE: usize = 8;
+    let text = reply.of(bytes);
+    let at = memchr(b'@', text).filter(|at| text.starts_with(b"$JS.ACK.") && *at + 1 < text.len());
+    let is_deep =
+        |at: &usize| text[..*at].iter().filter(|byte| **byte == b'.').count() >= DOTS_BEFORE;
+    let Some(at) = at.filter(is_deep) else { return (subject, reply) };
+    let begin = reply.at as usize;
+    (Span::between(begin + at + 1, reply.end()), Span::between(begin, begin + at))
 }
 
 /// A size: up to nine digits. (Observed.)

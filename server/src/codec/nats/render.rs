@@ -57,6 +57,59 @@ pub fn append_message_with_header(
     );
 }
 
+/// Appends an `LMSG`, or an `HMSG` if there are headers, as a hub reads it from its leaf node: for its
+/// plain subscribers, and for one member of each of these queue groups.
+pub fn append_to_hub<'g>(
+    out: &mut Vec<u8>,
+    message: &Outgoing<'_>,
+    groups: impl Iterator<Item = &'g str>,
+) {
+    let verb: &[u8] = if message.headers.is_empty() { b"LMSG " } else { b"HMSG " };
+    out.extend_from_slice(verb);
+    out.extend_from_slice(message.subject);
+    let mut groups = groups.peekable();
+    let mark: &[u8] = match (message.reply_to, groups.peek()) {
+        (Some(_), Some(_)) => b" +",
+        (None, Some(_)) => b" |",
+        (_, None) => b"",
+    };
+    out.extend_from_slice(mark);
+    let mut append_word = |word: &[u8]| {
+        out.push(b' ');
+        out.extend_from_slice(word);
+    };
+    message.reply_to.into_iter().for_each(&mut append_word);
+    groups.for_each(|group| append_word(group.as_bytes()));
+    let mut number = itoa::Buffer::new();
+    let total = message.headers.len() + message.payload.len();
+    let header_size = (!message.headers.is_empty()).then_some(message.headers.len());
+    for size in header_size.into_iter().chain([total]) {
+        out.push(b' ');
+        out.extend_from_slice(number.format(size).as_bytes());
+    }
+    for part in [b"\r\n", message.headers, message.payload, b"\r\n"] {
+        out.extend_from_slice(part);
+    }
+}
+
+/// Appends an `LS+` or `LS-`: interest that a leaf node tells its hub. A group has a weight as long
+/// as it has members.
+pub fn append_interest(out: &mut Vec<u8>, subject: &str, group: Option<&str>, weight: usize) {
+    let verb = if weight > 0 { "LS+ " } else { "LS- " };
+    for part in [verb, subject] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    if let Some(group) = group {
+        out.push(b' ');
+        out.extend_from_slice(group.as_bytes());
+        if weight > 0 {
+            out.push(b' ');
+            out.extend_from_slice(itoa::Buffer::new().format(weight).as_bytes());
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
 /// Appends the answer that a client gets when nobody is subscribed to the subject of its request.
 /// Newer servers name that subject. (Observed.)
 pub fn append_no_responders(

@@ -47,6 +47,14 @@ pub fn pattern_text(subject: &[u8]) -> Option<&str> {
     is_clean.then_some(text)
 }
 
+/// A queue group's name as text. Two byte strings that differ give texts that differ.
+pub fn group_name(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => bytes.escape_ascii().to_string(),
+    }
+}
+
 fn tokens(subject: &[u8]) -> impl Iterator<Item = &[u8]> {
     subject.split(|&byte| byte == b'.')
 }

@@ -544,3 +544,102 @@ fn blocks(parser: &mut Parser, buffer: &mut BytesMut) -> Vec<Block> {
     })
     .collect()
 }
+
+fn of_hub() -> Parser {
+    Parser::of_hub(ParserLimits { control_line_bytes: 60, payload_bytes: 64 })
+}
+
+/// Each message with the groups that the hub names.
+#[test]
+fn the_words_of_a_hub_are_understood() {
+    let interest = |subject: &str, group: &str, begins| {
+        let group = if group.is_empty() { "None".to_owned() } else { format!("Some(b{group:?})") };
+        format!("Interest {{ subject: b{subject:?}, group: {group}, begins: {begins} }}")
+    };
+    check_with(
+        of_hub,
+        b"LS+ a.>\r\nls+ w  q\t3\r\nLS- w q\r\nLS- a.>\r\n",
+        &[
+            &interest("a.>", "", true),
+            &interest("w", "q", true),
+            &interest("w", "q", false),
+            &interest("a.>", "", false),
+        ],
+    );
+    check_with(
+        of_hub,
+        b"INFO {} \r\nPING\r\nPONG\r\n-ERR 'x'\r\n",
+        &["INFO {} ", "Ping", "Pong", "Error(b\"'x'\")"],
+    );
+    check_with(of_hub, b"LMSG a 1\r\nx\r\n", &[r"MSG a 1 1\r\nx\r\n"]);
+    check_with(of_hub, b"LMSG a r 1\r\nx\r\n", &[r"MSG a 1 r 1\r\nx\r\n"]);
+    check_with(of_hub, b"HMSG a 2 3\r\nhhx\r\n", &[r"HMSG a 1 2 3\r\nhhx\r\n"]);
+    check_with(of_hub, b"HMSG a + r q 2 3\r\nhhx\r\n", &[r"HMSG a 1 r 2 3\r\nhhx\r\n"]);
+    check_with(of_hub, b"LMSG a + r 1\r\nx\r\n", &[r"MSG a 1 r 1\r\nx\r\n"]);
+    for wrong in ["LS+", "LS+ a q", "LS- a q 3", "LMSG a", "LMSG", "HMSG a 1", "LMSG a b c 1"] {
+        let line = format!("{wrong} \r\n");
+        check_with(of_hub, line.as_bytes(), &["WrongArgumentCount"]);
+    }
+    for wrong in ["SUB a 1", "PUB a 1", "CONNECT {}", "MSG a 1 1"] {
+        check_with(of_hub, format!("{wrong}\r\n").as_bytes(), &["UnknownOperation"]);
+    }
+}
+
+fn block_of_hub(bytes: &[u8]) -> (Block, BytesMut) {
+    let mut buffer = BytesMut::from(bytes);
+    let Ok(Some(Operation::Publish(block))) = of_hub().next(&mut buffer) else {
+        panic!("{}", bytes.escape_ascii())
+    };
+    (block, buffer)
+}
+
+#[test]
+fn messages_for_the_same_groups_are_one_block() {
+    let line = b"LMSG a | q1 \t q2 1\r\nx\r\n";
+    let (block, rest) = block_of_hub(&[&line[..], line, b"LMSG a | q1 1\r\nx\r\n"].concat());
+    assert_eq!(
+        (block.len(), block.groups().collect::<Vec<_>>()),
+        (2, vec!["q1".into(), "q2".into()])
+    );
+    assert!(rest.starts_with(b"LMSG a | q1 1"));
+    let (plain, _) = block_of_hub(b"LMSG a 1\r\nx\r\nLMSG a | q 1\r\nx\r\n");
+    assert_eq!((plain.len(), plain.groups().count()), (1, 0));
+}
+
+/// So client libraries find the subject that they asked for, and acknowledge to the right one.
+#[test]
+fn the_subject_of_what_jet_stream_delivers_is_behind_the_at_of_the_reply() {
+    let delivered = |reply: &str| {
+        let (block, _) = block_of_hub(format!("LMSG _in.box {reply} 1\r\nx\r\n").as_bytes());
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        (text(block.subject()), text(block.reply_to(0).unwrap_or_default()))
+    };
+    let as_is = |reply: &str| ("_in.box".to_owned(), reply.to_owned());
+    let ack = "$JS.ACK.O.D.1.1.1.123.0";
+    assert_eq!(delivered(&format!("{ack}@ord.1")), ("ord.1".to_owned(), ack.to_owned()));
+    assert_eq!(delivered(&format!("{ack}@a@b")), ("a@b".to_owned(), ack.to_owned()));
+    for other in [ack, "$JS.ACK.O.D@x", "_INBOX.a.b.c.d.e.f.g.h@x"] {
+        assert_eq!(delivered(other), as_is(other));
+    }
+}
+
+#[test]
+fn what_a_leaf_node_says_is_what_a_hub_reads() {
+    let (block, _) = block_of_hub(b"HMSG a + r q 2 3\r\nhhx\r\n");
+    let rendered = |message: &super::Outgoing<'_>, groups: &[&str]| {
+        let mut out = Vec::new();
+        super::append_to_hub(&mut out, message, groups.iter().copied());
+        String::from_utf8(out).unwrap()
+    };
+    let whole = block.outgoing(0);
+    let bare = super::Outgoing { reply_to: None, headers: b"", ..whole };
+    assert_eq!(rendered(&whole, &["q"]), "HMSG a + r q 2 3\r\nhhx\r\n");
+    assert_eq!(rendered(&whole, &[]), "HMSG a r 2 3\r\nhhx\r\n");
+    assert_eq!(rendered(&bare, &["q1", "q2"]), "LMSG a | q1 q2 1\r\nx\r\n");
+    assert_eq!(rendered(&bare, &[]), "LMSG a 1\r\nx\r\n");
+    let mut out = Vec::new();
+    for (group, weight) in [(None, 1), (Some("q"), 3), (Some("q"), 0), (None, 0)] {
+        super::append_interest(&mut out, "a.>", group, weight);
+    }
+    assert_eq!(out, b"LS+ a.>\r\nLS+ a.> q 3\r\nLS- a.> q\r\nLS- a.>\r\n");
+}
