@@ -56,8 +56,9 @@ pub const WAIT_BUCKETS_US: [u64; 10] =
 /// clients. Reaching it refuses the next subscription.
 pub const SUBSCRIPTIONS_DEFAULT: usize = 1 << 20;
 
-/// Changes of interest listed for one [`InterestWatch`](crate::InterestWatch). Why: inboxes come and
-/// go by the thousand while a bridge is busy. Beyond it the watch compares all interest instead.
+/// Changes of interest listed for one [`InterestWatch`](crate::InterestWatch). Why: inboxes come
+/// and go by the thousand while a bridge is busy. Beyond it the watch compares all interest
+/// instead.
 pub const INTEREST_CHANGES_MAX: usize = 1 << 16;
 
 /// Members of a queue group that are compared for each message, which goes to the one with the

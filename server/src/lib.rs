@@ -10,6 +10,7 @@ pub mod admin;
 pub mod bench;
 pub mod chat;
 pub mod client;
+pub mod cluster;
 pub mod codec;
 pub mod config;
 pub mod connection;

@@ -8,6 +8,7 @@ use async_signal::{Signal, Signals};
 use fanfare::DrainReport;
 use fanfare_server::admin::{self, AdminSettings};
 use fanfare_server::chat::ChatServer;
+use fanfare_server::cluster::ClusterLink;
 use fanfare_server::config::{Config, Source};
 use fanfare_server::connection::{RunningServer, StopReport};
 use fanfare_server::diagnostics::{Diagnostics, Event};
@@ -143,6 +144,8 @@ fn start(config: Config, shared: Shared, doors: Doors) -> Running {
     let access = push.access();
     servers.push(Box::new(push));
     servers.extend(push_http.map(|http| Box::new(http) as Box<dyn RunningServer>));
+    let link = |settings| ClusterLink::start(&broker, &tasks, settings, front_end("cluster"));
+    servers.extend(config.cluster.map(|it| Box::new(link(it)) as Box<dyn RunningServer>));
     let admin_token = Live::new(config.admin.token);
     let settings = AdminSettings { token: admin_token.clone() };
     let admin = |listener| admin::start(listener, &broker, &tasks, &diagnostics, settings);

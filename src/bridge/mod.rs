@@ -149,15 +149,28 @@ impl<M: Payload> BridgeBuilder<M> {
         Self { mailbox: self.mailbox.when_full(when_full), ..self }
     }
 
-    /// Lets only messages of these topics out, whatever the other system asks for.
+    /// Lets only messages of these topics out, whatever the other system asks for. Said again, only
+    /// those that are in both lists.
     pub fn only(mut self, patterns: Vec<Pattern>) -> Self {
-        self.scope.only = Some(patterns);
+        self.scope.only.push(patterns);
         self
     }
 
-    /// Keeps messages of these topics in.
+    /// Keeps messages of these topics in, unless [`unless`](Self::unless) has them.
     pub fn except(mut self, patterns: Vec<Pattern>) -> Self {
         self.scope.except = patterns;
+        self
+    }
+
+    /// Lets messages of these topics out that [`except`](Self::except) keeps in.
+    pub fn unless(mut self, patterns: Vec<Pattern>) -> Self {
+        self.scope.unless = patterns;
+        self
+    }
+
+    /// Keeps messages of these topics in, whatever else is said.
+    pub fn never(mut self, patterns: Vec<Pattern>) -> Self {
+        self.scope.never = patterns;
         self
     }
 

@@ -103,7 +103,11 @@ fn a_bridge_never_waits_for_a_lossless_subscription_which_is_told() {
 #[test]
 fn what_is_kept_at_home_does_not_leave_and_is_nobodys_there() {
     let broker = Broker::<u32>::new();
-    let builder = broker.bridge("b").only(vec![pattern("a.>")]).except(vec![pattern("a.secret")]);
+    let builder = broker
+        .bridge("b")
+        .only(vec![pattern("a.>")])
+        .except(vec![pattern("a.secret"), pattern("a.x.>")])
+        .unless(vec![pattern("a.x.y")]);
     let mut bridge = builder.open().unwrap();
     bridge.subscriber().subscribe(&pattern(">")).unwrap();
     let publish = |text: &str, number| {
@@ -112,8 +116,9 @@ fn what_is_kept_at_home_does_not_leave_and_is_nobodys_there() {
     };
     assert_eq!(publish("a.open", 1), [1; 3]);
     assert_eq!((publish("a.secret", 2), publish("b", 3)), ([0; 3], [0; 3]));
+    assert_eq!((publish("a.x.z", 4), publish("a.x.y", 5)), ([0; 3], [1; 3]));
     assert!(broker.has_subscribers(&topic("a.open")) && !broker.has_subscribers(&topic("b")));
-    assert_eq!(left(&mut bridge).len(), 3);
+    assert_eq!(left(&mut bridge).len(), 6);
 }
 
 #[test]

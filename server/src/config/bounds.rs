@@ -1,6 +1,7 @@
 //! The most memory that clients can make the server hold with the settings: `--print-bounds`.
 
 use super::Config;
+use crate::cluster::ClusterSettings;
 use crate::connection::ConnectionLimits;
 use crate::limits;
 use std::fmt::Write;
@@ -21,6 +22,7 @@ impl Config {
         bounds.extend(self.push.address.map(|_| self.push_bound()));
         bounds.extend(self.push.udp_address.map(|_| self.datagram_bound()));
         bounds.extend(self.push.http_address.map(|_| self.push_http_bound()));
+        bounds.extend(self.cluster.as_ref().map(cluster_bound));
         bounds.push(history_bound(self));
         let all = bounds.iter().map(|bound| bound.bytes).sum();
         let mut text = String::from(
@@ -52,6 +54,8 @@ impl Config {
             self.nats_address.map(|_| ("nats", of_nats)),
             push.address.map(|_| ("push", of(push.settings.connections, of_push_client))),
             push.http_address.map(|_| ("push-http", of(push.http_connections, of_push_client))),
+            // What is subscribed to in the cluster, and the link's mailbox.
+            self.cluster.as_ref().map(|_| ("cluster", limits::CLUSTER_INTEREST_MAX + 8)),
         ];
         doors.into_iter().flatten().collect()
     }
@@ -130,6 +134,17 @@ impl Config {
             "a batch of pushes, a stream of events, or a WebSocket",
         )
     }
+}
+
+fn cluster_bound(cluster: &ClusterSettings) -> Bound {
+    let interest = limits::CLUSTER_INTEREST_MAX as u64 * SUBSCRIPTION_BYTES;
+    let buffers = (limits::CLUSTER_PAYLOAD_BYTES + limits::CLUSTER_WRITE_BUFFER_BYTES) as u64;
+    let how = format!(
+        "a queue of {} bytes, {} patterns of the hub, buffers",
+        cluster.queue_bytes,
+        limits::CLUSTER_INTEREST_MAX
+    );
+    Bound { name: "cluster", bytes: cluster.queue_bytes as u64 + interest + buffers, how }
 }
 
 /// The last push that was rendered, which may go beyond the write buffer. As JSON a byte can become

@@ -8,6 +8,7 @@
 mod admin;
 mod bounds;
 mod chat;
+mod cluster;
 mod data;
 mod file;
 mod listing;
@@ -26,6 +27,7 @@ mod values;
 
 use crate::bench::BenchOptions;
 use crate::chat::ChatSettings;
+use crate::cluster::ClusterSettings;
 use crate::limits;
 use crate::logging::LogFormat;
 use crate::nats::NatsSettings;
@@ -36,6 +38,7 @@ use admin::AdminOptions;
 use chat::ChatOptions;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand};
+use cluster::ClusterOptions;
 use data::DataOptions;
 use log::LevelFilter;
 use nats::NatsOptions;
@@ -84,6 +87,8 @@ pub struct Config {
     pub nats: NatsSettings,
     /// The push gateway.
     pub push: PushConfig,
+    /// The cluster to join; `None` to be alone.
+    pub cluster: Option<ClusterSettings>,
     /// The time for goodbyes when the server stops.
     pub goodbye: Duration,
     /// Bytes a second that a client of any door must read to be waited for.
@@ -251,6 +256,7 @@ impl Config {
             nats_address,
             nats,
             push,
+            cluster: settings.read::<ClusterOptions>()?.config(settings)?,
             goodbye: Duration::from_millis(server.goodbye_ms),
             slowest_reader: server.slowest_reader,
             log: server.log,

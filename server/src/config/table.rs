@@ -5,6 +5,7 @@
 use super::ServerOptions;
 use super::admin::AdminOptions;
 use super::chat::ChatOptions;
+use super::cluster::ClusterOptions;
 use super::data::DataOptions;
 use super::nats::NatsOptions;
 use super::push::{PushHttpOptions, PushOptions, PushUdpOptions};
@@ -12,7 +13,7 @@ use clap::builder::OsStringValueParser;
 use clap::{Arg, ArgAction, Args, Command};
 
 /// All tables, in the order in which people are shown them.
-pub const TABLES: [Table; 8] = [
+pub const TABLES: [Table; 9] = [
     Table::of::<ServerOptions>(),
     Table::of::<AdminOptions>(),
     Table::of::<DataOptions>(),
@@ -21,6 +22,7 @@ pub const TABLES: [Table; 8] = [
     Table::of::<PushOptions>(),
     Table::of::<PushUdpOptions>(),
     Table::of::<PushHttpOptions>(),
+    Table::of::<ClusterOptions>(),
 ];
 
 /// Options that are a table of the settings file.

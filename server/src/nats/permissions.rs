@@ -1,5 +1,6 @@
 //! What a user may publish to and subscribe to.
 
+use crate::codec::nats::subject::{covers, overlap};
 use fanfare::{Pattern, Topic};
 use std::sync::{Arc, LazyLock};
 
@@ -102,35 +103,6 @@ fn named<'r>(rules: &'r Option<Vec<Pattern>>, prefix: &str) -> impl Iterator<Ite
     rules.iter().flatten().filter(move |rule| rule.as_str().starts_with(prefix))
 }
 
-/// Whether everything that `inner` matches is matched by `outer` too.
-fn covers(outer: &Pattern, inner: &Pattern) -> bool {
-    let mut inner = inner.tokens();
-    for token in outer.tokens() {
-        match (token, inner.next()) {
-            (_, None) => return false,
-            (">", Some(_)) => return true,
-            ("*", Some(other)) if other != ">" => {}
-            (token, Some(other)) if token == other => {}
-            _ => return false,
-        }
-    }
-    inner.next().is_none()
-}
-
-/// Whether there is a topic that both match.
-fn overlap(one: &Pattern, other: &Pattern) -> bool {
-    let (mut one, mut other) = (one.tokens(), other.tokens());
-    loop {
-        match (one.next(), other.next()) {
-            (None, None) => return true,
-            (Some(">"), Some(_)) | (Some(_), Some(">")) => return true,
-            (Some("*"), Some(_)) | (Some(_), Some("*")) => {}
-            (Some(token), Some(same)) if token == same => {}
-            _ => return false,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,44 +194,5 @@ mod tests {
         let denied = pattern("push.user.*");
         assert_eq!(kept(&named, "push.>"), std::slice::from_ref(&denied));
         assert_eq!(kept(&named, ">"), [denied, pattern("chat.user.>")]);
-    }
-
-    /// Against what the patterns say of every topic of up to three tokens from a small alphabet.
-    #[test]
-    fn covering_and_overlapping_are_what_matching_says() {
-        let words = ["a", "b", "*", ">"];
-        let mut texts: Vec<String> = Vec::new();
-        for one in words {
-            texts.push(one.to_owned());
-            for two in words {
-                texts.push(format!("{one}.{two}"));
-                texts.extend(words.iter().map(|three| format!("{one}.{two}.{three}")));
-            }
-        }
-        let patterns: Vec<Pattern> =
-            texts.iter().filter_map(|text| Pattern::parse(text).ok()).collect();
-        // Other tokens stand for all that no pattern names, and a fourth token for all that is
-        // longer.
-        let mut topics = Vec::new();
-        let names = ["a", "b", "c"];
-        for one in names {
-            topics.push(one.to_owned());
-            for two in names {
-                topics.push(format!("{one}.{two}"));
-                for three in names {
-                    topics.push(format!("{one}.{two}.{three}"));
-                    topics.extend(names.iter().map(|four| format!("{one}.{two}.{three}.{four}")));
-                }
-            }
-        }
-        let topics: Vec<Topic> = topics.iter().map(|text| Topic::parse(text).unwrap()).collect();
-        for one in &patterns {
-            for other in &patterns {
-                let both = topics.iter().any(|topic| one.matches(topic) && other.matches(topic));
-                assert_eq!(overlap(one, other), both, "{one} {other}");
-                let all = topics.iter().all(|topic| one.matches(topic) || !other.matches(topic));
-                assert_eq!(covers(one, other), all, "{one} {other}");
-            }
-        }
     }
 }

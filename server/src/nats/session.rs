@@ -466,7 +466,8 @@ fn end_with(text: &'static str, actions: &mut Vec<Action>) {
     actions.push(Action::End(text));
 }
 
-/// Of a rule, or of what a topic can be. Client libraries keep the connection, and tell the program.
+/// Of a rule, or of what a topic can be. Client libraries keep the connection, and tell the
+/// program.
 fn violation(of: &str, subject: &[u8], queue: Option<&Bytes>) -> Action {
     let mut text = format!("Permissions Violation for {of} to {}", quoted(subject));
     if let Some(queue) = queue {

@@ -1,6 +1,7 @@
 //! What the NATS tests share: the servers that they run, nats-server and Fanfare, and a raw
 //! connection to them.
 
+pub mod hub;
 pub mod server;
 pub mod settings;
 pub mod wire;

@@ -42,11 +42,7 @@ pub struct Server {
 impl Server {
     #[track_caller]
     pub fn start(kind: Kind, program: &Path, settings: &Settings) -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let folder =
-            std::env::temp_dir().join(format!("fanfare-nats-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
+        let folder = own_folder();
         let mut command = Command::new(program);
         command.args(settings.arguments(kind, &folder)).env_remove("FANFARE_LOG");
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -110,22 +106,43 @@ impl Drop for Server {
     }
 }
 
+/// A folder for one server alone.
+pub(super) fn own_folder() -> PathBuf {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(format!("fanfare-nats-{}-{number}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
 /// Reads to the line that says that the server is ready, and gives the port from the line that has
 /// `words` before it. What the server says later is passed on to the test's output.
 #[track_caller]
 fn port_announced(output: impl Read + Send + 'static, words: &str, ready: &str) -> u16 {
+    ports_announced(output, [words], ready)[0]
+}
+
+/// [`port_announced`] for several ports.
+#[track_caller]
+pub(super) fn ports_announced<const COUNT: usize>(
+    output: impl Read + Send + 'static,
+    words: [&str; COUNT],
+    ready: &str,
+) -> [u16; COUNT] {
     let mut output = BufReader::new(output);
-    let (mut said, mut port) = (String::new(), None);
+    let (mut said, mut ports) = (String::new(), [None; COUNT]);
     loop {
         let mut line = String::new();
         assert_ne!(output.read_line(&mut line).unwrap(), 0, "the server ended, after {said}");
-        if let Some((_, rest)) = line.split_once(words) {
-            port = rest.trim().parse().ok();
+        for (port, words) in ports.iter_mut().zip(words) {
+            if let Some((_, rest)) = line.split_once(words) {
+                *port = rest.trim().parse().ok();
+            }
         }
         said += &line;
         if line.contains(ready) {
             pass_on(output);
-            return port.unwrap_or_else(|| panic!("no port in {said}"));
+            return ports.map(|port| port.unwrap_or_else(|| panic!("no port in {said}")));
         }
     }
 }

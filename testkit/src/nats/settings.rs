@@ -29,6 +29,8 @@ pub struct Settings {
     pub lame_duck_grace_ms: Option<u64>,
     /// Nobody gets in without TLS.
     pub tls: bool,
+    /// More flags with their values, for Fanfare alone.
+    pub flags: Vec<String>,
 }
 
 /// A user with a password, and what it may publish and subscribe.
@@ -148,6 +150,12 @@ impl Settings {
             let users: Vec<String> = self.users.iter().map(fanfare_user).collect();
             std::fs::write(&file, users.join("\n")).unwrap();
             flag("users-file", Some(file.display().to_string()));
+        }
+        for pair in self.flags.chunks(2) {
+            if let Some(at) = flags.iter().position(|flag| *flag == pair[0]) {
+                flags.drain(at..at + 2);
+            }
+            flags.extend_from_slice(pair);
         }
         flags
     }

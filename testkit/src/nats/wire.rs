@@ -29,6 +29,17 @@ impl Wire {
         wire
     }
 
+    /// A connection with headers and the word that nobody is there to answer.
+    #[track_caller]
+    pub fn client(address: SocketAddr) -> Self {
+        let mut wire = Self::connect(address);
+        wire.say(
+            r#"CONNECT {"verbose":false,"pedantic":false,"headers":true,"no_responders":true}"#,
+        );
+        wire.sync();
+        wire
+    }
+
     pub fn socket(&self) -> &TcpStream {
         &self.socket
     }

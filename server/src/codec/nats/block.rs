@@ -23,6 +23,8 @@ pub struct Block {
     /// Control lines and bodies. Positions are positions in it.
     region: Bytes,
     subject: Span,
+    /// The subject that subscriptions are matched with: another where a stream of the hub delivers.
+    matched: Span,
     /// The queue groups that a hub names, with blanks between them; empty if it names none.
     groups: Span,
     entries: Entries,
@@ -136,8 +138,9 @@ impl Block {
         Self::new(region, first, Entries::Many(entries))
     }
 
-    fn new(region: Bytes, Arriving { subject, groups, .. }: Arriving, entries: Entries) -> Self {
-        Self { region, subject, groups, entries, rendered: OnceLock::new() }
+    fn new(region: Bytes, first: Arriving, entries: Entries) -> Self {
+        let Arriving { subject, matched, groups, .. } = first;
+        Self { region, subject, matched, groups, entries, rendered: OnceLock::new() }
     }
 
     /// The number of messages, at least one.
@@ -146,7 +149,12 @@ impl Block {
         self.entries().len()
     }
 
-    /// The subject of all messages.
+    /// The subject with which subscriptions are matched.
+    pub fn matched(&self) -> &[u8] {
+        self.matched.of(&self.region)
+    }
+
+    /// The subject of all messages, as subscribers see it.
     pub fn subject(&self) -> &[u8] {
         self.subject.of(&self.region)
     }

@@ -184,17 +184,14 @@ impl Parser {
     /// subject.
     fn block(&self, first: Arriving, buffer: &mut BytesMut) -> Block {
         let bytes = view(buffer);
-        let subject = first.subject.of(bytes);
         let mut entries = Vec::new();
         let mut end = first.end();
         let mut line_before = None;
         while entries.len() < NATS_BATCH_MESSAGES && end < NATS_BATCH_BYTES {
             let next =
                 line_before.and_then(|line| Arriving::repeated(line, bytes, end)).or_else(|| {
-                    let groups = first.groups.of(bytes);
-                    self.whole_message(bytes, end).filter(|next| {
-                        next.subject.of(bytes) == subject && next.groups.of(bytes) == groups
-                    })
+                    let of_first = first.address(bytes);
+                    self.whole_message(bytes, end).filter(|next| next.address(bytes) == of_first)
                 });
             let Some(next) = next else { break };
             line_before = Some((end, next));
@@ -254,7 +251,8 @@ impl Parser {
             (Span::default(), spans[count - 1])
         };
         let sizes = (header_size, size);
-        self.arriving(bytes, (spans[0], reply, Span::default()), sizes, arguments.next_line)
+        let subject = (spans[0], spans[0]);
+        self.arriving(bytes, (subject, reply, Span::default()), sizes, arguments.next_line)
     }
 
     /// `LMSG subject [reply] size`, and for queue groups `LMSG subject | groups size` or `LMSG
@@ -287,15 +285,15 @@ impl Parser {
             (Some(first), Some(last)) => Span::between(first.at as usize, last.end()),
             _ => Span::default(),
         };
-        let (subject, reply) = delivered(bytes, *subject, reply.unwrap_or_default());
+        let (shown, reply) = delivered(bytes, *subject, reply.unwrap_or_default());
         let sizes = (header_size, size);
-        self.arriving(bytes, (subject, reply, groups), sizes, arguments.next_line)
+        self.arriving(bytes, ((shown, *subject), reply, groups), sizes, arguments.next_line)
     }
 
     fn arriving(
         &self,
         bytes: &[u8],
-        (subject, reply, groups): (Span, Span, Span),
+        ((subject, matched), reply, groups): ((Span, Span), Span, Span),
         (header_size, size): (Span, Span),
         body_at: usize,
     ) -> Result<Arriving, ProtocolError> {
@@ -311,6 +309,7 @@ impl Parser {
         let body = Span { at: body_at as u32, bytes: body_bytes };
         Ok(Arriving {
             subject,
+            matched,
             groups,
             entry: Entry { reply, header_size, size, body, header_bytes },
         })
@@ -320,13 +319,21 @@ impl Parser {
 /// A message of which the control line is there.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Arriving {
+    /// What subscribers see.
     pub subject: Span,
+    /// What subscriptions are matched with.
+    pub matched: Span,
     /// The queue groups that a hub names.
     pub groups: Span,
     pub entry: Entry,
 }
 
 impl Arriving {
+    /// Whom it is for.
+    fn address<'b>(&self, bytes: &'b [u8]) -> [&'b [u8]; 3] {
+        [self.subject, self.matched, self.groups].map(|span| span.of(bytes))
+    }
+
     /// Where the message ends in the buffer, its line end included.
     fn end(&self) -> usize {
         self.entry.end()
@@ -341,9 +348,13 @@ impl Arriving {
             return None;
         }
         let by = (at - line_at) as u32;
-        let Self { subject, groups, entry } = before;
-        let message =
-            Self { subject: subject.moved(by), groups: groups.moved(by), entry: entry.moved(by) };
+        let Self { subject, matched, groups, entry } = before;
+        let message = Self {
+            subject: subject.moved(by),
+            matched: matched.moved(by),
+            groups: groups.moved(by),
+            entry: entry.moved(by),
+        };
         message.is_complete(bytes).ok()?.then_some(message)
     }
 

@@ -57,8 +57,8 @@ pub fn append_message_with_header(
     );
 }
 
-/// Appends an `LMSG`, or an `HMSG` if there are headers, as a hub reads it from its leaf node: for its
-/// plain subscribers, and for one member of each of these queue groups.
+/// Appends an `LMSG`, or an `HMSG` if there are headers, as a hub reads it from its leaf node: for
+/// its plain subscribers, and for one member of each of these queue groups.
 pub fn append_to_hub<'g>(
     out: &mut Vec<u8>,
     message: &Outgoing<'_>,

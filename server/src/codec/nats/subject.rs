@@ -4,6 +4,7 @@
 //! [`Topic`](fanfare::Topic) or a [`Pattern`](fanfare::Pattern), which are UTF-8 and bounded. So a
 //! subject can be right for NATS and yet too much for us.
 
+use fanfare::Pattern;
 use fanfare::limits::{TOPIC_BYTES_MAX, TOPIC_TOKENS_MAX};
 
 /// Whether a `SUB` with this subject is right: no token is empty, and `>` as a token is the last.
@@ -47,6 +48,35 @@ pub fn pattern_text(subject: &[u8]) -> Option<&str> {
     is_clean.then_some(text)
 }
 
+/// Whether everything that `inner` matches is matched by `outer` too.
+pub fn covers(outer: &Pattern, inner: &Pattern) -> bool {
+    let mut inner = inner.tokens();
+    for token in outer.tokens() {
+        match (token, inner.next()) {
+            (_, None) => return false,
+            (">", Some(_)) => return true,
+            ("*", Some(other)) if other != ">" => {}
+            (token, Some(other)) if token == other => {}
+            _ => return false,
+        }
+    }
+    inner.next().is_none()
+}
+
+/// Whether there is a topic that both match.
+pub fn overlap(one: &Pattern, other: &Pattern) -> bool {
+    let (mut one, mut other) = (one.tokens(), other.tokens());
+    loop {
+        match (one.next(), other.next()) {
+            (None, None) => return true,
+            (Some(">"), Some(_)) | (Some(_), Some(">")) => return true,
+            (Some("*"), Some(_)) | (Some(_), Some("*")) => {}
+            (Some(token), Some(same)) if token == same => {}
+            _ => return false,
+        }
+    }
+}
+
 /// A queue group's name as text. Two byte strings that differ give texts that differ.
 pub fn group_name(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
@@ -62,7 +92,7 @@ fn tokens(subject: &[u8]) -> impl Iterator<Item = &[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fanfare::{Pattern, Topic};
+    use fanfare::Topic;
 
     #[test]
     fn subscriptions_are_judged_as_nats_server_does() {
@@ -141,5 +171,44 @@ mod tests {
             (pattern_text(&long), pattern_text(&long[1..]).map(str::len)),
             (None, Some(TOPIC_BYTES_MAX))
         );
+    }
+
+    /// Against what the patterns say of every topic of up to three tokens from a small alphabet.
+    #[test]
+    fn covering_and_overlapping_are_what_matching_says() {
+        let words = ["a", "b", "*", ">"];
+        let mut texts: Vec<String> = Vec::new();
+        for one in words {
+            texts.push(one.to_owned());
+            for two in words {
+                texts.push(format!("{one}.{two}"));
+                texts.extend(words.iter().map(|three| format!("{one}.{two}.{three}")));
+            }
+        }
+        let patterns: Vec<Pattern> =
+            texts.iter().filter_map(|text| Pattern::parse(text).ok()).collect();
+        // Other tokens stand for all that no pattern names, and a fourth token for all that is
+        // longer.
+        let mut topics = Vec::new();
+        let names = ["a", "b", "c"];
+        for one in names {
+            topics.push(one.to_owned());
+            for two in names {
+                topics.push(format!("{one}.{two}"));
+                for three in names {
+                    topics.push(format!("{one}.{two}.{three}"));
+                    topics.extend(names.iter().map(|four| format!("{one}.{two}.{three}.{four}")));
+                }
+            }
+        }
+        let topics: Vec<Topic> = topics.iter().map(|text| Topic::parse(text).unwrap()).collect();
+        for one in &patterns {
+            for other in &patterns {
+                let both = topics.iter().any(|topic| one.matches(topic) && other.matches(topic));
+                assert_eq!(overlap(one, other), both, "{one} {other}");
+                let all = topics.iter().all(|topic| one.matches(topic) || !other.matches(topic));
+                assert_eq!(covers(one, other), all, "{one} {other}");
+            }
+        }
     }
 }

@@ -612,6 +612,7 @@ fn the_subject_of_what_jet_stream_delivers_is_behind_the_at_of_the_reply() {
     let delivered = |reply: &str| {
         let (block, _) = block_of_hub(format!("LMSG _in.box {reply} 1\r\nx\r\n").as_bytes());
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        assert_eq!(block.matched(), b"_in.box");
         (text(block.subject()), text(block.reply_to(0).unwrap_or_default()))
     };
     let as_is = |reply: &str| ("_in.box".to_owned(), reply.to_owned());

@@ -1,0 +1,137 @@
+//! What a hub says of itself, and what its leaf node answers.
+
+use super::rules::Rules;
+use super::settings::Credentials;
+use serde::{Deserialize, Serialize};
+
+/// Which nats-server the link behaves like: hubs may ask for a minimum.
+const VERSION: &str = "2.9.10";
+
+/// An `INFO` of a hub. What it does not say is the default; what is new in a later version is
+/// passed over.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(default)]
+pub(super) struct HubInfo {
+    pub server_id: String,
+    pub server_name: String,
+    pub version: String,
+    pub client_id: u64,
+    pub headers: bool,
+    pub max_payload: usize,
+    pub tls_required: bool,
+    /// Whether it has streams.
+    pub jetstream: bool,
+    /// The name of its streams' domain, if they have one.
+    pub domain: String,
+    /// Whether it answers `CONNECT` with another `INFO`.
+    pub info_on_connect: bool,
+    /// Whether this is that answer.
+    pub connect_info: bool,
+    /// The account there that the link is in.
+    pub remote_account: String,
+    /// Where the hubs of the cluster listen for leaf nodes.
+    pub leafnode_urls: Option<Vec<String>>,
+    /// What the link may subscribe to.
+    pub import: Option<Rules>,
+    /// What the link may publish.
+    pub export: Option<Rules>,
+}
+
+#[derive(Serialize)]
+struct Connect<'a> {
+    version: &'a str,
+    name: &'a str,
+    cluster: &'a str,
+    server_id: &'a str,
+    headers: bool,
+    protocol: u8,
+    remote_account: &'a str,
+    jetstream: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pass: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_token: Option<&'a str>,
+}
+
+impl HubInfo {
+    /// `None` if it is no JSON of a hub.
+    pub fn parse(json: &[u8]) -> Option<Self> {
+        serde_json::from_slice(json).ok()
+    }
+
+    /// Whether it comes from a port for leaf nodes: other ports list no addresses for them.
+    pub fn is_of_a_leafnode_port(&self) -> bool {
+        self.client_id != 0 && self.leafnode_urls.as_ref().is_some_and(|urls| !urls.is_empty())
+    }
+
+    /// What people call it.
+    pub fn name(&self) -> &str {
+        if self.server_name.is_empty() { &self.server_id } else { &self.server_name }
+    }
+
+    /// Whether a group that has members here too can be left to the hub: 2.9 may choose the sender,
+    /// and then drops the message.
+    pub fn takes_over(&self) -> bool {
+        let mut numbers = self.version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+        let (major, minor) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+        (major, minor) >= (2, 10)
+    }
+}
+
+/// Appends `CONNECT`. Name, cluster and account together are how a hub knows that an old connection
+/// of ours is dead; two leaf nodes of one `cluster` hear nothing of each other.
+pub(super) fn append_connect(
+    out: &mut Vec<u8>,
+    (name, server_id): (&str, &str),
+    credentials: &Credentials,
+) {
+    let connect = Connect {
+        version: VERSION,
+        name,
+        cluster: name,
+        server_id,
+        headers: true,
+        protocol: 1,
+        remote_account: "$G",
+        jetstream: false,
+        user: credentials.user.as_deref(),
+        pass: credentials.password.as_deref(),
+        auth_token: credentials.token.as_deref(),
+    };
+    // Numbers, flags and texts always are JSON.
+    let json = serde_json::to_vec(&connect).unwrap_or_default();
+    for part in [&b"CONNECT "[..], &json, b"\r\n"] {
+        out.extend_from_slice(part);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hub_of_any_version_is_understood() {
+        let info = HubInfo::parse(
+            br#"{"server_id":"N1","version":"2.15.1","client_id":8,"max_payload":1048576,"new":{},
+                "leafnode_urls":["a:1"],"import":{"allow":["a.>"]},"export":{"deny":["b"]}} "#,
+        )
+        .unwrap();
+        assert!(info.is_of_a_leafnode_port() && info.takes_over() && info.name() == "N1");
+        assert_eq!(info.import.unwrap().allowed().unwrap().len(), 1);
+        assert_eq!(info.export.unwrap().denied().len(), 1);
+        let of_clients = HubInfo::parse(br#"{"client_id":8,"version":"2.9.10"}"#).unwrap();
+        assert!(!of_clients.is_of_a_leafnode_port() && !of_clients.takes_over());
+        assert!(HubInfo::parse(b"what").is_none());
+    }
+
+    #[test]
+    fn a_name_stands_for_the_cluster_too_and_nothing_is_said_that_is_not_known() {
+        let mut line = Vec::new();
+        append_connect(&mut line, ("n", "id"), &Credentials::default());
+        let line = String::from_utf8(line).unwrap();
+        assert!(line.contains(r#""name":"n","cluster":"n","server_id":"id","headers":true"#));
+        assert!(!line.contains("user") && !line.contains("auth_token"));
+    }
+}

@@ -1,0 +1,267 @@
+//! The link itself: dials a hub, keeps the connection, and dials again when it has ended.
+
+use super::figures::{LinkFigures, LinkReport};
+use super::reader::{Reader, Shared};
+use super::session::{Identity, Session};
+use super::settings::{ClusterSettings, HubAddress};
+use super::writer::Writer;
+use crate::connection::duplex::drive;
+use crate::connection::outbound::OutboundQueue;
+use crate::connection::shutdown::Shutdown;
+use crate::connection::{RunningServer, StopReport};
+use crate::diagnostics::{Ended, FrontEnd};
+use crate::limits::{CLUSTER_ADDRESSES_MAX, CLUSTER_BACK_OFF_MS, CLUSTER_DIAL_MS};
+use crate::locks::lock;
+use crate::message::ServerMessage;
+use crate::tasks::{Scope, Tasks, Wait, waiting};
+use crate::transport::Connection;
+use async_io::{Async, Timer};
+use fanfare::Broker;
+use futures_lite::future::{self, Boxed};
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// A link to a cluster, which is made again whenever it breaks.
+pub struct ClusterLink {
+    shared: Arc<Shared>,
+    shutdown: Arc<Shutdown>,
+    /// Owns nothing: a link accepts nobody.
+    accepting: Scope,
+    scope: Scope,
+}
+
+struct Link {
+    shared: Arc<Shared>,
+    shutdown: Arc<Shutdown>,
+    front_end: Arc<FrontEnd>,
+    who: Arc<Identity>,
+    /// Attempts in a row that did not come to a link.
+    failures: u32,
+    /// Which address is next.
+    next: usize,
+}
+
+impl ClusterLink {
+    /// Starts to dial. All tasks are started through `tasks`; `front_end` is told of every
+    /// connection.
+    pub fn start(
+        broker: &Broker<ServerMessage>,
+        tasks: &Tasks,
+        settings: ClusterSettings,
+        front_end: Arc<FrontEnd>,
+    ) -> Self {
+        let server_id = front_end.server_id().to_owned();
+        let random = server_id.get(1..9).unwrap_or_default().to_owned();
+        let name = settings.name.clone().unwrap_or_else(|| format!("fanfare-{}-{random}", host()));
+        let loop_subject = format!("$LDS.{}", server_id.get(1..23).unwrap_or(&server_id));
+        let shared = Arc::new(Shared {
+            broker: broker.clone(),
+            settings,
+            figures: LinkFigures::default(),
+            front_end: front_end.clone(),
+            hubs: Mutex::default(),
+            end: Mutex::default(),
+        });
+        let told = shared.clone();
+        front_end.tells(move || told.figures.families(), Vec::new);
+        let shutdown = Arc::<Shutdown>::default();
+        let link = Link {
+            shared: shared.clone(),
+            shutdown: shutdown.clone(),
+            front_end,
+            who: Arc::new(Identity { name, server_id, loop_subject }),
+            failures: 0,
+            next: 0,
+        };
+        let (accepting, scope) = (tasks.scope("cluster"), tasks.scope("cluster link"));
+        scope.spawn("cluster link", link.run());
+        Self { shared, shutdown, accepting, scope }
+    }
+
+    /// What the link has counted.
+    pub fn report(&self) -> LinkReport {
+        self.shared.figures.report()
+    }
+}
+
+impl RunningServer for ClusterLink {
+    fn listening(&self) -> Vec<(&'static str, SocketAddr)> {
+        Vec::new()
+    }
+
+    fn begin_stop(&self) {
+        self.shutdown.begin();
+    }
+
+    fn ended(self: Box<Self>, deadline: Instant) -> Boxed<StopReport> {
+        Box::pin(async move {
+            self.begin_stop();
+            self.shutdown.finish(&self.accepting, &self.scope, deadline).await
+        })
+    }
+}
+
+impl Link {
+    async fn run(mut self) {
+        while !self.shutdown.has_begun() {
+            let hub = self.next_hub();
+            let reason = self.attempt(&hub).await;
+            if self.shutdown.has_begun() {
+                return;
+            }
+            let pause = self.ended(&hub, reason);
+            let paused = async {
+                // why: once for each connection.
+                let mut timer = Timer::after(pause);
+                waiting(Wait::fixed("the next attempt"), &mut timer).await;
+            };
+            future::or(paused, self.shutdown.begun()).await;
+        }
+    }
+
+    /// The configured hubs first, then those that one of them has told of.
+    fn next_hub(&mut self) -> HubAddress {
+        let mut hubs = self.shared.settings.hubs.clone();
+        let told = lock(&self.shared.hubs).clone();
+        let first = hubs.first().cloned();
+        for hub in told.iter().filter_map(|text| HubAddress::parse(text).ok()) {
+            let is_known =
+                hubs.iter().any(|other| (&other.host, other.port) == (&hub.host, hub.port));
+            if !is_known && hubs.len() < CLUSTER_ADDRESSES_MAX {
+                let credentials = first.as_ref().map(|first| first.credentials.clone());
+                hubs.push(HubAddress { credentials: credentials.unwrap_or_default(), ..hub });
+            }
+        }
+        let hub = hubs.swap_remove(self.next % hubs.len());
+        self.next += 1;
+        hub
+    }
+
+    /// One connection, from dialling to its end. Gives the reason.
+    async fn attempt(&mut self, hub: &HubAddress) -> &'static str {
+        log::debug!("cluster: dialling {hub}");
+        let dialled = async {
+            let dialled = waiting(Wait::fixed("a hub to answer"), dial(hub)).await;
+            dialled.map_err(|error| {
+                log::debug!("cluster: {hub} cannot be reached: {error}");
+                "cannot be reached"
+            })
+        };
+        let stopped = async {
+            self.shutdown.begun().await;
+            Err("server stopped")
+        };
+        let out_of_time = async {
+            // why: once for each connection, before its writer's timer is there.
+            Timer::after(Duration::from_millis(CLUSTER_DIAL_MS)).await;
+            Err("cannot be reached")
+        };
+        match future::or(dialled, future::or(stopped, out_of_time)).await {
+            Ok((connection, peer)) => self.serve(hub, connection, peer).await,
+            Err(reason) => reason,
+        }
+    }
+
+    async fn serve(
+        &mut self,
+        hub: &HubAddress,
+        connection: Connection,
+        peer: SocketAddr,
+    ) -> &'static str {
+        let shared = self.shared.clone();
+        let entry = self.front_end.connected(peer, connection.traffic());
+        let figures = entry.figures().clone();
+        let credentials = match hub.credentials.is_empty() {
+            true => shared.settings.credentials.clone(),
+            false => hub.credentials.clone(),
+        };
+        let session = Session::new(self.who.clone(), credentials);
+        let queue = OutboundQueue::default();
+        let halves = (
+            Reader::new(&shared, session, &queue, &figures),
+            Writer::new(&shared, &queue, &figures),
+        );
+        let settings = shared.settings.writer();
+        let driven = (connection, entry);
+        let reason: Ended = drive(&self.shutdown, driven, &queue, halves, settings).await;
+        reason.as_str()
+    }
+
+    /// Tells what was lost with a connection. Gives how long to wait before the next.
+    fn ended(&mut self, hub: &HubAddress, reason: &'static str) -> Duration {
+        let figures = &self.shared.figures;
+        let had_joined = figures.is_joined();
+        let (unconfirmed, dropped) = figures.ended(reason);
+        let end = lock(&self.shared.end).take();
+        let reason = end.map_or(reason, |end| end.reason);
+        self.failures = if had_joined { 0 } else { self.failures.saturating_add(1) };
+        if had_joined || self.failures == 1 {
+            log::warn!(
+                "cluster: no link to {hub}: {reason}; at most {unconfirmed} messages sent are \
+                 unconfirmed, {dropped} were not sent"
+            );
+        }
+        if unconfirmed > 0 {
+            let _ = self.front_end.lost("unconfirmed", &hub.to_string(), reason, unconfirmed);
+        }
+        if dropped > 0 {
+            let _ = self.front_end.lost("not sent", &hub.to_string(), reason, dropped);
+        }
+        match end.and_then(|end| end.delay) {
+            Some(delay) => delay,
+            None => back_off(self.failures, random()),
+        }
+    }
+}
+
+/// Longer with every failure, and never the same for two servers that lost their hub together.
+fn back_off(failures: u32, random: u64) -> Duration {
+    let (first_ms, most_ms) = CLUSTER_BACK_OFF_MS;
+    let whole_ms = first_ms.saturating_mul(1 << failures.min(16)).min(most_ms);
+    Duration::from_millis(whole_ms / 2 + random % (whole_ms / 2 + 1))
+}
+
+/// What std keys its hash maps with is random enough.
+fn random() -> u64 {
+    RandomState::new().hash_one(0)
+}
+
+async fn dial(hub: &HubAddress) -> io::Result<(Connection, SocketAddr)> {
+    let place = (hub.host.clone(), hub.port);
+    let addresses = blocking::unblock(move || place.to_socket_addrs()).await?;
+    let mut last = io::ErrorKind::NotFound.into();
+    for address in addresses {
+        match Async::<TcpStream>::connect(address).await {
+            Ok(socket) => {
+                let unacknowledged = Duration::from_millis(CLUSTER_DIAL_MS);
+                return Ok((Connection::new(socket, unacknowledged)?, address));
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// The host's name, as far as it fits a NATS name.
+fn host() -> String {
+    let name = rustix::system::uname();
+    let name = name.nodename().to_string_lossy().into_owned();
+    name.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '-').collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_come_later_and_later_and_never_all_at_once() {
+        let ms = |failures, random| back_off(failures, random).as_millis() as u64;
+        let (first_ms, most_ms) = CLUSTER_BACK_OFF_MS;
+        assert_eq!((ms(0, 0), ms(0, first_ms / 2)), (first_ms / 2, first_ms));
+        assert!(ms(3, 0) > ms(1, 0) && ms(3, 7) != ms(3, 8));
+        assert!((0..100).all(|failures| ms(failures, u64::MAX) <= most_ms));
+    }
+}

@@ -1,0 +1,283 @@
+//! The reading half of a link: does what the session says of the hub's words. It never waits for a
+//! subscriber here, or the hub would stop serving others.
+
+use super::figures::LinkFigures;
+use super::session::{Action, End, Passage, Session, Terms};
+use super::settings::ClusterSettings;
+use super::writer::Change;
+use crate::codec::nats::{Block, Operation, Parser, ParserLimits, subject};
+use crate::connection::duplex::ReadHalf;
+use crate::connection::outbound::{OutboundQueue, Position};
+use crate::diagnostics::{ConnectionFigures, Ended, FrontEnd};
+use crate::limits::{CLUSTER_CONTROL_LINE_BYTES, CLUSTER_PAYLOAD_BYTES};
+use crate::locks::lock;
+use crate::message::ServerMessage;
+use crate::time::Timestamp;
+use bytes::{Bytes, BytesMut};
+use fanfare::{BridgePublisher, Broker, MailboxSubscriber, Pattern, Topic};
+use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+/// What a link and the halves of its connection share.
+pub(super) struct Shared {
+    pub broker: Broker<ServerMessage>,
+    pub settings: ClusterSettings,
+    pub figures: LinkFigures,
+    pub front_end: Arc<FrontEnd>,
+    /// The hubs of the cluster, as the last one told.
+    pub hubs: Mutex<Vec<String>>,
+    /// Why the connection ends, and when to try again.
+    pub end: Mutex<Option<End>>,
+}
+
+/// Reads, publishes, and enters the hub's interest.
+pub(super) struct Reader<'c> {
+    shared: &'c Shared,
+    queue: &'c OutboundQueue<Change>,
+    figures: &'c Arc<ConnectionFigures>,
+    session: Session,
+    actions: Vec<Action>,
+    inwards: Passage,
+    /// Set once the link stands.
+    interest: Option<MailboxSubscriber<ServerMessage>>,
+    publisher: BridgePublisher<ServerMessage>,
+    batch: Vec<ServerMessage>,
+    /// What the last subject means.
+    last: Option<(Bytes, Place)>,
+    end: Option<&'static str>,
+}
+
+/// A hub takes what is meant for its streams, but does not say so: puts into stores, and reads that
+/// any of its servers can answer, one of them each.
+const STREAMS: [(&str, Option<&str>); 3] =
+    [("$KV.>", None), ("$OBJ.>", None), ("$JS.API.DIRECT.GET.>", Some("_sys_"))];
+
+fn enter_streams(interest: &MailboxSubscriber<ServerMessage>) {
+    for (text, group) in STREAMS {
+        let Ok(pattern) = Pattern::parse(text) else { continue };
+        // Where there is no room for it, the hub's own interest has none either.
+        let _ = match group {
+            Some(group) => interest.subscribe_in_group(&pattern, group),
+            None => interest.subscribe(&pattern),
+        };
+    }
+}
+
+/// Where messages go.
+#[derive(Clone)]
+enum Place {
+    Topic(Topic),
+    /// It is not to come in.
+    Refused,
+    /// It is right for NATS, but no topic here.
+    TooMuch,
+}
+
+impl ReadHalf for Reader<'_> {
+    type Change = Change;
+    type Decoder = Parser;
+
+    fn decoder(&self) -> Parser {
+        Parser::of_hub(ParserLimits {
+            control_line_bytes: CLUSTER_CONTROL_LINE_BYTES,
+            payload_bytes: CLUSTER_PAYLOAD_BYTES,
+        })
+    }
+
+    async fn take(
+        &mut self,
+        parser: &mut Parser,
+        received: &mut BytesMut,
+        _at_end: bool,
+    ) -> ControlFlow<Ended> {
+        while self.end.is_none() {
+            match parser.next(received) {
+                Ok(None) => break,
+                Ok(Some(operation)) => self.take_operation(operation),
+                Err(error) => {
+                    log::warn!("cluster: the hub's words are not understood: {error}");
+                    self.session.mistake(error, &mut self.actions);
+                    self.act();
+                }
+            }
+            // One read can hold thousands of operations; others run in between.
+            self.queue.has_room().await;
+        }
+        match self.end {
+            Some(reason) => ControlFlow::Break(Ended::Because(reason)),
+            None => ControlFlow::Continue(()),
+        }
+    }
+
+    fn end_position(&self) -> Position {
+        Position::default()
+    }
+}
+
+impl<'c> Reader<'c> {
+    pub fn new(
+        shared: &'c Shared,
+        session: Session,
+        queue: &'c OutboundQueue<Change>,
+        figures: &'c Arc<ConnectionFigures>,
+    ) -> Self {
+        Self {
+            shared,
+            queue,
+            figures,
+            session,
+            actions: Vec::new(),
+            inwards: Passage::inwards(&shared.settings),
+            interest: None,
+            publisher: shared.broker.bridge_publisher(),
+            batch: Vec::new(),
+            last: None,
+            end: None,
+        }
+    }
+
+    fn take_operation(&mut self, operation: Operation) {
+        self.session.handle(operation, &mut self.actions);
+        self.act();
+    }
+
+    fn act(&mut self) {
+        let mut actions = std::mem::take(&mut self.actions);
+        for action in actions.drain(..) {
+            self.do_one(action);
+        }
+        self.actions = actions;
+    }
+
+    fn do_one(&mut self, action: Action) {
+        match action {
+            Action::Send(bytes) => {
+                self.queue.append(Position::default(), |out| out.extend_from_slice(&bytes))
+            }
+            Action::Joined(terms) => self.join(*terms),
+            Action::Enter { key, pattern, group } => self.enter(key, &pattern, group.as_deref()),
+            Action::Leave(id) => {
+                if let Some(interest) = &self.interest {
+                    interest.unsubscribe(id);
+                }
+                self.count_interest();
+            }
+            Action::Publish(block) => self.publish(&Arc::new(block)),
+            Action::Confirmed => self.shared.figures.answered(Instant::now()),
+            Action::Hubs(hubs) => *lock(&self.shared.hubs) = hubs,
+            Action::End(end) => self.finish(end),
+        }
+    }
+
+    fn finish(&mut self, end: End) {
+        *lock(&self.shared.end) = Some(end);
+        self.end = Some(end.reason);
+    }
+
+    fn join(&mut self, terms: Terms) {
+        let Shared { broker, settings, figures, .. } = self.shared;
+        let mut builder = broker
+            .bridge(format!("cluster, hub {}", terms.hub))
+            .queue_messages(settings.queue_messages)
+            .queue_bytes(settings.queue_bytes)
+            .when_full(settings.when_full())
+            .except(ClusterSettings::home())
+            .unless(settings.shared.clone())
+            .never(terms.must_not_export.clone())
+            .takes_over(terms.takes_over);
+        for only in [&settings.exports, &terms.may_export].into_iter().flatten() {
+            builder = builder.only(only.clone());
+        }
+        match builder.open() {
+            Ok(bridge) => {
+                let interest = bridge.subscriber();
+                if terms.has_streams {
+                    enter_streams(&interest);
+                }
+                self.interest = Some(interest);
+                let watch = bridge.watch();
+                figures.joined(terms.clone(), watch.clone());
+                self.figures.set_name(&terms.hub);
+                self.figures.set_program("nats-server", &terms.version);
+                self.figures.set_queued_bytes(move || watch.stats().queued_bytes);
+                let Terms { hub, version, account, .. } = &terms;
+                log::info!("cluster: joined hub {hub} ({version}), account {account}");
+                let interest = broker.watch_interest();
+                let joined = Change::Joined { bridge, interest, terms: Box::new(terms) };
+                self.queue.change_first(joined);
+            }
+            Err(error) => {
+                log::warn!("cluster: the link cannot be opened: {error}");
+                self.finish(End { reason: "broker refuses", delay: None });
+            }
+        }
+    }
+
+    fn enter(&mut self, key: (Bytes, Option<Bytes>), pattern: &Pattern, group: Option<&str>) {
+        let Some(interest) = &self.interest else { return };
+        let begun = match group {
+            Some(group) => interest.subscribe_in_group(pattern, group),
+            None => interest.subscribe(pattern),
+        };
+        match begun {
+            Ok(id) => self.session.entered(key, id),
+            Err(error) => log::warn!("cluster: interest in {pattern} is not entered: {error}"),
+        }
+        self.count_interest();
+    }
+
+    fn count_interest(&self) {
+        let interest = self.session.interest();
+        self.shared.figures.interest_in.store(interest as u64, Ordering::Relaxed);
+        self.figures.set_subscriptions(interest);
+    }
+
+    fn publish(&mut self, block: &Arc<Block>) {
+        let count = block.len();
+        self.figures.received(count);
+        let figures = &self.shared.figures;
+        figures.received.fetch_add(count as u64, Ordering::Relaxed);
+        match self.place(block.matched()) {
+            Place::Topic(topic) => self.publish_to(&topic, block),
+            Place::Refused => drop(figures.refused.fetch_add(count as u64, Ordering::Relaxed)),
+            Place::TooMuch => {
+                figures.undeliverable.fetch_add(count as u64, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Never waits. An error is the broker's end, and so the server's.
+    fn publish_to(&mut self, topic: &Topic, block: &Arc<Block>) {
+        let groups: Vec<String> = block.groups().collect();
+        let time = Timestamp::now();
+        let has_reply = (0..block.len()).any(|index| block.reply_to(index).is_some());
+        if !has_reply {
+            self.batch.extend(ServerMessage::of_block(block, time));
+            let _ = self.publisher.publish_batch(topic, &mut self.batch, &groups);
+            return self.batch.clear();
+        }
+        for (index, message) in ServerMessage::of_block(block, time).enumerate() {
+            let reply = block.reply_to(index).and_then(subject::topic_text);
+            let reply = reply.and_then(|text| Topic::parse(text).ok());
+            let _ = self.publisher.publish(topic, reply.as_ref(), message, &groups);
+        }
+    }
+
+    fn place(&mut self, subject: &[u8]) -> Place {
+        if let Some((last, place)) = &self.last
+            && **last == *subject
+        {
+            return place.clone();
+        }
+        let topic = subject::topic_text(subject).and_then(|text| Topic::parse(text).ok());
+        let place = match topic {
+            Some(topic) if self.inwards.lets_through(&topic) => Place::Topic(topic),
+            Some(_) => Place::Refused,
+            None => Place::TooMuch,
+        };
+        self.last = Some((Bytes::copy_from_slice(subject), place.clone()));
+        place
+    }
+}

@@ -1,0 +1,481 @@
+//! What a hub's words mean: state without I/O. Operations go in, actions come out.
+
+use super::handshake::{HubInfo, append_connect};
+use super::settings::{ClusterSettings, Credentials};
+use crate::codec::nats::{Block, Operation, ProtocolError, subject};
+use crate::limits::{
+    CLUSTER_DUPLICATE_DELAY_MS, CLUSTER_INTEREST_MAX, CLUSTER_LOOP_DELAY_MS,
+    CLUSTER_VERSION_DELAY_MS,
+};
+use bytes::Bytes;
+use fanfare::{Pattern, SubscriptionId};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One connection to a hub.
+pub struct Session {
+    who: Arc<Identity>,
+    credentials: Credentials,
+    phase: Phase,
+    hub: HubInfo,
+    /// What is subscribed to there; `None` while it is being entered here, or if it is not.
+    interest: HashMap<Key, Option<SubscriptionId>>,
+}
+
+/// Who the server is in the cluster, as long as its process lives.
+#[derive(Debug)]
+pub struct Identity {
+    /// The server's name.
+    pub name: String,
+    /// The id of this run of the server.
+    pub server_id: String,
+    /// A subject that nobody else has. Whoever hears of it from its own hub is in a loop.
+    pub loop_subject: String,
+}
+
+type Key = (Bytes, Option<Bytes>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    AwaitsInfo,
+    /// `CONNECT` was sent.
+    AwaitsAccount,
+    Joined,
+}
+
+/// What the hub and we agreed on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// What people call the hub.
+    pub hub: String,
+    /// Its version.
+    pub version: String,
+    /// The account there.
+    pub account: String,
+    /// Whether messages may have headers.
+    pub with_headers: bool,
+    /// Bytes of a message, headers counted; 0: as many as you like.
+    pub max_payload_bytes: usize,
+    /// Whether it may find a member of a group whose members here have no room.
+    pub takes_over: bool,
+    /// Whether it has streams that clients reach by the usual subjects.
+    pub has_streams: bool,
+    /// What we may subscribe to; `None`: everything.
+    pub may_import: Option<Vec<Pattern>>,
+    /// But not to these.
+    pub must_not_import: Vec<Pattern>,
+    /// What we may publish; `None`: everything.
+    pub may_export: Option<Vec<Pattern>>,
+    /// But not these.
+    pub must_not_export: Vec<Pattern>,
+}
+
+/// What the link has to do for an operation, in order.
+#[derive(Debug)]
+pub enum Action {
+    /// Send these bytes.
+    Send(Vec<u8>),
+    /// The link stands: tell the hub our interest, and let messages through.
+    Joined(Box<Terms>),
+    /// Somebody there subscribes; then call [`Session::entered`].
+    Enter {
+        /// The hub's words for it.
+        key: (Bytes, Option<Bytes>),
+        /// The pattern.
+        pattern: Pattern,
+        /// The queue group, if any.
+        group: Option<String>,
+    },
+    /// Nobody there subscribes to this any more.
+    Leave(SubscriptionId),
+    /// Publish this here.
+    Publish(Block),
+    /// The hub has processed everything that was sent before one more `PING`.
+    Confirmed,
+    /// These are the hubs of the cluster.
+    Hubs(Vec<String>),
+    /// Close the connection.
+    End(End),
+}
+
+/// Why a link has ended, and when to try again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    /// The reason, from a fixed set of texts, since it becomes a label of the metrics.
+    pub reason: &'static str,
+    /// How long to wait; `None`: as after any failure.
+    pub delay: Option<Duration>,
+}
+
+impl End {
+    const fn of(reason: &'static str) -> Self {
+        Self { reason, delay: None }
+    }
+
+    const fn after(reason: &'static str, delay_ms: u64) -> Self {
+        Self { reason, delay: Some(Duration::from_millis(delay_ms)) }
+    }
+}
+
+/// What hubs say in `-ERR` before they close, by how it begins, and what it means to us.
+const ERRORS: [(&str, End); 13] = [
+    ("Authorization Violation", End::of("not authorized")),
+    ("Authentication Timeout", End::of("authentication timeout")),
+    ("User Authentication Expired", End::of("authentication expired")),
+    ("Account Authentication Expired", End::of("authentication expired")),
+    ("connection rejected since minimum", End::after("version too old", CLUSTER_VERSION_DELAY_MS)),
+    ("remote leafnode has same", End::after("name of the cluster", CLUSTER_LOOP_DELAY_MS)),
+    ("Loop detected", End::after("loop", CLUSTER_LOOP_DELAY_MS)),
+    ("Duplicate Remote", End::after("name used twice", CLUSTER_DUPLICATE_DELAY_MS)),
+    ("Permissions Violation", End::of("permissions violation")),
+    ("Maximum Payload", End::of("message too large")),
+    ("maximum control line", End::of("line too long")),
+    ("maximum subscriptions", End::after("too many subscriptions", CLUSTER_LOOP_DELAY_MS)),
+    ("Stale Connection", End::of("stale connection")),
+];
+
+impl Session {
+    /// A session with a hub that has just been reached.
+    pub fn new(who: Arc<Identity>, credentials: Credentials) -> Self {
+        let (hub, interest) = (HubInfo::default(), HashMap::new());
+        Self { who, credentials, phase: Phase::AwaitsInfo, hub, interest }
+    }
+
+    /// Whether the hub has let us in.
+    pub fn has_joined(&self) -> bool {
+        self.phase == Phase::Joined
+    }
+
+    /// How much is subscribed to there.
+    pub fn interest(&self) -> usize {
+        self.interest.len()
+    }
+
+    /// Says what an operation means.
+    pub fn handle(&mut self, operation: Operation, actions: &mut Vec<Action>) {
+        match operation {
+            Operation::Info(json) => self.info(&json, actions),
+            Operation::Ping => actions.push(Action::Send(b"PONG\r\n".to_vec())),
+            Operation::Pong => actions.push(Action::Confirmed),
+            Operation::Publish(block) => actions.push(Action::Publish(block)),
+            Operation::Interest { subject, group, begins: true } => {
+                self.enter(subject, group, actions)
+            }
+            Operation::Interest { subject, group, begins: false } => {
+                let id = self.interest.remove(&(subject, group)).flatten();
+                actions.extend(id.map(Action::Leave));
+            }
+            Operation::Error(text) => self.error(&text, actions),
+            // A client's words, which the parser of a hub does not know.
+            Operation::Ok
+            | Operation::Connect(_)
+            | Operation::Subscribe { .. }
+            | Operation::Unsubscribe { .. } => {}
+        }
+    }
+
+    /// Says what a mistake of the hub's means.
+    pub fn mistake(&self, _error: ProtocolError, actions: &mut Vec<Action>) {
+        actions.push(Action::End(End::of("protocol error")));
+    }
+
+    /// What was to be entered has this id here.
+    pub fn entered(&mut self, key: (Bytes, Option<Bytes>), id: SubscriptionId) {
+        self.interest.insert(key, Some(id));
+    }
+
+    fn info(&mut self, json: &[u8], actions: &mut Vec<Action>) {
+        let Some(info) = HubInfo::parse(json) else {
+            return actions.push(Action::End(End::of("not a hub")));
+        };
+        match self.phase {
+            Phase::AwaitsInfo if !info.is_of_a_leafnode_port() => {
+                actions.push(Action::End(End::of("not a hub")));
+            }
+            Phase::AwaitsInfo if info.tls_required => {
+                actions.push(Action::End(End::of("TLS required")));
+            }
+            Phase::AwaitsInfo => {
+                let mut connect = Vec::new();
+                let who = (self.who.name.as_str(), self.who.server_id.as_str());
+                append_connect(&mut connect, who, &self.credentials);
+                actions.push(Action::Send(connect));
+                self.phase = Phase::AwaitsAccount;
+                // One that says nothing more has nothing to say: it is older than 2.2.2.
+                if !info.info_on_connect {
+                    self.join(info.clone(), actions);
+                }
+                actions.extend(info.leafnode_urls.clone().map(Action::Hubs));
+                self.hub = info;
+            }
+            Phase::AwaitsAccount if info.connect_info => {
+                actions.extend(info.leafnode_urls.clone().map(Action::Hubs));
+                self.join(info, actions);
+            }
+            Phase::AwaitsAccount => {}
+            Phase::Joined => {
+                // What is allowed has changed: everything is agreed on anew.
+                let is_new = (&info.import, &info.export) != (&self.hub.import, &self.hub.export);
+                if info.connect_info && is_new {
+                    return actions.push(Action::End(End::of("permissions changed")));
+                }
+                actions.extend(info.leafnode_urls.map(Action::Hubs));
+            }
+        }
+    }
+
+    fn join(&mut self, info: HubInfo, actions: &mut Vec<Action>) {
+        self.phase = Phase::Joined;
+        let (import, export) = (info.import.clone(), info.export.clone());
+        let (import, export) = (import.unwrap_or_default(), export.unwrap_or_default());
+        actions.push(Action::Joined(Box::new(Terms {
+            hub: info.name().to_owned(),
+            version: info.version.clone(),
+            account: info.remote_account.clone(),
+            with_headers: info.headers,
+            max_payload_bytes: info.max_payload,
+            takes_over: info.takes_over(),
+            has_streams: info.jetstream && info.domain.is_empty(),
+            may_import: import.allowed(),
+            must_not_import: import.denied(),
+            may_export: export.allowed().map(with_answers),
+            must_not_export: export.denied(),
+        })));
+        // The first thing that a hub is told: whoever is in a loop with us hears it.
+        let subject = &self.who.loop_subject;
+        actions.push(Action::Send(format!("LS+ {subject}\r\n").into_bytes()));
+        self.hub = info;
+    }
+
+    fn enter(&mut self, subject: Bytes, group: Option<Bytes>, actions: &mut Vec<Action>) {
+        if subject == self.who.loop_subject.as_bytes() {
+            let text = "-ERR 'Loop detected for leafnode account=\"$G\". Delaying attempt to \
+                        reconnect for 30s'\r\n";
+            actions.push(Action::Send(text.into()));
+            return actions.push(Action::End(End::after("loop", CLUSTER_LOOP_DELAY_MS)));
+        }
+        // What is longer or deeper than a topic here can be matches none.
+        let pattern = subject::pattern_text(&subject).and_then(|text| Pattern::parse(text).ok());
+        let Some(pattern) = pattern.filter(|_| !subject.starts_with(b"$LDS.")) else { return };
+        let is_new = !self.interest.contains_key(&(subject.clone(), group.clone()));
+        if is_new && self.interest.len() < CLUSTER_INTEREST_MAX {
+            let name = group.as_ref().map(|name| subject::group_name(name));
+            let key = (subject, group);
+            self.interest.insert(key.clone(), None);
+            actions.push(Action::Enter { key, pattern, group: name });
+        }
+    }
+
+    fn error(&self, text: &[u8], actions: &mut Vec<Action>) {
+        let text = String::from_utf8_lossy(text);
+        let text = text.trim().trim_matches('\'');
+        log::warn!("cluster: hub {} says: {text}", self.hub.name());
+        let known = ERRORS.iter().find(|(begin, _)| text.starts_with(begin));
+        // Others do not end the connection.
+        actions.extend(known.map(|(_, end)| Action::End(*end)));
+    }
+}
+
+/// What a leaf node may publish whatever its permissions are: answers to requests from elsewhere.
+fn with_answers(mut allowed: Vec<Pattern>) -> Vec<Pattern> {
+    let exempt = ["_R_.>", "_GR_.>", "$JS.ACK.>"];
+    allowed.extend(exempt.iter().filter_map(|text| Pattern::parse(text).ok()));
+    allowed
+}
+
+impl Terms {
+    /// Whether the hub may be asked for this pattern. One with wildcards may be wider than what is
+    /// allowed: the hub then sends what is.
+    pub fn may_ask_for(&self, pattern: &Pattern) -> bool {
+        let fits = |rule: &Pattern| subject::covers(rule, pattern);
+        !pattern.is_literal()
+            || self.may_import.as_ref().is_none_or(|allow| allow.iter().any(fits))
+                && !self.must_not_import.iter().any(fits)
+    }
+}
+
+/// What may pass over the link in one direction, by our own settings.
+#[derive(Clone, Debug, Default)]
+pub struct Passage {
+    only: Option<Vec<Pattern>>,
+    home: Vec<Pattern>,
+    shared: Vec<Pattern>,
+}
+
+impl Passage {
+    /// What may come in.
+    pub fn inwards(settings: &ClusterSettings) -> Self {
+        let (only, shared) = (settings.imports.clone(), settings.shared.clone());
+        Self { only, home: ClusterSettings::home(), shared }
+    }
+
+    /// Whether messages of this topic may pass.
+    pub fn lets_through(&self, topic: &fanfare::Topic) -> bool {
+        let matches = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(topic));
+        self.only.as_deref().is_none_or(matches) && (!matches(&self.home) || matches(&self.shared))
+    }
+
+    /// Whether nothing that this pattern matches may pass.
+    pub fn stops_all_of(&self, pattern: &Pattern) -> bool {
+        let is_home = self.home.iter().any(|home| subject::covers(home, pattern));
+        let overlaps = |others: &[Pattern]| others.iter().any(|it| subject::overlap(it, pattern));
+        (is_home && !overlaps(&self.shared)) || self.only.as_deref().is_some_and(|it| !overlaps(it))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::nats::{Parser, ParserLimits};
+    use bytes::BytesMut;
+    use fanfare::Topic;
+
+    const INFO: &str = r#"INFO {"server_id":"N","server_name":"h","version":"2.12.8","client_id":7,
+        "headers":true,"max_payload":100,"info_on_connect":true,"leafnode_urls":["a:1"]} "#;
+    const ACCOUNT: &str = r#"INFO {"server_id":"N","server_name":"h","version":"2.12.8",
+        "headers":true,"connect_info":true,"remote_account":"ACC","max_payload":100} "#;
+
+    fn session() -> Session {
+        let who = Identity {
+            name: "me".into(),
+            server_id: "id".into(),
+            loop_subject: "$LDS.mine".into(),
+        };
+        Session::new(Arc::new(who), Credentials::default())
+    }
+
+    /// What comes of some lines, in short.
+    fn says(session: &mut Session, lines: &[&str]) -> Vec<String> {
+        let mut parser = Parser::of_hub(ParserLimits::default());
+        let lines: Vec<String> = lines.iter().map(|line| line.replace('\n', "")).collect();
+        let mut buffer = BytesMut::from(format!("{}\r\n", lines.join("\r\n")).as_bytes());
+        let mut said = Vec::new();
+        while let Some(operation) = parser.next(&mut buffer).unwrap() {
+            let mut actions = Vec::new();
+            session.handle(operation, &mut actions);
+            said.extend(actions.into_iter().map(|action| match action {
+                Action::Send(bytes) => {
+                    let text = String::from_utf8(bytes).unwrap();
+                    text.split(' ').take(2).collect::<Vec<_>>().join(" ").trim().to_owned()
+                }
+                Action::Joined(terms) => format!("joined {} {}", terms.hub, terms.account),
+                Action::Enter { pattern, group, .. } => format!("enter {pattern} {group:?}"),
+                Action::End(End { reason, delay }) => {
+                    format!("end {reason} {}", delay.map_or(0, |delay| delay.as_secs()))
+                }
+                Action::Hubs(hubs) => format!("hubs {}", hubs.join(",")),
+                Action::Publish(block) => format!("publish {}", block.len()),
+                other => format!("{other:?}"),
+            }));
+        }
+        said
+    }
+
+    fn joined() -> Session {
+        let mut session = session();
+        says(&mut session, &[INFO, ACCOUNT]);
+        assert!(session.has_joined());
+        session
+    }
+
+    #[test]
+    fn nothing_is_said_before_connect_and_interest_waits_for_the_account() {
+        let mut session = session();
+        let said = says(&mut session, &[INFO]);
+        assert!(said[0].starts_with("CONNECT {") && said[1..] == ["hubs a:1"], "{said:?}");
+        assert!(!session.has_joined());
+        assert_eq!(says(&mut session, &[ACCOUNT]), ["joined h ACC", "LS+ $LDS.mine"]);
+    }
+
+    #[test]
+    fn a_port_for_clients_is_no_hub_and_tls_is_not_passed_over() {
+        assert_eq!(says(&mut session(), &["INFO {\"client_id\":1}"]), ["end not a hub 0"]);
+        assert_eq!(says(&mut session(), &["INFO what"]), ["end not a hub 0"]);
+        let tls = INFO.replace("\"headers\"", "\"tls_required\":true,\"headers\"");
+        assert_eq!(says(&mut session(), &[&tls]), ["end TLS required 0"]);
+    }
+
+    #[test]
+    fn interest_is_entered_once_and_leaves_by_the_same_words() {
+        let mut session = joined();
+        let lines = ["LS+ a.*", "LS+ a.*", "LS+ w q 1", "LS+ w q 3", "LS- unknown", "LS- w q"];
+        assert_eq!(says(&mut session, &lines), ["enter a.* None", "enter w Some(\"q\")"]);
+        assert_eq!(session.interest(), 1);
+        let deep = format!("LS+ {}", ["a"; 40].join("."));
+        assert!(says(&mut session, &["LS+ $LDS.other", &deep]).is_empty());
+    }
+
+    #[test]
+    fn our_own_loop_subject_ends_it_for_thirty_seconds() {
+        assert_eq!(says(&mut joined(), &["LS+ $LDS.mine"]), ["-ERR 'Loop", "end loop 30"]);
+    }
+
+    #[test]
+    fn errors_end_it_for_as_long_as_they_mean() {
+        for (text, expected) in [
+            ("Authorization Violation", "end not authorized 0"),
+            (
+                "connection rejected since minimum version required is \"2.10\"",
+                "end version too old 5",
+            ),
+            ("Duplicate Remote LeafNode Connection", "end name used twice 60"),
+            ("remote leafnode has same cluster name", "end name of the cluster 30"),
+            ("Permissions Violation for Publish to \"x\"", "end permissions violation 0"),
+        ] {
+            assert_eq!(says(&mut joined(), &[&format!("-ERR '{text}'")]), [expected]);
+        }
+        assert!(says(&mut joined(), &["-ERR 'Invalid Subscription'"]).is_empty());
+    }
+
+    #[test]
+    fn other_permissions_are_a_new_link_and_other_hubs_are_news() {
+        let hubs = INFO.replace("a:1", "b:2");
+        assert_eq!(says(&mut joined(), &[&hubs]), ["hubs b:2"]);
+        let rules = ACCOUNT.replace("\"headers\"", "\"export\":{\"deny\":[\"x\"]},\"headers\"");
+        assert_eq!(says(&mut joined(), &[&rules]), ["end permissions changed 0"]);
+        assert!(says(&mut joined(), &[ACCOUNT]).is_empty());
+    }
+
+    #[test]
+    fn literals_outside_what_may_be_imported_are_not_asked_for() {
+        let pattern = |text: &str| Pattern::parse(text).unwrap();
+        let terms = Terms {
+            may_import: Some(vec![pattern("a.>"), pattern("_INBOX.>")]),
+            must_not_import: vec![pattern("a.no")],
+            ..Terms::default()
+        };
+        for (text, may) in
+            [("a.b", true), ("a.no", false), ("b", false), (">", true), ("b.*", true)]
+        {
+            assert_eq!(terms.may_ask_for(&pattern(text)), may, "{text}");
+        }
+        assert!(Terms::default().may_ask_for(&pattern("b")));
+    }
+
+    #[test]
+    fn what_is_at_home_stays_there_unless_it_is_shared() {
+        let pattern = |text: &str| Pattern::parse(text).unwrap();
+        let settings = ClusterSettings {
+            shared: vec![pattern("chat.room.lobby")],
+            imports: Some(vec![pattern("a.>"), pattern("chat.>")]),
+            ..ClusterSettings::default()
+        };
+        let inwards = Passage::inwards(&settings);
+        for (text, passes) in
+            [("a.b", true), ("b", false), ("chat.room.lobby", true), ("chat.room.other", false)]
+        {
+            assert_eq!(inwards.lets_through(&Topic::parse(text).unwrap()), passes, "{text}");
+        }
+        for (text, stops) in [
+            (">", false),
+            ("a.*", false),
+            ("b.*", true),
+            ("push.all", true),
+            ("chat.>", false),
+            ("chat.user.x", true),
+        ] {
+            assert_eq!(inwards.stops_all_of(&pattern(text)), stops, "{text}");
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! What the hub is sent: our interest, and messages that somebody there wants. The writing half's
+//! [`Source`].
+
+use super::reader::Shared;
+use super::session::{Passage, Terms};
+use crate::codec::nats::{Outgoing, append_interest, append_ping, append_to_hub};
+use crate::connection::duplex::WriteHalf;
+use crate::connection::outbound::{OutboundQueue, QueueItem};
+use crate::diagnostics::{ConnectionFigures, Ended};
+use crate::limits::{
+    CLUSTER_CONFIRM_BYTES, CLUSTER_CONFIRM_MS, CLUSTER_JOIN_MS, CLUSTER_LINE_BYTES,
+};
+use crate::message::ServerMessage;
+use crate::tasks::Wait;
+use crate::transport::{Filled, Source, WriteBuffer};
+use fanfare::{Batch, Bridge, BridgeDelivery, Groups, InterestChange, InterestWatch, Topic};
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+/// A change of what is sent.
+pub(super) enum Change {
+    /// The link stands.
+    Joined {
+        /// What leaves.
+        bridge: Bridge<ServerMessage>,
+        /// What is subscribed to here.
+        interest: InterestWatch<ServerMessage>,
+        /// What was agreed on.
+        terms: Box<Terms>,
+    },
+}
+
+/// One connection's interest and messages.
+pub(super) struct Writer<'c> {
+    shared: &'c Shared,
+    queue: &'c OutboundQueue<Change>,
+    figures: &'c ConnectionFigures,
+    inwards: Passage,
+    joined: Option<Joined>,
+    /// The broker is closed, and everything was received.
+    is_drained: bool,
+    is_over: bool,
+    join_by: Option<Instant>,
+    reason: Option<Ended>,
+}
+
+struct Joined {
+    bridge: Bridge<ServerMessage>,
+    interest: InterestWatch<ServerMessage>,
+    terms: Box<Terms>,
+    /// Interest that the hub is to be told, before any message that comes later.
+    untold: VecDeque<InterestChange>,
+    /// Received but not rendered: the buffer became full in the middle.
+    rest: Option<Rest>,
+    /// Bytes of messages since the last `PING`.
+    unasked_bytes: usize,
+    /// When the next `PING` is due, if there are any.
+    ask_at: Option<Instant>,
+}
+
+struct Rest {
+    batch: Batch<ServerMessage>,
+    groups: Groups,
+    from: usize,
+}
+
+impl<'c> Writer<'c> {
+    pub fn new(
+        shared: &'c Shared,
+        queue: &'c OutboundQueue<Change>,
+        figures: &'c ConnectionFigures,
+    ) -> Self {
+        Self {
+            shared,
+            queue,
+            figures,
+            inwards: Passage::inwards(&shared.settings),
+            joined: None,
+            is_drained: false,
+            is_over: false,
+            join_by: Some(Instant::now() + Duration::from_millis(CLUSTER_JOIN_MS)),
+            reason: None,
+        }
+    }
+
+    fn apply(&mut self, change: Change) {
+        let Change::Joined { bridge, interest, terms } = change;
+        self.join_by = None;
+        self.joined = Some(Joined {
+            bridge,
+            interest,
+            terms,
+            untold: VecDeque::new(),
+            rest: None,
+            unasked_bytes: 0,
+            ask_at: None,
+        });
+    }
+
+    /// Appends one thing that is ready. False if nothing is.
+    fn append_next(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> bool {
+        let Some(joined) = &mut self.joined else { return false };
+        if joined.untold.is_empty() {
+            joined.untold.extend(joined.interest.changes());
+        }
+        if let Some(change) = joined.untold.pop_front() {
+            let is_ours = joined.terms.may_ask_for(&change.pattern)
+                && !self.inwards.stops_all_of(&change.pattern);
+            if is_ours {
+                tell(out.bytes_mut(), &change, &self.shared.figures.interest_out);
+            }
+            return true;
+        }
+        if let Some(rest) = joined.rest.take() {
+            self.render(rest, out);
+            return true;
+        }
+        match joined.bridge.poll_recv(context) {
+            // Rendered only after what was subscribed to before: an inbox for its answer, perhaps.
+            Poll::Ready(Some(BridgeDelivery::Batch { batch, groups })) => {
+                joined.rest = Some(Rest { batch, groups, from: 0 });
+                true
+            }
+            Poll::Ready(Some(BridgeDelivery::Missed(missed))) => {
+                self.shared.front_end.dropped("(all that leaves for the cluster)", missed);
+                true
+            }
+            Poll::Ready(None) => {
+                self.is_drained = true;
+                false
+            }
+            Poll::Pending => joined.interest.poll_changed(context).is_ready(),
+        }
+    }
+
+    /// Renders what was received, as far as the buffer takes it.
+    fn render(&mut self, Rest { batch, groups, from }: Rest, out: &mut WriteBuffer) {
+        let Some(joined) = &mut self.joined else { return };
+        let before_bytes = out.waiting_bytes();
+        let mut rendered = 0;
+        let (mut sent, mut too_large) = (0_u64, 0_u64);
+        for (message, reply_to) in batch.entries().skip(from) {
+            if out.is_full() {
+                break;
+            }
+            rendered += 1;
+            let outgoing = outgoing(message, batch.topic(), reply_to);
+            match fits(&outgoing, &groups, &joined.terms) {
+                true => {
+                    append(out.bytes_mut(), outgoing, &groups, &joined.terms);
+                    sent += 1;
+                }
+                false => too_large += 1,
+            }
+        }
+        if from + rendered < batch.len() {
+            joined.rest = Some(Rest { batch, groups, from: from + rendered });
+        }
+        let figures = &self.shared.figures;
+        figures.sent.fetch_add(sent, Ordering::Relaxed);
+        figures.too_large.fetch_add(too_large, Ordering::Relaxed);
+        self.figures.sent(sent as usize);
+        joined.unasked_bytes += out.waiting_bytes() - before_bytes;
+        let in_time = || Instant::now() + Duration::from_millis(CLUSTER_CONFIRM_MS);
+        joined.ask_at.get_or_insert_with(in_time);
+        if joined.unasked_bytes >= CLUSTER_CONFIRM_BYTES {
+            self.ask(out);
+        }
+    }
+
+    /// Asks how far the hub is.
+    fn ask(&mut self, out: &mut WriteBuffer) {
+        append_ping(out.bytes_mut());
+        self.shared.figures.asked(Instant::now());
+        if let Some(joined) = &mut self.joined {
+            (joined.unasked_bytes, joined.ask_at) = (0, None);
+        }
+    }
+}
+
+impl Drop for Writer<'_> {
+    fn drop(&mut self) {
+        let rest = self.joined.as_ref().and_then(|joined| joined.rest.as_ref());
+        let unsent = rest.map_or(0, |rest| rest.batch.len() - rest.from);
+        self.shared.figures.not_sent(unsent as u64);
+    }
+}
+
+impl Source for Writer<'_> {
+    fn poll_fill(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> Poll<Filled> {
+        // Registered before looking: what is handed over in between wakes us.
+        self.queue.register_writer(context);
+        let before_bytes = out.waiting_bytes();
+        while !out.is_full() && !self.is_over {
+            // `CONNECT` and the loop subject were queued before anything that joining brings.
+            if let Some(item) = self.queue.take_next() {
+                match item {
+                    QueueItem::Text(text) => out.bytes_mut().extend_from_slice(&text),
+                    QueueItem::Change(change) => self.apply(change),
+                    QueueItem::Close => self.is_over = true,
+                }
+                continue;
+            }
+            let (changes, _) = self.queue.take_changes();
+            changes.into_iter().for_each(|change| self.apply(change));
+            if !self.append_next(context, out) {
+                break;
+            }
+        }
+        let is_at_end = self.is_over
+            || (self.queue.closes_after_messages() && (self.is_drained || self.joined.is_none()));
+        if is_at_end {
+            Poll::Ready(Filled::Ended)
+        } else if out.waiting_bytes() > before_bytes {
+            Poll::Ready(Filled::Some)
+        } else {
+            Poll::Pending
+        }
+    }
+
+    fn waits_for(&self) -> Wait {
+        Wait::fixed("messages for the cluster")
+    }
+
+    fn ping(&mut self, out: &mut WriteBuffer) {
+        // Before `CONNECT` was answered a hub takes nothing else.
+        if self.joined.is_some() {
+            self.ask(out);
+        }
+    }
+
+    fn due(&self) -> Option<Instant> {
+        let ask_at = self.joined.as_ref().and_then(|joined| joined.ask_at);
+        self.join_by.or(ask_at)
+    }
+
+    fn alarm(&mut self, now: Instant, out: &mut WriteBuffer) {
+        if self.join_by.take_if(|due| *due <= now).is_some() {
+            self.is_over = true;
+            self.reason = Some(Ended::Because("no answer from the hub"));
+        }
+        let ask_at = self.joined.as_ref().and_then(|joined| joined.ask_at);
+        if ask_at.is_some_and(|due| due <= now) {
+            self.ask(out);
+        }
+    }
+}
+
+impl WriteHalf for Writer<'_> {
+    fn end_reason(&self) -> Option<Ended> {
+        self.reason
+    }
+}
+
+/// Tells the hub how many subscribe to a pattern here. Hubs of 2.9 lose count unless a group begins
+/// and ends with a weight of 1; and plain interest must be told once.
+fn tell(out: &mut Vec<u8>, change: &InterestChange, told: &std::sync::atomic::AtomicU64) {
+    let InterestChange { pattern, group, before, now } = change;
+    let mut say = |weight| append_interest(out, pattern.as_str(), group.as_deref(), weight);
+    match (before, now, group) {
+        (0, now, None) if *now > 0 => say(1),
+        (0, now, Some(_)) if *now > 0 => {
+            say(1);
+            (*now > 1).then(|| say(*now));
+        }
+        (1, 0, _) | (_, 0, None) => say(0),
+        (_, 0, Some(_)) => {
+            say(1);
+            say(0);
+        }
+        (_, now, Some(_)) => say(*now),
+        (_, _, None) => {}
+    }
+    match (before, now) {
+        (0, _) => drop(told.fetch_add(1, Ordering::Relaxed)),
+        (_, 0) => drop(told.fetch_sub(1, Ordering::Relaxed)),
+        _ => {}
+    }
+}
+
+fn outgoing<'m>(
+    message: &'m ServerMessage,
+    topic: &'m Topic,
+    reply_to: Option<&'m Topic>,
+) -> Outgoing<'m> {
+    match message.content.block() {
+        Some((block, index)) => block.outgoing(index),
+        None => Outgoing {
+            subject: topic.as_str().as_bytes(),
+            reply_to: reply_to.map(|topic| topic.as_str().as_bytes()),
+            headers: &[],
+            payload: message.payload(),
+            sizes_as_written: None,
+        },
+    }
+}
+
+/// Whether the hub takes it: it closes the link for one message that is too large.
+fn fits(message: &Outgoing<'_>, groups: &Groups, terms: &Terms) -> bool {
+    let most = if terms.max_payload_bytes == 0 { usize::MAX } else { terms.max_payload_bytes };
+    let words = message.subject.len()
+        + message.reply_to.map_or(0, <[u8]>::len)
+        + groups.names().map(|name| name.len() + 1).sum::<usize>();
+    message.headers.len() + message.payload.len() <= most && words <= CLUSTER_LINE_BYTES
+}
+
+fn append(out: &mut Vec<u8>, message: Outgoing<'_>, groups: &Groups, terms: &Terms) {
+    let headers = if terms.with_headers { message.headers } else { &[] };
+    append_to_hub(out, &Outgoing { headers, ..message }, groups.names());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fanfare::Pattern;
+    use std::sync::atomic::AtomicU64;
+
+    #[test]
+    fn a_plain_pattern_is_told_once_and_groups_begin_and_end_with_one() {
+        let told = AtomicU64::new(0);
+        let mut say = |group: Option<&str>, before, now| {
+            let pattern = Pattern::parse("a").unwrap();
+            let change = InterestChange { pattern, group: group.map(Into::into), before, now };
+            let mut out = Vec::new();
+            tell(&mut out, &change, &told);
+            String::from_utf8(out).unwrap().replace("\r\n", ";")
+        };
+        assert_eq!(say(None, 0, 3), "LS+ a;");
+        assert_eq!(say(None, 3, 2), "");
+        assert_eq!(say(None, 2, 0), "LS- a;");
+        assert_eq!(say(Some("q"), 0, 1), "LS+ a q 1;");
+        assert_eq!(say(Some("q"), 1, 3), "LS+ a q 3;");
+        assert_eq!(say(Some("q"), 3, 0), "LS+ a q 1;LS- a q;");
+        assert_eq!(say(Some("q"), 0, 3), "LS+ a q 1;LS+ a q 3;");
+        assert_eq!(say(Some("q"), 3, 1), "LS+ a q 1;");
+        assert_eq!(say(Some("q"), 1, 0), "LS- a q;");
+        assert_eq!(told.into_inner(), 0);
+    }
+}

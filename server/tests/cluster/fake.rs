@@ -1,0 +1,357 @@
+//! A hub of the test's own: what the link says, byte by byte, and what it makes of strange words.
+
+use crate::joined::{fanfare_at, figure, free_address, is_taken};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+use testkit::nats::server::Server;
+use testkit::nats::wire::Wire;
+use testkit::patience::{PATIENCE, wait_until};
+
+const INFO: &str = concat!(
+    r#"INFO {"server_id":"F","server_name":"fake","version":"2.12.8","client_id":7,"#,
+    r#""headers":true,"max_payload":100,"info_on_connect":true,"leafnode_urls":["127.0.0.1:1"]} "#
+);
+const ACCOUNT: &str = concat!(
+    r#"INFO {"server_id":"F","server_name":"fake","version":"2.12.8","headers":true,"#,
+    r#""max_payload":100,"connect_info":true,"remote_account":"$G"} "#
+);
+
+struct Fake {
+    listener: TcpListener,
+}
+
+/// The hub's side of one connection.
+struct Leaf {
+    socket: BufReader<TcpStream>,
+}
+
+impl Fake {
+    fn start(flags: &[&str]) -> (Self, Server) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("nats://{}", listener.local_addr().unwrap());
+        (Self { listener }, fanfare_at(&address, flags))
+    }
+
+    /// The next connection, on which nothing was said yet.
+    fn accept(&self) -> Leaf {
+        let (socket, _) = self.listener.accept().unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        Leaf { socket: BufReader::new(socket) }
+    }
+
+    /// The next connection, joined; its loop subject.
+    fn join(&self) -> (Leaf, String) {
+        let mut leaf = self.accept();
+        leaf.say(INFO);
+        assert!(leaf.line().starts_with("CONNECT {"));
+        leaf.say(ACCOUNT);
+        let line = leaf.line();
+        let subject = line.strip_prefix("LS+ $LDS.").unwrap_or_else(|| panic!("{line}"));
+        (leaf, format!("$LDS.{subject}"))
+    }
+}
+
+impl Leaf {
+    fn say(&mut self, lines: &str) {
+        self.socket.get_mut().write_all(format!("{lines}\r\n").as_bytes()).unwrap();
+    }
+
+    /// The next line but `PING`, which is answered, and `PONG`. Empty: it has closed.
+    fn line(&mut self) -> String {
+        loop {
+            let mut line = String::new();
+            if self.socket.read_line(&mut line).is_err() {
+                return String::new();
+            }
+            match line.trim_end() {
+                "PING" => self.say("PONG"),
+                "PONG" => {}
+                line => return line.to_owned(),
+            }
+        }
+    }
+
+    fn expect(&mut self, lines: &[&str]) {
+        for line in lines {
+            assert_eq!(self.line(), *line);
+        }
+    }
+
+    /// Everything that was said before is dealt with.
+    fn sync(&mut self) {
+        self.say("PING");
+        let mut line = String::new();
+        while self.socket.read_line(&mut line).unwrap() > 0 && line != "PONG\r\n" {
+            assert_eq!(line, "PING\r\n");
+            line.clear();
+        }
+    }
+}
+
+fn here(server: &Server) -> Wire {
+    let mut client = server.with_headers();
+    client.say("SUB _INBOX.here 1");
+    client.sync();
+    client
+}
+
+#[test]
+fn nothing_comes_before_connect_and_interest_waits_for_permissions() {
+    let (hub, server) = Fake::start(&["--cluster-name", "n1"]);
+    let mut client = here(&server);
+    let mut leaf = hub.accept();
+    leaf.say(INFO);
+    let connect = leaf.line();
+    for part in [r#""name":"n1""#, r#""cluster":"n1""#, r#""remote_account":"$G""#] {
+        assert!(connect.starts_with("CONNECT {") && connect.contains(part), "{connect}");
+    }
+    assert!(!connect.contains("\"lang\"") && !connect.contains("\"account\""), "{connect}");
+    let rules = r#""connect_info":true,"import":{"allow":["a.>"],"deny":["a.no"]}"#;
+    leaf.say(&ACCOUNT.replace("\"connect_info\":true", rules));
+    assert!(leaf.line().starts_with("LS+ $LDS."));
+    client.say("SUB b 2\r\nSUB a.no 3\r\nSUB a.yes 4");
+    leaf.expect(&["LS+ a.yes"]);
+    client.say("SUB > 5");
+    leaf.expect(&["LS+ >"]);
+}
+
+#[test]
+fn interest_is_told_once_and_groups_begin_and_end_with_one() {
+    let (hub, server) = Fake::start(&[]);
+    let mut client = server.with_headers();
+    client.say("SUB p 1\r\nSUB p 2\r\nSUB w q 3\r\nSUB w q 4");
+    client.sync();
+    let (mut leaf, _) = hub.join();
+    let mut lines: Vec<String> = (0..3).map(|_| leaf.line()).collect();
+    lines.sort();
+    assert_eq!(lines, ["LS+ p", "LS+ w q 1", "LS+ w q 2"]);
+    client.say("UNSUB 1\r\nSUB other 5");
+    leaf.expect(&["LS+ other"]);
+    client.say("UNSUB 2");
+    leaf.expect(&["LS- p"]);
+    drop(client);
+    let mut lines: Vec<String> = (0..3).map(|_| leaf.line()).collect();
+    lines.sort();
+    assert_eq!(lines, ["LS+ w q 1", "LS- other", "LS- w q"]);
+}
+
+#[test]
+fn our_own_loop_subject_ends_the_link_for_a_while() {
+    let admin = free_address();
+    let (hub, server) = Fake::start(&["--admin", &admin.to_string()]);
+    let (mut leaf, subject) = hub.join();
+    leaf.say(&format!("LS+ {subject}"));
+    assert!(leaf.line().starts_with("-ERR 'Loop detected"));
+    assert_eq!(leaf.line(), "");
+    wait_until("the end is counted", || figure(admin, "ends_total") == 1);
+    drop(server);
+}
+
+#[test]
+fn what_jet_stream_delivers_has_its_own_subject() {
+    let (hub, server) = Fake::start(&[]);
+    let mut client = here(&server);
+    client.say("SUB deliver.me 2\r\nSUB orders.1 3");
+    client.sync();
+    let (mut leaf, _) = hub.join();
+    (0..3).for_each(|_| drop(leaf.line()));
+    leaf.say("LMSG deliver.me $JS.ACK.O.D.1.1.1.99.0@orders.1 1\r\nx");
+    client.expect("MSG orders.1 2 $JS.ACK.O.D.1.1.1.99.0 1\r\nx\r\n");
+    client.sync();
+}
+
+#[test]
+fn an_answer_to_another_cluster_goes_to_where_its_request_says() {
+    let (hub, server) = Fake::start(&[]);
+    let mut client = here(&server);
+    client.say("SUB svc 2");
+    client.sync();
+    let (mut leaf, _) = hub.join();
+    leaf.line();
+    leaf.line();
+    leaf.say("LS+ _GR_.>");
+    leaf.say("LMSG svc _GR_.abcdef.ghijkl._INBOX.x.y 1\r\nq");
+    client.expect("MSG svc 2 _GR_.abcdef.ghijkl._INBOX.x.y 1\r\nq\r\n");
+    client.say("PUB _GR_.abcdef.ghijkl._INBOX.x.y 1\r\na");
+    leaf.expect(&["LMSG _GR_.abcdef.ghijkl._INBOX.x.y 1", "a"]);
+}
+
+#[test]
+fn groups_that_are_not_named_get_nothing() {
+    let (hub, server) = Fake::start(&[]);
+    let mut client = here(&server);
+    client.say("SUB w q 2\r\nSUB w r 3\r\nSUB w 4");
+    client.sync();
+    let (mut leaf, _) = hub.join();
+    (0..4).for_each(|_| drop(leaf.line()));
+    leaf.say("LMSG w | q 1\r\nx\r\nLMSG w 1\r\ny\r\nLMSG w + re q r 1\r\nz");
+    leaf.sync();
+    let mut lines = Vec::new();
+    client.say("PING");
+    loop {
+        let line = client.line();
+        match line.as_str() {
+            "PONG" => break,
+            _ => lines.extend(line.strip_prefix("MSG w ").map(str::to_owned)),
+        }
+    }
+    lines.sort();
+    assert_eq!(lines, ["2 1", "2 re 1", "3 re 1", "4 1", "4 1", "4 re 1"]);
+}
+
+#[test]
+fn what_the_hub_does_not_take_is_not_sent() {
+    let admin = free_address();
+    let (hub, server) = Fake::start(&["--admin", &admin.to_string()]);
+    let mut client = here(&server);
+    let (mut leaf, _) = hub.join();
+    leaf.line();
+    leaf.say("LS+ a");
+    leaf.sync();
+    let payload = "x".repeat(101);
+    client.say(&format!("PUB a 101\r\n{payload}\r\nPUB a 1\r\ny"));
+    leaf.expect(&["LMSG a 1", "y"]);
+    wait_until("it is counted", || figure(admin, "too_large_total") == 1);
+    assert_eq!(figure(admin, "sent_total"), 1);
+}
+
+#[test]
+fn subjects_that_are_no_topics_here_do_not_end_the_link() {
+    let admin = free_address();
+    let (hub, server) = Fake::start(&["--admin", &admin.to_string()]);
+    let mut client = here(&server);
+    client.say("SUB > 2");
+    client.sync();
+    let (mut leaf, _) = hub.join();
+    let deep = ["a"; 40].join(".");
+    let long = "x".repeat(1_100);
+    leaf.say(&format!("LS+ {deep}\r\nLS+ {long} q 1\r\nLS+ {deep}.>\r\nLMSG {deep} 1\r\nx"));
+    leaf.say(&format!("LMSG {long} 1\r\nx\r\nLMSG ok {deep} 1\r\nx"));
+    client.expect(format!("MSG ok 2 {deep} 1\r\nx\r\n"));
+    assert_eq!(figure(admin, "undeliverable_total"), 2);
+    assert_eq!(figure(admin, "interest_in"), 0);
+}
+
+#[test]
+fn a_hub_that_does_not_read_holds_up_nobody_and_is_left() {
+    let admin = free_address();
+    let flags = ["--admin", &admin.to_string(), "--cluster-queue-bytes", "1000000"];
+    let (hub, server) =
+        Fake::start(&[&flags[..], &["--cluster-write-deadline-ms", "5000"]].concat());
+    let mut client = here(&server);
+    client.say("SUB a 2");
+    client.sync();
+    let (mut leaf, _) = hub.join();
+    leaf.line();
+    leaf.line();
+    leaf.say("LS+ a");
+    leaf.sync();
+    let payload = "x".repeat(100);
+    let (batch, mut sent) = (format!("PUB a 100\r\n{payload}\r\n").repeat(10_000), 0);
+    let delivered = format!("MSG a 2 100\r\n{payload}\r\n").repeat(10_000);
+    // More than all buffers of the kernel hold.
+    while figure(admin, "dropped_total") == 0 {
+        client.send(&batch);
+        client.expect(&delivered);
+        sent += 10_000;
+    }
+    let is_whole = figure(admin, "ends_total") == 0;
+    let (mut next, _) = hub.join();
+    wait_until("what was not confirmed is counted", || figure(admin, "unconfirmed_total") > 0);
+    let count = |name: &str| figure(admin, name);
+    assert_eq!(count("confirmed_total") + count("unconfirmed_total"), count("sent_total"));
+    let accounted = count("sent_total") + count("dropped_total");
+    assert!(accounted == sent || (!is_whole && accounted < sent), "each is sent or dropped");
+    // The interest of the client, and of its inbox, is told anew.
+    (0..2).for_each(|_| drop(next.line()));
+    next.sync();
+}
+
+#[test]
+fn a_hub_that_says_nothing_or_something_else_is_tried_again() {
+    let (hub, server) = Fake::start(&[]);
+    let mut of_clients = hub.accept();
+    of_clients.say("INFO {\"server_id\":\"F\",\"client_id\":7,\"version\":\"2.12.8\"} ");
+    assert_eq!(of_clients.line(), "");
+    let mut broken = hub.accept();
+    broken.say("HTTP/1.1 400 Bad Request");
+    assert_eq!(broken.line(), "");
+    let mut unknown = hub.accept();
+    unknown.say(INFO);
+    unknown.line();
+    unknown.say("-ERR 'Authorization Violation'");
+    assert_eq!(unknown.line(), "");
+    hub.join();
+    drop(server);
+}
+
+#[test]
+fn other_permissions_are_a_new_connection() {
+    let (hub, _server) = Fake::start(&[]);
+    let (mut leaf, _) = hub.join();
+    leaf.say(&ACCOUNT.replace("\"headers\"", "\"export\":{\"deny\":[\"no\"]},\"headers\""));
+    assert_eq!(leaf.line(), "");
+    hub.join();
+}
+
+#[test]
+fn what_is_subscribed_to_by_many_thousands_is_told_to_each_new_connection() {
+    let (hub, server) = Fake::start(&[]);
+    let mut client = server.with_headers();
+    for number in 0..20_000 {
+        client.say(&format!("SUB many.{number} {number}"));
+    }
+    client.sync();
+    for _ in 0..2 {
+        let (mut leaf, _) = hub.join();
+        let mut told: Vec<String> = (0..20_000).map(|_| leaf.line()).collect();
+        told.sort();
+        told.dedup();
+        assert_eq!(told.len(), 20_000);
+        leaf.sync();
+    }
+}
+
+#[test]
+fn what_was_published_before_the_server_stops_still_leaves() {
+    let (hub, mut server) = Fake::start(&[]);
+    let mut client = here(&server);
+    let (mut leaf, _) = hub.join();
+    leaf.line();
+    leaf.say("LS+ a");
+    leaf.sync();
+    for _ in 0..1_000 {
+        client.say("PUB a 1\r\nx");
+    }
+    client.sync();
+    server.signal(rustix::process::Signal::TERM);
+    let mut count = 0;
+    loop {
+        match leaf.line().as_str() {
+            "LMSG a 1" => count += 1,
+            "" => break,
+            _ => {}
+        }
+    }
+    assert_eq!(count, 1_000);
+    assert!(server.ended().success());
+}
+
+#[test]
+fn a_broken_link_is_nobody() {
+    let (hub, server) = Fake::start(&[]);
+    let mut client = here(&server);
+    let (mut leaf, _) = hub.join();
+    leaf.line();
+    leaf.say("LS+ svc");
+    leaf.sync();
+    assert!(is_taken(&mut client, "svc"));
+    drop(leaf);
+    wait_until("nobody is there", || !is_taken(&mut client, "svc"));
+    let (mut leaf, _) = hub.join();
+    leaf.line();
+    let mut rest = [0; 1];
+    leaf.socket.get_ref().set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+    assert!(leaf.socket.read(&mut rest).is_err(), "nothing old comes");
+}

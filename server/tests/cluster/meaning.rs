@@ -1,0 +1,315 @@
+//! What the link means: who gets what on which side.
+
+use crate::joined::{Joined, fanfare, is_taken};
+use std::path::Path;
+use testkit::nats::hub::{Hub, HubSettings};
+use testkit::patience::wait_until;
+
+crate::with_both_hubs!(
+    messages_pass_both_ways,
+    a_large_message_passes,
+    interest_comes_and_goes,
+    requests_are_answered_from_the_other_side,
+    nobody_is_there_to_answer,
+    what_a_publisher_says_stays_in_order,
+    a_group_is_served_here_first,
+    a_group_over_there_gets_what_nobody_here_takes,
+    the_hub_serves_its_own_members_first,
+    two_servers_are_one,
+    what_is_at_home_stays_there,
+    what_is_shared_passes,
+    only_what_is_exported_leaves,
+    a_message_for_many_leaves_once,
+);
+
+fn messages_pass_both_ways(program: &Path) {
+    let mut joined = Joined::new(program);
+    let (mut there, mut here) = (joined.hub.client(), joined.fanfare.with_headers());
+    there.say("SUB a.> 1");
+    here.say("SUB b.* 1");
+    (there.sync(), here.sync());
+    joined.settle();
+    here.say("PUB a.x 2\r\nhi\r\nPUB a.y.z re.ply 0\r\n");
+    here.say("HPUB a.h 19 21\r\nNATS/1.0\r\nA: 12\r\n\r\nok\r\nPUB other 1\r\nx");
+    there.expect("MSG a.x 1 2\r\nhi\r\nMSG a.y.z 1 re.ply 0\r\n\r\n");
+    there.expect("HMSG a.h 1 19 21\r\nNATS/1.0\r\nA: 12\r\n\r\nok\r\n");
+    there.say("PUB b.x 2\r\nhi\r\nPUB b.y re.ply 0\r\n");
+    there.say("HPUB b.h re 19 21\r\nNATS/1.0\r\nA: 12\r\n\r\nok\r\nPUB b.x.y 1\r\nx");
+    here.expect("MSG b.x 1 2\r\nhi\r\nMSG b.y 1 re.ply 0\r\n\r\n");
+    here.expect("HMSG b.h 1 re 19 21\r\nNATS/1.0\r\nA: 12\r\n\r\nok\r\n");
+    joined.settle();
+    (there.sync(), here.sync());
+}
+
+fn a_large_message_passes(program: &Path) {
+    let mut joined = Joined::new(program);
+    let (mut there, mut here) = (joined.hub.client(), joined.fanfare.with_headers());
+    there.say("SUB large 1");
+    here.say("SUB large 1");
+    (there.sync(), here.sync());
+    joined.settle();
+    let payload = "x".repeat(1 << 20);
+    let size = payload.len();
+    here.say(&format!("PUB large {size}\r\n{payload}"));
+    for wire in [&mut here, &mut there] {
+        wire.expect(format!("MSG large 1 {size}\r\n{payload}\r\n"));
+    }
+    there.say(&format!("PUB large {size}\r\n{payload}"));
+    for wire in [&mut here, &mut there] {
+        wire.expect(format!("MSG large 1 {size}\r\n{payload}\r\n"));
+    }
+}
+
+fn interest_comes_and_goes(program: &Path) {
+    let mut joined = Joined::new(program);
+    let (mut there, mut here) = (joined.hub.client(), joined.fanfare.with_headers());
+    here.say("SUB _INBOX.here 9");
+    for _ in 0..3 {
+        there.say("SUB svc 1\r\nSUB svc q 2\r\nSUB s.* 3");
+        there.sync();
+        joined.settle();
+        assert!(is_taken(&mut here, "svc") && is_taken(&mut here, "s.x"));
+        there.expect("MSG svc 1 _INBOX.here 0\r\n\r\nMSG svc 2 _INBOX.here 0\r\n\r\n");
+        there.expect("MSG s.x 3 _INBOX.here 0\r\n\r\n");
+        there.say("UNSUB 1\r\nUNSUB 2\r\nUNSUB 3");
+        there.sync();
+        joined.settle();
+        assert!(!is_taken(&mut here, "svc") && !is_taken(&mut here, "s.x"));
+    }
+    // And the other way: the hub tells its own clients that nobody is there.
+    there.say("SUB _INBOX.here 9");
+    for _ in 0..3 {
+        here.say("SUB w 1\r\nSUB w q 2\r\nSUB w q 3");
+        here.sync();
+        joined.settle();
+        assert!(is_taken(&mut there, "w"));
+        here.expect("MSG w 1 _INBOX.here 0\r\n\r\n");
+        let line = here.line();
+        assert!(line.starts_with("MSG w ") && line.ends_with(" _INBOX.here 0"), "{line}");
+        here.expect("\r\n");
+        here.say("UNSUB 1\r\nUNSUB 2\r\nUNSUB 3");
+        here.sync();
+        joined.settle();
+        assert!(!is_taken(&mut there, "w"));
+    }
+}
+
+fn requests_are_answered_from_the_other_side(program: &Path) {
+    let mut joined = Joined::new(program);
+    let (mut there, mut here) = (joined.hub.client(), joined.fanfare.with_headers());
+    there.say("SUB svc.there q 1");
+    here.say("SUB svc.here q 1");
+    (there.sync(), here.sync());
+    joined.settle();
+    for number in 0..20 {
+        // The inbox is new each time, and known there before the request comes.
+        here.say(&format!("SUB _INBOX.a{number} 9\r\nPUB svc.there _INBOX.a{number} 1\r\nq"));
+        there.expect(format!("MSG svc.there 1 _INBOX.a{number} 1\r\nq\r\n"));
+        there.say(&format!("PUB _INBOX.a{number} 1\r\na"));
+        here.expect(format!("MSG _INBOX.a{number} 9 1\r\na\r\n"));
+        here.say("UNSUB 9");
+        there.say(&format!("SUB _INBOX.b{number} 9\r\nPUB svc.here _INBOX.b{number} 1\r\nq"));
+        here.expect(format!("MSG svc.here 1 _INBOX.b{number} 1\r\nq\r\n"));
+        here.say(&format!("PUB _INBOX.b{number} 1\r\na"));
+        there.expect(format!("MSG _INBOX.b{number} 9 1\r\na\r\n"));
+        there.say("UNSUB 9");
+    }
+}
+
+fn nobody_is_there_to_answer(program: &Path) {
+    let joined = Joined::new(program);
+    let mut here = joined.fanfare.with_headers();
+    here.say("SUB _INBOX.x 1\r\nPUB nobody _INBOX.x 0\r\n");
+    here.expect("HMSG _INBOX.x 1 16 16\r\nNATS/1.0 503\r\n\r\n\r\n");
+}
+
+fn what_a_publisher_says_stays_in_order(program: &Path) {
+    let mut joined = Joined::new(program);
+    let (mut there, mut here) = (joined.hub.client(), joined.fanfare.with_headers());
+    there.say("SUB up.> 1");
+    here.say("SUB down.> 1");
+    (there.sync(), here.sync());
+    joined.settle();
+    let messages = |to: &str| -> Vec<String> {
+        (0..5_000).map(|number| format!("{to}.{} 6\r\n{number:06}\r\n", number % 3)).collect()
+    };
+    let of = |messages: &[String], verb: &str| -> String {
+        messages.iter().map(|message| format!("{verb} {message}")).collect()
+    };
+    let (up, down) = (messages("up"), messages("down"));
+    here.send(of(&up, "PUB"));
+    there.send(of(&down, "PUB"));
+    let delivered = |message: &String| message.replacen(" 6", " 1 6", 1);
+    for message in &up {
+        there.expect(format!("MSG {}", delivered(message)));
+    }
+    for message in &down {
+        here.expect(format!("MSG {}", delivered(message)));
+    }
+}
+
+fn a_group_is_served_here_first(program: &Path) {
+    let mut joined = Joined::new(program);
+    let (mut there, mut here) = (joined.hub.client(), joined.fanfare.with_headers());
+    there.say("SUB work q 1");
+    here.say("SUB work q 1");
+    (there.sync(), here.sync());
+    joined.settle();
+    for number in 0..100 {
+        here.say(&format!("PUB work 3\r\n{number:03}"));
+    }
+    for number in 0..100 {
+        here.expect(format!("MSG work 1 3\r\n{number:03}\r\n"));
+    }
+    joined.settle();
+    there.sync();
+}
+
+fn a_group_over_there_gets_what_nobody_here_takes(program: &Path) {
+    let mut joined = Joined::new(program);
+    let (mut there, mut here) = (joined.hub.client(), joined.fanfare.with_headers());
+    let mut other = joined.hub.client();
+    there.say("SUB work q 1\r\nSUB work 2");
+    other.say("SUB work q 1\r\nSUB work r 3");
+    (there.sync(), other.sync(), here.sync());
+    joined.settle();
+    for _ in 0..100 {
+        here.say("PUB work 1\r\nx");
+    }
+    joined.settle();
+    let mut counts = [0; 4];
+    for wire in [&mut there, &mut other] {
+        wire.say("PING");
+        loop {
+            let line = wire.line();
+            match line.strip_prefix("MSG work ").and_then(|rest| rest.split(' ').next()) {
+                Some(sid) => counts[sid.parse::<usize>().unwrap()] += 1,
+                None if line == "PONG" => break,
+                None => {}
+            }
+        }
+    }
+    assert_eq!(counts, [0, 100, 100, 100]);
+}
+
+fn the_hub_serves_its_own_members_first(program: &Path) {
+    let mut joined = Joined::new(program);
+    let (mut there, mut here) = (joined.hub.client(), joined.fanfare.with_headers());
+    here.say("SUB work q 1\r\nSUB work p 2\r\nSUB work p 3");
+    there.say("SUB work q 1");
+    (there.sync(), here.sync());
+    joined.settle();
+    for _ in 0..50 {
+        there.say("PUB work 1\r\nx");
+    }
+    for _ in 0..50 {
+        there.expect("MSG work 1 1\r\nx\r\n");
+    }
+    joined.settle();
+    let mut taken = 0;
+    here.say("PING");
+    loop {
+        match here.line() {
+            line if line.starts_with("MSG work 2") || line.starts_with("MSG work 3") => taken += 1,
+            line if line == "PONG" => break,
+            line => assert!(!line.starts_with("MSG"), "{line}"),
+        }
+    }
+    assert_eq!(taken, 50, "one member of the group that is here alone gets each");
+}
+
+fn two_servers_are_one(program: &Path) {
+    let hub = Hub::start(program, &HubSettings::default());
+    let (one, other) = (fanfare(&[&hub], &[]), fanfare(&[&hub], &[]));
+    let (mut one, mut other) = (one_of(&one), one_of(&other));
+    other.say("SUB x 1\r\nSUB work q 2");
+    other.sync();
+    wait_until("interest gets from one to the other", || is_taken(&mut one, "x"));
+    other.expect("MSG x 1 _INBOX.here 0\r\n\r\n");
+    wait_until("and that of groups", || is_taken(&mut one, "work"));
+    other.expect("MSG work 2 _INBOX.here 0\r\n\r\n");
+    one.say("PUB x 2\r\nhi\r\nPUB work 1\r\nw");
+    other.expect("MSG x 1 2\r\nhi\r\nMSG work 2 1\r\nw\r\n");
+    // A member on either side: the publisher's own is served.
+    one.say("SUB work q 2");
+    one.sync();
+    one.say("PUB work 1\r\nw");
+    one.expect("MSG work 2 1\r\nw\r\n");
+    other.sync();
+}
+
+fn one_of(server: &testkit::nats::server::Server) -> testkit::nats::wire::Wire {
+    let mut client = server.with_headers();
+    client.say("SUB _INBOX.here 9");
+    client.sync();
+    client
+}
+
+fn what_is_at_home_stays_there(program: &Path) {
+    let mut joined = Joined::new(program);
+    let (mut there, mut here) = (joined.hub.client(), joined.fanfare.with_headers());
+    there.say("SUB chat.> 1\r\nSUB fanfare.> 2\r\nSUB > 3");
+    here.say("SUB chat.room.lobby 1\r\nSUB fanfare.x 2");
+    (there.sync(), here.sync());
+    joined.settle();
+    here.say("PUB chat.room.lobby 1\r\nx\r\nPUB fanfare.x 1\r\nx\r\nPUB open 1\r\nx");
+    here.expect("MSG chat.room.lobby 1 1\r\nx\r\nMSG fanfare.x 2 1\r\nx\r\n");
+    while there.line() != "MSG open 3 1" {}
+    there.say("PUB chat.room.lobby 1\r\ny\r\nPUB fanfare.x 1\r\ny");
+    there.say("PING");
+    while there.line() != "PONG" {}
+    joined.settle();
+    here.sync();
+}
+
+fn what_is_shared_passes(program: &Path) {
+    let flags = ["--cluster-share", "chat.room.lobby,push.group.*"];
+    let mut joined = Joined::with(program, &HubSettings::default(), &flags);
+    let (mut there, mut here) = (joined.hub.client(), joined.fanfare.with_headers());
+    there.say("SUB chat.> 1");
+    here.say("SUB chat.room.* 1");
+    (there.sync(), here.sync());
+    joined.settle();
+    here.say("PUB chat.room.other 1\r\nx\r\nPUB chat.room.lobby 1\r\nx");
+    there.expect("MSG chat.room.lobby 1 1\r\nx\r\n");
+    here.expect("MSG chat.room.other 1 1\r\nx\r\nMSG chat.room.lobby 1 1\r\nx\r\n");
+    there.say("PUB chat.room.other 1\r\ny\r\nPUB chat.room.lobby 1\r\ny");
+    here.expect("MSG chat.room.lobby 1 1\r\ny\r\n");
+    here.sync();
+}
+
+fn only_what_is_exported_leaves(program: &Path) {
+    let flags = ["--cluster-export", "a.>,up,_INBOX.>", "--cluster-import", "b.>,down"];
+    let mut joined = Joined::with(program, &HubSettings::default(), &flags);
+    let (mut there, mut here) = (joined.hub.client(), joined.fanfare.with_headers());
+    there.say("SUB a.x 1\r\nSUB b.x 2");
+    here.say("SUB a.x 1\r\nSUB b.x 2");
+    (there.sync(), here.sync());
+    joined.settle();
+    here.say("PUB b.x 1\r\nh\r\nPUB a.x 1\r\nh");
+    there.expect("MSG a.x 1 1\r\nh\r\n");
+    here.expect("MSG b.x 2 1\r\nh\r\nMSG a.x 1 1\r\nh\r\n");
+    there.say("PUB a.x 1\r\nt\r\nPUB b.x 1\r\nt");
+    here.expect("MSG b.x 2 1\r\nt\r\n");
+    here.sync();
+}
+
+fn a_message_for_many_leaves_once(program: &Path) {
+    let mut joined = Joined::new(program);
+    let (mut there, mut here) = (joined.hub.client(), joined.fanfare.with_headers());
+    there.say("SUB a.* 1\r\nSUB *.b 2\r\nSUB a.b 3\r\nSUB a.b q 4");
+    there.sync();
+    joined.settle();
+    here.say("PUB a.b 1\r\nx");
+    joined.settle();
+    let mut sids = Vec::new();
+    there.say("PING");
+    loop {
+        match there.line() {
+            line if line == "PONG" => break,
+            line => sids.extend(line.strip_prefix("MSG a.b ").map(|rest| rest[..1].to_owned())),
+        }
+    }
+    sids.sort();
+    assert_eq!(sids, ["1", "2", "3", "4"]);
+}

@@ -1,0 +1,189 @@
+//! Hubs that go, come back, refuse or forbid.
+
+use crate::joined::{Joined, fanfare, fanfare_at, figure, free_address, is_taken};
+use std::path::Path;
+use testkit::nats::hub::{Hub, HubSettings};
+use testkit::patience::wait_until;
+
+crate::with_both_hubs!(
+    a_hub_that_was_killed_is_joined_again,
+    another_hub_of_the_cluster_is_joined,
+    a_subscriber_that_does_not_read_holds_up_nobody,
+    what_is_forbidden_does_not_end_the_link,
+    a_wrong_password_is_tried_again_and_the_right_one_joins,
+    a_message_too_large_for_the_hub_does_not_end_the_link,
+    a_hub_that_wants_a_later_version_says_so,
+    a_name_that_is_used_twice_is_not_fought_over,
+);
+
+fn a_hub_that_was_killed_is_joined_again(program: &Path) {
+    let settings = HubSettings::default();
+    let mut joined = Joined::new(program);
+    let mut here = joined.fanfare.with_headers();
+    here.say("SUB _INBOX.here 1\r\nSUB a 2");
+    here.sync();
+    for _ in 0..3 {
+        joined.settle();
+        let mut there = joined.hub.client();
+        there.say("SUB b 1");
+        there.say("PUB a 1\r\nx");
+        here.expect("MSG a 2 1\r\nx\r\n");
+        joined.settle();
+        here.say("PUB b 1\r\ny");
+        there.expect("MSG b 1 1\r\ny\r\n");
+        joined = joined.without_hub(program, &settings, || {
+            wait_until("nobody is there", || !is_taken(&mut here, "b"));
+        });
+    }
+}
+
+fn another_hub_of_the_cluster_is_joined(program: &Path) {
+    let cluster = |routes: &str| HubSettings {
+        lines: format!("cluster {{ name: c, listen: \"127.0.0.1:-1\", routes: [{routes}] }}\n"),
+        ..HubSettings::default()
+    };
+    let route = free_address();
+    let first = HubSettings {
+        lines: format!("cluster {{ name: c, listen: \"{route}\" }}\n"),
+        ..HubSettings::default()
+    };
+    let first = Hub::start(program, &first);
+    let second = HubSettings {
+        lines: cluster(&format!("\"nats://{route}\"")).lines + "server_name: hub2\n",
+        ..HubSettings::default()
+    };
+    let second = Hub::start(program, &second);
+    // It is told of the first alone.
+    let server = fanfare(&[&first], &[]);
+    let joined = Joined::of(first, server);
+    let mut here = joined.fanfare.with_headers();
+    here.say("SUB _INBOX.here 1\r\nSUB a 2");
+    here.sync();
+    let mut there = second.client();
+    there.say("SUB b 1");
+    there.sync();
+    wait_until("the second hub's interest gets here", || is_taken(&mut here, "b"));
+    there.expect("MSG b 1 _INBOX.here 0\r\n\r\n");
+    let Joined { hub, .. } = joined;
+    drop(hub);
+    wait_until("the link is made with the second hub", || is_taken(&mut here, "b"));
+    there.expect("MSG b 1 _INBOX.here 0\r\n\r\n");
+    there.say("PUB a 1\r\nx");
+    here.expect("MSG a 2 1\r\nx\r\n");
+}
+
+fn a_subscriber_that_does_not_read_holds_up_nobody(program: &Path) {
+    let flags = ["--nats-queue-bytes", "2000000"];
+    let mut joined = Joined::with(program, &HubSettings::default(), &flags);
+    let (mut there, mut here) = (joined.hub.client(), joined.fanfare.with_headers());
+    let mut stuck = joined.fanfare.with_headers();
+    stuck.say("SUB a 1");
+    stuck.sync();
+    here.say("SUB a 1");
+    here.sync();
+    joined.settle();
+    let payload = "x".repeat(10_000);
+    let (publish, delivered) =
+        (format!("PUB a 10000\r\n{payload}"), format!("MSG a 1 10000\r\n{payload}\r\n"));
+    // More than its queue and all buffers of the kernel hold.
+    for _ in 0..40 {
+        (0..50).for_each(|_| there.say(&publish));
+        (0..50).for_each(|_| here.expect(&delivered));
+    }
+    let (_, last_words) = stuck.drain();
+    assert!(last_words.contains("Slow Consumer"), "{last_words}");
+}
+
+fn what_is_forbidden_does_not_end_the_link(program: &Path) {
+    let settings = HubSettings {
+        lines: r#"authorization { users: [
+            { user: leaf, password: pw, permissions: {
+                publish: { allow: ["up", "may.>", "_INBOX.>"], deny: ["may.not"] },
+                subscribe: { allow: ["down", "get.>", "_INBOX.>"] } } },
+            { user: all, password: pw } ] }
+            no_auth_user: all"#
+            .to_owned(),
+        ..HubSettings::default()
+    };
+    let hub = Hub::start(program, &settings);
+    let admin = free_address();
+    let address = format!("nats://leaf:pw@{}", hub.leafnodes);
+    let server = fanfare_at(&address, &["--admin", &admin.to_string()]);
+    let mut joined = Joined::of(hub, server);
+    let (mut there, mut here) = (joined.hub.client(), joined.fanfare.with_headers());
+    there.say("SUB may.> 1\r\nSUB no.> 2");
+    here.say("SUB get.x 1\r\nSUB no.y 2\r\nSUB > 3");
+    (there.sync(), here.sync());
+    joined.settle();
+    here.say("PUB no.x 1\r\nx\r\nPUB may.not 1\r\nx\r\nPUB may.x 1\r\nx");
+    there.expect("MSG may.x 1 1\r\nx\r\n");
+    there.say("PUB no.y 1\r\nt\r\nPUB get.x 1\r\nt");
+    let mut seen = Vec::new();
+    while seen.len() < 2 {
+        let line = here.line();
+        assert!(line != "MSG no.y 2 1" || !seen.contains(&"t".to_owned()), "{line}");
+        if line.starts_with("MSG get.x") {
+            seen.push(line);
+        }
+    }
+    joined.settle();
+    assert_eq!(figure(admin, "ends_total"), 0);
+    assert_eq!(figure(admin, "joins_total"), 1);
+}
+
+fn a_wrong_password_is_tried_again_and_the_right_one_joins(program: &Path) {
+    let settings = HubSettings {
+        lines: "authorization { users: [ { user: u, password: \"p w\" } ] }".to_owned(),
+        ..HubSettings::default()
+    };
+    let hub = Hub::start(program, &settings);
+    let admin = free_address();
+    let admin_flags = ["--admin", &admin.to_string()];
+    let wrong = fanfare_at(&format!("nats://u:wrong@{}", hub.leafnodes), &admin_flags);
+    wait_until("it was tried twice", || figure(admin, "ends_total") >= 2);
+    assert_eq!(figure(admin, "joins_total"), 0);
+    drop(wrong);
+    let admin = free_address();
+    let admin_flags = ["--admin", &admin.to_string()];
+    let right = fanfare_at(&format!("nats://u:p%20w@{}", hub.leafnodes), &admin_flags);
+    wait_until("the right one joins", || figure(admin, "joins_total") == 1);
+    drop(right);
+    let admin = free_address();
+    let flags = ["--admin", &admin.to_string(), "--cluster-user", "u", "--cluster-password", "p w"];
+    let _right = fanfare_at(&format!("nats://{}", hub.leafnodes), &flags);
+    wait_until("and from the settings too", || figure(admin, "joins_total") == 1);
+}
+
+fn a_message_too_large_for_the_hub_does_not_end_the_link(program: &Path) {
+    let settings = HubSettings { lines: "max_payload: 1000".to_owned(), ..HubSettings::default() };
+    let mut joined = Joined::with(program, &settings, &[]);
+    let (mut there, mut here) = (joined.hub.client(), joined.fanfare.with_headers());
+    there.say("SUB a 1");
+    there.sync();
+    joined.settle();
+    here.say(&format!("PUB a 1001\r\n{}\r\nPUB a 1\r\nx", "x".repeat(1_001)));
+    there.expect("MSG a 1 1\r\nx\r\n");
+}
+
+fn a_hub_that_wants_a_later_version_says_so(program: &Path) {
+    let settings =
+        HubSettings { leafnodes: "min_version: \"2.9.11\"".to_owned(), ..HubSettings::default() };
+    let hub = Hub::start(program, &settings);
+    let admin = free_address();
+    let _server = fanfare(&[&hub], &["--admin", &admin.to_string()]);
+    wait_until("it is refused", || figure(admin, "ends_total") == 1);
+}
+
+fn a_name_that_is_used_twice_is_not_fought_over(program: &Path) {
+    let hub = Hub::start(program, &HubSettings::default());
+    let admins = [free_address(), free_address()];
+    let start = |admin: std::net::SocketAddr| {
+        fanfare(&[&hub], &["--admin", &admin.to_string(), "--cluster-name", "same"])
+    };
+    let _one = start(admins[0]);
+    wait_until("the first joins", || figure(admins[0], "joins_total") == 1);
+    let _other = start(admins[1]);
+    wait_until("the second joins", || figure(admins[1], "joins_total") == 1);
+    wait_until("the first is thrown out", || figure(admins[0], "ends_total") == 1);
+    assert_eq!(figure(admins[1], "ends_total"), 0);
+}
