@@ -258,6 +258,28 @@ pub const LINE_BURST_SECONDS: u32 = 4;
 /// hit: no further name is ignored.
 pub const IGNORED_NAMES: usize = 50;
 
+/// Names that have an owner. Fixed. Why: they are in memory, some 500 bytes each. When hit: no
+/// further name is registered.
+pub const ACCOUNTS: usize = 50_000;
+
+/// The least and the most characters of a password. Fixed. Why: fewer are guessed. When hit: it is
+/// refused.
+pub const PASSWORD_CHARACTERS: (usize, usize) = (8, 128);
+
+/// KiB of memory that hashing a password takes, and passes over it. Fixed, for hashes in files
+/// depend on them. Why: what OWASP advises for argon2id: little for us, much for whoever guesses.
+pub const PASSWORD_HASH_KIB: u32 = 19 * 1024;
+/// See [`PASSWORD_HASH_KIB`].
+pub const PASSWORD_HASH_PASSES: u32 = 2;
+
+/// Passwords that are hashed at the same time, one for each address. Fixed. Why: each takes a core
+/// for a while, and memory. When hit: addresses take turns.
+pub const PASSWORDS_AT_ONCE: usize = 2;
+
+/// Wrong passwords of one connection. Fixed. Why: people mistype, machines guess. When hit: it is
+/// closed.
+pub const LOGIN_FAILURES: u32 = 5;
+
 // ---- The database ----
 
 /// Bytes of the database (8 GiB). Why: a disk has other uses. When hit: nothing more is stored,

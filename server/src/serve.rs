@@ -123,8 +123,8 @@ fn start(config: Config, shared: Shared, doors: Doors) -> Running {
     let identity = config.nats.tls.as_ref().map(|tls| tls.identity.clone());
     let mut authentication = None;
     if let Some(listener) = doors.chat {
-        let (front_end, store) = (front_end("chat"), shared.store.clone());
-        let chat = ChatServer::start(listener, &broker, &tasks, config.chat, front_end, store);
+        let (front_end, stored) = (front_end("chat"), shared.stored.clone());
+        let chat = ChatServer::start(listener, &broker, &tasks, config.chat, front_end, stored);
         servers.push(Box::new(chat));
     }
     if let Some(listener) = doors.nats {
@@ -217,8 +217,8 @@ async fn stop(running: Running, goodbye: Duration) {
     if let Some(admin) = running.admin {
         admin.ended(Instant::now() + ADMIN_GOODBYE).await;
     }
-    if let Some(store) = running.shared.store
-        && !store.close(deadline).await
+    if let Some(stored) = running.shared.stored
+        && !stored.store.close(deadline).await
     {
         log::warn!("what was said last is not stored: the disk is too slow");
     }

@@ -1,25 +1,23 @@
 //! What all doors share: the broker, and the database behind it.
 
 use fanfare::{Broker, WhenFull};
-use fanfare_server::chat;
+use fanfare_server::chat::Stored;
 use fanfare_server::config::Config;
 use fanfare_server::message::ServerMessage;
-use fanfare_server::store::{Database, Store, StoreError};
+use fanfare_server::store::StoreError;
 
 pub struct Shared {
     pub broker: Broker<ServerMessage>,
-    pub store: Option<Store>,
+    pub stored: Option<Stored>,
 }
 
 impl Shared {
-    /// Opens the database, if there is to be one. Its lines become the histories of the broker.
+    /// Opens the database, if there is to be one.
     pub fn open(config: &Config) -> Result<Self, StoreError> {
         let broker = broker(config);
-        let Some(settings) = &config.data else { return Ok(Self { broker, store: None }) };
-        let database = Database::open(settings)?;
-        chat::restore(&database, &broker, &config.chat)?;
-        let store = Store::start(database, &broker, config.chat.line_bytes)?;
-        Ok(Self { broker, store: Some(store) })
+        let open = |data| Stored::open(data, &broker, &config.chat);
+        let stored = config.data.as_ref().map(open).transpose()?;
+        Ok(Self { broker, stored })
     }
 }
 

@@ -39,6 +39,24 @@ pub enum Command<'l> {
     Sync,
     /// `/time`: show times, in this form.
     Time(TimeFormat),
+    /// `/register PASSWORD`
+    Register(&'l str),
+    /// `/login NAME PASSWORD`
+    Login {
+        /// The name.
+        name: &'l str,
+        /// The password.
+        password: &'l str,
+    },
+    /// `/recover NAME CODE PASSWORD`
+    Recover {
+        /// The name.
+        name: &'l str,
+        /// The recovery code.
+        code: &'l str,
+        /// The new password.
+        password: &'l str,
+    },
     /// `/ignore [NAME]`
     Ignore(Option<&'l str>),
     /// `/unignore NAME`
@@ -65,6 +83,8 @@ pub enum CommandError {
         /// The word after the slash.
         name: String,
     },
+    /// It looks like a command with a password, but would be said.
+    Secret,
     /// An argument is missing, superfluous, or not a number.
     Usage(&'static str),
 }
@@ -75,6 +95,7 @@ impl fmt::Display for CommandError {
             Self::Unknown { name } => {
                 write!(out, "there is no /{name}; /help lists the commands, //{name} says it")
             }
+            Self::Secret => write!(out, "that has a password in it and was not said"),
             Self::Usage(usage) => write!(out, "write it as {usage}"),
         }
     }
@@ -85,6 +106,9 @@ impl std::error::Error for CommandError {}
 /// What `/help` answers: how each command is written, and what it does.
 pub const HELP: &[(&str, &str)] = &[
     ("/nick NAME", "take a name"),
+    ("/register PASSWORD", "own the name you have"),
+    ("/login NAME PASSWORD", "have the name you own"),
+    ("/recover NAME CODE PASSWORD", "set another password"),
     ("/join ROOM", "go to a room, which opens if there is none, or talk there if you are in it"),
     ("/leave [ROOM]", "leave a room; also /part"),
     ("/rooms", "list the rooms; also /list"),
@@ -109,10 +133,23 @@ pub const HELP: &[(&str, &str)] = &[
 pub const HELP_ON_LINES: &str =
     "a line is said to the room you are in; a line that begins with // is said with one slash";
 
+/// Commands with a password in them.
+const SECRET_COMMANDS: [&str; 3] = ["/register ", "/login ", "/recover "];
+
+/// Whether a line has a password in it, so that nobody keeps it.
+pub fn is_secret(line: &str) -> bool {
+    SECRET_COMMANDS.iter().any(|command| line.trim_start().starts_with(command))
+}
+
 /// Parses a line. Commands are case-insensitive.
 pub fn parse(line: &str) -> Result<Command<'_>, CommandError> {
     let Some(command) = line.strip_prefix('/') else {
-        return Ok(if line.trim().is_empty() { Command::Nothing } else { Command::Say(line) });
+        // A space before it would tell everybody a password.
+        return match line.trim().is_empty() {
+            true => Ok(Command::Nothing),
+            false if is_secret(line) => Err(CommandError::Secret),
+            false => Ok(Command::Say(line)),
+        };
     };
     if command.starts_with('/') {
         return Ok(Command::Say(command));
@@ -147,6 +184,15 @@ pub fn parse(line: &str) -> Result<Command<'_>, CommandError> {
             "off" => Ok(Command::Time(TimeFormat::Off)),
             _ => Err(CommandError::Usage("/time on|iso|off")),
         },
+        "register" => one_word(rest, "/register PASSWORD").map(Command::Register),
+        "login" => match words(rest) {
+            Some([name, password]) => Ok(Command::Login { name, password }),
+            None => Err(CommandError::Usage("/login NAME PASSWORD")),
+        },
+        "recover" => match words(rest) {
+            Some([name, code, password]) => Ok(Command::Recover { name, code, password }),
+            None => Err(CommandError::Usage("/recover NAME CODE PASSWORD")),
+        },
         "ignore" => at_most_one_word(rest, "/ignore [NAME]").map(Command::Ignore),
         "unignore" => one_word(rest, "/unignore NAME").map(Command::Unignore),
         "away" => Ok(Command::Away((!rest.is_empty()).then_some(rest))),
@@ -180,6 +226,10 @@ fn at_most_one_word<'l>(
         (word, "") => Ok(Some(word)),
         _ => Err(CommandError::Usage(usage)),
     }
+}
+
+fn words<const N: usize>(text: &str) -> Option<[&str; N]> {
+    text.split_whitespace().collect::<Vec<_>>().try_into().ok()
 }
 
 fn some_text<'l>(text: &'l str, usage: &'static str) -> Result<&'l str, CommandError> {
@@ -228,6 +278,12 @@ mod tests {
             ("/time ON", Command::Time(TimeFormat::Minutes)),
             ("/time iso", Command::Time(TimeFormat::Iso)),
             ("/time off", Command::Time(TimeFormat::Off)),
+            ("/register secret", Command::Register("secret")),
+            ("/login bob  secret", Command::Login { name: "bob", password: "secret" }),
+            (
+                "/recover bob code secret",
+                Command::Recover { name: "bob", code: "code", password: "secret" },
+            ),
             ("/ignore", Command::Ignore(None)),
             ("/ignore bob", Command::Ignore(Some("bob"))),
             ("/unignore bob", Command::Unignore("bob")),
@@ -260,9 +316,13 @@ mod tests {
             "/time",
             "/time late",
             "/whois",
+            "/register",
+            "/login bob",
+            "/recover bob code",
         ] {
             assert!(matches!(parse(line), Err(CommandError::Usage(_))), "{line}");
         }
+        assert_eq!(parse(" /login bob secret"), Err(CommandError::Secret));
         assert_eq!(parse("/nosuch x"), Err(CommandError::Unknown { name: "nosuch".into() }));
         assert_eq!(parse("/"), Err(CommandError::Unknown { name: "".into() }));
     }

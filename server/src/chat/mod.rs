@@ -5,18 +5,21 @@
 //! publishes, subscribes, answers. The writer sends a person the answers and what the others say,
 //! as [`render`] shapes it. Another front-end can let its own people into the same rooms.
 
+pub mod accounts;
 pub mod command;
 pub mod names;
+pub mod password;
+pub mod presence;
 mod reader;
 pub mod render;
-mod restore;
 pub mod rooms;
 pub mod server;
 pub mod session;
 mod settings;
+mod stored;
 pub mod times;
 mod writer;
 
-pub use restore::restore;
 pub use server::ChatServer;
 pub use settings::ChatSettings;
+pub use stored::Stored;

@@ -139,7 +139,14 @@ impl Name {
         self.as_str() == shown || fold(shown) == self.folded()
     }
 
-    fn folded(&self) -> &str {
+    /// Whether the server gives such names to those who have not chosen one.
+    pub fn is_guest(&self) -> bool {
+        let number = self.folded().strip_prefix("guest");
+        number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+    }
+
+    /// The name as it is compared.
+    pub fn folded(&self) -> &str {
         &self.topic.as_str()[self.prefix_bytes..]
     }
 }

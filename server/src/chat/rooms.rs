@@ -2,8 +2,9 @@
 //! Without I/O.
 
 use super::names::{Name, NameOf};
+use super::presence::Presence;
 use crate::locks::lock;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -31,12 +32,16 @@ struct State {
     /// Whose name looks like this. So nobody has a name that could be taken for another's.
     looks: HashMap<String, PersonId>,
     people: HashMap<PersonId, Entry>,
+    /// The names that have an account, and which of them looks like this.
+    owned: HashSet<Name>,
+    owned_looks: HashMap<String, Name>,
     rooms: BTreeMap<Name, Room>,
 }
 
 /// Somebody as the others find them.
 struct Entry {
     name: Name,
+    presence: Arc<Presence>,
     /// Why the person does not answer.
     away: Option<Arc<str>>,
 }
@@ -97,6 +102,13 @@ pub enum RenameError {
     },
     /// Nobody is called so.
     Reserved(Name),
+    /// It looks like a name that somebody owns.
+    Owned {
+        /// What was asked for.
+        name: Name,
+        /// What somebody owns.
+        owned: Name,
+    },
 }
 
 impl fmt::Display for RenameError {
@@ -110,6 +122,12 @@ impl fmt::Display for RenameError {
             }
             Self::Reserved(name) => {
                 write!(out, "nobody is called {name}, or what looks like it; choose another name")
+            }
+            Self::Owned { name, owned } if name == owned => {
+                write!(out, "{owned} is somebody's; /login {owned} PASSWORD if it is yours")
+            }
+            Self::Owned { name, owned } => {
+                write!(out, "{name} looks like {owned}, which is somebody's; choose another name")
             }
         }
     }
@@ -164,8 +182,9 @@ impl Directory {
         let name = state.free_guest_name();
         state.last_person += 1;
         let id = PersonId(state.last_person);
-        state.name(id, name.clone());
-        Person { directory: self.clone(), id, name, rooms: Vec::new() }
+        let presence = Arc::<Presence>::default();
+        state.name(id, name.clone(), presence.clone());
+        Person { directory: self.clone(), id, name, presence, account: None, rooms: Vec::new() }
     }
 
     /// Whoever has this name.
@@ -218,6 +237,18 @@ impl Directory {
         }
     }
 
+    /// Keeps a name, and what looks like it, for its owner.
+    pub fn own(&self, name: &Name) {
+        let mut state = self.lock();
+        state.owned_looks.extend(name.looks().map(|look| (look, name.clone())));
+        state.owned.insert(name.clone());
+    }
+
+    /// How many names have an owner.
+    pub fn owned_names(&self) -> usize {
+        self.lock().owned.len()
+    }
+
     /// How many people and how many rooms there are.
     pub fn counts(&self) -> (usize, usize) {
         let state = self.lock();
@@ -236,10 +267,17 @@ impl State {
             let guest =
                 Name::parse(&format!("guest{}", self.last_guest), NameOf::Person, usize::MAX);
             match guest {
-                Ok(name) if self.alike(&name).is_none() => return name,
+                Ok(name) if self.alike(&name).is_none() && self.owner(&name).is_none() => {
+                    return name;
+                }
                 _ => {}
             }
         }
+    }
+
+    /// The owned name that looks like this one.
+    fn owner(&self, name: &Name) -> Option<&Name> {
+        name.looks().iter().find_map(|look| self.owned_looks.get(look))
     }
 
     /// Somebody whose name looks like this one.
@@ -248,10 +286,10 @@ impl State {
     }
 
     /// Gives a person a name that nobody else's looks like.
-    fn name(&mut self, id: PersonId, name: Name) {
+    fn name(&mut self, id: PersonId, name: Name, presence: Arc<Presence>) {
         let away = self.unname(id).and_then(|entry| entry.away);
         self.looks.extend(name.looks().map(|look| (look, id)));
-        self.people.insert(id, Entry { name, away });
+        self.people.insert(id, Entry { name, presence, away });
     }
 
     fn unname(&mut self, id: PersonId) -> Option<Entry> {
@@ -277,6 +315,9 @@ pub struct Person {
     directory: Arc<Directory>,
     id: PersonId,
     name: Name,
+    presence: Arc<Presence>,
+    /// The name that the person has proven to own.
+    account: Option<Name>,
     rooms: Vec<Name>,
 }
 
@@ -284,6 +325,16 @@ impl Person {
     /// The present name.
     pub fn name(&self) -> &Name {
         &self.name
+    }
+
+    /// The name that the person has proven to own.
+    pub fn account(&self) -> Option<&Name> {
+        self.account.as_ref()
+    }
+
+    /// For the writing half of the person's connection.
+    pub fn presence(&self) -> &Arc<Presence> {
+        &self.presence
     }
 
     /// The person's rooms, in the order of joining.
@@ -303,6 +354,10 @@ impl Person {
             return Err(RenameError::Reserved(name));
         }
         let mut state = self.directory.lock();
+        if let Some(owned) = state.owner(&name).filter(|owned| Some(*owned) != self.account()) {
+            let owned = owned.clone();
+            return Err(RenameError::Owned { name, owned });
+        }
         let mut looks = name.looks().into_iter();
         let others =
             looks.find_map(|look| state.looks.get(&look).copied().filter(|id| *id != self.id));
@@ -313,10 +368,31 @@ impl Person {
                 false => RenameError::Alike { name, taken },
             });
         }
-        state.name(self.id, name.clone());
+        state.name(self.id, name.clone(), self.presence.clone());
         drop(state);
         self.name = name;
         Ok(())
+    }
+
+    /// Takes the name that the person has proven to own. Whoever has it, or one that looks like it,
+    /// is displaced: another connection of the same owner. Gives the names that they had.
+    pub fn log_in(&mut self, name: Name) -> Vec<Name> {
+        let mut state = self.directory.lock();
+        let looks = name.looks();
+        let others: BTreeSet<PersonId> =
+            looks.iter().filter_map(|look| state.looks.get(look).copied()).collect();
+        let mut displaced = Vec::new();
+        for id in others.into_iter().filter(|id| *id != self.id) {
+            if let Some(entry) = state.unname(id) {
+                entry.presence.displace();
+                displaced.push(entry.name);
+            }
+        }
+        state.name(self.id, name.clone(), self.presence.clone());
+        drop(state);
+        self.account = Some(name.clone());
+        self.name = name;
+        displaced
     }
 
     /// Goes to a room, which opens if there is none. Gives the number of people there now.

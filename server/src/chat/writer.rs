@@ -2,6 +2,7 @@
 //! subscriptions, side by side.
 
 use super::names::Name;
+use super::presence::Presence;
 use super::render;
 use super::times::{TimeFormat, Times};
 use crate::connection::duplex::WriteHalf;
@@ -12,6 +13,7 @@ use crate::tasks::Wait;
 use crate::transport::{Filled, Source, WriteBuffer};
 use bytes::Bytes;
 use fanfare::{Batch, BatchDelivery, Subscription};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// What waits for the writing half, in order.
@@ -40,6 +42,7 @@ pub(super) enum Channel {
 /// One connection's subscriptions, and what its session answers.
 pub(super) struct Writer<'o> {
     queue: &'o ChatQueue,
+    presence: Arc<Presence>,
     figures: &'o ConnectionFigures,
     channels: Vec<OpenChannel>,
     /// Which channel is looked at first; moves on, so that a busy room does not keep the others
@@ -64,9 +67,15 @@ struct OpenChannel {
 }
 
 impl<'o> Writer<'o> {
-    pub fn new(queue: &'o ChatQueue, line_bytes: usize, figures: &'o ConnectionFigures) -> Self {
+    pub fn new(
+        queue: &'o ChatQueue,
+        presence: Arc<Presence>,
+        line_bytes: usize,
+        figures: &'o ConnectionFigures,
+    ) -> Self {
         Writer {
             queue,
+            presence,
             figures,
             channels: Vec::new(),
             first: 0,
@@ -225,6 +234,11 @@ impl Source for Writer<'_> {
     fn poll_fill(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> Poll<Filled> {
         // Registered before looking: what is handed over in between wakes us.
         self.queue.register_writer(context);
+        if self.presence.is_displaced() {
+            // Whatever waits is for the owner, who is elsewhere.
+            render::append_reply(out.bytes_mut(), "* you logged in elsewhere; goodbye");
+            return Poll::Ready(Filled::Ended);
+        }
         let took_items = self.take_items(context, out);
         let took_messages = self.take_messages(context, out);
         if self.is_at_end(out) {

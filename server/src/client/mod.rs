@@ -1,6 +1,7 @@
 //! `fanfare chat`: a terminal client. At a terminal the line being typed stays whole while messages
 //! arrive; between pipes it copies lines.
 
+use crate::chat::command::is_secret;
 use crate::codec::lines::append_text;
 use rustyline::error::ReadlineError;
 use rustyline::{DefaultEditor, ExternalPrinter};
@@ -98,7 +99,9 @@ fn at_terminal(mut socket: &TcpStream, mut lines: ServerLines) -> io::Result<()>
     loop {
         match editor.readline("> ") {
             Ok(line) => {
-                let _ = editor.add_history_entry(&line);
+                if !is_secret(&line) {
+                    let _ = editor.add_history_entry(&line);
+                }
                 if socket.write_all(format!("{line}\n").as_bytes()).is_err()
                     || line.trim().starts_with("/quit")
                 {

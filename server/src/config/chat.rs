@@ -9,7 +9,7 @@ use crate::chat::ChatSettings;
 use crate::chat::rooms::DirectoryLimits;
 use crate::chat::session::SessionSettings;
 use crate::limits;
-use clap::{Arg, Args};
+use clap::{Arg, Args, ValueEnum};
 use std::net::SocketAddr;
 
 /// Where chat listens, unless told otherwise.
@@ -26,6 +26,9 @@ pub struct ChatOptions {
     allow_anonymous: bool,
     #[command(flatten)]
     connections: ConnectionOptions,
+    /// Who may talk: everybody, or those alone who have registered a name and log in
+    #[arg(long, value_name = "optional|required", default_value = "optional")]
+    accounts: Accounts,
     /// Maximum length of a line; longer lines are skipped, and their sender is told
     #[arg(long, value_name = "BYTES", default_value_t = limits::LINE_BYTES,
         value_parser = within::<usize>(16..=1 << 20))]
@@ -66,6 +69,13 @@ pub struct ChatOptions {
     writer: WriterOptions,
 }
 
+/// Who may talk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Accounts {
+    Optional,
+    Required,
+}
+
 impl Options for ChatOptions {
     const TABLE: &'static str = "chat";
     const RELOADED: &'static [&'static str] = &ConnectionOptions::KEYS;
@@ -101,6 +111,7 @@ impl ChatOptions {
                 replay_lines: self.replay_lines,
                 history_lines: self.history_lines,
                 is_stored: settings.is_set("data-dir"),
+                accounts_required: self.accounts == Accounts::Required,
             },
             writer: self.writer.settings(&self.queue),
             line_bytes: self.line_bytes,
@@ -115,6 +126,10 @@ impl ChatOptions {
     fn check(&self, settings: &Settings) -> Result<(), ConfigError> {
         let remedy = "chat-allow-anonymous";
         settings.guard("chat", self.listen.address, self.allow_anonymous, remedy)?;
+        if self.accounts == Accounts::Required && !settings.is_set("data-dir") {
+            let problem = "needs data-dir, where accounts are kept";
+            return Err(settings.error("chat-accounts", problem));
+        }
         // A queue that cannot take even one line would drop everything.
         let (needed_bytes, queue_bytes) = (self.line_bytes + 256, self.queue.queue_bytes);
         if queue_bytes < needed_bytes {

@@ -10,6 +10,7 @@ pub(crate) mod outbound;
 pub(crate) mod rate;
 pub mod server;
 pub mod shutdown;
+pub(crate) mod turns;
 
 pub(crate) use limiter::counted_address;
 pub use limiter::{ConnectionLimiter, ConnectionLimits, Permit, Refusal};

@@ -148,6 +148,11 @@ impl FrontEnd {
         self.journal.note(Event::Lost { front_end: self.name, kind, whom, what, messages })
     }
 
+    /// Notes in the journal what somebody did: `kind` is a word for it, `what` says by whom and why.
+    pub fn acted(&self, kind: &'static str, about: &str, what: &str) {
+        self.journal.note(Event::Acted { front_end: self.name, kind, about, what });
+    }
+
     /// Adds more messages to what was noted as lost. False if the journal has forgotten it.
     pub fn lost_again(&self, entry: u64, messages: u64) -> bool {
         self.journal.add(entry, messages)

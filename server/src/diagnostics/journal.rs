@@ -74,6 +74,17 @@ pub enum Event<'e> {
         /// The number of deliveries.
         messages: u64,
     },
+    /// Somebody did something that others may have to answer for.
+    Acted {
+        /// The front-end.
+        front_end: &'static str,
+        /// What was done, in a word or two.
+        kind: &'static str,
+        /// To whom or what.
+        about: &'e str,
+        /// By whom, and why.
+        what: &'e str,
+    },
     /// A warning.
     Warned {
         /// The part of the server that warns.
@@ -222,7 +233,9 @@ impl Event<'_> {
     fn level(&self) -> Option<Level> {
         match self {
             Self::Stopping => None,
-            Self::Listening { .. } | Self::Connected { .. } => Some(Level::Info),
+            Self::Listening { .. } | Self::Connected { .. } | Self::Acted { .. } => {
+                Some(Level::Info)
+            }
             Self::Ended { reason, .. } if reason.is_ordinary() => Some(Level::Info),
             _ => Some(Level::Warn),
         }
@@ -249,6 +262,9 @@ impl fmt::Display for Event<'_> {
             Self::Lost { front_end, kind, whom, what, messages } => {
                 let (whom, what) = (cut(whom), cut(what));
                 write!(out, "{front_end}: {kind}: {messages} deliveries for {whom} {what}")
+            }
+            Self::Acted { front_end, kind, about, what } => {
+                write!(out, "{front_end}: {} {kind}: {}", cut(about), cut(what))
             }
             Self::Warned { by, what } => write!(out, "{by}: {}", cut(what)),
         }
@@ -303,6 +319,9 @@ impl<'e> Line<'e> {
                 messages: *messages,
                 ..line(kind, front_end, About::Text(cut(whom)), cut(what))
             },
+            Event::Acted { front_end, kind, about, what } => {
+                line(kind, front_end, About::Text(cut(about)), cut(what))
+            }
             Event::Warned { by, what } => line("warned", by, About::Text(""), cut(what)),
         }
     }

@@ -4,8 +4,8 @@ use super::authentication::{Authentication, Hashed, Verdict};
 use super::connect::Credentials;
 use super::permissions::Permissions;
 use super::remembered::Remembered;
-use super::turns::Turns;
 use crate::connection::counted_address;
+use crate::connection::turns::Turns;
 use crate::limits::NATS_HASHES_AT_ONCE;
 use crate::live::Live;
 use crate::tasks::{Wait, waiting};
@@ -106,8 +106,8 @@ impl Admission {
 #[cfg(test)]
 mod tests {
     use super::super::authentication::{Secret, User};
-    use super::super::turns::Turn;
     use super::*;
+    use crate::connection::turns::Turn;
     use futures_lite::future::{block_on, poll_once};
     use std::pin::Pin;
 

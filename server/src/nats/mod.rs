@@ -19,7 +19,6 @@ pub mod session;
 pub mod settings;
 mod share;
 mod subjects;
-mod turns;
 mod writer;
 
 pub use server::NatsServer;

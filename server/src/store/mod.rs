@@ -6,6 +6,7 @@
 //! delays nobody: what its bounded queue has no room for is missing in the history, and is told
 //! there. What has to be certain is asked of it ([`Store::ask`]) and answered after the commit.
 
+pub mod accounts;
 mod answer;
 mod error;
 pub mod lines;
@@ -47,9 +48,9 @@ struct Handle {
 }
 
 /// What the thread and the handles share.
-#[derive(Default)]
 struct Shared {
-    requests: Mutex<VecDeque<Work>>,
+    /// None once nobody does them any more.
+    requests: Mutex<Option<VecDeque<Work>>>,
     /// The thread, which waits for something to do.
     worker: AtomicWaker,
     is_closing: AtomicBool,
@@ -80,7 +81,7 @@ impl Store {
         broker: &Broker<ServerMessage>,
         line_bytes: usize,
     ) -> Result<Self, StoreError> {
-        let shared = Arc::<Shared>::default();
+        let shared = Arc::new(Shared::new());
         let worker = Worker::new(database, broker, shared.clone(), line_bytes)?;
         let _ = shared.watch.set(worker.watch());
         std::thread::Builder::new()
@@ -102,9 +103,7 @@ impl Store {
         let answer = Answer::<T>::default();
         {
             let mut requests = lock(&shared.requests);
-            if shared.has_ended.load(Ordering::Acquire) {
-                return Err(StoreError::Closed);
-            }
+            let requests = requests.as_mut().ok_or(StoreError::Closed)?;
             if requests.len() >= STORE_REQUESTS {
                 return Err(StoreError::Busy);
             }
@@ -165,6 +164,18 @@ impl Store {
 }
 
 impl Shared {
+    fn new() -> Self {
+        Self {
+            requests: Mutex::new(Some(VecDeque::new())),
+            worker: AtomicWaker::new(),
+            is_closing: AtomicBool::new(false),
+            has_ended: AtomicBool::new(false),
+            ended: Event::new(),
+            figures: Figures::default(),
+            watch: OnceLock::new(),
+        }
+    }
+
     fn close(&self) {
         self.is_closing.store(true, Ordering::Release);
         self.worker.wake();

@@ -45,10 +45,10 @@ pub struct Database {
 /// Says that a file is ours: `fanf`.
 const APPLICATION_ID: i32 = 0x6661_6e66;
 
-/// The schema that this version writes. An older one is brought up to it.
-const VERSION: u32 = 1;
+/// What each version of the schema added. These stay as they are: they are in files.
+const VERSIONS: [&str; 2] = [LINES, ACCOUNTS];
 
-const SCHEMA: &str = "
+const LINES: &str = "
     CREATE TABLE lines (
         id INTEGER PRIMARY KEY,
         room TEXT NOT NULL,
@@ -68,6 +68,22 @@ const SCHEMA: &str = "
         INSERT INTO words (words, rowid, room, text)
         VALUES ('delete', old.id, old.room, old.text);
     END;
+";
+
+const ACCOUNTS: &str = "
+    CREATE TABLE accounts (
+        name TEXT PRIMARY KEY,
+        shown TEXT NOT NULL,
+        created INTEGER NOT NULL,
+        salt BLOB NOT NULL,
+        digest BLOB NOT NULL,
+        recovery_salt BLOB NOT NULL,
+        recovery_digest BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE rooms (
+        name TEXT PRIMARY KEY,
+        rules TEXT NOT NULL
+    ) STRICT;
 ";
 
 impl StoreSettings {
@@ -160,18 +176,18 @@ fn check(connection: &Connection) -> rusqlite::Result<Found> {
         (number("application_id")? as i32, number("user_version")?);
     let tables: u32 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?;
-    if tables == 0 {
-        connection.execute_batch(&format!(
-            "BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID};
-             PRAGMA user_version = {VERSION}; COMMIT;"
-        ))?;
-        return Ok(Found::Whole);
-    }
-    if application != APPLICATION_ID {
+    if tables > 0 && application != APPLICATION_ID {
         return Ok(Found::Foreign);
     }
-    if version > VERSION {
+    let Some(missing) = VERSIONS.get(version as usize..) else {
         return Ok(Found::Newer(version));
+    };
+    if !missing.is_empty() {
+        let (all, newest) = (missing.concat(), VERSIONS.len());
+        connection.execute_batch(&format!(
+            "BEGIN; {all} PRAGMA application_id = {APPLICATION_ID};
+             PRAGMA user_version = {newest}; COMMIT;"
+        ))?;
     }
     let verdict: String = connection.query_row("PRAGMA quick_check(1)", (), |row| row.get(0))?;
     Ok(if verdict == "ok" { Found::Whole } else { Found::Damaged(verdict) })

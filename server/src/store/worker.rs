@@ -139,13 +139,12 @@ impl Worker {
             future::block_on(self.gather());
             self.commit();
         }
-        self.shared.has_ended.store(true, Ordering::Release);
         // Nobody adds to them any more; whoever asked is told that we are gone.
-        let requests = std::mem::take(&mut *lock(&self.shared.requests));
-        drop(requests);
+        drop(lock(&self.shared.requests).take());
         // The file is closed before anybody believes that it is.
         let shared = self.shared.clone();
         drop(self);
+        shared.has_ended.store(true, Ordering::Release);
         shared.ended.notify(usize::MAX);
     }
 
@@ -202,6 +201,7 @@ impl Worker {
 
     fn take_requests(&mut self) -> bool {
         let mut requests = lock(&self.shared.requests);
+        let Some(requests) = requests.as_mut() else { return false };
         let taken = requests.len().min(COMMIT_REQUESTS - self.turn.requests.len());
         self.turn.requests.extend(requests.drain(..taken));
         taken > 0

@@ -85,7 +85,7 @@ impl Process {
         rest
     }
 
-    fn rest_of_log(&mut self) -> String {
+    pub fn rest_of_log(&mut self) -> String {
         let mut rest = String::new();
         self.log.take().unwrap().read_to_string(&mut rest).unwrap();
         rest

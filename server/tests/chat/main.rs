@@ -1,5 +1,6 @@
 //! The chat server.
 
+mod accounts;
 mod binary;
 mod bounds;
 mod conversation;

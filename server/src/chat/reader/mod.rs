@@ -3,6 +3,7 @@
 mod stored;
 
 use super::names::Name;
+use super::presence::Presence;
 use super::render;
 use super::server::{Chat, LOBBY};
 use super::session::{Action, Session};
@@ -22,7 +23,9 @@ use async_io::Timer;
 use bytes::BytesMut;
 use fanfare::{Origin, Pattern, Publisher, SubscribeError};
 use futures_lite::future;
+use std::net::IpAddr;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Lines in; publishes, subscriptions and answers out.
@@ -31,6 +34,8 @@ pub(super) struct Reader<'s> {
     queue: &'s ChatQueue,
     figures: &'s ConnectionFigures,
     shutdown: &'s Shutdown,
+    /// The peer's.
+    address: IpAddr,
     session: Session,
     publisher: Publisher<ServerMessage>,
     origin: Origin,
@@ -103,6 +108,7 @@ impl<'s> Reader<'s> {
         queue: &'s ChatQueue,
         figures: &'s ConnectionFigures,
         shutdown: &'s Shutdown,
+        address: IpAddr,
     ) -> Self {
         let origin = Origin::unique();
         let rate = shared.settings.lines_per_second.map(|per_second| {
@@ -114,7 +120,8 @@ impl<'s> Reader<'s> {
             queue,
             figures,
             shutdown,
-            session: Session::new(&shared.directory, shared.settings.session),
+            address,
+            session: Session::new(&shared.accounts.directory, shared.settings.session),
             publisher: shared.broker.publisher_as(origin),
             origin,
             actions: Vec::new(),
@@ -123,9 +130,14 @@ impl<'s> Reader<'s> {
             rate,
             is_told: false,
             pause: None,
-            lost_lines: shared.store.as_ref().map_or(0, Store::lost_lines),
+            lost_lines: shared.accounts.store.as_ref().map_or(0, Store::lost_lines),
             over: None,
         }
+    }
+
+    /// For the writing half.
+    pub fn presence(&self) -> Arc<Presence> {
+        self.session.presence().clone()
     }
 
     /// Whether the connection is over for the session.
@@ -189,12 +201,16 @@ impl<'s> Reader<'s> {
     /// Does what the session said.
     async fn act(&mut self) {
         let mut actions = std::mem::take(&mut self.actions);
-        for action in actions.drain(..) {
-            if !matches!(action, Action::Say { .. }) {
-                // All else keeps its place among what was said.
-                self.flush_batch().await;
+        while !actions.is_empty() {
+            for action in actions.drain(..) {
+                if !matches!(action, Action::Say { .. }) {
+                    // All else keeps its place among what was said.
+                    self.flush_batch().await;
+                }
+                self.do_one(action).await;
             }
-            self.do_one(action).await;
+            // What came of an answer.
+            std::mem::swap(&mut actions, &mut self.actions);
         }
         self.actions = actions;
     }
@@ -218,6 +234,14 @@ impl<'s> Reader<'s> {
             Action::History { room, lines } => self.show_history(&room, lines).await,
             Action::Search { room, words } => self.search(&room, words).await,
             Action::Sync => self.sync().await,
+            Action::Account(request) => {
+                let answer = Box::pin(self.shared.accounts.answer(request, self.address)).await;
+                self.session.answered(answer, &mut self.actions);
+            }
+            Action::Displace(name) => self.wake_displaced(&name).await,
+            Action::Note { kind, about, what } => {
+                self.shared.front_end.acted(kind, &about, &what);
+            }
             Action::Times(format) => self.change(Change::Times(format)),
             Action::Ignored(names) => self.change(Change::Ignored(names)),
             Action::Left(room) => self.session.left(&room),
@@ -265,6 +289,13 @@ impl<'s> Reader<'s> {
                 return;
             }
         }
+    }
+
+    /// Its writing half sees that it is displaced.
+    async fn wake_displaced(&mut self, name: &Name) {
+        let notice = self.message(String::new(), Kind::Notice);
+        // A closed broker ends that connection too.
+        let _ = waiting(Wait::PUBLISH, self.publisher.publish(name.topic(), notice)).await;
     }
 
     async fn tell(&mut self, to: &Name, text: String) {

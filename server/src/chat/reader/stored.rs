@@ -16,7 +16,7 @@ impl Reader<'_> {
     /// The last lines of a room: from memory, if it has them all, and else from the database.
     pub(super) async fn show_history(&mut self, room: &Name, lines: usize) {
         let kept = self.shared.broker.history(room.topic(), lines);
-        let store = self.shared.store.as_ref().filter(|_| kept.len() < lines);
+        let store = self.shared.accounts.store.as_ref().filter(|_| kept.len() < lines);
         let Some(store) = store else {
             let heading = format!("* the last {} lines of {room}:", kept.len());
             return self.show(&heading, room, kept.iter().map(|message| &**message));
@@ -35,7 +35,7 @@ impl Reader<'_> {
     }
 
     pub(super) async fn search(&mut self, room: &Name, words: String) {
-        let Some(store) = &self.shared.store else { return self.reply(NOT_STORED) };
+        let Some(store) = &self.shared.accounts.store else { return self.reply(NOT_STORED) };
         self.synced(store).await;
         let of_room = room.clone();
         let asked = store.ask(move |connection| {
@@ -52,7 +52,7 @@ impl Reader<'_> {
 
     /// Answers once everything that the person has said is stored.
     pub(super) async fn sync(&mut self) {
-        let Some(store) = &self.shared.store else { return self.reply(NOT_STORED) };
+        let Some(store) = &self.shared.accounts.store else { return self.reply(NOT_STORED) };
         let Some(lost) = self.synced(store).await else {
             return self.reply(&format!("! {}", StoreError::Busy));
         };

@@ -1,11 +1,14 @@
 //! One person's session: what a line means here and now. State without I/O: lines go in,
 //! [`Action`]s come out, which are to be done in order.
 
+mod accounts;
 mod people;
 mod rooms;
 
+use super::accounts::AccountRequest;
 use super::command::{self, Command};
 use super::names::Name;
+use super::presence::Presence;
 use super::rooms::{Directory, Person};
 use super::times::TimeFormat;
 use crate::limits::{
@@ -41,6 +44,19 @@ pub enum Action {
         to: Name,
         /// The text.
         text: String,
+    },
+    /// Ask for an account, and hand the answer to [`Session::answered`].
+    Account(AccountRequest),
+    /// Wake the connection of somebody of this name, who is displaced.
+    Displace(Name),
+    /// Note in the journal what happened.
+    Note {
+        /// In a word or two.
+        kind: &'static str,
+        /// To whom or what.
+        about: String,
+        /// By whom, and why.
+        what: String,
     },
     /// Subscribe to a room, with its last lines.
     Subscribe(Name),
@@ -87,6 +103,8 @@ pub struct SessionSettings {
     pub history_lines: usize,
     /// Whether there is a database, so that `/history` shows more.
     pub is_stored: bool,
+    /// Whether those alone who have logged in may do anything.
+    pub accounts_required: bool,
 }
 
 impl Default for SessionSettings {
@@ -97,6 +115,7 @@ impl Default for SessionSettings {
             replay_lines: ROOM_REPLAY_LINES,
             history_lines: ROOM_HISTORY_LINES,
             is_stored: false,
+            accounts_required: false,
         }
     }
 }
@@ -108,6 +127,10 @@ pub struct Session {
     settings: SessionSettings,
     times: TimeFormat,
     ignored: Vec<Name>,
+    /// Passwords that were wrong.
+    failures: u32,
+    /// The room to go to after logging in.
+    waiting_for: Option<String>,
     /// What was given with `/quit`.
     farewell: Option<String>,
 }
@@ -121,6 +144,8 @@ impl Session {
             settings,
             times: TimeFormat::Off,
             ignored: Vec::new(),
+            failures: 0,
+            waiting_for: None,
             farewell: None,
         }
     }
@@ -129,6 +154,10 @@ impl Session {
     pub fn begin(&mut self, lobby: &str, actions: &mut Vec<Action>) {
         actions.push(Action::Inbox(self.person.name().clone()));
         self.greet(actions);
+        if self.settings.accounts_required {
+            self.waiting_for = Some(lobby.to_owned());
+            return refuse(actions, LOG_IN_FIRST);
+        }
         self.join(lobby, actions);
     }
 
@@ -136,6 +165,12 @@ impl Session {
     pub fn handle(&mut self, line: &str, actions: &mut Vec<Action>) {
         match command::parse(line) {
             Err(error) => refuse(actions, error),
+            Ok(command) if !self.may(&command) => refuse(actions, LOG_IN_FIRST),
+            Ok(Command::Register(password)) => self.register(password, actions),
+            Ok(Command::Login { name, password }) => self.login(name, password, actions),
+            Ok(Command::Recover { name, code, password }) => {
+                self.recover(name, code, password, actions)
+            }
             Ok(Command::Nothing) => {}
             Ok(Command::Say(text)) => self.say(text, Kind::Said, actions),
             Ok(Command::Action(text)) => self.say(text, Kind::Action, actions),
@@ -179,12 +214,20 @@ impl Session {
     /// session dropped, which gives back the places.
     pub fn end(&mut self, actions: &mut Vec<Action>) {
         self.person.release_name();
+        if self.person.presence().is_displaced() {
+            self.farewell = Some("logged in elsewhere".to_owned());
+        }
         let name = self.person.name();
         let text = match &self.farewell {
             Some(farewell) => format!("{name} left ({farewell})"),
             None => format!("{name} left"),
         };
         actions.push(Action::Notice { rooms: self.person.rooms().to_vec(), text });
+    }
+
+    /// For the writing half of the connection.
+    pub fn presence(&self) -> &Arc<Presence> {
+        self.person.presence()
     }
 
     /// How the person wants to see the times of lines.
@@ -200,6 +243,23 @@ impl Session {
     /// The person's present name.
     pub fn name(&self) -> &Name {
         self.person.name()
+    }
+
+    /// Whether the person may do this, where those alone who have logged in may do everything.
+    fn may(&self, command: &Command<'_>) -> bool {
+        let is_for_all = matches!(
+            command,
+            Command::Nothing
+                | Command::Nick(_)
+                | Command::Register(_)
+                | Command::Login { .. }
+                | Command::Recover { .. }
+                | Command::Greeting
+                | Command::Ping
+                | Command::Help
+                | Command::Quit(_)
+        );
+        is_for_all || !self.settings.accounts_required || self.person.account().is_some()
     }
 
     fn greet(&self, actions: &mut Vec<Action>) {
@@ -224,6 +284,9 @@ impl Session {
     }
 }
 
+const LOG_IN_FIRST: &str = "this server is for those who log in: /login NAME PASSWORD; or take a \
+                            name with /nick, and /register PASSWORD";
+
 fn reply(actions: &mut Vec<Action>, line: String) {
     actions.push(Action::Reply(line));
 }
@@ -235,9 +298,10 @@ fn refuse(actions: &mut Vec<Action>, problem: impl std::fmt::Display) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chat::accounts::{AccountError, Granted};
     use crate::chat::names::NameOf;
     use crate::chat::rooms::DirectoryLimits;
-    use crate::limits::IGNORED_NAMES;
+    use crate::limits::{IGNORED_NAMES, LOGIN_FAILURES};
 
     fn directory() -> Arc<Directory> {
         Directory::new(DirectoryLimits { rooms: 10, rooms_per_person: 3, room_members: 10 })
@@ -428,6 +492,81 @@ mod tests {
         }
         let refused = handle(&mut session, "/ignore eve");
         assert!(replies(&refused)[0].starts_with("! you ignore 50 names"), "{refused:?}");
+    }
+
+    /// As if the password were right.
+    fn logged_in(session: &mut Session, name: &str) -> Vec<Action> {
+        let mut actions = Vec::new();
+        let granted = Granted { shown: name.to_owned(), code: None };
+        session.answered(Ok(granted), &mut actions);
+        actions
+    }
+
+    #[test]
+    fn an_owned_name_is_its_owners_whether_there_or_not() {
+        let directory = directory();
+        let (mut one, mut two) = (begun(&directory), begun(&directory));
+        assert!(replies(&handle(&mut one, "/register 12345678"))[0].starts_with("! take a name"));
+        handle(&mut one, "/nick Alice");
+        assert!(replies(&handle(&mut one, "/register short"))[0].starts_with("! a password has"));
+        let asked = handle(&mut one, "/register 12345678");
+        assert!(matches!(&asked[..], [Action::Account(AccountRequest::Register { .. })]));
+        directory.own(one.name());
+        logged_in(&mut one, "Alice");
+        handle(&mut one, "/nick other");
+        for (name, problem) in [
+            ("alice", "! Alice is somebody's; /login Alice PASSWORD if it is yours"),
+            ("a1ice", "! a1ice looks like Alice, which is somebody's; choose another name"),
+        ] {
+            assert_eq!(replies(&handle(&mut two, &format!("/nick {name}"))), [problem]);
+        }
+        assert_eq!(replies(&handle(&mut one, "/nick alice")), ["* you are now alice"]);
+        let again = replies(&handle(&mut one, "/login alice 12345678")).join("");
+        assert_eq!(again, "! you are logged in as Alice already");
+    }
+
+    #[test]
+    fn the_owner_of_a_name_displaces_whoever_has_it() {
+        let directory = directory();
+        let (mut old, mut new) = (begun(&directory), begun(&directory));
+        handle(&mut old, "/nick alice");
+        logged_in(&mut old, "alice");
+        let actions = logged_in(&mut new, "alice");
+        assert_eq!(actions[0], Action::Displace(old.name().clone()));
+        assert!(old.presence().is_displaced() && !new.presence().is_displaced());
+        let mut actions = Vec::new();
+        old.end(&mut actions);
+        let rooms = vec![room("lobby")];
+        let text = "alice left (logged in elsewhere)".to_owned();
+        assert_eq!(actions, [Action::Notice { rooms, text }]);
+        drop(old);
+        assert_eq!(&directory.find(new.name()).unwrap().name, new.name());
+    }
+
+    #[test]
+    fn wrong_passwords_are_few() {
+        let mut session = begun(&directory());
+        for number in 1..=LOGIN_FAILURES {
+            let mut actions = Vec::new();
+            session.answered(Err(AccountError::Wrong), &mut actions);
+            assert_eq!(actions.contains(&Action::End), number == LOGIN_FAILURES);
+        }
+    }
+
+    #[test]
+    fn where_accounts_are_required_one_logs_in_first() {
+        let settings = SessionSettings { accounts_required: true, ..SessionSettings::default() };
+        let mut session = Session::new(&directory(), settings);
+        let mut actions = Vec::new();
+        session.begin("lobby", &mut actions);
+        assert!(replies(&actions)[1].starts_with("! this server is for those who log in"));
+        for line in ["hi", "/join lobby", "/who lobby", "/rooms", "/msg bob hi", "/whois bob"] {
+            let refused = handle(&mut session, line);
+            assert!(replies(&refused)[0].starts_with("! this server is for"), "{line}");
+        }
+        assert_eq!(replies(&handle(&mut session, "/nick alice")), ["* you are now alice"]);
+        let actions = logged_in(&mut session, "alice");
+        assert!(actions.contains(&Action::Subscribe(room("lobby"))), "{actions:?}");
     }
 
     #[test]

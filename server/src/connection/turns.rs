@@ -12,12 +12,12 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 /// Gives out turns.
-pub(super) struct Turns {
+pub(crate) struct Turns {
     state: Arc<Mutex<State>>,
 }
 
 /// A turn, or a place in the line for one. Dropping it gives it back.
-pub(super) struct Turn {
+pub(crate) struct Turn {
     state: Arc<Mutex<State>>,
     address: IpAddr,
     ticket: u64,

@@ -1,0 +1,21 @@
+//! Whether somebody is still here, for the writing half of the connection to see.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Shared by a person and the writing half of the person's connection.
+#[derive(Debug, Default)]
+pub struct Presence {
+    is_displaced: AtomicBool,
+}
+
+impl Presence {
+    /// The owner of the name has come in from elsewhere.
+    pub fn displace(&self) {
+        self.is_displaced.store(true, Ordering::Release);
+    }
+
+    /// Whether the owner of the name has come in from elsewhere.
+    pub fn is_displaced(&self) -> bool {
+        self.is_displaced.load(Ordering::Acquire)
+    }
+}

@@ -1,0 +1,59 @@
+//! What chat had before the server ended, for those who come after it has begun again.
+
+use super::names::{Name, NameOf};
+use super::rooms::Directory;
+use super::settings::ChatSettings;
+use crate::limits::LOADED_LINES;
+use crate::message::ServerMessage;
+use crate::store::{Database, Store, StoreError, StoreSettings};
+use fanfare::Broker;
+use std::sync::Arc;
+
+/// The database, and the directory with the names that it says are owned.
+#[derive(Clone)]
+pub struct Stored {
+    /// The database.
+    pub store: Store,
+    pub(super) directory: Arc<Directory>,
+}
+
+impl Stored {
+    /// Opens the database. Its lines become the histories of the broker, to which nobody may have
+    /// subscribed yet.
+    ///
+    /// # Errors
+    /// What is wrong with the database, and what to do.
+    pub fn open(
+        database: &StoreSettings,
+        broker: &Broker<ServerMessage>,
+        settings: &ChatSettings,
+    ) -> Result<Self, StoreError> {
+        let database = Database::open(database)?;
+        let directory = Directory::new(settings.directory);
+        for shown in database.account_names()? {
+            if let Ok(name) = Name::parse(&shown, NameOf::Person, usize::MAX) {
+                directory.own(&name);
+            }
+        }
+        fill_histories(&database, broker, settings)?;
+        let store = Store::start(database, broker, settings.line_bytes)?;
+        Ok(Self { store, directory })
+    }
+}
+
+fn fill_histories(
+    database: &Database,
+    broker: &Broker<ServerMessage>,
+    settings: &ChatSettings,
+) -> Result<(), StoreError> {
+    let mut publisher = broker.publisher();
+    let lines = u32::try_from(settings.session.history_lines).unwrap_or(LOADED_LINES);
+    for (room, mut messages) in database.load(lines)? {
+        // A NATS client may have published to what is no room's name.
+        if let Ok(room) = Name::parse(&room, NameOf::Room, usize::MAX) {
+            // Nobody subscribes, so no queue can be full. What is closed keeps nothing.
+            let _ = publisher.try_publish_batch(room.topic(), &mut messages);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! Names that are owned: registered, kept for their owners, and had again.
+
+use crate::binary::Process;
+use testkit::chat::Client;
+use testkit::directory::TempDirectory;
+
+fn start(directory: &TempDirectory, more: &[&str]) -> Process {
+    Process::start(&[&["--data-dir", directory.text(), "--log", "trace"], more].concat())
+}
+
+/// Registers a name, and gives the recovery code.
+fn register(client: &mut Client, name: &str, password: &str) -> String {
+    client.say(&format!("/nick {name}"));
+    client.wait_for(&format!("* you are now {name}"));
+    client.say(&format!("/register {password}"));
+    client.wait_for(&format!("* {name} is yours"));
+    let told = client.wait_for("* write this down");
+    told.split(' ').rev().nth(1).unwrap().to_owned()
+}
+
+#[test]
+fn a_name_is_its_owners_after_a_restart_too() {
+    let directory = TempDirectory::new();
+    let mut server = start(&directory, &[]);
+    let mut alice = server.client();
+    let code = register(&mut alice, "Alice", "correct-horse");
+    let mut eve = server.client();
+    assert!(eve.ask("/nick alice").starts_with("! Alice is somebody's"));
+    let wrong = "! that name has another password, or no account";
+    assert_eq!(eve.ask("/login alice wrong-horse"), wrong);
+    assert_eq!(eve.ask("/login nobody wrong-horse"), wrong);
+    assert_eq!(eve.ask(" /login alice x"), "! that has a password in it and was not said");
+    server.kill();
+
+    let server = start(&directory, &[]);
+    let mut eve = server.client();
+    assert!(eve.ask("/nick a1ice").starts_with("! a1ice looks like Alice"));
+    let mut alice = server.client();
+    alice.say("/login alice correct-horse");
+    alice.wait_for("* Alice is yours; you are logged in");
+    eve.wait_for("* guest2 is now Alice");
+    // From another machine, while the first connection is still there.
+    let mut again = server.client();
+    again.say("/login ALICE correct-horse");
+    again.wait_for("* Alice is yours");
+    alice.wait_for("* you logged in elsewhere; goodbye");
+    assert_eq!(alice.line(), None);
+    eve.wait_for("* Alice left (logged in elsewhere)");
+    assert_eq!(eve.ask("/msg alice which"), "* Alice was told");
+    again.wait_for("(private) guest1: which");
+    again.say("/quit");
+    again.wait_for_end();
+
+    let mut forgetful = server.client();
+    forgetful.say(&format!("/recover alice {code} battery-staple"));
+    forgetful.wait_for("* Alice is yours");
+    forgetful.say("/quit");
+    forgetful.wait_for_end();
+    let mut late = server.client();
+    late.say("/login alice correct-horse");
+    late.wait_for(wrong);
+    late.say(&format!("/recover alice {code} another-word"));
+    late.wait_for(wrong);
+    late.say("/login alice battery-staple");
+    late.wait_for("* Alice is yours");
+}
+
+#[test]
+fn a_password_is_nowhere_but_in_its_hash() {
+    let directory = TempDirectory::new();
+    let mut server = start(&directory, &[]);
+    let mut alice = server.client();
+    let code = register(&mut alice, "alice", "correct-horse");
+    alice.say("/login alice correct-horse");
+    alice.say(" /login alice correct-horse");
+    alice.say("/sync");
+    alice.wait_for("* stored");
+    server.signal(rustix::process::Signal::TERM);
+    server.ended();
+    let log = server.rest_of_log();
+    assert!(log.contains("alice logged in"), "{log}");
+    for file in std::fs::read_dir(directory.path()).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(!text.contains("correct-horse") && !text.contains(&code));
+    }
+    assert!(!log.contains("correct-horse") && !log.contains(&code), "{log}");
+}
+
+#[test]
+fn whoever_guesses_is_put_out_and_keeps_nobody_from_talking() {
+    let directory = TempDirectory::new();
+    let server = start(&directory, &[]);
+    let (mut guesser, mut talker, mut reader) = (server.client(), server.client(), server.client());
+    guesser.lines_until_pong();
+    for number in 0..10 {
+        guesser.say(&format!("/login alice guess-{number}"));
+    }
+    talker.say("hello");
+    reader.wait_for("[lobby] guest2: hello");
+    guesser.wait_for("* too many wrong passwords; goodbye");
+    guesser.wait_for_end();
+}
+
+#[test]
+fn a_closed_server_is_for_those_who_log_in() {
+    let directory = TempDirectory::new();
+    let server = start(&directory, &["--chat-accounts", "required"]);
+    let mut alice = Client::connect(server.address);
+    alice.wait_for("! this server is for those who log in");
+    assert!(alice.ask("hello?").starts_with("! this server is for those who log in"));
+    register(&mut alice, "alice", "correct-horse");
+    alice.wait_for("* you are in lobby (1 here)");
+    let mut eve = Client::connect(server.address);
+    eve.wait_for("! this server is for those who log in");
+    alice.say("for us");
+    assert_eq!(eve.lines_until_pong(), Vec::<String>::new());
+}
