@@ -639,6 +639,10 @@ pub const NATS_REMEMBERED_SECRETS: usize = 1_024;
 /// come back sooner after a restart or a broken network. When hit: it is hashed again.
 pub const NATS_REMEMBERED_MS: u64 = 15 * 60 * 1_000;
 
+/// Requests that a NATS client was sent and may answer, where only its user's `allow_responses` lets
+/// it. Fixed. Why: nats-server's. When hit: the oldest can no longer be answered.
+pub const NATS_RESPONSES: usize = 4_096;
+
 /// Bytes queued for one NATS connection. Why: nats-server's default. When hit: see
 /// [`NATS_WAIT_MS`].
 pub const NATS_PENDING_BYTES: usize = 64 << 20;

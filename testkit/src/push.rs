@@ -92,7 +92,11 @@ impl TestServer {
         settings.authentication.users.push(User {
             name: "backend".to_owned(),
             password: Secret::new("secret"),
-            permissions: Arc::new(Permissions { publish: rules(), subscribe: rules() }),
+            permissions: Arc::new(Permissions {
+                publish: rules(),
+                subscribe: rules(),
+                responses: None,
+            }),
         });
         let listener =
             Listener::bind("127.0.0.1:0".parse().unwrap(), settings.connections).unwrap();

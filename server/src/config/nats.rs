@@ -205,16 +205,18 @@ impl NatsOptions {
             (Some(_), None) => return Err(settings.error("nats-user", "needs a nats-password")),
             (None, Some(_)) => return Err(settings.error("nats-password", "needs a nats-user")),
         }
+        let mut nkeys = Vec::new();
         if let Some(path) = &self.users_file {
-            let in_file =
+            let (with_password, with_key) =
                 users_file(path).map_err(|problem| settings.error("nats-users-file", &problem))?;
-            users.extend(in_file);
+            users.extend(with_password);
+            nkeys = with_key;
         }
         let mut names = HashSet::new();
         if !users.iter().all(|user| names.insert(user.name.as_str())) {
             return Err(settings.error("nats-users-file", "names a user twice"));
         }
-        Ok(Authentication { token: self.token.clone().map(Secret::new), users })
+        Ok(Authentication { token: self.token.clone().map(Secret::new), users, nkeys })
     }
 
     fn tls(&self, settings: &Settings) -> Result<Option<TlsSettings>, ConfigError> {

@@ -249,7 +249,9 @@ fn nats_users_come_from_a_file() {
     for (name, text, expected) in [
         ("no-users", "", "names no user"),
         ("empty", "[[user]]\nname = \"a\"\npassword = \"\"\n", "user a: the password is empty"),
-        ("no-password", "[[user]]\nname = \"a\"\n", "line 1: missing field `password`"),
+        ("no-password", "[[user]]\nname = \"a\"\n", "user a: the password is missing"),
+        ("no-name", "[[user]]\npassword = \"x\"\n", "give a name and a password, or an nkey"),
+        ("no-key", "[[user]]\nnkey = \"UX\"\n", "user UX: that is not a user's public NKEY"),
         (
             "pattern",
             "[[user]]\nname = \"a\"\npassword = \"x\"\npublish.allow = [\"a..b\"]\n",

@@ -1,12 +1,15 @@
 //! The file of NATS users.
 
 use super::file::read_toml;
-use crate::nats::authentication::{Secret, User};
-use crate::nats::permissions::{Permissions, Rules};
+use crate::nats::authentication::{NkeyUser, Secret, User};
+use crate::nats::nkey::Nkey;
+use crate::nats::permissions::{GroupRule, Permissions, ResponseRule, Rules};
 use fanfare::{Pattern, TopicError};
 use serde::Deserialize;
+use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// ```toml
 /// [[user]]
@@ -18,7 +21,11 @@ use std::sync::Arc;
 /// deny = ["orders.secret"]
 ///
 /// [user.subscribe]
-/// allow = ["orders.>", "_INBOX.>"]
+/// allow = ["orders.>", "_INBOX.>", "jobs workers"]   # `jobs` in the queue group `workers` alone
+///
+/// [[user]]
+/// nkey = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4"
+/// allow_responses = { max = 10, expires_ms = 60000 }  # or true: one, within two minutes; 0: any
 /// ```
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,8 +37,11 @@ struct UsersFile {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenUser {
+    #[serde(default)]
     name: String,
-    password: String,
+    password: Option<String>,
+    nkey: Option<String>,
+    allow_responses: Option<WrittenResponses>,
     #[serde(default)]
     publish: WrittenRules,
     #[serde(default)]
@@ -46,42 +56,112 @@ struct WrittenRules {
     deny: Vec<String>,
 }
 
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WrittenResponses {
+    Flag(bool),
+    Rule(WrittenResponseRule),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenResponseRule {
+    max: Option<u32>,
+    expires_ms: Option<u64>,
+}
+
 /// Reads the users, or continues a sentence with what is wrong, and in which line.
-pub fn users_file(path: &Path) -> Result<Vec<User>, String> {
+pub fn users_file(path: &Path) -> Result<(Vec<User>, Vec<NkeyUser>), String> {
     let file: UsersFile = read_toml(path)?;
     if file.user.is_empty() {
         return Err("names no user".to_owned());
     }
-    file.user
-        .into_iter()
-        .map(|user| user.check().map_err(|error| format!("has a mistake: {error}")))
-        .collect()
+    let (mut users, mut nkeys) = (Vec::new(), Vec::new());
+    for user in file.user {
+        user.check(&mut users, &mut nkeys).map_err(|error| format!("has a mistake: {error}"))?;
+    }
+    Ok((users, nkeys))
 }
 
 impl WrittenUser {
-    fn check(self) -> Result<User, String> {
-        if self.password.is_empty() {
-            return Err(format!("user {}: the password is empty", self.name));
+    fn check(self, users: &mut Vec<User>, nkeys: &mut Vec<NkeyUser>) -> Result<(), String> {
+        let Self { name, password, nkey, .. } = &self;
+        let shown = nkey.as_ref().unwrap_or(name);
+        let of_user = |error: &dyn Display| format!("user {shown}: {error}");
+        let permissions = Arc::new(self.permissions().map_err(|error| of_user(&error))?);
+        match (name.as_str(), password.as_deref(), nkey) {
+            ("", None, Some(key)) => {
+                let key = Nkey::parse(key).map_err(|error| of_user(&format!("that {error}")))?;
+                nkeys.push(NkeyUser { key, permissions });
+            }
+            ("", ..) | (_, _, Some(_)) => {
+                return Err(of_user(&"give a name and a password, or an nkey alone"));
+            }
+            (_, None, None) => return Err(of_user(&"the password is missing")),
+            (_, Some(""), None) => return Err(of_user(&"the password is empty")),
+            (_, Some(password), None) => {
+                let password = Secret::new(password);
+                users.push(User { name: name.clone(), password, permissions });
+            }
         }
-        let of_user = |error: TopicError| format!("user {}: {error}", self.name);
-        let permissions = Permissions {
-            publish: self.publish.check().map_err(of_user)?,
-            subscribe: self.subscribe.check().map_err(of_user)?,
-        };
-        Ok(User {
-            password: Secret::new(self.password),
-            permissions: Arc::new(permissions),
-            name: self.name,
-        })
+        Ok(())
+    }
+
+    fn permissions(&self) -> Result<Permissions, TopicError> {
+        let responses = self.allow_responses.as_ref().and_then(WrittenResponses::rule);
+        // Whoever may answer may publish nothing else, unless that is said.
+        let default = responses.is_some().then(Vec::new);
+        let publish_allow = self.publish.allow.clone().or(default);
+        let publish = WrittenRules { allow: publish_allow, deny: self.publish.deny.clone() };
+        let (publish, subscribe) = (publish.check(false)?, self.subscribe.check(true)?);
+        Ok(Permissions { publish, subscribe, responses })
+    }
+}
+
+impl WrittenResponses {
+    fn rule(&self) -> Option<ResponseRule> {
+        match self {
+            Self::Flag(is_allowed) => is_allowed.then(ResponseRule::default),
+            Self::Rule(written) => {
+                let default = ResponseRule::default();
+                let expires = written.expires_ms.map(Duration::from_millis).or(default.expires);
+                Some(ResponseRule {
+                    max: written.max.or(default.max).filter(|max| *max > 0),
+                    expires: expires.filter(|time| !time.is_zero()),
+                })
+            }
+        }
     }
 }
 
 impl WrittenRules {
-    fn check(&self) -> Result<Rules, TopicError> {
-        let patterns = |texts: &Vec<String>| {
-            texts.iter().map(|text| Pattern::parse(text)).collect::<Result<Vec<_>, _>>()
-        };
-        let allow = self.allow.as_ref().map(patterns).transpose()?;
-        Ok(Rules::new(allow, patterns(&self.deny)?))
+    fn check(&self, is_for_groups: bool) -> Result<Rules, TopicError> {
+        let (mut allow, mut deny) = (Vec::new(), Vec::new());
+        let (mut allow_groups, mut deny_groups) = (Vec::new(), Vec::new());
+        for text in self.allow.iter().flatten() {
+            add_rule(text, is_for_groups, &mut allow, &mut allow_groups)?;
+        }
+        for text in &self.deny {
+            add_rule(text, is_for_groups, &mut deny, &mut deny_groups)?;
+        }
+        let allow = self.allow.is_some().then_some(allow);
+        Ok(Rules::new(allow, deny).with_groups(allow_groups, deny_groups))
     }
+}
+
+/// A subject, or where there are groups, a subject and the name of a queue group.
+fn add_rule(
+    text: &str,
+    is_for_groups: bool,
+    subjects: &mut Vec<Pattern>,
+    groups: &mut Vec<GroupRule>,
+) -> Result<(), TopicError> {
+    match text.split_once(' ').filter(|_| is_for_groups) {
+        None => subjects.push(Pattern::parse(text)?),
+        Some((subject, group)) => groups.push(GroupRule {
+            subject: Pattern::parse(subject)?,
+            group: Pattern::parse(group.trim())?,
+        }),
+    }
+    Ok(())
 }

@@ -10,6 +10,7 @@ use crate::limits::NATS_HASHES_AT_ONCE;
 use crate::live::Live;
 use crate::tasks::{Wait, waiting};
 use async_io::Timer;
+use data_encoding::BASE64URL_NOPAD;
 use futures_lite::future;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -25,6 +26,9 @@ pub(super) struct Admission {
     turns: Turns,
     timeout: Duration,
 }
+
+/// As many as nats-server's.
+const NONCE_BYTES: usize = 11;
 
 /// Why a client was not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,15 +50,24 @@ impl Admission {
         }
     }
 
-    /// What a client at `address` with these credentials may do. If it has to wait for its turn and
+    /// What a new client may sign, if some prove with a key who they are.
+    pub fn nonce(&self) -> Option<Box<str>> {
+        let mut bytes = [0; NONCE_BYTES];
+        let random = rustls::crypto::ring::default_provider().secure_random;
+        let is_signed = !self.authentication.get().nkeys.is_empty();
+        let is_random = is_signed && random.fill(&mut bytes).is_ok();
+        is_random.then(|| BASE64URL_NOPAD.encode(&bytes).into())
+    }
+
+    /// What a client at `address` with these credentials and this nonce may do. If it has to wait for its turn and
     /// `has_left` then, nothing is hashed. Cancel safe.
     pub async fn admit(
         &self,
-        credentials: &Credentials,
+        (credentials, nonce): (&Credentials, &str),
         address: IpAddr,
         has_left: impl Fn() -> bool,
     ) -> Result<Arc<Permissions>, Refusal> {
-        let hashed = match self.authentication.get().judge(credentials) {
+        let hashed = match self.authentication.get().judge(credentials, nonce) {
             Verdict::Right(permissions) => return Ok(permissions),
             Verdict::Wrong => return Err(Refusal::Unknown),
             Verdict::Hashed(hashed) => hashed,
@@ -123,7 +136,7 @@ mod tests {
             permissions: Permissions::unrestricted(),
         };
         let users = vec![user("hashed", &hash), user("plain", "right")];
-        Admission::new(&Authentication { users, token: None }, timeout)
+        Admission::new(&Authentication { users, ..Default::default() }, timeout)
     }
 
     fn address(last: u8) -> IpAddr {
@@ -138,9 +151,9 @@ mod tests {
         let credentials = Credentials {
             user: Some(name.to_owned()),
             password: Some(password.to_owned()),
-            token: None,
+            ..Credentials::default()
         };
-        Box::pin(async move { admission.admit(&credentials, address, || false).await })
+        Box::pin(async move { admission.admit((&credentials, ""), address, || false).await })
     }
 
     /// Takes all turns.
@@ -205,9 +218,9 @@ mod tests {
         let credentials = Credentials {
             user: Some("hashed".to_owned()),
             password: Some("right".to_owned()),
-            token: None,
+            ..Credentials::default()
         };
-        let mut gone = Box::pin(admission.admit(&credentials, address(1), || true));
+        let mut gone = Box::pin(admission.admit((&credentials, ""), address(1), || true));
         let mut dropped: Vec<Admitting<'_>> =
             (0..9).map(|_| admit(&admission, ("hashed", "right"), address(2))).collect();
         assert!(block_on(poll_once(&mut gone)).is_none());

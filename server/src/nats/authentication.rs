@@ -1,6 +1,7 @@
 //! Authentication: which clients may connect, and what they may do.
 
 use super::connect::Credentials;
+use super::nkey::Nkey;
 use super::permissions::Permissions;
 use std::fmt;
 use std::sync::Arc;
@@ -9,8 +10,10 @@ use subtle::ConstantTimeEq;
 /// The credentials with which clients may connect.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Authentication {
-    /// The users.
+    /// The users with a password.
     pub users: Vec<User>,
+    /// The users with a key.
+    pub nkeys: Vec<NkeyUser>,
     /// The token that lets any client in.
     pub token: Option<Secret>,
 }
@@ -26,6 +29,15 @@ pub struct User {
     pub permissions: Arc<Permissions>,
 }
 
+/// A user that proves with a key who it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NkeyUser {
+    /// The public key, which is its name too.
+    pub key: Nkey,
+    /// What the user may do.
+    pub permissions: Arc<Permissions>,
+}
+
 /// A password or token as the settings have it: its bcrypt hash (`$2a$11$...`), or itself. Not
 /// shown by `Debug`.
 #[derive(Clone, PartialEq, Eq)]
@@ -34,11 +46,14 @@ pub struct Secret(String);
 impl Authentication {
     /// Whether clients have to authenticate at all.
     pub fn is_required(&self) -> bool {
-        !self.users.is_empty() || self.token.is_some()
+        !self.users.is_empty() || !self.nkeys.is_empty() || self.token.is_some()
     }
 
-    /// What can be said of these credentials at once.
-    pub(super) fn judge(&self, given: &Credentials) -> Verdict {
+    /// What can be said at once of these credentials, from a client that was sent this nonce.
+    pub(super) fn judge(&self, given: &Credentials, nonce: &str) -> Verdict {
+        if let Some(key) = &given.nkey {
+            return self.judge_nkey(key, given.signature.as_deref().unwrap_or_default(), nonce);
+        }
         if let (Some(secret), Some(token)) = (&self.token, &given.token) {
             return secret.judge(token, Permissions::unrestricted());
         }
@@ -47,6 +62,19 @@ impl Authentication {
             return Verdict::Wrong;
         };
         user.password.judge(given.password.as_deref().unwrap_or_default(), user.permissions.clone())
+    }
+}
+
+impl Authentication {
+    fn judge_nkey(&self, key: &str, signature: &str, nonce: &str) -> Verdict {
+        let user =
+            Nkey::parse(key).ok().and_then(|key| self.nkeys.iter().find(|user| user.key == key));
+        match user {
+            Some(user) if !nonce.is_empty() && user.key.has_signed(nonce, signature) => {
+                Verdict::Right(user.permissions.clone())
+            }
+            _ => Verdict::Wrong,
+        }
     }
 }
 
@@ -124,7 +152,12 @@ mod tests {
 
     fn given(user: &str, password: &str, token: &str) -> Credentials {
         let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        Credentials { user: text(user), password: text(password), token: text(token) }
+        Credentials {
+            user: text(user),
+            password: text(password),
+            token: text(token),
+            ..Credentials::default()
+        }
     }
 
     fn user(name: &str, password: &str) -> User {
@@ -132,7 +165,7 @@ mod tests {
     }
 
     fn admits(authentication: &Authentication, given: &Credentials) -> bool {
-        match authentication.judge(given) {
+        match authentication.judge(given, "") {
             Verdict::Right(_) => true,
             Verdict::Wrong => false,
             Verdict::Hashed(hashed) => hashed.is_right(),
@@ -141,8 +174,10 @@ mod tests {
 
     #[test]
     fn users_come_in_with_their_own_password_alone() {
-        let authentication =
-            Authentication { users: vec![user("a", "one"), user("b", "two")], token: None };
+        let authentication = Authentication {
+            users: vec![user("a", "one"), user("b", "two")],
+            ..Default::default()
+        };
         assert!(authentication.is_required());
         assert!(admits(&authentication, &given("a", "one", "")));
         assert!(admits(&authentication, &given("b", "two", "")));
@@ -157,17 +192,17 @@ mod tests {
     #[test]
     fn a_hashed_password_is_known_by_itself_and_not_by_its_hash() {
         let hash = bcrypt::hash("secret", 4).unwrap();
-        let authentication = Authentication { users: vec![user("a", &hash)], token: None };
+        let authentication = Authentication { users: vec![user("a", &hash)], ..Default::default() };
         assert!(admits(&authentication, &given("a", "secret", "")));
         assert!(!admits(&authentication, &given("a", &hash, "")));
-        let broken = Authentication { users: vec![user("a", "$2a$nothing")], token: None };
+        let broken = Authentication { users: vec![user("a", "$2a$nothing")], ..Default::default() };
         assert!(!admits(&broken, &given("a", "$2a$nothing", "")));
     }
 
     #[test]
     fn a_token_is_enough() {
         let authentication =
-            Authentication { users: Vec::new(), token: Some(Secret::new("t0k3n")) };
+            Authentication { token: Some(Secret::new("t0k3n")), ..Default::default() };
         assert!(authentication.is_required() && !Authentication::default().is_required());
         assert!(admits(&authentication, &given("", "", "t0k3n")));
         assert!(!admits(&authentication, &given("", "", "t0k3")));

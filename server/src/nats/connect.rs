@@ -49,6 +49,10 @@ pub struct Credentials {
     pub password: Option<String>,
     /// `auth_token`
     pub token: Option<String>,
+    /// `nkey`: a public key.
+    pub nkey: Option<String>,
+    /// `sig`: with that key, of the nonce in `INFO`.
+    pub signature: Option<String>,
 }
 
 impl fmt::Debug for Credentials {
@@ -111,6 +115,8 @@ impl ConnectOptions {
             "user" => set_text(&mut words.credentials.user, value),
             "pass" => set_text(&mut words.credentials.password, value),
             "auth_token" => set_text(&mut words.credentials.token, value),
+            "nkey" => set_text(&mut words.credentials.nkey, value),
+            "sig" => set_text(&mut words.credentials.signature, value),
             "account" => set_text(&mut words.account, value),
             "name" => set_text(&mut words.name, value),
             "lang" => set_text(&mut words.lang, value),

@@ -27,8 +27,12 @@ impl Connections {
     }
 
     /// Enters a connection. No other may have its number.
-    pub fn enter(self: &Arc<Self>, id: u64, address: IpAddr) -> OpenConnection {
-        let outbound = Arc::new(Outbound::new(Places::of(&self.share)));
+    pub fn enter(
+        self: &Arc<Self>,
+        (id, address): (u64, IpAddr),
+        nonce: Option<Box<str>>,
+    ) -> OpenConnection {
+        let outbound = Arc::new(Outbound::new(Places::of(&self.share), nonce));
         self.lock().insert(id, (address, outbound.clone()));
         OpenConnection { connections: self.clone(), id, outbound }
     }

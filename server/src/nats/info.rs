@@ -39,12 +39,25 @@ struct Info<'a> {
     max_payload: usize,
     client_id: u64,
     client_ip: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nonce: Option<&'a str>,
     #[serde(skip_serializing_if = "is_false")]
     ldm: bool,
     #[serde(skip_serializing_if = "is_false")]
     connect_info: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     remote_account: Option<&'a str>,
+}
+
+/// Whom it is said to.
+#[derive(Clone, Copy, Debug)]
+pub struct Recipient<'a> {
+    /// The client's number.
+    pub client_id: u64,
+    /// Where it is.
+    pub client_ip: IpAddr,
+    /// What it may sign to say who it is.
+    pub nonce: Option<&'a str>,
 }
 
 /// When `INFO` is said.
@@ -78,7 +91,7 @@ impl ServerInfo {
     pub fn append(
         &self,
         out: &mut Vec<u8>,
-        (client_id, client_ip): (u64, IpAddr),
+        Recipient { client_id, client_ip, nonce }: Recipient<'_>,
         occasion: Occasion,
     ) {
         let is_connected = occasion == Occasion::Connected;
@@ -97,6 +110,7 @@ impl ServerInfo {
             max_payload: self.max_payload,
             client_id,
             client_ip: client_ip.to_string(),
+            nonce,
             ldm: occasion == Occasion::LameDuck,
             connect_info: is_connected,
             remote_account: is_connected.then_some("$G"),
@@ -122,7 +136,9 @@ mod tests {
     fn info(settings: &NatsSettings, occasion: Occasion) -> Value {
         let server = ServerInfo::new(settings, "127.0.0.1:4222".parse().unwrap(), "NID");
         let mut line = Vec::new();
-        server.append(&mut line, (7, "10.0.0.1".parse().unwrap()), occasion);
+        let client_ip = "10.0.0.1".parse().unwrap();
+        let recipient = Recipient { client_id: 7, client_ip, nonce: None };
+        server.append(&mut line, recipient, occasion);
         let json = line.strip_prefix(b"INFO ").and_then(|line| line.strip_suffix(b"\r\n")).unwrap();
         serde_json::from_slice(json).unwrap()
     }

@@ -3,6 +3,7 @@
 use crate::codec::nats::subject::{covers, overlap};
 use fanfare::{Pattern, Topic};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 /// What a user may do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,6 +12,24 @@ pub struct Permissions {
     pub publish: Rules,
     /// The subjects it may subscribe to.
     pub subscribe: Rules,
+    /// Whether it may answer the requests that it is sent, wherever the answers go.
+    pub responses: Option<ResponseRule>,
+}
+
+/// How requests may be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResponseRule {
+    /// Answers to one request.
+    pub max: Option<u32>,
+    /// The time after a request in which they have to come.
+    pub expires: Option<Duration>,
+}
+
+impl Default for ResponseRule {
+    /// nats-server's.
+    fn default() -> Self {
+        Self { max: Some(1), expires: Some(Duration::from_secs(120)) }
+    }
 }
 
 /// Patterns that allow, and patterns that forbid.
@@ -23,6 +42,18 @@ pub struct Rules {
     /// What a subscription that begins before a private prefix must not get: `deny`, and what is
     /// private.
     deny_wide: Arc<[Pattern]>,
+    /// What is allowed and forbidden to members of some queue groups alone.
+    allow_groups: Vec<GroupRule>,
+    deny_groups: Vec<GroupRule>,
+}
+
+/// A rule for subscriptions in queue groups. Group names are matched as subjects are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupRule {
+    /// The subjects.
+    pub subject: Pattern,
+    /// The names of the groups.
+    pub group: Pattern,
 }
 
 /// Private topics begin with one of these: `/msg` goes to a person, a push to its clients. A rule
@@ -48,7 +79,19 @@ impl Rules {
             let is_named = named(&allow, prefix).any(|rule| covers(rule, &private));
             (!is_named).then_some(private)
         }));
-        Self { allow, deny: deny.into(), deny_wide: deny_wide.into() }
+        Self {
+            allow,
+            deny: deny.into(),
+            deny_wide: deny_wide.into(),
+            allow_groups: Vec::new(),
+            deny_groups: Vec::new(),
+        }
+    }
+
+    /// The same, with rules for queue groups. Where some that allow are for a subject, they decide
+    /// for subscriptions in groups.
+    pub fn with_groups(self, allow_groups: Vec<GroupRule>, deny_groups: Vec<GroupRule>) -> Self {
+        Self { allow_groups, deny_groups, ..self }
     }
 
     /// Whether everything is allowed that is not private or forbidden.
@@ -65,19 +108,38 @@ impl Rules {
     /// Whether a subscription is allowed: all that it can match is allowed, and not all of it is
     /// forbidden. What else is forbidden or private has to be kept from it: see
     /// [`kept_from`](Self::kept_from).
-    pub fn permit_pattern(&self, pattern: &Pattern) -> bool {
-        self.allows(pattern.as_str(), |rule| covers(rule, pattern))
+    pub fn permit_pattern(&self, pattern: &Pattern, group: Option<&str>) -> bool {
+        let private = private_prefix(pattern.as_str());
+        let mut of_groups = self.allow_groups.iter().filter(|rule| {
+            covers(&rule.subject, pattern)
+                && private.is_none_or(|prefix| rule.subject.as_str().starts_with(prefix))
+        });
+        let is_allowed = match group.and_then(|group| Some((group, of_groups.next()?))) {
+            Some((group, first)) => first.is_for(group) || of_groups.any(|rule| rule.is_for(group)),
+            None => self.allows(pattern.as_str(), |rule| covers(rule, pattern)),
+        };
+        is_allowed
             && !self.deny.iter().any(|outer| covers(outer, pattern))
+            && !self.denied_to(group).any(|outer| covers(outer, pattern))
     }
 
     /// What must not reach an allowed subscription, if it could match any of it.
-    pub fn kept_from(&self, pattern: &Pattern) -> Option<Arc<[Pattern]>> {
+    pub fn kept_from(&self, pattern: &Pattern, group: Option<&str>) -> Option<Arc<[Pattern]>> {
         // One that begins with a private prefix is allowed because a rule names it.
         let kept = match private_prefix(pattern.as_str()) {
             Some(_) => &self.deny,
             None => &self.deny_wide,
         };
+        if self.denied_to(group).any(|denied| overlap(denied, pattern)) {
+            return Some(kept.iter().chain(self.denied_to(group)).cloned().collect());
+        }
         kept.iter().any(|kept| overlap(kept, pattern)).then(|| kept.clone())
+    }
+
+    /// What is forbidden to members of a queue group.
+    fn denied_to(&self, group: Option<&str>) -> impl Iterator<Item = &Pattern> {
+        let is_denied = move |rule: &&GroupRule| group.is_some_and(|group| rule.is_for(group));
+        self.deny_groups.iter().filter(is_denied).map(|rule| &rule.subject)
     }
 
     fn allows(&self, subject: &str, fits: impl Fn(&Pattern) -> bool) -> bool {
@@ -85,6 +147,12 @@ impl Rules {
             Some(prefix) => named(&self.allow, prefix).any(fits),
             None => self.allow.as_ref().is_none_or(|rules| rules.iter().any(fits)),
         }
+    }
+}
+
+impl GroupRule {
+    fn is_for(&self, group: &str) -> bool {
+        Topic::literal(group).is_ok_and(|name| self.group.matches(&name))
     }
 }
 
@@ -117,7 +185,7 @@ mod tests {
     }
 
     fn kept(rules: &Rules, from: &str) -> Vec<Pattern> {
-        rules.kept_from(&pattern(from)).map_or_else(Vec::new, |kept| kept.to_vec())
+        rules.kept_from(&pattern(from), None).map_or_else(Vec::new, |kept| kept.to_vec())
     }
 
     #[test]
@@ -131,7 +199,7 @@ mod tests {
         let not_allowed = Rules::new(Some(Vec::new()), Vec::new());
         for nothing in [denied, not_allowed] {
             assert!(!nothing.permit_topic(&Topic::parse("any").unwrap()));
-            assert!(!nothing.permit_pattern(&pattern("any")));
+            assert!(!nothing.permit_pattern(&pattern("any"), None));
         }
     }
 
@@ -139,11 +207,11 @@ mod tests {
     fn subscriptions_must_lie_within_what_is_allowed() {
         let allowed = rules(&["foo.*", "bar.>", "_INBOX.>"], &["foo.x", "bar.no.>"]);
         for right in ["foo.y", "foo.*", "bar.>", "bar.*", "bar.a.*", "_INBOX.1.2"] {
-            assert!(allowed.permit_pattern(&pattern(right)), "{right}");
+            assert!(allowed.permit_pattern(&pattern(right), None), "{right}");
         }
         for wrong in [">", "*", "foo.>", "foo.x", "*.y", "foo", "bar.no.a", "bar.no.>", "bar.no.*"]
         {
-            assert!(!allowed.permit_pattern(&pattern(wrong)), "{wrong}");
+            assert!(!allowed.permit_pattern(&pattern(wrong), None), "{wrong}");
         }
     }
 
@@ -152,14 +220,14 @@ mod tests {
         let rules = rules(&[], &["foo.x", "bar.*.no"]);
         for wider in ["foo.*", ">", "foo.>", "*.x", "bar.>", "bar.a.*", "*.*.*"] {
             assert!(
-                rules.permit_pattern(&pattern(wider))
+                rules.permit_pattern(&pattern(wider), None)
                     && kept(&rules, wider).contains(&pattern("foo.x")),
                 "{wider}"
             );
         }
         for apart in ["foo.y", "foo.*.z", "bar.a.yes", "bar", "*", "push", "chat.user", "chat.*"] {
             assert!(
-                rules.permit_pattern(&pattern(apart)) && kept(&rules, apart).is_empty(),
+                rules.permit_pattern(&pattern(apart), None) && kept(&rules, apart).is_empty(),
                 "{apart}"
             );
         }
@@ -167,7 +235,7 @@ mod tests {
 
     #[test]
     fn what_is_private_is_reached_by_rules_that_name_it_and_no_others() {
-        let permits = |rules: &Rules, text: &str| rules.permit_pattern(&pattern(text));
+        let permits = |rules: &Rules, text: &str| rules.permit_pattern(&pattern(text), None);
         let publish =
             |rules: &Rules, text: &str| rules.permit_topic(&Topic::literal(text).unwrap());
         let private = [pattern("chat.user.>"), pattern("push.>")];
@@ -194,5 +262,43 @@ mod tests {
         let denied = pattern("push.user.*");
         assert_eq!(kept(&named, "push.>"), std::slice::from_ref(&denied));
         assert_eq!(kept(&named, ">"), [denied, pattern("chat.user.>")]);
+    }
+
+    #[test]
+    fn rules_for_queue_groups_are_for_their_members_alone() {
+        let group_rules = |texts: &[(&str, &str)]| {
+            let rule = |(subject, group): &(&str, &str)| GroupRule {
+                subject: pattern(subject),
+                group: pattern(group),
+            };
+            texts.iter().map(rule).collect::<Vec<_>>()
+        };
+        let allow = group_rules(&[("jobs", "q"), ("n.*", "v1.>"), (">", "all")]);
+        let deny = group_rules(&[("z", "bad"), ("push.a", "all")]);
+        let rules = rules(&["z", "jobs.x"], &["k"]).with_groups(allow, deny);
+        for (text, group, is_permitted) in [
+            ("jobs", None, false),
+            ("jobs", Some("q"), true),
+            ("jobs", Some("other"), false),
+            ("n.a", Some("v1.x.y"), true),
+            ("n.*", Some("v1.x"), true),
+            ("n.a", Some("v1"), false),
+            ("z", None, true),
+            ("z", Some("all"), true),
+            ("z", Some("bad"), false),
+            ("k", Some("all"), false),
+            ("push.b", Some("all"), false),
+            (">", Some("all"), true),
+        ] {
+            assert_eq!(
+                rules.permit_pattern(&pattern(text), group),
+                is_permitted,
+                "{text} {group:?}"
+            );
+        }
+        let kept = |from, group| rules.kept_from(&pattern(from), group).unwrap_or_default();
+        let private = ["k", "chat.user.>", "push.>"].map(pattern);
+        assert_eq!(kept(">", None)[..], private);
+        assert_eq!(kept(">", Some("bad"))[..], [&private[..], &[pattern("z")]].concat());
     }
 }

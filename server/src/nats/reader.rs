@@ -1,7 +1,9 @@
 //! The reading half of a connection: does what the session says of each operation.
 
 use super::admission::Refusal;
+use super::connect::Credentials;
 use super::info::Occasion;
+use super::responses::Responses;
 use super::server::Nats;
 use super::session::{Action, Reply, Session, SessionLimits, Sid};
 use super::writer::{Change, Outbound};
@@ -21,6 +23,7 @@ use fanfare::{
 use std::net::IpAddr;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Reads, publishes, subscribes, and answers.
 pub(super) struct Reader<'c> {
@@ -178,6 +181,13 @@ impl<'c> Reader<'c> {
             Action::Lost(block) => {
                 self.shared.front_end.dropped(&String::from_utf8_lossy(block.subject()), 1);
             }
+            Action::PublishAnswer(topic, block, index) => {
+                let mut responses = self.outbound.responses();
+                let is_answer =
+                    responses.as_mut().is_some_and(|them| them.spend(&topic, Instant::now()));
+                drop(responses);
+                self.session.publish_if(is_answer, topic, (&block, index), &mut self.actions);
+            }
             Action::NobodyGets(block, index) => self.nobody_gets(&block, index),
             Action::Subscribe { sid, pattern, group, except } => {
                 self.subscribe(sid, &pattern, group, except)
@@ -187,7 +197,8 @@ impl<'c> Reader<'c> {
             Action::Admit(credentials) => {
                 let has_left = || self.connection.is_closed_by_peer();
                 let admission = &self.shared.admission;
-                match Box::pin(admission.admit(&credentials, self.address, has_left)).await {
+                let signed = (&credentials, self.outbound.nonce().unwrap_or_default());
+                match Box::pin(admission.admit(signed, self.address, has_left)).await {
                     Ok(permissions) => self.session.admitted(permissions, &mut self.actions),
                     Err(Refusal::Unknown) => self.session.refused(&mut self.actions),
                     Err(Refusal::OutOfTime) => self.session.out_of_time(&mut self.actions),
@@ -195,7 +206,7 @@ impl<'c> Reader<'c> {
             }
             Action::Connected => self.connected(),
             Action::TellConnected => {
-                let client = (self.figures.id(), self.address);
+                let client = self.outbound.recipient((self.figures.id(), self.address));
                 let info = |out: &mut Vec<u8>| {
                     self.shared.info.append(out, client, Occasion::Connected);
                 };
@@ -209,13 +220,17 @@ impl<'c> Reader<'c> {
         // Of another echo, perhaps; the next publish makes one.
         self.publishing = None;
         let with_headers = self.session.options().headers;
-        self.outbound.queue.change_first(Change::Connected { with_headers });
+        let rule = self.session.permissions().responses;
+        *self.outbound.responses() = rule.map(|rule| Box::new(Responses::new(rule)));
+        let notes_requests = rule.is_some();
+        self.outbound.queue.change_first(Change::Connected { with_headers, notes_requests });
         let words = self.session.words();
         self.figures.set_name(words.name.as_deref().unwrap_or_default());
         let (language, version) = (words.lang.as_deref(), words.version.as_deref());
         self.figures.set_program(language.unwrap_or_default(), version.unwrap_or_default());
         if self.shared.settings.authentication.is_required() {
-            self.figures.set_user(words.credentials.user.as_deref().unwrap_or_default());
+            let Credentials { nkey, user, .. } = &words.credentials;
+            self.figures.set_user(nkey.as_ref().or(user.as_ref()).map_or("", |name| name));
         }
         self.session.forget_words();
     }

@@ -3,7 +3,7 @@
 use super::admission::Admission;
 use super::authentication::Authentication;
 use super::connections::Connections;
-use super::info::{Occasion, ServerInfo};
+use super::info::{Occasion, Recipient, ServerInfo};
 use super::reader::Reader;
 use super::settings::{NatsSettings, TlsSettings};
 use super::writer::{Outbound, Writer};
@@ -76,7 +76,8 @@ impl Server<Nats> {
 impl Protocol for Nats {
     fn refusal(&self, peer: SocketAddr, _reason: &str) -> Vec<u8> {
         let mut text = Vec::new();
-        self.info.append(&mut text, (0, peer.ip()), Occasion::Greeting);
+        let recipient = Recipient { client_id: 0, client_ip: peer.ip(), nonce: None };
+        self.info.append(&mut text, recipient, Occasion::Greeting);
         append_error(&mut text, "maximum connections exceeded");
         text
     }
@@ -92,10 +93,11 @@ impl Protocol for Nats {
     ) -> impl Future<Output = ()> + Send + 'static {
         async move {
             let figures = entry.figures().clone();
-            let place = self.connections.enter(figures.id(), peer.ip());
+            let client = (figures.id(), peer.ip());
+            let place = self.connections.enter(client, self.admission.nonce());
             let outbound = &*place.outbound;
             let mut info = Vec::new();
-            self.info.append(&mut info, (figures.id(), peer.ip()), Occasion::Greeting);
+            self.info.append(&mut info, outbound.recipient(client), Occasion::Greeting);
             // In a box, so that the connection has no room for it all its life.
             let greeted = Box::pin(self.greet(&connection, info, outbound, &shutdown)).await;
             if let Err(error) = greeted {
@@ -121,8 +123,8 @@ impl Protocol for Nats {
         accepting.ended().await;
         let connections = self.connections.list();
         for (id, address, outbound) in &connections {
-            let info =
-                |out: &mut Vec<u8>| self.info.append(out, (*id, *address), Occasion::LameDuck);
+            let recipient = outbound.recipient((*id, *address));
+            let info = |out: &mut Vec<u8>| self.info.append(out, recipient, Occasion::LameDuck);
             outbound.queue.append(Position::default(), info);
         }
         // why: once in the life of a server.

@@ -84,6 +84,9 @@ pub enum Action {
     /// Note that a message of this block can reach nobody here, although its subject is right for
     /// NATS.
     Lost(Arc<Block>),
+    /// Publish this message if it answers a request that the client was sent; in any case, say
+    /// [`Session::publish_if`].
+    PublishAnswer(Topic, Arc<Block>, usize),
     /// Nobody is to get this message of a block: say [`Session::no_responders`].
     NobodyGets(Arc<Block>, usize),
     /// Subscribe, and say [`Session::subscribed`] or [`Session::not_subscribed`].
@@ -324,18 +327,35 @@ impl Session {
             // With nats-server somebody could have got it.
             actions.push(Action::Lost(block.clone()));
         }
-        if !to.is_permitted || to.place == Place::TooMuch {
+        match &to.place {
+            Place::Topic(topic) if !to.is_permitted && self.permissions.responses.is_some() => {
+                actions.push(Action::PublishAnswer(topic.clone(), block.clone(), index));
+            }
+            Place::Topic(topic) => {
+                self.publish_if(to.is_permitted, topic.clone(), (block, index), actions);
+            }
+            Place::Nowhere if to.is_permitted => {
+                self.say_ok(actions);
+                actions.push(Action::NobodyGets(block.clone(), index));
+            }
+            _ => actions.push(violation("Publish", block.subject(), None)),
+        }
+    }
+
+    /// Publishes a message, or says that it is not permitted.
+    pub fn publish_if(
+        &self,
+        is_permitted: bool,
+        topic: Topic,
+        (block, index): (&Arc<Block>, usize),
+        actions: &mut Vec<Action>,
+    ) {
+        if !is_permitted {
             return actions.push(violation("Publish", block.subject(), None));
         }
         self.say_ok(actions);
-        actions.push(match &to.place {
-            Place::Topic(topic) => Action::Publish {
-                topic: topic.clone(),
-                block: block.clone(),
-                messages: index..index + 1,
-            },
-            _ => Action::NobodyGets(block.clone(), index),
-        });
+        let block = block.clone();
+        actions.push(Action::Publish { topic, block, messages: index..index + 1 });
     }
 
     /// What the client is told when nobody is there to answer a request; nothing if it did not ask
@@ -367,8 +387,9 @@ impl Session {
     ) {
         let pattern = subject::pattern_text(subject).and_then(|text| Pattern::parse(text).ok());
         let rules = &self.permissions.subscribe;
+        let group = queue.map(|name| subject::group_name(name));
         let is_permitted = match &pattern {
-            Some(pattern) => rules.permit_pattern(pattern),
+            Some(pattern) => rules.permit_pattern(pattern, group.as_deref()),
             None => rules.allow_any(),
         };
         if !is_permitted {
@@ -387,8 +408,7 @@ impl Session {
                 false => Action::Reply(Reply::Error("Invalid Subject".into())),
             });
         };
-        let except = rules.kept_from(&pattern);
-        let group = queue.map(|name| subject::group_name(name));
+        let except = rules.kept_from(&pattern, group.as_deref());
         let sid = Sid::from(sid);
         let held = Held { id: None, is_limited: false };
         self.subscriptions.insert(sid.clone(), Box::new(held));
@@ -484,7 +504,7 @@ fn quoted(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::permissions::Rules;
+    use super::super::permissions::{ResponseRule, Rules};
     use super::*;
     use crate::codec::nats::{Parser, ParserLimits};
     use bytes::BytesMut;
@@ -547,6 +567,11 @@ mod tests {
                 }
                 Action::Publish { topic, messages, .. } => format!("publish {topic} {messages:?}"),
                 Action::Lost(_) => "lost".to_owned(),
+                Action::PublishAnswer(topic, block, index) => {
+                    let is_answer = topic.as_str() == "r";
+                    self.session.publish_if(is_answer, topic, (&block, index), then);
+                    "answer?".to_owned()
+                }
                 Action::NobodyGets(block, index) => {
                     let subscriber = self.mailbox.subscriber();
                     let find = |topic: &Topic| subscriber.first_match(topic);
@@ -698,6 +723,7 @@ mod tests {
         let permissions = Permissions {
             publish: rules(&["foo.*"], &["foo.x"]),
             subscribe: rules(&["s.>"], &["s.no"]),
+            responses: None,
         };
         let mut client = Client::new(OPEN);
         client.says("CONNECT {}");
@@ -725,6 +751,20 @@ mod tests {
         );
         assert_eq!(client.says("SUB s.* q 1"), ["subscribe s.* in q filtered", "+OK"]);
         assert_eq!(client.says("SUB s.a 2"), ["subscribe s.a", "+OK"]);
+    }
+
+    #[test]
+    fn who_may_answer_publishes_beyond_its_rules_if_it_is_an_answer() {
+        let nothing = Rules::new(Some(Vec::new()), Vec::new());
+        let responses = Some(ResponseRule::default());
+        let permissions = Permissions { publish: nothing, responses, ..Permissions::default() };
+        let mut client = Client::new(OPEN);
+        client.says(r#"CONNECT {"pedantic":false}"#);
+        client.session.admitted(Arc::new(permissions), &mut Vec::new());
+        assert_eq!(client.says("PUB r 0\n"), ["answer?", "+OK", "publish r 0..1"]);
+        let violation = "-ERR 'Permissions Violation for Publish to \"x\"'";
+        assert_eq!(client.says("PUB x 0\n"), ["answer?", violation]);
+        assert_eq!(client.says("PUB x..y 0\n"), [violation.replace('x', "x..y")]);
     }
 
     #[test]

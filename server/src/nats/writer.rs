@@ -1,7 +1,9 @@
 //! What one connection is sent: answers and messages, each in its place. The writing half's
 //! [`Source`].
 
+use super::info::Recipient;
 use super::render::{self, render_batch};
+use super::responses::Responses;
 use super::session::Sid;
 use super::settings::FirstTimes;
 use super::share::Places;
@@ -16,6 +18,8 @@ use crate::tasks::{self, Wait};
 use crate::transport::{Filled, Source, WriteBuffer};
 use fanfare::{Batch, Broker, EndReason, Mailbox, MailboxDelivery, Pattern, SubscriptionId, Topic};
 use std::collections::HashMap;
+use std::net::IpAddr;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -27,6 +31,10 @@ pub(super) struct Outbound {
     pub places: Places,
     /// Subscriptions that have got all that they were to get.
     expired: Mutex<Vec<(Sid, SubscriptionId)>>,
+    /// What the client may sign to say who it is.
+    nonce: Option<Box<str>>,
+    /// The requests that the client may answer, noted by the writing half.
+    responses: Mutex<Option<Box<Responses>>>,
 }
 
 /// A change of what is sent. The first three apply before anything else that waits.
@@ -40,8 +48,8 @@ pub(super) enum Change {
         /// What it matches and must not be sent.
         except: Option<Arc<[Pattern]>>,
     },
-    /// The client has connected, and knows headers or does not.
-    Connected { with_headers: bool },
+    /// The client has connected, knows headers or does not, and may answer what it is sent or more.
+    Connected { with_headers: bool, notes_requests: bool },
     /// A subscription has ended: there is nothing more for it.
     Forget(SubscriptionId),
     /// A subscription ends when it has got this many messages.
@@ -49,13 +57,40 @@ pub(super) enum Change {
 }
 
 impl Outbound {
-    pub fn new(places: Places) -> Self {
-        Self { queue: OutboundQueue::default(), places, expired: Mutex::default() }
+    pub fn new(places: Places, nonce: Option<Box<str>>) -> Self {
+        Self {
+            queue: OutboundQueue::default(),
+            places,
+            expired: Mutex::default(),
+            nonce,
+            responses: Mutex::default(),
+        }
+    }
+
+    /// The client, for `INFO`.
+    pub fn recipient(&self, (client_id, client_ip): (u64, IpAddr)) -> Recipient<'_> {
+        Recipient { client_id, client_ip, nonce: self.nonce() }
+    }
+
+    pub fn nonce(&self) -> Option<&str> {
+        self.nonce.as_deref()
+    }
+
+    pub fn responses(&self) -> MutexGuard<'_, Option<Box<Responses>>> {
+        lock(&self.responses)
     }
 
     /// The subscriptions that have got all that they were to get since this was asked last.
     pub fn take_expired(&self) -> Vec<(Sid, SubscriptionId)> {
         std::mem::take(&mut *self.expired())
+    }
+
+    fn note_requests(&self, batch: &Batch<ServerMessage>, sent: Range<usize>) {
+        if let Some(responses) = &mut *self.responses() {
+            let now = Instant::now();
+            let replies = batch.entries().skip(sent.start).take(sent.len());
+            replies.filter_map(|(_, to)| to).for_each(|to| responses.note(to, now));
+        }
     }
 
     fn expired(&self) -> MutexGuard<'_, Vec<(Sid, SubscriptionId)>> {
@@ -79,6 +114,8 @@ pub(super) struct Writer<'c> {
     /// Messages that were lost and not told yet.
     missed: u64,
     with_headers: bool,
+    /// Whether the client's right to publish depends on the requests that it is sent.
+    notes_requests: bool,
     /// When the client has to have connected.
     connect_by: Option<Instant>,
     /// How long after its `CONNECT` the client is sent its first `PING`; none once that is known.
@@ -131,6 +168,7 @@ impl<'c> Writer<'c> {
             ended: Vec::new(),
             missed: 0,
             with_headers: false,
+            notes_requests: false,
             connect_by,
             ping_after: times.ping_after,
             first_ping_at: None,
@@ -160,7 +198,8 @@ impl<'c> Writer<'c> {
                 let subscribed = Subscribed { sid, except, delivered: 0, max: None };
                 self.subscriptions.insert(id, Box::new(subscribed));
             }
-            Change::Connected { with_headers } => {
+            Change::Connected { with_headers, notes_requests } => {
+                self.notes_requests = notes_requests;
                 self.connect_by = None;
                 let first_ping = self.ping_after.take().map(|after| Instant::now() + after);
                 self.first_ping_at = self.first_ping_at.or(first_ping);
@@ -262,6 +301,9 @@ impl<'c> Writer<'c> {
         };
         let rendered = render_batch(&batch, from, at_most, recipient, out);
         subscribed.delivered += rendered as u64;
+        if self.notes_requests {
+            self.outbound.note_requests(&batch, from..from + rendered);
+        }
         self.figures.sent(rendered);
         if from + rendered < batch.len() && rendered < at_most {
             self.rest = Some(Rest { id, batch, from: from + rendered });
@@ -402,7 +444,7 @@ mod tests {
         let entry = diagnostics
             .front_end("nats")
             .connected("127.0.0.1:1".parse().unwrap(), &Arc::new(Traffic::new()));
-        let outbound = Arc::new(Outbound::new(Places::of(&Share::new(1))));
+        let outbound = Arc::new(Outbound::new(Places::of(&Share::new(1)), None));
         let mailbox = broker.mailbox("m").open().unwrap();
         let id = mailbox.subscribe(&Pattern::parse("a").unwrap()).unwrap();
         let watch = mailbox.watch();

@@ -86,7 +86,11 @@ fn private_messages_and_pushes_reach_those_alone_whose_permissions_name_them() {
     let user = |name: &str, subscribe: Rules| User {
         name: name.to_owned(),
         password: Secret::new("p"),
-        permissions: Arc::new(Permissions { subscribe, publish: rules(&["*", "push.all"]) }),
+        permissions: Arc::new(Permissions {
+            subscribe,
+            publish: rules(&["*", "push.all"]),
+            responses: None,
+        }),
     };
     let anonymous = TestServer::start(|_| {});
     let with_users = TestServer::start(|settings| {

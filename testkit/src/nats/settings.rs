@@ -41,11 +41,19 @@ pub struct User {
     /// None may do everything.
     pub publish: Option<Permission>,
     pub subscribe: Option<Permission>,
+    /// How many answers to one request, and within how many milliseconds.
+    pub responses: Option<(u32, u64)>,
+    /// The public key that stands for name and password.
+    pub nkey: Option<&'static str>,
 }
 
 impl User {
     pub fn new(name: &'static str, password: &'static str) -> Self {
-        Self { name, password, publish: None, subscribe: None }
+        Self { name, password, publish: None, subscribe: None, responses: None, nkey: None }
+    }
+
+    pub fn with_nkey(nkey: &'static str) -> Self {
+        Self { nkey: Some(nkey), ..Self::new("", "") }
     }
 }
 
@@ -170,14 +178,20 @@ fn nats_server_user(user: &User) -> String {
         }
         None => String::new(),
     };
-    let permissions =
-        permission("publish", &user.publish) + &permission("subscribe", &user.subscribe);
+    let responses =
+        |(max, expires_ms)| format!("allow_responses: {{max: {max}, expires: \"{expires_ms}ms\"}}");
+    let permissions = permission("publish", &user.publish)
+        + &permission("subscribe", &user.subscribe)
+        + &user.responses.map(responses).unwrap_or_default();
     let permissions = if permissions.is_empty() {
         permissions
     } else {
         format!(", permissions: {{{permissions}}}")
     };
-    format!("{{user: {:?}, password: {:?}{permissions}}}", user.name, user.password)
+    match user.nkey {
+        Some(nkey) => format!("{{nkey: {nkey}{permissions}}}"),
+        None => format!("{{user: {:?}, password: {:?}{permissions}}}", user.name, user.password),
+    }
 }
 
 fn fanfare_user(user: &User) -> String {
@@ -190,7 +204,15 @@ fn fanfare_user(user: &User) -> String {
         };
         permission.as_ref().map(line).unwrap_or_default()
     };
-    let permissions =
-        permission("publish", &user.publish) + &permission("subscribe", &user.subscribe);
-    format!("[[user]]\nname = {:?}\npassword = {:?}\n{permissions}", user.name, user.password)
+    let responses = |(max, expires_ms)| {
+        format!("allow_responses = {{ max = {max}, expires_ms = {expires_ms} }}\n")
+    };
+    let permissions = permission("publish", &user.publish)
+        + &permission("subscribe", &user.subscribe)
+        + &user.responses.map(responses).unwrap_or_default();
+    let credentials = match user.nkey {
+        Some(nkey) => format!("nkey = {nkey:?}\n"),
+        None => format!("name = {:?}\npassword = {:?}\n", user.name, user.password),
+    };
+    format!("[[user]]\n{credentials}{permissions}")
 }

@@ -32,6 +32,8 @@ mod ended_with_an_error;
 mod headers;
 mod limits;
 mod newest;
+mod nkeys;
+mod permissions;
 mod process;
 mod subscriptions;
 mod warned;

@@ -1,0 +1,133 @@
+//! What users may do beyond plain patterns: answers to requests, queue groups, denials alone.
+
+use testkit::nats::server::Server;
+use testkit::nats::settings::{Permission, Settings, User};
+use testkit::nats::wire::Wire;
+use testkit::patience::wait_until;
+
+rules!(settings();
+    a_request_may_be_answered_as_often_as_is_allowed,
+    a_late_answer_is_not_permitted,
+    whoever_may_answer_may_publish_nothing_else,
+    a_queue_group_may_be_demanded,
+    a_queue_group_may_be_denied,
+    what_is_not_denied_is_allowed,
+);
+
+const MINUTE_MS: u64 = 60_000;
+
+fn settings() -> Settings {
+    let rules = |allow, deny| Some(Permission { allow, deny });
+    let responder = |name, responses| User {
+        subscribe: rules(&["ask"], &[]),
+        responses: Some(responses),
+        ..User::new(name, "p")
+    };
+    let users = vec![
+        User::new("all", "p"),
+        responder("twice", (2, MINUTE_MS)),
+        responder("late", (1_000_000, 1)),
+        User {
+            subscribe: rules(&["jobs q", "n.* v1.>", "z"], &["z bad", "k"]),
+            ..User::new("groups", "p")
+        },
+        User {
+            subscribe: rules(&[], &["m qq", "foo"]),
+            publish: rules(&[], &["nope"]),
+            ..User::new("deny", "p")
+        },
+    ];
+    Settings { users, ..Settings::default() }
+}
+
+fn client(server: &Server, name: &str) -> Wire {
+    server.client(&format!(r#""verbose":false,"pedantic":false,"user":"{name}","pass":"p""#))
+}
+
+fn violation(of: &str, what: &str) -> String {
+    format!("-ERR 'Permissions Violation for {of} to {what}'\r\n")
+}
+
+/// Somebody asks, and `name` is sent the question.
+fn asked(server: &Server, name: &str) -> [Wire; 2] {
+    let [mut asking, mut answering] = [client(server, "all"), client(server, name)];
+    answering.send("SUB ask 1\r\n");
+    answering.sync();
+    asking.send("SUB r.* 1\r\nPUB ask r.1 0\r\n\r\n");
+    asking.sync();
+    answering.expect("MSG ask 1 r.1 0\r\n\r\n");
+    [asking, answering]
+}
+
+fn a_request_may_be_answered_as_often_as_is_allowed(server: Server) {
+    let [mut asking, mut answering] = asked(&server, "twice");
+    answering.send("PUB r.1 1\r\na\r\nPUB r.1 1\r\nb\r\nPUB r.1 1\r\nc\r\n");
+    asking.expect("MSG r.1 1 1\r\na\r\nMSG r.1 1 1\r\nb\r\n");
+    answering.expect(violation("Publish", "\"r.1\""));
+    answering.send("PUB r.2 0\r\n\r\n");
+    answering.expect(violation("Publish", "\"r.2\""));
+    answering.sync();
+    asking.sync();
+}
+
+fn a_late_answer_is_not_permitted(server: Server) {
+    let [_, mut answering] = asked(&server, "late");
+    // Far more answers are allowed than come within a millisecond.
+    wait_until("it is too late", || {
+        answering.send("PUB r.1 1\r\nx\r\nPING\r\n");
+        match answering.line().as_str() {
+            "PONG" => false,
+            line => {
+                assert_eq!(format!("{line}\r\n"), violation("Publish", "\"r.1\""));
+                answering.expect("PONG\r\n");
+                true
+            }
+        }
+    });
+}
+
+fn whoever_may_answer_may_publish_nothing_else(server: Server) {
+    let mut wire = client(&server, "twice");
+    wire.send("PUB any 0\r\n\r\n");
+    wire.expect(violation("Publish", "\"any\""));
+    wire.sync();
+}
+
+fn a_queue_group_may_be_demanded(server: Server) {
+    let mut wire = client(&server, "groups");
+    wire.send("SUB jobs q 1\r\nSUB n.a v1.x 2\r\nSUB n.* v1.x.y 3\r\nSUB z 4\r\nSUB z good 5\r\n");
+    wire.sync();
+    for (refused, told) in [
+        ("jobs", "\"jobs\""),
+        ("jobs z", "\"jobs\" using queue \"z\""),
+        ("n.a v1", "\"n.a\" using queue \"v1\""),
+        ("other", "\"other\""),
+    ] {
+        wire.say(&format!("SUB {refused} 9"));
+        wire.expect(violation("Subscription", told));
+    }
+    wire.sync();
+}
+
+fn a_queue_group_may_be_denied(server: Server) {
+    let mut wire = client(&server, "groups");
+    wire.send("SUB z bad 1\r\nSUB k q 2\r\n");
+    wire.expect(violation("Subscription", "\"z\" using queue \"bad\""));
+    wire.expect(violation("Subscription", "\"k\" using queue \"q\""));
+    let mut wire = client(&server, "deny");
+    wire.send("SUB m 1\r\nSUB m q 2\r\nSUB m qq 3\r\n");
+    wire.expect(violation("Subscription", "\"m\" using queue \"qq\""));
+    wire.sync();
+}
+
+fn what_is_not_denied_is_allowed(server: Server) {
+    let mut wire = client(&server, "deny");
+    wire.send("SUB foo 1\r\nSUB > 2\r\nPUB nope 0\r\n\r\nPUB yes 0\r\n\r\n");
+    wire.expect(violation("Subscription", "\"foo\""));
+    wire.expect(violation("Publish", "\"nope\""));
+    wire.expect("MSG yes 2 0\r\n\r\n");
+    let mut other = client(&server, "all");
+    other.send("PUB foo 0\r\n\r\n");
+    other.sync();
+    wire.sync();
+}
