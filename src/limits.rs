@@ -130,7 +130,7 @@ pub const BATCH_MESSAGES_MAX: usize = 1 << 20;
 /// The largest number of messages that a publisher reserves room for in advance, in each queue of
 /// its audience. At this size the cost of asking each queue is no longer felt. A publisher that
 /// goes quiet holds the room until somebody needs it.
-pub const GRANT_MESSAGES_MAX: u32 = 64;
+pub const GRANT_MESSAGES_MAX: u32 = 128;
 
 /// The smallest number of messages worth reserving room for in advance: publishes of more than
 /// `GRANT_MESSAGES_MAX / GRANT_MESSAGES_MIN` messages, and queues shorter than eight times this,

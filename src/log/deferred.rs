@@ -22,9 +22,12 @@ impl<M> Deferred<M> {
     }
 
     /// Wakes and drops; no lock may be held. Ending subscriptions is left to who knows the routes.
+    #[inline]
     pub fn run(&mut self) {
-        self.wake_all();
-        self.segments.clear();
+        if !self.wakers.is_empty() || !self.segments.is_empty() {
+            self.wake_all();
+            self.segments.clear();
+        }
     }
 
     pub fn wake_all(&mut self) {

@@ -2,9 +2,10 @@
 
 use crate::log::{Record, Segment};
 use crate::topic::Topic;
+use spin::Once;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// One received message. Derefs to the payload.
 ///
@@ -72,14 +73,14 @@ impl<M: fmt::Debug> fmt::Debug for Message<M> {
 pub struct Received<'a, M>(Source<'a, M>);
 
 enum Source<'a, M> {
-    Lent(&'a Arc<Segment<M>>, u32),
+    Lent(&'a Record<M>, &'a Arc<Segment<M>>, u32),
     /// Where a subscription can be ended and freed at any time, it has nothing to lend.
     Owned(Message<M>),
 }
 
 impl<'a, M> Received<'a, M> {
     pub(crate) fn lent(segment: &'a Arc<Segment<M>>, index: u32) -> Self {
-        Self(Source::Lent(segment, index))
+        Self(Source::Lent(segment.record(index), segment, index))
     }
 
     pub(crate) fn owned(message: Message<M>) -> Self {
@@ -87,6 +88,7 @@ impl<'a, M> Received<'a, M> {
     }
 
     /// The message, to be kept: it shares what is stored, and copies nothing.
+    #[inline]
     pub fn to_message(&self) -> Message<M> {
         let (segment, index) = self.stored();
         Message::new(segment.clone(), index)
@@ -99,20 +101,27 @@ impl<'a, M> Received<'a, M> {
 
     /// Where the sender waits for an answer, if it does.
     pub fn reply_to(&self) -> Option<&Topic> {
-        let (segment, index) = self.stored();
-        segment.record(index).reply_to.as_ref()
+        self.record().reply_to.as_ref()
     }
 
     /// What it counts for against byte bounds.
     pub fn weight_bytes(&self) -> u32 {
-        let (segment, index) = self.stored();
-        segment.weight_bytes(index)
+        self.record().weight_bytes
     }
 
+    #[inline]
     fn stored(&self) -> (&Arc<Segment<M>>, u32) {
         match &self.0 {
-            Source::Lent(segment, index) => (segment, *index),
+            Source::Lent(_, segment, index) => (segment, *index),
             Source::Owned(message) => message.segment(),
+        }
+    }
+
+    #[inline]
+    fn record(&self) -> &Record<M> {
+        match &self.0 {
+            Source::Lent(record, ..) => record,
+            Source::Owned(Message { segment, index }) => segment.record(*index),
         }
     }
 }
@@ -121,8 +130,7 @@ impl<M> Deref for Received<'_, M> {
     type Target = M;
 
     fn deref(&self) -> &M {
-        let (segment, index) = self.stored();
-        &segment.record(index).message
+        &self.record().message
     }
 }
 
@@ -171,7 +179,7 @@ impl<M> Batch<M> {
     pub fn entries(&self) -> impl Iterator<Item = (&M, Option<&Topic>)> {
         let BatchIter { first, later } = self.iter();
         first
-            .chain(later.filter_map(OnceLock::get))
+            .chain(later.filter_map(Once::get))
             .map(|record| (&record.message, record.reply_to.as_ref()))
     }
 
@@ -193,7 +201,7 @@ impl<'run, M> IntoIterator for &'run Batch<M> {
 /// The payloads of a [`Batch`], in the order published.
 pub struct BatchIter<'run, M> {
     first: std::slice::Iter<'run, Record<M>>,
-    later: std::slice::Iter<'run, OnceLock<Record<M>>>,
+    later: std::slice::Iter<'run, Once<Record<M>>>,
 }
 
 impl<'run, M> Iterator for BatchIter<'run, M> {

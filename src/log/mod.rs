@@ -9,8 +9,8 @@ pub mod reader_slot;
 use crate::load::Load;
 use crate::topic::Topic;
 use reader_slot::{Length, ReaderSlot};
+use spin::Once;
 use std::ops::Range;
-use std::sync::OnceLock;
 
 /// Consecutive messages of one publisher on one topic, and the reader slots of the subscriptions
 /// they are for.
@@ -23,7 +23,7 @@ pub(crate) struct Segment<M> {
     /// The messages it began with: there before anybody could look, so they need no care.
     first: Box<[Record<M>]>,
     /// The messages appended while others read.
-    later: Box<[OnceLock<Record<M>>]>,
+    later: Box<[Once<Record<M>>]>,
     pub slots: Box<[ReaderSlot]>,
 }
 
@@ -43,7 +43,7 @@ impl<M> Segment<M> {
             topic,
             length: Length::new(),
             first,
-            later: (0..later).map(|_| OnceLock::new()).collect(),
+            later: (0..later).map(|_| Once::new()).collect(),
             slots: (0..slots).map(|_| ReaderSlot::new()).collect(),
         }
     }
@@ -54,10 +54,9 @@ impl<M> Segment<M> {
 
     /// Fills a slot after the first messages. Only the publisher does, once for each, before the
     /// length passes it.
-    pub fn put(&self, index: u32, message: M, reply_to: Option<Topic>, weight_bytes: u32) {
-        let record = Record::new(message, reply_to, weight_bytes, self.bytes_before(index));
-        let was_free = self.later[index as usize - self.first.len()].set(record).is_ok();
-        debug_assert!(was_free, "each index of a segment is filled once");
+    #[inline]
+    pub fn put(&self, index: u32, record: Record<M>) {
+        self.later[index as usize - self.first.len()].call_once(|| record);
     }
 
     pub fn weight_bytes(&self, index: u32) -> u32 {
@@ -71,7 +70,7 @@ impl<M> Segment<M> {
         Load { messages: range.end - range.start, bytes: u32::try_from(bytes).unwrap_or(u32::MAX) }
     }
 
-    fn bytes_before(&self, index: u32) -> u64 {
+    pub fn bytes_before(&self, index: u32) -> u64 {
         if index == 0 { 0 } else { self.record(index - 1).bytes_through }
     }
 
@@ -97,5 +96,9 @@ impl<M> Record<M> {
             weight_bytes,
             bytes_through: bytes_before + u64::from(weight_bytes),
         }
+    }
+
+    pub fn bytes_through(&self) -> u64 {
+        self.bytes_through
     }
 }

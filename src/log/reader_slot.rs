@@ -26,6 +26,8 @@ const LEFT: u32 = 0b00 << 30;
 const LIVE: u32 = 0b01 << 30;
 const CUT: u32 = 0b10 << 30;
 const VACANT: u32 = 0b11 << 30;
+/// What live and vacant have in common.
+const NEEDS_NO_CALL: u32 = LIVE & VACANT;
 
 /// How many messages of a segment can be read. Written by its one publisher.
 #[derive(Debug)]
@@ -99,6 +101,13 @@ impl ReaderSlot {
     /// Whether it is cut. For the publisher, which alone cuts.
     pub fn is_cut(&self) -> bool {
         self.0.load(Ordering::Relaxed) & MODE == CUT
+    }
+
+    /// Publisher, after the length has advanced: whether [`call`](Self::call) says that there is
+    /// nothing to do.
+    #[inline]
+    pub fn needs_no_call(&self) -> bool {
+        self.0.load(Ordering::SeqCst) & NEEDS_NO_CALL != 0
     }
 
     /// Publisher, after the length has advanced: what must be done for this subscription.

@@ -105,7 +105,7 @@ impl<M> Deliveries<M> {
 
     /// Gives what was appended to the audience.
     pub fn serve(&mut self, audience: &Audience<M>, appended: &Appended<M>, but: Exceptions<'_>) {
-        self.call(audience, appended, but);
+        self.call_but(audience, appended, but);
         for slot in but.refused {
             let member = &audience.singles[*slot as usize];
             let entry = Entry::fixed(&appended.segment, member.id, appended.range.clone());
@@ -116,7 +116,7 @@ impl<M> Deliveries<M> {
     }
 
     /// Tells the subscriptions that had room and are not reading this segment already.
-    fn call(&mut self, audience: &Audience<M>, appended: &Appended<M>, but: Exceptions<'_>) {
+    fn call_but(&mut self, audience: &Audience<M>, appended: &Appended<M>, but: Exceptions<'_>) {
         let Exceptions { mut refused, mut written_off } = but;
         let (mut from, end) = (0, audience.singles.len());
         // The runs between the exceptions.
@@ -134,18 +134,29 @@ impl<M> Deliveries<M> {
 
     fn call_run(&mut self, audience: &Audience<M>, appended: &Appended<M>, run: Range<usize>) {
         let Appended { segment, range, .. } = appended;
-        let first = run.start as u32;
-        let members = segment.slots[run.clone()].iter().zip(&audience.singles[run]);
-        for (slot, (state, member)) in (first..).zip(members) {
-            let entry = match state.call() {
-                Call::None => continue,
-                Call::BackFrom(from) => {
-                    Entry { slot: Some(slot), ..Entry::fixed(segment, member.id, from..from) }
-                }
-                Call::Fixed => Entry::fixed(segment, member.id, range.clone()),
-            };
-            member.queue.push(entry, &mut self.deferred);
+        for slot in run {
+            if !segment.slots[slot].needs_no_call() {
+                self.call(slot, &audience.singles[slot], segment, range.clone());
+            }
         }
+    }
+
+    /// Queues an entry for a subscription that needs one to read what was appended.
+    pub fn call(
+        &mut self,
+        slot: usize,
+        member: &Member<M>,
+        segment: &Arc<Segment<M>>,
+        range: Range<u32>,
+    ) {
+        let entry = match segment.slots[slot].call() {
+            Call::None => return,
+            Call::BackFrom(from) => {
+                Entry { slot: Some(slot as u32), ..Entry::fixed(segment, member.id, from..from) }
+            }
+            Call::Fixed => Entry::fixed(segment, member.id, range),
+        };
+        member.queue.push(entry, &mut self.deferred);
     }
 
     /// Queues what was admitted for exactly this.

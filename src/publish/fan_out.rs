@@ -19,6 +19,7 @@ use crate::payload::Origin;
 use crate::policy::WhenFull;
 use crate::publish::deliveries::{Appended, Deliveries, Exceptions};
 use crate::publish::reservation::Reservations;
+use crate::publish::short::ShortWay;
 use crate::queue::{Entry, Named};
 use crate::routing::bridged::Bridged;
 use crate::routing::member::Member;
@@ -32,7 +33,7 @@ use std::sync::{Arc, Weak};
 /// only segments are new.
 pub(crate) struct FanOut<M> {
     pub origin: Option<Origin>,
-    growing: Option<Growing<M>>,
+    pub(super) growing: Option<Growing<M>>,
     /// What is to be published; empty between calls.
     pub batch: Vec<M>,
     pub reply_to: Option<Topic>,
@@ -55,14 +56,31 @@ pub(crate) struct FanOut<M> {
 /// The segment that the next message goes to if nothing has changed.
 ///
 /// Not kept alive from here: when all have read and left it, it goes, and with it the payloads.
-struct Growing<M> {
-    segment: Weak<Segment<M>>,
-    route: u64,
+pub(super) struct Growing<M> {
+    pub segment: Weak<Segment<M>>,
+    pub route: u64,
     version: u64,
-    used: u32,
-    bytes: u64,
+    pub used: u32,
+    capacity: u32,
+    pub bytes: u64,
     /// How many reader slots are cut.
     cut: usize,
+    /// Set while the next message may take it.
+    pub short: Option<ShortWay>,
+}
+
+impl<M> Growing<M> {
+    #[inline]
+    pub fn has_room_for(&self, load: Load) -> bool {
+        self.capacity - self.used >= load.messages
+            && self.bytes + u64::from(load.bytes) <= SEGMENT_BYTES_MAX as u64
+    }
+
+    #[inline]
+    pub fn add(&mut self, load: Load) {
+        self.used += load.messages;
+        self.bytes += u64::from(load.bytes);
+    }
 }
 
 /// What another system publishes here.
@@ -115,20 +133,16 @@ impl<M> FanOut<M> {
         }
     }
 
-    /// Weighs what is to be published next. Runs foreign code, so before any lock is taken.
-    pub fn weigh<'a>(&mut self, messages: impl Iterator<Item = &'a M>)
-    where
-        M: crate::Payload,
-    {
+    /// Notes what is to be published next.
+    pub fn prepare(&mut self, weights_and_kept: impl Iterator<Item = (u32, bool)>) {
         self.load = Load::default();
         self.weights.clear();
         self.is_kept.clear();
-        for message in messages {
-            let weight = u32::try_from(message.weight_bytes()).unwrap_or(u32::MAX);
+        for (weight_bytes, is_kept) in weights_and_kept {
             self.load.messages += 1;
-            self.load.bytes = self.load.bytes.saturating_add(weight);
-            self.weights.push(weight);
-            self.is_kept.push(message.is_kept_in_history());
+            self.load.bytes = self.load.bytes.saturating_add(weight_bytes);
+            self.weights.push(weight_bytes);
+            self.is_kept.push(is_kept);
         }
     }
 
@@ -162,6 +176,8 @@ impl<M> FanOut<M> {
         if !audience.bridges.is_empty() {
             self.give_to_bridges(audience, &appended);
         }
+        let is_plain = target.history.is_none() && audience.has_singles_only();
+        self.note_short_way(audience, is_plain);
         if let Some(kept) = target.history {
             for (index, _) in
                 appended.range.clone().zip(&self.is_kept).filter(|(_, is_kept)| **is_kept)
@@ -183,6 +199,17 @@ impl<M> FanOut<M> {
     #[inline]
     pub fn is_waiting(&self) -> bool {
         self.deliveries.is_waiting()
+    }
+
+    /// Notes what the next message needs to take the short way.
+    fn note_short_way(&mut self, audience: &Audience<M>, is_plain: bool) {
+        let Some(growing) = &mut self.growing else { return };
+        let grant = self.reservations.grant_of_all().filter(|_| is_plain && growing.cut == 0);
+        growing.short = grant.map(|grant| ShortWay {
+            changes: audience.changes,
+            grant: grant.clone(),
+            queues: (audience.singles.len() - self.reservations.skipped) as u64,
+        });
     }
 
     /// Whether every lossless subscription, and one member of each lossless group, has room. For
@@ -252,10 +279,13 @@ impl<M> FanOut<M> {
     fn append(&mut self, target: &Target<'_, M>, load: Load) -> (Arc<Segment<M>>, u32) {
         let (segment, from) = match self.grow(target, load) {
             Some((segment, from)) => {
-                for (target, (message, weight)) in
+                let mut bytes = segment.bytes_before(from);
+                for (index, (message, weight)) in
                     (from..).zip(self.batch.drain(..).zip(&self.weights))
                 {
-                    segment.put(target, message, self.reply_to.take(), *weight);
+                    let record = Record::new(message, self.reply_to.take(), *weight, bytes);
+                    bytes = record.bytes_through();
+                    segment.put(index, record);
                 }
                 (segment, from)
             }
@@ -285,8 +315,7 @@ impl<M> FanOut<M> {
         if growing.route != target.route_id() || growing.version != target.audience.version {
             return None;
         }
-        let bytes = growing.bytes + u64::from(load.bytes);
-        if bytes > SEGMENT_BYTES_MAX as u64 {
+        if !growing.has_room_for(load) {
             return None;
         }
         // A subscription that was cut and has room again needs an entry for each message, until
@@ -299,12 +328,7 @@ impl<M> FanOut<M> {
         }
         let segment = growing.segment.upgrade()?;
         let from = growing.used;
-        if segment.capacity() - from < load.messages {
-            self.deliveries.deferred.segments.push(segment);
-            return None;
-        }
-        growing.used += load.messages;
-        growing.bytes = bytes;
+        growing.add(load);
         Some((segment, from))
     }
 
@@ -335,8 +359,10 @@ impl<M> FanOut<M> {
             route: route.id,
             version: target.audience.version,
             used: load.messages,
+            capacity: segment.capacity(),
             bytes: u64::from(load.bytes),
             cut: self.reservations.written_off().len(),
+            short: None,
         });
         segment
     }

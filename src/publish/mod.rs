@@ -4,6 +4,7 @@ mod clone;
 pub mod deliveries;
 pub mod fan_out;
 pub mod reservation;
+mod short;
 #[cfg(feature = "sink")]
 pub mod sink;
 
@@ -67,7 +68,10 @@ impl<M: Payload> Publisher<M> {
     /// # Errors
     /// [`PublishError::Closed`] with the message, if the broker was closed before.
     pub async fn publish(&mut self, topic: &Topic, message: M) -> Result<Receipt, PublishError<M>> {
-        self.publish_one(topic, None, message).await
+        match self.publish_short(topic, Weighed::new(message)) {
+            Ok(receipt) => Ok(receipt),
+            Err(weighed) => self.publish_one(topic, None, weighed).await,
+        }
     }
 
     /// Publishes a message whose answer is to be published to `reply_to`.
@@ -78,7 +82,7 @@ impl<M: Payload> Publisher<M> {
         reply_to: &Topic,
         message: M,
     ) -> Result<Receipt, PublishError<M>> {
-        self.publish_one(topic, Some(reply_to.clone()), message).await
+        self.publish_one(topic, Some(reply_to.clone()), Weighed::new(message)).await
     }
 
     /// Publishes all of `batch` in one segment, touching each queue once, and leaves `batch` empty
@@ -113,7 +117,11 @@ impl<M: Payload> Publisher<M> {
         topic: &Topic,
         message: M,
     ) -> Result<Receipt, TryPublishError<M>> {
-        match self.begin_one(topic, None, message, false) {
+        let weighed = match self.publish_short(topic, Weighed::new(message)) {
+            Ok(receipt) => return Ok(receipt),
+            Err(weighed) => weighed,
+        };
+        match self.begin_one(topic, None, weighed, false) {
             Ok(_) => Ok(self.finish()),
             Err((Refusal::Full, message)) => Err(TryPublishError::Full(message)),
             Err((Refusal::Closed, message)) => Err(TryPublishError::Closed(message)),
@@ -140,7 +148,10 @@ impl<M: Payload> Publisher<M> {
         topic: &Topic,
         message: M,
     ) -> Result<Receipt, PublishError<M>> {
-        block_on(self.publish(topic, message))
+        match self.publish_short(topic, Weighed::new(message)) {
+            Ok(receipt) => Ok(receipt),
+            Err(weighed) => block_on(self.publish_one(topic, None, weighed)),
+        }
     }
 
     /// Publishes a batch, blocking the thread while it waits.
@@ -166,7 +177,7 @@ impl<M: Payload> Publisher<M> {
         reply_to: Option<Topic>,
         message: M,
     ) -> Result<Receipt, PublishError<M>> {
-        match self.begin_one(topic, reply_to, message, false) {
+        match self.begin_one(topic, reply_to, Weighed::new(message), false) {
             Ok(_) => Ok(self.finish()),
             Err((_, message)) => Err(PublishError::Closed(message)),
         }
@@ -189,9 +200,9 @@ impl<M: Payload> Publisher<M> {
         &mut self,
         topic: &Topic,
         reply_to: Option<Topic>,
-        message: M,
+        weighed: Weighed<M>,
     ) -> Result<Receipt, PublishError<M>> {
-        match self.begin_one(topic, reply_to, message, true) {
+        match self.begin_one(topic, reply_to, weighed, true) {
             Ok(_) => Ok(WaitForRoom(self).await),
             Err((_, message)) => Err(PublishError::Closed(message)),
         }
@@ -205,7 +216,7 @@ impl<M: Payload> Publisher<M> {
         reply_to: Topic,
         message: M,
     ) -> Result<(Receipt, Option<M>), PublishError<M>> {
-        match self.begin_one(topic, Some(reply_to), message, true) {
+        match self.begin_one(topic, Some(reply_to), Weighed::new(message), true) {
             Ok(returned) => Ok((WaitForRoom(self).await, returned)),
             Err((_, message)) => Err(PublishError::Closed(message)),
         }
@@ -216,11 +227,11 @@ impl<M: Payload> Publisher<M> {
         &mut self,
         topic: &Topic,
         reply_to: Option<Topic>,
-        message: M,
+        Weighed { message, bytes }: Weighed<M>,
         may_wait: bool,
     ) -> Result<Option<M>, (Refusal, M)> {
         self.settle_forgotten();
-        self.fan_out.weigh(std::iter::once(&message));
+        self.fan_out.prepare(std::iter::once((bytes, message.is_kept_in_history())));
         // Not empty if the publish before panicked.
         self.fan_out.batch.clear();
         self.fan_out.batch.push(message);
@@ -247,7 +258,8 @@ impl<M: Payload> Publisher<M> {
         if batch.is_empty() {
             return Ok(());
         }
-        self.fan_out.weigh(batch.iter());
+        let messages = batch.iter();
+        self.fan_out.prepare(messages.map(|one| (weigh(one), one.is_kept_in_history())));
         // Neither is empty if the publish before panicked.
         self.fan_out.batch.clear();
         self.fan_out.reply_to = None;
@@ -277,7 +289,7 @@ impl<M: Payload> Publisher<M> {
     fn fan_out(&mut self, topic: &Topic, may_wait: bool) -> Result<bool, Refusal> {
         let shared = &*self.handle.shared;
         loop {
-            let Some(route) = self.routes.take(topic, &shared.router) else {
+            let Some(route) = self.routes.find(topic, &shared.router) else {
                 let outcome = shared.router.with_audience(topic, |audience| {
                     let target = Target {
                         topic,
@@ -290,9 +302,10 @@ impl<M: Payload> Publisher<M> {
                 });
                 return outcome.map(|()| false);
             };
-            let mut kept = route.1.history.as_ref().map(History::lock);
-            let audience = read(&route.1.audience);
+            let mut kept = route.history.as_ref().map(History::lock);
+            let audience = read(&route.audience);
             if audience.is_retired {
+                drop((audience, kept));
                 self.routes.forget(topic);
                 continue;
             }
@@ -300,13 +313,11 @@ impl<M: Payload> Publisher<M> {
             let target = Target {
                 topic,
                 audience: &audience,
-                route: Some(&route.1),
+                route: Some(route),
                 history,
                 stamps: &shared.stamps,
             };
             let outcome = self.fan_out.deliver(target, may_wait);
-            drop((audience, kept));
-            self.routes.put_back(route);
             return outcome.map(|()| true);
         }
     }
@@ -354,6 +365,24 @@ struct Open {
     has_route: bool,
     /// Since when it waits for room, if it does.
     waits_since: Option<Instant>,
+}
+
+/// A message and its weight. To weigh it runs foreign code, so it is weighed once, and before any
+/// lock is taken.
+struct Weighed<M> {
+    message: M,
+    bytes: u32,
+}
+
+impl<M: Payload> Weighed<M> {
+    #[inline]
+    fn new(message: M) -> Self {
+        Self { bytes: weigh(&message), message }
+    }
+}
+
+fn weigh<M: Payload>(message: &M) -> u32 {
+    u32::try_from(message.weight_bytes()).unwrap_or(u32::MAX)
 }
 
 enum BatchRefusal {

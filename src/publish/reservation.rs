@@ -71,6 +71,13 @@ impl Reservations {
         }
     }
 
+    /// The credit grant that the last load was spent from, if each queue of the audience gave it.
+    pub fn grant_of_all(&self) -> Option<&Arc<Grant>> {
+        let granted = self.granted.as_ref().filter(|_| self.is_granted)?;
+        let is_of_all = granted.others.is_empty() && granted.written_off.is_empty();
+        is_of_all.then_some(&granted.grant)
+    }
+
     /// Reader slots that were not asked for the last load, and get nothing of it.
     pub fn written_off(&self) -> &[u32] {
         match &self.granted {

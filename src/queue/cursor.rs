@@ -1,6 +1,7 @@
 //! Where a receiver is: the segment it reads, and what it has missed before it.
 
 use crate::log::Segment;
+use crate::log::message::Received;
 use crate::log::reader_slot::Reach;
 use crate::queue::{Entry, Named, Queue};
 use crate::stats::SubscriptionId;
@@ -38,6 +39,8 @@ pub(crate) enum Found {
 /// One message stepped over.
 pub(crate) struct Step {
     pub weight_bytes: u32,
+    /// How many were ready in the segment, with this one, if it has just been looked at.
+    pub ready: Option<u32>,
     /// No other is known to be readable: others may wait for its room or for the queue to drain.
     pub is_last: bool,
 }
@@ -50,6 +53,8 @@ struct Reading<M> {
     next: u32,
     /// Readable up to here.
     end: u32,
+    /// What was next when `end` was looked up.
+    looked_at: u32,
     /// Nothing follows `end` through this entry.
     ends: bool,
     /// For a bridge, as in its entry.
@@ -82,7 +87,7 @@ impl<M> Cursor<M> {
         }
     }
 
-    /// Goes to the next gap or messages: after `Messages`, [`step`](Self::step) finds some.
+    /// Goes to the next gap or messages: after `Messages`, [`step`](Self::step) takes the first.
     pub fn find(&mut self, queue: &Queue<M>, lingers: bool) -> Option<Found> {
         loop {
             if self.missed > 0 {
@@ -104,24 +109,28 @@ impl<M> Cursor<M> {
         }
     }
 
-    /// Steps over the next message that was found readable. Its credit is for the caller to
-    /// return. Until the next call, [`current`](Self::current) is this message.
+    /// Whether the segment it reads has a message for [`step`](Self::step).
     #[inline]
-    pub fn step(&mut self) -> Option<Step> {
-        let reading = self.reading.as_mut().filter(|reading| reading.next < reading.end)?;
-        if self.missed > 0 {
-            return None;
-        }
-        let weight_bytes = reading.segment.weight_bytes(reading.next);
-        reading.next += 1;
-        Some(Step { weight_bytes, is_last: reading.next == reading.end })
+    pub fn is_ready(&mut self) -> bool {
+        let Some(reading) = self.reading.as_mut().filter(|_| self.missed == 0) else {
+            return false;
+        };
+        reading.next < reading.end || reading.has_grown()
     }
 
-    /// The message that was stepped over last.
+    /// Takes the next message, which was found to be there. Its credit is for the caller to return.
     #[inline]
-    pub fn current(&self) -> Option<(&Arc<Segment<M>>, u32)> {
-        let reading = self.reading.as_ref()?;
-        Some((&reading.segment, reading.next.checked_sub(1)?))
+    pub fn step(&mut self) -> Option<(Step, Received<'_, M>)> {
+        let reading = self.reading.as_mut()?;
+        let index = reading.next;
+        let received = Received::lent(&reading.segment, index);
+        reading.next = index + 1;
+        let step = Step {
+            weight_bytes: received.weight_bytes(),
+            ready: (reading.looked_at == index).then_some(reading.end - index),
+            is_last: reading.next == reading.end,
+        };
+        Some((step, received))
     }
 
     /// Reports `count` as missed before whatever comes next.
@@ -153,6 +162,7 @@ impl<M> Cursor<M> {
             slot: entry.slot,
             next: entry.from,
             end: entry.to,
+            looked_at: u32::MAX,
             ends,
             groups: entry.groups,
         });
@@ -173,6 +183,21 @@ impl<M> Cursor<M> {
 }
 
 impl<M> Reading<M> {
+    /// Whether there is more to read at the end that was seen last.
+    #[inline]
+    fn has_grown(&mut self) -> bool {
+        let Some(slot) = self.slot.filter(|_| !self.ends) else { return false };
+        match self.segment.slots[slot as usize].reach(&self.segment.length) {
+            Reach::Growing(to) if to > self.next => {
+                self.end = to;
+                self.looked_at = self.next;
+                self.ends = to == self.segment.capacity();
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Either there is more to read after this, or the entry ends.
     fn look_further(&mut self) {
         let Some(slot) = self.slot else { return };

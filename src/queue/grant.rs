@@ -40,22 +40,20 @@ impl Grant {
     /// not count any more.
     #[inline]
     pub fn spend(&self, load: Load, recalled: &mut Vec<u32>) -> bool {
+        self.spend_at_once(load) || self.spend_after_recall(load, recalled)
+    }
+
+    /// [`spend`](Self::spend) if there is enough and no queue has left.
+    #[inline]
+    pub fn spend_at_once(&self, load: Load) -> bool {
         let word = self.spent.load(Ordering::Relaxed);
-        let spent = Load::unpack(word);
-        if word & RECALLED != 0 {
-            return self.spend_after_recall(load, recalled);
+        let unspent = self.total.minus(Load::unpack(word & !RECALLED));
+        if word & RECALLED != 0 || unspent.messages < load.messages || unspent.bytes < load.bytes {
+            return false;
         }
-        spent.leaves_room_for(load, self.total)
-            && (self
-                .spent
-                .compare_exchange(
-                    word,
-                    spent.plus(load).pack(),
-                    Ordering::AcqRel,
-                    Ordering::Relaxed,
-                )
-                .is_ok()
-                || self.spend_after_recall(load, recalled))
+        // No carry from the bytes: no total has as many as that.
+        let next = word + load.pack();
+        self.spent.compare_exchange(word, next, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     #[cold]
@@ -69,11 +67,13 @@ impl Grant {
         is_enough
     }
 
+    #[inline]
     fn spent(&self) -> Load {
         Load::unpack(self.spent.load(Ordering::Acquire) & !RECALLED)
     }
 
     /// Credit that is not spent yet.
+    #[inline]
     pub fn unspent(&self) -> Load {
         self.total.minus(self.spent())
     }

@@ -1,8 +1,6 @@
 //! A subscription's bounded queue: what is in it, what waits for room, and its books.
 //!
-//! The storage is flume's, and only its non-blocking half (`try_send`, `try_recv`): its futures
-//! have faults that this queue must not have. Flume's own bound is not used either, since an entry
-//! stands for many messages: the bound is the [credit]. Publishers wait in the wait queue here.
+//! What it holds is bounded by the [credit]. Publishers wait in the wait queue.
 //!
 //! Publishers push while they hold the lock of a route that the queue is in, so that once it was
 //! taken out of all routes nothing is pushed any more. Nothing here wakes a task or drops a payload
@@ -11,6 +9,7 @@
 mod books;
 pub mod credit;
 pub mod cursor;
+mod entries;
 pub mod grant;
 mod offering;
 mod pace;
@@ -26,6 +25,7 @@ use crate::payload::Origin;
 use crate::policy::WhenFull;
 use crate::queue::credit::{Consumed, Reserved};
 use crate::queue::cursor::Cursor;
+use crate::queue::entries::Entries;
 use crate::queue::grant::Holding;
 use crate::scope::Scope;
 use crate::stats::tally::Drops;
@@ -130,7 +130,7 @@ pub(crate) struct Queue<M> {
     pub terms: Terms,
     /// What a receiver or a publisher must not overlook; zero nearly always.
     attention: AtomicU32,
-    entries: (flume::Sender<Entry<M>>, flume::Receiver<Entry<M>>),
+    entries: Entries<M>,
     publishers: WrittenByPublishers,
     reader: WrittenByReader,
     /// A publisher's credit for messages to come, or its word that it will not ask for them.
@@ -237,7 +237,7 @@ impl<M> Queue<M> {
         Self {
             terms,
             attention: AtomicU32::new(0),
-            entries: channel(),
+            entries: Entries::new(),
             publishers: WrittenByPublishers { reserved: Reserved::new(), drops: Drops::default() },
             reader: WrittenByReader {
                 consumed: Consumed::new(),
@@ -282,17 +282,11 @@ impl<M> Queue<M> {
             kept.into_iter().rev().filter(light_enough).take_while(has_room).collect();
         while let Some(message) = newest.pop() {
             let (segment, from) = message.segment();
-            let _ = self.entries.0.try_send(Entry::fixed(segment, self.terms.id, from..from + 1));
+            self.entries.push(Entry::fixed(segment, self.terms.id, from..from + 1));
         }
     }
 
     fn attends(&self, flag: u32) -> bool {
         self.attention.load(Ordering::SeqCst) & flag != 0
     }
-}
-
-/// The credit bounds it: an entry stands for at least one message that has room.
-#[expect(clippy::disallowed_methods, reason = "bounded by the credit, in messages and in bytes")]
-fn channel<M>() -> (flume::Sender<Entry<M>>, flume::Receiver<Entry<M>>) {
-    flume::unbounded()
 }

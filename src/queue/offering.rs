@@ -39,8 +39,7 @@ impl<M> Queue<M> {
     pub fn push(&self, entry: Entry<M>, deferred: &mut Deferred<M>) {
         self.count_written_off();
         if self.gap.load(Ordering::SeqCst) == 0 {
-            // Cannot fail: the channel has no bound, and the queue holds both its ends.
-            let _ = self.entries.0.try_send(entry);
+            self.entries.push(entry);
         } else {
             // Under the lock, so that whoever dropped messages before finds its gap either still
             // here, or queued.
@@ -153,7 +152,7 @@ impl<M> Queue<M> {
     fn send_behind_gap(&self, mut entry: Entry<M>) {
         let missed_before = self.gap.load(Ordering::SeqCst);
         entry.missed_before = missed_before;
-        let _ = self.entries.0.try_send(entry);
+        self.entries.push(entry);
         self.gap.fetch_sub(missed_before, Ordering::SeqCst);
     }
 

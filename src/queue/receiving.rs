@@ -19,11 +19,11 @@ impl<M> Queue<M> {
     }
 
     pub fn pop_entry(&self) -> Option<Entry<M>> {
-        self.entries.1.try_recv().ok()
+        self.entries.pop()
     }
 
     pub fn has_no_entry(&self) -> bool {
-        self.entries.1.is_empty() && self.gap.load(Ordering::SeqCst) == 0
+        self.entries.is_empty() && self.gap.load(Ordering::SeqCst) == 0
     }
 
     /// Messages dropped after the last one that was queued.
@@ -32,17 +32,17 @@ impl<M> Queue<M> {
             return 0;
         }
         let _wait_queue = lock(&self.wait_queue);
-        if self.entries.1.is_empty() { self.gap.swap(0, Ordering::SeqCst) } else { 0 }
+        if self.entries.is_empty() { self.gap.swap(0, Ordering::SeqCst) } else { 0 }
     }
 
-    /// Counts a message as received and frees its room.
+    /// Counts a message as received, frees its room, and serves publishers that wait for it.
     ///
     /// In the middle of a batch without a barrier: publishers see the room when they look, and one
     /// that waits looks again when its wait is over. A lossless one waits for as long as it takes,
     /// and a drain until the queue is empty: for these the order must be certain.
     #[inline]
     pub fn receive_one(&self, step: Step, seen: &mut GrantSeen) {
-        self.note_high_water(seen);
+        self.note_high_water(step.ready, seen);
         let received = self.reader.received.load(Ordering::Relaxed) + 1;
         self.reader.received.store(received, Ordering::Release);
         let load = Load { messages: 1, bytes: step.weight_bytes };
@@ -51,6 +51,7 @@ impl<M> Queue<M> {
         } else {
             self.reader.consumed.add_unordered(load);
         }
+        self.attend_if_needed();
     }
 
     /// Whether others wait for something here, or it has ended.

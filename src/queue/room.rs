@@ -182,11 +182,18 @@ impl<M> Queue<M> {
     }
 
     /// The queue is longest just before something is taken from it, so it is looked at then.
+    ///
+    /// `ready`: how many messages its segment holds for the receiver, if it has just looked. Where
+    /// nothing else is queued, that is all.
     #[inline]
-    pub(super) fn note_high_water(&self, seen: &mut GrantSeen) {
+    pub(super) fn note_high_water(&self, ready: Option<u32>, seen: &mut GrantSeen) {
+        let high_water = self.reader.high_water.load(Ordering::Relaxed);
+        if ready.is_some_and(|ready| ready <= high_water) && self.entries.is_empty() {
+            return;
+        }
         // With what is granted, so too high at the most.
         let taken = self.taken().messages;
-        if taken > self.reader.high_water.load(Ordering::Relaxed) {
+        if taken > high_water {
             if self.grant_epoch.load(Ordering::Acquire) != seen.epoch {
                 self.see_grant(seen);
             }

@@ -56,47 +56,59 @@ impl<M: Payload> Receiver<M> {
         self.try_with(false, Self::take_batch, Taken::Missed)
     }
 
-    /// The next message or gap; none once it has ended. See [`lend`](Self::lend).
+    /// The next message or gap, for [`give`](Self::give); none once it has ended.
     #[inline]
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Next<M>>> {
-        match self.step_on() {
-            true => Poll::Ready(Some(Next::Lent)),
-            false => self.poll_with(context, Self::take_next, Next::Missed),
+        match self.finds_next() {
+            true => Poll::Ready(Some(Next::Ready)),
+            false => self.poll_further(context),
         }
+    }
+
+    /// [`poll_next`](Self::poll_next) where nothing is [found](Self::finds_next).
+    pub fn poll_further(&mut self, context: &mut Context<'_>) -> Poll<Option<Next<M>>> {
+        self.poll_with(context, Self::take_next, Next::Missed)
     }
 
     /// As [`poll_next`](Self::poll_next), without waiting.
     pub fn try_next(&mut self) -> Result<Next<M>, TryRecvError> {
-        match self.step_on() {
-            true => Ok(Next::Lent),
+        match self.has_next() {
+            true => Ok(Next::Ready),
             false => self.try_with(false, Self::take_next, Next::Missed),
         }
     }
 
-    /// What was received last, as it is given outside.
+    /// Whether the segment that is being read has a message, and nothing else needs attention.
     #[inline]
-    pub fn lend(&self, next: Next<M>) -> Option<Delivery<Received<'_, M>>> {
+    pub fn has_next(&mut self) -> bool {
+        !self.queue.needs_attention() && self.cursor.is_ready()
+    }
+
+    /// [`has_next`](Self::has_next) for a caller that polls, so that it pays to look.
+    #[inline]
+    pub fn finds_next(&mut self) -> bool {
+        let is_found = self.has_next();
+        if is_found {
+            self.spin_budget.renew();
+        }
+        is_found
+    }
+
+    /// Receives what was found.
+    #[inline]
+    pub fn give(&mut self, next: Next<M>) -> Option<Delivery<Received<'_, M>>> {
         Some(match next {
-            Next::Lent => {
-                let (segment, index) = self.cursor.current()?;
-                Delivery::Message(Received::lent(segment, index))
+            Next::Ready => {
+                let (step, received) = self.cursor.step()?;
+                self.queue.receive_one(step, &mut self.grant_seen);
+                Delivery::Message(received)
             }
             Next::Owned(message) => Delivery::Message(Received::owned(message)),
             Next::Missed(count) => Delivery::Missed(count),
         })
     }
 
-    /// Receives a message that an earlier look found already, if nothing else needs attention.
-    #[inline]
-    fn step_on(&mut self) -> bool {
-        if self.queue.needs_attention() {
-            return false;
-        }
-        let Some(step) = self.cursor.step() else { return false };
-        self.queue.receive_one(step, &mut self.grant_seen);
-        true
-    }
-
+    #[inline(never)]
     fn poll_with<T>(
         &mut self,
         context: &mut Context<'_>,
@@ -184,10 +196,7 @@ impl<M: Payload> Receiver<M> {
         }
         match self.cursor.find(&self.queue, lingers)? {
             Found::Missed(count) => Some(self.report(count)),
-            Found::Messages => {
-                self.queue.receive_one(self.cursor.step()?, &mut self.grant_seen);
-                Some(Next::Lent)
-            }
+            Found::Messages => Some(Next::Ready),
         }
     }
 
@@ -199,8 +208,8 @@ impl<M: Payload> Receiver<M> {
 
 /// What is received one at a time.
 pub(crate) enum Next<M> {
-    /// A message that the cursor is at.
-    Lent,
+    /// The message that the cursor is at, not received yet.
+    Ready,
     Owned(Message<M>),
     Missed(u64),
 }
@@ -245,11 +254,12 @@ impl SpinBudget {
     }
 
     /// Refills the budget, since something came.
+    #[inline]
     fn renew(&mut self) {
         if self.left < self.looks {
             self.looks = (self.looks + 1).min(RECEIVER_SPINS_MAX);
+            self.left = self.looks;
         }
-        self.left = self.looks;
     }
 }
 

@@ -4,10 +4,10 @@ use crate::error::TryRecvError;
 use crate::log::message::{Batch, Message, Received};
 use crate::payload::Payload;
 use crate::queue::cursor::Taken;
-use crate::receive::Receiver;
 use crate::receive::delivery::Delivery;
 use crate::receive::mailbox::Mailbox;
 use crate::receive::watch::SubscriptionWatch;
+use crate::receive::{Next, Receiver};
 use crate::stats::{Books, EndReason, SubscriptionId, SubscriptionStats};
 use crate::topic::Pattern;
 use futures_lite::Stream;
@@ -48,8 +48,11 @@ impl<M: Payload> Subscription<M> {
     ///
     /// Cancel safe: a dropped future has taken nothing, and no wake-up is lost.
     pub async fn recv(&mut self) -> Option<Delivery<Received<'_, M>>> {
-        let next = poll_fn(|context| self.mailbox.receiver.poll_next(context)).await?;
-        self.mailbox.receiver.lend(next)
+        let next = match self.mailbox.receiver.finds_next() {
+            true => Next::Ready,
+            false => poll_fn(|context| self.mailbox.receiver.poll_further(context)).await?,
+        };
+        self.mailbox.receiver.give(next)
     }
 
     /// Receives the next messages, as many as one segment holds ready, or a gap; `None` once the
@@ -67,7 +70,7 @@ impl<M: Payload> Subscription<M> {
     /// nothing any more.
     pub fn try_recv(&mut self) -> Result<Delivery<Received<'_, M>>, TryRecvError> {
         let next = self.mailbox.receiver.try_next()?;
-        self.mailbox.receiver.lend(next).ok_or(TryRecvError::Empty)
+        self.mailbox.receiver.give(next).ok_or(TryRecvError::Empty)
     }
 
     /// Receives the next messages or a gap, without waiting.
@@ -96,7 +99,7 @@ impl<M: Payload> Subscription<M> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Delivery<Received<'_, M>>>> {
         let next = self.mailbox.receiver.poll_next(context);
-        next.map(|next| next.and_then(|next| self.mailbox.receiver.lend(next)))
+        next.map(|next| next.and_then(|next| self.mailbox.receiver.give(next)))
     }
 
     /// [`recv_batch`](Self::recv_batch) for hand-written futures. The task polled last is the one

@@ -24,12 +24,11 @@ use crate::routing::route::{Audience, Route, RouteLeaf};
 use crate::routing::tree::Tree;
 use crate::routing::yielding_lock::YieldingLock;
 use crate::stats::SubscriptionId;
-use crate::stats::tally::Tally;
-use crate::sync::{lock, write};
+use crate::sync::lock;
 use crate::topic::{Pattern, Topic};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::ControlFlow;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 pub(crate) struct Router<M> {
     state: YieldingLock<State<M>>,
@@ -261,13 +260,9 @@ impl<M> Router<M> {
         }
         state.route_count += 1;
         state.last_route += 1;
-        let route = Arc::new(Route {
-            id: state.last_route,
-            topic: topic.clone(),
-            audience: RwLock::new(state.audience(topic)),
-            history: (history > 0).then(|| History::new(history)),
-            tally: Tally::default(),
-        });
+        let kept = (history > 0).then(|| History::new(history));
+        let audience = state.audience(topic);
+        let route = Arc::new(Route::new(state.last_route, topic.clone(), audience, kept));
         if history > 0 {
             state.forget_quiet_histories(&mut forgotten);
             state.kept.insert(topic.clone(), route.clone());
@@ -354,7 +349,7 @@ impl<M> Router<M> {
         state.is_closed = true;
         state.routes.visit_all(&mut |leaf| routes.extend(leaf.route()));
         for route in &routes {
-            write(&route.audience).is_closed = true;
+            route.change(|audience| audience.is_closed = true);
         }
         queues
     }
@@ -431,7 +426,7 @@ impl<M> State<M> {
             hand_over(kept.into_iter().map(|kept| &kept.message).collect());
         }
         for route in routes.iter() {
-            write(&route.audience).add(member);
+            route.change(|audience| audience.add(member));
         }
     }
 
@@ -451,13 +446,14 @@ impl<M> State<M> {
         });
         self.routes.visit_matched(pattern.as_str(), &mut |leaf| routes.extend(leaf.route()));
         for route in routes {
-            let mut audience = write(&route.audience);
-            for (id, want) in ended.clone() {
-                match is_bridge {
-                    true => audience.remove_bridged(id),
-                    false => audience.remove(id, want.group.as_deref(), nobody),
+            route.change(|audience| {
+                for (id, want) in ended.clone() {
+                    match is_bridge {
+                        true => audience.remove_bridged(id),
+                        false => audience.remove(id, want.group.as_deref(), nobody),
+                    }
                 }
-            }
+            });
         }
     }
 

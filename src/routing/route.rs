@@ -20,7 +20,7 @@ use crate::stats::{SubscriptionId, TopicStats};
 use crate::sync::{read, write};
 use crate::topic::Topic;
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock, Weak};
 
 pub(crate) struct Route<M> {
@@ -28,6 +28,8 @@ pub(crate) struct Route<M> {
     pub id: u64,
     pub topic: Topic,
     pub audience: RwLock<Audience<M>>,
+    /// Whether a publish does nothing but count. Written under the audience's lock.
+    is_silent: AtomicBool,
     pub history: Option<History<M>>,
     pub tally: Tally,
 }
@@ -43,6 +45,8 @@ pub(crate) struct Audience<M> {
     /// Changes with every change of `singles`, so that a segment knows whether its reader slots are
     /// still right.
     pub version: u64,
+    /// Changes with every change.
+    pub changes: u64,
     /// Whether some do not want the messages of some origin.
     pub has_no_echo: bool,
     /// Whether some are lossless.
@@ -60,6 +64,35 @@ pub(crate) struct Group<M> {
 }
 
 impl<M> Route<M> {
+    pub fn new(id: u64, topic: Topic, audience: Audience<M>, history: Option<History<M>>) -> Self {
+        let route = Self {
+            id,
+            topic,
+            audience: RwLock::new(audience),
+            is_silent: AtomicBool::new(false),
+            history,
+            tally: Tally::default(),
+        };
+        route.change(|_| ());
+        route
+    }
+
+    /// Whether nobody is to get or to keep what is published. A publish that begins after a
+    /// subscription, or after the close of the broker, finds this changed.
+    #[inline]
+    pub fn is_silent(&self) -> bool {
+        self.is_silent.load(Ordering::Acquire)
+    }
+
+    /// Changes the audience.
+    pub fn change(&self, change: impl FnOnce(&mut Audience<M>)) {
+        let mut audience = write(&self.audience);
+        change(&mut audience);
+        audience.changes += 1;
+        let is_silent = audience.is_empty() && audience.is_open() && self.history.is_none();
+        self.is_silent.store(is_silent, Ordering::Release);
+    }
+
     pub fn stats(&self) -> TopicStats {
         // Before the audience is locked: publishers lock in this order.
         let kept = self.history.as_ref().map_or(0, History::kept);
@@ -76,7 +109,7 @@ impl<M> Route<M> {
     }
 
     pub fn retire(&self) {
-        write(&self.audience).is_retired = true;
+        self.change(|audience| audience.is_retired = true);
     }
 }
 
@@ -87,6 +120,7 @@ impl<M> Audience<M> {
             groups: Vec::new(),
             bridges: Vec::new(),
             version: 0,
+            changes: 0,
             has_no_echo: false,
             has_block: false,
             is_closed,
@@ -145,6 +179,15 @@ impl<M> Audience<M> {
 
     pub fn is_empty(&self) -> bool {
         self.singles.is_empty() && self.groups.is_empty() && self.bridges.is_empty()
+    }
+
+    pub fn has_singles_only(&self) -> bool {
+        self.groups.is_empty() && self.bridges.is_empty()
+    }
+
+    /// Whether its route can be used and the broker publishes.
+    pub fn is_open(&self) -> bool {
+        !self.is_closed && !self.is_retired
     }
 }
 

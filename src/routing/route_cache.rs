@@ -22,25 +22,23 @@ impl<M> RouteCache<M> {
         Self { last: None, known: HashMap::new(), seen: Vec::new(), hasher: RandomState::new() }
     }
 
-    /// Takes the route out, to be [put back](Self::put_back). None: the topic is used for the first
-    /// time, or there are too many routes.
-    #[inline]
-    pub fn take(&mut self, topic: &Topic, router: &Router<M>) -> Option<(Topic, Arc<Route<M>>)> {
-        if let Some((last, _)) = &self.last
-            && (last.is_same(topic) || last == topic)
-        {
-            return self.last.take();
+    /// None: the topic is used for the first time, or there are too many routes.
+    pub fn find(&mut self, topic: &Topic, router: &Router<M>) -> Option<&Arc<Route<M>>> {
+        if self.again(topic).is_none() {
+            let route = match self.known.get(topic) {
+                Some(route) => route.clone(),
+                None => self.learn(topic, router)?,
+            };
+            self.last = Some((topic.clone(), route));
         }
-        let route = match self.known.get(topic) {
-            Some(route) => route.clone(),
-            None => self.learn(topic, router)?,
-        };
-        Some((topic.clone(), route))
+        self.last.as_ref().map(|(_, route)| route)
     }
 
+    /// The route of the last publish, if that was to this topic.
     #[inline]
-    pub fn put_back(&mut self, route: (Topic, Arc<Route<M>>)) {
-        self.last = Some(route);
+    pub fn again(&self, topic: &Topic) -> Option<&Arc<Route<M>>> {
+        let (last, route) = self.last.as_ref()?;
+        (last.is_same(topic) || last == topic).then_some(route)
     }
 
     /// The route of the last publish.
@@ -49,6 +47,7 @@ impl<M> RouteCache<M> {
     }
 
     pub fn forget(&mut self, topic: &Topic) {
+        self.last = None;
         self.known.remove(topic);
     }
 

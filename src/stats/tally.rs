@@ -92,6 +92,23 @@ impl Tally {
         }
     }
 
+    /// Counts one message that this many queues got, where others count too.
+    #[inline]
+    pub fn count(&self, queued: u64) {
+        self.published.fetch_add(1, Ordering::Relaxed);
+        self.matched.fetch_add(queued, Ordering::Relaxed);
+    }
+
+    /// [`count`](Self::count) where nobody else does.
+    #[inline]
+    pub fn count_alone(&self, queued: u64) {
+        let add = |counter: &AtomicU64, more| {
+            counter.store(counter.load(Ordering::Relaxed) + more, Ordering::Relaxed);
+        };
+        add(&self.published, 1);
+        add(&self.matched, queued);
+    }
+
     pub fn add_all(&self, other: &Self) {
         for (counter, more) in self.counters().into_iter().zip(other.counters()) {
             counter.fetch_add(more.load(Ordering::Relaxed), Ordering::Relaxed);

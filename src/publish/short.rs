@@ -1,0 +1,90 @@
+//! The short way of one message, which most publishes take: the audience is as it was, everybody
+//! has room by a credit grant, and nothing else is to be done. All else takes the other way.
+
+use crate::load::Load;
+use crate::log::{Record, Segment};
+use crate::payload::Payload;
+use crate::policy::Receipt;
+use crate::publish::fan_out::FanOut;
+use crate::publish::{Publisher, Weighed};
+use crate::queue::grant::Grant;
+use crate::routing::route::Audience;
+use crate::sync::read;
+use crate::topic::Topic;
+use std::sync::Arc;
+
+/// What holds for a growing segment while its audience stays as it is.
+pub(super) struct ShortWay {
+    /// The changes of the audience that this knows of.
+    pub changes: u64,
+    /// Room in every queue.
+    pub grant: Arc<Grant>,
+    /// How many queues get each message.
+    pub queues: u64,
+}
+
+impl<M: Payload> Publisher<M> {
+    /// Publishes the message where the last one went, or gives it back and has done nothing.
+    #[inline]
+    pub(super) fn publish_short(
+        &mut self,
+        topic: &Topic,
+        weighed: Weighed<M>,
+    ) -> Result<Receipt, Weighed<M>> {
+        let Self { fan_out, routes, tally, .. } = self;
+        let Some(route) = routes.again(topic).filter(|_| !fan_out.is_waiting()) else {
+            return Err(weighed);
+        };
+        if route.is_silent() {
+            tally.count_alone(0);
+            route.tally.count(0);
+            return Ok(Receipt::default());
+        }
+        let audience = read(&route.audience);
+        let (segment, queued) = fan_out.append_short(route.id, &audience, weighed)?;
+        drop(audience);
+        tally.count_alone(queued);
+        route.tally.count(queued);
+        // Under no lock, and last: this wakes tasks, and may drop payloads.
+        fan_out.deliveries.deferred.run();
+        drop(segment);
+        Ok(Receipt { matched: queued, queued, ..Receipt::default() })
+    }
+}
+
+impl<M> FanOut<M> {
+    /// Appends a message to the growing segment and gives it to the whole audience, or gives it
+    /// back. Returns how many got it, and the segment, to be dropped under no lock.
+    #[inline]
+    fn append_short(
+        &mut self,
+        route: u64,
+        audience: &Audience<M>,
+        weighed: Weighed<M>,
+    ) -> Result<(Arc<Segment<M>>, u64), Weighed<M>> {
+        let load = Load { messages: 1, bytes: weighed.bytes };
+        let Some(growing) = &mut self.growing else { return Err(weighed) };
+        let Some(way) = growing.short.as_ref().filter(|way| {
+            way.changes == audience.changes && growing.route == route && growing.has_room_for(load)
+        }) else {
+            return Err(weighed);
+        };
+        let Some(segment) = growing.segment.upgrade() else { return Err(weighed) };
+        if !way.grant.spend_at_once(load) {
+            // May be the last holder, and the audience is locked.
+            self.deliveries.deferred.segments.push(segment);
+            return Err(weighed);
+        }
+        let queued = way.queues;
+        let (index, bytes_before) = (growing.used, growing.bytes);
+        growing.add(load);
+        segment.put(index, Record::new(weighed.message, None, weighed.bytes, bytes_before));
+        segment.length.advance(index + 1);
+        for (slot, state) in segment.slots.iter().enumerate() {
+            if !state.needs_no_call() {
+                self.deliveries.call(slot, &audience.singles[slot], &segment, index..index + 1);
+            }
+        }
+        Ok((segment, queued))
+    }
+}
