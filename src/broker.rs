@@ -281,6 +281,21 @@ impl<M: Payload> Publisher<M> {
 }
 
 /// Settings of a [`Broker`].
+///
+/// ```
+/// use fanfare::{Broker, Pattern, WhenFull};
+/// use std::time::Duration;
+///
+/// let broker = Broker::<String>::builder()
+///     .queue_messages(256)
+///     .queue_bytes(64 << 10)
+///     .when_full(WhenFull::Wait(Duration::from_millis(20)))
+///     .history(Pattern::parse("room.*")?, 100)
+///     .max_subscriptions(10_000)
+///     .build();
+/// # let _ = broker;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct BrokerBuilder<M> {
     defaults: Defaults,
     histories: Vec<(Pattern, usize)>,

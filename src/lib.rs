@@ -1,12 +1,53 @@
-//! Fanfare: a publish/subscribe broker with bounded delivery.
+//! A publish/subscribe broker inside a program, in which a slow subscriber cannot hurt anybody else.
 //!
-//! Every message fans out to bounded subscriber queues. A slow subscriber costs the others nothing.
-//! Nothing is lost silently, and nothing is kept without a bound. It runs on any executor, or on
-//! plain threads.
+//! Every subscription has a queue of its own, bounded in messages and in bytes. When a queue is
+//! full, its owner's policy decides; the others have the message already. Nothing is lost in
+//! silence: a publish returns a receipt, and a subscriber is told how many messages it missed, where
+//! they are missing. It runs on any executor, or on plain threads.
 //!
-//! In the order in which a message passes: a [`Topic`] leads through the router to a route; the
-//! [`Publisher`] puts the message into a segment and the segment into the queues of that route's
-//! audience; a [`Subscription`] reads it there.
+//! ```
+//! use fanfare::{Broker, Delivery, Pattern, Topic};
+//!
+//! # futures_lite::future::block_on(async {
+//! let broker = Broker::<String>::new();
+//! let mut orders = broker.subscribe(&Pattern::parse("orders.>")?)?;
+//!
+//! let receipt = broker.publish(&Topic::parse("orders.eu")?, "two boxes".into()).await?;
+//! assert_eq!((receipt.matched, receipt.queued), (1, 1));
+//!
+//! match orders.recv().await {
+//!     Some(Delivery::Message(order)) => assert_eq!(*order, "two boxes"),
+//!     Some(Delivery::Missed(count)) => println!("{count} orders are missing here"),
+//!     None => println!("the broker is closed"),
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+//! ```
+//!
+//! The [`guide`] goes on from here: which policy to choose, tokio, worker pools, requests, shutting
+//! down, testing.
+//!
+//! | | |
+//! |---|---|
+//! | [`Broker`] | where all else comes from; a cheap handle |
+//! | [`Publisher`], [`Receipt`] | publishes in order; what became of a message |
+//! | [`Subscription`], [`Delivery`], [`Message`] | the receiving end of one pattern; what comes out of it |
+//! | [`Messages`], [`TryMessages`] | a subscription past its gaps, or failing at them |
+//! | [`Mailbox`] | one queue for any number of patterns, as a connection wants it |
+//! | [`Topic`], [`Pattern`] | names such as `orders.eu`, and what is asked for: `orders.*`, `orders.>` |
+//! | [`WhenFull`], [`Books`] | what happens when a queue is full; an account that always balances |
+//! | [`Payload`], [`BySize`] | what a message weighs against bounds in bytes |
+//! | [`SubscriptionWatch`], [`BrokerStats`] | looking on, and ending one subscription from elsewhere |
+//! | [`Bridge`] | joins the broker to another system, such as a cluster |
+//! | [`limits`] | every bound, with its reason |
+//!
+//! The broker does no I/O and spawns no task. Waiting with a deadline uses async-io, which starts
+//! one thread for timers when it is first needed.
+//!
+//! # Features
+//!
+//! None is on by default: `bytes` (`bytes::Bytes` is a payload), `serde` (receipts, statistics,
+//! topics and patterns), `sink` (a publisher as a `futures` sink) and `tracing` (events for drops,
+//! waits and ends).
 #![warn(clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 #![warn(clippy::unreachable, clippy::unwrap_used)]
 #![warn(missing_debug_implementations)]
@@ -60,10 +101,8 @@ pub use stats::{
 };
 pub use topic::{Pattern, Topic, TopicError, TopicErrorKind};
 
-/// The guide, whose code `cargo test --doc` compiles and runs.
-#[cfg(doctest)]
 #[doc = include_str!("../docs/library.md")]
-pub struct GuideDoctests;
+pub mod guide {}
 
 /// What happens when somebody is slow or gone, whose code `cargo test --doc` compiles and runs.
 #[cfg(doctest)]

@@ -166,6 +166,17 @@ impl<T: Payload> Payload for Box<T> {
 /// Identifies who publishes, for subscriptions that do not want to hear themselves. See
 /// [`Broker::publisher_as`](crate::Broker::publisher_as) and
 /// [`SubscriptionBuilder::no_echo`](crate::SubscriptionBuilder::no_echo).
+///
+/// ```
+/// use fanfare::{Broker, Origin, Pattern, Topic};
+///
+/// let broker = Broker::<&str>::new();
+/// let (room, me) = (Topic::parse("room.lobby")?, Origin::unique());
+/// let _mine = broker.subscription(&Pattern::from(&room)).no_echo(me).subscribe()?;
+/// let _other = broker.subscribe(&Pattern::from(&room))?;
+/// assert_eq!(broker.publisher_as(me).publish_blocking(&room, "hello")?.matched, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Origin(u64);
 

@@ -4,6 +4,24 @@ use crate::limits::WAIT_DEFAULT;
 use std::time::Duration;
 
 /// What a publish does about a subscription whose queue has no room. Each subscription chooses.
+///
+/// ```
+/// use fanfare::{Broker, Pattern, Topic, WhenFull};
+///
+/// let broker = Broker::<u32>::new();
+/// let ticks = Topic::parse("ticks")?;
+/// let of_one = || broker.subscription(&Pattern::from(&ticks)).queue_messages(1);
+/// let oldest = of_one().when_full(WhenFull::DropNewest).subscribe()?;
+/// let latest = of_one().when_full(WhenFull::DropOldest).subscribe()?;
+///
+/// let mut publisher = broker.publisher();
+/// publisher.publish_blocking(&ticks, 1)?;
+/// let receipt = publisher.publish_blocking(&ticks, 2)?;
+/// // The one has tick 1 and the other tick 2; each has dropped one.
+/// assert_eq!((receipt.matched, receipt.queued, receipt.dropped), (2, 1, 1));
+/// assert_eq!((oldest.books().dropped, latest.books().dropped), (1, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub enum WhenFull {
@@ -53,7 +71,18 @@ impl Default for WhenFull {
 /// What became of one publish, counted in deliveries: messages times the subscriptions they were
 /// for. A queue group counts as one.
 ///
-/// Always `matched == queued + dropped + disconnected`.
+/// Always `matched == queued + dropped + disconnected`. Receipts add up, by `+=`.
+///
+/// ```
+/// use fanfare::{Broker, Pattern, Topic};
+///
+/// let broker = Broker::<u32>::new();
+/// let to = Topic::parse("orders.eu")?;
+/// let (_eu, _all) = (broker.subscribe(&Pattern::from(&to))?, broker.subscribe(&">".parse()?)?);
+/// let receipt = broker.publisher().publish_blocking(&to, 1)?;
+/// assert_eq!((receipt.matched, receipt.queued, receipt.waited), (2, 2, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub struct Receipt {

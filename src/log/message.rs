@@ -13,6 +13,22 @@ use std::sync::Arc;
 /// it keeps the segment's other messages alive too, at most
 /// [`SEGMENT_BYTES_MAX`](crate::limits::SEGMENT_BYTES_MAX) or its batch. Copy what you want to keep
 /// for long.
+///
+/// ```
+/// use fanfare::{Broker, Delivery, Message, Pattern, Topic};
+///
+/// let broker = Broker::<String>::new();
+/// let mut lines = broker.subscribe(&Pattern::parse(">")?)?;
+/// broker.publisher().publish_blocking(&Topic::parse("log.http")?, "GET /".into())?;
+///
+/// // What is received is lent until the next receive, and kept like this.
+/// let mut kept: Vec<Message<String>> = Vec::new();
+/// while let Ok(Delivery::Message(line)) = lines.try_recv() {
+///     kept.push(line.to_message());
+/// }
+/// assert_eq!((kept[0].as_str(), kept[0].topic().as_str()), ("GET /", "log.http"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Message<M> {
     segment: Arc<Segment<M>>,
     index: u32,
@@ -142,6 +158,21 @@ impl<M: fmt::Debug> fmt::Debug for Received<'_, M> {
 
 /// Consecutive messages of one topic, received together and read by reference: the fast way to
 /// receive.
+///
+/// ```
+/// use fanfare::{BatchDelivery, Broker, Pattern, Topic};
+///
+/// let broker = Broker::<u32>::new();
+/// let ticks = Topic::parse("ticks")?;
+/// let mut subscription = broker.subscribe(&Pattern::from(&ticks))?;
+/// broker.publisher().publish_batch_blocking(&ticks, &mut vec![1, 2, 3])?;
+///
+/// let Some(BatchDelivery::Batch(batch)) = subscription.recv_batch_blocking() else {
+///     panic!("nothing was missed")
+/// };
+/// assert_eq!((batch.len(), batch.iter().sum::<u32>()), (3, 6));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Batch<M> {
     segment: Arc<Segment<M>>,
     from: u32,

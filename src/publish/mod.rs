@@ -36,6 +36,22 @@ use std::time::Instant;
 ///
 /// Messages of one publisher reach each subscription in the order published. Between publishers
 /// there is no order.
+///
+/// ```
+/// use fanfare::{Broker, Pattern, Topic};
+///
+/// let broker = Broker::<u32>::new();
+/// let ticks = Topic::parse("ticks")?;
+/// let subscription = broker.subscribe(&Pattern::from(&ticks))?;
+///
+/// let mut publisher = broker.publisher();
+/// publisher.try_publish(&ticks, 1)?;
+/// publisher.publish_blocking(&ticks, 2)?;
+/// let mut batch = vec![3, 4];
+/// let receipt = publisher.publish_batch_blocking(&ticks, &mut batch)?;
+/// assert_eq!((receipt.queued, subscription.books().queued), (2, 4));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Publisher<M: Payload> {
     pub(crate) handle: Arc<Handle<M>>,
     fan_out: FanOut<M>,

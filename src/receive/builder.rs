@@ -96,6 +96,21 @@ macro_rules! queue_settings {
 }
 
 /// Settings of a [`Subscription`], from [`Broker::subscription`](crate::Broker::subscription).
+///
+/// ```
+/// use fanfare::{Broker, Pattern, WhenFull};
+/// use std::time::Duration;
+///
+/// let broker = Broker::<String>::new();
+/// let worker = broker
+///     .subscription(&Pattern::parse("jobs.>")?)
+///     .group("workers")
+///     .queue_messages(10)
+///     .when_full(WhenFull::Disconnect { after: Duration::from_secs(1) })
+///     .subscribe()?;
+/// assert_eq!(worker.stats().bound_messages, 10);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "nothing begins before subscribe()"]
 pub struct SubscriptionBuilder<M> {
     shared: Arc<Shared<M>>,

@@ -23,6 +23,25 @@ use std::task::{Context, Poll};
 /// and everything was received, or when its policy or a [`drain`](crate::Broker::drain) ended it.
 ///
 /// As a [`Stream`] it yields what [`recv`](Self::recv) does, as messages to keep.
+///
+/// ```
+/// use fanfare::{Broker, Delivery, Pattern, Topic};
+///
+/// # futures_lite::future::block_on(async {
+/// let broker = Broker::<&str>::new();
+/// let mut news = broker.subscribe(&Pattern::parse("news.*")?)?;
+/// broker.publish(&Topic::parse("news.local")?, "rain").await?;
+/// broker.close();
+///
+/// while let Some(delivery) = news.recv().await {
+///     match delivery {
+///         Delivery::Message(item) => println!("{}: {}", item.topic(), *item),
+///         Delivery::Missed(count) => println!("{count} items are missing here"),
+///     }
+/// }
+/// assert_eq!(news.books().received, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 pub struct Subscription<M: Payload> {
     pub(super) mailbox: Mailbox<M>,
     pattern: Pattern,

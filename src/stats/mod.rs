@@ -25,6 +25,20 @@ impl fmt::Display for SubscriptionId {
 
 /// The account of a subscription, in messages. It always balances:
 /// `offered == received + queued + dropped`.
+///
+/// ```
+/// use fanfare::{Broker, Pattern, Topic, WhenFull};
+///
+/// let broker = Broker::<u32>::new();
+/// let ticks = Topic::parse("ticks")?;
+/// let ticker = broker.subscription(&Pattern::from(&ticks)).queue_messages(2);
+/// let mut ticker = ticker.when_full(WhenFull::DropNewest).subscribe()?;
+/// broker.publisher().publish_batch_blocking(&ticks, &mut vec![1, 2, 3])?;
+/// ticker.try_recv()?;
+/// let books = ticker.books();
+/// assert_eq!((books.offered, books.received, books.queued, books.dropped), (3, 1, 1, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub struct Books {
