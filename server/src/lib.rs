@@ -8,6 +8,7 @@
 
 pub mod admin;
 pub mod bench;
+pub mod build;
 pub mod chat;
 pub mod client;
 pub mod cluster;

@@ -58,6 +58,9 @@ fn main() -> ExitCode {
         }
         Ok(Task::Chat(client)) => client::run(&client.server, client.nick.as_deref()),
         Ok(Task::Bench(options)) => bench::measure(&options, &mut io::stdout().lock()),
+        Ok(Task::Health(server)) => top::health(&server).map(|said| {
+            let _ = io::stdout().write_all(said.as_bytes());
+        }),
         Ok(Task::Top(options)) => top::run(&options, &mut io::stdout().lock()),
     };
     match result {

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const FOLDERS: [&str; 7] =
-    ["src/", "server/", "tests/", "testkit/", "examples/", "benches/", "docs/"];
+const FOLDERS: [&str; 8] =
+    ["src/", "server/", "tests/", "testkit/", "examples/", "benches/", "docs/", "packaging/"];
 const README: &str = include_str!("../../README.md");
 
 #[test]
@@ -43,7 +43,14 @@ fn the_readmes_example_runs_in_a_new_crate_and_prints_what_the_readme_says() {
 fn documents_name_files_that_exist() {
     let pages = fs::read_dir(Path::new(ROOT).join("docs")).unwrap();
     let pages = pages.map(|page| page.unwrap().path());
-    let roots = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"];
+    let roots = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "CODE_OF_CONDUCT.md",
+    ];
     let documents = roots.iter().map(|name| Path::new(ROOT).join(name)).chain(pages);
     for document in documents.filter(|path| path.extension().is_some_and(|end| end == "md")) {
         let text = fs::read_to_string(&document).unwrap();

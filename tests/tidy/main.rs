@@ -4,6 +4,7 @@
 //! `// why: the reason`.
 
 mod documents;
+mod packaging;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

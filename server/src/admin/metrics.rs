@@ -4,6 +4,7 @@
 
 use super::context::AdminContext;
 use super::process::Process;
+use crate::build;
 use crate::diagnostics::{Family, FamilyKind, FrontEndFigures};
 use crate::http::{Call, Response, bytes, text};
 use hyper::StatusCode;
@@ -128,6 +129,11 @@ impl fmt::Debug for Figures {
 impl Collector for Figures {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut writer = Writer(encoder);
+        let built =
+            [("version", build::VERSION), ("commit", build::COMMIT), ("runtime", build::RUNTIME)];
+        let help = "What the program was built from";
+        let mut info = writer.0.encode_descriptor("build_info", help, None, MetricType::Gauge)?;
+        info.encode_family(&built)?.encode_gauge(&1.0)?;
         self.broker(&mut writer)?;
         self.queues(&mut writer)?;
         self.waits(&mut writer)?;

@@ -9,6 +9,7 @@ mod admin;
 mod bounds;
 mod chat;
 mod cluster;
+mod command_line;
 mod data;
 mod file;
 mod listing;
@@ -32,13 +33,14 @@ use crate::limits;
 use crate::logging::LogFormat;
 use crate::nats::NatsSettings;
 use crate::store::StoreSettings;
-use crate::top::TopOptions;
+use crate::top::{AdminAddress, TopOptions};
 pub use admin::AdminConfig;
 use admin::AdminOptions;
 use chat::ChatOptions;
-use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args, Parser, Subcommand};
+use clap::Args;
 use cluster::ClusterOptions;
+pub use command_line::{ChatClient, from_command_line};
+use command_line::{sentence, suggestion};
 use data::DataOptions;
 use log::LevelFilter;
 use nats::NatsOptions;
@@ -47,10 +49,8 @@ use push::PushTables;
 pub use reload::{Reread, Source};
 use settings::Settings;
 use std::error::Error;
-use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 use table::Options;
 use values::{level, log_format, ms, within};
@@ -66,6 +66,8 @@ pub enum Task {
     Bench(Box<BenchOptions>),
     /// Watch a server.
     Top(TopOptions),
+    /// Ask a server whether it is well.
+    Health(AdminAddress),
     /// Print this and exit successfully: `--help`, `--version`.
     Print(String),
 }
@@ -113,89 +115,6 @@ impl fmt::Display for ConfigError {
 
 impl Error for ConfigError {}
 
-/// Understands the command line, and reads the files that it names.
-pub fn from_command_line(
-    arguments: impl IntoIterator<Item = OsString>,
-) -> Result<Task, ConfigError> {
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let command_line = match CommandLine::try_parse_from(&arguments) {
-        Ok(command_line) => command_line,
-        Err(error)
-            if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
-        {
-            return Ok(Task::Print(error.to_string()));
-        }
-        Err(error) => return Err(ConfigError(sentence(&error))),
-    };
-    match command_line.command {
-        Some(SubCommand::Chat(client)) => Ok(Task::Chat(client)),
-        Some(SubCommand::Bench(options)) => Ok(Task::Bench(options)),
-        Some(SubCommand::Top(options)) => Ok(Task::Top(options)),
-        Some(SubCommand::Serve(serve)) => serve.task(arguments),
-        None => command_line.serve.task(arguments),
-    }
-}
-
-/// A publish/subscribe server with bounded delivery: chat, NATS and push.
-///
-/// Without a command it serves. Try it: start `fanfare`, then `nc 127.0.0.1 7000` in two terminals.
-#[derive(Parser)]
-#[command(
-    name = "fanfare",
-    version,
-    args_conflicts_with_subcommands = true,
-    disable_help_subcommand = true
-)]
-struct CommandLine {
-    #[command(subcommand)]
-    command: Option<SubCommand>,
-    #[command(flatten)]
-    serve: Serve,
-}
-
-#[derive(Subcommand)]
-enum SubCommand {
-    /// Run the server, as without a command
-    Serve(Serve),
-    /// Talk: a terminal client for a chat server
-    Chat(ChatClient),
-    /// Measure a NATS or Redis server. The client counts and checks every message, which takes
-    /// about one core
-    Bench(Box<BenchOptions>),
-    /// Watch a server through its admin listener: rates, slowest subscriptions, tasks, memory
-    Top(TopOptions),
-}
-
-/// What `fanfare chat` is told.
-#[derive(Args, Clone, Debug, PartialEq, Eq)]
-pub struct ChatClient {
-    /// Address of the server
-    #[arg(value_name = "HOST:PORT", default_value = chat::DEFAULT_ADDRESS)]
-    pub server: String,
-    /// Name to take
-    #[arg(long, value_name = "NAME")]
-    pub nick: Option<String>,
-}
-
-#[derive(Args)]
-struct Serve {
-    /// TOML file with settings, a table for each door: `line-bytes = 4096` in `[chat]` there is
-    /// --chat-line-bytes 4096 here
-    #[arg(long, value_name = "FILE", env = "FANFARE_CONFIG", hide_env = true)]
-    config: Option<PathBuf>,
-    /// Check the settings and the files that they name, and exit
-    #[arg(long)]
-    check_config: bool,
-    /// Print each setting in force and where it was set, as a settings file, and exit
-    #[arg(long)]
-    print_config: bool,
-    /// Print how much memory clients can make each door hold with these settings, and exit
-    #[arg(long)]
-    print_bounds: bool,
-    #[command(flatten)]
-    settings: Settings,
-}
-
 /// The server's own settings.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Server")]
@@ -218,22 +137,6 @@ struct ServerOptions {
 impl Options for ServerOptions {
     const TABLE: &'static str = "";
     const RELOADED: &'static [&'static str] = &["log"];
-}
-
-impl Serve {
-    fn task(mut self, arguments: Vec<OsString>) -> Result<Task, ConfigError> {
-        self.settings.complete(self.config.as_deref())?;
-        let config = Config::new(&self.settings)?;
-        Ok(if self.print_bounds {
-            Task::Print(config.bounds())
-        } else if self.print_config {
-            Task::Print(listing::in_force(&self.settings))
-        } else if self.check_config {
-            Task::Print("the settings can be used\n".to_owned())
-        } else {
-            Task::Serve(Box::new(config), Source::new(arguments, self.settings))
-        })
-    }
 }
 
 impl Config {
@@ -263,27 +166,5 @@ impl Config {
             log_format: server.log_format,
             exposed_secrets: settings.exposed_secrets(),
         })
-    }
-}
-
-/// What clap has to say, without its usage.
-fn sentence(error: &clap::Error) -> String {
-    let text = error.to_string();
-    let first: Vec<&str> =
-        text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim).collect();
-    let first = first.join(" ");
-    let hint = match suggestion(error) {
-        Some(meant) => format!("did you mean {meant}?"),
-        None => "--help lists what there is".to_owned(),
-    };
-    format!("{}; {hint}", first.strip_prefix("error: ").unwrap_or(&first))
-}
-
-/// What a mistaken flag or command was probably meant to be.
-fn suggestion(error: &clap::Error) -> Option<String> {
-    match error.get(ContextKind::SuggestedArg).or(error.get(ContextKind::SuggestedSubcommand))? {
-        ContextValue::String(meant) => Some(meant.clone()),
-        ContextValue::Strings(meant) => meant.first().cloned(),
-        _ => None,
     }
 }

@@ -1,7 +1,7 @@
 //! The pages and files that are generated from the declarations of the settings.
 
+use super::command_line::{CommandLine, SubCommand};
 use super::table::{Setting, TABLES};
-use super::{CommandLine, SubCommand};
 use clap::{Arg, Command, CommandFactory, Subcommand};
 use std::fmt::Write;
 
@@ -38,10 +38,10 @@ can make the server hold.
 Other users of the machine can read the flags of a process, so the server warns of a secret given as
 one. Give secrets in the environment, or in a file of their own: `--nats-password-file FILE`.
 
-On SIGHUP (`systemctl reload`) the server reads everything again. It takes over the settings marked
-*Reloaded*, and the users, keys, tokens and certificates in the files that the settings name; whoever
-is connected stays so. It names in the log what has changed and needs a restart. If there is a
-mistake, nothing changes, and the log says why.
+On SIGHUP (`systemctl reload fanfare`) the server reads everything again. It takes over the settings
+marked *Reloaded*, and the users, keys, tokens and certificates in the files that the settings name;
+whoever is connected stays so. It names in the log what has changed and needs a restart. If there is
+a mistake, nothing changes, and the log says why.
 
 With the feature `smol` the binary runs on smol's executor instead of async-std's:
 `cargo run --release --features smol`.

@@ -1,7 +1,8 @@
 //! The settings, read again while the server runs.
 
+use super::command_line::{CommandLine, SubCommand, sentence};
 use super::settings::Settings;
-use super::{CommandLine, Config, ConfigError, SubCommand};
+use super::{Config, ConfigError};
 use clap::Parser;
 use std::ffi::OsString;
 use std::fmt;
@@ -32,7 +33,7 @@ impl Source {
     /// What is wrong with it.
     pub fn read_again(&self) -> Result<Reread, ConfigError> {
         let command_line = CommandLine::try_parse_from(&self.arguments)
-            .map_err(|error| ConfigError(super::sentence(&error)))?;
+            .map_err(|error| ConfigError(sentence(&error)))?;
         let mut serve = match command_line.command {
             Some(SubCommand::Serve(serve)) => serve,
             _ => command_line.serve,

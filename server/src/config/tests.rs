@@ -334,6 +334,45 @@ fn what_needs_a_restart_is_named_and_a_mistake_says_why() {
 }
 
 #[test]
+fn help_begins_with_examples_that_can_be_run() {
+    let help = printed(&["--help"]);
+    let examples: Vec<&str> =
+        help.lines().skip_while(|line| *line != "Examples:").skip(1).take(5).collect();
+    let usage = help.find("Usage: ").unwrap();
+    assert!(help.find("Examples:").is_some_and(|examples| examples < usage), "{help}");
+    for heading in ["Chat:", "NATS:", "Push:", "Push over HTTP:", "Admin:"] {
+        assert!(help.lines().any(|line| line == heading), "{heading}");
+    }
+    assert_eq!(examples.len(), 5);
+    let mut run = 0;
+    for example in examples {
+        let words = example.split("   ").next().unwrap().split_whitespace();
+        let mut arguments: Vec<&str> = words.collect();
+        // Files are there elsewhere.
+        if arguments.remove(0) == "fanfare" && !arguments.iter().any(|it| it.contains("fi")) {
+            assert!(understand(&arguments).is_ok(), "{example}");
+            run += 1;
+        }
+    }
+    assert!(run >= 2, "{help}");
+    assert!(printed(&["help", "chat"]).contains("--nick"));
+}
+
+#[test]
+fn the_version_completions_and_man_pages_are_printed() {
+    let version = printed(&["version"]);
+    assert_eq!(version, printed(&["--version"]));
+    assert!(version.starts_with(concat!("fanfare ", env!("CARGO_PKG_VERSION"), " (commit ")));
+    for shell in ["bash", "zsh", "fish"] {
+        let script = printed(&["completions", shell]);
+        assert!(script.contains("chat-line-bytes") && script.contains("bench"), "{shell}");
+    }
+    assert!(printed(&["man"]).contains(".TH fanfare 1"));
+    assert!(printed(&["man", "chat"]).contains("nick"));
+    assert!(understand(&["man", "nosuch"]).is_err());
+}
+
+#[test]
 fn a_mistaken_name_is_answered_with_the_one_that_was_meant() {
     for (arguments, meant) in [
         (["--chat-room", "5"], "did you mean --chat-rooms?"),

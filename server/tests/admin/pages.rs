@@ -271,6 +271,7 @@ fn metrics_count_what_happens_and_have_a_bounded_set_of_labels() {
     assert!(after.keys().any(|name| {
         name.starts_with("fanfare_dropped_total{policy=\"wait\",reason=\"timed_out\"")
     }));
+    assert!(after.keys().any(|name| name.starts_with("fanfare_build_info{version=")));
     #[cfg(target_os = "linux")]
     assert!(after["fanfare_process_resident_memory_bytes"] > 1e6);
 
@@ -415,4 +416,14 @@ fn top_shows_one_frame_to_a_script() {
         frame.lines().any(|line| line.starts_with("chat connection") && line.ends_with(" 1")),
         "{frame}"
     );
+}
+
+#[test]
+fn a_health_check_is_a_command() {
+    let server = start();
+    let ask = |address: &str| {
+        std::process::Command::new(FANFARE).args(["health", address]).output().unwrap()
+    };
+    assert!(ask(&server.address.to_string()).status.success());
+    assert_eq!(ask("127.0.0.1:1").status.code(), Some(1));
 }
