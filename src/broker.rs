@@ -170,6 +170,11 @@ impl<M: Payload> Broker<M> {
         self.handle.shared.router.forget_history(topic);
     }
 
+    /// Forgets what is kept of all topics, which keep what is published from now on.
+    pub fn forget_histories(&self) {
+        self.handle.shared.router.forget_histories();
+    }
+
     pub(crate) fn shared(&self) -> &Arc<Shared<M>> {
         &self.handle.shared
     }

@@ -57,6 +57,49 @@ pub const SLOWEST_READER_BYTES: u32 = 256 << 10;
 /// is counted.
 pub const UNSENT_BYTES: u32 = 128 << 10;
 
+// ---- Memory ----
+
+/// The budget in bytes where the system does not tell how much memory there is. When hit: as for
+/// any budget, see [`MEMORY_STUCK_MS`].
+pub const MEMORY_BYTES_UNKNOWN: u64 = 1 << 30;
+
+/// Fewest bytes of the memory budget. Fixed. Why: the program needs some of it for itself. When
+/// hit: the setting is refused.
+pub const MEMORY_BYTES_MIN: u64 = 16 << 20;
+
+/// Shortest and longest time in milliseconds between two looks at the memory. Fixed. Why: a look
+/// takes some 50 microseconds, and nobody allocates half of a machine's memory in a quarter of a
+/// second.
+pub const MEMORY_LOOK_MS: (u64, u64) = (2, 250);
+
+/// Bytes a millisecond by which memory may grow: what is left, divided by this, is the time to the
+/// next look. Fixed. Why: 1 GiB a second is more than clients can cause with small operations, and
+/// large ones are held back by [`MEMORY_PER_BYTE_READ`].
+pub const MEMORY_GROWTH_BYTES_PER_MS: u64 = 1 << 20;
+
+/// Bytes of memory reckoned for each byte that is read between two looks. Fixed. Why: a message is
+/// kept as it came, in its rendered form, and in the buffers of its readers. When what is left is
+/// spent: nobody is read from until the next look.
+pub const MEMORY_PER_BYTE_READ: u64 = 4;
+
+/// Bytes that may be read between two looks, however short memory is. Fixed. Why: where nothing can
+/// be freed, the server still serves, at 32 MB a second.
+pub const MEMORY_READ_BYTES_MIN: u64 = 64 << 10;
+
+/// Milliseconds after which a connection that takes nothing of what waits for it is stuck. Fixed.
+/// Why: a reader of 256 KiB a second shows progress twice in that time. When hit: if the memory
+/// budget is nearly used up, the heaviest of them are ended; at the budget, histories are
+/// forgotten, and then the heaviest of all connections are ended.
+pub const MEMORY_STUCK_MS: u64 = 1_000;
+
+/// Fewest bytes that a connection holds that is ended because memory is short. Fixed. Why: every
+/// connection may have that much on its way.
+pub const MEMORY_SHED_BYTES_MIN: u64 = 128 << 10;
+
+/// Milliseconds for which those that were ended may take to be gone. Fixed. Why: before that it is
+/// not known how many more have to go. When hit: more are ended.
+pub const MEMORY_TEAR_DOWN_MS: u64 = 1_000;
+
 // ---- Reading ----
 
 /// First and largest size of a connection's read buffer in bytes. It grows while reads fill it.
@@ -605,6 +648,11 @@ pub const NATS_SUBSCRIPTIONS: usize = 100_000;
 /// NATS subscriptions of all connections together. Why: enough for a million clients; the other
 /// doors have their own. When hit: as for [`NATS_SUBSCRIPTIONS`].
 pub const NATS_TOTAL_SUBSCRIPTIONS: usize = 1 << 20;
+
+/// Bytes reckoned for a NATS subscription: for itself, and for each token of its subject. Fixed.
+/// Why: that is what was measured; names are counted as they are. What a connection holds decides
+/// who is ended when memory is short.
+pub const NATS_SUBSCRIPTION_BYTES: (usize, usize) = (512, 256);
 
 /// Milliseconds of silence after which a NATS client is sent a `PING`. Why: nats-server's default.
 pub const NATS_PING_INTERVAL_MS: u64 = 120_000;

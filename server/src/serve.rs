@@ -16,6 +16,7 @@ use fanfare_server::http::{HttpServer, HttpSettings};
 use fanfare_server::limits;
 use fanfare_server::live::Live;
 use fanfare_server::logging::Logging;
+use fanfare_server::memory::MemoryWatch;
 use fanfare_server::nats::NatsServer;
 use fanfare_server::push::PushServer;
 use fanfare_server::tasks::Tasks;
@@ -63,7 +64,7 @@ pub async fn run(
     };
     warn_of_secrets(&config);
     doors.warnings.iter().for_each(|warning| log::warn!("{warning}"));
-    let goodbye = config.goodbye;
+    let (goodbye, memory_bytes) = (config.goodbye, config.memory_bytes);
     let running = start(config, shared, doors);
     // Nobody may be reading it, which is no reason not to serve.
     let _ = output.map(|mut output| output.write_all(announcement(&running).as_bytes()));
@@ -76,6 +77,7 @@ pub async fn run(
     upkeep.spawn_watchdog(&running.tasks, TASKS_PER_CONNECTION, move || {
         counted.front_ends().iter().map(|front_end| front_end.connection_count()).sum()
     });
+    MemoryWatch::new(&running.diagnostics, &running.shared.broker, memory_bytes).spawn(&upkeep);
     upkeep.spawn("systemd", systemd::watchdog());
     systemd::ready();
     let reload = || {

@@ -339,6 +339,15 @@ impl<M> Router<M> {
         drop(route.as_ref().and_then(|route| route.history.as_ref()).map(History::clear));
     }
 
+    /// Forgets what is kept of all topics.
+    pub fn forget_histories(&self) {
+        let kept: Vec<_> = self.state.read().kept.values().cloned().collect();
+        // One history after the other, under no other lock.
+        for route in kept {
+            drop(route.history.as_ref().map(History::clear));
+        }
+    }
+
     /// No more publishing. When this returns, no fan-out is under way. Returns the subscriptions,
     /// to be closed, each with what it had received when the broker closed.
     pub fn close(&self) -> Vec<(Arc<Queue<M>>, u64)> {

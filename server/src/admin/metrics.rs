@@ -138,6 +138,9 @@ impl Collector for Figures {
         self.queues(&mut writer)?;
         self.waits(&mut writer)?;
         self.front_ends(&mut writer)?;
+        let memory = self.context.diagnostics.memory();
+        let shed = "Connections ended because they held too much while memory was short";
+        writer.counter("connections_shed", shed, memory.shed_connections())?;
         let families = self
             .context
             .diagnostics
@@ -286,6 +289,8 @@ impl Collector for OfProcess {
             bytes,
             process.allocated_bytes as f64,
         )?;
+        let budget = self.context.diagnostics.memory().budget_bytes();
+        gauge("memory_budget", "What clients may make it allocate", bytes, budget as f64)?;
         gauge("open_fds", "Open file descriptors", None, process.file_descriptors as f64)?;
         gauge("threads", "Threads", None, process.threads as f64)?;
         let uptime = self.context.diagnostics.started().elapsed().as_secs_f64();

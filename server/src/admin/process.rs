@@ -1,6 +1,7 @@
 //! What the system says of this process.
 
 use crate::locks::lock;
+use crate::memory::allocated_bytes;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -32,7 +33,7 @@ impl Process {
         Self {
             at: Instant::now(),
             resident_bytes: field("VmRSS:").unwrap_or(0) * 1024,
-            allocated_bytes: allocated_bytes(),
+            allocated_bytes: allocated_bytes().unwrap_or(0),
             cpu: cpu_time(),
             // The directory's own descriptor is open while it is read.
             file_descriptors: std::fs::read_dir("/proc/self/fd")
@@ -40,19 +41,6 @@ impl Process {
             threads: field("Threads:").unwrap_or(0),
         }
     }
-}
-
-#[cfg(target_os = "linux")]
-fn allocated_bytes() -> u64 {
-    use tikv_jemalloc_ctl::{epoch, stats};
-    // The figures are those of the last epoch.
-    let advanced = epoch::advance();
-    advanced.and_then(|_| stats::allocated::read()).map_or(0, |bytes| bytes as u64)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn allocated_bytes() -> u64 {
-    0
 }
 
 fn cpu_time() -> Duration {

@@ -14,7 +14,7 @@ use crate::limits::{CLUSTER_ADDRESSES_MAX, CLUSTER_BACK_OFF_MS, CLUSTER_DIAL_MS}
 use crate::locks::lock;
 use crate::message::ServerMessage;
 use crate::tasks::{Scope, Tasks, Wait, waiting};
-use crate::transport::Connection;
+use crate::transport::{Connection, ReadAllowance};
 use async_io::{Async, Timer};
 use fanfare::Broker;
 use futures_lite::future::{self, Boxed};
@@ -144,7 +144,8 @@ impl Link {
     async fn attempt(&mut self, hub: &HubAddress) -> &'static str {
         log::debug!("cluster: dialling {hub}");
         let dialled = async {
-            let dialled = waiting(Wait::fixed("a hub to answer"), dial(hub)).await;
+            let dialling = dial(hub, self.front_end.memory().allowance());
+            let dialled = waiting(Wait::fixed("a hub to answer"), dialling).await;
             dialled.map_err(|error| {
                 log::debug!("cluster: {hub} cannot be reached: {error}");
                 "cannot be reached"
@@ -173,6 +174,7 @@ impl Link {
     ) -> &'static str {
         let shared = self.shared.clone();
         let entry = self.front_end.connected(peer, connection.traffic());
+        entry.figures().can_be_cut_by(connection.cutter());
         let figures = entry.figures().clone();
         let credentials = match hub.credentials.is_empty() {
             true => shared.settings.credentials.clone(),
@@ -229,7 +231,10 @@ fn random() -> u64 {
     RandomState::new().hash_one(0)
 }
 
-async fn dial(hub: &HubAddress) -> io::Result<(Connection, SocketAddr)> {
+async fn dial(
+    hub: &HubAddress,
+    allowance: &Arc<ReadAllowance>,
+) -> io::Result<(Connection, SocketAddr)> {
     let place = (hub.host.clone(), hub.port);
     let addresses = blocking::unblock(move || place.to_socket_addrs()).await?;
     let mut last = io::ErrorKind::NotFound.into();
@@ -237,7 +242,8 @@ async fn dial(hub: &HubAddress) -> io::Result<(Connection, SocketAddr)> {
         match Async::<TcpStream>::connect(address).await {
             Ok(socket) => {
                 let unacknowledged = Duration::from_millis(CLUSTER_DIAL_MS);
-                return Ok((Connection::new(socket, unacknowledged)?, address));
+                let connection = Connection::new(socket, unacknowledged, allowance.clone())?;
+                return Ok((connection, address));
             }
             Err(error) => last = error,
         }

@@ -4,6 +4,7 @@ use super::Config;
 use crate::cluster::ClusterSettings;
 use crate::connection::ConnectionLimits;
 use crate::limits;
+use fanfare::limits::{TOPIC_BYTES_MAX, TOPIC_TOKENS_MAX};
 use std::fmt::Write;
 
 /// One line of the answer: what a front-end can be made to hold.
@@ -33,6 +34,12 @@ impl Config {
             let _ = writeln!(text, "{name:<10} {:>12}  {how}", mib(*bytes));
         }
         let _ = writeln!(text, "{:<10} {:>12}", "all", mib(all));
+        let _ = writeln!(
+            text,
+            "{:<10} {:>12}  --memory: near it the heaviest connections that do not read are ended",
+            "budget",
+            mib(self.memory_bytes)
+        );
         let _ = writeln!(text, "Subscriptions, of which each door has its own:");
         for (name, subscriptions) in self.subscriptions() {
             let _ = writeln!(text, "{name:<10} {subscriptions:>12}");
@@ -75,15 +82,16 @@ impl Config {
 
     fn nats_bound(&self) -> Bound {
         let nats = &self.nats;
-        let subscriptions = nats.subscriptions as u64 * SUBSCRIPTION_BYTES;
         let each = nats.pending_bytes as u64
-            + connection_bytes(limits::WRITE_BUFFER_BYTES, nats.parser.payload_bytes)
-            + subscriptions;
-        let how = format!(
-            "a queue of {} bytes, {} subscriptions, buffers",
-            nats.pending_bytes, nats.subscriptions
-        );
-        of_connections("nats", nats.connections, each, &how)
+            + connection_bytes(limits::WRITE_BUFFER_BYTES, nats.parser.payload_bytes);
+        let how = format!("a queue of {} bytes, buffers", nats.pending_bytes);
+        let mut bound = of_connections("nats", nats.connections, each, &how);
+        let most = nats.connections.total.saturating_mul(nats.subscriptions);
+        let subscriptions = most.min(nats.total_subscriptions) as u64;
+        let each = nats_subscription_bytes(nats.parser.control_line_bytes);
+        bound.bytes += subscriptions * each;
+        let _ = write!(bound.how, "; {subscriptions} subscriptions, each {each} bytes");
+        bound
     }
 
     fn push_bound(&self) -> Bound {
@@ -154,8 +162,16 @@ const RENDERED_PUSH_BYTES: u64 = 6 * limits::PUSH_PAYLOAD_BYTES as u64;
 /// A task and what hangs on it: measured about 5 KiB.
 const TASK_BYTES: u64 = 8 * 1024;
 
-/// A subscription in the router, with its pattern.
-const SUBSCRIPTION_BYTES: u64 = 1_024;
+/// A subscription of a push client in the router, with its pattern.
+const SUBSCRIPTION_BYTES: u64 = 1_024 + TOPIC_BYTES_MAX as u64;
+
+/// A NATS subscription with the longest names. Those that are not UTF-8 are kept as text, with four
+/// characters for a byte.
+fn nats_subscription_bytes(control_line_bytes: usize) -> u64 {
+    let (itself, each_token) = limits::NATS_SUBSCRIPTION_BYTES;
+    let subject = each_token * TOPIC_TOKENS_MAX + 2 * TOPIC_BYTES_MAX;
+    (itself + subject + 4 * control_line_bytes) as u64
+}
 
 /// What each connection has, whatever its protocol: its task, its buffers, one message being read,
 /// and its answers.

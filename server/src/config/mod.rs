@@ -31,6 +31,7 @@ use crate::chat::ChatSettings;
 use crate::cluster::ClusterSettings;
 use crate::limits;
 use crate::logging::LogFormat;
+use crate::memory::default_budget_bytes;
 use crate::nats::NatsSettings;
 use crate::store::StoreSettings;
 use crate::top::{AdminAddress, TopOptions};
@@ -53,7 +54,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 use table::Options;
-use values::{level, log_format, ms, within};
+use values::{level, log_format, ms, size, within};
 
 /// What the program is to do.
 #[derive(Debug)]
@@ -95,6 +96,8 @@ pub struct Config {
     pub goodbye: Duration,
     /// Bytes a second that a client of any door must read to be waited for.
     pub slowest_reader: u32,
+    /// What clients may make it allocate.
+    pub memory_bytes: u64,
     /// What is logged.
     pub log: LevelFilter,
     /// How it looks.
@@ -132,6 +135,10 @@ struct ServerOptions {
     #[arg(long, value_name = "BYTES", default_value_t = limits::SLOWEST_READER_BYTES,
         value_parser = within::<u32>(0..=u64::from(u32::MAX)))]
     slowest_reader: u32,
+    /// Memory that clients may make the server allocate, such as 512MiB; near it the heaviest
+    /// connections that do not read are ended. Without it: half of the machine's or the cgroup's
+    #[arg(long, value_name = "SIZE", value_parser = size(limits::MEMORY_BYTES_MIN))]
+    memory: Option<u64>,
 }
 
 impl Options for ServerOptions {
@@ -162,6 +169,7 @@ impl Config {
             cluster: settings.read::<ClusterOptions>()?.config(settings)?,
             goodbye: Duration::from_millis(server.goodbye_ms),
             slowest_reader: server.slowest_reader,
+            memory_bytes: server.memory.unwrap_or_else(default_budget_bytes),
             log: server.log,
             log_format: server.log_format,
             exposed_secrets: settings.exposed_secrets(),

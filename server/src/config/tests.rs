@@ -128,6 +128,7 @@ fn bounds_follow_the_settings() {
         .map(|name| bound(&["--print-bounds"], name))
         .to_vec();
     assert!((all[..6].iter().sum::<f64>() - all[6]).abs() < 1.0, "{all:?}");
+    assert_eq!(bound(&["--print-bounds", "--memory", "512MiB"], "budget "), 512.0);
     let halved = bound(&["--print-bounds", "--push-connections", "5000"], "push ");
     assert!((halved * 2.0 - all[2]).abs() < 1.0, "{halved} {all:?}");
     assert!(bound(&["--print-bounds", "--push-queue-bytes", "1048576"], "push ") > all[2]);

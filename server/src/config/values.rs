@@ -47,6 +47,21 @@ pub fn log_format(text: &str) -> Result<LogFormat, String> {
     }
 }
 
+/// Bytes, from `least` on: a number, or one with a unit such as `512MiB`.
+pub fn size(least: u64) -> impl Fn(&str) -> Result<u64, String> + Clone {
+    const UNITS: [(&str, u32); 4] = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("", 0)];
+    move |text| {
+        let (number, shift) = UNITS
+            .iter()
+            .find_map(|(unit, shift)| Some((text.strip_suffix(unit)?.trim_end(), shift)))
+            .unwrap_or((text, &0));
+        let number: u64 =
+            number.parse().map_err(|_| "is no size; write it as 536870912 or 512MiB".to_owned())?;
+        let bytes = number.checked_mul(1 << shift).filter(|bytes| *bytes >= least);
+        bytes.ok_or_else(|| format!("is out of range; from {} MiB", least >> 20))
+    }
+}
+
 /// A whole number from `least` to [`MOST`].
 pub fn from(least: u64) -> impl Fn(&str) -> Result<usize, String> + Clone {
     within(least..=MOST)
@@ -73,4 +88,20 @@ pub fn within<T: TryFrom<u64>>(
 /// A default that replaces a shared one.
 pub fn text(number: impl ToString) -> String {
     number.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        let size = size(1 << 20);
+        assert_eq!(size("1MiB"), Ok(1 << 20));
+        assert_eq!(size("2 GiB"), Ok(2 << 30));
+        assert_eq!(size("2048KiB"), size("2097152"));
+        for wrong in ["", "MiB", "-1", "1MB", "1048575", "99999999999GiB"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
 }

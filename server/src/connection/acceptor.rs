@@ -52,7 +52,8 @@ impl<P: Protocol> Acceptor<P> {
 
     fn serve(&self, stream: Async<TcpStream>, peer: SocketAddr, permit: Permit) {
         let front_end = &self.profile.front_end;
-        let connection = match Connection::new(stream, self.profile.peer_timeout) {
+        let allowance = front_end.memory().allowance().clone();
+        let connection = match Connection::new(stream, self.profile.peer_timeout, allowance) {
             Ok(connection) => connection,
             Err(error) => {
                 let name = front_end.name();
@@ -60,6 +61,7 @@ impl<P: Protocol> Acceptor<P> {
             }
         };
         let entry = front_end.connected(peer, connection.traffic());
+        entry.figures().can_be_cut_by(connection.cutter());
         let shutdown = self.shutdown.clone();
         let accepted = AcceptedConnection { connection, peer, entry, shutdown, permit };
         self.connections

@@ -3,11 +3,11 @@
 use super::front_end::FrontEnd;
 use super::journal::cut;
 use crate::locks::lock;
-use crate::transport::Traffic;
+use crate::transport::{Cutter, Traffic};
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Why a connection ended.
@@ -25,6 +25,8 @@ pub enum Ended {
     Quiet,
     /// A queue for it was full for too long.
     SlowConsumer,
+    /// The connection held too much while memory was short.
+    Shed,
     /// The server ended, having said goodbye.
     ServerStopped,
     /// The connection's task was ended before it could end well.
@@ -44,6 +46,7 @@ impl Ended {
             Self::Stuck => "write time-out",
             Self::Quiet => "idle time-out",
             Self::SlowConsumer => "slow consumer",
+            Self::Shed => "memory is short",
             Self::ServerStopped => "server stopped",
             Self::Cut => "cut",
             Self::Because(text) => text,
@@ -80,6 +83,9 @@ pub struct ConnectionFigures {
     messages_in: AtomicU64,
     messages_out: AtomicU64,
     subscriptions: AtomicUsize,
+    subscription_bytes: AtomicUsize,
+    cutter: OnceLock<Cutter>,
+    is_shed: AtomicBool,
     about: Mutex<About>,
 }
 
@@ -104,6 +110,9 @@ impl ConnectionFigures {
             messages_in: AtomicU64::new(0),
             messages_out: AtomicU64::new(0),
             subscriptions: AtomicUsize::new(0),
+            subscription_bytes: AtomicUsize::new(0),
+            cutter: OnceLock::new(),
+            is_shed: AtomicBool::new(false),
             about: Mutex::default(),
         }
     }
@@ -126,6 +135,46 @@ impl ConnectionFigures {
     /// Says how many subscriptions the peer has now.
     pub fn set_subscriptions(&self, subscriptions: usize) {
         self.subscriptions.store(subscriptions, Ordering::Relaxed);
+    }
+
+    /// Says how many bytes the peer's subscriptions take, where they can be many.
+    pub fn set_subscription_bytes(&self, bytes: usize) {
+        self.subscription_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Says what ends the connection when memory is short.
+    pub fn can_be_cut_by(&self, cutter: Cutter) {
+        let _ = self.cutter.set(cutter);
+    }
+
+    /// Ends the connection because memory is short.
+    pub fn shed(&self) {
+        self.is_shed.store(true, Ordering::Relaxed);
+        self.cutter.get().into_iter().for_each(Cutter::cut);
+    }
+
+    pub(super) fn is_shed(&self) -> bool {
+        self.is_shed.load(Ordering::Relaxed)
+    }
+
+    /// Whether bytes wait for the peer, which has taken nothing for so long.
+    pub fn is_stuck_for(&self, time: Duration) -> bool {
+        self.traffic.is_stuck_for(time)
+    }
+
+    /// What the connection holds: what waits for the peer, what came from it and is not complete,
+    /// and its subscriptions. What several connections share counts for each.
+    pub fn held_bytes(&self) -> usize {
+        self.pending_bytes()
+            + self.traffic.gathered_bytes()
+            + self.subscription_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that wait for the peer: queued, and rendered but not taken by the kernel.
+    fn pending_bytes(&self) -> usize {
+        let queued_bytes = lock(&self.about).queued_bytes.clone();
+        // Asked without the lock: it is not our code.
+        self.traffic.unwritten_bytes() + queued_bytes.map_or(0, |queued_bytes| queued_bytes())
     }
 
     /// Says what the peer calls itself.
@@ -152,7 +201,8 @@ impl ConnectionFigures {
         lock(&self.about).queued_bytes = Some(Arc::new(queued_bytes));
     }
 
-    pub(super) fn peer(&self) -> SocketAddr {
+    /// The peer's address.
+    pub fn peer(&self) -> SocketAddr {
         self.peer
     }
 
@@ -165,10 +215,10 @@ impl ConnectionFigures {
     }
 
     pub(super) fn info(&self, front_end: &'static str) -> ConnectionInfo {
-        let (name, user, language, version, queued_bytes) = {
+        let (name, user, language, version) = {
             let about = lock(&self.about);
-            let About { name, user, language, version, queued_bytes } = &*about;
-            (name.clone(), user.clone(), language.clone(), version.clone(), queued_bytes.clone())
+            let About { name, user, language, version, .. } = &*about;
+            (name.clone(), user.clone(), language.clone(), version.clone())
         };
         let (messages_in, messages_out) = self.messages();
         ConnectionInfo {
@@ -180,9 +230,7 @@ impl ConnectionFigures {
             language,
             version,
             subscriptions: self.subscriptions.load(Ordering::Relaxed),
-            // Asked without the lock: it is not our code.
-            pending_bytes: self.traffic.unwritten_bytes()
-                + queued_bytes.map_or(0, |queued_bytes| queued_bytes()),
+            pending_bytes: self.pending_bytes(),
             messages_in,
             messages_out,
             bytes_in: self.traffic.bytes_in(),

@@ -3,6 +3,7 @@
 use super::connection::{ConnectionEntry, ConnectionFigures, ConnectionInfo, Ended};
 use super::family::Family;
 use super::journal::{Event, Journal};
+use super::memory::Memory;
 use crate::locks::lock;
 use crate::transport::Traffic;
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ pub struct FrontEnd {
     name: &'static str,
     server_id: Arc<str>,
     journal: Arc<Journal>,
+    memory: Arc<Memory>,
     serves: Mutex<Option<Serves>>,
     refused: AtomicU64,
     connections: Mutex<Connections>,
@@ -82,10 +84,13 @@ pub struct FrontEndFigures {
 }
 
 impl FrontEnd {
-    pub(super) fn new(name: &'static str, server_id: Arc<str>, journal: Arc<Journal>) -> Self {
+    pub(super) fn new(
+        name: &'static str,
+        (server_id, journal, memory): (Arc<str>, Arc<Journal>, Arc<Memory>),
+    ) -> Self {
         let (serves, own) = (Mutex::default(), OnceLock::new());
         let (refused, connections) = (AtomicU64::new(0), Mutex::default());
-        Self { name, server_id, journal, serves, refused, connections, own }
+        Self { name, server_id, journal, memory, serves, refused, connections, own }
     }
 
     /// The front-end's name, such as `chat` or `nats`.
@@ -96,6 +101,11 @@ impl FrontEnd {
     /// The id of this run of the server, which no other run has.
     pub fn server_id(&self) -> &str {
         &self.server_id
+    }
+
+    /// The memory budget, which all front-ends share.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
     }
 
     /// Notes that the front-end listens, or now serves this much.
@@ -211,7 +221,16 @@ impl FrontEnd {
         page.iter().map(|figures| figures.info(self.name)).collect()
     }
 
+    /// All live connections, oldest first.
+    pub fn live(&self) -> Vec<Arc<ConnectionFigures>> {
+        lock(&self.connections).live.values().cloned().collect()
+    }
+
     pub(super) fn disconnected(&self, figures: &ConnectionFigures, reason: Ended) {
+        let reason = if figures.is_shed() { Ended::Shed } else { reason };
+        if reason == Ended::Shed {
+            self.memory.count_shed();
+        }
         {
             let mut connections = lock(&self.connections);
             connections.live.remove(&figures.id());

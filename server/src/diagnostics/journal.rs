@@ -105,8 +105,8 @@ pub struct JournalEntry {
     pub last_at: SystemTime,
     /// How often it happened.
     pub times: u64,
-    /// `listening`, `stopping`, `connected`, `refused`, `ended`, `timed out`, `dropped`, `warned`,
-    /// or a front-end's own.
+    /// `listening`, `stopping`, `connected`, `refused`, `ended`, `timed out`, `shed`, `dropped`,
+    /// `warned`, or a front-end's own.
     pub kind: &'static str,
     /// The front-end; empty for the server's own events.
     pub front_end: &'static str,
@@ -308,7 +308,11 @@ impl<'e> Line<'e> {
                 of_peer("refused", front_end, peer, reason)
             }
             Event::Ended { front_end, peer, reason } => {
-                let kind = if reason.is_time_out() { "timed out" } else { "ended" };
+                let kind = match reason {
+                    Ended::Shed => "shed",
+                    reason if reason.is_time_out() => "timed out",
+                    _ => "ended",
+                };
                 of_peer(kind, front_end, peer, reason.as_str())
             }
             Event::Dropped { front_end, topic, messages } => Line {

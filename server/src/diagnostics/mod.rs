@@ -8,12 +8,14 @@ mod connection;
 mod family;
 mod front_end;
 mod journal;
+mod memory;
 
 use crate::locks::lock;
 pub use connection::{ConnectionEntry, ConnectionFigures, ConnectionInfo, Ended};
 pub use family::{Family, FamilyKind, Figure};
 pub use front_end::{FrontEnd, FrontEndFigures, Serves};
 pub use journal::{Event, Journal, JournalEntry};
+pub use memory::Memory;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
@@ -29,6 +31,7 @@ struct Shared {
     started: Instant,
     started_at: SystemTime,
     journal: Arc<Journal>,
+    memory: Arc<Memory>,
     front_ends: Mutex<Vec<Arc<FrontEnd>>>,
 }
 
@@ -40,6 +43,7 @@ impl Diagnostics {
             started: Instant::now(),
             started_at: SystemTime::now(),
             journal: Arc::new(Journal::new()),
+            memory: Arc::default(),
             front_ends: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
@@ -51,11 +55,9 @@ impl Diagnostics {
         if let Some(known) = front_ends.iter().find(|known| known.name() == name) {
             return known.clone();
         }
-        let made = Arc::new(FrontEnd::new(
-            name,
-            self.shared.server_id.clone(),
-            self.shared.journal.clone(),
-        ));
+        let Shared { server_id, journal, memory, .. } = &*self.shared;
+        let shared = (server_id.clone(), journal.clone(), memory.clone());
+        let made = Arc::new(FrontEnd::new(name, shared));
         front_ends.push(made.clone());
         made
     }
@@ -68,6 +70,11 @@ impl Diagnostics {
     /// The journal of the last events.
     pub fn journal(&self) -> &Arc<Journal> {
         &self.shared.journal
+    }
+
+    /// The memory budget.
+    pub fn memory(&self) -> &Arc<Memory> {
+        &self.shared.memory
     }
 
     /// The id of this run of the server, which no other run has.

@@ -46,6 +46,8 @@ impl hyper::rt::Read for Socket {
         let mut bytes = [0; HTTP_READ_BYTES];
         let most = into.remaining().min(HTTP_READ_BYTES);
         let read_bytes = ready!(self.connection.poll_read(context, &mut bytes[..most]))?;
+        let traffic = self.connection.traffic();
+        traffic.note_gathered(traffic.gathered_bytes() + read_bytes);
         into.put_slice(&bytes[..read_bytes]);
         Poll::Ready(Ok(()))
     }
@@ -58,8 +60,10 @@ impl hyper::rt::Write for Socket {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let Poll::Ready(written) = self.connection.poll_write(context, bytes) else {
+            self.connection.traffic().note_unwritten(bytes.len());
             return self.watch_the_clock(context);
         };
+        self.connection.traffic().note_unwritten(0);
         if self.is_blocked {
             self.is_blocked = false;
             self.stuck.clear();

@@ -96,6 +96,7 @@ impl Protocol for Http {
     async fn serve(self: Arc<Self>, accepted: AcceptedConnection) {
         let AcceptedConnection { connection, peer, mut entry, shutdown, permit } = accepted;
         let figures = entry.figures().clone();
+        let traffic = connection.traffic().clone();
         let takeover = Takeover::default();
         let service = service_fn(|request| {
             figures.received(1);
@@ -107,9 +108,10 @@ impl Protocol for Http {
                     Box::pin(ready(refusal))
                 }
             };
-            let figures = figures.clone();
+            let (figures, traffic) = (figures.clone(), traffic.clone());
             async move {
                 let answer = answer.await;
+                traffic.note_gathered(0);
                 figures.sent(1);
                 Ok::<_, Infallible>(answer)
             }

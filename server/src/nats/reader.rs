@@ -338,7 +338,7 @@ impl<'c> Reader<'c> {
                     except,
                 });
                 self.session.subscribed(&sid, id, &mut self.actions);
-                self.figures.set_subscriptions(self.session.subscriptions());
+                self.note_subscriptions();
             }
             Err(error) => {
                 let id = self.figures.id();
@@ -387,7 +387,13 @@ impl<'c> Reader<'c> {
                 self.outbound.places.give_back();
             }
             self.outbound.queue.change(self.end_position(), Change::Forget(id));
-            self.figures.set_subscriptions(self.session.subscriptions());
+            self.note_subscriptions();
         }
+    }
+
+    fn note_subscriptions(&self) {
+        let (subscriptions, bytes) = self.session.subscriptions();
+        self.figures.set_subscriptions(subscriptions);
+        self.figures.set_subscription_bytes(bytes);
     }
 }

@@ -8,6 +8,7 @@ use super::permissions::Permissions;
 use super::settings::NatsVersion;
 use super::subjects::{Destination, Place, Subjects};
 use crate::codec::nats::{self as codec, Block, Operation, ProtocolError, subject};
+use crate::limits::NATS_SUBSCRIPTION_BYTES;
 use bytes::Bytes;
 use fanfare::{Pattern, SubscriptionId, Topic};
 use serde_json::{Map, Value};
@@ -29,6 +30,8 @@ pub struct Session {
     subjects: Option<Box<Subjects>>,
     subscriptions: HashMap<Sid, Box<Held>>,
     sids: HashMap<SubscriptionId, Sid>,
+    /// What subscriptions take in memory.
+    subscription_bytes: usize,
     /// How many subscriptions end by themselves.
     limited: usize,
     greeting: Greeting,
@@ -60,6 +63,8 @@ pub struct SessionLimits {
 struct Held {
     /// None while it is being made.
     id: Option<SubscriptionId>,
+    /// What it takes in memory.
+    bytes: usize,
     /// It ends by itself after some messages, which only the writing half counts.
     is_limited: bool,
 }
@@ -157,6 +162,7 @@ impl Session {
             subjects: None,
             subscriptions: HashMap::new(),
             sids: HashMap::new(),
+            subscription_bytes: 0,
             limited: 0,
             greeting: Greeting::NotConnected,
         }
@@ -190,9 +196,9 @@ impl Session {
         &self.permissions
     }
 
-    /// The number of subscriptions.
-    pub fn subscriptions(&self) -> usize {
-        self.subscriptions.len()
+    /// The number of subscriptions, and what they take in memory.
+    pub fn subscriptions(&self) -> (usize, usize) {
+        (self.subscriptions.len(), self.subscription_bytes)
     }
 
     /// Says what an operation means.
@@ -410,7 +416,9 @@ impl Session {
         };
         let except = rules.kept_from(&pattern, group.as_deref());
         let sid = Sid::from(sid);
-        let held = Held { id: None, is_limited: false };
+        let bytes = subscription_bytes(&pattern, &sid, group.as_deref());
+        self.subscription_bytes += bytes;
+        let held = Held { id: None, bytes, is_limited: false };
         self.subscriptions.insert(sid.clone(), Box::new(held));
         actions.push(Action::Subscribe { sid, pattern, group, except });
     }
@@ -467,6 +475,7 @@ impl Session {
         let held = self.subscriptions.remove(sid)?;
         held.id.and_then(|id| self.sids.remove(&id));
         self.limited -= usize::from(held.is_limited);
+        self.subscription_bytes -= held.bytes;
         Some(held)
     }
 
@@ -500,6 +509,14 @@ fn violation(of: &str, subject: &[u8], queue: Option<&Bytes>) -> Action {
 /// As Go quotes it: what cannot be printed is escaped.
 fn quoted(bytes: &[u8]) -> String {
     format!("{:?}", String::from_utf8_lossy(bytes))
+}
+
+/// What a subscription takes in memory: its subject twice, as a pattern and in the tree of
+/// subscriptions, and its names once.
+fn subscription_bytes(pattern: &Pattern, sid: &[u8], group: Option<&str>) -> usize {
+    let (itself, each_token) = NATS_SUBSCRIPTION_BYTES;
+    let names = 2 * pattern.as_str().len() + sid.len() + group.map_or(0, str::len);
+    itself + each_token * pattern.tokens().count() + names
 }
 
 #[cfg(test)]
@@ -781,10 +798,12 @@ mod tests {
         assert!(client.session.depends_on_expiry(b"4") && client.session.depends_on_expiry(b"1"));
         let id = client.session.subscriptions[&b"1"[..]].id.unwrap();
         client.session.expired(b"2", id);
-        assert_eq!(client.session.subscriptions(), 3, "it was not that one");
+        assert_eq!(client.session.subscriptions().0, 3, "it was not that one");
         client.session.expired(b"1", id);
         assert_eq!(client.says("SUB d 1"), ["subscribe d"], "the sid can be used again");
         assert_eq!(client.says("UNSUB 2"), ["unsubscribe true"]);
+        client.says("UNSUB 1\nUNSUB 3");
+        assert_eq!(client.session.subscriptions(), (0, 0), "nothing is counted any more");
     }
 
     #[test]

@@ -60,16 +60,18 @@ pub fn render(before: &Sample, now: &Sample) -> String {
     );
     let _ = writeln!(
         out,
-        "memory       {} in RAM, {} in use",
+        "memory       {} in RAM, {} in use of {}",
         bytes(now.figure("mem")),
-        bytes(now.figure("mem_allocated"))
+        bytes(now.figure("mem_allocated")),
+        bytes(now.figure("mem_budget"))
     );
     let _ = writeln!(
         out,
-        "connections  {} now, {} in all, {} slow consumers",
+        "connections  {} now, {} in all, {} slow consumers, {} shed",
         now.figure("connections"),
         now.figure("total_connections"),
-        now.figure("slow_consumers")
+        now.figure("slow_consumers"),
+        now.figure("shed_connections")
     );
     for (direction, messages, of_bytes) in
         [("in", "in_msgs", "in_bytes"), ("out", "out_msgs", "out_bytes")]

@@ -3,6 +3,7 @@
 //! [`connection`](crate::connection) makes each accepted stream a [`Connection`], in whose task a
 //! [`Reader`] and [`write_all_from`] run side by side.
 
+mod allowance;
 mod gathering;
 mod reader;
 mod tls;
@@ -14,13 +15,14 @@ mod writer;
 use crate::limits::UNSENT_BYTES;
 use crate::locks::lock;
 use crate::tasks::{Wait, note_wait, waiting};
+pub use allowance::ReadAllowance;
 use async_io::Async;
 pub use reader::Reader;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 pub use tls::{Identity, IdentityError};
@@ -39,18 +41,24 @@ struct Shared {
     socket: Async<TcpStream>,
     /// Apart from the socket: who keeps the figures does not keep the socket open.
     traffic: Arc<Traffic>,
+    allowance: Arc<ReadAllowance>,
     /// Empty: without. In a box, as most connections are.
     tls: OnceLock<Box<Mutex<Tls>>>,
 }
 
 impl Connection {
     /// Takes an accepted stream: no delay for small writes, and the time of
-    /// [`set_unacknowledged`](Self::set_unacknowledged).
-    pub fn new(socket: Async<TcpStream>, unacknowledged: Duration) -> io::Result<Self> {
+    /// [`set_unacknowledged`](Self::set_unacknowledged). It reads as long as `allowance` lasts.
+    pub fn new(
+        socket: Async<TcpStream>,
+        unacknowledged: Duration,
+        allowance: Arc<ReadAllowance>,
+    ) -> io::Result<Self> {
         socket.get_ref().set_nodelay(true)?;
         #[cfg(target_os = "linux")]
         socket2::SockRef::from(socket.get_ref()).set_tcp_notsent_lowat(UNSENT_BYTES)?;
-        let shared = Shared { socket, traffic: Arc::default(), tls: OnceLock::new() };
+        let (traffic, tls) = (Arc::default(), OnceLock::new());
+        let shared = Shared { socket, traffic, allowance, tls };
         let connection = Self { shared: Arc::new(shared) };
         connection.set_unacknowledged(unacknowledged)?;
         Ok(connection)
@@ -78,6 +86,11 @@ impl Connection {
     /// The connection's traffic so far, readable also after its end.
     pub fn traffic(&self) -> &Arc<Traffic> {
         &self.shared.traffic
+    }
+
+    /// What ends the connection from outside, without keeping it open.
+    pub fn cutter(&self) -> Cutter {
+        Cutter(Arc::downgrade(&self.shared))
     }
 
     /// Reads what is there, for a library that keeps its own buffers; all others take a [`Reader`].
@@ -117,6 +130,7 @@ impl Connection {
             Some(mut tls) => tls.read(self.socket().get_ref(), into)?,
         };
         self.traffic().note_read(bytes);
+        self.shared.allowance.spend(bytes);
         Ok(bytes)
     }
 
@@ -204,6 +218,22 @@ impl Connection {
     }
 }
 
+/// Ends a connection, whatever its task is at.
+#[derive(Clone)]
+pub struct Cutter(Weak<Shared>);
+
+impl Cutter {
+    /// Ends the connection: its reader and its writer see it closed, and the kernel forgets what it
+    /// has not sent.
+    pub fn cut(&self) {
+        let Some(shared) = self.0.upgrade() else { return };
+        let socket = shared.socket.get_ref();
+        // Each fails only when the connection is gone already.
+        let _ = sockopt::set_socket_linger(socket, Some(Duration::ZERO));
+        let _ = socket.shutdown(Shutdown::Both);
+    }
+}
+
 /// None if it would block, or was interrupted and is worth another try.
 fn unless_blocked(result: io::Result<usize>) -> io::Result<Option<usize>> {
     match result {
@@ -228,7 +258,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let accepted = Async::new(listener.accept().unwrap().0).unwrap();
-        let connection = Connection::new(accepted, Duration::from_secs(60)).unwrap();
+        let connection =
+            Connection::new(accepted, Duration::from_secs(60), Arc::default()).unwrap();
         peer.write_all(b"PING").unwrap();
         assert!(!connection.is_closed_by_peer());
         drop(peer);

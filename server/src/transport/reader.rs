@@ -51,7 +51,9 @@ impl Reader {
         if self.gathering.is_on() {
             self.gather().await;
         }
+        self.connection.shared.allowance.available().await;
         let kept_bytes = self.buffer.len();
+        self.connection.traffic().note_gathered(kept_bytes);
         let last_read = self.connection.traffic().last_read();
         let read_bytes = loop {
             if self.reads_in_turn >= READS_PER_TURN {

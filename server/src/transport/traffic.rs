@@ -15,6 +15,7 @@ pub struct Traffic {
     last_read_us: AtomicU64,
     last_write_us: AtomicU64,
     unwritten_bytes: AtomicUsize,
+    gathered_bytes: AtomicUsize,
 }
 
 impl Traffic {
@@ -27,6 +28,7 @@ impl Traffic {
             last_read_us: AtomicU64::new(0),
             last_write_us: AtomicU64::new(0),
             unwritten_bytes: AtomicUsize::new(0),
+            gathered_bytes: AtomicUsize::new(0),
         }
     }
 
@@ -50,6 +52,16 @@ impl Traffic {
         self.unwritten_bytes.load(Ordering::Relaxed)
     }
 
+    /// Bytes read from the peer that are no whole message yet.
+    pub fn gathered_bytes(&self) -> usize {
+        self.gathered_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether bytes wait for the peer, which has taken nothing for so long.
+    pub fn is_stuck_for(&self, time: Duration) -> bool {
+        self.unwritten_bytes() > 0 && self.last_write().elapsed() >= time
+    }
+
     /// When something was last read; when the connection began if nothing was.
     pub fn last_read(&self) -> Instant {
         self.began + Duration::from_micros(self.last_read_us.load(Ordering::Relaxed))
@@ -57,8 +69,11 @@ impl Traffic {
 
     /// When something was last read or written.
     pub fn last_activity(&self) -> Instant {
-        self.last_read()
-            .max(self.began + Duration::from_micros(self.last_write_us.load(Ordering::Relaxed)))
+        self.last_read().max(self.last_write())
+    }
+
+    fn last_write(&self) -> Instant {
+        self.began + Duration::from_micros(self.last_write_us.load(Ordering::Relaxed))
     }
 
     /// Counts a read. No bytes, the end of the stream, is a sign of life too.
@@ -72,8 +87,14 @@ impl Traffic {
         self.last_write_us.store(self.now_us(), Ordering::Relaxed);
     }
 
-    pub(super) fn note_unwritten(&self, bytes: usize) {
+    /// Says what was rendered and not taken by the kernel.
+    pub(crate) fn note_unwritten(&self, bytes: usize) {
         self.unwritten_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Says what was read and is no whole message yet.
+    pub(crate) fn note_gathered(&self, bytes: usize) {
+        self.gathered_bytes.store(bytes, Ordering::Relaxed);
     }
 
     fn now_us(&self) -> u64 {

@@ -1,6 +1,8 @@
 //! The HTTP server, and the admin listener on it.
 
 mod http;
+#[cfg(target_os = "linux")]
+mod memory;
 mod pages;
 #[cfg(target_os = "linux")]
 mod pprof;

@@ -44,7 +44,11 @@ fn pprof(options: &[&str], profile: &str, admin: &Admin) -> String {
     let url = format!("http://{}/debug/pprof/{profile}", admin.address);
     let saved = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pprof");
     let mut command = Command::new("go");
-    command.args(["tool", "pprof"]).args(options).arg(url).env("PPROF_TMPDIR", saved);
+    command
+        .args(["tool", "pprof", "-timeout=60"])
+        .args(options)
+        .arg(url)
+        .env("PPROF_TMPDIR", saved);
     let output = command.output().unwrap();
     let (out, complaint) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

@@ -1,0 +1,88 @@
+//! How much may be read from all peers together before somebody looks at the memory again.
+
+use crate::tasks::{Wait, waiting};
+use atomic_waker::AtomicWaker;
+use event_listener::{Event, listener};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::task::{Context, Poll};
+
+/// Bytes that may still be read. All connections spend it; whoever watches the memory grants it.
+///
+/// So memory cannot grow without bound between two looks, however fast peers send.
+pub struct ReadAllowance {
+    left_bytes: AtomicI64,
+    granted: Event,
+    /// Who grants it waits until it is spent.
+    spent: AtomicWaker,
+}
+
+impl ReadAllowance {
+    /// Sets what may be read from now on.
+    pub fn grant(&self, bytes: u64) {
+        self.left_bytes.store(i64::try_from(bytes).unwrap_or(i64::MAX), Ordering::SeqCst);
+        self.granted.notify(usize::MAX);
+    }
+
+    /// Waits until it is spent. Only one task may wait for that.
+    pub fn poll_spent(&self, context: &mut Context<'_>) -> Poll<()> {
+        // Registered before looking: whoever spends the rest in between wakes us.
+        self.spent.register(context.waker());
+        if self.is_spent() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Waits until something may be read. Cancel safe.
+    pub(super) async fn available(&self) {
+        while self.is_spent() {
+            listener!(self.granted => granted);
+            // Looked at again now that a grant cannot be missed.
+            if self.is_spent() {
+                waiting(Wait::fixed("memory"), granted).await;
+            }
+        }
+    }
+
+    /// Counts what was read. The last read may go beyond the allowance.
+    pub(super) fn spend(&self, bytes: usize) {
+        let bytes = bytes as i64;
+        let before_bytes = self.left_bytes.fetch_sub(bytes, Ordering::SeqCst);
+        if before_bytes > 0 && before_bytes <= bytes {
+            self.spent.wake();
+        }
+    }
+
+    fn is_spent(&self) -> bool {
+        self.left_bytes.load(Ordering::SeqCst) <= 0
+    }
+}
+
+/// As good as unlimited, for those who watch no memory.
+impl Default for ReadAllowance {
+    fn default() -> Self {
+        let left_bytes = AtomicI64::new(i64::MAX);
+        Self { left_bytes, granted: Event::new(), spent: AtomicWaker::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::pin;
+    use testkit::broker::{Woken, poll_once};
+
+    #[test]
+    fn readers_wait_once_it_is_spent_until_more_is_granted() {
+        let allowance = ReadAllowance::default();
+        let (woken, waker) = Woken::new();
+        let mut context = Context::from_waker(&waker);
+        allowance.grant(100);
+        allowance.spend(99);
+        assert!(allowance.poll_spent(&mut context).is_pending());
+        assert!(poll_once(pin!(allowance.available())).is_ready());
+        allowance.spend(70);
+        assert!(woken.take() && allowance.poll_spent(&mut context).is_ready());
+        let mut reader = pin!(allowance.available());
+        assert!(poll_once(reader.as_mut()).is_pending());
+        allowance.grant(1);
+        assert!(poll_once(reader).is_ready());
+    }
+}
