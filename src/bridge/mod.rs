@@ -5,6 +5,7 @@ pub mod interest;
 use crate::bridge::interest::InterestWatch;
 use crate::broker::Broker;
 use crate::error::{PublishError, SubscribeError};
+use crate::log::deferred::Deferred;
 use crate::log::message::Batch;
 use crate::payload::{Origin, Payload};
 use crate::policy::{Receipt, WhenFull};
@@ -240,6 +241,19 @@ impl<M: Payload> Broker<M> {
     /// A publisher of what comes over bridges.
     pub fn bridge_publisher(&self) -> BridgePublisher<M> {
         BridgePublisher { publisher: self.publisher_as(Origin::BRIDGE) }
+    }
+
+    /// Tells subscriptions that a bridge is down, from which they could have had messages: those
+    /// whose pattern and queue group `is_affected` says yes to. Each finds
+    /// [`Missed(0)`](crate::Delivery::Missed) before anything that a bridge publishes from now on.
+    pub fn interrupt(&self, is_affected: impl Fn(&Pattern, Option<&str>) -> bool) {
+        let mut deferred = Deferred::new();
+        for (queue, (pattern, group)) in self.shared().router.interested() {
+            if is_affected(&pattern, group.as_deref()) {
+                queue.interrupt(&mut deferred);
+            }
+        }
+        deferred.run();
     }
 
     /// Watches which patterns are subscribed to here, so that another system can be told.

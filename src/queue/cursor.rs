@@ -3,7 +3,7 @@
 use crate::log::Segment;
 use crate::log::message::Received;
 use crate::log::reader_slot::Reach;
-use crate::queue::{Entry, Named, Queue};
+use crate::queue::{Entry, INTERRUPTED, Named, Queue};
 use crate::stats::SubscriptionId;
 use std::mem;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// The reading end of a queue. One holder at a time.
 pub(crate) struct Cursor<M> {
     reading: Option<Reading<M>>,
-    /// The gap reported before anything else.
+    /// The gap reported before anything else, and [`INTERRUPTED`].
     missed: u64,
     /// Segments read to their end. Dropping one runs the payloads' own code, so who holds a lock
     /// drops them after it.
@@ -90,6 +90,10 @@ impl<M> Cursor<M> {
     /// Goes to the next gap or messages: after `Messages`, [`step`](Self::step) takes the first.
     pub fn find(&mut self, queue: &Queue<M>, lingers: bool) -> Option<Found> {
         loop {
+            if self.missed & INTERRUPTED != 0 {
+                self.missed &= !INTERRUPTED;
+                return Some(Found::Missed(0));
+            }
             if self.missed > 0 {
                 return Some(Found::Missed(mem::take(&mut self.missed)));
             }

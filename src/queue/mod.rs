@@ -137,7 +137,7 @@ pub(crate) struct Queue<M> {
     grant: Mutex<Option<Holding>>,
     /// Changes with every change of `grant`, under its lock.
     grant_epoch: AtomicU64,
-    /// Messages dropped since the last entry was queued.
+    /// Messages dropped since the last entry was queued, and [`INTERRUPTED`].
     gap: AtomicU64,
     receiver: AtomicWaker,
     wait_queue: Mutex<VecDeque<Parked<M>>>,
@@ -169,6 +169,9 @@ struct WrittenByReader {
     high_water: AtomicU32,
 }
 
+/// In a gap's count: an unknown number more is missing.
+const INTERRUPTED: u64 = 1 << 63;
+
 /// Publishers wait for room.
 const WAITED_FOR: u32 = 1;
 /// A wait was used up; no more waiting until drained to half.
@@ -190,7 +193,7 @@ pub(crate) struct Entry<M> {
     pub to: u32,
     /// Set: follow the segment as it grows, from this reader slot. Not set: read `from..to`.
     pub slot: Option<u32>,
-    /// Messages dropped between the entry before and this one.
+    /// Messages dropped between the entry before and this one, and [`INTERRUPTED`].
     pub missed_before: u64,
     /// For a bridge: the queue groups for which the other system is to find a member.
     pub groups: Option<Named>,

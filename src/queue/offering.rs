@@ -1,6 +1,6 @@
 //! Queueing what was admitted, and doing what the policy says with what was not.
 
-use super::{ENDED, Entry, PROBATION, Queue};
+use super::{ENDED, Entry, INTERRUPTED, PROBATION, Queue};
 use crate::log::Segment;
 use crate::log::deferred::Deferred;
 use crate::policy::WhenFull;
@@ -89,6 +89,14 @@ impl<M> Queue<M> {
     pub fn note_dropped(&self, count: u32, reason: DropReason, deferred: &mut Deferred<M>) {
         let _wait_queue = lock(&self.wait_queue);
         self.count_dropped(count, reason, deferred);
+    }
+
+    /// Places a gap of unknown size.
+    pub fn interrupt(&self, deferred: &mut Deferred<M>) {
+        let _wait_queue = lock(&self.wait_queue);
+        if self.gap.fetch_or(INTERRUPTED, Ordering::SeqCst) == 0 {
+            deferred.wake(self.receiver.take());
+        }
     }
 
     /// A wait was used up: no more waiting until the receiver has drained the queue to half.
@@ -214,6 +222,7 @@ impl<M> Queue<M> {
         let mut told = 0;
         let is_passed_over = loop {
             match cursor.take(self, 1, false) {
+                Some(Taken::Missed(0)) => told |= INTERRUPTED,
                 Some(Taken::Missed(count)) => told += count,
                 None => break false,
                 Some(Taken::Batch { segment, from, to, .. }) => {

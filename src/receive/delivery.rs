@@ -7,7 +7,8 @@ use crate::log::message::{Message, Received};
 pub enum Delivery<T> {
     /// A message.
     Message(T),
-    /// This many messages are missing here, because the subscription's queue had no room.
+    /// This many messages are missing here, because the subscription's queue had no room. 0: nobody
+    /// knows how many, perhaps none, because a [bridge](crate::Broker::interrupt) was down.
     Missed(u64),
 }
 

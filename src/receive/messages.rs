@@ -199,13 +199,17 @@ impl<M: Payload> Stream for TryMessages<M> {
     }
 }
 
-/// This many messages are missing, because the subscription's queue had no room.
+/// This many messages are missing, because the subscription's queue had no room. 0: nobody knows
+/// how many, perhaps none, because a [bridge](crate::Broker::interrupt) was down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Missed(pub u64);
 
 impl fmt::Display for Missed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the queue was full, messages missing here: {}", self.0)
+        match self.0 {
+            0 => write!(f, "a bridge was down, so messages may be missing here"),
+            count => write!(f, "the queue was full, messages missing here: {count}"),
+        }
     }
 }
 

@@ -52,7 +52,8 @@ pub struct Subscription<M: Payload> {
 pub enum BatchDelivery<M> {
     /// Consecutive messages.
     Batch(Batch<M>),
-    /// This many messages are missing here, because the subscription's queue had no room.
+    /// This many messages are missing here, because the subscription's queue had no room. 0: nobody
+    /// knows how many, perhaps none, because a [bridge](crate::Broker::interrupt) was down.
     Missed(u64),
 }
 

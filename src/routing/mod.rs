@@ -216,6 +216,18 @@ impl<M> Router<M> {
         }
     }
 
+    /// All subscriptions but those of bridges: each queue with what it asked for.
+    pub fn interested(&self) -> Vec<(Arc<Queue<M>>, InterestKey)> {
+        let mut all = Vec::new();
+        self.state.read().subscriptions.visit_all(&mut |members| {
+            for member in members.live().filter(|member| !member.is_bridge()) {
+                let asked = member.queue.terms.wanted.asked(member.id);
+                all.extend(asked.map(|key| (member.queue.clone(), key)));
+            }
+        });
+        all
+    }
+
     /// How many subscriptions there are to exactly this pattern, in this group; those of bridges
     /// not counted.
     pub fn count_interest(&self, (pattern, group): &InterestKey) -> usize {
@@ -231,14 +243,9 @@ impl<M> Router<M> {
     /// All interest there is, but that of bridges, with the number of subscriptions.
     pub fn all_interest(&self) -> HashMap<InterestKey, usize> {
         let mut all = HashMap::new();
-        self.state.read().subscriptions.visit_all(&mut |members| {
-            for member in members.live().filter(|member| !member.is_bridge()) {
-                // Under the router's lock, as whoever changes it; so it is there.
-                if let Some(key) = member.queue.terms.wanted.asked(member.id) {
-                    *all.entry(key).or_default() += 1;
-                }
-            }
-        });
+        for (_, key) in self.interested() {
+            *all.entry(key).or_default() += 1;
+        }
         all
     }
 

@@ -266,3 +266,37 @@ fn a_group_gets_each_message_once_here_or_there_wherever_there_is_room() {
         }
     }
 }
+
+/// Under each policy, whether it reads already or has messages queued.
+#[test]
+fn a_broken_bridge_is_a_gap_of_unknown_size_before_what_comes_over_it_next() {
+    let policies = [WhenFull::DropNewest, WhenFull::DropOldest, WhenFull::Block];
+    for (policy, reads_already) in policies.into_iter().flat_map(|it| [(it, true), (it, false)]) {
+        let broker = Broker::<u32>::new();
+        let subscribe = |text: &str| {
+            let builder = broker.subscription(&pattern(text)).queue_messages(2);
+            builder.when_full(policy).subscribe().unwrap()
+        };
+        let (mut affected, mut other) = (subscribe("a"), subscribe("*"));
+        let mut publisher = broker.publisher();
+        publisher.try_publish(&topic("a"), 1).unwrap();
+        if reads_already {
+            assert_eq!(received(&mut affected), [1]);
+        }
+        broker.interrupt(|pattern, group| pattern.as_str() == "a" && group.is_none());
+        broker.interrupt(|pattern, _| pattern.as_str() == "a");
+        broker.bridge_publisher().publish(&topic("a"), None, 2, [""; 0]).unwrap();
+        let mut told = Vec::new();
+        while let Ok(delivery) = affected.try_recv() {
+            told.push(match delivery {
+                Delivery::Message(message) => *message,
+                Delivery::Missed(count) => 100 + count as u32,
+            });
+        }
+        let first = if reads_already { &[][..] } else { &[1] };
+        assert_eq!(told, [first, &[100, 2]].concat(), "{policy:?}");
+        assert_eq!(received(&mut other), [1, 2]);
+        let books = affected.books();
+        assert_eq!((books.offered, books.received, books.dropped), (2, 2, 0));
+    }
+}

@@ -21,10 +21,14 @@ pub fn append_message(out: &mut Vec<u8>, prefix: &str, message: &ServerMessage, 
     out.push(b'\n');
 }
 
-/// Appends `* you missed 17 lines`, and where if the person could wonder.
+/// Appends `* you missed 17 lines`, and where if the person could wonder. 0: nobody knows how many.
 pub fn append_missed(out: &mut Vec<u8>, missed: u64, place: Option<&str>) {
     let lines = if missed == 1 { " line" } else { " lines" };
     let (of, place) = place.map_or(("", ""), |place| (" of ", place));
+    if missed == 0 {
+        let told = "* the cluster could not be reached; you may have missed lines";
+        return append_line(out, &[told, of, place]);
+    }
     append_line(out, &["* you missed ", &missed.to_string(), lines, of, place]);
 }
 

@@ -115,8 +115,9 @@ impl LinkFigures {
         lock(&self.state).not_sent += messages;
     }
 
-    pub(super) fn is_joined(&self) -> bool {
-        lock(&self.state).joined.is_some()
+    /// What was agreed on with the hub, while the link stands.
+    pub(super) fn terms(&self) -> Option<Terms> {
+        lock(&self.state).joined.as_ref().map(|joined| joined.terms.clone())
     }
 
     pub(super) fn asked(&self, now: Instant) {

@@ -2,7 +2,7 @@
 
 use super::figures::{LinkFigures, LinkReport};
 use super::reader::{Reader, Shared};
-use super::session::{Identity, Session};
+use super::session::{Identity, Passage, Session};
 use super::settings::{ClusterSettings, HubAddress};
 use super::writer::Writer;
 use crate::connection::duplex::drive;
@@ -16,7 +16,7 @@ use crate::message::ServerMessage;
 use crate::tasks::{Scope, Tasks, Wait, waiting};
 use crate::transport::{Connection, ReadAllowance};
 use async_io::{Async, Timer};
-use fanfare::Broker;
+use fanfare::{Broker, Pattern};
 use futures_lite::future::{self, Boxed};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -195,8 +195,16 @@ impl Link {
     /// Tells what was lost with a connection. Gives how long to wait before the next.
     fn ended(&mut self, hub: &HubAddress, reason: &'static str) -> Duration {
         let figures = &self.shared.figures;
-        let had_joined = figures.is_joined();
+        let terms = figures.terms();
+        let had_joined = terms.is_some();
         let (unconfirmed, dropped) = figures.ended(reason);
+        if let Some(terms) = terms {
+            let inwards = Passage::inwards(&self.shared.settings);
+            let was_told = |pattern: &Pattern, _: Option<&str>| {
+                terms.may_ask_for(pattern) && !inwards.stops_all_of(pattern)
+            };
+            self.shared.broker.interrupt(was_told);
+        }
         let end = lock(&self.shared.end).take();
         let reason = end.map_or(reason, |end| end.reason);
         self.failures = if had_joined { 0 } else { self.failures.saturating_add(1) };

@@ -9,7 +9,8 @@ use crate::transport::WriteBuffer;
 use fanfare::{Batch, Topic};
 use std::sync::Arc;
 
-/// The header that tells how many messages were lost before the one that has it.
+/// The header that tells how many messages were lost before the one that has it; with a `+`, at
+/// least as many, because the link to a cluster was down.
 pub const MISSED_HEADER: &str = "Fanfare-Missed";
 
 /// The header that carries what the push gateway says of a push. It is only ever written: what a
@@ -21,7 +22,21 @@ pub(super) struct Recipient<'a> {
     pub sid: &'a [u8],
     pub with_headers: bool,
     /// Messages that were lost and not told yet.
-    pub missed: &'a mut u64,
+    pub missed: &'a mut Missing,
+}
+
+/// Messages that were lost and not told yet.
+#[derive(Default)]
+pub(super) struct Missing {
+    pub count: u64,
+    /// And perhaps more, nobody knows how many.
+    pub is_interrupted: bool,
+}
+
+impl Missing {
+    fn is_any(&self) -> bool {
+        self.count > 0 || self.is_interrupted
+    }
 }
 
 /// Renders up to this many messages of `batch`, from index `from` on, until `out` is full. Returns
@@ -38,7 +53,7 @@ pub(super) fn render_batch(
     while !out.is_full() {
         let Some((message, reply_to)) = entries.next() else { break };
         rendered += 1;
-        let is_missed_told = *recipient.missed > 0 && recipient.with_headers;
+        let is_missed_told = recipient.missed.is_any() && recipient.with_headers;
         let shared =
             message.content.block().filter(|_| !is_missed_told).and_then(|(block, index)| {
                 block
@@ -90,9 +105,10 @@ fn append_one(
             sizes_as_written: None,
         },
     };
-    if *recipient.missed > 0 && recipient.with_headers {
-        let missed = std::mem::take(recipient.missed);
-        append_message_with_header(out, &outgoing, recipient.sid, MISSED_HEADER, missed);
+    if recipient.missed.is_any() && recipient.with_headers {
+        let Missing { count, is_interrupted } = std::mem::take(recipient.missed);
+        let missed = format!("{count}{}", if is_interrupted { "+" } else { "" });
+        append_message_with_header(out, &outgoing, recipient.sid, MISSED_HEADER, &missed);
     } else {
         append_message(out, &outgoing, recipient.sid, recipient.with_headers);
     }

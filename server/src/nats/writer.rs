@@ -112,7 +112,7 @@ pub(super) struct Writer<'c> {
     /// Subscriptions that have ended, and how many messages had been taken then.
     ended: Vec<(SubscriptionId, u64)>,
     /// Messages that were lost and not told yet.
-    missed: u64,
+    missed: render::Missing,
     with_headers: bool,
     /// Whether the client's right to publish depends on the requests that it is sent.
     notes_requests: bool,
@@ -166,7 +166,7 @@ impl<'c> Writer<'c> {
             rest: None,
             taken: 0,
             ended: Vec::new(),
-            missed: 0,
+            missed: render::Missing::default(),
             with_headers: false,
             notes_requests: false,
             connect_by,
@@ -271,7 +271,13 @@ impl<'c> Writer<'c> {
     }
 
     fn note_missed(&mut self, missed: u64) {
-        self.missed = if self.with_headers { self.missed + missed } else { 0 };
+        if self.with_headers {
+            self.missed.count += missed;
+            self.missed.is_interrupted |= missed == 0;
+        }
+        if missed == 0 {
+            return;
+        }
         let id = self.figures.id();
         log::debug!(task:% = tasks::label();
             "nats: client {id} is slow: it missed {missed} messages"

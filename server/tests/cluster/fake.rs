@@ -338,6 +338,30 @@ fn what_was_published_before_the_server_stops_still_leaves() {
     assert!(server.ended().success());
 }
 
+/// What stays at home is not affected.
+#[test]
+fn a_broken_link_is_told_in_the_next_message_of_each_subscription_that_it_served() {
+    let (hub, server) = Fake::start(&[]);
+    let mut client = here(&server);
+    client.say("SUB a 2");
+    let mut at_home = server.with_headers();
+    at_home.say("SUB chat.room.x 3");
+    (client.sync(), at_home.sync());
+    let (mut leaf, _) = hub.join();
+    (0..2).for_each(|_| drop(leaf.line()));
+    leaf.say("LMSG a 1\r\nx");
+    client.expect("MSG a 2 1\r\nx\r\n");
+    drop(leaf);
+    let (mut leaf, _) = hub.join();
+    (0..2).for_each(|_| drop(leaf.line()));
+    leaf.say("LMSG a 1\r\ny\r\nLMSG a 1\r\nz");
+    let header = "NATS/1.0\r\nFanfare-Missed: 0+\r\n\r\n";
+    client.expect(format!("HMSG a 2 {} {}\r\n{header}y\r\n", header.len(), header.len() + 1));
+    client.expect("MSG a 2 1\r\nz\r\n");
+    client.say("PUB chat.room.x 1\r\nx");
+    at_home.expect("MSG chat.room.x 3 1\r\nx\r\n");
+}
+
 #[test]
 fn a_broken_link_is_nobody() {
     let (hub, server) = Fake::start(&[]);

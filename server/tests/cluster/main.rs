@@ -1,6 +1,7 @@
 //! The link to a NATS cluster, with nats-server as its hub in the oldest version and the newest,
 //! and with a hub of the test's own where bytes matter.
 
+mod exactness;
 mod fake;
 mod joined;
 mod meaning;

@@ -44,11 +44,10 @@ pub fn append_message_with_header(
     message: &Outgoing<'_>,
     sid: &[u8],
     name: &str,
-    value: u64,
+    value: &str,
 ) {
     let mut header = Vec::with_capacity(message.headers.len() + 64);
-    let mut number = itoa::Buffer::new();
-    headers::append_with(&mut header, message.headers, name, number.format(value).as_bytes());
+    headers::append_with(&mut header, message.headers, name, value.as_bytes());
     append_message(
         out,
         &Outgoing { headers: &header, sizes_as_written: None, ..*message },
@@ -237,7 +236,7 @@ mod tests {
     #[test]
     fn a_gap_is_told_as_a_header() {
         let message = |message: Outgoing<'_>| {
-            rendered(|out| append_message_with_header(out, &message, b"9", "Fanfare-Missed", 17))
+            rendered(|out| append_message_with_header(out, &message, b"9", "Fanfare-Missed", "17"))
         };
         let alone = "HMSG foo 9 32 37\r\nNATS/1.0\r\nFanfare-Missed: 17\r\n\r\nhello\r\n";
         assert_eq!(message(PLAIN), alone);

@@ -1,0 +1,23 @@
+//! Three servers on a cluster of three hubs, message by message: a small form of
+//! `tests/load/cluster.py`.
+
+use crate::FANFARE;
+use std::path::Path;
+use testkit::tools::program;
+
+crate::with_both_hubs!(without_trouble_nothing_is_lost, what_a_killed_hub_takes_along_is_told);
+
+fn without_trouble_nothing_is_lost(hub: &Path) {
+    play(hub, &["--messages", "3000"]);
+}
+
+fn what_a_killed_hub_takes_along_is_told(hub: &Path) {
+    play(hub, &["--messages", "20000", "--kills", "1"]);
+}
+
+fn play(hub: &Path, flags: &[&str]) {
+    let Some(mut python) = program("python3") else { return };
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/load/cluster.py");
+    let output = python.arg(script).arg(FANFARE).arg(hub).args(flags).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
