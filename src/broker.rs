@@ -78,8 +78,8 @@ impl<M: Payload> Broker<M> {
     /// Publishes one message, for a handler that publishes now and then.
     ///
     /// Each call makes a [`Publisher`] and drops it, which takes two short locks and looks the
-    /// topic up anew. Keep a publisher where messages come in numbers. Cancel safe as
-    /// [`Publisher::publish`].
+    /// topic up again. Where many messages are published, keep a publisher. Cancel safe, as
+    /// [`Publisher::publish`] is.
     ///
     /// # Errors
     /// [`PublishError::Closed`] with the message, if the broker was closed before.
@@ -97,7 +97,7 @@ impl<M: Payload> Broker<M> {
     /// subscription.
     ///
     /// # Errors
-    /// If the broker is closed, or has as many subscriptions as it may have.
+    /// If the broker is closed, or already has the largest number of subscriptions.
     pub fn subscribe(&self, pattern: &Pattern) -> Result<Subscription<M>, SubscribeError> {
         self.subscription(pattern).subscribe()
     }
@@ -165,7 +165,7 @@ impl<M: Payload> Broker<M> {
         self.handle.shared.router.history(topic, last)
     }
 
-    /// Forgets the kept messages of a topic; its history begins anew with the next message.
+    /// Forgets the kept messages of a topic. Its history starts again with the next message.
     pub fn forget_history(&self, topic: &Topic) {
         self.handle.shared.router.forget_history(topic);
     }
@@ -354,7 +354,7 @@ impl<M: Payload> BrokerBuilder<M> {
     }
 
     /// Keeps the last `messages` of each topic that `pattern` matches, for
-    /// [`SubscriptionBuilder::replay`] and [`Broker::history`]. Can be said several times; the
+    /// [`SubscriptionBuilder::replay`] and [`Broker::history`]. Can be called several times: the
     /// first pattern that matches a topic decides. Also bounded in bytes and in topics, see
     /// [`limits`](crate::limits). Default: nothing is kept.
     ///

@@ -1,9 +1,9 @@
-//! A publish/subscribe broker inside a program, in which a slow subscriber cannot hurt anybody else.
+//! A publish/subscribe broker inside a program, in which a slow subscriber hurts nobody else.
 //!
 //! Every subscription has a queue of its own, bounded in messages and in bytes. When a queue is
 //! full, its owner's policy decides; the others have the message already. Nothing is lost in
-//! silence: a publish returns a receipt, and a subscriber is told how many messages it missed, where
-//! they are missing. It runs on any executor, or on plain threads.
+//! silence: a publish returns a receipt, and a subscriber is told how many messages it missed, in
+//! the place where they are missing. It runs on any executor, or on plain threads.
 //!
 //! ```
 //! use fanfare::{Broker, Delivery, Pattern, Topic};
@@ -30,13 +30,13 @@
 //! |---|---|
 //! | [`Broker`] | where all else comes from; a cheap handle |
 //! | [`Publisher`], [`Receipt`] | publishes in order; what became of a message |
-//! | [`Subscription`], [`Delivery`], [`Message`] | the receiving end of one pattern; what comes out of it |
+//! | [`Subscription`], [`Delivery`], [`Message`] | the receiving end of one pattern; its output |
 //! | [`Messages`], [`TryMessages`] | a subscription past its gaps, or failing at them |
 //! | [`Mailbox`] | one queue for any number of patterns, as a connection wants it |
-//! | [`Topic`], [`Pattern`] | names such as `orders.eu`, and what is asked for: `orders.*`, `orders.>` |
-//! | [`WhenFull`], [`Books`] | what happens when a queue is full; an account that always balances |
+//! | [`Topic`], [`Pattern`] | names, such as `orders.eu`; what is asked for, such as `orders.*` |
+//! | [`WhenFull`], [`Books`] | what happens when a queue is full; an account that balances |
 //! | [`Payload`], [`BySize`] | what a message weighs against bounds in bytes |
-//! | [`SubscriptionWatch`], [`BrokerStats`] | looking on, and ending one subscription from elsewhere |
+//! | [`SubscriptionWatch`], [`BrokerStats`] | a subscription seen from elsewhere; totals |
 //! | [`Bridge`] | joins the broker to another system, such as a cluster |
 //! | [`limits`] | every bound, with its reason |
 //!

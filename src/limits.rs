@@ -62,16 +62,16 @@ pub const SUBSCRIPTIONS_DEFAULT: usize = 1 << 20;
 pub const INTEREST_CHANGES_MAX: usize = 1 << 16;
 
 /// Members of a queue group that are compared for each message, which goes to the one with the
-/// least queued. Of a larger group as many, spread evenly, others each time: a worker that is stuck
-/// is then still passed over, and a message costs no more.
+/// least queued. In a larger group this many are compared, spread evenly, others each time. A stuck
+/// worker is still passed over, and a message costs no more.
 pub const GROUP_SAMPLE_MAX: usize = 8;
 
-/// Subscriptions to one pattern or topic from which on the places of those that have ended are
-/// closed together. Closing one moves half of the list, up to here a microsecond's work.
+/// From this many subscriptions to one pattern or topic on, the places of those that have ended are
+/// closed together. Closing one moves half of the list, which takes a microsecond up to here.
 pub const ENDED_MEMBERS_FROM: usize = 1024;
 
-/// The places of ended subscriptions are closed when they are more than one in this many. Until
-/// then each costs a publish what a subscription does that the message is not for.
+/// The places of ended subscriptions are closed once they are more than one in this many. Until
+/// then, each costs a publish what a subscription costs that does not want the message.
 pub const ENDED_MEMBERS_PART_MAX: usize = 4;
 
 /// Subscriptions of a mailbox that end while one lock is held: 0.1 ms for subscriptions to the same
@@ -145,8 +145,8 @@ pub const CACHED_ROUTES_MAX: usize = 1024;
 /// one-off topics, such as inboxes for replies, never cost a route.
 pub const SEEN_TOPICS: usize = 64;
 
-/// Messages that a [`TopicSink`](crate::Publisher#method.into_sink) collects: as many as a segment
-/// holds at most while it grows. The next is taken once they are published.
+/// Messages that a `TopicSink` collects: what a growing segment holds. When it is reached, they are
+/// published before the sink takes another.
 pub const SINK_MESSAGES_MAX: usize = SEGMENT_MESSAGES_MAX;
 
 // ---- History ----

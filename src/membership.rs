@@ -30,11 +30,11 @@ impl Membership {
 }
 
 /// How many messages a member may be given. They count when they are assigned to it, not when they
-/// arrive: so no message is handed to somebody who does not want it any more, as long as another
-/// member does.
+/// arrive: so no message is given to a member that no longer wants it, as long as another member
+/// does.
 pub(crate) struct Allowance {
     /// Without a limit: how many it was given. With one ([`LIMITED`] is set): how many are left. In
-    /// one word, so that who sets a limit knows exactly how many were given before.
+    /// one word, so that the thread that sets a limit knows exactly how many were given before.
     word: AtomicU64,
     /// How many it may be given in all, once there is a limit. Locked by whoever sets it.
     total: Mutex<Option<u64>>,

@@ -39,8 +39,8 @@ pub trait Payload: Send + Sync + 'static {
     }
 
     /// Whether a topic's history keeps the message. The default keeps everything. A payload type
-    /// that also carries passing news, such as who came and who left, says no for those, so they do
-    /// not push out what is worth reading later.
+    /// that also carries passing news, such as people who come and go, returns false for those, so
+    /// that they do not push out what is worth reading later.
     fn is_kept_in_history(&self) -> bool {
         true
     }
@@ -163,7 +163,7 @@ impl<T: Payload> Payload for Box<T> {
     }
 }
 
-/// Identifies who publishes, for subscriptions that do not want to hear themselves. See
+/// Identifies a publisher, for subscriptions that do not want their own messages back. See
 /// [`Broker::publisher_as`](crate::Broker::publisher_as) and
 /// [`SubscriptionBuilder::no_echo`](crate::SubscriptionBuilder::no_echo).
 ///

@@ -4,9 +4,8 @@ use crate::log::Segment;
 use std::sync::Arc;
 use std::task::Waker;
 
-/// Waking a task and dropping a payload both run foreign code, which may come back to the broker;
-/// ending a subscription changes the routes. Under a lock they are put down here;
-/// [`run`](Self::run) does them once it is released.
+/// Waking a task and dropping a payload both run foreign code, which may call the broker again.
+/// Under a lock they are noted here, and [`run`](Self::run) does them once it is released.
 pub(crate) struct Deferred<M> {
     pub wakers: Vec<Waker>,
     pub segments: Vec<Arc<Segment<M>>>,
@@ -21,7 +20,7 @@ impl<M> Deferred<M> {
         self.wakers.extend(waker);
     }
 
-    /// Wakes and drops; no lock may be held. Ending subscriptions is left to who knows the routes.
+    /// Wakes and drops. No lock may be held.
     #[inline]
     pub fn run(&mut self) {
         if !self.wakers.is_empty() || !self.segments.is_empty() {

@@ -1,4 +1,4 @@
-//! The last messages of a topic, for those who come later.
+//! The last messages of a topic, for subscriptions that begin later.
 
 use crate::limits::HISTORY_BYTES_MAX;
 use crate::log::deferred::Deferred;

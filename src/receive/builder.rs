@@ -148,8 +148,8 @@ impl<M: Payload> SubscriptionBuilder<M> {
     }
 
     /// Begins with the last `messages` kept of each matching topic, in the order they were
-    /// published, as many of the newest as fit in the queue. What is published from then on follows
-    /// without gap or duplicate.
+    /// published. If not all fit in the queue, it begins with the newest that do. What is published
+    /// from then on follows without gap or duplicate.
     pub fn replay(mut self, messages: usize) -> Self {
         self.replay = messages;
         self

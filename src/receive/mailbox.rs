@@ -21,7 +21,7 @@ use std::task::{Context, Poll};
 /// All of them share its bounds, its policy, its books and one wake-up. Each gets what one
 /// publisher publishes in the order published, and what it publishes to different topics comes in
 /// that order too, whichever subscriptions it is for. A message that matches two of them comes
-/// twice, once for each; of these one may batch ahead of the other.
+/// twice, once for each, and one of the two may run ahead of the other.
 ///
 /// Dropping it ends all of its subscriptions and frees what is queued at once.
 ///
@@ -276,15 +276,15 @@ impl<M: Payload> MailboxSubscriber<M> {
     /// published, and does not count if it is dropped then because the queue has no room. The
     /// subscription is still there when the limit is reached.
     ///
-    /// Returns how many it gets in all: more than `max` if it was given more before. Can be set
-    /// anew until it is reached. None if the mailbox has no subscription of that name in a queue
-    /// group.
+    /// Returns how many it gets in all: more than `max` if it was given more before. Can be
+    /// changed until it is reached. `None` if the mailbox has no subscription with this id in a
+    /// queue group.
     pub fn limit(&self, id: SubscriptionId, max: u64) -> Option<u64> {
         self.queue.terms.wanted.group(id).map(|membership| membership.allowance.limit(max))
     }
 
     /// Ends a subscription: no publish that begins after this reaches it. What is queued for it by
-    /// then still comes. False if the mailbox has none of that name.
+    /// then still comes. False if the mailbox has none with this id.
     pub fn unsubscribe(&self, id: SubscriptionId) -> bool {
         self.shared.router.remove(&self.queue, id)
     }

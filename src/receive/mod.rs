@@ -122,7 +122,7 @@ impl<M: Payload> Receiver<M> {
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            // Registered before the second look: who pushes after that look wakes this task.
+            // Registered before the second look: whatever is pushed after it wakes this task.
             self.queue.register(context.waker());
             taken = self.try_with(false, &take, &gap);
         }
@@ -221,12 +221,12 @@ impl<M: Payload> Drop for Receiver<M> {
     }
 }
 
-/// How often a receiver that has read everything looks again, after letting others run, before it
-/// goes to sleep.
+/// How often a receiver that has read everything looks again, letting others run in between, before
+/// it goes to sleep.
 ///
-/// Sleeping and being woken costs both sides more than reading some messages does. So where the
-/// last looks paid, it looks more often, and where they did not, less; once at least, or it would
-/// never learn that it pays again.
+/// A sleep and a wake-up cost both sides more than a few messages do. Where the last looks found
+/// something, the receiver looks more often, and otherwise less, but at least once: or it would
+/// never find out that looking pays again.
 struct SpinBudget {
     looks: u8,
     left: u8,

@@ -13,7 +13,7 @@ use std::task::Waker;
 /// A pattern, and the queue group in which it is subscribed to, if any.
 pub(crate) type InterestKey = (Pattern, Option<Arc<str>>);
 
-/// All who want to know. Costs a subscription one look while there are none.
+/// Everybody who watches interest. While nobody does, a subscription pays for one look.
 #[derive(Default)]
 pub(crate) struct InterestLogs {
     is_watched: AtomicBool,

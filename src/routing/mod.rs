@@ -125,8 +125,8 @@ impl<M> Router<M> {
     ) -> Result<(SubscriptionId, Vec<Message<M>>), SubscribeError> {
         let (mut routes, mut history) = (Vec::new(), Vec::new());
         let mut state = self.state.write();
-        // Looked at under the lock: who ends it takes it out of the routes afterwards, under the
-        // same lock.
+        // Checked under the lock: the thread that ends the mailbox takes it out of the routes
+        // later, under the same lock.
         let Wanted::Many(mailbox) = &queue.terms.wanted else { return Err(SubscribeError::Ended) };
         let id = state.next_id(self.subscriptions_max)?;
         if queue.is_ended() || queue.is_closing() {
@@ -143,7 +143,7 @@ impl<M> Router<M> {
         Ok((id, history))
     }
 
-    /// Takes one subscription out of a mailbox. False if it has none of that name.
+    /// Takes one subscription out of a mailbox. False if the mailbox has none with this id.
     pub fn remove(&self, queue: &Queue<M>, id: SubscriptionId) -> bool {
         let mut routes = Vec::new();
         let mut state = self.state.write();
@@ -156,13 +156,13 @@ impl<M> Router<M> {
     }
 
     /// Takes a queue out of all routes. It stays among the live ones until it is
-    /// [forgotten](Self::forget). When this returns, nothing is pushed to it any more, but for
-    /// mailboxes that subscribe meanwhile.
+    /// [forgotten](Self::forget). When this returns, nothing is pushed to it any more, unless it is
+    /// a mailbox that has subscribed in the meantime.
     pub fn set_apart(&self, queue: &Arc<Queue<M>>) {
         let Wanted::One(want) = &queue.terms.wanted else { return self.end_subscriptions(queue) };
         let mut routes = Vec::new();
         let (mut state, id) = (self.state.write(), queue.terms.id);
-        // Looked at under the lock: whoever ends it forgets it afterwards, under the same lock.
+        // Checked under the lock: the thread that ends it forgets it later, under the same lock.
         if queue.is_ended() {
             return;
         }
@@ -176,7 +176,7 @@ impl<M> Router<M> {
     /// mailbox stays among the live queues until it is [forgotten](Self::forget).
     pub fn end_subscriptions(&self, queue: &Queue<M>) {
         let Wanted::Many(mailbox) = &queue.terms.wanted else { return };
-        // Under the router's lock: what passed the look at the mailbox's end is here by then.
+        // Under the router's lock, so that a subscription that `add` has let in is here.
         let state = self.state.read();
         let wants = std::mem::take(&mut *lock(&mailbox.wants));
         drop(state);
@@ -209,7 +209,7 @@ impl<M> Router<M> {
         }
     }
 
-    /// Tells those who watch interest that an ended queue is forgotten. Under no lock.
+    /// Tells the watchers of interest that an ended queue is forgotten. Under no lock.
     pub fn note_end(&self, queue: &Queue<M>) {
         if let Wanted::One(want) = &queue.terms.wanted {
             self.interest.note([want]);
@@ -331,7 +331,7 @@ impl<M> Router<M> {
             .collect()
     }
 
-    /// Forgets the kept messages of a topic; its history begins anew.
+    /// Forgets the kept messages of a topic. Its history starts again.
     pub fn forget_history(&self, topic: &Topic) {
         let route = {
             let mut state = self.state.write();
@@ -501,8 +501,9 @@ impl<M> State<M> {
         queues
     }
 
-    /// Whether there may be one more route without a history. Routes that nobody remembers any more
-    /// leave their nodes behind; as many requests for new ones pay for the clearing up.
+    /// Whether there may be one more route without a history. A route that nobody remembers leaves
+    /// its nodes behind. They are swept up after as many requests for a new route as there were
+    /// routes.
     fn has_room_for_route(&mut self) -> bool {
         const SWEEP_AFTER: usize = 1024;
         self.routes_asked_since_sweep += 1;
@@ -517,8 +518,8 @@ impl<M> State<M> {
         self.route_count < ROUTES_MAX + self.kept.len()
     }
 
-    /// At the bound, the sixteenth of the topics that was quiet for longest is forgotten, so that
-    /// this is seldom.
+    /// At the bound, forgets the sixteenth of the topics that has been quiet for longest, so that the
+    /// bound is not hit again soon.
     fn forget_quiet_histories(&mut self, forgotten: &mut Vec<VecDeque<KeptMessage<M>>>) {
         if self.kept.len() < HISTORY_TOPICS_MAX {
             return;

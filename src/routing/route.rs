@@ -38,7 +38,7 @@ pub(crate) struct Route<M> {
 pub(crate) struct Audience<M> {
     /// Subscriptions outside queue groups, by id.
     pub singles: Members<M>,
-    /// Queue groups, of which one member gets each message.
+    /// Queue groups: one member of each gets each message.
     pub groups: Vec<Group<M>>,
     /// What other systems want of it.
     pub bridges: Vec<Bridged<M>>,
@@ -199,8 +199,9 @@ impl<M> Group<M> {
         Self { name, members: Arc::default(), turn: AtomicUsize::new(turn) }
     }
 
-    /// The members that may get a message from `origin`: first the one of a sample with the least
-    /// queued, then all, another one first each time. Those with the same queued take turns.
+    /// The members that may get a message from `origin`: first the member of a sample that has the
+    /// least queued, then all of them, starting with another one each time. Where several have the
+    /// same queued, they take turns.
     pub fn in_turn(&self, origin: Option<Origin>) -> impl Iterator<Item = &Member<M>> {
         let first = self.turn.fetch_add(1, Ordering::Relaxed) % self.members.len().max(1);
         let (before, after) = self.members.split_at(first);

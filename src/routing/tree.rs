@@ -27,7 +27,7 @@ struct Node<V> {
 }
 
 impl<V: Leaf> Tree<V> {
-    /// Changes the value at `path`; nodes are made for it, and unmade if it is empty afterwards.
+    /// Changes the value at `path`. Makes nodes for it, and removes them if it is empty after that.
     pub fn edit<R>(&mut self, path: &str, change: impl FnOnce(&mut V) -> R) -> R {
         self.root.edit(Some(path), change)
     }

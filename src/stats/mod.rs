@@ -62,7 +62,7 @@ pub enum EndReason {
     Disconnected,
     /// The subscription had not drained by the deadline of a [`drain`](crate::Broker::drain).
     GivenUp,
-    /// The owner dropped the subscription, or wanted no more messages.
+    /// The owner dropped the subscription, or has all the messages it asked for.
     Unsubscribed,
 }
 
@@ -77,7 +77,7 @@ pub struct DropCounts {
     pub oldest: u64,
     /// Still no room after the wait.
     pub timed_out: u64,
-    /// No room while on probation, after an earlier wait was in vain.
+    /// No room while the subscription was on probation.
     pub probation: u64,
     /// Heavier than the queue's whole bound in bytes.
     pub too_heavy: u64,
@@ -164,8 +164,8 @@ pub struct SubscriptionStats {
     pub waited_for: Duration,
     /// The dropped messages, by reason.
     pub drops: DropCounts,
-    /// Whether a wait was in vain, so that publishers do not wait until the queue has drained to
-    /// half.
+    /// Whether the subscription has used up a wait, so that publishers do not wait for it until its
+    /// queue has drained to half.
     pub on_probation: bool,
     /// Why the subscription ended, once it has.
     pub end_reason: Option<EndReason>,
@@ -183,7 +183,7 @@ pub struct QueueStats {
     pub longest_messages: u64,
     /// The largest number of messages that any of them ever had queued.
     pub high_water_messages: u64,
-    /// Queues on probation, for which a wait was in vain.
+    /// Queues on probation: publishers do not wait for them until they have drained to half.
     pub on_probation: usize,
 }
 

@@ -412,3 +412,31 @@ fn another_subscription_on_the_same_terms_begins_now() {
     broker.close();
     assert_eq!(second.resubscribe().err(), Some(SubscribeError::Closed));
 }
+
+/// Whatever a publish that began before the close reports as queued is received, and nothing more.
+#[test]
+fn a_close_amid_publishing_loses_nothing() {
+    watched(|| {
+        for round in 1..200 {
+            let (broker, loads) = (Broker::new(), Loads::new());
+            let mut subscription = bounded(&broker, "t", 8, WhenFull::Block);
+            let (watch, mut publisher) = (subscription.watch(), broker.publisher());
+            let publishing = thread::spawn(move || {
+                let mut next = |number: &u64| {
+                    publisher.publish_blocking(&topic("t"), loads.light(*number)).unwrap().queued
+                };
+                (0..).take_while(|number| next(number) == 1).count() as u64
+            });
+            let mut received = 0;
+            while let Some(Delivery::Message(load)) = subscription.recv_blocking() {
+                assert_eq!(load.number, received, "in order, each once");
+                received += 1;
+                if received == round {
+                    watch.close();
+                }
+            }
+            assert_eq!(received, publishing.join().unwrap(), "round {round}");
+            assert_eq!(subscription.end_reason(), Some(EndReason::Closed));
+        }
+    });
+}
