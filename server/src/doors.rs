@@ -13,6 +13,7 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 pub struct Doors {
     pub chat: Option<Listener>,
     pub nats: Option<Listener>,
+    pub nats_web_socket: Option<Listener>,
     pub push: Option<Listener>,
     pub push_datagrams: Option<DatagramSocket>,
     pub push_http: Option<Listener>,
@@ -32,12 +33,23 @@ impl Doors {
         };
         let chat = listener("--chat", config.chat_address, config.chat.connections)?;
         let nats = listener("--nats", config.nats_address, config.nats.connections)?;
+        let web_socket = config.nats.web_socket.as_ref().map(|web_socket| web_socket.address);
+        let nats_web_socket = listener("--nats-websocket", web_socket, config.nats.connections)?;
         let tcp = listener("--push", push.address, push.settings.connections)?;
         let http = listener("--push-http", push.http_address, push.http_connections)?;
         let admin = inherited.admin(&config.admin, &mut warnings)?;
         let udp = push.udp_address.map(|address| inherited.datagrams(address)).transpose()?;
         inherited.all_are_taken()?;
-        Ok(Self { chat, nats, push: tcp, push_datagrams: udp, push_http: http, admin, warnings })
+        Ok(Self {
+            chat,
+            nats,
+            nats_web_socket,
+            push: tcp,
+            push_datagrams: udp,
+            push_http: http,
+            admin,
+            warnings,
+        })
     }
 
     /// The limiters of the doors that have a setting for them.

@@ -18,9 +18,13 @@ pub fn fit(config: &mut Config) -> Vec<(&'static str, usize)> {
     let Some(allowed) = allowed else { return Vec::new() };
     let free = allowed.saturating_sub(RESERVED_FILE_DESCRIPTORS);
     let push = &mut config.push;
+    // Clients by WebSocket have as many connections again.
+    let mut by_web_socket = config.nats.connections.total;
+    let web_socket = config.nats.web_socket.as_ref().map(|web_socket| web_socket.address);
     let mut doors = vec![
         ("chat", config.chat_address, &mut config.chat.connections.total),
         ("nats", config.nats_address, &mut config.nats.connections.total),
+        ("nats-websocket", web_socket, &mut by_web_socket),
         ("push", push.address, &mut push.settings.connections.total),
         ("push-http", push.http_address, &mut push.http_connections.total),
     ];

@@ -564,6 +564,14 @@ pub const PUSH_EVENTS_PING_MS: u64 = 15_000;
 /// decoded next.
 pub const WEB_SOCKET_READ_BYTES: usize = 512;
 
+/// Bytes of answers to pings that wait for a NATS client on a WebSocket. Fixed. When hit: further
+/// pings are not answered until it has read.
+pub const WEB_SOCKET_ANSWER_BYTES: usize = 4 * 1024;
+
+/// Bytes of a frame to a NATS client on a WebSocket. Fixed. Why: what waits for the network is
+/// copied into it. When hit: the rest is in the next.
+pub const WEB_SOCKET_FRAME_BYTES: usize = 64 * 1024;
+
 /// Bytes of a line from a push client, or of a message over a WebSocket. When hit: the line is
 /// skipped to its end and the client is told; a WebSocket is closed (1009).
 pub const PUSH_LINE_BYTES: usize = 4_096;

@@ -130,9 +130,16 @@ fn start(config: Config, shared: Shared, doors: Doors) -> Running {
         servers.push(Box::new(chat));
     }
     if let Some(listener) = doors.nats {
+        let (web_socket, tls) = (config.nats.web_socket.clone(), config.nats.tls.clone());
         let nats = NatsServer::start(listener, &broker, &tasks, config.nats, front_end("nats"));
         authentication = Some(nats.authentication());
+        let by_web_socket = web_socket.zip(doors.nats_web_socket).map(|(settings, listener)| {
+            let service = nats.web_socket(settings.origins);
+            let settings = HttpSettings { tls: tls.map(|tls| tls.identity), ..Default::default() };
+            HttpServer::start(listener, &tasks, service, settings, front_end("nats-websocket"))
+        });
         servers.push(Box::new(nats));
+        servers.extend(by_web_socket.map(|http| Box::new(http) as Box<dyn RunningServer>));
     }
     let push = (config.push.settings, Arc::new(config.push.access));
     let (listener, datagrams) = (doors.push, doors.push_datagrams);

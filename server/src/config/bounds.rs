@@ -53,7 +53,8 @@ impl Config {
         let (chat, nats, push) = (&self.chat, &self.nats, &self.push);
         let of = |connections: ConnectionLimits, each| connections.total.saturating_mul(each);
         let of_person = chat.directory.rooms_per_person + 1;
-        let of_nats = nats.total_subscriptions.saturating_add(nats.connections.total);
+        let nats_clients = of(nats.connections, 1 + usize::from(nats.web_socket.is_some()));
+        let of_nats = nats.total_subscriptions.saturating_add(nats_clients);
         // Its groups, its own and everybody's topic, and its mailbox.
         let of_push_client = push.settings.groups + 3;
         let doors = [

@@ -5,11 +5,11 @@ use super::settings::Settings;
 use super::shared::{AddressOptions, ConnectionOptions, QueueOptions};
 use super::table::Options;
 use super::users::users_file;
-use super::values::{from, ms, text, within};
+use super::values::{Listen, from, listen, ms, text, within};
 use crate::codec::nats::ParserLimits;
 use crate::limits;
 use crate::nats::authentication::{Authentication, Secret, User};
-use crate::nats::settings::{NatsVersion, TlsSettings};
+use crate::nats::settings::{NatsVersion, TlsSettings, WebSocketSettings};
 use crate::nats::{NatsSettings, SlowConsumer};
 use crate::transport::{Identity, IdentityError};
 use clap::builder::NonEmptyStringValueParser;
@@ -87,6 +87,13 @@ pub struct NatsOptions {
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true",
         hide_possible_values = true)]
     tls_required: Option<bool>,
+    /// Where clients connect by WebSocket: HOST:PORT, or `off`. With certificates it speaks TLS
+    #[arg(long, value_name = "ADDR|off", default_value = "off", value_parser = listen)]
+    websocket: Listen,
+    /// Web pages that may connect by WebSocket besides those from the same address: origins
+    /// separated by commas, or `*` for all
+    #[arg(long, value_name = "ORIGINS")]
+    websocket_origins: Option<String>,
     #[command(flatten)]
     queue: QueueOptions,
     /// What happens to a slow connection: `disconnect` it, or `drop` messages and tell it how many
@@ -165,6 +172,7 @@ impl NatsOptions {
         let nats = NatsSettings {
             authentication: self.authentication(settings)?,
             tls: self.tls(settings)?,
+            web_socket: self.web_socket(settings)?,
             server_name: self.server_name,
             version: self.version,
             connections: self.connections.limits(),
@@ -190,7 +198,18 @@ impl NatsOptions {
         let remedy = "nats-user and nats-password, nats-token or nats-users-file, or \
                       nats-allow-anonymous";
         settings.guard("nats", self.listen.address, is_guarded, remedy)?;
+        settings.guard("nats-websocket", self.websocket, is_guarded, remedy)?;
         Ok((self.listen.address.0, nats))
+    }
+
+    fn web_socket(&self, settings: &Settings) -> Result<Option<WebSocketSettings>, ConfigError> {
+        let Some(address) = self.websocket.0 else { return Ok(None) };
+        if self.listen.address.0.is_none() {
+            return Err(settings.error("nats-websocket", "needs a nats that is not off"));
+        }
+        let origins = self.websocket_origins.as_deref().unwrap_or_default();
+        let origins = origins.split(',').map(str::trim).filter(|origin| !origin.is_empty());
+        Ok(Some(WebSocketSettings { address, origins: origins.map(str::to_owned).collect() }))
     }
 
     fn authentication(&self, settings: &Settings) -> Result<Authentication, ConfigError> {

@@ -6,10 +6,14 @@ use super::response::{Response, text};
 use super::upgrade::Takeover;
 use crate::connection::acceptor::AcceptedConnection;
 use crate::connection::server::{Profile, Protocol, task_names};
+use crate::connection::shutdown::Shutdown;
 use crate::connection::{Listener, Server};
 use crate::diagnostics::{Ended, FrontEnd};
 use crate::limits;
 use crate::tasks::{Tasks, Wait, waiting};
+use crate::transport::{Connection, Identity};
+use async_io::Timer;
+use futures_lite::future;
 use hyper::StatusCode;
 use hyper::header::HOST;
 use hyper::server::conn::http1;
@@ -33,7 +37,7 @@ pub trait Service: Send + Sync + 'static {
 pub type ServiceFuture = Pin<Box<dyn Future<Output = Response> + Send>>;
 
 /// The bounds of an HTTP server. The default is what [`limits`] says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpSettings {
     /// Bytes of the largest body that its handlers accept, as shown by `/varz`.
     pub body_bytes: usize,
@@ -44,6 +48,8 @@ pub struct HttpSettings {
     pub write_deadline: Duration,
     /// How long a request is still worked on after its sender has closed its sending half.
     pub half_closed: Duration,
+    /// The server's certificates and key; `None` for no TLS.
+    pub tls: Option<Identity>,
 }
 
 impl Default for HttpSettings {
@@ -53,6 +59,7 @@ impl Default for HttpSettings {
             head_deadline: Duration::from_millis(limits::HTTP_HEAD_MS),
             write_deadline: Duration::from_millis(limits::HTTP_WRITE_DEADLINE_MS),
             half_closed: Duration::from_millis(limits::HTTP_HALF_CLOSED_MS),
+            tls: None,
         }
     }
 }
@@ -95,6 +102,11 @@ impl Protocol for Http {
     /// Serves one connection: request after request, and then the protocol that it goes on in.
     async fn serve(self: Arc<Self>, accepted: AcceptedConnection) {
         let AcceptedConnection { connection, peer, mut entry, shutdown, permit } = accepted;
+        if let Some(identity) = &self.settings.tls
+            && !Box::pin(self.shake_hands(&connection, identity, &shutdown)).await
+        {
+            return entry.ended(Ended::Because("TLS handshake failed"));
+        }
         let figures = entry.figures().clone();
         let traffic = connection.traffic().clone();
         let takeover = Takeover::default();
@@ -148,6 +160,28 @@ impl Protocol for Http {
             (Err(error), _) => ended(&error),
         });
         drop(permit);
+    }
+}
+
+impl Http {
+    /// Whether the connection speaks TLS in time.
+    async fn shake_hands(
+        &self,
+        connection: &Connection,
+        identity: &Identity,
+        shutdown: &Shutdown,
+    ) -> bool {
+        let stopped = async {
+            shutdown.begun().await;
+            false
+        };
+        let out_of_time = async {
+            // why: once in the life of a connection, before its writer's timer is there.
+            Timer::after(self.settings.head_deadline).await;
+            false
+        };
+        let shaking = async { connection.upgrade(identity).await.is_ok() };
+        future::or(shaking, future::or(stopped, out_of_time)).await
     }
 }
 

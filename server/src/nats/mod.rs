@@ -21,7 +21,9 @@ pub mod session;
 pub mod settings;
 mod share;
 mod subjects;
+mod web_socket;
 mod writer;
 
 pub use server::NatsServer;
 pub use settings::{NatsSettings, SlowConsumer};
+pub use web_socket::NatsWebSocket;

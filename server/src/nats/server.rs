@@ -6,6 +6,7 @@ use super::connections::Connections;
 use super::info::{Occasion, Recipient, ServerInfo};
 use super::reader::Reader;
 use super::settings::{NatsSettings, TlsSettings};
+use super::web_socket::NatsWebSocket;
 use super::writer::{Outbound, Writer};
 use crate::codec::nats::append_error;
 use crate::connection::acceptor::AcceptedConnection;
@@ -14,7 +15,8 @@ use crate::connection::outbound::{CloseRequest, Position};
 use crate::connection::server::{Profile, Protocol, task_names};
 use crate::connection::shutdown::Shutdown;
 use crate::connection::{Listener, Server};
-use crate::diagnostics::{Ended, FrontEnd};
+use crate::diagnostics::{ConnectionEntry, Ended, FrontEnd};
+use crate::http::Upgraded;
 use crate::live::Live;
 use crate::message::ServerMessage;
 use crate::tasks::{self, Scope, Tasks};
@@ -24,7 +26,7 @@ use fanfare::Broker;
 use futures_lite::future;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// A running NATS server.
@@ -67,6 +69,12 @@ impl Server<Nats> {
         Self::run(listener, tasks, profile, nats)
     }
 
+    /// What makes its clients of those who ask for a WebSocket, from pages of these origins or
+    /// none.
+    pub fn web_socket(&self, origins: Vec<String>) -> NatsWebSocket {
+        NatsWebSocket::new(&self.protocol, origins)
+    }
+
     /// The credentials with which clients may connect. New ones hold for those who connect next.
     pub fn authentication(&self) -> Live<Authentication> {
         self.protocol.admission.authentication.clone()
@@ -89,29 +97,12 @@ impl Protocol for Nats {
     )]
     fn serve(
         self: Arc<Self>,
-        AcceptedConnection { connection, peer, mut entry, shutdown, permit }: AcceptedConnection,
+        AcceptedConnection { connection, peer, entry, shutdown, permit }: AcceptedConnection,
     ) -> impl Future<Output = ()> + Send + 'static {
         async move {
-            let figures = entry.figures().clone();
-            let client = (figures.id(), peer.ip());
-            let place = self.connections.enter(client, self.admission.nonce());
-            let outbound = &*place.outbound;
-            let mut info = Vec::new();
-            self.info.append(&mut info, outbound.recipient(client), Occasion::Greeting);
-            // In a box, so that the connection has no room for it all its life.
-            let greeted = Box::pin(self.greet(&connection, info, outbound, &shutdown)).await;
-            if let Err(error) = greeted {
-                log::debug!(task:% = tasks::label(); "nats: no TLS with {peer}: {error}");
-                return entry.ended(Ended::Because("TLS handshake failed"));
-            }
-            let halves = (
-                Reader::new(&self, (peer.ip(), connection.clone()), outbound, &figures),
-                Writer::new(outbound, &figures, &self.broker, self.settings.first_times()),
-            );
-            let settings = self.settings.writer();
-            let driven = (connection, entry);
-            drive(&shutdown, driven, &outbound.queue, halves, settings).await;
-            drop((place, permit));
+            let tls = self.settings.tls.as_ref();
+            self.serve_client((connection, entry), peer.ip(), tls, &shutdown).await;
+            drop(permit);
         }
     }
 
@@ -140,32 +131,81 @@ impl Protocol for Nats {
 }
 
 impl Nats {
-    /// Says `INFO`: at once if TLS has to follow, and otherwise before the first answer.
-    async fn greet(
-        &self,
-        connection: &Connection,
-        mut info: Vec<u8>,
-        outbound: &Outbound,
-        shutdown: &Shutdown,
-    ) -> io::Result<()> {
-        let Some(tls) = &self.settings.tls else {
-            outbound.queue.append(Position::default(), |out| out.append(&mut info));
-            return Ok(());
-        };
-        // A client that does not understand TLS would not understand an error either, so none is
-        // sent when the handshake fails.
-        let stopped = async {
-            shutdown.begun().await;
-            Err(io::ErrorKind::Interrupted.into())
-        };
-        let out_of_time = async {
-            // why: once in the life of a connection, before its writer's timer is there.
-            Timer::after(tls.handshake_timeout).await;
-            Err(io::ErrorKind::TimedOut.into())
-        };
-        let shaking = shake_hands(connection, &info, tls);
-        future::or(shaking, future::or(stopped, out_of_time)).await
+    /// Serves a client in the frames of a WebSocket, which the HTTP server accepted.
+    pub(super) async fn serve_framed(self: Arc<Self>, upgraded: Upgraded) -> Ended {
+        let Upgraded { connection, early, peer, shutdown } = upgraded;
+        let patience = self.settings.writer().idle.patience();
+        if connection.set_unacknowledged(patience).is_err() {
+            // It fails where the peer has gone already.
+            return Ended::Broken;
+        }
+        connection.begin_web_socket(&early);
+        // Listed among the clients too; the bytes are the HTTP server's.
+        let entry = self.front_end.connected(peer, &Arc::default());
+        self.serve_client((connection, entry), peer.ip(), None, &shutdown).await
     }
+
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn keeps its arguments twice, in every connection"
+    )]
+    fn serve_client<'c>(
+        self: &'c Arc<Self>,
+        (connection, mut entry): (Connection, ConnectionEntry),
+        address: IpAddr,
+        tls: Option<&'c TlsSettings>,
+        shutdown: &'c Arc<Shutdown>,
+    ) -> impl Future<Output = Ended> + Send + 'c {
+        async move {
+            let figures = entry.figures().clone();
+            let client = (figures.id(), address);
+            let place = self.connections.enter(client, self.admission.nonce());
+            let outbound = &*place.outbound;
+            let mut info = Vec::new();
+            self.info.append(&mut info, outbound.recipient(client), Occasion::Greeting);
+            // In a box, so that the connection has no room for it all its life.
+            let greeted = Box::pin(greet(&connection, info, tls, outbound, shutdown)).await;
+            if let Err(error) = greeted {
+                log::debug!(task:% = tasks::label(); "nats: no TLS with {address}: {error}");
+                let reason = Ended::Because("TLS handshake failed");
+                entry.ended(reason);
+                return reason;
+            }
+            let halves = (
+                Reader::new(self, (address, connection.clone()), outbound, &figures),
+                Writer::new(outbound, &figures, &self.broker, self.settings.first_times()),
+            );
+            let settings = self.settings.writer();
+            drive(shutdown, (connection, entry), &outbound.queue, halves, settings).await
+        }
+    }
+}
+
+/// Says `INFO`: at once if TLS has to follow, and otherwise before the first answer.
+async fn greet(
+    connection: &Connection,
+    mut info: Vec<u8>,
+    tls: Option<&TlsSettings>,
+    outbound: &Outbound,
+    shutdown: &Shutdown,
+) -> io::Result<()> {
+    let Some(tls) = tls else {
+        outbound.queue.append(Position::default(), |out| out.append(&mut info));
+        return Ok(());
+    };
+    // A client that does not understand TLS would not understand an error either, so none is
+    // sent when the handshake fails.
+    let stopped = async {
+        shutdown.begun().await;
+        Err(io::ErrorKind::Interrupted.into())
+    };
+    let out_of_time = async {
+        // why: once in the life of a connection, before its writer's timer is there.
+        Timer::after(tls.handshake_timeout).await;
+        Err(io::ErrorKind::TimedOut.into())
+    };
+    let shaking = shake_hands(connection, &info, tls);
+    future::or(shaking, future::or(stopped, out_of_time)).await
 }
 
 /// Says `INFO`, and makes the connection a TLS one if it has to be or the client wants it.

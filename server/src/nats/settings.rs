@@ -6,6 +6,7 @@ use crate::connection::ConnectionLimits;
 use crate::limits;
 use crate::transport::{Identity, Idle, WriterSettings};
 use fanfare::WhenFull;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Every bound and interval of a NATS server. The default is what [`limits`] says.
@@ -47,6 +48,17 @@ pub struct NatsSettings {
     pub authentication: Authentication,
     /// The TLS settings; `None` for no TLS.
     pub tls: Option<TlsSettings>,
+    /// Where clients connect by WebSocket; `None` for nowhere.
+    pub web_socket: Option<WebSocketSettings>,
+}
+
+/// The listener for WebSockets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebSocketSettings {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The origins of the pages that may use it, besides its own; `*` for all.
+    pub origins: Vec<String>,
 }
 
 /// Which nats-server the server behaves like. Clients turn on what a server of that version has, so
@@ -118,6 +130,7 @@ impl Default for NatsSettings {
             lame_duck_duration: Duration::from_millis(limits::NATS_LAME_DUCK_DURATION_MS),
             authentication: Authentication::default(),
             tls: None,
+            web_socket: None,
         }
     }
 }

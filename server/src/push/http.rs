@@ -18,11 +18,13 @@ use super::gateway::{Gateway, HandedOver, PushReceipt, PushRefusal};
 use super::rates::Rates;
 use super::reader::topics_of;
 use super::session::{Action, Session};
-use super::web_socket::{self, NoWebSocket};
+use super::web_socket;
 use crate::codec::datagram::{Push, PushError, Target};
 use crate::codec::push::{ClientObject, ErrorCode, Hello, Seen, ServerObject};
 use crate::codec::web_socket::VERSION;
-use crate::http::{Call, Response, Service, ServiceFuture, empty, json, read_body};
+use crate::http::{
+    Call, NoWebSocket, Response, Service, ServiceFuture, WEB_SOCKET, empty, json, read_body,
+};
 use crate::limits::{PUSH_BATCH, PUSH_BATCH_BYTES, PUSH_BODY_MS, PUSH_PAYLOAD_BYTES};
 use crate::live::Live;
 use crate::locks::lock;
@@ -108,11 +110,7 @@ impl Service for PushHttp {
                 return problem(StatusCode::FORBIDDEN, text).response();
             }
             let origin = call.headers().get(ORIGIN).cloned();
-            // Without an origin, another site's page did not ask by CORS, so nothing allows it.
-            let is_foreign = origin
-                .as_ref()
-                .map_or(call.is_from_another_site(), |origin| !shared.lets_in(origin, &call));
-            if is_foreign {
+            if call.is_from_foreign_page(&shared.origins) {
                 return problem(StatusCode::FORBIDDEN, "pages of that origin may not ask")
                     .response();
             }
@@ -136,15 +134,6 @@ impl Service for PushHttp {
 }
 
 impl Shared {
-    /// Whether a page of this origin may ask. Without this check any page that somebody on this
-    /// machine opens could push.
-    fn lets_in(&self, origin: &HeaderValue, call: &Call) -> bool {
-        let Ok(origin) = origin.to_str() else { return false };
-        let own =
-            call.header("host").is_some_and(|host| origin.strip_prefix("http://") == Some(host));
-        own || self.origins.iter().any(|allowed| allowed == "*" || allowed == origin)
-    }
-
     async fn answer(&self, call: Call) -> Result<Response, Problem> {
         let path = percent_decode_str(call.path()).decode_utf8();
         let path = path
@@ -388,7 +377,7 @@ impl Problem {
         if self.status == StatusCode::UPGRADE_REQUIRED {
             let headers = response.headers_mut();
             headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-            headers.insert(UPGRADE, HeaderValue::from_static(web_socket::PROTOCOL));
+            headers.insert(UPGRADE, HeaderValue::from_static(WEB_SOCKET));
             headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION));
         }
         if self.status == StatusCode::UNAUTHORIZED {
@@ -416,11 +405,7 @@ impl From<Denied> for Problem {
 
 impl From<NoWebSocket> for Problem {
     fn from(no: NoWebSocket) -> Self {
-        let status = match no {
-            NoWebSocket::OtherProtocol => StatusCode::UPGRADE_REQUIRED,
-            NoWebSocket::BadRequest(_) => StatusCode::BAD_REQUEST,
-        };
-        problem(status, no)
+        problem(no.status(), no)
     }
 }
 

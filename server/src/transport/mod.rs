@@ -8,6 +8,7 @@ mod gathering;
 mod reader;
 mod tls;
 mod traffic;
+mod web_socket;
 mod write_buffer;
 mod writer;
 
@@ -17,6 +18,7 @@ use crate::locks::lock;
 use crate::tasks::{Wait, note_wait, waiting};
 pub use allowance::ReadAllowance;
 use async_io::Async;
+use bytes::Bytes;
 pub use reader::Reader;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt;
@@ -28,6 +30,7 @@ use std::time::Duration;
 pub use tls::{Identity, IdentityError};
 use tls::{Progress, Tls};
 pub use traffic::Traffic;
+use web_socket::WebSocket;
 pub use write_buffer::WriteBuffer;
 pub use writer::{Filled, Idle, Liveness, Outcome, Source, WriterSettings, write_all_from};
 
@@ -44,6 +47,8 @@ struct Shared {
     allowance: Arc<ReadAllowance>,
     /// Empty: without. In a box, as most connections are.
     tls: OnceLock<Box<Mutex<Tls>>>,
+    /// Empty: without. Within TLS, if there are both.
+    web_socket: OnceLock<Box<Mutex<WebSocket>>>,
 }
 
 impl Connection {
@@ -57,8 +62,8 @@ impl Connection {
         socket.get_ref().set_nodelay(true)?;
         #[cfg(target_os = "linux")]
         socket2::SockRef::from(socket.get_ref()).set_tcp_notsent_lowat(UNSENT_BYTES)?;
-        let (traffic, tls) = (Arc::default(), OnceLock::new());
-        let shared = Shared { socket, traffic, allowance, tls };
+        let (tls, web_socket) = (OnceLock::new(), OnceLock::new());
+        let shared = Shared { socket, traffic: Arc::default(), allowance, tls, web_socket };
         let connection = Self { shared: Arc::new(shared) };
         connection.set_unacknowledged(unacknowledged)?;
         Ok(connection)
@@ -125,6 +130,15 @@ impl Connection {
 
     /// Reads without waiting.
     fn read(&self, into: &mut [u8]) -> io::Result<usize> {
+        let Some(mut web_socket) = self.web_socket() else { return self.read_framed(into) };
+        let read = web_socket.read(into, |framed| self.read_framed(framed));
+        // Answers to pings. What the kernel does not take now goes out with the next write.
+        unless_blocked(web_socket.flush(|bytes| self.write_framed(&[IoSlice::new(bytes)])))?;
+        read
+    }
+
+    /// [`read`](Self::read), with the frames of a WebSocket.
+    fn read_framed(&self, into: &mut [u8]) -> io::Result<usize> {
         let bytes = match self.tls() {
             None => self.socket().get_ref().read(into)?,
             Some(mut tls) => tls.read(self.socket().get_ref(), into)?,
@@ -136,6 +150,15 @@ impl Connection {
 
     /// Writes without waiting.
     fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self.web_socket() {
+            None => self.write_framed(slices),
+            Some(mut web_socket) => {
+                web_socket.write(slices, |bytes| self.write_framed(&[IoSlice::new(bytes)]))
+            }
+        }
+    }
+
+    fn write_framed(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let bytes = match (self.tls(), slices) {
             (None, [one]) => self.socket().get_ref().write(one)?,
             (None, several) => self.socket().get_ref().write_vectored(several)?,
@@ -147,11 +170,24 @@ impl Connection {
 
     /// Writes what was taken by [`write`](Self::write) and could not be written at once.
     fn flush(&self) -> io::Result<()> {
+        if let Some(mut web_socket) = self.web_socket() {
+            web_socket.flush(|bytes| self.write_framed(&[IoSlice::new(bytes)]))?;
+        }
         self.tls().map_or(Ok(()), |mut tls| tls.flush(self.socket().get_ref()))
     }
 
     fn tls(&self) -> Option<MutexGuard<'_, Tls>> {
         self.shared.tls.get().map(|tls| lock(tls))
+    }
+
+    fn web_socket(&self) -> Option<MutexGuard<'_, WebSocket>> {
+        self.shared.web_socket.get().map(|web_socket| lock(web_socket))
+    }
+
+    /// From here on everything comes and goes in the frames of a WebSocket. `early` came behind the
+    /// handshake. Only the first call counts.
+    pub fn begin_web_socket(&self, early: &Bytes) {
+        self.shared.web_socket.get_or_init(|| Box::new(Mutex::new(WebSocket::new(early))));
     }
 
     /// Shakes hands: from here on everything is encrypted. Before anything else is read or written
@@ -210,6 +246,11 @@ impl Connection {
 
     /// Tells the peer that nothing more will come. What it still sends can be read.
     pub fn finish(&self) {
+        if let Some(mut web_socket) = self.web_socket() {
+            web_socket.finish();
+            // What the kernel does not take now is not said.
+            let _ = web_socket.flush(|bytes| self.write_framed(&[IoSlice::new(bytes)]));
+        }
         if let Some(mut tls) = self.tls() {
             tls.finish(self.socket().get_ref());
         }
@@ -235,9 +276,9 @@ impl Cutter {
 }
 
 /// None if it would block, or was interrupted and is worth another try.
-fn unless_blocked(result: io::Result<usize>) -> io::Result<Option<usize>> {
+fn unless_blocked<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
-        Ok(bytes) => Ok(Some(bytes)),
+        Ok(done) => Ok(Some(done)),
         Err(error)
             if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) =>
         {

@@ -5,6 +5,7 @@ mod clients;
 mod doors;
 mod protocol;
 mod server;
+mod web_socket;
 
 use testkit::nats::server::{Kind, Server};
 use testkit::nats::settings::Settings;

@@ -3,11 +3,14 @@
 //!
 //! Tungstenite knows what frames mean. It wants a stream, so it gets one in memory.
 
+mod stream;
+
 use crate::limits::WEB_SOCKET_READ_BYTES;
 use data_encoding::BASE64;
 use sha1::{Digest, Sha1};
 // why: memory that a library reads as if it were a stream; nothing leaves it
 use std::io::{Error as StreamError, ErrorKind, Read, Result as StreamResult, Write};
+pub use stream::{StreamDecoder, append_binary};
 pub use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::protocol::frame::{Frame, FrameHeader};
@@ -103,14 +106,16 @@ pub fn append_text(out: &mut Vec<u8>, append: impl FnOnce(&mut Vec<u8>)) {
     let begin = out.len();
     append(out);
     let length = (out.len() - begin) as u64;
-    let mut header = [0; HEADER_BYTES];
-    let mut rest = &mut header[..];
-    let frame = FrameHeader { opcode: OpCode::Data(Data::Text), ..FrameHeader::default() };
-    #[expect(clippy::expect_used, reason = "no header without a mask is longer")]
-    frame.format(length, &mut rest).expect("a header has its place");
-    let header_bytes = HEADER_BYTES - rest.len();
+    let mut header = Vec::with_capacity(HEADER_BYTES);
+    append_header(&mut header, OpCode::Data(Data::Text), length);
     // Inserted afterwards, since the length of the text decides the length of the header.
-    out.splice(begin..begin, header.into_iter().take(header_bytes));
+    out.splice(begin..begin, header);
+}
+
+fn append_header(out: &mut Vec<u8>, opcode: OpCode, length: u64) {
+    let header = FrameHeader { opcode, ..FrameHeader::default() };
+    #[expect(clippy::expect_used, reason = "writing to a Vec does not fail")]
+    header.format(length, out).expect("a header has its place");
 }
 
 /// Appends the last frame of all, with as much of the reason as fits.

@@ -1,0 +1,48 @@
+//! NATS over WebSockets, for clients in browsers. Behind the handshake and the frames they are
+//! clients like all others.
+
+use super::server::Nats;
+use crate::codec::web_socket::VERSION;
+use crate::http::{Call, Response, Service, ServiceFuture, text};
+use hyper::StatusCode;
+use hyper::header::{HeaderValue, SEC_WEBSOCKET_VERSION};
+use std::future::ready;
+use std::sync::Arc;
+
+/// Makes each request a client of a NATS server, whatever its path is.
+pub struct NatsWebSocket {
+    nats: Arc<Nats>,
+    /// The pages that may ask, besides those of this address; `*` for all.
+    origins: Vec<String>,
+}
+
+impl NatsWebSocket {
+    pub(super) fn new(nats: &Arc<Nats>, origins: Vec<String>) -> Self {
+        Self { nats: nats.clone(), origins }
+    }
+
+    fn answer(&self, call: Call) -> Response {
+        if call.is_from_foreign_page(&self.origins) {
+            return text(StatusCode::FORBIDDEN, "pages of that origin may not ask\n");
+        }
+        // A page can have its own name resolved to this machine, and be its own server that way.
+        let is_open = !self.nats.admission.authentication.get().is_required();
+        if is_open && call.peer.ip().is_loopback() && !call.is_for_loopback() {
+            return text(StatusCode::FORBIDDEN, "ask for localhost or a loopback address\n");
+        }
+        let nats = self.nats.clone();
+        let upgraded = call.begin_web_socket(move |upgraded| Box::pin(nats.serve_framed(upgraded)));
+        upgraded.unwrap_or_else(|no| {
+            let mut response = text(no.status(), format!("{no}\n"));
+            let version = HeaderValue::from_static(VERSION);
+            response.headers_mut().insert(SEC_WEBSOCKET_VERSION, version);
+            response
+        })
+    }
+}
+
+impl Service for NatsWebSocket {
+    fn call(&self, call: Call) -> ServiceFuture {
+        Box::pin(ready(self.answer(call)))
+    }
+}
