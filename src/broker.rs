@@ -236,6 +236,12 @@ impl<M: Payload> Broker<M> {
         self.handle.shared.router.routes().iter().map(|route| route.stats()).collect()
     }
 
+    /// The subscriptions that get a topic's messages, or may, as a member of a queue group. A
+    /// mailbox is there once for each of its subscriptions that match.
+    pub fn subscribers(&self, topic: &Topic) -> Vec<SubscriptionStats> {
+        self.handle.shared.router.subscribers(topic).iter().map(|queue| queue.stats()).collect()
+    }
+
     /// All live subscriptions.
     pub fn subscription_stats(&self) -> Vec<SubscriptionStats> {
         self.handle.shared.router.subscriptions().iter().map(|queue| queue.stats()).collect()

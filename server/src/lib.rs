@@ -31,6 +31,7 @@ pub mod tasks;
 pub mod time;
 pub mod top;
 pub mod transport;
+mod web;
 
 /// The page for newcomers, whose Rust `cargo test --doc` compiles.
 #[cfg(doctest)]

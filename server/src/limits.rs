@@ -411,9 +411,37 @@ pub const HTTP_HEADERS: usize = 64;
 /// and bodies are small. When hit: the rest is read next.
 pub const HTTP_READ_BYTES: usize = 4 * 1024;
 
-/// Connections of the admin listener. Fixed. Why: a few people, their tools, and a scraper. When
-/// hit: a new connection is answered 503 and closed.
-pub const ADMIN_CONNECTIONS: usize = 64;
+/// Connections of the admin listener. Fixed. Why: a team with the dashboard open, which takes up to
+/// two for each tab, its tools, and a scraper. When hit: a new connection is answered 503 and
+/// closed.
+pub const ADMIN_CONNECTIONS: usize = 256;
+
+/// Milliseconds between two snapshots for the dashboard. Fixed. Why: people read no faster, and one
+/// walks over all connections and subscriptions. When hit: all who look are told at once.
+pub const ADMIN_LIVE_MS: u64 = 1_000;
+
+/// Snapshots whose figures are kept for charts. Fixed. Why: five minutes, in 30 KiB. When hit: the
+/// oldest is forgotten.
+pub const ADMIN_LIVE_POINTS: usize = 300;
+
+/// Messages that wait for a page of the dashboard that subscribes. Fixed. Why: a person sees the
+/// newest few. When hit: the oldest is passed over, and the page shows how many it missed.
+pub const ADMIN_WATCH_MESSAGES: usize = 256;
+
+/// Milliseconds between two looks at what a page of the dashboard subscribes to. Fixed. Why: with
+/// the bound above, no flood makes it more than 2,560 messages a second. When hit: the messages wait
+/// in their queue.
+pub const ADMIN_WATCH_MS: u64 = 100;
+
+/// Bytes of a payload that the dashboard is shown. Fixed. Why: a row on a screen. When hit: the rest
+/// is cut off, and the length is told.
+pub const ADMIN_WATCH_BYTES: usize = 2 * 1024;
+
+/// Bytes of a message that somebody publishes from the dashboard, and the time for sending them.
+/// Fixed. Why: typed by hand, or pasted. When hit: 413, or 408.
+pub const ADMIN_PUBLISH_BYTES: usize = 64 * 1024;
+/// See [`ADMIN_PUBLISH_BYTES`].
+pub const ADMIN_PUBLISH_MS: u64 = 10_000;
 
 /// Rows of a page of the admin listener, unless the request says otherwise, and the most. Fixed.
 /// Why: enough to look at, where the whole list of a full server is tens of megabytes. When hit:

@@ -321,6 +321,18 @@ impl<M> Router<M> {
         found.break_value().flatten()
     }
 
+    /// The queues that get a topic's messages; of a queue group all that may.
+    pub fn subscribers(&self, topic: &Topic) -> Vec<Arc<Queue<M>>> {
+        let mut queues = Vec::new();
+        let state = self.state.read();
+        let _ = state.subscriptions.visit_matching(topic.as_str(), &mut |members| {
+            let wanting = members.live().filter(|member| member.wants(topic));
+            queues.extend(wanting.map(|member| member.queue.clone()));
+            ControlFlow::<()>::Continue(())
+        });
+        queues
+    }
+
     /// The last messages kept of a topic, oldest first.
     pub fn history(&self, topic: &Topic, count: usize) -> Vec<Message<M>> {
         let route = self.state.read().kept.get(topic).cloned();

@@ -1,7 +1,11 @@
 //! What tests and benchmarks share.
 #![allow(missing_docs, reason = "a name says enough where a test is the only reader")]
 
+#[cfg(feature = "server")]
+pub mod admin;
 pub mod broker;
+#[cfg(feature = "server")]
+pub mod browser;
 #[cfg(feature = "server")]
 pub mod chat;
 pub mod directory;

@@ -1,6 +1,7 @@
 //! What the pages of the admin listener are made from.
 
 use super::process::{CpuShare, Process};
+use super::snapshots::Snapshots;
 use crate::diagnostics::Diagnostics;
 use crate::message::ServerMessage;
 use crate::tasks::{Limiter, Tasks};
@@ -11,6 +12,7 @@ pub(super) struct AdminContext {
     pub tasks: Tasks,
     pub diagnostics: Diagnostics,
     pub cpu_share: CpuShare,
+    pub snapshots: Snapshots,
     // One profile of a kind at a time: each costs time and memory.
     #[cfg(target_os = "linux")]
     pub heap_profile: Limiter,
@@ -26,6 +28,7 @@ impl AdminContext {
             tasks: tasks.clone(),
             diagnostics: diagnostics.clone(),
             cpu_share: CpuShare::new(Process::now()),
+            snapshots: Snapshots::new(diagnostics.started_at()),
             #[cfg(target_os = "linux")]
             heap_profile: Limiter::new(1),
             #[cfg(target_os = "linux")]

@@ -1,81 +1,28 @@
-//! Connections, subscriptions, topics, and what happened: each a list.
+//! Subscriptions, topics, and what happened: each a list.
 
 use super::context::AdminContext;
 use super::listing::{Listing, Object, Window};
-use super::times::{duration, timestamp};
-use crate::diagnostics::{ConnectionInfo, FrontEnd, JournalEntry};
+use super::problems::full_percent;
+use super::times::timestamp;
+use crate::diagnostics::JournalEntry;
 use crate::http::{Call, Response};
-use fanfare::{SubscriptionStats, TopicStats};
+use fanfare::{SubscriptionStats, Topic, TopicStats};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// `/connz`: connections. Has the fields that NATS tools read.
-pub(super) async fn connections(context: Arc<AdminContext>, call: Call) -> Response {
-    listed(&call, |window| {
-        let mut front_ends = context.diagnostics.front_ends();
-        if let Some(wanted) = call.query("front_end") {
-            front_ends.retain(|front_end| front_end.name() == wanted);
-        }
-        let total = front_ends.iter().map(|front_end| front_end.connection_count()).sum();
-        let page = page_of_connections(&front_ends, window);
-        let now = SystemTime::now();
-        Listing {
-            title: "Connections",
-            rows_name: "connections",
-            summary: Object(vec![
-                ("server_id", context.diagnostics.server_id().into()),
-                ("now", timestamp(now).into()),
-                ("num_connections", page.len().into()),
-            ]),
-            rows: page.iter().map(|connection| connection_row(connection, now)).collect(),
-            total,
-            window,
-        }
-    })
-}
-
-/// One front-end after the other, as if their lists were one.
-fn page_of_connections(front_ends: &[Arc<FrontEnd>], window: Window) -> Vec<ConnectionInfo> {
-    let mut page = Vec::new();
-    let mut offset = window.offset;
-    for front_end in front_ends {
-        page.extend(front_end.connections(offset, window.limit - page.len()));
-        offset = offset.saturating_sub(front_end.connection_count());
-        if page.len() >= window.limit {
-            break;
-        }
-    }
-    page
-}
-
-fn connection_row(connection: &ConnectionInfo, now: SystemTime) -> Object {
-    let before = |age: Duration| timestamp(now.checked_sub(age).unwrap_or(now));
-    Object(vec![
-        ("cid", connection.id.into()),
-        ("front_end", connection.front_end.into()),
-        ("kind", "Client".into()),
-        ("ip", connection.peer.ip().to_string().into()),
-        ("port", connection.peer.port().into()),
-        ("name", connection.name.as_str().into()),
-        ("authorized_user", connection.user.as_str().into()),
-        ("start", before(connection.age).into()),
-        ("last_activity", before(connection.idle).into()),
-        ("uptime", duration(connection.age).into()),
-        ("idle", duration(connection.idle).into()),
-        ("pending_bytes", connection.pending_bytes.into()),
-        ("subscriptions", connection.subscriptions.into()),
-        ("in_msgs", connection.messages_in.into()),
-        ("out_msgs", connection.messages_out.into()),
-        ("in_bytes", connection.bytes_in.into()),
-        ("out_bytes", connection.bytes_out.into()),
-        ("lang", connection.language.as_str().into()),
-        ("version", connection.version.as_str().into()),
-    ])
-}
-
-/// `/subsz`: subscriptions, oldest first.
+/// `/subsz`: subscriptions, oldest first; with `topic=` those that get that topic's messages.
 pub(super) async fn subscriptions(context: Arc<AdminContext>, call: Call) -> Response {
+    let topic = match call.text("topic") {
+        Ok(topic) => topic,
+        Err(error) => return error.response(),
+    };
     listed(&call, |window| {
+        if let Some(topic) = topic {
+            let all = Topic::parse(&topic)
+                .map_or_else(|_| Vec::new(), |it| context.broker.subscribers(&it));
+            let page: Vec<_> = all.iter().skip(window.offset).take(window.limit).cloned().collect();
+            return subscription_listing("Subscribers", &context, &page, all.len(), window);
+        }
         let page = context.broker.subscription_page(window.offset, window.limit);
         let total = context.broker.stats().subscriptions;
         subscription_listing("Subscriptions", &context, &page, total, window)
@@ -118,10 +65,7 @@ fn subscription_listing(
     }
 }
 
-fn subscription_row(stats: &SubscriptionStats) -> Object {
-    let share = |queued: f64, bound: usize| 100.0 * queued / bound.max(1) as f64;
-    let of_messages = share(stats.books.queued as f64, stats.bound_messages);
-    let full_percent = of_messages.max(share(stats.queued_bytes as f64, stats.bound_bytes));
+pub(super) fn subscription_row(stats: &SubscriptionStats) -> Object {
     Object(vec![
         ("id", stats.id.to_string().into()),
         ("subject", stats.interest.to_string().into()),
@@ -129,7 +73,7 @@ fn subscription_row(stats: &SubscriptionStats) -> Object {
         ("when_full", stats.when_full.name().into()),
         ("queued_messages", stats.books.queued.into()),
         ("queued_bytes", stats.queued_bytes.into()),
-        ("full_percent", ((full_percent * 10.0).round() / 10.0).into()),
+        ("full_percent", ((full_percent(stats) * 10.0).round() / 10.0).into()),
         ("high_water_messages", stats.high_water_messages.into()),
         ("bound_messages", stats.bound_messages.into()),
         ("bound_bytes", stats.bound_bytes.into()),

@@ -3,15 +3,19 @@
 //! It answers on a loopback address, or anywhere with a token. What it shows is made
 //! when somebody asks.
 
+mod connections;
 mod context;
 mod health;
 mod listing;
 mod lists;
 mod metrics;
 mod pprof;
+mod problems;
 mod process;
 mod server;
+mod snapshots;
 mod times;
+mod try_it;
 mod varz;
 
 pub use process::Process;

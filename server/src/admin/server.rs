@@ -1,13 +1,14 @@
 //! The admin server: authorises requests and routes them to pages.
 
 use super::context::AdminContext;
-use super::{health, lists, metrics, pprof, varz};
+use super::{connections, health, lists, metrics, pprof, snapshots, try_it, varz};
 use crate::connection::Listener;
 use crate::diagnostics::Diagnostics;
 use crate::http::{Call, HttpServer, HttpSettings, Response, Service, ServiceFuture, text};
 use crate::live::Live;
 use crate::message::ServerMessage;
 use crate::tasks::Tasks;
+use crate::web;
 use fanfare::Broker;
 use hyper::header::{ALLOW, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Method, StatusCode};
@@ -51,7 +52,10 @@ impl Service for Pages {
     fn call(&self, call: Call) -> ServiceFuture {
         match self.refusal(&call) {
             Some(refusal) => Box::pin(ready(refusal)),
-            None => page(&self.context, call),
+            None => match file(&call) {
+                Some(file) => Box::pin(ready(file)),
+                None => page(&self.context, call),
+            },
         }
     }
 }
@@ -59,11 +63,12 @@ impl Service for Pages {
 impl Pages {
     /// The answer to a request that may not see anything.
     fn refusal(&self, call: &Call) -> Option<Response> {
-        if call.is_from_another_site() {
+        if call.is_from_another_site() || call.is_from_another_origin() {
             return Some(text(StatusCode::FORBIDDEN, "pages of other sites may not ask\n"));
         }
         match self.token.get().as_ref() {
-            Some(token) if !carries(call, token) => {
+            // The files tell nothing of this server, and one of them asks for the token.
+            Some(token) if !carries(call, token) && file(call).is_none() => {
                 let mut refusal = text(
                     StatusCode::UNAUTHORIZED,
                     "this listener wants Authorization: Bearer TOKEN\n",
@@ -80,22 +85,38 @@ impl Pages {
     }
 }
 
+/// The file of the dashboard that is asked for.
+fn file(call: &Call) -> Option<Response> {
+    let is_read = matches!(*call.request.method(), Method::GET | Method::HEAD);
+    let path = if call.path() == "/" { "/web/admin/index.html" } else { call.path() };
+    web::file(path).filter(|_| is_read)
+}
+
 /// The page at the path of a request.
 fn page(context: &Arc<AdminContext>, call: Call) -> ServiceFuture {
     let method = call.request.method().clone();
     let context = context.clone();
     let mut methods = "GET";
     let answer: ServiceFuture = match call.path() {
-        "/" => Box::pin(health::index(context, call)),
         "/healthz" => Box::pin(health::healthz(context, call)),
         "/readyz" => Box::pin(health::readyz(context, call)),
         "/metrics" => Box::pin(metrics::metrics(context, call)),
         "/varz" => Box::pin(varz::varz(context, call)),
-        "/connz" => Box::pin(lists::connections(context, call)),
+        "/live" => Box::pin(snapshots::live(context, call)),
+        "/connz" => Box::pin(connections::list(context, call)),
         "/subsz" => Box::pin(lists::subscriptions(context, call)),
         "/slowz" => Box::pin(lists::slowest(context, call)),
         "/topicz" => Box::pin(lists::topics(context, call)),
         "/journal" => Box::pin(lists::journal(context, call)),
+        "/subscribe" => Box::pin(try_it::subscribe(context, call)),
+        "/publish" => {
+            methods = "POST";
+            Box::pin(try_it::publish(context, call))
+        }
+        "/disconnect" => {
+            methods = "POST";
+            Box::pin(connections::disconnect(context, call))
+        }
         "/debug/pprof/" => Box::pin(pprof::index(context, call)),
         "/debug/pprof/goroutine" => Box::pin(pprof::goroutine(context, call)),
         "/debug/pprof/cmdline" => Box::pin(pprof::cmdline(context, call)),

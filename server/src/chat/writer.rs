@@ -140,8 +140,7 @@ impl<'o> Writer<'o> {
     fn note_channels(&mut self) {
         self.figures.set_subscriptions(self.channels.len());
         let watches: Vec<_> = self.channels.iter().map(|open| open.subscription.watch()).collect();
-        self.figures
-            .set_queued_bytes(move || watches.iter().map(|watch| watch.stats().queued_bytes).sum());
+        self.figures.set_queues(move || watches.iter().map(|watch| watch.stats()).collect());
         let mut rooms = self.channels.iter().filter_map(|open| match &open.channel {
             Channel::Room(room) => Some(room.topic()),
             Channel::Inbox => None,

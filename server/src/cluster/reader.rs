@@ -201,7 +201,7 @@ impl<'c> Reader<'c> {
                 figures.joined(terms.clone(), watch.clone());
                 self.figures.set_name(&terms.hub);
                 self.figures.set_program("nats-server", &terms.version);
-                self.figures.set_queued_bytes(move || watch.stats().queued_bytes);
+                self.figures.set_queues(move || vec![watch.stats()]);
                 let Terms { hub, version, account, .. } = &terms;
                 log::info!("cluster: joined hub {hub} ({version}), account {account}");
                 let interest = broker.watch_interest();

@@ -62,9 +62,11 @@ impl<P: Protocol> Acceptor<P> {
         };
         let entry = front_end.connected(peer, connection.traffic());
         entry.figures().can_be_cut_by(connection.cutter());
+        let figures = entry.figures().clone();
         let shutdown = self.shutdown.clone();
         let accepted = AcceptedConnection { connection, peer, entry, shutdown, permit };
-        self.connections
-            .spawn(self.profile.tasks.connection, self.protocol.clone().serve(accepted));
+        let serving = self.protocol.clone().serve(accepted);
+        let task = self.connections.spawn(self.profile.tasks.connection, serving);
+        figures.set_task(task.id());
     }
 }

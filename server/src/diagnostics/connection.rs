@@ -3,10 +3,12 @@
 use super::front_end::FrontEnd;
 use super::journal::cut;
 use crate::locks::lock;
+use crate::tasks::TaskId;
 use crate::transport::{Cutter, Traffic};
+use fanfare::SubscriptionStats;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -29,6 +31,8 @@ pub enum Ended {
     Shed,
     /// The server ended, having said goodbye.
     ServerStopped,
+    /// Somebody ended the connection from the admin listener.
+    SentAway,
     /// The connection's task was ended before it could end well.
     Cut,
     /// The protocol's own reason, from a fixed set of texts, since it becomes a label of the
@@ -48,6 +52,7 @@ impl Ended {
             Self::SlowConsumer => "slow consumer",
             Self::Shed => "memory is short",
             Self::ServerStopped => "server stopped",
+            Self::SentAway => "disconnected by an administrator",
             Self::Cut => "cut",
             Self::Because(text) => text,
         }
@@ -84,8 +89,9 @@ pub struct ConnectionFigures {
     messages_out: AtomicU64,
     subscriptions: AtomicUsize,
     subscription_bytes: AtomicUsize,
+    task: OnceLock<TaskId>,
     cutter: OnceLock<Cutter>,
-    is_shed: AtomicBool,
+    imposed_end: OnceLock<Ended>,
     about: Mutex<About>,
 }
 
@@ -95,11 +101,11 @@ struct About {
     user: String,
     language: String,
     version: String,
-    queued_bytes: Option<QueuedBytes>,
+    queues: Option<Queues>,
 }
 
-/// Says how many bytes are queued for a connection at this moment.
-type QueuedBytes = Arc<dyn Fn() -> usize + Send + Sync>;
+/// Gives the figures of the queues of a connection at this moment.
+type Queues = Arc<dyn Fn() -> Vec<SubscriptionStats> + Send + Sync>;
 
 impl ConnectionFigures {
     pub(super) fn new(id: u64, peer: SocketAddr, traffic: Arc<Traffic>) -> Self {
@@ -111,8 +117,9 @@ impl ConnectionFigures {
             messages_out: AtomicU64::new(0),
             subscriptions: AtomicUsize::new(0),
             subscription_bytes: AtomicUsize::new(0),
+            task: OnceLock::new(),
             cutter: OnceLock::new(),
-            is_shed: AtomicBool::new(false),
+            imposed_end: OnceLock::new(),
             about: Mutex::default(),
         }
     }
@@ -142,19 +149,31 @@ impl ConnectionFigures {
         self.subscription_bytes.store(bytes, Ordering::Relaxed);
     }
 
-    /// Says what ends the connection when memory is short.
+    /// Says which task serves the connection. The first call counts.
+    pub fn set_task(&self, task: TaskId) {
+        let _ = self.task.set(task);
+    }
+
+    /// The task that serves the connection; none where another connection carries this one.
+    pub fn task(&self) -> Option<TaskId> {
+        self.task.get().copied()
+    }
+
+    /// Says what ends the connection from elsewhere.
     pub fn can_be_cut_by(&self, cutter: Cutter) {
         let _ = self.cutter.set(cutter);
     }
 
-    /// Ends the connection because memory is short.
-    pub fn shed(&self) {
-        self.is_shed.store(true, Ordering::Relaxed);
-        self.cutter.get().into_iter().for_each(Cutter::cut);
+    /// Ends the connection for a reason that its protocol does not know. The first reason counts.
+    /// False if another connection carries it.
+    pub fn end(&self, reason: Ended) -> bool {
+        // Stored first: the end of the connection reads it.
+        let _ = self.imposed_end.set(reason);
+        self.cutter.get().inspect(|cutter| cutter.cut()).is_some()
     }
 
-    pub(super) fn is_shed(&self) -> bool {
-        self.is_shed.load(Ordering::Relaxed)
+    pub(super) fn imposed_end(&self) -> Option<Ended> {
+        self.imposed_end.get().copied()
     }
 
     /// Whether bytes wait for the peer, which has taken nothing for so long.
@@ -172,9 +191,8 @@ impl ConnectionFigures {
 
     /// Bytes that wait for the peer: queued, and rendered but not taken by the kernel.
     fn pending_bytes(&self) -> usize {
-        let queued_bytes = lock(&self.about).queued_bytes.clone();
-        // Asked without the lock: it is not our code.
-        self.traffic.unwritten_bytes() + queued_bytes.map_or(0, |queued_bytes| queued_bytes())
+        let queued_bytes: usize = self.queues().iter().map(|queue| queue.queued_bytes).sum();
+        self.traffic.unwritten_bytes() + queued_bytes
     }
 
     /// Says what the peer calls itself.
@@ -194,11 +212,17 @@ impl ConnectionFigures {
         about.version = cut(version).to_owned();
     }
 
-    /// Says how to learn how many bytes are queued for the peer, besides those already rendered.
-    /// Called whenever somebody looks; it must be quick, wait for nothing, and keep no connection
-    /// alive.
-    pub fn set_queued_bytes(&self, queued_bytes: impl Fn() -> usize + Send + Sync + 'static) {
-        lock(&self.about).queued_bytes = Some(Arc::new(queued_bytes));
+    /// Says how to look at the queues that hold what the peer has not been sent. Called whenever
+    /// somebody looks; it must be quick, wait for nothing, and keep no connection alive.
+    pub fn set_queues(&self, queues: impl Fn() -> Vec<SubscriptionStats> + Send + Sync + 'static) {
+        lock(&self.about).queues = Some(Arc::new(queues));
+    }
+
+    /// The queues that hold what the peer has not been sent.
+    pub fn queues(&self) -> Vec<SubscriptionStats> {
+        let queues = lock(&self.about).queues.clone();
+        // Asked without the lock: it is not our code.
+        queues.map_or_else(Vec::new, |queues| queues())
     }
 
     /// The peer's address.

@@ -226,8 +226,24 @@ impl FrontEnd {
         lock(&self.connections).live.values().cloned().collect()
     }
 
+    /// A live connection of that number.
+    pub fn connection(&self, id: u64) -> Option<ConnectionInfo> {
+        self.find(id).map(|figures| figures.info(self.name))
+    }
+
+    /// The figures that a live connection of that number counts in.
+    pub fn find(&self, id: u64) -> Option<Arc<ConnectionFigures>> {
+        lock(&self.connections).live.get(&id).cloned()
+    }
+
+    /// The first live connection of that peer that could be cut, and was.
+    pub(super) fn send_away(&self, peer: SocketAddr) -> bool {
+        let mut of_peer = self.live().into_iter().filter(|figures| figures.peer() == peer);
+        of_peer.any(|figures| figures.end(Ended::SentAway))
+    }
+
     pub(super) fn disconnected(&self, figures: &ConnectionFigures, reason: Ended) {
-        let reason = if figures.is_shed() { Ended::Shed } else { reason };
+        let reason = figures.imposed_end().unwrap_or(reason);
         if reason == Ended::Shed {
             self.memory.count_shed();
         }
@@ -258,6 +274,7 @@ impl Sums {
 mod tests {
     use super::super::Diagnostics;
     use super::*;
+    use fanfare::SubscriptionStats;
 
     #[test]
     fn sums_go_on_when_connections_leave() {
@@ -299,7 +316,9 @@ mod tests {
         figures.set_user("u");
         figures.set_program("rust", "1.0");
         figures.set_subscriptions(2);
-        figures.set_queued_bytes(|| 70);
+        let broker = fanfare::Broker::<String>::new();
+        let queue = broker.subscribe(&fanfare::Pattern::parse("a").unwrap()).unwrap().watch();
+        figures.set_queues(move || vec![SubscriptionStats { queued_bytes: 70, ..queue.stats() }]);
         let page = chat.connections(1, 2);
         assert_eq!(page.iter().map(|info| info.peer.port()).collect::<Vec<_>>(), [2, 3]);
         let bob = &page[0];

@@ -199,6 +199,11 @@ impl Journal {
         number
     }
 
+    /// The number of the newest entry; 0 if nothing has happened.
+    pub fn last_number(&self) -> u64 {
+        lock(&self.ring).last_number
+    }
+
     /// The number of entries.
     pub fn len(&self) -> usize {
         lock(&self.ring).entries.len()

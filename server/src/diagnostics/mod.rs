@@ -67,6 +67,17 @@ impl Diagnostics {
         lock(&self.shared.front_ends).clone()
     }
 
+    /// Ends a connection, or the one that carries it, as a WebSocket's does. False if there is none
+    /// of that number.
+    pub fn send_away(&self, id: u64) -> bool {
+        let front_ends = self.front_ends();
+        let Some(figures) = front_ends.iter().find_map(|front_end| front_end.find(id)) else {
+            return false;
+        };
+        let peer = figures.peer();
+        figures.end(Ended::SentAway) || front_ends.iter().any(|front_end| front_end.send_away(peer))
+    }
+
     /// The journal of the last events.
     pub fn journal(&self) -> &Arc<Journal> {
         &self.shared.journal

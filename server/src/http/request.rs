@@ -8,7 +8,8 @@ use futures_lite::future;
 use http_body_util::{BodyExt, Limited};
 use hyper::StatusCode;
 use hyper::body::Incoming;
-use hyper::header::HeaderMap;
+use hyper::header::{HeaderMap, ORIGIN};
+use percent_encoding::percent_decode_str;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -58,6 +59,16 @@ impl Call {
         site.is_some_and(|site| site != "same-origin" && site != "none")
     }
 
+    /// Whether a page asks that is not of the host that it asks. Browsers name the origin of a page
+    /// with every request that can change something, and no page can change it.
+    pub fn is_from_another_origin(&self) -> bool {
+        let Some(origin) = self.headers().get(ORIGIN) else { return false };
+        let host = origin.to_str().ok().and_then(|origin| {
+            origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"))
+        });
+        host.is_none() || host != self.header("host")
+    }
+
     /// The value after `name=` in the query, as it was written; the first if there are several.
     pub fn query(&self, name: &str) -> Option<&str> {
         let pairs = self
@@ -74,15 +85,30 @@ impl Call {
     /// # Errors
     /// If the value is not a number.
     pub fn number(&self, name: &'static str, default: usize) -> Result<usize, QueryError> {
-        self.query(name)
-            .map_or(Ok(default), |written| written.parse().map_err(|_| QueryError { name }))
+        let problem = QueryError { name, has_to_be: "a number from 0 on, without a sign" };
+        self.query(name).map_or(Ok(default), |written| written.parse().map_err(|_| problem))
+    }
+
+    /// A text in the query, decoded. None if it is missing.
+    ///
+    /// # Errors
+    /// If the value is not UTF-8.
+    pub fn text(&self, name: &'static str) -> Result<Option<String>, QueryError> {
+        let problem = QueryError { name, has_to_be: "UTF-8 with percent signs decoded" };
+        let decoded = |written| {
+            percent_decode_str(written).decode_utf8().map(String::from).map_err(|_| problem)
+        };
+        self.query(name).map(decoded).transpose()
     }
 }
 
-/// A value in the query is not a number.
+/// A value in the query is not what it has to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueryError {
-    name: &'static str,
+    /// The name of the value.
+    pub name: &'static str,
+    /// What the value has to be, in words.
+    pub has_to_be: &'static str,
 }
 
 impl QueryError {
@@ -94,7 +120,7 @@ impl QueryError {
 
 impl fmt::Display for QueryError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{} has to be a number from 0 on, without a sign", self.name)
+        write!(out, "{} has to be {}", self.name, self.has_to_be)
     }
 }
 

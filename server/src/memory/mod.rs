@@ -8,7 +8,7 @@
 
 mod available;
 
-use crate::diagnostics::{ConnectionFigures, Diagnostics, Event, FrontEnd};
+use crate::diagnostics::{ConnectionFigures, Diagnostics, Ended, Event, FrontEnd};
 use crate::limits::{
     MEMORY_BYTES_UNKNOWN, MEMORY_GROWTH_BYTES_PER_MS, MEMORY_LOOK_MS, MEMORY_PER_BYTE_READ,
     MEMORY_READ_BYTES_MIN, MEMORY_SHED_BYTES_MIN, MEMORY_STUCK_MS, MEMORY_TEAR_DOWN_MS,
@@ -157,7 +157,9 @@ impl MemoryWatch {
         self.leaving_until = now + Duration::from_millis(MEMORY_TEAR_DOWN_MS);
         self.leaving = chosen.iter().map(|chosen| Arc::downgrade(&chosen.figures)).collect();
         report(&chosen);
-        chosen.iter().for_each(|chosen| chosen.figures.shed());
+        chosen.iter().for_each(|chosen| {
+            chosen.figures.end(Ended::Shed);
+        });
     }
 
     fn candidates(&self) -> Vec<Candidate> {

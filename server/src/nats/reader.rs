@@ -366,7 +366,7 @@ impl<'c> Reader<'c> {
             let receiving = Receiving { subscriber: mailbox.subscriber(), watch: mailbox.watch() };
             self.outbound.queue.change_first(Change::Mailbox(Box::new(mailbox)));
             let watch = receiving.watch.clone();
-            self.figures.set_queued_bytes(move || watch.stats().queued_bytes);
+            self.figures.set_queues(move || vec![watch.stats()]);
             self.receiving = Some(receiving);
         }
         self.receiving.as_ref().map(|receiving| &receiving.subscriber).ok_or(SubscribeError::Closed)

@@ -7,7 +7,7 @@ use super::writer::{Change, ClientWriter, Link};
 use crate::codec::push::{Seen, ServerObject};
 use crate::connection::outbound::Position;
 use crate::diagnostics::ConnectionEntry;
-use crate::http::{Body, Response};
+use crate::http::{self, Body, Response};
 use crate::limits::PUSH_EVENTS_PING_MS;
 use crate::transport::{Filled, Source, WriteBuffer};
 use async_io::Timer;
@@ -16,7 +16,6 @@ use fanfare::{SubscribeError, Topic};
 use futures_lite::stream;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -56,10 +55,7 @@ pub(super) fn answer(
     let mut events = Events { writer, buffer, quiet, is_over: false, _entry: entry };
     let frames = stream::poll_fn(move |context| events.poll_next(context));
     let body: Body = StreamBody::new(frames).boxed_unsync();
-    let mut response = Response::new(body);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    Ok(http::events(body))
 }
 
 impl Events {

@@ -113,7 +113,7 @@ impl ClientWriter {
         let mailbox =
             mailbox.queue_bytes(settings.queue_bytes).when_full(settings.when_full()).open()?;
         let watch = mailbox.watch();
-        figures.set_queued_bytes(move || watch.stats().queued_bytes);
+        figures.set_queues(move || vec![watch.stats()]);
         Ok(Self {
             gateway: gateway.clone(),
             link: link.clone(),

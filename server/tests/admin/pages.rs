@@ -2,78 +2,19 @@
 //! NATS tools and `go tool pprof` do.
 
 use crate::FANFARE;
-use fanfare_server::admin::{self, AdminSettings};
+use fanfare::Topic;
 use fanfare_server::chat::ChatSettings;
-use fanfare_server::connection::{ConnectionLimits, Listener};
-use fanfare_server::http::HttpServer;
-use fanfare_server::limits::{ADMIN_CONNECTIONS, ADMIN_PAGE_ROWS};
-use fanfare_server::live::Live;
+use fanfare_server::limits::{ADMIN_PAGE_ROWS, ADMIN_PUBLISH_BYTES, ADMIN_WATCH_MESSAGES};
+use fanfare_server::message::ServerMessage;
+use futures_lite::future::block_on;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::io::Read;
 use std::time::{Duration, Instant};
-use testkit::chat::{TestServer, unhurried};
-use testkit::http::{Answer, Http, get};
+use testkit::admin::{Admin, start, start_with};
+use testkit::chat::unhurried;
+use testkit::http::{Http, get};
 use testkit::patience::{PATIENCE, wait_until};
-
-/// Ends before the chat server, which looks for what is left.
-struct Admin {
-    _server: HttpServer,
-    chat: TestServer,
-    address: SocketAddr,
-}
-
-fn start() -> Admin {
-    start_with(unhurried(), None)
-}
-
-fn start_with(settings: ChatSettings, token: Option<&str>) -> Admin {
-    let chat = TestServer::start(settings);
-    let limits = ConnectionLimits::from_anywhere(ADMIN_CONNECTIONS);
-    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), limits).unwrap();
-    let settings = AdminSettings { token: Live::new(token.map(str::to_owned)) };
-    let server = admin::start(listener, &chat.broker, &chat.tasks, &chat.diagnostics, settings);
-    Admin { address: server.local_address(), _server: server, chat }
-}
-
-impl Admin {
-    #[track_caller]
-    fn json(&self, path: &str) -> Value {
-        let answer = get(self.address, path);
-        assert_eq!(
-            (answer.status, answer.headers["content-type"].as_str()),
-            (200, "application/json")
-        );
-        serde_json::from_slice(&answer.body).unwrap()
-    }
-
-    fn html(&self, path: &str) -> Answer {
-        Http::connect(self.address).get_with(path, "Accept: text/html,application/xhtml+xml\r\n")
-    }
-
-    /// Every sample by its name with labels, after a look at the form of all lines.
-    #[track_caller]
-    fn metrics(&self) -> BTreeMap<String, f64> {
-        let answer = get(self.address, "/metrics");
-        let expected = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-        assert_eq!(answer.headers["content-type"], expected);
-        let text = answer.text();
-        assert!(text.ends_with("\n# EOF\n") && !text.contains("\n\n"), "{text}");
-        let mut samples = BTreeMap::new();
-        let mut family = "";
-        for line in text.lines().take_while(|line| *line != "# EOF") {
-            if let Some(typed) = line.strip_prefix("# TYPE ") {
-                family = typed.split(' ').next().unwrap();
-            } else if !line.starts_with('#') {
-                assert!(line.starts_with(family), "{line} is not of {family}");
-                let (name, value) = line.rsplit_once(' ').unwrap();
-                let is_new = samples.insert(name.to_owned(), value.parse().unwrap()).is_none();
-                assert!(is_new, "twice: {name}");
-            }
-        }
-        samples
-    }
-}
 
 #[test]
 fn the_first_page_leads_to_all_others() {
@@ -426,4 +367,143 @@ fn a_health_check_is_a_command() {
     };
     assert!(ask(&server.address.to_string()).status.success());
     assert_eq!(ask("127.0.0.1:1").status.code(), Some(1));
+}
+
+/// What an open stream of events has sent when it has sent `text`.
+fn stream_until(client: &mut Http, text: &str) -> String {
+    let mut seen = Vec::new();
+    let mut bytes = [0; 4_096];
+    let end = Instant::now() + PATIENCE;
+    while !String::from_utf8_lossy(&seen).contains(text) {
+        assert!(Instant::now() < end, "{text} in {}", String::from_utf8_lossy(&seen));
+        let read = client.socket().read(&mut bytes).unwrap();
+        assert!(read > 0, "{}", String::from_utf8_lossy(&seen));
+        seen.extend_from_slice(&bytes[..read]);
+    }
+    String::from_utf8(seen).unwrap()
+}
+
+fn open(admin: &Admin, path: &str) -> Http {
+    let mut client = Http::connect(admin.address);
+    client.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    client
+}
+
+#[test]
+fn all_who_look_are_sent_the_same_snapshot_and_told_of_the_end() {
+    let admin = start();
+    let _alice = admin.chat.named("alice");
+    let (mut one, mut other) = (open(&admin, "/live"), open(&admin, "/live"));
+    let of_one = stream_until(&mut one, "\"waits\":0}\n\n");
+    let of_other = stream_until(&mut other, "\"waits\":0}\n\n");
+    assert!(of_one.contains("content-type: text/event-stream"), "{of_one}");
+    let snapshot = |text: &str| text.split("event: snapshot\ndata: ").nth(1).map(str::to_owned);
+    assert_eq!(snapshot(&of_one), snapshot(&of_other));
+    assert!(of_one.contains("\"name\":\"chat\"") && of_one.contains("\"connections\":1"));
+    admin.chat.broker.close();
+    let last = stream_until(&mut one, "the server is ending") + &one.rest();
+    assert!(last.ends_with("\r\n0\r\n\r\n"), "{last}");
+}
+
+#[test]
+fn connections_are_searched_sorted_and_looked_at_one_by_one() {
+    let admin = start();
+    let (mut alice, _bob) = (admin.chat.named("alice"), admin.chat.named("bob"));
+    alice.say("hello");
+    wait_until("it is counted", || {
+        admin.json("/connz?search=ALI")["connections"][0]["in_msgs"] == 1
+    });
+    let names = |query: &str| -> Vec<String> {
+        let list = admin.json(&format!("/connz?front_end=chat&{query}"));
+        let rows = list["connections"].as_array().unwrap().iter();
+        rows.map(|row| row["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names("sort=name&reverse"), ["bob", "alice"]);
+    assert_eq!(names("sort=msgs_from"), ["alice", "bob"]);
+    assert_eq!(names("sort=msgs_from&offset=1"), ["bob"]);
+    assert_eq!(names("search=%6Fb"), ["bob"]);
+    assert_eq!(names("search=nobody"), [""; 0]);
+    let wrong = get(admin.address, "/connz?sort=colour");
+    assert_eq!(wrong.status, 400);
+    assert!(wrong.text().starts_with("sort has to be cid, start, name"), "{}", wrong.text());
+
+    let cid = admin.json("/connz?search=alice")["connections"][0]["cid"].clone();
+    let detail = admin.json(&format!("/connz?cid={cid}"))["connections"][0].clone();
+    let subjects: Vec<&str> = detail["queues"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|queue| queue["subject"].as_str().unwrap())
+        .collect();
+    assert!(subjects.contains(&"chat.room.lobby"), "{detail}");
+    assert!(detail["waits_for"].as_str().unwrap().contains("socket read"), "{detail}");
+    assert_eq!(admin.json("/connz?cid=999999999")["total"], 0);
+    let subscribers = admin.json("/subsz?topic=chat.room.lobby");
+    assert_eq!(subscribers["total"], 2, "{subscribers}");
+}
+
+#[test]
+fn a_connection_is_disconnected_by_who_may_and_the_journal_says_so() {
+    let admin = start();
+    let mut alice = admin.chat.named("alice");
+    let cid = admin.json("/connz?search=alice")["connections"][0]["cid"].clone();
+    let path = format!("/disconnect?cid={cid}");
+    assert_eq!(get(admin.address, &path).status, 405, "not by a link");
+    let ask = |headers: &str| {
+        let mut client = Http::connect(admin.address);
+        client.send(format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost:6060\r\n{headers}Content-Length: 0\r\n\r\n"
+        ));
+        client.answer().unwrap().status
+    };
+    for foreign in ["http://evil.example", "http://localhost:7003", "null"] {
+        assert_eq!(ask(&format!("Origin: {foreign}\r\n")), 403, "{foreign}");
+    }
+    assert_eq!(ask("Origin: http://localhost:6060\r\n"), 200);
+    alice.wait_for_end();
+    wait_until("it is noted", || {
+        admin.json("/journal").to_string().contains("disconnected by an administrator")
+    });
+    assert_eq!(ask(""), 404, "it has gone");
+}
+
+#[test]
+fn what_is_published_by_hand_is_received_by_hand_and_gaps_are_told() {
+    let admin = start();
+    let mut watch = open(&admin, "/subscribe?pattern=demo.%3E");
+    stream_until(&mut watch, "event: subscribed\ndata: \"demo.>\"\n\n");
+    let mut client = Http::connect(admin.address);
+    let receipt = client.post("/publish?topic=demo.a", "<b>");
+    assert_eq!(receipt.status, 200, "{}", receipt.text());
+    let receipt: Value = serde_json::from_slice(&receipt.body).unwrap();
+    assert_eq!((&receipt["matched"], &receipt["queued"]), (&1.into(), &1.into()));
+    let seen = stream_until(&mut watch, "event: message\n");
+    assert!(seen.contains("\"text\":\"<b>\"") && seen.contains("\"topic\":\"demo.a\""), "{seen}");
+    let topic = Topic::parse("demo.many").unwrap();
+    let mut publisher = admin.chat.broker.publisher();
+    for _ in 0..10 * ADMIN_WATCH_MESSAGES {
+        block_on(publisher.publish(&topic, ServerMessage::of("x"))).unwrap();
+    }
+    stream_until(&mut watch, "event: missed\ndata: ");
+    for (wrong, status) in [("/publish?topic=a..b", 400), ("/publish", 400)] {
+        assert_eq!(client.post(wrong, "x").status, status, "{wrong}");
+    }
+    let large = client.post("/publish?topic=a", &"x".repeat(ADMIN_PUBLISH_BYTES + 1));
+    assert_eq!(large.status, 413);
+    assert_eq!(get(admin.address, "/subscribe?pattern=").status, 400);
+}
+
+#[test]
+fn the_pages_need_no_token_and_let_nothing_of_elsewhere_in() {
+    let admin = start_with(ChatSettings::default(), Some("secret"));
+    for path in ["/", "/web/style.css", "/web/admin/app.js"] {
+        let page = get(admin.address, path);
+        assert_eq!(page.status, 200, "{path}");
+        let policy = &page.headers["content-security-policy"];
+        assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+        assert_eq!(page.headers["x-content-type-options"], "nosniff");
+    }
+    for path in ["/live", "/connz", "/subscribe?pattern=a", "/web/", "/web/../varz"] {
+        assert_eq!(get(admin.address, path).status, 401, "{path}");
+    }
 }

@@ -1,8 +1,8 @@
 //! `/debug/pprof/profile?seconds=N`: CPU use by function, sampled by a signal.
 
 use super::super::context::AdminContext;
-use super::only_one;
 use super::profile::{Frame, ProfileBuilder};
+use super::{only_one, wants_folded};
 use crate::http::{Call, Response, text};
 use crate::limits::{CPU_PROFILE_HERTZ, CPU_PROFILE_SECONDS};
 use async_io::Timer;
@@ -20,6 +20,7 @@ pub(in super::super) async fn profile(context: Arc<AdminContext>, call: Call) ->
         }
         Err(error) => return error.response(),
     };
+    let is_folded = wants_folded(&call);
     let permit = match only_one(&context.cpu_profile, "the processor") {
         Ok(permit) => permit,
         Err(busy) => return *busy,
@@ -45,7 +46,7 @@ pub(in super::super) async fn profile(context: Arc<AdminContext>, call: Call) ->
     Timer::after(duration).await;
     blocking::unblock(move || {
         let response = match guard.report().build() {
-            Ok(report) => encode(&report, duration).respond(),
+            Ok(report) => encode(&report, duration).respond(is_folded),
             Err(error) => {
                 text(StatusCode::INTERNAL_SERVER_ERROR, format!("there is no profile: {error}\n"))
             }

@@ -1,9 +1,9 @@
 //! `/debug/pprof/heap`: live memory by allocating call, from jemalloc's samples.
 
 use super::super::context::AdminContext;
-use super::only_one;
 use super::profile::{Frame, ProfileBuilder};
 use super::symbols::Symbols;
+use super::{only_one, wants_folded};
 use crate::http::{Call, Response, text};
 use crate::tasks::Permit;
 use hyper::StatusCode;
@@ -11,17 +11,18 @@ use jemalloc_pprof::{PROF_CTL, StackProfile};
 use std::rc::Rc;
 use std::sync::Arc;
 
-pub(in super::super) async fn heap(context: Arc<AdminContext>, _: Call) -> Response {
+pub(in super::super) async fn heap(context: Arc<AdminContext>, call: Call) -> Response {
+    let is_folded = wants_folded(&call);
     let permit = match only_one(&context.heap_profile, "memory") {
         Ok(permit) => permit,
         Err(busy) => return *busy,
     };
     // On another thread: looking up names in the program's file takes a moment.
-    blocking::unblock(move || make(permit)).await
+    blocking::unblock(move || make(permit, is_folded)).await
 }
 
 /// Holds the permit until it is done, even if the client has left.
-fn make(_permit: Permit) -> Response {
+fn make(_permit: Permit, is_folded: bool) -> Response {
     let Some(control) = PROF_CTL.as_ref() else {
         let problem = "the allocator was built without profiling: see .cargo/config.toml\n";
         return text(StatusCode::NOT_IMPLEMENTED, problem);
@@ -31,7 +32,7 @@ fn make(_permit: Permit) -> Response {
     };
     let period_bytes = 1 << control.lg_sample();
     match control.dump_profile() {
-        Ok(stacks) => encode(&stacks, period_bytes).respond(),
+        Ok(stacks) => encode(&stacks, period_bytes).respond(is_folded),
         Err(error) => {
             text(StatusCode::INTERNAL_SERVER_ERROR, format!("jemalloc has no profile: {error}\n"))
         }

@@ -50,6 +50,11 @@ pub(super) async fn symbol(_: Arc<AdminContext>, _: Call) -> Response {
     text(StatusCode::OK, "num_symbols: 0\n")
 }
 
+/// Whether a profile is asked for as text that flame graphs are drawn from.
+fn wants_folded(call: &Call) -> bool {
+    call.query("format") == Some("folded")
+}
+
 /// The permit to make a profile, or the answer that one is being made already.
 fn only_one(profiles: &Limiter, what: &str) -> Result<Permit, Box<Response>> {
     profiles.try_acquire().ok_or_else(|| {

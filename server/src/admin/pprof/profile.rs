@@ -72,8 +72,12 @@ impl ProfileBuilder {
         });
     }
 
-    /// The answer that `go tool pprof` reads.
-    pub fn respond(self) -> Response {
+    /// The answer: what `go tool pprof` reads, or with `format=folded` what flame graphs are drawn
+    /// from.
+    pub fn respond(self, is_folded: bool) -> Response {
+        if is_folded {
+            return text(StatusCode::OK, self.folded());
+        }
         match self.profile.write_to_bytes() {
             Ok(body) => bytes(StatusCode::OK, "application/octet-stream", body),
             Err(error) => text(
@@ -81,6 +85,22 @@ impl ProfileBuilder {
                 format!("the profile cannot be written: {error}\n"),
             ),
         }
+    }
+
+    /// A line for each sample: its frames from the outermost to the innermost, and its last value.
+    fn folded(&self) -> String {
+        let profile = &self.profile;
+        let name = |location: &u64| {
+            // Ids begin at 1.
+            let function = &profile.location[*location as usize - 1].line[0].function_id;
+            let name = &profile.function[*function as usize - 1].name;
+            profile.string_table[*name as usize].replace([';', '\n'], ":")
+        };
+        let lines = profile.sample.iter().map(|sample| {
+            let names: Vec<String> = sample.location_id.iter().rev().map(name).collect();
+            format!("{} {}\n", names.join(";"), sample.value.last().unwrap_or(&0))
+        });
+        lines.collect()
     }
 
     fn location(&mut self, frame: &Frame<'_>) -> u64 {
@@ -135,6 +155,7 @@ mod tests {
         let mut builder = ProfileBuilder::new(&[("tasks", "count")]);
         builder.sample(&[frame("inner", 1), frame("outer", 2)], &[3], &[("waits_for", "room")]);
         builder.sample(&[frame("inner", 1), frame("outer", 9)], &[4], &[]);
+        assert_eq!(builder.folded(), "outer;inner 3\nouter;inner 4\n");
         let profile = builder.profile;
         assert_eq!(
             (profile.function.len(), profile.location.len(), profile.sample.len()),

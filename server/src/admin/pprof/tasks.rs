@@ -1,7 +1,7 @@
 //! `/debug/pprof/goroutine`: the live tasks, each with the chain of tasks that started it.
 
 use super::super::context::AdminContext;
-use super::only_one;
+use super::{only_one, wants_folded};
 use crate::http::{Call, Response, text};
 use crate::limits::{PROFILED_PARENTS, PROFILED_TASKS};
 use crate::tasks::{Permit, TaskId, TaskInfo};
@@ -15,18 +15,20 @@ pub(in super::super) async fn goroutine(context: Arc<AdminContext>, call: Call) 
         Ok(debug) => debug,
         Err(error) => return error.response(),
     };
+    let is_folded = wants_folded(&call);
     let permit = match only_one(&context.task_profile, "the tasks") {
         Ok(permit) => permit,
         Err(busy) => return *busy,
     };
     // On another thread: with many tasks it would keep other tasks from their turn.
-    blocking::unblock(move || make(&context, debug, permit)).await
+    blocking::unblock(move || make(&context, debug, is_folded, permit)).await
 }
 
 /// Holds the permit until it is done, even if the client has left.
-fn make(context: &AdminContext, debug: usize, _permit: Permit) -> Response {
+fn make(context: &AdminContext, debug: usize, is_folded: bool, _permit: Permit) -> Response {
     let stacks = Stacks::new(context.tasks.list());
     match debug {
+        _ if is_folded => text(StatusCode::OK, stacks.folded()),
         0 => stacks.profile(),
         1 => text(StatusCode::OK, stacks.grouped()),
         _ => text(StatusCode::OK, stacks.one_by_one()),
@@ -116,6 +118,20 @@ impl Stacks {
         out
     }
 
+    /// A line for each kind of task: who started it, from the outermost on, its name and what it
+    /// waits for; and how many there are.
+    fn folded(&self) -> String {
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        for task in &self.tasks {
+            let stack = self.stack(task);
+            let names = stack.iter().rev().map(|(name, ..)| *name);
+            let waits = format!("waits for {}", task.waits_for.replace(';', ":"));
+            let frames: Vec<&str> = names.chain([waits.as_str()]).collect();
+            *counts.entry(frames.join(";")).or_default() += 1;
+        }
+        counts.iter().map(|(stack, count)| format!("{stack} {count}\n")).collect()
+    }
+
     fn push_left_out(&self, out: &mut String) {
         if self.left_out > 0 {
             let _ = writeln!(out, "and {} more that are not shown", self.left_out);
@@ -139,7 +155,7 @@ impl Stacks {
             });
             builder.sample(&frames.collect::<Vec<_>>(), &[*count], &[("waits_for", waits_for)]);
         }
-        builder.respond()
+        builder.respond(false)
     }
 
     #[cfg(not(target_os = "linux"))]

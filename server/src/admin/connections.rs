@@ -1,0 +1,204 @@
+//! `/connz`: connections, with the fields that NATS tools read; and the end of one.
+
+use super::context::AdminContext;
+use super::listing::{Listing, Object, Window};
+use super::lists::subscription_row;
+use super::times::{duration, timestamp};
+use crate::diagnostics::{ConnectionInfo, FrontEnd};
+use crate::http::{Call, QueryError, Response, json, text};
+use hyper::StatusCode;
+use serde_json::{Value, json};
+use std::cmp::Ordering;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// Which connections are asked for, and in what order.
+struct Query {
+    front_end: Option<String>,
+    /// Part of a name, a user, an address or a program, in lower case.
+    search: String,
+    sort: Sort,
+    is_reversed: bool,
+}
+
+/// Orders connections.
+type Compare = fn(&ConnectionInfo, &ConnectionInfo) -> Ordering;
+
+/// What connections are sorted by; none: by number, which is as they are listed.
+type Sort = Option<Compare>;
+
+/// The names of nats-server, which nats-top says, and more. What is counted comes largest first.
+const SORTS: &[(&str, Sort)] = &[
+    ("cid", None),
+    ("start", None),
+    ("name", Some(|one, other| one.name.cmp(&other.name))),
+    ("ip", Some(|one, other| one.peer.cmp(&other.peer))),
+    ("front_end", Some(|one, other| one.front_end.cmp(other.front_end))),
+    ("subs", Some(|one, other| other.subscriptions.cmp(&one.subscriptions))),
+    ("pending", Some(|one, other| other.pending_bytes.cmp(&one.pending_bytes))),
+    ("msgs_from", Some(|one, other| other.messages_in.cmp(&one.messages_in))),
+    ("msgs_to", Some(|one, other| other.messages_out.cmp(&one.messages_out))),
+    ("bytes_from", Some(|one, other| other.bytes_in.cmp(&one.bytes_in))),
+    ("bytes_to", Some(|one, other| other.bytes_out.cmp(&one.bytes_out))),
+    ("last", Some(|one, other| one.idle.cmp(&other.idle))),
+    ("idle", Some(|one, other| other.idle.cmp(&one.idle))),
+    ("uptime", Some(|one, other| other.age.cmp(&one.age))),
+];
+
+impl Query {
+    fn of(call: &Call) -> Result<Self, QueryError> {
+        let sort = call.query("sort").filter(|name| !name.is_empty()).unwrap_or("cid");
+        let names = "cid, start, name, ip, front_end, subs, pending, msgs_from, msgs_to, \
+                     bytes_from, bytes_to, last, idle or uptime";
+        let known = SORTS.iter().find(|(name, _)| *name == sort);
+        let (_, sort) = known.ok_or(QueryError { name: "sort", has_to_be: names })?;
+        Ok(Self {
+            front_end: call.text("front_end")?,
+            search: call.text("search")?.unwrap_or_default().to_lowercase(),
+            sort: *sort,
+            is_reversed: call.query("reverse").is_some(),
+        })
+    }
+
+    /// Whether the list is asked for as it is, so that only a page of it has to be looked at.
+    fn is_plain(&self) -> bool {
+        self.search.is_empty() && self.sort.is_none() && !self.is_reversed
+    }
+
+    fn finds(&self, connection: &ConnectionInfo) -> bool {
+        let ConnectionInfo { name, user, language, version, .. } = connection;
+        let has = |text: &str| text.to_lowercase().contains(&self.search);
+        [name, user, language, version].into_iter().any(|text| has(text))
+            || has(&connection.peer.to_string())
+            || has(connection.front_end)
+    }
+
+    fn arrange(&self, connections: &mut Vec<ConnectionInfo>) {
+        connections.retain(|connection| self.finds(connection));
+        // Stable, so that connections of the same rank keep their order from page to page.
+        if let Some(compare) = self.sort {
+            connections.sort_by(compare);
+        }
+        if self.is_reversed {
+            connections.reverse();
+        }
+    }
+}
+
+/// `/connz`: `search`, `sort` and `reverse`, or the one connection with the number `cid`, with its
+/// queues and what it waits for.
+pub(super) async fn list(context: Arc<AdminContext>, call: Call) -> Response {
+    let (query, window) = match (Query::of(&call), Window::of(&call), call.number("cid", 0)) {
+        (Ok(query), Ok(window), Ok(0)) => (query, window),
+        (Ok(_), Ok(window), Ok(cid)) => return one(&context, &call, window, cid as u64),
+        (Err(error), ..) | (_, Err(error), _) | (_, _, Err(error)) => return error.response(),
+    };
+    let mut front_ends = context.diagnostics.front_ends();
+    if let Some(wanted) = &query.front_end {
+        front_ends.retain(|front_end| front_end.name() == wanted);
+    }
+    if query.is_plain() {
+        let total = front_ends.iter().map(|front_end| front_end.connection_count()).sum();
+        let page = page_of(&front_ends, window);
+        return listing(&context, page, total, window).respond(&call);
+    }
+    // On another thread: with many connections it would keep other tasks from their turn.
+    let sorted = blocking::unblock(move || {
+        let all = Window { offset: 0, limit: usize::MAX };
+        let mut connections = page_of(&front_ends, all);
+        query.arrange(&mut connections);
+        connections
+    });
+    let (all, Window { offset, limit }) = (sorted.await, window);
+    let total = all.len();
+    let page = all.into_iter().skip(offset).take(limit).collect();
+    listing(&context, page, total, window).respond(&call)
+}
+
+/// `POST /disconnect?cid=N`: ends a connection. The journal says who ended it.
+pub(super) async fn disconnect(context: Arc<AdminContext>, call: Call) -> Response {
+    match call.number("cid", 0) {
+        Ok(cid) if context.diagnostics.send_away(cid as u64) => {
+            json(StatusCode::OK, &json!({"disconnected": cid}))
+        }
+        Ok(cid) => text(StatusCode::NOT_FOUND, format!("there is no connection {cid} any more\n")),
+        Err(error) => error.response(),
+    }
+}
+
+fn one(context: &AdminContext, call: &Call, window: Window, cid: u64) -> Response {
+    let front_ends = context.diagnostics.front_ends();
+    let found = front_ends.iter().find_map(|front_end| front_end.connection(cid));
+    let figures = front_ends.iter().find_map(|front_end| front_end.find(cid));
+    let mut listing = listing(context, found.into_iter().collect(), 1, window);
+    listing.total = listing.rows.len();
+    if let (Some(Object(row)), Some(figures)) = (listing.rows.first_mut(), figures) {
+        let queues: Vec<Value> =
+            figures.queues().iter().map(|queue| json!(subscription_row(queue))).collect();
+        row.push(("queues", queues.into()));
+        let tasks = figures.task().map(|_| context.tasks.list()).unwrap_or_default();
+        let task = tasks.iter().find(|task| Some(task.id) == figures.task());
+        row.push(("waits_for", task.map(|task| task.waits_for.as_str()).into()));
+    }
+    listing.respond(call)
+}
+
+fn listing(
+    context: &AdminContext,
+    page: Vec<ConnectionInfo>,
+    total: usize,
+    window: Window,
+) -> Listing {
+    let now = SystemTime::now();
+    Listing {
+        title: "Connections",
+        rows_name: "connections",
+        summary: Object(vec![
+            ("server_id", context.diagnostics.server_id().into()),
+            ("now", timestamp(now).into()),
+            ("num_connections", page.len().into()),
+        ]),
+        rows: page.iter().map(|connection| row(connection, now)).collect(),
+        total,
+        window,
+    }
+}
+
+/// One front-end after the other, as if their lists were one.
+fn page_of(front_ends: &[Arc<FrontEnd>], window: Window) -> Vec<ConnectionInfo> {
+    let mut page = Vec::new();
+    let mut offset = window.offset;
+    for front_end in front_ends {
+        page.extend(front_end.connections(offset, window.limit - page.len()));
+        offset = offset.saturating_sub(front_end.connection_count());
+        if page.len() >= window.limit {
+            break;
+        }
+    }
+    page
+}
+
+fn row(connection: &ConnectionInfo, now: SystemTime) -> Object {
+    let before = |age: Duration| timestamp(now.checked_sub(age).unwrap_or(now));
+    Object(vec![
+        ("cid", connection.id.into()),
+        ("front_end", connection.front_end.into()),
+        ("kind", "Client".into()),
+        ("ip", connection.peer.ip().to_string().into()),
+        ("port", connection.peer.port().into()),
+        ("name", connection.name.as_str().into()),
+        ("authorized_user", connection.user.as_str().into()),
+        ("start", before(connection.age).into()),
+        ("last_activity", before(connection.idle).into()),
+        ("uptime", duration(connection.age).into()),
+        ("idle", duration(connection.idle).into()),
+        ("pending_bytes", connection.pending_bytes.into()),
+        ("subscriptions", connection.subscriptions.into()),
+        ("in_msgs", connection.messages_in.into()),
+        ("out_msgs", connection.messages_out.into()),
+        ("in_bytes", connection.bytes_in.into()),
+        ("out_bytes", connection.bytes_out.into()),
+        ("lang", connection.language.as_str().into()),
+        ("version", connection.version.as_str().into()),
+    ])
+}

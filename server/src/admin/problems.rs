@@ -1,0 +1,139 @@
+//! What is wrong at this moment, in sentences for people.
+
+use crate::diagnostics::{FrontEnd, FrontEndFigures};
+use fanfare::SubscriptionStats;
+use serde::Serialize;
+
+/// A queue that is filled so far, in percent, is getting slow.
+const SLOW_PERCENT: f64 = 50.0;
+
+/// A door that has so many of its connections, in percent, is nearly full.
+const NEARLY_FULL_PERCENT: usize = 90;
+
+/// Something that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Problem {
+    /// Whether something is lost already.
+    pub is_severe: bool,
+    pub text: String,
+    /// The view of the dashboard that shows more.
+    pub view: &'static str,
+}
+
+/// How many subscriptions there are of each kind.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Slow {
+    on_probation: usize,
+    filling: usize,
+}
+
+impl Slow {
+    pub fn note(&mut self, stats: &SubscriptionStats) {
+        if stats.on_probation {
+            self.on_probation += 1;
+        } else if full_percent(stats) >= SLOW_PERCENT {
+            self.filling += 1;
+        }
+    }
+
+    pub fn problems(self, into: &mut Vec<Problem>) {
+        if self.on_probation > 0 {
+            let text = match self.on_probation {
+                1 => "1 subscription is full and misses messages".to_owned(),
+                count => format!("{count} subscriptions are full and miss messages"),
+            };
+            into.push(Problem { is_severe: true, text, view: "topics" });
+        }
+        if self.filling > 0 {
+            let text = match self.filling {
+                1 => "1 subscription is getting slow".to_owned(),
+                count => format!("{count} subscriptions are getting slow"),
+            };
+            into.push(Problem { is_severe: false, text, view: "topics" });
+        }
+    }
+}
+
+/// How full a queue is: by messages or by bytes, whichever is more.
+pub(super) fn full_percent(stats: &SubscriptionStats) -> f64 {
+    let share = |queued: f64, bound: usize| 100.0 * queued / bound.max(1) as f64;
+    let of_messages = share(stats.books.queued as f64, stats.bound_messages);
+    of_messages.max(share(stats.queued_bytes as f64, stats.bound_bytes))
+}
+
+/// What was lost since the last look.
+pub(super) fn of_losses(missed: u64, into: &mut Vec<Problem>) {
+    if missed > 0 {
+        let messages = if missed == 1 { "message was" } else { "messages were" };
+        let text = format!("{missed} {messages} missed by subscribers in the last second");
+        into.push(Problem { is_severe: true, text, view: "topics" });
+    }
+}
+
+/// Whether a door has no or hardly any room for more connections.
+pub(super) fn of_door(door: &FrontEnd, figures: &FrontEndFigures, into: &mut Vec<Problem>) {
+    let Some(serves) = door.serves() else { return };
+    let (now, most, name) = (figures.connections, serves.max_connections, door.name());
+    if now >= most {
+        let text = format!("{name} is full: {most} connections; more are refused");
+        into.push(Problem { is_severe: true, text, view: "connections" });
+    } else if now * 100 >= most * NEARLY_FULL_PERCENT {
+        let text = format!("{name} is nearly full: {now} of {most} connections");
+        into.push(Problem { is_severe: false, text, view: "connections" });
+    }
+}
+
+/// Whether connections are ended, or soon will be, because memory is short.
+pub(super) fn of_memory(used_bytes: u64, budget_bytes: u64, into: &mut Vec<Problem>) {
+    if budget_bytes > 0 && used_bytes >= budget_bytes / 8 * 7 {
+        let text =
+            "memory is short; the heaviest connections that do not read are ended".to_owned();
+        into.push(Problem { is_severe: true, text, view: "connections" });
+    }
+}
+
+/// That the server ends.
+pub(super) fn of_ending(into: &mut Vec<Problem>) {
+    let text = "the server is ending and takes no more connections".to_owned();
+    into.push(Problem { is_severe: false, text, view: "journal" });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostics::{Diagnostics, Serves};
+    use fanfare::{Broker, Pattern};
+
+    #[test]
+    fn slow_subscriptions_are_told_from_those_that_lose() {
+        let broker = Broker::<String>::new();
+        let quiet = broker.subscribe(&Pattern::parse("a").unwrap()).unwrap().stats();
+        let mut filling = quiet.clone();
+        filling.books.queued = filling.bound_messages as u64 / 2;
+        let full = SubscriptionStats { on_probation: true, ..filling.clone() };
+        let mut slow = Slow::default();
+        [&quiet, &filling, &filling, &full].into_iter().for_each(|stats| slow.note(stats));
+        let mut problems = Vec::new();
+        slow.problems(&mut problems);
+        let texts: Vec<_> =
+            problems.iter().map(|problem| (problem.is_severe, problem.text.as_str())).collect();
+        let expected = [
+            (true, "1 subscription is full and misses messages"),
+            (false, "2 subscriptions are getting slow"),
+        ];
+        assert_eq!(texts, expected);
+    }
+
+    #[test]
+    fn a_door_is_told_of_before_it_is_full() {
+        let door = Diagnostics::new().front_end("chat");
+        let address = ([127, 0, 0, 1], 1).into();
+        door.listening(Serves { address, max_connections: 100, max_payload_bytes: 1 });
+        for (connections, severe) in [(89, None), (90, Some(false)), (100, Some(true))] {
+            let figures = FrontEndFigures { connections, ..FrontEndFigures::default() };
+            let mut problems = Vec::new();
+            of_door(&door, &figures, &mut problems);
+            assert_eq!(problems.first().map(|problem| problem.is_severe), severe, "{connections}");
+        }
+    }
+}

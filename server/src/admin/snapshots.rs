@@ -1,0 +1,263 @@
+//! `/live`: figures as server-sent events, one snapshot a second, made once for all who look.
+//!
+//! Whoever listens is woken when the next snapshot is due. The first of them makes it, the others
+//! send the same bytes. So there is no task, and while nobody looks nothing is made.
+
+use super::context::AdminContext;
+use super::problems::{self, Problem, Slow};
+use super::process::Process;
+use super::times::timestamp;
+use crate::diagnostics::FrontEndFigures;
+use crate::http::{Call, Response, events};
+use crate::limits::{ADMIN_LIVE_MS, ADMIN_LIVE_POINTS};
+use crate::locks::lock;
+use async_io::Timer;
+use bytes::Bytes;
+use futures_lite::stream;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
+use serde::Serialize;
+use serde_json::json;
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
+
+/// The snapshots of the last minutes in short, and the last one.
+pub(super) struct Snapshots {
+    state: Mutex<State>,
+}
+
+struct State {
+    /// Oldest first. Between two that are more than a second apart nobody looked.
+    points: VecDeque<Point>,
+    last: Bytes,
+    due: Instant,
+}
+
+/// What charts show of one moment. What is counted only grows, so two points give a rate, however
+/// far apart they are.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+struct Point {
+    at_ms: u64,
+    in_msgs: u64,
+    out_msgs: u64,
+    in_bytes: u64,
+    out_bytes: u64,
+    published: u64,
+    queued_msgs: u64,
+    queued_bytes: u64,
+    dropped: u64,
+    missed: u64,
+    cpu_ms: u64,
+    /// What the program has allocated, which the budget bounds.
+    mem_bytes: u64,
+    resident_bytes: u64,
+}
+
+/// One front-end, as a snapshot shows it.
+#[derive(Serialize)]
+struct Door {
+    name: &'static str,
+    address: Option<String>,
+    max_connections: Option<usize>,
+    connections: usize,
+    accepted: u64,
+    refused: u64,
+    slow_consumers: u64,
+    in_msgs: u64,
+    out_msgs: u64,
+    in_bytes: u64,
+    out_bytes: u64,
+}
+
+/// `/live`
+pub(super) async fn live(context: Arc<AdminContext>, _: Call) -> Response {
+    // why: one for each that looks, set again for each snapshot.
+    let viewer = Viewer { context, timer: Timer::never(), due: None, knows_the_end: false };
+    events(StreamBody::new(stream::unfold(viewer, Viewer::next)).boxed_unsync())
+}
+
+/// Somebody who looks.
+struct Viewer {
+    context: Arc<AdminContext>,
+    timer: Timer,
+    /// When the next snapshot is; none before the first.
+    due: Option<Instant>,
+    knows_the_end: bool,
+}
+
+impl Viewer {
+    /// The next event; none once the server is ending and the viewer was told.
+    async fn next(mut self) -> Option<(io::Result<Frame<Bytes>>, Self)> {
+        if self.knows_the_end {
+            return None;
+        }
+        let snapshots = &self.context.snapshots;
+        let (event, due) = match self.due {
+            None => snapshots.opening(&self.context),
+            Some(due) => {
+                self.timer.set_at(due);
+                (&mut self.timer).await;
+                snapshots.snapshot(&self.context)
+            }
+        };
+        self.knows_the_end = self.context.broker.is_closed();
+        self.due = Some(due);
+        Some((Ok(Frame::data(event)), self))
+    }
+}
+
+impl Snapshots {
+    /// Nothing is looked at yet.
+    pub fn new(started_at: SystemTime) -> Self {
+        // All that is counted began with the server.
+        let start = Point { at_ms: unix_ms(started_at), ..Point::default() };
+        let state = State { points: [start].into(), last: Bytes::new(), due: Instant::now() };
+        Self { state: Mutex::new(state) }
+    }
+
+    /// What somebody is told who begins to look: what does not change, the last minutes, and the
+    /// last snapshot.
+    fn opening(&self, context: &AdminContext) -> (Bytes, Instant) {
+        let (last, due) = self.snapshot(context);
+        let opening = json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "server_id": context.diagnostics.server_id(),
+            "pid": std::process::id(),
+            "start": timestamp(context.diagnostics.started_at()),
+            "cores": std::thread::available_parallelism().map_or(1, |cores| cores.get()),
+            "memory_budget_bytes": context.diagnostics.memory().budget_bytes(),
+            "points": lock(&self.state).points,
+        });
+        let mut events = event("opening", &opening);
+        events.extend_from_slice(&last);
+        (events.into(), due)
+    }
+
+    /// The last snapshot, which is made anew if it is due; and when the next is.
+    fn snapshot(&self, context: &AdminContext) -> (Bytes, Instant) {
+        let mut state = lock(&self.state);
+        let now = Instant::now();
+        if now >= state.due || state.last.is_empty() {
+            state.last = event("snapshot", &state.look(context)).into();
+            state.due = now + Duration::from_millis(ADMIN_LIVE_MS);
+        }
+        (state.last.clone(), state.due)
+    }
+}
+
+impl State {
+    fn look(&mut self, context: &AdminContext) -> serde_json::Value {
+        let mut problems = Vec::new();
+        let (doors, sums) = doors(context, &mut problems);
+        let process = Process::now();
+        let broker = context.broker.stats();
+        let mut point = Point {
+            at_ms: unix_ms(SystemTime::now()),
+            in_msgs: sums.messages_in,
+            out_msgs: sums.messages_out,
+            in_bytes: sums.bytes_in,
+            out_bytes: sums.bytes_out,
+            published: broker.published,
+            dropped: broker.deliveries.dropped,
+            missed: missed(context),
+            cpu_ms: u64::try_from(process.cpu.as_millis()).unwrap_or(u64::MAX),
+            mem_bytes: process.allocated_bytes,
+            resident_bytes: process.resident_bytes,
+            ..Point::default()
+        };
+        let mut slow = Slow::default();
+        for stats in context.broker.subscription_stats() {
+            point.queued_msgs += stats.books.queued;
+            point.queued_bytes += stats.queued_bytes as u64;
+            slow.note(&stats);
+        }
+        let memory = context.diagnostics.memory();
+        problems::of_memory(memory.used_bytes(), memory.budget_bytes(), &mut problems);
+        if context.broker.is_closed() {
+            problems::of_ending(&mut problems);
+        }
+        slow.problems(&mut problems);
+        problems::of_losses(self.missed_lately(&point), &mut problems);
+        problems.sort_by_key(|problem| !problem.is_severe);
+        self.keep(point);
+        json!({
+            "point": point,
+            "uptime_s": context.diagnostics.started().elapsed().as_secs(),
+                        "file_descriptors": process.file_descriptors,
+            "threads": process.threads,
+            "tasks": context.tasks.alive(),
+            "subscriptions": broker.subscriptions,
+            "publishers": broker.publishers,
+            "waits": broker.waits,
+            "deliveries": broker.deliveries.matched,
+            "journal": context.diagnostics.journal().last_number(),
+            "doors": doors,
+            "problems": problems,
+        })
+    }
+
+    /// None while nobody looked: nobody knows when it was.
+    fn missed_lately(&self, now: &Point) -> u64 {
+        let last = self.points.back().filter(|last| last.at_ms + 2 * ADMIN_LIVE_MS > now.at_ms);
+        last.map_or(0, |last| now.missed.saturating_sub(last.missed))
+    }
+
+    fn keep(&mut self, point: Point) {
+        // The oldest makes room first, so that the buffer never grows beyond its bound.
+        if self.points.len() >= ADMIN_LIVE_POINTS {
+            self.points.pop_front();
+        }
+        self.points.push_back(point);
+    }
+}
+
+/// All front-ends, and the sums of those that are not for administrators.
+fn doors(context: &AdminContext, problems: &mut Vec<Problem>) -> (Vec<Door>, FrontEndFigures) {
+    let mut sums = FrontEndFigures::default();
+    let doors = context.diagnostics.front_ends().into_iter().map(|door| {
+        let figures = door.figures();
+        problems::of_door(&door, &figures, problems);
+        if door.name() != super::server::NAME {
+            sums.messages_in += figures.messages_in;
+            sums.messages_out += figures.messages_out;
+            sums.bytes_in += figures.bytes_in;
+            sums.bytes_out += figures.bytes_out;
+        }
+        Door {
+            name: door.name(),
+            address: door.serves().map(|serves| serves.address.to_string()),
+            max_connections: door.serves().map(|serves| serves.max_connections),
+            connections: figures.connections,
+            accepted: figures.accepted,
+            refused: figures.refused,
+            slow_consumers: figures.slow_consumers,
+            in_msgs: figures.messages_in,
+            out_msgs: figures.messages_out,
+            in_bytes: figures.bytes_in,
+            out_bytes: figures.bytes_out,
+        }
+    });
+    (doors.collect(), sums)
+}
+
+/// What subscribers did not get while they were there, for whatever reason.
+fn missed(context: &AdminContext) -> u64 {
+    let drops = context.broker.drop_stats();
+    let counts = drops.by_policy.values().flat_map(|counts| counts.by_reason());
+    counts.filter(|(reason, _)| *reason != "ended").map(|(_, count)| count).sum()
+}
+
+fn event(name: &str, data: &impl Serialize) -> Vec<u8> {
+    let mut event = format!("event: {name}\ndata: ").into_bytes();
+    // Only a map with keys that are no text would fail, and writing to memory does not.
+    let _ = serde_json::to_writer(&mut event, data);
+    event.extend_from_slice(b"\n\n");
+    event
+}
+
+fn unix_ms(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

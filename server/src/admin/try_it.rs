@@ -1,0 +1,135 @@
+//! Subscribing and publishing from the dashboard.
+
+use super::context::AdminContext;
+use crate::http::{Call, Response, events, json, read_body, text};
+use crate::limits::{
+    ADMIN_PUBLISH_BYTES, ADMIN_PUBLISH_MS, ADMIN_WATCH_BYTES, ADMIN_WATCH_MESSAGES, ADMIN_WATCH_MS,
+};
+use crate::message::ServerMessage;
+use async_io::Timer;
+use bytes::Bytes;
+use data_encoding::BASE64;
+use fanfare::{BatchDelivery, Pattern, Subscription, Topic, WhenFull};
+use futures_lite::stream;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::StatusCode;
+use hyper::body::Frame;
+use serde_json::{Value, json};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// `GET /subscribe?pattern=a.*`: messages, and gaps in their place, as server-sent events.
+pub(super) async fn subscribe(context: Arc<AdminContext>, call: Call) -> Response {
+    let pattern = match call.text("pattern") {
+        Ok(pattern) => pattern.unwrap_or_default(),
+        Err(error) => return error.response(),
+    };
+    let pattern = match Pattern::parse(&pattern) {
+        Ok(pattern) => pattern,
+        Err(error) => return text(StatusCode::BAD_REQUEST, format!("pattern: {error}\n")),
+    };
+    let subscription = context.broker.subscription(&pattern);
+    let subscription = subscription.queue_messages(ADMIN_WATCH_MESSAGES);
+    match subscription.when_full(WhenFull::DropOldest).subscribe() {
+        Ok(subscription) => {
+            // why: one for each that watches, set again for each look.
+            let watch = Watch { subscription, timer: Timer::never(), is_told: false };
+            events(StreamBody::new(stream::unfold(watch, Watch::next)).boxed_unsync())
+        }
+        Err(error) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
+    }
+}
+
+/// Somebody who watches a pattern.
+struct Watch {
+    subscription: Subscription<ServerMessage>,
+    timer: Timer,
+    /// Whether the page knows that the subscription has begun.
+    is_told: bool,
+}
+
+impl Watch {
+    /// What has come since the last look, and a little later; none when the broker is closed.
+    async fn next(mut self) -> Option<(io::Result<Frame<Bytes>>, Self)> {
+        let mut out = Vec::new();
+        if !std::mem::replace(&mut self.is_told, true) {
+            append(&mut out, "subscribed", &json!(self.subscription.pattern().as_str()));
+            return Some((Ok(Frame::data(out.into())), self));
+        }
+        append_delivery(&mut out, self.subscription.recv_batch().await?);
+        self.timer.set_after(Duration::from_millis(ADMIN_WATCH_MS));
+        (&mut self.timer).await;
+        // The bound of the queue bounds this too, for what comes meanwhile waits for the next look.
+        let mut left = self.subscription.books().queued;
+        while left > 0
+            && let Ok(delivery) = self.subscription.try_recv_batch()
+        {
+            if let BatchDelivery::Batch(batch) = &delivery {
+                left = left.saturating_sub(batch.len() as u64);
+            }
+            append_delivery(&mut out, delivery);
+        }
+        Some((Ok(Frame::data(out.into())), self))
+    }
+}
+
+fn append_delivery(out: &mut Vec<u8>, delivery: BatchDelivery<ServerMessage>) {
+    match delivery {
+        BatchDelivery::Missed(missed) => append(out, "missed", &json!(missed)),
+        BatchDelivery::Batch(batch) => {
+            for message in batch.iter() {
+                append(out, "message", &shown(batch.topic(), message));
+            }
+        }
+    }
+}
+
+/// A message, with the beginning of its payload: as text if it is, or else in base64.
+fn shown(topic: &Topic, message: &ServerMessage) -> Value {
+    let payload = message.payload();
+    let (name, text) = match std::str::from_utf8(payload) {
+        Ok(text) => ("text", text[..text.floor_char_boundary(ADMIN_WATCH_BYTES)].to_owned()),
+        Err(_) => ("base64", BASE64.encode(&payload[..payload.len().min(ADMIN_WATCH_BYTES)])),
+    };
+    json!({
+        "topic": topic.as_str(),
+        "sender": message.sender.as_deref(),
+        "bytes": payload.len(),
+        name: text,
+    })
+}
+
+fn append(out: &mut Vec<u8>, event: &str, data: &Value) {
+    out.extend_from_slice(format!("event: {event}\ndata: {data}\n\n").as_bytes());
+}
+
+/// `POST /publish?topic=a.b`: publishes the body, and gives the receipt.
+pub(super) async fn publish(context: Arc<AdminContext>, call: Call) -> Response {
+    let topic = match call.text("topic") {
+        Ok(topic) => topic.unwrap_or_default(),
+        Err(error) => return error.response(),
+    };
+    let topic = match Topic::parse(&topic) {
+        Ok(topic) => topic,
+        Err(error) => return text(StatusCode::BAD_REQUEST, format!("topic: {error}\n")),
+    };
+    let time = Duration::from_millis(ADMIN_PUBLISH_MS);
+    let body = match read_body(call.request.into_body(), ADMIN_PUBLISH_BYTES, time).await {
+        Ok(body) => body,
+        Err(error) => return error.response(),
+    };
+    match context.broker.publish(&topic, ServerMessage::of(body)).await {
+        Ok(receipt) => json(
+            StatusCode::OK,
+            &json!({
+                "matched": receipt.matched,
+                "queued": receipt.queued,
+                "waited": receipt.waited,
+                "dropped": receipt.dropped,
+                "disconnected": receipt.disconnected,
+            }),
+        ),
+        Err(error) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
+    }
+}

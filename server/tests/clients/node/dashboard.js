@@ -1,0 +1,195 @@
+// The dashboard in Chromium, at two widths. Says `ok NAME` to each scenario, and `restart`,
+// `flood` or `victim` when the test is to do something.
+"use strict";
+
+const { Browser, axe, equal, check, sleepless } = require("./browser.js");
+
+const [address, guarded, token] = process.argv.slice(2);
+const WIDTHS = [[1200, 800], [390, 844]];
+/** What the test calls its connections and topics, and puts into payloads. */
+const HOSTILE = '<img src=x onerror="window.hacked=1">';
+
+const scenarios = {
+  async overview(page) {
+    await page.open(`${address}/`);
+    await page.text("#state", "live");
+    await page.until("the charts have lines", () =>
+      document.querySelectorAll(".plot path.line[d^=M]").length >= 4);
+    await page.until("the doors are listed", () =>
+      document.querySelector("tbody").textContent.includes("chat"));
+    await axe(page);
+  },
+
+  async what_is_wrong(page) {
+    await page.open(`${address}/#overview`);
+    await page.until("the full door is told of", () =>
+      document.querySelector(".problems").textContent.includes("evil is full"));
+    equal(await page.run(() => getComputedStyle(document.querySelector(".note.severe")).display),
+      "list-item");
+  },
+
+  async connections(page) {
+    await page.open(`${address}/#connections`);
+    await page.until("ten thousand are counted", () =>
+      /1 to 100 of 10,0\d\d/.test(document.querySelector(".pager span").textContent));
+    await page.press("Next");
+    await page.until("the next page", () =>
+      document.querySelector(".pager span").textContent.startsWith("101 to 200"));
+    await page.press("Name");
+    await page.until("it is sorted", () =>
+      document.querySelector("th[aria-sort]").textContent.startsWith("Name"));
+    await page.type("input[type=search]", "ONERROR");
+    await page.until("the hostile ones are found", () =>
+      document.querySelector("tbody tr td").parentElement.textContent.includes("<img src=x"));
+    await page.type("input[type=search]", "no such name");
+    await page.until("nothing is found", () =>
+      document.querySelector("tbody").textContent === "no connection is like that");
+    await axe(page);
+  },
+
+  async one_connection_is_disconnected(page) {
+    const name = await page.ask("victim");
+    await page.open(`${address}/#connections`);
+    await page.type("input[type=search]", name);
+    await page.press(name);
+    await page.until("its queues are listed", () =>
+      document.querySelector("table").textContent.includes("chat.room.lobby"));
+    await page.until("what it waits for is told", () =>
+      document.querySelector(".facts").textContent.includes("socket read"));
+    await axe(page);
+    await page.press("Disconnect…");
+    await page.press("Disconnect", "dialog");
+    await page.until("it has ended", () =>
+      document.querySelector("[role=status].quiet").textContent.includes("has ended"));
+    await page.open(`${address}/#journal`);
+    await page.until("it is in the journal", () =>
+      document.querySelector("tbody").textContent.includes("disconnected by an administrator"));
+  },
+
+  async topics(page) {
+    const began = Date.now();
+    await page.open(`${address}/#topics`);
+    await page.until("ten thousand topics", () =>
+      document.querySelector(".tree")?.textContent.includes("many"));
+    console.log(`# the tree of 10,000 topics is there after ${Date.now() - began} ms`);
+    await page.press("many", ".tree");
+    await page.until("a hundred of them", () =>
+      document.querySelectorAll(".tree ul ul > li").length === 101);
+    await page.type(".tools input", "<img");
+    await page.until("the hostile one is found", () =>
+      document.querySelector(".tree").textContent.includes("<img"));
+    await page.type(".tools input", "room.lobby");
+    await page.press("lobby", ".tree");
+    await page.until("who subscribes", () =>
+      document.querySelectorAll(".columns tbody code").length > 0);
+    await axe(page);
+  },
+
+  async try_it(page) {
+    await page.open(`${address}/#try`);
+    await page.type("main input", "demo.>");
+    await page.press("Subscribe");
+    await page.until("it is subscribed", () =>
+      document.querySelector("[role=status].quiet").textContent.startsWith("0 received"));
+    await page.type("textarea", HOSTILE);
+    await page.press("Publish");
+    await page.until("the receipt", () =>
+      document.querySelector("main").textContent.includes("matched 1, queued 1"));
+    await page.until("the message as it was written", () =>
+      document.querySelector(".messages pre").textContent.startsWith("<img src=x"));
+    await page.press("Stop");
+    await axe(page);
+  },
+
+  async gaps_are_shown_in_their_place(page) {
+    await page.open(`${address}/#try`);
+    await page.type("main input", "flood.>");
+    await page.press("Subscribe");
+    await page.until("it is subscribed", () =>
+      document.querySelector("main").textContent.includes("0 received"));
+    const flood = Number(await page.ask("flood"));
+    await page.until("received and missed add up", (all) => {
+      const words = document.querySelector("[role=status].bad")?.textContent.replaceAll(",", "");
+      const [, received, missed] = words?.match(/(\d+) received (\d+) missed/) ?? [];
+      return Number(received) + Number(missed) === all && Number(missed) > 0;
+    }, flood);
+    check(await page.run(() => document.querySelector(".gap").textContent.includes("missing here")));
+  },
+
+  async journal(page) {
+    await page.open(`${address}/#journal`);
+    await page.until("events", () => document.querySelectorAll("tbody tr").length > 3);
+    await page.type("main input", "chat");
+    await page.until("only those of the chat", () =>
+      [...document.querySelectorAll("tbody tr")].every((row) => row.textContent.includes("chat")));
+    await axe(page);
+  },
+
+  async profiles(page) {
+    await page.open(`${address}/#profiles`);
+    const has = (name) => [...document.querySelectorAll(".flame button")]
+      .some((part) => part.textContent === name);
+    await page.until("the tasks", has, "chat server");
+    await page.run(() => [...document.querySelectorAll(".flame button")]
+      .find((part) => part.textContent === "chat server").focus());
+    await page.keyboard("Enter");
+    await page.until("a part is the whole", () =>
+      document.querySelector(".flame button").textContent === "chat server");
+    await page.keyboard("Enter");
+    await page.until("and the whole again", () =>
+      document.querySelector(".flame button").textContent === "all");
+    await axe(page);
+  },
+
+  async token(page) {
+    await page.open(`${guarded}/`);
+    await page.until("it is asked for", () => document.querySelector("#token-dialog").open);
+    await axe(page);
+    await page.type("#token", "wrong");
+    await page.press("Continue");
+    await page.text("#token-problem", "That is not the token.");
+    await page.type("#token", token);
+    await page.press("Continue");
+    await page.text("#state", "live");
+    equal(await page.run(() => [localStorage.length, document.cookie].join()), "0,");
+  },
+
+  async reconnect(page) {
+    await page.open(`${address}/`);
+    await page.text("#state", "live");
+    await page.ask("restart");
+    await page.until("it is live again", () => {
+      window.wasAway ??= false;
+      window.wasAway ||= document.querySelector("#state").textContent.includes("trying again");
+      return window.wasAway && document.querySelector("#state").textContent === "live";
+    });
+  },
+};
+
+/** A thousand snapshots, as fast as the page takes them: neither memory nor time grows. */
+async function a_thousand_updates(page) {
+  await page.beforeScripts(sleepless);
+  await page.open(`${address}/`);
+  const updates = (count) => page.until(`${count} updates`, (many) => window.updates >= many, count);
+  await updates(200);
+  const before = await page.measures();
+  await updates(1_200);
+  const after = await page.measures();
+  const grown = after.heapBytes - before.heapBytes;
+  const milliseconds = (after.scriptSeconds - before.scriptSeconds) * 1000 / 1_000;
+  console.log(`# 1,000 updates: the heap grew by ${grown} bytes to ${after.heapBytes}, `
+    + `${after.nodes - before.nodes} nodes; ${milliseconds.toFixed(2)} ms of script and layout each`);
+  check(grown < 1_000_000, `the heap grew by ${grown} bytes`);
+  check(milliseconds < 50, `an update takes ${milliseconds} ms`);
+}
+
+(async () => {
+  const browser = await Browser.launch();
+  for (const [width, height] of WIDTHS) {
+    for (const [name, scenario] of Object.entries(scenarios)) {
+      await browser.play(`${name} ${width}`, { width, height }, scenario);
+    }
+  }
+  await browser.play("a_thousand_updates", { width: 1200, height: 800 }, a_thousand_updates);
+  await browser.close();
+})();

@@ -1,0 +1,109 @@
+// The frame of the dashboard: views, the live figures, and the token.
+
+import { el, fill, say } from "/web/dom.js";
+import { events, hasToken, keepToken, Refusal } from "/web/admin/api.js";
+import { connections } from "/web/admin/connections.js";
+import { journal } from "/web/admin/journal.js";
+import { overview } from "/web/admin/overview.js";
+import { profiles } from "/web/admin/profiles.js";
+import { topics } from "/web/admin/topics.js";
+import { tryIt } from "/web/admin/try.js";
+
+/** How long to wait before asking again, once the server is not there. */
+const RETRY_MS = 1_000;
+
+/** Charts show five minutes, which is as much as the server keeps. */
+const POINTS = 301;
+
+const views = {
+  overview, connections, topics, try: tryIt, journal, profiles,
+  api: (view) => view.append(document.getElementById("api-view").content.cloneNode(true)),
+};
+const main = document.getElementById("main");
+const state = document.getElementById("state");
+
+/** What every view can look at, and be told of. */
+const live = { opening: null, snapshot: null, points: [], listeners: new Set() };
+let leaving = new AbortController();
+
+/** Shows the view that the address names: `#connections/17` is one connection. */
+function show(isFirst) {
+  const [name, ...rest] = location.hash.slice(1).split("/");
+  const known = name in views ? name : "overview";
+  leaving.abort();
+  leaving = new AbortController();
+  live.listeners.clear();
+  for (const link of document.querySelectorAll("#views a")) {
+    if (link.hash === `#${known}`) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  const view = el("section", {});
+  fill(main, view);
+  const watch = (listener) => {
+    live.listeners.add(listener);
+    if (live.snapshot) listener(live);
+  };
+  views[known](view, {
+    live, watch, signal: leaving.signal, detail: decodeURIComponent(rest.join("/")),
+  });
+  document.title = `${view.querySelector("h1")?.textContent ?? "Fanfare"} – Fanfare`;
+  if (!isFirst) main.focus({ preventScroll: true });
+}
+
+function take(event, data) {
+  if (event === "opening") {
+    live.opening = data;
+    live.points = data.points;
+    return;
+  }
+  live.snapshot = data;
+  if (live.points.at(-1)?.at_ms !== data.point.at_ms) live.points.push(data.point);
+  live.points.splice(0, live.points.length - POINTS);
+  setState("live", "fine");
+  for (const listener of live.listeners) listener(live);
+}
+
+function setState(text, tone) {
+  say(state, text);
+  state.className = `badge ${tone}`;
+}
+
+/** Listens for as long as the page is open. */
+async function listen() {
+  for (;;) {
+    try {
+      await events("/live", take);
+      setState("the server has ended; trying again", "severe");
+    } catch (error) {
+      if (error instanceof Refusal && error.status === 401) {
+        setState("token wanted", "warn");
+        await tokenGiven();
+        continue;
+      }
+      const why = error instanceof Refusal ? error.message : "not connected";
+      setState(`${why}; trying again`, "severe");
+    }
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+  }
+}
+
+/** Asks for the token, and waits for it. */
+function tokenGiven() {
+  const dialog = document.getElementById("token-dialog");
+  const input = document.getElementById("token");
+  say(document.getElementById("token-problem"), hasToken() ? "That is not the token." : "");
+  if (!dialog.open) dialog.showModal();
+  return new Promise((resolve) => {
+    document.getElementById("token-form").onsubmit = (event) => {
+      event.preventDefault();
+      keepToken(input.value);
+      input.value = "";
+      dialog.close();
+      resolve();
+    };
+  });
+}
+
+addEventListener("hashchange", () => show(false));
+show(true);
+listen();

@@ -1,0 +1,68 @@
+// The last events, as they come.
+
+import { el, fill } from "/web/dom.js";
+import { clock, count } from "/web/format.js";
+import { json } from "/web/admin/api.js";
+import { table } from "/web/admin/table.js";
+
+/** Rows in the page: no more can be read anyway. */
+const ROWS = 300;
+
+export function journal(view, { watch, signal }) {
+  let [events, last] = [[], null];
+  const shown = table({ caption: "Events, newest first", columns: COLUMNS });
+  const search = el("input", {
+    type: "search", placeholder: "Address, topic, reason", "aria-label": "Filter events",
+    oninput: () => draw(),
+  });
+  const kind = el("select", { "aria-label": "Kind", onchange: () => draw() },
+    el("option", { value: "" }, "all kinds"));
+  const draw = () => {
+    const part = search.value.trim().toLowerCase();
+    const matches = (event) => (kind.value === "" || event.kind === kind.value)
+      && [event.about, event.reason, event.front_end, event.kind]
+        .some((text) => text.toLowerCase().includes(part));
+    shown.show(events.filter(matches).slice(0, ROWS), "nothing of that kind has happened");
+  };
+  const kinds = () => {
+    const present = [...new Set(events.map((event) => event.kind))].sort();
+    const chosen = kind.value;
+    fill(kind, el("option", { value: "" }, "all kinds"),
+      present.map((name) => el("option", { value: name }, name)));
+    kind.value = present.includes(chosen) ? chosen : "";
+  };
+  view.append(el("h1", {}, "Journal"),
+    el("p", { class: "quiet" }, "The last 1,000 events. One that repeats another of the last "
+      + "few is counted there."),
+    el("div", { class: "row tools" }, search, kind),
+    el("div", { class: "card list" }, shown.element));
+  watch(async ({ snapshot }) => {
+    // A repeated event has no new number, so a look now and then is due as well.
+    const now = `${snapshot.journal} ${Math.floor(snapshot.uptime_s / 3)}`;
+    if (now === last) return;
+    last = now;
+    ({ events } = await json("/journal", {}, { signal }));
+    kinds();
+    draw();
+  });
+}
+
+const COLUMNS = [
+  { title: "Time", cell: ({ last_at: at }) =>
+    el("time", { datetime: at, title: at }, clock(at)) },
+  { title: "What", cell: (event) =>
+    el("span", { class: `badge ${TONES[event.kind] ?? ""}` }, event.kind) },
+  { title: "Door", cell: (event) => event.front_end },
+  { title: "About", long: true, cell: ({ about, port }) =>
+    el("code", {}, port === null || about === "" ? about
+      : about.includes(":") ? `[${about}]:${port}` : `${about}:${port}`) },
+  { title: "Reason", long: true, cell: (event) => event.reason },
+  { title: "Times", number: true, cell: (event) => count(event.times) },
+  { title: "Messages", number: true, wide: true, cell: ({ messages }) =>
+    (messages > 0 ? count(messages) : "") },
+];
+
+const TONES = {
+  refused: "severe", dropped: "severe", missed: "severe", "timed out": "warn", warned: "warn",
+  listening: "fine",
+};

@@ -1,0 +1,121 @@
+// The server at one glance.
+
+import { Chart, level, rate } from "/web/chart.js";
+import { el, fill, say } from "/web/dom.js";
+import { bytes, count, duration, short } from "/web/format.js";
+import { bar, table } from "/web/admin/table.js";
+
+const perSecond = (value) => `${short(value)}/s`;
+const bytesPerSecond = (value) => `${bytes(value)}/s`;
+const percent = (value) => `${value.toFixed(value < 10 ? 1 : 0)} %`;
+
+/** Processor time between two points, in percent of one core. */
+const processor = (earlier, later) => rate("cpu_ms")(earlier, later) / 10;
+
+export function overview(view, { watch }) {
+  const problems = el("ul", { class: "problems", "aria-label": "What is wrong now" });
+  const summary = el("p", { class: "quiet" }, "…");
+  const tiles = new Map();
+  const tile = (name, isLoss = false) => {
+    const [value, detail] = [el("dd", {}, "–"), el("dd", { class: "detail" })];
+    const element = el("div", { class: "card tile" }, el("dt", {}, name), value, detail);
+    tiles.set(name, { value, detail, element, isLoss });
+    return element;
+  };
+  const row = el("dl", { class: "tiles" }, tile("In"), tile("Out"), tile("Connections"),
+    tile("Queued"), tile("Dropped", true), tile("Missed", true), tile("Memory"),
+    tile("Processor"));
+  const charts = makeCharts();
+  const doors = doorTable();
+  view.append(
+    el("div", { class: "row spread" }, el("h1", {}, "Overview"), summary), problems, row,
+    el("div", { class: "charts" }, charts.map(({ element }) => element)),
+    el("div", { class: "card list" }, doors.element));
+  watch((live) => {
+    showProblems(problems, live.snapshot.problems);
+    showSummary(summary, live);
+    showTiles(tiles, live);
+    charts.forEach((chart) => chart.show(live.points));
+    doors.show(live.snapshot.doors.filter(isOpen), "no door is open");
+  });
+}
+
+const isOpen = (door) => door.address !== null || door.connections > 0;
+
+function makeCharts() {
+  const series = (name, tone, of) => ({ name, tone, of });
+  return [
+    new Chart({ title: "Messages a second", format: short, series: [
+      series("in", "one", rate("in_msgs")), series("out", "two", rate("out_msgs"))] }),
+    new Chart({ title: "Bytes a second", format: bytes, step: 1024, series: [
+      series("in", "one", rate("in_bytes")), series("out", "two", rate("out_bytes"))] }),
+    new Chart({ title: "Queued, and missed a second", format: short, series: [
+      series("queued", "one", level("queued_msgs")),
+      series("missed", "lost", rate("missed"))] }),
+    new Chart({ title: "Processor, of one core", format: percent, series: [
+      series("used", "one", processor)] }),
+  ];
+}
+
+function showProblems(list, problems) {
+  const key = JSON.stringify(problems);
+  if (list.dataset.shown === key) return;
+  list.dataset.shown = key;
+  const fine = el("li", { class: "note fine" }, "Nothing is wrong.");
+  fill(list, problems.length === 0 ? fine : problems.map((problem) =>
+    el("li", { class: `note ${problem.is_severe ? "severe" : "warn"}` },
+      el("a", { href: `#${problem.view}` }, problem.text))));
+}
+
+function showSummary(summary, { opening, snapshot }) {
+  say(summary, `Version ${opening.version}, up for ${duration(snapshot.uptime_s)}, `
+    + `${count(snapshot.subscriptions)} subscriptions, ${count(snapshot.tasks)} tasks`);
+}
+
+function showTiles(tiles, { opening, snapshot, points }) {
+  const [earlier, later] = points.slice(-2);
+  if (!later) return;
+  const set = (name, value, detail, isLost = false) => {
+    const tile = tiles.get(name);
+    say(tile.value, value);
+    say(tile.detail, detail);
+    tile.element.classList.toggle("lost", isLost);
+  };
+  const speed = (field) => rate(field)(earlier, later);
+  const ofPeople = snapshot.doors.filter(({ name }) => name !== "admin");
+  const sum = (field) => ofPeople.reduce((total, door) => total + door[field], 0);
+  set("In", perSecond(speed("in_msgs")), bytesPerSecond(speed("in_bytes")));
+  set("Out", perSecond(speed("out_msgs")), bytesPerSecond(speed("out_bytes")));
+  set("Connections", count(sum("connections")),
+    `${count(sum("accepted"))} in all, ${count(sum("refused"))} refused`);
+  set("Queued", short(later.queued_msgs), bytes(later.queued_bytes));
+  set("Dropped", short(later.dropped), `${perSecond(speed("dropped"))} now`,
+    later.dropped > earlier.dropped);
+  set("Missed", short(later.missed), `${perSecond(speed("missed"))} now`,
+    later.missed > earlier.missed);
+  set("Memory", bytes(later.mem_bytes),
+    `of ${bytes(opening.memory_budget_bytes)}; ${bytes(later.resident_bytes)} in RAM`);
+  set("Processor", percent(processor(earlier, later)), `of ${opening.cores * 100} %`);
+}
+
+function doorTable() {
+  return table({
+    caption: "Doors",
+    columns: [
+      { title: "Door", cell: ({ name }) => el("a", { href: "#connections" }, name) },
+      { title: "Listens on", wide: true, cell: ({ address }) => el("code", {}, address ?? "–") },
+      { title: "Connections", number: true, cell: (door) => count(door.connections) },
+      { title: "Of its bound", wide: true, cell: ({ connections, max_connections: most }) =>
+        (most === null ? "" : [el("span", { class: "quiet" }, `${count(most)} at most`),
+          bar((100 * connections) / most)]) },
+      { title: "Accepted", number: true, wide: true, cell: ({ accepted }) => count(accepted) },
+      { title: "Refused", number: true, wide: true, cell: ({ refused }) => lost(refused) },
+      { title: "Too slow", number: true, wide: true,
+        cell: ({ slow_consumers: slow }) => lost(slow) },
+      { title: "In", number: true, cell: (door) => short(door.in_msgs) },
+      { title: "Out", number: true, cell: (door) => short(door.out_msgs) },
+    ],
+  });
+}
+
+const lost = (number) => el("span", { class: number > 0 ? "bad" : null }, count(number));
