@@ -301,6 +301,14 @@ pub const LINE_BURST_SECONDS: u32 = 4;
 /// hit: no further name is ignored.
 pub const IGNORED_NAMES: usize = 50;
 
+/// Names in one list of a room's rules: operators, banned, muted, invited. Fixed. When hit: no
+/// further name is added.
+pub const ROOM_RULE_NAMES: usize = 200;
+
+/// Rooms with rules that one account has founded. Fixed. Why: they stay when nobody is in them. When
+/// hit: the founder's further rooms get no rules.
+pub const KEPT_ROOMS: usize = 20;
+
 /// Names that have an owner. Fixed. Why: they are in memory, some 500 bytes each. When hit: no
 /// further name is registered.
 pub const ACCOUNTS: usize = 50_000;

@@ -1,5 +1,6 @@
 //! What a line means: something said, or a command.
 
+use super::session::moderation::{MODE_USAGE, Order};
 use super::times::TimeFormat;
 use std::fmt;
 
@@ -12,8 +13,13 @@ pub enum Command<'l> {
     Say(&'l str),
     /// `/nick NAME`
     Nick(&'l str),
-    /// `/join ROOM`
-    Join(&'l str),
+    /// `/join ROOM [PASSWORD]`
+    Join {
+        /// The room.
+        room: &'l str,
+        /// Its password.
+        password: Option<&'l str>,
+    },
     /// `/leave [ROOM]`
     Leave(Option<&'l str>),
     /// `/rooms`
@@ -37,6 +43,17 @@ pub enum Command<'l> {
     Search(&'l str),
     /// `/sync`
     Sync,
+    /// `/kick NAME [WHY]` and the like
+    Order {
+        /// What is to be done.
+        order: Order,
+        /// To whom.
+        name: &'l str,
+        /// Why.
+        why: Option<&'l str>,
+    },
+    /// `/mode [MODE]`
+    Mode(Option<&'l str>),
     /// `/time`: show times, in this form.
     Time(TimeFormat),
     /// `/register PASSWORD`
@@ -109,7 +126,10 @@ pub const HELP: &[(&str, &str)] = &[
     ("/register PASSWORD", "own the name you have"),
     ("/login NAME PASSWORD", "have the name you own"),
     ("/recover NAME CODE PASSWORD", "set another password"),
-    ("/join ROOM", "go to a room, which opens if there is none, or talk there if you are in it"),
+    (
+        "/join ROOM [PASSWORD]",
+        "go to a room, which opens if there is none, or talk there if you are in it",
+    ),
     ("/leave [ROOM]", "leave a room; also /part"),
     ("/rooms", "list the rooms; also /list"),
     ("/who [ROOM]", "list who is in a room; also /names"),
@@ -123,6 +143,12 @@ pub const HELP: &[(&str, &str)] = &[
     ("/history [N]", "show the room's last lines"),
     ("/search WORDS", "show the room's stored lines with all of these words"),
     ("/sync", "say when what you said is stored"),
+    ("/kick NAME [WHY]", "put somebody out of the room"),
+    ("/ban NAME [WHY]", "put somebody out for good; /unban NAME ends it"),
+    ("/mute NAME [WHY]", "let somebody read alone; /unmute NAME ends it"),
+    ("/invite NAME", "let somebody in, whatever the room's rules"),
+    ("/op NAME", "let somebody keep order; /deop NAME ends it"),
+    (MODE_USAGE, "show or set what holds in the room"),
     ("/time on|iso|off", "show when lines were said, in UTC"),
     ("/motd", "show the greeting again"),
     ("/ping", "ask whether the server is there"),
@@ -157,7 +183,21 @@ pub fn parse(line: &str) -> Result<Command<'_>, CommandError> {
     let (name, rest) = split_word(command);
     match name.to_ascii_lowercase().as_str() {
         "nick" => one_word(rest, "/nick NAME").map(Command::Nick),
-        "join" => one_word(rest, "/join ROOM").map(Command::Join),
+        "join" => {
+            let (room, password) = split_word(rest);
+            one_word(room, "/join ROOM [PASSWORD]")?;
+            let password = at_most_one_word(password, "/join ROOM [PASSWORD]")?;
+            Ok(Command::Join { room, password })
+        }
+        "kick" => order(Order::Kick, rest, "/kick NAME [WHY]"),
+        "ban" => order(Order::Ban, rest, "/ban NAME [WHY]"),
+        "unban" => order(Order::Unban, rest, "/unban NAME"),
+        "mute" => order(Order::Mute, rest, "/mute NAME [WHY]"),
+        "unmute" => order(Order::Unmute, rest, "/unmute NAME"),
+        "invite" => order(Order::Invite, rest, "/invite NAME"),
+        "op" => order(Order::Op, rest, "/op NAME"),
+        "deop" => order(Order::Deop, rest, "/deop NAME"),
+        "mode" => Ok(Command::Mode((!rest.is_empty()).then_some(rest))),
         "leave" | "part" => at_most_one_word(rest, "/leave [ROOM]").map(Command::Leave),
         "rooms" | "list" => nothing(rest, "/rooms").map(|()| Command::Rooms),
         "who" | "names" => at_most_one_word(rest, "/who [ROOM]").map(Command::Who),
@@ -203,6 +243,16 @@ pub fn parse(line: &str) -> Result<Command<'_>, CommandError> {
         "quit" => Ok(Command::Quit((!rest.is_empty()).then_some(rest))),
         _ => Err(CommandError::Unknown { name: name.to_owned() }),
     }
+}
+
+fn order<'l>(
+    order: Order,
+    rest: &'l str,
+    usage: &'static str,
+) -> Result<Command<'l>, CommandError> {
+    let (name, why) = split_word(rest);
+    one_word(name, usage)?;
+    Ok(Command::Order { order, name, why: (!why.is_empty()).then_some(why) })
 }
 
 /// The first word, and what follows it without the space around.
@@ -258,7 +308,14 @@ mod tests {
     fn every_command_is_understood() {
         let commands = [
             ("/nick bob", Command::Nick("bob")),
-            ("/JOIN rust", Command::Join("rust")),
+            ("/JOIN rust", Command::Join { room: "rust", password: None }),
+            ("/join rust word", Command::Join { room: "rust", password: Some("word") }),
+            (
+                "/kick eve  too loud",
+                Command::Order { order: Order::Kick, name: "eve", why: Some("too loud") },
+            ),
+            ("/op bob", Command::Order { order: Order::Op, name: "bob", why: None }),
+            ("/mode slow 10", Command::Mode(Some("slow 10"))),
             ("/leave", Command::Leave(None)),
             ("/leave  rust ", Command::Leave(Some("rust"))),
             ("/part", Command::Leave(None)),

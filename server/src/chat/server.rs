@@ -18,9 +18,6 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// The room that everybody begins in.
-pub const LOBBY: &str = "lobby";
-
 /// A running chat server.
 pub type ChatServer = Server<Chat>;
 
@@ -45,7 +42,7 @@ impl Server<Chat> {
     ) -> Self {
         let (store, directory) = match stored {
             Some(Stored { store, directory }) => (Some(store), directory),
-            None => (None, Directory::new(settings.directory)),
+            None => (None, Directory::new(settings.directory, settings.operators())),
         };
         if let Some(store) = store.clone() {
             front_end.tells(move || store.families(), Vec::new);

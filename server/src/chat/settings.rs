@@ -1,15 +1,17 @@
 //! The settings of the chat.
 
+use super::names::{Name, NameOf};
 use super::rooms::DirectoryLimits;
 use super::session::SessionSettings;
 use crate::connection::ConnectionLimits;
 use crate::limits;
 use crate::transport::{Idle, WriterSettings};
 use fanfare::{Pattern, WhenFull};
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// Every bound of a chat server. The default is what [`limits`] says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChatSettings {
     /// Connections in all and per address.
     pub connections: ConnectionLimits,
@@ -17,6 +19,8 @@ pub struct ChatSettings {
     pub directory: DirectoryLimits,
     /// Names, topics, history.
     pub session: SessionSettings,
+    /// Accounts that keep order in every room.
+    pub operators: Vec<String>,
     /// Write buffer, write deadline, idle times.
     pub writer: WriterSettings,
     /// Bytes of a line.
@@ -45,6 +49,7 @@ impl Default for ChatSettings {
                 room_members: limits::ROOM_MEMBERS,
             },
             session: SessionSettings::default(),
+            operators: Vec::new(),
             writer: WriterSettings {
                 buffer_bytes: limits::WRITE_BUFFER_BYTES,
                 deadline: Duration::from_millis(limits::WRITE_DEADLINE_MS),
@@ -70,6 +75,12 @@ impl ChatSettings {
         (self.session.history_lines > 0).then_some((pattern, self.session.history_lines))
     }
 
+    /// The names of [`ChatSettings::operators`]; what is no name is nobody's.
+    pub(super) fn operators(&self) -> HashSet<Name> {
+        let names = self.operators.iter();
+        names.filter_map(|name| Name::parse(name, NameOf::Person, usize::MAX).ok()).collect()
+    }
+
     pub(super) fn when_full(&self) -> WhenFull {
         if self.wait.is_zero() { WhenFull::DropNewest } else { WhenFull::Wait(self.wait) }
     }
@@ -85,7 +96,7 @@ mod tests {
         assert!(settings.connections.per_address >= 5_000);
         assert_eq!(settings.when_full(), WhenFull::Wait(Duration::from_millis(5)));
         assert_eq!(
-            ChatSettings { wait: Duration::ZERO, ..settings }.when_full(),
+            ChatSettings { wait: Duration::ZERO, ..settings.clone() }.when_full(),
             WhenFull::DropNewest
         );
         assert!(settings.history().is_some_and(|(pattern, _)| pattern.as_str() == "chat.room.*"));

@@ -29,11 +29,18 @@ impl Stored {
         settings: &ChatSettings,
     ) -> Result<Self, StoreError> {
         let database = Database::open(database)?;
-        let directory = Directory::new(settings.directory);
+        let directory = Directory::new(settings.directory, settings.operators());
         for shown in database.account_names()? {
             if let Ok(name) = Name::parse(&shown, NameOf::Person, usize::MAX) {
                 directory.own(&name);
             }
+        }
+        for (room, rules) in database.rooms()? {
+            let Ok(room) = Name::parse(&room, NameOf::Room, usize::MAX) else { continue };
+            let rules = serde_json::from_str(&rules).map_err(|error| {
+                StoreError::Failed(format!("the rules of {room} cannot be read: {error}"))
+            })?;
+            directory.restore(room, rules);
         }
         fill_histories(&database, broker, settings)?;
         let store = Store::start(database, broker, settings.line_bytes)?;

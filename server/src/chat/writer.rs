@@ -4,6 +4,7 @@
 use super::names::Name;
 use super::presence::Presence;
 use super::render;
+use super::rooms::rules::Membership;
 use super::times::{TimeFormat, Times};
 use crate::connection::duplex::WriteHalf;
 use crate::connection::outbound::{OutboundQueue, QueueItem};
@@ -22,7 +23,7 @@ pub(super) type ChatQueue = OutboundQueue<Change>;
 /// A change of what one is sent.
 pub(super) enum Change {
     /// What a subscription receives, from now on.
-    Open(Channel, Subscription<ServerMessage>),
+    Open(Channel, Subscription<ServerMessage>, Option<Arc<Membership>>),
     /// Nothing more from that channel.
     Close(Channel),
     /// The times of lines are shown in this form.
@@ -59,6 +60,8 @@ pub(super) struct Writer<'o> {
 
 struct OpenChannel {
     channel: Channel,
+    /// None for private messages.
+    membership: Option<Arc<Membership>>,
     prefix: String,
     subscription: Subscription<ServerMessage>,
     /// Received but not rendered: the buffer became full in the middle.
@@ -95,8 +98,8 @@ impl<'o> Writer<'o> {
             took = true;
             match item {
                 QueueItem::Text(text) => out.bytes_mut().extend_from_slice(&text),
-                QueueItem::Change(Change::Open(channel, subscription)) => {
-                    self.open(channel, subscription, context, out)
+                QueueItem::Change(Change::Open(channel, subscription, membership)) => {
+                    self.open((channel, membership), subscription, context, out)
                 }
                 QueueItem::Close => self.is_over = true,
                 QueueItem::Change(Change::Times(format)) => self.times = Times::new(format),
@@ -110,10 +113,26 @@ impl<'o> Writer<'o> {
         took
     }
 
+    /// Shows nothing more of rooms that the person was put out of, not even what waits.
+    fn close_removed(&mut self, out: &mut WriteBuffer) {
+        let removed =
+            |open: &OpenChannel| open.membership.as_ref().is_some_and(|it| it.removed().is_some());
+        if !self.channels.iter().any(removed) {
+            return;
+        }
+        for membership in self.channels.iter().filter_map(|open| open.membership.as_ref()) {
+            if let Some(notice) = membership.removed() {
+                render::append_reply(out.bytes_mut(), notice);
+            }
+        }
+        self.channels.retain(|open| !removed(open));
+        self.note_channels();
+    }
+
     /// What a room kept is shown at once, before anything else that waits.
     fn open(
         &mut self,
-        channel: Channel,
+        (channel, membership): (Channel, Option<Arc<Membership>>),
         subscription: Subscription<ServerMessage>,
         context: &mut Context<'_>,
         out: &mut WriteBuffer,
@@ -125,6 +144,7 @@ impl<'o> Writer<'o> {
         };
         self.channels.push(OpenChannel {
             channel,
+            membership,
             prefix,
             subscription,
             rest: None,
@@ -238,6 +258,7 @@ impl Source for Writer<'_> {
             render::append_reply(out.bytes_mut(), "* you logged in elsewhere; goodbye");
             return Poll::Ready(Filled::Ended);
         }
+        self.close_removed(out);
         let took_items = self.take_items(context, out);
         let took_messages = self.take_messages(context, out);
         if self.is_at_end(out) {

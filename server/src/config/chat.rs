@@ -6,6 +6,7 @@ use super::shared::{AddressOptions, ConnectionOptions, QueueOptions, WriterOptio
 use super::table::Options;
 use super::values::{from, text, within};
 use crate::chat::ChatSettings;
+use crate::chat::names::{Name, NameOf};
 use crate::chat::rooms::DirectoryLimits;
 use crate::chat::session::SessionSettings;
 use crate::limits;
@@ -29,6 +30,9 @@ pub struct ChatOptions {
     /// Who may talk: everybody, or those alone who have registered a name and log in
     #[arg(long, value_name = "optional|required", default_value = "optional")]
     accounts: Accounts,
+    /// Accounts that keep order in every room, separated by commas
+    #[arg(long, value_name = "NAMES", default_value = "", value_parser = names)]
+    operators: Names,
     /// Maximum length of a line; longer lines are skipped, and their sender is told
     #[arg(long, value_name = "BYTES", default_value_t = limits::LINE_BYTES,
         value_parser = within::<usize>(16..=1 << 20))]
@@ -67,6 +71,21 @@ pub struct ChatOptions {
     queue: QueueOptions,
     #[command(flatten)]
     writer: WriterOptions,
+}
+
+/// Names of accounts.
+#[derive(Clone, Debug)]
+struct Names(Vec<String>);
+
+/// Names separated by commas.
+fn names(text: &str) -> Result<Names, String> {
+    let mut names = Vec::new();
+    for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        Name::parse(name, NameOf::Person, limits::NAME_BYTES)
+            .map_err(|error| format!("has a name that is none ({name}): {error}"))?;
+        names.push(name.to_owned());
+    }
+    Ok(Names(names))
 }
 
 /// Who may talk.
@@ -113,6 +132,7 @@ impl ChatOptions {
                 is_stored: settings.is_set("data-dir"),
                 accounts_required: self.accounts == Accounts::Required,
             },
+            operators: self.operators.0.clone(),
             writer: self.writer.settings(&self.queue),
             line_bytes: self.line_bytes,
             lines_per_second: (self.lines_per_second > 0).then_some(self.lines_per_second),

@@ -10,6 +10,7 @@ pub mod accounts;
 mod answer;
 mod error;
 pub mod lines;
+pub mod rooms;
 mod schema;
 mod worker;
 

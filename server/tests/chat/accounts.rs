@@ -116,3 +116,43 @@ fn a_closed_server_is_for_those_who_log_in() {
     alice.say("for us");
     assert_eq!(eve.lines_until_pong(), Vec::<String>::new());
 }
+
+#[test]
+fn order_in_a_room_outlives_the_server_and_is_in_the_journal() {
+    let directory = TempDirectory::new();
+    let mut server = start(&directory, &["--chat-operators", "chief, Alice"]);
+    let (mut bob, mut eve) = (server.client(), server.client());
+    register(&mut bob, "bob", "correct-horse");
+    eve.say("/nick eve");
+    for client in [&mut bob, &mut eve] {
+        client.say("/join garden");
+        client.wait_for("* you are in garden");
+    }
+    bob.say("/topic roses");
+    bob.wait_for("* garden is now about: roses");
+    bob.say("/ban eve shouting");
+    bob.wait_for("* you banned eve from garden (shouting)");
+    eve.wait_for("* bob banned eve from garden (shouting)");
+    bob.say("not for eve");
+    bob.lines_until_pong();
+    assert!(!eve.lines_until_pong().iter().any(|line| line.contains("not for eve")));
+    bob.say("/mode slow 60");
+    bob.wait_for("* you set slow mode");
+    server.kill();
+    let log = server.rest_of_log();
+    assert!(log.contains("eve banned: bob banned eve from garden (shouting)"), "{log}");
+
+    let server = start(&directory, &[]);
+    let mut eve = server.client();
+    assert_eq!(eve.ask("/rooms"), "* 2 rooms:");
+    eve.expect("* garden (0): roses");
+    eve.say("/nick eve");
+    eve.say("/join garden");
+    eve.wait_for("! you are banned from that room");
+    let mut mallory = server.client();
+    mallory.say("/join garden");
+    mallory.wait_for("* garden is about: roses");
+    mallory.say("one");
+    mallory.say("two");
+    mallory.wait_for("! garden is slow; wait");
+}

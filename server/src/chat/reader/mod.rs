@@ -5,7 +5,8 @@ mod stored;
 use super::names::Name;
 use super::presence::Presence;
 use super::render;
-use super::server::{Chat, LOBBY};
+use super::rooms::LOBBY;
+use super::server::Chat;
 use super::session::{Action, Session};
 use super::writer::{Change, Channel, ChatQueue};
 use crate::codec::lines::{LineDecoder, LineError};
@@ -156,7 +157,7 @@ impl<'s> Reader<'s> {
     async fn take_line(&mut self, line: Result<&str, LineError>) {
         self.pace().await;
         match line {
-            Ok(line) => self.session.handle(line, &mut self.actions),
+            Ok(line) => self.session.handle(line, Instant::now(), &mut self.actions),
             Err(LineError::Foreign(protocol)) => {
                 let refusal = protocol.refusal().as_bytes();
                 self.queue.append(Position::default(), |out| out.extend_from_slice(refusal));
@@ -238,6 +239,7 @@ impl<'s> Reader<'s> {
                 let answer = Box::pin(self.shared.accounts.answer(request, self.address)).await;
                 self.session.answered(answer, &mut self.actions);
             }
+            Action::Keep { room, rules } => self.keep(&room, &rules).await,
             Action::Displace(name) => self.wake_displaced(&name).await,
             Action::Note { kind, about, what } => {
                 self.shared.front_end.acted(kind, &about, &what);
@@ -328,7 +330,10 @@ impl<'s> Reader<'s> {
             .replay(replay)
             .subscribe();
         match subscription {
-            Ok(subscription) => self.change(Change::Open(channel, subscription)),
+            Ok(subscription) => {
+                let membership = self.session.membership(name).cloned();
+                self.change(Change::Open(channel, subscription, membership));
+            }
             Err(SubscribeError::Closed) => {}
             Err(error) => {
                 self.reply(&format!("! you cannot stay: {error}"));

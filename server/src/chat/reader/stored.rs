@@ -4,11 +4,12 @@
 use super::Reader;
 use crate::chat::names::Name;
 use crate::chat::render;
+use crate::chat::rooms::rules::Rules;
 use crate::chat::times::Times;
 use crate::connection::outbound::Position;
 use crate::limits::SEARCH_LINES;
 use crate::message::ServerMessage;
-use crate::store::{SYNC_TOPIC, Store, StoreError, lines};
+use crate::store::{SYNC_TOPIC, Store, StoreError, lines, rooms};
 use crate::tasks::{Wait, waiting};
 use fanfare::{Pattern, Topic};
 
@@ -47,6 +48,18 @@ impl Reader<'_> {
                 self.show(&heading, room, messages.iter());
             }
             Err(error) => self.reply(&format!("! {error}")),
+        }
+    }
+
+    /// Keeps the rules of a room, or says that they are not kept.
+    pub(super) async fn keep(&mut self, room: &Name, rules: &Rules) {
+        let Some(store) = &self.shared.accounts.store else { return };
+        let Ok(text) = serde_json::to_string(rules) else { return };
+        let text = rules.are_kept(room).then_some(text);
+        let room = room.as_str().to_owned();
+        let kept = store.ask(move |connection| rooms::keep(connection, &room, text.as_deref()));
+        if let Err(error) = waiting(Wait::fixed("the database"), kept).await {
+            self.reply(&format!("! that holds until the server ends: {error}"));
         }
     }
 

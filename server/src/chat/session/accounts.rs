@@ -75,7 +75,7 @@ impl Session {
             reply(actions, format!("{how} /recover {name} {code} NEW-PASSWORD"));
         }
         if let Some(lobby) = self.waiting_for.take() {
-            self.join(&lobby, actions);
+            self.join(&lobby, None, actions);
         }
     }
 

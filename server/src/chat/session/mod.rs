@@ -2,6 +2,7 @@
 //! [`Action`]s come out, which are to be done in order.
 
 mod accounts;
+pub mod moderation;
 mod people;
 mod rooms;
 
@@ -9,13 +10,16 @@ use super::accounts::AccountRequest;
 use super::command::{self, Command};
 use super::names::Name;
 use super::presence::Presence;
+use super::rooms::rules::{Membership, Rules};
 use super::rooms::{Directory, Person};
 use super::times::TimeFormat;
 use crate::limits::{
     NAME_CHARACTERS, ROOM_HISTORY_LINES, ROOM_REPLAY_LINES, ROOM_TOPIC_CHARACTERS,
 };
 use crate::message::Kind;
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What a front-end has to do for a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +53,13 @@ pub enum Action {
     Account(AccountRequest),
     /// Wake the connection of somebody of this name, who is displaced.
     Displace(Name),
+    /// Keep what holds in a room.
+    Keep {
+        /// The room.
+        room: Name,
+        /// Its rules.
+        rules: Box<Rules>,
+    },
     /// Note in the journal what happened.
     Note {
         /// In a word or two.
@@ -129,6 +140,8 @@ pub struct Session {
     ignored: Vec<Name>,
     /// Passwords that were wrong.
     failures: u32,
+    /// When the person last talked in rooms with a slow mode.
+    talked: HashMap<Name, Instant>,
     /// The room to go to after logging in.
     waiting_for: Option<String>,
     /// What was given with `/quit`.
@@ -145,6 +158,7 @@ impl Session {
             times: TimeFormat::Off,
             ignored: Vec::new(),
             failures: 0,
+            talked: HashMap::new(),
             waiting_for: None,
             farewell: None,
         }
@@ -158,11 +172,12 @@ impl Session {
             self.waiting_for = Some(lobby.to_owned());
             return refuse(actions, LOG_IN_FIRST);
         }
-        self.join(lobby, actions);
+        self.join(lobby, None, actions);
     }
 
-    /// Says what a line means, as actions.
-    pub fn handle(&mut self, line: &str, actions: &mut Vec<Action>) {
+    /// Says what a line that came just now means, as actions.
+    pub fn handle(&mut self, line: &str, now: Instant, actions: &mut Vec<Action>) {
+        self.notice_removal();
         match command::parse(line) {
             Err(error) => refuse(actions, error),
             Ok(command) if !self.may(&command) => refuse(actions, LOG_IN_FIRST),
@@ -172,10 +187,12 @@ impl Session {
                 self.recover(name, code, password, actions)
             }
             Ok(Command::Nothing) => {}
-            Ok(Command::Say(text)) => self.say(text, Kind::Said, actions),
-            Ok(Command::Action(text)) => self.say(text, Kind::Action, actions),
+            Ok(Command::Say(text)) => self.say(text, Kind::Said, now, actions),
+            Ok(Command::Action(text)) => self.say(text, Kind::Action, now, actions),
             Ok(Command::Nick(name)) => self.rename(name, actions),
-            Ok(Command::Join(room)) => self.join(room, actions),
+            Ok(Command::Join { room, password }) => self.join(room, password, actions),
+            Ok(Command::Order { order, name, why }) => self.order(order, name, why, actions),
+            Ok(Command::Mode(mode)) => self.mode(mode, actions),
             Ok(Command::Leave(room)) => self.leave(room, actions),
             Ok(Command::Rooms) => self.list_rooms(actions),
             Ok(Command::Who(room)) => self.who(room, actions),
@@ -225,6 +242,11 @@ impl Session {
         actions.push(Action::Notice { rooms: self.person.rooms().to_vec(), text });
     }
 
+    /// The person as a member of a room.
+    pub fn membership(&self, room: &Name) -> Option<&Arc<Membership>> {
+        self.person.membership(room)
+    }
+
     /// For the writing half of the connection.
     pub fn presence(&self) -> &Arc<Presence> {
         self.person.presence()
@@ -262,6 +284,14 @@ impl Session {
         is_for_all || !self.settings.accounts_required || self.person.account().is_some()
     }
 
+    /// Whoever was put out of a room talks in it no more.
+    fn notice_removal(&mut self) {
+        self.person.drop_removed();
+        if self.current.as_ref().is_some_and(|room| !self.person.rooms().contains(room)) {
+            self.current = self.person.rooms().last().cloned();
+        }
+    }
+
     fn greet(&self, actions: &mut Vec<Action>) {
         let name = self.person.name();
         reply(
@@ -296,298 +326,4 @@ fn refuse(actions: &mut Vec<Action>, problem: impl std::fmt::Display) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::chat::accounts::{AccountError, Granted};
-    use crate::chat::names::NameOf;
-    use crate::chat::rooms::DirectoryLimits;
-    use crate::limits::{IGNORED_NAMES, LOGIN_FAILURES};
-
-    fn directory() -> Arc<Directory> {
-        Directory::new(DirectoryLimits { rooms: 10, rooms_per_person: 3, room_members: 10 })
-    }
-
-    fn begun(directory: &Arc<Directory>) -> Session {
-        let mut session = Session::new(directory, SessionSettings::default());
-        session.begin("lobby", &mut Vec::new());
-        session
-    }
-
-    fn handle(session: &mut Session, line: &str) -> Vec<Action> {
-        let mut actions = Vec::new();
-        session.handle(line, &mut actions);
-        for action in &actions {
-            if let Action::Left(room) = action {
-                session.left(room);
-            }
-        }
-        actions
-    }
-
-    fn replies(actions: &[Action]) -> Vec<&str> {
-        let mut lines = Vec::new();
-        for action in actions {
-            if let Action::Reply(line) = action {
-                lines.push(line.as_str());
-            }
-        }
-        lines
-    }
-
-    fn room(text: &str) -> Name {
-        Name::parse(text, NameOf::Room, 24).unwrap()
-    }
-
-    #[test]
-    fn one_is_greeted_and_in_the_lobby() {
-        let mut actions = Vec::new();
-        Session::new(&directory(), SessionSettings::default()).begin("lobby", &mut actions);
-        assert!(replies(&actions)[0].contains("you are guest1"));
-        assert_eq!(replies(&actions)[1], "* you are in lobby (1 here)");
-        assert!(actions.contains(&Action::Subscribe(room("lobby"))));
-        let notice =
-            Action::Notice { rooms: vec![room("lobby")], text: "guest1 joined lobby".into() };
-        assert_eq!(actions.last(), Some(&notice));
-    }
-
-    #[test]
-    fn a_line_is_said_to_the_room_one_talks_in() {
-        let mut session = begun(&directory());
-        let said = |room_name: &str, text: &str, kind| {
-            vec![Action::Say { room: room(room_name), text: text.into(), kind }]
-        };
-        assert_eq!(handle(&mut session, "hi"), said("lobby", "hi", Kind::Said));
-        handle(&mut session, "/join Rust");
-        assert_eq!(handle(&mut session, "//hi"), said("rust", "/hi", Kind::Said));
-        assert_eq!(handle(&mut session, "/me waves"), said("rust", "waves", Kind::Action));
-        assert_eq!(replies(&handle(&mut session, "/join LOBBY")), ["* you now talk in lobby"]);
-        assert_eq!(handle(&mut session, "hi"), said("lobby", "hi", Kind::Said));
-        assert_eq!(
-            replies(&handle(&mut session, "/leave")),
-            ["* you left lobby; you talk in rust"]
-        );
-        assert_eq!(
-            replies(&handle(&mut session, "/leave rust")),
-            ["* you left rust; you are in no room"]
-        );
-        for line in ["hi", "/leave", "/topic", "/history", "/who", "/me x"] {
-            assert!(
-                replies(&handle(&mut session, line))[0].starts_with("! you are in no room"),
-                "{line}"
-            );
-        }
-    }
-
-    #[test]
-    fn leaving_tells_the_room_before_the_place_is_given_back() {
-        let mut session = begun(&directory());
-        let actions = handle(&mut session, "/leave");
-        let lobby = room("lobby");
-        let expected = [
-            Action::Unsubscribe(lobby.clone()),
-            Action::Notice { rooms: vec![lobby.clone()], text: "guest1 left lobby".into() },
-            Action::Left(lobby),
-        ];
-        assert_eq!(actions[..3], expected);
-    }
-
-    #[test]
-    fn a_name_is_taken_once() {
-        let directory = directory();
-        let (mut one, mut two) = (begun(&directory), begun(&directory));
-        let actions = handle(&mut one, "/nick alice");
-        assert_eq!(replies(&actions), ["* you are now alice"]);
-        assert!(matches!(&actions[0], Action::Inbox(name) if name.as_str() == "alice"));
-        assert!(
-            matches!(&actions[2], Action::Notice { text, .. } if text == "guest1 is now alice")
-        );
-        assert_eq!(
-            replies(&handle(&mut two, "/nick ALICE")),
-            ["! somebody here is called ALICE; choose another name"]
-        );
-        assert!(
-            replies(&handle(&mut two, "/nick a\u{202e}b"))[0].starts_with("! character 2 (U+202E)")
-        );
-        for (line, problem) in [
-            ("/nick \u{430}lice", "! that name mixes letters of several scripts"),
-            ("/nick a1ice", "! a1ice looks like alice, who is here"),
-            ("/nick Admin", "! nobody is called Admin, or what looks like it"),
-        ] {
-            assert!(replies(&handle(&mut two, line))[0].starts_with(problem), "{line}");
-        }
-        one.end(&mut Vec::new());
-        assert_eq!(replies(&handle(&mut two, "/nick ALICE")), ["* you are now ALICE"]);
-    }
-
-    #[test]
-    fn lists_name_people_and_rooms() {
-        let directory = directory();
-        let (mut one, mut two) = (begun(&directory), begun(&directory));
-        handle(&mut one, "/nick alice");
-        handle(&mut two, "/join rust");
-        handle(&mut two, "/topic crabs");
-        assert_eq!(replies(&handle(&mut one, "/who")), ["* 2 in lobby: alice, guest2"]);
-        assert_eq!(replies(&handle(&mut one, "/who rust")), ["* 1 in rust: guest2"]);
-        assert!(
-            replies(&handle(&mut one, "/who nowhere"))[0].starts_with("! there is no room nowhere")
-        );
-        assert_eq!(
-            replies(&handle(&mut one, "/rooms")),
-            ["* 2 rooms:", "* lobby (2)", "* rust (1): crabs"]
-        );
-        assert_eq!(replies(&handle(&mut two, "/topic")), ["* rust is about: crabs"]);
-    }
-
-    #[test]
-    fn private_messages_go_to_somebody_who_is_here() {
-        let directory = directory();
-        let (mut one, mut two) = (begun(&directory), begun(&directory));
-        handle(&mut two, "/nick Bob");
-        assert_eq!(
-            handle(&mut one, "/msg bob hi there"),
-            vec![Action::Tell { to: two.name().clone(), text: "hi there".into() }]
-        );
-        assert!(
-            replies(&handle(&mut one, "/msg eve hi"))[0].starts_with("! nobody here is called eve")
-        );
-        assert!(replies(&handle(&mut two, "/msg BOB hi"))[0].starts_with("! that is you"));
-    }
-
-    #[test]
-    fn people_say_that_they_are_away_and_can_be_asked_about() {
-        let directory = directory();
-        let (mut one, mut two) = (begun(&directory), begun(&directory));
-        handle(&mut two, "/nick bob");
-        handle(&mut two, "/join rust");
-        assert_eq!(replies(&handle(&mut one, "/whois BOB")), ["* bob is in lobby, rust"]);
-        assert_eq!(replies(&handle(&mut two, "/away at lunch")), ["* you are away: at lunch"]);
-        handle(&mut two, "/nick Robert");
-        let whois = ["* Robert is in lobby, rust; away: at lunch"];
-        assert_eq!(replies(&handle(&mut one, "/whois robert")), whois);
-        assert_eq!(
-            replies(&handle(&mut one, "/msg robert hi")),
-            ["* Robert is away: at lunch"],
-            "told, and told why there is no answer"
-        );
-        assert_eq!(replies(&handle(&mut two, "/away")), ["* you are not away"]);
-        assert_eq!(replies(&handle(&mut one, "/whois robert")), ["* Robert is in lobby, rust"]);
-        assert!(replies(&handle(&mut one, "/whois bob"))[0].starts_with("! nobody here is"));
-    }
-
-    #[test]
-    fn whom_one_ignores_is_a_bounded_list() {
-        let directory = directory();
-        let mut session = begun(&directory);
-        let eve = Name::parse("Eve", NameOf::Person, 24).unwrap();
-        let actions = handle(&mut session, "/ignore Eve");
-        assert_eq!(actions[0], Action::Ignored(vec![eve]));
-        assert_eq!(replies(&actions), ["* you ignore Eve; /unignore Eve ends that"]);
-        assert!(session.ignores(Some("EVE")) && !session.ignores(Some("eva")));
-        assert!(!session.ignores(None));
-        assert_eq!(replies(&handle(&mut session, "/ignore")), ["* you ignore Eve"]);
-        assert_eq!(replies(&handle(&mut session, "/unignore eva")), ["! you do not ignore eva"]);
-        assert_eq!(handle(&mut session, "/unignore eve")[0], Action::Ignored(vec![]));
-        for number in 0..IGNORED_NAMES {
-            handle(&mut session, &format!("/ignore name{number}"));
-        }
-        let refused = handle(&mut session, "/ignore eve");
-        assert!(replies(&refused)[0].starts_with("! you ignore 50 names"), "{refused:?}");
-    }
-
-    /// As if the password were right.
-    fn logged_in(session: &mut Session, name: &str) -> Vec<Action> {
-        let mut actions = Vec::new();
-        let granted = Granted { shown: name.to_owned(), code: None };
-        session.answered(Ok(granted), &mut actions);
-        actions
-    }
-
-    #[test]
-    fn an_owned_name_is_its_owners_whether_there_or_not() {
-        let directory = directory();
-        let (mut one, mut two) = (begun(&directory), begun(&directory));
-        assert!(replies(&handle(&mut one, "/register 12345678"))[0].starts_with("! take a name"));
-        handle(&mut one, "/nick Alice");
-        assert!(replies(&handle(&mut one, "/register short"))[0].starts_with("! a password has"));
-        let asked = handle(&mut one, "/register 12345678");
-        assert!(matches!(&asked[..], [Action::Account(AccountRequest::Register { .. })]));
-        directory.own(one.name());
-        logged_in(&mut one, "Alice");
-        handle(&mut one, "/nick other");
-        for (name, problem) in [
-            ("alice", "! Alice is somebody's; /login Alice PASSWORD if it is yours"),
-            ("a1ice", "! a1ice looks like Alice, which is somebody's; choose another name"),
-        ] {
-            assert_eq!(replies(&handle(&mut two, &format!("/nick {name}"))), [problem]);
-        }
-        assert_eq!(replies(&handle(&mut one, "/nick alice")), ["* you are now alice"]);
-        let again = replies(&handle(&mut one, "/login alice 12345678")).join("");
-        assert_eq!(again, "! you are logged in as Alice already");
-    }
-
-    #[test]
-    fn the_owner_of_a_name_displaces_whoever_has_it() {
-        let directory = directory();
-        let (mut old, mut new) = (begun(&directory), begun(&directory));
-        handle(&mut old, "/nick alice");
-        logged_in(&mut old, "alice");
-        let actions = logged_in(&mut new, "alice");
-        assert_eq!(actions[0], Action::Displace(old.name().clone()));
-        assert!(old.presence().is_displaced() && !new.presence().is_displaced());
-        let mut actions = Vec::new();
-        old.end(&mut actions);
-        let rooms = vec![room("lobby")];
-        let text = "alice left (logged in elsewhere)".to_owned();
-        assert_eq!(actions, [Action::Notice { rooms, text }]);
-        drop(old);
-        assert_eq!(&directory.find(new.name()).unwrap().name, new.name());
-    }
-
-    #[test]
-    fn wrong_passwords_are_few() {
-        let mut session = begun(&directory());
-        for number in 1..=LOGIN_FAILURES {
-            let mut actions = Vec::new();
-            session.answered(Err(AccountError::Wrong), &mut actions);
-            assert_eq!(actions.contains(&Action::End), number == LOGIN_FAILURES);
-        }
-    }
-
-    #[test]
-    fn where_accounts_are_required_one_logs_in_first() {
-        let settings = SessionSettings { accounts_required: true, ..SessionSettings::default() };
-        let mut session = Session::new(&directory(), settings);
-        let mut actions = Vec::new();
-        session.begin("lobby", &mut actions);
-        assert!(replies(&actions)[1].starts_with("! this server is for those who log in"));
-        for line in ["hi", "/join lobby", "/who lobby", "/rooms", "/msg bob hi", "/whois bob"] {
-            let refused = handle(&mut session, line);
-            assert!(replies(&refused)[0].starts_with("! this server is for"), "{line}");
-        }
-        assert_eq!(replies(&handle(&mut session, "/nick alice")), ["* you are now alice"]);
-        let actions = logged_in(&mut session, "alice");
-        assert!(actions.contains(&Action::Subscribe(room("lobby"))), "{actions:?}");
-    }
-
-    #[test]
-    fn times_are_shown_to_those_who_ask() {
-        let mut session = begun(&directory());
-        assert_eq!(handle(&mut session, "/time on")[0], Action::Times(TimeFormat::Minutes));
-        assert_eq!(session.times(), TimeFormat::Minutes);
-        assert_eq!(handle(&mut session, "/time off")[0], Action::Times(TimeFormat::Off));
-    }
-
-    #[test]
-    fn quitting_says_goodbye_to_all_rooms_once() {
-        let mut session = begun(&directory());
-        handle(&mut session, "/join rust");
-        assert_eq!(
-            handle(&mut session, "/quit see you"),
-            vec![Action::Reply("* goodbye".into()), Action::End]
-        );
-        let mut actions = Vec::new();
-        session.end(&mut actions);
-        let rooms = vec![room("lobby"), room("rust")];
-        assert_eq!(actions, vec![Action::Notice { rooms, text: "guest1 left (see you)".into() }]);
-    }
-}
+mod tests;

@@ -53,7 +53,7 @@ impl Session {
 
     pub(super) fn whois(&self, name: &str, actions: &mut Vec<Action>) {
         let Some(found) = self.somebody(name, actions) else { return };
-        let rooms = self.person.directory().rooms_of(found.id, LISTED_ENTRIES);
+        let rooms = self.person.directory().rooms_of(found.id, self.person.id(), LISTED_ENTRIES);
         let rooms: Vec<&str> = rooms.iter().map(Name::as_str).collect();
         let rooms = if rooms.is_empty() { "no room".to_owned() } else { rooms.join(", ") };
         let away = found.away.map(|away| format!("; away: {away}")).unwrap_or_default();

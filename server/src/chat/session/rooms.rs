@@ -3,20 +3,35 @@
 use super::{Action, Session, SessionSettings, refuse, reply};
 use crate::chat::names::{Name, NameOf};
 use crate::chat::rooms::Listing;
+use crate::chat::rooms::rules::Rank;
 use crate::limits::{LISTED_ENTRIES, STORED_HISTORY_LINES};
 use crate::message::Kind;
+use std::time::{Duration, Instant};
 
 impl Session {
-    pub(super) fn say(&self, text: &str, kind: Kind, actions: &mut Vec<Action>) {
-        match &self.current {
-            Some(room) => {
-                actions.push(Action::Say { room: room.clone(), text: text.to_owned(), kind })
+    pub(super) fn say(&mut self, text: &str, kind: Kind, now: Instant, actions: &mut Vec<Action>) {
+        let Some(room) = self.current.clone() else { return refuse(actions, NO_ROOM) };
+        if let Some(membership) = self.person.membership(&room).cloned() {
+            if membership.is_muted() {
+                return refuse(actions, format_args!("you are muted in {room}"));
             }
-            None => refuse(actions, NO_ROOM),
+            let pause = Duration::from_secs(membership.slow_s().into());
+            if !pause.is_zero() && self.person.rank(&room) == Rank::Member {
+                let since = self.talked.get(&room).map(|last| now.duration_since(*last));
+                if let Some(rest) = since.and_then(|since| pause.checked_sub(since)) {
+                    let rest_s = rest.as_secs() + 1;
+                    return refuse(actions, format_args!("{room} is slow; wait {rest_s} s"));
+                }
+                if self.talked.len() > TALKED_ROOMS {
+                    self.talked.clear();
+                }
+                self.talked.insert(room.clone(), now);
+            }
         }
+        actions.push(Action::Say { room, text: text.to_owned(), kind });
     }
 
-    pub(super) fn join(&mut self, text: &str, actions: &mut Vec<Action>) {
+    pub(super) fn join(&mut self, text: &str, password: Option<&str>, actions: &mut Vec<Action>) {
         let room = match Name::parse(text, NameOf::Room, self.settings.name_characters) {
             Ok(room) => room,
             Err(error) => return refuse(actions, error),
@@ -26,7 +41,7 @@ impl Session {
             self.current = Some(room);
             return;
         }
-        let members = match self.person.join(&room) {
+        let members = match self.person.join(&room, password) {
             Ok(members) => members,
             Err(error) => return refuse(actions, error),
         };
@@ -61,7 +76,8 @@ impl Session {
     }
 
     pub(super) fn list_rooms(&self, actions: &mut Vec<Action>) {
-        let Listing { shown, total } = self.person.directory().rooms(LISTED_ENTRIES);
+        let Listing { shown, total } =
+            self.person.directory().rooms(self.person.id(), LISTED_ENTRIES);
         reply(actions, format!("* {total} {}:", if total == 1 { "room" } else { "rooms" }));
         for room in &shown {
             let topic = room.topic.as_deref().map(|topic| format!(": {topic}")).unwrap_or_default();
@@ -74,8 +90,9 @@ impl Session {
 
     pub(super) fn who(&self, text: Option<&str>, actions: &mut Vec<Action>) {
         let Some(room) = self.room_named(text, actions) else { return };
-        let Some(Listing { shown, total }) = self.person.directory().members(&room, LISTED_ENTRIES)
-        else {
+        let asker = self.person.id();
+        let listing = self.person.directory().members(&room, asker, LISTED_ENTRIES);
+        let Some(Listing { shown, total }) = listing else {
             return refuse(actions, format_args!("there is no room {room}; /rooms lists them"));
         };
         let names: Vec<&str> = shown.iter().map(Name::as_str).collect();
@@ -106,7 +123,11 @@ impl Session {
                 format_args!("that is too long for a topic; at most {max} characters"),
             );
         }
-        directory.set_topic(room, text);
+        if self.person.membership(room).is_some_and(|membership| membership.is_muted()) {
+            return refuse(actions, format_args!("you are muted in {room}"));
+        }
+        let rules = self.person.set_topic(room, text).unwrap_or_default();
+        actions.push(Action::Keep { room: room.clone(), rules: Box::new(rules) });
         reply(actions, format!("* {room} is now about: {text}"));
         let text = format!("{} says {room} is about: {text}", self.person.name());
         actions.push(Action::Notice { rooms: vec![room.clone()], text });
@@ -141,4 +162,8 @@ impl Session {
     }
 }
 
-const NO_ROOM: &str = "you are in no room; /join ROOM first, /rooms lists them";
+/// The rooms with a slow mode in which one is remembered to have talked. When hit: it is forgotten
+/// for all of them.
+const TALKED_ROOMS: usize = 100;
+
+pub(super) const NO_ROOM: &str = "you are in no room; /join ROOM first, /rooms lists them";

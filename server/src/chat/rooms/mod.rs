@@ -1,17 +1,26 @@
 //! The people and rooms that all sessions share: who is here, under which name, in which rooms.
 //! Without I/O.
 
+pub mod moderation;
+pub mod rules;
+
 use super::names::{Name, NameOf};
 use super::presence::Presence;
 use crate::locks::lock;
+use rules::{Membership, Rank, Rules};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// People and rooms. A room is there while somebody is in it.
+/// The room that everybody begins in.
+pub const LOBBY: &str = "lobby";
+
+/// People and rooms. A room is there while somebody is in it, or it has rules that are kept.
 pub struct Directory {
     state: Mutex<State>,
     limits: DirectoryLimits,
+    /// Accounts that keep order in every room.
+    operators: HashSet<Name>,
 }
 
 /// How much a [`Directory`] holds.
@@ -42,15 +51,16 @@ struct State {
 struct Entry {
     name: Name,
     presence: Arc<Presence>,
+    account: Option<Name>,
     /// Why the person does not answer.
     away: Option<Arc<str>>,
 }
 
 #[derive(Default)]
 struct Room {
-    topic: Option<Arc<str>>,
+    rules: Rules,
     /// In the order in which people came to the server.
-    members: BTreeSet<PersonId>,
+    members: BTreeMap<PersonId, Arc<Membership>>,
 }
 
 /// A person's number, which stays when the name changes.
@@ -76,7 +86,7 @@ pub struct RoomInfo {
     /// The number of members.
     pub members: usize,
     /// The room's topic, if somebody has set one.
-    pub topic: Option<Arc<str>>,
+    pub topic: Option<String>,
 }
 
 /// The first entries of a list, and how long the list is.
@@ -146,6 +156,12 @@ pub enum JoinError {
     RoomFull(usize),
     /// The server has as many rooms as allowed.
     TooManyRooms(usize),
+    /// The person may not come in.
+    Banned,
+    /// The room is for those who are invited.
+    Private,
+    /// The room has another password.
+    Password,
 }
 
 impl fmt::Display for JoinError {
@@ -158,6 +174,9 @@ impl fmt::Display for JoinError {
             Self::RoomFull(max) => {
                 write!(out, "that room is full ({max} people); try another or come back later")
             }
+            Self::Banned => write!(out, "you are banned from that room"),
+            Self::Private => write!(out, "that room is for those who are invited"),
+            Self::Password => write!(out, "that room has a password: /join ROOM PASSWORD"),
             Self::TooManyRooms(max) => {
                 write!(
                     out,
@@ -171,9 +190,9 @@ impl fmt::Display for JoinError {
 impl std::error::Error for JoinError {}
 
 impl Directory {
-    /// An empty one.
-    pub fn new(limits: DirectoryLimits) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), limits })
+    /// An empty one. The accounts of `operators` keep order in every room.
+    pub fn new(limits: DirectoryLimits, operators: HashSet<Name>) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), limits, operators })
     }
 
     /// Lets somebody in, under a free guest name.
@@ -184,7 +203,15 @@ impl Directory {
         let id = PersonId(state.last_person);
         let presence = Arc::<Presence>::default();
         state.name(id, name.clone(), presence.clone());
-        Person { directory: self.clone(), id, name, presence, account: None, rooms: Vec::new() }
+        Person {
+            directory: self.clone(),
+            id,
+            name,
+            presence,
+            account: None,
+            rooms: Vec::new(),
+            memberships: HashMap::new(),
+        }
     }
 
     /// Whoever has this name.
@@ -195,46 +222,50 @@ impl Directory {
         Some(PersonInfo { id, name: entry.name.clone(), away: entry.away.clone() })
     }
 
-    /// The rooms that somebody is in, by name.
-    pub fn rooms_of(&self, id: PersonId, at_most: usize) -> Vec<Name> {
+    /// The rooms that somebody is in, by name, as far as `asker` may know.
+    pub fn rooms_of(&self, id: PersonId, asker: PersonId, at_most: usize) -> Vec<Name> {
         let state = self.lock();
-        let rooms = state.rooms.iter().filter(|(_, room)| room.members.contains(&id));
+        let rooms = state
+            .rooms
+            .iter()
+            .filter(|(_, room)| room.members.contains_key(&id) && room.is_shown_to(asker));
         rooms.map(|(name, _)| name.clone()).take(at_most).collect()
     }
 
-    /// The rooms, by name.
-    pub fn rooms(&self, at_most: usize) -> Listing<RoomInfo> {
+    /// The rooms that `asker` may know of, by name.
+    pub fn rooms(&self, asker: PersonId, at_most: usize) -> Listing<RoomInfo> {
         let state = self.lock();
+        let shown = || state.rooms.iter().filter(|(_, room)| room.is_shown_to(asker));
         let info = |(name, room): (&Name, &Room)| RoomInfo {
             name: name.clone(),
             members: room.members.len(),
-            topic: room.topic.clone(),
+            topic: room.rules.topic.clone(),
         };
-        Listing {
-            shown: state.rooms.iter().take(at_most).map(info).collect(),
-            total: state.rooms.len(),
-        }
+        Listing { shown: shown().take(at_most).map(info).collect(), total: shown().count() }
     }
 
-    /// The members of a room; `None` if there is no such room.
-    pub fn members(&self, room: &Name, at_most: usize) -> Option<Listing<Name>> {
+    /// The members of a room; `None` if there is no such room, as far as `asker` may know.
+    pub fn members(&self, room: &Name, asker: PersonId, at_most: usize) -> Option<Listing<Name>> {
         let state = self.lock();
-        let members = &state.rooms.get(room)?.members;
-        let present = members.iter().filter_map(|id| state.people.get(id)).take(at_most);
+        let members = &state.rooms.get(room).filter(|room| room.is_shown_to(asker))?.members;
+        let present = members.keys().filter_map(|id| state.people.get(id)).take(at_most);
         let shown = present.map(|entry| entry.name.clone()).collect();
         Some(Listing { shown, total: members.len() })
     }
 
-    /// What a room is about.
-    pub fn topic(&self, room: &Name) -> Option<Arc<str>> {
-        self.lock().rooms.get(room).and_then(|room| room.topic.clone())
+    /// What holds in a room; `None` if there is no such room.
+    pub fn rules(&self, room: &Name) -> Option<Rules> {
+        self.lock().rooms.get(room).map(|room| room.rules.clone())
     }
 
-    /// Sets what a room is about; nothing happens if there is no such room.
-    pub fn set_topic(&self, room: &Name, topic: &str) {
-        if let Some(room) = self.lock().rooms.get_mut(room) {
-            room.topic = Some(Arc::from(topic));
-        }
+    /// A room has these rules, as the database says.
+    pub fn restore(&self, room: Name, rules: Rules) {
+        self.lock().rooms.insert(room, Room { rules, members: BTreeMap::new() });
+    }
+
+    /// What a room is about.
+    pub fn topic(&self, room: &Name) -> Option<String> {
+        self.lock().rooms.get(room).and_then(|room| room.rules.topic.clone())
     }
 
     /// Keeps a name, and what looks like it, for its owner.
@@ -287,9 +318,10 @@ impl State {
 
     /// Gives a person a name that nobody else's looks like.
     fn name(&mut self, id: PersonId, name: Name, presence: Arc<Presence>) {
-        let away = self.unname(id).and_then(|entry| entry.away);
+        let before = self.unname(id);
+        let (away, account) = before.map_or((None, None), |entry| (entry.away, entry.account));
         self.looks.extend(name.looks().map(|look| (look, id)));
-        self.people.insert(id, Entry { name, presence, away });
+        self.people.insert(id, Entry { name, presence, account, away });
     }
 
     fn unname(&mut self, id: PersonId) -> Option<Entry> {
@@ -303,10 +335,17 @@ impl State {
     fn leave(&mut self, id: PersonId, room: &Name) {
         if let Some(entry) = self.rooms.get_mut(room) {
             entry.members.remove(&id);
-            if entry.members.is_empty() {
+            if entry.members.is_empty() && !entry.rules.are_kept(room) {
                 self.rooms.remove(room);
             }
         }
+    }
+}
+
+impl Room {
+    /// Whether somebody may know that the room is there.
+    fn is_shown_to(&self, asker: PersonId) -> bool {
+        !self.rules.is_private || self.members.contains_key(&asker)
     }
 }
 
@@ -319,12 +358,18 @@ pub struct Person {
     /// The name that the person has proven to own.
     account: Option<Name>,
     rooms: Vec<Name>,
+    memberships: HashMap<Name, Arc<Membership>>,
 }
 
 impl Person {
     /// The present name.
     pub fn name(&self) -> &Name {
         &self.name
+    }
+
+    /// The person's number.
+    pub fn id(&self) -> PersonId {
+        self.id
     }
 
     /// The name that the person has proven to own.
@@ -389,14 +434,23 @@ impl Person {
             }
         }
         state.name(self.id, name.clone(), self.presence.clone());
+        if let Some(entry) = state.people.get_mut(&self.id) {
+            entry.account = Some(name.clone());
+        }
         drop(state);
         self.account = Some(name.clone());
         self.name = name;
         displaced
     }
 
-    /// Goes to a room, which opens if there is none. Gives the number of people there now.
-    pub fn join(&mut self, room: &Name) -> Result<usize, JoinError> {
+    /// The person as a member of a room.
+    pub fn membership(&self, room: &Name) -> Option<&Arc<Membership>> {
+        self.memberships.get(room)
+    }
+
+    /// Goes to a room, which opens if there is none: whoever opens one and has an account founds
+    /// it. Gives the number of people there now.
+    pub fn join(&mut self, room: &Name, password: Option<&str>) -> Result<usize, JoinError> {
         let limits = self.directory.limits;
         if self.rooms.contains(room) {
             return Err(JoinError::AlreadyIn);
@@ -405,17 +459,72 @@ impl Person {
             return Err(JoinError::TooManyOfOnePerson(limits.rooms_per_person));
         }
         let mut state = self.directory.lock();
-        let is_new = !state.rooms.contains_key(room);
-        if is_new && state.rooms.len() >= limits.rooms {
-            return Err(JoinError::TooManyRooms(limits.rooms));
-        }
-        let members = &mut state.rooms.entry(room.clone()).or_default().members;
-        if members.len() >= limits.room_members {
+        let count = state.rooms.len();
+        let found = match state.rooms.get_mut(room) {
+            Some(found) => found,
+            None if count >= limits.rooms => return Err(JoinError::TooManyRooms(limits.rooms)),
+            None => {
+                let is_founded = room.as_str() != LOBBY;
+                let founder = self.account.as_ref().filter(|_| is_founded);
+                let founder = founder.map(|account| account.folded().to_owned());
+                let rules = Rules { founder, ..Rules::default() };
+                state.rooms.entry(room.clone()).or_insert(Room { rules, members: BTreeMap::new() })
+            }
+        };
+        self.may_join(room, &found.rules, password)?;
+        if found.members.len() >= limits.room_members {
             return Err(JoinError::RoomFull(limits.room_members));
         }
-        members.insert(self.id);
+        let is_muted = found.rules.muted.contains(self.name.folded());
+        let membership = Arc::new(Membership::new(is_muted, found.rules.slow_s));
+        found.members.insert(self.id, membership.clone());
         self.rooms.push(room.clone());
-        Ok(members.len())
+        self.memberships.insert(room.clone(), membership);
+        Ok(found.members.len())
+    }
+
+    fn may_join(
+        &self,
+        room: &Name,
+        rules: &Rules,
+        password: Option<&str>,
+    ) -> Result<(), JoinError> {
+        let is_listed = |names: &BTreeSet<String>| {
+            let of_account = self.account.as_ref().is_some_and(|it| names.contains(it.folded()));
+            names.contains(self.name.folded()) || of_account
+        };
+        if self.rank_by(rules) > Rank::Member {
+            return Ok(());
+        }
+        if is_listed(&rules.banned) {
+            return Err(JoinError::Banned);
+        }
+        if is_listed(&rules.invited) {
+            return Ok(());
+        }
+        match rules.password.is_some() && !rules.is_password(room, password) {
+            _ if rules.is_private => Err(JoinError::Private),
+            true => Err(JoinError::Password),
+            false => Ok(()),
+        }
+    }
+
+    /// Sets what a room is about. Gives the rules that hold now.
+    pub fn set_topic(&self, room: &Name, topic: &str) -> Option<Rules> {
+        let mut state = self.directory.lock();
+        let found = state.rooms.get_mut(room)?;
+        found.rules.topic = Some(topic.to_owned());
+        Some(found.rules.clone())
+    }
+
+    /// Forgets the rooms that the person was put out of.
+    pub fn drop_removed(&mut self) {
+        let memberships = &mut self.memberships;
+        let is_in = |room: &Name| memberships.get(room).is_some_and(|it| it.removed().is_none());
+        if !self.rooms.iter().all(is_in) {
+            self.rooms.retain(is_in);
+            memberships.retain(|_, membership| membership.removed().is_none());
+        }
     }
 
     /// Says why the person does not answer, or that the person is back.
@@ -428,7 +537,11 @@ impl Person {
     /// Leaves a room. A room without members is gone.
     pub fn leave(&mut self, room: &Name) {
         self.rooms.retain(|joined| joined != room);
-        self.directory.lock().leave(self.id, room);
+        let was_in = self.memberships.remove(room);
+        // Whoever was put out has left, and may have been let in again meanwhile.
+        if was_in.is_some_and(|membership| membership.removed().is_none()) {
+            self.directory.lock().leave(self.id, room);
+        }
     }
 
     /// Frees the name, so that nobody is found under it any more.
@@ -467,7 +580,7 @@ mod tests {
 
     #[test]
     fn guests_get_free_names_and_names_are_unique_but_for_case() {
-        let directory = Directory::new(LIMITS);
+        let directory = Directory::new(LIMITS, HashSet::new());
         let mut one = directory.enter();
         one.rename(person("guest2")).unwrap();
         let mut two = directory.enter();
@@ -483,7 +596,7 @@ mod tests {
 
     #[test]
     fn nobody_takes_a_name_that_looks_like_anothers_or_the_servers() {
-        let directory = Directory::new(LIMITS);
+        let directory = Directory::new(LIMITS, HashSet::new());
         let (mut one, mut two) = (directory.enter(), directory.enter());
         one.rename(person("Alice")).unwrap();
         for alike in ["a1ice", "AIice", "аӏісе"] {
@@ -505,41 +618,41 @@ mod tests {
 
     #[test]
     fn a_room_is_gone_with_its_last_member() {
-        let directory = Directory::new(LIMITS);
+        let directory = Directory::new(LIMITS, HashSet::new());
         let (mut one, mut two) = (directory.enter(), directory.enter());
-        assert_eq!((one.join(&room("a")), two.join(&room("A"))), (Ok(1), Ok(2)));
-        directory.set_topic(&room("a"), "letters");
+        assert_eq!((one.join(&room("a"), None), two.join(&room("A"), None)), (Ok(1), Ok(2)));
+        one.set_topic(&room("a"), "letters");
         one.leave(&room("a"));
         assert_eq!(directory.topic(&room("a")).as_deref(), Some("letters"));
         drop(two);
         assert_eq!(directory.counts(), (1, 0));
-        assert_eq!(one.join(&room("a")), Ok(1));
+        assert_eq!(one.join(&room("a"), None), Ok(1));
         assert_eq!(directory.topic(&room("a")), None);
     }
 
     #[test]
     fn every_bound_is_exact_and_gives_its_value() {
-        let directory = Directory::new(LIMITS);
+        let directory = Directory::new(LIMITS, HashSet::new());
         let mut people: Vec<Person> = (0..3).map(|_| directory.enter()).collect();
-        assert_eq!(people[0].join(&room("a")), Ok(1));
-        assert_eq!(people[0].join(&room("a")), Err(JoinError::AlreadyIn));
-        assert_eq!(people[1].join(&room("a")), Ok(2));
-        assert_eq!(people[2].join(&room("a")), Err(JoinError::RoomFull(2)));
-        assert_eq!(people[0].join(&room("b")), Ok(1));
-        assert_eq!(people[1].join(&room("c")), Err(JoinError::TooManyRooms(2)));
-        assert_eq!(people[0].join(&room("c")), Err(JoinError::TooManyOfOnePerson(2)));
+        assert_eq!(people[0].join(&room("a"), None), Ok(1));
+        assert_eq!(people[0].join(&room("a"), None), Err(JoinError::AlreadyIn));
+        assert_eq!(people[1].join(&room("a"), None), Ok(2));
+        assert_eq!(people[2].join(&room("a"), None), Err(JoinError::RoomFull(2)));
+        assert_eq!(people[0].join(&room("b"), None), Ok(1));
+        assert_eq!(people[1].join(&room("c"), None), Err(JoinError::TooManyRooms(2)));
+        assert_eq!(people[0].join(&room("c"), None), Err(JoinError::TooManyOfOnePerson(2)));
         people.clear();
         assert_eq!(directory.counts(), (0, 0));
     }
 
     #[test]
     fn a_released_name_is_free_while_its_owner_is_still_in_a_room() {
-        let directory = Directory::new(LIMITS);
+        let directory = Directory::new(LIMITS, HashSet::new());
         let (mut one, mut two) = (directory.enter(), directory.enter());
-        one.join(&room("a")).unwrap();
+        one.join(&room("a"), None).unwrap();
         one.release_name();
         two.rename(one.name().clone()).unwrap();
-        let members = directory.members(&room("a"), 10).unwrap();
+        let members = directory.members(&room("a"), two.id(), 10).unwrap();
         assert_eq!((members.shown, members.total), (vec![], 1));
         drop(one);
         assert_eq!(&directory.find(two.name()).unwrap().name, two.name());

@@ -1,0 +1,123 @@
+//! What holds in a room: who founded it, who keeps order there, and who may come in and talk.
+
+use super::LOBBY;
+use crate::chat::names::Name;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use subtle::ConstantTimeEq;
+
+/// What holds in a room, as the database keeps it. Names are as they are compared.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Rules {
+    /// What the room is about.
+    pub topic: Option<String>,
+    /// The account that opened the room.
+    pub founder: Option<String>,
+    /// Accounts that keep order.
+    pub operators: BTreeSet<String>,
+    /// Names that may not come in.
+    pub banned: BTreeSet<String>,
+    /// Names that may read but not talk.
+    pub muted: BTreeSet<String>,
+    /// Names that need no password, and may come into a private room.
+    pub invited: BTreeSet<String>,
+    /// The digest of the password.
+    pub password: Option<String>,
+    /// Whether the room is for the invited, and hidden from others.
+    pub is_private: bool,
+    /// Seconds between two lines of one person.
+    pub slow_s: u32,
+}
+
+/// How much somebody may do in a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    /// Talk.
+    Member,
+    /// Keep order.
+    Operator,
+    /// Say who keeps order.
+    Founder,
+    /// All that in every room, by the server's settings.
+    ServerOperator,
+}
+
+/// Somebody in a room. The session and the writing half of the connection look at it.
+#[derive(Debug, Default)]
+pub struct Membership {
+    /// The notice to somebody who was put out.
+    removed: OnceLock<String>,
+    is_muted: AtomicBool,
+    slow_s: AtomicU32,
+}
+
+impl Rules {
+    /// Whether they stay when the last member has left the room: those of the lobby, and those that
+    /// a founder with an account has laid down.
+    pub fn are_kept(&self, room: &Name) -> bool {
+        let bare = Self { founder: self.founder.clone(), ..Self::default() };
+        (self.founder.is_some() || room.as_str() == LOBBY) && *self != bare
+    }
+
+    /// How much the owner of an account may do, if not by the server's settings.
+    pub fn rank(&self, account: Option<&Name>) -> Rank {
+        let Some(account) = account.map(Name::folded) else { return Rank::Member };
+        match () {
+            () if self.founder.as_deref() == Some(account) => Rank::Founder,
+            () if self.operators.contains(account) => Rank::Operator,
+            () => Rank::Member,
+        }
+    }
+
+    /// Whether this is the room's password.
+    pub fn is_password(&self, room: &Name, given: Option<&str>) -> bool {
+        let given = given.map(|given| password_digest(room, given)).unwrap_or_default();
+        let password = self.password.as_deref().unwrap_or_default();
+        bool::from(password.as_bytes().ct_eq(given.as_bytes()))
+    }
+}
+
+/// What is kept of a room's password, which all of its members know.
+pub fn password_digest(room: &Name, password: &str) -> String {
+    let digest = Sha256::new().chain_update(room.folded()).chain_update([0]);
+    data_encoding::HEXLOWER.encode(&digest.chain_update(password).finalize())
+}
+
+impl Membership {
+    /// Of somebody who comes into a room with these rules.
+    pub fn new(is_muted: bool, slow_s: u32) -> Self {
+        let membership = Self::default();
+        membership.update(is_muted, slow_s);
+        membership
+    }
+
+    /// The rules have changed.
+    pub fn update(&self, is_muted: bool, slow_s: u32) {
+        self.is_muted.store(is_muted, Ordering::Relaxed);
+        self.slow_s.store(slow_s, Ordering::Relaxed);
+    }
+
+    /// Puts the person out, with a notice. The first counts.
+    pub fn remove(&self, notice: String) {
+        let _ = self.removed.set(notice);
+    }
+
+    /// The notice, if the person was put out.
+    pub fn removed(&self) -> Option<&str> {
+        self.removed.get().map(String::as_str)
+    }
+
+    /// Whether the person may not talk.
+    pub fn is_muted(&self) -> bool {
+        self.is_muted.load(Ordering::Relaxed)
+    }
+
+    /// Seconds between two lines of one person; 0 where there is no slow mode.
+    pub fn slow_s(&self) -> u32 {
+        self.slow_s.load(Ordering::Relaxed)
+    }
+}
