@@ -553,8 +553,9 @@ pub const PUSH_CHECKED_IN_PLACE_BYTES: usize = 32 * 1024;
 /// a burst may arrive while a push to everybody is published. When hit: the kernel drops datagrams.
 pub const PUSH_RECEIVE_BUFFER_BYTES: usize = 4 << 20;
 
-/// Mistakes that a push client is told of. Fixed. Why: a program that gets this many things wrong
-/// is not a client. When hit: the connection is closed.
+/// Mistakes that a push client is told of, once it has said anything that looks like an object.
+/// Fixed. Why: a program that gets this many things wrong is not a client. When hit: the connection
+/// is closed.
 pub const PUSH_MISTAKES: usize = 100;
 
 /// Pushes that wait for full queues at the same time. Why: each holds its message and a task. When

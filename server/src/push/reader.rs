@@ -2,6 +2,7 @@
 
 use super::framing::{Decoder, Said};
 use super::gateway::{Gateway, topic_of};
+use super::render::Framing;
 use super::session::{Action, Session};
 use super::writer::{Change, Link};
 use crate::codec::datagram::Target;
@@ -25,6 +26,8 @@ pub(super) struct Reader<'c> {
     early: Bytes,
     actions: Vec<Action>,
     mistakes: usize,
+    /// Whether the first line is still to come, which shows whether this is a client at all.
+    is_first: bool,
 }
 
 impl ReadHalf for Reader<'_> {
@@ -67,7 +70,10 @@ impl<'c> Reader<'c> {
         figures: &'c ConnectionFigures,
         (session, early): (Session, Bytes),
     ) -> Self {
-        Reader { gateway, link, figures, session, early, actions: Vec::new(), mistakes: 0 }
+        // Over HTTP it has shown that already.
+        let is_first = link.framing == Framing::Lines;
+        let (actions, mistakes) = (Vec::new(), 0);
+        Reader { gateway, link, figures, session, early, actions, mistakes, is_first }
     }
 
     /// Does everything that the client said in these bytes.
@@ -86,7 +92,12 @@ impl<'c> Reader<'c> {
     }
 
     fn take_one(&mut self, said: Said<'_>) -> ControlFlow<Ended> {
+        let is_first = std::mem::take(&mut self.is_first);
         match said {
+            Said::Line(line) if is_first && !line.trim_start().starts_with('{') => {
+                return self.send_away();
+            }
+            Said::Mistake(_) if is_first => return self.send_away(),
             Said::Line(line) => self.take_line(line),
             Said::Message(text) => self.take_line(&text),
             Said::Mistake(error) => self.take_mistake(error.to_string()),
@@ -106,6 +117,12 @@ impl<'c> Reader<'c> {
             return ControlFlow::Break(Ended::Quit);
         }
         ControlFlow::Continue(())
+    }
+
+    /// Ends a connection on which something else is spoken, before anything is done.
+    fn send_away(&self) -> ControlFlow<Ended> {
+        self.link.say_goodbye(closing(CloseCode::Policy, "this port takes lines of JSON objects"));
+        ControlFlow::Break(Ended::Because("another protocol"))
     }
 
     fn take_line(&mut self, line: &str) {

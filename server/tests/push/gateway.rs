@@ -4,9 +4,10 @@ use crate::FANFARE;
 use fanfare_server::codec::datagram::signed::sign;
 use fanfare_server::push::access::{Access, Key, Rights};
 use serde_json::{Value, json};
+use std::io::{Read, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use testkit::patience::{PATIENCE, wait_until};
+use testkit::patience::{PATIENCE, connect, wait_until};
 use testkit::push::{Client, NATS_LOGIN, TestServer};
 use testkit::tools::program;
 
@@ -550,6 +551,7 @@ fn tokens_say_who_a_client_is() {
 fn rubbish_is_answered_a_while_and_then_sent_away() {
     let server = TestServer::start(|settings| settings.line_bytes = 100);
     let mut client = server.client();
+    client.settle();
     client.send("rubbish\n{\"push\": 1}\n\u{0}\u{1}\n");
     client.send([&vec![b'x'; 5000][..], b"\n\xc3\x28\n"].concat());
     for _ in 0..5 {
@@ -567,6 +569,29 @@ fn rubbish_is_answered_a_while_and_then_sent_away() {
     assert_eq!(objects.last(), Some(&json!({"bye": "too many mistakes"})));
     assert!(objects.len() <= 100, "{}", objects.len());
     server.assert_nobody_remains();
+}
+
+#[test]
+fn another_protocol_is_sent_away_before_anything_is_done() {
+    let server = TestServer::start(|settings| settings.line_bytes = 100);
+    let hello = "{\"hello\":{\"user\":\"1\"}}\n".repeat(10);
+    let long = "x".repeat(200);
+    for (first, answer) in [
+        ("rubbish", "{\"bye\":\"this port takes lines of JSON objects\"}\n"),
+        (long.as_str(), "{\"bye\":\"this port takes lines of JSON objects\"}\n"),
+        ("SSH-2.0-OpenSSH_9.2", "{\"bye\":\"this port takes lines of JSON objects\"}\n"),
+        ("POST / HTTP/1.1", "HTTP/1.1 400 Bad Request\r\n"),
+        ("NICK eve", "ERROR :this port does not speak IRC\r\n"),
+    ] {
+        let mut socket = connect(server.address);
+        socket.write_all(format!("{first}\n{hello}").as_bytes()).unwrap();
+        let mut said = String::new();
+        socket.read_to_string(&mut said).unwrap();
+        assert!(said.starts_with(answer) && !said.contains("hello"), "{first}: {said}");
+    }
+    server.assert_nobody_remains();
+    let ended = server.diagnostics.front_end("push").figures().ended;
+    assert_eq!(ended["another protocol"], 5, "{ended:?}");
 }
 
 #[test]
