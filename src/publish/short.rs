@@ -31,20 +31,20 @@ impl<M: Payload> Publisher<M> {
         topic: &Topic,
         weighed: Weighed<M>,
     ) -> Result<Receipt, Weighed<M>> {
-        let Self { fan_out, routes, tally, .. } = self;
-        let Some(route) = routes.again(topic).filter(|_| !fan_out.is_waiting()) else {
+        let Self { fan_out, routes, tally, open, .. } = self;
+        let Some(last) = routes.again(topic).filter(|_| open.published == 0) else {
             return Err(weighed);
         };
-        if route.is_silent() {
+        if last.route.is_silent() {
             tally.count_alone(0);
-            route.tally.count(0);
+            last.count(0);
             return Ok(Receipt::default());
         }
-        let audience = read(&route.audience);
-        let (segment, queued) = fan_out.append_short(route.id, &audience, weighed)?;
+        let audience = read(&last.route.audience);
+        let (segment, queued) = fan_out.append_short(last.route.id, &audience, weighed)?;
         drop(audience);
         tally.count_alone(queued);
-        route.tally.count(queued);
+        last.count(queued);
         // Under no lock, and last: this wakes tasks, and may drop payloads.
         fan_out.deliveries.deferred.run();
         drop(segment);

@@ -4,10 +4,10 @@ use crate::error::TryRecvError;
 use crate::log::message::{Batch, Message, Received};
 use crate::payload::Payload;
 use crate::queue::cursor::Taken;
+use crate::receive::Receiver;
 use crate::receive::delivery::Delivery;
 use crate::receive::mailbox::Mailbox;
 use crate::receive::watch::SubscriptionWatch;
-use crate::receive::{Next, Receiver};
 use crate::stats::{Books, EndReason, SubscriptionId, SubscriptionStats};
 use crate::topic::Pattern;
 use futures_lite::Stream;
@@ -67,12 +67,8 @@ impl<M: Payload> Subscription<M> {
     /// The message is lent until the next receive; [`Received::to_message`] keeps it.
     ///
     /// Cancel safe: a dropped future has taken nothing, and no wake-up is lost.
-    pub async fn recv(&mut self) -> Option<Delivery<Received<'_, M>>> {
-        let next = match self.mailbox.receiver.finds_next() {
-            true => Next::Ready,
-            false => poll_fn(|context| self.mailbox.receiver.poll_further(context)).await?,
-        };
-        self.mailbox.receiver.give(next)
+    pub fn recv(&mut self) -> impl Future<Output = Option<Delivery<Received<'_, M>>>> {
+        Recv(Some(&mut self.mailbox.receiver))
     }
 
     /// Receives the next messages, as many as one segment holds ready, or a gap; `None` once the
@@ -183,6 +179,27 @@ impl<M: Payload> Subscription<M> {
     /// A handle that looks at the subscription from elsewhere, and can close it.
     pub fn watch(&self) -> SubscriptionWatch<M> {
         self.mailbox.watch()
+    }
+}
+
+/// Receives the next message or gap. Written out, since an `async fn` costs more than a step does.
+struct Recv<'a, M: Payload>(Option<&'a mut Receiver<M>>);
+
+impl<'a, M: Payload> Future for Recv<'a, M> {
+    type Output = Option<Delivery<Received<'a, M>>>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        // Polled again after it was ready, it has nothing more.
+        let Some(receiver) = self.0.take() else { return Poll::Ready(None) };
+        match receiver.poll_next(context) {
+            Poll::Ready(Some(next)) => Poll::Ready(receiver.give(next)),
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending => {
+                self.0 = Some(receiver);
+                Poll::Pending
+            }
+        }
     }
 }
 

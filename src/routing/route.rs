@@ -32,6 +32,10 @@ pub(crate) struct Route<M> {
     is_silent: AtomicBool,
     pub history: Option<History<M>>,
     pub tally: Tally,
+    /// What the one publisher counts that has claimed it: with one writer, counting takes no locked
+    /// operation.
+    claimed_tally: Tally,
+    is_claimed: AtomicBool,
 }
 
 /// The subscriptions that get a topic's messages.
@@ -72,6 +76,8 @@ impl<M> Route<M> {
             is_silent: AtomicBool::new(false),
             history,
             tally: Tally::default(),
+            claimed_tally: Tally::default(),
+            is_claimed: AtomicBool::new(false),
         };
         route.change(|_| ());
         route
@@ -93,18 +99,41 @@ impl<M> Route<M> {
         self.is_silent.store(is_silent, Ordering::Release);
     }
 
+    /// Makes the caller the one who counts by [`count_claimed`](Self::count_claimed), if nobody is,
+    /// until it [releases](Self::release) it.
+    pub fn claim(&self) -> bool {
+        let (success, failure) = (Ordering::Acquire, Ordering::Relaxed);
+        self.is_claimed.compare_exchange(false, true, success, failure).is_ok()
+    }
+
+    pub fn release(&self) {
+        self.is_claimed.store(false, Ordering::Release);
+    }
+
+    /// Counts one message that this many queues got.
+    #[inline]
+    pub fn count(&self, queued: u64, has_claimed: bool) {
+        match has_claimed {
+            true => self.claimed_tally.count_alone(queued),
+            false => self.tally.count(queued),
+        }
+    }
+
     pub fn stats(&self) -> TopicStats {
         // Before the audience is locked: publishers lock in this order.
         let kept = self.history.as_ref().map_or(0, History::kept);
         let audience = read(&self.audience);
+        let tally = Tally::default();
+        tally.add_all(&self.tally);
+        tally.add_all(&self.claimed_tally);
         TopicStats {
             topic: self.topic.clone(),
-            published: self.tally.published(),
+            published: tally.published(),
             subscriptions: audience.singles.live_count()
                 + audience.groups.len()
                 + audience.bridges.len(),
             kept,
-            deliveries: self.tally.deliveries(),
+            deliveries: tally.deliveries(),
         }
     }
 

@@ -10,11 +10,35 @@ use std::sync::Arc;
 
 pub(crate) struct RouteCache<M> {
     /// The route of the last publish, with the topic value it was asked with.
-    last: Option<(Topic, Arc<Route<M>>)>,
+    last: Option<Last<M>>,
     known: HashMap<Topic, Arc<Route<M>>>,
     /// Hashes of topics seen once; the second time makes a route.
     seen: Vec<u64>,
     hasher: RandomState,
+}
+
+/// The route of the last publish.
+pub(crate) struct Last<M> {
+    topic: Topic,
+    pub route: Arc<Route<M>>,
+    /// Whether this publisher counts for the route alone.
+    has_claimed: bool,
+}
+
+impl<M> Last<M> {
+    /// Counts one message that this many queues got.
+    #[inline]
+    pub fn count(&self, queued: u64) {
+        self.route.count(queued, self.has_claimed);
+    }
+}
+
+impl<M> Drop for Last<M> {
+    fn drop(&mut self) {
+        if self.has_claimed {
+            self.route.release();
+        }
+    }
 }
 
 impl<M> RouteCache<M> {
@@ -29,21 +53,22 @@ impl<M> RouteCache<M> {
                 Some(route) => route.clone(),
                 None => self.learn(topic, router)?,
             };
-            self.last = Some((topic.clone(), route));
+            self.last = None;
+            let has_claimed = route.claim();
+            self.last = Some(Last { topic: topic.clone(), route, has_claimed });
         }
-        self.last.as_ref().map(|(_, route)| route)
+        self.last.as_ref().map(|last| &last.route)
     }
 
     /// The route of the last publish, if that was to this topic.
     #[inline]
-    pub fn again(&self, topic: &Topic) -> Option<&Arc<Route<M>>> {
-        let (last, route) = self.last.as_ref()?;
-        (last.is_same(topic) || last == topic).then_some(route)
+    pub fn again(&self, topic: &Topic) -> Option<&Last<M>> {
+        self.last.as_ref().filter(|last| last.topic.is_same(topic) || last.topic == *topic)
     }
 
     /// The route of the last publish.
     pub fn last(&self) -> Option<&Route<M>> {
-        self.last.as_ref().map(|(_, route)| &**route)
+        self.last.as_ref().map(|last| &*last.route)
     }
 
     pub fn forget(&mut self, topic: &Topic) {

@@ -27,13 +27,13 @@ const PLAIN: Row = Row {
     burst: 1,
     asleep: false,
     content: Content::Copy,
-    budgets: [128, 128, 129],
+    budgets: [119, 119, 120],
 };
 
 pub const ROWS: &[Row] = &[
     PLAIN,
-    Row { name: "1", budgets: [573, 613, 859], subscribers: 1, ..PLAIN },
-    Row { name: "8", budgets: [1953, 2272, 4230], subscribers: 8, ..PLAIN },
+    Row { name: "1", budgets: [557, 597, 859], subscribers: 1, ..PLAIN },
+    Row { name: "8", budgets: [1872, 2200, 4230], subscribers: 8, ..PLAIN },
     Row { name: "1, bursts of 16", budgets: [545, 586, 413], subscribers: 1, burst: 16, ..PLAIN },
     Row { name: "8, bursts of 16", budgets: [1859, 2186, 811], subscribers: 8, burst: 16, ..PLAIN },
     Row {
