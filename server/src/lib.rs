@@ -24,6 +24,7 @@ mod locks;
 pub mod logging;
 pub mod memory;
 pub mod message;
+pub mod messages;
 pub mod nats;
 pub mod push;
 pub mod store;

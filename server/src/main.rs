@@ -12,7 +12,7 @@ mod systemd;
 use doors::Doors;
 use fanfare_server::config::{Config, Source, Task};
 use fanfare_server::logging::{self, Logging};
-use fanfare_server::{bench, client, config, top};
+use fanfare_server::{bench, client, config, messages, top};
 use shared::Shared;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -58,6 +58,9 @@ fn main() -> ExitCode {
         }
         Ok(Task::Chat(client)) => client::run(&client.server, client.nick.as_deref()),
         Ok(Task::Bench(options)) => bench::measure(&options, &mut io::stdout().lock()),
+        Ok(Task::Messages(command)) => {
+            messages::run(&command, &mut io::BufWriter::new(io::stdout().lock()))
+        }
         Ok(Task::Health(server)) => top::health(&server).map(|said| {
             let _ = io::stdout().write_all(said.as_bytes());
         }),

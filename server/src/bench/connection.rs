@@ -29,6 +29,17 @@ pub enum Login {
     Token(String),
 }
 
+impl Login {
+    /// What the flags say.
+    pub fn of(user: &Option<String>, password: &Option<String>, token: &Option<String>) -> Self {
+        match (user, password, token) {
+            (Some(user), Some(password), _) => Self::User(user.clone(), password.clone()),
+            (_, _, Some(token)) => Self::Token(token.clone()),
+            _ => Self::None,
+        }
+    }
+}
+
 /// How long an answer may take. A slower server is not worth measuring.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -131,6 +142,11 @@ impl Connection {
         }
     }
 
+    /// The socket and what was read from it, for programs that wait as long as it takes.
+    pub fn into_reader(self) -> BufReader<TcpStream> {
+        self.reader
+    }
+
     /// Makes it a connection for publishing: Redis does not answer every message.
     ///
     /// # Errors
@@ -150,7 +166,7 @@ impl Connection {
     fn log_in_to_nats(&mut self, login: &Login) -> Result<(), BenchError> {
         let info = self.line()?;
         if info.contains("\"tls_required\":true") {
-            return Err(format!("{} wants TLS, which bench does not speak", self.address));
+            return Err(format!("{} wants TLS, which this client does not speak", self.address));
         }
         let login = match login {
             Login::None => String::new(),
@@ -160,7 +176,8 @@ impl Connection {
             Login::Token(token) => format!(",\"auth_token\":{}", json(token)),
         };
         let options =
-            r#""verbose":false,"pedantic":false,"lang":"rust","name":"fanfare bench","protocol":1"#;
+            r#""verbose":false,"pedantic":false,"lang":"rust","name":"fanfare","protocol":1"#;
+        let options = format!(r#"{options},"headers":true,"no_responders":true"#);
         self.send(&format!("CONNECT {{{options}{login}}}\r\n"))?;
         self.sync()
     }

@@ -92,11 +92,7 @@ pub struct BenchOptions {
 impl BenchOptions {
     /// The server, and how to get in.
     pub fn endpoint(&self) -> Endpoint {
-        let login = match (&self.user, &self.password, &self.token) {
-            (Some(user), Some(password), _) => Login::User(user.clone(), password.clone()),
-            (_, _, Some(token)) => Login::Token(token.clone()),
-            _ => Login::None,
-        };
+        let login = Login::of(&self.user, &self.password, &self.token);
         Endpoint { address: self.server.clone(), protocol: self.protocol, login }
     }
 

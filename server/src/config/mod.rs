@@ -32,6 +32,7 @@ use crate::cluster::ClusterSettings;
 use crate::limits;
 use crate::logging::LogFormat;
 use crate::memory::default_budget_bytes;
+use crate::messages::MessagesCommand;
 use crate::nats::NatsSettings;
 use crate::store::StoreSettings;
 use crate::top::{AdminAddress, TopOptions};
@@ -67,6 +68,8 @@ pub enum Task {
     Bench(Box<BenchOptions>),
     /// Watch a server.
     Top(TopOptions),
+    /// Send or receive messages.
+    Messages(Box<MessagesCommand>),
     /// Ask a server whether it is well.
     Health(AdminAddress),
     /// Print this and exit successfully: `--help`, `--version`.

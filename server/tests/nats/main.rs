@@ -3,6 +3,7 @@
 mod bench;
 mod clients;
 mod doors;
+mod messages;
 mod protocol;
 mod server;
 mod web_socket;

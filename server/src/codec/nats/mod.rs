@@ -18,6 +18,7 @@ mod block;
 #[cfg(any(test, fuzzing))]
 mod fuzz;
 pub mod headers;
+mod incoming;
 mod operation;
 mod parser;
 mod render;
@@ -26,6 +27,7 @@ pub mod subject;
 pub use block::{Block, Rendered};
 #[cfg(any(test, fuzzing))]
 pub use fuzz::{fuzz_hub, fuzz_nats};
+pub use incoming::{Incoming, MessageHead, incoming, read_headers};
 pub use operation::{Operation, ProtocolError};
 pub use parser::{Parser, ParserLimits};
 pub use render::{
