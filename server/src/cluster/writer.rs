@@ -320,7 +320,7 @@ mod tests {
     #[test]
     fn a_plain_pattern_is_told_once_and_groups_begin_and_end_with_one() {
         let told = AtomicU64::new(0);
-        let mut say = |group: Option<&str>, before, now| {
+        let say = |group: Option<&str>, before, now| {
             let pattern = Pattern::parse("a").unwrap();
             let change = InterestChange { pattern, group: group.map(Into::into), before, now };
             let mut out = Vec::new();

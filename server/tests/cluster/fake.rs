@@ -346,7 +346,8 @@ fn a_broken_link_is_told_in_the_next_message_of_each_subscription_that_it_served
     client.say("SUB a 2");
     let mut at_home = server.with_headers();
     at_home.say("SUB chat.room.x 3");
-    (client.sync(), at_home.sync());
+    client.sync();
+    at_home.sync();
     let (mut leaf, _) = hub.join();
     (0..2).for_each(|_| drop(leaf.line()));
     leaf.say("LMSG a 1\r\nx");

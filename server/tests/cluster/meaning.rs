@@ -27,7 +27,8 @@ fn messages_pass_both_ways(program: &Path) {
     let (mut there, mut here) = (joined.hub.client(), joined.fanfare.with_headers());
     there.say("SUB a.> 1");
     here.say("SUB b.* 1");
-    (there.sync(), here.sync());
+    there.sync();
+    here.sync();
     joined.settle();
     here.say("PUB a.x 2\r\nhi\r\nPUB a.y.z re.ply 0\r\n");
     here.say("HPUB a.h 19 21\r\nNATS/1.0\r\nA: 12\r\n\r\nok\r\nPUB other 1\r\nx");
@@ -38,7 +39,8 @@ fn messages_pass_both_ways(program: &Path) {
     here.expect("MSG b.x 1 2\r\nhi\r\nMSG b.y 1 re.ply 0\r\n\r\n");
     here.expect("HMSG b.h 1 re 19 21\r\nNATS/1.0\r\nA: 12\r\n\r\nok\r\n");
     joined.settle();
-    (there.sync(), here.sync());
+    there.sync();
+    here.sync();
 }
 
 fn a_large_message_passes(program: &Path) {
@@ -46,7 +48,8 @@ fn a_large_message_passes(program: &Path) {
     let (mut there, mut here) = (joined.hub.client(), joined.fanfare.with_headers());
     there.say("SUB large 1");
     here.say("SUB large 1");
-    (there.sync(), here.sync());
+    there.sync();
+    here.sync();
     joined.settle();
     let payload = "x".repeat(1 << 20);
     let size = payload.len();
@@ -99,7 +102,8 @@ fn requests_are_answered_from_the_other_side(program: &Path) {
     let (mut there, mut here) = (joined.hub.client(), joined.fanfare.with_headers());
     there.say("SUB svc.there q 1");
     here.say("SUB svc.here q 1");
-    (there.sync(), here.sync());
+    there.sync();
+    here.sync();
     joined.settle();
     for number in 0..20 {
         // The inbox is new each time, and known there before the request comes.
@@ -128,7 +132,8 @@ fn what_a_publisher_says_stays_in_order(program: &Path) {
     let (mut there, mut here) = (joined.hub.client(), joined.fanfare.with_headers());
     there.say("SUB up.> 1");
     here.say("SUB down.> 1");
-    (there.sync(), here.sync());
+    there.sync();
+    here.sync();
     joined.settle();
     let messages = |to: &str| -> Vec<String> {
         (0..5_000).map(|number| format!("{to}.{} 6\r\n{number:06}\r\n", number % 3)).collect()
@@ -153,7 +158,8 @@ fn a_group_is_served_here_first(program: &Path) {
     let (mut there, mut here) = (joined.hub.client(), joined.fanfare.with_headers());
     there.say("SUB work q 1");
     here.say("SUB work q 1");
-    (there.sync(), here.sync());
+    there.sync();
+    here.sync();
     joined.settle();
     for number in 0..100 {
         here.say(&format!("PUB work 3\r\n{number:03}"));
@@ -171,7 +177,9 @@ fn a_group_over_there_gets_what_nobody_here_takes(program: &Path) {
     let mut other = joined.hub.client();
     there.say("SUB work q 1\r\nSUB work 2");
     other.say("SUB work q 1\r\nSUB work r 3");
-    (there.sync(), other.sync(), here.sync());
+    there.sync();
+    other.sync();
+    here.sync();
     joined.settle();
     for _ in 0..100 {
         here.say("PUB work 1\r\nx");
@@ -197,7 +205,8 @@ fn the_hub_serves_its_own_members_first(program: &Path) {
     let (mut there, mut here) = (joined.hub.client(), joined.fanfare.with_headers());
     here.say("SUB work q 1\r\nSUB work p 2\r\nSUB work p 3");
     there.say("SUB work q 1");
-    (there.sync(), here.sync());
+    there.sync();
+    here.sync();
     joined.settle();
     for _ in 0..50 {
         there.say("PUB work 1\r\nx");
@@ -250,7 +259,8 @@ fn what_is_at_home_stays_there(program: &Path) {
     let (mut there, mut here) = (joined.hub.client(), joined.fanfare.with_headers());
     there.say("SUB chat.> 1\r\nSUB fanfare.> 2\r\nSUB > 3");
     here.say("SUB chat.room.lobby 1\r\nSUB fanfare.x 2");
-    (there.sync(), here.sync());
+    there.sync();
+    here.sync();
     joined.settle();
     here.say("PUB chat.room.lobby 1\r\nx\r\nPUB fanfare.x 1\r\nx\r\nPUB open 1\r\nx");
     here.expect("MSG chat.room.lobby 1 1\r\nx\r\nMSG fanfare.x 2 1\r\nx\r\n");
@@ -268,7 +278,8 @@ fn what_is_shared_passes(program: &Path) {
     let (mut there, mut here) = (joined.hub.client(), joined.fanfare.with_headers());
     there.say("SUB chat.> 1");
     here.say("SUB chat.room.* 1");
-    (there.sync(), here.sync());
+    there.sync();
+    here.sync();
     joined.settle();
     here.say("PUB chat.room.other 1\r\nx\r\nPUB chat.room.lobby 1\r\nx");
     there.expect("MSG chat.room.lobby 1 1\r\nx\r\n");
@@ -284,7 +295,8 @@ fn only_what_is_exported_leaves(program: &Path) {
     let (mut there, mut here) = (joined.hub.client(), joined.fanfare.with_headers());
     there.say("SUB a.x 1\r\nSUB b.x 2");
     here.say("SUB a.x 1\r\nSUB b.x 2");
-    (there.sync(), here.sync());
+    there.sync();
+    here.sync();
     joined.settle();
     here.say("PUB b.x 1\r\nh\r\nPUB a.x 1\r\nh");
     there.expect("MSG a.x 1 1\r\nh\r\n");

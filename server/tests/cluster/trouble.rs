@@ -116,7 +116,8 @@ fn what_is_forbidden_does_not_end_the_link(program: &Path) {
     let (mut there, mut here) = (joined.hub.client(), joined.fanfare.with_headers());
     there.say("SUB may.> 1\r\nSUB no.> 2");
     here.say("SUB get.x 1\r\nSUB no.y 2\r\nSUB > 3");
-    (there.sync(), here.sync());
+    there.sync();
+    here.sync();
     joined.settle();
     here.say("PUB no.x 1\r\nx\r\nPUB may.not 1\r\nx\r\nPUB may.x 1\r\nx");
     there.expect("MSG may.x 1 1\r\nx\r\n");
