@@ -1,7 +1,7 @@
 //! Subscriptions that end in numbers: each costs the same however many there are, and whoever stays
 //! is served as before.
 
-use fanfare::{Broker, Mailbox, Origin, Subscription, WhenFull};
+use fanfare::{Broker, Mailbox, Origin, Subscription, TryPublishError, WhenFull};
 use std::time::{Duration, Instant};
 use testkit::broker::{
     Load, Loads, assert_books, at_once, bounded, numbers, pattern, take_all, topic,
@@ -133,4 +133,28 @@ fn those_that_stay_are_served_while_others_end() {
     assert_eq!(take_all(&mut own), numbers((0..published).step_by(2)));
     drop((own, grouped, subscriptions));
     assert_eq!((broker.stats().subscriptions, loads.alive()), (0, 0));
+}
+
+#[test]
+fn all_or_nothing_is_about_those_that_have_not_ended() {
+    const ALL: usize = 1500;
+    let (broker, loads) = (Broker::new(), Loads::new());
+    let mut subscriptions: Vec<_> =
+        (0..ALL).map(|_| Some(bounded(&broker, "t", 1, WhenFull::Block))).collect();
+    let mut publisher = broker.publisher();
+    assert_eq!(publisher.try_publish(&topic("t"), loads.light(0)).unwrap().queued, ALL as u64);
+    // All that stay are read but the last, which is full.
+    subscriptions[..100].fill_with(|| None);
+    let (last, read) = subscriptions.split_last_mut().unwrap();
+    for subscription in read.iter_mut().flatten() {
+        assert_eq!(take_all(subscription), numbers(0..1));
+    }
+    let refused = publisher.try_publish(&topic("t"), loads.light(1));
+    assert!(matches!(refused, Err(TryPublishError::Full(_))), "{refused:?}");
+    *last = None;
+    let receipt = publisher.try_publish(&topic("t"), loads.light(2)).unwrap();
+    assert_eq!((receipt.matched, receipt.queued), (ALL as u64 - 101, receipt.matched));
+    for subscription in read.iter_mut().flatten() {
+        assert_eq!(take_all(subscription), numbers(2..3));
+    }
 }
