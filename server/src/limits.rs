@@ -714,8 +714,11 @@ pub const NATS_FIRST_PING_MS: u64 = 2_000;
 /// nats-server's default. When hit: `-ERR 'Authentication Timeout'`, and the connection is closed.
 pub const NATS_AUTHENTICATION_TIMEOUT_MS: u64 = 2_000;
 
-/// Milliseconds in which a TLS handshake with a NATS client has to be over. Fixed. Why:
-/// nats-server's default; its time to authenticate begins afterwards. When hit: the connection is
+/// Milliseconds that a NATS server waits for a client to begin TLS before it says `INFO`, where that
+/// is left to the client. Fixed. Why: nats-server's. When hit: `INFO` comes first.
+pub const NATS_TLS_FIRST_MS: u64 = 50;
+
+/// Milliseconds in which a TLS handshake with a NATS client has to be over. Why: nats-server's default; its time to authenticate begins afterwards. When hit: the connection is
 /// closed.
 pub const NATS_TLS_HANDSHAKE_MS: u64 = 2_000;
 

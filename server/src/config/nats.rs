@@ -9,7 +9,7 @@ use super::values::{Listen, from, listen, ms, text, within};
 use crate::codec::nats::ParserLimits;
 use crate::limits;
 use crate::nats::authentication::{Authentication, Secret, User};
-use crate::nats::settings::{NatsVersion, TlsSettings, WebSocketSettings};
+use crate::nats::settings::{HandshakeFirst, NatsVersion, TlsSettings, WebSocketSettings};
 use crate::nats::{NatsSettings, SlowConsumer};
 use crate::transport::{Identity, IdentityError};
 use clap::builder::NonEmptyStringValueParser;
@@ -87,6 +87,18 @@ pub struct NatsOptions {
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true",
         hide_possible_values = true)]
     tls_required: Option<bool>,
+    /// PEM file with those who sign the certificates that clients have to show
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+    /// Whether the handshake comes before INFO: `true`, `false`, or `auto` for clients that begin
+    /// with it
+    #[arg(long, value_name = "true|false|auto", default_value = "false",
+        value_parser = handshake_first)]
+    tls_handshake_first: HandshakeFirst,
+    /// The handshake has to be over in this time
+    #[arg(long, value_name = "MS", default_value_t = limits::NATS_TLS_HANDSHAKE_MS,
+        value_parser = ms(1))]
+    tls_timeout_ms: u64,
     /// Where clients connect by WebSocket: HOST:PORT, or `off`. With certificates it speaks TLS
     #[arg(long, value_name = "ADDR|off", default_value = "off", value_parser = listen)]
     websocket: Listen,
@@ -152,6 +164,18 @@ fn version(text: &str) -> Result<NatsVersion, String> {
         "2.9" => Ok(NatsVersion::V2_9),
         "2.15" => Ok(NatsVersion::V2_15),
         _ => Err("is neither 2.9 nor 2.15".to_owned()),
+    }
+}
+
+fn handshake_first(text: &str) -> Result<HandshakeFirst, String> {
+    match text {
+        "false" => Ok(HandshakeFirst::Never),
+        "true" => Ok(HandshakeFirst::Always),
+        "auto" => {
+            let time = Duration::from_millis(limits::NATS_TLS_FIRST_MS);
+            Ok(HandshakeFirst::Within(time))
+        }
+        _ => Err("is neither true, false nor auto".to_owned()),
     }
 }
 
@@ -247,19 +271,26 @@ impl NatsOptions {
                 let problem = "needs a nats-tls-cert and a nats-tls-key";
                 return Err(settings.error("nats-tls-required", problem));
             }
+            (None, None) if self.tls_ca.is_some() => {
+                return Err(settings.error("nats-tls-ca", "needs a nats-tls-cert"));
+            }
             (None, None) => return Ok(None),
         };
-        let identity = Identity::read(certificates, key).map_err(|error| {
+        let authorities = self.tls_ca.as_deref();
+        let identity = Identity::read(certificates, key, authorities).map_err(|error| {
             let name = match error {
                 IdentityError::Certificates(..) => "nats-tls-cert",
                 IdentityError::Key(..) => "nats-tls-key",
+                IdentityError::Authorities(..) => "nats-tls-ca",
             };
             settings.error(name, &error.to_string())
         })?;
         Ok(Some(TlsSettings {
             identity,
             is_required: self.tls_required.unwrap_or(true),
-            handshake_timeout: Duration::from_millis(limits::NATS_TLS_HANDSHAKE_MS),
+            handshake_timeout: Duration::from_millis(self.tls_timeout_ms),
+            verifies_clients: authorities.is_some(),
+            first: self.tls_handshake_first,
         }))
     }
 }

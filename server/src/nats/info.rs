@@ -17,6 +17,7 @@ pub struct ServerInfo {
     authentication_required: bool,
     tls_required: bool,
     tls_available: bool,
+    tls_verify: bool,
 }
 
 #[derive(Serialize)]
@@ -36,6 +37,8 @@ struct Info<'a> {
     tls_required: bool,
     #[serde(skip_serializing_if = "is_false")]
     tls_available: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    tls_verify: bool,
     max_payload: usize,
     client_id: u64,
     client_ip: String,
@@ -84,6 +87,7 @@ impl ServerInfo {
             authentication_required: settings.authentication.is_required(),
             tls_required: settings.tls.as_ref().is_some_and(|tls| tls.is_required),
             tls_available: settings.tls.as_ref().is_some_and(|tls| !tls.is_required),
+            tls_verify: settings.tls.as_ref().is_some_and(|tls| tls.verifies_clients),
         }
     }
 
@@ -107,6 +111,7 @@ impl ServerInfo {
             auth_required: self.authentication_required,
             tls_required: self.tls_required,
             tls_available: self.tls_available,
+            tls_verify: self.tls_verify,
             max_payload: self.max_payload,
             client_id,
             client_ip: client_ip.to_string(),

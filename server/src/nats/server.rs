@@ -5,7 +5,7 @@ use super::authentication::Authentication;
 use super::connections::Connections;
 use super::info::{Occasion, Recipient, ServerInfo};
 use super::reader::Reader;
-use super::settings::{NatsSettings, TlsSettings};
+use super::settings::{HandshakeFirst, NatsSettings, TlsSettings};
 use super::web_socket::NatsWebSocket;
 use super::writer::{Outbound, Writer};
 use crate::codec::nats::append_error;
@@ -204,13 +204,35 @@ async fn greet(
         Timer::after(tls.handshake_timeout).await;
         Err(io::ErrorKind::TimedOut.into())
     };
-    let shaking = shake_hands(connection, &info, tls);
+    let shaking = shake_hands(connection, &mut info, tls, outbound);
     future::or(shaking, future::or(stopped, out_of_time)).await
 }
 
 /// Says `INFO`, and makes the connection a TLS one if it has to be or the client wants it.
-async fn shake_hands(connection: &Connection, info: &[u8], tls: &TlsSettings) -> io::Result<()> {
-    let mut unwritten = info;
+async fn shake_hands(
+    connection: &Connection,
+    info: &mut Vec<u8>,
+    tls: &TlsSettings,
+    outbound: &Outbound,
+) -> io::Result<()> {
+    let comes_first = match tls.first {
+        HandshakeFirst::Never => false,
+        HandshakeFirst::Always => true,
+        HandshakeFirst::Within(time) => {
+            let silent = async {
+                // why: once in the life of a connection, before its writer's timer is there.
+                Timer::after(time).await;
+                Ok(false)
+            };
+            future::or(connection.begins_with_tls(), silent).await?
+        }
+    };
+    if comes_first {
+        connection.upgrade(&tls.identity).await?;
+        outbound.queue.append(Position::default(), |out| out.append(info));
+        return Ok(());
+    }
+    let mut unwritten = &info[..];
     while !unwritten.is_empty() {
         let written_bytes = poll_fn(|context| connection.poll_write(context, unwritten)).await?;
         unwritten = &unwritten[written_bytes..];

@@ -84,7 +84,8 @@ impl NatsVersion {
     }
 }
 
-/// How the server speaks TLS: it sends `INFO` first, as nats-server does, and then shakes hands.
+/// How the server speaks TLS: it sends `INFO` first, as nats-server does, and then shakes hands,
+/// unless [`first`](Self::first) says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsSettings {
     /// The server's certificates and key.
@@ -93,6 +94,22 @@ pub struct TlsSettings {
     pub is_required: bool,
     /// In this time the handshake has to be over. It has a clock of its own.
     pub handshake_timeout: Duration,
+    /// Whether clients have to show a certificate.
+    pub verifies_clients: bool,
+    /// Who begins.
+    pub first: HandshakeFirst,
+}
+
+/// Whether the handshake comes before `INFO`, for clients that say nothing before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HandshakeFirst {
+    /// `INFO` comes first.
+    #[default]
+    Never,
+    /// The handshake comes first.
+    Always,
+    /// The handshake comes first if the client begins it in this time.
+    Within(Duration),
 }
 
 /// What happens to a connection whose queue was full for longer than a publish waits.

@@ -5,9 +5,12 @@
 
 use crate::limits::TLS_BUFFER_BYTES;
 use crate::live::Live;
-use rustls::pki_types::pem::PemObject;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection};
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::TcpStream;
@@ -20,18 +23,27 @@ pub struct Identity(Live<ServerConfig>);
 
 impl Identity {
     /// Reads a chain of certificates and the key of the first, both PEM; or says what is wrong with
-    /// which.
-    pub fn read(certificates: &Path, key: &Path) -> Result<Self, IdentityError> {
-        let chain = CertificateDer::pem_file_iter(certificates)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        let chain = chain.map_err(|error| IdentityError::Certificates(error.to_string()))?;
+    /// which. With `authorities`, clients have to show a certificate that one of those has signed.
+    pub fn read(
+        certificates: &Path,
+        key: &Path,
+        authorities: Option<&Path>,
+    ) -> Result<Self, IdentityError> {
+        let of_chain = |error: &dyn fmt::Display| IdentityError::Certificates(error.to_string());
+        let chain = read_certificates(certificates).map_err(|error| of_chain(&error))?;
         let private_key = PrivateKeyDer::from_pem_file(key)
             .map_err(|error| IdentityError::Key(error.to_string()))?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = match authorities {
+            Some(file) => client_verifier(file, provider.clone())?,
+            None => WebPkiClientVerifier::no_client_auth(),
+        };
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .and_then(|config| config.with_no_client_auth().with_single_cert(chain, private_key))
-            .map_err(|error| IdentityError::Certificates(error.to_string()))?;
+            .and_then(|config| {
+                config.with_client_cert_verifier(verifier).with_single_cert(chain, private_key)
+            })
+            .map_err(|error| of_chain(&error))?;
         Ok(Self(Live::new(config)))
     }
 
@@ -39,6 +51,23 @@ impl Identity {
     pub fn replace_with(&self, other: &Self) {
         self.0.set(other.0.get());
     }
+}
+
+fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, pem::Error> {
+    CertificateDer::pem_file_iter(file).and_then(Iterator::collect)
+}
+
+fn client_verifier(
+    authorities: &Path,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, IdentityError> {
+    let wrong = |error: &dyn fmt::Display| IdentityError::Authorities(error.to_string());
+    let mut roots = RootCertStore::empty();
+    for certificate in read_certificates(authorities).map_err(|error| wrong(&error))? {
+        roots.add(certificate).map_err(|error| wrong(&error))?;
+    }
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    verifier.build().map_err(|error| wrong(&error))
 }
 
 impl fmt::Debug for Identity {
@@ -63,11 +92,13 @@ pub enum IdentityError {
     Certificates(String),
     /// The file of the key, and why.
     Key(String),
+    /// The file of those who sign the certificates of clients, and why.
+    Authorities(String),
 }
 
 impl fmt::Display for IdentityError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Certificates(problem) | Self::Key(problem)) = self;
+        let (Self::Certificates(problem) | Self::Key(problem) | Self::Authorities(problem)) = self;
         write!(out, "cannot be used: {problem}")
     }
 }

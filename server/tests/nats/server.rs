@@ -9,7 +9,7 @@ use fanfare_server::limits::{NATS_SUBSCRIPTIONS, SLOWEST_READER_BYTES};
 use fanfare_server::message::ServerMessage;
 use fanfare_server::nats::authentication::{Secret, User};
 use fanfare_server::nats::permissions::{Permissions, Rules};
-use fanfare_server::nats::settings::TlsSettings;
+use fanfare_server::nats::settings::{HandshakeFirst, TlsSettings};
 use fanfare_server::nats::{NatsServer, NatsSettings, SlowConsumer};
 use fanfare_server::tasks::{BoxedTask, Tasks};
 use fanfare_server::transport::Identity;
@@ -23,7 +23,7 @@ use testkit::chat::Client;
 use testkit::leak_check::LeakCheck;
 use testkit::nats::wire::Wire;
 use testkit::nats::{tls_certificate, tls_key};
-use testkit::patience::{PATIENCE, wait_until};
+use testkit::patience::{PATIENCE, connect, wait_until};
 
 /// A NATS server in this process.
 struct TestServer {
@@ -635,21 +635,35 @@ fn requests_reach_rust_and_its_answers_come_back() {
 
 /// Nobody has to authenticate, so no time to do that may end the handshake.
 fn with_tls(is_required: bool) -> TestServer {
+    tls_server(|tls| tls.is_required = is_required)
+}
+
+fn tls_server(change: impl FnOnce(&mut TlsSettings)) -> TestServer {
     TestServer::start(|settings| {
-        let identity = Identity::read(&tls_certificate(), &tls_key()).unwrap();
         settings.authentication_timeout = Duration::ZERO;
-        let handshake_timeout = PATIENCE;
-        settings.tls = Some(TlsSettings { identity, is_required, handshake_timeout });
+        let mut tls = TlsSettings {
+            identity: Identity::read(&tls_certificate(), &tls_key(), None).unwrap(),
+            is_required: true,
+            handshake_timeout: PATIENCE,
+            verifies_clients: false,
+            first: HandshakeFirst::Never,
+        };
+        change(&mut tls);
+        settings.tls = Some(tls);
     })
 }
 
+type TlsClient = rustls::StreamOwned<rustls::ClientConnection, std::net::TcpStream>;
+
 /// Reads the plain INFO, and shakes hands.
-fn tls_client(
-    server: &TestServer,
-) -> rustls::StreamOwned<rustls::ClientConnection, std::net::TcpStream> {
-    use rustls::pki_types::pem::PemObject;
+fn tls_client(server: &TestServer) -> TlsClient {
     let wire = Wire::connect(server.address);
-    let socket = wire.socket().try_clone().unwrap();
+    tls_over(wire.socket().try_clone().unwrap(), false)
+}
+
+fn tls_over(socket: std::net::TcpStream, shows_certificate: bool) -> TlsClient {
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::pki_types::pem::PemObject;
     let mut roots = rustls::RootCertStore::empty();
     roots
         .add(rustls::pki_types::CertificateDer::from_pem_file(tls_certificate()).unwrap())
@@ -658,7 +672,15 @@ fn tls_client(
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap();
-    let config = config.with_root_certificates(roots).with_no_client_auth();
+    let config = config.with_root_certificates(roots);
+    let certificate = rustls::pki_types::CertificateDer::from_pem_file(tls_certificate()).unwrap();
+    let config = match shows_certificate {
+        true => {
+            let key = PrivateKeyDer::from_pem_file(tls_key()).unwrap();
+            config.with_client_auth_cert(vec![certificate], key).unwrap()
+        }
+        false => config.with_no_client_auth(),
+    };
     let client =
         rustls::ClientConnection::new(config.into(), "localhost".try_into().unwrap()).unwrap();
     rustls::StreamOwned::new(client, socket)
@@ -716,11 +738,50 @@ fn without_tls_nobody_comes_in_unless_that_is_allowed() {
 
 #[test]
 fn who_never_shakes_hands_is_closed_in_time() {
-    let server = TestServer::start(|settings| {
-        let identity = Identity::read(&tls_certificate(), &tls_key()).unwrap();
-        let handshake_timeout = Duration::from_millis(50);
-        settings.tls = Some(TlsSettings { identity, is_required: true, handshake_timeout });
-    });
+    let server = tls_server(|tls| tls.handshake_timeout = Duration::from_millis(50));
     Wire::connect(server.address).expect_closed();
     server.assert_nothing_remains();
+}
+
+#[test]
+fn clients_have_to_show_a_certificate_where_that_is_demanded() {
+    let server = tls_server(|tls| {
+        let authorities = tls_certificate();
+        tls.identity = Identity::read(&authorities, &tls_key(), Some(&authorities)).unwrap();
+        tls.verifies_clients = true;
+    });
+    let connect = |shows_certificate| {
+        let wire = Wire::connect(server.address);
+        assert_eq!(wire.info["tls_verify"], true);
+        let mut client = tls_over(wire.socket().try_clone().unwrap(), shows_certificate);
+        let mut pong = [0; 6];
+        let sent = client.write_all(b"CONNECT {\"verbose\":false}\r\nPING\r\n");
+        sent.and_then(|()| client.read_exact(&mut pong)).map(|()| pong)
+    };
+    assert_eq!(&connect(true).unwrap(), b"PONG\r\n");
+    assert!(connect(false).is_err());
+    wait_until("it is counted", || server.ended("TLS handshake failed") == 1);
+}
+
+#[test]
+fn the_handshake_may_come_before_info() {
+    let soon = Duration::from_millis(50);
+    for first in [HandshakeFirst::Always, HandshakeFirst::Within(soon)] {
+        let server = tls_server(|tls| tls.first = first);
+        // Late or not, such a client says nothing before the handshake.
+        let mut client = tls_over(connect(server.address), false);
+        if first == HandshakeFirst::Always {
+            let mut info = [0; 5];
+            client.read_exact(&mut info).unwrap();
+            assert_eq!(&info, b"INFO ");
+        } else {
+            // The others are told first.
+            assert_eq!(Wire::connect(server.address).info["tls_required"], true);
+            let mut later = tls_client(&server);
+            later.write_all(b"CONNECT {\"verbose\":false}\r\nPING\r\n").unwrap();
+            let mut pong = [0; 6];
+            later.read_exact(&mut pong).unwrap();
+            assert_eq!(&pong, b"PONG\r\n");
+        }
+    }
 }
