@@ -7,7 +7,7 @@ use crate::http::{Call, Response, text};
 use crate::limits::{CPU_PROFILE_HERTZ, CPU_PROFILE_SECONDS};
 use async_io::Timer;
 use hyper::StatusCode;
-use pprof::{ProfilerGuardBuilder, Report};
+use rpprof::{ProfilerGuardBuilder, Report};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 
 use crate::http::{Response, bytes, text};
 use hyper::StatusCode;
-use pprof::protos::{Function, Label, Line, Location, Message, Profile, Sample, ValueType};
+use rpprof::protos::{Function, Label, Line, Location, Message, Profile, Sample, ValueType};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
