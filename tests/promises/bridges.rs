@@ -300,3 +300,30 @@ fn a_broken_bridge_is_a_gap_of_unknown_size_before_what_comes_over_it_next() {
         assert_eq!((books.offered, books.received, books.dropped), (2, 2, 0));
     }
 }
+
+/// A publisher takes a shorter way while its audience stays as it is.
+#[test]
+fn interest_that_comes_and_goes_is_known_to_the_next_publish() {
+    let broker = Broker::<u32>::new();
+    let mut bridge = broker.bridge("b").open().unwrap();
+    let (mut publisher, to) = (broker.publisher(), topic("a"));
+    let mut matched = || {
+        let receipts = [0; 5].map(|_| publisher.publish_blocking(&to, 1).unwrap().matched);
+        assert!(receipts.iter().all(|matched| *matched == receipts[0]));
+        receipts[0]
+    };
+    assert_eq!(matched(), 0);
+    let here = broker.subscribe(&pattern("a")).unwrap();
+    for _ in 0..3 {
+        assert_eq!(matched(), 1);
+        let id = bridge.subscriber().subscribe(&pattern("*")).unwrap();
+        assert_eq!(matched(), 2);
+        assert_eq!(left(&mut bridge).len(), 5);
+        bridge.subscriber().unsubscribe(id);
+    }
+    drop(here);
+    assert_eq!(matched(), 0);
+    bridge.subscriber().subscribe(&pattern("a")).unwrap();
+    assert_eq!(matched(), 1);
+    assert_eq!(left(&mut bridge).len(), 5);
+}

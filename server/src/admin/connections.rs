@@ -178,7 +178,7 @@ fn page_of(front_ends: &[Arc<FrontEnd>], window: Window) -> Vec<ConnectionInfo> 
     page
 }
 
-fn row(connection: &ConnectionInfo, now: SystemTime) -> Object {
+pub(super) fn row(connection: &ConnectionInfo, now: SystemTime) -> Object {
     let before = |age: Duration| timestamp(now.checked_sub(age).unwrap_or(now));
     Object(vec![
         ("cid", connection.id.into()),

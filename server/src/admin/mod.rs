@@ -6,6 +6,7 @@
 mod connections;
 mod context;
 mod health;
+mod leaf_nodes;
 mod listing;
 mod lists;
 mod metrics;

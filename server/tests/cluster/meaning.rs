@@ -1,7 +1,9 @@
 //! What the link means: who gets what on which side.
 
-use crate::joined::{Joined, fanfare, is_taken};
+use crate::joined::{Joined, fanfare, free_address, is_taken};
+use serde_json::Value;
 use std::path::Path;
+use testkit::http::Http;
 use testkit::nats::hub::{Hub, HubSettings};
 use testkit::patience::wait_until;
 
@@ -20,6 +22,7 @@ crate::with_both_hubs!(
     what_is_shared_passes,
     only_what_is_exported_leaves,
     a_message_for_many_leaves_once,
+    a_link_can_be_looked_at,
 );
 
 fn messages_pass_both_ways(program: &Path) {
@@ -324,4 +327,24 @@ fn a_message_for_many_leaves_once(program: &Path) {
     }
     sids.sort();
     assert_eq!(sids, ["1", "2", "3", "4"]);
+}
+
+fn a_link_can_be_looked_at(program: &Path) {
+    let admin = free_address();
+    let flags = ["--admin", &admin.to_string()];
+    let mut joined = Joined::with(program, &HubSettings::default(), &flags);
+    let mut here = joined.fanfare.with_headers();
+    here.say("SUB a 1\r\nSUB a q 2");
+    here.sync();
+    joined.settle();
+    let page = |path: &str| -> Value {
+        serde_json::from_slice(&Http::connect(admin).get(path).body).unwrap()
+    };
+    let leafs = page("/leafz");
+    let leaf = &leafs["leafs"][0];
+    assert_eq!((&leafs["leafnodes"], &leaf["name"]), (&1.into(), &"hub".into()));
+    assert_eq!((&leaf["cluster_joined"], &leaf["lang"]), (&1.into(), &"nats-server".into()));
+    // What the test subscribes to: these two, and two of its own.
+    assert_eq!(leaf["cluster_interest_out"], 4);
+    assert_eq!(page("/varz")["leafnodes"], 1);
 }
