@@ -48,8 +48,8 @@ pub enum MailboxDelivery<M> {
     /// Consecutive messages, and the subscription they are for, which may have ended meanwhile.
     Batch(SubscriptionId, Batch<M>),
     /// This many messages are missing here, from any of the subscriptions, because the queue had no
-    /// room. 0: nobody knows how many, perhaps none, because a [bridge](crate::Broker::interrupt) was
-    /// down.
+    /// room. 0: nobody knows how many, perhaps none, because a [bridge](crate::Broker::interrupt)
+    /// was down.
     Missed(u64),
 }
 

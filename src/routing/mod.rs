@@ -530,8 +530,8 @@ impl<M> State<M> {
         self.route_count < ROUTES_MAX + self.kept.len()
     }
 
-    /// At the bound, forgets the sixteenth of the topics that has been quiet for longest, so that the
-    /// bound is not hit again soon.
+    /// At the bound, forgets the sixteenth of the topics that has been quiet for longest, so that
+    /// the bound is not hit again soon.
     fn forget_quiet_histories(&mut self, forgotten: &mut Vec<VecDeque<KeptMessage<M>>>) {
         if self.kept.len() < HISTORY_TOPICS_MAX {
             return;
