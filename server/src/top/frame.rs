@@ -1,10 +1,14 @@
 //! One look at a server, and what changed since the one before.
 
 use super::admin::Admin;
+use super::view::{DROPPED, FULL, HELP, QUEUED, View, WAITED};
 use crate::codec::lines::append_text;
 use serde_json::Value;
 use std::fmt::Write;
 use std::time::Instant;
+
+/// Subscriptions that are asked for, so that there is something to sort.
+const ASKED_FOR: usize = 100;
 
 /// Subscriptions that a frame shows.
 const SLOWEST: usize = 10;
@@ -25,10 +29,16 @@ impl Sample {
     /// Asks for everything that a frame shows.
     pub fn take(admin: &Admin) -> Result<Self, String> {
         let (at, varz) = (Instant::now(), admin.json("/varz")?);
-        let slowest = admin.json(&format!("/slowz?limit={SLOWEST}"))?["subscriptions_list"].take();
+        let slowest =
+            admin.json(&format!("/slowz?limit={ASKED_FOR}"))?["subscriptions_list"].take();
         let mut tasks = tasks(&admin.text("/metrics")?);
         tasks.sort_by(|one, other| other.1.total_cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
         Ok(Self { at, varz, slowest, tasks })
+    }
+
+    /// When that was.
+    pub fn at(&self) -> Instant {
+        self.at
     }
 
     fn figure(&self, name: &str) -> f64 {
@@ -46,7 +56,10 @@ fn tasks(metrics: &str) -> Vec<(String, f64)> {
 }
 
 /// A frame: totals, rates since `before`, the slowest subscriptions, and tasks by name.
-pub fn render(before: &Sample, now: &Sample) -> String {
+pub fn render(before: &Sample, now: &Sample, view: &View) -> String {
+    if view.is_help {
+        return HELP.to_owned();
+    }
     let seconds = now.at.saturating_duration_since(before.at).as_secs_f64().max(0.001);
     let rate = |name: &str| (now.figure(name) - before.figure(name)).max(0.0) / seconds;
     let text = |name: &str| clean(now.varz[name].as_str().unwrap_or_default());
@@ -95,9 +108,13 @@ pub fn render(before: &Sample, now: &Sample) -> String {
     let _ = writeln!(
         out,
         "\n{:<40} {:>8} {:>6} {:>12} {:>10}",
-        "SLOWEST", "QUEUED", "FULL", "WAITED FOR", "DROPPED"
+        "SLOWEST (? for the keys)",
+        view.title(&QUEUED),
+        view.title(&FULL),
+        view.title(&WAITED),
+        view.title(&DROPPED)
     );
-    for row in now.slowest.as_array().into_iter().flatten() {
+    for row in view.sorted(&now.slowest).into_iter().take(SLOWEST) {
         let figure = |name: &str| row[name].as_f64().unwrap_or(0.0);
         let _ = writeln!(
             out,
@@ -157,7 +174,7 @@ mod tests {
             ]),
             tasks: tasks(metrics),
         };
-        let frame = render(&before, &now);
+        let frame = render(&before, &now, &View::default());
         assert!(frame.contains("in           100 messages/s"), "{frame}");
         assert!(
             frame.contains("3.0 MiB in RAM") && frame.contains("connections  7 now"),
@@ -185,7 +202,7 @@ mod tests {
         let now = json!({
             "push_accepted_udp": 5, "push_accepted_http": 2, "push_reached": 40, "push_missed": 3
         });
-        let frame = render(&before, &sample(at + Duration::from_secs(2), now));
+        let frame = render(&before, &sample(at + Duration::from_secs(2), now), &View::default());
         let expected =
             "pushes       3/s to 15 clients/s; in all 3 missed, 0 expired, 0 acknowledged";
         assert!(frame.lines().any(|line| line == expected), "{frame}");

@@ -3,13 +3,16 @@
 mod admin;
 mod frame;
 mod screen;
+mod view;
 
 use admin::Admin;
 use clap::Args;
 use frame::{Sample, render};
-use screen::Screen;
+use screen::{Screen, Waited};
 use std::io::Write;
-use std::time::{Duration, Instant};
+use std::thread;
+use std::time::Duration;
+use view::View;
 
 /// The admin listener to ask.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
@@ -54,21 +57,24 @@ pub fn run(options: &TopOptions, output: &mut impl Write) -> Result<(), String> 
     let admin = Admin::new(&options.admin.url, options.admin.token.as_deref())?;
     let interval = Duration::from_millis(options.interval_ms);
     let mut before = Sample::take(&admin)?;
-    let screen = Screen::new();
-    let mut next = Instant::now() + interval;
-    while screen.no_key_ends_it_before(next) {
-        let now = Sample::take(&admin)?;
-        let frame = render(&before, &now);
-        let shown = match options.once {
-            true => write!(output, "{frame}"),
-            false => screen.show(output, &frame),
-        };
+    if options.once {
+        thread::park_timeout(interval);
+        let frame = render(&before, &Sample::take(&admin)?, &View::default());
         // Whoever closes the output has seen enough.
-        if shown.and_then(|()| output.flush()).is_err() || options.once {
+        let _ = write!(output, "{frame}").and_then(|()| output.flush());
+        return Ok(());
+    }
+    let (screen, mut view) = (Screen::new(), View::default());
+    let mut now = Sample::take(&admin)?;
+    loop {
+        let shown = screen.show(output, &render(&before, &now, &view));
+        if shown.and_then(|()| output.flush()).is_err() {
             return Ok(());
         }
-        before = now;
-        next = Instant::now() + interval;
+        match screen.key_before(now.at() + interval) {
+            Waited::OutOfTime => before = std::mem::replace(&mut now, Sample::take(&admin)?),
+            Waited::Key(key) if view.press(key) => {}
+            Waited::Key(_) | Waited::Gone => return Ok(()),
+        }
     }
-    Ok(())
 }

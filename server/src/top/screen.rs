@@ -10,16 +10,29 @@ use std::io::{self, Write};
 use std::thread;
 use std::time::Instant;
 
+/// Another screen than the one with the shell's lines, without a cursor; and back.
+const ENTER: &str = "\x1b[?1049h\x1b[?25l";
+const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
+
 /// Moves to the corner and clears what is there.
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
-/// What Ctrl-C sends while keys come one by one.
-const INTERRUPT: u8 = 3;
-
-/// Standard input and output. While this lives, keys come one by one and are not echoed.
+/// Standard input and output. While this lives, keys come one by one and are not echoed, and what
+/// is shown replaces what was there.
 pub struct Screen {
     /// The terminal's modes before; `None` if standard input is no terminal.
     before: Option<Termios>,
+    is_terminal: bool,
+}
+
+/// What came of waiting for a key.
+pub enum Waited {
+    /// This key was pressed.
+    Key(u8),
+    /// None was.
+    OutOfTime,
+    /// The terminal is gone.
+    Gone,
 }
 
 impl Screen {
@@ -31,15 +44,19 @@ impl Screen {
             modes.local_modes -= LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG;
             let _ = tcsetattr(stdin(), OptionalActions::Now, &modes);
         }
-        Self { before }
+        let is_terminal = isatty(stdout());
+        if is_terminal {
+            let _ = io::stdout().write_all(ENTER.as_bytes());
+        }
+        Self { before, is_terminal }
     }
 
-    /// Waits until `next`. False as soon as `q` or Ctrl-C is pressed.
-    pub fn no_key_ends_it_before(&self, next: Instant) -> bool {
+    /// Waits for a key until `next`.
+    pub fn key_before(&self, next: Instant) -> Waited {
         loop {
             let left = next.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return true;
+                return Waited::OutOfTime;
             }
             if self.before.is_none() {
                 thread::park_timeout(left);
@@ -51,10 +68,11 @@ impl Screen {
                 continue;
             }
             let mut key = [0];
-            // A terminal that is gone reads nothing, for ever.
-            if !matches!(read(stdin(), &mut key), Ok(1)) || [b'q', INTERRUPT].contains(&key[0]) {
-                return false;
-            }
+            return match read(stdin(), &mut key) {
+                Ok(1) => Waited::Key(key[0]),
+                // For ever.
+                _ => Waited::Gone,
+            };
         }
     }
 
@@ -73,6 +91,10 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
+        if self.is_terminal {
+            let mut output = io::stdout();
+            let _ = output.write_all(LEAVE.as_bytes()).and_then(|()| output.flush());
+        }
         if let Some(before) = &self.before {
             let _ = tcsetattr(stdin(), OptionalActions::Now, before);
         }

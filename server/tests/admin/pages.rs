@@ -359,6 +359,39 @@ fn top_shows_one_frame_to_a_script() {
     );
 }
 
+/// In a terminal of Python's. What a person at it sees and presses.
+#[test]
+fn top_takes_another_screen_and_keys() {
+    let Some(mut python) = testkit::tools::program("python3") else { return };
+    let server = start();
+    let person = "
+import os, pty, sys, time
+seen = b''
+child, terminal = pty.fork()
+if child == 0:
+    os.execv(sys.argv[1], [sys.argv[1], 'top', sys.argv[2], '--interval-ms', '100'])
+def wait_for(what):
+    global seen
+    while what not in seen:
+        seen += os.read(terminal, 65536)
+    seen = seen[seen.index(what):]
+wait_for(b'\\x1b[?1049h')
+wait_for(b'SLOWEST (? for the keys)')
+os.write(terminal, b'd')
+wait_for(b'*DROPPED')
+os.write(terminal, b'?')
+wait_for(b'those that dropped the most')
+os.write(terminal, b'?')
+wait_for(b'TASKS')
+os.write(terminal, b'q')
+wait_for(b'\\x1b[?1049l')
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+";
+    let address = server.address.to_string();
+    let ended = python.args(["-c", person, FANFARE, &address]).status().unwrap();
+    assert!(ended.success());
+}
+
 #[test]
 fn a_health_check_is_a_command() {
     let server = start();
