@@ -68,8 +68,8 @@ pub const MEMORY_BYTES_UNKNOWN: u64 = 1 << 30;
 pub const MEMORY_BYTES_MIN: u64 = 16 << 20;
 
 /// Shortest and longest time in milliseconds between two looks at the memory. Fixed. Why: a look
-/// takes some 50 microseconds, and nobody allocates half of a machine's memory in a quarter of a
-/// second.
+/// takes up to half a millisecond, and nobody allocates half of a machine's memory in a quarter of
+/// a second. However many are due, looking takes no more than a tenth of a processor.
 pub const MEMORY_LOOK_MS: (u64, u64) = (2, 250);
 
 /// Bytes a millisecond by which memory may grow: what is left, divided by this, is the time to the

@@ -6,13 +6,13 @@ use event_listener::{Event, listener};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::task::{Context, Poll};
 
-/// Bytes that may still be read. All connections spend it; whoever watches the memory grants it.
+/// Bytes that may still be read. All connections spend it; the watch of the memory grants it.
 ///
 /// So memory cannot grow without bound between two looks, however fast peers send.
 pub struct ReadAllowance {
     left_bytes: AtomicI64,
     granted: Event,
-    /// Who grants it waits until it is spent.
+    /// The task that grants it, which waits until it is spent.
     spent: AtomicWaker,
 }
 
