@@ -67,8 +67,8 @@ pub enum ServerObject<'o> {
     },
     /// A push.
     Push(PushObject<'o>),
-    /// This many pushes are missing here, because the client did not read. 0: nobody knows how many,
-    /// because the link to a cluster was down.
+    /// This many pushes are missing here, because the client did not read. 0: nobody knows how
+    /// many, because the link to a cluster was down.
     Missed(u64),
     /// This many pushes were too old to be delivered here.
     Expired(u64),
