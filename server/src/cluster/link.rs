@@ -106,8 +106,9 @@ impl RunningServer for ClusterLink {
 
 impl Link {
     async fn run(mut self) {
-        while !self.shutdown.has_begun() {
-            let hub = self.next_hub();
+        while !self.shutdown.has_begun()
+            && let Some(hub) = self.next_hub()
+        {
             let reason = self.attempt(&hub).await;
             if self.shutdown.has_begun() {
                 return;
@@ -123,7 +124,7 @@ impl Link {
     }
 
     /// The configured hubs first, then those that one of them has told of.
-    fn next_hub(&mut self) -> HubAddress {
+    fn next_hub(&mut self) -> Option<HubAddress> {
         let mut hubs = self.shared.settings.hubs.clone();
         let told = lock(&self.shared.hubs).clone();
         let first = hubs.first().cloned();
@@ -135,9 +136,9 @@ impl Link {
                 hubs.push(HubAddress { credentials: credentials.unwrap_or_default(), ..hub });
             }
         }
-        let hub = hubs.swap_remove(self.next % hubs.len());
+        let turn = self.next.checked_rem(hubs.len())?;
         self.next += 1;
-        hub
+        Some(hubs.swap_remove(turn))
     }
 
     /// One connection, from dialling to its end. Gives the reason.

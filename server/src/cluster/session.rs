@@ -55,7 +55,7 @@ pub struct Terms {
     pub account: String,
     /// Whether messages may have headers.
     pub with_headers: bool,
-    /// Bytes of a message, headers counted; 0: as many as you like.
+    /// Bytes that a message may have, headers counted; 0: any number.
     pub max_payload_bytes: usize,
     /// Whether it may find a member of a group whose members here have no room.
     pub takes_over: bool,
@@ -255,7 +255,7 @@ impl Session {
             actions.push(Action::Send(text.into()));
             return actions.push(Action::End(End::after("loop", CLUSTER_LOOP_DELAY_MS)));
         }
-        // What is longer or deeper than a topic here can be matches none.
+        // A pattern that is longer or deeper than a topic can be here matches none.
         let pattern = subject::pattern_text(&subject).and_then(|text| Pattern::parse(text).ok());
         let Some(pattern) = pattern.filter(|_| !subject.starts_with(b"$LDS.")) else { return };
         let is_new = !self.interest.contains_key(&(subject.clone(), group.clone()));
