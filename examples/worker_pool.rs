@@ -3,6 +3,7 @@
 //! Each request goes to the worker with the least queued, so the busy worker holds up at most the
 //! one request that it got before anybody could know. By turns, it would hold up every fourth.
 
+use async_io::Timer;
 use fanfare::{Broker, Delivery, Pattern, RequestError, Topic};
 use futures_lite::future::block_on;
 use std::thread;
@@ -27,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             Ok(thread::spawn(move || {
                 while let Some(delivery) = queue.recv_blocking() {
                     let Delivery::Message(job) = delivery else { continue };
-                    thread::sleep(Duration::from_millis(*job));
+                    block_on(Timer::after(Duration::from_millis(*job)));
                     if let Some(reply_to) = job.reply_to() {
                         let _ = block_on(broker.publish(reply_to, *job));
                     }

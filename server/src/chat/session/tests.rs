@@ -276,7 +276,7 @@ fn the_founder_says_who_keeps_order() {
     refused(&mut alice, "/op eve", "! eve has no account");
     let actions = handle(&mut alice, "/op bob");
     assert_eq!(replies(&actions), ["* you made bob an operator of garden"]);
-    let Some(Action::Keep { rules, .. }) = actions.iter().nth(1) else { panic!("{actions:?}") };
+    let Some(Action::Keep { rules, .. }) = actions.get(1) else { panic!("{actions:?}") };
     assert!(rules.operators.contains("bob") && rules.are_kept(&room("garden")));
     let note = "Alice made bob an operator of garden".to_owned();
     let (kind, about) = ("made operator", "bob".to_owned());
