@@ -22,11 +22,12 @@ pub fn listen(text: &str) -> Result<Listen, String> {
         return Ok(Listen(None));
     }
     let problem = |why: &str| format!("is no address to listen on: {why}");
-    let mut addresses = text.to_socket_addrs().map_err(|error| match error.kind() {
+    let addresses = text.to_socket_addrs().map_err(|error| match error.kind() {
         io::ErrorKind::InvalidInput => problem("write it as HOST:PORT, or off"),
         _ => problem(&error.to_string()),
     })?;
-    match addresses.next() {
+    // Of a name such as localhost, where clients of IPv4 alone reach it.
+    match addresses.min_by_key(SocketAddr::is_ipv6) {
         Some(address) => Ok(Listen(Some(address))),
         None => Err(problem("the name has no address")),
     }

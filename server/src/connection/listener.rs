@@ -4,9 +4,10 @@ use super::limiter::{ConnectionLimiter, ConnectionLimits, Permit, Refusal};
 use crate::limits::{ACCEPT_BACK_OFF_MS, ACCEPTS_PER_TURN, LISTEN_BACKLOG};
 use crate::tasks::{self, Wait, waiting};
 use async_io::{Async, Timer};
+use socket2::{Domain, Protocol, Socket, Type};
 use std::future::Future;
 use std::io::{self, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 /// A listening socket with a [`ConnectionLimiter`].
@@ -28,9 +29,20 @@ pub enum Accepted {
 
 impl Listener {
     /// Listens at `address`; port 0 takes a free one. An address that a server just left can be
-    /// taken again.
+    /// taken again. Who listens at 0.0.0.0 is reached by IPv6 too, where there is IPv6.
     pub fn bind(address: SocketAddr, limits: ConnectionLimits) -> io::Result<Self> {
-        Self::of(TcpListener::bind(address)?, limits)
+        if address.ip() != IpAddr::V4(Ipv4Addr::UNSPECIFIED) {
+            return Self::of(TcpListener::bind(address)?, limits);
+        }
+        match bind_both(address.port()) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(error),
+            Err(_) => Self::of(TcpListener::bind(address)?, limits),
+            Ok(socket) => {
+                let mut listener = Self::of(socket, limits)?;
+                listener.local_address.set_ip(address.ip());
+                Ok(listener)
+            }
+        }
     }
 
     /// Listens with a socket that another program has opened.
@@ -67,7 +79,9 @@ impl Listener {
         }
         loop {
             match waiting(Wait::ACCEPT, self.socket.accept()).await {
-                Ok((stream, peer)) => {
+                Ok((stream, mut peer)) => {
+                    // That of IPv4 comes as one of IPv6 where a socket is for both.
+                    peer.set_ip(peer.ip().to_canonical());
                     self.accepted_in_turn += 1;
                     self.back_off.succeeded();
                     return match self.limiter.admit(peer.ip()) {
@@ -82,6 +96,16 @@ impl Listener {
             }
         }
     }
+}
+
+/// A socket for every address of both families.
+fn bind_both(port: u16) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_only_v6(false)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)).into())?;
+    socket.listen(LISTEN_BACKLOG)?;
+    Ok(socket.into())
 }
 
 /// Says why a connection is not taken and closes it, without waiting: what the kernel does not take
@@ -145,6 +169,26 @@ mod tests {
         assert_eq!(back_off.next_ms, ACCEPT_BACK_OFF_MS.1);
         back_off.succeeded();
         assert_eq!(back_off.next_ms, ACCEPT_BACK_OFF_MS.0);
+    }
+
+    #[test]
+    fn all_addresses_are_those_of_both_families() {
+        let any = "0.0.0.0:0".parse().unwrap();
+        let mut listener = Listener::bind(any, LIMITS).unwrap();
+        let address = listener.local_address();
+        assert_eq!(address.ip(), any.ip());
+        assert!(Listener::bind(address, LIMITS).is_err(), "it is taken");
+        let has_ipv6 = TcpListener::bind("[::1]:0").is_ok();
+        for (loopback, is_there) in [("127.0.0.1", true), ("::1", has_ipv6)] {
+            let loopback: IpAddr = loopback.parse().unwrap();
+            if is_there {
+                let _client = TcpStream::connect((loopback, address.port())).unwrap();
+                let Accepted::Connection(_, peer, _) = block_on(listener.accept()) else {
+                    panic!("refused")
+                };
+                assert_eq!(peer.ip(), loopback);
+            }
+        }
     }
 
     #[test]
