@@ -94,9 +94,11 @@ pub(super) async fn list(context: Arc<AdminContext>, call: Call) -> Response {
         (Err(error), ..) | (_, Err(error), _) | (_, _, Err(error)) => return error.response(),
     };
     let mut front_ends = context.diagnostics.front_ends();
-    if let Some(wanted) = &query.front_end {
-        front_ends.retain(|front_end| front_end.name() == wanted);
-    }
+    // Whoever asks is no client, unless that is asked for.
+    front_ends.retain(|front_end| match &query.front_end {
+        Some(wanted) => front_end.name() == wanted,
+        None => front_end.name() != super::server::NAME,
+    });
     if query.is_plain() {
         let total = front_ends.iter().map(|front_end| front_end.connection_count()).sum();
         let page = page_of(&front_ends, window);

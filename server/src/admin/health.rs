@@ -1,13 +1,13 @@
 //! Whether the server is well.
 
 use super::context::AdminContext;
-use crate::http::{Call, Response, text};
+use crate::http::{Call, Response, json, text};
 use hyper::StatusCode;
 use std::sync::Arc;
 
 /// `/healthz`: that it answers is the answer.
 pub(super) async fn healthz(_: Arc<AdminContext>, _: Call) -> Response {
-    text(StatusCode::OK, "ok\n")
+    json(StatusCode::OK, &serde_json::json!({"status": "ok"}))
 }
 
 /// `/readyz`: not while the server ends, so that a balancer sends nobody here any more.

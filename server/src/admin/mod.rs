@@ -3,6 +3,7 @@
 //! It answers on a loopback address, or anywhere with a token. What it shows is made
 //! when somebody asks.
 
+mod absent;
 mod connections;
 mod context;
 mod health;

@@ -1,7 +1,9 @@
 //! The admin server: authorises requests and routes them to pages.
 
 use super::context::AdminContext;
-use super::{connections, health, leaf_nodes, lists, metrics, pprof, snapshots, try_it, varz};
+use super::{
+    absent, connections, health, leaf_nodes, lists, metrics, pprof, snapshots, try_it, varz,
+};
 use crate::connection::Listener;
 use crate::diagnostics::Diagnostics;
 use crate::http::{Call, HttpServer, HttpSettings, Response, Service, ServiceFuture, text};
@@ -106,6 +108,7 @@ fn page(context: &Arc<AdminContext>, call: Call) -> ServiceFuture {
         "/connz" => Box::pin(connections::list(context, call)),
         "/leafz" => Box::pin(leaf_nodes::list(context, call)),
         "/subsz" => Box::pin(lists::subscriptions(context, call)),
+        "/routez" | "/gatewayz" | "/accountz" | "/jsz" => Box::pin(absent::absent(context, call)),
         "/slowz" => Box::pin(lists::slowest(context, call)),
         "/topicz" => Box::pin(lists::topics(context, call)),
         "/journal" => Box::pin(lists::journal(context, call)),

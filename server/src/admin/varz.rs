@@ -4,7 +4,7 @@ use super::context::AdminContext;
 use super::listing::{Object, respond_with_facts};
 use super::process::Process;
 use super::times::{duration, timestamp};
-use crate::diagnostics::{FrontEndFigures, Serves};
+use crate::diagnostics::{FrontEnd, FrontEndFigures, Serves};
 use crate::http::{Call, Response};
 use serde_json::Value;
 use std::sync::Arc;
@@ -19,10 +19,15 @@ fn facts(context: &AdminContext) -> Object {
     let process = Process::now();
     let cpu_percent = (context.cpu_share.percent(process) * 10.0).round() / 10.0;
     let broker = context.broker.stats();
+    let main = main_front_end(context);
+    let mut own = main.as_ref().map(|(front_end, _)| front_end.facts()).unwrap_or_default();
+    let version = own.iter().position(|(name, _)| *name == "version");
+    let nats_version = version.map_or(env!("CARGO_PKG_VERSION").into(), |at| own.remove(at).1);
     let mut facts = vec![
         ("server_id", context.diagnostics.server_id().into()),
         ("server_name", "fanfare".into()),
-        ("version", env!("CARGO_PKG_VERSION").into()),
+        ("fanfare_version", env!("CARGO_PKG_VERSION").into()),
+        ("version", nats_version),
         ("pid", std::process::id().into()),
         ("start", timestamp(context.diagnostics.started_at()).into()),
         ("now", timestamp(SystemTime::now()).into()),
@@ -47,7 +52,8 @@ fn facts(context: &AdminContext) -> Object {
         ("tasks", context.tasks.alive().into()),
     ];
     facts.extend(at_a_glance(context));
-    if let Some(serves) = main_front_end(context) {
+    if let Some((_, serves)) = main {
+        facts.extend(own);
         facts.extend([
             ("host", serves.address.ip().to_string().into()),
             ("port", serves.address.port().into()),
@@ -90,11 +96,12 @@ fn sums(context: &AdminContext) -> FrontEndFigures {
 }
 
 /// NATS tools look for the port of the NATS server; without one, that of the first front-end.
-fn main_front_end(context: &AdminContext) -> Option<Serves> {
-    let front_ends = context.diagnostics.front_ends();
-    let nats = front_ends
-        .iter()
-        .find(|front_end| front_end.name() == "nats")
-        .and_then(|nats| nats.serves());
-    nats.or_else(|| front_ends.iter().find_map(|front_end| front_end.serves()))
+fn main_front_end(context: &AdminContext) -> Option<(Arc<FrontEnd>, Serves)> {
+    let mut front_ends = context.diagnostics.front_ends();
+    // Those of the same kind keep their order.
+    front_ends.sort_by_key(|front_end| front_end.name() != "nats");
+    front_ends.into_iter().find_map(|front_end| {
+        let serves = front_end.serves()?;
+        Some((front_end, serves))
+    })
 }

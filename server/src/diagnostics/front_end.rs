@@ -6,6 +6,7 @@ use super::journal::{Event, Journal};
 use super::memory::Memory;
 use crate::locks::lock;
 use crate::transport::Traffic;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,6 +19,7 @@ pub struct FrontEnd {
     journal: Arc<Journal>,
     memory: Arc<Memory>,
     serves: Mutex<Option<Serves>>,
+    facts: OnceLock<Vec<(&'static str, Value)>>,
     refused: AtomicU64,
     connections: Mutex<Connections>,
     own: OnceLock<OwnFigures>,
@@ -89,8 +91,9 @@ impl FrontEnd {
         (server_id, journal, memory): (Arc<str>, Arc<Journal>, Arc<Memory>),
     ) -> Self {
         let (serves, own) = (Mutex::default(), OnceLock::new());
+        let facts = OnceLock::new();
         let (refused, connections) = (AtomicU64::new(0), Mutex::default());
-        Self { name, server_id, journal, memory, serves, refused, connections, own }
+        Self { name, server_id, journal, memory, serves, facts, refused, connections, own }
     }
 
     /// The front-end's name, such as `chat` or `nats`.
@@ -113,6 +116,17 @@ impl FrontEnd {
         if lock(&self.serves).replace(serves).is_none() {
             self.journal.note(Event::Listening { front_end: self.name, address: serves.address });
         }
+    }
+
+    /// What is known of the front-end's settings where the server is shown at one glance. The first
+    /// call counts.
+    pub fn has_facts(&self, facts: Vec<(&'static str, Value)>) {
+        let _ = self.facts.set(facts);
+    }
+
+    /// What [`has_facts`](Self::has_facts) was told.
+    pub fn facts(&self) -> Vec<(&'static str, Value)> {
+        self.facts.get().cloned().unwrap_or_default()
     }
 
     /// Where the front-end listens, and how much it serves; `None` if it does not listen.

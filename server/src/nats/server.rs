@@ -66,6 +66,7 @@ impl Server<Nats> {
             settings: Arc::new(settings),
             front_end,
         };
+        nats.front_end.has_facts(nats.settings.facts());
         Self::run(listener, tasks, profile, nats)
     }
 

@@ -6,6 +6,7 @@ use crate::connection::ConnectionLimits;
 use crate::limits;
 use crate::transport::{Identity, Idle, WriterSettings};
 use fanfare::WhenFull;
+use serde_json::Value;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -167,6 +168,24 @@ impl NatsSettings {
             SlowConsumer::Disconnect => WhenFull::Disconnect { after: self.wait },
             SlowConsumer::Drop => WhenFull::Wait(self.wait),
         }
+    }
+
+    /// What nats-server's `/varz` says of such settings, in its units.
+    pub(super) fn facts(&self) -> Vec<(&'static str, Value)> {
+        let nanoseconds = |time: Duration| Value::from(time.as_nanos() as u64);
+        vec![
+            ("version", self.version.as_str().into()),
+            ("proto", 1.into()),
+            ("auth_required", self.authentication.is_required().into()),
+            ("tls_required", self.tls.as_ref().is_some_and(|tls| tls.is_required).into()),
+            ("auth_timeout", self.authentication_timeout.as_secs_f64().into()),
+            ("ping_interval", nanoseconds(self.ping_interval)),
+            ("ping_max", self.ping_max.into()),
+            ("max_control_line", self.parser.control_line_bytes.into()),
+            ("max_pending", self.pending_bytes.into()),
+            ("max_subscriptions", self.subscriptions.into()),
+            ("write_deadline", nanoseconds(self.write_deadline)),
+        ]
     }
 
     pub(super) fn writer(&self) -> WriterSettings {

@@ -1,7 +1,7 @@
 //! What a client does at one door leaves the others open, and in time.
 
 use crate::FANFARE;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -218,6 +218,37 @@ fn http_floods(address: SocketAddr, lines: &str) -> Vec<(TcpStream, String)> {
     };
     let requests: String = lines.split('\n').map(request).collect();
     (0..CLIENTS).map(|_| (connect(address), requests.clone())).collect()
+}
+
+#[test]
+fn tools_of_nats_find_what_they_read() {
+    let house = House::start(&["--nats-version", "2.9", "--nats-ping-interval-ms", "5000"]);
+    let info = Wire::connect(house.nats).info;
+    let page = |path| -> Value {
+        serde_json::from_slice(&Http::connect(house.admin).get(path).body).unwrap()
+    };
+    let varz = page("/varz");
+    assert_eq!((&varz["version"], &varz["port"]), (&info["version"], &info["port"]));
+    assert_eq!((&varz["ping_interval"], &varz["proto"]), (&5_000_000_000_u64.into(), &1.into()));
+    assert_eq!((&varz["max_control_line"], &varz["max_pending"]), (&4096.into(), &67108864.into()));
+    assert_eq!(page("/healthz"), json!({"status": "ok"}));
+    let _client = quiet(house.nats);
+    let connections = page("/connz");
+    let is_of_admin = |row: &Value| row["front_end"] == "admin";
+    assert!(!connections["connections"].as_array().unwrap().iter().any(is_of_admin));
+    assert_eq!(page("/connz?front_end=admin")["total"], 1);
+    for (path, expected) in [
+        ("/routez", json!({"num_routes": 0, "routes": []})),
+        ("/gatewayz", json!({"outbound_gateways": {}, "inbound_gateways": {}})),
+        ("/accountz", json!({"system_account": "$SYS", "accounts": ["$G"]})),
+        ("/jsz", json!({"disabled": true, "streams": 0})),
+    ] {
+        let told = page(path);
+        assert_eq!(told["server_id"], info["server_id"], "{path}");
+        for (name, value) in expected.as_object().unwrap() {
+            assert_eq!(&told[name], value, "{path}");
+        }
+    }
 }
 
 #[test]

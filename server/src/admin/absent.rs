@@ -1,0 +1,40 @@
+//! What NATS tools ask a server for that this one has none of: they are told so in nats-server's
+//! words.
+
+use super::context::AdminContext;
+use super::listing::{Object, respond_with_facts};
+use super::times::timestamp;
+use crate::http::{Call, Response};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// `/routez`, `/gatewayz`, `/accountz` and `/jsz`.
+pub(super) async fn absent(context: Arc<AdminContext>, call: Call) -> Response {
+    let mut facts = vec![
+        ("server_id", context.diagnostics.server_id().into()),
+        ("now", timestamp(SystemTime::now()).into()),
+    ];
+    let (title, own) = own_facts(call.path());
+    facts.extend(own);
+    respond_with_facts(&call, title, &Object(facts))
+}
+
+fn own_facts(path: &str) -> (&'static str, Vec<(&'static str, Value)>) {
+    match path {
+        "/routez" => ("Routes", vec![("num_routes", 0.into()), ("routes", json!([]))]),
+        "/gatewayz" => {
+            ("Gateways", vec![("outbound_gateways", json!({})), ("inbound_gateways", json!({}))])
+        }
+        "/accountz" => {
+            ("Accounts", vec![("system_account", "$SYS".into()), ("accounts", json!(["$G"]))])
+        }
+        _ => {
+            let none = ["memory", "storage", "streams", "consumers", "messages", "bytes"];
+            let mut facts: Vec<_> = none.map(|name| (name, 0.into())).into();
+            facts.push(("disabled", true.into()));
+            facts.push(("config", json!({"max_memory": 0, "max_storage": 0})));
+            ("JetStream", facts)
+        }
+    }
+}
