@@ -305,8 +305,8 @@ pub const IGNORED_NAMES: usize = 50;
 /// further name is added.
 pub const ROOM_RULE_NAMES: usize = 200;
 
-/// Rooms with rules that one account has founded. Fixed. Why: they stay when nobody is in them. When
-/// hit: the founder's further rooms get no rules.
+/// Rooms with rules that one account has founded. Fixed. Why: they stay when nobody is in them.
+/// When hit: the founder's further rooms get no rules.
 pub const KEPT_ROOMS: usize = 20;
 
 /// Names that have an owner. Fixed. Why: they are in memory, some 500 bytes each. When hit: no
@@ -437,12 +437,12 @@ pub const ADMIN_LIVE_POINTS: usize = 300;
 pub const ADMIN_WATCH_MESSAGES: usize = 256;
 
 /// Milliseconds between two looks at what a page of the dashboard subscribes to. Fixed. Why: with
-/// the bound above, no flood makes it more than 2,560 messages a second. When hit: the messages wait
-/// in their queue.
+/// the bound above, no flood makes it more than 2,560 messages a second. When hit: the messages
+/// wait in their queue.
 pub const ADMIN_WATCH_MS: u64 = 100;
 
-/// Bytes of a payload that the dashboard is shown. Fixed. Why: a row on a screen. When hit: the rest
-/// is cut off, and the length is told.
+/// Bytes of a payload that the dashboard is shown. Fixed. Why: a row on a screen. When hit: the
+/// rest is cut off, and the length is told.
 pub const ADMIN_WATCH_BYTES: usize = 2 * 1024;
 
 /// Bytes of a message that somebody publishes from the dashboard, and the time for sending them.
@@ -714,12 +714,12 @@ pub const NATS_FIRST_PING_MS: u64 = 2_000;
 /// nats-server's default. When hit: `-ERR 'Authentication Timeout'`, and the connection is closed.
 pub const NATS_AUTHENTICATION_TIMEOUT_MS: u64 = 2_000;
 
-/// Milliseconds that a NATS server waits for a client to begin TLS before it says `INFO`, where that
-/// is left to the client. Fixed. Why: nats-server's. When hit: `INFO` comes first.
+/// Milliseconds that a NATS server waits for a client to begin TLS before it says `INFO`, where
+/// that is left to the client. Fixed. Why: nats-server's. When hit: `INFO` comes first.
 pub const NATS_TLS_FIRST_MS: u64 = 50;
 
-/// Milliseconds in which a TLS handshake with a NATS client has to be over. Why: nats-server's default; its time to authenticate begins afterwards. When hit: the connection is
-/// closed.
+/// Milliseconds in which a TLS handshake with a NATS client has to be over. Why: nats-server's
+/// default; its time to authenticate begins afterwards. When hit: the connection is closed.
 pub const NATS_TLS_HANDSHAKE_MS: u64 = 2_000;
 
 /// Passwords of NATS clients that are compared with a hash at the same time, one for each address.
@@ -735,8 +735,8 @@ pub const NATS_REMEMBERED_SECRETS: usize = 1_024;
 /// come back sooner after a restart or a broken network. When hit: it is hashed again.
 pub const NATS_REMEMBERED_MS: u64 = 15 * 60 * 1_000;
 
-/// Requests that a NATS client was sent and may answer, where only its user's `allow_responses` lets
-/// it. Fixed. Why: nats-server's. When hit: the oldest can no longer be answered.
+/// Requests that a NATS client was sent and may answer, where only its user's `allow_responses`
+/// lets it. Fixed. Why: nats-server's. When hit: the oldest can no longer be answered.
 pub const NATS_RESPONSES: usize = 4_096;
 
 /// Bytes queued for one NATS connection. Why: nats-server's default. When hit: see

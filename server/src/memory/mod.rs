@@ -2,9 +2,9 @@
 //! heaviest first, before the kernel ends the process.
 //!
 //! A task looks at what the allocator has handed out, in which everything is counted once, however
-//! many queues share it. What a connection holds only decides its turn to go. Between two looks memory
-//! grows by no more than what was granted to be read, and by what a processor can do with that in
-//! the meantime.
+//! many queues share it. What a connection holds only decides its turn to go. Between two looks
+//! memory grows by no more than what was granted to be read, and by what a processor can do with
+//! that in the meantime.
 
 mod available;
 
