@@ -56,6 +56,8 @@ pub enum Command<'l> {
     Mode(Option<&'l str>),
     /// `/time`: show times, in this form.
     Time(TimeFormat),
+    /// `/password WORD`
+    Password(&'l str),
     /// `/register PASSWORD`
     Register(&'l str),
     /// `/login NAME PASSWORD`
@@ -123,6 +125,7 @@ impl std::error::Error for CommandError {}
 /// What `/help` answers: how each command is written, and what it does.
 pub const HELP: &[(&str, &str)] = &[
     ("/nick NAME", "take a name"),
+    ("/password WORD", "come in, where the server has a password"),
     ("/register PASSWORD", "own the name you have"),
     ("/login NAME PASSWORD", "have the name you own"),
     ("/recover NAME CODE PASSWORD", "set another password"),
@@ -160,7 +163,7 @@ pub const HELP_ON_LINES: &str =
     "a line is said to the room you are in; a line that begins with // is said with one slash";
 
 /// Commands with a password in them.
-const SECRET_COMMANDS: [&str; 3] = ["/register ", "/login ", "/recover "];
+const SECRET_COMMANDS: [&str; 4] = ["/password ", "/register ", "/login ", "/recover "];
 
 /// Whether a line has a password in it, so that nobody keeps it.
 pub fn is_secret(line: &str) -> bool {
@@ -224,6 +227,7 @@ pub fn parse(line: &str) -> Result<Command<'_>, CommandError> {
             "off" => Ok(Command::Time(TimeFormat::Off)),
             _ => Err(CommandError::Usage("/time on|iso|off")),
         },
+        "password" => one_word(rest, "/password WORD").map(Command::Password),
         "register" => one_word(rest, "/register PASSWORD").map(Command::Register),
         "login" => match words(rest) {
             Some([name, password]) => Ok(Command::Login { name, password }),
@@ -335,6 +339,7 @@ mod tests {
             ("/time ON", Command::Time(TimeFormat::Minutes)),
             ("/time iso", Command::Time(TimeFormat::Iso)),
             ("/time off", Command::Time(TimeFormat::Off)),
+            ("/password secret", Command::Password("secret")),
             ("/register secret", Command::Register("secret")),
             ("/login bob  secret", Command::Login { name: "bob", password: "secret" }),
             (

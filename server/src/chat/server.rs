@@ -8,15 +8,18 @@ use super::stored::Stored;
 use super::writer::{ChatQueue, Writer};
 use crate::connection::acceptor::AcceptedConnection;
 use crate::connection::duplex::drive;
+use crate::connection::handshake::shake_hands;
 use crate::connection::server::{Profile, Protocol, task_names};
 use crate::connection::{Listener, Server};
-use crate::diagnostics::FrontEnd;
+use crate::diagnostics::{Ended, FrontEnd};
+use crate::limits::CHAT_TLS_HANDSHAKE_MS;
 use crate::message::ServerMessage;
 use crate::tasks::Tasks;
 use fanfare::Broker;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A running chat server.
 pub type ChatServer = Server<Chat>;
@@ -77,9 +80,16 @@ impl Protocol for Chat {
     )]
     fn serve(
         self: Arc<Self>,
-        AcceptedConnection { connection, peer, entry, shutdown, permit }: AcceptedConnection,
+        AcceptedConnection { connection, peer, mut entry, shutdown, permit }: AcceptedConnection,
     ) -> impl Future<Output = ()> + Send + 'static {
         async move {
+            if let Some(identity) = &self.settings.tls {
+                let within = Duration::from_millis(CHAT_TLS_HANDSHAKE_MS);
+                let shaking = shake_hands(&connection, identity, &shutdown, within);
+                if !Box::pin(shaking).await {
+                    return entry.ended(Ended::Because("TLS handshake failed"));
+                }
+            }
             let (queue, figures) = (ChatQueue::default(), entry.figures().clone());
             let reader = Reader::new(&self, &queue, &figures, &shutdown, peer.ip());
             let line_bytes = self.settings.line_bytes;

@@ -2,11 +2,12 @@
 
 use super::ConfigError;
 use super::settings::Settings;
-use super::shared::{AddressOptions, ConnectionOptions, QueueOptions, WriterOptions};
+use super::shared::{AddressOptions, ConnectionOptions, QueueOptions, TlsOptions, WriterOptions};
 use super::table::Options;
 use super::values::{from, text, within};
 use crate::chat::ChatSettings;
 use crate::chat::names::{Name, NameOf};
+use crate::chat::password::Secret;
 use crate::chat::rooms::DirectoryLimits;
 use crate::chat::session::SessionSettings;
 use crate::limits;
@@ -21,10 +22,15 @@ pub const DEFAULT_ADDRESS: &str = "127.0.0.1:7000";
 pub struct ChatOptions {
     #[command(flatten)]
     listen: AddressOptions,
-    /// Let everybody in on an address that other machines can reach. Chat has no passwords: whoever
-    /// reaches it can take any free name
+    /// Let everybody in on an address that other machines can reach. Whoever reaches it can
+    /// take any free name, unless there is a password or accounts are required
     #[arg(long)]
     allow_anonymous: bool,
+    #[command(flatten)]
+    tls: TlsOptions,
+    /// Password that everybody has to give first
+    #[arg(long, value_name = "WORD", value_parser = word, hide_env_values = true)]
+    password: Option<String>,
     #[command(flatten)]
     connections: ConnectionOptions,
     /// Who may talk: everybody, or those alone who have registered a name and log in
@@ -71,6 +77,14 @@ pub struct ChatOptions {
     queue: QueueOptions,
     #[command(flatten)]
     writer: WriterOptions,
+}
+
+/// A word that can be typed after a command.
+fn word(text: &str) -> Result<String, String> {
+    match text.is_empty() || text.contains(char::is_whitespace) {
+        true => Err("is no single word".to_owned()),
+        false => Ok(text.to_owned()),
+    }
 }
 
 /// Names of accounts.
@@ -131,8 +145,10 @@ impl ChatOptions {
                 history_lines: self.history_lines,
                 is_stored: settings.is_set("data-dir"),
                 accounts_required: self.accounts == Accounts::Required,
+                password: self.password.clone().map(Secret),
             },
             operators: self.operators.0.clone(),
+            tls: self.tls.identity("chat", settings)?,
             writer: self.writer.settings(&self.queue),
             line_bytes: self.line_bytes,
             lines_per_second: (self.lines_per_second > 0).then_some(self.lines_per_second),
@@ -145,7 +161,9 @@ impl ChatOptions {
 
     fn check(&self, settings: &Settings) -> Result<(), ConfigError> {
         let remedy = "chat-allow-anonymous";
-        settings.guard("chat", self.listen.address, self.allow_anonymous, remedy)?;
+        let is_closed = self.password.is_some() || self.accounts == Accounts::Required;
+        let is_guarded = is_closed || self.allow_anonymous;
+        settings.guard("chat", self.listen.address, is_guarded, remedy)?;
         if self.accounts == Accounts::Required && !settings.is_set("data-dir") {
             let problem = "needs data-dir, where accounts are kept";
             return Err(settings.error("chat-accounts", problem));

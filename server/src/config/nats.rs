@@ -2,7 +2,7 @@
 
 use super::ConfigError;
 use super::settings::Settings;
-use super::shared::{AddressOptions, ConnectionOptions, QueueOptions};
+use super::shared::{AddressOptions, ConnectionOptions, QueueOptions, TlsOptions};
 use super::table::Options;
 use super::users::users_file;
 use super::values::{Listen, from, listen, ms, text, within};
@@ -11,7 +11,6 @@ use crate::limits;
 use crate::nats::authentication::{Authentication, Secret, User};
 use crate::nats::settings::{HandshakeFirst, NatsVersion, TlsSettings, WebSocketSettings};
 use crate::nats::{NatsSettings, SlowConsumer};
-use crate::transport::{Identity, IdentityError};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Arg, Args};
 use std::collections::HashSet;
@@ -77,19 +76,12 @@ pub struct NatsOptions {
     /// Let every client in without credentials on an address that other machines can reach
     #[arg(long)]
     allow_anonymous: bool,
-    /// PEM file with the server's certificates; turns on TLS and requires nats-tls-key
-    #[arg(long, value_name = "FILE")]
-    tls_cert: Option<PathBuf>,
-    /// PEM file with the key of the first certificate
-    #[arg(long, value_name = "FILE")]
-    tls_key: Option<PathBuf>,
+    #[command(flatten)]
+    tls: TlsOptions,
     /// Refuse clients that do not use TLS; true by default once there is a nats-tls-cert
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true",
         hide_possible_values = true)]
     tls_required: Option<bool>,
-    /// PEM file with those who sign the certificates that clients have to show
-    #[arg(long, value_name = "FILE")]
-    tls_ca: Option<PathBuf>,
     /// Whether the handshake comes before INFO: `true`, `false`, or `auto` for clients that begin
     /// with it
     #[arg(long, value_name = "true|false|auto", default_value = "false",
@@ -263,33 +255,18 @@ impl NatsOptions {
     }
 
     fn tls(&self, settings: &Settings) -> Result<Option<TlsSettings>, ConfigError> {
-        let (certificates, key) = match (&self.tls_cert, &self.tls_key) {
-            (Some(certificates), Some(key)) => (certificates, key),
-            (Some(_), None) => return Err(settings.error("nats-tls-cert", "needs a nats-tls-key")),
-            (None, Some(_)) => return Err(settings.error("nats-tls-key", "needs a nats-tls-cert")),
-            (None, None) if self.tls_required == Some(true) => {
+        let Some(identity) = self.tls.identity("nats", settings)? else {
+            if self.tls_required == Some(true) {
                 let problem = "needs a nats-tls-cert and a nats-tls-key";
                 return Err(settings.error("nats-tls-required", problem));
             }
-            (None, None) if self.tls_ca.is_some() => {
-                return Err(settings.error("nats-tls-ca", "needs a nats-tls-cert"));
-            }
-            (None, None) => return Ok(None),
+            return Ok(None);
         };
-        let authorities = self.tls_ca.as_deref();
-        let identity = Identity::read(certificates, key, authorities).map_err(|error| {
-            let name = match error {
-                IdentityError::Certificates(..) => "nats-tls-cert",
-                IdentityError::Key(..) => "nats-tls-key",
-                IdentityError::Authorities(..) => "nats-tls-ca",
-            };
-            settings.error(name, &error.to_string())
-        })?;
         Ok(Some(TlsSettings {
             identity,
             is_required: self.tls_required.unwrap_or(true),
             handshake_timeout: Duration::from_millis(self.tls_timeout_ms),
-            verifies_clients: authorities.is_some(),
+            verifies_clients: self.tls.verifies_clients(),
             first: self.tls_handshake_first,
         }))
     }

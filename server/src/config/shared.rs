@@ -1,12 +1,15 @@
 //! Settings that several doors have. Each door takes them into its own table, with defaults of its
 //! own where it needs them.
 
+use super::ConfigError;
+use super::settings::Settings;
 use super::values::{Listen, from, listen, ms, within};
 use crate::connection::ConnectionLimits;
 use crate::limits;
-use crate::transport::{Idle, WriterSettings};
+use crate::transport::{Identity, IdentityError, Idle, WriterSettings};
 use clap::Args;
 use fanfare::limits::{QUEUE_BYTES_MAX, QUEUE_MESSAGES_MAX};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Where a door listens.
@@ -15,6 +18,20 @@ pub struct AddressOptions {
     /// Where it listens: HOST:PORT, or `off`; port 0 picks a free port
     #[arg(long, value_name = "ADDR|off", value_parser = listen)]
     pub address: Listen,
+}
+
+/// Whether a door speaks TLS.
+#[derive(Args, Debug)]
+pub struct TlsOptions {
+    /// PEM file with the server's certificates; turns on TLS and requires the key
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// PEM file with the key of the first certificate
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+    /// PEM file with those who sign the certificates that clients have to show
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
 }
 
 /// How many connections a door takes.
@@ -74,6 +91,41 @@ impl ConnectionOptions {
 
     pub fn limits(&self) -> ConnectionLimits {
         ConnectionLimits { total: self.connections, per_address: self.connections_per_address }
+    }
+}
+
+impl TlsOptions {
+    /// The certificates and the key of a table's door; `None` for no TLS.
+    pub fn identity(
+        &self,
+        table: &str,
+        settings: &Settings,
+    ) -> Result<Option<Identity>, ConfigError> {
+        let [cert, key, ca] = ["cert", "key", "ca"].map(|which| format!("{table}-tls-{which}"));
+        let (certificates, private_key) = match (&self.tls_cert, &self.tls_key) {
+            (Some(certificates), Some(private_key)) => (certificates, private_key),
+            (Some(_), None) => return Err(settings.error(&cert, &format!("needs a {key}"))),
+            (None, Some(_)) => return Err(settings.error(&key, &format!("needs a {cert}"))),
+            (None, None) if self.tls_ca.is_some() => {
+                return Err(settings.error(&ca, &format!("needs a {cert}")));
+            }
+            (None, None) => return Ok(None),
+        };
+        let authorities = self.tls_ca.as_deref();
+        let identity = Identity::read(certificates, private_key, authorities).map_err(|error| {
+            let name = match error {
+                IdentityError::Certificates(..) => &cert,
+                IdentityError::Key(..) => &key,
+                IdentityError::Authorities(..) => &ca,
+            };
+            settings.error(name, &error.to_string())
+        })?;
+        Ok(Some(identity))
+    }
+
+    /// Whether clients have to show a certificate.
+    pub fn verifies_clients(&self) -> bool {
+        self.tls_ca.is_some()
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub mod acceptor;
 pub(crate) mod duplex;
+pub(crate) mod handshake;
 mod limiter;
 mod listener;
 pub(crate) mod outbound;

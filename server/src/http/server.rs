@@ -5,15 +5,13 @@ use super::request::Call;
 use super::response::{Response, text};
 use super::upgrade::Takeover;
 use crate::connection::acceptor::AcceptedConnection;
+use crate::connection::handshake::shake_hands;
 use crate::connection::server::{Profile, Protocol, task_names};
-use crate::connection::shutdown::Shutdown;
 use crate::connection::{Listener, Server};
 use crate::diagnostics::{Ended, FrontEnd};
 use crate::limits;
 use crate::tasks::{Tasks, Wait, waiting};
-use crate::transport::{Connection, Identity};
-use async_io::Timer;
-use futures_lite::future;
+use crate::transport::Identity;
 use hyper::StatusCode;
 use hyper::header::HOST;
 use hyper::server::conn::http1;
@@ -103,7 +101,8 @@ impl Protocol for Http {
     async fn serve(self: Arc<Self>, accepted: AcceptedConnection) {
         let AcceptedConnection { connection, peer, mut entry, shutdown, permit } = accepted;
         if let Some(identity) = &self.settings.tls
-            && !Box::pin(self.shake_hands(&connection, identity, &shutdown)).await
+            && !Box::pin(shake_hands(&connection, identity, &shutdown, self.settings.head_deadline))
+                .await
         {
             return entry.ended(Ended::Because("TLS handshake failed"));
         }
@@ -160,28 +159,6 @@ impl Protocol for Http {
             (Err(error), _) => ended(&error),
         });
         drop(permit);
-    }
-}
-
-impl Http {
-    /// Whether the connection speaks TLS in time.
-    async fn shake_hands(
-        &self,
-        connection: &Connection,
-        identity: &Identity,
-        shutdown: &Shutdown,
-    ) -> bool {
-        let stopped = async {
-            shutdown.begun().await;
-            false
-        };
-        let out_of_time = async {
-            // why: once in the life of a connection, before its writer's timer is there.
-            Timer::after(self.settings.head_deadline).await;
-            false
-        };
-        let shaking = async { connection.upgrade(identity).await.is_ok() };
-        future::or(shaking, future::or(stopped, out_of_time)).await
     }
 }
 

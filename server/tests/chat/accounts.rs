@@ -1,8 +1,11 @@
 //! Names that are owned: registered, kept for their owners, and had again.
 
 use crate::binary::Process;
+use std::io::Write;
+use std::process::Stdio;
 use testkit::chat::Client;
 use testkit::directory::TempDirectory;
+use testkit::tools::program;
 
 fn start(directory: &TempDirectory, more: &[&str]) -> Process {
     Process::start(&[&["--data-dir", directory.text(), "--log", "trace"], more].concat())
@@ -46,7 +49,8 @@ fn a_name_is_its_owners_after_a_restart_too() {
     alice.wait_for("* you logged in elsewhere; goodbye");
     assert_eq!(alice.line(), None);
     eve.wait_for("* Alice left (logged in elsewhere)");
-    assert_eq!(eve.ask("/msg alice which"), "* Alice was told");
+    eve.say("/msg alice which");
+    eve.wait_for("* Alice was told");
     again.wait_for("(private) guest1: which");
     again.say("/quit");
     again.wait_for_end();
@@ -155,4 +159,29 @@ fn order_in_a_room_outlives_the_server_and_is_in_the_journal() {
     mallory.say("one");
     mallory.say("two");
     mallory.wait_for("! garden is slow; wait");
+}
+
+#[test]
+fn a_server_with_a_password_and_certificates_is_reached_by_openssl() {
+    let tls = concat!(env!("CARGO_MANIFEST_DIR"), "/../testkit/tls");
+    let [cert, key] = ["cert", "key"].map(|which| format!("--chat-tls-{which}={tls}/{which}.pem"));
+    let server = Process::start(&[&cert, &key, "--chat-password", "roses"]);
+    let Some(mut openssl) = program("openssl") else { return };
+    let address = server.address.to_string();
+    let mut client = openssl
+        .args(["s_client", "-quiet", "-connect", &address])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    client.stdin.as_mut().unwrap().write_all(b"/password roses\n/quit bye\n").unwrap();
+    let output = client.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("! this server has a password: /password WORD"), "{said}");
+    assert!(said.contains("* you are in lobby (1 here)") && said.contains("* goodbye"), "{said}");
+    // Whoever does not speak TLS gets nothing.
+    let mut plain = Client::connect(server.address);
+    plain.say("/password roses");
+    assert!(!String::from_utf8_lossy(&plain.rest()).contains("welcome"));
 }

@@ -122,7 +122,7 @@ impl<'s> Reader<'s> {
             figures,
             shutdown,
             address,
-            session: Session::new(&shared.accounts.directory, shared.settings.session),
+            session: Session::new(&shared.accounts.directory, shared.settings.session.clone()),
             publisher: shared.broker.publisher_as(origin),
             origin,
             actions: Vec::new(),

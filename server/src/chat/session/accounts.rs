@@ -1,10 +1,11 @@
 //! What a person does to own a name: registers it, logs in, recovers it.
 
-use super::{Action, Session, refuse, reply};
+use super::{Action, LOG_IN_FIRST, PASSWORD_FIRST, Session, refuse, reply};
 use crate::chat::accounts::{AccountError, AccountRequest, Granted};
 use crate::chat::names::{Name, NameOf};
 use crate::chat::password::Secret;
 use crate::limits::{LOGIN_FAILURES, PASSWORD_CHARACTERS};
+use subtle::ConstantTimeEq;
 
 impl Session {
     pub(super) fn register(&mut self, password: &str, actions: &mut Vec<Action>) {
@@ -48,10 +49,8 @@ impl Session {
             Err(error) => {
                 let is_guess = error == AccountError::Wrong;
                 refuse(actions, error);
-                self.failures += u32::from(is_guess);
-                if self.failures >= LOGIN_FAILURES {
-                    reply(actions, "* too many wrong passwords; goodbye".to_owned());
-                    actions.push(Action::End);
+                if is_guess {
+                    self.count_failure(actions);
                 }
                 return;
             }
@@ -74,8 +73,42 @@ impl Session {
             let how = "* write this down, it is not shown again; if you forget the password:";
             reply(actions, format!("{how} /recover {name} {code} NEW-PASSWORD"));
         }
+        self.enter_lobby(actions);
+    }
+
+    /// The server's own password.
+    pub(super) fn admit(&mut self, password: &str, actions: &mut Vec<Action>) {
+        let Some(Secret(wanted)) = &self.settings.password else {
+            return refuse(actions, "this server has no password");
+        };
+        if bool::from(wanted.as_bytes().ct_eq(password.as_bytes())) {
+            self.is_admitted = true;
+            return self.enter_lobby(actions);
+        }
+        refuse(actions, "that is not the password");
+        self.count_failure(actions);
+    }
+
+    /// Goes to the lobby, once nothing is missing.
+    pub(super) fn enter_lobby(&mut self, actions: &mut Vec<Action>) {
+        let is_known = !self.settings.accounts_required || self.person.account().is_some();
+        if !(self.is_admitted && is_known) {
+            return self.say_what_is_missing(actions);
+        }
         if let Some(lobby) = self.waiting_for.take() {
             self.join(&lobby, None, actions);
+        }
+    }
+
+    pub(super) fn say_what_is_missing(&self, actions: &mut Vec<Action>) {
+        refuse(actions, if self.is_admitted { LOG_IN_FIRST } else { PASSWORD_FIRST });
+    }
+
+    fn count_failure(&mut self, actions: &mut Vec<Action>) {
+        self.failures += 1;
+        if self.failures >= LOGIN_FAILURES {
+            reply(actions, "* too many wrong passwords; goodbye".to_owned());
+            actions.push(Action::End);
         }
     }
 

@@ -9,6 +9,7 @@ mod rooms;
 use super::accounts::AccountRequest;
 use super::command::{self, Command};
 use super::names::Name;
+use super::password::Secret;
 use super::presence::Presence;
 use super::rooms::rules::{Membership, Rules};
 use super::rooms::{Directory, Person};
@@ -102,7 +103,7 @@ pub enum Action {
 }
 
 /// The bounds of one session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionSettings {
     /// Characters of a name.
     pub name_characters: usize,
@@ -116,6 +117,8 @@ pub struct SessionSettings {
     pub is_stored: bool,
     /// Whether those alone who have logged in may do anything.
     pub accounts_required: bool,
+    /// What everybody has to give first.
+    pub password: Option<Secret>,
 }
 
 impl Default for SessionSettings {
@@ -127,6 +130,7 @@ impl Default for SessionSettings {
             history_lines: ROOM_HISTORY_LINES,
             is_stored: false,
             accounts_required: false,
+            password: None,
         }
     }
 }
@@ -140,6 +144,8 @@ pub struct Session {
     ignored: Vec<Name>,
     /// Passwords that were wrong.
     failures: u32,
+    /// Whether the server's password was given, if there is one.
+    is_admitted: bool,
     /// When the person last talked in rooms with a slow mode.
     talked: HashMap<Name, Instant>,
     /// The room to go to after logging in.
@@ -151,7 +157,9 @@ pub struct Session {
 impl Session {
     /// Lets somebody in. [`Session::begin`] comes next.
     pub fn new(directory: &Arc<Directory>, settings: SessionSettings) -> Self {
+        let is_admitted = settings.password.is_none();
         Self {
+            is_admitted,
             person: directory.enter(),
             current: None,
             settings,
@@ -168,11 +176,8 @@ impl Session {
     pub fn begin(&mut self, lobby: &str, actions: &mut Vec<Action>) {
         actions.push(Action::Inbox(self.person.name().clone()));
         self.greet(actions);
-        if self.settings.accounts_required {
-            self.waiting_for = Some(lobby.to_owned());
-            return refuse(actions, LOG_IN_FIRST);
-        }
-        self.join(lobby, None, actions);
+        self.waiting_for = Some(lobby.to_owned());
+        self.enter_lobby(actions);
     }
 
     /// Says what a line that came just now means, as actions.
@@ -180,7 +185,8 @@ impl Session {
         self.notice_removal();
         match command::parse(line) {
             Err(error) => refuse(actions, error),
-            Ok(command) if !self.may(&command) => refuse(actions, LOG_IN_FIRST),
+            Ok(Command::Password(password)) => self.admit(password, actions),
+            Ok(command) if !self.may(&command) => self.say_what_is_missing(actions),
             Ok(Command::Register(password)) => self.register(password, actions),
             Ok(Command::Login { name, password }) => self.login(name, password, actions),
             Ok(Command::Recover { name, code, password }) => {
@@ -281,7 +287,9 @@ impl Session {
                 | Command::Help
                 | Command::Quit(_)
         );
-        is_for_all || !self.settings.accounts_required || self.person.account().is_some()
+        let is_known = !self.settings.accounts_required || self.person.account().is_some();
+        let is_goodbye = matches!(command, Command::Nothing | Command::Ping | Command::Quit(_));
+        is_goodbye || (self.is_admitted && (is_for_all || is_known))
     }
 
     /// Whoever was put out of a room talks in it no more.
@@ -313,6 +321,8 @@ impl Session {
         reply(actions, format!("* the times of lines {what}"));
     }
 }
+
+const PASSWORD_FIRST: &str = "this server has a password: /password WORD";
 
 const LOG_IN_FIRST: &str = "this server is for those who log in: /login NAME PASSWORD; or take a \
                             name with /nick, and /register PASSWORD";

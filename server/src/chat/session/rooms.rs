@@ -135,7 +135,7 @@ impl Session {
 
     pub(super) fn history(&self, lines: Option<usize>, actions: &mut Vec<Action>) {
         let Some(room) = &self.current else { return refuse(actions, NO_ROOM) };
-        let SessionSettings { replay_lines, history_lines, is_stored, .. } = self.settings;
+        let &SessionSettings { replay_lines, history_lines, is_stored, .. } = &self.settings;
         let most = if is_stored { STORED_HISTORY_LINES as usize } else { history_lines };
         let lines = lines.unwrap_or(replay_lines).min(most);
         actions.push(Action::History { room: room.clone(), lines });

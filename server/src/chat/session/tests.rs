@@ -403,3 +403,23 @@ fn quitting_says_goodbye_to_all_rooms_once() {
     let rooms = vec![room("lobby"), room("rust")];
     assert_eq!(actions, vec![Action::Notice { rooms, text: "guest1 left (see you)".into() }]);
 }
+
+#[test]
+fn where_the_server_has_a_password_it_comes_first() {
+    let password = Some(Secret("roses".to_owned()));
+    let settings = SessionSettings { password, ..SessionSettings::default() };
+    let mut session = Session::new(&directory(), settings);
+    let mut actions = Vec::new();
+    session.begin("lobby", &mut actions);
+    assert_eq!(replies(&actions)[1], "! this server has a password: /password WORD");
+    for line in ["hi", "/nick alice", "/rooms", "/login alice 12345678", "/help"] {
+        refused(&mut session, line, "! this server has a password");
+    }
+    refused(&mut session, "/password tulips", "! that is not the password");
+    let actions = handle(&mut session, "/password roses");
+    assert!(actions.contains(&Action::Subscribe(room("lobby"))), "{actions:?}");
+    for _ in 1..LOGIN_FAILURES {
+        handle(&mut session, "/password tulips");
+    }
+    assert_eq!(replies(&handle(&mut session, "/ping")), ["* pong"]);
+}
