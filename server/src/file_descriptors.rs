@@ -16,7 +16,8 @@ pub fn fit(config: &mut Config) -> Vec<(&'static str, usize)> {
     };
     // None means that there is no limit.
     let Some(allowed) = allowed else { return Vec::new() };
-    let free = allowed.saturating_sub(RESERVED_FILE_DESCRIPTORS);
+    // Where there are few, the doors for clients get half of them all the same.
+    let free = allowed - RESERVED_FILE_DESCRIPTORS.min(allowed / 2);
     let push = &mut config.push;
     // Clients by WebSocket have as many connections again.
     let mut by_web_socket = config.nats.connections.total;

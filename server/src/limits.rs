@@ -23,8 +23,8 @@ pub const MAX_CONNECTIONS_PER_ADDRESS: usize = 6_000;
 pub const LISTEN_BACKLOG: i32 = 4_096;
 
 /// File descriptors kept for everything but the connections of a protocol: listeners, files, pipes,
-/// the poller, and the admin listener's connections. Fixed. When hit: never, because the doors
-/// share what is left at start.
+/// the poller, and the admin listener's connections; at most half of what the system allows. Fixed.
+/// When hit: never, because the doors share what is left at start.
 pub const RESERVED_FILE_DESCRIPTORS: u64 = 64 + ADMIN_CONNECTIONS as u64;
 
 /// First and longest pause in milliseconds after `accept` failed for lack of descriptors or memory.
