@@ -123,10 +123,11 @@ fn start(config: Config, shared: Shared, doors: Doors) -> Running {
     let mut servers: Vec<Box<dyn RunningServer>> = Vec::new();
     let limiters = doors.limiters();
     let identity = config.nats.tls.as_ref().map(|tls| tls.identity.clone());
-    let mut authentication = None;
+    let (mut authentication, mut chat_web_socket) = (None, None);
     if let Some(listener) = doors.chat {
         let (front_end, stored) = (front_end("chat"), shared.stored.clone());
         let chat = ChatServer::start(listener, &broker, &tasks, config.chat, front_end, stored);
+        chat_web_socket = Some(chat.web_socket());
         servers.push(Box::new(chat));
     }
     if let Some(listener) = doors.nats {
@@ -148,6 +149,10 @@ fn start(config: Config, shared: Shared, doors: Doors) -> Running {
         let settings =
             HttpSettings { body_bytes: limits::PUSH_BATCH_BYTES, ..HttpSettings::default() };
         let service = push.http(config.push.http_origins);
+        let service = match chat_web_socket {
+            Some(chat) => service.with_chat(chat),
+            None => service,
+        };
         HttpServer::start(listener, &tasks, service, settings, front_end("push-http"))
     });
     let access = push.access();

@@ -1,6 +1,6 @@
 //! The pages for browsers: files in the binary, which ask nobody but this server for anything.
 
-use crate::http::{Response, bytes};
+use crate::http::{Response, bytes, text};
 use hyper::StatusCode;
 use hyper::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY,
@@ -38,6 +38,13 @@ const FILES: &[File] = files![
     JS "admin/table.js",
     JS "admin/topics.js",
     JS "admin/try.js",
+    HTML "chat/index.html",
+    CSS "chat/style.css",
+    JS "chat/chat.js",
+    JS "chat/lines.js",
+    HTML "push/index.html",
+    CSS "push/style.css",
+    JS "push/push.js",
 ];
 
 /// What browsers let the pages do: run and show what is in these files, and ask this server. No
@@ -47,6 +54,11 @@ const POLICY: HeaderValue = HeaderValue::from_static(
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
      require-trusted-types-for 'script'; trusted-types 'none'",
 );
+
+/// A page that is among the files.
+pub(crate) fn page(path: &str) -> Response {
+    file(path).unwrap_or_else(|| text(StatusCode::NOT_FOUND, "there is no such page\n"))
+}
 
 /// The file at a path; none if there is no such file.
 pub(crate) fn file(path: &str) -> Option<Response> {

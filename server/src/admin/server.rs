@@ -65,7 +65,7 @@ impl Service for Pages {
 impl Pages {
     /// The answer to a request that may not see anything.
     fn refusal(&self, call: &Call) -> Option<Response> {
-        if call.is_from_another_site() || call.is_from_another_origin() {
+        if call.is_from_foreign_page(&[]) {
             return Some(text(StatusCode::FORBIDDEN, "pages of other sites may not ask\n"));
         }
         match self.token.get().as_ref() {

@@ -18,8 +18,10 @@ pub mod session;
 mod settings;
 mod stored;
 pub mod times;
+mod web_socket;
 mod writer;
 
 pub use server::ChatServer;
 pub use settings::ChatSettings;
 pub use stored::Stored;
+pub use web_socket::ChatWebSocket;

@@ -5,19 +5,25 @@ use super::reader::Reader;
 use super::rooms::Directory;
 use super::settings::ChatSettings;
 use super::stored::Stored;
-use super::writer::{ChatQueue, Writer};
+use super::times::TimeFormat;
+use super::web_socket::ChatWebSocket;
+use super::writer::{Change, ChatQueue, Writer};
 use crate::connection::acceptor::AcceptedConnection;
 use crate::connection::duplex::drive;
 use crate::connection::handshake::shake_hands;
+use crate::connection::outbound::Position;
 use crate::connection::server::{Profile, Protocol, task_names};
+use crate::connection::shutdown::Shutdown;
 use crate::connection::{Listener, Server};
-use crate::diagnostics::{Ended, FrontEnd};
+use crate::diagnostics::{ConnectionEntry, Ended, FrontEnd};
+use crate::http::Upgraded;
 use crate::limits::CHAT_TLS_HANDSHAKE_MS;
 use crate::message::ServerMessage;
 use crate::tasks::Tasks;
+use crate::transport::Connection;
 use fanfare::Broker;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,6 +67,14 @@ impl Server<Chat> {
         Self::run(listener, tasks, profile, chat)
     }
 
+    /// A service for the chat in browsers. The connections belong to the HTTP server that it is
+    /// given to, and end with that. Where the chat is encrypted, what is not stays on this machine.
+    pub fn web_socket(&self) -> ChatWebSocket {
+        let is_encrypted = self.protocol.settings.tls.is_some();
+        let is_local = is_encrypted || self.local_address().ip().is_loopback();
+        ChatWebSocket::new(&self.protocol, is_local)
+    }
+
     /// Open connections, people, and rooms.
     pub fn counts(&self) -> (usize, usize, usize) {
         let (people, rooms) = self.protocol.accounts.directory.counts();
@@ -90,13 +104,47 @@ impl Protocol for Chat {
                     return entry.ended(Ended::Because("TLS handshake failed"));
                 }
             }
-            let (queue, figures) = (ChatQueue::default(), entry.figures().clone());
-            let reader = Reader::new(&self, &queue, &figures, &shutdown, peer.ip());
+            let client = (connection, entry);
+            self.drive(client, peer.ip(), TimeFormat::default(), &shutdown).await;
+            drop(permit);
+        }
+    }
+}
+
+impl Chat {
+    /// Serves a person by a WebSocket, who sees the times of all lines. Gives the reason of the end.
+    pub(super) async fn serve_framed(self: Arc<Self>, upgraded: Upgraded) -> Ended {
+        let Upgraded { connection, early, peer, shutdown } = upgraded;
+        if connection.set_unacknowledged(self.settings.writer.idle.patience()).is_err() {
+            // It fails where the peer has gone already.
+            return Ended::Broken;
+        }
+        connection.begin_web_socket(&early);
+        // Listed among the people too; the bytes are the HTTP server's.
+        let entry = self.front_end.connected(peer, &Arc::default());
+        self.drive((connection, entry), peer.ip(), TimeFormat::Iso, &shutdown).await
+    }
+
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn keeps its arguments twice, in every connection"
+    )]
+    fn drive<'c>(
+        &'c self,
+        client: (Connection, ConnectionEntry),
+        address: IpAddr,
+        times: TimeFormat,
+        shutdown: &'c Arc<Shutdown>,
+    ) -> impl Future<Output = Ended> + Send + 'c {
+        async move {
+            let (queue, figures) = (ChatQueue::default(), client.1.figures().clone());
+            if times != TimeFormat::Off {
+                queue.change(Position::default(), Change::Times(times));
+            }
+            let reader = Reader::new(self, &queue, &figures, shutdown, address);
             let line_bytes = self.settings.line_bytes;
             let writer = Writer::new(&queue, reader.presence(), line_bytes, &figures);
-            let driven = (connection, entry);
-            drive(&shutdown, driven, &queue, (reader, writer), self.settings.writer).await;
-            drop(permit);
+            drive(shutdown, client, &queue, (reader, writer), self.settings.writer).await
         }
     }
 }

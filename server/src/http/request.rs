@@ -8,7 +8,7 @@ use futures_lite::future;
 use http_body_util::{BodyExt, Limited};
 use hyper::StatusCode;
 use hyper::body::Incoming;
-use hyper::header::{HeaderMap, ORIGIN};
+use hyper::header::HeaderMap;
 use percent_encoding::percent_decode_str;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -57,16 +57,6 @@ impl Call {
     pub fn is_from_another_site(&self) -> bool {
         let site = self.headers().get("sec-fetch-site");
         site.is_some_and(|site| site != "same-origin" && site != "none")
-    }
-
-    /// Whether a page asks that is not of the host that it asks. Browsers name the origin of a page
-    /// with every request that can change something, and no page can change it.
-    pub fn is_from_another_origin(&self) -> bool {
-        let Some(origin) = self.headers().get(ORIGIN) else { return false };
-        let host = origin.to_str().ok().and_then(|origin| {
-            origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"))
-        });
-        host.is_none() || host != self.header("host")
     }
 
     /// The value after `name=` in the query, as it was written; the first if there are several.

@@ -9,6 +9,7 @@
 //! | `GET /events?user=&group=&seen=` | what that user is pushed, as server-sent events |
 //! | `GET /socket` | a WebSocket, in which a client says and gets the same objects as over TCP |
 //! | `GET /figures` | what the gateway has counted |
+//! | `GET /` | a page that listens and pushes |
 
 use super::access::{Access, Denied, Grant};
 use super::counters::Ingress;
@@ -28,6 +29,7 @@ use crate::http::{
 use crate::limits::{PUSH_BATCH, PUSH_BATCH_BYTES, PUSH_BODY_MS, PUSH_PAYLOAD_BYTES};
 use crate::live::Live;
 use crate::locks::lock;
+use crate::web;
 use bytes::Bytes;
 use data_encoding::BASE64;
 use hyper::header::{
@@ -46,6 +48,8 @@ use std::time::{Duration, Instant};
 #[derive(Clone)]
 pub struct PushHttp {
     shared: Arc<Shared>,
+    /// Answers what is below `/chat`, if there is a chat.
+    chat: Option<Arc<dyn Service>>,
 }
 
 struct Shared {
@@ -97,13 +101,19 @@ impl PushHttp {
                 origins,
                 rates,
             }),
+            chat: None,
         }
+    }
+
+    /// Has `chat` answer what is below `/chat`.
+    pub fn with_chat(self, chat: impl Service) -> Self {
+        Self { chat: Some(Arc::new(chat)), ..self }
     }
 }
 
 impl Service for PushHttp {
     fn call(&self, call: Call) -> ServiceFuture {
-        let shared = self.shared.clone();
+        let (shared, chat) = (self.shared.clone(), self.chat.clone());
         Box::pin(async move {
             if !shared.access.get().wants_tokens() && !call.is_for_loopback() {
                 let text = "without tokens, ask for localhost or a loopback address";
@@ -113,6 +123,12 @@ impl Service for PushHttp {
             if call.is_from_foreign_page(&shared.origins) {
                 return problem(StatusCode::FORBIDDEN, "pages of that origin may not ask")
                     .response();
+            }
+            if let Some(chat) = chat.filter(|_| call.path().starts_with("/chat")) {
+                return chat.call(call).await;
+            }
+            if let Some(file) = file(&call) {
+                return file;
             }
             let mut response = match shared.answer(call).await {
                 Ok(response) => response,
@@ -131,6 +147,12 @@ impl Service for PushHttp {
             response
         })
     }
+}
+
+/// The file of the page that is asked for.
+fn file(call: &Call) -> Option<Response> {
+    let path = if call.path() == "/" { "/web/push/index.html" } else { call.path() };
+    web::file(path).filter(|_| matches!(*call.request.method(), Method::GET | Method::HEAD))
 }
 
 impl Shared {
