@@ -94,7 +94,8 @@ mod tests {
         );
         assert!(view.press(b'f') && first(&view) == 1);
         assert!(view.press(b'd') && view.press(b's') && first(&view) == 1);
-        assert!(view.press(b'?') && view.is_help && view.press(b'?') && !view.is_help);
+        assert!(view.press(b'?') && view.is_help);
+        assert!(view.press(b'?') && !view.is_help);
         assert!(!view.press(b'q') && !view.press(INTERRUPT));
         for column in [QUEUED, FULL, WAITED, DROPPED] {
             assert!(HELP.contains(&format!("\n{} ", char::from(column.key))), "{}", column.title);
