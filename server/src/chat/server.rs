@@ -112,7 +112,7 @@ impl Protocol for Chat {
 }
 
 impl Chat {
-    /// Serves a person by a WebSocket, who sees the times of all lines. Gives the reason of the end.
+    /// Serves a person by a WebSocket, with the times of all lines. Gives the reason of the end.
     pub(super) async fn serve_framed(self: Arc<Self>, upgraded: Upgraded) -> Ended {
         let Upgraded { connection, early, peer, shutdown } = upgraded;
         if connection.set_unacknowledged(self.settings.writer.idle.patience()).is_err() {
