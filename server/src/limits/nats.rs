@@ -1,0 +1,128 @@
+//! The bounds of NATS.
+
+/// Bytes of arguments on a NATS control line, without the verb, the blanks after it, and the end of
+/// the line. Why: nats-server's default, which clients expect. When hit: `-ERR 'maximum control
+/// line exceeded'`, and the connection is closed.
+pub const NATS_CONTROL_LINE_BYTES: usize = 4_096;
+
+/// Bytes of a NATS message, including its headers. Why: nats-server's default, which clients expect
+/// and learn from INFO. When hit: `-ERR 'Maximum Payload Violation'` before the body is read, and
+/// the connection is closed.
+pub const NATS_PAYLOAD_BYTES: usize = 1 << 20;
+
+/// Digits of a size on a NATS control line. Fixed: nats-server's. When hit: the connection is
+/// closed.
+pub const NATS_SIZE_DIGITS: usize = 9;
+
+/// NATS messages that are published as one batch. Fixed. Why: a batch waits once for full queues,
+/// so it must be much smaller than a queue to have a chance to fit. When hit: another batch begins.
+pub const NATS_BATCH_MESSAGES: usize = 256;
+
+/// Bytes after which a batch of NATS messages is complete. Fixed. Why: memory is freed batch by
+/// batch, and this is the most that a read brings unless a large message was gathered. When hit:
+/// another batch begins.
+pub const NATS_BATCH_BYTES: usize = 64 * 1024;
+
+/// Bytes of a batch of NATS messages up to which it is copied out of the read buffer. Fixed. Why: a
+/// few bytes in a queue or a history must not keep a whole read buffer alive, and the buffer can be
+/// used again. When hit: the batch is not copied and keeps the buffer.
+pub const NATS_COPIED_BYTES: usize = 4 * 1024;
+
+/// Bytes of a NATS subscription id up to which the messages of a batch are rendered once and
+/// shared. Fixed. Why: all clients count from 1, and a long id would enlarge what everybody shares.
+/// When hit: that subscriber's messages are rendered for it alone.
+pub const NATS_SHARED_SID_BYTES: usize = 16;
+
+/// Bytes from which messages that others receive too are written from where they are. Fixed. Why:
+/// copying fewer is cheaper than counting their users. When hit: they are not copied.
+pub const NATS_SHARED_BYTES_MIN: usize = 1024;
+
+/// NATS subscriptions of one connection. Why: each costs a few hundred bytes. When hit: `-ERR
+/// 'maximum subscriptions exceeded'`, and the connection goes on without it.
+pub const NATS_SUBSCRIPTIONS: usize = 100_000;
+
+/// NATS subscriptions of all connections together. Why: enough for a million clients; the other
+/// doors have their own. When hit: as for [`NATS_SUBSCRIPTIONS`].
+pub const NATS_TOTAL_SUBSCRIPTIONS: usize = 1 << 20;
+
+/// Bytes reckoned for a NATS subscription: for itself, and for each token of its subject. Fixed.
+/// Why: that is what was measured; names are counted as they are. What a connection holds decides
+/// who is ended when memory is short.
+pub const NATS_SUBSCRIPTION_BYTES: (usize, usize) = (512, 256);
+
+/// Milliseconds of silence after which a NATS client is sent a `PING`. Why: nats-server's default.
+pub const NATS_PING_INTERVAL_MS: u64 = 120_000;
+
+/// `PING`s that a NATS client may leave unanswered. Why: nats-server's default. When hit: when the
+/// next one is due, `-ERR 'Stale Connection'`, and the connection is closed.
+pub const NATS_PING_MAX: u32 = 2;
+
+/// Milliseconds after its `CONNECT` in which a NATS client is sent its first `PING`, whatever it
+/// does, if the interval is longer. Fixed. Why: as in nats-server; libraries expect one soon.
+pub const NATS_FIRST_PING_MS: u64 = 2_000;
+
+/// Milliseconds in which a NATS client has to authenticate, where that is required. Why:
+/// nats-server's default. When hit: `-ERR 'Authentication Timeout'`, and the connection is closed.
+pub const NATS_AUTHENTICATION_TIMEOUT_MS: u64 = 2_000;
+
+/// Milliseconds that a NATS server waits for a client to begin TLS before it says `INFO`, where
+/// that is left to the client. Fixed. Why: nats-server's. When hit: `INFO` comes first.
+pub const NATS_TLS_FIRST_MS: u64 = 50;
+
+/// Milliseconds in which a TLS handshake with a NATS client has to be over. Why: nats-server's
+/// default; its time to authenticate begins afterwards. When hit: the connection is closed.
+pub const NATS_TLS_HANDSHAKE_MS: u64 = 2_000;
+
+/// Passwords of NATS clients that are compared with a hash at the same time, one for each address.
+/// Fixed. Why: each takes a core for a while. When hit: addresses take turns, until a client's
+/// authentication times out.
+pub const NATS_HASHES_AT_ONCE: usize = 2;
+
+/// NATS passwords that matched a hash lately and are not hashed again. Fixed. Why: more users than
+/// most files name. When hit: the one used least lately is hashed next time.
+pub const NATS_REMEMBERED_SECRETS: usize = 1_024;
+
+/// Milliseconds after its last use for which such a password is remembered. Fixed. Why: clients
+/// come back sooner after a restart or a broken network. When hit: it is hashed again.
+pub const NATS_REMEMBERED_MS: u64 = 15 * 60 * 1_000;
+
+/// Requests that a NATS client was sent and may answer, where only its user's `allow_responses`
+/// lets it. Fixed. Why: nats-server's. When hit: the oldest can no longer be answered.
+pub const NATS_RESPONSES: usize = 4_096;
+
+/// Bytes queued for one NATS connection. Why: nats-server's default. When hit: see
+/// [`NATS_WAIT_MS`].
+pub const NATS_PENDING_BYTES: usize = 64 << 20;
+
+/// Messages queued for one NATS connection. Why: the bytes are the bound that matters. When hit:
+/// see
+/// [`NATS_WAIT_MS`].
+pub const NATS_PENDING_MESSAGES: usize = 1 << 20;
+
+/// Milliseconds that a publish waits for NATS connections whose queue is full, if they do not read
+/// as fast as [`SLOWEST_READER_BYTES`]. Why: a client that has just woken up has read something by
+/// then. When hit: `-ERR 'Slow Consumer'`, and the connection is closed; or it misses messages and
+/// is told.
+pub const NATS_WAIT_MS: u64 = 20;
+
+/// Milliseconds in which a NATS client has to take at least one byte of what waits for it. Why:
+/// nats-server's default. When hit: the connection is closed.
+pub const NATS_WRITE_DEADLINE_MS: u64 = 10_000;
+
+/// Milliseconds between the notice that a NATS server is going to stop and the first connection
+/// that it closes. Why: nats-server's default.
+pub const NATS_LAME_DUCK_GRACE_MS: u64 = 10_000;
+
+/// Milliseconds over which a NATS server that is going to stop closes its connections one by one,
+/// so that they do not all reach another server at once. Why: nats-server's default. When hit: the
+/// server stops.
+pub const NATS_LAME_DUCK_DURATION_MS: u64 = 120_000;
+
+/// Subjects whose meaning a NATS connection remembers. Fixed. Why: most clients publish to few.
+/// When hit: all are forgotten.
+pub const NATS_SUBJECTS_REMEMBERED: usize = 256;
+
+/// Messages by which one publisher may overtake another in a connection's queue while it is never
+/// empty. Fixed. Why: some segments. When hit: a `PONG` may come before a message that was queued
+/// before it.
+pub const NATS_OVERTAKING_MESSAGES: u64 = 16 * fanfare::limits::SEGMENT_MESSAGES_MAX as u64;
