@@ -172,7 +172,8 @@ impl FrontEnd {
         self.journal.note(Event::Lost { front_end: self.name, kind, whom, what, messages })
     }
 
-    /// Notes in the journal what somebody did: `kind` is a word for it, `what` says by whom and why.
+    /// Notes in the journal what somebody did. `kind` is a word for it, `what` says who did it and
+    /// why.
     pub fn acted(&self, kind: &'static str, about: &str, what: &str) {
         self.journal.note(Event::Acted { front_end: self.name, kind, about, what });
     }

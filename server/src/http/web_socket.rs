@@ -44,8 +44,8 @@ impl fmt::Display for NoWebSocket {
 }
 
 impl Call {
-    /// The answer after which the connection goes on as a WebSocket, served by `serve`. No extension
-    /// and no subprotocol is agreed on, whatever was offered.
+    /// The answer after which the connection goes on as a WebSocket, served by `serve`. It agrees
+    /// to no extension and no subprotocol.
     ///
     /// # Errors
     /// If the request is not one for a WebSocket.

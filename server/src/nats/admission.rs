@@ -59,8 +59,8 @@ impl Admission {
         is_random.then(|| BASE64URL_NOPAD.encode(&bytes).into())
     }
 
-    /// What a client at `address` with these credentials and this nonce may do. If it has to wait for its turn and
-    /// `has_left` then, nothing is hashed. Cancel safe.
+    /// What a client at `address` with these credentials and this nonce may do. If it has to wait
+    /// for its turn and `has_left` then, nothing is hashed. Cancel safe.
     pub async fn admit(
         &self,
         (credentials, nonce): (&Credentials, &str),

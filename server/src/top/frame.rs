@@ -167,7 +167,8 @@ mod tests {
         let now = Sample {
             at: at + Duration::from_secs(2),
             varz: json!({
-                "in_msgs": 300, "mem": 3 << 20, "fanfare_version": "1.0", "uptime": "2s", "connections": 7
+                "in_msgs": 300, "mem": 3 << 20, "fanfare_version": "1.0", "uptime": "2s",
+                "connections": 7
             }),
             slowest: json!([
                 {"subject": "a.\u{1b}[2J", "queued_messages": 5, "waited_for_ms": 70.0}

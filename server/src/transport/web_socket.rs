@@ -59,8 +59,8 @@ impl WebSocket {
         }
     }
 
-    /// Takes up to a frame of bytes; what `write` does not take at once goes out with the next write
-    /// or [`flush`](Self::flush).
+    /// Takes up to a frame of bytes. What `write` does not take at once goes out with the next
+    /// write or [`flush`](Self::flush).
     pub fn write(
         &mut self,
         slices: &[IoSlice<'_>],

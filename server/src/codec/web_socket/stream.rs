@@ -3,6 +3,7 @@
 
 use super::{CONTROL_BYTES, CloseCode, CloseFrame, append_header, closing};
 use crate::limits::WEB_SOCKET_ANSWER_BYTES;
+// why: a cursor over bytes in memory, as a library wants them
 use std::io::Cursor;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
