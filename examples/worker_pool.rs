@@ -16,7 +16,6 @@ const TIMEOUT: Duration = Duration::from_millis(50);
 const WORKERS: usize = 4;
 const REQUESTS: u32 = 100;
 
-#[expect(clippy::disallowed_methods, reason = "a job that takes its time, on a thread of its own")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let broker = Broker::<u64>::new();
     let jobs = Topic::parse("jobs")?;
