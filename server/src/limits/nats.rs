@@ -100,9 +100,9 @@ pub const NATS_PENDING_BYTES: usize = 64 << 20;
 pub const NATS_PENDING_MESSAGES: usize = 1 << 20;
 
 /// Milliseconds that a publish waits for NATS connections whose queue is full, if they do not read
-/// as fast as [`SLOWEST_READER_BYTES`]. Why: a client that has just woken up has read something by
-/// then. When hit: `-ERR 'Slow Consumer'`, and the connection is closed; or it misses messages and
-/// is told.
+/// as fast as [`SLOWEST_READER_BYTES`](super::SLOWEST_READER_BYTES). Why: a client that has just
+/// woken up has read something by then. When hit: `-ERR 'Slow Consumer'`, and the connection is
+/// closed; or it misses messages and is told.
 pub const NATS_WAIT_MS: u64 = 20;
 
 /// Milliseconds in which a NATS client has to take at least one byte of what waits for it. Why:
