@@ -1,8 +1,8 @@
 //! What subjects may look like, as byte strings.
 //!
 //! To NATS a subject is any bytes but blanks, of any length. To us it becomes a
-//! [`Topic`](fanfare::Topic) or a [`Pattern`], which are UTF-8 and bounded. So a subject can be right
-//! for NATS and yet too much for us.
+//! [`Topic`](fanfare::Topic) or a [`Pattern`], which are UTF-8 and bounded. So a subject can be
+//! right for NATS and yet too much for us.
 
 use fanfare::Pattern;
 use fanfare::limits::{TOPIC_BYTES_MAX, TOPIC_TOKENS_MAX};
