@@ -3,6 +3,7 @@
 use crate::limits::HTTP_READ_BYTES;
 use crate::transport::Connection;
 use async_io::Timer;
+use event_listener::EventListener;
 use futures_lite::ready;
 use hyper::rt::{ReadBufCursor, Sleep};
 use std::future::Future;
@@ -19,11 +20,14 @@ pub(super) struct Socket {
     /// One timer while the connection lives, set when a write has to wait.
     stuck: Timer,
     is_blocked: bool,
+    /// Set while it waits until more may be read.
+    granted: Option<EventListener>,
 }
 
 impl Socket {
     pub fn new(connection: Connection, write_deadline: Duration) -> Self {
-        Self { connection, write_deadline, stuck: Timer::never(), is_blocked: false }
+        let stuck = Timer::never();
+        Self { connection, write_deadline, stuck, is_blocked: false, granted: None }
     }
 
     fn watch_the_clock(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
@@ -38,12 +42,14 @@ impl Socket {
 
 impl hyper::rt::Read for Socket {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         mut into: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         // Through the stack: filling hyper's own buffer without clearing it first needs `unsafe`.
         let mut bytes = [0; HTTP_READ_BYTES];
+        let Self { connection, granted, .. } = &mut *self;
+        ready!(connection.poll_read_allowed(granted, context));
         let most = into.remaining().min(HTTP_READ_BYTES);
         let read_bytes = ready!(self.connection.poll_read(context, &mut bytes[..most]))?;
         let traffic = self.connection.traffic();

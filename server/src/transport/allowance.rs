@@ -2,7 +2,10 @@
 
 use crate::tasks::{Wait, waiting};
 use atomic_waker::AtomicWaker;
-use event_listener::{Event, listener};
+use event_listener::{Event, EventListener};
+use futures_lite::ready;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::task::{Context, Poll};
 
@@ -32,13 +35,30 @@ impl ReadAllowance {
 
     /// Waits until something may be read. Cancel safe.
     pub(super) async fn available(&self) {
+        let mut granted = None;
+        let available = poll_fn(|context| self.poll_available(&mut granted, context));
+        waiting(Wait::fixed("memory"), available).await;
+    }
+
+    /// [`available`](Self::available) for hand-written futures, which keep `granted` while they
+    /// wait.
+    pub(super) fn poll_available(
+        &self,
+        granted: &mut Option<EventListener>,
+        context: &mut Context<'_>,
+    ) -> Poll<()> {
         while self.is_spent() {
-            listener!(self.granted => granted);
-            // Looked at again now that a grant cannot be missed.
-            if self.is_spent() {
-                waiting(Wait::fixed("memory"), granted).await;
+            match granted {
+                // Looked at again now that a grant cannot be missed.
+                None => *granted = Some(self.granted.listen()),
+                Some(listener) => {
+                    ready!(Pin::new(listener).poll(context));
+                    *granted = None;
+                }
             }
         }
+        *granted = None;
+        Poll::Ready(())
     }
 
     /// Counts what was read. The last read may go beyond the allowance.

@@ -19,6 +19,7 @@ use crate::tasks::{Wait, note_wait, waiting};
 pub use allowance::ReadAllowance;
 use async_io::Async;
 use bytes::Bytes;
+use event_listener::EventListener;
 pub use reader::Reader;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt;
@@ -126,6 +127,16 @@ impl Connection {
             }
         };
         Poll::Ready(Ok(written))
+    }
+
+    /// Waits until memory allows reading, which [`Reader`] does by itself. `granted` belongs to the
+    /// caller's wait.
+    pub fn poll_read_allowed(
+        &self,
+        granted: &mut Option<EventListener>,
+        context: &mut Context<'_>,
+    ) -> Poll<()> {
+        self.shared.allowance.poll_available(granted, context)
     }
 
     /// Reads without waiting.
