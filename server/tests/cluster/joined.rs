@@ -3,6 +3,7 @@
 
 use crate::FANFARE;
 use std::path::Path;
+use std::sync::atomic::{AtomicU16, Ordering};
 use testkit::http::Http;
 use testkit::nats::hub::{Hub, HubSettings};
 use testkit::nats::server::{Kind, Server};
@@ -119,5 +120,12 @@ pub fn figure(admin: std::net::SocketAddr, name: &str) -> u64 {
 
 /// A free port for the admin listener.
 pub fn free_address() -> std::net::SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    // Below the ports that the system gives to connections, which come and go meanwhile.
+    static NEXT: AtomicU16 = AtomicU16::new(20_000);
+    loop {
+        let address = ([127, 0, 0, 1], NEXT.fetch_add(1, Ordering::Relaxed)).into();
+        if std::net::TcpListener::bind::<std::net::SocketAddr>(address).is_ok() {
+            return address;
+        }
+    }
 }
