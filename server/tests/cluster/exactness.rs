@@ -3,6 +3,7 @@
 
 use crate::FANFARE;
 use std::path::Path;
+use std::sync::atomic::{AtomicU16, Ordering};
 use testkit::tools::program;
 
 crate::with_both_hubs!(without_trouble_nothing_is_lost, what_a_killed_hub_takes_along_is_told);
@@ -18,6 +19,10 @@ fn what_a_killed_hub_takes_along_is_told(hub: &Path) {
 fn play(hub: &Path, flags: &[&str]) {
     let Some(mut python) = program("python3") else { return };
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/load/cluster.py");
-    let output = python.arg(script).arg(FANFARE).arg(hub).args(flags).output().unwrap();
+    // The tests run side by side, so each has ports of its own.
+    static NEXT_PORTS: AtomicU16 = AtomicU16::new(25_000);
+    let ports = NEXT_PORTS.fetch_add(100, Ordering::Relaxed).to_string();
+    python.arg(script).arg(FANFARE).arg(hub).args(flags).args(["--ports", &ports]);
+    let output = python.output().unwrap();
     assert!(output.status.success(), "{output:?}");
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Three Fanfares on a cluster of three hubs: who got what, message by message, while hubs are killed.
 
-cluster.py FANFARE HUB [--messages N] [--kills K]
+cluster.py FANFARE HUB [--messages N] [--kills K] [--ports FROM]
 
 FANFARE is the binary, HUB is nats-server. Each Fanfare has publishers, plain subscribers and
 members of two queue groups. Without kills nothing may be lost and nothing may come twice. With
@@ -29,10 +29,20 @@ CONNECT = b'CONNECT {"verbose":false,"pedantic":false,"headers":true,"no_respond
 MESSAGE = re.compile(rb"(H?)MSG load (\d+) (?:(\d+) )?(\d+)\r\n")
 
 
+# Below the ports that the system gives to connections, which come and go meanwhile.
+PORTS = iter(())
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """The next free port, never one that it has given before: a hub starts again on its own."""
+    for port in PORTS:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+    sys.exit("no port is free")
 
 
 class Hub:
@@ -218,7 +228,10 @@ def main():
     parser.add_argument("hub")
     parser.add_argument("--messages", type=int, default=50_000, help="of each publisher")
     parser.add_argument("--kills", type=int, default=0)
+    parser.add_argument("--ports", type=int, default=25_000, help="take the free ports from here on")
     options = parser.parse_args()
+    global PORTS
+    PORTS = iter(range(options.ports, 32_000))
     hubs = []
     hubs.extend(Hub(options.hub, number, hubs) for number in range(SERVERS))
     servers = []
