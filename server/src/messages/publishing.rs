@@ -12,6 +12,9 @@ const COUNT: &str = "{{Count}}";
 /// Bytes that are sent in one go.
 const WRITE_BYTES: usize = 64 * 1024;
 
+/// Waits shorter than this one are not for listening: a socket's time-outs are not as exact.
+const LISTENING_WAIT: Duration = Duration::from_millis(100);
+
 /// How often the progress is shown.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
@@ -37,7 +40,8 @@ pub fn publish(options: &PubOptions) -> Result<(), String> {
             progress.show(number);
         }
         if let Some(rate) = options.rate.filter(|_| number < options.count) {
-            wait_until(began + Duration::from_secs_f64(number as f64 / rate));
+            let due = began + Duration::from_secs_f64(number as f64 / rate);
+            wait_until(due, &mut connection)?;
         }
     }
     connection.sync(drop)?;
@@ -48,10 +52,15 @@ pub fn publish(options: &PubOptions) -> Result<(), String> {
     Ok(())
 }
 
-fn wait_until(due: Instant) {
+/// Waits, and answers the server's pings meanwhile: it would take a silent publisher for dead.
+fn wait_until(due: Instant, connection: &mut Connection) -> Result<(), String> {
     while let Some(left) = due.checked_duration_since(Instant::now()).filter(|it| !it.is_zero()) {
-        park_timeout(left);
+        match left < LISTENING_WAIT {
+            true => park_timeout(left),
+            false => drop(connection.next(Some(left))?),
+        }
     }
+    Ok(())
 }
 
 /// A line on the terminal that says how far it is.

@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 use std::io::{self, Write};
 use std::time::SystemTime;
 
-/// The header with which Fanfare says how many messages were missed before this one.
+/// The header with which Fanfare says how many messages were missed before this one. A `+` behind
+/// the number stands for an unknown number more.
 const MISSED: &str = "Fanfare-Missed";
 
 /// Writes the `number`th message.
@@ -29,7 +30,13 @@ pub fn show(
     }
     let (status, headers) = read_headers(&message.headers);
     if let Some((_, missed)) = headers.iter().find(|(name, _)| *name == MISSED) {
-        writeln!(output, "({} messages were missed here)", plain(missed))?;
+        match missed.strip_suffix('+') {
+            None => writeln!(output, "({} messages were missed here)", plain(missed))?,
+            Some("0") => writeln!(output, "(messages were missed here, nobody knows how many)")?,
+            Some(least) => {
+                writeln!(output, "({} or more messages were missed here)", plain(least))?
+            }
+        }
     }
     let time = time.map(|time| format!(" {time}")).unwrap_or_default();
     let reply = message.head.reply_to.as_ref().map(|to| format!(" with reply {:?}", plain(to)));
@@ -51,9 +58,13 @@ fn object(number: u64, message: &Message, time: Option<String>) -> Value {
     object.extend(time.map(|time| ("time".into(), json!(time))));
     object.insert("subject".into(), json!(message.head.subject));
     object.extend(message.head.reply_to.as_ref().map(|to| ("reply".into(), json!(to))));
-    let missed = headers.iter().find(|(name, _)| *name == MISSED);
-    let missed = missed.and_then(|(_, value)| value.parse::<u64>().ok());
-    object.extend(missed.map(|missed| ("missed".into(), json!(missed))));
+    if let Some((_, missed)) = headers.iter().find(|(name, _)| *name == MISSED) {
+        let least = missed.trim_end_matches('+').parse::<u64>().ok();
+        object.extend(least.map(|least| ("missed".into(), json!(least))));
+        if missed.ends_with('+') {
+            object.insert("missed_more".into(), json!(true));
+        }
+    }
     if !headers.is_empty() {
         let pairs = headers.iter().map(|(name, value)| ((*name).to_owned(), json!(value)));
         object.insert("headers".into(), Value::Object(pairs.collect()));
@@ -96,5 +107,21 @@ mod tests {
         let json: Value =
             serde_json::from_str(&shown(&message, &ShowOptions { json: true, ..text })).unwrap();
         assert_eq!((&json["missed"], &json["headers"]["A"]), (&json!(17), &json!("1")));
+        assert_eq!(json["missed_more"], Value::Null);
+    }
+
+    #[test]
+    fn a_gap_of_unknown_size_is_no_number() {
+        let text = ShowOptions { json: false, raw: false, times: false };
+        let with = |missed: &str| {
+            let headers = format!("NATS/1.0\r\nFanfare-Missed: {missed}\r\n\r\n");
+            Message { headers, ..Message::default() }
+        };
+        let said = |missed: &str| shown(&with(missed), &text).lines().next().unwrap().to_owned();
+        assert_eq!(said("0+"), "(messages were missed here, nobody knows how many)");
+        assert_eq!(said("3+"), "(3 or more messages were missed here)");
+        let json: Value =
+            serde_json::from_str(&shown(&with("3+"), &ShowOptions { json: true, ..text })).unwrap();
+        assert_eq!((&json["missed"], &json["missed_more"]), (&json!(3), &json!(true)));
     }
 }
