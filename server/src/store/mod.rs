@@ -54,6 +54,8 @@ struct Shared {
     requests: Mutex<Option<VecDeque<Work>>>,
     /// The thread, which waits for something to do.
     worker: AtomicWaker,
+    /// Whether somebody waits for the next commit.
+    is_hurried: AtomicBool,
     is_closing: AtomicBool,
     has_ended: AtomicBool,
     ended: Event,
@@ -110,8 +112,15 @@ impl Store {
             }
             requests.push_back(Work::new(work, answer.sender()));
         }
-        shared.worker.wake();
+        self.hurry();
         answer.come().await
+    }
+
+    /// Has the next commit not wait for more lines: somebody waits for it.
+    pub fn hurry(&self) {
+        let shared = &self.handle.shared;
+        shared.is_hurried.store(true, Ordering::Release);
+        shared.worker.wake();
     }
 
     /// Stores what is queued, and waits until the thread has ended, or for the deadline. False if
@@ -169,12 +178,17 @@ impl Shared {
         Self {
             requests: Mutex::new(Some(VecDeque::new())),
             worker: AtomicWaker::new(),
+            is_hurried: AtomicBool::new(false),
             is_closing: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
             ended: Event::new(),
             figures: Figures::default(),
             watch: OnceLock::new(),
         }
+    }
+
+    fn is_closing(&self) -> bool {
+        self.is_closing.load(Ordering::Acquire)
     }
 
     fn close(&self) {

@@ -7,7 +7,7 @@ use super::schema::Database;
 use super::{SYNC_TOPIC, Shared};
 use crate::limits::{
     COMMIT_BYTES, COMMIT_LINES, COMMIT_REQUESTS, COMMIT_WAIT_MS, FORGETTING_LINES, ROOMS,
-    STORE_QUEUE_BYTES, STORE_QUEUE_LINES, TOLD_ROOMS,
+    STORE_QUEUE_BYTES, STORE_QUEUE_LINES, TOLD_ROOMS, UNINDEXED_LINES,
 };
 use crate::locks::lock;
 use crate::message::{Kind, ServerMessage};
@@ -51,7 +51,7 @@ struct Turn {
     bytes: usize,
     /// Lines that are missing after these.
     missed: u64,
-    /// Who waits to be told that everything before is stored.
+    /// Where people wait to be told that everything before is stored.
     syncs: Vec<Topic>,
     requests: Vec<Work>,
     is_last: bool,
@@ -85,11 +85,13 @@ fn in_savepoint<T>(
     connection: &Connection,
     work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<T> {
-    connection.execute_batch("SAVEPOINT request")?;
+    let execute = |sql| connection.prepare_cached(sql)?.execute(()).map(|_| ());
+    execute("SAVEPOINT request")?;
     let result = work(connection);
-    let end =
-        if result.is_ok() { "RELEASE request" } else { "ROLLBACK TO request; RELEASE request" };
-    connection.execute_batch(end)?;
+    if result.is_err() {
+        execute("ROLLBACK TO request")?;
+    }
+    execute("RELEASE request")?;
     result
 }
 
@@ -149,54 +151,60 @@ impl Worker {
     }
 
     /// Waits for something to store, and then a little for more: a commit costs as much as many
-    /// lines. Whoever waits for an answer does not wait longer.
+    /// lines. Nothing but a hurry wakes the thread meanwhile: to be woken for each line would cost
+    /// those who talk more than all the rest.
     async fn gather(&mut self) {
-        self.more().await;
-        let more = async {
-            while !self.turn.is_due() {
-                self.more().await;
-            }
-        };
-        let waited = async {
-            // why: one timer for each commit, of which there are at most some fifty a second.
-            Timer::after(Duration::from_millis(COMMIT_WAIT_MS)).await;
-        };
-        future::or(more, waited).await;
+        // Before looking: whoever hurries has published or asked already.
+        self.shared.is_hurried.store(false, Ordering::Release);
+        poll_fn(|context| self.poll_first(context)).await;
+        self.take_ready();
+        if !self.turn.is_due() {
+            let waited = async {
+                // why: one timer for each commit, of which there are at most some fifty a second.
+                Timer::after(Duration::from_millis(COMMIT_WAIT_MS)).await;
+            };
+            future::or(self.hurried(), waited).await;
+            self.take_ready();
+        }
     }
 
-    /// Waits until there is more in the turn. Cancel safe.
-    async fn more(&mut self) {
-        poll_fn(|context| self.poll_more(context)).await;
-    }
-
-    fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    /// Waits until there is something in the turn.
+    fn poll_first(&mut self, context: &mut Context<'_>) -> Poll<()> {
         // Registered before looking: whoever asks in between wakes us.
         self.shared.worker.register(context.waker());
-        let mut is_more = self.take_requests();
+        let is_asked = self.take_requests();
+        match self.mailbox.poll_recv_batch(context) {
+            Poll::Ready(Some(delivery)) => self.turn.take(delivery, self.syncs),
+            // A closed broker says nothing more, but there may be requests.
+            _ if is_asked || self.shared.is_closing() => {}
+            _ => return Poll::Pending,
+        }
+        Poll::Ready(())
+    }
+
+    async fn hurried(&self) {
+        poll_fn(|context| {
+            self.shared.worker.register(context.waker());
+            let is_hurried = self.shared.is_hurried.load(Ordering::Acquire);
+            if is_hurried || self.shared.is_closing() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    /// Takes what has come, as much as one commit may have.
+    fn take_ready(&mut self) {
+        // Before the requests: whoever closes has asked for everything already.
+        let is_closing = self.shared.is_closing();
+        self.take_requests();
         while !self.turn.is_full() {
-            match self.mailbox.poll_recv_batch(context) {
-                Poll::Pending => {
-                    self.turn.is_last |= self.shared.is_closing.load(Ordering::Acquire);
-                    break;
+            match self.mailbox.try_recv_batch() {
+                Ok(delivery) => self.turn.take(delivery, self.syncs),
+                Err(_) => {
+                    self.turn.is_last = is_closing && self.turn.requests.len() < COMMIT_REQUESTS;
+                    return;
                 }
-                Poll::Ready(None) => self.turn.is_last = true,
-                Poll::Ready(Some(MailboxDelivery::Missed(missed))) => self.turn.missed += missed,
-                Poll::Ready(Some(MailboxDelivery::Batch(id, batch))) if id == self.syncs => {
-                    let asking = batch.entries().filter_map(|(_, reply_to)| reply_to.cloned());
-                    self.turn.syncs.extend(asking);
-                }
-                Poll::Ready(Some(MailboxDelivery::Batch(_, batch))) => {
-                    self.turn.lines += batch.len();
-                    self.turn.bytes += batch.iter().map(|line| line.payload().len()).sum::<usize>();
-                    self.turn.batches.push(batch);
-                }
-            }
-            is_more = true;
-            if self.turn.is_last {
-                break;
             }
         }
-        if is_more || self.turn.is_last { Poll::Ready(()) } else { Poll::Pending }
     }
 
     fn take_requests(&mut self) -> bool {
@@ -269,6 +277,7 @@ impl Worker {
             lines::forget_before(&transaction, oldest)?;
         }
         answers.extend(requests.into_iter().map(|work| (work.0)(&transaction)));
+        lines::index(&transaction, UNINDEXED_LINES)?;
         transaction.commit()?;
         Ok(stored)
     }
@@ -329,6 +338,21 @@ impl Worker {
 }
 
 impl Turn {
+    fn take(&mut self, delivery: MailboxDelivery<ServerMessage>, syncs: SubscriptionId) {
+        match delivery {
+            MailboxDelivery::Missed(missed) => self.missed += missed,
+            MailboxDelivery::Batch(id, batch) if id == syncs => {
+                let asking = batch.entries().filter_map(|(_, reply_to)| reply_to.cloned());
+                self.syncs.extend(asking);
+            }
+            MailboxDelivery::Batch(_, batch) => {
+                self.lines += batch.len();
+                self.bytes += batch.iter().map(|line| line.payload().len()).sum::<usize>();
+                self.batches.push(batch);
+            }
+        }
+    }
+
     fn is_full(&self) -> bool {
         self.missed > 0 || self.lines >= COMMIT_LINES || self.bytes >= COMMIT_BYTES
     }

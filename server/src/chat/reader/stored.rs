@@ -88,6 +88,7 @@ impl Reader<'_> {
         if receipt.queued == 0 {
             return None;
         }
+        store.hurry();
         let answered = async { answers.recv().await.map(|_| store.lost_lines()) };
         waiting(Wait::fixed("the database"), answered).await
     }
