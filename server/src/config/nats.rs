@@ -2,7 +2,7 @@
 
 use super::ConfigError;
 use super::settings::Settings;
-use super::shared::{AddressOptions, ConnectionOptions, QueueOptions, TlsOptions};
+use super::shared::{AddressOptions, ConnectionOptions, QueueOptions, TlsOptions, UserOptions};
 use super::table::Options;
 use super::users::users_file;
 use super::values::{Listen, from, listen, ms, text, within};
@@ -11,7 +11,6 @@ use crate::limits;
 use crate::nats::authentication::{Authentication, Secret, User};
 use crate::nats::settings::{HandshakeFirst, NatsVersion, TlsSettings, WebSocketSettings};
 use crate::nats::{NatsSettings, SlowConsumer};
-use clap::builder::NonEmptyStringValueParser;
 use clap::{Arg, Args};
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -59,17 +58,8 @@ pub struct NatsOptions {
     #[arg(long, value_name = "MS", default_value_t = limits::NATS_AUTHENTICATION_TIMEOUT_MS,
         value_parser = ms(1))]
     auth_timeout_ms: u64,
-    /// Name of a user who may connect; requires a password
-    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
-    user: Option<String>,
-    /// That user's password, or its bcrypt hash
-    #[arg(long, value_name = "PASSWORD", value_parser = NonEmptyStringValueParser::new(),
-        hide_env_values = true)]
-    password: Option<String>,
-    /// Token with which any client may connect, or its bcrypt hash
-    #[arg(long, value_name = "TOKEN", value_parser = NonEmptyStringValueParser::new(),
-        hide_env_values = true)]
-    token: Option<String>,
+    #[command(flatten)]
+    user: UserOptions,
     /// TOML file with users and what each may do
     #[arg(long, value_name = "FILE")]
     users_file: Option<PathBuf>,
@@ -230,15 +220,9 @@ impl NatsOptions {
 
     fn authentication(&self, settings: &Settings) -> Result<Authentication, ConfigError> {
         let mut users = Vec::new();
-        match (&self.user, &self.password) {
-            (None, None) => {}
-            (Some(name), Some(password)) => users.push(User {
-                name: name.clone(),
-                password: Secret::new(password.clone()),
-                permissions: Default::default(),
-            }),
-            (Some(_), None) => return Err(settings.error("nats-user", "needs a nats-password")),
-            (None, Some(_)) => return Err(settings.error("nats-password", "needs a nats-user")),
+        if let Some((name, password)) = self.user.user("nats", settings)? {
+            let password = Secret::new(password);
+            users.push(User { name, password, permissions: Default::default() });
         }
         let mut nkeys = Vec::new();
         if let Some(path) = &self.users_file {
@@ -251,7 +235,7 @@ impl NatsOptions {
         if !users.iter().all(|user| names.insert(user.name.as_str())) {
             return Err(settings.error("nats-users-file", "names a user twice"));
         }
-        Ok(Authentication { token: self.token.clone().map(Secret::new), users, nkeys })
+        Ok(Authentication { token: self.user.token.clone().map(Secret::new), users, nkeys })
     }
 
     fn tls(&self, settings: &Settings) -> Result<Option<TlsSettings>, ConfigError> {

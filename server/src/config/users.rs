@@ -1,8 +1,8 @@
 //! The file of NATS users.
 
 use super::file::read_toml;
+use crate::codec::nats::nkey::Nkey;
 use crate::nats::authentication::{NkeyUser, Secret, User};
-use crate::nats::nkey::Nkey;
 use crate::nats::permissions::{GroupRule, Permissions, ResponseRule, Rules};
 use fanfare::{Pattern, TopicError};
 use serde::Deserialize;

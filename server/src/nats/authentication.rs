@@ -1,8 +1,8 @@
 //! Authentication: which clients may connect, and what they may do.
 
 use super::connect::Credentials;
-use super::nkey::Nkey;
 use super::permissions::Permissions;
+use crate::codec::nats::nkey::Nkey;
 use std::fmt;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;

@@ -10,7 +10,6 @@ pub mod authentication;
 pub mod connect;
 mod connections;
 pub mod info;
-pub mod nkey;
 pub mod permissions;
 mod reader;
 mod remembered;
