@@ -1,6 +1,7 @@
 //! Every bound and interval of a NATS server.
 
 use super::authentication::Authentication;
+use super::policy::PolicyBounds;
 use crate::codec::nats::ParserLimits;
 use crate::connection::ConnectionLimits;
 use crate::limits;
@@ -167,6 +168,15 @@ impl NatsSettings {
         match self.slow_consumer {
             SlowConsumer::Disconnect => WhenFull::Disconnect { after: self.wait },
             SlowConsumer::Drop => WhenFull::Wait(self.wait),
+        }
+    }
+
+    pub(super) fn policy_bounds(&self) -> PolicyBounds {
+        PolicyBounds {
+            queue_messages: self.pending_messages,
+            queue_bytes: self.pending_bytes,
+            wait: self.wait,
+            when_full: self.when_full(),
         }
     }
 
