@@ -10,13 +10,12 @@
 //! and our messages. `link` keeps the connection.
 
 mod confirm;
-pub mod credentials;
-mod figures;
+pub mod figures;
 mod handshake;
 mod link;
 mod reader;
 mod rules;
-mod session;
+pub mod session;
 pub mod settings;
 mod writer;
 

@@ -5,8 +5,6 @@ mod exactness;
 mod fake;
 mod joined;
 mod meaning;
-mod operator;
-mod secure;
 mod streams;
 mod trouble;
 

@@ -4,7 +4,6 @@ mod bench;
 mod clients;
 mod doors;
 mod messages;
-mod policy;
 mod protocol;
 mod server;
 mod web_socket;

@@ -19,7 +19,6 @@ mod block;
 mod fuzz;
 pub mod headers;
 mod incoming;
-pub mod nkey;
 mod operation;
 mod parser;
 mod render;
