@@ -5,14 +5,12 @@ use fanfare_server::config::{Config, ConfigError, Source};
 use fanfare_server::connection::{ConnectionLimiter, ConnectionLimits};
 use fanfare_server::diagnostics::{Diagnostics, Serves};
 use fanfare_server::live::Live;
-use fanfare_server::nats::accounts::Accounts;
 use fanfare_server::nats::authentication::Authentication;
 use fanfare_server::push::access::Access;
 use fanfare_server::transport::Identity;
 
 /// The values that a reload changes.
 pub struct Reloaded {
-    pub accounts: Accounts,
     pub authentication: Option<Live<Authentication>>,
     pub identity: Option<Identity>,
     pub access: Live<Access>,
@@ -41,7 +39,6 @@ impl Reloaded {
             log::warn!("{warning}");
         }
         log::set_max_level(config.log);
-        let accounts = config.accounts();
         for (door, limiter) in &self.limiters {
             self.set_limits(door, limiter, &config);
         }
@@ -50,9 +47,7 @@ impl Reloaded {
         if let Some(present) = &self.authentication {
             let new = config.nats.authentication;
             // Clients were told in the greeting whether they have to authenticate.
-            let told = |it: &Authentication| (it.is_required(), it.must_be_given());
-            if told(&new) == told(&present.get()) {
-                self.accounts.settle(accounts);
+            if new.is_required() == present.get().is_required() {
                 present.set(new);
             } else {
                 need_restart.push("whether NATS clients have to authenticate".to_owned());

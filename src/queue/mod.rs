@@ -107,6 +107,17 @@ impl Wanted {
         }
     }
 
+    /// What all subscriptions of a mailbox asked for, oldest first.
+    pub fn all(&self) -> Vec<(SubscriptionId, Pattern, Option<Arc<str>>)> {
+        let Self::Many(mailbox) = self else { return Vec::new() };
+        let group = |want: &Want| want.group.as_ref().map(|membership| membership.group.clone());
+        let wants = lock(&mailbox.wants);
+        let mut all: Vec<_> =
+            wants.iter().map(|(id, want)| (*id, want.pattern.clone(), group(want))).collect();
+        all.sort_unstable_by_key(|(id, ..)| *id);
+        all
+    }
+
     /// The queue group membership of the subscription with this id.
     pub fn group(&self, id: SubscriptionId) -> Option<Arc<Membership>> {
         match self {

@@ -289,6 +289,45 @@ impl<M: Payload> MailboxSubscriber<M> {
         self.shared.router.remove(&self.queue, id)
     }
 
+    /// Moves a subscription to another mailbox, for bounds or a policy of its own, and returns its
+    /// id there. No message is lost or comes twice: what was queued for it stays in this mailbox,
+    /// and every publish that begins after this returns goes to the other.
+    ///
+    /// ```
+    /// use fanfare::{Broker, MailboxDelivery, Pattern, Topic, WhenFull};
+    ///
+    /// let broker = Broker::<u32>::new();
+    /// let mut shared = broker.mailbox("connection 7").open()?;
+    /// let ticks = shared.subscribe(&Pattern::parse("ticks")?)?;
+    /// let own = broker.mailbox("its ticks").queue_messages(1).when_full(WhenFull::DropOldest);
+    /// let mut own = own.open()?;
+    /// let topic = Topic::parse("ticks")?;
+    /// broker.publisher().publish_blocking(&topic, 1)?;
+    ///
+    /// let moved = shared.subscriber().move_to(ticks, &own.subscriber())?;
+    /// broker.publisher().publish_blocking(&topic, 2)?;
+    /// for (mailbox, id, tick) in [(&mut shared, ticks, 1), (&mut own, moved, 2)] {
+    ///     let Some(MailboxDelivery::Batch(of, batch)) = mailbox.recv_batch_blocking() else {
+    ///         panic!("nothing was missed")
+    ///     };
+    ///     assert_eq!((of, batch.iter().collect::<Vec<_>>()), (id, vec![&tick]));
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the broker is closed or full, the other mailbox has ended, or this one has no such
+    /// subscription. Then everything stays as it was.
+    pub fn move_to(&self, id: SubscriptionId, to: &Self) -> Result<SubscriptionId, SubscribeError> {
+        self.shared.router.move_to((&self.queue, id), &to.queue)
+    }
+
+    /// The subscriptions that the mailbox has now: each with its pattern, and its queue group if
+    /// it is in one. In the order in which they began.
+    pub fn subscriptions(&self) -> Vec<(SubscriptionId, Pattern, Option<Arc<str>>)> {
+        self.queue.terms.wanted.all()
+    }
+
     fn add(
         &self,
         pattern: &Pattern,

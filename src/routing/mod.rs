@@ -155,6 +155,30 @@ impl<M> Router<M> {
         true
     }
 
+    /// Moves a subscription from one mailbox to another, where it has a new id. Each publish finds
+    /// it in one of the two.
+    pub fn move_to(
+        &self,
+        (from, id): (&Queue<M>, SubscriptionId),
+        to: &Arc<Queue<M>>,
+    ) -> Result<SubscriptionId, SubscribeError> {
+        let mut routes = Vec::new();
+        let mut state = self.state.write();
+        let (Wanted::Many(old), Wanted::Many(new)) = (&from.terms.wanted, &to.terms.wanted) else {
+            return Err(SubscribeError::Ended);
+        };
+        // As in `add`.
+        if to.is_ended() || to.is_closing() {
+            return Err(SubscribeError::Ended);
+        }
+        let new_id = state.next_id(self.subscriptions_max)?;
+        let want = lock(&old.wants).remove(&id).ok_or(SubscribeError::Ended)?;
+        let member = Member { queue: to.clone(), id: new_id, group: want.group.clone() };
+        state.replace(&want.pattern, id, &member, &mut routes);
+        lock(&new.wants).insert(new_id, want);
+        Ok(new_id)
+    }
+
     /// Takes a queue out of all routes. It stays among the live ones until it is
     /// [forgotten](Self::forget). When this returns, nothing is pushed to it any more, unless it is
     /// a mailbox that has subscribed in the meantime.
@@ -481,6 +505,31 @@ impl<M> State<M> {
                         false => audience.remove(id, want.group.as_deref(), nobody),
                     }
                 }
+            });
+        }
+    }
+
+    /// Puts a subscription in the place of another that wants the same. `routes` outlives the lock.
+    fn replace(
+        &mut self,
+        pattern: &Pattern,
+        id: SubscriptionId,
+        member: &Member<M>,
+        routes: &mut Vec<Arc<Route<M>>>,
+    ) {
+        let Self { subscriptions, nobody, .. } = self;
+        subscriptions.edit(pattern.as_str(), |members| {
+            members.remove(id, nobody);
+            members.insert(member);
+        });
+        self.routes.visit_matched(pattern.as_str(), &mut |leaf| {
+            routes.extend(leaf.route().filter(|route| member.wants(&route.topic)));
+        });
+        for route in routes {
+            // In one change, so that no publish finds neither of them, or both.
+            route.change(|audience| {
+                audience.remove(id, member.group.as_deref(), nobody);
+                audience.add(member);
             });
         }
     }

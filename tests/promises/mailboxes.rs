@@ -497,6 +497,64 @@ fn subscriptions_come_and_go_while_messages_flow() {
 }
 
 #[test]
+fn a_subscription_moves_between_mailboxes_without_gap_or_repetition() {
+    const MESSAGES: u64 = 2_000;
+    for group in [None, Some("g")] {
+        let broker = Broker::<Load>::new();
+        let loads = Loads::new();
+        let mut mailboxes = [(); 2].map(|()| mailbox(&broker, 10_000, WhenFull::Block));
+        let subscribers = [0, 1].map(|index: usize| mailboxes[index].subscriber());
+        let mut id = match group {
+            None => subscribers[0].subscribe(&pattern("t")).unwrap(),
+            Some(group) => subscribers[0].subscribe_in_group(&pattern("*"), group).unwrap(),
+        };
+        let publishing: Vec<_> = (0..2)
+            .map(|from| {
+                let (mut publisher, loads) = (broker.publisher(), loads.clone());
+                std::thread::spawn(move || {
+                    let publish = |number| {
+                        let load = loads.make(from, number, 1);
+                        publisher.publish_blocking(&topic("t"), load).unwrap()
+                    };
+                    total((0..MESSAGES).map(publish))
+                })
+            })
+            .collect();
+        let mut at = 0;
+        while publishing.iter().any(|thread| !thread.is_finished()) {
+            id = subscribers[at].move_to(id, &subscribers[1 - at]).unwrap();
+            at = 1 - at;
+        }
+        let receipt = total(publishing.into_iter().map(|thread| thread.join().unwrap()));
+        assert_eq!((receipt.matched, receipt.queued), (2 * MESSAGES, 2 * MESSAGES));
+        let mut numbers = [Vec::new(), Vec::new()];
+        for mailbox in &mut mailboxes {
+            while let Ok(MailboxDelivery::Batch(_, run)) = mailbox.try_recv_batch() {
+                run.iter().for_each(|load| numbers[load.from].push(load.number));
+            }
+        }
+        for numbers in &mut numbers {
+            numbers.sort_unstable();
+            assert!(numbers.iter().copied().eq(0..MESSAGES), "{group:?}");
+        }
+        let of_one = |mailbox: &Mailbox<Load>| mailbox.subscriber().subscriptions().len();
+        assert_eq!((of_one(&mailboxes[at]), of_one(&mailboxes[1 - at])), (1, 0));
+    }
+}
+
+#[test]
+fn a_move_that_cannot_be_changes_nothing() {
+    let broker = Broker::<Load>::new();
+    let (from, to) = (mailbox(&broker, 9, WhenFull::Block), mailbox(&broker, 9, WhenFull::Block));
+    let id = from.subscribe_in_group(&pattern("a.*"), "g").unwrap();
+    let (from, ended) = (from.subscriber(), to.subscriber());
+    to.close();
+    assert_eq!(from.move_to(id, &ended), Err(SubscribeError::Ended));
+    assert_eq!(ended.move_to(id, &from), Err(SubscribeError::Ended));
+    assert_eq!(from.subscriptions(), [(id, pattern("a.*"), Some("g".into()))]);
+}
+
+#[test]
 fn a_mailbox_is_told_the_history_of_each_subscription() {
     let broker = Broker::builder().history(pattern("a.>"), 3).build();
     let (loads, mut publisher) = (Loads::new(), broker.publisher());

@@ -1,7 +1,8 @@
 //! What a hub says of itself, and what its leaf node answers.
 
+use super::credentials::Credentials;
 use super::rules::Rules;
-use super::settings::Credentials;
+use crate::codec::nats::nkey::Seed;
 use serde::{Deserialize, Serialize};
 
 /// Which nats-server the link behaves like: hubs may ask for a minimum.
@@ -19,6 +20,8 @@ pub(super) struct HubInfo {
     pub headers: bool,
     pub max_payload: usize,
     pub tls_required: bool,
+    /// What a leaf node with a key signs.
+    pub nonce: String,
     /// Whether it has streams.
     pub jetstream: bool,
     /// The name of its streams' domain, if they have one.
@@ -53,6 +56,12 @@ struct Connect<'a> {
     pass: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     auth_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwt: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nkey: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sig: Option<String>,
 }
 
 impl HubInfo {
@@ -86,7 +95,9 @@ pub(super) fn append_connect(
     out: &mut Vec<u8>,
     (name, server_id): (&str, &str),
     credentials: &Credentials,
+    nonce: &str,
 ) {
+    let seed = credentials.seed.as_ref();
     let connect = Connect {
         version: VERSION,
         name,
@@ -99,6 +110,10 @@ pub(super) fn append_connect(
         user: credentials.user.as_deref(),
         pass: credentials.password.as_deref(),
         auth_token: credentials.token.as_deref(),
+        jwt: credentials.jwt.as_deref(),
+        // With a JWT it says who has signed.
+        nkey: seed.filter(|_| credentials.jwt.is_none()).map(Seed::public_key),
+        sig: seed.map(|seed| seed.sign(nonce)),
     };
     // Numbers, flags and texts always are JSON.
     let json = serde_json::to_vec(&connect).unwrap_or_default();
@@ -129,9 +144,11 @@ mod tests {
     #[test]
     fn a_name_stands_for_the_cluster_too_and_nothing_is_said_that_is_not_known() {
         let mut line = Vec::new();
-        append_connect(&mut line, ("n", "id"), &Credentials::default());
+        append_connect(&mut line, ("n", "id"), &Credentials::default(), "");
         let line = String::from_utf8(line).unwrap();
         assert!(line.contains(r#""name":"n","cluster":"n","server_id":"id","headers":true"#));
-        assert!(!line.contains("user") && !line.contains("auth_token"));
+        for unknown in ["user", "auth_token", "nkey", "sig", "jwt"] {
+            assert!(!line.contains(unknown), "{line}");
+        }
     }
 }

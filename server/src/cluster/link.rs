@@ -1,8 +1,8 @@
 //! The link itself: dials a hub, keeps the connection, and dials again when it has ended.
 
-use super::figures::{LinkFigures, LinkReport};
+use super::figures::LinkFigures;
 use super::reader::{Reader, Shared};
-use super::session::{Identity, Passage, Session};
+use super::session::{Identity, Passage, Session, Tls};
 use super::settings::{ClusterSettings, HubAddress};
 use super::writer::Writer;
 use crate::connection::duplex::drive;
@@ -26,7 +26,6 @@ use std::time::{Duration, Instant};
 
 /// A link to a cluster, which is made again whenever it breaks.
 pub struct ClusterLink {
-    shared: Arc<Shared>,
     shutdown: Arc<Shutdown>,
     /// Owns nothing: a link accepts nobody.
     accepting: Scope,
@@ -69,7 +68,7 @@ impl ClusterLink {
         front_end.tells(move || told.figures.families(), Vec::new);
         let shutdown = Arc::<Shutdown>::default();
         let link = Link {
-            shared: shared.clone(),
+            shared,
             shutdown: shutdown.clone(),
             front_end,
             who: Arc::new(Identity { name, server_id, loop_subject }),
@@ -78,12 +77,7 @@ impl ClusterLink {
         };
         let (accepting, scope) = (tasks.scope("cluster"), tasks.scope("cluster link"));
         scope.spawn("cluster link", link.run());
-        Self { shared, shutdown, accepting, scope }
-    }
-
-    /// What the link has counted.
-    pub fn report(&self) -> LinkReport {
-        self.shared.figures.report()
+        Self { shutdown, accepting, scope }
     }
 }
 
@@ -127,13 +121,12 @@ impl Link {
     fn next_hub(&mut self) -> Option<HubAddress> {
         let mut hubs = self.shared.settings.hubs.clone();
         let told = lock(&self.shared.hubs).clone();
-        let first = hubs.first().cloned();
+        let first = hubs.first().cloned()?;
         for hub in told.iter().filter_map(|text| HubAddress::parse(text).ok()) {
             let is_known =
                 hubs.iter().any(|other| (&other.host, other.port) == (&hub.host, hub.port));
             if !is_known && hubs.len() < CLUSTER_ADDRESSES_MAX {
-                let credentials = first.as_ref().map(|first| first.credentials.clone());
-                hubs.push(HubAddress { credentials: credentials.unwrap_or_default(), ..hub });
+                hubs.push(hub.told_by(&first));
             }
         }
         let turn = self.next.checked_rem(hubs.len())?;
@@ -181,10 +174,16 @@ impl Link {
             true => shared.settings.credentials.clone(),
             false => hub.credentials.clone(),
         };
-        let session = Session::new(self.who.clone(), credentials);
+        let tls = match shared.settings.tls {
+            None => Tls::Off,
+            Some(_) if shared.settings.tls_first => Tls::On,
+            Some(_) => Tls::AfterInfo,
+        };
+        let session = Session::new(self.who.clone(), credentials, tls);
         let queue = OutboundQueue::default();
+        let dialled = (connection.clone(), hub.certificate_name.as_str());
         let halves = (
-            Reader::new(&shared, session, &queue, &figures),
+            Reader::new(&shared, session, dialled, &queue, &figures),
             Writer::new(&shared, &queue, &figures),
         );
         let settings = shared.settings.writer();
@@ -198,7 +197,7 @@ impl Link {
         let figures = &self.shared.figures;
         let terms = figures.terms();
         let had_joined = terms.is_some();
-        let (unconfirmed, dropped) = figures.ended(reason);
+        let (unconfirmed, dropped) = figures.ended();
         if let Some(terms) = terms {
             let inwards = Passage::inwards(&self.shared.settings);
             let was_told = |pattern: &Pattern, _: Option<&str>| {

@@ -10,12 +10,13 @@
 //! and our messages. `link` keeps the connection.
 
 mod confirm;
-pub mod figures;
+pub mod credentials;
+mod figures;
 mod handshake;
 mod link;
 mod reader;
 mod rules;
-pub mod session;
+mod session;
 pub mod settings;
 mod writer;
 

@@ -5,7 +5,7 @@ use super::figures::LinkFigures;
 use super::session::{Action, End, Passage, Session, Terms};
 use super::settings::ClusterSettings;
 use super::writer::Change;
-use crate::codec::nats::{Block, Operation, Parser, ParserLimits, subject};
+use crate::codec::nats::{Block, Parser, ParserLimits, subject};
 use crate::connection::duplex::ReadHalf;
 use crate::connection::outbound::{OutboundQueue, Position};
 use crate::diagnostics::{ConnectionFigures, Ended, FrontEnd};
@@ -13,6 +13,7 @@ use crate::limits::{CLUSTER_CONTROL_LINE_BYTES, CLUSTER_PAYLOAD_BYTES};
 use crate::locks::lock;
 use crate::message::ServerMessage;
 use crate::time::Timestamp;
+use crate::transport::Connection;
 use bytes::{Bytes, BytesMut};
 use fanfare::{BridgePublisher, Broker, MailboxSubscriber, Pattern, Topic};
 use std::ops::ControlFlow;
@@ -35,6 +36,8 @@ pub(super) struct Shared {
 /// Reads, publishes, and enters the hub's interest.
 pub(super) struct Reader<'c> {
     shared: &'c Shared,
+    /// And what the hub's certificate is of.
+    dialled: (Connection, &'c str),
     queue: &'c OutboundQueue<Change>,
     figures: &'c Arc<ConnectionFigures>,
     session: Session,
@@ -53,6 +56,8 @@ pub(super) struct Reader<'c> {
 /// any of its servers can answer, one of them each.
 const STREAMS: [(&str, Option<&str>); 3] =
     [("$KV.>", None), ("$OBJ.>", None), ("$JS.API.DIRECT.GET.>", Some("_sys_"))];
+
+const TLS_FAILED: End = End { reason: "TLS handshake failed", delay: None };
 
 fn enter_streams(interest: &MailboxSubscriber<ServerMessage>) {
     for (text, group) in STREAMS {
@@ -86,29 +91,34 @@ impl ReadHalf for Reader<'_> {
         })
     }
 
+    async fn begin(&mut self, _parser: &mut Parser) -> ControlFlow<Ended> {
+        if self.shared.settings.tls_first {
+            self.encrypt().await;
+        }
+        self.goes_on()
+    }
+
     async fn take(
         &mut self,
         parser: &mut Parser,
         received: &mut BytesMut,
         _at_end: bool,
     ) -> ControlFlow<Ended> {
-        while self.end.is_none() {
-            match parser.next(received) {
-                Ok(None) => break,
-                Ok(Some(operation)) => self.take_operation(operation),
+        while self.end.is_none()
+            && let Some(said) = parser.next(received).transpose()
+        {
+            match said {
+                Ok(operation) => self.session.handle(operation, &mut self.actions),
                 Err(error) => {
                     log::warn!("cluster: the hub's words are not understood: {error}");
                     self.session.mistake(error, &mut self.actions);
-                    self.act();
                 }
             }
+            self.act(received.is_empty()).await;
             // One read can hold thousands of operations; others run in between.
             self.queue.has_room().await;
         }
-        match self.end {
-            Some(reason) => ControlFlow::Break(Ended::Because(reason)),
-            None => ControlFlow::Continue(()),
-        }
+        self.goes_on()
     }
 
     fn end_position(&self) -> Position {
@@ -120,11 +130,13 @@ impl<'c> Reader<'c> {
     pub fn new(
         shared: &'c Shared,
         session: Session,
+        dialled: (Connection, &'c str),
         queue: &'c OutboundQueue<Change>,
         figures: &'c Arc<ConnectionFigures>,
     ) -> Self {
         Self {
             shared,
+            dialled,
             queue,
             figures,
             session,
@@ -138,21 +150,41 @@ impl<'c> Reader<'c> {
         }
     }
 
-    fn take_operation(&mut self, operation: Operation) {
-        self.session.handle(operation, &mut self.actions);
-        self.act();
+    fn goes_on(&self) -> ControlFlow<Ended> {
+        match self.end {
+            Some(reason) => ControlFlow::Break(Ended::Because(reason)),
+            None => ControlFlow::Continue(()),
+        }
     }
 
-    fn act(&mut self) {
+    /// Does what the session said. `is_silent`: the hub has said nothing more yet.
+    async fn act(&mut self, is_silent: bool) {
         let mut actions = std::mem::take(&mut self.actions);
         for action in actions.drain(..) {
-            self.do_one(action);
+            match action {
+                // What came in clear behind `INFO` could be anybody's.
+                Action::Encrypt if !is_silent => self.finish(TLS_FAILED),
+                Action::Encrypt => self.encrypt().await,
+                _ if self.end.is_some() => {}
+                action => self.do_one(action),
+            }
         }
         self.actions = actions;
     }
 
+    async fn encrypt(&mut self) {
+        let Some(trust) = &self.shared.settings.tls else { return };
+        let (connection, name) = &self.dialled;
+        if let Err(error) = connection.upgrade_dialled(trust, name).await {
+            log::warn!("cluster: no TLS with hub {name}: {error}");
+            self.finish(TLS_FAILED);
+        }
+    }
+
     fn do_one(&mut self, action: Action) {
         match action {
+            // Done before.
+            Action::Encrypt => {}
             Action::Send(bytes) => {
                 self.queue.append(Position::default(), |out| out.extend_from_slice(&bytes))
             }

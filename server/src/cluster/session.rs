@@ -1,7 +1,8 @@
 //! What a hub's words mean: state without I/O. Operations go in, actions come out.
 
+use super::credentials::Credentials;
 use super::handshake::{HubInfo, append_connect};
-use super::settings::{ClusterSettings, Credentials};
+use super::settings::ClusterSettings;
 use crate::codec::nats::{Block, Operation, ProtocolError, subject};
 use crate::limits::{
     CLUSTER_DUPLICATE_DELAY_MS, CLUSTER_INTEREST_MAX, CLUSTER_LOOP_DELAY_MS,
@@ -17,6 +18,7 @@ use std::time::Duration;
 pub struct Session {
     who: Arc<Identity>,
     credentials: Credentials,
+    tls: Tls,
     phase: Phase,
     hub: HubInfo,
     /// What is subscribed to there; `None` while it is being entered here, or if it is not.
@@ -30,8 +32,19 @@ pub struct Identity {
     pub name: String,
     /// The id of this run of the server.
     pub server_id: String,
-    /// A subject that nobody else has. Whoever hears of it from its own hub is in a loop.
+    /// A subject that no other server has. If a hub tells us of interest in it, there is a loop.
     pub loop_subject: String,
+}
+
+/// Whether a connection to a hub is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// It is not.
+    Off,
+    /// It is from the hub's first `INFO` on.
+    AfterInfo,
+    /// It has been from its first byte on.
+    On,
 }
 
 type Key = (Bytes, Option<Bytes>);
@@ -47,13 +60,13 @@ enum Phase {
 /// What the hub and we agreed on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Terms {
-    /// What people call the hub.
+    /// The hub's name.
     pub hub: String,
     /// Its version.
     pub version: String,
     /// The account there.
     pub account: String,
-    /// Whether messages may have headers.
+    /// Whether the hub takes messages with headers.
     pub with_headers: bool,
     /// Bytes that a message may have, headers counted; 0: any number.
     pub max_payload_bytes: usize,
@@ -74,6 +87,8 @@ pub struct Terms {
 /// What the link has to do for an operation, in order.
 #[derive(Debug)]
 pub enum Action {
+    /// Shake hands by TLS, before anything else is done. The hub has to be silent until then.
+    Encrypt,
     /// Send these bytes.
     Send(Vec<u8>),
     /// The link stands: tell the hub our interest, and let messages through.
@@ -137,14 +152,9 @@ const ERRORS: [(&str, End); 13] = [
 
 impl Session {
     /// A session with a hub that has just been reached.
-    pub fn new(who: Arc<Identity>, credentials: Credentials) -> Self {
+    pub fn new(who: Arc<Identity>, credentials: Credentials, tls: Tls) -> Self {
         let (hub, interest) = (HubInfo::default(), HashMap::new());
-        Self { who, credentials, phase: Phase::AwaitsInfo, hub, interest }
-    }
-
-    /// Whether the hub has let us in.
-    pub fn has_joined(&self) -> bool {
-        self.phase == Phase::Joined
+        Self { who, credentials, tls, phase: Phase::AwaitsInfo, hub, interest }
     }
 
     /// How much is subscribed to there.
@@ -193,13 +203,21 @@ impl Session {
             Phase::AwaitsInfo if !info.is_of_a_leafnode_port() => {
                 actions.push(Action::End(End::of("not a hub")));
             }
-            Phase::AwaitsInfo if info.tls_required => {
+            Phase::AwaitsInfo if info.tls_required && self.tls == Tls::Off => {
+                log::warn!("cluster: hub {} requires TLS: set cluster-tls-ca", info.name());
                 actions.push(Action::End(End::of("TLS required")));
             }
+            Phase::AwaitsInfo if !info.tls_required && self.tls == Tls::AfterInfo => {
+                log::warn!("cluster: hub {} has no TLS, and cluster-tls-ca is set", info.name());
+                actions.push(Action::End(End::of("no TLS")));
+            }
             Phase::AwaitsInfo => {
+                if self.tls == Tls::AfterInfo {
+                    actions.push(Action::Encrypt);
+                }
                 let mut connect = Vec::new();
                 let who = (self.who.name.as_str(), self.who.server_id.as_str());
-                append_connect(&mut connect, who, &self.credentials);
+                append_connect(&mut connect, who, &self.credentials, &info.nonce);
                 actions.push(Action::Send(connect));
                 self.phase = Phase::AwaitsAccount;
                 // One that says nothing more has nothing to say: it is older than 2.2.2.
@@ -337,12 +355,16 @@ mod tests {
         "headers":true,"connect_info":true,"remote_account":"ACC","max_payload":100} "#;
 
     fn session() -> Session {
+        session_with(Tls::Off)
+    }
+
+    fn session_with(tls: Tls) -> Session {
         let who = Identity {
             name: "me".into(),
             server_id: "id".into(),
             loop_subject: "$LDS.mine".into(),
         };
-        Session::new(Arc::new(who), Credentials::default())
+        Session::new(Arc::new(who), Credentials::default(), tls)
     }
 
     /// What comes of some lines, in short.
@@ -375,7 +397,7 @@ mod tests {
     fn joined() -> Session {
         let mut session = session();
         says(&mut session, &[INFO, ACCOUNT]);
-        assert!(session.has_joined());
+        assert_eq!(session.phase, Phase::Joined);
         session
     }
 
@@ -384,16 +406,20 @@ mod tests {
         let mut session = session();
         let said = says(&mut session, &[INFO]);
         assert!(said[0].starts_with("CONNECT {") && said[1..] == ["hubs a:1"], "{said:?}");
-        assert!(!session.has_joined());
+        assert_eq!(session.phase, Phase::AwaitsAccount);
         assert_eq!(says(&mut session, &[ACCOUNT]), ["joined h ACC", "LS+ $LDS.mine"]);
     }
 
     #[test]
-    fn a_port_for_clients_is_no_hub_and_tls_is_not_passed_over() {
+    fn a_port_for_clients_is_no_hub_and_both_sides_want_tls_or_neither() {
         assert_eq!(says(&mut session(), &["INFO {\"client_id\":1}"]), ["end not a hub 0"]);
         assert_eq!(says(&mut session(), &["INFO what"]), ["end not a hub 0"]);
         let tls = INFO.replace("\"headers\"", "\"tls_required\":true,\"headers\"");
         assert_eq!(says(&mut session(), &[&tls]), ["end TLS required 0"]);
+        assert_eq!(says(&mut session_with(Tls::AfterInfo), &[INFO]), ["end no TLS 0"]);
+        let said = says(&mut session_with(Tls::AfterInfo), &[&tls]);
+        assert!(said[0] == "Encrypt" && said[1].starts_with("CONNECT {"), "{said:?}");
+        assert!(says(&mut session_with(Tls::On), &[&tls])[0].starts_with("CONNECT {"));
     }
 
     #[test]

@@ -1,26 +1,28 @@
 //! Every bound and interval of a link to a cluster.
 
+use super::credentials::Credentials;
 use crate::limits;
-use crate::transport::{Idle, WriterSettings};
+use crate::transport::{Idle, Trust, WriterSettings};
 use fanfare::{Pattern, WhenFull};
-use percent_encoding::percent_decode_str;
 use std::fmt;
-use std::sync::Arc;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// How the server joins a cluster. The default is what [`limits`] says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterSettings {
-    /// The hubs to dial. Others of the same cluster are found by themselves.
+    /// The hubs to dial. They tell of the other hubs of their cluster.
     pub hubs: Vec<HubAddress>,
-    /// The server's name in the cluster, where no other has it. `None`: made of the host's name and
-    /// a random part.
+    /// The server's name in the cluster, which no other server may have. `None`: made of the host's
+    /// name and a random part.
     pub name: Option<String>,
-    /// The account of this server that joins, by its name.
-    pub account: Arc<str>,
-    /// Who the server is to the hub.
+    /// Who the server is to a hub whose address does not say so.
     pub credentials: Credentials,
-    /// Topics that otherwise stay at home, and are shared.
+    /// Whom the server believes to be a hub; `None` for a link without TLS.
+    pub tls: Option<Trust>,
+    /// Whether the TLS handshake comes before the hub says anything.
+    pub tls_first: bool,
+    /// Topics that are shared with the cluster although they stay at home by default.
     pub shared: Vec<Pattern>,
     /// The only topics whose messages may leave; `None`: all that do not stay at home.
     pub exports: Option<Vec<Pattern>>,
@@ -32,7 +34,7 @@ pub struct ClusterSettings {
     pub queue_bytes: usize,
     /// How long a publish waits for a full link.
     pub wait: Duration,
-    /// A hub has to take at least one byte of what waits for it in this time.
+    /// A hub that takes none of what waits for it in this time is left for another.
     pub write_deadline: Duration,
 }
 
@@ -45,17 +47,10 @@ pub struct HubAddress {
     pub port: u16,
     /// Who the server is to this hub, if the address says so.
     pub credentials: Credentials,
-}
-
-/// Who the server is to a hub.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Credentials {
-    /// The name of a user.
-    pub user: Option<String>,
-    /// Its password.
-    pub password: Option<String>,
-    /// A token.
-    pub token: Option<String>,
+    /// The name, or address, that its certificate has to be of.
+    pub certificate_name: String,
+    /// Whether the address asks for TLS.
+    pub needs_tls: bool,
 }
 
 /// The port on which hubs listen for leaf nodes unless told otherwise.
@@ -70,8 +65,9 @@ impl Default for ClusterSettings {
         Self {
             hubs: Vec::new(),
             name: None,
-            account: "$G".into(),
             credentials: Credentials::default(),
+            tls: None,
+            tls_first: false,
             shared: Vec::new(),
             exports: None,
             imports: None,
@@ -107,13 +103,13 @@ impl ClusterSettings {
 }
 
 impl HubAddress {
-    /// Reads `[nats://][user[:password]@]host[:port]`, or continues a sentence with what is wrong.
+    /// Reads `[nats://|tls://][user[:password]@]host[:port]`, or continues a sentence with what is
+    /// wrong.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let rest = match text.split_once("://") {
-            Some(("nats" | "nats-leaf" | "leaf", rest)) => rest,
-            Some((scheme, _)) => return Err(format!("{scheme}:// cannot be dialled; use nats://")),
-            None => text,
-        };
+        let (scheme, rest) = text.split_once("://").unwrap_or(("nats", text));
+        if !["nats", "nats-leaf", "leaf", "tls"].contains(&scheme) {
+            return Err(format!("{scheme}:// cannot be dialled; use nats:// or tls://"));
+        }
         let (user, place) = rest.rsplit_once('@').unwrap_or(("", rest));
         let place = place.strip_suffix('/').unwrap_or(place);
         let (host, port) = match place.rsplit_once(':') {
@@ -123,11 +119,25 @@ impl HubAddress {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let is_host = !host.is_empty() && !host.contains([' ', '/', ',']);
         match port.filter(|_| is_host) {
-            Some(port) => {
-                Ok(Self { host: host.to_owned(), port, credentials: Credentials::parse(user)? })
-            }
+            Some(port) => Ok(Self {
+                host: host.to_owned(),
+                port,
+                credentials: Credentials::of_address(user)?,
+                certificate_name: host.to_owned(),
+                needs_tls: scheme == "tls",
+            }),
             None => Err(format!("{place} is no HOST:PORT")),
         }
+    }
+
+    /// This hub, of which `other` has told. Of most hubs only the address is told, so their
+    /// certificates are of the same name.
+    pub(super) fn told_by(self, other: &Self) -> Self {
+        let name = match self.host.parse::<IpAddr>() {
+            Ok(_) if other.host.parse::<IpAddr>().is_err() => other.certificate_name.clone(),
+            _ => self.certificate_name,
+        };
+        Self { credentials: other.credentials.clone(), certificate_name: name, ..self }
     }
 
     /// Reads several, with commas between them.
@@ -138,28 +148,6 @@ impl HubAddress {
             0..=limits::CLUSTER_ADDRESSES_MAX => Ok(hubs),
             many => Err(format!("names {many} hubs; {} will do", limits::CLUSTER_ADDRESSES_MAX)),
         }
-    }
-}
-
-impl Credentials {
-    fn parse(text: &str) -> Result<Self, String> {
-        let decoded = |part: &str| {
-            let text = percent_decode_str(part).decode_utf8();
-            text.map(|text| Some(text.into_owned())).map_err(|_| "is not UTF-8".to_owned())
-        };
-        Ok(match text.split_once(':') {
-            _ if text.is_empty() => Self::default(),
-            Some((user, password)) => {
-                Self { user: decoded(user)?, password: decoded(password)?, token: None }
-            }
-            // As nats-server's leaf does: a user without a password may be a token.
-            None => Self { user: decoded(text)?, password: None, token: decoded(text)? },
-        })
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
     }
 }
 
@@ -179,12 +167,6 @@ impl fmt::Display for HubAddress {
     }
 }
 
-impl fmt::Debug for Credentials {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "Credentials of {:?}", self.user)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,7 +175,7 @@ mod tests {
     fn hubs_are_named_as_nats_names_them() {
         let hub = |text: &str| {
             let hub = HubAddress::parse(text).unwrap();
-            let Credentials { user, password, token } = hub.credentials.clone();
+            let Credentials { user, password, token, .. } = hub.credentials.clone();
             (hub.to_string(), [user, password, token].map(Option::unwrap_or_default))
         };
         let none = [""; 3].map(str::to_owned);
@@ -209,7 +191,19 @@ mod tests {
             assert!(HubAddress::parse(wrong).is_err(), "{wrong}");
         }
         assert_eq!(HubAddress::parse_list("a:1, nats://b:2").unwrap().len(), 2);
+        assert!(HubAddress::parse("tls://a").unwrap().needs_tls);
         let shown = format!("{:?}", HubAddress::parse_list("nats://me:secret@a:1"));
         assert!(!shown.contains("secret"), "{shown}");
+    }
+
+    #[test]
+    fn a_hub_told_by_its_address_has_a_certificate_of_the_same_name() {
+        let name = |told: &str, by: &str| {
+            let [told, by] = [told, by].map(|text| HubAddress::parse(text).unwrap());
+            told.told_by(&by).certificate_name
+        };
+        assert_eq!(name("10.0.0.2:7422", "u:p@hub.example"), "hub.example");
+        assert_eq!(name("other.example:7422", "hub.example"), "other.example");
+        assert_eq!(name("10.0.0.2:7422", "10.0.0.1"), "10.0.0.2");
     }
 }

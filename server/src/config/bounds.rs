@@ -83,9 +83,10 @@ impl Config {
 
     fn nats_bound(&self) -> Bound {
         let nats = &self.nats;
-        let each = nats.pending_bytes as u64
+        // Once more for the queues that subscriptions have for themselves.
+        let each = 2 * nats.pending_bytes as u64
             + connection_bytes(limits::WRITE_BUFFER_BYTES, nats.parser.payload_bytes);
-        let how = format!("a queue of {} bytes, buffers", nats.pending_bytes);
+        let how = format!("queues of 2 x {} bytes, buffers", nats.pending_bytes);
         let mut bound = of_connections("nats", nats.connections, each, &how);
         let most = nats.connections.total.saturating_mul(nats.subscriptions);
         let subscriptions = most.min(nats.total_subscriptions) as u64;

@@ -1,18 +1,18 @@
 //! The settings of the link to a cluster.
 
 use super::ConfigError;
+use super::file::read;
 use super::settings::Settings;
+use super::shared::{QueueOptions, TlsOptions, UserOptions};
 use super::table::Options;
-use super::values::{ms, within};
-use crate::cluster::settings::Credentials;
+use super::values::text;
+use crate::cluster::credentials::Credentials;
 use crate::cluster::{ClusterSettings, HubAddress};
+use crate::codec::nats::nkey::Seed;
 use crate::limits;
-use crate::nats::accounts::GLOBAL;
-use clap::Args;
-use clap::builder::NonEmptyStringValueParser;
+use clap::{Arg, Args};
 use fanfare::Pattern;
-use fanfare::limits::{QUEUE_BYTES_MAX, QUEUE_MESSAGES_MAX};
-use std::time::Duration;
+use std::path::PathBuf;
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Cluster")]
@@ -25,17 +25,19 @@ pub struct ClusterOptions {
     /// name and a random part
     #[arg(long, value_name = "NAME", value_parser = name)]
     name: Option<String>,
-    /// Name of the user that this server is to a hub whose address names none
-    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
-    user: Option<String>,
-    /// That user's password
-    #[arg(long, value_name = "PASSWORD", value_parser = NonEmptyStringValueParser::new(),
-        hide_env_values = true)]
-    password: Option<String>,
-    /// Token for a hub whose address names no user
-    #[arg(long, value_name = "TOKEN", value_parser = NonEmptyStringValueParser::new(),
-        hide_env_values = true)]
-    token: Option<String>,
+    #[command(flatten)]
+    user: UserOptions,
+    /// Seed of the NKEY with which this server signs what a hub asks for
+    #[arg(long, value_name = "SEED", value_parser = seed, hide_env_values = true)]
+    nkey_seed: Option<Seed>,
+    /// File with a JWT and the seed of its user, as nsc writes it
+    #[arg(long, value_name = "FILE")]
+    creds_file: Option<PathBuf>,
+    #[command(flatten)]
+    tls: TlsOptions,
+    /// Begin with the TLS handshake, for hubs that have handshake_first
+    #[arg(long)]
+    tls_handshake_first: bool,
     /// Subjects that otherwise stay on this server and are shared with the cluster, with commas
     /// between them: chat.room.lobby,push.group.news
     #[arg(long, value_name = "SUBJECTS", value_parser = patterns)]
@@ -46,30 +48,58 @@ pub struct ClusterOptions {
     /// The only subjects whose messages may come from the cluster
     #[arg(long, value_name = "SUBJECTS", value_parser = patterns)]
     import: Option<Patterns>,
-    /// Account of this server that joins the cluster
-    #[arg(long, value_name = "NAME", default_value = GLOBAL)]
-    account: String,
-    /// Maximum number of messages queued for the hub
-    #[arg(long, value_name = "N", default_value_t = limits::CLUSTER_QUEUE_MESSAGES,
-        value_parser = within::<usize>(1..=QUEUE_MESSAGES_MAX as u64))]
-    queue_messages: usize,
-    /// Maximum number of bytes queued for the hub
-    #[arg(long, value_name = "BYTES", default_value_t = limits::CLUSTER_QUEUE_BYTES,
-        value_parser = within::<usize>(1..=QUEUE_BYTES_MAX as u64))]
-    queue_bytes: usize,
-    /// How long a message waits for a full link; then the cluster misses it
-    #[arg(long, value_name = "MS", default_value_t = limits::CLUSTER_WAIT_MS,
-        value_parser = ms(0))]
-    wait_ms: u64,
-    /// A hub that takes none of what waits for it in this time is left for another
-    #[arg(long, value_name = "MS", default_value_t = limits::CLUSTER_WRITE_DEADLINE_MS,
-        value_parser = ms(1))]
-    write_deadline_ms: u64,
+    #[command(flatten)]
+    queue: QueueOptions,
 }
 
 impl Options for ClusterOptions {
     const TABLE: &'static str = "cluster";
+
+    fn adapt(shared: Arg) -> Arg {
+        match shared.get_id().as_str() {
+            "user" => shared
+                .help("Name of the user that this server is to a hub whose address names none"),
+            "password" => shared.help("That user's password"),
+            "token" => shared.help("Token for a hub whose address names no user"),
+            "tls_ca" => shared.help(
+                "PEM file with those who sign the hubs' certificates; turns on TLS, and hubs \
+                 without it are left",
+            ),
+            "tls_cert" => shared.help(
+                "PEM file with the certificates that this server shows to a hub that asks for \
+                 them; requires the key",
+            ),
+            "queue_messages" => shared
+                .default_value(text(limits::CLUSTER_QUEUE_MESSAGES))
+                .help("Maximum number of messages queued for the hub"),
+            "queue_bytes" => shared
+                .default_value(text(limits::CLUSTER_QUEUE_BYTES))
+                .help("Maximum number of bytes queued for the hub"),
+            "wait_ms" => shared
+                .default_value(text(limits::CLUSTER_WAIT_MS))
+                .help("How long a message waits for a full link; then the cluster misses it"),
+            "write_deadline_ms" => {
+                shared.default_value(text(limits::CLUSTER_WRITE_DEADLINE_MS)).help(
+                    "A hub that takes none of what waits for it in this time is left for another",
+                )
+            }
+            _ => shared,
+        }
+    }
 }
+
+/// What means nothing without a hub to dial.
+const NEED_A_HUB: [&str; 9] = [
+    "cluster-name",
+    "cluster-user",
+    "cluster-password",
+    "cluster-token",
+    "cluster-nkey-seed",
+    "cluster-creds-file",
+    "cluster-share",
+    "cluster-export",
+    "cluster-import",
+];
 
 #[derive(Clone, Debug)]
 struct Hubs(Vec<HubAddress>);
@@ -88,6 +118,10 @@ fn patterns(text: &str) -> Result<Patterns, String> {
     patterns.map(Patterns).map_err(|error| format!("is no list of subjects: {error}"))
 }
 
+fn seed(text: &str) -> Result<Seed, String> {
+    Seed::parse(text).map_err(|error| error.to_string())
+}
+
 /// Hubs refuse blanks.
 fn name(text: &str) -> Result<String, String> {
     match text.bytes().all(|byte| byte.is_ascii_graphic()) && !text.is_empty() {
@@ -99,34 +133,51 @@ fn name(text: &str) -> Result<String, String> {
 impl ClusterOptions {
     /// The link, if there is to be one.
     pub fn config(self, settings: &Settings) -> Result<Option<ClusterSettings>, ConfigError> {
-        let Some(Hubs(hubs)) = self.address else {
-            let without = ["name", "user", "password", "token", "share", "export", "import"];
-            let set = without.map(|key| format!("cluster-{key}"));
-            return match set.iter().find(|name| settings.is_set(name)) {
+        let Some(Hubs(hubs)) = &self.address else {
+            return match NEED_A_HUB.iter().find(|name| settings.is_set(name)) {
                 Some(name) => Err(settings.error(name, "needs a cluster to join: --cluster HUBS")),
                 None => Ok(None),
             };
         };
-        if self.user.is_some() != self.password.is_some() {
-            let set = if self.user.is_some() { "cluster-user" } else { "cluster-password" };
-            return Err(settings.error(set, "needs both a cluster-user and a cluster-password"));
+        let tls = self.tls.trust(Self::TABLE, settings)?;
+        if tls.is_none() && hubs.iter().any(|hub| hub.needs_tls) {
+            return Err(settings.error("cluster", "needs a cluster-tls-ca for tls://"));
+        }
+        if tls.is_none() && self.tls_handshake_first {
+            let problem = "needs a cluster-tls-ca";
+            return Err(settings.error("cluster-tls-handshake-first", problem));
         }
         Ok(Some(ClusterSettings {
-            hubs,
+            hubs: hubs.clone(),
+            credentials: self.credentials(settings)?,
+            tls,
+            tls_first: self.tls_handshake_first,
             name: self.name,
-            account: self.account.into(),
-            credentials: Credentials {
-                user: self.user,
-                password: self.password,
-                token: self.token,
-            },
             shared: self.share.map_or_else(Vec::new, |patterns| patterns.0),
             exports: self.export.map(|patterns| patterns.0),
             imports: self.import.map(|patterns| patterns.0),
-            queue_messages: self.queue_messages,
-            queue_bytes: self.queue_bytes,
-            wait: Duration::from_millis(self.wait_ms),
-            write_deadline: Duration::from_millis(self.write_deadline_ms),
+            wait: self.queue.wait(),
+            write_deadline: self.queue.write_deadline(),
+            queue_messages: self.queue.queue_messages,
+            queue_bytes: self.queue.queue_bytes,
         }))
+    }
+
+    fn credentials(&self, settings: &Settings) -> Result<Credentials, ConfigError> {
+        let user = self.user.user(Self::TABLE, settings)?;
+        let by_name = user.is_some() || self.user.token.is_some();
+        let creds = match &self.creds_file {
+            Some(_) if by_name || self.nkey_seed.is_some() => {
+                let problem = "and another way to say who the server is cannot both be set";
+                return Err(settings.error("cluster-creds-file", problem));
+            }
+            Some(file) => {
+                let text = read(file).and_then(|text| Credentials::of_creds(&text));
+                text.map_err(|problem| settings.error("cluster-creds-file", &problem))?
+            }
+            None => Credentials { seed: self.nkey_seed.clone(), ..Credentials::default() },
+        };
+        let (user, password) = user.unzip();
+        Ok(Credentials { user, password, token: self.user.token.clone(), ..creds })
     }
 }

@@ -92,7 +92,8 @@ pub fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, String> {
     toml::from_str(&text).map_err(|error| mistake(&text, &error))
 }
 
-fn read(path: &Path) -> Result<String, String> {
+/// The text of a file, or what is wrong with it.
+pub fn read(path: &Path) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))
 }
 

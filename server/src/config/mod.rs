@@ -34,7 +34,6 @@ use crate::logging::LogFormat;
 use crate::memory::default_budget_bytes;
 use crate::messages::MessagesCommand;
 use crate::nats::NatsSettings;
-use crate::nats::accounts::AccountName;
 use crate::store::StoreSettings;
 use crate::top::{AdminAddress, TopOptions};
 pub use admin::AdminConfig;
@@ -46,7 +45,7 @@ pub use command_line::{ChatClient, from_command_line};
 use command_line::{sentence, suggestion};
 use data::DataOptions;
 use log::LevelFilter;
-use nats::{NatsOptions, check_account};
+use nats::NatsOptions;
 pub use push::PushConfig;
 use push::PushTables;
 pub use reload::{Reread, Source};
@@ -151,21 +150,10 @@ impl Options for ServerOptions {
 }
 
 impl Config {
-    /// The accounts that the settings name, each once or more often.
-    pub fn accounts(&self) -> Vec<AccountName> {
-        let of_cluster = self.cluster.iter().map(|cluster| cluster.account.clone());
-        self.nats.authentication.accounts().chain(of_cluster).collect()
-    }
-
     fn new(settings: &Settings) -> Result<Self, ConfigError> {
         let server: ServerOptions = settings.read()?;
         let (chat_address, chat) = settings.read::<ChatOptions>()?.config(settings)?;
         let (nats_address, nats) = settings.read::<NatsOptions>()?.config(settings)?;
-        let cluster = settings.read::<ClusterOptions>()?.config(settings)?;
-        if let Some(cluster) = &cluster {
-            let accounts = nats.authentication.accounts();
-            check_account(accounts, "cluster-account", &cluster.account, settings)?;
-        }
         let push =
             PushTables { tcp: settings.read()?, udp: settings.read()?, http: settings.read()? };
         let push = push.config(settings)?;
@@ -181,7 +169,7 @@ impl Config {
             nats_address,
             nats,
             push,
-            cluster,
+            cluster: settings.read::<ClusterOptions>()?.config(settings)?,
             goodbye: Duration::from_millis(server.goodbye_ms),
             slowest_reader: server.slowest_reader,
             memory_bytes: server.memory.unwrap_or_else(default_budget_bytes),

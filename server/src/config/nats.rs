@@ -2,17 +2,15 @@
 
 use super::ConfigError;
 use super::settings::Settings;
-use super::shared::{AddressOptions, ConnectionOptions, QueueOptions, TlsOptions};
+use super::shared::{AddressOptions, ConnectionOptions, QueueOptions, TlsOptions, UserOptions};
 use super::table::Options;
 use super::users::users_file;
 use super::values::{Listen, from, listen, ms, text, within};
 use crate::codec::nats::ParserLimits;
 use crate::limits;
-use crate::nats::accounts::{AccountName, GLOBAL, SYSTEM};
-use crate::nats::authentication::{Authentication, Grant, Secret, User};
+use crate::nats::authentication::{Authentication, Secret, User};
 use crate::nats::settings::{HandshakeFirst, NatsVersion, TlsSettings, WebSocketSettings};
 use crate::nats::{NatsSettings, SlowConsumer};
-use clap::builder::NonEmptyStringValueParser;
 use clap::{Arg, Args};
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -60,26 +58,11 @@ pub struct NatsOptions {
     #[arg(long, value_name = "MS", default_value_t = limits::NATS_AUTHENTICATION_TIMEOUT_MS,
         value_parser = ms(1))]
     auth_timeout_ms: u64,
-    /// Name of a user who may connect; requires a password
-    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
-    user: Option<String>,
-    /// That user's password, or its bcrypt hash
-    #[arg(long, value_name = "PASSWORD", value_parser = NonEmptyStringValueParser::new(),
-        hide_env_values = true)]
-    password: Option<String>,
-    /// Token with which any client may connect, or its bcrypt hash
-    #[arg(long, value_name = "TOKEN", value_parser = NonEmptyStringValueParser::new(),
-        hide_env_values = true)]
-    token: Option<String>,
+    #[command(flatten)]
+    user: UserOptions,
     /// TOML file with users and what each may do
     #[arg(long, value_name = "FILE")]
     users_file: Option<PathBuf>,
-    /// Name of the user that clients are which do not say who they are
-    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
-    no_auth_user: Option<String>,
-    /// Account that is told of connects and disconnects, and that asks the server how it is
-    #[arg(long, value_name = "NAME", default_value = SYSTEM)]
-    system_account: String,
     /// Let every client in without credentials on an address that other machines can reach
     #[arg(long)]
     allow_anonymous: bool,
@@ -132,7 +115,6 @@ impl Options for NatsOptions {
         "token",
         "token-file",
         "users-file",
-        "no-auth-user",
         "tls-cert",
         "tls-key",
     ];
@@ -193,12 +175,8 @@ impl NatsOptions {
         self,
         settings: &Settings,
     ) -> Result<(Option<SocketAddr>, NatsSettings), ConfigError> {
-        let authentication = self.authentication(settings)?;
-        let accounts = authentication.accounts();
-        check_account(accounts, "nats-system-account", &self.system_account, settings)?;
         let nats = NatsSettings {
-            authentication,
-            system_account: self.system_account.clone().into(),
+            authentication: self.authentication(settings)?,
             tls: self.tls(settings)?,
             web_socket: self.web_socket(settings)?,
             server_name: self.server_name,
@@ -242,15 +220,9 @@ impl NatsOptions {
 
     fn authentication(&self, settings: &Settings) -> Result<Authentication, ConfigError> {
         let mut users = Vec::new();
-        match (&self.user, &self.password) {
-            (None, None) => {}
-            (Some(name), Some(password)) => users.push(User {
-                name: name.clone(),
-                password: Secret::new(password.clone()),
-                grant: Grant::default(),
-            }),
-            (Some(_), None) => return Err(settings.error("nats-user", "needs a nats-password")),
-            (None, Some(_)) => return Err(settings.error("nats-password", "needs a nats-user")),
+        if let Some((name, password)) = self.user.user("nats", settings)? {
+            let password = Secret::new(password);
+            users.push(User { name, password, permissions: Default::default() });
         }
         let mut nkeys = Vec::new();
         if let Some(path) = &self.users_file {
@@ -263,15 +235,7 @@ impl NatsOptions {
         if !users.iter().all(|user| names.insert(user.name.as_str())) {
             return Err(settings.error("nats-users-file", "names a user twice"));
         }
-        let token = self.token.clone().map(Secret::new);
-        let no_auth_user = self.no_auth_user.clone();
-        let authentication = Authentication { users, nkeys, token, no_auth_user };
-        if let Some(name) = &authentication.no_auth_user
-            && authentication.user(name).is_none()
-        {
-            return Err(settings.error("nats-no-auth-user", "is no user"));
-        }
-        Ok(authentication)
+        Ok(Authentication { token: self.user.token.clone().map(Secret::new), users, nkeys })
     }
 
     fn tls(&self, settings: &Settings) -> Result<Option<TlsSettings>, ConfigError> {
@@ -290,19 +254,6 @@ impl NatsOptions {
             first: self.tls_handshake_first,
         }))
     }
-}
-
-/// Refuses an account that nobody is in.
-pub fn check_account(
-    mut accounts: impl Iterator<Item = AccountName>,
-    name: &str,
-    account: &str,
-    settings: &Settings,
-) -> Result<(), ConfigError> {
-    if [GLOBAL, SYSTEM].contains(&account) || accounts.any(|known| *known == *account) {
-        return Ok(());
-    }
-    Err(settings.error(name, "is no account of a user"))
 }
 
 /// A queue that cannot take even one message would drop everything.

@@ -6,10 +6,11 @@ use super::settings::Settings;
 use super::values::{Listen, from, listen, ms, within};
 use crate::connection::ConnectionLimits;
 use crate::limits;
-use crate::transport::{Identity, IdentityError, Idle, WriterSettings};
+use crate::transport::{Identity, IdentityError, Idle, Trust, WriterSettings};
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use fanfare::limits::{QUEUE_BYTES_MAX, QUEUE_MESSAGES_MAX};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Where a door listens.
@@ -20,7 +21,7 @@ pub struct AddressOptions {
     pub address: Listen,
 }
 
-/// Whether a door speaks TLS.
+/// Whether a door speaks TLS, or a link.
 #[derive(Args, Debug)]
 pub struct TlsOptions {
     /// PEM file with the server's certificates; turns on TLS and requires the key
@@ -32,6 +33,22 @@ pub struct TlsOptions {
     /// PEM file with those who sign the certificates that clients have to show
     #[arg(long, value_name = "FILE")]
     tls_ca: Option<PathBuf>,
+}
+
+/// A user with a password, and a token.
+#[derive(Args, Debug)]
+pub struct UserOptions {
+    /// Name of a user who may connect; requires a password
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    user: Option<String>,
+    /// That user's password, or its bcrypt hash
+    #[arg(long, value_name = "PASSWORD", value_parser = NonEmptyStringValueParser::new(),
+        hide_env_values = true)]
+    password: Option<String>,
+    /// Token with which any client may connect, or its bcrypt hash
+    #[arg(long, value_name = "TOKEN", value_parser = NonEmptyStringValueParser::new(),
+        hide_env_values = true)]
+    pub token: Option<String>,
 }
 
 /// How many connections a door takes.
@@ -101,31 +118,80 @@ impl TlsOptions {
         table: &str,
         settings: &Settings,
     ) -> Result<Option<Identity>, ConfigError> {
-        let [cert, key, ca] = ["cert", "key", "ca"].map(|which| format!("{table}-tls-{which}"));
-        let (certificates, private_key) = match (&self.tls_cert, &self.tls_key) {
-            (Some(certificates), Some(private_key)) => (certificates, private_key),
-            (Some(_), None) => return Err(settings.error(&cert, &format!("needs a {key}"))),
-            (None, Some(_)) => return Err(settings.error(&key, &format!("needs a {cert}"))),
-            (None, None) if self.tls_ca.is_some() => {
-                return Err(settings.error(&ca, &format!("needs a {cert}")));
-            }
-            (None, None) => return Ok(None),
-        };
-        let authorities = self.tls_ca.as_deref();
-        let identity = Identity::read(certificates, private_key, authorities).map_err(|error| {
-            let name = match error {
-                IdentityError::Certificates(..) => &cert,
-                IdentityError::Key(..) => &key,
-                IdentityError::Authorities(..) => &ca,
+        let Some((certificates, key)) = self.pair(table, settings)? else {
+            return match self.tls_ca {
+                Some(_) => Err(settings.error(&format!("{table}-tls-ca"), &needs(table, "cert"))),
+                None => Ok(None),
             };
-            settings.error(name, &error.to_string())
-        })?;
-        Ok(Some(identity))
+        };
+        let identity = Identity::read(certificates, key, self.tls_ca.as_deref());
+        identity.map(Some).map_err(|error| wrong(&error, table, settings))
+    }
+
+    /// Whom a table's link believes, and what it shows; `None` for no TLS.
+    pub fn trust(&self, table: &str, settings: &Settings) -> Result<Option<Trust>, ConfigError> {
+        let shown = self.pair(table, settings)?;
+        let Some(authorities) = &self.tls_ca else {
+            return match shown {
+                Some(_) => Err(settings.error(&format!("{table}-tls-cert"), &needs(table, "ca"))),
+                None => Ok(None),
+            };
+        };
+        let trust = Trust::read(authorities, shown);
+        trust.map(Some).map_err(|error| wrong(&error, table, settings))
+    }
+
+    /// The files of the certificates and of the key.
+    fn pair(
+        &self,
+        table: &str,
+        settings: &Settings,
+    ) -> Result<Option<(&Path, &Path)>, ConfigError> {
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(certificates), Some(key)) => Ok(Some((certificates, key))),
+            (None, None) => Ok(None),
+            (Some(_), None) => {
+                Err(settings.error(&format!("{table}-tls-cert"), &needs(table, "key")))
+            }
+            (None, Some(_)) => {
+                Err(settings.error(&format!("{table}-tls-key"), &needs(table, "cert")))
+            }
+        }
     }
 
     /// Whether clients have to show a certificate.
     pub fn verifies_clients(&self) -> bool {
         self.tls_ca.is_some()
+    }
+}
+
+fn needs(table: &str, which: &str) -> String {
+    format!("needs a {table}-tls-{which}")
+}
+
+fn wrong(error: &IdentityError, table: &str, settings: &Settings) -> ConfigError {
+    let which = match error {
+        IdentityError::Certificates(..) => "cert",
+        IdentityError::Key(..) => "key",
+        IdentityError::Authorities(..) => "ca",
+    };
+    settings.error(&format!("{table}-tls-{which}"), &error.to_string())
+}
+
+impl UserOptions {
+    /// The name and the password of a table's user.
+    pub fn user(
+        &self,
+        table: &str,
+        settings: &Settings,
+    ) -> Result<Option<(String, String)>, ConfigError> {
+        let [user, password] = ["user", "password"].map(|which| format!("{table}-{which}"));
+        match (&self.user, &self.password) {
+            (None, None) => Ok(None),
+            (Some(name), Some(word)) => Ok(Some((name.clone(), word.clone()))),
+            (Some(_), None) => Err(settings.error(&user, &format!("needs a {password}"))),
+            (None, Some(_)) => Err(settings.error(&password, &format!("needs a {user}"))),
+        }
     }
 }
 

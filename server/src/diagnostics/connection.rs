@@ -238,7 +238,7 @@ impl ConnectionFigures {
         (self.messages_in.load(Ordering::Relaxed), self.messages_out.load(Ordering::Relaxed))
     }
 
-    pub(crate) fn info(&self, front_end: &'static str) -> ConnectionInfo {
+    pub(super) fn info(&self, front_end: &'static str) -> ConnectionInfo {
         let (name, user, language, version) = {
             let about = lock(&self.about);
             let About { name, user, language, version, .. } = &*about;

@@ -90,6 +90,21 @@ pub const NATS_REMEMBERED_MS: u64 = 15 * 60 * 1_000;
 /// lets it. Fixed. Why: nats-server's. When hit: the oldest can no longer be answered.
 pub const NATS_RESPONSES: usize = 4_096;
 
+/// Queues that the subscriptions of one NATS connection have for themselves, and subjects for which
+/// it can ask for one. Fixed. Why: a client has few kinds of messages, and each queue is looked at
+/// for each write. When hit: the request is refused, or a later `SUB` gets `-ERR 'maximum
+/// subscriptions exceeded'`.
+pub const NATS_OWN_QUEUES: usize = 64;
+
+/// Messages of a queue that a NATS subscription has for itself, unless its client says otherwise.
+/// Fixed. Why: whoever asks for a policy wants what is new. When hit: what its policy says.
+pub const NATS_OWN_QUEUE_MESSAGES: usize = 4_096;
+
+/// Bytes of such a queue, unless its client says otherwise. Fixed. Why: some of the largest
+/// messages; all queues of a connection together have [`NATS_PENDING_BYTES`]. When hit: what its
+/// policy says.
+pub const NATS_OWN_QUEUE_BYTES: usize = 4 << 20;
+
 /// Bytes queued for one NATS connection. Why: nats-server's default. When hit: see
 /// [`NATS_WAIT_MS`].
 pub const NATS_PENDING_BYTES: usize = 64 << 20;

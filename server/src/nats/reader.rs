@@ -1,28 +1,30 @@
 //! The reading half of a connection: does what the session says of each operation.
 
-use super::accounts::Account;
 use super::admission::Refusal;
-use super::authentication::Grant;
 use super::connect::Credentials;
 use super::info::Occasion;
+use super::own_queue::OwnQueue;
+use super::policy::{PolicyRequest, QueuePolicy, Target, refused};
 use super::responses::Responses;
 use super::server::Nats;
 use super::session::{Action, Reply, Session, SessionLimits, Sid};
-use super::share::Places;
-use super::writer::{Change, Outbound};
+use super::writer::{Change, Outbound, Own};
 use crate::codec::nats::{Block, Operation, Parser, subject};
 use crate::connection::duplex::ReadHalf;
 use crate::connection::outbound::Position;
 use crate::diagnostics::{ConnectionFigures, Ended};
+use crate::limits::NATS_OWN_QUEUES;
 use crate::message::ServerMessage;
 use crate::tasks::{self, Wait, waiting};
 use crate::time::Timestamp;
 use crate::transport::Connection;
 use bytes::BytesMut;
 use fanfare::{
-    Books, MailboxSubscriber, Origin, Pattern, Publisher, SubscribeError, SubscriptionId,
+    Books, Mailbox, MailboxSubscriber, Origin, Pattern, Publisher, SubscribeError, SubscriptionId,
     SubscriptionWatch, Topic,
 };
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
@@ -37,12 +39,12 @@ pub(super) struct Reader<'c> {
     outbound: &'c Outbound,
     figures: &'c Arc<ConnectionFigures>,
     session: Session,
-    /// Whose subjects the client uses.
-    account: Arc<Account>,
     actions: Vec<Action>,
     origin: Origin,
     /// Made when the client subscribes for the first time.
     receiving: Option<Receiving>,
+    /// Subscriptions that have a queue of their own.
+    own_queues: BTreeMap<SubscriptionId, OwnReceiving>,
     /// Made when the client publishes for the first time.
     publishing: Option<Box<Publishing>>,
     over: Option<&'static str>,
@@ -52,6 +54,12 @@ pub(super) struct Reader<'c> {
 struct Receiving {
     subscriber: MailboxSubscriber<ServerMessage>,
     watch: SubscriptionWatch<ServerMessage>,
+}
+
+/// A queue that one subscription has for itself, as seen from here.
+struct OwnReceiving {
+    receiving: Receiving,
+    kept_bytes: usize,
 }
 
 struct Publishing {
@@ -113,26 +121,22 @@ impl<'c> Reader<'c> {
             subscriptions: shared.settings.subscriptions,
             authentication_required: shared.settings.authentication.is_required(),
             version: shared.settings.version,
+            policy: shared.settings.policy_bounds(),
         };
-        let mut reader = Reader {
+        Reader {
             shared,
             address,
             connection,
             outbound,
             figures,
             session: Session::new(limits),
-            account: shared.accounts.global().clone(),
             actions: Vec::new(),
             origin: Origin::unique(),
             receiving: None,
+            own_queues: BTreeMap::new(),
             publishing: None,
             over: None,
-        };
-        if let Some(grant) = shared.admission.authentication.get().unauthenticated() {
-            reader.account = shared.accounts.get(&grant.account);
-            reader.session.begin_with(grant.permissions);
         }
-        reader
     }
 
     async fn take_operation(&mut self, operation: Operation, parser: &mut Parser) {
@@ -166,6 +170,9 @@ impl<'c> Reader<'c> {
     fn forget_expired(&mut self) {
         for (sid, id) in self.outbound.take_expired() {
             self.session.expired(&sid, id);
+            if self.own_queues.remove(&id).is_some() {
+                self.note_queues();
+            }
         }
     }
 
@@ -200,8 +207,16 @@ impl<'c> Reader<'c> {
                 self.session.publish_if(is_answer, topic, (&block, index), &mut self.actions);
             }
             Action::NobodyGets(block, index) => self.nobody_gets(&block, index),
-            Action::Subscribe { sid, pattern, group, except } => {
-                self.subscribe(sid, &pattern, group, except)
+            Action::Answer(answer, block, index) => self.answer((&block, index), &answer),
+            Action::SetPolicy(request, block, index) => {
+                let answer = match self.set_policy(&request) {
+                    Ok(subscriptions) => request.granted(subscriptions),
+                    Err(error) => refused(&error),
+                };
+                self.answer((&block, index), &answer);
+            }
+            Action::Subscribe { sid, pattern, group, except, policy } => {
+                self.subscribe((sid, except), &pattern, group, policy)
             }
             Action::Unsubscribe(id) => self.unsubscribe(id),
             Action::Limit(id, max) => self.limit(id, max),
@@ -210,7 +225,7 @@ impl<'c> Reader<'c> {
                 let admission = &self.shared.admission;
                 let signed = (&credentials, self.outbound.nonce().unwrap_or_default());
                 match Box::pin(admission.admit(signed, self.address, has_left)).await {
-                    Ok(grant) => self.admitted(grant),
+                    Ok(permissions) => self.session.admitted(permissions, &mut self.actions),
                     Err(Refusal::Unknown) => self.session.refused(&mut self.actions),
                     Err(Refusal::OutOfTime) => self.session.out_of_time(&mut self.actions),
                 }
@@ -218,24 +233,12 @@ impl<'c> Reader<'c> {
             Action::Connected => self.connected(),
             Action::TellConnected => {
                 let client = self.outbound.recipient((self.figures.id(), self.address));
-                let is_system = self.shared.events.is_system(&self.account);
-                let connected = Occasion::Connected { account: &self.account.name, is_system };
-                let info = |out: &mut Vec<u8>| self.shared.info.append(out, client, connected);
+                let info = |out: &mut Vec<u8>| {
+                    self.shared.info.append(out, client, Occasion::Connected);
+                };
                 self.outbound.queue.append(self.position(Position::after_all), info);
             }
             Action::End(mistake) => self.over = Some(mistake),
-        }
-    }
-
-    /// A client stays in the account in which it has subscribed.
-    fn admitted(&mut self, Grant { permissions, account }: Grant) {
-        if self.receiving.is_none() {
-            self.account = self.shared.accounts.get(&account);
-        }
-        if self.account.name == account {
-            self.session.admitted(permissions, &mut self.actions);
-        } else {
-            self.session.refused(&mut self.actions);
         }
     }
 
@@ -251,18 +254,11 @@ impl<'c> Reader<'c> {
         self.figures.set_name(words.name.as_deref().unwrap_or_default());
         let (language, version) = (words.lang.as_deref(), words.version.as_deref());
         self.figures.set_program(language.unwrap_or_default(), version.unwrap_or_default());
-        let authentication = self.shared.admission.authentication.get();
-        if authentication.is_required() {
+        if self.shared.settings.authentication.is_required() {
             let Credentials { nkey, user, .. } = &words.credentials;
-            let user = nkey.as_ref().or(user.as_ref()).or(authentication.no_auth_user.as_ref());
-            self.figures.set_user(user.map_or("", |name| name));
+            self.figures.set_user(nkey.as_ref().or(user.as_ref()).map_or("", |name| name));
         }
         self.session.forget_words();
-        if self.outbound.guest.get().is_none() {
-            let Nats { events, info, .. } = self.shared;
-            let guest = events.connected(&self.account, self.figures, info);
-            guest.into_iter().for_each(|guest| drop(self.outbound.guest.set(Box::new(guest))));
-        }
     }
 
     /// Behind what is queued for this client: [`Position::now`] for what merely should be in
@@ -310,11 +306,7 @@ impl<'c> Reader<'c> {
                 }
             };
             let published = waiting(Wait::PUBLISH, publish).await;
-            let Nats { events, info, .. } = self.shared;
-            let is_answered = |to: &Topic| events.answer(&self.account, (topic, to), info);
-            if !reply_topic.as_ref().is_some_and(is_answered)
-                && published.is_ok_and(|receipt| receipt.matched == 0)
-            {
+            if published.is_ok_and(|receipt| receipt.matched == 0) {
                 self.nobody_gets(block, index);
             }
             // One block can hold thousands of requests, each with an answer larger than itself.
@@ -324,16 +316,42 @@ impl<'c> Reader<'c> {
 
     /// Tells the client that nobody is there to answer, if it waits for an answer.
     fn nobody_gets(&self, block: &Block, index: usize) {
-        let find = |topic: &Topic| self.receiving.as_ref()?.subscriber.first_match(topic);
-        if let Some(reply) = self.session.no_responders(block, index, find) {
+        if let Some(reply) = self.session.no_responders(block, index, |topic| self.find(topic)) {
             self.reply(&reply);
         }
+    }
+
+    fn answer(&self, request: (&Block, usize), answer: &Value) {
+        match self.session.answer(request, answer, |topic| self.find(topic)) {
+            Some(reply) => self.reply(&reply),
+            None => {
+                let id = self.figures.id();
+                log::debug!(task:% = tasks::label();
+                    "nats: client {id} waits for no answer about a policy: {answer}"
+                );
+            }
+        }
+    }
+
+    /// A subscription of the client that matches.
+    fn find(&self, topic: &Topic) -> Option<SubscriptionId> {
+        self.all_receiving().find_map(|receiving| receiving.subscriber.first_match(topic))
+    }
+
+    fn all_receiving(&self) -> impl Iterator<Item = &Receiving> {
+        let own = self.own_queues.values().map(|own| &own.receiving);
+        self.receiving.iter().chain(own)
+    }
+
+    fn receiving_of(&self, id: SubscriptionId) -> Option<&Receiving> {
+        let own = self.own_queues.get(&id).map(|own| &own.receiving);
+        own.or(self.receiving.as_ref())
     }
 
     fn publishing(&mut self) -> &mut Publishing {
         self.publishing.get_or_insert_with(|| {
             // Whether it hears itself is decided here, since a client can say it anew at any time.
-            let broker = &self.account.broker;
+            let broker = &self.shared.broker;
             let publisher = if self.session.options().echo {
                 broker.publisher()
             } else {
@@ -345,27 +363,36 @@ impl<'c> Reader<'c> {
 
     fn subscribe(
         &mut self,
-        sid: Sid,
+        (sid, except): (Sid, Option<Arc<[Pattern]>>),
         pattern: &Pattern,
         group: Option<String>,
-        except: Option<Arc<[Pattern]>>,
+        policy: Option<QueuePolicy>,
     ) {
         // Here, so that a client that has always new ones leaves nothing behind.
         self.forget_expired();
-        let places = self.outbound.places.get_or_init(|| Places::of(&self.account.share));
-        if !places.take() {
+        if !self.outbound.places.take() {
             return self.session.not_subscribed(&sid, &mut self.actions);
         }
-        let begun = self.subscriber().and_then(|subscriber| match &group {
+        let own = policy.map(|policy| (policy, self.open_own(&policy, 0)));
+        let begin = |subscriber: &MailboxSubscriber<ServerMessage>| match &group {
             Some(group) => {
                 // Another member is to get what this one may not.
                 let except = except.as_deref().unwrap_or_default();
                 subscriber.subscribe_in_group_except(pattern, group, except)
             }
             None => subscriber.subscribe(pattern),
-        });
+        };
+        let begun = match &own {
+            Some((_, Ok(mailbox))) => begin(&mailbox.subscriber()).map_err(|it| it.to_string()),
+            Some((_, Err(error))) => Err(error.clone()),
+            None => self.subscriber().and_then(begin).map_err(|error| error.to_string()),
+        };
         match begun {
             Ok(id) => {
+                if let Some((policy, Ok(mailbox))) = own {
+                    let own = self.begin_own(None, (&sid, id), mailbox, policy);
+                    self.outbound.queue.change_first(own);
+                }
                 // Nothing of it can be rendered before this: the writing half has its turn later.
                 self.outbound.queue.change_first(Change::Subscribed {
                     id,
@@ -380,17 +407,109 @@ impl<'c> Reader<'c> {
                 log::debug!(task:% = tasks::label();
                     "nats: client {id}: cannot subscribe to {pattern}: {error}"
                 );
-                self.outbound.give_back_place();
+                self.outbound.places.give_back();
+                if matches!(own, Some((_, Ok(_)))) {
+                    self.outbound.places.give_back();
+                }
                 self.session.not_subscribed(&sid, &mut self.actions);
             }
         }
     }
 
+    /// Gives the subscriptions that a request names a queue of their own. Returns how many there
+    /// are now.
+    fn set_policy(&mut self, request: &PolicyRequest) -> Result<usize, String> {
+        self.forget_expired();
+        let ids: Vec<SubscriptionId> = match &request.target {
+            Target::Sid(sid) => self.session.id_of(sid).into_iter().collect(),
+            Target::Subject(subject) => self
+                .all_receiving()
+                .flat_map(|receiving| receiving.subscriber.subscriptions())
+                .filter(|(_, pattern, _)| pattern.as_str() == &**subject)
+                .map(|(id, ..)| id)
+                .collect(),
+        };
+        for id in &ids {
+            self.move_to_own(*id, request.policy)?;
+        }
+        self.session.policy_set(request);
+        Ok(ids.len())
+    }
+
+    fn move_to_own(&mut self, from: SubscriptionId, policy: QueuePolicy) -> Result<(), String> {
+        let freed_bytes = self.own_queues.get(&from).map_or(0, |own| own.kept_bytes);
+        let Some(sid) = self.session.sid_of(from) else { return Ok(()) };
+        let mailbox = self.open_own(&policy, freed_bytes)?;
+        let old = self.receiving_of(from).map(|receiving| &receiving.subscriber);
+        let moved = old.map(|old| old.move_to(from, &mailbox.subscriber()));
+        let Some(Ok(id)) = moved else {
+            self.outbound.places.give_back();
+            // It has ended meanwhile, unless there is a reason.
+            return moved.map_or(Ok(()), |moved| moved.map(drop).map_err(|it| it.to_string()));
+        };
+        // Behind all that was queued for it before.
+        let position = self.end_position();
+        self.own_queues.remove(&from);
+        self.session.moved(from, id);
+        let own = self.begin_own(Some(from), (&sid, id), mailbox, policy);
+        self.outbound.queue.change(position, own);
+        Ok(())
+    }
+
+    /// A queue for one subscription, which takes a place as a subscription does. `freed_bytes`
+    /// will be free.
+    fn open_own(
+        &self,
+        policy: &QueuePolicy,
+        freed_bytes: usize,
+    ) -> Result<Mailbox<ServerMessage>, String> {
+        let kept_bytes: usize = self.own_queues.values().map(|own| own.kept_bytes).sum();
+        let left_bytes = self.shared.settings.pending_bytes + freed_bytes - kept_bytes;
+        if policy.kept_bytes() > left_bytes {
+            let each = 1 + usize::from(policy.gathers());
+            return Err(format!("queue_bytes is at most {} here now", left_bytes / each));
+        }
+        if self.own_queues.len() >= NATS_OWN_QUEUES {
+            return Err(format!("a connection has at most {NATS_OWN_QUEUES} such subscriptions"));
+        }
+        if !self.outbound.places.take() {
+            return Err("the server has no room for more subscriptions".to_owned());
+        }
+        let mailbox = self
+            .shared
+            .broker
+            .mailbox(format!("nats client {}", self.figures.id()))
+            .queue_messages(policy.queue_messages)
+            .queue_bytes(policy.queue_bytes)
+            .when_full(policy.when_full)
+            .no_echo(self.origin)
+            .open();
+        mailbox.map_err(|error| {
+            self.outbound.places.give_back();
+            error.to_string()
+        })
+    }
+
+    fn begin_own(
+        &mut self,
+        from: Option<SubscriptionId>,
+        (sid, id): (&Sid, SubscriptionId),
+        mailbox: Mailbox<ServerMessage>,
+        policy: QueuePolicy,
+    ) -> Change {
+        let receiving = Receiving { subscriber: mailbox.subscriber(), watch: mailbox.watch() };
+        self.own_queues.insert(id, OwnReceiving { receiving, kept_bytes: policy.kept_bytes() });
+        self.note_queues();
+        let queue = OwnQueue::new(id, mailbox, policy);
+        Change::Own(Box::new(Own { from, sid: sid.clone(), queue }))
+    }
+
     fn subscriber(&mut self) -> Result<&MailboxSubscriber<ServerMessage>, SubscribeError> {
         if self.receiving.is_none() {
             let settings = &self.shared.settings;
-            let broker = &self.account.broker;
-            let mailbox = broker
+            let mailbox = self
+                .shared
+                .broker
                 .mailbox(format!("nats client {}", self.figures.id()))
                 .queue_messages(settings.pending_messages)
                 .queue_bytes(settings.pending_bytes)
@@ -398,11 +517,9 @@ impl<'c> Reader<'c> {
                 .no_echo(self.origin)
                 .open()?;
             let receiving = Receiving { subscriber: mailbox.subscriber(), watch: mailbox.watch() };
-            let mailbox = Change::Mailbox(Box::new(mailbox), broker.clone());
-            self.outbound.queue.change_first(mailbox);
-            let watch = receiving.watch.clone();
-            self.figures.set_queues(move || vec![watch.stats()]);
+            self.outbound.queue.change_first(Change::Mailbox(Box::new(mailbox)));
             self.receiving = Some(receiving);
+            self.note_queues();
         }
         self.receiving.as_ref().map(|receiving| &receiving.subscriber).ok_or(SubscribeError::Closed)
     }
@@ -411,19 +528,28 @@ impl<'c> Reader<'c> {
         // A member of a queue group is given no more than that from now on, and gets all that it
         // was given before.
         let of_group =
-            self.receiving.as_ref().and_then(|receiving| receiving.subscriber.limit(id, max));
+            self.receiving_of(id).and_then(|receiving| receiving.subscriber.limit(id, max));
         let limit = Change::Limit(id, of_group.unwrap_or(max));
         self.outbound.queue.change(self.position(Position::now), limit);
     }
 
-    fn unsubscribe(&self, id: SubscriptionId) {
-        if let Some(receiving) = &self.receiving {
+    fn unsubscribe(&mut self, id: SubscriptionId) {
+        if let Some(receiving) = self.receiving_of(id) {
             if receiving.subscriber.unsubscribe(id) {
-                self.outbound.give_back_place();
+                self.outbound.places.give_back();
             }
             self.outbound.queue.change(self.end_position(), Change::Forget(id));
             self.note_subscriptions();
         }
+        if self.own_queues.remove(&id).is_some() {
+            self.note_queues();
+        }
+    }
+
+    fn note_queues(&self) {
+        let watches: Vec<_> =
+            self.all_receiving().map(|receiving| receiving.watch.clone()).collect();
+        self.figures.set_queues(move || watches.iter().map(SubscriptionWatch::stats).collect());
     }
 
     fn note_subscriptions(&self) {

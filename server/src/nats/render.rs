@@ -34,6 +34,12 @@ pub(super) struct Missing {
 }
 
 impl Missing {
+    /// Adds a gap; 0 is one of unknown size.
+    pub fn add(&mut self, missed: u64) {
+        self.count += missed;
+        self.is_interrupted |= missed == 0;
+    }
+
     fn is_any(&self) -> bool {
         self.count > 0 || self.is_interrupted
     }
@@ -61,7 +67,9 @@ pub(super) fn render_batch(
                     .map(|shared| (block, index, shared))
             });
         let Some((block, index, shared)) = shared else {
-            append_one(out.bytes_mut(), message, batch.topic(), reply_to, &mut recipient);
+            let mut header = Vec::new();
+            let outgoing = outgoing(message, batch.topic(), reply_to, &mut header);
+            append_outgoing(out.bytes_mut(), &outgoing, &mut recipient);
             continue;
         };
         let mut end = index + 1;
@@ -83,33 +91,41 @@ fn is_message_of(message: &ServerMessage, block: &Arc<Block>, index: usize) -> b
     message.content.block().is_some_and(|(other, at)| at == index && Arc::ptr_eq(other, block))
 }
 
-/// Appends a message that came in by NATS as it came, another with what it has.
-fn append_one(
-    out: &mut Vec<u8>,
-    message: &ServerMessage,
-    topic: &Topic,
-    reply_to: Option<&Topic>,
-    recipient: &mut Recipient<'_>,
-) {
-    let mut push_header = Vec::new();
+/// A message that came in by NATS as it came, another with what it has. `header` has room for the
+/// latter's.
+pub(super) fn outgoing<'m>(
+    message: &'m ServerMessage,
+    topic: &'m Topic,
+    reply_to: Option<&'m Topic>,
+    header: &'m mut Vec<u8>,
+) -> Outgoing<'m> {
+    header.clear();
     if let Some(push) = &message.push {
-        append_with(&mut push_header, b"", PUSH_HEADER, push.to_string().as_bytes());
+        append_with(header, b"", PUSH_HEADER, push.to_string().as_bytes());
     }
-    let outgoing = match message.content.block() {
+    match message.content.block() {
         Some((block, index)) => block.outgoing(index),
         None => Outgoing {
             subject: topic.as_str().as_bytes(),
             reply_to: reply_to.map(|topic| topic.as_str().as_bytes()),
-            headers: &push_header,
+            headers: header,
             payload: message.payload(),
             sizes_as_written: None,
         },
-    };
+    }
+}
+
+/// Appends a message, and before it how many are missing.
+pub(super) fn append_outgoing(
+    out: &mut Vec<u8>,
+    outgoing: &Outgoing<'_>,
+    recipient: &mut Recipient<'_>,
+) {
     if recipient.missed.is_any() && recipient.with_headers {
         let Missing { count, is_interrupted } = std::mem::take(recipient.missed);
         let missed = format!("{count}{}", if is_interrupted { "+" } else { "" });
-        append_message_with_header(out, &outgoing, recipient.sid, MISSED_HEADER, &missed);
+        append_message_with_header(out, outgoing, recipient.sid, MISSED_HEADER, &missed);
     } else {
-        append_message(out, &outgoing, recipient.sid, recipient.with_headers);
+        append_message(out, outgoing, recipient.sid, recipient.with_headers);
     }
 }

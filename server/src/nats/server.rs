@@ -1,10 +1,8 @@
 //! The NATS server: what it says to a client before anything else, and who drives its connection.
 
-use super::accounts::Accounts;
 use super::admission::Admission;
 use super::authentication::Authentication;
 use super::connections::Connections;
-use super::events::Events;
 use super::info::{Occasion, Recipient, ServerInfo};
 use super::reader::Reader;
 use super::settings::{HandshakeFirst, NatsSettings, TlsSettings};
@@ -20,9 +18,11 @@ use crate::connection::{Listener, Server};
 use crate::diagnostics::{ConnectionEntry, Ended, FrontEnd};
 use crate::http::Upgraded;
 use crate::live::Live;
+use crate::message::ServerMessage;
 use crate::tasks::{self, Scope, Tasks};
 use crate::transport::Connection;
 use async_io::Timer;
+use fanfare::Broker;
 use futures_lite::future;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -34,8 +34,7 @@ pub type NatsServer = Server<Nats>;
 
 /// What all connections share.
 pub struct Nats {
-    pub(super) accounts: Accounts,
-    pub(super) events: Events,
+    pub(super) broker: Broker<ServerMessage>,
     pub(super) settings: Arc<NatsSettings>,
     pub(super) admission: Admission,
     pub(super) front_end: Arc<FrontEnd>,
@@ -48,7 +47,7 @@ impl Server<Nats> {
     /// of every connection.
     pub fn start(
         listener: Listener,
-        accounts: &Accounts,
+        broker: &Broker<ServerMessage>,
         tasks: &Tasks,
         settings: NatsSettings,
         front_end: Arc<FrontEnd>,
@@ -60,11 +59,10 @@ impl Server<Nats> {
             peer_timeout: settings.writer().idle.patience(),
         };
         let nats = Nats {
-            accounts: accounts.clone(),
-            events: Events::new(accounts, &settings.system_account, &front_end),
+            broker: broker.clone(),
             info: ServerInfo::new(&settings, listener.local_address(), front_end.server_id()),
             admission: Admission::new(&settings.authentication, settings.authentication_timeout),
-            connections: Arc::default(),
+            connections: Connections::new(settings.total_subscriptions),
             settings: Arc::new(settings),
             front_end,
         };
@@ -176,15 +174,10 @@ impl Nats {
             }
             let halves = (
                 Reader::new(self, (address, connection.clone()), outbound, &figures),
-                Writer::new(outbound, &figures, self.settings.first_times()),
+                Writer::new(outbound, &figures, &self.broker, self.settings.first_times()),
             );
             let settings = self.settings.writer();
-            let queue = &outbound.queue;
-            let ended = drive(shutdown, (connection, entry), queue, halves, settings).await;
-            if let Some(guest) = outbound.guest.get() {
-                self.events.disconnected(guest, ended, &figures, &self.info);
-            }
-            ended
+            drive(shutdown, (connection, entry), &outbound.queue, halves, settings).await
         }
     }
 }

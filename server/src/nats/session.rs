@@ -5,15 +5,16 @@
 
 use super::connect::{ConnectOptions, Credentials, Words};
 use super::permissions::Permissions;
+use super::policy::{PolicyBounds, PolicyRequest, QueuePolicy, Target, refused};
 use super::settings::NatsVersion;
 use super::subjects::{Destination, Place, Subjects};
-use crate::codec::nats::{self as codec, Block, Operation, ProtocolError, subject};
-use crate::limits::NATS_SUBSCRIPTION_BYTES;
+use crate::codec::nats::{self as codec, Block, Operation, Outgoing, ProtocolError, subject};
+use crate::limits::{NATS_OWN_QUEUES, NATS_SUBSCRIPTION_BYTES};
 use bytes::Bytes;
 use fanfare::{Pattern, SubscriptionId, Topic};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -35,6 +36,8 @@ pub struct Session {
     /// How many subscriptions end by themselves.
     limited: usize,
     greeting: Greeting,
+    /// What the client asked for its subscriptions, these and later ones.
+    policies: BTreeMap<Target, QueuePolicy>,
 }
 
 /// Whether the client still has to be told that it has connected.
@@ -57,6 +60,8 @@ pub struct SessionLimits {
     pub authentication_required: bool,
     /// The nats-server to behave like.
     pub version: NatsVersion,
+    /// What the queue of one subscription may be.
+    pub policy: PolicyBounds,
 }
 
 /// A subscription as the session knows it.
@@ -92,8 +97,13 @@ pub enum Action {
     /// Publish this message if it answers a request that the client was sent; in any case, say
     /// [`Session::publish_if`].
     PublishAnswer(Topic, Arc<Block>, usize),
+    /// Answer a message of a block, which is a request, with this.
+    Answer(Value, Arc<Block>, usize),
     /// Nobody is to get this message of a block: say [`Session::no_responders`].
     NobodyGets(Arc<Block>, usize),
+    /// Give the subscriptions that this names a queue of their own, and answer the request, which
+    /// is a message of a block.
+    SetPolicy(Box<PolicyRequest>, Arc<Block>, usize),
     /// Subscribe, and say [`Session::subscribed`] or [`Session::not_subscribed`].
     Subscribe {
         /// The client's name for it.
@@ -104,6 +114,8 @@ pub enum Action {
         group: Option<String>,
         /// Patterns that must not be sent, although `pattern` matches some of their topics.
         except: Option<Arc<[Pattern]>>,
+        /// Its queue, if it is to have its own.
+        policy: Option<QueuePolicy>,
     },
     /// End a subscription.
     Unsubscribe(SubscriptionId),
@@ -135,6 +147,15 @@ pub enum Reply {
         /// The request's subject, if the client is told.
         subject: Option<Bytes>,
     },
+    /// The server's own answer to a request.
+    Answer {
+        /// The request's reply subject.
+        reply_to: Bytes,
+        /// The subscription that waits for it.
+        sid: Sid,
+        /// What it says.
+        payload: Bytes,
+    },
 }
 
 impl Reply {
@@ -146,6 +167,16 @@ impl Reply {
             Self::Error(text) => codec::append_error(out, text),
             Self::NoResponders { reply_to, sid, subject } => {
                 codec::append_no_responders(out, reply_to, sid, subject.as_deref());
+            }
+            Self::Answer { reply_to, sid, payload } => {
+                let answer = Outgoing {
+                    subject: reply_to,
+                    reply_to: None,
+                    headers: &[],
+                    payload,
+                    sizes_as_written: None,
+                };
+                codec::append_message(out, &answer, sid, false);
             }
         }
     }
@@ -165,6 +196,7 @@ impl Session {
             subscription_bytes: 0,
             limited: 0,
             greeting: Greeting::NotConnected,
+            policies: BTreeMap::new(),
         }
     }
 
@@ -257,12 +289,6 @@ impl Session {
         }
     }
 
-    /// The client may do this before it says who it is.
-    pub fn begin_with(&mut self, permissions: Arc<Permissions>) {
-        self.is_admitted = true;
-        self.permissions = permissions;
-    }
-
     /// The credentials are right, and the client may do this.
     pub fn admitted(&mut self, permissions: Arc<Permissions>, actions: &mut Vec<Action>) {
         self.is_admitted = true;
@@ -340,6 +366,10 @@ impl Session {
             actions.push(Action::Lost(block.clone()));
         }
         match &to.place {
+            Place::Policy => {
+                self.say_ok(actions);
+                actions.push(self.policy(block, index));
+            }
             Place::Topic(topic) if !to.is_permitted && self.permissions.responses.is_some() => {
                 actions.push(Action::PublishAnswer(topic.clone(), block.clone(), index));
             }
@@ -380,14 +410,88 @@ impl Session {
         find: impl FnOnce(&Topic) -> Option<SubscriptionId>,
     ) -> Option<Reply> {
         let reply_to = block.reply_to(index).filter(|_| self.options.no_responders)?;
-        let topic = Topic::literal(std::str::from_utf8(reply_to).ok()?).ok()?;
-        let sid = self.sids.get(&find(&topic)?)?.clone();
+        let sid = self.waits_at(reply_to, find)?;
         let is_named = self.limits.version >= NatsVersion::V2_15;
         Some(Reply::NoResponders {
             reply_to: Bytes::copy_from_slice(reply_to),
             sid,
             subject: is_named.then(|| Bytes::copy_from_slice(block.subject())),
         })
+    }
+
+    /// The server's answer to a request of the client; nothing if it waits nowhere for one.
+    pub fn answer(
+        &self,
+        (block, index): (&Block, usize),
+        answer: &Value,
+        find: impl FnOnce(&Topic) -> Option<SubscriptionId>,
+    ) -> Option<Reply> {
+        let reply_to = block.reply_to(index)?;
+        let sid = self.waits_at(reply_to, find)?;
+        let payload = answer.to_string().into();
+        Some(Reply::Answer { reply_to: Bytes::copy_from_slice(reply_to), sid, payload })
+    }
+
+    fn waits_at(
+        &self,
+        reply_to: &[u8],
+        find: impl FnOnce(&Topic) -> Option<SubscriptionId>,
+    ) -> Option<Sid> {
+        let topic = Topic::literal(std::str::from_utf8(reply_to).ok()?).ok()?;
+        self.sids.get(&find(&topic)?).cloned()
+    }
+
+    /// What a request for a policy means.
+    fn policy(&self, block: &Arc<Block>, index: usize) -> Action {
+        let request = PolicyRequest::parse(block.payload(index), &self.limits.policy);
+        let request = request.and_then(|request| {
+            let is_new = !self.policies.contains_key(&request.target);
+            match is_new && self.policies.len() >= NATS_OWN_QUEUES {
+                true => {
+                    Err(format!("a connection has policies for at most {NATS_OWN_QUEUES} names"))
+                }
+                false => Ok(request),
+            }
+        });
+        match request {
+            Ok(request) => Action::SetPolicy(Box::new(request), block.clone(), index),
+            Err(error) => Action::Answer(refused(&error), block.clone(), index),
+        }
+    }
+
+    /// The policy holds from now on.
+    pub fn policy_set(&mut self, PolicyRequest { target, policy }: &PolicyRequest) {
+        self.policies.insert(target.clone(), *policy);
+    }
+
+    /// The subscription with this name.
+    pub fn id_of(&self, sid: &[u8]) -> Option<SubscriptionId> {
+        self.subscriptions.get(sid)?.id
+    }
+
+    /// The name of a subscription.
+    pub fn sid_of(&self, id: SubscriptionId) -> Option<Sid> {
+        self.sids.get(&id).cloned()
+    }
+
+    /// The broker has given a subscription another id.
+    pub fn moved(&mut self, from: SubscriptionId, to: SubscriptionId) {
+        if let Some(sid) = self.sids.remove(&from) {
+            if let Some(held) = self.subscriptions.get_mut(&sid) {
+                held.id = Some(to);
+            }
+            self.sids.insert(to, sid);
+        }
+    }
+
+    /// What the client asked for a subscription before.
+    fn policy_of(&self, sid: &Sid, pattern: &Pattern) -> Option<QueuePolicy> {
+        let policies = &self.policies;
+        if policies.is_empty() {
+            return None;
+        }
+        let by_subject = || policies.get(&Target::Subject(pattern.as_str().into()));
+        policies.get(&Target::Sid(sid.clone())).or_else(by_subject).copied()
     }
 
     fn subscribe(
@@ -426,7 +530,8 @@ impl Session {
         self.subscription_bytes += bytes;
         let held = Held { id: None, bytes, is_limited: false };
         self.subscriptions.insert(sid.clone(), Box::new(held));
-        actions.push(Action::Subscribe { sid, pattern, group, except });
+        let policy = self.policy_of(&sid, &pattern);
+        actions.push(Action::Subscribe { sid, pattern, group, except, policy });
     }
 
     /// The broker has made a subscription.
@@ -478,7 +583,9 @@ impl Session {
     }
 
     fn forget(&mut self, sid: &[u8]) -> Option<Box<Held>> {
-        let held = self.subscriptions.remove(sid)?;
+        let (sid, held) = self.subscriptions.remove_entry(sid)?;
+        // The sid may stand for something else next.
+        self.policies.remove(&Target::Sid(sid));
         held.id.and_then(|id| self.sids.remove(&id));
         self.limited -= usize::from(held.is_limited);
         self.subscription_bytes -= held.bytes;

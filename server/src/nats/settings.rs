@@ -1,7 +1,7 @@
 //! Every bound and interval of a NATS server.
 
-use super::accounts::{AccountName, SYSTEM};
 use super::authentication::Authentication;
+use super::policy::PolicyBounds;
 use crate::codec::nats::ParserLimits;
 use crate::connection::ConnectionLimits;
 use crate::limits;
@@ -24,7 +24,7 @@ pub struct NatsSettings {
     pub parser: ParserLimits,
     /// Subscriptions of one connection.
     pub subscriptions: usize,
-    /// Subscriptions of all connections together. Accounts share them out.
+    /// Subscriptions of all connections together.
     pub total_subscriptions: usize,
     /// A client that is silent for this long is sent a `PING`.
     pub ping_interval: Duration,
@@ -48,8 +48,6 @@ pub struct NatsSettings {
     pub lame_duck_duration: Duration,
     /// The credentials with which clients may connect.
     pub authentication: Authentication,
-    /// The account that is told of connects and disconnects.
-    pub system_account: AccountName,
     /// The TLS settings; `None` for no TLS.
     pub tls: Option<TlsSettings>,
     /// Where clients connect by WebSocket; `None` for nowhere.
@@ -150,7 +148,6 @@ impl Default for NatsSettings {
             lame_duck_grace: Duration::from_millis(limits::NATS_LAME_DUCK_GRACE_MS),
             lame_duck_duration: Duration::from_millis(limits::NATS_LAME_DUCK_DURATION_MS),
             authentication: Authentication::default(),
-            system_account: SYSTEM.into(),
             tls: None,
             web_socket: None,
         }
@@ -174,13 +171,22 @@ impl NatsSettings {
         }
     }
 
+    pub(super) fn policy_bounds(&self) -> PolicyBounds {
+        PolicyBounds {
+            queue_messages: self.pending_messages,
+            queue_bytes: self.pending_bytes,
+            wait: self.wait,
+            when_full: self.when_full(),
+        }
+    }
+
     /// What nats-server's `/varz` says of such settings, in its units.
     pub(super) fn facts(&self) -> Vec<(&'static str, Value)> {
         let nanoseconds = |time: Duration| Value::from(time.as_nanos() as u64);
         vec![
             ("version", self.version.as_str().into()),
             ("proto", 1.into()),
-            ("auth_required", self.authentication.must_be_given().into()),
+            ("auth_required", self.authentication.is_required().into()),
             ("tls_required", self.tls.as_ref().is_some_and(|tls| tls.is_required).into()),
             ("auth_timeout", self.authentication_timeout.as_secs_f64().into()),
             ("ping_interval", nanoseconds(self.ping_interval)),
@@ -209,7 +215,7 @@ impl NatsSettings {
         FirstTimes {
             connect_within: self
                 .authentication
-                .must_be_given()
+                .is_required()
                 .then_some(self.authentication_timeout),
             ping_after: (self.ping_interval > first_ping).then_some(first_ping),
         }

@@ -1,6 +1,7 @@
 //! The subjects that one connection publishes to: what each means, found out once.
 
 use super::permissions::Rules;
+use super::policy::POLICY_SUBJECT;
 use crate::codec::nats::subject;
 use crate::limits::NATS_SUBJECTS_REMEMBERED;
 use fanfare::Topic;
@@ -19,6 +20,8 @@ pub(super) struct Destination {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Topic(Topic),
+    /// The server itself, which is asked for a policy.
+    Policy,
     /// Nobody can be subscribed to it.
     Nowhere,
     /// Nobody can be subscribed to it here: it is right for NATS, but longer or deeper than a topic
@@ -58,6 +61,10 @@ impl Subjects {
 
 impl Destination {
     fn of(subject: &[u8], rules: &Rules) -> Self {
+        if subject == POLICY_SUBJECT.as_bytes() {
+            // Whatever the rules say: it concerns nobody but the client.
+            return Self { place: Place::Policy, is_literal: true, is_permitted: true };
+        }
         // To a publisher `*` and `>` are tokens as all others.
         let topic = std::str::from_utf8(subject).ok().and_then(|text| Topic::literal(text).ok());
         let is_permitted = match &topic {

@@ -1,14 +1,15 @@
 //! What one connection is sent: answers and messages, each in its place. The writing half's
 //! [`Source`].
 
-use super::events::Guest;
+use super::gathered::Copied;
 use super::info::Recipient;
-use super::render::{self, render_batch};
+use super::own_queue::{Next, OwnQueue};
+use super::render::{self, append_outgoing, render_batch};
 use super::responses::Responses;
 use super::session::Sid;
 use super::settings::FirstTimes;
 use super::share::Places;
-use crate::codec::nats::{append_error, append_ping};
+use crate::codec::nats::{append_error, append_ping, subject};
 use crate::connection::duplex::WriteHalf;
 use crate::connection::outbound::{OutboundQueue, QueueItem};
 use crate::diagnostics::{ConnectionFigures, Ended};
@@ -20,19 +21,15 @@ use crate::transport::{Filled, Source, WriteBuffer};
 use fanfare::{Batch, Broker, EndReason, Mailbox, MailboxDelivery, Pattern, SubscriptionId, Topic};
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 /// What the reading half and the writing half of a connection hand each other.
 pub(super) struct Outbound {
     pub queue: OutboundQueue<Change>,
-    /// The connection's subscriptions, each given back by the half that ends it. Those of its
-    /// account from the first one on.
-    pub places: OnceLock<Places>,
-    /// Whom the system account was told of.
-    pub guest: OnceLock<Box<Guest>>,
+    /// The connection's subscriptions, each given back by the half that ends it.
+    pub places: Places,
     /// Subscriptions that have got all that they were to get.
     expired: Mutex<Vec<(Sid, SubscriptionId)>>,
     /// What the client may sign to say who it is.
@@ -43,8 +40,8 @@ pub(super) struct Outbound {
 
 /// A change of what is sent. The first three apply before anything else that waits.
 pub(super) enum Change {
-    /// What the connection's messages come from, and its account's broker.
-    Mailbox(Box<Mailbox<ServerMessage>>, Broker<ServerMessage>),
+    /// What the connection's messages come from.
+    Mailbox(Box<Mailbox<ServerMessage>>),
     /// A subscription has begun.
     Subscribed {
         id: SubscriptionId,
@@ -54,27 +51,31 @@ pub(super) enum Change {
     },
     /// The client has connected, knows headers or does not, and may answer what it is sent or more.
     Connected { with_headers: bool, notes_requests: bool },
+    /// A subscription has a queue of its own from here on.
+    Own(Box<Own>),
     /// A subscription has ended: there is nothing more for it.
     Forget(SubscriptionId),
     /// A subscription ends when it has got this many messages.
     Limit(SubscriptionId, u64),
 }
 
+/// A queue for one subscription alone.
+pub(super) struct Own {
+    /// The subscription's id before, if it was another's.
+    pub from: Option<SubscriptionId>,
+    pub sid: Sid,
+    pub queue: OwnQueue,
+}
+
 impl Outbound {
-    pub fn new(nonce: Option<Box<str>>) -> Self {
+    pub fn new(places: Places, nonce: Option<Box<str>>) -> Self {
         Self {
             queue: OutboundQueue::default(),
-            places: OnceLock::new(),
-            guest: OnceLock::new(),
+            places,
             expired: Mutex::default(),
             nonce,
             responses: Mutex::default(),
         }
-    }
-
-    /// Gives back the place of a subscription that has ended.
-    pub fn give_back_place(&self) {
-        self.places.get().into_iter().for_each(Places::give_back);
     }
 
     /// The client, for `INFO`.
@@ -95,11 +96,10 @@ impl Outbound {
         std::mem::take(&mut *self.expired())
     }
 
-    fn note_requests(&self, batch: &Batch<ServerMessage>, sent: Range<usize>) {
+    fn note_requests<'t>(&self, replies: impl Iterator<Item = &'t Topic>) {
         if let Some(responses) = &mut *self.responses() {
             let now = Instant::now();
-            let replies = batch.entries().skip(sent.start).take(sent.len());
-            replies.filter_map(|(_, to)| to).for_each(|to| responses.note(to, now));
+            replies.for_each(|to| responses.note(to, now));
         }
     }
 
@@ -112,9 +112,14 @@ impl Outbound {
 pub(super) struct Writer<'c> {
     outbound: &'c Outbound,
     figures: &'c ConnectionFigures,
+    broker: &'c Broker<ServerMessage>,
     mailbox: Option<Mailbox<ServerMessage>>,
-    /// Its account's.
-    broker: Option<Broker<ServerMessage>>,
+    /// Of the subscriptions that have their own.
+    own_queues: Vec<OwnQueue>,
+    /// The one of them that was looked at last.
+    last_own: usize,
+    /// Whether they come before the mailbox, every other time.
+    own_first: bool,
     subscriptions: HashMap<SubscriptionId, Box<Subscribed>>,
     /// Received but not rendered: the buffer became full in the middle.
     rest: Option<Rest>,
@@ -161,13 +166,21 @@ enum Took {
 
 impl<'c> Writer<'c> {
     /// A writer of a client that has to connect, and is pinged, in these times.
-    pub fn new(outbound: &'c Outbound, figures: &'c ConnectionFigures, times: FirstTimes) -> Self {
+    pub fn new(
+        outbound: &'c Outbound,
+        figures: &'c ConnectionFigures,
+        broker: &'c Broker<ServerMessage>,
+        times: FirstTimes,
+    ) -> Self {
         let connect_by = times.connect_within.map(|time| Instant::now() + time);
         Writer {
             outbound,
             figures,
+            broker,
             mailbox: None,
-            broker: None,
+            own_queues: Vec::new(),
+            last_own: 0,
+            own_first: false,
             subscriptions: HashMap::new(),
             rest: None,
             taken: 0,
@@ -199,9 +212,7 @@ impl<'c> Writer<'c> {
 
     fn apply(&mut self, change: Change) {
         match change {
-            Change::Mailbox(mailbox, broker) => {
-                (self.mailbox, self.broker) = (Some(*mailbox), Some(broker));
-            }
+            Change::Mailbox(mailbox) => self.mailbox = Some(*mailbox),
             Change::Subscribed { id, sid, except } => {
                 let subscribed = Subscribed { sid, except, delivered: 0, max: None };
                 self.subscriptions.insert(id, Box::new(subscribed));
@@ -213,7 +224,11 @@ impl<'c> Writer<'c> {
                 self.first_ping_at = self.first_ping_at.or(first_ping);
                 self.with_headers = with_headers;
             }
-            Change::Forget(id) => self.ended.push((id, self.taken)),
+            Change::Own(own) => self.begin_own(*own),
+            Change::Forget(id) => match self.own_queue(id) {
+                Some(own) => own.close(),
+                None => self.ended.push((id, self.taken)),
+            },
             Change::Limit(id, max) => {
                 if let Some(subscribed) = self.subscriptions.get_mut(&id) {
                     subscribed.max = Some(max);
@@ -221,6 +236,101 @@ impl<'c> Writer<'c> {
                 }
             }
         }
+    }
+
+    fn own_queue(&mut self, id: SubscriptionId) -> Option<&mut OwnQueue> {
+        self.own_queues.iter_mut().find(|own| own.id == id)
+    }
+
+    /// From here on a subscription has its messages from a queue of its own.
+    fn begin_own(&mut self, Own { from, sid, queue }: Own) {
+        let id = queue.id;
+        let Some(from) = from else { return self.own_queues.push(queue) };
+        let Some(before) = self.subscriptions.get(&from) else {
+            // It got all that it was to get while it moved.
+            self.end_own_subscription(&queue);
+            self.outbound.places.give_back();
+            return self.outbound.expired().push((sid, id));
+        };
+        let Subscribed { except, delivered, max, .. } = &**before;
+        let subscribed =
+            Subscribed { sid, except: except.clone(), delivered: *delivered, max: *max };
+        match self.own_queue(from) {
+            Some(own) => {
+                own.renew(queue);
+                self.subscriptions.remove(&from);
+                self.outbound.places.give_back();
+            }
+            None => {
+                self.own_queues.push(queue);
+                self.ended.push((from, self.taken));
+            }
+        }
+        self.subscriptions.insert(id, Box::new(subscribed));
+    }
+
+    fn end_own_subscription(&self, own: &OwnQueue) {
+        if own.unsubscribe() {
+            self.outbound.places.give_back();
+        }
+    }
+
+    /// Takes what comes next of the queues that subscriptions have for themselves. `behind`: of
+    /// those alone that may hold what belongs before answers that were placed.
+    fn take_own(
+        &mut self,
+        context: &mut Context<'_>,
+        (placed, behind): (u64, bool),
+        out: &mut WriteBuffer,
+    ) -> Took {
+        for _ in 0..self.own_queues.len() {
+            self.last_own = (self.last_own + 1) % self.own_queues.len();
+            let own = &mut self.own_queues[self.last_own];
+            if behind && !own.is_behind(placed) {
+                continue;
+            }
+            let subscribed = self.subscriptions.get(&own.id);
+            let except = subscribed.and_then(|it| it.except.as_deref()).unwrap_or_default();
+            match own.poll(context, placed, except) {
+                Next::Batch(batch) => self.rest = Some(Rest { id: own.id, batch, from: 0 }),
+                Next::Gathered(copied) => self.send_gathered(&copied, out),
+                Next::Nothing => continue,
+                Next::Ended { is_slow } => self.forget_own(is_slow, out),
+            }
+            return Took::Something;
+        }
+        Took::Nothing
+    }
+
+    /// The queue that was looked at last has ended.
+    fn forget_own(&mut self, is_slow: bool, out: &mut WriteBuffer) {
+        let own = self.own_queues.swap_remove(self.last_own);
+        self.subscriptions.remove(&own.id);
+        self.outbound.places.give_back();
+        if is_slow {
+            self.end_with("Slow Consumer", Ended::SlowConsumer, out);
+        }
+    }
+
+    /// Sends what the queue that was looked at last has gathered.
+    fn send_gathered(&mut self, copied: &Copied, out: &mut WriteBuffer) {
+        let own = &mut self.own_queues[self.last_own];
+        let id = own.id;
+        let Some(subscribed) = self.subscriptions.get_mut(&id) else { return };
+        let mut recipient = render::Recipient {
+            sid: &subscribed.sid,
+            with_headers: self.with_headers,
+            missed: &mut own.missed,
+        };
+        append_outgoing(out.bytes_mut(), &copied.outgoing(), &mut recipient);
+        subscribed.delivered += 1;
+        self.figures.sent(1);
+        if self.notes_requests {
+            let reply_to = copied.outgoing().reply_to.and_then(subject::topic_text);
+            let reply_to = reply_to.and_then(|text| Topic::parse(text).ok());
+            self.outbound.note_requests(reply_to.iter());
+        }
+        self.expire_if_due(id);
     }
 
     fn take_item(&mut self, empty_after: Option<u64>, out: &mut WriteBuffer) -> bool {
@@ -231,6 +341,29 @@ impl<'c> Writer<'c> {
             QueueItem::Close => self.is_over = true,
         }
         true
+    }
+
+    /// Of the mailbox and of the queues beside it, in turn.
+    fn take_any_messages(
+        &mut self,
+        context: &mut Context<'_>,
+        placed: u64,
+        out: &mut WriteBuffer,
+    ) -> Took {
+        if self.own_queues.is_empty() {
+            return self.take_messages(context, out);
+        }
+        self.own_first = !self.own_first;
+        for own in [self.own_first, !self.own_first] {
+            let took = match own {
+                true => self.take_own(context, (placed, false), out),
+                false => self.take_messages(context, out),
+            };
+            if matches!(took, Took::Something) {
+                return took;
+            }
+        }
+        Took::Nothing
     }
 
     fn take_messages(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> Took {
@@ -292,9 +425,9 @@ impl<'c> Writer<'c> {
         );
         let topic = Topic::parse(&format!("fanfare.advisory.missed.{id}"));
         let notice = format!("{{\"client_id\":{id},\"missed\":{missed}}}");
-        if let (Ok(topic), Some(broker)) = (topic, &self.broker) {
+        if let Ok(topic) = topic {
             // Never waits. A subscriber without room for the notice learns that it missed one.
-            let _ = broker.publisher().try_publish(&topic, ServerMessage::of(notice));
+            let _ = self.broker.publisher().try_publish(&topic, ServerMessage::of(notice));
         }
     }
 
@@ -308,15 +441,17 @@ impl<'c> Writer<'c> {
         }
         let left = subscribed.max.map_or(u64::MAX, |max| max.saturating_sub(subscribed.delivered));
         let at_most = usize::try_from(left).unwrap_or(usize::MAX);
+        let own = self.own_queues.iter_mut().find(|own| own.id == id);
         let recipient = render::Recipient {
             sid: &subscribed.sid,
             with_headers: self.with_headers,
-            missed: &mut self.missed,
+            missed: own.map_or(&mut self.missed, |own| &mut own.missed),
         };
         let rendered = render_batch(&batch, from, at_most, recipient, out);
         subscribed.delivered += rendered as u64;
         if self.notes_requests {
-            self.outbound.note_requests(&batch, from..from + rendered);
+            let replies = batch.entries().skip(from).take(rendered);
+            self.outbound.note_requests(replies.filter_map(|(_, to)| to));
         }
         self.figures.sent(rendered);
         if from + rendered < batch.len() && rendered < at_most {
@@ -332,7 +467,12 @@ impl<'c> Writer<'c> {
             return;
         }
         if self.mailbox.as_ref().is_some_and(|mailbox| mailbox.unsubscribe(id)) {
-            self.outbound.give_back_place();
+            self.outbound.places.give_back();
+        }
+        if let Some(at) = self.own_queues.iter().position(|own| own.id == id) {
+            let own = self.own_queues.swap_remove(at);
+            self.end_own_subscription(&own);
+            self.outbound.places.give_back();
         }
         if let Some(subscribed) = self.subscriptions.remove(&id) {
             self.outbound.expired().push((subscribed.sid, id));
@@ -343,6 +483,7 @@ impl<'c> Writer<'c> {
         self.is_over
             || (self.mailbox.is_none()
                 && self.rest.is_none()
+                && self.own_queues.is_empty()
                 && self.outbound.queue.closes_after_messages())
     }
 }
@@ -360,8 +501,9 @@ impl Source for Writer<'_> {
                 continue;
             }
             let no_mailbox = self.mailbox.is_none().then_some(placed);
-            if !self.take_item(no_mailbox, out)
-                && matches!(self.take_messages(context, out), Took::Nothing)
+            if matches!(self.take_own(context, (placed, true), out), Took::Nothing)
+                && !self.take_item(no_mailbox, out)
+                && matches!(self.take_any_messages(context, placed, out), Took::Nothing)
                 && !self.take_item(Some(placed), out)
             {
                 break;
@@ -384,6 +526,19 @@ impl Source for Writer<'_> {
         self.waits_for.0.clone()
     }
 
+    fn poll_gather(&mut self, context: &mut Context<'_>) {
+        if self.own_queues.is_empty() {
+            return;
+        }
+        self.outbound.queue.register_writer(context);
+        for own in self.own_queues.iter_mut().filter(|own| own.gathers()) {
+            let subscribed = self.subscriptions.get(&own.id);
+            let except = subscribed.and_then(|it| it.except.as_deref()).unwrap_or_default();
+            // Answers wait for the next look, with room.
+            own.gather(context, 0, except);
+        }
+    }
+
     fn ping(&mut self, out: &mut WriteBuffer) {
         append_ping(out.bytes_mut());
     }
@@ -393,7 +548,8 @@ impl Source for Writer<'_> {
     }
 
     fn due(&self) -> Option<Instant> {
-        [self.connect_by, self.first_ping_at].into_iter().flatten().min()
+        let own = self.own_queues.iter().filter_map(OwnQueue::due).min();
+        [self.connect_by, self.first_ping_at, own].into_iter().flatten().min()
     }
 
     fn alarm(&mut self, now: Instant, out: &mut WriteBuffer) {
@@ -401,6 +557,7 @@ impl Source for Writer<'_> {
         if self.connect_by.take_if(|due| *due <= now).is_some() {
             self.end_with("Authentication Timeout", Ended::Because("Authentication Timeout"), out);
         }
+        self.own_queues.iter_mut().for_each(|own| own.alarm(now));
         if self.first_ping_at.take_if(|due| *due <= now).is_some() {
             append_ping(out.bytes_mut());
         }
@@ -426,6 +583,7 @@ fn waits_for(subscriptions: usize) -> Wait {
 #[cfg(test)]
 mod tests {
     use super::super::session::Reply;
+    use super::super::share::Share;
     use super::*;
     use crate::connection::outbound::Position;
     use crate::diagnostics::Diagnostics;
@@ -457,18 +615,18 @@ mod tests {
         let entry = diagnostics
             .front_end("nats")
             .connected("127.0.0.1:1".parse().unwrap(), &Arc::new(Traffic::new()));
-        let outbound = Arc::new(Outbound::new(None));
+        let outbound = Arc::new(Outbound::new(Places::of(&Share::new(1)), None));
         let mailbox = broker.mailbox("m").open().unwrap();
         let id = mailbox.subscribe(&Pattern::parse("a").unwrap()).unwrap();
         let watch = mailbox.watch();
-        outbound.queue.change_first(Change::Mailbox(Box::new(mailbox), broker.clone()));
+        outbound.queue.change_first(Change::Mailbox(Box::new(mailbox)));
         outbound.queue.change_first(Change::Subscribed {
             id,
             sid: Sid::from(&b"1"[..]),
             except: None,
         });
         let times = FirstTimes { connect_within: None, ping_after: None };
-        let mut writer = Writer::new(&outbound, entry.figures(), times);
+        let mut writer = Writer::new(&outbound, entry.figures(), &broker, times);
         let mut publisher = broker.publisher();
         let topic = Topic::parse("a").unwrap();
         publisher.publish_blocking(&topic, ServerMessage::of("x")).unwrap();

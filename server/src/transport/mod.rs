@@ -8,6 +8,7 @@ mod gathering;
 mod reader;
 mod tls;
 mod traffic;
+mod trust;
 mod web_socket;
 mod write_buffer;
 mod writer;
@@ -31,6 +32,7 @@ use std::time::Duration;
 pub use tls::{Identity, IdentityError};
 use tls::{Progress, Tls};
 pub use traffic::Traffic;
+pub use trust::Trust;
 use web_socket::WebSocket;
 pub use write_buffer::WriteBuffer;
 pub use writer::{Filled, Idle, Liveness, Outcome, Source, WriterSettings, write_all_from};
@@ -205,7 +207,16 @@ impl Connection {
     /// by anybody; not cancel safe, so a connection whose handshake was cancelled has to be
     /// dropped.
     pub async fn upgrade(&self, identity: &Identity) -> io::Result<()> {
-        let mut tls = Tls::new(identity)?;
+        self.shake_hands(Tls::accept(identity)?).await
+    }
+
+    /// [`upgrade`](Self::upgrade) by the side that has dialled. The other side's certificate has to
+    /// be of this name, or address.
+    pub async fn upgrade_dialled(&self, trust: &Trust, name: &str) -> io::Result<()> {
+        self.shake_hands(Tls::dial(trust, name)?).await
+    }
+
+    async fn shake_hands(&self, mut tls: Tls) -> io::Result<()> {
         loop {
             match tls.handshake(self.socket().get_ref())? {
                 Progress::Finished => break,

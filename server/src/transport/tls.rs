@@ -3,14 +3,15 @@
 //! The protocol is rustls's, which does no I/O: bytes are moved here, without waiting, as they are
 //! without TLS.
 
+use super::trust::Trust;
 use crate::limits::TLS_BUFFER_BYTES;
 use crate::live::Live;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::{RootCertStore, ServerConfig, ServerConnection};
+use rustls::{ClientConnection, Connection, RootCertStore, ServerConfig, ServerConnection};
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::TcpStream;
@@ -29,10 +30,7 @@ impl Identity {
         key: &Path,
         authorities: Option<&Path>,
     ) -> Result<Self, IdentityError> {
-        let of_chain = |error: &dyn fmt::Display| IdentityError::Certificates(error.to_string());
-        let chain = read_certificates(certificates).map_err(|error| of_chain(&error))?;
-        let private_key = PrivateKeyDer::from_pem_file(key)
-            .map_err(|error| IdentityError::Key(error.to_string()))?;
+        let (chain, private_key) = read_identity(certificates, key)?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = match authorities {
             Some(file) => client_verifier(file, provider.clone())?,
@@ -43,7 +41,7 @@ impl Identity {
             .and_then(|config| {
                 config.with_client_cert_verifier(verifier).with_single_cert(chain, private_key)
             })
-            .map_err(|error| of_chain(&error))?;
+            .map_err(|error| IdentityError::Certificates(error.to_string()))?;
         Ok(Self(Live::new(config)))
     }
 
@@ -51,6 +49,27 @@ impl Identity {
     pub fn replace_with(&self, other: &Self) {
         self.0.set(other.0.get());
     }
+}
+
+/// A chain of certificates, and the key of the first.
+pub(super) fn read_identity(
+    certificates: &Path,
+    key: &Path,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), IdentityError> {
+    let chain = read_certificates(certificates)
+        .map_err(|error| IdentityError::Certificates(error.to_string()))?;
+    let key = PrivateKeyDer::from_pem_file(key);
+    Ok((chain, key.map_err(|error| IdentityError::Key(error.to_string()))?))
+}
+
+/// Those who sign the certificates of the other side.
+pub(super) fn roots(authorities: &Path) -> Result<RootCertStore, IdentityError> {
+    let wrong = |error: &dyn fmt::Display| IdentityError::Authorities(error.to_string());
+    let mut roots = RootCertStore::empty();
+    for certificate in read_certificates(authorities).map_err(|error| wrong(&error))? {
+        roots.add(certificate).map_err(|error| wrong(&error))?;
+    }
+    Ok(roots)
 }
 
 fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, pem::Error> {
@@ -61,13 +80,9 @@ fn client_verifier(
     authorities: &Path,
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, IdentityError> {
-    let wrong = |error: &dyn fmt::Display| IdentityError::Authorities(error.to_string());
-    let mut roots = RootCertStore::empty();
-    for certificate in read_certificates(authorities).map_err(|error| wrong(&error))? {
-        roots.add(certificate).map_err(|error| wrong(&error))?;
-    }
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-    verifier.build().map_err(|error| wrong(&error))
+    let roots = Arc::new(roots(authorities)?);
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
+    verifier.map_err(|error| IdentityError::Authorities(error.to_string()))
 }
 
 impl fmt::Debug for Identity {
@@ -92,7 +107,7 @@ pub enum IdentityError {
     Certificates(String),
     /// The file of the key, and why.
     Key(String),
-    /// The file of those who sign the certificates of clients, and why.
+    /// The file of those who sign the certificates of the other side, and why.
     Authorities(String),
 }
 
@@ -107,14 +122,26 @@ impl std::error::Error for IdentityError {}
 
 /// The TLS of one connection.
 pub(super) struct Tls {
-    state: ServerConnection,
+    state: Connection,
 }
 
 impl Tls {
-    pub fn new(identity: &Identity) -> io::Result<Self> {
-        let mut state = ServerConnection::new(identity.0.get()).map_err(io::Error::other)?;
+    /// Of a connection that was accepted.
+    pub fn accept(identity: &Identity) -> io::Result<Self> {
+        let state = ServerConnection::new(identity.0.get()).map_err(io::Error::other)?;
+        Ok(Self::new(state.into()))
+    }
+
+    /// Of a connection that was dialled, to where `name` is what the certificate has to say.
+    pub fn dial(trust: &Trust, name: &str) -> io::Result<Self> {
+        let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
+        let state = ClientConnection::new(trust.0.clone(), name).map_err(io::Error::other)?;
+        Ok(Self::new(state.into()))
+    }
+
+    fn new(mut state: Connection) -> Self {
         state.set_buffer_limit(Some(TLS_BUFFER_BYTES));
-        Ok(Self { state })
+        Self { state }
     }
 
     /// Goes on with the handshake; true when it is over.

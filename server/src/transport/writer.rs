@@ -3,7 +3,7 @@
 //!
 //! A [`Source`] renders what is ready into the buffer; [`write_all_from`] moves the bytes, and asks
 //! quiet peers whether they are there. One timer serves a connection all its life: it is set again
-//! when it fires, and once in between at most.
+//! when it fires, and in between if the source has something due earlier.
 
 use super::{Connection, WriteBuffer};
 use crate::limits::WRITES_PER_TURN;
@@ -21,6 +21,9 @@ pub trait Source {
     /// Appends what is ready, until there is nothing more or [`WriteBuffer::is_full`]. `Pending`:
     /// nothing is ready, and `context` is woken when something is.
     fn poll_fill(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> Poll<Filled>;
+
+    /// Takes over what must not wait for room in the buffer, which is full. By default nothing.
+    fn poll_gather(&mut self, _context: &mut Context<'_>) {}
 
     /// Appends the question whether a peer that has been quiet is still there.
     fn ping(&mut self, out: &mut WriteBuffer);
@@ -139,7 +142,9 @@ impl Writer<'_> {
             return Poll::Ready(outcome);
         }
         for _ in 0..WRITES_PER_TURN {
-            if !self.source_ended && !self.buffer.is_full() {
+            if self.buffer.is_full() {
+                source.poll_gather(context);
+            } else if !self.source_ended {
                 match source.poll_fill(context, &mut self.buffer) {
                     Poll::Ready(Filled::Ended) => self.source_ended = true,
                     Poll::Ready(Filled::Some) | Poll::Pending => {}
@@ -268,8 +273,7 @@ impl Alarm {
         self.set_at(times.fold(now + self.period, Instant::min));
     }
 
-    /// Fires by then. The source has something due that it had not when the timer was set: once in
-    /// the life of a connection.
+    /// Fires by then. The source has something due that it had not when the timer was set.
     fn be_ready_for(&mut self, source_due: Option<Instant>, context: &Context<'_>) {
         if let Some(due) = source_due.filter(|due| *due < self.fires_at) {
             self.set_at(due);

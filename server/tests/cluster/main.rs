@@ -5,6 +5,8 @@ mod exactness;
 mod fake;
 mod joined;
 mod meaning;
+mod operator;
+mod secure;
 mod streams;
 mod trouble;
 

@@ -1,10 +1,12 @@
 //! What the link means: who gets what on which side.
 
-use crate::joined::{Joined, fanfare, free_address, is_taken};
+use crate::joined::{Joined, fanfare, fanfare_at, free_address, is_taken};
 use serde_json::Value;
+use std::net::SocketAddr;
 use std::path::Path;
 use testkit::http::Http;
 use testkit::nats::hub::{Hub, HubSettings};
+use testkit::nats::wire::Wire;
 use testkit::patience::wait_until;
 
 crate::with_both_hubs!(
@@ -18,6 +20,7 @@ crate::with_both_hubs!(
     a_group_over_there_gets_what_nobody_here_takes,
     the_hub_serves_its_own_members_first,
     two_servers_are_one,
+    a_super_cluster_is_one,
     what_is_at_home_stays_there,
     what_is_shared_passes,
     only_what_is_exported_leaves,
@@ -254,7 +257,49 @@ fn two_servers_are_one(program: &Path) {
     other.sync();
 }
 
-fn one_of(server: &testkit::nats::server::Server) -> testkit::nats::wire::Wire {
+/// Two clusters of a hub each, joined by gateways, each with a server.
+fn a_super_cluster_is_one(program: &Path) {
+    let [a, b] = [free_address(), free_address()];
+    let hub = |name: &str, listen: SocketAddr, other: (&str, SocketAddr)| {
+        let remote = format!("{{ name: {}, url: \"nats://{}\" }}", other.0, other.1);
+        let lines = format!(
+            "server_name: {name}\nsystem_account: S\n\
+             accounts {{ S {{}}, A {{ users: [{{ user: a, password: pw }}] }} }}\n\
+             gateway {{ name: {name}, listen: \"{listen}\", gateways: [{remote}] }}\n"
+        );
+        Hub::start(program, &HubSettings { lines, ..HubSettings::default() })
+    };
+    let (hub_a, hub_b) = (hub("A", a, ("B", b)), hub("B", b, ("A", a)));
+    let of = |hub: &Hub| fanfare_at(&format!("nats://a:pw@{}", hub.leafnodes), &[]);
+    let (one, other) = (of(&hub_a), of(&hub_b));
+    let (mut one, mut other) = (one_of(&one), one_of(&other));
+    one.say("SUB in.one 1\r\nSUB _INBOX.one 2");
+    other.say("SUB in.other 1\r\nSUB _INBOX.other 2");
+    // Each gateway has a connection of its own, so interest has to pass both ways.
+    wait_until("interest gets to one", || is_taken(&mut one, "in.other"));
+    reply_subject(&mut other, "in.other");
+    wait_until("and to the other", || is_taken(&mut other, "in.one"));
+    reply_subject(&mut one, "in.one");
+    for (name, asking, answering) in [("other", 0, 1), ("one", 1, 0)] {
+        let wires = [&mut one, &mut other];
+        let inbox = ["one", "other"][asking];
+        wires[asking].say(&format!("PUB in.{name} _INBOX.{inbox} 0\r\n"));
+        // It leads back through the gateways.
+        let reply = reply_subject(wires[answering], &format!("in.{name}"));
+        wires[answering].say(&format!("PUB {reply} 1\r\na"));
+        wires[asking].expect(format!("MSG _INBOX.{inbox} 2 1\r\na\r\n"));
+    }
+}
+
+/// Receives an empty request. Gives its reply subject.
+fn reply_subject(wire: &mut Wire, subject: &str) -> String {
+    wire.expect(format!("MSG {subject} 1 "));
+    let line = wire.line();
+    wire.expect("\r\n");
+    line.strip_suffix(" 0").unwrap().to_owned()
+}
+
+fn one_of(server: &testkit::nats::server::Server) -> Wire {
     let mut client = server.with_headers();
     client.say("SUB _INBOX.here 9");
     client.sync();

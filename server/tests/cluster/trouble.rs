@@ -1,6 +1,7 @@
 //! Hubs that go, come back, refuse or forbid.
 
 use crate::joined::{Joined, fanfare, fanfare_at, figure, free_address, is_taken};
+use rustix::process::Signal;
 use std::path::Path;
 use testkit::nats::hub::{Hub, HubSettings};
 use testkit::patience::wait_until;
@@ -14,6 +15,7 @@ crate::with_both_hubs!(
     a_message_too_large_for_the_hub_does_not_end_the_link,
     a_hub_that_wants_a_later_version_says_so,
     a_name_that_is_used_twice_is_not_fought_over,
+    a_hub_that_is_shut_down_gently_is_left_for_another,
 );
 
 /// What comes first over a new link says that messages may be missing.
@@ -41,21 +43,7 @@ fn a_hub_that_was_killed_is_joined_again(program: &Path) {
 }
 
 fn another_hub_of_the_cluster_is_joined(program: &Path) {
-    let cluster = |routes: &str| HubSettings {
-        lines: format!("cluster {{ name: c, listen: \"127.0.0.1:-1\", routes: [{routes}] }}\n"),
-        ..HubSettings::default()
-    };
-    let route = free_address();
-    let first = HubSettings {
-        lines: format!("cluster {{ name: c, listen: \"{route}\" }}\n"),
-        ..HubSettings::default()
-    };
-    let first = Hub::start(program, &first);
-    let second = HubSettings {
-        lines: cluster(&format!("\"nats://{route}\"")).lines + "server_name: hub2\n",
-        ..HubSettings::default()
-    };
-    let second = Hub::start(program, &second);
+    let [first, second] = two_hubs(program, "");
     // It is told of the first alone.
     let admin = free_address();
     let server = fanfare(&[&first], &["--admin", &admin.to_string()]);
@@ -76,6 +64,17 @@ fn another_hub_of_the_cluster_is_joined(program: &Path) {
     there.expect("MSG b 1 _INBOX.here 0\r\n\r\n");
     there.say("PUB a 1\r\nx");
     here.expect(X_AFTER_A_GAP);
+}
+
+/// A cluster, with more settings of the first.
+fn two_hubs(program: &Path, more: &str) -> [Hub; 2] {
+    let route = free_address();
+    let hub = |lines: String| Hub::start(program, &HubSettings { lines, ..HubSettings::default() });
+    let first = hub(format!("cluster {{ name: c, listen: \"{route}\" }}\n{more}"));
+    let routes = format!("routes: [\"nats://{route}\"]");
+    let second =
+        format!("cluster {{ name: c, listen: \"127.0.0.1:-1\", {routes} }}\nserver_name: hub2\n");
+    [first, hub(second)]
 }
 
 fn a_subscriber_that_does_not_read_holds_up_nobody(program: &Path) {
@@ -193,4 +192,20 @@ fn a_name_that_is_used_twice_is_not_fought_over(program: &Path) {
     wait_until("the second joins", || figure(admins[1], "joins_total") == 1);
     wait_until("the first is thrown out", || figure(admins[0], "ends_total") == 1);
     assert_eq!(figure(admins[1], "ends_total"), 0);
+}
+
+fn a_hub_that_is_shut_down_gently_is_left_for_another(program: &Path) {
+    let [first, second] =
+        two_hubs(program, "lame_duck_grace_period: \"100ms\"\nlame_duck_duration: \"30s\"\n");
+    let admin = free_address();
+    let server = fanfare(&[&first], &["--admin", &admin.to_string()]);
+    let mut here = server.with_headers();
+    here.say("SUB _INBOX.here 1");
+    let mut there = second.client();
+    there.say("SUB b 1");
+    there.sync();
+    wait_until("the second hub's interest gets here", || is_taken(&mut here, "b"));
+    first.signal(Signal::USR2);
+    wait_until("the link is made with the second hub", || figure(admin, "joins_total") == 2);
+    wait_until("the second hub's interest gets here again", || is_taken(&mut here, "b"));
 }

@@ -2,6 +2,7 @@
 
 use super::server::{own_folder, ports_announced};
 use super::wire::Wire;
+use rustix::process::{Pid, Signal, kill_process};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -56,6 +57,11 @@ impl Hub {
     #[track_caller]
     pub fn client(&self) -> Wire {
         Wire::client(self.address)
+    }
+
+    /// Sends the hub a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// The settings with which the same hub starts again.

@@ -19,6 +19,7 @@ mod block;
 mod fuzz;
 pub mod headers;
 mod incoming;
+pub mod nkey;
 mod operation;
 mod parser;
 mod render;

@@ -4,7 +4,8 @@ use super::super::permissions::{ResponseRule, Rules};
 use super::*;
 use crate::codec::nats::{Parser, ParserLimits};
 use bytes::BytesMut;
-use fanfare::{Broker, Mailbox};
+use fanfare::{Broker, Mailbox, WhenFull};
+use std::time::Duration;
 
 /// A session, and a broker that it subscribes to, as the server does it.
 struct Client {
@@ -53,6 +54,12 @@ impl Client {
         }
     }
 
+    fn answer(&mut self, request: (&Block, usize), answer: &Value, then: &mut Vec<Action>) {
+        let subscriber = self.mailbox.subscriber();
+        let reply = self.session.answer(request, answer, |topic| subscriber.first_match(topic));
+        then.extend(reply.map(Action::Reply));
+    }
+
     fn told(&mut self, action: Action, then: &mut Vec<Action>) -> String {
         match action {
             Action::Reply(reply) => {
@@ -74,15 +81,26 @@ impl Client {
                 then.extend(reply.map(Action::Reply));
                 "nobody".to_owned()
             }
-            Action::Subscribe { sid, pattern, group, except } => {
+            Action::Answer(answer, block, index) => {
+                self.answer((&block, index), &answer, then);
+                "answer".to_owned()
+            }
+            Action::SetPolicy(request, block, index) => {
+                self.session.policy_set(&request);
+                self.answer((&block, index), &request.granted(0), then);
+                format!("{:?}: {}", request.target, request.policy.when_full.name())
+            }
+            Action::Subscribe { sid, pattern, group, except, policy } => {
                 let id = match &group {
                     Some(group) => self.mailbox.subscribe_in_group(&pattern, group).unwrap(),
                     None => self.mailbox.subscribe(&pattern).unwrap(),
                 };
                 self.session.subscribed(&sid, id, then);
                 let filtered = if except.is_some() { " filtered" } else { "" };
+                let policy = policy.map(|policy| format!(" {}", policy.when_full.name()));
+                let policy = policy.unwrap_or_default();
                 format!(
-                    "subscribe {pattern}{}{filtered}",
+                    "subscribe {pattern}{}{filtered}{policy}",
                     group.map(|group| format!(" in {group}")).unwrap_or_default()
                 )
             }
@@ -102,8 +120,17 @@ impl Client {
     }
 }
 
-const OPEN: SessionLimits =
-    SessionLimits { subscriptions: 3, authentication_required: false, version: NatsVersion::V2_15 };
+const OPEN: SessionLimits = SessionLimits {
+    subscriptions: 3,
+    authentication_required: false,
+    version: NatsVersion::V2_15,
+    policy: PolicyBounds {
+        queue_messages: 9,
+        queue_bytes: 9_999,
+        wait: Duration::ZERO,
+        when_full: WhenFull::DropNewest,
+    },
+};
 const CLOSED: SessionLimits = SessionLimits { authentication_required: true, ..OPEN };
 
 #[test]
@@ -297,4 +324,30 @@ fn nobody_to_answer_is_told_where_somebody_waits_for_it() {
 CONNECT {"no_responders":false}"#,
     );
     assert_eq!(client.says("PUB a..b _INBOX.me.1 0\n"), ["nobody"]);
+}
+
+#[test]
+fn a_policy_holds_for_the_subscriptions_that_are_named() {
+    let mut client = Client::quiet();
+    let ask = |body: &str| format!("PUB $FANFARE.POLICY r {}\n{body}", body.len());
+    assert_eq!(client.says("SUB r 9"), ["subscribe r"]);
+    let [set, answer] = &client.says(&ask(r#"{"subject":"a","when_full":"drop_oldest"}"#))[..]
+    else {
+        panic!("no answer")
+    };
+    assert_eq!(set, r#"Subject("a"): drop_oldest"#);
+    assert!(answer.starts_with("MSG r 9 ") && answer.contains(r#""subject":"a""#), "{answer}");
+    assert_eq!(client.says("SUB a 1"), ["subscribe a drop_oldest"]);
+    assert_eq!(client.says("UNSUB 1\nSUB b 1"), ["unsubscribe true", "subscribe b"]);
+    client.says(&ask(r#"{"sid":"1","per_second":1}"#));
+    assert_eq!(client.says("UNSUB 1\nSUB b 1"), ["unsubscribe true", "subscribe b"]);
+    let refused = client.says(&ask("{}")).join(" ");
+    assert!(refused.contains(r#"|{"error":"name the subscription by either "#), "{refused}");
+}
+
+#[test]
+fn whoever_waits_nowhere_for_the_answer_gets_none() {
+    let mut client = Client::quiet();
+    assert_eq!(client.says("PUB $FANFARE.POLICY r 2\n{}"), ["answer"]);
+    assert_eq!(client.says("PUB $FANFARE.POLICY 2\n{}"), ["answer"]);
 }

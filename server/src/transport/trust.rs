@@ -1,0 +1,49 @@
+//! Whom a connection that is dialled believes.
+
+use super::tls::{IdentityError, read_identity, roots};
+use rustls::ClientConfig;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Who signs the certificates of those dialled, and the certificate they are shown. Cloning shares
+/// it.
+#[derive(Clone)]
+pub struct Trust(pub(super) Arc<ClientConfig>);
+
+impl Trust {
+    /// Reads the certificates of those who sign, and the files of a chain of certificates and its
+    /// key if the other side wants to see one, all PEM; or says what is wrong with which.
+    pub fn read(authorities: &Path, shown: Option<(&Path, &Path)>) -> Result<Self, IdentityError> {
+        let roots = roots(authorities)?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| IdentityError::Authorities(error.to_string()))?
+            .with_root_certificates(roots);
+        let config = match shown {
+            None => config.with_no_client_auth(),
+            Some((certificates, key)) => {
+                let (chain, key) = read_identity(certificates, key)?;
+                let config = config.with_client_auth_cert(chain, key);
+                config.map_err(|error| IdentityError::Certificates(error.to_string()))?
+            }
+        };
+        Ok(Self(Arc::new(config)))
+    }
+}
+
+impl fmt::Debug for Trust {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Trust")
+    }
+}
+
+impl PartialEq for Trust {
+    /// Whether both are the very same.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Trust {}
