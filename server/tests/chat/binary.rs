@@ -432,7 +432,7 @@ fn a_hostile_server_sends_no_escape_sequences_to_the_terminal() {
 fn every_line_of_a_crowd_is_accounted_for() {
     let Some(mut python) = program("python3") else { return };
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/load/chat_load.py");
-    let crowd = ["--clients", "40", "--rooms", "4", "--lines", "100", "--stuck", "4"];
+    let crowd = ["--clients=40", "--rooms=4", "--lines=100", "--stuck=4", "--web-sockets=20"];
     let output = python.arg(script).arg(FANFARE).args(crowd).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned()
         + &String::from_utf8_lossy(&output.stderr);

@@ -2,12 +2,13 @@
 """Load on the chat server, with every line accounted for. Needs nothing but Python's standard library.
 
 Starts the server, lets many clients talk in rooms at full speed, and checks that every line reaches every other member
-exactly once and in its sender's order, or is reported as missed, and that the sums agree. With --stuck N it does the same
-with N clients that never read, and compares what the others got per second. In the end everybody leaves, and the server
-must be as empty as at its start.
+exactly once and in its sender's order, or is reported as missed, and that the sums agree. With --web-sockets N, N of
+them come by WebSocket and the others by TCP. With --stuck N it does the same with N clients that never read, and compares
+what the others got per second. In the end everybody leaves, and the server must be as empty as at its start.
 
     cargo build --release
     python3 tests/load/chat_load.py target/release/fanfare --clients 200 --rooms 10 --lines 1000 --stuck 20
+    python3 tests/load/chat_load.py target/release/fanfare --web-sockets 100
 """
 
 import argparse
@@ -38,6 +39,7 @@ class Client(asyncio.Protocol):
         self.problem = None
         self.pongs = 0
         self.notices = []
+        self.has_begun = asyncio.Event()
         self.changed = asyncio.Event()
         self.can_write = asyncio.Event()
         self.can_write.set()
@@ -48,6 +50,7 @@ class Client(asyncio.Protocol):
 
     def connection_made(self, transport):
         self.transport = transport
+        self.has_begun.set()
 
     def connection_lost(self, _error):
         self.closed = True
@@ -80,6 +83,9 @@ class Client(asyncio.Protocol):
 
     # Ours.
 
+    def say(self, lines):
+        self.transport.write(lines)
+
     def other_line(self, line):
         if line.startswith(b"* you missed "):
             self.missed += int(line.split()[3])
@@ -109,7 +115,7 @@ class Client(asyncio.Protocol):
 
     async def ping(self):
         awaited = self.pongs + 1
-        self.transport.write(b"/ping\n")
+        self.say(b"/ping\n")
         await self.wait_for(lambda: self.pongs >= awaited, "a pong")
 
     async def talk(self, lines):
@@ -117,22 +123,78 @@ class Client(asyncio.Protocol):
             await self.can_write.wait()
             if self.closed:
                 return
-            self.transport.write(b"".join(b"%d\n" % number for number in range(begin, min(begin + 50, lines))))
+            self.say(b"".join(b"%d\n" % number for number in range(begin, min(begin + 50, lines))))
             await asyncio.sleep(0)
+
+
+class WebClient(Client):
+    """One person whose lines come and go in the frames of a WebSocket."""
+
+    def __init__(self, number, room):
+        super().__init__(number, room)
+        self.frames = b""
+        self.has_upgraded = False
+
+    def connection_made(self, transport):
+        self.transport = transport
+        transport.write(b"GET /chat/socket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+                        b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+
+    def data_received(self, data):
+        self.frames += data
+        if not self.has_upgraded:
+            head, end, rest = self.frames.partition(b"\r\n\r\n")
+            if not end:
+                return
+            if not head.startswith(b"HTTP/1.1 101 "):
+                self.problem = f"{self.name}: {head!r}"
+            self.has_upgraded, self.frames = True, rest
+            self.say(b"/time off\n")
+            self.has_begun.set()
+        lines, at = [], 0
+        while len(self.frames) - at >= 2:
+            size, head = self.frames[at + 1], 2
+            if size >= 126:
+                head = 4 if size == 126 else 10
+                size = int.from_bytes(self.frames[at + 2:at + head], "big")
+            if len(self.frames) - at < head + size:
+                break
+            payload, opcode = self.frames[at + head:at + head + size], self.frames[at] & 15
+            if opcode == 9:
+                self.send_frame(0x8a, payload)
+            elif opcode <= 2:
+                lines.append(payload)
+            at += head + size
+        self.frames = self.frames[at:]
+        super().data_received(b"".join(lines))
+
+    def say(self, lines):
+        self.send_frame(0x82, lines)
+
+    def send_frame(self, kind, payload):
+        size = bytes([0x80 | len(payload)]) if len(payload) < 126 else b"\xfe" + len(payload).to_bytes(2, "big")
+        # Masked with zeros, which leaves it as it is.
+        self.transport.write(bytes([kind]) + size + bytes(4) + payload)
 
 
 class Server:
     """The server as a process of its own."""
 
-    def __init__(self, binary, arguments):
-        command = [binary, "--chat", "127.0.0.1:0", "--chat-lines-per-second", "0", "--chat-replay-lines", "0",
-                   "--nats", "off", "--push", "off", "--push-udp", "off", "--push-http", "off", *arguments]
+    def __init__(self, binary, arguments, web_sockets=0, address="127.0.0.1:0"):
+        http = "127.0.0.1:0" if web_sockets else "off"
+        command = [binary, "--chat", address, "--chat-lines-per-second", "0", "--chat-replay-lines", "0",
+                   "--admin", "off", "--nats", "off", "--push", "off", "--push-udp", "off", "--push-http", http, *arguments]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.address = self.listening("chat")
+        self.web_address = self.listening("push-http") if web_sockets else None
+
+    def listening(self, name):
         words = self.process.stdout.readline().split()
-        if words[:2] != ["listening", "chat"]:
+        if words[:2] != ["listening", name]:
             raise Failure(f"the server said {words}")
-        self.host, port = words[2].rsplit(":", 1)
-        self.port = int(port)
+        host, port = words[2].rsplit(":", 1)
+        return host, int(port)
 
     def rss_kib(self):
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as status:
@@ -146,7 +208,9 @@ class Server:
 
     async def connect(self, client):
         loop = asyncio.get_running_loop()
-        await loop.create_connection(lambda: client, self.host, self.port)
+        address = self.web_address if isinstance(client, WebClient) else self.address
+        await loop.create_connection(lambda: client, *address)
+        await client.has_begun.wait()
         return client
 
 
@@ -154,14 +218,17 @@ async def settle(server, clients):
     """Everybody in his room under his name, and all notices of that read."""
     for client in clients:
         await server.connect(client)
-        client.transport.write(f"/nick {client.name}\n/leave lobby\n/join {client.room}\n".encode())
+        client.say(f"/nick {client.name}\n/leave lobby\n/join {client.room}\n".encode())
     for _ in range(2):
         await asyncio.gather(*(client.ping() for client in clients))
 
 
 async def round_of(server, options, stuck):
     """One round; gives deliveries per second to those who read, and how much they missed."""
-    clients = [Client(number, f"r{number % options.rooms}") for number in range(options.clients)]
+    # Each room has some of both.
+    step = options.rooms * max(1, options.clients // max(1, options.web_sockets))
+    clients = [(WebClient if number % step < options.rooms and options.web_sockets else Client)
+               (number, f"r{number % options.rooms}") for number in range(options.clients)]
     await settle(server, clients)
     stuck_clients, readers = clients[:stuck], clients[stuck:]
     for client in stuck_clients:
@@ -193,7 +260,7 @@ async def nothing_remains(server):
     observer = await server.connect(Client(0, "lobby"))
     for _ in range(200):
         observer.notices.clear()
-        observer.transport.write(b"/rooms\n/who\n")
+        observer.say(b"/rooms\n/who\n")
         await observer.ping()
         if b"* 1 room:" in observer.notices and b"* lobby (1)" in observer.notices:
             observer.transport.close()
@@ -203,7 +270,7 @@ async def nothing_remains(server):
 
 
 async def main(options):
-    server = Server(options.binary, options.server)
+    server = Server(options.binary, options.server, options.web_sockets)
     try:
         # One small round first: what the allocator and the runtime take once is no leak.
         warm = argparse.Namespace(**{**vars(options), "lines": max(1, options.lines // 10)})
@@ -241,6 +308,7 @@ def arguments():
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--rooms", type=int, default=10)
     parser.add_argument("--lines", type=int, default=1000, help="lines that each client says")
+    parser.add_argument("--web-sockets", type=int, default=0, help="about how many of the clients come by WebSocket")
     parser.add_argument("--stuck", type=int, default=0, help="how many of the clients never read")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--at-most-slower", type=float, help="fail if stuck readers cost the others more per cent")
