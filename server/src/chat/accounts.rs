@@ -7,7 +7,7 @@ use crate::connection::counted_address;
 use crate::connection::turns::Turns;
 use crate::limits::{ACCOUNTS, PASSWORDS_AT_ONCE};
 use crate::store::accounts::{self, Account};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, rooms};
 use crate::tasks::{Wait, waiting};
 use crate::time::Timestamp;
 use std::fmt;
@@ -40,15 +40,38 @@ pub enum AccountRequest {
         /// The new password.
         password: Secret,
     },
+    /// To set another password, knowing the old one.
+    ChangePassword {
+        /// The name.
+        name: Name,
+        /// The old password.
+        old: Secret,
+        /// The new password.
+        new: Secret,
+    },
+    /// To give up a name.
+    Unregister {
+        /// The name.
+        name: Name,
+        /// Its password.
+        password: Secret,
+    },
 }
 
-/// What was granted: the name as its owner writes it, and the code that recovers it, if it is new.
+/// What was granted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Granted {
-    /// The name.
-    pub shown: String,
-    /// The new recovery code.
-    pub code: Option<Secret>,
+pub enum Granted {
+    /// A name.
+    Name {
+        /// How its owner writes it.
+        shown: String,
+        /// The code that recovers it, if that is new.
+        code: Option<Secret>,
+    },
+    /// Another password.
+    PasswordChanged,
+    /// The name was given up.
+    Unregistered,
 }
 
 /// Why a request was refused.
@@ -124,7 +147,7 @@ impl Accounts {
                     None => (String::new(), PasswordHash::default()),
                 };
                 self.prove(kept, password, address).await?;
-                Ok(Granted { shown, code: None })
+                Ok(Granted::Name { shown, code: None })
             }
             AccountRequest::Recover { name, code, password } => {
                 let found = self.find(store, &name).await?;
@@ -135,9 +158,54 @@ impl Accounts {
                 let shown = account.shown.clone();
                 let account = Account { password, recovery, ..account };
                 store.ask(move |connection| accounts::change(connection, &account)).await?;
-                Ok(Granted { shown, code: Some(code) })
+                Ok(Granted::Name { shown, code: Some(code) })
+            }
+            AccountRequest::ChangePassword { name, old, new } => {
+                let account = self.proven(store, &name, old, address).await?;
+                let (password, ..) = self.hashes(new, address).await?;
+                let account = Account { password, ..account };
+                store.ask(move |connection| accounts::change(connection, &account)).await?;
+                Ok(Granted::PasswordChanged)
+            }
+            AccountRequest::Unregister { name, password } => {
+                let account = self.proven(store, &name, password, address).await?;
+                self.unregister(store, name, account).await
             }
         }
+    }
+
+    /// The account of a name, if that is its password.
+    async fn proven(
+        &self,
+        store: &Store,
+        name: &Name,
+        password: Secret,
+        address: IpAddr,
+    ) -> Result<Account, AccountError> {
+        let account = self.find(store, name).await?.ok_or(AccountError::Wrong)?;
+        self.prove(hash(account.password), password, address).await?;
+        Ok(account)
+    }
+
+    /// The rooms' rules no longer name the account: whoever owns the name next has no rank by them.
+    async fn unregister(
+        &self,
+        store: &Store,
+        name: Name,
+        account: Account,
+    ) -> Result<Granted, AccountError> {
+        let directory = self.directory.clone();
+        let removed = store.ask(move |connection| {
+            accounts::remove(connection, &account.name)?;
+            // Here, so that it is done even if whoever asked has left.
+            for (room, rules) in directory.disown(&name) {
+                let text = serde_json::to_string(&rules).ok().filter(|_| rules.are_kept(&room));
+                rooms::keep(connection, room.as_str(), text.as_deref())?;
+            }
+            Ok(())
+        });
+        waiting(Wait::fixed("the database"), removed).await?;
+        Ok(Granted::Unregistered)
     }
 
     async fn register(
@@ -164,7 +232,7 @@ impl Accounts {
             Ok(is_added)
         });
         match waiting(Wait::fixed("the database"), added).await? {
-            true => Ok(Granted { shown, code: Some(code) }),
+            true => Ok(Granted::Name { shown, code: Some(code) }),
             false => Err(AccountError::Taken(name)),
         }
     }

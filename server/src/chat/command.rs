@@ -47,7 +47,7 @@ pub enum Command<'l> {
     Order {
         /// What is to be done.
         order: Order,
-        /// To whom.
+        /// The target's name.
         name: &'l str,
         /// Why.
         why: Option<&'l str>,
@@ -76,6 +76,15 @@ pub enum Command<'l> {
         /// The new password.
         password: &'l str,
     },
+    /// `/passwd OLD NEW`
+    ChangePassword {
+        /// The present password.
+        old: &'l str,
+        /// The new password.
+        new: &'l str,
+    },
+    /// `/unregister PASSWORD`
+    Unregister(&'l str),
     /// `/ignore [NAME]`
     Ignore(Option<&'l str>),
     /// `/unignore NAME`
@@ -128,7 +137,9 @@ pub const HELP: &[(&str, &str)] = &[
     ("/password WORD", "come in, where the server has a password"),
     ("/register PASSWORD", "own the name you have"),
     ("/login NAME PASSWORD", "have the name you own"),
-    ("/recover NAME CODE PASSWORD", "set another password"),
+    ("/recover NAME CODE PASSWORD", "set another password, if you forgot yours"),
+    ("/passwd OLD NEW", "set another password"),
+    ("/unregister PASSWORD", "give up the name you own"),
     (
         "/join ROOM [PASSWORD]",
         "go to a room, which opens if there is none, or talk there if you are in it",
@@ -163,7 +174,8 @@ pub const HELP_ON_LINES: &str =
     "a line is said to the room you are in; a line that begins with // is said with one slash";
 
 /// Commands with a password in them.
-const SECRET_COMMANDS: [&str; 4] = ["/password ", "/register ", "/login ", "/recover "];
+const SECRET_COMMANDS: [&str; 6] =
+    ["/password ", "/register ", "/login ", "/recover ", "/passwd ", "/unregister "];
 
 /// Whether a line has a password in it, so that nobody keeps it.
 pub fn is_secret(line: &str) -> bool {
@@ -237,6 +249,11 @@ pub fn parse(line: &str) -> Result<Command<'_>, CommandError> {
             Some([name, code, password]) => Ok(Command::Recover { name, code, password }),
             None => Err(CommandError::Usage("/recover NAME CODE PASSWORD")),
         },
+        "passwd" => match words(rest) {
+            Some([old, new]) => Ok(Command::ChangePassword { old, new }),
+            None => Err(CommandError::Usage("/passwd OLD NEW")),
+        },
+        "unregister" => one_word(rest, "/unregister PASSWORD").map(Command::Unregister),
         "ignore" => at_most_one_word(rest, "/ignore [NAME]").map(Command::Ignore),
         "unignore" => one_word(rest, "/unignore NAME").map(Command::Unignore),
         "away" => Ok(Command::Away((!rest.is_empty()).then_some(rest))),
@@ -326,6 +343,8 @@ mod tests {
             ("/rooms", Command::Rooms),
             ("/list", Command::Rooms),
             ("/names rust", Command::Who(Some("rust"))),
+            ("/passwd old new", Command::ChangePassword { old: "old", new: "new" }),
+            ("/unregister word", Command::Unregister("word")),
             ("/who", Command::Who(None)),
             ("/who rust", Command::Who(Some("rust"))),
             ("/msg bob  hi  there", Command::Message { to: "bob", text: "hi  there" }),

@@ -4,7 +4,7 @@ use super::schema::Database;
 use crate::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 
-/// What is kept of an account. A name is the key as it is compared, and as its owner writes it.
+/// An account as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     /// The name as it is compared.
@@ -66,6 +66,14 @@ pub fn change(connection: &Connection, account: &Account) -> rusqlite::Result<()
         WHERE name = ?";
     let values = (password.0, password.1, recovery.0, recovery.1, name);
     connection.execute(change, values).map(|_| ())
+}
+
+/// Removes an account.
+///
+/// # Errors
+/// As SQLite has it.
+pub fn remove(connection: &Connection, name: &str) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM accounts WHERE name = ?", [name]).map(|_| ())
 }
 
 impl Database {

@@ -70,6 +70,42 @@ fn a_name_is_its_owners_after_a_restart_too() {
 }
 
 #[test]
+fn an_account_has_another_password_or_is_gone_and_the_journal_says_so() {
+    let directory = TempDirectory::new();
+    let mut server = start(&directory, &[]);
+    let mut alice = server.client();
+    register(&mut alice, "alice", "correct-horse");
+    alice.say("/join den");
+    alice.wait_for("* you are in den");
+    alice.say("/mode slow 1");
+    alice.wait_for("* you set slow mode");
+    let wrong = "! that name has another password, or no account";
+    alice.say("/passwd wrong-horse battery-staple");
+    alice.wait_for(wrong);
+    alice.say("/passwd correct-horse battery-staple");
+    alice.wait_for("* your password is changed");
+    alice.say("/unregister correct-horse");
+    alice.wait_for(wrong);
+    alice.say("/unregister battery-staple");
+    alice.wait_for("* alice is no longer yours");
+    alice.say("/quit");
+    alice.wait_for_end();
+    server.kill();
+    let log = server.rest_of_log();
+    for said in ["alice password changed: by its owner", "alice unregistered: by its owner"] {
+        assert!(log.contains(said), "{said} in {log}");
+    }
+    assert!(!log.contains("battery-staple"), "{log}");
+
+    let server = start(&directory, &[]);
+    let mut eve = server.client();
+    assert_eq!(eve.ask("/rooms"), "* 1 room:", "the den had nobody left to lead it");
+    eve.say("/login alice battery-staple");
+    eve.wait_for(wrong);
+    register(&mut eve, "alice", "another-horse");
+}
+
+#[test]
 fn a_password_is_nowhere_but_in_its_hash() {
     let directory = TempDirectory::new();
     let mut server = start(&directory, &[]);

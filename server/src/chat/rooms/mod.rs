@@ -15,11 +15,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 /// The room that everybody begins in.
 pub const LOBBY: &str = "lobby";
 
-/// People and rooms. A room is there while somebody is in it, or it has rules that are kept.
+/// People and rooms. A room exists while it has members, or rules that are kept.
 pub struct Directory {
     state: Mutex<State>,
     limits: DirectoryLimits,
-    /// Accounts that keep order in every room.
+    /// Accounts that moderate every room.
     operators: HashSet<Name>,
 }
 
@@ -47,7 +47,7 @@ struct State {
     rooms: BTreeMap<Name, Room>,
 }
 
-/// Somebody as the others find them.
+/// A person as others find them.
 struct Entry {
     name: Name,
     presence: Arc<Presence>,
@@ -67,7 +67,7 @@ struct Room {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PersonId(u64);
 
-/// Somebody who is here, as `/whois` tells.
+/// A person who is here, as `/whois` shows them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PersonInfo {
     /// The person's number.
@@ -110,7 +110,7 @@ pub enum RenameError {
         /// What somebody has.
         taken: Name,
     },
-    /// Nobody is called so.
+    /// The name is reserved.
     Reserved(Name),
     /// It looks like a name that somebody owns.
     Owned {
@@ -195,7 +195,7 @@ impl Directory {
         Arc::new(Self { state: Mutex::default(), limits, operators })
     }
 
-    /// Lets somebody in, under a free guest name.
+    /// Adds a person, under a free guest name.
     pub fn enter(self: &Arc<Self>) -> Person {
         let mut state = self.lock();
         let name = state.free_guest_name();
@@ -214,7 +214,7 @@ impl Directory {
         }
     }
 
-    /// Whoever has this name.
+    /// The person who has this name.
     pub fn find(&self, name: &Name) -> Option<PersonInfo> {
         let state = self.lock();
         let id = state.alike(name)?;
@@ -253,12 +253,12 @@ impl Directory {
         Some(Listing { shown, total: members.len() })
     }
 
-    /// What holds in a room; `None` if there is no such room.
+    /// The rules of a room; `None` if there is no such room.
     pub fn rules(&self, room: &Name) -> Option<Rules> {
         self.lock().rooms.get(room).map(|room| room.rules.clone())
     }
 
-    /// A room has these rules, as the database says.
+    /// Sets the rules of a room, as the database has them.
     pub fn restore(&self, room: Name, rules: Rules) {
         self.lock().rooms.insert(room, Room { rules, members: BTreeMap::new() });
     }
@@ -273,6 +273,25 @@ impl Directory {
         let mut state = self.lock();
         state.owned_looks.extend(name.looks().map(|look| (look, name.clone())));
         state.owned.insert(name.clone());
+    }
+
+    /// Ends the ownership of a name, and its rank in every room. The first operator of a room that
+    /// it founded becomes its founder. Returns the rules that have changed.
+    pub fn disown(&self, name: &Name) -> Vec<(Name, Rules)> {
+        let mut state = self.lock();
+        state.owned.remove(name);
+        state.owned_looks.retain(|_, owned| owned != name);
+        for entry in state.people.values_mut().filter(|it| it.account.as_ref() == Some(name)) {
+            entry.account = None;
+        }
+        let mut changed = Vec::new();
+        for (room, of_room) in &mut state.rooms {
+            if of_room.rules.disown(name) {
+                changed.push((room.clone(), of_room.rules.clone()));
+            }
+        }
+        state.rooms.retain(|name, room| !room.members.is_empty() || room.rules.are_kept(name));
+        changed
     }
 
     /// How many names have an owner.
@@ -311,7 +330,7 @@ impl State {
         name.looks().iter().find_map(|look| self.owned_looks.get(look))
     }
 
-    /// Somebody whose name looks like this one.
+    /// The person whose name looks like this one.
     fn alike(&self, name: &Name) -> Option<PersonId> {
         name.looks().iter().find_map(|look| self.looks.get(look)).copied()
     }
@@ -349,7 +368,7 @@ impl Room {
     }
 }
 
-/// Somebody who is here. Dropping it frees the name and leaves the rooms.
+/// A person who is here. Dropping it frees the name and leaves the rooms.
 pub struct Person {
     directory: Arc<Directory>,
     id: PersonId,
@@ -441,6 +460,12 @@ impl Person {
         self.account = Some(name.clone());
         self.name = name;
         displaced
+    }
+
+    /// Ends the person's ownership, but not the use of the present name. Returns the name that was
+    /// owned.
+    pub fn log_out(&mut self) -> Option<Name> {
+        self.account.take()
     }
 
     /// The person as a member of a room.
@@ -538,7 +563,7 @@ impl Person {
     pub fn leave(&mut self, room: &Name) {
         self.rooms.retain(|joined| joined != room);
         let was_in = self.memberships.remove(room);
-        // Whoever was put out has left, and may have been let in again meanwhile.
+        // After a kick the membership has ended already, and may have begun anew.
         if was_in.is_some_and(|membership| membership.removed().is_none()) {
             self.directory.lock().leave(self.id, room);
         }

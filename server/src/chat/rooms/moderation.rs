@@ -1,4 +1,4 @@
-//! Keeping order in a room: who may do what to whom, and what becomes of it.
+//! Moderation of a room: the acts, who may perform them, and their effect.
 
 use super::rules::{Rank, Rules, password_digest};
 use super::{Person, PersonId, Room, State};
@@ -7,7 +7,7 @@ use crate::limits::{KEPT_ROOMS, ROOM_RULE_NAMES};
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// What somebody does who keeps order in a room.
+/// An act of moderation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
     /// Puts somebody out.
@@ -39,11 +39,11 @@ pub enum Act {
 pub enum ActError {
     /// The person is not in that room.
     NotIn,
-    /// Those alone who keep order may do that.
+    /// Only people of this rank or a higher one may do that.
     NotAllowed(Rank),
-    /// The other has the same rank, or a higher one.
+    /// The target has the same rank or a higher one.
     Protected(Name),
-    /// Nobody of that name is in the room.
+    /// The room has no member of that name.
     NotThere(Name),
     /// Only an account can keep order.
     NoAccount(Name),
@@ -81,7 +81,7 @@ impl fmt::Display for ActError {
 impl std::error::Error for ActError {}
 
 impl Person {
-    /// How much the person may do in a room.
+    /// The person's rank in a room.
     pub fn rank(&self, room: &Name) -> Rank {
         let state = self.directory.lock();
         let rules = state.rooms.get(room).map(|room| &room.rules);
@@ -143,7 +143,7 @@ impl Person {
         Ok(rules)
     }
 
-    /// How much the person may do where these rules hold.
+    /// The person's rank by these rules.
     pub(super) fn rank_by(&self, rules: &Rules) -> Rank {
         self.account.as_ref().map_or(Rank::Member, |account| self.rank_of(rules, account))
     }
@@ -165,7 +165,7 @@ impl Room {
 }
 
 impl Act {
-    /// To whom it is done, if to somebody.
+    /// The person it is aimed at, if any.
     pub fn target(&self) -> Option<&Name> {
         match self {
             Self::Kick(name)
@@ -180,7 +180,7 @@ impl Act {
         }
     }
 
-    /// Whether whoever it is done to is in the room no more.
+    /// Whether it puts its target out of the room.
     pub fn puts_out(&self) -> bool {
         matches!(self, Self::Kick(_) | Self::Ban(_))
     }

@@ -1,4 +1,4 @@
-//! What holds in a room: who founded it, who keeps order there, and who may come in and talk.
+//! The rules of a room: its founder and operators, and who may join and talk.
 
 use super::LOBBY;
 use crate::chat::names::Name;
@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use subtle::ConstantTimeEq;
 
-/// What holds in a room, as the database keeps it. Names are as they are compared.
+/// The rules of a room, as they are stored. Names are in the form in which they are compared.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Rules {
@@ -17,7 +17,7 @@ pub struct Rules {
     pub topic: Option<String>,
     /// The account that opened the room.
     pub founder: Option<String>,
-    /// Accounts that keep order.
+    /// Accounts that moderate the room.
     pub operators: BTreeSet<String>,
     /// Names that may not come in.
     pub banned: BTreeSet<String>,
@@ -33,7 +33,7 @@ pub struct Rules {
     pub slow_s: u32,
 }
 
-/// How much somebody may do in a room.
+/// A person's rank in a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rank {
     /// Talk.
@@ -63,7 +63,18 @@ impl Rules {
         (self.founder.is_some() || room.as_str() == LOBBY) && *self != bare
     }
 
-    /// How much the owner of an account may do, if not by the server's settings.
+    /// Removes an account from the ranks. Returns whether it had one.
+    pub fn disown(&mut self, account: &Name) -> bool {
+        let account = account.folded();
+        let was_operator = self.operators.remove(account);
+        let was_founder = self.founder.as_deref() == Some(account);
+        if was_founder {
+            self.founder = self.operators.pop_first();
+        }
+        was_operator || was_founder
+    }
+
+    /// The rank of an account by these rules. The server's settings may give a higher one.
     pub fn rank(&self, account: Option<&Name>) -> Rank {
         let Some(account) = account.map(Name::folded) else { return Rank::Member };
         match () {

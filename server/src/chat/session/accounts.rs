@@ -1,4 +1,4 @@
-//! What a person does to own a name: registers it, logs in, recovers it.
+//! What a person does to own a name: registers it, logs in, recovers it, gives it up.
 
 use super::{Action, LOG_IN_FIRST, PASSWORD_FIRST, Session, refuse, reply};
 use crate::chat::accounts::{AccountError, AccountRequest, Granted};
@@ -42,38 +42,82 @@ impl Session {
         }
     }
 
+    pub(super) fn change_password(&self, old: &str, new: &str, actions: &mut Vec<Action>) {
+        let Some(name) = self.own_account(actions) else { return };
+        if is_password(new, actions) {
+            let (old, new) = (Secret(old.to_owned()), Secret(new.to_owned()));
+            actions.push(Action::Account(AccountRequest::ChangePassword { name, old, new }));
+        }
+    }
+
+    pub(super) fn unregister(&self, password: &str, actions: &mut Vec<Action>) {
+        let Some(name) = self.own_account(actions) else { return };
+        let password = Secret(password.to_owned());
+        actions.push(Action::Account(AccountRequest::Unregister { name, password }));
+    }
+
+    fn own_account(&self, actions: &mut Vec<Action>) -> Option<Name> {
+        let account = self.person.account().cloned();
+        if account.is_none() {
+            refuse(actions, "log in first: /login NAME PASSWORD");
+        }
+        account
+    }
+
     /// What became of an [`Action::Account`].
     pub fn answered(&mut self, answer: Result<Granted, AccountError>, actions: &mut Vec<Action>) {
-        let granted = match answer {
-            Ok(granted) => granted,
+        match answer {
+            Ok(Granted::Name { shown, code }) => self.logged_in(&shown, code, actions),
+            Ok(Granted::PasswordChanged) => {
+                self.note("password changed", "by its owner", actions);
+                reply(actions, "* your password is changed".to_owned());
+            }
+            Ok(Granted::Unregistered) => self.unregistered(actions),
             Err(error) => {
                 let is_guess = error == AccountError::Wrong;
                 refuse(actions, error);
                 if is_guess {
                     self.count_failure(actions);
                 }
-                return;
             }
-        };
+        }
+    }
+
+    fn logged_in(&mut self, shown: &str, code: Option<Secret>, actions: &mut Vec<Action>) {
         // It was one when it was registered.
-        let Ok(name) = Name::parse(&granted.shown, NameOf::Person, usize::MAX) else { return };
+        let Ok(name) = Name::parse(shown, NameOf::Person, usize::MAX) else { return };
         let old = self.person.name().clone();
         for displaced in self.person.log_in(name.clone()) {
             actions.push(Action::Displace(displaced));
         }
-        let what = format!("was {old}");
-        actions.push(Action::Note { kind: "logged in", about: name.to_string(), what });
+        let has_code = if code.is_some() { ", and has a new recovery code" } else { "" };
+        self.note("logged in", &format!("was {old}{has_code}"), actions);
         if name != old {
             actions.push(Action::Inbox(name.clone()));
             let text = format!("{old} is now {name}");
             actions.push(Action::Notice { rooms: self.person.rooms().to_vec(), text });
         }
         reply(actions, format!("* {name} is yours; you are logged in"));
-        if let Some(Secret(code)) = granted.code {
+        if let Some(Secret(code)) = code {
             let how = "* write this down, it is not shown again; if you forget the password:";
             reply(actions, format!("{how} /recover {name} {code} NEW-PASSWORD"));
         }
         self.enter_lobby(actions);
+    }
+
+    fn unregistered(&mut self, actions: &mut Vec<Action>) {
+        self.note("unregistered", "by its owner", actions);
+        let Some(name) = self.person.log_out() else { return };
+        reply(actions, format!("* {name} is no longer yours; what you said stays in the rooms"));
+        if self.settings.accounts_required {
+            actions.push(Action::End);
+        }
+    }
+
+    /// Something about the person's account, for the journal.
+    fn note(&self, kind: &'static str, what: &str, actions: &mut Vec<Action>) {
+        let about = self.person.account().unwrap_or(self.person.name()).to_string();
+        actions.push(Action::Note { kind, about, what: what.to_owned() });
     }
 
     /// The server's own password.

@@ -63,11 +63,11 @@ pub enum Action {
     },
     /// Note in the journal what happened.
     Note {
-        /// In a word or two.
+        /// The kind of event, in a word or two.
         kind: &'static str,
-        /// To whom or what.
+        /// The person or room it is about.
         about: String,
-        /// By whom, and why.
+        /// The actor and the reason.
         what: String,
     },
     /// Subscribe to a room, with its last lines.
@@ -115,9 +115,9 @@ pub struct SessionSettings {
     pub history_lines: usize,
     /// Whether there is a database, so that `/history` shows more.
     pub is_stored: bool,
-    /// Whether those alone who have logged in may do anything.
+    /// Whether only people who have logged in may talk and read.
     pub accounts_required: bool,
-    /// What everybody has to give first.
+    /// The server's password, if it has one.
     pub password: Option<Secret>,
 }
 
@@ -192,6 +192,8 @@ impl Session {
             Ok(Command::Recover { name, code, password }) => {
                 self.recover(name, code, password, actions)
             }
+            Ok(Command::ChangePassword { old, new }) => self.change_password(old, new, actions),
+            Ok(Command::Unregister(password)) => self.unregister(password, actions),
             Ok(Command::Nothing) => {}
             Ok(Command::Say(text)) => self.say(text, Kind::Said, now, actions),
             Ok(Command::Action(text)) => self.say(text, Kind::Action, now, actions),
@@ -273,7 +275,8 @@ impl Session {
         self.person.name()
     }
 
-    /// Whether the person may do this, where those alone who have logged in may do everything.
+    /// Whether the person may use this command now, before or after giving the server's password
+    /// and logging in.
     fn may(&self, command: &Command<'_>) -> bool {
         let is_for_all = matches!(
             command,
@@ -292,7 +295,7 @@ impl Session {
         is_goodbye || (self.is_admitted && (is_for_all || is_known))
     }
 
-    /// Whoever was put out of a room talks in it no more.
+    /// A person who was put out of the present room talks in another one.
     fn notice_removal(&mut self) {
         self.person.drop_removed();
         if self.current.as_ref().is_some_and(|room| !self.person.rooms().contains(room)) {

@@ -68,7 +68,7 @@ impl Session {
         if !self.do_act(&room, &act, told, actions) {
             return;
         }
-        // Whoever is elsewhere does not hear the room.
+        // A person who is displaced no longer hears the room.
         if order == Order::Invite
             && let Some(found) = self.person.directory().find(&name)
         {

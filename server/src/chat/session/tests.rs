@@ -198,7 +198,7 @@ fn whom_one_ignores_is_a_bounded_list() {
 /// As if the password were right.
 fn logged_in(session: &mut Session, name: &str) -> Vec<Action> {
     let mut actions = Vec::new();
-    let granted = Granted { shown: name.to_owned(), code: None };
+    let granted = Granted::Name { shown: name.to_owned(), code: None };
     session.answered(Ok(granted), &mut actions);
     actions
 }
@@ -224,6 +224,43 @@ fn an_owned_name_is_its_owners_whether_there_or_not() {
     assert_eq!(replies(&handle(&mut one, "/nick alice")), ["* you are now alice"]);
     let again = replies(&handle(&mut one, "/login alice 12345678")).join("");
     assert_eq!(again, "! you are logged in as Alice already");
+}
+
+#[test]
+fn a_name_that_is_given_up_is_anybodys_and_has_no_rank_any_more() {
+    let directory = directory();
+    let (mut alice, mut bob) = (begun(&directory), begun(&directory));
+    for (session, name) in [(&mut alice, "alice"), (&mut bob, "bob")] {
+        let refused = replies(&handle(session, "/unregister 12345678")).join("");
+        assert_eq!(refused, "! log in first: /login NAME PASSWORD");
+        handle(session, &format!("/nick {name}"));
+        directory.own(session.name());
+        logged_in(session, name);
+        handle(session, "/join den");
+    }
+    handle(&mut alice, "/op bob");
+    handle(&mut alice, "/mode slow 5");
+    assert!(replies(&handle(&mut alice, "/passwd 12345678 short"))[0].contains("8 to 128"));
+    let asked = handle(&mut alice, "/passwd 12345678 87654321");
+    assert!(matches!(&asked[..], [Action::Account(AccountRequest::ChangePassword { .. })]));
+    let asked = handle(&mut alice, "/unregister 87654321");
+    assert!(matches!(&asked[..], [Action::Account(AccountRequest::Unregister { .. })]));
+
+    let changed = directory.disown(alice.name());
+    let mut actions = Vec::new();
+    alice.answered(Ok(Granted::Unregistered), &mut actions);
+    assert!(actions.contains(&Action::Note {
+        kind: "unregistered",
+        about: "alice".into(),
+        what: "by its owner".into()
+    }));
+    assert_eq!(replies(&actions).len(), 1);
+    assert_eq!((changed.len(), changed[0].1.founder.as_deref()), (1, Some("bob")));
+    assert!(replies(&handle(&mut alice, "/mode slow 9"))[0].starts_with("! the room's founder"));
+    assert!(replies(&handle(&mut bob, "/kick alice"))[0].starts_with("* you removed alice"));
+    alice.end(&mut Vec::new());
+    drop(alice);
+    assert_eq!(replies(&handle(&mut bob, "/nick a1ice")), ["* you are now a1ice"]);
 }
 
 #[test]
