@@ -116,8 +116,9 @@ async fn next_signal(signals: &mut Signals, reload: impl Fn()) -> Option<Signal>
     }
 }
 
-fn start(config: Config, shared: Shared, doors: Doors) -> Running {
+fn start(config: Config, mut shared: Shared, doors: Doors) -> Running {
     let (broker, diagnostics) = (shared.broker.clone(), Diagnostics::new());
+    let (left_chat, left_pushes) = shared.left.take().unzip();
     let tasks = Tasks::new(runtime::start);
     let front_end = |name| diagnostics.front_end(name);
     let mut servers: Vec<Box<dyn RunningServer>> = Vec::new();
@@ -125,8 +126,8 @@ fn start(config: Config, shared: Shared, doors: Doors) -> Running {
     let identity = config.nats.tls.as_ref().map(|tls| tls.identity.clone());
     let (mut authentication, mut chat_web_socket) = (None, None);
     if let Some(listener) = doors.chat {
-        let (front_end, stored) = (front_end("chat"), shared.stored.clone());
-        let chat = ChatServer::start(listener, &broker, &tasks, config.chat, front_end, stored);
+        let (front_end, left) = (front_end("chat"), shared.store.clone().zip(left_chat));
+        let chat = ChatServer::start(listener, &broker, &tasks, config.chat, front_end, left);
         chat_web_socket = Some(chat.web_socket());
         servers.push(Box::new(chat));
     }
@@ -144,7 +145,8 @@ fn start(config: Config, shared: Shared, doors: Doors) -> Running {
     }
     let push = (config.push.settings, Arc::new(config.push.access));
     let (listener, datagrams) = (doors.push, doors.push_datagrams);
-    let push = PushServer::start(listener, datagrams, &broker, &tasks, push, front_end("push"));
+    let (of_push, left) = (front_end("push"), shared.store.clone().zip(left_pushes));
+    let push = PushServer::start(listener, datagrams, &broker, &tasks, push, of_push, left);
     let push_http = doors.push_http.map(|listener| {
         let settings =
             HttpSettings { body_bytes: limits::PUSH_BATCH_BYTES, ..HttpSettings::default() };
@@ -231,8 +233,8 @@ async fn stop(running: Running, goodbye: Duration) {
     if let Some(admin) = running.admin {
         admin.ended(Instant::now() + ADMIN_GOODBYE).await;
     }
-    if let Some(stored) = running.shared.stored
-        && !stored.store.close(deadline).await
+    if let Some(store) = running.shared.store
+        && !store.close(deadline).await
     {
         log::warn!("what was said last is not stored: the disk is too slow");
     }

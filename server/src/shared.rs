@@ -1,24 +1,38 @@
 //! What all doors share: the broker, and the database behind it.
 
 use fanfare::{Broker, WhenFull};
-use fanfare_server::chat::Stored;
+use fanfare_server::chat::LeftChat;
 use fanfare_server::config::Config;
 use fanfare_server::message::ServerMessage;
-use fanfare_server::store::StoreError;
+use fanfare_server::push::LeftPushes;
+use fanfare_server::store::{Database, Store, StoreError, StoreSettings};
 
 pub struct Shared {
     pub broker: Broker<ServerMessage>,
-    pub stored: Option<Stored>,
+    pub store: Option<Store>,
+    /// What earlier servers left, until the doors that go on from it are open.
+    pub left: Option<(LeftChat, LeftPushes)>,
 }
 
 impl Shared {
     /// Opens the database, if there is to be one.
     pub fn open(config: &Config) -> Result<Self, StoreError> {
         let broker = broker(config);
-        let open = |data| Stored::open(data, &broker, &config.chat);
-        let stored = config.data.as_ref().map(open).transpose()?;
-        Ok(Self { broker, stored })
+        let open = |data| open(data, &broker, config);
+        let (store, left) = config.data.as_ref().map(open).transpose()?.unzip();
+        Ok(Self { broker, store, left })
     }
+}
+
+fn open(
+    data: &StoreSettings,
+    broker: &Broker<ServerMessage>,
+    config: &Config,
+) -> Result<(Store, (LeftChat, LeftPushes)), StoreError> {
+    let database = Database::open(data)?;
+    let chat = LeftChat::read(&database, broker, &config.chat)?;
+    let pushes = LeftPushes::read(&database, broker, &config.push.settings)?;
+    Ok((Store::start(database, broker, config.chat.line_bytes)?, (chat, pushes)))
 }
 
 fn broker(config: &Config) -> Broker<ServerMessage> {

@@ -55,8 +55,15 @@ impl TestServer {
         let datagrams = DatagramSocket::bind(any).unwrap();
         let front_end = diagnostics.front_end("push");
         let with = (settings, Arc::new(access));
-        let push =
-            PushServer::start(Some(listener), Some(datagrams), &broker, &tasks, with, front_end);
+        let push = PushServer::start(
+            Some(listener),
+            Some(datagrams),
+            &broker,
+            &tasks,
+            with,
+            front_end,
+            None,
+        );
         let (address, datagram_address) =
             (push.address().unwrap(), push.datagram_address().unwrap());
         Self {

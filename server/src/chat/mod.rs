@@ -23,5 +23,5 @@ mod writer;
 
 pub use server::ChatServer;
 pub use settings::ChatSettings;
-pub use stored::Stored;
+pub use stored::LeftChat;
 pub use web_socket::ChatWebSocket;

@@ -1,4 +1,4 @@
-//! Whether somebody is still here, for the writing half of the connection to see.
+//! A person's presence, shared with the writing half of the connection.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,12 +9,12 @@ pub struct Presence {
 }
 
 impl Presence {
-    /// The owner of the name has come in from elsewhere.
+    /// Marks the person as displaced: the owner of the name has logged in elsewhere.
     pub fn displace(&self) {
         self.is_displaced.store(true, Ordering::Release);
     }
 
-    /// Whether the owner of the name has come in from elsewhere.
+    /// Whether the owner of the name has logged in elsewhere.
     pub fn is_displaced(&self) -> bool {
         self.is_displaced.load(Ordering::Acquire)
     }

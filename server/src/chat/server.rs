@@ -4,7 +4,7 @@ use super::accounts::Accounts;
 use super::reader::Reader;
 use super::rooms::Directory;
 use super::settings::ChatSettings;
-use super::stored::Stored;
+use super::stored::LeftChat;
 use super::times::TimeFormat;
 use super::web_socket::ChatWebSocket;
 use super::writer::{Change, ChatQueue, Writer};
@@ -19,6 +19,7 @@ use crate::diagnostics::{ConnectionEntry, Ended, FrontEnd};
 use crate::http::Upgraded;
 use crate::limits::CHAT_TLS_HANDSHAKE_MS;
 use crate::message::ServerMessage;
+use crate::store::Store;
 use crate::tasks::Tasks;
 use crate::transport::Connection;
 use fanfare::Broker;
@@ -40,17 +41,18 @@ pub struct Chat {
 
 impl Server<Chat> {
     /// Serves what `listener` accepts. All tasks are started through `tasks`; `front_end` is told
-    /// of every connection. `stored` is the database, if there is one.
+    /// of every connection. `left` is the database, if there is one, and what earlier servers left
+    /// there.
     pub fn start(
         listener: Listener,
         broker: &Broker<ServerMessage>,
         tasks: &Tasks,
         settings: ChatSettings,
         front_end: Arc<FrontEnd>,
-        stored: Option<Stored>,
+        left: Option<(Store, LeftChat)>,
     ) -> Self {
-        let (store, directory) = match stored {
-            Some(Stored { store, directory }) => (Some(store), directory),
+        let (store, directory) = match left {
+            Some((store, LeftChat { directory })) => (Some(store), directory),
             None => (None, Directory::new(settings.directory, settings.operators())),
         };
         if let Some(store) = store.clone() {

@@ -21,7 +21,7 @@ pub struct ChatSettings {
     pub session: SessionSettings,
     /// The server's certificates and key; `None` for no TLS.
     pub tls: Option<Identity>,
-    /// Accounts that keep order in every room.
+    /// Accounts that moderate every room.
     pub operators: Vec<String>,
     /// Write buffer, write deadline, idle times.
     pub writer: WriterSettings,

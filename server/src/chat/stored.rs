@@ -1,34 +1,30 @@
-//! What chat had before the server ended, for those who come after it has begun again.
+//! Chat's part of the database, read when the server begins.
 
 use super::names::{Name, NameOf};
 use super::rooms::Directory;
 use super::settings::ChatSettings;
 use crate::limits::LOADED_LINES;
 use crate::message::ServerMessage;
-use crate::store::{Database, Store, StoreError, StoreSettings};
+use crate::store::{Database, StoreError};
 use fanfare::Broker;
 use std::sync::Arc;
 
-/// The database, and the directory with the names that it says are owned.
-#[derive(Clone)]
-pub struct Stored {
-    /// The database.
-    pub store: Store,
+/// What earlier servers left for chat: owned names, and the rules of rooms.
+pub struct LeftChat {
     pub(super) directory: Arc<Directory>,
 }
 
-impl Stored {
-    /// Opens the database. Its lines become the histories of the broker, to which nobody may have
-    /// subscribed yet.
+impl LeftChat {
+    /// Reads what earlier servers left. Their lines become the histories of the broker, to which
+    /// nobody may have subscribed yet.
     ///
     /// # Errors
-    /// What is wrong with the database, and what to do.
-    pub fn open(
-        database: &StoreSettings,
+    /// What is wrong with the database.
+    pub fn read(
+        database: &Database,
         broker: &Broker<ServerMessage>,
         settings: &ChatSettings,
     ) -> Result<Self, StoreError> {
-        let database = Database::open(database)?;
         let directory = Directory::new(settings.directory, settings.operators());
         for shown in database.account_names()? {
             if let Ok(name) = Name::parse(&shown, NameOf::Person, usize::MAX) {
@@ -42,9 +38,8 @@ impl Stored {
             })?;
             directory.restore(room, rules);
         }
-        fill_histories(&database, broker, settings)?;
-        let store = Store::start(database, broker, settings.line_bytes)?;
-        Ok(Self { store, directory })
+        fill_histories(database, broker, settings)?;
+        Ok(Self { directory })
     }
 }
 

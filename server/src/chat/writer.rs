@@ -20,7 +20,7 @@ use std::task::{Context, Poll};
 /// What waits for the writing half, in order.
 pub(super) type ChatQueue = OutboundQueue<Change>;
 
-/// A change of what one is sent.
+/// A change of what the person is sent.
 pub(super) enum Change {
     /// What a subscription receives, from now on.
     Open(Channel, Subscription<ServerMessage>, Option<Arc<Membership>>),
@@ -32,7 +32,7 @@ pub(super) enum Change {
     Ignored(Vec<Name>),
 }
 
-/// What a person reads.
+/// A source of messages for a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Channel {
     Room(Name),

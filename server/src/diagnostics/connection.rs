@@ -80,7 +80,7 @@ impl fmt::Display for Ended {
     }
 }
 
-/// What one connection counts. Its tasks and whoever looks share it; each addition is uncontended.
+/// What one connection counts. Its tasks write it and observers read it; additions are uncontended.
 pub struct ConnectionFigures {
     id: u64,
     peer: SocketAddr,

@@ -1,4 +1,4 @@
-//! Figures that one front-end alone has. Whoever tells them gives them their names: nothing here
+//! Figures that only one front-end has. The front-end names them: nothing here
 //! knows what they mean.
 
 /// A metric family: figures with one name, as OpenMetrics has them.

@@ -74,15 +74,15 @@ pub enum Event<'e> {
         /// The number of deliveries.
         messages: u64,
     },
-    /// Somebody did something that others may have to answer for.
+    /// An act of moderation, or of an account's owner.
     Acted {
         /// The front-end.
         front_end: &'static str,
-        /// What was done, in a word or two.
+        /// The kind of event, in a word or two.
         kind: &'static str,
-        /// To whom or what.
+        /// The person or room it is about.
         about: &'e str,
-        /// By whom, and why.
+        /// The actor and the reason.
         what: &'e str,
     },
     /// A warning.

@@ -4,7 +4,7 @@ use crate::transport::ReadAllowance;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What is known of the memory budget. Whoever watches the memory writes it.
+/// The state of the memory budget. The memory watch writes it.
 #[derive(Default)]
 pub struct Memory {
     budget_bytes: AtomicU64,
@@ -14,7 +14,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// The budget; 0 while nobody watches the memory.
+    /// The budget; 0 while the memory is not watched.
     pub fn budget_bytes(&self) -> u64 {
         self.budget_bytes.load(Ordering::Relaxed)
     }

@@ -163,8 +163,10 @@ pub const STORE_QUEUE_LINES: usize = 16_384;
 /// See [`STORE_QUEUE_LINES`].
 pub const STORE_QUEUE_BYTES: usize = 16 << 20;
 
-/// Requests that wait for the database. Fixed. When hit: the next is refused, to be tried again.
-pub const STORE_REQUESTS: usize = 4_096;
+/// Requests that wait for the database, of at most [`STORE_QUEUE_BYTES`]. Fixed. Why: some seconds
+/// of a busy server. When hit: the next is refused, to be tried again; a push is delivered but not
+/// stored, and counted.
+pub const STORE_REQUESTS: usize = 16_384;
 
 /// Lines of one commit, and their bytes (4 MiB). Fixed. Why: a commit's work is shared by them, and
 /// they are in memory until it is done. When hit: the next commit takes the rest.

@@ -27,6 +27,21 @@ pub const PUSH_TTL_S: u64 = 60;
 /// [`HISTORY_TOPICS_MAX`]: fanfare::limits::HISTORY_TOPICS_MAX
 pub const PUSH_REPLAY: usize = 32;
 
+/// Pushes that the database keeps for clients that are away, and bytes of their payloads (256 MiB).
+/// Fixed. Why: all of them are read into memory when the server begins. When hit:
+/// [`PUSHES_FORGOTTEN`] are forgotten, those first that expire first.
+pub const STORED_PUSHES: i64 = 200_000;
+/// See [`STORED_PUSHES`].
+pub const STORED_PUSH_BYTES: i64 = 256 << 20;
+
+/// Pushes that are forgotten at once when the database keeps too many. Fixed.
+pub const PUSHES_FORGOTTEN: u32 = 100;
+
+/// Numbers of pushes that are written down ahead, so that no later server gives one again. Fixed.
+/// Why: a row for each push would cost as much as the push. When hit: the next ones are written
+/// down; a restart may pass over as many.
+pub const PUSH_NUMBERS_RESERVED: u64 = 1_000_000;
+
 /// Seconds by which the time in a signed datagram may differ from ours. Why: clocks are that wrong,
 /// and networks that slow. When hit: the datagram is refused as stale.
 pub const PUSH_SIGNATURE_AGE_S: u64 = 30;

@@ -1,5 +1,5 @@
-//! Who may receive pushes as which user, and who may push where: keys sign datagrams, and clients
-//! and senders show tokens.
+//! Access rights: which user's pushes a client may receive, and where a sender may push. Keys sign
+//! datagrams; clients and HTTP senders show tokens.
 
 use crate::codec::datagram::{Target, is_name};
 use crate::limits::PUSH_KEY_BYTES_MIN;

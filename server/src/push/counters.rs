@@ -113,6 +113,8 @@ counters! {
         acknowledged,
         /// Kept pushes sent to clients that came back.
         replays,
+        /// Accepted pushes that the database could not keep.
+        unstored,
     } {
         /// Pushes that came as datagrams.
         udp,
@@ -176,6 +178,11 @@ impl PushFigures {
                 "Pushes times the connections they were for, by what became of them",
                 deliveries.into(),
             ),
+            Family::counter(
+                "push_unstored",
+                "Accepted pushes that the database could not keep",
+                self.unstored,
+            ),
             Family::counter("push_datagrams", "Datagrams that arrived", self.datagrams),
             Family::counters(
                 "push_datagrams_refused",
@@ -226,7 +233,7 @@ mod tests {
         let mut values: Value = serde_json::to_value(PushFigures::default()).unwrap();
         let mut next = 0;
         number(&mut values, &mut next);
-        assert_eq!(next, 15 + 2 * 7);
+        assert_eq!(next, 16 + 2 * 7);
         let families = figures_of(&values).families();
         let told: Vec<u64> =
             families.iter().flat_map(|family| &family.figures).map(|figure| figure.value).collect();
@@ -278,6 +285,7 @@ mod tests {
             expired: value("expired"),
             acknowledged: value("acknowledged"),
             replays: value("replays"),
+            unstored: value("unstored"),
             udp: outcomes("udp"),
             http: outcomes("http"),
         }

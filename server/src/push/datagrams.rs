@@ -9,6 +9,7 @@ use crate::codec::datagram::{
 };
 use crate::limits::{DATAGRAMS_PER_TURN, PUSH_DATAGRAM_BYTES, PUSH_RECEIVE_BUFFER_BYTES};
 use crate::live::Live;
+use crate::locks::lock;
 use crate::tasks::{Scope, Wait, waiting};
 use async_io::Async;
 use futures_lite::future::yield_now;
@@ -16,7 +17,7 @@ use rustix::net::sockopt;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 /// A socket that receives datagrams.
@@ -51,7 +52,9 @@ pub(super) struct Datagrams {
     pub socket: DatagramSocket,
     pub gateway: Arc<Gateway>,
     pub access: Live<Access>,
-    pub replays: Replays,
+    pub replays: Arc<Mutex<Replays>>,
+    /// Signed datagrams of this batch that were taken.
+    pub taken: Vec<(u64, u128)>,
     /// Owns the pushes that have to wait.
     pub waiting: Arc<Scope>,
 }
@@ -75,6 +78,7 @@ impl Datagrams {
                 // Last, so that when all are counted, so is what became of them.
                 self.gateway.counters.datagrams.add(1);
             }
+            self.remember();
             yield_now().await;
         }
     }
@@ -94,6 +98,13 @@ impl Datagrams {
             }
         }
         Ok(batch)
+    }
+
+    fn remember(&mut self) {
+        let taken = std::mem::take(&mut self.taken);
+        if let Some(stored) = self.gateway.stored.as_ref().filter(|_| !taken.is_empty()) {
+            stored.remember(taken, &lock(&self.replays));
+        }
     }
 
     fn take(&mut self, datagram: &[u8], sender: SocketAddr, trust: Trust) {
@@ -148,8 +159,8 @@ impl Datagrams {
         let counters = &self.gateway.counters;
         let signed = Signed::parse(datagram).ok().flatten()?;
         let key = self.access.get().key(signed.key_id)?.clone();
-        let now = Now { wall_ms: now_ms(), instant: Instant::now() };
-        if let Err(error) = self.replays.take(&signed, now) {
+        let mut replays = lock(&self.replays);
+        if let Err(error) = replays.take(&signed, now()) {
             let counter = match error {
                 ReplayError::Stale { .. } | ReplayError::BeforeStart => &counters.stale,
                 ReplayError::Replayed => &counters.replayed,
@@ -158,7 +169,8 @@ impl Datagrams {
             counter.add(1);
             return None;
         }
-        counters.signatures_remembered.set(self.replays.len());
+        counters.signatures_remembered.set(replays.len());
+        self.taken.push((signed.time_s, signed.fingerprint()));
         Some((Grant::Key(key), signed.push))
     }
 
@@ -167,7 +179,7 @@ impl Datagrams {
         // A sender that wants no answer waits for no acknowledgements.
         let push = Push { ack_wait_ms: push.ack_wait_ms.filter(|_| push.wants_answer), ..*push };
         match self.gateway.begin(Ingress::Udp, &push) {
-            Ok(Begun::Done(handed_over)) if !handed_over.waits_for_acks() => {
+            Ok(Begun::Done(handed_over)) if !handed_over.is_awaited() => {
                 if push.wants_answer {
                     self.answer(to, Ok(&handed_over.receipt), given_id);
                 }
@@ -231,6 +243,11 @@ fn send(gateway: &Gateway, socket: &UdpSocket, to: Sender, answer: Answer<'_>) {
     if !bytes.is_empty() && socket.send_to(&bytes, to.address).is_ok() {
         gateway.counters.answers.add(1);
     }
+}
+
+/// The clocks that judge signed datagrams.
+pub(super) fn now() -> Now {
+    Now { wall_ms: now_ms(), instant: Instant::now() }
 }
 
 /// Whether a peer is on this machine.

@@ -12,10 +12,12 @@ use super::ack_tracker::{AckTracker, AckWaiter, PushStatus, ToWake};
 use super::counters::{Counters, Ingress, PushFigures};
 use super::loss_log::{Loss, LossLog, Lost};
 use super::settings::PushSettings;
-use crate::codec::datagram::{Push, Target};
+use super::stored::{LeftPushes, StoredPushes};
+use crate::codec::datagram::{Push, Remembered, Target};
 use crate::diagnostics::{Family, FrontEnd};
 use crate::locks::lock;
 use crate::message::{PushHeader, ServerMessage};
+use crate::store::{Answer, Store};
 use crate::tasks::{Limiter, Permit, Scope, Tasks};
 use fanfare::{Broker, PublishError, Publisher, Receipt, Topic};
 use serde::Serialize;
@@ -32,6 +34,8 @@ pub struct Gateway {
     pub(super) settings: PushSettings,
     pub(super) front_end: Arc<FrontEnd>,
     pub(super) counters: Arc<Counters>,
+    /// Where pushes are kept through a restart, if anywhere.
+    pub(super) stored: Option<StoredPushes>,
     turn: Mutex<Turn>,
     acks: Arc<Mutex<AckTracker>>,
     loss_log: LossLog,
@@ -59,6 +63,9 @@ pub struct PushReceipt {
     pub reached: u64,
     /// Connections that had no room for the push.
     pub missed: u64,
+    /// Whether the push should be in the database, but is not known to be there.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unstored: bool,
     /// The rest of the receipt, if the sender waited for acknowledgements.
     #[serde(flatten)]
     pub settled: Option<Settled>,
@@ -123,6 +130,7 @@ pub(super) struct Waiting {
 pub(super) struct HandedOver {
     pub receipt: PushReceipt,
     acks: Option<AckWait>,
+    stored: Option<Answer<()>>,
 }
 
 /// A sender's wait for acknowledgements.
@@ -133,9 +141,9 @@ struct AckWait {
 }
 
 impl HandedOver {
-    /// Whether its sender waits for acknowledgements; [`Gateway::settled`] goes on.
-    pub fn waits_for_acks(&self) -> bool {
-        self.acks.is_some()
+    /// Whether its sender waits for more; [`Gateway::settled`] goes on.
+    pub fn is_awaited(&self) -> bool {
+        self.acks.is_some() || self.stored.is_some()
     }
 }
 
@@ -156,30 +164,40 @@ struct Record {
     id: String,
     wants_ack: bool,
     acks: Option<AckWait>,
+    stored: Option<Answer<()>>,
 }
 
 impl Gateway {
+    /// Continues from what earlier servers left. Also returns the datagrams that they accepted.
     pub(super) fn new(
         broker: &Broker<ServerMessage>,
         tasks: &Tasks,
         settings: PushSettings,
         front_end: Arc<FrontEnd>,
-    ) -> Self {
+        left: Option<(Store, LeftPushes)>,
+    ) -> (Self, Remembered) {
+        let counters = Arc::<Counters>::default();
+        let stored = left.map(|(store, left)| StoredPushes::new(store, left, counters.clone()));
+        let (stored, last_number, remembered) = match stored {
+            Some((stored, last_number, remembered)) => (Some(stored), last_number, remembered),
+            // Starts at the time, so that numbers go on growing after a restart.
+            None => (None, now_ms() * 1000, Remembered::default()),
+        };
         let gateway = Self {
             broker: broker.clone(),
             settings,
             loss_log: LossLog::new(front_end.clone()),
             front_end,
-            counters: Arc::default(),
-            // Starts at the time, so that numbers go on growing after a restart.
-            turn: Mutex::new(Turn { last_number: now_ms() * 1000, publisher: None }),
+            counters,
+            stored,
+            turn: Mutex::new(Turn { last_number, publisher: None }),
             acks: Arc::default(),
             at_once: Limiter::new(settings.at_once),
             ack_waits: Limiter::new(settings.ack_waits),
             scope: tasks.scope("pushes"),
         };
         gateway.tell_figures();
-        gateway
+        (gateway, remembered)
     }
 
     /// The closure refers to parts of the gateway: the front-end, which the gateway holds, must not
@@ -281,19 +299,21 @@ impl Gateway {
             })
         });
         let message = ServerMessage { push: header, ..ServerMessage::of(push.payload.to_vec()) };
+        let kept = self.is_stored(&message).then(|| (topic.clone(), message.clone()));
         turn.last_number = number;
         if push.wants_ack {
             // Before the push can be acknowledged.
             let waiter = acks.as_ref().map(|acks| acks.waiter.clone());
             self.track(|tracker| tracker.begin(number, &id, waiter));
         }
-        let record = Record {
+        let mut record = Record {
             ingress,
             target: push.target.to_string(),
             number,
             id,
             wants_ack: push.wants_ack,
             acks,
+            stored: None,
         };
         let mut publisher = turn.publisher.take().unwrap_or_else(|| self.broker.publisher());
         let mut publishing: Publishing = Box::pin(async move {
@@ -301,16 +321,40 @@ impl Gateway {
             (publisher, result)
         });
         // After this poll every queue with room has the push; the next poll brings its own waker.
-        match publishing.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        let published = publishing.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        let result = match published {
             Poll::Ready((publisher, result)) => {
                 turn.publisher = Some(publisher);
-                drop(turn);
-                self.done(record, result).map(Begun::Done)
+                Some(result)
             }
-            Poll::Pending => {
-                Ok(Begun::Waits(Box::new(Waiting { publishing, record, _permit: permit })))
-            }
+            Poll::Pending => None,
+        };
+        drop(turn);
+        if result.as_ref().is_none_or(Result::is_ok) {
+            let is_awaited = push.wants_answer || ingress == Ingress::Http;
+            record.stored = kept.and_then(|kept| self.keep(kept, is_awaited));
         }
+        match result {
+            Some(result) => self.done(record, result).map(Begun::Done),
+            None => Ok(Begun::Waits(Box::new(Waiting { publishing, record, _permit: permit }))),
+        }
+    }
+
+    /// Whether a push outlives the server: it is kept for clients that are away.
+    fn is_stored(&self, message: &ServerMessage) -> bool {
+        let is_kept = message.push.as_ref().is_some_and(|header| header.expires_ms.is_some());
+        is_kept && self.stored.is_some() && self.settings.replay > 0
+    }
+
+    /// Stores a push. It has been handed to every queue with room before, so a slow disk delays
+    /// nobody.
+    fn keep(
+        &self,
+        (topic, message): (Topic, ServerMessage),
+        is_awaited: bool,
+    ) -> Option<Answer<()>> {
+        let (stored, header) = (self.stored.as_ref()?, message.push.as_ref()?);
+        stored.keep((&topic, header, &message), self.settings.replay, is_awaited)
     }
 
     /// Refuses before anybody gets the push, so it can be tried again as it is.
@@ -350,10 +394,16 @@ impl Gateway {
         result.inspect_err(|refusal| self.refused(ingress, refusal))
     }
 
-    /// Waits until all whom a push reached have acknowledged it or were too late for it, at most as
-    /// long as its sender said. The wait ends early when the server stops.
+    /// Waits until a push is stored, for as long as a push may take. Then waits until all whom it
+    /// reached have acknowledged it or were too late for it, at most as long as its sender said.
+    /// That wait ends early when the server stops.
     pub(super) async fn settled(&self, handed_over: HandedOver) -> PushReceipt {
-        let HandedOver { mut receipt, acks } = handed_over;
+        let HandedOver { mut receipt, acks, stored } = handed_over;
+        if let Some(stored) = stored {
+            let limit = self.settings.timeout;
+            let answer = self.scope.with_timeout("push storing", limit, |_| stored.come()).await;
+            receipt.unstored = !matches!(answer, Ok(Ok(())));
+        }
         let Some(AckWait { waiter, until, _permit }) = acks else { return receipt };
         let limit = until.saturating_duration_since(Instant::now());
         if self
@@ -416,7 +466,7 @@ impl Gateway {
         self.counters.of(record.ingress).accepted.add(1);
         self.counters.reached.add(reached);
         self.counters.missed.add(missed);
-        let Record { target, number, id, wants_ack, acks, .. } = record;
+        let Record { target, number, id, wants_ack, acks, stored, .. } = record;
         if missed > 0 {
             let target = &target;
             let lost = Lost {
@@ -433,8 +483,9 @@ impl Gateway {
             self.track(|tracker| tracker.handed_over(number, reached, missed));
         }
         Ok(HandedOver {
-            receipt: PushReceipt { n: number, id, reached, missed, settled: None },
+            receipt: PushReceipt { n: number, id, reached, missed, unstored: false, settled: None },
             acks,
+            stored,
         })
     }
 

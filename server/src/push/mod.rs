@@ -24,6 +24,7 @@ mod server;
 pub mod session;
 mod settings;
 mod signatures;
+mod stored;
 mod web_socket;
 mod writer;
 
@@ -33,3 +34,4 @@ pub use gateway::{Gateway, PushReceipt, PushRefusal, Settled};
 pub use http::PushHttp;
 pub use server::{DatagramSocket, PushServer};
 pub use settings::PushSettings;
+pub use stored::LeftPushes;

@@ -2,13 +2,14 @@
 
 use super::access::Access;
 pub use super::datagrams::DatagramSocket;
-use super::datagrams::{Datagrams, is_local};
+use super::datagrams::{Datagrams, is_local, now};
 use super::gateway::Gateway;
 use super::http::PushHttp;
 use super::reader::Reader;
 use super::render::Framing;
 use super::session::Session;
 use super::settings::PushSettings;
+use super::stored::LeftPushes;
 use super::writer::{ClientWriter, Link};
 use crate::codec::datagram::Replays;
 use crate::codec::push::{ServerObject, append_object};
@@ -21,14 +22,16 @@ use crate::connection::{Listener, RunningServer, Server, StopReport, refuse};
 use crate::diagnostics::{ConnectionEntry, Ended, FrontEnd};
 use crate::limits::PUSH_DATAGRAM_BYTES;
 use crate::live::Live;
+use crate::locks::lock;
 use crate::message::ServerMessage;
+use crate::store::Store;
 use crate::tasks::{Scope, Tasks};
 use crate::transport::Connection;
 use bytes::Bytes;
 use fanfare::Broker;
 use futures_lite::future::Boxed;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 /// A running gateway. Dropping it ends all of its connections at once.
@@ -38,6 +41,7 @@ pub struct PushServer {
     datagram_address: Option<SocketAddr>,
     /// Owns what reads datagrams.
     datagrams: Scope,
+    replays: Arc<Mutex<Replays>>,
     /// Owns the pushes that have to wait.
     waiting: Arc<Scope>,
 }
@@ -61,7 +65,8 @@ pub(super) struct Client {
 
 impl PushServer {
     /// Serves what `listener` accepts and `datagrams` brings, if they are there. All tasks are
-    /// started through `tasks`; `front_end` is told of every connection.
+    /// started through `tasks`; `front_end` is told of every connection. `left` is the database, if
+    /// there is one, and what earlier servers left there.
     pub fn start(
         listener: Option<Listener>,
         datagrams: Option<DatagramSocket>,
@@ -69,9 +74,12 @@ impl PushServer {
         tasks: &Tasks,
         (settings, access): (PushSettings, Arc<Access>),
         front_end: Arc<FrontEnd>,
+        left: Option<(Store, LeftPushes)>,
     ) -> Self {
-        let gateway = Arc::new(Gateway::new(broker, tasks, settings, front_end));
-        let push = Push { gateway, access: Live::new(access) };
+        let (gateway, remembered) = Gateway::new(broker, tasks, settings, front_end, left);
+        let replays = Replays::resume(settings.signature_age_s, Instant::now(), remembered);
+        let replays = Arc::new(Mutex::new(replays));
+        let push = Push { gateway: Arc::new(gateway), access: Live::new(access) };
         let waiting = Arc::new(tasks.scope("push"));
         let reading = tasks.scope("push datagrams");
         let datagram_address = datagrams.as_ref().map(DatagramSocket::local_address);
@@ -80,7 +88,8 @@ impl PushServer {
                 socket,
                 gateway: push.gateway.clone(),
                 access: push.access.clone(),
-                replays: Replays::new(settings.signature_age_s, Instant::now()),
+                replays: replays.clone(),
+                taken: Vec::new(),
                 waiting: waiting.clone(),
             };
             reading.spawn("push datagrams", datagrams.read_all());
@@ -94,7 +103,7 @@ impl PushServer {
             };
             Server::run(listener, tasks, profile, push.clone())
         });
-        Self { push, clients, datagram_address, datagrams: reading, waiting }
+        Self { push, clients, datagram_address, datagrams: reading, replays, waiting }
     }
 
     /// The address for clients.
@@ -129,8 +138,8 @@ impl PushServer {
         self.clients.as_ref().map_or(0, Server::connections)
     }
 
-    /// Takes nothing more, and says goodbye. Close or drain the broker next: each connection ends
-    /// when it has been sent what was queued for it.
+    /// Stops accepting connections and pushes, and says goodbye. Close or drain the broker next: a
+    /// connection ends once everything queued for it has been sent.
     pub fn begin_stop(&self) {
         self.datagrams.cancel();
         self.clients.iter().for_each(Server::begin_stop);
@@ -143,6 +152,9 @@ impl PushServer {
         self.begin_stop();
         self.waiting.ended_by(deadline).await;
         self.datagrams.ended_by(deadline).await;
+        if let Some(stored) = &self.push.gateway.stored {
+            stored.end(lock(&self.replays).complete_from_s(now()));
+        }
         log::debug!("pushes: {:?}", self.push.gateway.figures());
         match self.clients {
             Some(clients) => clients.ended(deadline).await,

@@ -409,8 +409,9 @@ mod tests {
             broker = broker.history(pattern, messages);
         }
         let front_end = Diagnostics::new().front_end("push");
-        let gateway =
-            Arc::new(Gateway::new(&broker.build(), &Tasks::new(drop), settings, front_end.clone()));
+        let tasks = Tasks::new(drop);
+        let (gateway, _) = Gateway::new(&broker.build(), &tasks, settings, front_end.clone(), None);
+        let gateway = Arc::new(gateway);
         let push = |text: &str| {
             block_on(gateway.push(Ingress::Http, &parse_push(text.as_bytes()).unwrap())).unwrap()
         };

@@ -7,11 +7,11 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
-/// Where the answer comes.
-pub(super) struct Answer<T>(Arc<Slot<T>>);
+/// The receiving end of an answer.
+pub struct Answer<T>(Arc<Slot<T>>);
 
-/// Where the answer comes from. Dropping it without an answer says that the database is closed.
-pub(super) struct AnswerSender<T>(Arc<Slot<T>>);
+/// The sending end of an answer. Dropping it unused reports that the database is closed.
+pub struct AnswerSender<T>(Arc<Slot<T>>);
 
 struct Slot<T> {
     answer: Mutex<Option<Result<T, StoreError>>>,
@@ -19,11 +19,15 @@ struct Slot<T> {
 }
 
 impl<T> Answer<T> {
+    /// The sending end.
     pub fn sender(&self) -> AnswerSender<T> {
         AnswerSender(self.0.clone())
     }
 
     /// Waits for the answer. Cancel safe: what was asked is done all the same.
+    ///
+    /// # Errors
+    /// What went wrong; nothing was changed then.
     pub async fn come(&self) -> Result<T, StoreError> {
         poll_fn(|context| {
             // Registered before looking: an answer that comes in between wakes us.
@@ -35,6 +39,7 @@ impl<T> Answer<T> {
 }
 
 impl<T> AnswerSender<T> {
+    /// Sends the answer.
     pub fn send(self, answer: Result<T, StoreError>) {
         *lock(&self.0.answer) = Some(answer);
     }

@@ -15,7 +15,7 @@ pub enum StoreError {
     },
     /// Another server has it open.
     InUse(String),
-    /// The file is not what was once written.
+    /// The file is damaged.
     Damaged {
         /// The file.
         path: String,

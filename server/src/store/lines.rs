@@ -24,7 +24,7 @@ impl<'c> Insert<'c> {
         text_bytes: usize,
     ) -> rusqlite::Result<()> {
         let payload = message.payload();
-        // A few more, so that whoever shows the line sees that it was longer.
+        // A few bytes more, so that it shows that the line was longer.
         let payload = &payload[..payload.len().min(text_bytes + 8)];
         let text = String::from_utf8_lossy(payload);
         let kind = kind_number(message.kind);

@@ -1,24 +1,26 @@
 //! The embedded database: what outlives the server.
 //!
-//! In the order of its use: [`Database::open`] finds or makes the file and checks it. A chat server
-//! fills the broker's histories from it, and starts the [`Store`]: a thread of its own, with the
-//! only connection to the file. The thread subscribes to all rooms as anybody could, so a slow disk
-//! delays nobody: what its bounded queue has no room for is missing in the history, and is told
-//! there. What has to be certain is asked of it ([`Store::ask`]) and answered after the commit.
+//! In the order of its use: [`Database::open`] finds or makes the file and checks it. Chat and the
+//! push gateway fill the broker's histories from it. Then the [`Store`] starts: a thread of its
+//! own, with the only connection to the file. The thread subscribes to all rooms as anybody could,
+//! so a slow disk delays nobody: what its bounded queue has no room for is missing in the history,
+//! and is told there. Everything else is a request ([`Store::submit`], [`Store::ask`]) in another
+//! bounded queue, answered after the commit.
 
 pub mod accounts;
 mod answer;
 mod error;
 pub mod lines;
+pub mod pushes;
 pub mod rooms;
 mod schema;
 mod worker;
 
 use crate::diagnostics::Family;
-use crate::limits::STORE_REQUESTS;
+use crate::limits::{STORE_QUEUE_BYTES, STORE_REQUESTS};
 use crate::locks::lock;
 use crate::message::ServerMessage;
-use answer::Answer;
+pub use answer::Answer;
 use async_io::Timer;
 use atomic_waker::AtomicWaker;
 pub use error::StoreError;
@@ -50,17 +52,25 @@ struct Handle {
 
 /// What the thread and the handles share.
 struct Shared {
-    /// None once nobody does them any more.
-    requests: Mutex<Option<VecDeque<Work>>>,
-    /// The thread, which waits for something to do.
+    requests: Mutex<Requests>,
+    /// Wakes the thread when it waits.
     worker: AtomicWaker,
-    /// Whether somebody waits for the next commit.
+    /// Whether the next commit is to come at once.
     is_hurried: AtomicBool,
     is_closing: AtomicBool,
     has_ended: AtomicBool,
     ended: Event,
     figures: Figures,
     watch: OnceLock<SubscriptionWatch<ServerMessage>>,
+}
+
+/// Requests that wait for the thread.
+#[derive(Default)]
+struct Requests {
+    waiting: VecDeque<Work>,
+    bytes: usize,
+    /// Set when the thread ends; later requests are refused.
+    is_closed: bool,
 }
 
 #[derive(Default)]
@@ -94,7 +104,7 @@ impl Store {
         Ok(Self { handle: Arc::new(Handle { shared }) })
     }
 
-    /// Has the thread do something with the database. The answer comes once it is committed.
+    /// Runs `work` on the thread, and waits until it is committed.
     ///
     /// # Errors
     /// What went wrong; nothing was changed then.
@@ -102,21 +112,40 @@ impl Store {
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let shared = &self.handle.shared;
         let answer = Answer::<T>::default();
-        {
-            let mut requests = lock(&shared.requests);
-            let requests = requests.as_mut().ok_or(StoreError::Closed)?;
-            if requests.len() >= STORE_REQUESTS {
-                return Err(StoreError::Busy);
-            }
-            requests.push_back(Work::new(work, answer.sender()));
-        }
+        let sender = answer.sender();
+        self.submit(0, work, move |result| sender.send(result));
         self.hurry();
         answer.come().await
     }
 
-    /// Has the next commit not wait for more lines: somebody waits for it.
+    /// Queues `work` for the thread, which runs it in its next transaction and calls `answer` after
+    /// the commit. If the queue has no room for it, or for its `bytes`, `answer` is called at once.
+    pub fn submit<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        answer: impl FnOnce(Result<T, StoreError>) + Send + 'static,
+    ) {
+        let mut requests = lock(&self.handle.shared.requests);
+        let is_full =
+            requests.waiting.len() >= STORE_REQUESTS || requests.bytes + bytes > STORE_QUEUE_BYTES;
+        if requests.is_closed || is_full {
+            let is_closed = requests.is_closed;
+            drop(requests);
+            return answer(Err(if is_closed { StoreError::Closed } else { StoreError::Busy }));
+        }
+        requests.bytes += bytes;
+        requests.waiting.push_back(Work::new(bytes, work, answer));
+        // The others are taken with the first.
+        let is_first = requests.waiting.len() == 1;
+        drop(requests);
+        if is_first {
+            self.handle.shared.worker.wake();
+        }
+    }
+
+    /// Makes the next commit come at once, instead of waiting for more lines.
     pub fn hurry(&self) {
         let shared = &self.handle.shared;
         shared.is_hurried.store(true, Ordering::Release);
@@ -156,6 +185,7 @@ impl Store {
         let shared = &self.handle.shared;
         let Figures { lines, commits, missed, failed } = &shared.figures;
         let value = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
+        let requests = lock(&shared.requests).waiting.len() as u64;
         let stats = shared.watch.get().map(SubscriptionWatch::stats);
         let (queued, bound) =
             stats.map_or((0, 0), |stats| (stats.books.queued, stats.bound_messages as u64));
@@ -165,6 +195,7 @@ impl Store {
         vec![
             Family::gauge("store_queued_lines", queue, queued),
             Family::gauge("store_queue_bound_lines", "Lines that may wait to be stored", bound),
+            Family::gauge("store_requests", "Requests that wait for the database", requests),
             Family::counter("store_lines", "Lines stored", value(lines)),
             Family::counter("store_commits", "Commits of the database", value(commits)),
             Family::counter("store_lines_missed", missed_help, value(missed)),
@@ -176,7 +207,7 @@ impl Store {
 impl Shared {
     fn new() -> Self {
         Self {
-            requests: Mutex::new(Some(VecDeque::new())),
+            requests: Mutex::default(),
             worker: AtomicWaker::new(),
             is_hurried: AtomicBool::new(false),
             is_closing: AtomicBool::new(false),

@@ -34,19 +34,19 @@ pub enum Fsync {
     Later,
 }
 
-/// The database, opened and checked, with nobody else in it.
+/// The database, opened and checked. No other server has it open.
 pub struct Database {
     pub(super) connection: Connection,
     pub(super) settings: StoreSettings,
-    /// Locked while we live.
+    /// Held locked for as long as the database is open.
     _lock: File,
 }
 
-/// Says that a file is ours: `fanf`.
+/// Marks a file as ours: `fanf`.
 const APPLICATION_ID: i32 = 0x6661_6e66;
 
 /// What each version of the schema added. These stay as they are: they are in files.
-const VERSIONS: [&str; 3] = [LINES, ACCOUNTS, INDEX_OF_MANY];
+const VERSIONS: [&str; 4] = [LINES, ACCOUNTS, INDEX_OF_MANY, PUSHES];
 
 const LINES: &str = "
     CREATE TABLE lines (
@@ -90,6 +90,41 @@ const ACCOUNTS: &str = "
 const INDEX_OF_MANY: &str = "
     DROP TRIGGER line_stored;
     DROP TRIGGER line_forgotten;
+";
+
+/// The bounds of pushes are looked at with each: so they are counted as they come and go.
+const PUSHES: &str = "
+    CREATE TABLE pushes (
+        topic TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        expires_ms INTEGER NOT NULL,
+        wants_ack INTEGER NOT NULL,
+        id TEXT NOT NULL,
+        payload BLOB NOT NULL,
+        PRIMARY KEY (topic, number)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX pushes_by_expiry ON pushes (expires_ms);
+    CREATE TABLE push_state (
+        pushes INTEGER NOT NULL,
+        push_bytes INTEGER NOT NULL,
+        last_number INTEGER NOT NULL,
+        forgotten TEXT NOT NULL,
+        complete_from_s INTEGER
+    ) STRICT;
+    INSERT INTO push_state VALUES (0, 0, 0, '[]', NULL);
+    CREATE TRIGGER push_kept AFTER INSERT ON pushes BEGIN
+        UPDATE push_state
+        SET pushes = pushes + 1, push_bytes = push_bytes + length(new.payload);
+    END;
+    CREATE TRIGGER push_forgotten AFTER DELETE ON pushes BEGIN
+        UPDATE push_state
+        SET pushes = pushes - 1, push_bytes = push_bytes - length(old.payload);
+    END;
+    CREATE TABLE signatures (
+        time_s INTEGER NOT NULL,
+        fingerprint BLOB NOT NULL,
+        PRIMARY KEY (time_s, fingerprint)
+    ) STRICT, WITHOUT ROWID;
 ";
 
 impl StoreSettings {

@@ -1,7 +1,7 @@
 //! The database on its own: what is said in rooms goes in, and comes out whatever happened.
 
 use super::*;
-use crate::message::Kind;
+use crate::message::{Kind, PushHeader};
 use crate::time::Timestamp;
 use fanfare::{BatchDelivery, Publisher, Topic};
 use futures_lite::future::block_on;
@@ -241,6 +241,51 @@ fn what_could_not_be_written_is_told_in_its_room_when_it_can_be_again() {
     let gap = "3 lines are missing here: they could not be stored";
     assert_eq!(running.last("rust", 10), [gap, "again"]);
     running.close();
+}
+
+#[test]
+fn pushes_are_kept_up_to_the_bound_of_their_topic_and_until_they_expire() {
+    let directory = TempDirectory::new();
+    let settings = StoreSettings::new(directory.path());
+    let running = Running::start(&settings);
+    for (number, user, expires_ms) in
+        [(1, "a", 100), (2, "a", 100), (3, "b", 20), (4, "a", 100), (5, "a", 100), (6, "b", 100)]
+    {
+        let header = PushHeader {
+            number,
+            expires_ms: Some(expires_ms),
+            wants_ack: number == 4,
+            id: format!("id-{number}").into(),
+        };
+        let topic = Topic::parse(&format!("push.user.{user}")).unwrap();
+        let kept = running.store.ask(move |connection| {
+            pushes::keep(
+                connection,
+                (&topic, &header, b"\xff"),
+                3,
+                if number < 6 { 10 } else { 20 },
+            )
+        });
+        block_on(kept).unwrap();
+    }
+    running.close();
+    let database = Database::open(&settings).unwrap();
+    let mut kept = Vec::new();
+    database
+        .each_push(50, |topic, message| {
+            let header = message.push.as_ref().unwrap();
+            assert_eq!(message.payload(), b"\xff");
+            kept.push(format!("{topic} {header}"));
+        })
+        .unwrap();
+    let line = |user, number, ack| format!("push.user.{user} {number} 100 {ack} id-{number}");
+    assert_eq!(
+        kept,
+        [line("a", 2, "-"), line("a", 4, "ack"), line("a", 5, "-"), line("b", 6, "-")]
+    );
+    let counted = "SELECT pushes, push_bytes FROM push_state";
+    let counted = database.connection.query_row(counted, (), |row| Ok((row.get(0)?, row.get(1)?)));
+    assert_eq!(counted, Ok((4, 4)));
 }
 
 #[test]

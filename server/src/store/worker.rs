@@ -1,6 +1,5 @@
-//! The thread that writes: it gathers what has come, and commits it in one go.
+//! The thread that writes: it gathers lines and requests, and commits them together.
 
-use super::answer::AnswerSender;
 use super::error::StoreError;
 use super::lines::{self, Insert};
 use super::schema::Database;
@@ -43,7 +42,7 @@ pub(super) struct Worker {
     since_forgetting: HashMap<String, u32>,
 }
 
-/// What one commit is made of.
+/// The contents of one commit.
 #[derive(Default)]
 struct Turn {
     batches: Vec<Batch<ServerMessage>>,
@@ -51,32 +50,37 @@ struct Turn {
     bytes: usize,
     /// Lines that are missing after these.
     missed: u64,
-    /// Where people wait to be told that everything before is stored.
+    /// Inboxes to notify once everything before is stored.
     syncs: Vec<Topic>,
     requests: Vec<Work>,
     is_last: bool,
 }
 
-/// Something to do with the database, and whom to answer when it is committed.
-pub(super) struct Work(Box<dyn FnOnce(&Connection) -> Answering + Send>);
+/// A request: what to do with the database, and where its answer goes after the commit.
+pub(super) struct Work {
+    bytes: usize,
+    work: Box<Job>,
+}
 
-/// Answers, and says why if it could not be committed.
+/// Runs with the database, or with the reason why there is none.
+type Job = dyn FnOnce(Result<&Connection, StoreError>) -> Answering + Send;
+
+/// Sends the answer. The argument is the error of the commit, if it failed.
 type Answering = Box<dyn FnOnce(Option<StoreError>)>;
 
 impl Work {
     pub fn new<T: Send + 'static>(
+        bytes: usize,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-        answer: AnswerSender<T>,
+        answer: impl FnOnce(Result<T, StoreError>) + Send + 'static,
     ) -> Self {
-        Self(Box::new(move |connection| {
-            let result = in_savepoint(connection, work);
-            Box::new(move |not_committed| {
-                answer.send(match not_committed {
-                    Some(error) => Err(error),
-                    None => result.map_err(StoreError::from),
-                });
-            })
-        }))
+        let work = Box::new(move |connection: Result<&Connection, StoreError>| {
+            let result = connection.and_then(|it| Ok(in_savepoint(it, work)?));
+            let answering: Answering =
+                Box::new(move |not_committed| answer(not_committed.map_or(result, Err)));
+            answering
+        });
+        Self { bytes, work }
     }
 }
 
@@ -141,31 +145,34 @@ impl Worker {
             future::block_on(self.gather());
             self.commit();
         }
-        // Nobody adds to them any more; whoever asked is told that we are gone.
-        drop(lock(&self.shared.requests).take());
-        // The file is closed before anybody believes that it is.
+        // From here on requests are refused. Those that still wait are told that the server ends.
+        let mut requests = lock(&self.shared.requests);
+        requests.is_closed = true;
+        let late = std::mem::take(&mut requests.waiting);
+        drop(requests);
+        late.into_iter().for_each(|late| (late.work)(Err(StoreError::Closed))(None));
+        // The file is closed before `Store::close` returns.
         let shared = self.shared.clone();
         drop(self);
         shared.has_ended.store(true, Ordering::Release);
         shared.ended.notify(usize::MAX);
     }
 
-    /// Waits for something to store, and then a little for more: a commit costs as much as many
-    /// lines. Nothing but a hurry wakes the thread meanwhile: to be woken for each line would cost
-    /// those who talk more than all the rest.
+    /// Waits for something to store, then a little longer for more: one commit costs as much as
+    /// dozens of lines. During that second wait only `hurry` wakes the thread. A wake-up for each
+    /// line would slow the publishers down more than the database does.
     async fn gather(&mut self) {
-        // Before looking: whoever hurries has published or asked already.
-        self.shared.is_hurried.store(false, Ordering::Release);
         poll_fn(|context| self.poll_first(context)).await;
-        self.take_ready();
         if !self.turn.is_due() {
             let waited = async {
                 // why: one timer for each commit, of which there are at most some fifty a second.
                 Timer::after(Duration::from_millis(COMMIT_WAIT_MS)).await;
             };
             future::or(self.hurried(), waited).await;
-            self.take_ready();
         }
+        // Cleared before the rest is taken: a caller publishes or asks first, and hurries then.
+        self.shared.is_hurried.store(false, Ordering::Release);
+        self.take_ready();
     }
 
     /// Waits until there is something in the turn.
@@ -175,7 +182,7 @@ impl Worker {
         let is_asked = self.take_requests();
         match self.mailbox.poll_recv_batch(context) {
             Poll::Ready(Some(delivery)) => self.turn.take(delivery, self.syncs),
-            // A closed broker says nothing more, but there may be requests.
+            // A closed broker delivers nothing more, but requests may still come.
             _ if is_asked || self.shared.is_closing() => {}
             _ => return Poll::Pending,
         }
@@ -193,7 +200,7 @@ impl Worker {
 
     /// Takes what has come, as much as one commit may have.
     fn take_ready(&mut self) {
-        // Before the requests: whoever closes has asked for everything already.
+        // Read before the requests: nothing is asked after the store is closed.
         let is_closing = self.shared.is_closing();
         self.take_requests();
         while !self.turn.is_full() {
@@ -209,9 +216,10 @@ impl Worker {
 
     fn take_requests(&mut self) -> bool {
         let mut requests = lock(&self.shared.requests);
-        let Some(requests) = requests.as_mut() else { return false };
-        let taken = requests.len().min(COMMIT_REQUESTS - self.turn.requests.len());
-        self.turn.requests.extend(requests.drain(..taken));
+        let taken = requests.waiting.len().min(COMMIT_REQUESTS - self.turn.requests.len());
+        let bytes: usize = requests.waiting.iter().take(taken).map(|request| request.bytes).sum();
+        requests.bytes -= bytes;
+        self.turn.requests.extend(requests.waiting.drain(..taken));
         taken > 0
     }
 
@@ -229,7 +237,7 @@ impl Worker {
             answer(result.as_ref().err().cloned());
         }
         for sync in std::mem::take(&mut self.turn.syncs) {
-            // Whoever has left has no inbox, which is all that can go wrong.
+            // This fails only if the person has left, and the inbox is gone.
             let _ = self.publisher.try_publish(&sync, ServerMessage::default());
         }
         self.turn.batches.clear();
@@ -276,7 +284,7 @@ impl Worker {
             let oldest = Timestamp::from_seconds(u64::from(now.seconds()).saturating_sub(kept_s));
             lines::forget_before(&transaction, oldest)?;
         }
-        answers.extend(requests.into_iter().map(|work| (work.0)(&transaction)));
+        answers.extend(requests.into_iter().map(|request| (request.work)(Ok(&transaction))));
         lines::index(&transaction, UNINDEXED_LINES)?;
         transaction.commit()?;
         Ok(stored)
@@ -296,7 +304,7 @@ impl Worker {
         self.tell(told.into_keys(), text, now);
     }
 
-    /// The chat goes on, and those who talk know that nothing is kept.
+    /// Keeps count of the lost lines, and tells their rooms. The chat goes on.
     fn failed(&mut self, error: &StoreError, now: Timestamp) {
         let mut lost: BTreeMap<String, u64> = BTreeMap::new();
         for (room, _) in self.turn.lines() {
@@ -357,9 +365,9 @@ impl Turn {
         self.missed > 0 || self.lines >= COMMIT_LINES || self.bytes >= COMMIT_BYTES
     }
 
-    /// Whether somebody waits for the commit, or it is as large as it may be.
+    /// Whether a person waits for the commit, or it is full.
     fn is_due(&self) -> bool {
-        self.is_full() || self.is_last || !self.syncs.is_empty() || !self.requests.is_empty()
+        self.is_full() || !self.syncs.is_empty()
     }
 
     /// The lines to store, each with its room.

@@ -6,6 +6,7 @@ mod http;
 mod page;
 mod python;
 mod socket;
+mod stored;
 
 /// The binary under test.
 const FANFARE: &str = env!("CARGO_BIN_EXE_fanfare");

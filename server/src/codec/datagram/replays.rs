@@ -7,6 +7,17 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Instant;
 
+/// What is known of the datagrams that servers before this one accepted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Remembered {
+    /// Each by the second in which it was sent and its fingerprint.
+    pub taken: Vec<(u64, u128)>,
+    /// Spans of seconds, first and last, of which nothing is accepted any more.
+    pub forgotten: Vec<(u64, u64)>,
+    /// The second from which on no datagram is missing here. `None` if nobody knows.
+    pub complete_from_s: Option<u64>,
+}
+
 /// Remembers each accepted datagram while its time is close to ours, and then only the second in
 /// which it was sent. So nothing is accepted twice, however our clock is set, and once a wrong
 /// clock is corrected, new datagrams are accepted again.
@@ -19,6 +30,8 @@ pub struct Replays {
     taken_max: usize,
     /// When this was created. An earlier process may have accepted whatever was sent before.
     started: Instant,
+    /// The second from which on what an earlier process accepted is known.
+    complete_from_s: Option<u64>,
     /// MACs by the second in which the datagram was sent, so a whole second is forgotten at once.
     taken: BTreeMap<u64, HashSet<u128>>,
     count: usize,
@@ -72,12 +85,25 @@ impl Replays {
         Self::with_bound(age_s, started, PUSH_REMEMBERED_SIGNATURES)
     }
 
+    /// Goes on from what earlier servers accepted.
+    pub fn resume(age_s: u64, started: Instant, remembered: Remembered) -> Self {
+        let mut replays = Self::new(age_s, started);
+        for (time_s, fingerprint) in remembered.taken {
+            replays.count +=
+                usize::from(replays.taken.entry(time_s).or_default().insert(fingerprint));
+        }
+        replays.complete_from_s = remembered.complete_from_s;
+        replays.forgotten = Spans(remembered.forgotten.iter().map(|(a, b)| *a..=*b).collect());
+        replays
+    }
+
     /// [`new`](Self::new) with a bound of `taken_max` remembered datagrams.
     pub fn with_bound(age_s: u64, started: Instant, taken_max: usize) -> Self {
         Self {
             age_s,
             taken_max,
             started,
+            complete_from_s: None,
             taken: BTreeMap::new(),
             count: 0,
             forgotten: Spans::default(),
@@ -94,16 +120,12 @@ impl Replays {
         if time_s.abs_diff(now_s) > self.age_s || self.forgotten.have(time_s) {
             return Err(ReplayError::Stale { age_s: self.age_s });
         }
-        // By the present clock. If the clock was ahead at the start, there is no reason to wait
-        // until then.
-        let uptime_ms = now.instant.saturating_duration_since(self.started).as_millis();
-        let started_ms = u128::from(now.wall_ms).saturating_sub(uptime_ms);
-        if u128::from(time_s) * 1000 <= started_ms {
-            return Err(ReplayError::BeforeStart);
-        }
         let fingerprint = signed.fingerprint();
         if self.taken.get(&time_s).is_some_and(|taken| taken.contains(&fingerprint)) {
             return Err(ReplayError::Replayed);
+        }
+        if time_s < self.complete_from_s(now) {
+            return Err(ReplayError::BeforeStart);
         }
         if self.count >= self.taken_max {
             self.forget_far_ahead(now_s);
@@ -114,6 +136,28 @@ impl Replays {
         self.taken.entry(time_s).or_default().insert(fingerprint);
         self.count += 1;
         Ok(())
+    }
+
+    /// The second from which on every accepted datagram is known: the one after the start, unless
+    /// earlier servers have left all that they accepted.
+    pub fn complete_from_s(&self, now: Now) -> u64 {
+        // By the present clock. If the clock was ahead at the start, there is no reason to wait
+        // until then.
+        let uptime = now.instant.saturating_duration_since(self.started);
+        let uptime_ms = u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX);
+        let after_start_s = now.wall_ms.saturating_sub(uptime_ms) / 1000 + 1;
+        self.complete_from_s.map_or(after_start_s, |second| second.min(after_start_s))
+    }
+
+    /// The first and the last second of which datagrams are remembered one by one.
+    pub fn seconds(&self) -> (u64, u64) {
+        let first = self.taken.first_key_value().map_or(0, |(second, _)| *second);
+        (first, self.taken.last_key_value().map_or(0, |(second, _)| *second))
+    }
+
+    /// Spans of seconds, first and last, of which nothing is accepted any more.
+    pub fn forgotten(&self) -> Vec<(u64, u64)> {
+        self.forgotten.0.iter().map(|span| (*span.start(), *span.end())).collect()
     }
 
     /// The number of datagrams remembered.
@@ -291,6 +335,38 @@ mod tests {
         for jump in 0..1_000 {
             let now_s = NOW_S + jump * 3_600;
             assert!(take(&mut replays, now_s, "nonce--1", now_s).is_err());
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_server_took_is_not_taken_again() {
+        let now = |replays: &Replays| Now { wall_ms: NOW_S * 1000, instant: replays.started };
+        let mut first = replays(100);
+        assert_eq!(take(&mut first, NOW_S - 100, "nonce--0", NOW_S - 100), Ok(()));
+        assert_eq!(take(&mut first, NOW_S, "nonce--1", NOW_S), Ok(()));
+        let datagram = sign("k", b"key", NOW_S, "nonce--1", b"all x");
+        let fingerprint = Signed::parse(&datagram).unwrap().unwrap().fingerprint();
+        let left = |complete_from_s| Remembered {
+            taken: vec![(NOW_S, fingerprint)],
+            forgotten: first.forgotten(),
+            complete_from_s,
+        };
+        assert_eq!(first.seconds(), (NOW_S, NOW_S));
+        for (complete_from_s, another) in
+            [(None, Err(ReplayError::BeforeStart)), (Some(NOW_S - 200), Ok(()))]
+        {
+            let mut next = Replays::resume(30, Instant::now(), left(complete_from_s));
+            let just_started = Duration::ZERO;
+            let mut take = |time_s, nonce, wall_s: u64| {
+                take_after(&mut next, just_started, time_s, nonce, wall_s * 1000)
+            };
+            assert_eq!(take(NOW_S, "nonce--1", NOW_S), Err(ReplayError::Replayed));
+            assert_eq!(take(NOW_S, "nonce--2", NOW_S), another);
+            // The clock was set back while no server ran.
+            let stale = Err(ReplayError::Stale { age_s: 30 });
+            assert_eq!(take(NOW_S - 100, "nonce--0", NOW_S - 100), stale);
+            let from_s = complete_from_s.unwrap_or(NOW_S + 1);
+            assert_eq!(next.complete_from_s(now(&next)), from_s);
         }
     }
 

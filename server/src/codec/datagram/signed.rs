@@ -97,7 +97,7 @@ impl<'d> Signed<'d> {
     }
 
     /// A number that identifies this signed datagram among all, whatever its key.
-    pub(super) fn fingerprint(&self) -> u128 {
+    pub fn fingerprint(&self) -> u128 {
         let mut half = [0; 16];
         half.copy_from_slice(&self.mac[..16]);
         u128::from_le_bytes(half)
