@@ -11,6 +11,13 @@ fn start(directory: &TempDirectory, more: &[&str]) -> Process {
     Process::start(&[&["--data-dir", directory.text(), "--log", "trace"], more].concat())
 }
 
+/// The log of a server that has written all of it.
+fn ended_log(server: &mut Process) -> String {
+    server.signal(rustix::process::Signal::TERM);
+    server.ended();
+    server.rest_of_log()
+}
+
 /// Registers a name, and gives the recovery code.
 fn register(client: &mut Client, name: &str, password: &str) -> String {
     client.say(&format!("/nick {name}"));
@@ -90,8 +97,7 @@ fn an_account_has_another_password_or_is_gone_and_the_journal_says_so() {
     alice.wait_for("* alice is no longer yours");
     alice.say("/quit");
     alice.wait_for_end();
-    server.kill();
-    let log = server.rest_of_log();
+    let log = ended_log(&mut server);
     for said in ["alice password changed: by its owner", "alice unregistered: by its owner"] {
         assert!(log.contains(said), "{said} in {log}");
     }
@@ -115,9 +121,7 @@ fn a_password_is_nowhere_but_in_its_hash() {
     alice.say(" /login alice correct-horse");
     alice.say("/sync");
     alice.wait_for("* stored");
-    server.signal(rustix::process::Signal::TERM);
-    server.ended();
-    let log = server.rest_of_log();
+    let log = ended_log(&mut server);
     assert!(log.contains("alice logged in"), "{log}");
     for file in std::fs::read_dir(directory.path()).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
@@ -178,8 +182,7 @@ fn order_in_a_room_outlives_the_server_and_is_in_the_journal() {
     assert!(!eve.lines_until_pong().iter().any(|line| line.contains("not for eve")));
     bob.say("/mode slow 60");
     bob.wait_for("* you set slow mode");
-    server.kill();
-    let log = server.rest_of_log();
+    let log = ended_log(&mut server);
     assert!(log.contains("eve banned: bob banned eve from garden (shouting)"), "{log}");
 
     let server = start(&directory, &[]);

@@ -63,8 +63,10 @@ impl Gateway {
         client.say(json!({"hello": {"user": user, "seen": seen}}));
         assert!(client.object()["hello"].is_object());
         let mut kept = Vec::new();
-        // Answers come before what is kept, so somebody who pushes says where that ends.
-        assert_eq!(self.push(&format!("/push/user:{user}?ttl=0"), "end")["reached"], 1);
+        // Answers come before what is kept, so a push says where that ends. Perhaps it reaches an
+        // earlier client too, whose end the server has not seen yet.
+        let receipt = self.push(&format!("/push/user:{user}?ttl=0"), "end");
+        assert!(receipt["reached"].as_u64().unwrap() > 0, "{receipt}");
         loop {
             let object = client.object();
             let (number, text) = (&object["push"]["n"], &object["push"]["text"]);
