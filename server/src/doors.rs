@@ -5,6 +5,7 @@ use fanfare_server::connection::{ConnectionLimiter, ConnectionLimits, Listener};
 use fanfare_server::file_descriptors;
 use fanfare_server::limits::ADMIN_CONNECTIONS;
 use fanfare_server::push::DatagramSocket;
+use fanfare_server::transport::Identity;
 use listenfd::ListenFd;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -28,8 +29,11 @@ impl Doors {
         let mut warnings = Vec::from_iter(fit(config));
         let mut inherited = Inherited::from_environment()?;
         let push = &config.push;
+        let proxies = &config.proxies;
         let mut listener = |flag, address: Option<SocketAddr>, limits| {
-            address.map(|address| inherited.listener(flag, address, limits)).transpose()
+            let open = |address| inherited.listener(flag, address, limits);
+            let opened = address.map(open).transpose()?;
+            Ok::<_, String>(opened.map(|listener| listener.behind(proxies.clone())))
         };
         let chat = listener("--chat", config.chat_address, config.chat.connections)?;
         let nats = listener("--nats", config.nats_address, config.nats.connections)?;
@@ -38,16 +42,22 @@ impl Doors {
         let tcp = listener("--push", push.address, push.settings.connections)?;
         let http = listener("--push-http", push.http_address, push.http_connections)?;
         let admin = inherited.admin(&config.admin, &mut warnings)?;
+        let admin = admin.map(|listener| listener.behind(proxies.clone()));
         let udp = push.udp_address.map(|address| inherited.datagrams(address)).transpose()?;
         inherited.all_are_taken()?;
+        let secure = |door: Option<Listener>, tls: Option<&Identity>| {
+            door.map(|listener| listener.with_tls(tls.cloned()))
+        };
+        // Clients of NATS are greeted before they shake hands, unless they come by WebSocket.
+        let of_nats = config.nats.tls.as_ref().map(|tls| &tls.identity);
         Ok(Self {
-            chat,
+            chat: secure(chat, config.chat_tls.as_ref()),
             nats,
-            nats_web_socket,
-            push: tcp,
+            nats_web_socket: secure(nats_web_socket, of_nats),
+            push: secure(tcp, config.push.tls.as_ref()),
             push_datagrams: udp,
-            push_http: http,
-            admin,
+            push_http: secure(http, config.push.http_tls.as_ref()),
+            admin: secure(admin, config.admin.tls.as_ref()),
             warnings,
         })
     }

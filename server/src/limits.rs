@@ -157,6 +157,18 @@ pub const WRITES_PER_TURN: usize = 8;
 /// it takes more.
 pub const WRITE_SLICES: usize = 64;
 
+/// Milliseconds in which a TLS handshake has to be complete. Fixed. When hit: the connection is
+/// closed.
+pub const TLS_HANDSHAKE_MS: u64 = 10_000;
+
+/// Milliseconds in which a trusted proxy has to send its PROXY header. Fixed. Why: it is the first
+/// packet that a proxy sends. When hit: the connection is closed, and the journal says why.
+pub const PROXY_HEADER_MS: u64 = 10_000;
+
+/// Bytes of a PROXY header. Fixed. Why: twice what proxies send, with the details of TLS. When hit:
+/// the connection is closed, and the journal says why.
+pub const PROXY_HEADER_BYTES: usize = 1_024;
+
 /// Bytes encrypted before the kernel has taken the ones before them. Fixed. Why: that is as much as
 /// one write carries. When hit: no more is encrypted.
 pub const TLS_BUFFER_BYTES: usize = 64 * 1024;

@@ -1,8 +1,9 @@
 //! SIGHUP: the settings are read again, and what can change while the server runs does.
 
 use crate::doors;
+use fanfare_server::chat::password::Secret;
 use fanfare_server::config::{Config, ConfigError, Source};
-use fanfare_server::connection::{ConnectionLimiter, ConnectionLimits};
+use fanfare_server::connection::{ConnectionLimiter, ConnectionLimits, TrustedProxies};
 use fanfare_server::diagnostics::{Diagnostics, Serves};
 use fanfare_server::live::Live;
 use fanfare_server::nats::authentication::Authentication;
@@ -12,7 +13,9 @@ use fanfare_server::transport::Identity;
 /// The values that a reload changes.
 pub struct Reloaded {
     pub authentication: Option<Live<Authentication>>,
-    pub identity: Option<Identity>,
+    pub identities: [(&'static str, Option<Identity>); 5],
+    pub chat_password: Option<Live<Option<Secret>>>,
+    pub proxies: TrustedProxies,
     pub access: Live<Access>,
     pub admin_token: Live<Option<String>>,
     pub limiters: Vec<(&'static str, ConnectionLimiter)>,
@@ -20,6 +23,11 @@ pub struct Reloaded {
 }
 
 impl Reloaded {
+    /// Whether a door speaks TLS.
+    pub fn has_tls(&self, door: &str) -> bool {
+        self.identities.iter().any(|(name, identity)| *name == door && identity.is_some())
+    }
+
     /// Reads everything again. If there is a mistake, nothing changes.
     pub fn reload(&self, source: &Source) {
         match self.try_reload(source) {
@@ -42,6 +50,15 @@ impl Reloaded {
         for (door, limiter) in &self.limiters {
             self.set_limits(door, limiter, &config);
         }
+        for ((door, present), (_, new)) in self.identities.iter().zip(config.identities()) {
+            match (present, new) {
+                (Some(present), Some(new)) => present.replace_with(new),
+                (None, None) => {}
+                _ => need_restart.push(format!("whether {door} has TLS")),
+            }
+        }
+        self.proxies.replace_with(&config.proxies);
+        self.chat_password.iter().for_each(|it| it.set(config.chat.session.password.clone()));
         self.access.set(config.push.access);
         self.admin_token.set(config.admin.token);
         if let Some(present) = &self.authentication {
@@ -52,11 +69,6 @@ impl Reloaded {
             } else {
                 need_restart.push("whether NATS clients have to authenticate".to_owned());
             }
-        }
-        match (&self.identity, config.nats.tls) {
-            (Some(present), Some(new)) => present.replace_with(&new.identity),
-            (None, None) => {}
-            _ => need_restart.push("whether NATS has TLS".to_owned()),
         }
         Ok(need_restart)
     }

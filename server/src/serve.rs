@@ -123,22 +123,24 @@ fn start(config: Config, mut shared: Shared, doors: Doors) -> Running {
     let front_end = |name| diagnostics.front_end(name);
     let mut servers: Vec<Box<dyn RunningServer>> = Vec::new();
     let limiters = doors.limiters();
-    let identity = config.nats.tls.as_ref().map(|tls| tls.identity.clone());
-    let (mut authentication, mut chat_web_socket) = (None, None);
+    let identities = config.identities().map(|(door, identity)| (door, identity.cloned()));
+    let is_less_secret = config.chat_tls.is_some() && config.push.http_tls.is_none();
+    let (mut authentication, mut chat_web_socket, mut chat_password) = (None, None, None);
     if let Some(listener) = doors.chat {
         let (front_end, left) = (front_end("chat"), shared.store.clone().zip(left_chat));
         let chat = ChatServer::start(listener, &broker, &tasks, config.chat, front_end, left);
-        chat_web_socket = Some(chat.web_socket());
+        chat_web_socket = Some(chat.web_socket(is_less_secret));
+        chat_password = Some(chat.password());
         servers.push(Box::new(chat));
     }
     if let Some(listener) = doors.nats {
-        let (web_socket, tls) = (config.nats.web_socket.clone(), config.nats.tls.clone());
+        let web_socket = config.nats.web_socket.clone();
         let nats = NatsServer::start(listener, &broker, &tasks, config.nats, front_end("nats"));
         authentication = Some(nats.authentication());
         let by_web_socket = web_socket.zip(doors.nats_web_socket).map(|(settings, listener)| {
             let service = nats.web_socket(settings.origins);
-            let settings = HttpSettings { tls: tls.map(|tls| tls.identity), ..Default::default() };
-            HttpServer::start(listener, &tasks, service, settings, front_end("nats-websocket"))
+            let front_end = front_end("nats-websocket");
+            HttpServer::start(listener, &tasks, service, HttpSettings::default(), front_end)
         });
         servers.push(Box::new(nats));
         servers.extend(by_web_socket.map(|http| Box::new(http) as Box<dyn RunningServer>));
@@ -169,7 +171,9 @@ fn start(config: Config, mut shared: Shared, doors: Doors) -> Running {
     let of_reload = diagnostics.clone();
     let reloaded = Reloaded {
         authentication,
-        identity,
+        identities,
+        chat_password,
+        proxies: config.proxies,
         access,
         admin_token,
         limiters,
@@ -203,13 +207,17 @@ fn announcement(running: &Running) -> String {
     }
     if let Some((_, chat)) = listening.iter().find(|(name, _)| *name == "chat") {
         let (host, port) = (chat.ip(), chat.port());
-        let _ = writeln!(
-            text,
-            "try it: nc {host} {port}, in two terminals; or: fanfare chat {chat} --nick NAME"
-        );
+        let _ = match running.reloaded.has_tls("chat") {
+            true => writeln!(text, "try it: fanfare chat {chat} --tls --nick NAME"),
+            false => writeln!(
+                text,
+                "try it: nc {host} {port}, in two terminals; or: fanfare chat {chat} --nick NAME"
+            ),
+        };
     }
     if let Some(admin) = running.admin.as_ref().map(HttpServer::local_address) {
-        let _ = writeln!(text, "listening admin http://{admin}/");
+        let scheme = if running.reloaded.has_tls("admin") { "https" } else { "http" };
+        let _ = writeln!(text, "listening admin {scheme}://{admin}/");
     }
     text
 }

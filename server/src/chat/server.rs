@@ -1,6 +1,7 @@
 //! The chat server: who drives its connections, and what they share.
 
 use super::accounts::Accounts;
+use super::password::Secret;
 use super::reader::Reader;
 use super::rooms::Directory;
 use super::settings::ChatSettings;
@@ -10,14 +11,13 @@ use super::web_socket::ChatWebSocket;
 use super::writer::{Change, ChatQueue, Writer};
 use crate::connection::acceptor::AcceptedConnection;
 use crate::connection::duplex::drive;
-use crate::connection::handshake::shake_hands;
 use crate::connection::outbound::Position;
 use crate::connection::server::{Profile, Protocol, task_names};
 use crate::connection::shutdown::Shutdown;
 use crate::connection::{Listener, Server};
 use crate::diagnostics::{ConnectionEntry, Ended, FrontEnd};
 use crate::http::Upgraded;
-use crate::limits::CHAT_TLS_HANDSHAKE_MS;
+use crate::live::Live;
 use crate::message::ServerMessage;
 use crate::store::Store;
 use crate::tasks::Tasks;
@@ -26,7 +26,6 @@ use fanfare::Broker;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// A running chat server.
 pub type ChatServer = Server<Chat>;
@@ -37,6 +36,8 @@ pub struct Chat {
     pub(super) settings: ChatSettings,
     pub(super) front_end: Arc<FrontEnd>,
     pub(super) accounts: Accounts,
+    /// What everybody has to give first.
+    pub(super) password: Live<Option<Secret>>,
 }
 
 impl Server<Chat> {
@@ -63,18 +64,25 @@ impl Server<Chat> {
             front_end: front_end.clone(),
             max_payload_bytes: settings.line_bytes,
             peer_timeout: settings.writer.idle.patience(),
+            takes_proxy_header: true,
         };
         let accounts = Accounts::new(store, directory);
-        let chat = Chat { broker: broker.clone(), settings, front_end, accounts };
+        let password = Live::new(settings.session.password.clone());
+        let chat = Chat { broker: broker.clone(), settings, front_end, accounts, password };
         Self::run(listener, tasks, profile, chat)
     }
 
     /// A service for the chat in browsers. The connections belong to the HTTP server that it is
-    /// given to, and end with that. Where the chat is encrypted, what is not stays on this machine.
-    pub fn web_socket(&self) -> ChatWebSocket {
-        let is_encrypted = self.protocol.settings.tls.is_some();
-        let is_local = is_encrypted || self.local_address().ip().is_loopback();
+    /// given to, and end with that. Where the chat is encrypted and they are not
+    /// (`is_less_secret`), they stay on this machine.
+    pub fn web_socket(&self, is_less_secret: bool) -> ChatWebSocket {
+        let is_local = is_less_secret || self.local_address().ip().is_loopback();
         ChatWebSocket::new(&self.protocol, is_local)
+    }
+
+    /// What everybody has to give first. A new one holds for those who connect next.
+    pub fn password(&self) -> Live<Option<Secret>> {
+        self.protocol.password.clone()
     }
 
     /// Open connections, people, and rooms.
@@ -96,16 +104,9 @@ impl Protocol for Chat {
     )]
     fn serve(
         self: Arc<Self>,
-        AcceptedConnection { connection, peer, mut entry, shutdown, permit }: AcceptedConnection,
+        AcceptedConnection { connection, peer, entry, shutdown, permit }: AcceptedConnection,
     ) -> impl Future<Output = ()> + Send + 'static {
         async move {
-            if let Some(identity) = &self.settings.tls {
-                let within = Duration::from_millis(CHAT_TLS_HANDSHAKE_MS);
-                let shaking = shake_hands(&connection, identity, &shutdown, within);
-                if !Box::pin(shaking).await {
-                    return entry.ended(Ended::Because("TLS handshake failed"));
-                }
-            }
             let client = (connection, entry);
             self.drive(client, peer.ip(), TimeFormat::default(), &shutdown).await;
             drop(permit);

@@ -5,7 +5,7 @@ use super::rooms::DirectoryLimits;
 use super::session::SessionSettings;
 use crate::connection::ConnectionLimits;
 use crate::limits;
-use crate::transport::{Identity, Idle, WriterSettings};
+use crate::transport::{Idle, WriterSettings};
 use fanfare::{Pattern, WhenFull};
 use std::collections::HashSet;
 use std::time::Duration;
@@ -19,8 +19,6 @@ pub struct ChatSettings {
     pub directory: DirectoryLimits,
     /// Names, topics, history.
     pub session: SessionSettings,
-    /// The server's certificates and key; `None` for no TLS.
-    pub tls: Option<Identity>,
     /// Accounts that moderate every room.
     pub operators: Vec<String>,
     /// Write buffer, write deadline, idle times.
@@ -51,7 +49,6 @@ impl Default for ChatSettings {
                 room_members: limits::ROOM_MEMBERS,
             },
             session: SessionSettings::default(),
-            tls: None,
             operators: Vec::new(),
             writer: WriterSettings {
                 buffer_bytes: limits::WRITE_BUFFER_BYTES,

@@ -35,6 +35,8 @@ pub enum ForeignProtocol {
     Http,
     /// Internet Relay Chat.
     Irc,
+    /// The header of a proxy, of either version.
+    Proxy,
 }
 
 impl ForeignProtocol {
@@ -43,11 +45,14 @@ impl ForeignProtocol {
         const REQUESTS: [&str; 7] =
             ["GET /", "POST /", "HEAD /", "PUT /", "PATCH /", "DELETE /", "OPTIONS /"];
         const GREETINGS: [&str; 3] = ["CAP LS", "NICK ", "USER "];
+        const HEADERS: [&str; 3] = ["PROXY TCP", "PROXY UNK", "\0\r"];
         let begins = |start: &&str| line.starts_with(start.as_bytes());
         if REQUESTS.iter().any(&begins) {
             Some(Self::Http)
-        } else if GREETINGS.iter().any(begins) {
+        } else if GREETINGS.iter().any(&begins) {
             Some(Self::Irc)
+        } else if HEADERS.iter().any(begins) {
+            Some(Self::Proxy)
         } else {
             None
         }
@@ -61,6 +66,7 @@ impl ForeignProtocol {
                  Content-Length: 30\r\nConnection: close\r\n\r\nthis port does not speak HTTP\n"
             }
             Self::Irc => "ERROR :this port does not speak IRC\r\n",
+            Self::Proxy => "! you are none of this server's trusted proxies\n",
         }
     }
 }
@@ -110,6 +116,8 @@ enum State {
     HandedOut,
     /// The line is too long, which was reported; it is skipped up to its end.
     Skipping,
+    /// The peer speaks another protocol, which was reported. Nothing more is read.
+    Foreign,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,7 +162,7 @@ impl LineDecoder {
             self.line.clear();
             self.state = State::Collecting;
         }
-        while !input.is_empty() {
+        while !input.is_empty() && self.state != State::Foreign {
             if self.telnet != Telnet::Text {
                 self.skip_telnet(input);
                 continue;
@@ -162,6 +170,7 @@ impl LineDecoder {
             let special = input.iter().position(|&byte| byte == LF || byte == IAC);
             let (text, rest) = input.split_at(special.unwrap_or(input.len()));
             if let Some(protocol) = self.foreign(text) {
+                self.state = State::Foreign;
                 return Some(Err(LineError::Foreign(protocol)));
             }
             let too_long = self.collect(text);
@@ -172,7 +181,8 @@ impl LineDecoder {
             match rest.first() {
                 Some(&LF) => {
                     *input = &rest[1..];
-                    self.is_first = false;
+                    // A proxy's header of version 2 begins with empty lines.
+                    self.is_first &= matches!(self.line[..], [] | [CR]);
                     if self.state == State::Skipping {
                         self.state = State::Collecting;
                     } else {
@@ -186,6 +196,7 @@ impl LineDecoder {
                 None => {}
             }
         }
+        *input = &[];
         self.release_when_large();
         None
     }
@@ -480,6 +491,9 @@ mod tests {
         let mut decoder = LineDecoder::new(80);
         let irc = Some(Err(LineError::Foreign(ForeignProtocol::Irc)));
         assert_eq!(decoder.decode(&mut &b"NICK alice\r\n"[..]), irc);
+        let proxy = Err(LineError::Foreign(ForeignProtocol::Proxy));
+        check(b"PROXY TCP4 192.0.2.1 10.0.0.1 1 2\r\n", 80, std::slice::from_ref(&proxy));
+        check(b"\r\n\r\n\0\r\nQUIT\n\x21", 80, &[Ok(""), Ok(""), proxy]);
         // Only the first line, and only in the words of a client.
         let mut decoder = LineDecoder::new(80);
         let mut input = &b"get / it\nGET / it\n"[..];

@@ -2,8 +2,9 @@
 
 use super::ConfigError;
 use super::settings::Settings;
-use super::shared::AddressOptions;
+use super::shared::{AddressOptions, CertificateOptions, TlsOptions};
 use super::table::Options;
+use crate::transport::Identity;
 use clap::{Arg, Args};
 use std::net::SocketAddr;
 
@@ -15,11 +16,14 @@ pub struct AdminOptions {
     /// Token that requests to the admin listener must carry: `Authorization: Bearer TOKEN`
     #[arg(long, value_name = "TOKEN", hide_env_values = true)]
     token: Option<String>,
+    #[command(flatten)]
+    tls: TlsOptions,
 }
 
 impl Options for AdminOptions {
     const TABLE: &'static str = "admin";
-    const RELOADED: &'static [&'static str] = &["token", "token-file"];
+    const RELOADED: &'static [&'static str] =
+        &["token", "token-file", TlsOptions::KEYS[0], TlsOptions::KEYS[1], TlsOptions::KEYS[2]];
 
     fn adapt(shared: Arg) -> Arg {
         match shared.get_id().as_str() {
@@ -41,11 +45,18 @@ pub struct AdminConfig {
     pub is_asked_for: bool,
     /// The token that requests must carry.
     pub token: Option<String>,
+    /// Its certificates and key; `None` for no TLS.
+    pub tls: Option<Identity>,
 }
 
 impl AdminOptions {
     /// Refuses to show everything to everybody.
-    pub fn config(self, settings: &Settings) -> Result<AdminConfig, ConfigError> {
+    pub fn config(
+        self,
+        settings: &Settings,
+        of_all: &CertificateOptions,
+    ) -> Result<AdminConfig, ConfigError> {
+        let tls = self.tls.identity("admin", settings, of_all)?;
         let token = self.token;
         let is_token =
             |token: &String| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
@@ -56,6 +67,7 @@ impl AdminOptions {
         }
         let address = self.listen.address;
         settings.guard("admin", address, token.is_some(), "admin-token")?;
-        Ok(AdminConfig { address: address.0, is_asked_for: settings.is_set("admin"), token })
+        let is_asked_for = settings.is_set("admin");
+        Ok(AdminConfig { address: address.0, is_asked_for, token, tls })
     }
 }

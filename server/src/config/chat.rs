@@ -27,13 +27,13 @@ pub struct ChatOptions {
     #[arg(long)]
     allow_anonymous: bool,
     #[command(flatten)]
-    tls: TlsOptions,
+    pub tls: TlsOptions,
     /// Password that everybody has to give first
     #[arg(long, value_name = "WORD", value_parser = word, hide_env_values = true)]
     password: Option<String>,
     #[command(flatten)]
     connections: ConnectionOptions,
-    /// Who may talk: everybody, or those alone who have registered a name and log in
+    /// Whether everybody may talk, or only people who have registered a name and log in
     #[arg(long, value_name = "optional|required", default_value = "optional")]
     accounts: Accounts,
     /// Accounts that keep order in every room, separated by commas
@@ -102,7 +102,7 @@ fn names(text: &str) -> Result<Names, String> {
     Ok(Names(names))
 }
 
-/// Who may talk.
+/// Whether people need an account to talk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Accounts {
     Optional,
@@ -111,7 +111,15 @@ enum Accounts {
 
 impl Options for ChatOptions {
     const TABLE: &'static str = "chat";
-    const RELOADED: &'static [&'static str] = &ConnectionOptions::KEYS;
+    const RELOADED: &'static [&'static str] = &[
+        ConnectionOptions::KEYS[0],
+        ConnectionOptions::KEYS[1],
+        TlsOptions::KEYS[0],
+        TlsOptions::KEYS[1],
+        TlsOptions::KEYS[2],
+        "password",
+        "password-file",
+    ];
 
     fn adapt(shared: Arg) -> Arg {
         match shared.get_id().as_str() {
@@ -148,7 +156,6 @@ impl ChatOptions {
                 password: self.password.clone().map(Secret),
             },
             operators: self.operators.0.clone(),
-            tls: self.tls.identity("chat", settings)?,
             writer: self.writer.settings(&self.queue),
             line_bytes: self.line_bytes,
             lines_per_second: (self.lines_per_second > 0).then_some(self.lines_per_second),

@@ -65,7 +65,7 @@ impl Options for ClusterOptions {
                 "PEM file with those who sign the hubs' certificates; turns on TLS, and hubs \
                  without it are left",
             ),
-            "tls_cert" => shared.help(
+            "tls_cert" => shared.value_name("FILE").help(
                 "PEM file with the certificates that this server shows to a hub that asks for \
                  them; requires the key",
             ),

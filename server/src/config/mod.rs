@@ -29,6 +29,7 @@ mod values;
 use crate::bench::BenchOptions;
 use crate::chat::ChatSettings;
 use crate::cluster::ClusterSettings;
+use crate::connection::TrustedProxies;
 use crate::limits;
 use crate::logging::LogFormat;
 use crate::memory::default_budget_bytes;
@@ -36,10 +37,11 @@ use crate::messages::MessagesCommand;
 use crate::nats::NatsSettings;
 use crate::store::StoreSettings;
 use crate::top::{AdminAddress, TopOptions};
+use crate::transport::Identity;
 pub use admin::AdminConfig;
 use admin::AdminOptions;
 use chat::ChatOptions;
-use clap::Args;
+use clap::{Arg, Args};
 use cluster::ClusterOptions;
 pub use command_line::{ChatClient, from_command_line};
 use command_line::{sentence, suggestion};
@@ -50,12 +52,13 @@ pub use push::PushConfig;
 use push::PushTables;
 pub use reload::{Reread, Source};
 use settings::Settings;
+use shared::CertificateOptions;
 use std::error::Error;
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 use table::Options;
-use values::{level, log_format, ms, size, within};
+use values::{level, log_format, ms, size, trusted_proxies, within};
 
 /// What the program is to do.
 #[derive(Debug)]
@@ -83,6 +86,10 @@ pub struct Config {
     pub chat_address: Option<SocketAddr>,
     /// The bounds of chat.
     pub chat: ChatSettings,
+    /// The certificates and key of chat; `None` for no TLS.
+    pub chat_tls: Option<Identity>,
+    /// The proxies whose word is taken for who a client is.
+    pub proxies: TrustedProxies,
     /// The database; `None` without one.
     pub data: Option<StoreSettings>,
     /// The admin listener.
@@ -138,6 +145,13 @@ struct ServerOptions {
     #[arg(long, value_name = "BYTES", default_value_t = limits::SLOWEST_READER_BYTES,
         value_parser = within::<u32>(0..=u64::from(u32::MAX)))]
     slowest_reader: u32,
+    #[command(flatten)]
+    certificates: CertificateOptions,
+    /// Proxies that may say for which client they connect: addresses and networks such as
+    /// 10.0.0.0/8, separated by commas. By TCP they have to begin with a PROXY header (version 1 or
+    /// 2), over HTTP they send X-Forwarded-For or Forwarded
+    #[arg(long, value_name = "NETWORKS", default_value = "", value_parser = trusted_proxies)]
+    trusted_proxies: TrustedProxies,
     /// Memory that clients may make the server allocate, such as 512MiB; near it the heaviest
     /// connections that do not read are ended. Without it: half of the machine's or the cgroup's
     #[arg(long, value_name = "SIZE", value_parser = size(limits::MEMORY_BYTES_MIN))]
@@ -146,17 +160,31 @@ struct ServerOptions {
 
 impl Options for ServerOptions {
     const TABLE: &'static str = "";
-    const RELOADED: &'static [&'static str] = &["log"];
+    const RELOADED: &'static [&'static str] = &["log", "tls-cert", "tls-key", "trusted-proxies"];
+
+    fn adapt(shared: Arg) -> Arg {
+        match shared.get_id().as_str() {
+            "tls_cert" => shared.value_name("FILE").help(
+                "PEM file with the server's certificates; turns on TLS on every door that has \
+                 none of its own, and requires the key",
+            ),
+            _ => shared,
+        }
+    }
 }
 
 impl Config {
     fn new(settings: &Settings) -> Result<Self, ConfigError> {
         let server: ServerOptions = settings.read()?;
-        let (chat_address, chat) = settings.read::<ChatOptions>()?.config(settings)?;
-        let (nats_address, nats) = settings.read::<NatsOptions>()?.config(settings)?;
+        let certificates = &server.certificates;
+        let chat = settings.read::<ChatOptions>()?;
+        let chat_tls = chat.tls.identity("chat", settings, certificates)?;
+        let (chat_address, chat) = chat.config(settings)?;
+        let nats = settings.read::<NatsOptions>()?;
+        let (nats_address, nats) = nats.config(settings, certificates)?;
         let push =
             PushTables { tcp: settings.read()?, udp: settings.read()?, http: settings.read()? };
-        let push = push.config(settings)?;
+        let push = push.config(settings, certificates)?;
         let doors = [chat_address, nats_address, push.address, push.udp_address, push.http_address];
         if doors.iter().all(Option::is_none) {
             return Err(settings.error("chat", "and all others off leaves nothing to listen on"));
@@ -164,12 +192,14 @@ impl Config {
         Ok(Self {
             chat_address,
             chat,
+            chat_tls,
             data: settings.read::<DataOptions>()?.config(),
-            admin: settings.read::<AdminOptions>()?.config(settings)?,
+            admin: settings.read::<AdminOptions>()?.config(settings, certificates)?,
             nats_address,
             nats,
             push,
             cluster: settings.read::<ClusterOptions>()?.config(settings)?,
+            proxies: server.trusted_proxies,
             goodbye: Duration::from_millis(server.goodbye_ms),
             slowest_reader: server.slowest_reader,
             memory_bytes: server.memory.unwrap_or_else(default_budget_bytes),
@@ -177,5 +207,16 @@ impl Config {
             log_format: server.log_format,
             exposed_secrets: settings.exposed_secrets(),
         })
+    }
+
+    /// The certificates and keys of the doors that can have some.
+    pub fn identities(&self) -> [(&'static str, Option<&Identity>); 5] {
+        [
+            ("chat", self.chat_tls.as_ref()),
+            ("nats", self.nats.tls.as_ref().map(|tls| &tls.identity)),
+            ("push", self.push.tls.as_ref()),
+            ("push-http", self.push.http_tls.as_ref()),
+            ("admin", self.admin.tls.as_ref()),
+        ]
     }
 }

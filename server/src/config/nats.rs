@@ -2,7 +2,9 @@
 
 use super::ConfigError;
 use super::settings::Settings;
-use super::shared::{AddressOptions, ConnectionOptions, QueueOptions, TlsOptions, UserOptions};
+use super::shared::{
+    AddressOptions, CertificateOptions, ConnectionOptions, QueueOptions, TlsOptions, UserOptions,
+};
 use super::table::Options;
 use super::users::users_file;
 use super::values::{Listen, from, listen, ms, text, within};
@@ -115,8 +117,9 @@ impl Options for NatsOptions {
         "token",
         "token-file",
         "users-file",
-        "tls-cert",
-        "tls-key",
+        // Whether clients have to show a certificate, they are told in the greeting.
+        TlsOptions::KEYS[0],
+        TlsOptions::KEYS[1],
     ];
 
     fn adapt(shared: Arg) -> Arg {
@@ -174,10 +177,11 @@ impl NatsOptions {
     pub fn config(
         self,
         settings: &Settings,
+        of_all: &CertificateOptions,
     ) -> Result<(Option<SocketAddr>, NatsSettings), ConfigError> {
         let nats = NatsSettings {
             authentication: self.authentication(settings)?,
-            tls: self.tls(settings)?,
+            tls: self.tls(settings, of_all)?,
             web_socket: self.web_socket(settings)?,
             server_name: self.server_name,
             version: self.version,
@@ -238,8 +242,12 @@ impl NatsOptions {
         Ok(Authentication { token: self.user.token.clone().map(Secret::new), users, nkeys })
     }
 
-    fn tls(&self, settings: &Settings) -> Result<Option<TlsSettings>, ConfigError> {
-        let Some(identity) = self.tls.identity("nats", settings)? else {
+    fn tls(
+        &self,
+        settings: &Settings,
+        of_all: &CertificateOptions,
+    ) -> Result<Option<TlsSettings>, ConfigError> {
+        let Some(identity) = self.tls.identity("nats", settings, of_all)? else {
             if self.tls_required == Some(true) {
                 let problem = "needs a nats-tls-cert and a nats-tls-key";
                 return Err(settings.error("nats-tls-required", problem));

@@ -3,13 +3,16 @@
 use super::ConfigError;
 use super::file::read_toml;
 use super::settings::Settings;
-use super::shared::{AddressOptions, ConnectionOptions, QueueOptions, WriterOptions};
+use super::shared::{
+    AddressOptions, CertificateOptions, ConnectionOptions, QueueOptions, TlsOptions, WriterOptions,
+};
 use super::table::Options;
 use super::values::{from, ms, text, within};
 use crate::connection::ConnectionLimits;
 use crate::limits;
 use crate::push::PushSettings;
 use crate::push::access::{Access, Key, Rights};
+use crate::transport::Identity;
 use clap::{Arg, Args};
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -25,6 +28,8 @@ pub struct PushOptions {
     /// on this machine may do everything and others nothing
     #[arg(long, value_name = "FILE")]
     tokens_file: Option<PathBuf>,
+    #[command(flatten)]
+    tls: TlsOptions,
     #[command(flatten)]
     connections: ConnectionOptions,
     /// Maximum number of groups that one connection is in
@@ -54,8 +59,14 @@ pub struct PushOptions {
 
 impl Options for PushOptions {
     const TABLE: &'static str = "push";
-    const RELOADED: &'static [&'static str] =
-        &[ConnectionOptions::KEYS[0], ConnectionOptions::KEYS[1], "tokens-file"];
+    const RELOADED: &'static [&'static str] = &[
+        ConnectionOptions::KEYS[0],
+        ConnectionOptions::KEYS[1],
+        TlsOptions::KEYS[0],
+        TlsOptions::KEYS[1],
+        TlsOptions::KEYS[2],
+        "tokens-file",
+    ];
 
     fn adapt(shared: Arg) -> Arg {
         match shared.get_id().as_str() {
@@ -112,6 +123,8 @@ pub struct PushHttpOptions {
     #[arg(long, value_name = "ORIGINS")]
     origins: Option<String>,
     #[command(flatten)]
+    tls: TlsOptions,
+    #[command(flatten)]
     connections: ConnectionOptions,
     /// Pushes a second that one token may send over HTTP
     #[arg(long, value_name = "N", default_value_t = limits::PUSH_HTTP_PER_SECOND,
@@ -121,7 +134,13 @@ pub struct PushHttpOptions {
 
 impl Options for PushHttpOptions {
     const TABLE: &'static str = "push-http";
-    const RELOADED: &'static [&'static str] = &ConnectionOptions::KEYS;
+    const RELOADED: &'static [&'static str] = &[
+        ConnectionOptions::KEYS[0],
+        ConnectionOptions::KEYS[1],
+        TlsOptions::KEYS[0],
+        TlsOptions::KEYS[1],
+        TlsOptions::KEYS[2],
+    ];
 
     fn adapt(shared: Arg) -> Arg {
         match shared.get_id().as_str() {
@@ -152,10 +171,14 @@ fn takes_unsigned(text: &str) -> Result<TakesUnsigned, String> {
 pub struct PushConfig {
     /// Where clients connect by TCP.
     pub address: Option<SocketAddr>,
+    /// The certificates and key for that; `None` for no TLS.
+    pub tls: Option<Identity>,
     /// Where datagrams go.
     pub udp_address: Option<SocketAddr>,
     /// Where requests go.
     pub http_address: Option<SocketAddr>,
+    /// The certificates and key for that; `None` for no TLS.
+    pub http_tls: Option<Identity>,
     /// The origins of the pages that may use it.
     pub http_origins: Vec<String>,
     /// Connections by HTTP in all, and per address.
@@ -189,7 +212,11 @@ pub struct PushTables {
 
 impl PushTables {
     /// The settings, and the files that they name.
-    pub fn config(self, settings: &Settings) -> Result<PushConfig, ConfigError> {
+    pub fn config(
+        self,
+        settings: &Settings,
+        of_all: &CertificateOptions,
+    ) -> Result<PushConfig, ConfigError> {
         if self.tcp.queue.queue_bytes < QUEUE_BYTES_MIN {
             let problem = format!("is too small for a push; it needs {QUEUE_BYTES_MIN}");
             return Err(settings.error("push-queue-bytes", &problem));
@@ -198,8 +225,10 @@ impl PushTables {
         let origins = origins.split(',').map(str::trim).filter(|origin| !origin.is_empty());
         Ok(PushConfig {
             address: self.tcp.listen.address.0,
+            tls: self.tcp.tls.identity("push", settings, of_all)?,
             udp_address: self.udp.listen.address.0,
             http_address: self.http.listen.address.0,
+            http_tls: self.http.tls.identity("push-http", settings, of_all)?,
             http_origins: origins.map(str::to_owned).collect(),
             http_connections: self.http.connections.limits(),
             access: self.access(settings)?,

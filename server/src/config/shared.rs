@@ -21,15 +21,22 @@ pub struct AddressOptions {
     pub address: Listen,
 }
 
-/// Whether a door speaks TLS, or a link.
+/// The files that TLS needs.
 #[derive(Args, Debug)]
-pub struct TlsOptions {
-    /// PEM file with the server's certificates; turns on TLS and requires the key
-    #[arg(long, value_name = "FILE")]
+pub struct CertificateOptions {
+    /// PEM file with certificates for this door alone, in place of tls-cert; `off`: no TLS here
+    #[arg(long, value_name = "FILE|off")]
     tls_cert: Option<PathBuf>,
     /// PEM file with the key of the first certificate
     #[arg(long, value_name = "FILE")]
     tls_key: Option<PathBuf>,
+}
+
+/// Whether a door speaks TLS, or a link.
+#[derive(Args, Debug)]
+pub struct TlsOptions {
+    #[command(flatten)]
+    own: CertificateOptions,
     /// PEM file with those who sign the certificates that clients have to show
     #[arg(long, value_name = "FILE")]
     tls_ca: Option<PathBuf>,
@@ -111,53 +118,65 @@ impl ConnectionOptions {
     }
 }
 
+impl CertificateOptions {
+    /// The files of the certificates and of the key. The names of the settings begin with `prefix`.
+    fn pair(
+        &self,
+        prefix: &str,
+        settings: &Settings,
+    ) -> Result<Option<(&Path, &Path)>, ConfigError> {
+        let [cert, key] = ["cert", "key"].map(|which| format!("{prefix}tls-{which}"));
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(certificates), Some(private_key)) => Ok(Some((certificates, private_key))),
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(settings.error(&cert, &format!("needs a {key}"))),
+            (None, Some(_)) => Err(settings.error(&key, &format!("needs a {cert}"))),
+        }
+    }
+}
+
 impl TlsOptions {
-    /// The certificates and the key of a table's door; `None` for no TLS.
+    /// The certificates and the key of a table's door, its own or those of all doors; `None` for
+    /// no TLS.
     pub fn identity(
         &self,
         table: &str,
         settings: &Settings,
+        of_all: &CertificateOptions,
     ) -> Result<Option<Identity>, ConfigError> {
-        let Some((certificates, key)) = self.pair(table, settings)? else {
-            return match self.tls_ca {
-                Some(_) => Err(settings.error(&format!("{table}-tls-ca"), &needs(table, "cert"))),
-                None => Ok(None),
-            };
+        if self.own.tls_cert.as_deref() == Some(Path::new("off")) {
+            return Ok(None);
+        }
+        let own = format!("{table}-");
+        let (pair, prefix) = match self.own.pair(&own, settings)? {
+            Some(pair) => (Some(pair), own.as_str()),
+            None => (of_all.pair("", settings)?, ""),
+        };
+        let Some((certificates, key)) = pair else {
+            let problem = format!("needs a {table}-tls-cert");
+            let lacking = self.tls_ca.as_ref();
+            let lacking = lacking.map(|_| settings.error(&format!("{table}-tls-ca"), &problem));
+            return lacking.map_or(Ok(None), Err);
         };
         let identity = Identity::read(certificates, key, self.tls_ca.as_deref());
-        identity.map(Some).map_err(|error| wrong(&error, table, settings))
+        identity.map(Some).map_err(|error| wrong(&error, (prefix, &own), settings))
     }
 
     /// Whom a table's link believes, and what it shows; `None` for no TLS.
     pub fn trust(&self, table: &str, settings: &Settings) -> Result<Option<Trust>, ConfigError> {
-        let shown = self.pair(table, settings)?;
+        let own = format!("{table}-");
+        let shown = self.own.pair(&own, settings)?;
         let Some(authorities) = &self.tls_ca else {
-            return match shown {
-                Some(_) => Err(settings.error(&format!("{table}-tls-cert"), &needs(table, "ca"))),
-                None => Ok(None),
-            };
+            let problem = format!("needs a {table}-tls-ca");
+            let lacking = shown.map(|_| settings.error(&format!("{table}-tls-cert"), &problem));
+            return lacking.map_or(Ok(None), Err);
         };
         let trust = Trust::read(authorities, shown);
-        trust.map(Some).map_err(|error| wrong(&error, table, settings))
+        trust.map(Some).map_err(|error| wrong(&error, (&own, &own), settings))
     }
 
-    /// The files of the certificates and of the key.
-    fn pair(
-        &self,
-        table: &str,
-        settings: &Settings,
-    ) -> Result<Option<(&Path, &Path)>, ConfigError> {
-        match (&self.tls_cert, &self.tls_key) {
-            (Some(certificates), Some(key)) => Ok(Some((certificates, key))),
-            (None, None) => Ok(None),
-            (Some(_), None) => {
-                Err(settings.error(&format!("{table}-tls-cert"), &needs(table, "key")))
-            }
-            (None, Some(_)) => {
-                Err(settings.error(&format!("{table}-tls-key"), &needs(table, "cert")))
-            }
-        }
-    }
+    /// Its keys in the file, of what a reload can change.
+    pub const KEYS: [&'static str; 3] = ["tls-cert", "tls-key", "tls-ca"];
 
     /// Whether clients have to show a certificate.
     pub fn verifies_clients(&self) -> bool {
@@ -165,17 +184,19 @@ impl TlsOptions {
     }
 }
 
-fn needs(table: &str, which: &str) -> String {
-    format!("needs a {table}-tls-{which}")
-}
-
-fn wrong(error: &IdentityError, table: &str, settings: &Settings) -> ConfigError {
-    let which = match error {
-        IdentityError::Certificates(..) => "cert",
-        IdentityError::Key(..) => "key",
-        IdentityError::Authorities(..) => "ca",
+/// The names of the settings begin with `of_pair` for the certificates and the key, and with
+/// `of_authorities` for the others.
+fn wrong(
+    error: &IdentityError,
+    (of_pair, of_authorities): (&str, &str),
+    settings: &Settings,
+) -> ConfigError {
+    let (prefix, which) = match error {
+        IdentityError::Certificates(..) => (of_pair, "cert"),
+        IdentityError::Key(..) => (of_pair, "key"),
+        IdentityError::Authorities(..) => (of_authorities, "ca"),
     };
-    settings.error(&format!("{table}-tls-{which}"), &error.to_string())
+    settings.error(&format!("{prefix}tls-{which}"), &error.to_string())
 }
 
 impl UserOptions {

@@ -145,6 +145,41 @@ fn bounds_follow_the_settings() {
 }
 
 #[test]
+fn one_pair_of_files_is_for_every_door_that_has_none_of_its_own() {
+    let tls = concat!(env!("CARGO_MANIFEST_DIR"), "/../testkit/tls");
+    let [cert, key] = ["cert", "key"].map(|which| format!("{tls}/{which}.pem"));
+    let with_tls = |arguments: &[&str]| -> Vec<&str> {
+        let all = [&["--tls-cert", &cert, "--tls-key", &key], arguments].concat();
+        let config = config(&all).unwrap();
+        let doors = config.identities().into_iter();
+        doors.filter(|(_, identity)| identity.is_some()).map(|(door, _)| door).collect()
+    };
+    assert_eq!(with_tls(&[]), ["chat", "nats", "push", "push-http", "admin"]);
+    let off = ["--nats-tls-cert", "off", "--admin-tls-cert=off"];
+    assert_eq!(with_tls(&off), ["chat", "push", "push-http"]);
+    for (arguments, expected) in [
+        (["--tls-cert", &cert].as_slice(), "needs a tls-key"),
+        (&["--push-tls-key", &key], "needs a push-tls-cert"),
+        (&["--tls-cert", &cert, "--tls-key", &cert], "cannot be used"),
+    ] {
+        let error = config(arguments).unwrap_err();
+        assert!(error.starts_with(arguments[0]) || error.starts_with("--tls-key"), "{error}");
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn trusted_proxies_are_addresses_and_networks() {
+    let proxies = |text| config(&["--trusted-proxies", text]).map(|config| config.proxies);
+    let some = proxies("10.0.0.0/8, 192.0.2.1,2001:db8::/32").unwrap();
+    let contains = |address: &str| some.contains(address.parse().unwrap());
+    assert!(["10.1.2.3", "::ffff:10.1.2.3", "192.0.2.1", "2001:db8::7"].into_iter().all(contains));
+    assert!(!["11.0.0.1", "192.0.2.2", "2001:db9::7", "::1"].into_iter().any(contains));
+    let error = proxies("10.0.0.0/8,example.org").unwrap_err();
+    assert!(error.contains("names example.org, which is no address"), "{error}");
+}
+
+#[test]
 fn keys_and_tokens_are_read_and_mistakes_in_them_named() {
     let keys = file("keys", "[[key]]\nid = \"shop\"\nsecret = \"0123456789abcdef\"\n");
     assert!(config(&["--push-keys-file", &keys]).unwrap().push.access.key("shop").is_some());

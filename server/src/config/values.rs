@@ -1,10 +1,11 @@
 //! Reading single values, for flags, environment and file alike. Each error continues a sentence
 //! that begins with the setting and its value.
 
+use crate::connection::TrustedProxies;
 use crate::logging::LogFormat;
 use log::LevelFilter;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
 
 /// The most of anything that has no better bound: connections, rooms, bytes.
@@ -31,6 +32,16 @@ pub fn listen(text: &str) -> Result<Listen, String> {
         Some(address) => Ok(Listen(Some(address))),
         None => Err(problem("the name has no address")),
     }
+}
+
+/// Addresses and networks separated by commas.
+pub fn trusted_proxies(text: &str) -> Result<TrustedProxies, String> {
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let network = |name: &str| {
+        let network = name.parse().or_else(|_| name.parse().map(|it: IpAddr| it.into()));
+        network.map_err(|_| format!("names {name}, which is no address and no network"))
+    };
+    Ok(TrustedProxies::new(names.map(network).collect::<Result<_, _>>()?))
 }
 
 /// A log level.

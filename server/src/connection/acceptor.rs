@@ -1,9 +1,10 @@
 //! Accepting connections, the same for every front-end: those that are admitted are listed and
 //! served, the others are told why they are not.
 
+use super::entrance::Entrance;
 use super::limiter::Permit;
 use super::listener::{Accepted, Listener, refuse};
-use super::server::{Profile, Protocol};
+use super::server::Protocol;
 use super::shutdown::Shutdown;
 use crate::diagnostics::ConnectionEntry;
 use crate::tasks::{self, Scope};
@@ -14,9 +15,7 @@ use std::sync::Arc;
 
 /// Accepts what a listener brings, and gives it to a protocol.
 pub(super) struct Acceptor<P> {
-    pub protocol: Arc<P>,
-    pub profile: Profile,
-    pub shutdown: Arc<Shutdown>,
+    pub entrance: Arc<Entrance<P>>,
     /// Owns the connections' tasks.
     pub connections: Arc<Scope>,
 }
@@ -41,9 +40,9 @@ impl<P: Protocol> Acceptor<P> {
         loop {
             match listener.accept().await {
                 Accepted::Refused(stream, peer, refusal) => {
-                    let (front_end, refusal) = (&self.profile.front_end, refusal.to_string());
-                    front_end.refused(peer, &refusal);
-                    refuse(&stream, &self.protocol.refusal(peer, &refusal));
+                    let (entrance, refusal) = (&self.entrance, refusal.to_string());
+                    entrance.profile.front_end.refused(peer, &refusal);
+                    refuse(&stream, &entrance.protocol.refusal(peer, &refusal));
                 }
                 Accepted::Connection(stream, peer, permit) => self.serve(stream, peer, permit),
             }
@@ -51,22 +50,30 @@ impl<P: Protocol> Acceptor<P> {
     }
 
     fn serve(&self, stream: Async<TcpStream>, peer: SocketAddr, permit: Permit) {
-        let front_end = &self.profile.front_end;
-        let allowance = front_end.memory().allowance().clone();
-        let connection = match Connection::new(stream, self.profile.peer_timeout, allowance) {
+        let (entrance, profile) = (&self.entrance, &self.entrance.profile);
+        let allowance = profile.front_end.memory().allowance().clone();
+        let connection = match Connection::new(stream, profile.peer_timeout, allowance) {
             Ok(connection) => connection,
             Err(error) => {
-                let name = front_end.name();
+                let name = profile.front_end.name();
                 return log::debug!(task:% = tasks::label(); "{name}: {peer} left at once: {error}");
             }
         };
-        let entry = front_end.connected(peer, connection.traffic());
-        entry.figures().can_be_cut_by(connection.cutter());
-        let figures = entry.figures().clone();
-        let shutdown = self.shutdown.clone();
-        let accepted = AcceptedConnection { connection, peer, entry, shutdown, permit };
-        let serving = self.protocol.clone().serve(accepted);
-        let task = self.connections.spawn(self.profile.tasks.connection, serving);
-        figures.set_task(task.id());
+        let name = profile.tasks.connection;
+        if entrance.has_steps(&permit) {
+            let entrance = entrance.clone();
+            self.connections.spawn(name, async move {
+                // In a box, so that the connection has no room for it all its life.
+                let accepted = Box::pin(entrance.enter(connection, peer, permit)).await;
+                if let Some(accepted) = accepted {
+                    entrance.protocol.clone().serve(accepted).await;
+                }
+            });
+        } else {
+            let accepted = entrance.accepted(connection, peer, permit);
+            let figures = accepted.entry.figures().clone();
+            let serving = entrance.protocol.clone().serve(accepted);
+            figures.set_task(self.connections.spawn(name, serving).id());
+        }
     }
 }

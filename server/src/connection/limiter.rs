@@ -65,18 +65,20 @@ impl ConnectionLimiter {
 
     /// Admits a connection, or says which bound refuses it.
     pub fn admit(&self, address: IpAddr) -> Result<Permit, Refusal> {
-        let key = counted_address(address);
+        let mut permit = self.admit_proxy()?;
+        permit.count_for(address)?;
+        Ok(permit)
+    }
+
+    /// Admits a connection that counts for no address until its proxy has named the client.
+    pub fn admit_proxy(&self) -> Result<Permit, Refusal> {
         let mut counts = self.lock();
-        let ConnectionLimits { total, per_address } = counts.limits;
+        let total = counts.limits.total;
         if counts.connections >= total {
             return Err(Refusal::Full(total));
         }
-        if counts.by_address.get(&key).is_some_and(|&count| count >= per_address) {
-            return Err(Refusal::AddressFull(per_address));
-        }
         counts.connections += 1;
-        *counts.by_address.entry(key).or_default() += 1;
-        Ok(Permit { limiter: self.clone(), key })
+        Ok(Permit { limiter: self.clone(), address: None })
     }
 
     /// The limiter's bounds.
@@ -94,31 +96,59 @@ impl ConnectionLimiter {
         self.lock().connections
     }
 
-    fn release(&self, key: IpAddr) {
-        let mut counts = self.lock();
-        counts.connections -= 1;
-        if let Some(count) = counts.by_address.get_mut(&key) {
-            *count -= 1;
-            if *count == 0 {
-                counts.by_address.remove(&key);
-            }
-        }
-    }
-
     fn lock(&self) -> MutexGuard<'_, Counts> {
         lock(&self.counts)
+    }
+}
+
+impl Counts {
+    fn release(&mut self, address: Option<IpAddr>) {
+        let Some(address) = address else { return };
+        if let Some(count) = self.by_address.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_address.remove(&address);
+            }
+        }
     }
 }
 
 /// One connection, counted until this is dropped.
 pub struct Permit {
     limiter: ConnectionLimiter,
-    key: IpAddr,
+    /// The address that the connection counts for.
+    address: Option<IpAddr>,
+}
+
+impl Permit {
+    /// Whether the connection counts for an address.
+    pub fn has_address(&self) -> bool {
+        self.address.is_some()
+    }
+
+    /// Counts the connection for this address from now on. If that has its connections already, the
+    /// connection counts as before.
+    pub fn count_for(&mut self, address: IpAddr) -> Result<(), Refusal> {
+        let address = counted_address(address);
+        if self.address == Some(address) {
+            return Ok(());
+        }
+        let mut counts = self.limiter.lock();
+        let per_address = counts.limits.per_address;
+        if counts.by_address.get(&address).is_some_and(|&count| count >= per_address) {
+            return Err(Refusal::AddressFull(per_address));
+        }
+        counts.release(self.address.replace(address));
+        *counts.by_address.entry(address).or_default() += 1;
+        Ok(())
+    }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.limiter.release(self.key);
+        let mut counts = self.limiter.lock();
+        counts.connections -= 1;
+        counts.release(self.address.take());
     }
 }
 
@@ -158,6 +188,23 @@ mod tests {
         assert_eq!(limiter.connections(), 2);
         drop(two);
         assert_eq!(limiter.lock().by_address.len(), 1);
+    }
+
+    #[test]
+    fn a_proxys_connection_counts_for_the_client_that_it_names() {
+        let limiter = ConnectionLimiter::new(LIMITS);
+        let mut proxied =
+            [limiter.admit_proxy().ok().unwrap(), limiter.admit_proxy().ok().unwrap()];
+        assert!(!proxied[0].has_address() && limiter.lock().by_address.is_empty());
+        let own = limiter.admit(address("10.0.0.1")).ok().unwrap();
+        assert_eq!(limiter.admit_proxy().err(), Some(Refusal::Full(3)));
+        assert_eq!(proxied[0].count_for(address("10.0.0.1")), Ok(()));
+        assert_eq!(proxied[1].count_for(address("10.0.0.1")), Err(Refusal::AddressFull(2)));
+        assert_eq!(proxied[0].count_for(address("10.0.0.1")), Ok(()), "it counts already");
+        assert_eq!(proxied[0].count_for(address("10.0.0.2")), Ok(()));
+        assert_eq!(proxied[1].count_for(address("10.0.0.1")), Ok(()));
+        drop((proxied, own));
+        assert!(limiter.connections() == 0 && limiter.lock().by_address.is_empty());
     }
 
     #[test]

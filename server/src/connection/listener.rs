@@ -1,8 +1,10 @@
 //! A listening socket that keeps its bounds, and waits when the system has no more descriptors.
 
 use super::limiter::{ConnectionLimiter, ConnectionLimits, Permit, Refusal};
+use super::proxies::TrustedProxies;
 use crate::limits::{ACCEPT_BACK_OFF_MS, ACCEPTS_PER_TURN, LISTEN_BACKLOG};
 use crate::tasks::{self, Wait, waiting};
+use crate::transport::Identity;
 use async_io::{Async, Timer};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::future::Future;
@@ -15,6 +17,8 @@ pub struct Listener {
     socket: Async<TcpListener>,
     local_address: SocketAddr,
     limiter: ConnectionLimiter,
+    tls: Option<Identity>,
+    proxies: TrustedProxies,
     back_off: BackOff,
     accepted_in_turn: usize,
 }
@@ -54,9 +58,31 @@ impl Listener {
             socket: Async::new(socket)?,
             local_address,
             limiter: ConnectionLimiter::new(limits),
+            tls: None,
+            proxies: TrustedProxies::default(),
             back_off: BackOff::new(),
             accepted_in_turn: 0,
         })
+    }
+
+    /// Speaks TLS from the first byte.
+    pub fn with_tls(self, tls: Option<Identity>) -> Self {
+        Self { tls, ..self }
+    }
+
+    /// Takes the word of these proxies for whose connections they bring.
+    pub fn behind(self, proxies: TrustedProxies) -> Self {
+        Self { proxies, ..self }
+    }
+
+    /// The certificates and key for TLS from the first byte; `None` for no TLS.
+    pub fn tls(&self) -> Option<&Identity> {
+        self.tls.as_ref()
+    }
+
+    /// The proxies whose word it takes.
+    pub fn proxies(&self) -> &TrustedProxies {
+        &self.proxies
     }
 
     /// The limiter that counts this listener's connections.
@@ -84,7 +110,11 @@ impl Listener {
                     peer.set_ip(peer.ip().to_canonical());
                     self.accepted_in_turn += 1;
                     self.back_off.succeeded();
-                    return match self.limiter.admit(peer.ip()) {
+                    let admitted = match self.proxies.contains(peer.ip()) {
+                        true => self.limiter.admit_proxy(),
+                        false => self.limiter.admit(peer.ip()),
+                    };
+                    return match admitted {
                         Ok(permit) => Accepted::Connection(stream, peer, permit),
                         Err(refusal) => Accepted::Refused(stream, peer, refusal),
                     };

@@ -1,6 +1,7 @@
 //! A running server: how it starts, and how it stops. The same for every protocol.
 
 use super::acceptor::{AcceptedConnection, Acceptor};
+use super::entrance::Entrance;
 use super::listener::Listener;
 use super::shutdown::{Shutdown, StopReport};
 use crate::diagnostics::{FrontEnd, Serves};
@@ -21,6 +22,9 @@ pub(crate) struct Profile {
     pub max_payload_bytes: usize,
     /// After this time without a word from a peer's machine, the kernel ends the connection.
     pub peer_timeout: Duration,
+    /// Whether a trusted proxy begins with a PROXY header, as opposed to the protocol's own words
+    /// for whose connection it is.
+    pub takes_proxy_header: bool,
 }
 
 /// What the scopes and tasks of a server are called.
@@ -85,13 +89,12 @@ impl<P: Protocol> Server<P> {
         let accepting = tasks.scope(profile.tasks.server);
         let connections = Arc::new(tasks.scope(profile.tasks.connections));
         let shutdown = Arc::<Shutdown>::default();
-        let acceptor = Acceptor {
-            protocol: protocol.clone(),
-            shutdown: shutdown.clone(),
-            connections: connections.clone(),
-            profile,
-        };
-        accepting.spawn(acceptor.profile.tasks.accept, acceptor.run(listener));
+        let accept = profile.tasks.accept;
+        let tls = listener.tls().cloned();
+        let (of_entrance, shutdown_seen) = (protocol.clone(), shutdown.clone());
+        let entrance = Entrance { protocol: of_entrance, profile, shutdown: shutdown_seen, tls };
+        let acceptor = Acceptor { entrance: entrance.into(), connections: connections.clone() };
+        accepting.spawn(accept, acceptor.run(listener));
         Self { protocol, name, local_address, accepting, connections, shutdown }
     }
 

@@ -83,7 +83,6 @@ impl fmt::Display for Ended {
 /// What one connection counts. Its tasks write it and observers read it; additions are uncontended.
 pub struct ConnectionFigures {
     id: u64,
-    peer: SocketAddr,
     traffic: Arc<Traffic>,
     messages_in: AtomicU64,
     messages_out: AtomicU64,
@@ -95,8 +94,8 @@ pub struct ConnectionFigures {
     about: Mutex<About>,
 }
 
-#[derive(Default)]
 struct About {
+    peer: SocketAddr,
     name: String,
     user: String,
     language: String,
@@ -109,9 +108,9 @@ type Queues = Arc<dyn Fn() -> Vec<SubscriptionStats> + Send + Sync>;
 
 impl ConnectionFigures {
     pub(super) fn new(id: u64, peer: SocketAddr, traffic: Arc<Traffic>) -> Self {
+        let [name, user, language, version] = [const { String::new() }; 4];
         Self {
             id,
-            peer,
             traffic,
             messages_in: AtomicU64::new(0),
             messages_out: AtomicU64::new(0),
@@ -120,7 +119,7 @@ impl ConnectionFigures {
             task: OnceLock::new(),
             cutter: OnceLock::new(),
             imposed_end: OnceLock::new(),
-            about: Mutex::default(),
+            about: Mutex::new(About { peer, name, user, language, version, queues: None }),
         }
     }
 
@@ -227,7 +226,12 @@ impl ConnectionFigures {
 
     /// The peer's address.
     pub fn peer(&self) -> SocketAddr {
-        self.peer
+        lock(&self.about).peer
+    }
+
+    /// Says which client a proxy asks for now.
+    pub fn set_peer(&self, peer: SocketAddr) {
+        lock(&self.about).peer = peer;
     }
 
     pub(super) fn traffic(&self) -> &Traffic {
@@ -239,16 +243,16 @@ impl ConnectionFigures {
     }
 
     pub(super) fn info(&self, front_end: &'static str) -> ConnectionInfo {
-        let (name, user, language, version) = {
+        let (peer, name, user, language, version) = {
             let about = lock(&self.about);
-            let About { name, user, language, version, .. } = &*about;
-            (name.clone(), user.clone(), language.clone(), version.clone())
+            let About { peer, name, user, language, version, .. } = &*about;
+            (*peer, name.clone(), user.clone(), language.clone(), version.clone())
         };
         let (messages_in, messages_out) = self.messages();
         ConnectionInfo {
             id: self.id,
             front_end,
-            peer: self.peer,
+            peer,
             name,
             user,
             language,

@@ -6,6 +6,7 @@
 //! service can let a connection go on in another protocol ([`Call::upgrade`]).
 
 mod adapter;
+mod forwarded;
 mod request;
 mod response;
 mod server;

@@ -1,26 +1,27 @@
 //! Accepting HTTP connections, serving them with hyper, and ending them.
 
 use super::adapter::{Clock, Departure, Socket};
+use super::forwarded;
 use super::request::Call;
 use super::response::{Response, text};
 use super::upgrade::Takeover;
 use crate::connection::acceptor::AcceptedConnection;
-use crate::connection::handshake::shake_hands;
 use crate::connection::server::{Profile, Protocol, task_names};
-use crate::connection::{Listener, Server};
-use crate::diagnostics::{Ended, FrontEnd};
+use crate::connection::{Listener, Permit, Server, TrustedProxies};
+use crate::diagnostics::{ConnectionFigures, Ended, FrontEnd};
 use crate::limits;
+use crate::locks::lock;
 use crate::tasks::{Tasks, Wait, waiting};
-use crate::transport::Identity;
 use hyper::StatusCode;
-use hyper::header::HOST;
+use hyper::body::Incoming;
+use hyper::header::{HOST, HeaderMap};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn, ready};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -46,8 +47,6 @@ pub struct HttpSettings {
     pub write_deadline: Duration,
     /// How long a request is still worked on after its sender has closed its sending half.
     pub half_closed: Duration,
-    /// The server's certificates and key; `None` for no TLS.
-    pub tls: Option<Identity>,
 }
 
 impl Default for HttpSettings {
@@ -57,7 +56,6 @@ impl Default for HttpSettings {
             head_deadline: Duration::from_millis(limits::HTTP_HEAD_MS),
             write_deadline: Duration::from_millis(limits::HTTP_WRITE_DEADLINE_MS),
             half_closed: Duration::from_millis(limits::HTTP_HALF_CLOSED_MS),
-            tls: None,
         }
     }
 }
@@ -70,6 +68,8 @@ pub type HttpServer = Server<Http>;
 pub struct Http {
     service: Box<dyn Service>,
     settings: HttpSettings,
+    proxies: TrustedProxies,
+    front_end: Arc<FrontEnd>,
 }
 
 impl Server<Http> {
@@ -84,11 +84,13 @@ impl Server<Http> {
     ) -> Self {
         let profile = Profile {
             tasks: task_names!("http"),
-            front_end,
+            front_end: front_end.clone(),
             max_payload_bytes: settings.body_bytes,
             peer_timeout: settings.write_deadline,
+            takes_proxy_header: false,
         };
-        Self::run(listener, tasks, profile, Http { service: Box::new(service), settings })
+        let (service, proxies) = (Box::new(service), listener.proxies().clone());
+        Self::run(listener, tasks, profile, Http { service, settings, proxies, front_end })
     }
 }
 
@@ -100,24 +102,14 @@ impl Protocol for Http {
     /// Serves one connection: request after request, and then the protocol that it goes on in.
     async fn serve(self: Arc<Self>, accepted: AcceptedConnection) {
         let AcceptedConnection { connection, peer, mut entry, shutdown, permit } = accepted;
-        if let Some(identity) = &self.settings.tls
-            && !Box::pin(shake_hands(&connection, identity, &shutdown, self.settings.head_deadline))
-                .await
-        {
-            return entry.ended(Ended::Because("TLS handshake failed"));
-        }
         let figures = entry.figures().clone();
         let traffic = connection.traffic().clone();
-        let takeover = Takeover::default();
-        let service = service_fn(|request| {
+        let (takeover, permit) = (Takeover::default(), Mutex::new(permit));
+        let service = service_fn(|request: hyper::Request<Incoming>| {
             figures.received(1);
-            let answer = match request.headers().get_all(HOST).iter().count() {
-                1 => self.service.call(Call { request, peer, takeover: takeover.clone() }),
-                // Such a request does not say which host it is for. (RFC 9112, section 3.2)
-                _ => {
-                    let refusal = text(StatusCode::BAD_REQUEST, "a request has one Host header\n");
-                    Box::pin(ready(refusal))
-                }
+            let answer = match self.client(request.headers(), &figures, peer, &permit) {
+                Ok(peer) => self.service.call(Call { request, peer, takeover: takeover.clone() }),
+                Err(refusal) => refusal,
             };
             let (figures, traffic) = (figures.clone(), traffic.clone());
             async move {
@@ -153,13 +145,47 @@ impl Protocol for Http {
         });
         let outcome = waiting(Wait::fixed("http"), outcome).await;
         entry.ended(match (outcome, takeover.take()) {
-            (Ok(_), Some(next)) => next.serve(connection, peer, &figures, &shutdown).await,
+            (Ok(_), Some(next)) => next.serve(connection, &figures, &shutdown).await,
             (Ok(true), None) => Ended::ServerStopped,
             (Ok(false), None) => Ended::PeerClosed,
             (Err(error), _) => ended(&error),
         });
         drop(permit);
     }
+}
+
+impl Http {
+    /// Whose request it is, or the answer if it is nobody's. The connection counts for that client
+    /// from now on.
+    fn client(
+        &self,
+        headers: &HeaderMap,
+        figures: &ConnectionFigures,
+        peer: SocketAddr,
+        permit: &Mutex<Permit>,
+    ) -> Result<SocketAddr, ServiceFuture> {
+        if headers.get_all(HOST).iter().count() != 1 {
+            // Such a request does not say which host it is for. (RFC 9112, section 3.2)
+            return Err(answer(StatusCode::BAD_REQUEST, "a request has one Host header\n"));
+        }
+        if !self.proxies.contains(peer.ip()) {
+            return Ok(peer);
+        }
+        let named = forwarded::client(headers, &self.proxies);
+        let named = named.map_err(|problem| answer(StatusCode::BAD_REQUEST, problem))?;
+        let client = SocketAddr::new(named.unwrap_or(peer.ip()), peer.port());
+        figures.set_peer(client);
+        lock(permit).count_for(client.ip()).map_err(|refusal| {
+            let refusal = refusal.to_string();
+            self.front_end.refused(client, &refusal);
+            answer(StatusCode::SERVICE_UNAVAILABLE, &format!("{refusal}\n"))
+        })?;
+        Ok(client)
+    }
+}
+
+fn answer(status: StatusCode, why: &str) -> ServiceFuture {
+    Box::pin(ready(text(status, why.to_owned())))
 }
 
 /// The answer to a client that is not let in. Hyper never sees that client.

@@ -93,7 +93,6 @@ impl Next {
     pub async fn serve(
         self,
         connection: Connection,
-        peer: SocketAddr,
         figures: &ConnectionFigures,
         shutdown: &Arc<Shutdown>,
     ) -> Ended {
@@ -108,7 +107,7 @@ impl Next {
         (self.serve)(Upgraded {
             connection,
             early: parts.read_buf,
-            peer,
+            peer: figures.peer(),
             shutdown: shutdown.clone(),
         })
         .await

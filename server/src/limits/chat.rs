@@ -97,10 +97,6 @@ pub const CHAT_WAIT_MS: u64 = 5;
 /// is read when it is due; nothing is lost.
 pub const CHAT_LINES_PER_SECOND: u32 = 5;
 
-/// Milliseconds in which a person's TLS handshake has to be complete. Fixed. When hit: the
-/// connection is closed.
-pub const CHAT_TLS_HANDSHAKE_MS: u64 = 10_000;
-
 /// Seconds' worth of lines that a person may send in a burst, before [`CHAT_LINES_PER_SECOND`]
 /// slows the person down. Fixed. Why: a greeting by script, or a few lines pasted.
 pub const LINE_BURST_SECONDS: u32 = 4;

@@ -11,6 +11,7 @@ use super::writer::{Outbound, Writer};
 use crate::codec::nats::append_error;
 use crate::connection::acceptor::AcceptedConnection;
 use crate::connection::duplex::drive;
+use crate::connection::entrance::in_time;
 use crate::connection::outbound::{CloseRequest, Position};
 use crate::connection::server::{Profile, Protocol, task_names};
 use crate::connection::shutdown::Shutdown;
@@ -57,6 +58,7 @@ impl Server<Nats> {
             front_end: front_end.clone(),
             max_payload_bytes: settings.parser.payload_bytes,
             peer_timeout: settings.writer().idle.patience(),
+            takes_proxy_header: true,
         };
         let nats = Nats {
             broker: broker.clone(),
@@ -196,17 +198,9 @@ async fn greet(
     };
     // A client that does not understand TLS would not understand an error either, so none is
     // sent when the handshake fails.
-    let stopped = async {
-        shutdown.begun().await;
-        Err(io::ErrorKind::Interrupted.into())
-    };
-    let out_of_time = async {
-        // why: once in the life of a connection, before its writer's timer is there.
-        Timer::after(tls.handshake_timeout).await;
-        Err(io::ErrorKind::TimedOut.into())
-    };
     let shaking = shake_hands(connection, &mut info, tls, outbound);
-    future::or(shaking, future::or(stopped, out_of_time)).await
+    let shaken = in_time(shutdown, tls.handshake_timeout, shaking).await;
+    shaken.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// Says `INFO`, and makes the connection a TLS one if it has to be or the client wants it.

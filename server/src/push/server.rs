@@ -18,7 +18,7 @@ use crate::connection::acceptor::AcceptedConnection;
 use crate::connection::duplex::drive;
 use crate::connection::server::{Profile, Protocol, task_names};
 use crate::connection::shutdown::Shutdown;
-use crate::connection::{Listener, RunningServer, Server, StopReport, refuse};
+use crate::connection::{Listener, RunningServer, Server, StopReport};
 use crate::diagnostics::{ConnectionEntry, Ended, FrontEnd};
 use crate::limits::PUSH_DATAGRAM_BYTES;
 use crate::live::Live;
@@ -100,6 +100,7 @@ impl PushServer {
                 front_end: push.gateway.front_end.clone(),
                 max_payload_bytes: PUSH_DATAGRAM_BYTES,
                 peer_timeout: settings.writer.idle.patience(),
+                takes_proxy_header: true,
             };
             Server::run(listener, tasks, profile, push.clone())
         });
@@ -206,7 +207,7 @@ impl Push {
                 let frame = CloseFrame { code: CloseCode::Again, reason: error.to_string().into() };
                 framing.append_object(&mut bye, &ServerObject::Bye(frame.reason.as_str().into()));
                 framing.append_close(&mut bye, Some(&frame));
-                refuse(connection.socket(), &bye);
+                connection.refuse(&bye);
                 return Ended::Cut;
             }
         };

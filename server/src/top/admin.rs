@@ -1,8 +1,9 @@
 //! Asking an admin listener.
 
+use crate::transport::{ClientStream, Trust};
 use serde_json::Value;
 use std::io::{Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::path::Path;
 use std::time::Duration;
 
 /// How long an answer may take.
@@ -16,21 +17,34 @@ pub struct Admin {
     /// `host:port`
     address: String,
     authorization: String,
+    /// For TLS.
+    trust: Option<Trust>,
 }
 
 impl Admin {
-    /// The listener at `http://host:port`; `http://` and the port may be left out.
-    pub fn new(url: &str, token: Option<&str>) -> Result<Self, String> {
-        let address = url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/');
+    /// The listener at `http://host:port`; `http://` and the port may be left out. At `https://` it
+    /// has to show a certificate that `authorities` have signed, or the system's.
+    pub fn new(url: &str, token: Option<&str>, authorities: Option<&Path>) -> Result<Self, String> {
+        let secure = url.strip_prefix("https://");
+        let address = secure.or(url.strip_prefix("http://")).unwrap_or(url).trim_end_matches('/');
         if address.is_empty() || address.contains(['/', ' ', '\r', '\n']) {
-            return Err(format!("{url} is no admin listener; write it as http://HOST:PORT"));
+            return Err(format!(
+                "{url} is no admin listener; write it as http://HOST:PORT or https://HOST:PORT"
+            ));
         }
         let has_port =
             address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
         let address = if has_port { address.to_owned() } else { format!("{address}:6060") };
         let authorization =
             token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
-        Ok(Self { address, authorization })
+        let trust = || match authorities {
+            Some(file) => {
+                Trust::read(file, None).map_err(|error| format!("{} {error}", file.display()))
+            }
+            None => Trust::of_system().map_err(|error| format!("--ca is missing: {error}")),
+        };
+        let trust = secure.map(|_| trust()).transpose()?;
+        Ok(Self { address, authorization, trust })
     }
 
     /// A page as JSON.
@@ -56,18 +70,14 @@ impl Admin {
     }
 
     fn ask(&self, path: &str) -> std::io::Result<String> {
-        let mut addresses = self.address.to_socket_addrs()?;
-        let address = addresses.next().ok_or(std::io::ErrorKind::NotFound)?;
-        let mut socket = TcpStream::connect_timeout(&address, PATIENCE)?;
-        socket.set_read_timeout(Some(PATIENCE))?;
-        socket.set_write_timeout(Some(PATIENCE))?;
+        let stream = ClientStream::connect(&self.address, self.trust.as_ref(), PATIENCE)?;
         let (host, authorization) = (&self.address, &self.authorization);
         write!(
-            socket,
+            &stream,
             "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{authorization}\r\n"
         )?;
         let mut answer = Vec::new();
-        socket.take(ANSWER_BYTES).read_to_end(&mut answer)?;
+        (&stream).take(ANSWER_BYTES).read_to_end(&mut answer)?;
         Ok(String::from_utf8_lossy(&answer).into_owned())
     }
 }
@@ -78,14 +88,14 @@ mod tests {
 
     #[test]
     fn an_address_may_leave_out_what_is_usual() {
-        let address = |url| Admin::new(url, None).map(|admin| admin.address);
+        let address = |url| Admin::new(url, None, None).map(|admin| admin.address);
         for url in
             ["http://127.0.0.1:6060", "http://127.0.0.1:6060/", "127.0.0.1:6060", "127.0.0.1"]
         {
             assert_eq!(address(url), Ok("127.0.0.1:6060".to_owned()), "{url}");
         }
         assert_eq!(address("http://[::1]"), Ok("[::1]:6060".to_owned()));
-        for url in ["", "http://", "https://host", "host/path", "a b"] {
+        for url in ["", "http://", "ftp://host", "host/path", "a b"] {
             assert!(address(url).is_err(), "{url}");
         }
     }

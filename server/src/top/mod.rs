@@ -10,6 +10,7 @@ use clap::Args;
 use frame::{Sample, render};
 use screen::{Screen, Waited};
 use std::io::Write;
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 use view::View;
@@ -23,6 +24,15 @@ pub struct AdminAddress {
     /// Token of the admin listener, if it requires one
     #[arg(long, value_name = "TOKEN", env = "FANFARE_ADMIN_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
+    /// PEM file with those who signed the listener's certificate, for https; without it the system's
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+}
+
+impl AdminAddress {
+    fn admin(&self) -> Result<Admin, String> {
+        Admin::new(&self.url, self.token.as_deref(), self.ca.as_deref())
+    }
 }
 
 /// The command line of `fanfare top`.
@@ -45,7 +55,7 @@ pub struct TopOptions {
 /// # Errors
 /// Why it is not, or that it does not answer.
 pub fn health(of: &AdminAddress) -> Result<String, String> {
-    Admin::new(&of.url, of.token.as_deref())?.text("/healthz")
+    of.admin()?.text("/healthz")
 }
 
 /// Shows one frame after the other until `q`, or until the server or the output is gone. With
@@ -54,7 +64,7 @@ pub fn health(of: &AdminAddress) -> Result<String, String> {
 /// # Errors
 /// What went wrong, in one sentence.
 pub fn run(options: &TopOptions, output: &mut impl Write) -> Result<(), String> {
-    let admin = Admin::new(&options.admin.url, options.admin.token.as_deref())?;
+    let admin = options.admin.admin()?;
     let interval = Duration::from_millis(options.interval_ms);
     let mut before = Sample::take(&admin)?;
     if options.once {

@@ -4,6 +4,7 @@
 //! [`Reader`] and [`write_all_from`] run side by side.
 
 mod allowance;
+mod client;
 mod gathering;
 mod reader;
 mod tls;
@@ -20,6 +21,7 @@ use crate::tasks::{Wait, note_wait, waiting};
 pub use allowance::ReadAllowance;
 use async_io::Async;
 use bytes::Bytes;
+pub use client::ClientStream;
 use event_listener::EventListener;
 pub use reader::Reader;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -264,6 +266,13 @@ impl Connection {
                 return Poll::Pending;
             }
         }
+    }
+
+    /// Says the last word to a peer that nothing was said to, and closes, without waiting: what the
+    /// kernel does not take at once is not said.
+    pub fn refuse(&self, notice: &[u8]) {
+        let _ = self.write(&[IoSlice::new(notice)]);
+        self.finish();
     }
 
     /// Tells the peer that nothing more will come. What it still sends can be read.

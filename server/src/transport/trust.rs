@@ -1,7 +1,7 @@
 //! Whom a connection that is dialled believes.
 
 use super::tls::{IdentityError, read_identity, roots};
-use rustls::ClientConfig;
+use rustls::{ClientConfig, RootCertStore};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,20 @@ impl Trust {
     /// Reads the certificates of those who sign, and the files of a chain of certificates and its
     /// key if the other side wants to see one, all PEM; or says what is wrong with which.
     pub fn read(authorities: &Path, shown: Option<(&Path, &Path)>) -> Result<Self, IdentityError> {
-        let roots = roots(authorities)?;
+        Self::of(roots(authorities)?, shown)
+    }
+
+    /// Believes those whom the system believes, and shows nothing.
+    pub fn of_system() -> Result<Self, IdentityError> {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if roots.is_empty() {
+            return Err(IdentityError::Authorities("the system has none".to_owned()));
+        }
+        Self::of(roots, None)
+    }
+
+    fn of(roots: RootCertStore, shown: Option<(&Path, &Path)>) -> Result<Self, IdentityError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

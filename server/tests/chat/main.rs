@@ -4,8 +4,10 @@ mod accounts;
 mod binary;
 mod bounds;
 mod conversation;
+mod encryption;
 mod figures;
 mod operation;
+mod proxies;
 mod stored;
 
 /// The binary under test.

@@ -21,7 +21,7 @@ fn file(name: &str, text: &str) -> PathBuf {
 }
 
 /// Sends SIGHUP, and gives the line that the log has about it.
-fn reload(server: &Process, log: &mut BufReader<ChildStderr>) -> String {
+pub fn reload(server: &Process, log: &mut BufReader<ChildStderr>) -> String {
     server.signal(Signal::HUP);
     let mut lines = log.lines().map(Result::unwrap);
     lines.find(|line| line.contains("reloaded")).unwrap()

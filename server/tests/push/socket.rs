@@ -455,6 +455,9 @@ fn one_that_reads_late_is_told_how_many_it_missed() {
 fn everybody_is_told_that_the_server_ends_and_gets_what_was_queued() {
     let mut test = start(|_| {});
     let (mut client, mut silent) = (test.user("1"), test.open());
+    // It is a client of the gateway from here on, and not only of the HTTP server.
+    silent.say(json!({"ping": 1}));
+    assert_eq!(silent.object(), json!({"pong": 1}));
     test.server.sender().ask("user:1;reply last words");
     let http = test.http.take().unwrap();
     http.begin_stop();

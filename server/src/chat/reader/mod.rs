@@ -7,7 +7,7 @@ use super::presence::Presence;
 use super::render;
 use super::rooms::LOBBY;
 use super::server::Chat;
-use super::session::{Action, Session};
+use super::session::{Action, Session, SessionSettings};
 use super::writer::{Change, Channel, ChatQueue};
 use crate::codec::lines::{LineDecoder, LineError};
 use crate::connection::duplex::ReadHalf;
@@ -116,13 +116,15 @@ impl<'s> Reader<'s> {
             let burst = per_second.saturating_mul(LINE_BURST_SECONDS);
             RateLimit::new(per_second, burst, Instant::now())
         });
+        let password = shared.password.get().as_ref().clone();
+        let session = SessionSettings { password, ..shared.settings.session.clone() };
         Reader {
             shared,
             queue,
             figures,
             shutdown,
             address,
-            session: Session::new(&shared.accounts.directory, shared.settings.session.clone()),
+            session: Session::new(&shared.accounts.directory, session),
             publisher: shared.broker.publisher_as(origin),
             origin,
             actions: Vec::new(),

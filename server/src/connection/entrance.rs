@@ -1,0 +1,107 @@
+//! What comes before a protocol, in time: what a proxy says of the client, and TLS.
+
+use super::acceptor::AcceptedConnection;
+use super::limiter::Permit;
+use super::listener::refuse;
+use super::proxies::proxied_client;
+use super::server::{Profile, Protocol};
+use super::shutdown::Shutdown;
+use crate::diagnostics::Ended;
+use crate::limits::{PROXY_HEADER_MS, TLS_HANDSHAKE_MS};
+use crate::tasks;
+use crate::transport::{Connection, Identity};
+use async_io::Timer;
+use futures_lite::future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where the connections of a server come in.
+pub(super) struct Entrance<P> {
+    pub protocol: Arc<P>,
+    pub profile: Profile,
+    pub shutdown: Arc<Shutdown>,
+    /// For TLS from the first byte.
+    pub tls: Option<Identity>,
+}
+
+impl<P: Protocol> Entrance<P> {
+    /// Whether something comes before the protocol.
+    pub fn has_steps(&self, permit: &Permit) -> bool {
+        self.tls.is_some() || self.awaits_header(permit)
+    }
+
+    /// Does what comes before the protocol; `None` if the connection does not get that far.
+    pub async fn enter(
+        &self,
+        connection: Connection,
+        mut peer: SocketAddr,
+        mut permit: Permit,
+    ) -> Option<AcceptedConnection> {
+        let front_end = &self.profile.front_end;
+        if self.awaits_header(&permit) {
+            let within = Duration::from_millis(PROXY_HEADER_MS);
+            match in_time(&self.shutdown, within, proxied_client(&connection)).await {
+                Some(Ok(client)) => peer = client.unwrap_or(peer),
+                Some(Err(problem)) => {
+                    front_end.refused(peer, problem);
+                    return None;
+                }
+                None => {
+                    front_end.refused(peer, "this proxy sent no PROXY header in time");
+                    return None;
+                }
+            }
+            if let Err(refusal) = permit.count_for(peer.ip()) {
+                let refusal = refusal.to_string();
+                front_end.refused(peer, &refusal);
+                refuse(connection.socket(), &self.protocol.refusal(peer, &refusal));
+                return None;
+            }
+        }
+        let mut accepted = self.accepted(connection, peer, permit);
+        tasks::current().into_iter().for_each(|task| accepted.entry.figures().set_task(task.id));
+        let Some(identity) = &self.tls else { return Some(accepted) };
+        let within = Duration::from_millis(TLS_HANDSHAKE_MS);
+        let shaking = accepted.connection.upgrade(identity);
+        if !matches!(in_time(&self.shutdown, within, shaking).await, Some(Ok(()))) {
+            accepted.entry.ended(Ended::Because("TLS handshake failed"));
+            return None;
+        }
+        Some(accepted)
+    }
+
+    /// The connection with its place in the list of connections.
+    pub fn accepted(
+        &self,
+        connection: Connection,
+        peer: SocketAddr,
+        permit: Permit,
+    ) -> AcceptedConnection {
+        let entry = self.profile.front_end.connected(peer, connection.traffic());
+        entry.figures().can_be_cut_by(connection.cutter());
+        AcceptedConnection { connection, peer, entry, shutdown: self.shutdown.clone(), permit }
+    }
+
+    fn awaits_header(&self, permit: &Permit) -> bool {
+        self.profile.takes_proxy_header && !permit.has_address()
+    }
+}
+
+/// What `step` gives; `None` if the server stops first, or the time is over.
+pub(crate) async fn in_time<T>(
+    shutdown: &Shutdown,
+    within: Duration,
+    step: impl Future<Output = T>,
+) -> Option<T> {
+    let stopped = async {
+        shutdown.begun().await;
+        None
+    };
+    let out_of_time = async {
+        // why: once in the life of a connection, before its writer's timer is there.
+        Timer::after(within).await;
+        None
+    };
+    future::or(async { Some(step.await) }, future::or(stopped, out_of_time)).await
+}

@@ -1,0 +1,114 @@
+//! A connection to a server, for programs that block: plain, or in TLS.
+
+use super::trust::Trust;
+use crate::locks::lock;
+use rustls::ClientConnection;
+use rustls::pki_types::ServerName;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// A connection, which one thread may read while another writes.
+pub struct ClientStream {
+    socket: TcpStream,
+    tls: Option<Mutex<ClientConnection>>,
+}
+
+impl ClientStream {
+    /// Connects to `HOST:PORT`, with TLS if it is said whom to trust. Each of the steps may take as
+    /// long as `patience`, and so may each read until [`set_patience`](Self::set_patience).
+    pub fn connect(address: &str, trust: Option<&Trust>, patience: Duration) -> io::Result<Self> {
+        let mut failed = io::Error::new(ErrorKind::NotFound, "the name has no address");
+        for address_found in address.to_socket_addrs()? {
+            match TcpStream::connect_timeout(&address_found, patience) {
+                Ok(socket) => return Self::over(socket, address, trust, patience),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+
+    fn over(
+        mut socket: TcpStream,
+        address: &str,
+        trust: Option<&Trust>,
+        patience: Duration,
+    ) -> io::Result<Self> {
+        socket.set_nodelay(true)?;
+        socket.set_read_timeout(Some(patience))?;
+        socket.set_write_timeout(Some(patience))?;
+        let Some(Trust(config)) = trust else { return Ok(Self { socket, tls: None }) };
+        let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let name = ServerName::try_from(host).map_err(io::Error::other)?;
+        let mut tls = ClientConnection::new(config.clone(), name).map_err(io::Error::other)?;
+        while tls.is_handshaking() {
+            tls.complete_io(&mut socket)?;
+        }
+        Ok(Self { socket, tls: Some(Mutex::new(tls)) })
+    }
+
+    /// Reads wait this long from now on; `None`: for ever.
+    pub fn set_patience(&self, patience: Option<Duration>) -> io::Result<()> {
+        self.socket.set_read_timeout(patience)
+    }
+
+    /// Says that nothing more will come.
+    pub fn finish(&self) {
+        if let Some(tls) = &self.tls {
+            let mut tls = lock(tls);
+            tls.send_close_notify();
+            // Fails only if the connection is gone, as does the shutdown.
+            let _ = flush(&mut tls, &self.socket);
+        }
+        let _ = self.socket.shutdown(Shutdown::Write);
+    }
+
+    /// Ends the connection, whatever other threads do with it.
+    pub fn cut(&self) {
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+}
+
+impl Read for &ClientStream {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let Some(tls) = &self.tls else { return (&self.socket).read(into) };
+        loop {
+            match lock(tls).reader().read(into) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                // Many servers do not say goodbye: the end of the stream is the end.
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(0),
+                result => return result,
+            }
+            // Waits without the lock, so that others can write meanwhile.
+            self.socket.peek(&mut [0])?;
+            let mut tls = lock(tls);
+            tls.read_tls(&mut &self.socket)?;
+            let processed = tls.process_new_packets();
+            flush(&mut tls, &self.socket)?;
+            processed.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+        }
+    }
+}
+
+impl Write for &ClientStream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Some(tls) = &self.tls else { return (&self.socket).write(bytes) };
+        let mut tls = lock(tls);
+        let written_bytes = tls.writer().write(bytes)?;
+        flush(&mut tls, &self.socket)?;
+        Ok(written_bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn flush(tls: &mut ClientConnection, mut socket: &TcpStream) -> io::Result<()> {
+    while tls.wants_write() {
+        tls.write_tls(&mut socket)?;
+    }
+    Ok(())
+}
