@@ -22,7 +22,10 @@ pub(super) async fn absent(context: Arc<AdminContext>, call: Call) -> Response {
 
 fn own_facts(path: &str) -> (&'static str, Vec<(&'static str, Value)>) {
     match path {
-        "/routez" => ("Routes", vec![("num_routes", 0.into()), ("routes", json!([]))]),
+        "/routez" => {
+            let name = ("server_name", "fanfare".into());
+            ("Routes", vec![name, ("num_routes", 0.into()), ("routes", json!([]))])
+        }
         "/gatewayz" => {
             ("Gateways", vec![("outbound_gateways", json!({})), ("inbound_gateways", json!({}))])
         }

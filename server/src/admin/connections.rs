@@ -2,10 +2,11 @@
 
 use super::context::AdminContext;
 use super::listing::{Listing, Object, Window};
-use super::lists::subscription_row;
+use super::lists::{nats_row, subscription_row};
 use super::times::{duration, timestamp};
 use crate::diagnostics::{ConnectionInfo, FrontEnd};
 use crate::http::{Call, QueryError, Response, json, text};
+use crate::limits::ADMIN_SUBSCRIPTIONS;
 use hyper::StatusCode;
 use serde_json::{Value, json};
 use std::cmp::Ordering;
@@ -19,6 +20,23 @@ struct Query {
     search: String,
     sort: Sort,
     is_reversed: bool,
+}
+
+/// How much is asked of the subscriptions of each connection.
+#[derive(Clone, Copy)]
+enum Subs {
+    Subjects,
+    Detail,
+}
+
+impl Subs {
+    fn of(call: &Call) -> Option<Self> {
+        match call.query("subs")? {
+            "detail" => Some(Self::Detail),
+            "1" | "true" => Some(Self::Subjects),
+            _ => None,
+        }
+    }
 }
 
 /// Orders connections.
@@ -86,7 +104,7 @@ impl Query {
 }
 
 /// `/connz`: `search`, `sort` and `reverse`, or the one connection with the number `cid`, with its
-/// queues and what it waits for.
+/// queues and what it waits for. With `subs` what each has subscribed to.
 pub(super) async fn list(context: Arc<AdminContext>, call: Call) -> Response {
     let (query, window) = match (Query::of(&call), Window::of(&call), call.number("cid", 0)) {
         (Ok(query), Ok(window), Ok(0)) => (query, window),
@@ -102,7 +120,7 @@ pub(super) async fn list(context: Arc<AdminContext>, call: Call) -> Response {
     if query.is_plain() {
         let total = front_ends.iter().map(|front_end| front_end.connection_count()).sum();
         let page = page_of(&front_ends, window);
-        return listing(&context, page, total, window).respond(&call);
+        return listing(&context, &page, total, window, Subs::of(&call)).respond(&call);
     }
     // On another thread: with many connections it would keep other tasks from their turn.
     let sorted = blocking::unblock(move || {
@@ -113,8 +131,8 @@ pub(super) async fn list(context: Arc<AdminContext>, call: Call) -> Response {
     });
     let (all, Window { offset, limit }) = (sorted.await, window);
     let total = all.len();
-    let page = all.into_iter().skip(offset).take(limit).collect();
-    listing(&context, page, total, window).respond(&call)
+    let page: Vec<_> = all.into_iter().skip(offset).take(limit).collect();
+    listing(&context, &page, total, window, Subs::of(&call)).respond(&call)
 }
 
 /// `POST /disconnect?cid=N`: ends a connection. The journal says who ended it.
@@ -132,7 +150,8 @@ fn one(context: &AdminContext, call: &Call, window: Window, cid: u64) -> Respons
     let front_ends = context.diagnostics.front_ends();
     let found = front_ends.iter().find_map(|front_end| front_end.connection(cid));
     let figures = front_ends.iter().find_map(|front_end| front_end.find(cid));
-    let mut listing = listing(context, found.into_iter().collect(), 1, window);
+    let page: Vec<_> = found.into_iter().collect();
+    let mut listing = listing(context, &page, 1, window, Subs::of(call));
     listing.total = listing.rows.len();
     if let (Some(Object(row)), Some(figures)) = (listing.rows.first_mut(), figures) {
         let queues: Vec<Value> =
@@ -147,11 +166,16 @@ fn one(context: &AdminContext, call: &Call, window: Window, cid: u64) -> Respons
 
 fn listing(
     context: &AdminContext,
-    page: Vec<ConnectionInfo>,
+    page: &[ConnectionInfo],
     total: usize,
     window: Window,
+    subs: Option<Subs>,
 ) -> Listing {
     let now = SystemTime::now();
+    let mut rows: Vec<Object> = page.iter().map(|connection| row(connection, now)).collect();
+    if let Some(subs) = subs {
+        add_subscriptions(context, page, &mut rows, subs);
+    }
     Listing {
         title: "Connections",
         rows_name: "connections",
@@ -160,9 +184,37 @@ fn listing(
             ("now", timestamp(now).into()),
             ("num_connections", page.len().into()),
         ]),
-        rows: page.iter().map(|connection| row(connection, now)).collect(),
+        rows,
         total,
         window,
+    }
+}
+
+/// Adds to each row what its connection has subscribed to.
+fn add_subscriptions(
+    context: &AdminContext,
+    page: &[ConnectionInfo],
+    rows: &mut [Object],
+    subs: Subs,
+) {
+    let front_ends = context.diagnostics.front_ends();
+    let mut left = ADMIN_SUBSCRIPTIONS;
+    for (connection, Object(row)) in page.iter().zip(rows) {
+        let figures = front_ends.iter().find_map(|front_end| front_end.find(connection.id));
+        let mut list = figures.filter(|_| left > 0).map(|it| it.list()).unwrap_or_default();
+        list.truncate(left);
+        left -= list.len();
+        row.push(match subs {
+            Subs::Subjects => {
+                let subjects: Vec<_> = list.into_iter().map(|info| info.subject).collect();
+                ("subscriptions_list", subjects.into())
+            }
+            Subs::Detail => {
+                let cid = connection.id;
+                let detail: Vec<_> = list.iter().map(|info| json!(nats_row(info, cid))).collect();
+                ("subscriptions_list_detail", detail.into())
+            }
+        });
     }
 }
 
@@ -186,12 +238,14 @@ pub(super) fn row(connection: &ConnectionInfo, now: SystemTime) -> Object {
         ("cid", connection.id.into()),
         ("front_end", connection.front_end.into()),
         ("kind", "Client".into()),
+        ("type", connection.transport.into()),
         ("ip", connection.peer.ip().to_string().into()),
         ("port", connection.peer.port().into()),
         ("name", connection.name.as_str().into()),
         ("authorized_user", connection.user.as_str().into()),
         ("start", before(connection.age).into()),
         ("last_activity", before(connection.idle).into()),
+        ("rtt", connection.round_trip.map(|took| format!("{}us", took.as_micros())).into()),
         ("uptime", duration(connection.age).into()),
         ("idle", duration(connection.idle).into()),
         ("pending_bytes", connection.pending_bytes.into()),

@@ -4,19 +4,24 @@ use super::context::AdminContext;
 use super::listing::{Listing, Object, Window};
 use super::problems::full_percent;
 use super::times::timestamp;
-use crate::diagnostics::JournalEntry;
+use crate::diagnostics::{JournalEntry, SubscriptionInfo};
 use crate::http::{Call, Response};
+use crate::limits::ADMIN_SUBSCRIPTIONS;
 use fanfare::{SubscriptionStats, Topic, TopicStats};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// `/subsz`: subscriptions, oldest first; with `topic=` those that get that topic's messages.
+/// `/subsz`: queues of subscriptions, oldest first; with `topic=` those that get that topic's
+/// messages; with `subs=1` what the clients of NATS have subscribed to.
 pub(super) async fn subscriptions(context: Arc<AdminContext>, call: Call) -> Response {
     let topic = match call.text("topic") {
         Ok(topic) => topic,
         Err(error) => return error.response(),
     };
     listed(&call, |window| {
+        if matches!(call.query("subs"), Some("1" | "true")) {
+            return nats_subscriptions(&context, window);
+        }
         if let Some(topic) = topic {
             let all = Topic::parse(&topic)
                 .map_or_else(|_| Vec::new(), |it| context.broker.subscribers(&it));
@@ -27,6 +32,56 @@ pub(super) async fn subscriptions(context: Arc<AdminContext>, call: Call) -> Res
         let total = context.broker.stats().subscriptions;
         subscription_listing("Subscriptions", &context, &page, total, window)
     })
+}
+
+/// What each client calls a subscription, client by client.
+fn nats_subscriptions(context: &AdminContext, window: Window) -> Listing {
+    let front_ends = context.diagnostics.front_ends();
+    let clients = || front_ends.iter().flat_map(|front_end| front_end.live());
+    let total = context.broker.stats().subscriptions;
+    let (mut passed, mut rows) = (0, Vec::new());
+    for client in clients() {
+        let left = window.limit.min(ADMIN_SUBSCRIPTIONS).saturating_sub(rows.len());
+        let skipped = window.offset.saturating_sub(passed);
+        let count = client.subscription_count();
+        passed += count;
+        // Nothing is listed of those whose page this is not.
+        if left > 0 && skipped < count {
+            let list = client.list();
+            let page = list.iter().skip(skipped).take(left);
+            rows.extend(page.map(|info| {
+                let Object(mut row) = nats_row(info, client.id());
+                row.splice(0..0, [("account", "$G".into()), ("account_tag", "$G".into())]);
+                Object(row)
+            }));
+        }
+    }
+    Listing {
+        title: "Subscriptions",
+        rows_name: "subscriptions_list",
+        summary: summary(context, total),
+        rows,
+        total: passed,
+        window,
+    }
+}
+
+/// A subscription with the fields that NATS tools read.
+pub(super) fn nats_row(info: &SubscriptionInfo, cid: u64) -> Object {
+    let mut row = vec![("subject", info.subject.as_str().into())];
+    if !info.group.is_empty() {
+        row.push(("qgroup", info.group.as_str().into()));
+    }
+    row.extend([("sid", info.sid.as_str().into()), ("cid", cid.into())]);
+    Object(row)
+}
+
+fn summary(context: &AdminContext, subscriptions: usize) -> Object {
+    Object(vec![
+        ("server_id", context.diagnostics.server_id().into()),
+        ("now", timestamp(SystemTime::now()).into()),
+        ("num_subscriptions", subscriptions.into()),
+    ])
 }
 
 /// `/slowz`: those that publishers waited for longest, then those nearest to full at their worst.
@@ -54,11 +109,7 @@ fn subscription_listing(
     Listing {
         title,
         rows_name: "subscriptions_list",
-        summary: Object(vec![
-            ("server_id", context.diagnostics.server_id().into()),
-            ("now", timestamp(SystemTime::now()).into()),
-            ("num_subscriptions", total.into()),
-        ]),
+        summary: summary(context, total),
         rows: page.iter().map(subscription_row).collect(),
         total,
         window,

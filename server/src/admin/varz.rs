@@ -4,9 +4,9 @@ use super::context::AdminContext;
 use super::listing::{Object, respond_with_facts};
 use super::process::Process;
 use super::times::{duration, timestamp};
-use crate::diagnostics::{FrontEnd, FrontEndFigures, Serves};
+use crate::diagnostics::{Ended, FrontEnd, FrontEndFigures, Serves};
 use crate::http::{Call, Response};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -42,9 +42,14 @@ fn facts(context: &AdminContext) -> Object {
         ("refused_connections", sums.refused.into()),
         ("in_msgs", sums.messages_in.into()),
         ("out_msgs", sums.messages_out.into()),
-        ("in_bytes", sums.bytes_in.into()),
-        ("out_bytes", sums.bytes_out.into()),
+        ("in_bytes", sums.payload_in.into()),
+        ("out_bytes", sums.payload_out.into()),
+        ("in_client_msgs", sums.messages_in.into()),
+        ("out_client_msgs", sums.messages_out.into()),
+        ("in_client_bytes", sums.payload_in.into()),
+        ("out_client_bytes", sums.payload_out.into()),
         ("slow_consumers", sums.slow_consumers.into()),
+        ("stale_connections", stale_connections(context).into()),
         ("shed_connections", context.diagnostics.memory().shed_connections().into()),
         ("subscriptions", broker.subscriptions.into()),
         ("publishers", broker.publishers.into()),
@@ -52,6 +57,7 @@ fn facts(context: &AdminContext) -> Object {
         ("tasks", context.tasks.alive().into()),
     ];
     facts.extend(at_a_glance(context));
+    facts.extend(of_clusters(context));
     if let Some((_, serves)) = main {
         facts.extend(own);
         facts.extend([
@@ -62,6 +68,23 @@ fn facts(context: &AdminContext) -> Object {
         ]);
     }
     Object(facts)
+}
+
+/// What nats-server says of parts that this one has none of, and of its leaf nodes.
+fn of_clusters(context: &AdminContext) -> impl Iterator<Item = (&'static str, Value)> {
+    let front_ends = context.diagnostics.front_ends();
+    let cluster = front_ends.iter().find(|front_end| front_end.name() == "cluster");
+    let links = cluster.map_or(0, |cluster| cluster.connection_count());
+    let none = ["cluster", "gateway", "leaf", "mqtt", "websocket", "jetstream"];
+    let counts = [("routes", 0), ("remotes", 0), ("leafnodes", links)];
+    let counts = counts.into_iter().map(|(name, count)| (name, count.into()));
+    none.into_iter().map(|name| (name, json!({}))).chain(counts)
+}
+
+fn stale_connections(context: &AdminContext) -> u64 {
+    let front_ends = context.diagnostics.front_ends();
+    let nats = front_ends.iter().filter(|front_end| front_end.name() == "nats");
+    nats.filter_map(|nats| nats.figures().ended.get(Ended::Quiet.as_str()).copied()).sum()
 }
 
 /// What front-ends tell of themselves and think worth a glance. Of what is counted: this is asked
@@ -89,8 +112,8 @@ fn sums(context: &AdminContext) -> FrontEndFigures {
         sums.slow_consumers += figures.slow_consumers;
         sums.messages_in += figures.messages_in;
         sums.messages_out += figures.messages_out;
-        sums.bytes_in += figures.bytes_in;
-        sums.bytes_out += figures.bytes_out;
+        sums.payload_in += figures.payload_in;
+        sums.payload_out += figures.payload_out;
     }
     sums
 }

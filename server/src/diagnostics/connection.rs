@@ -86,6 +86,8 @@ pub struct ConnectionFigures {
     traffic: Arc<Traffic>,
     messages_in: AtomicU64,
     messages_out: AtomicU64,
+    payload: OnceLock<Payload>,
+    round_trip: RoundTrip,
     subscriptions: AtomicUsize,
     subscription_bytes: AtomicUsize,
     task: OnceLock<TaskId>,
@@ -100,7 +102,37 @@ struct About {
     user: String,
     language: String,
     version: String,
+    transport: Option<&'static str>,
     queues: Option<Queues>,
+    subscriptions: Option<Subscriptions>,
+}
+
+/// Bytes of messages alone: headers and payloads.
+#[derive(Default)]
+struct Payload {
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+}
+
+/// In microseconds since the connection began; 0 for never.
+#[derive(Default)]
+struct RoundTrip {
+    asked_us: AtomicU64,
+    took_us: AtomicU64,
+}
+
+/// Gives the subscriptions of a connection at this moment.
+type Subscriptions = Arc<dyn Fn() -> Vec<SubscriptionInfo> + Send + Sync>;
+
+/// One subscription, as its client knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubscriptionInfo {
+    /// What it is for.
+    pub subject: String,
+    /// Its queue group; empty if it is in none.
+    pub group: String,
+    /// The client's name for it.
+    pub sid: String,
 }
 
 /// Gives the figures of the queues of a connection at this moment.
@@ -114,12 +146,23 @@ impl ConnectionFigures {
             traffic,
             messages_in: AtomicU64::new(0),
             messages_out: AtomicU64::new(0),
+            payload: OnceLock::new(),
+            round_trip: RoundTrip::default(),
             subscriptions: AtomicUsize::new(0),
             subscription_bytes: AtomicUsize::new(0),
             task: OnceLock::new(),
             cutter: OnceLock::new(),
             imposed_end: OnceLock::new(),
-            about: Mutex::new(About { peer, name, user, language, version, queues: None }),
+            about: Mutex::new(About {
+                peer,
+                name,
+                user,
+                language,
+                version,
+                transport: None,
+                queues: None,
+                subscriptions: None,
+            }),
         }
     }
 
@@ -136,6 +179,43 @@ impl ConnectionFigures {
     /// Counts messages rendered for the peer.
     pub fn sent(&self, messages: usize) {
         self.messages_out.fetch_add(messages as u64, Ordering::Relaxed);
+    }
+
+    /// From now on, what messages weigh is counted apart from what goes over the wire.
+    pub fn counts_payload(&self) {
+        self.payload.get_or_init(Payload::default);
+    }
+
+    /// Counts headers and payloads that the peer published.
+    pub fn received_payload(&self, bytes: usize) {
+        if let Some(payload) = self.payload.get() {
+            payload.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts headers and payloads rendered for the peer.
+    pub fn sent_payload(&self, bytes: usize) {
+        if let Some(payload) = self.payload.get() {
+            payload.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// The peer is asked whether it is there.
+    pub fn asked(&self) {
+        self.round_trip.asked_us.store(self.now_us(), Ordering::Relaxed);
+    }
+
+    /// The peer has answered.
+    pub fn answered(&self) {
+        let asked_us = self.round_trip.asked_us.swap(0, Ordering::Relaxed);
+        if asked_us > 0 {
+            let took_us = self.now_us().saturating_sub(asked_us).max(1);
+            self.round_trip.took_us.store(took_us, Ordering::Relaxed);
+        }
+    }
+
+    fn now_us(&self) -> u64 {
+        u64::try_from(self.traffic.began().elapsed().as_micros()).unwrap_or(u64::MAX).max(1)
     }
 
     /// Says how many subscriptions the peer has now.
@@ -217,6 +297,28 @@ impl ConnectionFigures {
         lock(&self.about).queues = Some(Arc::new(queues));
     }
 
+    /// Says by what the connection came, where that is not what its front-end is called.
+    pub fn set_transport(&self, transport: &'static str) {
+        lock(&self.about).transport = Some(transport);
+    }
+
+    /// Says how to list the subscriptions that the peer has. As for
+    /// [`set_queues`](Self::set_queues).
+    pub fn set_list(&self, list: impl Fn() -> Vec<SubscriptionInfo> + Send + Sync + 'static) {
+        lock(&self.about).subscriptions = Some(Arc::new(list));
+    }
+
+    /// The subscriptions that the peer has, oldest first, if its front-end lists them.
+    pub fn list(&self) -> Vec<SubscriptionInfo> {
+        let list = lock(&self.about).subscriptions.clone();
+        list.map_or_else(Vec::new, |list| list())
+    }
+
+    /// How many subscriptions the peer has.
+    pub fn subscription_count(&self) -> usize {
+        self.subscriptions.load(Ordering::Relaxed)
+    }
+
     /// The queues that hold what the peer has not been sent.
     pub fn queues(&self) -> Vec<SubscriptionStats> {
         let queues = lock(&self.about).queues.clone();
@@ -242,16 +344,34 @@ impl ConnectionFigures {
         (self.messages_in.load(Ordering::Relaxed), self.messages_out.load(Ordering::Relaxed))
     }
 
+    /// Headers and payloads; where only the wire is counted, that.
+    pub(super) fn payload(&self) -> (u64, u64) {
+        match self.payload.get() {
+            Some(Payload { bytes_in, bytes_out }) => {
+                (bytes_in.load(Ordering::Relaxed), bytes_out.load(Ordering::Relaxed))
+            }
+            None => (self.traffic.bytes_in(), self.traffic.bytes_out()),
+        }
+    }
+
+    fn round_trip(&self) -> Option<Duration> {
+        let took_us = self.round_trip.took_us.load(Ordering::Relaxed);
+        (took_us > 0).then(|| Duration::from_micros(took_us))
+    }
+
     pub(super) fn info(&self, front_end: &'static str) -> ConnectionInfo {
-        let (peer, name, user, language, version) = {
+        let (peer, name, user, language, version, transport) = {
             let about = lock(&self.about);
-            let About { peer, name, user, language, version, .. } = &*about;
-            (*peer, name.clone(), user.clone(), language.clone(), version.clone())
+            let About { peer, name, user, language, version, transport, .. } = &*about;
+            let (name, user) = (name.clone(), user.clone());
+            (*peer, name, user, language.clone(), version.clone(), *transport)
         };
+        let (bytes_in, bytes_out) = self.payload();
         let (messages_in, messages_out) = self.messages();
         ConnectionInfo {
             id: self.id,
             front_end,
+            transport: transport.unwrap_or(front_end),
             peer,
             name,
             user,
@@ -261,8 +381,9 @@ impl ConnectionFigures {
             pending_bytes: self.pending_bytes(),
             messages_in,
             messages_out,
-            bytes_in: self.traffic.bytes_in(),
-            bytes_out: self.traffic.bytes_out(),
+            bytes_in,
+            bytes_out,
+            round_trip: self.round_trip(),
             age: self.traffic.began().elapsed(),
             idle: Instant::now().saturating_duration_since(self.traffic.last_activity()),
         }
@@ -276,6 +397,8 @@ pub struct ConnectionInfo {
     pub id: u64,
     /// The connection's front-end.
     pub front_end: &'static str,
+    /// By what it came: its front-end, or `websocket`.
+    pub transport: &'static str,
     /// The peer's address.
     pub peer: SocketAddr,
     /// What the peer calls itself; empty if it did not say.
@@ -294,10 +417,14 @@ pub struct ConnectionInfo {
     pub messages_in: u64,
     /// Messages rendered for the peer.
     pub messages_out: u64,
-    /// Bytes read from the peer.
+    /// Headers and payloads of those that the peer published; where only the wire is counted, all
+    /// bytes read.
     pub bytes_in: u64,
-    /// Bytes that the kernel took for the peer.
+    /// Headers and payloads of those rendered for the peer; where only the wire is counted, all
+    /// bytes that the kernel took.
     pub bytes_out: u64,
+    /// How long the peer took to answer the last question whether it is there.
+    pub round_trip: Option<Duration>,
     /// The connection's age.
     pub age: Duration,
     /// The time since anything was read or written.

@@ -60,6 +60,8 @@ struct Sums {
     messages_out: u64,
     bytes_in: u64,
     bytes_out: u64,
+    payload_in: u64,
+    payload_out: u64,
 }
 
 /// A front-end's figures as they are now, of all connections that it ever had.
@@ -83,6 +85,10 @@ pub struct FrontEndFigures {
     pub bytes_in: u64,
     /// Bytes that the kernel took.
     pub bytes_out: u64,
+    /// Headers and payloads of those that peers published; where only the wire is counted, that.
+    pub payload_in: u64,
+    /// Headers and payloads of those rendered for peers; where only the wire is counted, that.
+    pub payload_out: u64,
 }
 
 impl FrontEnd {
@@ -221,6 +227,8 @@ impl FrontEnd {
             messages_out: sums.messages_out,
             bytes_in: sums.bytes_in,
             bytes_out: sums.bytes_out,
+            payload_in: sums.payload_in,
+            payload_out: sums.payload_out,
         }
     }
 
@@ -276,11 +284,14 @@ impl FrontEnd {
 impl Sums {
     fn and(self, figures: &ConnectionFigures) -> Self {
         let (messages_in, messages_out) = figures.messages();
+        let (payload_in, payload_out) = figures.payload();
         Self {
             messages_in: self.messages_in + messages_in,
             messages_out: self.messages_out + messages_out,
             bytes_in: self.bytes_in + figures.traffic().bytes_in(),
             bytes_out: self.bytes_out + figures.traffic().bytes_out(),
+            payload_in: self.payload_in + payload_in,
+            payload_out: self.payload_out + payload_out,
         }
     }
 }

@@ -11,7 +11,7 @@ mod journal;
 mod memory;
 
 use crate::locks::lock;
-pub use connection::{ConnectionEntry, ConnectionFigures, ConnectionInfo, Ended};
+pub use connection::{ConnectionEntry, ConnectionFigures, ConnectionInfo, Ended, SubscriptionInfo};
 pub use family::{Family, FamilyKind, Figure};
 pub use front_end::{FrontEnd, FrontEndFigures, Serves};
 pub use journal::{Event, Journal, JournalEntry};

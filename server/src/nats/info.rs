@@ -5,6 +5,9 @@ use crate::codec::nats::append_info;
 use serde::Serialize;
 use std::net::{IpAddr, SocketAddr};
 
+/// Where nats-server names its version of Go.
+pub(super) const IN_RUST: &str = "none: this is Fanfare, in Rust";
+
 /// What is the same for all connections of a server.
 #[derive(Clone, Debug)]
 pub struct ServerInfo {
@@ -26,7 +29,7 @@ struct Info<'a> {
     server_name: &'a str,
     version: &'a str,
     proto: u8,
-    /// Clients' tools print it. nats-server has the version of Go here.
+    /// Clients' tools print it.
     go: &'a str,
     host: &'a str,
     port: u16,
@@ -104,7 +107,7 @@ impl ServerInfo {
             server_name: &self.server_name,
             version: self.version,
             proto: 1,
-            go: "none: this is Fanfare, in Rust",
+            go: IN_RUST,
             host: &self.host,
             port: self.port,
             headers: true,

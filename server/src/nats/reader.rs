@@ -7,12 +7,12 @@ use super::own_queue::OwnQueue;
 use super::policy::{PolicyRequest, QueuePolicy, Target, refused};
 use super::responses::Responses;
 use super::server::Nats;
-use super::session::{Action, Reply, Session, SessionLimits, Sid};
+use super::session::{Action, Reply, Session, SessionLimits, Sid, Sids};
 use super::writer::{Change, Outbound, Own};
 use crate::codec::nats::{Block, Operation, Parser, subject};
 use crate::connection::duplex::ReadHalf;
 use crate::connection::outbound::Position;
-use crate::diagnostics::{ConnectionFigures, Ended};
+use crate::diagnostics::{ConnectionFigures, Ended, SubscriptionInfo};
 use crate::limits::NATS_OWN_QUEUES;
 use crate::message::ServerMessage;
 use crate::tasks::{self, Wait, waiting};
@@ -141,6 +141,9 @@ impl<'c> Reader<'c> {
 
     async fn take_operation(&mut self, operation: Operation, parser: &mut Parser) {
         let may_change = matches!(operation, Operation::Connect(_));
+        if matches!(operation, Operation::Pong) {
+            self.figures.answered();
+        }
         if self.depends_on_expiry(&operation) {
             // The messages that were published before it have to be counted.
             self.outbound.queue.settled().await;
@@ -276,6 +279,7 @@ impl<'c> Reader<'c> {
 
     async fn publish(&mut self, topic: &Topic, block: &Arc<Block>, messages: Range<usize>) {
         self.figures.received(messages.len());
+        self.figures.received_payload(block.body_bytes(messages.clone()));
         if messages.clone().any(|index| block.reply_to(index).is_some()) {
             // In a box: a connection that asks nothing has no room for it.
             return Box::pin(self.publish_each(topic, block, messages)).await;
@@ -550,6 +554,10 @@ impl<'c> Reader<'c> {
         let watches: Vec<_> =
             self.all_receiving().map(|receiving| receiving.watch.clone()).collect();
         self.figures.set_queues(move || watches.iter().map(SubscriptionWatch::stats).collect());
+        let subscribers: Vec<_> =
+            self.all_receiving().map(|receiving| receiving.subscriber.clone()).collect();
+        let sids = self.session.sids().clone();
+        self.figures.set_list(move || list(&subscribers, &sids));
     }
 
     fn note_subscriptions(&self) {
@@ -557,4 +565,21 @@ impl<'c> Reader<'c> {
         self.figures.set_subscriptions(subscriptions);
         self.figures.set_subscription_bytes(bytes);
     }
+}
+
+/// The subscriptions of a client, oldest first.
+fn list(subscribers: &[MailboxSubscriber<ServerMessage>], sids: &Sids) -> Vec<SubscriptionInfo> {
+    let mut all: Vec<_> = subscribers.iter().flat_map(MailboxSubscriber::subscriptions).collect();
+    all.sort_unstable_by_key(|(id, ..)| *id);
+    let sids = sids.lock();
+    let info = |(id, pattern, group): (SubscriptionId, Pattern, Option<Arc<str>>)| {
+        // One that has begun or ended just now has no name.
+        let sid = sids.get(&id)?;
+        Some(SubscriptionInfo {
+            subject: pattern.as_str().to_owned(),
+            group: group.as_deref().unwrap_or_default().to_owned(),
+            sid: String::from_utf8_lossy(sid).into_owned(),
+        })
+    };
+    all.into_iter().filter_map(info).collect()
 }

@@ -46,15 +46,15 @@ impl Missing {
 }
 
 /// Renders up to this many messages of `batch`, from index `from` on, until `out` is full. Returns
-/// how many were rendered.
+/// how many were rendered, and how many bytes of headers and payloads they have.
 pub(super) fn render_batch(
     batch: &Batch<ServerMessage>,
     from: usize,
     at_most: usize,
     mut recipient: Recipient<'_>,
     out: &mut WriteBuffer,
-) -> usize {
-    let mut rendered = 0;
+) -> (usize, usize) {
+    let (mut rendered, mut body_bytes) = (0, 0);
     let mut entries = batch.entries().skip(from).take(at_most).peekable();
     while !out.is_full() {
         let Some((message, reply_to)) = entries.next() else { break };
@@ -69,7 +69,7 @@ pub(super) fn render_batch(
         let Some((block, index, shared)) = shared else {
             let mut header = Vec::new();
             let outgoing = outgoing(message, batch.topic(), reply_to, &mut header);
-            append_outgoing(out.bytes_mut(), &outgoing, &mut recipient);
+            body_bytes += append_outgoing(out.bytes_mut(), &outgoing, &mut recipient);
             continue;
         };
         let mut end = index + 1;
@@ -78,13 +78,14 @@ pub(super) fn render_batch(
         }
         rendered += end - index - 1;
         let bytes = shared.messages(index..end);
+        body_bytes += shared.body_bytes(index..end);
         if bytes.len() >= NATS_SHARED_BYTES_MIN {
             out.push_shared(bytes);
         } else {
             out.bytes_mut().extend_from_slice(&bytes);
         }
     }
-    rendered
+    (rendered, body_bytes)
 }
 
 fn is_message_of(message: &ServerMessage, block: &Arc<Block>, index: usize) -> bool {
@@ -115,12 +116,13 @@ pub(super) fn outgoing<'m>(
     }
 }
 
-/// Appends a message, and before it how many are missing.
+/// Appends a message, and in it how many are missing before it. Gives what its headers and its
+/// payload take.
 pub(super) fn append_outgoing(
     out: &mut Vec<u8>,
     outgoing: &Outgoing<'_>,
     recipient: &mut Recipient<'_>,
-) {
+) -> usize {
     if recipient.missed.is_any() && recipient.with_headers {
         let Missing { count, is_interrupted } = std::mem::take(recipient.missed);
         let missed = format!("{count}{}", if is_interrupted { "+" } else { "" });
@@ -128,4 +130,6 @@ pub(super) fn append_outgoing(
     } else {
         append_message(out, outgoing, recipient.sid, recipient.with_headers);
     }
+    let header_bytes = if recipient.with_headers { outgoing.headers.len() } else { 0 };
+    header_bytes + outgoing.payload.len()
 }

@@ -145,6 +145,7 @@ impl Nats {
         connection.begin_web_socket(&early);
         // Listed among the clients too; the bytes are the HTTP server's.
         let entry = self.front_end.connected(peer, &Arc::default());
+        entry.figures().set_transport("websocket");
         self.serve_client((connection, entry), peer.ip(), None, &shutdown).await
     }
 
@@ -161,6 +162,7 @@ impl Nats {
     ) -> impl Future<Output = Ended> + Send + 'c {
         async move {
             let figures = entry.figures().clone();
+            figures.counts_payload();
             let client = (figures.id(), address);
             let place = self.connections.enter(client, self.admission.nonce());
             let outbound = &*place.outbound;

@@ -10,13 +10,14 @@ use super::settings::NatsVersion;
 use super::subjects::{Destination, Place, Subjects};
 use crate::codec::nats::{self as codec, Block, Operation, Outgoing, ProtocolError, subject};
 use crate::limits::{NATS_OWN_QUEUES, NATS_SUBSCRIPTION_BYTES};
+use crate::locks::lock;
 use bytes::Bytes;
 use fanfare::{Pattern, SubscriptionId, Topic};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A client's name for a subscription.
 pub type Sid = Arc<[u8]>;
@@ -30,7 +31,7 @@ pub struct Session {
     /// Made when the client publishes for the first time.
     subjects: Option<Box<Subjects>>,
     subscriptions: HashMap<Sid, Box<Held>>,
-    sids: HashMap<SubscriptionId, Sid>,
+    sids: Arc<Sids>,
     /// What subscriptions take in memory.
     subscription_bytes: usize,
     /// How many subscriptions end by themselves.
@@ -38,6 +39,17 @@ pub struct Session {
     greeting: Greeting,
     /// What the client asked for its subscriptions, these and later ones.
     policies: BTreeMap<Target, QueuePolicy>,
+}
+
+/// The names of a client's subscriptions, for those who look at it too.
+#[derive(Default)]
+pub struct Sids(Mutex<HashMap<SubscriptionId, Sid>>);
+
+impl Sids {
+    /// The names by the broker's ids.
+    pub fn lock(&self) -> MutexGuard<'_, HashMap<SubscriptionId, Sid>> {
+        lock(&self.0)
+    }
 }
 
 /// Whether the client still has to be told that it has connected.
@@ -192,7 +204,7 @@ impl Session {
             permissions: Permissions::unrestricted(),
             subjects: None,
             subscriptions: HashMap::new(),
-            sids: HashMap::new(),
+            sids: Arc::default(),
             subscription_bytes: 0,
             limited: 0,
             greeting: Greeting::NotConnected,
@@ -438,7 +450,8 @@ impl Session {
         find: impl FnOnce(&Topic) -> Option<SubscriptionId>,
     ) -> Option<Sid> {
         let topic = Topic::literal(std::str::from_utf8(reply_to).ok()?).ok()?;
-        self.sids.get(&find(&topic)?).cloned()
+        let id = find(&topic)?;
+        self.sids.lock().get(&id).cloned()
     }
 
     /// What a request for a policy means.
@@ -471,16 +484,22 @@ impl Session {
 
     /// The name of a subscription.
     pub fn sid_of(&self, id: SubscriptionId) -> Option<Sid> {
-        self.sids.get(&id).cloned()
+        self.sids.lock().get(&id).cloned()
+    }
+
+    /// The names of all subscriptions.
+    pub fn sids(&self) -> &Arc<Sids> {
+        &self.sids
     }
 
     /// The broker has given a subscription another id.
     pub fn moved(&mut self, from: SubscriptionId, to: SubscriptionId) {
-        if let Some(sid) = self.sids.remove(&from) {
+        let mut sids = self.sids.lock();
+        if let Some(sid) = sids.remove(&from) {
             if let Some(held) = self.subscriptions.get_mut(&sid) {
                 held.id = Some(to);
             }
-            self.sids.insert(to, sid);
+            sids.insert(to, sid);
         }
     }
 
@@ -538,7 +557,7 @@ impl Session {
     pub fn subscribed(&mut self, sid: &Sid, id: SubscriptionId, actions: &mut Vec<Action>) {
         if let Some(held) = self.subscriptions.get_mut(sid) {
             held.id = Some(id);
-            self.sids.insert(id, sid.clone());
+            self.sids.lock().insert(id, sid.clone());
         }
         self.say_ok(actions);
     }
@@ -586,7 +605,7 @@ impl Session {
         let (sid, held) = self.subscriptions.remove_entry(sid)?;
         // The sid may stand for something else next.
         self.policies.remove(&Target::Sid(sid));
-        held.id.and_then(|id| self.sids.remove(&id));
+        held.id.and_then(|id| self.sids.lock().remove(&id));
         self.limited -= usize::from(held.is_limited);
         self.subscription_bytes -= held.bytes;
         Some(held)

@@ -1,6 +1,7 @@
 //! Every bound and interval of a NATS server.
 
 use super::authentication::Authentication;
+use super::info::IN_RUST;
 use super::policy::PolicyBounds;
 use crate::codec::nats::ParserLimits;
 use crate::connection::ConnectionLimits;
@@ -98,7 +99,7 @@ pub struct TlsSettings {
     pub handshake_timeout: Duration,
     /// Whether clients have to show a certificate.
     pub verifies_clients: bool,
-    /// Who begins.
+    /// Whether `INFO` or the handshake comes first.
     pub first: HandshakeFirst,
 }
 
@@ -186,16 +187,23 @@ impl NatsSettings {
         vec![
             ("version", self.version.as_str().into()),
             ("proto", 1.into()),
+            ("go", IN_RUST.into()),
             ("auth_required", self.authentication.is_required().into()),
             ("tls_required", self.tls.as_ref().is_some_and(|tls| tls.is_required).into()),
             ("auth_timeout", self.authentication_timeout.as_secs_f64().into()),
             ("ping_interval", nanoseconds(self.ping_interval)),
             ("ping_max", self.ping_max.into()),
+            ("tls_timeout", self.tls_timeout().as_secs_f64().into()),
             ("max_control_line", self.parser.control_line_bytes.into()),
             ("max_pending", self.pending_bytes.into()),
             ("max_subscriptions", self.subscriptions.into()),
             ("write_deadline", nanoseconds(self.write_deadline)),
         ]
+    }
+
+    fn tls_timeout(&self) -> Duration {
+        let default = Duration::from_millis(limits::NATS_TLS_HANDSHAKE_MS);
+        self.tls.as_ref().map_or(default, |tls| tls.handshake_timeout)
     }
 
     pub(super) fn writer(&self) -> WriterSettings {

@@ -322,9 +322,10 @@ impl<'c> Writer<'c> {
             with_headers: self.with_headers,
             missed: &mut own.missed,
         };
-        append_outgoing(out.bytes_mut(), &copied.outgoing(), &mut recipient);
+        let body_bytes = append_outgoing(out.bytes_mut(), &copied.outgoing(), &mut recipient);
         subscribed.delivered += 1;
         self.figures.sent(1);
+        self.figures.sent_payload(body_bytes);
         if self.notes_requests {
             let reply_to = copied.outgoing().reply_to.and_then(subject::topic_text);
             let reply_to = reply_to.and_then(|text| Topic::parse(text).ok());
@@ -447,13 +448,14 @@ impl<'c> Writer<'c> {
             with_headers: self.with_headers,
             missed: own.map_or(&mut self.missed, |own| &mut own.missed),
         };
-        let rendered = render_batch(&batch, from, at_most, recipient, out);
+        let (rendered, body_bytes) = render_batch(&batch, from, at_most, recipient, out);
         subscribed.delivered += rendered as u64;
         if self.notes_requests {
             let replies = batch.entries().skip(from).take(rendered);
             self.outbound.note_requests(replies.filter_map(|(_, to)| to));
         }
         self.figures.sent(rendered);
+        self.figures.sent_payload(body_bytes);
         if from + rendered < batch.len() && rendered < at_most {
             self.rest = Some(Rest { id, batch, from: from + rendered });
         }
@@ -540,6 +542,7 @@ impl Source for Writer<'_> {
     }
 
     fn ping(&mut self, out: &mut WriteBuffer) {
+        self.figures.asked();
         append_ping(out.bytes_mut());
     }
 
@@ -559,7 +562,7 @@ impl Source for Writer<'_> {
         }
         self.own_queues.iter_mut().for_each(|own| own.alarm(now));
         if self.first_ping_at.take_if(|due| *due <= now).is_some() {
-            append_ping(out.bytes_mut());
+            self.ping(out);
         }
     }
 }

@@ -3,3 +3,4 @@
 
 mod chat_and_push;
 mod dashboard;
+mod nats;

@@ -4,6 +4,7 @@ mod bench;
 mod clients;
 mod doors;
 mod messages;
+mod monitoring;
 mod policy;
 mod protocol;
 mod server;

@@ -26,6 +26,8 @@ pub struct Hub {
     pub address: SocketAddr,
     /// Where leaf nodes do.
     pub leafnodes: SocketAddr,
+    /// Where it tells of itself.
+    pub monitoring: SocketAddr,
     child: Child,
     folder: PathBuf,
 }
@@ -37,7 +39,8 @@ impl Hub {
         let (client, leaf) = settings.ports.map_or((-1, -1), |(a, b)| (i32::from(a), i32::from(b)));
         let HubSettings { lines, leafnodes, .. } = settings;
         let mut text = format!(
-            "listen: \"127.0.0.1:{client}\"\nserver_name: hub\n{lines}\n\
+            "listen: \"127.0.0.1:{client}\"\nhttp: \"127.0.0.1:-1\"\n\
+             server_name: hub\n{lines}\n\
              leafnodes {{ listen: \"127.0.0.1:{leaf}\"\n{leafnodes} }}\n"
         );
         if settings.jet_stream {
@@ -47,10 +50,12 @@ impl Hub {
         std::fs::write(&file, text).unwrap();
         let mut command = Command::new(program);
         let mut child = command.arg("-c").arg(&file).stderr(Stdio::piped()).spawn().unwrap();
-        let words = ["client connections on 127.0.0.1:", "leafnode connections on 127.0.0.1:"];
+        let words = ["client connections on ", "leafnode connections on ", "http monitor on "];
+        let words = words.map(|words| format!("{words}127.0.0.1:"));
+        let words = words.each_ref().map(String::as_str);
         let ports = ports_announced(child.stderr.take().unwrap(), words, "Server is ready");
-        let [address, leafnodes] = ports.map(|port| (Ipv4Addr::LOCALHOST, port).into());
-        Self { address, leafnodes, child, folder }
+        let [address, leafnodes, monitoring] = ports.map(|port| (Ipv4Addr::LOCALHOST, port).into());
+        Self { address, leafnodes, monitoring, child, folder }
     }
 
     /// A client that is told when nobody can answer.

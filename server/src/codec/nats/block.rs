@@ -118,14 +118,31 @@ pub struct Rendered {
     with_headers: bool,
     bytes: Bytes,
     /// Where each message ends.
-    ends: Box<[u32]>,
+    ends: Box<[End]>,
+}
+
+/// What all messages up to one of a rendered block take together.
+#[derive(Clone, Copy, Default)]
+struct End {
+    bytes: u32,
+    /// Headers and payloads alone.
+    body_bytes: u32,
 }
 
 impl Rendered {
     /// What a subscriber is sent for these messages of the block. Nothing is copied.
     pub fn messages(&self, range: Range<usize>) -> Bytes {
-        let end_of = |count: usize| count.checked_sub(1).map_or(0, |last| self.ends[last] as usize);
-        self.bytes.slice(end_of(range.start)..end_of(range.end))
+        let (start, end) = (self.end_of(range.start), self.end_of(range.end));
+        self.bytes.slice(start.bytes as usize..end.bytes as usize)
+    }
+
+    /// How many bytes of them are headers and payloads.
+    pub fn body_bytes(&self, range: Range<usize>) -> usize {
+        (self.end_of(range.end).body_bytes - self.end_of(range.start).body_bytes) as usize
+    }
+
+    fn end_of(&self, count: usize) -> End {
+        count.checked_sub(1).map_or(End::default(), |last| self.ends[last])
     }
 }
 
@@ -182,6 +199,11 @@ impl Block {
         &entry.body.of(&self.region)[entry.header_bytes as usize..]
     }
 
+    /// Headers and payloads of some messages.
+    pub fn body_bytes(&self, range: Range<usize>) -> usize {
+        self.entries()[range].iter().map(|entry| entry.body.bytes as usize).sum()
+    }
+
     /// The payload of a message as a part of the block's memory, which it keeps alive.
     pub fn payload_bytes(&self, index: usize) -> Bytes {
         self.region.slice_ref(self.payload(index))
@@ -232,7 +254,7 @@ impl Block {
         let rendered =
             if self.len() == 1 { 0 } else { received + NATS_SHARED_SID_BYTES + "HMSG  ".len() };
         let own = if index == 0 { size_of::<Self>() } else { 0 };
-        own + size_of::<Entry>() + size_of::<u32>() + received + rendered
+        own + size_of::<Entry>() + size_of::<End>() + received + rendered
     }
 
     fn render(&self, sid: &[u8], with_headers: bool) -> Rendered {
@@ -243,6 +265,7 @@ impl Block {
         // The line of the message before, and the size in it.
         let mut line = 0..0;
         let mut line_size = &b""[..];
+        let mut body_bytes = 0;
         for (index, entry) in self.entries().iter().enumerate() {
             let size = entry.size.of(&self.region);
             if entry.is_plain() && size == line_size {
@@ -256,7 +279,9 @@ impl Block {
                     line_size = size;
                 }
             }
-            ends.push(bytes.len() as u32);
+            let left_out = if with_headers { 0 } else { entry.header_bytes };
+            body_bytes += entry.body.bytes - left_out;
+            ends.push(End { bytes: bytes.len() as u32, body_bytes });
         }
         Rendered { sid: sid.into(), with_headers, bytes: bytes.into(), ends: ends.into() }
     }
@@ -317,6 +342,7 @@ mod tests {
             let block = block(THREE);
             let rendered = block.rendered(b"7", with_headers).unwrap();
             assert_eq!(rendered.messages(0..3), expected);
+            assert_eq!(rendered.body_bytes(1..3), if with_headers { 4 } else { 2 });
             for range in [0..0, 0..1, 1..2, 2..3, 1..3, 3..3] {
                 assert_eq!(
                     rendered.messages(range.clone()),
@@ -396,7 +422,7 @@ mod tests {
             let rendered = block
                 .rendered(&[b'1'; NATS_SHARED_SID_BYTES], true)
                 .map_or(0, |rendered| rendered.bytes.len());
-            let tables = size_of::<Block>() + count * (size_of::<Entry>() + size_of::<u32>());
+            let tables = size_of::<Block>() + count * (size_of::<Entry>() + size_of::<End>());
             let kept = block.region.len() + rendered + tables;
             let weight: usize = (0..count).map(|index| block.weight_bytes(index)).sum();
             assert!(weight >= kept && weight <= kept + (8 + blanks) * count, "{weight} for {kept}");

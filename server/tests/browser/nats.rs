@@ -1,0 +1,58 @@
+//! A page that speaks NATS by WebSocket, in a real browser, beside a client by TCP.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+use testkit::browser::Script;
+use testkit::nats::wire::Wire;
+use testkit::process::{Program, listening_only};
+use testkit::tools::nats_client;
+
+/// A server that lets pages of one origin in, a client of it, and where pages connect.
+fn start(origin: &str) -> (Program, Wire, SocketAddr) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
+    command.args(listening_only("--nats", "127.0.0.1:0")).args(["--log", "warn"]);
+    command.args(["--nats-websocket", "127.0.0.1:0", "--nats-websocket-origins", origin]);
+    let mut program = Program(command.stdout(Stdio::piped()).spawn().unwrap());
+    let mut lines = BufReader::new(program.0.stdout.take().unwrap()).lines();
+    let mut address = |name: &str| -> SocketAddr {
+        let start = format!("listening {name} ");
+        let line = lines.find_map(|line| Some(line.unwrap().strip_prefix(&start)?.to_owned()));
+        line.unwrap().parse().unwrap()
+    };
+    let mut wire = Wire::client(address("nats"));
+    wire.send("SUB from.> 1\r\n");
+    wire.sync();
+    (program, wire, address("nats-websocket"))
+}
+
+#[test]
+fn a_page_publishes_and_subscribes() {
+    if nats_client("node/node_modules/nats.ws").is_none() {
+        return;
+    }
+    let Some(mut script) = Script::of("nats_web_socket.js") else { return };
+    let mut running = None;
+    script.play(&[], |wish| {
+        let (verb, rest) = wish.split_once(' ').unwrap();
+        if verb == "start" {
+            let (program, wire, address) = start(rest);
+            running = Some((program, wire));
+            return address.to_string();
+        }
+        let (_, wire) = running.as_mut().unwrap();
+        match verb {
+            "publish" => {
+                let (subject, text) = rest.split_once(' ').unwrap();
+                wire.send(format!("PUB {subject} {}\r\n{text}\r\n", text.len()));
+                String::new()
+            }
+            "hears" => {
+                let head = wire.line();
+                assert!(head.starts_with(&format!("MSG {rest} 1 ")), "{head}");
+                wire.line()
+            }
+            other => panic!("asked for {other}"),
+        }
+    });
+}
