@@ -282,7 +282,7 @@ pub const ADMIN_PUBLISH_MS: u64 = 10_000;
 pub const ADMIN_PAGE_ROWS: (usize, usize) = (1_024, 10_000);
 
 /// NATS subscriptions in one answer of the admin listener. Fixed. Why: a thousand connections can
-/// have a hundred thousand each. When hit: the rest is left out; fewer connections can be asked for.
+/// have a hundred thousand each. When hit: the rest is left out; ask for fewer connections.
 pub const ADMIN_SUBSCRIPTIONS: usize = 10_000;
 
 /// Seconds of a CPU profile, unless the request says otherwise, and the most. Fixed. Why: the first

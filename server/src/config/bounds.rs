@@ -20,6 +20,7 @@ impl Config {
         let mut bounds = Vec::new();
         bounds.extend(self.chat_address.map(|_| self.chat_bound()));
         bounds.extend(self.nats_address.map(|_| self.nats_bound()));
+        bounds.extend(self.nats.web_socket.as_ref().map(|_| self.nats_web_socket_bound()));
         bounds.extend(self.push.address.map(|_| self.push_bound()));
         bounds.extend(self.push.udp_address.map(|_| self.datagram_bound()));
         bounds.extend(self.push.http_address.map(|_| self.push_http_bound()));
@@ -27,22 +28,22 @@ impl Config {
         bounds.push(history_bound(self));
         let all = bounds.iter().map(|bound| bound.bytes).sum();
         let mut text = String::from(
-            "At the most, in memory, if everybody takes all that the settings allow at the same \
+            "The most memory in use, if everybody takes all that the settings allow at the same \
              time:\n",
         );
         for Bound { name, bytes, how } in &bounds {
-            let _ = writeln!(text, "{name:<10} {:>12}  {how}", mib(*bytes));
+            let _ = writeln!(text, "{name:<14} {:>12}  {how}", mib(*bytes));
         }
-        let _ = writeln!(text, "{:<10} {:>12}", "all", mib(all));
+        let _ = writeln!(text, "{:<14} {:>12}", "all", mib(all));
         let _ = writeln!(
             text,
-            "{:<10} {:>12}  --memory: near it the heaviest connections that do not read are ended",
+            "{:<14} {:>12}  --memory: near it the heaviest connections that do not read are ended",
             "budget",
             mib(self.memory_bytes)
         );
         let _ = writeln!(text, "Subscriptions, of which each door has its own:");
         for (name, subscriptions) in self.subscriptions() {
-            let _ = writeln!(text, "{name:<10} {subscriptions:>12}");
+            let _ = writeln!(text, "{name:<14} {subscriptions:>12}");
         }
         text
     }
@@ -83,9 +84,7 @@ impl Config {
 
     fn nats_bound(&self) -> Bound {
         let nats = &self.nats;
-        // Once more for the queues that subscriptions have for themselves.
-        let each = 2 * nats.pending_bytes as u64
-            + connection_bytes(limits::WRITE_BUFFER_BYTES, nats.parser.payload_bytes);
+        let each = self.nats_client_bytes();
         let how = format!("queues of 2 x {} bytes, buffers", nats.pending_bytes);
         let mut bound = of_connections("nats", nats.connections, each, &how);
         let most = nats.connections.total.saturating_mul(nats.subscriptions);
@@ -94,6 +93,22 @@ impl Config {
         bound.bytes += subscriptions * each;
         let _ = write!(bound.how, "; {subscriptions} subscriptions, each {each} bytes");
         bound
+    }
+
+    /// Its subscriptions are counted with those of the other clients.
+    fn nats_web_socket_bound(&self) -> Bound {
+        // The library of the WebSocket keeps what is read once more.
+        let read_again = 2 * (self.nats.parser.payload_bytes + limits::WEB_SOCKET_READ_BYTES);
+        let each = self.nats_client_bytes() + (read_again + 2 * limits::HTTP_HEAD_BYTES) as u64;
+        let what = "as a client by TCP, and the WebSocket's own buffers";
+        of_connections("nats-websocket", self.nats.connections, each, what)
+    }
+
+    fn nats_client_bytes(&self) -> u64 {
+        let nats = &self.nats;
+        // Once more for the queues that subscriptions have for themselves.
+        2 * nats.pending_bytes as u64
+            + connection_bytes(limits::WRITE_BUFFER_BYTES, nats.parser.payload_bytes)
     }
 
     fn push_bound(&self) -> Bound {

@@ -139,6 +139,9 @@ fn bounds_follow_the_settings() {
         let is_it = |line: &str| line.split_whitespace().eq(words.iter().copied());
         assert!(subscriptions.lines().any(is_it), "{expected} in {text}");
     }
+    let with_socket = ["--print-bounds", "--nats-websocket", "127.0.0.1:0"];
+    let web_sockets = bound(&with_socket, "nats-websocket ");
+    assert!((bound(&with_socket, "all ") - all[6] - web_sockets).abs() < 1.0, "{web_sockets}");
     // A WebSocket is a client as any other, and HTTP's besides.
     let large = ["--print-bounds", "--push-queue-bytes", "10485760"];
     assert!(bound(&large, "push-http ") > bound(&large, "push "));

@@ -33,7 +33,7 @@ pub enum Accepted {
 
 impl Listener {
     /// Listens at `address`; port 0 takes a free one. An address that a server just left can be
-    /// taken again. Who listens at 0.0.0.0 is reached by IPv6 too, where there is IPv6.
+    /// taken again. A listener at 0.0.0.0 is reached by IPv6 too, where there is IPv6.
     pub fn bind(address: SocketAddr, limits: ConnectionLimits) -> io::Result<Self> {
         if address.ip() != IpAddr::V4(Ipv4Addr::UNSPECIFIED) {
             return Self::of(TcpListener::bind(address)?, limits);
