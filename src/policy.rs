@@ -97,6 +97,11 @@ pub struct Receipt {
     pub dropped: u64,
     /// Deliveries that failed because the subscription ended, or was ended for being full.
     pub disconnected: u64,
+    /// Of those queued, deliveries over a [`Bridge`](crate::Bridge): each message counts once,
+    /// however many want it there. What a bridge has no room for is in `dropped`; while there is no
+    /// bridge, such as after a link broke, nobody there counts. Statistics have it in the bridge's
+    /// own books instead, and 0 here.
+    pub remote: u64,
 }
 
 impl std::ops::AddAssign for Receipt {
@@ -106,5 +111,6 @@ impl std::ops::AddAssign for Receipt {
         self.waited += other.waited;
         self.dropped += other.dropped;
         self.disconnected += other.disconnected;
+        self.remote += other.remote;
     }
 }

@@ -302,6 +302,7 @@ impl<M> Deliveries<M> {
             receipt.queued += outcome.queued;
             receipt.dropped += outcome.dropped;
             receipt.disconnected += outcome.disconnected;
+            receipt.remote += outcome.remote;
             self.waiters.clear();
         }
         if self.armed_for.take().is_some() {

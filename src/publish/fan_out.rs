@@ -562,11 +562,14 @@ impl<M> FanOut<M> {
         let member = &bridged.member;
         let load = appended.segment.load(range.clone());
         let entry = Entry { groups: named, ..Entry::fixed(&appended.segment, member.id, range) };
+        let before = self.deliveries.receipt.queued;
         if is_admitted || member.queue.admits(load) {
             self.deliveries.push(member, entry);
         } else {
             self.deliveries.offer(member, entry, None, appended);
         }
+        let receipt = &mut self.deliveries.receipt;
+        receipt.remote += receipt.queued - before;
     }
 }
 

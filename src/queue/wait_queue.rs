@@ -90,6 +90,9 @@ impl<M> Queue<M> {
             let mut offered = Offered::default();
             self.let_in(&mut offer.entry, &mut offered, deferred);
             offer.pending.count(offered.queued, offered.dropped, offered.disconnected);
+            if self.terms.wanted.bridge().is_some() {
+                offer.pending.count_remote(offered.queued);
+            }
             if offer.entry.messages() > 0 {
                 return;
             }
@@ -118,6 +121,7 @@ pub(crate) struct Pending {
     queued: AtomicU64,
     dropped: AtomicU64,
     disconnected: AtomicU64,
+    remote: AtomicU64,
     publisher: AtomicWaker,
 }
 
@@ -126,6 +130,7 @@ pub(crate) struct Outcome {
     pub queued: u64,
     pub dropped: u64,
     pub disconnected: u64,
+    pub remote: u64,
 }
 
 impl Pending {
@@ -154,6 +159,11 @@ impl Pending {
         }
     }
 
+    /// Receiver: these of what was queued go over a bridge.
+    pub fn count_remote(&self, queued: u32) {
+        self.remote.fetch_add(u64::from(queued), Ordering::Relaxed);
+    }
+
     /// Receiver: one wait queue is done. Returns the publisher to wake if it was the last.
     pub fn settle_one(&self) -> Option<Waker> {
         let was = self.outstanding.fetch_sub(1, Ordering::AcqRel);
@@ -171,6 +181,7 @@ impl Pending {
             queued: self.queued.swap(0, Ordering::AcqRel),
             dropped: self.dropped.swap(0, Ordering::AcqRel),
             disconnected: self.disconnected.swap(0, Ordering::AcqRel),
+            remote: self.remote.swap(0, Ordering::AcqRel),
         }
     }
 }

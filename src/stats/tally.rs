@@ -144,6 +144,7 @@ impl Tally {
             waited,
             dropped,
             disconnected,
+            remote: 0,
         }
     }
 }

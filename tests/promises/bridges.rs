@@ -1,9 +1,13 @@
 //! Bridges: what leaves for another system, what comes from it, and which queue groups are served
 //! where.
 
-use fanfare::{Bridge, BridgeDelivery, Broker, Delivery, Pattern, Subscription, Topic, WhenFull};
+use fanfare::{
+    Bridge, BridgeDelivery, Broker, Delivery, Pattern, Receipt, Subscription, Topic, WhenFull,
+};
 use std::collections::HashMap;
+use std::pin::pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 fn topic(text: &str) -> Topic {
     Topic::parse(text).unwrap()
@@ -54,7 +58,7 @@ fn a_message_leaves_once_however_much_of_the_other_systems_interest_it_matches()
     let (mut publisher, a_b) = (broker.publisher(), topic("a.b"));
     for number in 0..3 {
         let receipt = publisher.publish_blocking(&a_b, number).unwrap();
-        assert_eq!((receipt.matched, receipt.queued), (1, 1));
+        assert_eq!((receipt.matched, receipt.queued, receipt.remote), (1, 1, 1));
     }
     for id in &ids[..3] {
         assert!(there.unsubscribe(*id));
@@ -64,6 +68,32 @@ fn a_message_leaves_once_however_much_of_the_other_systems_interest_it_matches()
     assert_eq!(publisher.publish_blocking(&a_b, 4).unwrap().matched, 0, "nobody is there");
     let plain = |number| (number, Vec::new());
     assert_eq!(left(&mut bridge), [0, 1, 2, 3].map(plain));
+}
+
+#[test]
+fn a_receipt_says_what_left_and_what_had_no_room() {
+    let broker = Broker::<u32>::new();
+    let _here = broker.subscribe(&pattern("a")).unwrap();
+    let open = |name: &str, when_full| {
+        let bridge = broker.bridge(name).queue_messages(1).when_full(when_full).open().unwrap();
+        bridge.subscriber().subscribe(&pattern("a")).unwrap();
+        bridge
+    };
+    let (mut publisher, a) = (broker.publisher(), topic("a"));
+    let mut say = |number| publisher.publish_blocking(&a, number).unwrap();
+    let counts = |receipt: Receipt| (receipt.matched, receipt.dropped, receipt.remote);
+    assert_eq!(counts(say(0)), (1, 0, 0), "there is no bridge");
+    let bridge = open("drops", WhenFull::DropNewest);
+    assert_eq!((counts(say(1)), counts(say(2))), ((2, 0, 1), (2, 1, 0)));
+    drop(bridge);
+    let mut bridge = open("waits", WhenFull::Wait(Duration::from_secs(60)));
+    assert_eq!(counts(say(3)), (2, 0, 1));
+    let mut waiting = pin!(publisher.publish(&a, 4));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(waiting.as_mut().poll(&mut context).is_pending());
+    assert_eq!(left(&mut bridge).len(), 2);
+    let Poll::Ready(Ok(receipt)) = waiting.as_mut().poll(&mut context) else { panic!("room") };
+    assert_eq!((counts(receipt), receipt.waited), ((2, 0, 1), 1));
 }
 
 #[test]

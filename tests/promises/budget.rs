@@ -111,7 +111,7 @@ fn each_subscription_is_waited_for_as_long_as_it_allows() {
         let receipt = waiting.join().unwrap();
         assert_eq!(
             receipt,
-            Receipt { matched: 2, queued: 1, waited: 2, dropped: 1, disconnected: 0 }
+            Receipt { matched: 2, queued: 1, waited: 2, dropped: 1, disconnected: 0, remote: 0 }
         );
         assert_eq!(take_one(&mut patient), Got::Number(1));
     });
@@ -248,7 +248,10 @@ fn one_wait_for_a_whole_batch() {
     let mut subscription = bounded(&broker, "t", 2, SHORT);
     let mut publisher = broker.publisher();
     let receipt = block_on(publisher.publish_batch(&topic("t"), &mut loads.batch(0..10))).unwrap();
-    assert_eq!(receipt, Receipt { matched: 10, queued: 2, waited: 8, dropped: 8, disconnected: 0 });
+    assert_eq!(
+        receipt,
+        Receipt { matched: 10, queued: 2, waited: 8, dropped: 8, disconnected: 0, remote: 0 }
+    );
     let receipt = at_once(publisher.publish_batch(&topic("t"), &mut loads.batch(10..13))).unwrap();
     assert_eq!(receipt, dropped(3, 0));
     assert_eq!(take_all(&mut subscription), [0.into(), 1.into(), Got::Missed(11)]);

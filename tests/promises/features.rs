@@ -19,7 +19,8 @@ mod serialized {
 
     #[test]
     fn receipts_and_policies_come_back_as_they_were() {
-        let receipt = Receipt { matched: 3, queued: 2, waited: 1, dropped: 1, disconnected: 0 };
+        let receipt =
+            Receipt { matched: 3, queued: 2, waited: 1, dropped: 1, disconnected: 0, remote: 1 };
         assert_eq!(from_value::<Receipt>(to_value(receipt).unwrap()).unwrap(), receipt);
         let policy = WhenFull::default();
         assert_eq!(from_value::<WhenFull>(to_value(policy).unwrap()).unwrap(), policy);

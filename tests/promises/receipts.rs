@@ -35,9 +35,15 @@ fn one_receipt_counts_every_subscription_by_its_policy() {
     let all_queued = Receipt { matched: 5, queued: 5, ..Receipt::default() };
     assert_eq!(publisher.try_publish(&topic("t"), 0), Ok(all_queued));
     let receipt = publisher.try_publish(&topic("t"), 1).unwrap();
-    assert_eq!(receipt, Receipt { matched: 5, queued: 2, waited: 0, dropped: 2, disconnected: 1 });
+    assert_eq!(
+        receipt,
+        Receipt { matched: 5, queued: 2, waited: 0, dropped: 2, disconnected: 1, remote: 0 }
+    );
     let receipt = publisher.try_publish(&topic("t"), 2).unwrap();
-    assert_eq!(receipt, Receipt { matched: 4, queued: 2, waited: 0, dropped: 2, disconnected: 0 });
+    assert_eq!(
+        receipt,
+        Receipt { matched: 4, queued: 2, waited: 0, dropped: 2, disconnected: 0, remote: 0 }
+    );
     assert_books(&subscriptions[0], 0, 1, 2);
     assert_books(&subscriptions[1], 0, 1, 2);
     assert_books(&subscriptions[2], 0, 1, 2);

@@ -236,7 +236,10 @@ async fn a_full_one_is_disconnected_after_its_wait<E: Executor>(executor: E) {
         sum
     });
     let sum = writer.await;
-    assert_eq!(sum, Receipt { matched: 3, queued: 2, waited: 1, dropped: 0, disconnected: 1 });
+    assert_eq!(
+        sum,
+        Receipt { matched: 3, queued: 2, waited: 1, dropped: 0, disconnected: 1, remote: 0 }
+    );
     assert!(subscription.recv().await.is_none());
     assert_eq!(subscription.end_reason(), Some(EndReason::Disconnected));
 }

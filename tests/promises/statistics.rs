@@ -46,7 +46,7 @@ fn totals_count_waits_and_what_was_cancelled() {
     let stats = broker.stats();
     assert_eq!(
         stats.deliveries,
-        Receipt { matched: 3, queued: 2, waited: 2, dropped: 1, disconnected: 0 }
+        Receipt { matched: 3, queued: 2, waited: 2, dropped: 1, disconnected: 0, remote: 0 }
     );
     assert_eq!((stats.published, stats.waits), (3, 2));
 }
@@ -75,7 +75,7 @@ fn topics_have_figures_of_their_own() {
     assert_eq!((kept.published, kept.subscriptions, kept.kept), (5, 2, 5));
     assert_eq!(
         kept.deliveries,
-        Receipt { matched: 10, queued: 7, waited: 0, dropped: 3, disconnected: 0 }
+        Receipt { matched: 10, queued: 7, waited: 0, dropped: 3, disconnected: 0, remote: 0 }
     );
     // The first publish to a topic without a history leaves no trace of it: it may be the only one.
     let other = of("other");

@@ -95,5 +95,9 @@ mod tests {
         append_missed(&mut out, 17, None);
         append_missed(&mut out, 1, Some("rust"));
         assert_eq!(out, b"* you missed 17 lines\n* you missed 1 line of rust\n");
+        out.clear();
+        append_missed(&mut out, 0, Some("rust"));
+        let told = "* the cluster could not be reached; you may have missed lines of rust\n";
+        assert_eq!(out, told.as_bytes(), "nobody knows how many");
     }
 }

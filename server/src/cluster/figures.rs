@@ -27,6 +27,16 @@ pub struct LinkFigures {
     state: Mutex<State>,
 }
 
+/// What `/varz` shows too, and what it is called there.
+const AT_A_GLANCE: [(&str, &str); 6] = [
+    ("cluster_joined", "leafnodes"),
+    ("cluster_round_trip_us", "leafnode_rtt_us"),
+    ("cluster_received", "leafnode_in_msgs"),
+    ("cluster_sent", "leafnode_out_msgs"),
+    ("cluster_unconfirmed", "leafnode_unconfirmed"),
+    ("cluster_dropped", "leafnode_dropped"),
+];
+
 #[derive(Default)]
 struct State {
     /// Messages that the hub has processed, of all connections.
@@ -139,11 +149,14 @@ impl LinkFigures {
             ("cluster_joins", "Times that the link was made", count(&self.joins)),
             ("cluster_ends", "Times that the link, or an attempt at it, ended", count(&self.ends)),
         ];
-        let mut families = gauges.map(|(name, help, value)| Family::gauge(name, help, value));
-        for (family, glance) in families.iter_mut().zip(["leafnodes", "leafnode_rtt_us"]) {
-            family.figures.iter_mut().for_each(|figure| figure.at_a_glance = Some(glance));
-        }
+        let gauges = gauges.map(|(name, help, value)| Family::gauge(name, help, value));
         let counters = counters.map(|(name, help, value)| Family::counter(name, help, value));
-        families.into_iter().chain(counters).collect()
+        let mut families: Vec<Family> = gauges.into_iter().chain(counters).collect();
+        for family in &mut families {
+            let shown = AT_A_GLANCE.iter().find(|(name, _)| *name == family.name);
+            let figures = family.figures.iter_mut();
+            figures.for_each(|figure| figure.at_a_glance = shown.map(|(_, glance)| *glance));
+        }
+        families
     }
 }

@@ -270,6 +270,7 @@ mod tests {
             PushObject { n: None, id: None, to: "all", ack: false, payload: Payload::Text("x") };
         assert_eq!(line(&ServerObject::Push(bare)), "{\"push\":{\"to\":\"all\",\"text\":\"x\"}}\n");
         assert_eq!(line(&ServerObject::Missed(3)), "{\"missed\":3}\n");
+        assert_eq!(line(&ServerObject::Missed(0)), "{\"missed\":0}\n");
         assert_eq!(line(&ServerObject::Ping(3)), "{\"ping\":3}\n");
         let error = ServerObject::Error { code: ErrorCode::Object, text: "no".into() };
         assert_eq!(line(&error), "{\"error\":{\"code\":\"object\",\"text\":\"no\"}}\n");

@@ -7,7 +7,7 @@ use super::own_queue::OwnQueue;
 use super::policy::{PolicyRequest, QueuePolicy, Target, refused};
 use super::responses::Responses;
 use super::server::Nats;
-use super::session::{Action, Reply, Session, SessionLimits, Sid, Sids};
+use super::session::{Action, Reply, Session, SessionLimits, Sid, Sids, receipt_inbox};
 use super::writer::{Change, Outbound, Own};
 use crate::codec::nats::{Block, Operation, Parser, subject};
 use crate::connection::duplex::ReadHalf;
@@ -280,7 +280,9 @@ impl<'c> Reader<'c> {
     async fn publish(&mut self, topic: &Topic, block: &Arc<Block>, messages: Range<usize>) {
         self.figures.received(messages.len());
         self.figures.received_payload(block.body_bytes(messages.clone()));
-        if messages.clone().any(|index| block.reply_to(index).is_some()) {
+        let wants_answer =
+            |index| block.reply_to(index).is_some() || receipt_inbox(block, index).is_some();
+        if messages.clone().any(wants_answer) {
             // In a box: a connection that asks nothing has no room for it.
             return Box::pin(self.publish_each(topic, block, messages)).await;
         }
@@ -310,8 +312,13 @@ impl<'c> Reader<'c> {
                 }
             };
             let published = waiting(Wait::PUBLISH, publish).await;
-            if published.is_ok_and(|receipt| receipt.matched == 0) {
-                self.nobody_gets(block, index);
+            if let Ok(receipt) = published {
+                if receipt.matched == 0 {
+                    self.nobody_gets(block, index);
+                }
+                let find = |topic: &Topic| self.find(topic);
+                let told = self.session.receipt((block, index), &receipt, find);
+                told.iter().for_each(|reply| self.reply(reply));
             }
             // One block can hold thousands of requests, each with an answer larger than itself.
             self.outbound.queue.has_room().await;

@@ -8,11 +8,13 @@ use super::permissions::Permissions;
 use super::policy::{PolicyBounds, PolicyRequest, QueuePolicy, Target, refused};
 use super::settings::NatsVersion;
 use super::subjects::{Destination, Place, Subjects};
-use crate::codec::nats::{self as codec, Block, Operation, Outgoing, ProtocolError, subject};
+use crate::codec::nats::{
+    self as codec, Block, Operation, Outgoing, ProtocolError, headers, subject,
+};
 use crate::limits::{NATS_OWN_QUEUES, NATS_SUBSCRIPTION_BYTES};
 use crate::locks::lock;
 use bytes::Bytes;
-use fanfare::{Pattern, SubscriptionId, Topic};
+use fanfare::{Pattern, Receipt, SubscriptionId, Topic};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -168,6 +170,14 @@ pub enum Reply {
         /// What it says.
         payload: Bytes,
     },
+}
+
+/// The header that asks for a receipt, and says where it is to go.
+const RECEIPT: &str = "Fanfare-Receipt";
+
+/// Where the receipt of a message is to go, if its publisher wants one.
+pub(super) fn receipt_inbox(block: &Block, index: usize) -> Option<&[u8]> {
+    headers::value(block.headers(index), RECEIPT)
 }
 
 impl Reply {
@@ -442,6 +452,21 @@ impl Session {
         let sid = self.waits_at(reply_to, find)?;
         let payload = answer.to_string().into();
         Some(Reply::Answer { reply_to: Bytes::copy_from_slice(reply_to), sid, payload })
+    }
+
+    /// What the client is told of what became of a message; nothing if it did not ask for that, or
+    /// waits nowhere. Nobody else is told.
+    pub fn receipt(
+        &self,
+        (block, index): (&Block, usize),
+        receipt: &Receipt,
+        find: impl FnOnce(&Topic) -> Option<SubscriptionId>,
+    ) -> Option<Reply> {
+        let inbox = receipt_inbox(block, index)?;
+        let sid = self.waits_at(inbox, find)?;
+        let Receipt { matched, queued, dropped, disconnected, remote, .. } = receipt;
+        let payload = format!("{matched}/{queued}/{dropped}/{disconnected}/{remote}").into();
+        Some(Reply::Answer { reply_to: Bytes::copy_from_slice(inbox), sid, payload })
     }
 
     fn waits_at(

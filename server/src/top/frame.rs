@@ -92,6 +92,7 @@ pub fn render(before: &Sample, now: &Sample, view: &View) -> String {
         let (messages, of_bytes) = (rate(messages), bytes(rate(of_bytes)));
         let _ = writeln!(out, "{direction:<12} {messages:.0} messages/s, {of_bytes}/s");
     }
+    append_link(&mut out, now, rate);
     // Nothing about pushes where nobody pushes.
     if now.figure("push_accepted_udp") + now.figure("push_accepted_http") > 0.0 {
         let pushes = rate("push_accepted_udp") + rate("push_accepted_http");
@@ -131,6 +132,25 @@ pub fn render(before: &Sample, now: &Sample, view: &View) -> String {
         let _ = writeln!(out, "{:<40} {count:>8}", clean(name));
     }
     out
+}
+
+/// The link to a cluster, where there is to be one.
+fn append_link(out: &mut String, now: &Sample, rate: impl Fn(&str) -> f64) {
+    if !now.varz["leafnodes"].is_number() {
+        return;
+    }
+    let state = match now.varz["leafnodes"].as_u64() {
+        Some(0) => "no link".to_owned(),
+        _ => format!("a link, {:.1} ms there and back", now.figure("leafnode_rtt_us") / 1e3),
+    };
+    let _ = writeln!(
+        out,
+        "cluster      {state}; in {:.0}/s, out {:.0}/s; in all {} unconfirmed, {} dropped",
+        rate("leafnode_in_msgs"),
+        rate("leafnode_out_msgs"),
+        now.figure("leafnode_unconfirmed"),
+        now.figure("leafnode_dropped")
+    );
 }
 
 /// Harmless in a terminal, and short enough for its column.
@@ -182,6 +202,7 @@ mod tests {
             "{frame}"
         );
         assert!(!frame.contains("pushes"), "there is no gateway: {frame}");
+        assert!(!frame.contains("cluster"), "there is none: {frame}");
         assert!(
             frame.lines().any(|line| line.starts_with("chat connection") && line.ends_with(" 7")),
             "{frame}"
@@ -207,6 +228,30 @@ mod tests {
         let expected =
             "pushes       3/s to 15 clients/s; in all 3 missed, 0 expired, 0 acknowledged";
         assert!(frame.lines().any(|line| line == expected), "{frame}");
+    }
+
+    #[test]
+    fn a_frame_shows_the_link_where_there_is_to_be_one() {
+        let at = Instant::now();
+        let sample = |at, varz| Sample { at, varz, slowest: json!([]), tasks: Vec::new() };
+        let later = at + Duration::from_secs(2);
+        let before = sample(at, json!({"leafnodes": 1, "leafnode_in_msgs": 10}));
+        let up = json!({
+            "leafnodes": 1, "leafnode_rtt_us": 340, "leafnode_in_msgs": 30, "leafnode_out_msgs": 8,
+            "leafnode_unconfirmed": 3, "leafnode_dropped": 1
+        });
+        let down = json!({"leafnodes": 0, "leafnode_in_msgs": 10, "leafnode_out_msgs": 0});
+        for (now, expected) in [
+            (
+                up,
+                "cluster      a link, 0.3 ms there and back; in 10/s, out 4/s; in all 3 unconfirmed, \
+                 1 dropped",
+            ),
+            (down, "cluster      no link; in 0/s, out 0/s; in all 0 unconfirmed, 0 dropped"),
+        ] {
+            let frame = render(&before, &sample(later, now), &View::default());
+            assert!(frame.lines().any(|line| line == expected), "{frame}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ fn without_trouble_nothing_is_lost(hub: &Path) {
 }
 
 fn what_a_killed_hub_takes_along_is_told(hub: &Path) {
-    play(hub, &["--messages", "20000", "--kills", "1"]);
+    play(hub, &["--messages", "20000", "--kill-every", "0.5"]);
 }
 
 fn play(hub: &Path, flags: &[&str]) {

@@ -25,6 +25,7 @@ crate::with_both_hubs!(
     what_is_shared_passes,
     only_what_is_exported_leaves,
     a_message_for_many_leaves_once,
+    a_receipt_says_what_left,
     a_link_can_be_looked_at,
 );
 
@@ -376,6 +377,35 @@ fn a_message_for_many_leaves_once(program: &Path) {
     }
     sids.sort();
     assert_eq!(sids, ["1", "2", "3", "4"]);
+}
+
+fn a_receipt_says_what_left(program: &Path) {
+    let mut joined = Joined::new(program);
+    let (mut there, mut here) = (joined.hub.client(), joined.fanfare.with_headers());
+    let mut subscriber = joined.fanfare.with_headers();
+    there.say("SUB a 1\r\nSUB a.* 2");
+    subscriber.say("SUB a 1");
+    here.say("SUB _INBOX.me.> 3");
+    there.sync();
+    subscriber.sync();
+    here.sync();
+    joined.settle();
+    let mut receipt = |subject: &str| {
+        let headers = "NATS/1.0\r\nFanfare-Receipt: _INBOX.me.r\r\n\r\n";
+        let (size, total) = (headers.len(), headers.len() + 1);
+        here.say(&format!("HPUB {subject} {size} {total}\r\n{headers}x"));
+        here.expect("MSG _INBOX.me.r 3 9\r\n");
+        here.line()
+    };
+    assert_eq!(receipt("a"), "2/2/0/0/1");
+    assert_eq!(receipt("a.b"), "1/1/0/0/1");
+    assert_eq!(receipt("b"), "0/0/0/0/0");
+    // Nobody else is told.
+    subscriber.expect("HMSG a 1 ");
+    there.expect("HMSG a ");
+    drop(joined.hub);
+    wait_until("nobody is there", || receipt("a.b") == "0/0/0/0/0");
+    assert_eq!(receipt("a"), "1/1/0/0/0");
 }
 
 fn a_link_can_be_looked_at(program: &Path) {

@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
 """Three Fanfares on a cluster of three hubs: who got what, message by message, while hubs are killed.
 
-cluster.py FANFARE HUB [--messages N] [--kills K] [--ports FROM]
+cluster.py FANFARE HUB [--messages N] [--over S] [--kill-every S] [--ports FROM]
 
 FANFARE is the binary, HUB is nats-server. Each Fanfare has publishers, plain subscribers and
 members of two queue groups. Without kills nothing may be lost and nothing may come twice. With
 kills nothing may come twice to a group or a subscriber, and whatever a subscriber lacks has been
 told: to itself in a header, or in the figures of the publisher's server.
+
+A million messages, and a hub killed every ten seconds:
+
+    cluster.py target/release/fanfare nats-server --messages 333334 --over 90 --kill-every 10
 """
 
 import argparse
-import collections
 import os
 import re
 import signal
@@ -22,9 +25,11 @@ import threading
 import time
 import urllib.request
 
-SERVERS, PUBLISHERS, PLAIN, MEMBERS = 3, 1, 2, 2
+# Thirty clients.
+SERVERS, PLAIN, MEMBERS = 3, 3, 3
 GROUPS = ["g1", "g2"]
 PATIENCE_S = 60
+RESTART_S, PIECES_A_SECOND = 1, 40
 CONNECT = b'CONNECT {"verbose":false,"pedantic":false,"headers":true,"no_responders":true}\r\n'
 MESSAGE = re.compile(rb"(H?)MSG load (\d+) (?:(\d+) )?(\d+)\r\n")
 
@@ -102,9 +107,11 @@ class Client:
 class Subscriber(Client):
     """Counts what it gets of each publisher: how often each number, and how often it was told of a gap."""
 
-    def __init__(self, server, group):
+    def __init__(self, server, group, messages):
         super().__init__(server)
-        self.group, self.got, self.told, self.warm = group, collections.Counter(), 0, set()
+        self.group, self.told, self.warm = group, 0, set()
+        # How often each number came, of each publisher.
+        self.got, self.total = [bytearray(messages) for _ in range(SERVERS)], 0
         self.socket.sendall(f"SUB load {group} 1\r\n".encode() if group else b"SUB load 1\r\n")
         threading.Thread(target=self.read, daemon=True).start()
 
@@ -131,7 +138,8 @@ class Subscriber(Client):
             if number < 0:
                 self.warm.add(publisher)
             else:
-                self.got[publisher, number] += 1
+                self.got[publisher][number] += 1
+                self.total += 1
             at = body + size + 2
         return data[at:]
 
@@ -168,23 +176,40 @@ def warm_up(publishers, subscribers):
     time.sleep(1)
 
 
-def publish_all(publishers, messages, kills, hubs):
-    """In pieces, so slowly that there is time to kill hubs."""
-    pieces = range(0, messages, 500)
-    kill_before = {pieces[(turn + 1) * len(pieces) // (kills + 1)]: turn for turn in range(kills)}
-    for start in pieces:
-        if (turn := kill_before.get(start)) is not None:
-            hub = hubs[turn % len(hubs)]
+class Killer(threading.Thread):
+    """Kills one hub after the other and starts each again, by the clock and not by what was published."""
+
+    def __init__(self, hubs, every_s):
+        super().__init__(daemon=True)
+        self.hubs, self.every_s, self.kills, self.over = hubs, every_s, 0, threading.Event()
+
+    def run(self):
+        while not self.over.wait(self.every_s):
+            hub = self.hubs[self.kills % len(self.hubs)]
             hub.kill()
-            threading.Timer(1, hub.start).start()
+            self.kills += 1
+            time.sleep(RESTART_S)
+            hub.start()
+
+    def end(self):
+        self.over.set()
+        self.join()
+
+
+def publish_all(publishers, messages, over_s, killer):
+    pieces = max(1, int(over_s * PIECES_A_SECOND))
+    began = time.monotonic()
+    for piece in range(pieces):
+        if piece + 1 == pieces and killer:
+            wait_until("a hub is killed", lambda: killer.kills)
         for publisher in publishers:
-            publisher.publish(range(start, min(start + 500, messages)))
-        time.sleep(0.02)
+            publisher.publish(range(piece * messages // pieces, (piece + 1) * messages // pieces))
+        time.sleep(max(0, began + (piece + 1) / PIECES_A_SECOND - time.monotonic()))
 
 
 def settle(subscribers):
     def total():
-        return sum(len(subscriber.got) for subscriber in subscribers)
+        return sum(subscriber.total for subscriber in subscribers)
 
     before, since = total(), time.monotonic()
     while time.monotonic() - since < 3:
@@ -193,30 +218,24 @@ def settle(subscribers):
             before, since = now, time.monotonic()
 
 
-def judge(publishers, subscribers, messages, kills, figures):
+def judge(publishers, subscribers, kills, figures):
     problems, lost = [], 0
-    wanted = {(publisher.number, number) for publisher in publishers for number in range(messages)}
-    of_server = {publisher.number: publisher.server for publisher in publishers}
     for index, subscriber in enumerate(it for it in subscribers if not it.group):
-        if any(times > 1 for times in subscriber.got.values()):
-            problems.append(f"plain subscriber {index} got a message twice")
-        missing = collections.Counter(publisher for publisher, _ in wanted - subscriber.got.keys())
-        lost += missing.total()
-        for publisher, count in missing.items():
-            server = of_server[publisher]
-            if not subscriber.told and not figures[server]["ends_total"]:
-                problems.append(f"plain subscriber {index} lacks {count} of publisher {publisher}: nobody told")
+        for publisher in publishers:
+            got = subscriber.got[publisher.number]
+            if max(got) > 1:
+                problems.append(f"plain subscriber {index} got a message twice")
+            missing = got.count(0)
+            lost += missing
+            if missing and not subscriber.told and not figures[publisher.server]["ends_total"]:
+                problems.append(f"plain subscriber {index} lacks {missing} of {publisher.number}: nobody told")
     for group in GROUPS:
-        got = collections.Counter()
-        for subscriber in subscribers:
-            if subscriber.group == group:
-                got += subscriber.got
-        if any(times > 1 for times in got.values()):
-            problems.append(f"group {group} got a message twice")
-        missing = wanted - got.keys()
-        lost += len(missing)
-        if missing and not kills:
-            problems.append(f"group {group} lacks {len(missing)}")
+        members = [subscriber for subscriber in subscribers if subscriber.group == group]
+        for publisher in publishers:
+            got = list(map(sum, zip(*(member.got[publisher.number] for member in members))))
+            if max(got) > 1:
+                problems.append(f"group {group} got a message twice")
+            lost += got.count(0)
     if lost and not kills:
         problems.append(f"{lost} lost although nothing was killed")
     return problems, lost
@@ -227,7 +246,8 @@ def main():
     parser.add_argument("fanfare")
     parser.add_argument("hub")
     parser.add_argument("--messages", type=int, default=50_000, help="of each publisher")
-    parser.add_argument("--kills", type=int, default=0)
+    parser.add_argument("--over", type=float, default=2, help="the seconds over which they are published")
+    parser.add_argument("--kill-every", type=float, help="kill a hub after so many seconds, and again")
     parser.add_argument("--ports", type=int, default=25_000, help="take the free ports from here on")
     options = parser.parse_args()
     global PORTS
@@ -240,19 +260,26 @@ def main():
             hub.start()
         servers = [Fanfare(options.fanfare, number, hubs) for number in range(SERVERS)]
         groups = [None] * PLAIN + GROUPS * MEMBERS
-        subscribers = [Subscriber(server, group) for server in servers for group in groups]
-        publishers = [Publisher(server, number) for number, server in enumerate(servers * PUBLISHERS)]
+        messages = options.messages
+        subscribers = [Subscriber(server, group, messages) for server in servers for group in groups]
+        publishers = [Publisher(server, number) for number, server in enumerate(servers)]
         warm_up(publishers, subscribers)
         began = time.monotonic()
-        publish_all(publishers, options.messages, options.kills, hubs)
+        killer = options.kill_every and Killer(hubs, options.kill_every)
+        if killer:
+            killer.start()
+        publish_all(publishers, messages, options.over, killer)
+        if killer:
+            killer.end()
+        kills = killer.kills if killer else 0
         settle(subscribers)
         took_s = time.monotonic() - began
         figures = {server: server.figures() for server in servers}
-        problems, lost = judge(publishers, subscribers, options.messages, options.kills, figures)
-        deliveries = sum(len(subscriber.got) for subscriber in subscribers)
+        problems, lost = judge(publishers, subscribers, kills, figures)
+        deliveries = sum(subscriber.total for subscriber in subscribers)
         print(
-            f"{options.messages * len(publishers)} messages, {deliveries} deliveries in {took_s:.0f} s, "
-            f"{options.kills} kills: {lost} lost"
+            f"{messages * len(publishers)} messages, {deliveries} deliveries in {took_s:.0f} s, "
+            f"{kills} kills: {lost} lost"
         )
         for server in servers:
             shown = ["joins_total", "sent_total", "confirmed_total", "unconfirmed_total", "dropped_total"]

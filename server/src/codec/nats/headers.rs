@@ -23,6 +23,16 @@ pub fn append_with(out: &mut Vec<u8>, block: &[u8], name: &str, value: &[u8]) {
     out.extend_from_slice(rest);
 }
 
+/// The value of the first header of this name, spelled just so.
+pub fn value<'b>(block: &'b [u8], name: &str) -> Option<&'b [u8]> {
+    let begins_there =
+        |at: &usize| block[..*at].ends_with(b"\r\n") && block[at + name.len()..].starts_with(b":");
+    let at = memchr::memmem::find_iter(block, name.as_bytes()).find(begins_there)?;
+    let rest = &block[at + name.len() + 1..];
+    let end = memchr::memmem::find(rest, b"\r\n").unwrap_or(rest.len());
+    Some(rest[..end].trim_ascii())
+}
+
 fn append_header(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     for part in [b"\r\n", name.as_bytes(), b": ", value] {
         out.extend_from_slice(part);
@@ -37,6 +47,18 @@ mod tests {
         let mut out = Vec::new();
         append_with(&mut out, block, "Fanfare-Missed", b"17");
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_value_is_that_of_its_name_alone() {
+        let block = b"NATS/1.0\r\nXA: 0\r\nA-B: 1\r\nB:  A: \r\nA:2 3 \r\nA: 4\r\n\r\n";
+        assert_eq!(value(block, "A"), Some(&b"2 3"[..]));
+        assert_eq!(value(block, "B"), Some(&b"A:"[..]));
+        assert_eq!(
+            (value(block, "C"), value(block, "NATS/1.0"), value(b"", "A")),
+            (None, None, None)
+        );
+        assert_eq!(value(b"NATS/1.0\r\nA:", "A"), Some(&b""[..]));
     }
 
     #[test]
