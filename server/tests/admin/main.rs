@@ -6,6 +6,7 @@ mod memory;
 mod pages;
 #[cfg(target_os = "linux")]
 mod pprof;
+mod prometheus;
 
 /// The binary under test.
 const FANFARE: &str = env!("CARGO_BIN_EXE_fanfare");
