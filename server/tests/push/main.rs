@@ -3,7 +3,6 @@
 mod documents;
 mod gateway;
 mod http;
-mod page;
 mod python;
 mod socket;
 mod stored;
