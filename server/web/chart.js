@@ -8,6 +8,8 @@ const LEFT = 46;
 const RIGHT = 8;
 const TOP = 8;
 const BOTTOM = 20;
+/** The top of the axis where hardly anything happens. */
+const LEAST = 1;
 
 /** Between two moments further apart than this nobody looked: the line there is an average. */
 const GAP_MS = 3_500;
@@ -63,7 +65,7 @@ export class Chart {
       }
       return values;
     });
-    const top = ceiling(Math.max(0, ...lines.flat()), this.step);
+    const top = ceiling(Math.max(LEAST, ...lines.flat()), this.step);
     const x = (at) => LEFT + (width - LEFT - RIGHT) * Math.max(0, (at - begin) / this.spanMs);
     const y = (value) => HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (value / top);
     Object.assign(this, { x, first, width });
@@ -151,7 +153,6 @@ export function level(field) {
 
 /** The next round number: a few units, which are powers of `step`. */
 function ceiling(value, step) {
-  if (value <= 0) return 1;
   const unit = step ** Math.floor(Math.log(value) / Math.log(step) + 1e-9);
   const tens = 10 ** Math.floor(Math.log10(value / unit) + 1e-9);
   return unit * tens * [1, 1.5, 2, 3, 4, 5, 6, 8, 10].find((times) => times * tens * unit >= value);

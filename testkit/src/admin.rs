@@ -1,8 +1,9 @@
 //! The admin listener of a chat server, asked as programs and browsers ask.
 
 use crate::chat::{TestServer, unhurried};
-use crate::http::{Answer, Http, get};
+use crate::http::get;
 use crate::patience::wait_until;
+use crate::process::free_address;
 use fanfare_server::admin::{self, AdminSettings};
 use fanfare_server::chat::ChatSettings;
 use fanfare_server::connection::{ConnectionLimits, Listener};
@@ -28,7 +29,7 @@ pub fn start() -> Admin {
 
 pub fn start_with(settings: ChatSettings, token: Option<&str>) -> Admin {
     let chat = TestServer::start(settings);
-    let server = serve(&chat, "127.0.0.1:0".parse().unwrap(), token);
+    let server = serve(&chat, free_address(), token);
     Admin { address: server.local_address(), server: Some(server), chat }
 }
 
@@ -62,10 +63,6 @@ impl Admin {
             (200, "application/json")
         );
         serde_json::from_slice(&answer.body).unwrap()
-    }
-
-    pub fn html(&self, path: &str) -> Answer {
-        Http::connect(self.address).get_with(path, "Accept: text/html,application/xhtml+xml\r\n")
     }
 
     /// Every sample by its name with labels, after a look at the form of all lines.

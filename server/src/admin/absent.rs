@@ -2,9 +2,10 @@
 //! words.
 
 use super::context::AdminContext;
-use super::listing::{Object, respond_with_facts};
+use super::listing::Object;
 use super::times::timestamp;
-use crate::http::{Call, Response};
+use crate::http::{self, Call, Response};
+use hyper::StatusCode;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -15,29 +16,24 @@ pub(super) async fn absent(context: Arc<AdminContext>, call: Call) -> Response {
         ("server_id", context.diagnostics.server_id().into()),
         ("now", timestamp(SystemTime::now()).into()),
     ];
-    let (title, own) = own_facts(call.path());
-    facts.extend(own);
-    respond_with_facts(&call, title, &Object(facts))
+    facts.extend(own_facts(call.path()));
+    http::json(StatusCode::OK, &Object(facts))
 }
 
-fn own_facts(path: &str) -> (&'static str, Vec<(&'static str, Value)>) {
+fn own_facts(path: &str) -> Vec<(&'static str, Value)> {
     match path {
         "/routez" => {
             let name = ("server_name", "fanfare".into());
-            ("Routes", vec![name, ("num_routes", 0.into()), ("routes", json!([]))])
+            vec![name, ("num_routes", 0.into()), ("routes", json!([]))]
         }
-        "/gatewayz" => {
-            ("Gateways", vec![("outbound_gateways", json!({})), ("inbound_gateways", json!({}))])
-        }
-        "/accountz" => {
-            ("Accounts", vec![("system_account", "$SYS".into()), ("accounts", json!(["$G"]))])
-        }
+        "/gatewayz" => vec![("outbound_gateways", json!({})), ("inbound_gateways", json!({}))],
+        "/accountz" => vec![("system_account", "$SYS".into()), ("accounts", json!(["$G"]))],
         _ => {
             let none = ["memory", "storage", "streams", "consumers", "messages", "bytes"];
             let mut facts: Vec<_> = none.map(|name| (name, 0.into())).into();
             facts.push(("disabled", true.into()));
             facts.push(("config", json!({"max_memory": 0, "max_storage": 0})));
-            ("JetStream", facts)
+            facts
         }
     }
 }

@@ -108,7 +108,7 @@ impl Query {
 pub(super) async fn list(context: Arc<AdminContext>, call: Call) -> Response {
     let (query, window) = match (Query::of(&call), Window::of(&call), call.number("cid", 0)) {
         (Ok(query), Ok(window), Ok(0)) => (query, window),
-        (Ok(_), Ok(window), Ok(cid)) => return one(&context, &call, window, cid as u64),
+        (Ok(_), Ok(window), Ok(cid)) => return one(&context, window, cid as u64),
         (Err(error), ..) | (_, Err(error), _) | (_, _, Err(error)) => return error.response(),
     };
     let mut front_ends = context.diagnostics.front_ends();
@@ -120,7 +120,7 @@ pub(super) async fn list(context: Arc<AdminContext>, call: Call) -> Response {
     if query.is_plain() {
         let total = front_ends.iter().map(|front_end| front_end.connection_count()).sum();
         let page = page_of(&front_ends, window);
-        return listing(&context, &page, total, window, Subs::of(&call)).respond(&call);
+        return listing(&context, &page, total, window, Subs::of(&call)).respond();
     }
     // On another thread: with many connections it would keep other tasks from their turn.
     let sorted = blocking::unblock(move || {
@@ -132,7 +132,7 @@ pub(super) async fn list(context: Arc<AdminContext>, call: Call) -> Response {
     let (all, Window { offset, limit }) = (sorted.await, window);
     let total = all.len();
     let page: Vec<_> = all.into_iter().skip(offset).take(limit).collect();
-    listing(&context, &page, total, window, Subs::of(&call)).respond(&call)
+    listing(&context, &page, total, window, Subs::of(&call)).respond()
 }
 
 /// `POST /disconnect?cid=N`: ends a connection. The journal says who ended it.
@@ -146,7 +146,7 @@ pub(super) async fn disconnect(context: Arc<AdminContext>, call: Call) -> Respon
     }
 }
 
-fn one(context: &AdminContext, call: &Call, window: Window, cid: u64) -> Response {
+fn one(context: &AdminContext, window: Window, cid: u64) -> Response {
     let front_ends = context.diagnostics.front_ends();
     let found = front_ends.iter().find_map(|front_end| front_end.connection(cid));
     let figures = front_ends.iter().find_map(|front_end| front_end.find(cid));
@@ -161,7 +161,7 @@ fn one(context: &AdminContext, call: &Call, window: Window, cid: u64) -> Respons
         let task = tasks.iter().find(|task| Some(task.id) == figures.task());
         row.push(("waits_for", task.map(|task| task.waits_for.as_str()).into()));
     }
-    listing.respond(call)
+    listing.respond()
 }
 
 fn listing(
@@ -177,7 +177,6 @@ fn listing(
         add_subscriptions(context, page, &mut rows, subs);
     }
     Listing {
-        title: "Connections",
         rows_name: "connections",
         summary: Object(vec![
             ("server_id", context.diagnostics.server_id().into()),

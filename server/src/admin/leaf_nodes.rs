@@ -13,6 +13,15 @@ use std::time::SystemTime;
 /// The front-end whose connections are links.
 const CLUSTER: &str = "cluster";
 
+/// The link as the dashboard shows it, while it stands and while it does not; none without one.
+pub(super) fn link(context: &AdminContext) -> Option<Object> {
+    let front_ends = context.diagnostics.front_ends();
+    let cluster = front_ends.iter().find(|front_end| front_end.name() == CLUSTER)?;
+    let mut link = cluster.facts();
+    link.extend(figures(cluster));
+    Some(Object(link))
+}
+
 /// Each link, with all figures that its front-end has.
 pub(super) async fn list(context: Arc<AdminContext>, call: Call) -> Response {
     let window = match Window::of(&call) {
@@ -42,7 +51,7 @@ pub(super) async fn list(context: Arc<AdminContext>, call: Call) -> Response {
     ];
     let total = cluster.map_or(0, |cluster| cluster.connection_count());
     let summary = Object(summary);
-    Listing { title: "Leaf nodes", rows_name: "leafs", summary, rows, total, window }.respond(&call)
+    Listing { rows_name: "leafs", summary, rows, total, window }.respond()
 }
 
 fn figures(cluster: &FrontEnd) -> Vec<(&'static str, Value)> {

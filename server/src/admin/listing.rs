@@ -1,15 +1,21 @@
-//! Lists of things, a page at a time: JSON for programs, a table for people.
+//! Lists of things, a page at a time, as JSON. The dashboard shows them to people.
 
-use crate::http::{Call, QueryError, Response, html, json};
+use crate::http::{Call, QueryError, Response, json};
 use crate::limits::ADMIN_PAGE_ROWS;
 use hyper::StatusCode;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
-use std::fmt::Write;
 
 /// Names and values in the order in which they are shown.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Object(pub Vec<(&'static str, Value)>);
+
+impl Object {
+    /// The value of that name.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+}
 
 impl Serialize for Object {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -37,7 +43,6 @@ impl Window {
 
 /// A page of a list.
 pub(super) struct Listing {
-    pub title: &'static str,
     /// What the rows are called in JSON.
     pub rows_name: &'static str,
     /// Of the whole list.
@@ -49,36 +54,8 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    /// A table for a browser, JSON for all others.
-    pub fn respond(self, call: &Call) -> Response {
-        match wants_html(call) {
-            true => html(StatusCode::OK, self.page(call.path())),
-            false => json(StatusCode::OK, &self),
-        }
-    }
-
-    fn page(&self, path: &str) -> String {
-        let mut body = String::new();
-        push_facts(&mut body, &self.summary);
-        let Window { offset, limit } = self.window;
-        let end = offset + self.rows.len();
-        let _ = write!(body, "<p>{} to {end} of {}", (offset + 1).min(end), self.total);
-        let mut link = |text, offset| {
-            let _ = write!(
-                body,
-                " <a href=\"{}?offset={offset}&amp;limit={limit}\">{text}</a>",
-                escape(path)
-            );
-        };
-        if offset > 0 {
-            link("before", offset.saturating_sub(limit));
-        }
-        if end < self.total && !self.rows.is_empty() {
-            link("after", end);
-        }
-        body.push_str("</p>\n");
-        push_table(&mut body, &self.rows);
-        page(self.title, &body)
+    pub fn respond(&self) -> Response {
+        json(StatusCode::OK, self)
     }
 }
 
@@ -96,86 +73,6 @@ impl Serialize for Listing {
     }
 }
 
-/// Facts without a list.
-pub(super) fn respond_with_facts(call: &Call, title: &'static str, facts: &Object) -> Response {
-    if !wants_html(call) {
-        return json(StatusCode::OK, facts);
-    }
-    let mut body = String::new();
-    push_facts(&mut body, facts);
-    html(StatusCode::OK, page(title, &body))
-}
-
-/// Whether a browser asks: it says that it takes HTML, programs say `*/*` or nothing.
-pub(super) fn wants_html(call: &Call) -> bool {
-    call.header("accept").is_some_and(|accept| accept.contains("text/html"))
-}
-
-/// A page with a heading. The body must have been escaped.
-pub(super) fn page(title: &str, body: &str) -> String {
-    let title = escape(title);
-    format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <title>{title} - fanfare</title>\
-         <meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head>\n\
-         <body><p><a href=\"/\">fanfare</a></p>\n<h1>{title}</h1>\n{body}</body></html>\n"
-    )
-}
-
-const STYLE: &str = "body{font:14px/1.4 system-ui,sans-serif;margin:1em 2em;\
-    color-scheme:light dark}\
-    table{border-collapse:collapse}td,th{padding:.1em .7em;text-align:left;\
-    border-bottom:1px solid #8884}\
-    td.n{text-align:right;font-variant-numeric:tabular-nums}";
-
-fn push_facts(out: &mut String, facts: &Object) {
-    out.push_str("<table>\n");
-    for (name, value) in &facts.0 {
-        let _ = writeln!(out, "<tr><th>{}</th>{}</tr>", escape(name), cell(value));
-    }
-    out.push_str("</table>\n");
-}
-
-fn push_table(out: &mut String, rows: &[Object]) {
-    let Some(first) = rows.first() else { return };
-    out.push_str("<table>\n<tr>");
-    for (name, _) in &first.0 {
-        let _ = write!(out, "<th>{}</th>", escape(name));
-    }
-    out.push_str("</tr>\n");
-    for row in rows {
-        out.push_str("<tr>");
-        row.0.iter().for_each(|(_, value)| out.push_str(&cell(value)));
-        out.push_str("</tr>\n");
-    }
-    out.push_str("</table>\n");
-}
-
-fn cell(value: &Value) -> String {
-    match value {
-        Value::String(text) => format!("<td>{}</td>", escape(text)),
-        Value::Number(number) => format!("<td class=\"n\">{number}</td>"),
-        Value::Null => "<td></td>".to_owned(),
-        other => format!("<td>{}</td>", escape(&other.to_string())),
-    }
-}
-
-/// Text that a peer can influence, harmless in HTML, also within quotes.
-pub(super) fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            _ => out.push(character),
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,7 +81,6 @@ mod tests {
         let row =
             |number: usize| Object(vec![("name", "<b>\"x\"&'".into()), ("count", number.into())]);
         Listing {
-            title: "Things",
             rows_name: "things",
             summary: Object(vec![("zebras", 1.into()), ("apes", 2.into())]),
             rows: (0..rows).map(row).collect(),
@@ -201,27 +97,5 @@ mod tests {
             r#""things":[{"name":"<b>\"x\"&'","count":0}]}"#
         );
         assert_eq!(text, expected);
-    }
-
-    #[test]
-    fn a_page_escapes_what_it_shows_and_links_to_the_next() {
-        let page = listing(2, 5, 2).page("/\"things");
-        assert!(
-            page.contains("<td>&lt;b&gt;&quot;x&quot;&amp;&#39;</td><td class=\"n\">1</td>"),
-            "{page}"
-        );
-        assert!(page.contains("3 to 4 of 5") && !page.contains("<b>"), "{page}");
-        assert!(
-            page.contains("<a href=\"/&quot;things?offset=0&amp;limit=2\">before</a>"),
-            "{page}"
-        );
-        assert!(
-            page.contains("<a href=\"/&quot;things?offset=4&amp;limit=2\">after</a>"),
-            "{page}"
-        );
-        let last = listing(1, 5, 4).page("/things");
-        assert!(last.contains("5 to 5 of 5") && !last.contains("after"), "{last}");
-        let beyond = listing(0, 5, 10).page("/things");
-        assert!(beyond.contains("before") && !beyond.contains("after"), "{beyond}");
     }
 }

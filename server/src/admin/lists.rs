@@ -26,11 +26,11 @@ pub(super) async fn subscriptions(context: Arc<AdminContext>, call: Call) -> Res
             let all = Topic::parse(&topic)
                 .map_or_else(|_| Vec::new(), |it| context.broker.subscribers(&it));
             let page: Vec<_> = all.iter().skip(window.offset).take(window.limit).cloned().collect();
-            return subscription_listing("Subscribers", &context, &page, all.len(), window);
+            return subscription_listing(&context, &page, all.len(), window);
         }
         let page = context.broker.subscription_page(window.offset, window.limit);
         let total = context.broker.stats().subscriptions;
-        subscription_listing("Subscriptions", &context, &page, total, window)
+        subscription_listing(&context, &page, total, window)
     })
 }
 
@@ -89,25 +89,17 @@ pub(super) async fn slowest(context: Arc<AdminContext>, call: Call) -> Response 
     listed(&call, |window| {
         let slowest = context.broker.slowest(window.offset.saturating_add(window.limit));
         let page = slowest.get(window.offset..).unwrap_or_default();
-        subscription_listing(
-            "Slowest subscriptions",
-            &context,
-            page,
-            context.broker.stats().subscriptions,
-            window,
-        )
+        subscription_listing(&context, page, context.broker.stats().subscriptions, window)
     })
 }
 
 fn subscription_listing(
-    title: &'static str,
     context: &AdminContext,
     page: &[SubscriptionStats],
     total: usize,
     window: Window,
 ) -> Listing {
     Listing {
-        title,
         rows_name: "subscriptions_list",
         summary: summary(context, total),
         rows: page.iter().map(subscription_row).collect(),
@@ -142,7 +134,6 @@ pub(super) async fn topics(context: Arc<AdminContext>, call: Call) -> Response {
         let mut topics = context.broker.topic_stats();
         topics.sort_by(|one, other| one.topic.as_str().cmp(other.topic.as_str()));
         Listing {
-            title: "Topics",
             rows_name: "topics",
             summary: Object(vec![("now", timestamp(SystemTime::now()).into())]),
             rows: topics.iter().skip(window.offset).take(window.limit).map(topic_row).collect(),
@@ -171,7 +162,6 @@ pub(super) async fn journal(context: Arc<AdminContext>, call: Call) -> Response 
     listed(&call, |window| {
         let journal = context.diagnostics.journal();
         Listing {
-            title: "Journal",
             rows_name: "events",
             summary: Object(vec![("now", timestamp(SystemTime::now()).into())]),
             rows: journal.newest(window.offset, window.limit).iter().map(event_row).collect(),
@@ -199,7 +189,7 @@ fn event_row(entry: &JournalEntry) -> Object {
 /// The page that is asked for, or what is wrong with the query.
 fn listed(call: &Call, list: impl FnOnce(Window) -> Listing) -> Response {
     match Window::of(call) {
-        Ok(window) => list(window).respond(call),
+        Ok(window) => list(window).respond(),
         Err(error) => error.response(),
     }
 }

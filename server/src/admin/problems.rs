@@ -1,8 +1,10 @@
 //! What is wrong at this moment, in sentences for people.
 
+use super::listing::Object;
 use crate::diagnostics::{FrontEnd, FrontEndFigures};
 use fanfare::SubscriptionStats;
 use serde::Serialize;
+use serde_json::Value;
 
 /// A queue that is filled so far, in percent, is getting slow.
 const SLOW_PERCENT: f64 = 50.0;
@@ -92,6 +94,17 @@ pub(super) fn of_memory(used_bytes: u64, budget_bytes: u64, into: &mut Vec<Probl
     }
 }
 
+/// Whether there is a link to a cluster that does not stand.
+pub(super) fn of_link(link: Option<&Object>, into: &mut Vec<Problem>) {
+    let Some(link) = link.filter(|link| link.get("cluster_joined") == Some(&0.into())) else {
+        return;
+    };
+    let why = link.get("last_end").and_then(Value::as_str).filter(|why| !why.is_empty());
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    let text = format!("the cluster is not joined{why}; nothing goes there or comes from there");
+    into.push(Problem { is_severe: true, text, view: "overview" });
+}
+
 /// That the server ends.
 pub(super) fn of_ending(into: &mut Vec<Problem>) {
     let text = "the server is ending and takes no more connections".to_owned();
@@ -122,6 +135,23 @@ mod tests {
             (false, "2 subscriptions are getting slow"),
         ];
         assert_eq!(texts, expected);
+    }
+
+    #[test]
+    fn a_link_that_does_not_stand_is_told_of_with_its_reason() {
+        let link = |joined: u64, why: &str| {
+            Object(vec![("cluster_joined", joined.into()), ("last_end", why.into())])
+        };
+        let told = |link: Option<&Object>| {
+            let mut problems = Vec::new();
+            of_link(link, &mut problems);
+            problems.first().map(|problem| problem.text.clone())
+        };
+        assert_eq!(told(None), None);
+        assert_eq!(told(Some(&link(1, "refused"))), None);
+        let text = told(Some(&link(0, "refused"))).unwrap();
+        assert!(text.starts_with("the cluster is not joined: refused; nothing"), "{text}");
+        assert!(told(Some(&link(0, ""))).unwrap().starts_with("the cluster is not joined; "));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! send the same bytes. So there is no task, and while nobody looks nothing is made.
 
 use super::context::AdminContext;
+use super::leaf_nodes;
 use super::problems::{self, Problem, Slow};
 use super::process::Process;
 use super::times::timestamp;
@@ -179,13 +180,15 @@ impl State {
             problems::of_ending(&mut problems);
         }
         slow.problems(&mut problems);
+        let link = leaf_nodes::link(context);
+        problems::of_link(link.as_ref(), &mut problems);
         problems::of_losses(self.missed_lately(&point), &mut problems);
         problems.sort_by_key(|problem| !problem.is_severe);
         self.keep(point);
         json!({
             "point": point,
             "uptime_s": context.diagnostics.started().elapsed().as_secs(),
-                        "file_descriptors": process.file_descriptors,
+            "file_descriptors": process.file_descriptors,
             "threads": process.threads,
             "tasks": context.tasks.alive(),
             "subscriptions": broker.subscriptions,
@@ -194,6 +197,7 @@ impl State {
             "deliveries": broker.deliveries.matched,
             "journal": context.diagnostics.journal().last_number(),
             "doors": doors,
+            "cluster": link,
             "problems": problems,
         })
     }

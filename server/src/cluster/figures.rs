@@ -2,7 +2,7 @@
 
 use super::confirm::Confirmations;
 use super::session::Terms;
-use crate::diagnostics::Family;
+use crate::diagnostics::{Facts, Family};
 use crate::locks::lock;
 use crate::message::ServerMessage;
 use fanfare::SubscriptionWatch;
@@ -50,6 +50,8 @@ struct State {
     round_trip: Option<Duration>,
     asked: Confirmations,
     joined: Option<Joined>,
+    /// Why the last connection, or attempt at one, ended.
+    last_end: &'static str,
 }
 
 struct Joined {
@@ -66,12 +68,13 @@ impl LinkFigures {
 
     /// The connection has ended, or none came about. Gives how many messages were sent and not
     /// confirmed, and how many were still queued or had no room.
-    pub(super) fn ended(&self) -> (u64, u64) {
+    pub(super) fn ended(&self, reason: &'static str) -> (u64, u64) {
         self.ends.fetch_add(1, Ordering::Relaxed);
         self.interest_in.store(0, Ordering::Relaxed);
         self.interest_out.store(0, Ordering::Relaxed);
         let sent = self.sent.load(Ordering::Relaxed);
         let mut state = lock(&self.state);
+        state.last_end = reason;
         state.asked = Confirmations::default();
         state.round_trip = None;
         let unconfirmed = sent - state.confirmed - state.unconfirmed;
@@ -103,6 +106,18 @@ impl LinkFigures {
             state.confirmed = sent - state.unconfirmed;
             state.round_trip = Some(round_trip);
         }
+    }
+
+    /// Who the hub is, and why the link ended last.
+    pub(super) fn facts(&self) -> Facts {
+        let state = lock(&self.state);
+        let terms = state.joined.as_ref().map(|joined| &joined.terms);
+        vec![
+            ("hub", terms.map(|terms| terms.hub.as_str()).into()),
+            ("hub_version", terms.map(|terms| terms.version.as_str()).into()),
+            ("account", terms.map(|terms| terms.account.as_str()).into()),
+            ("last_end", state.last_end.into()),
+        ]
     }
 
     /// The figures as metrics.

@@ -66,6 +66,8 @@ impl ClusterLink {
         });
         let told = shared.clone();
         front_end.tells(move || told.figures.families(), Vec::new);
+        let told = shared.clone();
+        front_end.has_facts(move || told.figures.facts());
         let shutdown = Arc::<Shutdown>::default();
         let link = Link {
             shared,
@@ -197,7 +199,9 @@ impl Link {
         let figures = &self.shared.figures;
         let terms = figures.terms();
         let had_joined = terms.is_some();
-        let (unconfirmed, dropped) = figures.ended();
+        let end = lock(&self.shared.end).take();
+        let reason = end.map_or(reason, |end| end.reason);
+        let (unconfirmed, dropped) = figures.ended(reason);
         if let Some(terms) = terms {
             let inwards = Passage::inwards(&self.shared.settings);
             let was_told = |pattern: &Pattern, _: Option<&str>| {
@@ -205,8 +209,6 @@ impl Link {
             };
             self.shared.broker.interrupt(was_told);
         }
-        let end = lock(&self.shared.end).take();
-        let reason = end.map_or(reason, |end| end.reason);
         self.failures = if had_joined { 0 } else { self.failures.saturating_add(1) };
         if had_joined || self.failures == 1 {
             log::warn!(

@@ -12,6 +12,9 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
+/// Names, and what is known.
+pub type Facts = Vec<(&'static str, Value)>;
+
 /// The connections and figures of one protocol's server.
 pub struct FrontEnd {
     name: &'static str,
@@ -19,7 +22,7 @@ pub struct FrontEnd {
     journal: Arc<Journal>,
     memory: Arc<Memory>,
     serves: Mutex<Option<Serves>>,
-    facts: OnceLock<Vec<(&'static str, Value)>>,
+    facts: OnceLock<Box<dyn Fn() -> Facts + Send + Sync>>,
     refused: AtomicU64,
     connections: Mutex<Connections>,
     own: OnceLock<OwnFigures>,
@@ -124,15 +127,14 @@ impl FrontEnd {
         }
     }
 
-    /// What is known of the front-end's settings where the server is shown at one glance. The first
-    /// call counts.
-    pub fn has_facts(&self, facts: Vec<(&'static str, Value)>) {
-        let _ = self.facts.set(facts);
+    /// Says how to tell what is no figure: settings, or how things stand. The first call counts.
+    pub fn has_facts(&self, facts: impl Fn() -> Facts + Send + Sync + 'static) {
+        let _ = self.facts.set(Box::new(facts));
     }
 
-    /// What [`has_facts`](Self::has_facts) was told.
-    pub fn facts(&self) -> Vec<(&'static str, Value)> {
-        self.facts.get().cloned().unwrap_or_default()
+    /// What is known of the front-end besides figures.
+    pub fn facts(&self) -> Facts {
+        self.facts.get().map(|facts| facts()).unwrap_or_default()
     }
 
     /// Where the front-end listens, and how much it serves; `None` if it does not listen.

@@ -13,7 +13,7 @@ mod memory;
 use crate::locks::lock;
 pub use connection::{ConnectionEntry, ConnectionFigures, ConnectionInfo, Ended, SubscriptionInfo};
 pub use family::{Family, FamilyKind, Figure};
-pub use front_end::{FrontEnd, FrontEndFigures, Serves};
+pub use front_end::{Facts, FrontEnd, FrontEndFigures, Serves};
 pub use journal::{Event, Journal, JournalEntry};
 pub use memory::Memory;
 use std::hash::{BuildHasher, RandomState};

@@ -14,7 +14,7 @@ mod upgrade;
 mod web_socket;
 
 pub use request::{BodyError, Call, QueryError, read_body};
-pub use response::{Body, Response, bytes, empty, events, html, json, text};
+pub use response::{Body, Response, bytes, empty, events, json, text};
 pub use server::{HttpServer, HttpSettings, Service, ServiceFuture};
 pub use upgrade::{Upgraded, UpgradedFuture};
 pub use web_socket::{NoWebSocket, WEB_SOCKET};

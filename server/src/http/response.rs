@@ -47,11 +47,6 @@ pub fn text(status: StatusCode, body: impl Into<String>) -> Response {
     bytes(status, "text/plain; charset=utf-8", body.into())
 }
 
-/// A page. Anything that a peer can influence must be escaped.
-pub fn html(status: StatusCode, body: impl Into<String>) -> Response {
-    bytes(status, "text/html; charset=utf-8", body.into())
-}
-
 /// An answer in JSON, indented for people.
 pub fn json(status: StatusCode, value: &impl Serialize) -> Response {
     match serde_json::to_vec_pretty(value) {

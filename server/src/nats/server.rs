@@ -68,7 +68,8 @@ impl Server<Nats> {
             settings: Arc::new(settings),
             front_end,
         };
-        nats.front_end.has_facts(nats.settings.facts());
+        let facts = nats.settings.facts();
+        nats.front_end.has_facts(move || facts.clone());
         Self::run(listener, tasks, profile, nats)
     }
 

@@ -2,7 +2,7 @@
 
 use fanfare::{Publisher, Topic};
 use fanfare_server::chat::ChatSettings;
-use fanfare_server::diagnostics::{ConnectionEntry, Serves};
+use fanfare_server::diagnostics::{ConnectionEntry, Family, Serves};
 use fanfare_server::message::ServerMessage;
 use futures_lite::future::block_on;
 use testkit::admin::{Admin, start_with};
@@ -18,6 +18,7 @@ fn the_dashboard_does_what_it_says() {
     let mut admin = start_with(ChatSettings::default(), None);
     let guarded = start_with(ChatSettings::default(), Some("secret"));
     let _connections = many_connections(&admin);
+    a_link_that_does_not_stand(&admin);
     let _publishers = many_topics(&admin);
     let _stays = admin.chat.named("stays");
     let mut victims = 0;
@@ -62,6 +63,14 @@ fn many_connections(admin: &Admin) -> Vec<ConnectionEntry> {
         entry
     };
     (0..MANY).map(connected).collect()
+}
+
+fn a_link_that_does_not_stand(admin: &Admin) {
+    let cluster = admin.chat.diagnostics.front_end("cluster");
+    let figures = [("cluster_joined", 0), ("cluster_sent", 12_345), ("cluster_dropped", 7)];
+    let families = move || figures.map(|(name, value)| Family::gauge(name, "", value)).into();
+    cluster.tells(families, Vec::new);
+    cluster.has_facts(|| vec![("hub", "".into()), ("last_end", HOSTILE.into())]);
 }
 
 /// Topics that publishers remember.

@@ -3,13 +3,13 @@
 
 use crate::FANFARE;
 use std::path::Path;
-use std::sync::atomic::{AtomicU16, Ordering};
 use testkit::http::Http;
 use testkit::nats::hub::{Hub, HubSettings};
 use testkit::nats::server::{Kind, Server};
 use testkit::nats::settings::Settings;
 use testkit::nats::wire::Wire;
 use testkit::patience::wait_until;
+pub use testkit::process::free_address;
 
 /// A server that has joined a hub.
 pub struct Joined {
@@ -116,16 +116,4 @@ pub fn figure(admin: std::net::SocketAddr, name: &str) -> u64 {
     let line = text.lines().find(|line| line.starts_with(&format!("fanfare_cluster_{name} ")));
     let value = line.and_then(|line| line.split(' ').nth(1)).unwrap_or_else(|| panic!("{name}"));
     value.parse::<f64>().unwrap() as u64
-}
-
-/// A free port for the admin listener.
-pub fn free_address() -> std::net::SocketAddr {
-    // Below the ports that the system gives to connections, which come and go meanwhile.
-    static NEXT: AtomicU16 = AtomicU16::new(20_000);
-    loop {
-        let address = ([127, 0, 0, 1], NEXT.fetch_add(1, Ordering::Relaxed)).into();
-        if std::net::TcpListener::bind::<std::net::SocketAddr>(address).is_ok() {
-            return address;
-        }
-    }
 }

@@ -19,7 +19,8 @@ function all(view, { signal }) {
   const look = async () => {
     const list = await json("/connz", asked, { signal });
     if (list.connections.length === 0 && asked.offset > 0) asked.offset = 0;
-    shown.show(list.connections, "no connection is like that");
+    shown.show(list.connections,
+      asked.search === "" ? "nobody is connected" : "no connection is like that");
     const end = list.offset + list.connections.length;
     say(range, list.total === 0 ? "none"
       : `${count(list.offset + 1)} to ${count(end)} of ${count(list.total)}`);

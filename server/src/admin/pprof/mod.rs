@@ -16,8 +16,7 @@ pub(super) use self::cpu::profile;
 pub(super) use self::heap::heap;
 pub(super) use self::tasks::goroutine;
 use super::context::AdminContext;
-use super::listing::page;
-use crate::http::{Call, Response, html, text};
+use crate::http::{Call, Response, text};
 use crate::tasks::{Limiter, Permit};
 use hyper::StatusCode;
 use hyper::header::{HeaderValue, RETRY_AFTER};
@@ -25,18 +24,13 @@ use std::sync::Arc;
 
 pub(super) async fn index(context: Arc<AdminContext>, _: Call) -> Response {
     let tasks = context.tasks.alive();
-    let body = format!(
-        "<ul>\n\
-         <li><a href=\"goroutine?debug=1\">goroutine</a>: the {tasks} live tasks, grouped by where \
-         they were started \
-         (<a href=\"goroutine?debug=2\">one by one</a>)</li>\n\
-         <li>heap: live memory by allocating call</li>\n\
-         <li>profile: CPU use over 30 seconds (<code>?seconds=N</code>)</li>\n\
-         </ul>\n\
-         <p><code>go tool pprof http://HOST:PORT/debug/pprof/heap</code>, or profile, or \
-         goroutine</p>\n"
+    let profiles = format!(
+        "goroutine  the {tasks} live tasks; ?debug=1 groups them, ?debug=2 lists them\n\
+         heap       live memory by allocating call\n\
+         profile    CPU use over 30 seconds, or ?seconds=N\n\n\
+         go tool pprof http://HOST:PORT/debug/pprof/heap\n"
     );
-    html(StatusCode::OK, page("Profiles", &body))
+    text(StatusCode::OK, profiles)
 }
 
 /// The program's name, which pprof shows.

@@ -24,6 +24,10 @@ const scenarios = {
     await page.open(`${address}/#overview`);
     await page.until("the full door is told of", () =>
       document.querySelector(".problems").textContent.includes("evil is full"));
+    await page.until("so is the link to the cluster", () =>
+      document.querySelector(".problems").textContent.includes("not joined: <img src=x"));
+    await page.until("with what it has counted", () =>
+      document.querySelector(".cluster").textContent.includes("12,345"));
     equal(await page.run(() => getComputedStyle(document.querySelector(".note.severe")).display),
       "list-item");
   },
