@@ -22,6 +22,12 @@ impl Timestamp {
         Self(u32::try_from(seconds).unwrap_or(u32::MAX))
     }
 
+    /// The moment that [`Display`](fmt::Display) writes so. None if the text is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let since_1970 = humantime::parse_rfc3339(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
+        Some(Self::from_seconds(since_1970.as_secs()))
+    }
+
     /// The seconds since 1970.
     pub fn seconds(self) -> u32 {
         self.0
@@ -49,6 +55,8 @@ mod tests {
     fn a_timestamp_is_a_moment_in_utc() {
         let time = Timestamp::from_seconds(1_795_280_709);
         assert_eq!(time.to_string(), "2026-11-21T17:05:09Z");
+        assert_eq!(Timestamp::parse("2026-11-21T17:05:09Z"), Some(time));
+        assert_eq!(["", "17:05", "1960-11-21T17:05:09Z"].map(Timestamp::parse), [None; 3]);
         assert_eq!(time.day(), Timestamp::from_seconds(1_795_280_709 + 6 * 3600).day());
         assert_eq!(time.day() + 1, Timestamp::from_seconds(1_795_280_709 + 7 * 3600).day());
         assert_eq!(Timestamp::from_seconds(u64::MAX).seconds(), u32::MAX);

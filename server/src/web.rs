@@ -11,7 +11,17 @@ type File = (&'static str, &'static str, &'static str);
 
 macro_rules! files {
     ($($type:ident $path:literal,)*) => {
-        &[$((concat!("/web/", $path), $type, include_str!(concat!("../web/", $path))),)*]
+        &[$((concat!("/web/", $path), $type, content!($type $path)),)*]
+    };
+}
+
+/// All pages begin alike.
+macro_rules! content {
+    (HTML $path:literal) => {
+        concat!(include_str!("../web/head.html"), include_str!(concat!("../web/", $path)))
+    };
+    ($type:ident $path:literal) => {
+        include_str!(concat!("../web/", $path))
     };
 }
 
@@ -24,6 +34,7 @@ const FILES: &[File] = files![
     SVG "icon.svg",
     CSS "style.css",
     JS "dom.js",
+    JS "events.js",
     JS "format.js",
     JS "chart.js",
     HTML "admin/index.html",
@@ -41,7 +52,13 @@ const FILES: &[File] = files![
     HTML "chat/index.html",
     CSS "chat/style.css",
     JS "chat/chat.js",
+    JS "chat/connection.js",
+    HTML "chat/demo.html",
+    CSS "chat/demo.css",
+    JS "chat/demo.js",
     JS "chat/lines.js",
+    JS "chat/room.js",
+    JS "chat/view.js",
     HTML "push/index.html",
     CSS "push/style.css",
     JS "push/push.js",

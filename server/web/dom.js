@@ -29,6 +29,13 @@ export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** How things stand, in the head of the page. */
+export function showState(text, tone) {
+  const state = document.getElementById("state");
+  say(state, text);
+  state.className = `badge ${tone}`;
+}
+
 function append(element, children) {
   const isThere = (child) => child !== null && child !== undefined && child !== false;
   element.append(...children.flat(Infinity).filter(isThere));

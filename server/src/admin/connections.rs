@@ -108,7 +108,7 @@ impl Query {
 pub(super) async fn list(context: Arc<AdminContext>, call: Call) -> Response {
     let (query, window) = match (Query::of(&call), Window::of(&call), call.number("cid", 0)) {
         (Ok(query), Ok(window), Ok(0)) => (query, window),
-        (Ok(_), Ok(window), Ok(cid)) => return one(&context, window, cid as u64),
+        (Ok(_), Ok(window), Ok(cid)) => return one(&context, Subs::of(&call), window, cid as u64),
         (Err(error), ..) | (_, Err(error), _) | (_, _, Err(error)) => return error.response(),
     };
     let mut front_ends = context.diagnostics.front_ends();
@@ -146,12 +146,12 @@ pub(super) async fn disconnect(context: Arc<AdminContext>, call: Call) -> Respon
     }
 }
 
-fn one(context: &AdminContext, window: Window, cid: u64) -> Response {
+fn one(context: &AdminContext, subs: Option<Subs>, window: Window, cid: u64) -> Response {
     let front_ends = context.diagnostics.front_ends();
     let found = front_ends.iter().find_map(|front_end| front_end.connection(cid));
     let figures = front_ends.iter().find_map(|front_end| front_end.find(cid));
     let page: Vec<_> = found.into_iter().collect();
-    let mut listing = listing(context, &page, 1, window, Subs::of(call));
+    let mut listing = listing(context, &page, 1, window, subs);
     listing.total = listing.rows.len();
     if let (Some(Object(row)), Some(figures)) = (listing.rows.first_mut(), figures) {
         let queues: Vec<Value> =

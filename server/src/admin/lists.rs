@@ -57,7 +57,6 @@ fn nats_subscriptions(context: &AdminContext, window: Window) -> Listing {
         }
     }
     Listing {
-        title: "Subscriptions",
         rows_name: "subscriptions_list",
         summary: summary(context, total),
         rows,

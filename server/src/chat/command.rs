@@ -39,6 +39,8 @@ pub enum Command<'l> {
     Topic(Option<&'l str>),
     /// `/history [N]`
     History(Option<usize>),
+    /// `/since TIME`
+    Since(&'l str),
     /// `/search WORDS`
     Search(&'l str),
     /// `/sync`
@@ -155,6 +157,7 @@ pub const HELP: &[(&str, &str)] = &[
     ("/unignore NAME", "show again what somebody says"),
     ("/topic [TEXT]", "show or set what the room is about"),
     ("/history [N]", "show the room's last lines"),
+    ("/since TIME", "show what was said from a time on, such as 2026-11-21T17:05:09Z"),
     ("/search WORDS", "show the room's stored lines with all of these words"),
     ("/sync", "say when what you said is stored"),
     ("/kick NAME [WHY]", "put somebody out of the room"),
@@ -231,6 +234,7 @@ pub fn parse(line: &str) -> Result<Command<'_>, CommandError> {
                 .transpose()?;
             Ok(Command::History(count))
         }
+        "since" => one_word(rest, "/since TIME").map(Command::Since),
         "search" => some_text(rest, "/search WORDS").map(Command::Search),
         "sync" => Ok(Command::Sync),
         "time" => match rest.to_ascii_lowercase().as_str() {
@@ -353,6 +357,7 @@ mod tests {
             ("/topic what else", Command::Topic(Some("what else"))),
             ("/history", Command::History(None)),
             ("/history 5", Command::History(Some(5))),
+            ("/since 2026-11-21T17:05:09Z", Command::Since("2026-11-21T17:05:09Z")),
             ("/search two words", Command::Search("two words")),
             ("/sync", Command::Sync),
             ("/time ON", Command::Time(TimeFormat::Minutes)),

@@ -7,6 +7,7 @@
 
 pub mod accounts;
 pub mod command;
+mod demo;
 pub mod names;
 pub mod password;
 pub mod presence;

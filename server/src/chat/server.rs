@@ -115,7 +115,8 @@ impl Protocol for Chat {
 }
 
 impl Chat {
-    /// Serves a person by a WebSocket, with the times of all lines. Gives the reason of the end.
+    /// Serves a person by a WebSocket, with the times of all lines, and the person's own among
+    /// them. Gives the reason of the end.
     pub(super) async fn serve_framed(self: Arc<Self>, upgraded: Upgraded) -> Ended {
         let Upgraded { connection, early, peer, shutdown } = upgraded;
         if connection.set_unacknowledged(self.settings.writer.idle.patience()).is_err() {
@@ -144,7 +145,7 @@ impl Chat {
             if times != TimeFormat::Off {
                 queue.change(Position::default(), Change::Times(times));
             }
-            let reader = Reader::new(self, &queue, &figures, shutdown, address);
+            let reader = Reader::new(self, &queue, &figures, shutdown, address, times);
             let line_bytes = self.settings.line_bytes;
             let writer = Writer::new(&queue, reader.presence(), line_bytes, &figures);
             drive(shutdown, client, &queue, (reader, writer), self.settings.writer).await

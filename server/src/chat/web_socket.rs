@@ -1,28 +1,32 @@
-//! Chat in browsers: its page, and WebSockets in whose frames the same lines go.
+//! Chat in browsers: its pages, and WebSockets in whose frames the same lines go.
 
+use super::demo::Demos;
 use super::server::Chat;
 use crate::codec::web_socket::VERSION;
 use crate::http::{Call, Response, Service, ServiceFuture, text};
 use crate::web;
-use hyper::StatusCode;
-use hyper::header::{HeaderValue, SEC_WEBSOCKET_VERSION};
+use hyper::header::{ALLOW, HeaderValue, SEC_WEBSOCKET_VERSION};
+use hyper::{Method, StatusCode};
 use std::future::ready;
 use std::sync::Arc;
 
 /// Answers `/chat` with the page, and makes `/chat/socket` a person of a chat server.
+/// `/chat/demo` demonstrates what happens to slow readers.
 pub struct ChatWebSocket {
     chat: Arc<Chat>,
+    demos: Arc<Demos>,
     /// Whether only this machine's people may come: the chat is for them alone, or encrypted.
     is_local: bool,
 }
 
 impl ChatWebSocket {
     pub(super) fn new(chat: &Arc<Chat>, is_local: bool) -> Self {
-        Self { chat: chat.clone(), is_local }
+        Self { chat: chat.clone(), demos: Arc::default(), is_local }
     }
 
-    fn answer(&self, call: Call) -> Response {
-        let refusal = |problem| text(StatusCode::FORBIDDEN, problem);
+    /// The answer to a request that may not see anything.
+    fn refusal(&self, call: &Call) -> Option<Response> {
+        let refusal = |problem| Some(text(StatusCode::FORBIDDEN, problem));
         if call.is_from_foreign_page(&[]) {
             return refusal("pages of other sites may not ask\n");
         }
@@ -31,11 +35,30 @@ impl ChatWebSocket {
         if self.is_local && !is_of_here {
             return refusal("this chat is for the machine that it runs on; ask for localhost\n");
         }
-        match call.path() {
+        None
+    }
+
+    fn answer(&self, call: Call) -> ServiceFuture {
+        let is_post = call.request.method() == Method::POST;
+        let response = match call.path() {
             "/chat" => web::page("/web/chat/index.html"),
             "/chat/socket" => self.begin(call),
-            _ => text(StatusCode::NOT_FOUND, "there are /chat and /chat/socket\n"),
-        }
+            "/chat/demo" => web::page("/web/chat/demo.html"),
+            "/chat/demo/events" => self.demos.begin(),
+            "/chat/demo/pace" if is_post => self.demos.pace(&call),
+            "/chat/demo/burst" if is_post => {
+                let demos = self.demos.clone();
+                return Box::pin(async move { demos.burst(call).await });
+            }
+            "/chat/demo/pace" | "/chat/demo/burst" => {
+                let mut refusal =
+                    text(StatusCode::METHOD_NOT_ALLOWED, "this path answers POST alone\n");
+                refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+                refusal
+            }
+            _ => text(StatusCode::NOT_FOUND, "there are /chat, /chat/socket and /chat/demo\n"),
+        };
+        Box::pin(ready(response))
     }
 
     fn begin(&self, call: Call) -> Response {
@@ -52,6 +75,9 @@ impl ChatWebSocket {
 
 impl Service for ChatWebSocket {
     fn call(&self, call: Call) -> ServiceFuture {
-        Box::pin(ready(self.answer(call)))
+        match self.refusal(&call) {
+            Some(refusal) => Box::pin(ready(refusal)),
+            None => self.answer(call),
+        }
     }
 }

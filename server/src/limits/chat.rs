@@ -135,6 +135,32 @@ pub const PASSWORDS_AT_ONCE: usize = 2;
 /// closed.
 pub const LOGIN_FAILURES: u32 = 5;
 
+// ---- The demonstration in browsers ----
+
+/// Demonstrations at a time. Fixed. Why: a class of people who look. When hit: the next is asked to
+/// come later.
+pub const DEMOS: usize = 32;
+
+/// Messages of one burst of a demonstration. Fixed. Why: far more than its queues hold, so that
+/// each policy has something to decide.
+pub const DEMO_BURST_MESSAGES: u32 = 500;
+
+/// Messages queued for one reader of a demonstration. Fixed. When hit: what its policy says, which
+/// is what the demonstration shows.
+pub const DEMO_QUEUE_MESSAGES: usize = 64;
+
+/// Milliseconds that a burst waits for a full reader whose policy is to wait. Fixed. Why: readers
+/// of more than ten messages a second are waited for, and slower ones miss some. When hit: the
+/// reader misses messages, or is disconnected.
+pub const DEMO_WAIT_MS: u64 = 100;
+
+/// Milliseconds between two looks of a demonstration's readers. Fixed. Why: it looks smooth.
+pub const DEMO_LOOK_MS: u64 = 100;
+
+/// Messages a second that the readers of a demonstration take. Fixed. When hit: the nearest of
+/// these is taken.
+pub const DEMO_PER_SECOND: std::ops::RangeInclusive<u32> = 1..=500;
+
 // ---- The database ----
 
 /// Bytes of the database (8 GiB). Why: a disk has other uses. When hit: nothing more is stored,

@@ -65,6 +65,27 @@ pub fn last(
     Ok(messages)
 }
 
+/// The last lines of a room from a moment on, oldest first, and how many there are from then on;
+/// both with the gaps of all rooms.
+pub fn since(
+    connection: &Connection,
+    room: &str,
+    time: Timestamp,
+    lines: u32,
+) -> rusqlite::Result<(Vec<ServerMessage>, u32)> {
+    let mut messages = last(connection, room, lines)?;
+    let are_all =
+        messages.len() < lines as usize || messages.first().is_none_or(|oldest| oldest.time < time);
+    messages.retain(|message| message.time >= time);
+    if are_all {
+        let all = u32::try_from(messages.len()).unwrap_or(lines);
+        return Ok((messages, all));
+    }
+    let count = "SELECT count(*) FROM lines WHERE room IN (?, '') AND time >= ?";
+    let all = connection.query_row(count, (room, time.seconds()), |row| row.get(0))?;
+    Ok((messages, all))
+}
+
 /// The last lines of a room that contain all of these words, oldest first.
 pub fn search(
     connection: &Connection,

@@ -24,9 +24,12 @@ impl Running {
     }
 
     fn say(&mut self, room: &str, text: impl Into<String>) {
+        self.say_at(room, Timestamp::now(), text);
+    }
+
+    fn say_at(&mut self, room: &str, time: Timestamp, text: impl Into<String>) {
         let sender = Some("alice".into());
-        let message =
-            ServerMessage { sender, time: Timestamp::now(), ..ServerMessage::of(text.into()) };
+        let message = ServerMessage { sender, time, ..ServerMessage::of(text.into()) };
         block_on(self.publisher.publish(&topic(room), message)).unwrap();
     }
 
@@ -111,6 +114,33 @@ fn lines_are_found_by_their_words_in_their_room() {
     assert_eq!(running.search("a-b", "\"dog\" lazy"), ["a lazy \"dog\""]);
     assert_eq!(running.search("other", "quick"), ["quick as well"]);
     assert_eq!(running.search("other", "* : -"), Vec::<String>::new());
+    running.close();
+}
+
+#[test]
+fn lines_since_a_moment_are_counted_though_only_the_last_are_shown() {
+    let directory = TempDirectory::new();
+    let settings = StoreSettings { days: 0, ..StoreSettings::new(directory.path()) };
+    let mut running = Running::start(&settings);
+    for (seconds, text) in [(10, "a"), (20, "b"), (20, "c"), (30, "d")] {
+        running.say_at("rust", Timestamp::from_seconds(seconds), text);
+        running.say_at("other", Timestamp::from_seconds(seconds), text);
+    }
+    running.sync();
+    let since = |seconds, lines| {
+        let time = Timestamp::from_seconds(seconds);
+        let asked = running.store.ask(move |file| lines::since(file, "rust", time, lines));
+        let (messages, all) = block_on(asked).unwrap();
+        let texts =
+            messages.iter().map(|message| String::from_utf8_lossy(message.payload()).into());
+        (texts.collect::<Vec<String>>(), all)
+    };
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    assert_eq!(since(20, 100), (texts(&["b", "c", "d"]), 3));
+    assert_eq!(since(20, 2), (texts(&["c", "d"]), 3));
+    assert_eq!(since(0, 2), (texts(&["c", "d"]), 4));
+    assert_eq!(since(30, 2), (texts(&["d"]), 1));
+    assert_eq!(since(31, 2), (texts(&[]), 0));
     running.close();
 }
 

@@ -5,31 +5,30 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use testkit::browser::Script;
 use testkit::chat::Client;
-use testkit::process::{Program, listening_only};
+use testkit::directory::TempDirectory;
+use testkit::process::{Program, free_address, listening_only};
 
 /// A server with a chat and an HTTP listener.
 struct Server {
     _program: Program,
     chat: SocketAddr,
-    http: SocketAddr,
 }
 
 impl Server {
-    fn start(chat: &str, http: &str) -> Self {
+    fn start(chat: SocketAddr, http: SocketAddr, data: &TempDirectory) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
-        let mut arguments = listening_only("--chat", chat);
+        let mut arguments = listening_only("--chat", &chat.to_string());
         let place = arguments.iter().position(|argument| argument == "--push-http").unwrap();
-        arguments[place + 1] = http.to_owned();
+        arguments[place + 1] = http.to_string();
         command.args(arguments);
-        command.args(["--chat-lines-per-second", "1000"]);
+        command.args(["--chat-lines-per-second", "10000", "--data-dir", data.text()]);
         let mut program = Program(command.stdout(Stdio::piped()).spawn().unwrap());
         let mut lines = BufReader::new(program.0.stdout.take().unwrap()).lines();
-        let mut address = |name: &str| -> SocketAddr {
+        for name in ["chat", "push-http"] {
             let start = format!("listening {name} ");
-            let line = lines.find_map(|line| Some(line.unwrap().strip_prefix(&start)?.to_owned()));
-            line.unwrap().parse().unwrap()
-        };
-        Self { chat: address("chat"), http: address("push-http"), _program: program }
+            assert!(lines.any(|line| line.unwrap().starts_with(&start)), "{name}");
+        }
+        Self { chat, _program: program }
     }
 
     fn nick(&self) -> Client {
@@ -43,17 +42,26 @@ impl Server {
 #[test]
 fn chat_and_pushes_are_pages() {
     let Some(mut script) = Script::of("chat_and_push.js") else { return };
-    let server = Server::start("127.0.0.1:0", "127.0.0.1:0");
-    let (chat, http) = (server.chat.to_string(), server.http.to_string());
+    let (chat, http, elsewhere) = (free_address(), free_address(), free_address());
+    let data = TempDirectory::new();
+    let server = Server::start(chat, http, &data);
     let mut nick = Some(server.nick());
     let mut running = Some(server);
     script.play(&[&format!("http://{http}")], |wish| {
         match wish.split_once(' ').unwrap_or((wish, "")) {
             ("nc", text) => nick.as_mut().unwrap().say(text),
             ("hears", text) => drop(nick.as_mut().unwrap().wait_for(text)),
+            ("many", text) => {
+                let nick = nick.as_mut().unwrap();
+                let (lines, what) = text.split_once(' ').unwrap();
+                for number in 1..=lines.parse().unwrap() {
+                    nick.say(&format!("line {number} {what}"));
+                }
+            }
             ("stop", _) => (nick, running) = (None, None),
-            ("start", _) => {
-                let server = Server::start(&chat, &http);
+            ("start", place) => {
+                let http = if place.is_empty() { http } else { elsewhere };
+                let server = Server::start(chat, http, &data);
                 nick = Some(server.nick());
                 running = Some(server);
             }

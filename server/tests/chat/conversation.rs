@@ -2,6 +2,7 @@
 //! answered with.
 
 use fanfare::Topic;
+use fanfare_server::limits::ROOM_HISTORY_LINES;
 use fanfare_server::message::ServerMessage;
 use fanfare_server::tasks::BoxedTask;
 use futures_lite::future::block_on;
@@ -230,6 +231,33 @@ fn lines_have_times_for_those_who_ask_also_in_the_history() {
 }
 
 #[test]
+fn whoever_was_away_is_told_how_many_lines_there_were() {
+    let server = server();
+    let (mut alice, mut bob) = (server.named("alice"), server.named("bob"));
+    alice.say("one");
+    alice.say("two");
+    bob.wait_for("alice: two");
+    let time = "2026-01-01T00:00:00Z";
+    assert_eq!(
+        bob.ask(&format!("/since {time}")),
+        format!("* 2 lines of lobby since {time}; the last 2:")
+    );
+    bob.expect("[lobby] alice: one");
+    bob.expect("[lobby] alice: two");
+    for number in 1..=ROOM_HISTORY_LINES {
+        alice.say(&format!("line {number}"));
+    }
+    alice.lines_until_pong();
+    bob.wait_for(&format!("alice: line {}", ROOM_HISTORY_LINES));
+    let most = ROOM_HISTORY_LINES;
+    let last = format!("* more than {most} lines of lobby since {time}; the last {most}:");
+    assert_eq!(bob.ask(&format!("/since {time}")), last);
+    bob.lines_until_pong();
+    assert_eq!(bob.ask("/since 2100-01-01T00:00:00Z").split(' ').nth(1), Some("0"));
+    assert_eq!(bob.ask("/since noon"), "! a time looks like 2026-11-21T17:05:09Z");
+}
+
+#[test]
 fn whoever_is_ignored_is_not_shown_and_does_not_notice() {
     let server = server();
     let (mut alice, mut bob) = (server.named("alice"), server.named("bob"));
@@ -239,7 +267,7 @@ fn whoever_is_ignored_is_not_shown_and_does_not_notice() {
     assert_eq!(bob.ask("/msg alice psst"), "* alice was told");
     bob.lines_until_pong();
     assert_eq!(alice.lines_until_pong(), Vec::<String>::new());
-    assert_eq!(alice.ask("/history"), "* the last 1 lines of lobby:");
+    assert_eq!(alice.ask("/history"), "* the last 0 lines of lobby:");
     assert_eq!(alice.lines_until_pong(), Vec::<String>::new());
     alice.ask("/unignore bob");
     bob.say("again");

@@ -26,6 +26,8 @@ class Failure(Exception):
 class Client(asyncio.Protocol):
     """One person in one room."""
 
+    hears_itself = False
+
     def __init__(self, number, room):
         self.name = f"c{number}"
         self.room = room
@@ -128,7 +130,9 @@ class Client(asyncio.Protocol):
 
 
 class WebClient(Client):
-    """One person whose lines come and go in the frames of a WebSocket."""
+    """One person whose lines come and go in the frames of a WebSocket, the person's own too."""
+
+    hears_itself = True
 
     def __init__(self, number, room):
         super().__init__(number, room)
@@ -237,7 +241,8 @@ async def round_of(server, options, stuck):
     for client in clients:
         members[client.room] = members.get(client.room, 0) + 1
     for client in readers:
-        client.expected = (members[client.room] - 1) * options.lines
+        speakers = members[client.room] - (0 if client.hears_itself else 1)
+        client.expected = speakers * options.lines
     began = time.monotonic()
     await asyncio.gather(*(client.talk(options.lines) for client in clients))
     await asyncio.gather(*(client.wait_for(lambda client=client: client.finished_at, "all lines") for client in readers))

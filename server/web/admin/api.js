@@ -1,5 +1,7 @@
 // Asking the server. The token stays in this tab's session.
 
+import { events as eventsOf } from "/web/events.js";
+
 const KEPT_AS = "fanfare-admin-token";
 
 /** What the server refused, and why. */
@@ -35,27 +37,10 @@ export async function json(path, query = {}, options = {}) {
   return answer.json();
 }
 
-/**
- * Hands the server-sent events of an answer to `take(event, data)` until they end. (A browser's
- * own EventSource cannot carry the token.)
- */
+/** Hands the server-sent events of an answer to `take(event, data)` until they end. */
 export async function events(path, take, signal) {
   const answer = await ask(path, { signal, headers: { Accept: "text/event-stream" } });
-  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-  let text = "";
-  for (;;) {
-    const { value, done } = await reader.read();
-    if (done) return;
-    text += value;
-    const whole = text.split("\n\n");
-    text = whole.pop();
-    for (const block of whole) {
-      const lines = block.split("\n");
-      const field = (name) => lines.filter((line) => line.startsWith(`${name}: `))
-        .map((line) => line.slice(name.length + 2)).join("\n");
-      take(field("event"), JSON.parse(field("data")));
-    }
-  }
+  await eventsOf(answer.body, take);
 }
 
 /** Calls `look` now, and again `ms` after each call has ended, until `signal` is aborted. */

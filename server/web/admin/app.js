@@ -1,6 +1,6 @@
 // The frame of the dashboard: views, the live figures, and the token.
 
-import { el, fill, say } from "/web/dom.js";
+import { el, fill, say, showState } from "/web/dom.js";
 import { events, hasToken, keepToken, Refusal } from "/web/admin/api.js";
 import { connections } from "/web/admin/connections.js";
 import { journal } from "/web/admin/journal.js";
@@ -20,7 +20,6 @@ const views = {
   api: (view) => view.append(document.getElementById("api-view").content.cloneNode(true)),
 };
 const main = document.getElementById("main");
-const state = document.getElementById("state");
 
 /** What every view can look at, and be told of. */
 const live = { opening: null, snapshot: null, points: [], listeners: new Set() };
@@ -59,13 +58,8 @@ function take(event, data) {
   live.snapshot = data;
   if (live.points.at(-1)?.at_ms !== data.point.at_ms) live.points.push(data.point);
   live.points.splice(0, live.points.length - POINTS);
-  setState("live", "fine");
+  showState("live", "fine");
   for (const listener of live.listeners) listener(live);
-}
-
-function setState(text, tone) {
-  say(state, text);
-  state.className = `badge ${tone}`;
 }
 
 /** Listens for as long as the page is open. */
@@ -73,15 +67,15 @@ async function listen() {
   for (;;) {
     try {
       await events("/live", take);
-      setState("the server has ended; trying again", "severe");
+      showState("the server has ended; trying again", "severe");
     } catch (error) {
       if (error instanceof Refusal && error.status === 401) {
-        setState("token wanted", "warn");
+        showState("token wanted", "warn");
         await tokenGiven();
         continue;
       }
       const why = error instanceof Refusal ? error.message : "not connected";
-      setState(`${why}; trying again`, "severe");
+      showState(`${why}; trying again`, "severe");
     }
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
   }

@@ -6,6 +6,8 @@ import { json, repeat } from "/web/admin/api.js";
 import { bar, table } from "/web/admin/table.js";
 
 const PAGE_ROWS = 100;
+/** Subjects shown of one connection. */
+const SUBJECTS = 500;
 const LOOK_MS = 2_000;
 const TYPING_MS = 250;
 
@@ -83,6 +85,8 @@ function one(view, { detail, signal }) {
   const title = el("h1", {}, `Connection ${detail}`);
   const facts = el("dl", { class: "card facts" });
   const queues = table({ caption: "Queues", columns: QUEUE_COLUMNS });
+  const subscriptions = table({ caption: "Subscriptions", columns: SUBSCRIPTION_COLUMNS });
+  const listed = el("div", { class: "card list", hidden: true }, subscriptions.element);
   const state = el("p", { class: "quiet", role: "status" });
   const end = el("button", { type: "button", class: "danger" }, "Disconnect…");
   let last = null;
@@ -90,14 +94,19 @@ function one(view, { detail, signal }) {
   view.append(
     el("p", {}, el("a", { href: "#connections" }, "All connections")),
     el("div", { class: "row spread" }, title, end), state, facts,
-    el("div", { class: "card list" }, queues.element));
+    el("div", { class: "card list" }, queues.element), listed);
   repeat(async () => {
-    const { connections: [row], now } = await json("/connz", { cid: detail }, { signal });
+    const { connections: [row], now } = await json("/connz",
+      { cid: detail, subs: "detail" }, { signal });
     end.disabled = !row;
     if (!row) return say(state, "This connection has ended.");
     say(title, row.name || row.authorized_user || `Connection ${row.cid}`);
     showFacts(facts, row, rates(last, row, now));
     queues.show(row.queues, "it has no subscriptions");
+    // Of NATS clients, whose subscriptions share a queue.
+    const subjects = row.subscriptions_list_detail ?? [];
+    listed.hidden = subjects.length === 0;
+    subscriptions.show(subjects.slice(0, SUBJECTS), "none");
     last = { ...row, now };
   }, 1_000, signal);
 }
@@ -121,6 +130,12 @@ function showFacts(list, row, rate) {
   fill(list, facts.filter(([, value]) => value !== "" && value !== null).map(([name, value]) =>
     [el("dt", {}, name), el("dd", {}, String(value))]));
 }
+
+const SUBSCRIPTION_COLUMNS = [
+  { title: "Subject", long: true, cell: ({ subject }) => el("code", {}, subject) },
+  { title: "Queue group", long: true, cell: ({ qgroup: group }) => group ?? "" },
+  { title: "Number", number: true, cell: ({ sid }) => sid },
+];
 
 export const QUEUE_COLUMNS = [
   { title: "Subscription", long: true, cell: ({ subject, queue_group: group }) =>

@@ -1,124 +1,98 @@
 // The chat: the same lines as by `nc`, in the frames of a WebSocket.
 
-import { el, fill, say } from "/web/dom.js";
-import { clock, count } from "/web/format.js";
-import { parse } from "/web/chat/lines.js";
+import { showState } from "/web/dom.js";
+import { Connection } from "/web/chat/connection.js";
+import { heading, parse, rules } from "/web/chat/lines.js";
+import { isSame, Room } from "/web/chat/room.js";
+import { askPassword, showFound, showHead, showLine, showLines, showPeople, showRooms }
+  from "/web/chat/view.js";
 
 const LOBBY = "lobby";
-const RETRY_MS = 1_000;
-/** Lines kept of each room; older ones make room. */
-const LINES = 500;
 /** After somebody came or left, the list of people is asked for once in this time. */
 const WHO_MS = 700;
 
 const $ = (id) => document.getElementById(id);
 const rooms = new Map();
-let [socket, me, wanted, shown, talksIn] = [null, "", sessionStorage.getItem("name"), LOBBY, ""];
+let [me, account, wanted] = ["", null, sessionStorage.getItem("name")];
+let [shown, talksIn, asked] = [LOBBY, "", ""];
+/** Lines that belong to a heading: what it says of them, and those that have come. */
+let block = null;
+/** Rooms to go to after a lost connection, and the one that is asked for now. */
+let rejoining = { now: null, next: [] };
+/** How often the page has asked what holds in a room, and has no answer yet. */
+let modesAsked = 0;
+let listing = null;
+/** Passwords, kept while the page is open: for the account, for the server, and one to be tried. */
+const secrets = { account: null, server: null, tried: null };
 
-class Room {
-  constructor(name, isPrivate = false) {
-    Object.assign(this, { name, isPrivate, lines: [], people: [], unread: 0 });
-    /** When the last line was said that was shown before the connection was lost. */
-    this.last = null;
-    /** Whether what has come since then goes on where that was. */
-    this.goesOn = true;
-    this.asksWho = null;
-  }
-
-  /** The connection is lost: what comes next is what the room kept. */
-  lose() {
-    const times = this.lines.filter(({ isOwn, at }) => !isOwn && at).map(({ at }) => at);
-    this.last = times.length > 0 ? Math.max(...times) : null;
-    this.goesOn = this.last === null;
-  }
-
-  /** Takes a line unless it was shown before the connection was lost. */
-  take(line) {
-    const isOld = this.last !== null && line.at !== null && line.at <= this.last;
-    if (isOld) this.goesOn = true;
-    const isSame = (other) => other.text === line.text && other.sender === line.sender
-      && (other.isOwn || other.at === line.at);
-    if (isOld && this.lines.some(isSame)) return;
-    if (!this.goesOn) this.add({ kind: "gap", text: "messages may be missing here" });
-    this.goesOn = true;
-    this.add(line);
-  }
-
-  add(line) {
-    this.lines.push(line);
-    this.lines.splice(0, this.lines.length - LINES);
-    if (this.name === shown) showLine(line);
-    if (this.name !== shown || document.hidden) {
-      if (line.kind === "said" && !line.isOwn) this.unread += 1;
-      showRooms();
-    }
-  }
-
-  /** Asks who is here, a moment from now. */
-  lookAround() {
-    if (this.isPrivate || this.asksWho !== null) return;
-    this.asksWho = setTimeout(() => tell(`/who ${this.name}`), WHO_MS);
-  }
-}
+const connection = new Connection({ opened, line: take, state: showState });
+const tell = (line) => connection.say(line);
 
 const mentions = (line) => me !== "" && line.kind === "said" && !line.isOwn
   && line.text.toLowerCase().split(/[^\p{L}\p{N}\p{M}_-]+/u).includes(me.toLowerCase());
 
 function room(name, isPrivate = false) {
-  if (!rooms.has(name)) rooms.set(name, new Room(name, isPrivate));
+  if (!rooms.has(name)) {
+    const made = new Room(name, { isPrivate, show: (line) => arrived(made, line) });
+    rooms.set(name, made);
+  }
   return rooms.get(name);
 }
 
-/* What is shown */
-
-function showRooms() {
-  const of = ({ name, unread }) => el("li", {}, el("button", {
-    type: "button", class: "plain", "aria-current": name === shown ? "true" : null,
-    onclick: () => enter(name),
-  }, name, unread > 0 && el("span", { class: "badge" },
-    count(unread), el("span", { class: "out-of-sight" }, " unread"))));
-  fill($("rooms"), [...rooms.values()].map(of));
-  const unread = [...rooms.values()].reduce((sum, one) => sum + one.unread, 0);
-  document.title = `${unread > 0 ? `(${unread}) ` : ""}${shown} – Fanfare`;
+/** A line is new in a room. */
+function arrived(where, line) {
+  if (where.name === shown) showLine(line, mentions(line));
+  if (where.name !== shown || document.hidden) {
+    if (line.kind === "said" && !line.isOwn) where.unread += 1;
+    listRooms();
+  }
 }
 
-function showPeople() {
-  const people = rooms.get(shown)?.people ?? [];
-  fill($("people"), people.map((name) => el("li", {}, el("button", {
-    type: "button", class: "plain", disabled: name === me, title: `Write to ${name}`,
-    onclick: () => {
-      room(`@${name}`, true);
-      enter(`@${name}`);
-    },
-  }, name === me ? `${name} (you)` : name))));
+/** Once for all lines that come together. */
+function listRooms() {
+  listing ??= setTimeout(() => {
+    listing = null;
+    showRooms([...rooms.values()], shown, enter);
+  });
 }
 
-function showLine(line) {
-  const list = $("lines");
-  const isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 60;
-  const kinds = [line.kind === "said" ? (line.isOwn ? "own" : "") : line.kind,
-    mentions(line) && "mention", ["notice", "reply"].includes(line.kind) && "server"];
-  const time = line.at ? el("time", {}, clock(line.at).slice(0, 5)) : null;
-  const words = line.kind !== "said" ? el("span", {}, line.text)
-    : line.isAction ? el("span", {}, "* ", el("strong", {}, line.sender), ` ${line.text}`)
-      : el("span", {}, el("strong", {}, line.sender), ` ${line.text}`);
-  list.append(el("div", { class: kinds.filter(Boolean).join(" ") || null }, time, words));
-  while (list.children.length > LINES) list.firstChild.remove();
-  if (isAtEnd) list.scrollTop = list.scrollHeight;
+const listPeople = () => showPeople(rooms.get(shown), {
+  me, account, act,
+  write: (name) => {
+    room(`@${name}`, true);
+    enter(`@${name}`);
+  },
+});
+
+/** Asks who is in a room, a moment from now. */
+function lookAround(of) {
+  if (of.isPrivate || of.asksWho !== null) return;
+  of.asksWho = setTimeout(() => tell(`/who ${of.name}`), WHO_MS);
 }
 
 function enter(name) {
   shown = name;
   const entered = room(name);
   entered.unread = 0;
-  say($("room"), name);
-  $("leave").hidden = false;
-  fill($("lines"));
-  entered.lines.forEach(showLine);
-  $("lines").scrollTop = $("lines").scrollHeight;
-  showRooms();
-  showPeople();
+  showHead(entered, shown);
+  $("found").hidden = true;
+  showLines(entered.lines, mentions);
+  listRooms();
+  listPeople();
+  if (!entered.isPrivate && talksIn !== name) talkIn(name);
   $("say").focus();
+}
+
+function talkIn(name) {
+  tell(`/join ${name}`);
+  talksIn = name;
+  askMode();
+}
+
+/** Asks what holds in the room that this person talks in. */
+function askMode() {
+  modesAsked += 1;
+  tell("/mode");
 }
 
 function notify(line) {
@@ -134,33 +108,39 @@ function notify(line) {
 const ANSWERS = [
   [/^welcome to fanfare; you are (\S+?)\. /, (name) => {
     setMe(name);
-    if (wanted && wanted !== name) tell(`/nick ${wanted}`);
+    if (secrets.server !== null) tell(`/password ${secrets.server}`);
+    if (secrets.account !== null) tell(`/login ${wanted} ${secrets.account}`);
+    else if (wanted && wanted !== name) tell(`/nick ${wanted}`);
   }],
   [/^you are (?:now )?(\S+)(?: already)?$/, (name) => setMe(name)],
-  [/^you are in (\S+) \(\d+ here\)$/, (name) => {
-    talksIn = name;
-    const joined = room(name);
-    showRooms();
-    joined.lookAround();
-    if (asked === name) enter(name);
-    asked = "";
+  [/^(\S+) is yours; you are logged in$/, (name) => {
+    account = name;
+    [secrets.account, secrets.tried] = [secrets.tried ?? secrets.account, null];
+    want(name);
+    setMe(name);
+    $("login").hidden = $("register").hidden = true;
+    listPeople();
   }],
+  [/^you are in (\S+) \(\d+ here\)$/, joined],
   [/^you now talk in (\S+)$/, (name) => {
     talksIn = name;
     return true;
   }],
   [/^you left (\S+); (?:you talk in (\S+)|.*)$/, (name, next) => {
-    rooms.delete(name);
     talksIn = next ?? "";
-    if (shown === name) enter(next ?? [...rooms.keys()][0] ?? LOBBY);
-    showRooms();
+    forget(name);
     return true;
+  }],
+  [/^(?!you )\S+ (?:removed|banned) (\S+) from (\S+)(?: \(.*\))?$/, (name, from) => {
+    if (!rooms.has(from) || !isSame(name, me)) return;
+    talksIn = "";
+    forget(from);
   }],
   [/^\d+ in (\S+?): (.*?)(?: and \d+ more)?$/, (name, people) => {
     const of = rooms.get(name);
     if (!of) return false;
     of.people = people.split(", ");
-    showPeople();
+    listPeople();
     const isAsked = of.asksWho !== null;
     of.asksWho = null;
     return isAsked;
@@ -168,94 +148,156 @@ const ANSWERS = [
   [/^\S+ was told$/, () => true],
 ];
 
-let asked = "";
+function joined(name) {
+  talksIn = name;
+  const entered = room(name);
+  if (secrets.tried !== null && asked === name) entered.password = secrets.tried;
+  secrets.tried = null;
+  if (entered.held !== null) tell(`/since ${new Date(entered.last).toISOString()}`);
+  askMode();
+  listRooms();
+  lookAround(entered);
+  if (asked === name) enter(name);
+  asked = "";
+  if (rejoining.now === name || name === LOBBY) rejoin();
+}
+
+/** Goes to the next of the rooms that the lost connection was in. */
+function rejoin() {
+  const next = rejoining.next.shift();
+  rejoining.now = next?.name ?? null;
+  if (next) tell(`/join ${next.name}${next.password === null ? "" : ` ${next.password}`}`);
+}
+
+/** Why a room is not joined. */
+const IS_OF_ROOM = /^(?:that room|you are banned|you are in \d+ rooms|there are \d+ rooms)/;
+
+/** What was asked for is refused: perhaps for a password. */
+async function refused(text) {
+  secrets.tried = null;
+  if (rejoining.now !== null && IS_OF_ROOM.test(text)) {
+    rooms.get(rejoining.now)?.goOn();
+    rejoin();
+  }
+  if (text.startsWith("this server has a password")) {
+    secrets.server = await askPassword("The password of this server");
+    if (secrets.server !== null) tell(`/password ${secrets.server}`);
+  } else if (text === "that is not the password") {
+    secrets.server = null;
+  } else if (text.startsWith("that room has a password") && asked !== "") {
+    const name = asked;
+    secrets.tried = await askPassword(`The password of ${name}`);
+    if (secrets.tried !== null) tell(`/join ${name} ${secrets.tried}`);
+  } else if (/^\S+ is somebody's; \/login/.test(text)) {
+    await logIn(text.split(" ")[0]);
+  }
+}
 
 function setMe(name) {
   me = name;
   $("name").value = name;
-  rooms.forEach((one) => one.lookAround());
+  rooms.forEach(lookAround);
 }
 
-function take(line) {
-  if (line === "" || line === "* ping" || line === "* pong") return;
-  const parsed = parse(line);
-  if (parsed.kind === "said") {
-    const name = parsed.room ?? `@${parsed.sender}`;
-    room(name, parsed.room === null).take({ ...parsed, isOwn: parsed.sender === me });
-    if (mentions(parsed) || (parsed.room === null && parsed.sender !== me)) notify(parsed);
-    return;
+function want(name) {
+  wanted = name;
+  sessionStorage.setItem("name", name);
+}
+
+function forget(name) {
+  rooms.delete(name);
+  if (shown === name) enter(rooms.has(talksIn) ? talksIn : [...rooms.keys()][0] ?? LOBBY);
+  listRooms();
+}
+
+function take(text) {
+  if (text === "* ping" || text === "* pong" || text === "") return;
+  const line = parse(text);
+  line.isOwn = line.kind === "said" && line.sender === me;
+  if (block !== null) return takeOfBlock(line);
+  switch (line.kind) {
+    case "said": return said(line);
+    case "missed": return room(rooms.has(line.room) ? line.room : LOBBY).missed(line.count);
+    case "notice": return noticed(line);
+    case "refused":
+      refused(line.text);
+      break;
+    default:
+      if (isAnswer(line.text)) return undefined;
   }
-  if (parsed.kind === "missed") {
-    const lines = parsed.count === 1 ? "1 message" : `${count(parsed.count)} messages`;
-    const gap = { kind: "gap", text: `you missed ${lines}` };
-    room(rooms.has(parsed.room) ? parsed.room : LOBBY).add(gap);
-    return;
+  return room(shown).add(line);
+}
+
+function said(line) {
+  const isPrivate = line.room === null;
+  room(line.room ?? `@${line.sender}`, isPrivate).take(line);
+  if (mentions(line) || (isPrivate && !line.isOwn)) notify(line);
+}
+
+/** Somebody came, left, or changed something. */
+function noticed(line) {
+  const [, name, what] = /^(\S+) (.*)$/.exec(line.text) ?? [];
+  // What this person did is answered already.
+  if (name === me || what === `is now ${me}`) return;
+  const place = / (?:joined|left|from|in|to|of) (\S+?)(?: \(.*\))?$/.exec(line.text)?.[1];
+  const where = rooms.has(place) ? [rooms.get(place)]
+    : [...rooms.values()].filter(({ people }) => people.includes(name));
+  (where.length > 0 ? where : [room(shown)]).forEach((one) => {
+    one.add(line);
+    lookAround(one);
+  });
+  if (!/^(?:joined|left|is now) /.test(what) && talksIn === shown) askMode();
+}
+
+function isAnswer(text) {
+  const begun = heading(text);
+  if (begun !== null) {
+    block = { ...begun, got: [] };
+    endBlock();
+    return true;
   }
-  if (parsed.kind === "notice") {
-    const named = / (?:joined|left) (\S+)$/.exec(parsed.text)?.[1];
-    const where = rooms.has(named) ? [rooms.get(named)] : [...rooms.values()]
-      .filter(({ people }) => people.includes(parsed.text.split(" ")[0]));
-    (where.length > 0 ? where : [room(shown)]).forEach((one) => {
-      one.add(parsed);
-      one.lookAround();
-    });
-    return;
+  const held = rules(text);
+  if (held !== null && rooms.has(held.room)) {
+    const isOfPage = modesAsked > 0;
+    modesAsked = Math.max(0, modesAsked - 1);
+    rooms.get(held.room).rules = held;
+    showHead(rooms.get(shown), shown);
+    listPeople();
+    return isOfPage;
   }
-  if (parsed.kind === "reply") {
-    for (const [form, change] of ANSWERS) {
-      const match = form.exec(parsed.text);
-      if (match && change(...match.slice(1))) return;
-      if (match) break;
-    }
+  for (const [form, change] of ANSWERS) {
+    const match = form.exec(text);
+    if (match) return change(...match.slice(1)) === true;
   }
-  room(shown).add(parsed);
+  if (/^you (?:removed|banned|unbanned|muted|unmuted|made|set|took|ended)/.test(text)) {
+    askMode();
+    rooms.forEach(lookAround);
+  }
+  return false;
+}
+
+function takeOfBlock(line) {
+  block.got.push(line.kind === "said" ? line : { ...line, kind: "gap" });
+  endBlock();
+}
+
+/** The lines of a heading have come. */
+function endBlock() {
+  if (block.got.length < block.lines) return;
+  const { what, got, title } = block;
+  if (what === "since") rooms.get(block.room)?.takeSince(got, block);
+  else showFound(title, got);
+  block = null;
 }
 
 /* The connection */
 
-const encoder = new TextEncoder();
-
-function tell(line) {
-  if (socket?.readyState === WebSocket.OPEN) socket.send(encoder.encode(`${line}\n`));
-}
-
-function connect() {
-  const decoder = new TextDecoder();
-  let text = "";
-  const joined = [...rooms.values()].filter(({ isPrivate }) => !isPrivate);
-  socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}/chat/socket`);
-  socket.binaryType = "arraybuffer";
-  socket.onopen = () => {
-    setState("connected", "fine");
-    joined.filter(({ name }) => name !== LOBBY).forEach(({ name }) => tell(`/join ${name}`));
-  };
-  socket.onmessage = ({ data }) => {
-    text += decoder.decode(data, { stream: true });
-    const lines = text.split("\n");
-    text = lines.pop();
-    lines.forEach(take);
-  };
-  socket.onclose = async () => {
-    rooms.forEach((one) => one.lose());
-    setState(await whyNot(), "severe");
-    setTimeout(connect, RETRY_MS);
-  };
-}
-
-/** Why there is no connection: a WebSocket does not tell, a request does. */
-async function whyNot() {
-  try {
-    const answer = await fetch("/chat/socket");
-    if (answer.status === 426) return "not connected; trying again";
-    return `${(await answer.text()).trim()}; trying again`;
-  } catch {
-    return "the server is not there; trying again";
-  }
-}
-
-function setState(text, tone) {
-  say($("state"), text);
-  $("state").className = `badge ${tone}`;
+function opened() {
+  [account, talksIn, block, modesAsked] = [null, "", null, 0];
+  $("login").hidden = $("register").hidden = false;
+  const left = [...rooms.values()].filter(({ isPrivate }) => !isPrivate);
+  left.forEach((one) => one.catchUp());
+  rejoining = { now: null, next: left.filter(({ name }) => name !== LOBBY) };
 }
 
 /* What the person does */
@@ -263,24 +305,43 @@ function setState(text, tone) {
 function speak(text) {
   for (const line of text.split("\n").filter((one) => one.trim() !== "")) {
     const here = room(shown);
-    const own = { kind: "said", at: Date.now(), sender: me, isOwn: true, room: shown };
-    if (line.startsWith("/") && !line.startsWith("//")) {
-      asked = /^\/join (\S+)$/i.exec(line)?.[1].toLowerCase() ?? asked;
+    const isCommand = line.startsWith("/") && !line.startsWith("//");
+    const action = /^\/me (.+)$/i.exec(line)?.[1];
+    if (isCommand && action === undefined) {
+      [, asked, secrets.tried] = /^\/join (\S+)(?: (\S+))?$/i.exec(line) ?? [0, asked, null];
+      asked = asked.toLowerCase();
+      secrets.tried ??= null;
       tell(line);
-      const action = /^\/me (.+)$/i.exec(line);
-      if (action) here.add({ ...own, isAction: true, text: action[1] });
     } else if (here.isPrivate) {
       tell(`/msg ${here.name.slice(1)} ${line}`);
-      here.add({ ...own, text: line });
+      here.add({ kind: "said", at: Date.now(), sender: me, isOwn: true, text: line });
     } else {
-      if (talksIn !== shown) {
-        tell(`/join ${shown}`);
-        talksIn = shown;
-      }
+      if (talksIn !== shown) talkIn(shown);
       tell(line);
-      here.add({ ...own, text: line.replace(/^\/\//, "/") });
+      here.unconfirmed.push(action ?? line.replace(/^\/\//, "/"));
     }
   }
+}
+
+/** What those who keep order do to somebody. */
+function act(command, name) {
+  if (talksIn !== shown) talkIn(shown);
+  tell(`/${command} ${name}`);
+}
+
+async function logIn(name) {
+  const password = await askPassword(`The password of ${name}`);
+  if (password === null) return;
+  want(name);
+  secrets.tried = password;
+  tell(`/login ${name} ${password}`);
+}
+
+async function register() {
+  const password = await askPassword(`A password for ${me}, of 8 characters or more`);
+  if (password === null) return;
+  secrets.tried = password;
+  tell(`/register ${password}`);
 }
 
 function onSubmit(form, act) {
@@ -291,7 +352,7 @@ function onSubmit(form, act) {
 }
 
 onSubmit("say-form", () => {
-  if (socket?.readyState !== WebSocket.OPEN) return;
+  if (!connection.isOpen) return;
   speak($("say").value);
   $("say").value = "";
 });
@@ -302,20 +363,30 @@ $("say").addEventListener("keydown", (event) => {
   }
 });
 onSubmit("name-form", () => {
-  wanted = $("name").value.trim();
-  sessionStorage.setItem("name", wanted);
-  if (wanted !== "" && wanted !== me) tell(`/nick ${wanted}`);
+  const name = $("name").value.trim();
+  if (name === "" || name === me) return;
+  want(name);
+  tell(`/nick ${name}`);
 });
+$("login").onclick = () => logIn($("name").value.trim() || me);
+$("register").onclick = register;
 onSubmit("join-form", () => {
   const name = $("join").value.trim();
   if (name !== "") speak(`/join ${name}`);
   $("join").value = "";
 });
+onSubmit("find-form", () => {
+  if (talksIn !== shown) talkIn(shown);
+  const words = $("find").value.trim();
+  tell(words === "" ? "/history 100" : `/search ${words}`);
+});
+$("found-close").onclick = () => {
+  $("found").hidden = true;
+  $("find").focus();
+};
 $("leave").onclick = () => {
-  const leaving = room(shown);
-  if (!leaving.isPrivate) return tell(`/leave ${shown}`);
-  rooms.delete(shown);
-  enter([...rooms.keys()][0] ?? LOBBY);
+  if (!room(shown).isPrivate) tell(`/leave ${shown}`);
+  else forget(shown);
 };
 $("notify").hidden = !("Notification" in window) || Notification.permission !== "default";
 $("notify").onclick = async () => {
@@ -325,8 +396,8 @@ $("notify").onclick = async () => {
 document.addEventListener("visibilitychange", () => {
   if (document.hidden || !rooms.has(shown)) return;
   rooms.get(shown).unread = 0;
-  showRooms();
+  listRooms();
 });
 
 enter(LOBBY);
-connect();
+connection.open();

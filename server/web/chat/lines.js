@@ -25,3 +25,41 @@ export function parse(line) {
   const text = rest.startsWith("* ") ? rest.slice(2) : rest;
   return { kind: stamp === "" ? "reply" : "notice", at, text };
 }
+
+const HEADINGS = [
+  [/^(more than )?(\d+) lines of (\S+) since (\S+); the last (\d+):$/,
+    ([, more, all, room, , lines]) => ({
+      what: "since", room, lines: Number(lines), all: Number(all), isMore: more !== undefined,
+    })],
+  [/^the last (\d+) lines of (\S+):$/, ([, lines, room]) =>
+    ({ what: "history", room, lines: Number(lines), title: `The last ${lines} lines of ${room}` })],
+  [/^(\d+) lines of (\S+) found:$/, ([, lines, room]) =>
+    ({ what: "found", room, lines: Number(lines), title: `${lines} lines of ${room} found` })],
+];
+
+/** What a reply says that lines follow: how many, and which. Null if none do. */
+export function heading(text) {
+  for (const [form, meaning] of HEADINGS) {
+    const match = form.exec(text);
+    if (match !== null) return meaning(match);
+  }
+  return null;
+}
+
+/** What `/mode` answers of a room: who keeps order there, and what holds. Null if it is not that. */
+export function rules(text) {
+  const none = /^(\S+) has no rules$/.exec(text);
+  const some = /^(\S+): ((?:founded by|private|has a pass|a line every|operators|muted|banned).*)$/
+    .exec(text);
+  if (none === null && some === null) return null;
+  const parts = some === null ? [] : some[2].split("; ");
+  const names = (title) => parts.find((part) => part.startsWith(title))
+    ?.slice(title.length).split(", ") ?? [];
+  return {
+    room: (none ?? some)[1],
+    text: parts.join("; "),
+    keepers: [...names("founded by "), ...names("operators: ")],
+    muted: names("muted: "),
+    banned: names("banned: "),
+  };
+}

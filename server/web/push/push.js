@@ -1,6 +1,7 @@
 // What a user is pushed, by server-sent events; and pushing.
 
-import { el, say } from "/web/dom.js";
+import { el, say, showState } from "/web/dom.js";
+import { events } from "/web/events.js";
 import { clock } from "/web/format.js";
 
 const RETRY_MS = 1_000;
@@ -19,11 +20,6 @@ function problem(text) {
   say($("problem"), text);
 }
 
-function setState(text, tone) {
-  say($("state"), text);
-  $("state").className = `badge ${tone}`;
-}
-
 async function listen() {
   listening?.abort();
   const { signal } = (listening = new AbortController());
@@ -38,17 +34,17 @@ async function listen() {
       if (!answer.ok) {
         const { error } = await answer.json();
         problem(`${error} (${answer.status})`);
-        setState("refused", "severe");
+        showState("refused", "severe");
         // Nothing would change until the person changes something.
         if (answer.status < 500) return;
       } else {
         problem("");
-        await events(answer.body);
-        setState("the server has ended; trying again", "severe");
+        await events(answer.body, (_, data) => take(data));
+        showState("the server has ended; trying again", "severe");
       }
     } catch {
       if (signal.aborted) return;
-      setState("trying again", "severe");
+      showState("trying again", "severe");
       problem(`No answer from ${location.host}: the server is not running, or the network is `
         + "down. This page goes on where it was when it is back.");
     }
@@ -56,24 +52,8 @@ async function listen() {
   }
 }
 
-async function events(body) {
-  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
-  let text = "";
-  for (;;) {
-    const { value, done } = await reader.read();
-    if (done) return;
-    text += value;
-    const blocks = text.split("\n\n");
-    text = blocks.pop();
-    for (const block of blocks) {
-      const data = block.split("\n").find((line) => line.startsWith("data: "));
-      if (data) take(JSON.parse(data.slice(6)));
-    }
-  }
-}
-
 function take({ hello, push, missed, expired, error, bye }) {
-  if (hello) setState(`listening as ${hello.user}`, "fine");
+  if (hello) showState(`listening as ${hello.user}`, "fine");
   if (push) {
     seen = push.n ?? seen;
     show("", `${push.to} · ${clock(Date.now())}`, push.text ?? `base64 ${push.base64}`);
@@ -81,7 +61,7 @@ function take({ hello, push, missed, expired, error, bye }) {
   if (missed) show("gap", "", `${missed} missed here`);
   if (expired) show("gap", "", `${expired} came too late and were left out`);
   if (error) problem(error.text);
-  if (bye) setState(bye, "warn");
+  if (bye) showState(bye, "warn");
 }
 
 function show(kind, about, text) {

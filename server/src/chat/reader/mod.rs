@@ -8,6 +8,7 @@ use super::render;
 use super::rooms::LOBBY;
 use super::server::Chat;
 use super::session::{Action, Session, SessionSettings};
+use super::times::TimeFormat;
 use super::writer::{Change, Channel, ChatQueue};
 use crate::codec::lines::{LineDecoder, LineError};
 use crate::connection::duplex::ReadHalf;
@@ -40,6 +41,9 @@ pub(super) struct Reader<'s> {
     session: Session,
     publisher: Publisher<ServerMessage>,
     origin: Origin,
+    /// Whether what the person says comes back to its connection, in its place among the others'
+    /// lines. Pages count lines, and need all of them.
+    hears_itself: bool,
     actions: Vec<Action>,
     /// What is being said to one room and has not been published yet.
     batch: Vec<ServerMessage>,
@@ -110,6 +114,7 @@ impl<'s> Reader<'s> {
         figures: &'s ConnectionFigures,
         shutdown: &'s Shutdown,
         address: IpAddr,
+        times: TimeFormat,
     ) -> Self {
         let origin = Origin::unique();
         let rate = shared.settings.lines_per_second.map(|per_second| {
@@ -124,7 +129,8 @@ impl<'s> Reader<'s> {
             figures,
             shutdown,
             address,
-            session: Session::new(&shared.accounts.directory, session),
+            session: Session::new(&shared.accounts.directory, session, times),
+            hears_itself: times == TimeFormat::Iso,
             publisher: shared.broker.publisher_as(origin),
             origin,
             actions: Vec::new(),
@@ -235,6 +241,7 @@ impl<'s> Reader<'s> {
                 self.subscribe(Channel::Inbox, &name, 0);
             }
             Action::History { room, lines } => self.show_history(&room, lines).await,
+            Action::Since { room, time } => self.show_since(&room, time).await,
             Action::Search { room, words } => self.search(&room, words).await,
             Action::Sync => self.sync().await,
             Action::Account(request) => {
@@ -321,17 +328,18 @@ impl<'s> Reader<'s> {
 
     fn subscribe(&mut self, channel: Channel, name: &Name, replay: usize) {
         let settings = &self.shared.settings;
-        let subscription = self
+        let mut subscription = self
             .shared
             .broker
             .subscription(&Pattern::from(name.topic()))
             .queue_messages(settings.queue_messages)
             .queue_bytes(settings.queue_bytes)
             .when_full(settings.when_full())
-            .no_echo(self.origin)
-            .replay(replay)
-            .subscribe();
-        match subscription {
+            .replay(replay);
+        if !self.hears_itself {
+            subscription = subscription.no_echo(self.origin);
+        }
+        match subscription.subscribe() {
             Ok(subscription) => {
                 let membership = self.session.membership(name).cloned();
                 self.change(Change::Open(channel, subscription, membership));

@@ -7,10 +7,11 @@ use crate::chat::render;
 use crate::chat::rooms::rules::Rules;
 use crate::chat::times::Times;
 use crate::connection::outbound::Position;
-use crate::limits::SEARCH_LINES;
+use crate::limits::{SEARCH_LINES, STORED_HISTORY_LINES};
 use crate::message::ServerMessage;
 use crate::store::{SYNC_TOPIC, Store, StoreError, lines, rooms};
 use crate::tasks::{Wait, waiting};
+use crate::time::Timestamp;
 use fanfare::{Pattern, Topic};
 
 impl Reader<'_> {
@@ -18,18 +19,44 @@ impl Reader<'_> {
     pub(super) async fn show_history(&mut self, room: &Name, lines: usize) {
         let kept = self.shared.broker.history(room.topic(), lines);
         let store = self.shared.accounts.store.as_ref().filter(|_| kept.len() < lines);
+        let heading = |lines| format!("* the last {lines} lines of {room}:");
         let Some(store) = store else {
-            let heading = format!("* the last {} lines of {room}:", kept.len());
-            return self.show(&heading, room, kept.iter().map(|message| &**message));
+            return self.show(heading, room, kept.iter().map(|message| &**message));
         };
         // Otherwise what was said last would be missing.
         self.synced(store).await;
         let (of_room, lines) = (room.clone(), u32::try_from(lines).unwrap_or(u32::MAX));
         let asked = store.ask(move |connection| lines::last(connection, of_room.as_str(), lines));
         match waiting(Wait::fixed("the database"), asked).await {
-            Ok(messages) => {
-                let heading = format!("* the last {} lines of {room}:", messages.len());
-                self.show(&heading, room, messages.iter());
+            Ok(messages) => self.show(heading, room, messages.iter()),
+            Err(error) => self.reply(&format!("! {error}")),
+        }
+    }
+
+    /// The lines of a room from a moment on, as many as fit one answer, and how many there are: so
+    /// that whoever was away knows how many lines are missing.
+    pub(super) async fn show_since(&mut self, room: &Name, time: Timestamp) {
+        let Some(store) = &self.shared.accounts.store else {
+            let most = self.shared.settings.session.history_lines;
+            let mut kept = self.shared.broker.history(room.topic(), most);
+            let forgot =
+                kept.len() == most && kept.first().is_some_and(|oldest| oldest.time >= time);
+            kept.retain(|message| message.time >= time);
+            let (more, all) = (if forgot { "more than " } else { "" }, kept.len());
+            let heading =
+                |last| format!("* {more}{all} lines of {room} since {time}; the last {last}:");
+            return self.show(heading, room, kept.iter().map(|message| &**message));
+        };
+        self.synced(store).await;
+        let of_room = room.clone();
+        let asked = store.ask(move |connection| {
+            lines::since(connection, of_room.as_str(), time, STORED_HISTORY_LINES)
+        });
+        match waiting(Wait::fixed("the database"), asked).await {
+            Ok((messages, all)) => {
+                let heading =
+                    |last| format!("* {all} lines of {room} since {time}; the last {last}:");
+                self.show(heading, room, messages.iter());
             }
             Err(error) => self.reply(&format!("! {error}")),
         }
@@ -44,8 +71,8 @@ impl Reader<'_> {
         });
         match waiting(Wait::fixed("the database"), asked).await {
             Ok(messages) => {
-                let heading = format!("* {} lines of {room} found:", messages.len());
-                self.show(&heading, room, messages.iter());
+                let heading = |lines| format!("* {lines} lines of {room} found:");
+                self.show(heading, room, messages.iter());
             }
             Err(error) => self.reply(&format!("! {error}")),
         }
@@ -93,17 +120,19 @@ impl Reader<'_> {
         waiting(Wait::fixed("the database"), answered).await
     }
 
+    /// Shows messages below a heading that says how many lines follow.
     fn show<'m>(
         &self,
-        heading: &str,
+        heading: impl FnOnce(usize) -> String,
         room: &Name,
         messages: impl Iterator<Item = &'m ServerMessage>,
     ) {
-        self.reply(heading);
         let prefix = format!("[{room}] ");
         let mut times = Times::new(self.session.times());
-        let seen = messages.filter(|message| !self.session.ignores(message.sender.as_deref()));
+        let is_seen = |message: &&ServerMessage| !self.session.ignores(message.sender.as_deref());
+        let seen: Vec<&ServerMessage> = messages.filter(is_seen).collect();
         self.queue.append(Position::default(), |out| {
+            render::append_reply(out, &heading(seen.len()));
             for message in seen {
                 times.append(out, message.time);
                 render::append_message(out, &prefix, message, self.shared.settings.line_bytes);

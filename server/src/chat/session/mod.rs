@@ -18,6 +18,7 @@ use crate::limits::{
     NAME_CHARACTERS, ROOM_HISTORY_LINES, ROOM_REPLAY_LINES, ROOM_TOPIC_CHARACTERS,
 };
 use crate::message::Kind;
+use crate::time::Timestamp;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -82,6 +83,13 @@ pub enum Action {
         room: Name,
         /// The number of lines.
         lines: usize,
+    },
+    /// Show the lines of a room from a moment on, and say how many there are.
+    Since {
+        /// The room.
+        room: Name,
+        /// The moment.
+        time: Timestamp,
     },
     /// Show the stored lines of a room with all of these words.
     Search {
@@ -155,15 +163,16 @@ pub struct Session {
 }
 
 impl Session {
-    /// Lets somebody in. [`Session::begin`] comes next.
-    pub fn new(directory: &Arc<Directory>, settings: SessionSettings) -> Self {
+    /// Lets somebody in, who is shown the times of lines in this form. [`Session::begin`] comes
+    /// next.
+    pub fn new(directory: &Arc<Directory>, settings: SessionSettings, times: TimeFormat) -> Self {
         let is_admitted = settings.password.is_none();
         Self {
             is_admitted,
             person: directory.enter(),
             current: None,
             settings,
-            times: TimeFormat::Off,
+            times,
             ignored: Vec::new(),
             failures: 0,
             talked: HashMap::new(),
@@ -207,6 +216,7 @@ impl Session {
             Ok(Command::Message { to, text }) => self.tell(to, text, actions),
             Ok(Command::Topic(text)) => self.topic(text, actions),
             Ok(Command::History(lines)) => self.history(lines, actions),
+            Ok(Command::Since(time)) => self.since(time, actions),
             Ok(Command::Search(words)) => self.search(words, actions),
             Ok(Command::Sync) => actions.push(Action::Sync),
             Ok(Command::Time(format)) => self.show_times(format, actions),

@@ -6,6 +6,7 @@ use crate::chat::rooms::Listing;
 use crate::chat::rooms::rules::Rank;
 use crate::limits::{LISTED_ENTRIES, STORED_HISTORY_LINES};
 use crate::message::Kind;
+use crate::time::Timestamp;
 use std::time::{Duration, Instant};
 
 impl Session {
@@ -139,6 +140,14 @@ impl Session {
         let most = if is_stored { STORED_HISTORY_LINES as usize } else { history_lines };
         let lines = lines.unwrap_or(replay_lines).min(most);
         actions.push(Action::History { room: room.clone(), lines });
+    }
+
+    pub(super) fn since(&self, time: &str, actions: &mut Vec<Action>) {
+        let Some(room) = &self.current else { return refuse(actions, NO_ROOM) };
+        match Timestamp::parse(time) {
+            Some(time) => actions.push(Action::Since { room: room.clone(), time }),
+            None => refuse(actions, "a time looks like 2026-11-21T17:05:09Z"),
+        }
     }
 
     pub(super) fn search(&self, words: &str, actions: &mut Vec<Action>) {

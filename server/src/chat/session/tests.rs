@@ -15,7 +15,7 @@ fn directory() -> Arc<Directory> {
 }
 
 fn begun(directory: &Arc<Directory>) -> Session {
-    let mut session = Session::new(directory, SessionSettings::default());
+    let mut session = Session::new(directory, SessionSettings::default(), TimeFormat::Off);
     session.begin("lobby", &mut Vec::new());
     session
 }
@@ -48,7 +48,8 @@ fn room(text: &str) -> Name {
 #[test]
 fn one_is_greeted_and_in_the_lobby() {
     let mut actions = Vec::new();
-    Session::new(&directory(), SessionSettings::default()).begin("lobby", &mut actions);
+    Session::new(&directory(), SessionSettings::default(), TimeFormat::Off)
+        .begin("lobby", &mut actions);
     assert!(replies(&actions)[0].contains("you are guest1"));
     assert_eq!(replies(&actions)[1], "* you are in lobby (1 here)");
     assert!(actions.contains(&Action::Subscribe(room("lobby"))));
@@ -406,7 +407,7 @@ fn wrong_passwords_are_few() {
 #[test]
 fn where_accounts_are_required_one_logs_in_first() {
     let settings = SessionSettings { accounts_required: true, ..SessionSettings::default() };
-    let mut session = Session::new(&directory(), settings);
+    let mut session = Session::new(&directory(), settings, TimeFormat::Off);
     let mut actions = Vec::new();
     session.begin("lobby", &mut actions);
     assert!(replies(&actions)[1].starts_with("! this server is for those who log in"));
@@ -445,7 +446,7 @@ fn quitting_says_goodbye_to_all_rooms_once() {
 fn where_the_server_has_a_password_it_comes_first() {
     let password = Some(Secret("roses".to_owned()));
     let settings = SessionSettings { password, ..SessionSettings::default() };
-    let mut session = Session::new(&directory(), settings);
+    let mut session = Session::new(&directory(), settings, TimeFormat::Off);
     let mut actions = Vec::new();
     session.begin("lobby", &mut actions);
     assert_eq!(replies(&actions)[1], "! this server has a password: /password WORD");

@@ -60,8 +60,9 @@ class Page {
     this.width = width;
     await this.page.setViewport({ width, height });
     this.page.on("pageerror", (error) => this.complaints.push(error.message));
-    // Resources that are not there while a server is away are no mistake of the page's.
-    const isExpected = (text) => text.startsWith("Failed to load resource");
+    // What is not there while a server is away is no mistake of the page's.
+    const isExpected = (text) =>
+      ["Failed to load resource", "WebSocket connection to"].some((it) => text.startsWith(it));
     this.page.on("console", (message) => {
       const text = message.text();
       if (["error", "warn"].includes(message.type()) && !isExpected(text)) {

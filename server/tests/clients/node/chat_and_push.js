@@ -1,9 +1,10 @@
 // The chat and the push page in Chromium, at two widths. Says `ok NAME` to each scenario; other
-// lines ask the test: `nc TEXT` has somebody say it by TCP, `hears TEXT` waits until that person
-// hears it, and `stop` and `start` do that to the server.
+// lines ask the test: `nc TEXT` has somebody say it by TCP, and `many N TEXT` many lines; `hears TEXT`
+// waits until that person hears it; `stop` kills the server, `start` starts it again with what it
+// has stored, and `start elsewhere` does so where the page does not find it.
 "use strict";
 
-const { Browser, axe, check } = require("./browser.js");
+const { Browser, axe, check, equal } = require("./browser.js");
 
 const [address] = process.argv.slice(2);
 const HOSTILE = '<img src=x onerror="window.hacked=1">';
@@ -19,6 +20,12 @@ async function named(page, name) {
   await page.type("#name", name);
   await page.press("Take it");
   await page.until("the name is taken", has, `you are now ${name}`);
+}
+
+/** What was said before outlives the server. */
+async function stored(page) {
+  await page.ask("nc /sync");
+  await page.ask("hears * stored");
 }
 
 async function say(page, text) {
@@ -66,17 +73,158 @@ const scenarios = {
     await named(page, `eve${width}`);
     await page.ask(`nc before ${width}`);
     await page.until("it is there", has, `before ${width}`);
+    await stored(page);
     await page.type("#say", "a long text that nobody has sent yet");
     await page.ask("stop");
     await page.until("it says what is wrong", () =>
       document.querySelector("#state").textContent.includes("the server is not there"));
+    await page.ask("start elsewhere");
+    await page.ask(`many 30 meanwhile ${width}`);
+    await stored(page);
+    await page.ask("stop");
     await page.ask("start");
     await page.text("#state", "connected");
     await page.ask(`nc after ${width}`);
     await page.until("it goes on", has, `after ${width}`);
-    check(await page.run(times, `before ${width}`) === 1, "nothing is there twice");
+    await page.until("with all that was said meanwhile", has, `line 1 meanwhile ${width}`);
+    for (const text of [`before ${width}`, `line 1 meanwhile ${width}`,
+      `line 30 meanwhile ${width}`, `after ${width}`]) {
+      check(await page.run(times, text) === 1, `${text} is there once`);
+    }
+    check(!await page.run(has, "you missed"), "nothing is missing");
     check(await page.run(() => document.querySelector("#say").value)
       === "a long text that nobody has sent yet", "the text is still there");
+  },
+
+  async what_is_missing_is_counted(page, width) {
+    await named(page, `mia${width}`);
+    await page.ask(`nc first ${width}`);
+    await say(page, `mine ${width}`);
+    await page.ask(`hears mia${width}: mine ${width}`);
+    await page.until("both are there", (one) => ["first", "mine"].every((text) =>
+      document.querySelector("#lines").textContent.includes(`${text} ${one}`)), width);
+    await stored(page);
+    await page.ask("stop");
+    await page.ask("start elsewhere");
+    await page.ask(`many 1012 of ${width}`);
+    await stored(page);
+    await page.ask("stop");
+    await page.ask("start");
+    await page.until("the gap is told", has, "you missed 12 messages");
+    await page.ask(`nc last ${width}`);
+    await page.until("it goes on", has, `last ${width}`);
+    const place = (text) => page.run((wanted) => [...document.querySelectorAll("#lines > div")]
+      .findIndex((line) => line.textContent.includes(wanted)), text);
+    const gap = await place("you missed 12 messages");
+    check(await place(`mine ${width}`) < gap, "the gap is where lines are missing");
+    equal(await place(`line 13 of ${width}`), gap + 1);
+    equal(await place(`line 12 of ${width}`), -1);
+    for (const text of [`mine ${width}`, `line 1012 of ${width}`, `last ${width}`]) {
+      equal(await page.run(times, text), 1, `${text} is there once`);
+    }
+  },
+
+  async accounts_and_order(page, width) {
+    const [name, room, password] = [`own${width}`, `court${width}`, "correct-horse"];
+    const isLoggedIn = () => page.until("it is logged in", has, `${name} is yours`);
+    await named(page, name);
+    await page.press("Register");
+    await page.type("#secret", password);
+    await page.press("Continue");
+    await isLoggedIn();
+    await page.type("#join", room);
+    await page.press("Join");
+    await page.until("who founded it is told", () =>
+      document.querySelector("#rules").textContent.startsWith("founded by"));
+    await page.ask(`nc /join ${room}`);
+    await page.until("nick is there", () => document.querySelector("[data-name=nick]") !== null);
+    await page.run(() => document.querySelector("[data-name=nick] summary").click());
+    await page.press("Mute nick");
+    await page.ask("hears muted nick");
+    await page.ask("nc hello?");
+    await page.ask(`hears ! you are muted in ${room}`);
+    await page.until("it is shown", () =>
+      document.querySelector("[data-name=nick] .badge")?.textContent === "muted");
+    await axe(page);
+    await page.press("Unmute nick");
+    await page.ask("hears unmuted nick");
+    await say(page, "/mode password sesame-1");
+    await page.until("it has a password", () =>
+      document.querySelector("#rules").textContent.includes("has a password"));
+    await page.press("Kick nick");
+    await page.ask("hears removed nick");
+    await page.ask(`nc /join ${room}`);
+    await page.ask("hears ! that room has a password");
+    await say(page, "/ban nick");
+    await page.press("Unban nick");
+    await page.ask("nc /join lobby");
+    await say(page, `a needle ${HOSTILE}`);
+    await page.until("it is said", has, "a needle");
+    await page.type("#find", "needle");
+    await page.press("Find");
+    await page.until("it is found", () =>
+      document.querySelector("#found-lines").textContent.includes("a needle <img"));
+    await axe(page);
+    await page.press("Close");
+
+    // Somebody else, who has to know the room's password.
+    await page.run(() => sessionStorage.clear());
+    await page.open(`${address}/chat`);
+    await page.until("a guest", () => document.querySelector("#name").value.startsWith("guest"));
+    await page.type("#join", room);
+    await page.press("Join");
+    await page.until("it is asked for", () => document.querySelector("#secret-dialog").open);
+    await axe(page);
+    await page.type("#secret", "sesame-1");
+    await page.press("Continue");
+    await page.text("#room", room);
+    await page.type("#name", name);
+    await page.press("Log in");
+    await page.type("#secret", "wrong-horse");
+    await page.press("Continue");
+    await page.until("it is refused", () => document.querySelector("#lines .refused") !== null);
+    check(!await page.run(() => document.querySelector("#login").hidden));
+    await page.type("#name", name);
+    await page.press("Log in");
+    await page.type("#secret", password);
+    await page.press("Continue");
+    await isLoggedIn();
+    check(!await page.run(() => JSON.stringify({ ...sessionStorage, ...localStorage })
+      .includes("horse")), "no password is kept");
+  },
+
+  async demo(page) {
+    await page.open(`${address}/chat`);
+    await page.press("Demo");
+    await page.text("#state", "ready");
+    const pace = (value) => page.run((to) => {
+      const slider = document.querySelector("#pace");
+      slider.value = to;
+      slider.dispatchEvent(new Event("input"));
+    }, value);
+    await pace(1);
+    await page.press("Burst of 500");
+    await page.until("queues are full", () => document.querySelector(".queue.full") !== null);
+    await page.until("one is cut off", () =>
+      document.querySelector(".ended").dataset.policy === "disconnect");
+    await axe(page);
+    const policies = ["wait", "drop_newest", "drop_oldest", "disconnect"];
+    const addsUp = (of, isRead) => {
+      const figures = document.querySelectorAll(`[data-policy=${of}] dd`);
+      const [sent, received, missed, queued] = [...figures]
+        .map(({ textContent: text }) => Number(text));
+      return sent === 500 && missed > 0 && sent === received + missed + queued
+        && (queued === 0 || !isRead);
+    };
+    for (const policy of policies) {
+      await page.until(`${policy}: sent = received + missed + queued`, addsUp, policy, false);
+    }
+    await pace(0);
+    for (const policy of policies) {
+      await page.until(`${policy}: sent = received + missed`, addsUp, policy, true);
+      check(await page.run((of) =>
+        document.querySelector(`[data-policy=${of}] .gap`) !== null, policy), "a gap");
+    }
   },
 
   async push(page, width) {

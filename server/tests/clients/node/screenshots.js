@@ -53,6 +53,19 @@ async function conversation(page) {
   await pause(2_000);
 }
 
+/** Readers of five messages a second, ten seconds after a burst. */
+async function demonstration(page) {
+  await page.goto(`${http}/chat/demo`);
+  await pause(1_000);
+  await page.evaluate(() => {
+    const slider = document.querySelector("#pace");
+    slider.value = 0.75;
+    slider.dispatchEvent(new Event("input"));
+    document.querySelector("#burst").click();
+  });
+  await pause(10_000);
+}
+
 (async () => {
   const browser = await puppeteer.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
@@ -65,6 +78,7 @@ async function conversation(page) {
     await page.screenshot({ path: `${folder}/${name}.png` });
   };
   await picture("chat", 560, conversation);
+  await picture("demo", 760, demonstration);
   await picture("dashboard", 860, async (page) => {
     await page.goto(`${admin}/`);
     await pause(WATCH_MS);
