@@ -2,7 +2,7 @@
 
 use fanfare::{Publisher, Topic};
 use fanfare_server::chat::ChatSettings;
-use fanfare_server::diagnostics::{ConnectionEntry, Family, Serves};
+use fanfare_server::diagnostics::{ConnectionEntry, Family, Serves, SubscriptionInfo};
 use fanfare_server::message::ServerMessage;
 use futures_lite::future::block_on;
 use testkit::admin::{Admin, start_with};
@@ -60,6 +60,11 @@ fn many_connections(admin: &Admin) -> Vec<ConnectionEntry> {
             _ => format!("client-{number}"),
         });
         entry.figures().set_user(HOSTILE);
+        entry.figures().set_list(|| {
+            let [subject, group, sid] =
+                ["subject", "group", "1"].map(|it| format!("{it}{HOSTILE}"));
+            vec![SubscriptionInfo { subject, group, sid }]
+        });
         entry
     };
     (0..MANY).map(connected).collect()

@@ -51,6 +51,17 @@ const scenarios = {
     await axe(page);
   },
 
+  async subjects_of_a_connection(page) {
+    await page.open(`${address}/#connections`);
+    await page.type("input[type=search]", "client-17");
+    await page.press("client-17");
+    await page.until("its subject and group are listed", () => {
+      const text = document.querySelector("main").textContent;
+      return text.includes("subject<img src=x") && text.includes("group<img src=x");
+    });
+    await axe(page);
+  },
+
   async one_connection_is_disconnected(page) {
     const name = await page.ask("victim");
     await page.open(`${address}/#connections`);
