@@ -73,6 +73,7 @@ fn who_takes_nothing_is_a_slow_consumer_that_timed_out_and_what_was_lost_is_note
         talker.say(&line);
         talker.lines_until_pong();
     }
+    wait_until("it is noted", || !entries(&server, "timed out").is_empty());
     let timed_out = entries(&server, "timed out");
     assert_eq!((timed_out.len(), timed_out[0].reason.as_str()), (1, "write time-out"));
     let dropped = entries(&server, "dropped");
