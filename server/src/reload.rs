@@ -6,12 +6,14 @@ use fanfare_server::config::{Config, ConfigError, Source};
 use fanfare_server::connection::{ConnectionLimiter, ConnectionLimits, TrustedProxies};
 use fanfare_server::diagnostics::{Diagnostics, Serves};
 use fanfare_server::live::Live;
+use fanfare_server::nats::accounts::Accounts;
 use fanfare_server::nats::authentication::Authentication;
 use fanfare_server::push::access::Access;
 use fanfare_server::transport::Identity;
 
 /// The values that a reload changes.
 pub struct Reloaded {
+    pub accounts: Accounts,
     pub authentication: Option<Live<Authentication>>,
     pub identities: [(&'static str, Option<Identity>); 5],
     pub chat_password: Option<Live<Option<Secret>>>,
@@ -47,6 +49,7 @@ impl Reloaded {
             log::warn!("{warning}");
         }
         log::set_max_level(config.log);
+        let accounts = config.accounts();
         for (door, limiter) in &self.limiters {
             self.set_limits(door, limiter, &config);
         }
@@ -64,7 +67,9 @@ impl Reloaded {
         if let Some(present) = &self.authentication {
             let new = config.nats.authentication;
             // Clients were told in the greeting whether they have to authenticate.
-            if new.is_required() == present.get().is_required() {
+            let told = |it: &Authentication| (it.is_required(), it.must_be_given());
+            if told(&new) == told(&present.get()) {
+                self.accounts.settle(accounts);
                 present.set(new);
             } else {
                 need_restart.push("whether NATS clients have to authenticate".to_owned());

@@ -8,7 +8,7 @@ use async_signal::{Signal, Signals};
 use fanfare::DrainReport;
 use fanfare_server::admin::{self, AdminSettings};
 use fanfare_server::chat::ChatServer;
-use fanfare_server::cluster::ClusterLink;
+use fanfare_server::cluster::{ClusterLink, ClusterSettings};
 use fanfare_server::config::{Config, Source};
 use fanfare_server::connection::{RunningServer, StopReport};
 use fanfare_server::diagnostics::{Diagnostics, Event};
@@ -135,7 +135,9 @@ fn start(config: Config, mut shared: Shared, doors: Doors) -> Running {
     }
     if let Some(listener) = doors.nats {
         let web_socket = config.nats.web_socket.clone();
-        let nats = NatsServer::start(listener, &broker, &tasks, config.nats, front_end("nats"));
+        let front_end_of_nats = front_end("nats");
+        let nats =
+            NatsServer::start(listener, &shared.accounts, &tasks, config.nats, front_end_of_nats);
         authentication = Some(nats.authentication());
         let by_web_socket = web_socket.zip(doors.nats_web_socket).map(|(settings, listener)| {
             let service = nats.web_socket(settings.origins);
@@ -162,7 +164,10 @@ fn start(config: Config, mut shared: Shared, doors: Doors) -> Running {
     let access = push.access();
     servers.push(Box::new(push));
     servers.extend(push_http.map(|http| Box::new(http) as Box<dyn RunningServer>));
-    let link = |settings| ClusterLink::start(&broker, &tasks, settings, front_end("cluster"));
+    let link = |settings: ClusterSettings| {
+        let account = shared.accounts.get(&settings.account);
+        ClusterLink::start(&account.broker, &tasks, settings, front_end("cluster"))
+    };
     servers.extend(config.cluster.map(|it| Box::new(link(it)) as Box<dyn RunningServer>));
     let admin_token = Live::new(config.admin.token);
     let settings = AdminSettings { token: admin_token.clone() };
@@ -170,6 +175,7 @@ fn start(config: Config, mut shared: Shared, doors: Doors) -> Running {
     let admin = doors.admin.map(admin);
     let of_reload = diagnostics.clone();
     let reloaded = Reloaded {
+        accounts: shared.accounts.clone(),
         authentication,
         identities,
         chat_password,
@@ -233,7 +239,7 @@ async fn lame_duck(servers: &[Box<dyn RunningServer>]) {
 async fn stop(running: Running, goodbye: Duration) {
     let deadline = Instant::now() + goodbye;
     running.servers.iter().for_each(|server| server.begin_stop());
-    let drained = running.shared.broker.drain(goodbye).await;
+    let drained = running.shared.accounts.drain(goodbye).await;
     let mut connections = StopReport::default();
     for server in running.servers {
         connections += server.ended(deadline).await;

@@ -6,7 +6,8 @@ use fanfare_server::connection::{ConnectionLimits, Listener};
 use fanfare_server::diagnostics::Diagnostics;
 use fanfare_server::http::{HttpServer, HttpSettings};
 use fanfare_server::message::ServerMessage;
-use fanfare_server::nats::authentication::{Secret, User};
+use fanfare_server::nats::accounts::Accounts;
+use fanfare_server::nats::authentication::{Grant, Secret, User};
 use fanfare_server::nats::permissions::{Permissions, Rules};
 use fanfare_server::nats::{NatsServer, NatsSettings};
 use fanfare_server::push::access::Access;
@@ -99,7 +100,7 @@ impl TestServer {
         settings.authentication.users.push(User {
             name: "backend".to_owned(),
             password: Secret::new("secret"),
-            permissions: Arc::new(Permissions {
+            grant: Grant::from(Permissions {
                 publish: rules(),
                 subscribe: rules(),
                 responses: None,
@@ -108,7 +109,8 @@ impl TestServer {
         let listener =
             Listener::bind("127.0.0.1:0".parse().unwrap(), settings.connections).unwrap();
         let front_end = self.diagnostics.front_end("nats");
-        NatsServer::start(listener, &self.broker, &self.tasks, settings, front_end)
+        let accounts = Accounts::new(&self.broker, settings.total_subscriptions, Broker::new);
+        NatsServer::start(listener, &accounts, &self.tasks, settings, front_end)
     }
 
     pub fn figures(&self) -> PushFigures {

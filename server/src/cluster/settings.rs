@@ -6,6 +6,7 @@ use crate::transport::{Idle, Trust, WriterSettings};
 use fanfare::{Pattern, WhenFull};
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How the server joins a cluster. The default is what [`limits`] says.
@@ -16,6 +17,8 @@ pub struct ClusterSettings {
     /// The server's name in the cluster, which no other server may have. `None`: made of the host's
     /// name and a random part.
     pub name: Option<String>,
+    /// The account of this server that joins, by its name.
+    pub account: Arc<str>,
     /// Who the server is to a hub whose address does not say so.
     pub credentials: Credentials,
     /// Whom the server believes to be a hub; `None` for a link without TLS.
@@ -65,6 +68,7 @@ impl Default for ClusterSettings {
         Self {
             hubs: Vec::new(),
             name: None,
+            account: "$G".into(),
             credentials: Credentials::default(),
             tls: None,
             tls_first: false,

@@ -10,6 +10,7 @@ use crate::cluster::credentials::Credentials;
 use crate::cluster::{ClusterSettings, HubAddress};
 use crate::codec::nats::nkey::Seed;
 use crate::limits;
+use crate::nats::accounts::GLOBAL;
 use clap::{Arg, Args};
 use fanfare::Pattern;
 use std::path::PathBuf;
@@ -48,6 +49,9 @@ pub struct ClusterOptions {
     /// The only subjects whose messages may come from the cluster
     #[arg(long, value_name = "SUBJECTS", value_parser = patterns)]
     import: Option<Patterns>,
+    /// Account of this server that joins the cluster
+    #[arg(long, value_name = "NAME", default_value = GLOBAL)]
+    account: String,
     #[command(flatten)]
     queue: QueueOptions,
 }
@@ -153,6 +157,7 @@ impl ClusterOptions {
             tls,
             tls_first: self.tls_handshake_first,
             name: self.name,
+            account: self.account.into(),
             shared: self.share.map_or_else(Vec::new, |patterns| patterns.0),
             exports: self.export.map(|patterns| patterns.0),
             imports: self.import.map(|patterns| patterns.0),

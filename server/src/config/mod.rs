@@ -35,6 +35,7 @@ use crate::logging::LogFormat;
 use crate::memory::default_budget_bytes;
 use crate::messages::MessagesCommand;
 use crate::nats::NatsSettings;
+use crate::nats::accounts::AccountName;
 use crate::store::StoreSettings;
 use crate::top::{AdminAddress, TopOptions};
 use crate::transport::Identity;
@@ -47,7 +48,7 @@ pub use command_line::{ChatClient, from_command_line};
 use command_line::{sentence, suggestion};
 use data::DataOptions;
 use log::LevelFilter;
-use nats::NatsOptions;
+use nats::{NatsOptions, check_account};
 pub use push::PushConfig;
 use push::PushTables;
 pub use reload::{Reread, Source};
@@ -174,6 +175,12 @@ impl Options for ServerOptions {
 }
 
 impl Config {
+    /// The accounts that the settings name, each once or more often.
+    pub fn accounts(&self) -> Vec<AccountName> {
+        let of_cluster = self.cluster.iter().map(|cluster| cluster.account.clone());
+        self.nats.authentication.accounts().chain(of_cluster).collect()
+    }
+
     fn new(settings: &Settings) -> Result<Self, ConfigError> {
         let server: ServerOptions = settings.read()?;
         let certificates = &server.certificates;
@@ -182,6 +189,11 @@ impl Config {
         let (chat_address, chat) = chat.config(settings)?;
         let nats = settings.read::<NatsOptions>()?;
         let (nats_address, nats) = nats.config(settings, certificates)?;
+        let cluster = settings.read::<ClusterOptions>()?.config(settings)?;
+        if let Some(cluster) = &cluster {
+            let accounts = nats.authentication.accounts();
+            check_account(accounts, "cluster-account", &cluster.account, settings)?;
+        }
         let push =
             PushTables { tcp: settings.read()?, udp: settings.read()?, http: settings.read()? };
         let push = push.config(settings, certificates)?;
@@ -198,7 +210,7 @@ impl Config {
             nats_address,
             nats,
             push,
-            cluster: settings.read::<ClusterOptions>()?.config(settings)?,
+            cluster,
             proxies: server.trusted_proxies,
             goodbye: Duration::from_millis(server.goodbye_ms),
             slowest_reader: server.slowest_reader,

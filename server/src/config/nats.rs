@@ -10,9 +10,11 @@ use super::users::users_file;
 use super::values::{Listen, from, listen, ms, text, within};
 use crate::codec::nats::ParserLimits;
 use crate::limits;
-use crate::nats::authentication::{Authentication, Secret, User};
+use crate::nats::accounts::{AccountName, GLOBAL, SYSTEM};
+use crate::nats::authentication::{Authentication, Grant, Secret, User};
 use crate::nats::settings::{HandshakeFirst, NatsVersion, TlsSettings, WebSocketSettings};
 use crate::nats::{NatsSettings, SlowConsumer};
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Arg, Args};
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -65,6 +67,12 @@ pub struct NatsOptions {
     /// TOML file with users and what each may do
     #[arg(long, value_name = "FILE")]
     users_file: Option<PathBuf>,
+    /// Name of the user that clients are which do not say who they are
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    no_auth_user: Option<String>,
+    /// Account that is told of connects and disconnects, and that asks the server how it is
+    #[arg(long, value_name = "NAME", default_value = SYSTEM)]
+    system_account: String,
     /// Let every client in without credentials on an address that other machines can reach
     #[arg(long)]
     allow_anonymous: bool,
@@ -117,6 +125,7 @@ impl Options for NatsOptions {
         "token",
         "token-file",
         "users-file",
+        "no-auth-user",
         // Whether clients have to show a certificate, they are told in the greeting.
         TlsOptions::KEYS[0],
         TlsOptions::KEYS[1],
@@ -179,8 +188,12 @@ impl NatsOptions {
         settings: &Settings,
         of_all: &CertificateOptions,
     ) -> Result<(Option<SocketAddr>, NatsSettings), ConfigError> {
+        let authentication = self.authentication(settings)?;
+        let accounts = authentication.accounts();
+        check_account(accounts, "nats-system-account", &self.system_account, settings)?;
         let nats = NatsSettings {
-            authentication: self.authentication(settings)?,
+            authentication,
+            system_account: self.system_account.clone().into(),
             tls: self.tls(settings, of_all)?,
             web_socket: self.web_socket(settings)?,
             server_name: self.server_name,
@@ -226,7 +239,7 @@ impl NatsOptions {
         let mut users = Vec::new();
         if let Some((name, password)) = self.user.user("nats", settings)? {
             let password = Secret::new(password);
-            users.push(User { name, password, permissions: Default::default() });
+            users.push(User { name, password, grant: Grant::default() });
         }
         let mut nkeys = Vec::new();
         if let Some(path) = &self.users_file {
@@ -239,7 +252,15 @@ impl NatsOptions {
         if !users.iter().all(|user| names.insert(user.name.as_str())) {
             return Err(settings.error("nats-users-file", "names a user twice"));
         }
-        Ok(Authentication { token: self.user.token.clone().map(Secret::new), users, nkeys })
+        let token = self.user.token.clone().map(Secret::new);
+        let no_auth_user = self.no_auth_user.clone();
+        let authentication = Authentication { users, nkeys, token, no_auth_user };
+        if let Some(name) = &authentication.no_auth_user
+            && authentication.user(name).is_none()
+        {
+            return Err(settings.error("nats-no-auth-user", "is no user"));
+        }
+        Ok(authentication)
     }
 
     fn tls(
@@ -262,6 +283,19 @@ impl NatsOptions {
             first: self.tls_handshake_first,
         }))
     }
+}
+
+/// Refuses an account that nobody is in.
+pub fn check_account(
+    mut accounts: impl Iterator<Item = AccountName>,
+    name: &str,
+    account: &str,
+    settings: &Settings,
+) -> Result<(), ConfigError> {
+    if [GLOBAL, SYSTEM].contains(&account) || accounts.any(|known| *known == *account) {
+        return Ok(());
+    }
+    Err(settings.error(name, "is no account of a user"))
 }
 
 /// A queue that cannot take even one message would drop everything.

@@ -277,12 +277,12 @@ fn nats_users_come_from_a_file() {
     );
     let users = config(&["--nats-users-file", &path]).unwrap().nats.authentication.users;
     assert_eq!(users.iter().map(|user| user.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
-    let publish = &users[0].permissions.publish;
+    let publish = &users[0].grant.permissions.publish;
     assert!(
         publish.permit_topic(&"a.c".parse().unwrap())
             && !publish.permit_topic(&"a.b".parse().unwrap())
     );
-    let of_b = &users[1].permissions;
+    let of_b = &users[1].grant.permissions;
     assert!(of_b.publish.permit_topic(&"a.b".parse().unwrap()), "left out: everything");
     assert!(!of_b.subscribe.permit_topic(&"a.b".parse().unwrap()), "empty: nothing");
     for (name, text, expected) in [

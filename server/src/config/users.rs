@@ -2,13 +2,13 @@
 
 use super::file::read_toml;
 use crate::codec::nats::nkey::Nkey;
-use crate::nats::authentication::{NkeyUser, Secret, User};
+use crate::nats::accounts::global;
+use crate::nats::authentication::{Grant, NkeyUser, Secret, User};
 use crate::nats::permissions::{GroupRule, Permissions, ResponseRule, Rules};
-use fanfare::{Pattern, TopicError};
+use fanfare::{Pattern, Topic, TopicError};
 use serde::Deserialize;
 use std::fmt::Display;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// ```toml
@@ -24,6 +24,7 @@ use std::time::Duration;
 /// allow = ["orders.>", "_INBOX.>", "jobs workers"]   # `jobs` in the queue group `workers` alone
 ///
 /// [[user]]
+/// account = "SHOP"           # its subjects are unseen by other accounts; without it: $G
 /// nkey = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4"
 /// allow_responses = { max = 10, expires_ms = 60000 }  # or true: one, within two minutes; 0: any
 /// ```
@@ -41,6 +42,7 @@ struct WrittenUser {
     name: String,
     password: Option<String>,
     nkey: Option<String>,
+    account: Option<String>,
     allow_responses: Option<WrittenResponses>,
     #[serde(default)]
     publish: WrittenRules,
@@ -88,11 +90,17 @@ impl WrittenUser {
         let Self { name, password, nkey, .. } = &self;
         let shown = nkey.as_ref().unwrap_or(name);
         let of_user = |error: &dyn Display| format!("user {shown}: {error}");
-        let permissions = Arc::new(self.permissions().map_err(|error| of_user(&error))?);
+        let permissions = self.permissions().map_err(|error| of_user(&error))?;
+        let account = match self.account.as_deref() {
+            None => global(),
+            Some(name) if is_account_name(name) => name.into(),
+            Some(_) => return Err(of_user(&"an account's name has no blanks and is not empty")),
+        };
+        let grant = Grant::new(permissions, account);
         match (name.as_str(), password.as_deref(), nkey) {
             ("", None, Some(key)) => {
                 let key = Nkey::parse(key).map_err(|error| of_user(&format!("that {error}")))?;
-                nkeys.push(NkeyUser { key, permissions });
+                nkeys.push(NkeyUser { key, grant });
             }
             ("", ..) | (_, _, Some(_)) => {
                 return Err(of_user(&"give a name and a password, or an nkey alone"));
@@ -101,7 +109,7 @@ impl WrittenUser {
             (_, Some(""), None) => return Err(of_user(&"the password is empty")),
             (_, Some(password), None) => {
                 let password = Secret::new(password);
-                users.push(User { name: name.clone(), password, permissions });
+                users.push(User { name: name.clone(), password, grant });
             }
         }
         Ok(())
@@ -116,6 +124,11 @@ impl WrittenUser {
         let (publish, subscribe) = (publish.check(false)?, self.subscribe.check(true)?);
         Ok(Permissions { publish, subscribe, responses })
     }
+}
+
+/// The names of accounts are parts of subjects.
+fn is_account_name(name: &str) -> bool {
+    Topic::literal(name).is_ok()
 }
 
 impl WrittenResponses {

@@ -359,7 +359,7 @@ impl ConnectionFigures {
         (took_us > 0).then(|| Duration::from_micros(took_us))
     }
 
-    pub(super) fn info(&self, front_end: &'static str) -> ConnectionInfo {
+    pub(crate) fn info(&self, front_end: &'static str) -> ConnectionInfo {
         let (peer, name, user, language, version, transport) = {
             let about = lock(&self.about);
             let About { peer, name, user, language, version, transport, .. } = &*about;

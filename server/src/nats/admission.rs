@@ -1,8 +1,7 @@
 //! Checks the credentials of clients without keeping other tasks waiting.
 
-use super::authentication::{Authentication, Hashed, Verdict};
+use super::authentication::{Authentication, Grant, Hashed, Verdict};
 use super::connect::Credentials;
-use super::permissions::Permissions;
 use super::remembered::Remembered;
 use crate::connection::counted_address;
 use crate::connection::turns::Turns;
@@ -13,7 +12,6 @@ use async_io::Timer;
 use data_encoding::BASE64URL_NOPAD;
 use futures_lite::future;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Lets in clients whose credentials are right. Only secrets that the settings have as a hash take
@@ -66,21 +64,21 @@ impl Admission {
         (credentials, nonce): (&Credentials, &str),
         address: IpAddr,
         has_left: impl Fn() -> bool,
-    ) -> Result<Arc<Permissions>, Refusal> {
+    ) -> Result<Grant, Refusal> {
         let hashed = match self.authentication.get().judge(credentials, nonce) {
-            Verdict::Right(permissions) => return Ok(permissions),
+            Verdict::Right(grant) => return Ok(grant),
             Verdict::Wrong => return Err(Refusal::Unknown),
             Verdict::Hashed(hashed) => hashed,
         };
         let digest = self.remembered.digest(hashed.hash(), hashed.given());
         if digest.is_some_and(|digest| self.remembered.knows(&digest, Instant::now())) {
-            return Ok(hashed.permissions().clone());
+            return Ok(hashed.grant().clone());
         }
-        let permissions = hashed.permissions().clone();
+        let grant = hashed.grant().clone();
         match future::or(self.compare(hashed, address, has_left), self.out_of_time()).await {
             Some(true) => {
                 digest.into_iter().for_each(|it| self.remembered.remember(it, Instant::now()));
-                Ok(permissions)
+                Ok(grant)
             }
             Some(false) => Err(Refusal::Unknown),
             None => Err(Refusal::OutOfTime),
@@ -125,7 +123,7 @@ mod tests {
     use std::pin::Pin;
 
     const LONG: Duration = Duration::from_secs(3600);
-    type Admitting<'a> = Pin<Box<dyn Future<Output = Result<Arc<Permissions>, Refusal>> + 'a>>;
+    type Admitting<'a> = Pin<Box<dyn Future<Output = Result<Grant, Refusal>> + 'a>>;
 
     /// Of a user with a hashed password, and one whose password is written as it is.
     fn admission(timeout: Duration) -> Admission {
@@ -133,7 +131,7 @@ mod tests {
         let user = |name: &str, password: &str| User {
             name: name.to_owned(),
             password: Secret::new(password),
-            permissions: Permissions::unrestricted(),
+            grant: Grant::default(),
         };
         let users = vec![user("hashed", &hash), user("plain", "right")];
         Admission::new(&Authentication { users, ..Default::default() }, timeout)

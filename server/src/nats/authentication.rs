@@ -1,5 +1,6 @@
 //! Authentication: which clients may connect, and what they may do.
 
+use super::accounts::{AccountName, GLOBAL, global};
 use super::connect::Credentials;
 use super::permissions::Permissions;
 use crate::codec::nats::nkey::Nkey;
@@ -16,6 +17,8 @@ pub struct Authentication {
     pub nkeys: Vec<NkeyUser>,
     /// The token that lets any client in.
     pub token: Option<Secret>,
+    /// The name or key of the user that clients are which do not say who they are.
+    pub no_auth_user: Option<String>,
 }
 
 /// A user that may connect.
@@ -25,8 +28,8 @@ pub struct User {
     pub name: String,
     /// The password.
     pub password: Secret,
-    /// What the user may do.
-    pub permissions: Arc<Permissions>,
+    /// What the user may do, and where.
+    pub grant: Grant,
 }
 
 /// A user that proves with a key who it is.
@@ -34,8 +37,17 @@ pub struct User {
 pub struct NkeyUser {
     /// The public key, which is its name too.
     pub key: Nkey,
-    /// What the user may do.
+    /// What the user may do, and where.
+    pub grant: Grant,
+}
+
+/// What a client may do once it is let in, and in which account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// What it may do.
     pub permissions: Arc<Permissions>,
+    /// Its account.
+    pub account: AccountName,
 }
 
 /// A password or token as the settings have it: its bcrypt hash (`$2a$11$...`), or itself. Not
@@ -44,24 +56,59 @@ pub struct NkeyUser {
 pub struct Secret(String);
 
 impl Authentication {
-    /// Whether clients have to authenticate at all.
+    /// Whether it matters who clients are.
     pub fn is_required(&self) -> bool {
         !self.users.is_empty() || !self.nkeys.is_empty() || self.token.is_some()
     }
 
+    /// Whether a client has to say who it is.
+    pub fn must_be_given(&self) -> bool {
+        self.is_required() && self.no_auth_user.is_none()
+    }
+
+    /// What a client may do that does not say who it is; nothing if it has to.
+    pub fn unauthenticated(&self) -> Option<Grant> {
+        match &self.no_auth_user {
+            Some(name) => self.user(name),
+            None => (!self.is_required()).then(Grant::default),
+        }
+    }
+
+    /// What the user of this name or key may do; nothing if there is none.
+    pub fn user(&self, name: &str) -> Option<Grant> {
+        let named = self.users.iter().find(|user| user.name == name).map(|user| &user.grant);
+        let with_key = || {
+            let key = Nkey::parse(name).ok()?;
+            self.nkeys.iter().find(|user| user.key == key).map(|user| &user.grant)
+        };
+        named.or_else(with_key).cloned()
+    }
+
+    /// The accounts that users are in, each once or more often.
+    pub fn accounts(&self) -> impl Iterator<Item = AccountName> {
+        let of_users = self.users.iter().map(|user| &user.grant);
+        let grants = of_users.chain(self.nkeys.iter().map(|user| &user.grant));
+        grants.map(|grant| grant.account.clone())
+    }
+
     /// What can be said at once of these credentials, from a client that was sent this nonce.
     pub(super) fn judge(&self, given: &Credentials, nonce: &str) -> Verdict {
+        if given.is_nothing()
+            && let Some(grant) = self.unauthenticated()
+        {
+            return Verdict::Right(grant);
+        }
         if let Some(key) = &given.nkey {
             return self.judge_nkey(key, given.signature.as_deref().unwrap_or_default(), nonce);
         }
         if let (Some(secret), Some(token)) = (&self.token, &given.token) {
-            return secret.judge(token, Permissions::unrestricted());
+            return secret.judge(token, Grant::default());
         }
         let Some(user) = self.users.iter().find(|user| Some(&user.name) == given.user.as_ref())
         else {
             return Verdict::Wrong;
         };
-        user.password.judge(given.password.as_deref().unwrap_or_default(), user.permissions.clone())
+        user.password.judge(given.password.as_deref().unwrap_or_default(), user.grant.clone())
     }
 }
 
@@ -71,7 +118,7 @@ impl Authentication {
             Nkey::parse(key).ok().and_then(|key| self.nkeys.iter().find(|user| user.key == key));
         match user {
             Some(user) if !nonce.is_empty() && user.key.has_signed(nonce, signature) => {
-                Verdict::Right(user.permissions.clone())
+                Verdict::Right(user.grant.clone())
             }
             _ => Verdict::Wrong,
         }
@@ -81,7 +128,7 @@ impl Authentication {
 /// What can be said at once of somebody who wants to come in.
 pub(super) enum Verdict {
     /// It is who it says, and may do this.
-    Right(Arc<Permissions>),
+    Right(Grant),
     /// It is not.
     Wrong,
     /// That is known when its secret has been hashed.
@@ -92,7 +139,7 @@ pub(super) enum Verdict {
 pub(super) struct Hashed {
     hash: String,
     given: String,
-    permissions: Arc<Permissions>,
+    grant: Grant,
 }
 
 impl Hashed {
@@ -105,8 +152,8 @@ impl Hashed {
     }
 
     /// What its owner may do if it is right.
-    pub fn permissions(&self) -> &Arc<Permissions> {
-        &self.permissions
+    pub fn grant(&self) -> &Grant {
+        &self.grant
     }
 
     /// Whether it is right. Takes a good part of a second: call it where that keeps nobody waiting.
@@ -124,12 +171,12 @@ impl Secret {
 
     /// Whether it is this, if that can be said without hashing. How long that takes does not depend
     /// on where the two differ.
-    fn judge(&self, given: &str, permissions: Arc<Permissions>) -> Verdict {
+    fn judge(&self, given: &str, grant: Grant) -> Verdict {
         if self.is_hashed() {
             let (hash, given) = (self.0.clone(), given.to_owned());
-            Verdict::Hashed(Hashed { hash, given, permissions })
+            Verdict::Hashed(Hashed { hash, given, grant })
         } else if self.0.as_bytes().ct_eq(given.as_bytes()).into() {
-            Verdict::Right(permissions)
+            Verdict::Right(grant)
         } else {
             Verdict::Wrong
         }
@@ -137,6 +184,32 @@ impl Secret {
 
     fn is_hashed(&self) -> bool {
         ["$2a$", "$2b$", "$2x$", "$2y$"].iter().any(|kind| self.0.starts_with(kind))
+    }
+}
+
+impl Grant {
+    /// In this account. What is private in the global one is not in others, which have neither chat
+    /// nor pushes.
+    pub fn new(mut permissions: Permissions, account: AccountName) -> Self {
+        if *account != *GLOBAL {
+            permissions.publish = permissions.publish.without_private();
+            permissions.subscribe = permissions.subscribe.without_private();
+        }
+        Self { permissions: Arc::new(permissions), account }
+    }
+}
+
+impl Default for Grant {
+    /// What a client may do that nobody wrote rules for.
+    fn default() -> Self {
+        Self { permissions: Permissions::unrestricted(), account: global() }
+    }
+}
+
+impl From<Permissions> for Grant {
+    /// In the global account.
+    fn from(permissions: Permissions) -> Self {
+        Self::new(permissions, global())
     }
 }
 
@@ -161,7 +234,8 @@ mod tests {
     }
 
     fn user(name: &str, password: &str) -> User {
-        User { name: name.to_owned(), password: Secret::new(password), permissions: Arc::default() }
+        let grant = Grant::default();
+        User { name: name.to_owned(), password: Secret::new(password), grant }
     }
 
     fn admits(authentication: &Authentication, given: &Credentials) -> bool {
@@ -207,6 +281,24 @@ mod tests {
         assert!(admits(&authentication, &given("", "", "t0k3n")));
         assert!(!admits(&authentication, &given("", "", "t0k3")));
         assert!(!admits(&authentication, &given("a", "t0k3n", "")));
+    }
+
+    #[test]
+    fn whoever_says_nothing_is_the_user_that_is_named_for_that() {
+        let of_a = Grant { account: "A".into(), ..Grant::default() };
+        let mut authentication = Authentication {
+            users: vec![User { grant: of_a.clone(), ..user("a", "one") }],
+            ..Default::default()
+        };
+        assert!(authentication.must_be_given() && authentication.unauthenticated().is_none());
+        assert!(!admits(&authentication, &Credentials::default()));
+        authentication.no_auth_user = Some("a".to_owned());
+        assert!(authentication.is_required() && !authentication.must_be_given());
+        assert_eq!(authentication.unauthenticated(), Some(of_a));
+        assert!(admits(&authentication, &Credentials::default()));
+        for wrong in [given("a", "", ""), given("", "one", ""), given("", "", "one")] {
+            assert!(!admits(&authentication, &wrong));
+        }
     }
 
     #[test]

@@ -55,6 +55,13 @@ pub struct Credentials {
     pub signature: Option<String>,
 }
 
+impl Credentials {
+    /// Whether the client did not say who it is.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 impl fmt::Debug for Credentials {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()

@@ -1,6 +1,5 @@
 //! The open connections, by number: the server itself has something to say to them.
 
-use super::share::{Places, Share};
 use super::writer::Outbound;
 use crate::locks::lock;
 use std::collections::BTreeMap;
@@ -8,8 +7,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// The open connections.
+#[derive(Default)]
 pub(super) struct Connections {
-    share: Arc<Share>,
     open: Mutex<BTreeMap<u64, (IpAddr, Arc<Outbound>)>>,
 }
 
@@ -21,18 +20,13 @@ pub(super) struct OpenConnection {
 }
 
 impl Connections {
-    /// Of connections that can have this many subscriptions together.
-    pub fn new(subscriptions: usize) -> Arc<Self> {
-        Arc::new(Self { share: Share::new(subscriptions), open: Mutex::default() })
-    }
-
     /// Enters a connection. No other may have its number.
     pub fn enter(
         self: &Arc<Self>,
         (id, address): (u64, IpAddr),
         nonce: Option<Box<str>>,
     ) -> OpenConnection {
-        let outbound = Arc::new(Outbound::new(Places::of(&self.share), nonce));
+        let outbound = Arc::new(Outbound::new(nonce));
         self.lock().insert(id, (address, outbound.clone()));
         OpenConnection { connections: self.clone(), id, outbound }
     }

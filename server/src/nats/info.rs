@@ -17,7 +17,8 @@ pub struct ServerInfo {
     host: String,
     port: u16,
     max_payload: usize,
-    authentication_required: bool,
+    /// Whether it matters who clients are, and whether they have to say it.
+    authentication: (bool, bool),
     tls_required: bool,
     tls_available: bool,
     tls_verify: bool,
@@ -53,6 +54,8 @@ struct Info<'a> {
     connect_info: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     remote_account: Option<&'a str>,
+    #[serde(skip_serializing_if = "is_false")]
+    acc_is_sys: bool,
 }
 
 /// Whom it is said to.
@@ -68,11 +71,16 @@ pub struct Recipient<'a> {
 
 /// When `INFO` is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Occasion {
+pub enum Occasion<'a> {
     /// Before anything else.
     Greeting,
     /// The client has connected.
-    Connected,
+    Connected {
+        /// Its account.
+        account: &'a str,
+        /// Whether that is the one that is told of connects.
+        is_system: bool,
+    },
     /// The server is going to end.
     LameDuck,
 }
@@ -87,11 +95,34 @@ impl ServerInfo {
             host: address.ip().to_string(),
             port: address.port(),
             max_payload: settings.parser.payload_bytes,
-            authentication_required: settings.authentication.is_required(),
+            authentication: (
+                settings.authentication.is_required(),
+                settings.authentication.must_be_given(),
+            ),
             tls_required: settings.tls.as_ref().is_some_and(|tls| tls.is_required),
             tls_available: settings.tls.as_ref().is_some_and(|tls| !tls.is_required),
             tls_verify: settings.tls.as_ref().is_some_and(|tls| tls.verifies_clients),
         }
+    }
+
+    /// The server's id.
+    pub fn id(&self) -> &str {
+        &self.server_id
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.server_name
+    }
+
+    /// The nats-server that it behaves like.
+    pub fn version(&self) -> &'static str {
+        self.version
+    }
+
+    /// Where it listens.
+    pub fn host(&self) -> &str {
+        &self.host
     }
 
     /// Appends the `INFO` line for one client.
@@ -99,9 +130,13 @@ impl ServerInfo {
         &self,
         out: &mut Vec<u8>,
         Recipient { client_id, client_ip, nonce }: Recipient<'_>,
-        occasion: Occasion,
+        occasion: Occasion<'_>,
     ) {
-        let is_connected = occasion == Occasion::Connected;
+        let (connected_to, acc_is_sys) = match occasion {
+            Occasion::Connected { account, is_system } => (Some(account), is_system),
+            Occasion::Greeting | Occasion::LameDuck => (None, false),
+        };
+        let (is_authenticated, must_authenticate) = self.authentication;
         let info = Info {
             server_id: &self.server_id,
             server_name: &self.server_name,
@@ -111,7 +146,9 @@ impl ServerInfo {
             host: &self.host,
             port: self.port,
             headers: true,
-            auth_required: self.authentication_required,
+            // Nobody has to, where clients that do not are a user; later they are told that they
+            // are one.
+            auth_required: must_authenticate || is_authenticated && connected_to.is_some(),
             tls_required: self.tls_required,
             tls_available: self.tls_available,
             tls_verify: self.tls_verify,
@@ -120,8 +157,9 @@ impl ServerInfo {
             client_ip: client_ip.to_string(),
             nonce,
             ldm: occasion == Occasion::LameDuck,
-            connect_info: is_connected,
-            remote_account: is_connected.then_some("$G"),
+            connect_info: connected_to.is_some(),
+            remote_account: connected_to,
+            acc_is_sys,
         };
         // Numbers, flags and texts always are JSON.
         let json = serde_json::to_vec(&info).unwrap_or_default();
@@ -141,7 +179,7 @@ mod tests {
     use crate::nats::settings::NatsVersion;
     use serde_json::Value;
 
-    fn info(settings: &NatsSettings, occasion: Occasion) -> Value {
+    fn info(settings: &NatsSettings, occasion: Occasion<'_>) -> Value {
         let server = ServerInfo::new(settings, "127.0.0.1:4222".parse().unwrap(), "NID");
         let mut line = Vec::new();
         let client_ip = "10.0.0.1".parse().unwrap();
@@ -180,7 +218,11 @@ mod tests {
         let said = info(&settings, Occasion::LameDuck);
         assert_eq!(said["version"], "2.9.10");
         assert_eq!((&said["auth_required"], &said["ldm"]), (&true.into(), &true.into()));
-        let said = info(&settings, Occasion::Connected);
-        assert_eq!((&said["connect_info"], &said["remote_account"]), (&true.into(), &"$G".into()));
+        settings.authentication.no_auth_user = Some("a".to_owned());
+        assert!(info(&settings, Occasion::Greeting).get("auth_required").is_none());
+        let connected = Occasion::Connected { account: "A", is_system: true };
+        let said = info(&settings, connected);
+        assert_eq!((&said["connect_info"], &said["remote_account"]), (&true.into(), &"A".into()));
+        assert_eq!((&said["auth_required"], &said["acc_is_sys"]), (&true.into(), &true.into()));
     }
 }

@@ -42,6 +42,8 @@ pub struct Rules {
     /// What a subscription that begins before a private prefix must not get: `deny`, and what is
     /// private.
     deny_wide: Arc<[Pattern]>,
+    /// Whether some topics are private: those of chat and pushes, which are in one account.
+    has_private: bool,
     /// What is allowed and forbidden to members of some queue groups alone.
     allow_groups: Vec<GroupRule>,
     deny_groups: Vec<GroupRule>,
@@ -83,9 +85,15 @@ impl Rules {
             allow,
             deny: deny.into(),
             deny_wide: deny_wide.into(),
+            has_private: true,
             allow_groups: Vec::new(),
             deny_groups: Vec::new(),
         }
+    }
+
+    /// The same, where nothing is private: in an account without chat and pushes.
+    pub fn without_private(self) -> Self {
+        Self { deny_wide: self.deny.clone(), has_private: false, ..self }
     }
 
     /// The same, with rules for queue groups. Where some that allow are for a subject, they decide
@@ -109,7 +117,7 @@ impl Rules {
     /// forbidden. What else is forbidden or private has to be kept from it: see
     /// [`kept_from`](Self::kept_from).
     pub fn permit_pattern(&self, pattern: &Pattern, group: Option<&str>) -> bool {
-        let private = private_prefix(pattern.as_str());
+        let private = self.private_prefix(pattern.as_str());
         let mut of_groups = self.allow_groups.iter().filter(|rule| {
             covers(&rule.subject, pattern)
                 && private.is_none_or(|prefix| rule.subject.as_str().starts_with(prefix))
@@ -126,7 +134,7 @@ impl Rules {
     /// What must not reach an allowed subscription, if it could match any of it.
     pub fn kept_from(&self, pattern: &Pattern, group: Option<&str>) -> Option<Arc<[Pattern]>> {
         // One that begins with a private prefix is allowed because a rule names it.
-        let kept = match private_prefix(pattern.as_str()) {
+        let kept = match self.private_prefix(pattern.as_str()) {
             Some(_) => &self.deny,
             None => &self.deny_wide,
         };
@@ -142,8 +150,13 @@ impl Rules {
         self.deny_groups.iter().filter(is_denied).map(|rule| &rule.subject)
     }
 
+    fn private_prefix(&self, subject: &str) -> Option<&'static str> {
+        let mut prefixes = PRIVATE_PREFIXES.into_iter().filter(|_| self.has_private);
+        prefixes.find(|prefix| subject.starts_with(prefix))
+    }
+
     fn allows(&self, subject: &str, fits: impl Fn(&Pattern) -> bool) -> bool {
-        match private_prefix(subject) {
+        match self.private_prefix(subject) {
             Some(prefix) => named(&self.allow, prefix).any(fits),
             None => self.allow.as_ref().is_none_or(|rules| rules.iter().any(fits)),
         }
@@ -160,10 +173,6 @@ impl Default for Rules {
     fn default() -> Self {
         Self::new(None, Vec::new())
     }
-}
-
-fn private_prefix(subject: &str) -> Option<&'static str> {
-    PRIVATE_PREFIXES.into_iter().find(|prefix| subject.starts_with(prefix))
 }
 
 /// The rules that begin with this prefix.

@@ -1,6 +1,8 @@
 //! The reading half of a connection: does what the session says of each operation.
 
+use super::accounts::Account;
 use super::admission::Refusal;
+use super::authentication::Grant;
 use super::connect::Credentials;
 use super::info::Occasion;
 use super::own_queue::OwnQueue;
@@ -8,6 +10,7 @@ use super::policy::{PolicyRequest, QueuePolicy, Target, refused};
 use super::responses::Responses;
 use super::server::Nats;
 use super::session::{Action, Reply, Session, SessionLimits, Sid, Sids, receipt_inbox};
+use super::share::Places;
 use super::writer::{Change, Outbound, Own};
 use crate::codec::nats::{Block, Operation, Parser, subject};
 use crate::connection::duplex::ReadHalf;
@@ -39,6 +42,8 @@ pub(super) struct Reader<'c> {
     outbound: &'c Outbound,
     figures: &'c Arc<ConnectionFigures>,
     session: Session,
+    /// Whose subjects the client uses.
+    account: Arc<Account>,
     actions: Vec<Action>,
     origin: Origin,
     /// Made when the client subscribes for the first time.
@@ -123,20 +128,26 @@ impl<'c> Reader<'c> {
             version: shared.settings.version,
             policy: shared.settings.policy_bounds(),
         };
-        Reader {
+        let mut reader = Reader {
             shared,
             address,
             connection,
             outbound,
             figures,
             session: Session::new(limits),
+            account: shared.accounts.global().clone(),
             actions: Vec::new(),
             origin: Origin::unique(),
             receiving: None,
             own_queues: BTreeMap::new(),
             publishing: None,
             over: None,
+        };
+        if let Some(grant) = shared.admission.authentication.get().unauthenticated() {
+            reader.account = shared.accounts.get(&grant.account);
+            reader.session.begin_with(grant.permissions);
         }
+        reader
     }
 
     async fn take_operation(&mut self, operation: Operation, parser: &mut Parser) {
@@ -228,7 +239,7 @@ impl<'c> Reader<'c> {
                 let admission = &self.shared.admission;
                 let signed = (&credentials, self.outbound.nonce().unwrap_or_default());
                 match Box::pin(admission.admit(signed, self.address, has_left)).await {
-                    Ok(permissions) => self.session.admitted(permissions, &mut self.actions),
+                    Ok(grant) => self.admitted(grant),
                     Err(Refusal::Unknown) => self.session.refused(&mut self.actions),
                     Err(Refusal::OutOfTime) => self.session.out_of_time(&mut self.actions),
                 }
@@ -236,12 +247,24 @@ impl<'c> Reader<'c> {
             Action::Connected => self.connected(),
             Action::TellConnected => {
                 let client = self.outbound.recipient((self.figures.id(), self.address));
-                let info = |out: &mut Vec<u8>| {
-                    self.shared.info.append(out, client, Occasion::Connected);
-                };
+                let is_system = self.shared.events.is_system(&self.account);
+                let connected = Occasion::Connected { account: &self.account.name, is_system };
+                let info = |out: &mut Vec<u8>| self.shared.info.append(out, client, connected);
                 self.outbound.queue.append(self.position(Position::after_all), info);
             }
             Action::End(mistake) => self.over = Some(mistake),
+        }
+    }
+
+    /// A client stays in the account in which it has subscribed.
+    fn admitted(&mut self, Grant { permissions, account }: Grant) {
+        if self.outbound.places.get().is_none() {
+            self.account = self.shared.accounts.get(&account);
+        }
+        if self.account.name == account {
+            self.session.admitted(permissions, &mut self.actions);
+        } else {
+            self.session.refused(&mut self.actions);
         }
     }
 
@@ -257,11 +280,18 @@ impl<'c> Reader<'c> {
         self.figures.set_name(words.name.as_deref().unwrap_or_default());
         let (language, version) = (words.lang.as_deref(), words.version.as_deref());
         self.figures.set_program(language.unwrap_or_default(), version.unwrap_or_default());
-        if self.shared.settings.authentication.is_required() {
+        let authentication = self.shared.admission.authentication.get();
+        if authentication.is_required() {
             let Credentials { nkey, user, .. } = &words.credentials;
-            self.figures.set_user(nkey.as_ref().or(user.as_ref()).map_or("", |name| name));
+            let user = nkey.as_ref().or(user.as_ref()).or(authentication.no_auth_user.as_ref());
+            self.figures.set_user(user.map_or("", |name| name));
         }
         self.session.forget_words();
+        if self.outbound.guest.get().is_none() {
+            let Nats { events, info, .. } = self.shared;
+            let guest = events.connected(&self.account, self.figures, info);
+            guest.into_iter().for_each(|guest| drop(self.outbound.guest.set(Box::new(guest))));
+        }
     }
 
     /// Behind what is queued for this client: [`Position::now`] for what merely should be in
@@ -312,8 +342,11 @@ impl<'c> Reader<'c> {
                 }
             };
             let published = waiting(Wait::PUBLISH, publish).await;
+            let Nats { events, info, .. } = self.shared;
+            let is_answered = |to: &Topic| events.answer(&self.account, (topic, to), info);
+            let is_answered = reply_topic.as_ref().is_some_and(is_answered);
             if let Ok(receipt) = published {
-                if receipt.matched == 0 {
+                if receipt.matched == 0 && !is_answered {
                     self.nobody_gets(block, index);
                 }
                 let find = |topic: &Topic| self.find(topic);
@@ -362,7 +395,7 @@ impl<'c> Reader<'c> {
     fn publishing(&mut self) -> &mut Publishing {
         self.publishing.get_or_insert_with(|| {
             // Whether it hears itself is decided here, since a client can say it anew at any time.
-            let broker = &self.shared.broker;
+            let broker = &self.account.broker;
             let publisher = if self.session.options().echo {
                 broker.publisher()
             } else {
@@ -381,7 +414,7 @@ impl<'c> Reader<'c> {
     ) {
         // Here, so that a client that has always new ones leaves nothing behind.
         self.forget_expired();
-        if !self.outbound.places.take() {
+        if !self.take_place() {
             return self.session.not_subscribed(&sid, &mut self.actions);
         }
         let own = policy.map(|policy| (policy, self.open_own(&policy, 0)));
@@ -418,9 +451,9 @@ impl<'c> Reader<'c> {
                 log::debug!(task:% = tasks::label();
                     "nats: client {id}: cannot subscribe to {pattern}: {error}"
                 );
-                self.outbound.places.give_back();
+                self.outbound.give_back_place();
                 if matches!(own, Some((_, Ok(_)))) {
-                    self.outbound.places.give_back();
+                    self.outbound.give_back_place();
                 }
                 self.session.not_subscribed(&sid, &mut self.actions);
             }
@@ -454,7 +487,7 @@ impl<'c> Reader<'c> {
         let old = self.receiving_of(from).map(|receiving| &receiving.subscriber);
         let moved = old.map(|old| old.move_to(from, &mailbox.subscriber()));
         let Some(Ok(id)) = moved else {
-            self.outbound.places.give_back();
+            self.outbound.give_back_place();
             // It has ended meanwhile, unless there is a reason.
             return moved.map_or(Ok(()), |moved| moved.map(drop).map_err(|it| it.to_string()));
         };
@@ -483,11 +516,11 @@ impl<'c> Reader<'c> {
         if self.own_queues.len() >= NATS_OWN_QUEUES {
             return Err(format!("a connection has at most {NATS_OWN_QUEUES} such subscriptions"));
         }
-        if !self.outbound.places.take() {
+        if !self.take_place() {
             return Err("the server has no room for more subscriptions".to_owned());
         }
         let mailbox = self
-            .shared
+            .account
             .broker
             .mailbox(format!("nats client {}", self.figures.id()))
             .queue_messages(policy.queue_messages)
@@ -496,7 +529,7 @@ impl<'c> Reader<'c> {
             .no_echo(self.origin)
             .open();
         mailbox.map_err(|error| {
-            self.outbound.places.give_back();
+            self.outbound.give_back_place();
             error.to_string()
         })
     }
@@ -515,11 +548,17 @@ impl<'c> Reader<'c> {
         Change::Own(Box::new(Own { from, sid: sid.clone(), queue }))
     }
 
+    fn take_place(&self) -> bool {
+        let own = || (self.account.clone(), Places::of(&self.account.share));
+        let (_, places) = self.outbound.places.get_or_init(own);
+        places.take()
+    }
+
     fn subscriber(&mut self) -> Result<&MailboxSubscriber<ServerMessage>, SubscribeError> {
         if self.receiving.is_none() {
             let settings = &self.shared.settings;
             let mailbox = self
-                .shared
+                .account
                 .broker
                 .mailbox(format!("nats client {}", self.figures.id()))
                 .queue_messages(settings.pending_messages)
@@ -547,7 +586,7 @@ impl<'c> Reader<'c> {
     fn unsubscribe(&mut self, id: SubscriptionId) {
         if let Some(receiving) = self.receiving_of(id) {
             if receiving.subscriber.unsubscribe(id) {
-                self.outbound.places.give_back();
+                self.outbound.give_back_place();
             }
             self.outbound.queue.change(self.end_position(), Change::Forget(id));
             self.note_subscriptions();

@@ -1,8 +1,10 @@
 //! The NATS server: what it says to a client before anything else, and who drives its connection.
 
+use super::accounts::Accounts;
 use super::admission::Admission;
 use super::authentication::Authentication;
 use super::connections::Connections;
+use super::events::Events;
 use super::info::{Occasion, Recipient, ServerInfo};
 use super::reader::Reader;
 use super::settings::{HandshakeFirst, NatsSettings, TlsSettings};
@@ -19,11 +21,9 @@ use crate::connection::{Listener, Server};
 use crate::diagnostics::{ConnectionEntry, Ended, FrontEnd};
 use crate::http::Upgraded;
 use crate::live::Live;
-use crate::message::ServerMessage;
 use crate::tasks::{self, Scope, Tasks};
 use crate::transport::Connection;
 use async_io::Timer;
-use fanfare::Broker;
 use futures_lite::future;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -35,7 +35,8 @@ pub type NatsServer = Server<Nats>;
 
 /// What all connections share.
 pub struct Nats {
-    pub(super) broker: Broker<ServerMessage>,
+    pub(super) accounts: Accounts,
+    pub(super) events: Events,
     pub(super) settings: Arc<NatsSettings>,
     pub(super) admission: Admission,
     pub(super) front_end: Arc<FrontEnd>,
@@ -48,7 +49,7 @@ impl Server<Nats> {
     /// of every connection.
     pub fn start(
         listener: Listener,
-        broker: &Broker<ServerMessage>,
+        accounts: &Accounts,
         tasks: &Tasks,
         settings: NatsSettings,
         front_end: Arc<FrontEnd>,
@@ -61,10 +62,11 @@ impl Server<Nats> {
             takes_proxy_header: true,
         };
         let nats = Nats {
-            broker: broker.clone(),
+            accounts: accounts.clone(),
+            events: Events::new(accounts, &settings.system_account, &front_end),
             info: ServerInfo::new(&settings, listener.local_address(), front_end.server_id()),
             admission: Admission::new(&settings.authentication, settings.authentication_timeout),
-            connections: Connections::new(settings.total_subscriptions),
+            connections: Arc::default(),
             settings: Arc::new(settings),
             front_end,
         };
@@ -179,10 +181,15 @@ impl Nats {
             }
             let halves = (
                 Reader::new(self, (address, connection.clone()), outbound, &figures),
-                Writer::new(outbound, &figures, &self.broker, self.settings.first_times()),
+                Writer::new(outbound, &figures, self.settings.first_times()),
             );
             let settings = self.settings.writer();
-            drive(shutdown, (connection, entry), &outbound.queue, halves, settings).await
+            let queue = &outbound.queue;
+            let ended = drive(shutdown, (connection, entry), queue, halves, settings).await;
+            if let Some(guest) = outbound.guest.get() {
+                self.events.disconnected(guest, ended, &figures, &self.info);
+            }
+            ended
         }
     }
 }

@@ -311,6 +311,12 @@ impl Session {
         }
     }
 
+    /// The client may do this before it says who it is.
+    pub fn begin_with(&mut self, permissions: Arc<Permissions>) {
+        self.is_admitted = true;
+        self.permissions = permissions;
+    }
+
     /// The credentials are right, and the client may do this.
     pub fn admitted(&mut self, permissions: Arc<Permissions>, actions: &mut Vec<Action>) {
         self.is_admitted = true;

@@ -1,5 +1,6 @@
 //! Every bound and interval of a NATS server.
 
+use super::accounts::{AccountName, SYSTEM};
 use super::authentication::Authentication;
 use super::info::IN_RUST;
 use super::policy::PolicyBounds;
@@ -25,7 +26,7 @@ pub struct NatsSettings {
     pub parser: ParserLimits,
     /// Subscriptions of one connection.
     pub subscriptions: usize,
-    /// Subscriptions of all connections together.
+    /// Subscriptions of all connections together. Accounts share them out.
     pub total_subscriptions: usize,
     /// A client that is silent for this long is sent a `PING`.
     pub ping_interval: Duration,
@@ -49,6 +50,8 @@ pub struct NatsSettings {
     pub lame_duck_duration: Duration,
     /// The credentials with which clients may connect.
     pub authentication: Authentication,
+    /// The account that is told of connects and disconnects.
+    pub system_account: AccountName,
     /// The TLS settings; `None` for no TLS.
     pub tls: Option<TlsSettings>,
     /// Where clients connect by WebSocket; `None` for nowhere.
@@ -149,6 +152,7 @@ impl Default for NatsSettings {
             lame_duck_grace: Duration::from_millis(limits::NATS_LAME_DUCK_GRACE_MS),
             lame_duck_duration: Duration::from_millis(limits::NATS_LAME_DUCK_DURATION_MS),
             authentication: Authentication::default(),
+            system_account: SYSTEM.into(),
             tls: None,
             web_socket: None,
         }
@@ -188,7 +192,7 @@ impl NatsSettings {
             ("version", self.version.as_str().into()),
             ("proto", 1.into()),
             ("go", IN_RUST.into()),
-            ("auth_required", self.authentication.is_required().into()),
+            ("auth_required", self.authentication.must_be_given().into()),
             ("tls_required", self.tls.as_ref().is_some_and(|tls| tls.is_required).into()),
             ("auth_timeout", self.authentication_timeout.as_secs_f64().into()),
             ("ping_interval", nanoseconds(self.ping_interval)),
@@ -223,7 +227,7 @@ impl NatsSettings {
         FirstTimes {
             connect_within: self
                 .authentication
-                .is_required()
+                .must_be_given()
                 .then_some(self.authentication_timeout),
             ping_after: (self.ping_interval > first_ping).then_some(first_ping),
         }

@@ -1,5 +1,5 @@
-//! How many subscriptions NATS has, of all connections together, so that none are taken from the
-//! other doors.
+//! How many subscriptions the connections of an account have together, so that none are taken from
+//! other accounts and doors.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// A number of places that connections take and give back.
 pub(super) struct Share {
     taken: AtomicUsize,
-    places: usize,
+    places: AtomicUsize,
 }
 
 /// The places that one connection has taken. Dropping it gives them back.
@@ -18,7 +18,12 @@ pub(super) struct Places {
 
 impl Share {
     pub fn new(places: usize) -> Arc<Self> {
-        Arc::new(Self { taken: AtomicUsize::new(0), places })
+        Arc::new(Self { taken: AtomicUsize::new(0), places: AtomicUsize::new(places) })
+    }
+
+    /// Has this many places from now on. Those that are taken stay so.
+    pub fn resize(&self, places: usize) {
+        self.places.store(places, Ordering::Relaxed);
     }
 }
 
@@ -30,8 +35,9 @@ impl Places {
     /// Takes one, if there is one left.
     pub fn take(&self) -> bool {
         // Places guard nothing but their own number, so no order is needed.
-        let one_more = |taken| (taken < self.share.places).then_some(taken + 1);
         let relaxed = Ordering::Relaxed;
+        let places = self.share.places.load(relaxed);
+        let one_more = |taken| (taken < places).then_some(taken + 1);
         let is_taken = self.share.taken.fetch_update(relaxed, relaxed, one_more).is_ok();
         self.taken.fetch_add(usize::from(is_taken), relaxed);
         is_taken

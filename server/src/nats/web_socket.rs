@@ -26,7 +26,7 @@ impl NatsWebSocket {
             return text(StatusCode::FORBIDDEN, "pages of that origin may not ask\n");
         }
         // A page can have its own name resolved to this machine, and be its own server that way.
-        let is_open = !self.nats.admission.authentication.get().is_required();
+        let is_open = !self.nats.admission.authentication.get().must_be_given();
         if is_open && call.peer.ip().is_loopback() && !call.is_for_loopback() {
             return text(StatusCode::FORBIDDEN, "ask for localhost or a loopback address\n");
         }

@@ -1,6 +1,8 @@
 //! What one connection is sent: answers and messages, each in its place. The writing half's
 //! [`Source`].
 
+use super::accounts::Account;
+use super::events::Guest;
 use super::gathered::Copied;
 use super::info::Recipient;
 use super::own_queue::{Next, OwnQueue};
@@ -18,18 +20,21 @@ use crate::locks::lock;
 use crate::message::ServerMessage;
 use crate::tasks::{self, Wait};
 use crate::transport::{Filled, Source, WriteBuffer};
-use fanfare::{Batch, Broker, EndReason, Mailbox, MailboxDelivery, Pattern, SubscriptionId, Topic};
+use fanfare::{Batch, EndReason, Mailbox, MailboxDelivery, Pattern, SubscriptionId, Topic};
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 /// What the reading half and the writing half of a connection hand each other.
 pub(super) struct Outbound {
     pub queue: OutboundQueue<Change>,
-    /// The connection's subscriptions, each given back by the half that ends it.
-    pub places: Places,
+    /// The account of the connection's subscriptions, from the first one on, and their places there,
+    /// each given back by the half that ends it.
+    pub places: OnceLock<(Arc<Account>, Places)>,
+    /// Whom the system account was told of.
+    pub guest: OnceLock<Box<Guest>>,
     /// Subscriptions that have got all that they were to get.
     expired: Mutex<Vec<(Sid, SubscriptionId)>>,
     /// What the client may sign to say who it is.
@@ -68,14 +73,20 @@ pub(super) struct Own {
 }
 
 impl Outbound {
-    pub fn new(places: Places, nonce: Option<Box<str>>) -> Self {
+    pub fn new(nonce: Option<Box<str>>) -> Self {
         Self {
             queue: OutboundQueue::default(),
-            places,
+            places: OnceLock::new(),
+            guest: OnceLock::new(),
             expired: Mutex::default(),
             nonce,
             responses: Mutex::default(),
         }
+    }
+
+    /// Gives back the place of a subscription that has ended.
+    pub fn give_back_place(&self) {
+        self.places.get().into_iter().for_each(|(_, places)| places.give_back());
     }
 
     /// The client, for `INFO`.
@@ -112,7 +123,6 @@ impl Outbound {
 pub(super) struct Writer<'c> {
     outbound: &'c Outbound,
     figures: &'c ConnectionFigures,
-    broker: &'c Broker<ServerMessage>,
     mailbox: Option<Mailbox<ServerMessage>>,
     /// Of the subscriptions that have their own.
     own_queues: Vec<OwnQueue>,
@@ -166,17 +176,11 @@ enum Took {
 
 impl<'c> Writer<'c> {
     /// A writer of a client that has to connect, and is pinged, in these times.
-    pub fn new(
-        outbound: &'c Outbound,
-        figures: &'c ConnectionFigures,
-        broker: &'c Broker<ServerMessage>,
-        times: FirstTimes,
-    ) -> Self {
+    pub fn new(outbound: &'c Outbound, figures: &'c ConnectionFigures, times: FirstTimes) -> Self {
         let connect_by = times.connect_within.map(|time| Instant::now() + time);
         Writer {
             outbound,
             figures,
-            broker,
             mailbox: None,
             own_queues: Vec::new(),
             last_own: 0,
@@ -249,7 +253,7 @@ impl<'c> Writer<'c> {
         let Some(before) = self.subscriptions.get(&from) else {
             // It got all that it was to get while it moved.
             self.end_own_subscription(&queue);
-            self.outbound.places.give_back();
+            self.outbound.give_back_place();
             return self.outbound.expired().push((sid, id));
         };
         let Subscribed { except, delivered, max, .. } = &**before;
@@ -259,7 +263,7 @@ impl<'c> Writer<'c> {
             Some(own) => {
                 own.renew(queue);
                 self.subscriptions.remove(&from);
-                self.outbound.places.give_back();
+                self.outbound.give_back_place();
             }
             None => {
                 self.own_queues.push(queue);
@@ -271,7 +275,7 @@ impl<'c> Writer<'c> {
 
     fn end_own_subscription(&self, own: &OwnQueue) {
         if own.unsubscribe() {
-            self.outbound.places.give_back();
+            self.outbound.give_back_place();
         }
     }
 
@@ -306,7 +310,7 @@ impl<'c> Writer<'c> {
     fn forget_own(&mut self, is_slow: bool, out: &mut WriteBuffer) {
         let own = self.own_queues.swap_remove(self.last_own);
         self.subscriptions.remove(&own.id);
-        self.outbound.places.give_back();
+        self.outbound.give_back_place();
         if is_slow {
             self.end_with("Slow Consumer", Ended::SlowConsumer, out);
         }
@@ -426,9 +430,9 @@ impl<'c> Writer<'c> {
         );
         let topic = Topic::parse(&format!("fanfare.advisory.missed.{id}"));
         let notice = format!("{{\"client_id\":{id},\"missed\":{missed}}}");
-        if let Ok(topic) = topic {
+        if let (Ok(topic), Some((account, _))) = (topic, self.outbound.places.get()) {
             // Never waits. A subscriber without room for the notice learns that it missed one.
-            let _ = self.broker.publisher().try_publish(&topic, ServerMessage::of(notice));
+            let _ = account.broker.publisher().try_publish(&topic, ServerMessage::of(notice));
         }
     }
 
@@ -469,12 +473,12 @@ impl<'c> Writer<'c> {
             return;
         }
         if self.mailbox.as_ref().is_some_and(|mailbox| mailbox.unsubscribe(id)) {
-            self.outbound.places.give_back();
+            self.outbound.give_back_place();
         }
         if let Some(at) = self.own_queues.iter().position(|own| own.id == id) {
             let own = self.own_queues.swap_remove(at);
             self.end_own_subscription(&own);
-            self.outbound.places.give_back();
+            self.outbound.give_back_place();
         }
         if let Some(subscribed) = self.subscriptions.remove(&id) {
             self.outbound.expired().push((subscribed.sid, id));
@@ -586,11 +590,11 @@ fn waits_for(subscriptions: usize) -> Wait {
 #[cfg(test)]
 mod tests {
     use super::super::session::Reply;
-    use super::super::share::Share;
     use super::*;
     use crate::connection::outbound::Position;
     use crate::diagnostics::Diagnostics;
     use crate::transport::Traffic;
+    use fanfare::Broker;
     use std::task::{Wake, Waker};
 
     /// Does something when it is woken for the first time: a mailbox that was found empty wakes its
@@ -618,7 +622,7 @@ mod tests {
         let entry = diagnostics
             .front_end("nats")
             .connected("127.0.0.1:1".parse().unwrap(), &Arc::new(Traffic::new()));
-        let outbound = Arc::new(Outbound::new(Places::of(&Share::new(1)), None));
+        let outbound = Arc::new(Outbound::new(None));
         let mailbox = broker.mailbox("m").open().unwrap();
         let id = mailbox.subscribe(&Pattern::parse("a").unwrap()).unwrap();
         let watch = mailbox.watch();
@@ -629,7 +633,7 @@ mod tests {
             except: None,
         });
         let times = FirstTimes { connect_within: None, ping_after: None };
-        let mut writer = Writer::new(&outbound, entry.figures(), &broker, times);
+        let mut writer = Writer::new(&outbound, entry.figures(), times);
         let mut publisher = broker.publisher();
         let topic = Topic::parse("a").unwrap();
         publisher.publish_blocking(&topic, ServerMessage::of("x")).unwrap();

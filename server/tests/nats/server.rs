@@ -7,7 +7,8 @@ use fanfare_server::connection::Listener;
 use fanfare_server::diagnostics::Diagnostics;
 use fanfare_server::limits::{NATS_SUBSCRIPTIONS, SLOWEST_READER_BYTES};
 use fanfare_server::message::ServerMessage;
-use fanfare_server::nats::authentication::{Secret, User};
+use fanfare_server::nats::accounts::Accounts;
+use fanfare_server::nats::authentication::{Grant, Secret, User};
 use fanfare_server::nats::permissions::{Permissions, Rules};
 use fanfare_server::nats::settings::{HandshakeFirst, TlsSettings};
 use fanfare_server::nats::{NatsServer, NatsSettings, SlowConsumer};
@@ -16,7 +17,6 @@ use fanfare_server::transport::Identity;
 use futures_lite::future::block_on;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 use testkit::chat::Client;
@@ -46,9 +46,10 @@ impl TestServer {
         let listener =
             Listener::bind("127.0.0.1:0".parse().unwrap(), settings.connections).unwrap();
         let limiter = listener.limiter().clone();
+        let accounts = Accounts::new(&broker, settings.total_subscriptions, Broker::new);
         let leaks = LeakCheck::of_server(&tasks, &broker, &limiter, &diagnostics);
         let nats =
-            NatsServer::start(listener, &broker, &tasks, settings, diagnostics.front_end("nats"));
+            NatsServer::start(listener, &accounts, &tasks, settings, diagnostics.front_end("nats"));
         let address = nats.local_address();
         Self { broker, tasks, diagnostics, nats, address, _leaks: leaks }
     }
@@ -86,7 +87,7 @@ fn private_messages_and_pushes_reach_those_alone_whose_permissions_name_them() {
     let user = |name: &str, subscribe: Rules| User {
         name: name.to_owned(),
         password: Secret::new("p"),
-        permissions: Arc::new(Permissions {
+        grant: Grant::from(Permissions {
             subscribe,
             publish: rules(&["*", "push.all"]),
             responses: None,

@@ -3,6 +3,7 @@
 use super::server::Kind;
 use super::{tls_certificate, tls_key};
 use crate::process::listening_only;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// What a test wants otherwise than by default.
@@ -23,6 +24,9 @@ pub struct Settings {
     pub user: Option<(&'static str, &'static str)>,
     pub token: Option<&'static str>,
     pub users: Vec<User>,
+    /// The user that clients are which do not say who they are.
+    pub no_auth_user: Option<&'static str>,
+    pub system_account: Option<&'static str>,
     pub max_pending_bytes: Option<usize>,
     pub write_deadline_ms: Option<u64>,
     pub lame_duck_duration_ms: Option<u64>,
@@ -45,15 +49,29 @@ pub struct User {
     pub responses: Option<(u32, u64)>,
     /// The public key that stands for name and password.
     pub nkey: Option<&'static str>,
+    /// The account; otherwise the global one.
+    pub account: Option<&'static str>,
 }
 
 impl User {
     pub fn new(name: &'static str, password: &'static str) -> Self {
-        Self { name, password, publish: None, subscribe: None, responses: None, nkey: None }
+        Self {
+            name,
+            password,
+            publish: None,
+            subscribe: None,
+            responses: None,
+            nkey: None,
+            account: None,
+        }
     }
 
     pub fn with_nkey(nkey: &'static str) -> Self {
         Self { nkey: Some(nkey), ..Self::new("", "") }
+    }
+
+    pub fn of(account: &'static str, name: &'static str, password: &'static str) -> Self {
+        Self { account: Some(account), ..Self::new(name, password) }
     }
 }
 
@@ -96,6 +114,9 @@ impl Settings {
         line("lame_duck_duration", milliseconds(self.lame_duck_duration_ms));
         line("lame_duck_grace_period", milliseconds(self.lame_duck_grace_ms));
         line("authorization", self.nats_server_authorization());
+        line("accounts", self.nats_server_accounts());
+        line("no_auth_user", self.no_auth_user.map(str::to_owned));
+        line("system_account", self.system_account.map(str::to_owned));
         let tls = format!(
             "{{cert_file: {:?}, key_file: {:?}, timeout: 20}}",
             tls_certificate(),
@@ -113,14 +134,28 @@ impl Settings {
         if let Some(token) = self.token {
             write!(text, "token: {token:?}, ").unwrap();
         }
-        if !self.users.is_empty() {
-            let users: Vec<String> = self.users.iter().map(nats_server_user).collect();
-            write!(text, "users: [\n{}\n], ", users.join("\n")).unwrap();
+        if let Some(users) = self.nats_server_users(None) {
+            write!(text, "users: {users}, ").unwrap();
         }
         if let Some(timeout_ms) = self.auth_timeout_ms {
             write!(text, "timeout: {:.3}", timeout_ms as f64 / 1000.0).unwrap();
         }
         (!text.is_empty()).then(|| format!("{{{text}}}"))
+    }
+
+    fn nats_server_accounts(&self) -> Option<String> {
+        let names: BTreeSet<&str> = self.users.iter().filter_map(|user| user.account).collect();
+        let accounts = names.iter().filter_map(|name| {
+            Some(format!("{name}: {{users: {}}}\n", self.nats_server_users(Some(name))?))
+        });
+        let accounts: String = accounts.collect();
+        (!accounts.is_empty()).then(|| format!("{{{accounts}}}"))
+    }
+
+    fn nats_server_users(&self, account: Option<&str>) -> Option<String> {
+        let users = self.users.iter().filter(|user| user.account == account);
+        let users: Vec<String> = users.map(nats_server_user).collect();
+        (!users.is_empty()).then(|| format!("[\n{}\n]", users.join("\n")))
     }
 
     fn fanfare_flags(&self, folder: &std::path::Path) -> Vec<String> {
@@ -144,6 +179,8 @@ impl Settings {
         flag("user", self.user.map(|(name, _)| name.to_owned()));
         flag("password", self.user.map(|(_, password)| password.to_owned()));
         flag("token", self.token.map(str::to_owned));
+        flag("no-auth-user", self.no_auth_user.map(str::to_owned));
+        flag("system-account", self.system_account.map(str::to_owned));
         flag("max-pending-bytes", size(self.max_pending_bytes));
         flag("write-deadline-ms", text(self.write_deadline_ms));
         flag("lame-duck-duration-ms", text(self.lame_duck_duration_ms));
@@ -214,5 +251,6 @@ fn fanfare_user(user: &User) -> String {
         Some(nkey) => format!("nkey = {nkey:?}\n"),
         None => format!("name = {:?}\npassword = {:?}\n", user.name, user.password),
     };
-    format!("[[user]]\n{credentials}{permissions}")
+    let account = user.account.map(|name| format!("account = {name:?}\n")).unwrap_or_default();
+    format!("[[user]]\n{credentials}{account}{permissions}")
 }

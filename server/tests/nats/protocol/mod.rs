@@ -26,6 +26,7 @@ macro_rules! rules {
 }
 
 mod accepted;
+mod accounts;
 mod authentication;
 mod closed_silently;
 mod ended_with_an_error;

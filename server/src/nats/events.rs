@@ -1,0 +1,203 @@
+//! What the system account is told, in nats-server's words: who connects and disconnects, and how
+//! the server is.
+
+use super::accounts::{Account, AccountName, Accounts};
+use super::info::ServerInfo;
+use crate::diagnostics::{ConnectionFigures, Ended, FrontEnd};
+use crate::message::ServerMessage;
+use fanfare::Topic;
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::SystemTime;
+
+/// Ask this in the system account, and each server answers.
+const PING: &str = "$SYS.REQ.SERVER.PING";
+
+/// Tells the system account.
+pub(super) struct Events {
+    accounts: Accounts,
+    system: AccountName,
+    front_end: Arc<FrontEnd>,
+    began: SystemTime,
+    /// Each event has its number.
+    number: AtomicU64,
+}
+
+/// A client that has connected, as events describe it.
+pub(super) struct Guest {
+    account: AccountName,
+    client: Map<String, Value>,
+}
+
+impl Events {
+    pub fn new(accounts: &Accounts, system: &AccountName, front_end: &Arc<FrontEnd>) -> Self {
+        let (accounts, system) = (accounts.clone(), system.clone());
+        let (began, number) = (SystemTime::now(), AtomicU64::new(0));
+        Self { accounts, system, front_end: front_end.clone(), began, number }
+    }
+
+    /// Whether this is the account that is told.
+    pub fn is_system(&self, account: &Account) -> bool {
+        account.name == self.system
+    }
+
+    /// Somebody has connected. Gives what its end is told with; nothing if there is nobody to tell.
+    pub fn connected(
+        &self,
+        account: &Account,
+        figures: &ConnectionFigures,
+        info: &ServerInfo,
+    ) -> Option<Guest> {
+        self.accounts.find(&self.system)?;
+        let known = figures.info(self.front_end.name());
+        let start = SystemTime::now().checked_sub(known.age).unwrap_or(SystemTime::UNIX_EPOCH);
+        let mut client = Map::new();
+        let texts = [
+            ("user", &known.user),
+            ("name", &known.name),
+            ("lang", &known.language),
+            ("ver", &known.version),
+        ];
+        let texts = texts.into_iter().filter(|(_, text)| !text.is_empty());
+        client.extend(texts.map(|(name, text)| (name.to_owned(), text.as_str().into())));
+        client.extend([
+            ("start".to_owned(), timestamp(start).into()),
+            ("host".to_owned(), known.peer.ip().to_string().into()),
+            ("id".to_owned(), known.id.into()),
+            ("acc".to_owned(), (*account.name).into()),
+            ("kind".to_owned(), "Client".into()),
+            ("client_type".to_owned(), "nats".into()),
+        ]);
+        let guest = Guest { account: account.name.clone(), client };
+        self.tell("CONNECT", &guest, info, Map::new);
+        Some(guest)
+    }
+
+    /// Its connection has ended.
+    pub fn disconnected(
+        &self,
+        guest: &Guest,
+        reason: Ended,
+        figures: &ConnectionFigures,
+        info: &ServerInfo,
+    ) {
+        self.tell("DISCONNECT", guest, info, || {
+            let known = figures.info(self.front_end.name());
+            // As the server sees it: it has sent what the client has received.
+            Map::from_iter([
+                ("sent".to_owned(), data(known.messages_out, known.bytes_out)),
+                ("received".to_owned(), data(known.messages_in, known.bytes_in)),
+                ("reason".to_owned(), reason_of(reason).into()),
+            ])
+        });
+    }
+
+    /// Answers a request of the system account, if it is one to the server. Says whether it is.
+    pub fn answer(
+        &self,
+        account: &Account,
+        (topic, reply_to): (&Topic, &Topic),
+        info: &ServerInfo,
+    ) -> bool {
+        if !self.is_system(account) || topic.as_str() != PING {
+            return false;
+        }
+        let figures = self.front_end.figures();
+        let accounts = self.accounts.all();
+        let subscriptions = accounts.iter().map(|it| it.broker.stats().subscriptions);
+        let answer = json!({
+            "server": self.server(info),
+            "statsz": {
+                "start": timestamp(self.began),
+                "mem": self.front_end.memory().used_bytes(),
+                "cores": thread::available_parallelism().map_or(1, usize::from),
+                "connections": figures.connections,
+                "total_connections": figures.accepted,
+                "active_accounts": accounts.len(),
+                "subscriptions": subscriptions.sum::<usize>(),
+                "sent": data(figures.messages_out, figures.bytes_out),
+                "received": data(figures.messages_in, figures.bytes_in),
+                "slow_consumers": figures.slow_consumers,
+                "active_servers": 1,
+            },
+        });
+        // Never waits. Who has no room for the answer learns that it missed one.
+        let message = ServerMessage::of(answer.to_string());
+        let _ = account.broker.publisher().try_publish(reply_to, message);
+        true
+    }
+
+    fn tell(
+        &self,
+        what: &str,
+        guest: &Guest,
+        info: &ServerInfo,
+        more: impl FnOnce() -> Map<String, Value>,
+    ) {
+        let Some(system) = self.accounts.find(&self.system) else { return };
+        let Ok(topic) = Topic::literal(&format!("$SYS.ACCOUNT.{}.{what}", guest.account)) else {
+            return;
+        };
+        if !system.broker.has_subscribers(&topic) {
+            return;
+        }
+        let server = self.server(info);
+        let kind = format!("io.nats.server.advisory.v1.client_{}", what.to_lowercase());
+        let id = format!("{}.{}", &info.id()[..8.min(info.id().len())], server["seq"]);
+        let mut event = more();
+        let now = timestamp(SystemTime::now());
+        let mut client = guest.client.clone();
+        if what == "DISCONNECT" {
+            client.insert("stop".to_owned(), now.clone().into());
+        }
+        event.extend([
+            ("type".to_owned(), kind.into()),
+            ("id".to_owned(), id.into()),
+            ("timestamp".to_owned(), now.into()),
+            ("server".to_owned(), server),
+            ("client".to_owned(), client.into()),
+        ]);
+        // Never waits, as answers do.
+        let message = ServerMessage::of(Value::from(event).to_string());
+        let _ = system.broker.publisher().try_publish(&topic, message);
+    }
+
+    fn server(&self, info: &ServerInfo) -> Value {
+        let number = self.number.fetch_add(1, Ordering::Relaxed) + 1;
+        json!({
+            "name": info.name(),
+            "host": info.host(),
+            "id": info.id(),
+            "ver": info.version(),
+            "jetstream": false,
+            "flags": 0,
+            "seq": number,
+            "time": timestamp(SystemTime::now()),
+        })
+    }
+}
+
+fn data(messages: u64, bytes: u64) -> Value {
+    json!({ "msgs": messages, "bytes": bytes })
+}
+
+fn timestamp(time: SystemTime) -> String {
+    humantime::format_rfc3339_nanos(time).to_string()
+}
+
+/// As nats-server words it.
+fn reason_of(reason: Ended) -> &'static str {
+    match reason {
+        Ended::Quit | Ended::PeerClosed => "Client Closed",
+        Ended::Broken => "Read Error",
+        Ended::Stuck => "Slow Consumer (Write Deadline)",
+        Ended::Quiet => "Stale Connection",
+        Ended::SlowConsumer | Ended::Shed => "Slow Consumer (Pending Bytes)",
+        Ended::ServerStopped | Ended::Cut => "Server Shutdown",
+        Ended::SentAway => "Kicked",
+        Ended::Because("Authorization Violation") => "Authentication Failure",
+        Ended::Because(text) => text,
+    }
+}
