@@ -82,11 +82,6 @@ pub const ENDS_PER_TURN: usize = 512;
 /// reached, others are coming without end, and the next turn begins.
 pub const LET_IN_MAX: Duration = Duration::from_millis(1);
 
-/// The spin budget: how often a receiver that has read everything looks again before it sleeps,
-/// where that has paid lately. Each look lets all other tasks run first. More looks bring nothing,
-/// as measured.
-pub const RECEIVER_SPINS_MAX: u8 = 2;
-
 /// Gaps that [`Messages`](crate::Messages) passes over in one poll. Fixed. Messages too heavy for
 /// the queue leave gaps as fast as they are published; after this many others run first.
 pub const GAPS_PER_POLL_MAX: usize = 64;
@@ -133,10 +128,15 @@ pub const BATCH_MESSAGES_MAX: usize = 1 << 20;
 /// goes quiet holds the room until somebody needs it.
 pub const GRANT_MESSAGES_MAX: u32 = 128;
 
-/// The smallest number of messages worth reserving room for in advance: publishes of more than
-/// `GRANT_MESSAGES_MAX / GRANT_MESSAGES_MIN` messages, and queues shorter than eight times this,
-/// are asked each time.
-pub const GRANT_MESSAGES_MIN: u32 = 4;
+/// The smallest number of publishes worth reserving room for in advance. Publishes of more than
+/// `GRANT_MESSAGES_MAX / GRANT_PUBLISHES_MIN` messages are asked for each time, and so are queues
+/// with room for less than twice this many.
+pub const GRANT_PUBLISHES_MIN: u32 = 4;
+
+/// The larger the audience, the more room a publisher reserves in advance: for at least one publish
+/// for every four queues, since it has to ask them all. Queues with less than twice that room are
+/// asked each time.
+pub const GRANT_QUEUES_PER_PUBLISH: u32 = 4;
 
 /// Routes one publisher remembers. When one more is needed it forgets them all and learns again,
 /// which costs it one look-up a topic.

@@ -23,6 +23,14 @@ impl Load {
         }
     }
 
+    /// This `count` times, saturated: so much fits nowhere.
+    pub fn times(self, count: u32) -> Self {
+        Self {
+            messages: self.messages.saturating_mul(count),
+            bytes: self.bytes.saturating_mul(count),
+        }
+    }
+
     pub fn minus(self, other: Self) -> Self {
         Self {
             messages: self.messages.wrapping_sub(other.messages),

@@ -16,15 +16,16 @@ use crate::log::history::{Kept, KeptMessage};
 use crate::log::message::Message;
 use crate::log::{Record, Segment};
 use crate::payload::Origin;
-use crate::policy::WhenFull;
+use crate::policy::{Receipt, WhenFull};
 use crate::publish::deliveries::{Appended, Deliveries, Exceptions};
 use crate::publish::reservation::Reservations;
-use crate::publish::short::ShortWay;
-use crate::queue::{Entry, Named};
+use crate::queue::entries::{Entry, Named};
+use crate::queue::grant::Grant;
 use crate::routing::bridged::Bridged;
 use crate::routing::member::Member;
 use crate::routing::route::{Audience, Group, Route};
 use crate::topic::Topic;
+use std::mem::needs_drop;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -54,10 +55,8 @@ pub(crate) struct FanOut<M> {
 }
 
 /// The segment that the next message goes to if nothing has changed.
-///
-/// Not kept alive from here: when all have read and left it, it goes, and with it the payloads.
 pub(super) struct Growing<M> {
-    pub segment: Weak<Segment<M>>,
+    pub segment: Hold<M>,
     pub route: u64,
     version: u64,
     pub used: u32,
@@ -67,6 +66,42 @@ pub(super) struct Growing<M> {
     cut: usize,
     /// Set while the next message may take it.
     pub short: Option<ShortWay>,
+}
+
+/// How a publisher holds its growing segment.
+pub(super) enum Hold<M> {
+    /// When all have read and left it, it goes, and with it the payloads.
+    Weak(Weak<Segment<M>>),
+    /// For payloads that need no drop: readers that sleep between messages cost no new segments.
+    Strong(Arc<Segment<M>>),
+}
+
+impl<M> Hold<M> {
+    /// Strongly only up to the bytes that any segment may keep alive.
+    fn new(segment: &Arc<Segment<M>>) -> Self {
+        let bytes = segment.capacity() as usize * size_of::<Record<M>>();
+        match needs_drop::<M>() || bytes > SEGMENT_BYTES_MAX {
+            true => Self::Weak(Arc::downgrade(segment)),
+            false => Self::Strong(segment.clone()),
+        }
+    }
+
+    fn upgrade(&self) -> Option<Arc<Segment<M>>> {
+        match self {
+            Self::Weak(segment) => segment.upgrade(),
+            Self::Strong(segment) => Some(segment.clone()),
+        }
+    }
+}
+
+/// What holds for a growing segment while its audience stays as it is.
+pub(super) struct ShortWay {
+    /// The changes of the audience that this knows of.
+    pub changes: u64,
+    /// Room in every queue.
+    pub grant: Arc<Grant>,
+    /// How many queues get each message.
+    pub queues: u64,
 }
 
 impl<M> Growing<M> {
@@ -201,6 +236,16 @@ impl<M> FanOut<M> {
         self.deliveries.is_waiting()
     }
 
+    /// Closes the account of the present publish and returns it.
+    #[inline]
+    pub fn finish(&mut self) -> Receipt {
+        let receipt = self.deliveries.finish();
+        if receipt.waited * 2 > receipt.matched {
+            self.reservations.forget_grant();
+        }
+        receipt
+    }
+
     /// Notes what the next message needs to take the short way.
     fn note_short_way(&mut self, audience: &Audience<M>, is_plain: bool) {
         let Some(growing) = &mut self.growing else { return };
@@ -277,20 +322,18 @@ impl<M> FanOut<M> {
     /// Puts the batch into the growing segment, or into a new one, and makes it readable for those
     /// who are not cut.
     fn append(&mut self, target: &Target<'_, M>, load: Load) -> (Arc<Segment<M>>, u32) {
-        let (segment, from) = match self.grow(target, load) {
-            Some((segment, from)) => {
-                let mut bytes = segment.bytes_before(from);
-                for (index, (message, weight)) in
-                    (from..).zip(self.batch.drain(..).zip(&self.weights))
-                {
-                    let record = Record::new(message, self.reply_to.take(), *weight, bytes);
-                    bytes = record.bytes_through();
-                    segment.put(index, record);
-                }
-                (segment, from)
+        let (segment, from) =
+            self.grow(target, load).unwrap_or_else(|| (self.begin(target, load), 0));
+        // Empty if a segment has begun with it.
+        if !self.batch.is_empty() {
+            let mut bytes = segment.bytes_before(from);
+            for (index, (message, weight)) in (from..).zip(self.batch.drain(..).zip(&self.weights))
+            {
+                let record = Record::new(message, self.reply_to.take(), *weight, bytes);
+                bytes = record.bytes_through();
+                segment.put(index, record);
             }
-            None => (self.begin(target, load), 0),
-        };
+        }
         let mut newly_cut = 0;
         for slot in &self.reservations.refused {
             let state = &segment.slots[*slot as usize];
@@ -332,17 +375,24 @@ impl<M> FanOut<M> {
         Some((segment, from))
     }
 
-    /// A new segment, with the batch in it.
+    /// A new segment, with the batch in it. A single message that others follow takes a slot as
+    /// they do: that is one allocation less.
     fn begin(&mut self, target: &Target<'_, M>, load: Load) -> Arc<Segment<M>> {
         let slots = target.audience.singles.len();
-        let later = self.capacity_for(target, load.messages as usize) - load.messages as usize;
-        let mut bytes = 0;
-        let first = self.batch.drain(..).zip(&self.weights).map(|(message, weight)| {
-            let slot = Record::new(message, self.reply_to.take(), *weight, bytes);
-            bytes += u64::from(*weight);
-            slot
-        });
-        let segment = Arc::new(Segment::new(target.topic.clone(), first.collect(), later, slots));
+        let messages = load.messages as usize;
+        let capacity = self.capacity_for(target, messages);
+        let mut first = Box::default();
+        if messages > 1 || capacity == 1 {
+            let mut bytes = 0;
+            let batch = self.batch.drain(..).zip(&self.weights).map(|(message, weight)| {
+                let record = Record::new(message, self.reply_to.take(), *weight, bytes);
+                bytes = record.bytes_through();
+                record
+            });
+            first = batch.collect();
+        }
+        let later = capacity - first.len();
+        let segment = Arc::new(Segment::new(target.topic.clone(), first, later, slots));
         if target.audience.has_exceptions_for(self.origin) {
             for (slot, member) in segment.slots.iter().zip(target.audience.singles.iter()) {
                 if !member.is_for(self.origin) {
@@ -355,7 +405,7 @@ impl<M> FanOut<M> {
             let _ = segment.slots[*slot as usize].cut(0);
         }
         self.growing = target.route.map(|route| Growing {
-            segment: Arc::downgrade(&segment),
+            segment: Hold::new(&segment),
             route: route.id,
             version: target.audience.version,
             used: load.messages,

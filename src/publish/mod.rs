@@ -364,7 +364,7 @@ impl<M: Payload> Publisher<M> {
     fn finish(&mut self) -> Receipt {
         let Open { published, has_route, waits_since } = std::mem::take(&mut self.open);
         let waited = waits_since.map(|since| self.handle.shared.waits.end(since));
-        let receipt = self.fan_out.deliveries.finish();
+        let receipt = self.fan_out.finish();
         self.tally.add_alone(published, &receipt);
         let route = self.routes.last().filter(|_| has_route);
         if let Some(route) = route {

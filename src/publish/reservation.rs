@@ -1,7 +1,7 @@
 //! Taking room in every queue of an audience: for one message after the other, or by a
 //! [credit grant](crate::queue::grant) for many.
 
-use crate::limits::{GRANT_MESSAGES_MAX, GRANT_MESSAGES_MIN};
+use crate::limits::{GRANT_MESSAGES_MAX, GRANT_PUBLISHES_MIN, GRANT_QUEUES_PER_PUBLISH};
 use crate::load::Load;
 use crate::payload::Origin;
 use crate::queue::Queue;
@@ -54,7 +54,7 @@ impl Reservations {
     ) {
         self.refused.clear();
         // A batch asks each queue once for many messages as it is.
-        let is_for_grant = route != 0 && load.messages * GRANT_MESSAGES_MIN <= GRANT_MESSAGES_MAX;
+        let is_for_grant = route != 0 && load.messages * GRANT_PUBLISHES_MIN <= GRANT_MESSAGES_MAX;
         self.is_granted = is_for_grant
             && (self.spend(audience, route, load) || self.renew(audience, route, origin, load));
         if self.is_granted {
@@ -97,6 +97,11 @@ impl Reservations {
         }
     }
 
+    /// Takes a new credit grant for the next load: most queues were full, and now have room.
+    pub fn forget_grant(&mut self) {
+        self.granted = None;
+    }
+
     /// Spends from the credit grant, if it is this audience's and has enough left.
     fn spend<M>(&mut self, audience: &Audience<M>, route: u64, load: Load) -> bool {
         let Some(granted) = &mut self.granted else { return false };
@@ -116,8 +121,7 @@ impl Reservations {
         is_enough
     }
 
-    /// Takes a new credit grant, and spends from it. Not from queues so short that it would take a
-    /// good part of them.
+    /// Takes a new credit grant, and spends from it.
     #[cold]
     fn renew<M>(
         &mut self,
@@ -126,21 +130,17 @@ impl Reservations {
         origin: Option<Origin>,
         load: Load,
     ) -> bool {
-        let messages = grant_messages(audience, load);
-        if messages < GRANT_MESSAGES_MIN {
+        let Some(publishes) = publishes_to_grant(audience, load) else {
             self.granted = None;
             return false;
-        }
-        let bytes = u64::from(load.bytes) * u64::from(messages / load.messages);
-        let amount = Load { messages, bytes: u32::try_from(bytes).unwrap_or(u32::MAX) };
+        };
+        let amount = load.times(publishes);
         let grant = Arc::new(Grant::new(amount));
         let (mut others, mut skipped) = (Vec::new(), 0);
         for (slot, member) in audience.singles.iter().enumerate() {
             if !member.is_for(origin) {
                 skipped += 1;
-            } else if !is_small_part(amount, &member.queue)
-                || !member.queue.grant(&grant, slot as u32, amount)
-            {
+            } else if !member.queue.grant(&grant, slot as u32, amount) {
                 others.push(slot as u32);
             }
         }
@@ -163,15 +163,19 @@ impl Reservations {
     }
 }
 
-/// An eighth of the longest queue, up to the bound, in whole publishes.
-fn grant_messages<M>(audience: &Audience<M>, load: Load) -> u32 {
-    let longest =
-        audience.singles.iter().map(|member| member.queue.terms.bounds.messages).max().unwrap_or(0);
-    let messages = (longest / 8).min(GRANT_MESSAGES_MAX);
-    messages / load.messages * load.messages
-}
-
-fn is_small_part<M>(amount: Load, queue: &Queue<M>) -> bool {
-    let bounds = queue.terms.bounds;
-    amount.messages <= bounds.messages / 4 && amount.bytes <= bounds.bytes / 4
+/// For how many publishes of `load` to take credit: half of what the fullest queue has room for, so
+/// that other publishers find room too. Queues with hardly any room are left out, and asked each
+/// time; in a large audience, where a grant takes long, those are more. None if all queues are
+/// short.
+fn publishes_to_grant<M>(audience: &Audience<M>, load: Load) -> Option<u32> {
+    let queues = || audience.singles.iter().map(|member| &member.queue);
+    let longest = queues().map(|queue| queue.terms.bounds.messages).max()?;
+    let most = (longest / 2).min(GRANT_MESSAGES_MAX) / load.messages;
+    if most < GRANT_PUBLISHES_MIN {
+        return None;
+    }
+    let fewest = audience.singles.len() as u32 / GRANT_QUEUES_PER_PUBLISH;
+    let fewest = fewest.clamp(GRANT_PUBLISHES_MIN, most);
+    let halves = queues().map(|queue| queue.publishes_of(load) / 2);
+    Some(halves.filter(|half| *half >= fewest).min().map_or(most, |least| least.min(most)))
 }

@@ -5,23 +5,15 @@ use crate::load::Load;
 use crate::log::{Record, Segment};
 use crate::payload::Payload;
 use crate::policy::Receipt;
-use crate::publish::fan_out::FanOut;
+use crate::publish::fan_out::{FanOut, Hold};
 use crate::publish::{Publisher, Weighed};
-use crate::queue::grant::Grant;
 use crate::routing::route::Audience;
 use crate::sync::read;
 use crate::topic::Topic;
 use std::sync::Arc;
 
-/// What holds for a growing segment while its audience stays as it is.
-pub(super) struct ShortWay {
-    /// The changes of the audience that this knows of.
-    pub changes: u64,
-    /// Room in every queue.
-    pub grant: Arc<Grant>,
-    /// How many queues get each message.
-    pub queues: u64,
-}
+/// How many queues got a message, and what is to be dropped under no lock.
+type Given<M> = (u64, Option<Arc<Segment<M>>>);
 
 impl<M: Payload> Publisher<M> {
     /// Publishes the message where the last one went, or gives it back and has done nothing.
@@ -41,27 +33,27 @@ impl<M: Payload> Publisher<M> {
             return Ok(Receipt::default());
         }
         let audience = read(&last.route.audience);
-        let (segment, queued) = fan_out.append_short(last.route.id, &audience, weighed)?;
+        let (queued, upgraded) = fan_out.append_short(last.route.id, &audience, weighed)?;
         drop(audience);
         tally.count_alone(queued);
         last.count(queued);
         // Under no lock, and last: this wakes tasks, and may drop payloads.
         fan_out.deliveries.deferred.run();
-        drop(segment);
+        drop(upgraded);
         Ok(Receipt { matched: queued, queued, ..Receipt::default() })
     }
 }
 
 impl<M> FanOut<M> {
     /// Appends a message to the growing segment and gives it to the whole audience, or gives it
-    /// back. Returns how many got it, and the segment, to be dropped under no lock.
+    /// back.
     #[inline]
     fn append_short(
         &mut self,
         route: u64,
         audience: &Audience<M>,
         weighed: Weighed<M>,
-    ) -> Result<(Arc<Segment<M>>, u64), Weighed<M>> {
+    ) -> Result<Given<M>, Weighed<M>> {
         let load = Load { messages: 1, bytes: weighed.bytes };
         let Some(growing) = &mut self.growing else { return Err(weighed) };
         let Some(way) = growing.short.as_ref().filter(|way| {
@@ -69,22 +61,29 @@ impl<M> FanOut<M> {
         }) else {
             return Err(weighed);
         };
-        let Some(segment) = growing.segment.upgrade() else { return Err(weighed) };
+        let mut upgraded = None;
+        let segment = match &growing.segment {
+            Hold::Strong(segment) => segment,
+            Hold::Weak(segment) => match segment.upgrade() {
+                Some(segment) => &*upgraded.insert(segment),
+                None => return Err(weighed),
+            },
+        };
         if !way.grant.spend_at_once(load) {
             // May be the last holder, and the audience is locked.
-            self.deliveries.deferred.segments.push(segment);
+            self.deliveries.deferred.segments.extend(upgraded);
             return Err(weighed);
         }
-        let queued = way.queues;
         let (index, bytes_before) = (growing.used, growing.bytes);
-        growing.add(load);
+        growing.used += load.messages;
+        growing.bytes += u64::from(load.bytes);
         segment.put(index, Record::new(weighed.message, None, weighed.bytes, bytes_before));
         segment.length.advance(index + 1);
         for (slot, state) in segment.slots.iter().enumerate() {
             if !state.needs_no_call() {
-                self.deliveries.call(slot, &audience.singles[slot], &segment, index..index + 1);
+                self.deliveries.call(slot, &audience.singles[slot], segment, index..index + 1);
             }
         }
-        Ok((segment, queued))
+        Ok((way.queues, upgraded))
     }
 }

@@ -3,7 +3,7 @@
 use crate::log::Segment;
 use crate::log::message::Received;
 use crate::log::reader_slot::Reach;
-use crate::queue::{Entry, INTERRUPTED, Named, Queue};
+use crate::queue::entries::{Entry, INTERRUPTED, Named};
 use crate::stats::SubscriptionId;
 use std::mem;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub(crate) enum Taken<M> {
     Missed(u64),
 }
 
-/// What [`Cursor::find`] comes to.
+/// What comes next.
 pub(crate) enum Found {
     Messages,
     Missed(u64),
@@ -66,51 +66,26 @@ impl<M> Cursor<M> {
         Self { reading: None, missed: 0, finished: Vec::new() }
     }
 
-    /// Takes the next gap, or up to `at_most` messages. Their credit is for the caller to return.
-    ///
-    /// A caller that `lingers` looks again by itself, and keeps its reader slot when it has read
-    /// everything.
-    pub fn take(&mut self, queue: &Queue<M>, at_most: u32, lingers: bool) -> Option<Taken<M>> {
-        match self.find(queue, lingers)? {
-            Found::Missed(count) => Some(Taken::Missed(count)),
-            Found::Messages => {
-                let reading = self.reading.as_mut()?;
-                let (id, from) = (reading.id, reading.next);
-                let to = reading.end.min(from.saturating_add(at_most));
-                reading.next = to;
-                let is_over = reading.ends && to == reading.end;
-                let groups = reading.groups.clone();
-                let segment =
-                    if is_over { self.reading.take()?.segment } else { reading.segment.clone() };
-                Some(Taken::Batch { segment, id, from, to, groups })
-            }
-        }
+    /// Takes up to `at_most` of the messages that were found. Their credit is for the caller to
+    /// return.
+    pub fn take_readable(&mut self, at_most: u32) -> Option<Taken<M>> {
+        let reading = self.reading.as_mut()?;
+        let (id, from) = (reading.id, reading.next);
+        let to = reading.end.min(from.saturating_add(at_most));
+        reading.next = to;
+        let is_over = reading.ends && to == reading.end;
+        let groups = reading.groups.clone();
+        let segment = if is_over { self.reading.take()?.segment } else { reading.segment.clone() };
+        Some(Taken::Batch { segment, id, from, to, groups })
     }
 
-    /// Goes to the next gap or messages: after `Messages`, [`step`](Self::step) takes the first.
-    pub fn find(&mut self, queue: &Queue<M>, lingers: bool) -> Option<Found> {
-        loop {
-            if self.missed & INTERRUPTED != 0 {
-                self.missed &= !INTERRUPTED;
-                return Some(Found::Missed(0));
-            }
-            if self.missed > 0 {
-                return Some(Found::Missed(mem::take(&mut self.missed)));
-            }
-            if lingers && self.is_caught_up() && queue.has_no_entry() {
-                return None;
-            }
-            if self.has_readable() {
-                return Some(Found::Messages);
-            }
-            match queue.pop_entry() {
-                Some(entry) => self.turn_to(entry),
-                None => self.missed = queue.take_trailing_gap(),
-            }
-            if self.missed == 0 && self.reading.is_none() {
-                return None;
-            }
+    /// Takes the gap that comes before anything else, if there is one.
+    pub fn take_missed(&mut self) -> Option<u64> {
+        if self.missed & INTERRUPTED != 0 {
+            self.missed &= !INTERRUPTED;
+            return Some(0);
         }
+        (self.missed > 0).then(|| mem::take(&mut self.missed))
     }
 
     /// Whether the segment it reads has a message for [`step`](Self::step).
@@ -148,16 +123,8 @@ impl<M> Cursor<M> {
         self.finished.extend(self.reading.take().map(|reading| reading.segment));
     }
 
-    /// Whether all of the segment it reads is read, and more may come.
-    fn is_caught_up(&self) -> bool {
-        self.reading.as_ref().is_some_and(|reading| {
-            !reading.ends
-                && reading.next == reading.end
-                && reading.next == reading.segment.length.get()
-        })
-    }
-
-    fn turn_to(&mut self, entry: Entry<M>) {
+    /// Reads this entry next.
+    pub fn turn_to(&mut self, entry: Entry<M>) {
         self.missed = entry.missed_before;
         let ends = entry.slot.is_none();
         self.reading = Some(Reading {
@@ -173,7 +140,7 @@ impl<M> Cursor<M> {
     }
 
     /// Whether there is more to read in this segment. Leaves it if it is over.
-    fn has_readable(&mut self) -> bool {
+    pub fn has_readable(&mut self) -> bool {
         let Some(reading) = &mut self.reading else { return false };
         if reading.next == reading.end && !reading.ends {
             reading.look_further();

@@ -4,8 +4,61 @@
 //! have faults that this queue must not have. Flume's own bound is not used either, since an entry
 //! stands for many messages: the bound is the [credit](super::credit).
 
-use crate::queue::Entry;
+use crate::log::Segment;
+use crate::stats::SubscriptionId;
+use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Where a receiver finds messages. One entry stands for all that the segment holds for it from
+/// there on.
+pub(crate) struct Entry<M> {
+    pub segment: Arc<Segment<M>>,
+    /// Which of the queue's subscriptions the messages are for.
+    pub id: SubscriptionId,
+    pub from: u32,
+    pub to: u32,
+    /// Set: follow the segment as it grows, from this reader slot. Not set: read `from..to`.
+    pub slot: Option<u32>,
+    /// Messages dropped between the entry before and this one, and [`INTERRUPTED`].
+    pub missed_before: u64,
+    /// For a bridge: the queue groups for which the other system is to find a member.
+    pub groups: Option<Named>,
+}
+
+/// Names of queue groups.
+pub(crate) type Named = Arc<Vec<Arc<str>>>;
+
+impl<M> Entry<M> {
+    /// An entry for exactly this range of a segment.
+    pub fn fixed(segment: &Arc<Segment<M>>, id: SubscriptionId, range: Range<u32>) -> Self {
+        Self {
+            segment: segment.clone(),
+            id,
+            from: range.start,
+            to: range.end,
+            slot: None,
+            missed_before: 0,
+            groups: None,
+        }
+    }
+
+    /// An entry for exactly this range of the same segment, for the same subscription.
+    pub fn part(&self, range: Range<u32>) -> Self {
+        Self { groups: self.groups.clone(), ..Self::fixed(&self.segment, self.id, range) }
+    }
+
+    pub fn range(&self) -> Range<u32> {
+        self.from..self.to
+    }
+
+    pub fn messages(&self) -> u32 {
+        self.to - self.from
+    }
+}
+
+/// In a gap's count: an unknown number more is missing.
+pub(super) const INTERRUPTED: u64 = 1 << 63;
 
 pub(super) struct Entries<M> {
     sender: flume::Sender<Entry<M>>,

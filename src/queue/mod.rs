@@ -9,7 +9,7 @@
 mod books;
 pub mod credit;
 pub mod cursor;
-mod entries;
+pub mod entries;
 pub mod grant;
 mod offering;
 mod pace;
@@ -18,14 +18,13 @@ mod room;
 pub mod wait_queue;
 
 use crate::load::Load;
-use crate::log::Segment;
 use crate::log::message::Message;
 use crate::membership::Membership;
 use crate::payload::Origin;
 use crate::policy::WhenFull;
 use crate::queue::credit::{Consumed, Reserved};
 use crate::queue::cursor::Cursor;
-use crate::queue::entries::Entries;
+use crate::queue::entries::{Entries, Entry};
 use crate::queue::grant::Holding;
 use crate::scope::Scope;
 use crate::stats::tally::Drops;
@@ -38,7 +37,6 @@ pub(crate) use offering::Offered;
 use pace::{Pace, Progress};
 use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroU32;
-use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
@@ -180,9 +178,6 @@ struct WrittenByReader {
     high_water: AtomicU32,
 }
 
-/// In a gap's count: an unknown number more is missing.
-const INTERRUPTED: u64 = 1 << 63;
-
 /// Publishers wait for room.
 const WAITED_FOR: u32 = 1;
 /// A wait was used up; no more waiting until drained to half.
@@ -193,53 +188,6 @@ const CLOSING: u32 = 4;
 const ENDED: u32 = 8;
 /// A publisher drops its messages without asking, since there is no room.
 const WRITTEN_OFF: u32 = 16;
-
-/// Where a receiver finds messages. One entry stands for all that the segment holds for it from
-/// there on.
-pub(crate) struct Entry<M> {
-    pub segment: Arc<Segment<M>>,
-    /// Which of the queue's subscriptions the messages are for.
-    pub id: SubscriptionId,
-    pub from: u32,
-    pub to: u32,
-    /// Set: follow the segment as it grows, from this reader slot. Not set: read `from..to`.
-    pub slot: Option<u32>,
-    /// Messages dropped between the entry before and this one, and [`INTERRUPTED`].
-    pub missed_before: u64,
-    /// For a bridge: the queue groups for which the other system is to find a member.
-    pub groups: Option<Named>,
-}
-
-/// Names of queue groups.
-pub(crate) type Named = Arc<Vec<Arc<str>>>;
-
-impl<M> Entry<M> {
-    /// An entry for exactly this range of a segment.
-    pub fn fixed(segment: &Arc<Segment<M>>, id: SubscriptionId, range: Range<u32>) -> Self {
-        Self {
-            segment: segment.clone(),
-            id,
-            from: range.start,
-            to: range.end,
-            slot: None,
-            missed_before: 0,
-            groups: None,
-        }
-    }
-
-    /// An entry for exactly this range of the same segment, for the same subscription.
-    pub fn part(&self, range: Range<u32>) -> Self {
-        Self { groups: self.groups.clone(), ..Self::fixed(&self.segment, self.id, range) }
-    }
-
-    pub fn range(&self) -> Range<u32> {
-        self.from..self.to
-    }
-
-    pub fn messages(&self) -> u32 {
-        self.to - self.from
-    }
-}
 
 impl<M> Queue<M> {
     pub fn new(terms: Terms, settled: Arc<Event>) -> Self {

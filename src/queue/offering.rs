@@ -1,10 +1,11 @@
 //! Queueing what was admitted, and doing what the policy says with what was not.
 
-use super::{ENDED, Entry, INTERRUPTED, PROBATION, Queue};
+use super::{ENDED, PROBATION, Queue};
 use crate::log::Segment;
 use crate::log::deferred::Deferred;
 use crate::policy::WhenFull;
 use crate::queue::cursor::{Cursor, Taken};
+use crate::queue::entries::{Entry, INTERRUPTED};
 use crate::queue::wait_queue::Pending;
 use crate::stats::tally::DropReason;
 use crate::sync::lock;
@@ -221,7 +222,7 @@ impl<M> Queue<M> {
         let mut cursor = lock(cursor);
         let mut told = 0;
         let is_passed_over = loop {
-            match cursor.take(self, 1, false) {
+            match self.take(&mut cursor, 1) {
                 Some(Taken::Missed(0)) => told |= INTERRUPTED,
                 Some(Taken::Missed(count)) => told += count,
                 None => break false,

@@ -1,10 +1,10 @@
 //! What the receiver does with its queue, and how the queue ends.
 
-use super::{CLOSING, ENDED, Entry, PROBATION, Queue, WAITED_FOR};
+use super::{CLOSING, ENDED, PROBATION, Queue, WAITED_FOR};
 use crate::load::Load;
 use crate::log::deferred::Deferred;
 use crate::policy::WhenFull;
-use crate::queue::cursor::{Cursor, Step};
+use crate::queue::cursor::{Cursor, Found, Step, Taken};
 use crate::queue::grant::GrantSeen;
 use crate::queue::wait_queue::Parked;
 use crate::stats::EndReason;
@@ -18,16 +18,35 @@ impl<M> Queue<M> {
         self.shared_cursor.as_deref()
     }
 
-    pub fn pop_entry(&self) -> Option<Entry<M>> {
-        self.entries.pop()
+    /// Takes the next gap, or up to `at_most` messages. Their credit is for the caller to return.
+    pub fn take(&self, cursor: &mut Cursor<M>, at_most: u32) -> Option<Taken<M>> {
+        match self.find(cursor)? {
+            Found::Missed(count) => Some(Taken::Missed(count)),
+            Found::Messages => cursor.take_readable(at_most),
+        }
     }
 
-    pub fn has_no_entry(&self) -> bool {
-        self.entries.is_empty() && self.gap.load(Ordering::SeqCst) == 0
+    /// Takes the cursor to the next messages, or takes the next gap.
+    pub fn find(&self, cursor: &mut Cursor<M>) -> Option<Found> {
+        loop {
+            if let Some(count) = cursor.take_missed() {
+                return Some(Found::Missed(count));
+            }
+            if cursor.has_readable() {
+                return Some(Found::Messages);
+            }
+            match self.entries.pop() {
+                Some(entry) => cursor.turn_to(entry),
+                None => match self.take_trailing_gap() {
+                    0 => return None,
+                    count => cursor.miss(count),
+                },
+            }
+        }
     }
 
     /// Messages dropped after the last one that was queued.
-    pub fn take_trailing_gap(&self) -> u64 {
+    fn take_trailing_gap(&self) -> u64 {
         if self.gap.load(Ordering::SeqCst) == 0 {
             return 0;
         }
@@ -157,7 +176,7 @@ impl<M> Queue<M> {
 
     /// Frees what is still queued. Called once it has ended and no route leads here.
     pub fn free(&self) {
-        while let Some(entry) = self.pop_entry() {
+        while let Some(entry) = self.entries.pop() {
             drop(entry);
         }
         if let Some(cursor) = &self.shared_cursor {

@@ -51,14 +51,19 @@ impl<M> Queue<M> {
             || (!self.is_waited_for() && self.queued().leaves_room_for(load, self.terms.bounds))
     }
 
+    /// For how many publishes of `load` there is room.
+    pub fn publishes_of(&self, load: Load) -> u32 {
+        let (taken, bounds) = (self.taken(), self.terms.bounds);
+        let messages = bounds.messages.saturating_sub(taken.messages) / load.messages;
+        messages.min(bounds.bytes.saturating_sub(taken.bytes) / load.bytes.max(1))
+    }
+
     /// Gives a publisher credit for messages to come, in place of any credit grant there was. Not
-    /// if little room would be left, or others wait for it.
+    /// if there is no room, or others wait for it.
     pub fn grant(&self, grant: &Arc<Grant>, slot: u32, load: Load) -> bool {
         let mut granted = lock(&self.grant);
         self.take_back(&mut granted);
-        let Load { messages, bytes } = self.terms.bounds;
-        let most = Load { messages: messages / 4 * 3, bytes: bytes / 4 * 3 };
-        if self.attends(WAITED_FOR | ENDED) || !self.reserve_within(load, most) {
+        if self.attends(WAITED_FOR | ENDED) || !self.reserve_within(load, self.terms.bounds) {
             return false;
         }
         *granted = Some(Holding::credit(grant.clone(), slot));
@@ -191,7 +196,7 @@ impl<M> Queue<M> {
         if ready.is_some_and(|ready| ready <= high_water) && self.entries.is_empty() {
             return;
         }
-        // With what is granted, so too high at the most.
+        // With what is granted, so it may be too high, and never too low.
         let taken = self.taken().messages;
         if taken > high_water {
             if self.grant_epoch.load(Ordering::Acquire) != seen.epoch {

@@ -1,8 +1,9 @@
 //! The line in which publishers' messages wait for room. The receiver lets them in as it frees
 //! room.
 
-use super::{Entry, Offered, Progress, Queue, WAITED_FOR};
+use super::{Offered, Progress, Queue, WAITED_FOR};
 use crate::log::deferred::Deferred;
+use crate::queue::entries::Entry;
 use crate::sync::lock;
 use atomic_waker::AtomicWaker;
 use std::collections::VecDeque;

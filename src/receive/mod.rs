@@ -8,7 +8,6 @@ pub mod subscription;
 pub mod watch;
 
 use crate::error::TryRecvError;
-use crate::limits::RECEIVER_SPINS_MAX;
 use crate::log::Segment;
 use crate::log::message::{Message, Received};
 use crate::payload::Payload;
@@ -29,21 +28,13 @@ pub(crate) struct Receiver<M: Payload> {
     /// Not used where publishers share one.
     cursor: Cursor<M>,
     grant_seen: GrantSeen,
-    spin_budget: SpinBudget,
     /// Messages that were reported as missed.
     missed: u64,
 }
 
 impl<M: Payload> Receiver<M> {
     pub fn new(queue: Arc<Queue<M>>, shared: Arc<Shared<M>>) -> Self {
-        Self {
-            queue,
-            shared,
-            cursor: Cursor::new(),
-            grant_seen: GrantSeen::default(),
-            spin_budget: SpinBudget::default(),
-            missed: 0,
-        }
+        Self { queue, shared, cursor: Cursor::new(), grant_seen: GrantSeen::default(), missed: 0 }
     }
 
     /// The next messages, as many as a segment holds ready, or a gap; none once it has ended.
@@ -53,19 +44,19 @@ impl<M: Payload> Receiver<M> {
 
     /// As [`poll_batch`](Self::poll_batch), without waiting.
     pub fn try_batch(&mut self) -> Result<Taken<M>, TryRecvError> {
-        self.try_with(false, Self::take_batch, Taken::Missed)
+        self.try_with(Self::take_batch, Taken::Missed)
     }
 
     /// The next message or gap, for [`give`](Self::give); none once it has ended.
     #[inline]
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Next<M>>> {
-        match self.finds_next() {
+        match self.has_next() {
             true => Poll::Ready(Some(Next::Ready)),
             false => self.poll_further(context),
         }
     }
 
-    /// [`poll_next`](Self::poll_next) where nothing is [found](Self::finds_next).
+    /// [`poll_next`](Self::poll_next) where nothing is [found](Self::has_next).
     pub fn poll_further(&mut self, context: &mut Context<'_>) -> Poll<Option<Next<M>>> {
         self.poll_with(context, Self::take_next, Next::Missed)
     }
@@ -74,7 +65,7 @@ impl<M: Payload> Receiver<M> {
     pub fn try_next(&mut self) -> Result<Next<M>, TryRecvError> {
         match self.has_next() {
             true => Ok(Next::Ready),
-            false => self.try_with(false, Self::take_next, Next::Missed),
+            false => self.try_with(Self::take_next, Next::Missed),
         }
     }
 
@@ -82,16 +73,6 @@ impl<M: Payload> Receiver<M> {
     #[inline]
     pub fn has_next(&mut self) -> bool {
         !self.queue.needs_attention() && self.cursor.is_ready()
-    }
-
-    /// [`has_next`](Self::has_next) for a caller that polls, so that it pays to look.
-    #[inline]
-    pub fn finds_next(&mut self) -> bool {
-        let is_found = self.has_next();
-        if is_found {
-            self.spin_budget.renew();
-        }
-        is_found
     }
 
     /// Receives what was found.
@@ -112,25 +93,17 @@ impl<M: Payload> Receiver<M> {
     fn poll_with<T>(
         &mut self,
         context: &mut Context<'_>,
-        take: impl Fn(&mut Self, bool) -> Option<T>,
+        take: impl Fn(&mut Self) -> Option<T>,
         gap: impl Fn(u64) -> T,
     ) -> Poll<Option<T>> {
-        let mut taken = self.try_with(self.spin_budget.is_left(), &take, &gap);
+        let mut taken = self.try_with(&take, &gap);
         if let Err(TryRecvError::Empty) = taken {
-            if self.spin_budget.use_up_one() {
-                // Lingers: still counts as reading, and asks to be polled again after the others.
-                context.waker().wake_by_ref();
-                return Poll::Pending;
-            }
             // Registered before the second look: whatever is pushed after it wakes this task.
             self.queue.register(context.waker());
-            taken = self.try_with(false, &take, &gap);
+            taken = self.try_with(&take, &gap);
         }
         match taken {
-            Ok(taken) => {
-                self.spin_budget.renew();
-                Poll::Ready(Some(taken))
-            }
+            Ok(taken) => Poll::Ready(Some(taken)),
             Err(TryRecvError::Ended) => Poll::Ready(None),
             Err(TryRecvError::Empty) => Poll::Pending,
         }
@@ -138,8 +111,7 @@ impl<M: Payload> Receiver<M> {
 
     fn try_with<T>(
         &mut self,
-        lingers: bool,
-        take: impl Fn(&mut Self, bool) -> Option<T>,
+        take: impl Fn(&mut Self) -> Option<T>,
         gap: impl Fn(u64) -> T,
     ) -> Result<T, TryRecvError> {
         if self.queue.is_ended() {
@@ -149,7 +121,7 @@ impl<M: Payload> Receiver<M> {
         }
         // Asked before the look: once it is closing, nothing comes after what the look finds.
         let is_closing = self.queue.is_closing();
-        let taken = take(self, lingers);
+        let taken = take(self);
         self.queue.attend_if_needed();
         // Afterwards, since dropping payloads runs foreign code.
         self.cursor.finished.clear();
@@ -173,12 +145,10 @@ impl<M: Payload> Receiver<M> {
         (missed > 0).then_some(missed)
     }
 
-    fn take_batch(&mut self, lingers: bool) -> Option<Taken<M>> {
+    fn take_batch(&mut self) -> Option<Taken<M>> {
         let taken = match self.queue.shared_cursor() {
-            None => take_and_count(&mut self.cursor, &self.queue, u32::MAX, lingers),
-            Some(shared) => {
-                take_shared(&mut self.cursor.finished, shared, &self.queue, u32::MAX, lingers)
-            }
+            None => take_and_count(&mut self.cursor, &self.queue, u32::MAX),
+            Some(shared) => take_shared(&mut self.cursor.finished, shared, &self.queue, u32::MAX),
         };
         if let Some(Taken::Missed(count)) = taken {
             self.missed += count;
@@ -186,15 +156,15 @@ impl<M: Payload> Receiver<M> {
         taken
     }
 
-    fn take_next(&mut self, lingers: bool) -> Option<Next<M>> {
+    fn take_next(&mut self) -> Option<Next<M>> {
         if let Some(shared) = self.queue.shared_cursor() {
             let finished = &mut self.cursor.finished;
-            return Some(match take_shared(finished, shared, &self.queue, 1, lingers)? {
+            return Some(match take_shared(finished, shared, &self.queue, 1)? {
                 Taken::Missed(count) => self.report(count),
                 Taken::Batch { segment, from, .. } => Next::Owned(Message::new(segment, from)),
             });
         }
-        match self.cursor.find(&self.queue, lingers)? {
+        match self.queue.find(&mut self.cursor)? {
             Found::Missed(count) => Some(self.report(count)),
             Found::Messages => Some(Next::Ready),
         }
@@ -221,69 +191,21 @@ impl<M: Payload> Drop for Receiver<M> {
     }
 }
 
-/// How often a receiver that has read everything looks again, letting others run in between, before
-/// it goes to sleep.
-///
-/// A sleep and a wake-up cost both sides more than a few messages do. Where the last looks found
-/// something, the receiver looks more often, and otherwise less, but at least once: or it would
-/// never find out that looking pays again.
-struct SpinBudget {
-    looks: u8,
-    left: u8,
-}
-
-impl Default for SpinBudget {
-    fn default() -> Self {
-        Self { looks: 1, left: 0 }
-    }
-}
-
-impl SpinBudget {
-    fn is_left(&self) -> bool {
-        self.left > 0
-    }
-
-    /// Uses up one look. False once none is left.
-    fn use_up_one(&mut self) -> bool {
-        if self.left > 0 {
-            self.left -= 1;
-            return true;
-        }
-        self.looks = (self.looks / 2).max(1);
-        false
-    }
-
-    /// Refills the budget, since something came.
-    #[inline]
-    fn renew(&mut self) {
-        if self.left < self.looks {
-            self.looks = (self.looks + 1).min(RECEIVER_SPINS_MAX);
-            self.left = self.looks;
-        }
-    }
-}
-
 fn take_shared<M>(
     finished: &mut Vec<Arc<Segment<M>>>,
     cursor: &Mutex<Cursor<M>>,
     queue: &Queue<M>,
     at_most: u32,
-    lingers: bool,
 ) -> Option<Taken<M>> {
     let mut cursor = lock(cursor);
-    let taken = take_and_count(&mut cursor, queue, at_most, lingers);
+    let taken = take_and_count(&mut cursor, queue, at_most);
     // Dropped under no lock.
     finished.append(&mut cursor.finished);
     taken
 }
 
-fn take_and_count<M>(
-    cursor: &mut Cursor<M>,
-    queue: &Queue<M>,
-    at_most: u32,
-    lingers: bool,
-) -> Option<Taken<M>> {
-    let taken = cursor.take(queue, at_most, lingers);
+fn take_and_count<M>(cursor: &mut Cursor<M>, queue: &Queue<M>, at_most: u32) -> Option<Taken<M>> {
+    let taken = queue.take(cursor, at_most);
     if let Some(Taken::Batch { segment, from, to, .. }) = &taken {
         queue.receive(segment.load(*from..*to));
     }

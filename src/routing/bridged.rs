@@ -1,6 +1,6 @@
 //! A bridge's place in an audience: what the other system wants of a topic.
 
-use crate::queue::Named;
+use crate::queue::entries::Named;
 use crate::routing::member::Member;
 use crate::stats::SubscriptionId;
 use std::sync::Arc;

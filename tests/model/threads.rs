@@ -303,7 +303,7 @@ fn long_queues_and_every_policy() {
 }
 
 #[test]
-fn books_balance_for_whoever_looks_while_credit_is_leased() {
+fn books_balance_for_whoever_looks_while_credit_is_granted() {
     each_round(3, |_| {
         let broker = Broker::<Load>::new();
         let loads = Loads::new();

@@ -20,11 +20,7 @@ fn pattern(text: &str) -> Pattern {
 fn try_recv(bridge: &mut Bridge<u32>) -> Option<BridgeDelivery<u32>> {
     match bridge.poll_recv(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(delivery) => delivery,
-        // It lingers once.
-        Poll::Pending => match bridge.poll_recv(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(delivery) => delivery,
-            Poll::Pending => None,
-        },
+        Poll::Pending => None,
     }
 }
 
