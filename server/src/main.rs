@@ -10,7 +10,7 @@ mod shared;
 mod systemd;
 
 use doors::Doors;
-use fanfare_server::config::{Config, Source, Task};
+use fanfare_server::config::{ChatClient, Config, Source, Task};
 use fanfare_server::logging::{self, Logging};
 use fanfare_server::{bench, client, config, messages, top};
 use shared::Shared;
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
             let _ = io::stdout().write_all(text.as_bytes());
             Ok(())
         }
-        Ok(Task::Chat(client)) => client::run(&client.server, client.nick.as_deref()),
+        Ok(Task::Chat(client)) => chat(&client),
         Ok(Task::Bench(options)) => bench::measure(&options, &mut io::stdout().lock()),
         Ok(Task::Messages(command)) => {
             messages::run(&command, &mut io::BufWriter::new(io::stdout().lock()))
@@ -73,6 +73,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn chat(client: &ChatClient) -> Result<(), String> {
+    let server = client::Server::new(&client.server, client.tls, client.ca.as_deref())?;
+    client::run(server, client.nick.as_deref())
 }
 
 fn fail(problem: &str) -> ExitCode {

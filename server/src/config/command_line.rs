@@ -115,6 +115,12 @@ pub struct ChatClient {
     /// Name to take
     #[arg(long, value_name = "NAME")]
     pub nick: Option<String>,
+    /// Speak TLS with a server whose certificate the system's authorities have signed
+    #[arg(long)]
+    pub tls: bool,
+    /// PEM file with those who signed the server's certificate, in place of the system's
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
 }
 
 #[derive(Args)]

@@ -37,13 +37,7 @@ impl Admin {
         let address = if has_port { address.to_owned() } else { format!("{address}:6060") };
         let authorization =
             token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
-        let trust = || match authorities {
-            Some(file) => {
-                Trust::read(file, None).map_err(|error| format!("{} {error}", file.display()))
-            }
-            None => Trust::of_system().map_err(|error| format!("--ca is missing: {error}")),
-        };
-        let trust = secure.map(|_| trust()).transpose()?;
+        let trust = secure.map(|_| Trust::of(authorities)).transpose()?;
         Ok(Self { address, authorization, trust })
     }
 

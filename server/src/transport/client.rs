@@ -16,8 +16,8 @@ pub struct ClientStream {
 }
 
 impl ClientStream {
-    /// Connects to `HOST:PORT`, with TLS if it is said whom to trust. Each of the steps may take as
-    /// long as `patience`, and so may each read until [`set_patience`](Self::set_patience).
+    /// Connects to `HOST:PORT`, with TLS if it is said whom to trust. Each step may take as long as
+    /// `patience`, and so may each read and write until [`set_patience`](Self::set_patience).
     pub fn connect(address: &str, trust: Option<&Trust>, patience: Duration) -> io::Result<Self> {
         let mut failed = io::Error::new(ErrorKind::NotFound, "the name has no address");
         for address_found in address.to_socket_addrs()? {
@@ -30,15 +30,16 @@ impl ClientStream {
     }
 
     fn over(
-        mut socket: TcpStream,
+        socket: TcpStream,
         address: &str,
         trust: Option<&Trust>,
         patience: Duration,
     ) -> io::Result<Self> {
         socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(patience))?;
-        socket.set_write_timeout(Some(patience))?;
-        let Some(Trust(config)) = trust else { return Ok(Self { socket, tls: None }) };
+        let plain = Self { socket, tls: None };
+        plain.set_patience(Some(patience))?;
+        let Some(Trust(config)) = trust else { return Ok(plain) };
+        let mut socket = plain.socket;
         let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let name = ServerName::try_from(host).map_err(io::Error::other)?;
@@ -49,9 +50,10 @@ impl ClientStream {
         Ok(Self { socket, tls: Some(Mutex::new(tls)) })
     }
 
-    /// Reads wait this long from now on; `None`: for ever.
+    /// Reads and writes wait this long from now on; `None`: for ever.
     pub fn set_patience(&self, patience: Option<Duration>) -> io::Result<()> {
-        self.socket.set_read_timeout(patience)
+        self.socket.set_read_timeout(patience)?;
+        self.socket.set_write_timeout(patience)
     }
 
     /// Says that nothing more will come.
@@ -63,11 +65,6 @@ impl ClientStream {
             let _ = flush(&mut tls, &self.socket);
         }
         let _ = self.socket.shutdown(Shutdown::Write);
-    }
-
-    /// Ends the connection, whatever other threads do with it.
-    pub fn cut(&self) {
-        let _ = self.socket.shutdown(Shutdown::Both);
     }
 }
 

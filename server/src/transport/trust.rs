@@ -15,20 +15,24 @@ impl Trust {
     /// Reads the certificates of those who sign, and the files of a chain of certificates and its
     /// key if the other side wants to see one, all PEM; or says what is wrong with which.
     pub fn read(authorities: &Path, shown: Option<(&Path, &Path)>) -> Result<Self, IdentityError> {
-        Self::of(roots(authorities)?, shown)
+        Self::with(roots(authorities)?, shown)
     }
 
-    /// Believes those whom the system believes, and shows nothing.
-    pub fn of_system() -> Result<Self, IdentityError> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if roots.is_empty() {
-            return Err(IdentityError::Authorities("the system has none".to_owned()));
-        }
-        Self::of(roots, None)
+    /// Believes those whose certificates are in a file, or those whom the system believes.
+    ///
+    /// # Errors
+    /// What is wrong with them, in one sentence.
+    pub fn of(authorities: Option<&Path>) -> Result<Self, String> {
+        let Some(file) = authorities else {
+            let mut roots = RootCertStore::empty();
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            let trust = Self::with(roots, None);
+            return trust.map_err(|error| format!("the system's authorities: {error}"));
+        };
+        Self::read(file, None).map_err(|error| format!("--ca {} {error}", file.display()))
     }
 
-    fn of(roots: RootCertStore, shown: Option<(&Path, &Path)>) -> Result<Self, IdentityError> {
+    fn with(roots: RootCertStore, shown: Option<(&Path, &Path)>) -> Result<Self, IdentityError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

@@ -1,8 +1,9 @@
 //! Names that are owned: registered, kept for their owners, and had again.
 
+use crate::FANFARE;
 use crate::binary::Process;
 use std::io::Write;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use testkit::chat::Client;
 use testkit::directory::TempDirectory;
 use testkit::tools::program;
@@ -219,6 +220,24 @@ fn a_server_with_a_password_and_certificates_is_reached_by_openssl() {
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(said.contains("! this server has a password: /password WORD"), "{said}");
     assert!(said.contains("* you are in lobby (1 here)") && said.contains("* goodbye"), "{said}");
+    // The terminal client speaks TLS too, and looks at the certificate.
+    let chat = |arguments: &[&str]| {
+        let mut client = Command::new(FANFARE)
+            .args(["chat", &address])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // It may be gone already.
+        let _ = client.stdin.take().unwrap().write_all(b"/password roses\n/quit bye\n");
+        client.wait_with_output().unwrap()
+    };
+    let talked = chat(&["--ca", &format!("{tls}/cert.pem")]);
+    assert!(String::from_utf8_lossy(&talked.stdout).contains("* goodbye"), "{talked:?}");
+    let refused = chat(&["--ca", &format!("{tls}/other-cert.pem")]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("cannot connect"), "{refused:?}");
     // Whoever does not speak TLS gets nothing.
     let mut plain = Client::connect(server.address);
     plain.say("/password roses");

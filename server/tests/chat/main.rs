@@ -9,6 +9,7 @@ mod figures;
 mod operation;
 mod proxies;
 mod stored;
+mod terminal;
 
 /// The binary under test.
 const FANFARE: &str = env!("CARGO_BIN_EXE_fanfare");

@@ -108,7 +108,7 @@ fn systemd_is_told_and_watches() {
 }
 
 /// As systemd starts it: with sockets from descriptor 3 on.
-fn with_socket(socket: TcpListener, arguments: &[String]) -> Command {
+pub fn with_socket(socket: TcpListener, arguments: &[String]) -> Command {
     let mut command = Command::new("sh");
     let pass = "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$@\"";
     command.args(["-c", pass, FANFARE]).args(arguments).stdin(Stdio::from(OwnedFd::from(socket)));
