@@ -2,11 +2,10 @@
 
 use crate::chat::{TestServer, unhurried};
 use crate::http::get;
-use crate::patience::wait_until;
-use crate::process::free_address;
+use crate::ports::{own_address, rebound};
 use fanfare_server::admin::{self, AdminSettings};
 use fanfare_server::chat::ChatSettings;
-use fanfare_server::connection::{ConnectionLimits, Listener};
+use fanfare_server::connection::ConnectionLimits;
 use fanfare_server::http::HttpServer;
 use fanfare_server::limits::ADMIN_CONNECTIONS;
 use fanfare_server::live::Live;
@@ -29,19 +28,12 @@ pub fn start() -> Admin {
 
 pub fn start_with(settings: ChatSettings, token: Option<&str>) -> Admin {
     let chat = TestServer::start(settings);
-    let server = serve(&chat, free_address(), token);
+    let server = serve(&chat, own_address(), token);
     Admin { address: server.local_address(), server: Some(server), chat }
 }
 
 fn serve(chat: &TestServer, address: SocketAddr, token: Option<&str>) -> HttpServer {
-    let limits = ConnectionLimits::from_anywhere(ADMIN_CONNECTIONS);
-    let mut listener = None;
-    // The server before it may still have the address.
-    wait_until("the address is free", || {
-        listener = Listener::bind(address, limits).ok();
-        listener.is_some()
-    });
-    let listener = listener.expect("it is bound");
+    let listener = rebound(address, ConnectionLimits::from_anywhere(ADMIN_CONNECTIONS));
     let settings = AdminSettings { token: Live::new(token.map(str::to_owned)) };
     admin::start(listener, &chat.broker, &chat.tasks, &chat.diagnostics, settings)
 }

@@ -20,6 +20,8 @@ pub mod memory;
 pub mod nats;
 pub mod patience;
 #[cfg(feature = "server")]
+pub mod ports;
+#[cfg(feature = "server")]
 pub mod process;
 #[cfg(feature = "server")]
 pub mod push;

@@ -1,8 +1,6 @@
 //! Starting the `fanfare` binary, and ending what a test has started.
 
-use std::net::{SocketAddr, TcpListener};
 use std::process::Child;
-use std::sync::atomic::{AtomicU16, Ordering};
 
 /// The flags that say where the server listens.
 const LISTENERS: [&str; 6] = ["--chat", "--nats", "--push", "--push-udp", "--push-http", "--admin"];
@@ -14,18 +12,6 @@ pub fn listening_only(flag: &str, address: &str) -> Vec<String> {
     let listener =
         |name: &str| [name.to_owned(), if name == flag { address } else { "off" }.to_owned()];
     LISTENERS.into_iter().flat_map(listener).collect()
-}
-
-/// An address at which nobody listens, for a server that starts there again.
-pub fn free_address() -> SocketAddr {
-    // Below the ports that the system gives to connections, which come and go meanwhile.
-    static NEXT: AtomicU16 = AtomicU16::new(20_000);
-    loop {
-        let address: SocketAddr = ([127, 0, 0, 1], NEXT.fetch_add(1, Ordering::Relaxed)).into();
-        if TcpListener::bind(address).is_ok() {
-            return address;
-        }
-    }
 }
 
 /// A program that ends with the test, however that ends.

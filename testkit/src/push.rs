@@ -1,6 +1,7 @@
 //! What the push tests share: a gateway in this process, senders of datagrams, and clients.
 
 use crate::patience::{PATIENCE, connect, wait_until};
+use crate::ports::rebound;
 use fanfare::{Broker, Pattern};
 use fanfare_server::connection::{ConnectionLimits, Listener};
 use fanfare_server::diagnostics::Diagnostics;
@@ -85,7 +86,7 @@ impl TestServer {
 
     pub fn http_at(&self, address: SocketAddr, origins: &[&str]) -> HttpServer {
         let limits = ConnectionLimits::from_anywhere(100);
-        let listener = Listener::bind(address, limits).unwrap();
+        let listener = rebound(address, limits);
         let origins = origins.iter().map(|origin| (*origin).to_owned()).collect();
         let service = self.push.as_ref().expect("the server runs").http(origins);
         let front_end = self.diagnostics.front_end("push-http");

@@ -6,9 +6,10 @@ use std::process::{Command, Stdio};
 use testkit::browser::Script;
 use testkit::chat::Client;
 use testkit::directory::TempDirectory;
-use testkit::process::{Program, free_address, listening_only};
+use testkit::ports::own_address;
+use testkit::process::{Program, listening_only};
 
-/// A server with a chat and an HTTP listener.
+/// A server with a chat and an HTTP listener, where it can start again.
 struct Server {
     _program: Program,
     chat: SocketAddr,
@@ -42,7 +43,7 @@ impl Server {
 #[test]
 fn chat_and_pushes_are_pages() {
     let Some(mut script) = Script::of("chat_and_push.js") else { return };
-    let (chat, http, elsewhere) = (free_address(), free_address(), free_address());
+    let (chat, http, elsewhere) = (own_address(), own_address(), own_address());
     let data = TempDirectory::new();
     let server = Server::start(chat, http, &data);
     let mut nick = Some(server.nick());

@@ -30,7 +30,7 @@ fn a_connection_counts_what_goes_over_it_and_says_why_it_ended() {
     alice.say("/quit");
     drop(bob);
     server.wait_for_counts((0, 0, 0));
-    wait_until("both are noted", || chat.figures().connections == 0);
+    wait_until("both are noted", || entries(&server, "ended").len() == 2);
     let figures = chat.figures();
     assert_eq!((figures.accepted, figures.messages_in), (2, 2));
     assert_eq!(figures.ended, [("quit", 1), ("peer closed", 1)].into());

@@ -9,7 +9,6 @@ use testkit::nats::server::{Kind, Server};
 use testkit::nats::settings::Settings;
 use testkit::nats::wire::Wire;
 use testkit::patience::wait_until;
-pub use testkit::process::free_address;
 
 /// A server that has joined a hub.
 pub struct Joined {
@@ -63,11 +62,11 @@ impl Joined {
 
     /// Kills the hub, does something, and starts it again on the same ports.
     pub fn without_hub(self, program: &Path, settings: &HubSettings, act: impl FnOnce()) -> Self {
+        assert!(settings.ports.is_some(), "others could take them meanwhile");
         let Self { hub, fanfare, control } = self;
-        let settings = hub.again(settings);
         drop((hub, control));
         act();
-        Self::of(Hub::start(program, &settings), fanfare)
+        Self::of(Hub::start(program, settings), fanfare)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the link means: who gets what on which side.
 
-use crate::joined::{Joined, fanfare, fanfare_at, free_address, is_taken};
+use crate::joined::{Joined, fanfare, fanfare_at, is_taken};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -8,6 +8,7 @@ use testkit::http::Http;
 use testkit::nats::hub::{Hub, HubSettings};
 use testkit::nats::wire::Wire;
 use testkit::patience::wait_until;
+use testkit::ports::own_address;
 
 crate::with_both_hubs!(
     messages_pass_both_ways,
@@ -195,20 +196,26 @@ fn a_group_over_there_gets_what_nobody_here_takes(program: &Path) {
     // Looked at again: what another client publishes, as `settle` does, may overtake.
     wait_until("everything is there", || {
         for wire in [&mut there, &mut other] {
-            wire.say("PING");
-            loop {
-                let line = wire.line();
-                match line.strip_prefix("MSG work ").and_then(|rest| rest.split(' ').next()) {
-                    Some(sid) => counts[sid.parse::<usize>().unwrap()] += 1,
-                    None if line == "PONG" => break,
-                    None => {}
-                }
-            }
+            sids_until_pong(wire).into_iter().for_each(|sid| counts[sid] += 1);
         }
         counts.iter().sum::<usize>() >= 300
     });
     joined.settle();
     assert_eq!(counts, [0, 100, 100, 100]);
+}
+
+/// The subscriptions for which messages come before the answer to a `PING`.
+fn sids_until_pong(wire: &mut Wire) -> Vec<usize> {
+    wire.say("PING");
+    let mut sids = Vec::new();
+    loop {
+        let line = wire.line();
+        if line == "PONG" {
+            return sids;
+        }
+        let sid = line.strip_prefix("MSG ").and_then(|rest| rest.split(' ').nth(1));
+        sids.extend(sid.map(|sid| sid.parse::<usize>().unwrap()));
+    }
 }
 
 fn the_hub_serves_its_own_members_first(program: &Path) {
@@ -260,7 +267,7 @@ fn two_servers_are_one(program: &Path) {
 
 /// Two clusters of a hub each, joined by gateways, each with a server.
 fn a_super_cluster_is_one(program: &Path) {
-    let [a, b] = [free_address(), free_address()];
+    let [a, b] = [own_address(), own_address()];
     let hub = |name: &str, listen: SocketAddr, other: (&str, SocketAddr)| {
         let remote = format!("{{ name: {}, url: \"nats://{}\" }}", other.0, other.1);
         let lines = format!(
@@ -366,17 +373,15 @@ fn a_message_for_many_leaves_once(program: &Path) {
     there.sync();
     joined.settle();
     here.say("PUB a.b 1\r\nx");
-    joined.settle();
     let mut sids = Vec::new();
-    there.say("PING");
-    loop {
-        match there.line() {
-            line if line == "PONG" => break,
-            line => sids.extend(line.strip_prefix("MSG a.b ").map(|rest| rest[..1].to_owned())),
-        }
-    }
+    wait_until("all have it", || {
+        sids.extend(sids_until_pong(&mut there));
+        sids.len() >= 4
+    });
+    joined.settle();
+    sids.extend(sids_until_pong(&mut there));
     sids.sort();
-    assert_eq!(sids, ["1", "2", "3", "4"]);
+    assert_eq!(sids, [1, 2, 3, 4]);
 }
 
 fn a_receipt_says_what_left(program: &Path) {
@@ -409,7 +414,7 @@ fn a_receipt_says_what_left(program: &Path) {
 }
 
 fn a_link_can_be_looked_at(program: &Path) {
-    let admin = free_address();
+    let admin = own_address();
     let flags = ["--admin", &admin.to_string()];
     let mut joined = Joined::with(program, &HubSettings::default(), &flags);
     let mut here = joined.fanfare.with_headers();

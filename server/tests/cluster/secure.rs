@@ -1,6 +1,6 @@
 //! Links by TLS, and with keys instead of passwords.
 
-use crate::joined::{Joined, fanfare, fanfare_at, figure, free_address, is_taken};
+use crate::joined::{Joined, fanfare, fanfare_at, figure, is_taken};
 use crate::operator::{creds, hub_lines, user_key, user_seed};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use testkit::nats::hub::{Hub, HubSettings};
 use testkit::nats::server::Server;
 use testkit::nats::{tls_certificate, tls_key};
 use testkit::patience::wait_until;
+use testkit::ports::own_address;
 use testkit::tools::nats_client;
 
 crate::with_both_hubs!(
@@ -63,7 +64,7 @@ fn join(program: &Path, settings: &HubSettings, flags: &[String]) -> Joined {
 
 /// A server whose link is looked at.
 fn watched(hub: &Hub, flags: &[String]) -> (Server, SocketAddr) {
-    let admin = free_address();
+    let admin = own_address();
     let admin_flags = ["--admin".to_owned(), admin.to_string()];
     let flags: Vec<&str> = flags.iter().chain(&admin_flags).map(String::as_str).collect();
     (fanfare(&[hub], &flags), admin)
@@ -123,7 +124,7 @@ fn one_side_alone_has_no_tls(program: &Path) {
 
 /// The hub is dialled by its name, and the other is told of by its address.
 fn another_hub_has_a_certificate_of_the_same_name(program: &Path) {
-    let route = free_address();
+    let route = own_address();
     let hub = |name: &str, cluster: String| {
         let lines = format!("server_name: {name}\ncluster {{ name: c, {cluster} }}\n");
         Hub::start(program, &HubSettings { lines, ..hub_with_tls("") })
@@ -131,7 +132,7 @@ fn another_hub_has_a_certificate_of_the_same_name(program: &Path) {
     let first = hub("hub1", format!("listen: \"{route}\""));
     let routes = format!("listen: \"127.0.0.1:-1\", routes: [\"nats://{route}\"]");
     let second = hub("hub2", routes);
-    let admin = free_address();
+    let admin = own_address();
     let address = format!("tls://localhost:{}", first.leafnodes.port());
     let ca = text(&tls_certificate());
     let flags = ["--cluster-tls-ca", &ca, "--admin", &admin.to_string()];

@@ -28,7 +28,7 @@ import urllib.request
 # Thirty clients.
 SERVERS, PLAIN, MEMBERS = 3, 3, 3
 GROUPS = ["g1", "g2"]
-PATIENCE_S = 60
+PATIENCE_S, QUIET_S = 60, 10
 RESTART_S, PIECES_A_SECOND = 1, 40
 CONNECT = b'CONNECT {"verbose":false,"pedantic":false,"headers":true,"no_responders":true}\r\n'
 MESSAGE = re.compile(rb"(H?)MSG load (\d+) (?:(\d+) )?(\d+)\r\n")
@@ -164,16 +164,17 @@ def wait_until(what, condition, patience_s=PATIENCE_S):
 
 def warm_up(publishers, subscribers):
     plain = [subscriber for subscriber in subscribers if not subscriber.group]
+    of_groups = [[subscriber for subscriber in subscribers if subscriber.group == group] for group in GROUPS]
 
     def everybody_hears_everybody():
         for publisher in publishers:
             publisher.publish([-1])
         time.sleep(0.1)
-        return all(len(subscriber.warm) == len(publishers) for subscriber in plain)
+        heard = [subscriber.warm for subscriber in plain]
+        heard += [set().union(*(member.warm for member in members)) for members in of_groups]
+        return all(len(warm) == len(publishers) for warm in heard)
 
     wait_until("everybody hears everybody", everybody_hears_everybody)
-    # Groups are known everywhere by then, or somewhat later.
-    time.sleep(1)
 
 
 class Killer(threading.Thread):
@@ -207,12 +208,15 @@ def publish_all(publishers, messages, over_s, killer):
         time.sleep(max(0, began + (piece + 1) / PIECES_A_SECOND - time.monotonic()))
 
 
-def settle(subscribers):
+def settle(subscribers, deliveries):
+    """Until there are as many as there may be, and a second more, or until nothing has come for so long that nothing
+    more will."""
+
     def total():
         return sum(subscriber.total for subscriber in subscribers)
 
     before, since = total(), time.monotonic()
-    while time.monotonic() - since < 3:
+    while time.monotonic() - since < (1 if before >= deliveries else QUIET_S):
         time.sleep(0.1)
         if (now := total()) != before:
             before, since = now, time.monotonic()
@@ -272,7 +276,8 @@ def main():
         if killer:
             killer.end()
         kills = killer.kills if killer else 0
-        settle(subscribers)
+        copies = len(servers) * PLAIN + len(GROUPS)
+        settle(subscribers, messages * len(publishers) * copies)
         took_s = time.monotonic() - began
         figures = {server: server.figures() for server in servers}
         problems, lost = judge(publishers, subscribers, kills, figures)

@@ -4,8 +4,11 @@ use crate::{FANFARE, start};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
 use testkit::nats::server::{Kind, Server};
 use testkit::nats::settings::Settings;
+use testkit::patience::PATIENCE;
 use testkit::process::Program;
 
 fn command(server: &Server, arguments: &[&str]) -> Command {
@@ -95,13 +98,21 @@ fn a_queue_group_shares_the_messages(server: Server) {
     let expected: Vec<String> = (1..=100).map(|number: u32| number.to_string()).collect();
     let together = written(&mut all);
     assert_eq!(together.lines().collect::<Vec<_>>(), expected);
-    // Their shares are there once they have answered the server, which closes them then.
-    drop(server);
-    let mut shares = Vec::new();
+    let (number, numbers) = mpsc::sync_channel(1_000);
     for member in [&mut one, &mut other] {
-        let mut share = String::new();
-        member.0.stdout.take().unwrap().read_to_string(&mut share).unwrap();
-        shares.extend(share.lines().map(|line| line.parse::<u32>().unwrap()));
+        let (lines, number) =
+            (BufReader::new(member.0.stdout.take().unwrap()).lines(), number.clone());
+        thread::spawn(move || {
+            lines.for_each(|line| number.send(line.unwrap().parse::<u32>().unwrap()).unwrap());
+        });
+    }
+    drop(number);
+    let next = || numbers.recv_timeout(PATIENCE).unwrap();
+    let mut shares: Vec<u32> = std::iter::repeat_with(next).take(100).collect();
+    // They end with the server, and nothing comes twice.
+    drop(server);
+    shares.extend(numbers);
+    for member in [&mut one, &mut other] {
         assert_eq!(member.0.wait().unwrap().code(), Some(1));
     }
     shares.sort_unstable();

@@ -586,7 +586,7 @@ fn a_connection_of_very_many_subscriptions_leaves_unnoticed() {
         leaving.sync();
         assert_eq!(server.broker.stats().subscriptions, before + NATS_SUBSCRIPTIONS);
         drop(leaving);
-        let mut slowest = Duration::ZERO;
+        let (left, mut slowest) = (Instant::now(), Duration::ZERO);
         while server.broker.stats().subscriptions > before {
             for (ask, answer) in [("/join other", "* you are in other"), ("/leave", "* you left")] {
                 let asked = Instant::now();
@@ -595,11 +595,12 @@ fn a_connection_of_very_many_subscriptions_leaves_unnoticed() {
                 slowest = slowest.max(asked.elapsed());
             }
         }
-        slowest
+        (slowest, left.elapsed())
     });
-    let mut slowest = slowest.inspect(|slowest| println!("slowest answer {slowest:?}"));
+    let mut times = slowest.inspect(|times| println!("slowest answer, and all of it: {times:?}"));
+    // Where all takes long, an answer takes a small part of it.
     assert!(
-        slowest.any(|slowest| slowest <= UNNOTICED),
+        times.any(|(slowest, all)| slowest <= UNNOTICED.max(all / 4)),
         "each time an answer took longer than {UNNOTICED:?}"
     );
 }

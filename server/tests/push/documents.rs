@@ -4,6 +4,7 @@ use fanfare_server::push::access::{Access, Key};
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use testkit::patience::wait_until;
+use testkit::ports::own_address;
 use testkit::process::Program;
 use testkit::push::TestServer;
 use testkit::tools::{program, python_with_clients};
@@ -46,8 +47,8 @@ fn ten_lines_of_python_push_signed_and_unsigned() {
 fn a_few_lines_of_python_listen_and_come_back() {
     let Some(mut python) = python_with_clients() else { return };
     let server = TestServer::start(|settings| settings.ttl_s = 3_600);
-    let http = server.http(&[]);
-    let address = http.local_address();
+    let address = own_address();
+    let http = server.http_at(address, &[]);
     let code = python_with("websockets.connect").split("if __name__").next().unwrap();
     let call =
         format!("asyncio.run(listen('42', lambda text: print(text, flush=True), '{address}'))");

@@ -487,7 +487,7 @@ fn ten_thousand_bad_datagrams_change_nothing_but_counters() {
             _ => [b"user:1 ".as_slice(), &vec![b'x'; 8 * 1024]].concat(),
         };
         sender.send(datagram);
-        if round % 100 == 99 {
+        if round % 20 == 19 {
             // So that none is lost on the way.
             wait_until("the datagrams to be read", || {
                 server.figures().datagrams == before.datagrams + round + 1
@@ -597,7 +597,8 @@ fn another_protocol_is_sent_away_before_anything_is_done() {
 #[test]
 fn who_says_no_hello_or_answers_no_ping_is_let_go() {
     let server = TestServer::start(|settings| {
-        settings.writer.idle.interval = Duration::from_millis(20);
+        // Long enough for a hello, however busy the machine is.
+        settings.writer.idle.interval = Duration::from_secs(1);
         settings.writer.idle.misses = 2;
     });
     let mut silent = server.client();
@@ -641,14 +642,14 @@ fn one_that_never_reads_misses_and_costs_the_others_nothing() {
         }
     }
     assert_eq!((received, missed), (pushed + 1 - server.figures().missed, server.figures().missed));
-    assert_eq!(server.tasks.alive_by_name().get("push"), None, "no push is left");
+    wait_until("no push is left", || !server.tasks.alive_by_name().contains_key("push"));
 }
 
 #[test]
 fn a_push_that_waits_ends_in_time_and_takes_all_with_it() {
     use fanfare::{Pattern, WhenFull};
     let server = TestServer::start(|settings| {
-        settings.timeout = Duration::from_millis(30);
+        settings.timeout = Duration::from_millis(300);
         settings.at_once = 4;
     });
     // Somebody in this process who wants everything and never reads: each push to it waits for

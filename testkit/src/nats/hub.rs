@@ -68,12 +68,6 @@ impl Hub {
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
-
-    /// The settings with which the same hub starts again.
-    pub fn again(&self, settings: &HubSettings) -> HubSettings {
-        let ports = (self.address.port(), self.leafnodes.port());
-        HubSettings { ports: Some(ports), ..settings.clone() }
-    }
 }
 
 impl Drop for Hub {

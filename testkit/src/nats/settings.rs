@@ -83,6 +83,11 @@ pub struct Permission {
 }
 
 impl Settings {
+    /// Listens on that port.
+    pub fn on_port(port: u16) -> Self {
+        Self { port: Some(port), ..Self::default() }
+    }
+
     /// The command-line arguments. What only fits a file is written to one, in `folder`.
     pub fn arguments(&self, kind: Kind, folder: &std::path::Path) -> Vec<String> {
         match kind {
@@ -137,10 +142,13 @@ impl Settings {
         if let Some(users) = self.nats_server_users(None) {
             write!(text, "users: {users}, ").unwrap();
         }
-        if let Some(timeout_ms) = self.auth_timeout_ms {
-            write!(text, "timeout: {:.3}", timeout_ms as f64 / 1000.0).unwrap();
-        }
-        (!text.is_empty()).then(|| format!("{{{text}}}"))
+        let seconds = self.auth_timeout_ms() as f64 / 1000.0;
+        (!text.is_empty()).then(|| format!("{{{text}timeout: {seconds:.3}}}"))
+    }
+
+    /// Long enough for every client, however busy the machine is, unless a test wants otherwise.
+    fn auth_timeout_ms(&self) -> u64 {
+        self.auth_timeout_ms.unwrap_or(30_000)
     }
 
     fn nats_server_accounts(&self) -> Option<String> {
@@ -175,7 +183,7 @@ impl Settings {
         flag("max-subscriptions", size(self.max_subscriptions));
         flag("ping-interval-ms", text(self.ping_interval_ms));
         flag("ping-max", text(self.ping_max.map(u64::from)));
-        flag("auth-timeout-ms", text(self.auth_timeout_ms));
+        flag("auth-timeout-ms", text(Some(self.auth_timeout_ms())));
         flag("user", self.user.map(|(name, _)| name.to_owned()));
         flag("password", self.user.map(|(_, password)| password.to_owned()));
         flag("token", self.token.map(str::to_owned));

@@ -14,6 +14,7 @@ use testkit::nats::server::{Kind, Server};
 use testkit::nats::settings::{Permission, Settings, User};
 use testkit::nats::tls_certificate;
 use testkit::patience::PATIENCE;
+use testkit::ports::own_address;
 use tokio::sync::mpsc;
 
 /// Makes two tests of each scenario: `scenario::nats_server` and `scenario::fanfare`.
@@ -48,8 +49,8 @@ scenarios!(Settings::default();
     drain,
     large_payloads,
     order,
-    reconnect,
 );
+scenarios!(Settings::on_port(own_address().port()); reconnect);
 scenarios!(with_users(); wrong_password, permission_violation);
 scenarios!(Settings { tls: true, ..Settings::default() }; tls);
 scenarios!(
@@ -308,8 +309,7 @@ async fn reconnect(server: Server) {
     let (client, mut events) = watched(options(), &server.address.to_string()).await;
     let mut messages = client.subscribe("a").await.unwrap();
     settle(&client).await;
-    let settings = Settings { port: Some(server.address.port()), ..Settings::default() };
-    let kind = server.kind;
+    let (kind, settings) = (server.kind, Settings::on_port(server.address.port()));
     drop(server);
     wait_for(&mut events, |event| matches!(event, Event::Disconnected)).await;
     let _again = start(kind, &settings).unwrap();

@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use testkit::nats::server::Kind;
 use testkit::nats::settings::Settings;
 use testkit::nats::tls_certificate;
+use testkit::ports::own_address;
 use testkit::tools::{nats_client, program, python_with_clients};
 
 /// What each script has to do.
@@ -72,7 +73,8 @@ fn script(name: &str) -> PathBuf {
 #[track_caller]
 fn play_all(command: Option<Command>, kind: Kind) {
     let Some(mut command) = command else { return };
-    let Some(mut server) = start(kind, &Settings::default()) else { return };
+    let settings = Settings::on_port(own_address().port());
+    let Some(mut server) = start(kind, &settings) else { return };
     let (users, tls) =
         (start(kind, &with_users()), start(kind, &Settings { tls: true, ..Settings::default() }));
     let (users, tls) = (users.unwrap(), tls.unwrap());
@@ -86,7 +88,6 @@ fn play_all(command: Option<Command>, kind: Kind) {
         if let Some(name) = line.strip_prefix("ok ") {
             done.push(name.to_owned());
         } else if line == "restart" {
-            let settings = Settings { port: Some(server.address.port()), ..Settings::default() };
             drop(server);
             server = start(kind, &settings).unwrap();
         }

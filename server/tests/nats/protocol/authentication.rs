@@ -15,7 +15,7 @@ rules!(Settings { token: Some("s3cret"), ..Settings::default() }; a_token);
 
 rules!(Settings {
         user: Some(("alice", "secret")),
-        auth_timeout_ms: Some(200),
+        auth_timeout_ms: Some(2_000),
         ..Settings::default()
     };
     not_authenticated_in_time,

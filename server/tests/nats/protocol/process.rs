@@ -6,13 +6,15 @@ use std::time::Instant;
 use testkit::nats::server::{Kind, Server};
 use testkit::nats::settings::Settings;
 use testkit::patience::PATIENCE;
+use testkit::ports::own_address;
 
 rules!(Settings::default();
     info_describes_the_server,
     connections_have_ids_of_their_own,
-    a_new_start_on_the_same_port_at_once,
     an_end_on_request,
 );
+
+rules!(Settings::on_port(own_address().port()); a_new_start_on_the_same_port_at_once);
 
 rules!(Settings { tls: true, ..Settings::default() };
     info_comes_before_tls,
@@ -21,7 +23,7 @@ rules!(Settings { tls: true, ..Settings::default() };
 
 rules!(Settings {
         lame_duck_duration_ms: Some(30_000),
-        lame_duck_grace_ms: Some(2_000),
+        lame_duck_grace_ms: Some(10_000),
         ..Settings::default()
     };
     a_lame_duck_says_so_serves_on_and_closes_one_by_one,
@@ -58,8 +60,7 @@ fn a_new_start_on_the_same_port_at_once(mut server: Server) {
     server.ended();
     client.drain();
     // Its connection was closed by the server, so the port is in TIME_WAIT.
-    let settings = Settings { port: Some(server.address.port()), ..Settings::default() };
-    let again = start(server.kind, &settings).unwrap();
+    let again = start(server.kind, &Settings::on_port(server.address.port())).unwrap();
     assert_eq!(again.address, server.address);
     again.quiet().sync();
 }

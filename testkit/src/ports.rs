@@ -1,0 +1,44 @@
+//! Addresses that a test can listen on, leave, and listen on again.
+
+use crate::patience::wait_until;
+use fanfare_server::connection::{ConnectionLimits, Listener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::ops::Range;
+use std::sync::Mutex;
+
+/// Below the ports that systems give to connections, which come and go. Browsers refuse some of the
+/// lower ones.
+const PORTS: Range<u16> = 11_000..16_000;
+
+/// The next port to look at, and what keeps the others away from those that were given.
+static GIVEN: Mutex<(u16, Vec<TcpListener>)> = Mutex::new((PORTS.start, Vec::new()));
+
+/// An address that no other test gets while this process lives, whether something listens there or
+/// not.
+#[track_caller]
+pub fn own_address() -> SocketAddr {
+    let (next, kept) = &mut *GIVEN.lock().unwrap();
+    loop {
+        let port = *next;
+        assert!(PORTS.contains(&port), "no port is free");
+        *next += 1;
+        // Every test, of whatever process, has to have the port at this address first.
+        let Ok(keeper) = TcpListener::bind((Ipv4Addr::new(127, 0, 0, 2), port)) else { continue };
+        let address = (Ipv4Addr::LOCALHOST, port).into();
+        if TcpListener::bind::<SocketAddr>(address).is_ok() {
+            kept.push(keeper);
+            return address;
+        }
+    }
+}
+
+/// Listens at an address that the server before may still have.
+#[track_caller]
+pub fn rebound(address: SocketAddr, limits: ConnectionLimits) -> Listener {
+    let mut listener = None;
+    wait_until("the address is free", || {
+        listener = Listener::bind(address, limits).ok();
+        listener.is_some()
+    });
+    listener.expect("it is bound")
+}
