@@ -363,7 +363,8 @@ impl<M: Payload> Publisher<M> {
     /// Closes the account of the present publish.
     fn finish(&mut self) -> Receipt {
         let Open { published, has_route, waits_since } = std::mem::take(&mut self.open);
-        let waited = waits_since.map(|since| self.handle.shared.waits.end(since));
+        let waited = waits_since.map(|since| since.elapsed());
+        waited.into_iter().for_each(|waited| self.handle.shared.waits.end(waited));
         let receipt = self.fan_out.finish();
         self.tally.add_alone(published, &receipt);
         let route = self.routes.last().filter(|_| has_route);

@@ -168,6 +168,12 @@ pub fn watched_for<T: Send + 'static>(
     }
 }
 
+/// What this thread has worked so far, however long others had the processor meanwhile.
+pub fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).expect("below a second"))
+}
+
 /// What a subscriber was given, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Got {

@@ -14,7 +14,7 @@ use testkit::broker::{
 };
 
 /// Short to wait out, and long enough that a first poll never sees it pass.
-const SHORT: WhenFull = WhenFull::Wait(Duration::from_millis(30));
+const SHORT: WhenFull = WhenFull::Wait(Duration::from_millis(300));
 
 fn dropped(count: u64, waited: u64) -> Receipt {
     Receipt { matched: count, waited, dropped: count, ..Receipt::default() }
@@ -266,9 +266,11 @@ fn waits_one_after_the_other() {
         let loads = Loads::new();
         let mut publisher = broker.publisher();
         for round in 0..50 {
-            let mut subscription = bounded(&broker, "t", 1, SHORT);
+            let is_waited_out = round % 2 == 0;
+            let wait = if is_waited_out { Duration::from_millis(10) } else { FOREVER };
+            let mut subscription = bounded(&broker, "t", 1, WhenFull::Wait(wait));
             at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
-            if round % 2 == 0 {
+            if is_waited_out {
                 assert_eq!(
                     block_on(publisher.publish(&topic("t"), loads.light(1))),
                     Ok(dropped(1, 1)),

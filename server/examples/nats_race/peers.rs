@@ -5,10 +5,11 @@ use clap::builder::PossibleValue;
 use fanfare_server::bench::connection::{Endpoint, Login};
 use fanfare_server::bench::frames::Protocol;
 use std::io::{BufRead, BufReader, Read};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use testkit::ports::own_address;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -83,7 +84,7 @@ impl Peer {
             }
             Kind::Redis => {
                 // Redis does not choose a port by itself.
-                let port = free_port()?;
+                let port = own_address().port();
                 command.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", ""]);
                 command.stdout(Stdio::null()).stderr(Stdio::null());
                 Self::spawned(command, kind)?.ready_on(port)
@@ -182,9 +183,4 @@ fn program(kind: Kind) -> Result<PathBuf, String> {
         std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
     let found = folders.map(|folder| folder.join(kind.name())).find(|file| file.is_file());
     found.ok_or_else(|| format!("it is not installed (apt-get install {})", kind.name()))
-}
-
-fn free_port() -> Result<u16, String> {
-    let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
-    listener.local_addr().map(|address| address.port()).map_err(|error| error.to_string())
 }
