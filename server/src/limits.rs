@@ -72,6 +72,11 @@ pub const UNSENT_BYTES: u32 = 128 << 10;
 /// any budget, see [`MEMORY_STUCK_MS`].
 pub const MEMORY_BYTES_UNKNOWN: u64 = 1 << 30;
 
+/// Bytes of addresses that the process takes beside what it allocates: for code, the stacks of its
+/// threads, and what the allocator sets aside. Fixed. Why: `ulimit -v` counts them too, and an idle
+/// server takes 500 MB. When hit: the budget is [`MEMORY_BYTES_MIN`].
+pub const ADDRESSES_BESIDE_BYTES: u64 = 512 << 20;
+
 /// Fewest bytes of the memory budget. Fixed. Why: the program needs some of it for itself. When
 /// hit: the setting is refused.
 pub const MEMORY_BYTES_MIN: u64 = 16 << 20;

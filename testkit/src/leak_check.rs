@@ -1,6 +1,7 @@
 //! A check at the end of a test that nothing is left running: no task, and nothing else that the
 //! test can count.
 
+use crate::patience::PATIENCE;
 use async_io::Timer;
 use fanfare::Broker;
 use fanfare_server::connection::ConnectionLimiter;
@@ -17,11 +18,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// How long a check waits for what was asked to end, before it fails the test. Ending takes a few
 /// turns of a runtime on a busy machine; only a test that fails waits this long.
-const LEAK_WAIT: Duration = Duration::from_secs(10);
+const LEAK_WAIT: Duration = PATIENCE;
 
-/// Fails a test that leaves something running. When dropped, it waits up to ten seconds for
-/// everything to end, and then panics with a list of what is left, each task with the place where
-/// it was started.
+/// Fails a test that leaves something running. When dropped, it waits for everything to end, and
+/// panics with a list of what is left in vain, each task with the place where it was started.
 ///
 /// Tasks that were alive when the check was made are not leaks, nor are tasks with an ignored name.
 /// Declare it before what it checks, because what is declared last is dropped first:
@@ -140,7 +140,7 @@ impl LeakCheck {
         })
     }
 
-    /// Waits this long for everything to end, instead of ten seconds.
+    /// Waits this long for everything to end, instead of [`PATIENCE`].
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self

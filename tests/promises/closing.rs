@@ -222,7 +222,7 @@ fn drain_waits_until_everything_is_received() {
 }
 
 #[test]
-fn drain_is_let_go_by_those_who_leave() {
+fn drain_does_not_wait_for_subscriptions_that_leave() {
     let broker = Broker::new();
     let loads = Loads::new();
     let subscription = bounded(&broker, "t", 10, WhenFull::Block);

@@ -6,10 +6,10 @@ use fanfare::SubscriptionStats;
 use serde::Serialize;
 use serde_json::Value;
 
-/// A queue that is filled so far, in percent, is getting slow.
+/// A queue is getting slow when this percentage of it is full.
 const SLOW_PERCENT: f64 = 50.0;
 
-/// A door that has so many of its connections, in percent, is nearly full.
+/// A door is nearly full when it has this percentage of its connections.
 const NEARLY_FULL_PERCENT: usize = 90;
 
 /// Something that is wrong.

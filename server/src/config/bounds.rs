@@ -28,8 +28,7 @@ impl Config {
         bounds.push(history_bound(self));
         let all = bounds.iter().map(|bound| bound.bytes).sum();
         let mut text = String::from(
-            "The most memory in use, if everybody takes all that the settings allow at the same \
-             time:\n",
+            "The most memory that clients can take, all at their limits at the same time:\n",
         );
         for Bound { name, bytes, how } in &bounds {
             let _ = writeln!(text, "{name:<14} {:>12}  {how}", mib(*bytes));

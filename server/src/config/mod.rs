@@ -154,7 +154,8 @@ struct ServerOptions {
     #[arg(long, value_name = "NETWORKS", default_value = "", value_parser = trusted_proxies)]
     trusted_proxies: TrustedProxies,
     /// Memory that clients may make the server allocate, such as 512MiB; near it the heaviest
-    /// connections that do not read are ended. Without it: half of the machine's or the cgroup's
+    /// connections that do not read are ended. Without it: half of what the machine, the cgroup
+    /// or `ulimit -v` allows
     #[arg(long, value_name = "SIZE", value_parser = size(limits::MEMORY_BYTES_MIN))]
     memory: Option<u64>,
 }

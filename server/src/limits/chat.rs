@@ -209,8 +209,8 @@ pub const COMMIT_WAIT_MS: u64 = 20;
 pub const UNINDEXED_LINES: u32 = 4_096;
 
 /// Lines of a room between two looks for those that it must forget, and lines that one commit
-/// forgets for their age. Fixed. Why: a look reads as much as the room keeps. When hit: a room has
-/// so many more than it may have, for a while.
+/// forgets for their age. Fixed. Why: a look reads as much as the room keeps. When hit: for a
+/// while a room has that many lines beyond its limit.
 pub const FORGETTING_LINES: u32 = 4_096;
 
 /// Lines that are read into memory when the server begins, of the rooms that talked last. Fixed.

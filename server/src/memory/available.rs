@@ -1,6 +1,7 @@
 //! How much memory there is for this process: the machine's, or what its cgroups and its limit on
 //! addresses leave of that.
 
+use crate::limits::ADDRESSES_BESIDE_BYTES;
 use rustix::process::{Resource, getrlimit};
 use std::fs::read_to_string;
 use std::path::Path;
@@ -14,7 +15,7 @@ pub(super) fn available_bytes() -> Option<u64> {
     let limits = [
         machine_bytes(&read_to_string("/proc/meminfo").unwrap_or_default()),
         cgroup_bytes(Path::new(CGROUPS), &own_cgroups),
-        getrlimit(Resource::As).current,
+        getrlimit(Resource::As).current.map(|it| it.saturating_sub(ADDRESSES_BESIDE_BYTES)),
     ];
     limits.into_iter().flatten().min()
 }

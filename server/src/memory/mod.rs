@@ -10,8 +10,9 @@ mod available;
 
 use crate::diagnostics::{ConnectionFigures, Diagnostics, Ended, Event, FrontEnd};
 use crate::limits::{
-    MEMORY_BYTES_UNKNOWN, MEMORY_GROWTH_BYTES_PER_MS, MEMORY_LOOK_MS, MEMORY_PER_BYTE_READ,
-    MEMORY_READ_BYTES_MIN, MEMORY_SHED_BYTES_MIN, MEMORY_STUCK_MS, MEMORY_TEAR_DOWN_MS,
+    MEMORY_BYTES_MIN, MEMORY_BYTES_UNKNOWN, MEMORY_GROWTH_BYTES_PER_MS, MEMORY_LOOK_MS,
+    MEMORY_PER_BYTE_READ, MEMORY_READ_BYTES_MIN, MEMORY_SHED_BYTES_MIN, MEMORY_STUCK_MS,
+    MEMORY_TEAR_DOWN_MS,
 };
 use crate::message::ServerMessage;
 use crate::tasks::{self, Scope, TaskHandle, Wait, waiting};
@@ -26,7 +27,7 @@ use std::time::{Duration, Instant};
 
 /// The budget if nobody says otherwise: half of what there is for this process.
 pub fn default_budget_bytes() -> u64 {
-    available_bytes().map_or(MEMORY_BYTES_UNKNOWN, |bytes| bytes / 2)
+    available_bytes().map_or(MEMORY_BYTES_UNKNOWN, |bytes| (bytes / 2).max(MEMORY_BYTES_MIN))
 }
 
 /// What the program has allocated and not freed; `None` where the allocator does not tell.

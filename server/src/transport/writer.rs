@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn who_owes_an_answer_is_asked_three_times_and_let_go_the_fourth() {
+    fn a_peer_that_owes_an_answer_is_asked_three_times_and_then_closed() {
         let (mut watch, began) = watch(true);
         assert_eq!(watch.check(began + INTERVAL / 2, began, false), Liveness::Alive);
         for turn in 1..=3 {
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_nothing_is_let_go_even_if_no_answer_is_required() {
+    fn a_peer_that_takes_nothing_is_closed_even_if_it_owes_no_answer() {
         let (mut watch, began) = watch(false);
         assert_eq!(watch.check(began + INTERVAL, began, false), Liveness::Ask);
         for turn in 2..=4 {

@@ -65,6 +65,16 @@ impl Server {
     }
 }
 
+/// Less what an idle server takes of it.
+#[test]
+fn without_a_setting_the_budget_is_half_of_what_the_limit_on_addresses_leaves() {
+    let limited = format!("ulimit -v {}; exec \"$0\" --print-bounds", 2 << 20);
+    let output = Command::new("sh").args(["-c", &limited, FANFARE]).output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    let budget = told.lines().find(|line| line.starts_with("budget ")).unwrap();
+    assert!(budget.contains(" 768.00 MiB  --memory"), "{told}");
+}
+
 #[test]
 fn a_processor_profile_keeps_little_and_the_next_one_nothing() {
     let server = Server::start();

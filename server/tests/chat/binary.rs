@@ -440,7 +440,8 @@ fn every_line_of_a_crowd_is_accounted_for() {
 #[test]
 fn nothing_is_left_listening_after_the_end() {
     let address = own_address();
-    let mut server = Process::start(&["--chat", &address.to_string()]);
+    let mut command = Command::new(FANFARE);
+    let mut server = Process::of(command.args(listening_only("--chat", &address.to_string())));
     server.signal(rustix::process::Signal::TERM);
     server.ended();
     wait_until("the port is free", || TcpListener::bind(address).is_ok());

@@ -124,7 +124,7 @@ fn who_never_reads_misses_lines_and_delays_nobody() {
 }
 
 #[test]
-fn who_takes_nothing_for_the_deadline_is_let_go() {
+fn a_client_that_takes_nothing_until_the_deadline_is_closed() {
     let server = server(|settings| settings.writer.deadline = Duration::from_millis(200));
     let mut talker = server.named("talker");
     let stuck = server.named("stuck");
@@ -217,7 +217,7 @@ fn who_merely_reads_is_pinged_and_stays() {
 }
 
 #[test]
-fn who_owes_an_answer_and_says_nothing_is_let_go_after_three_pings() {
+fn a_client_that_owes_an_answer_is_closed_after_three_pings() {
     let server = server(|settings| {
         settings.writer.idle.interval = Duration::from_millis(50);
         settings.writer.idle.answer_required = true;

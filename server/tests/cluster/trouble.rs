@@ -180,7 +180,6 @@ fn a_hub_that_wants_a_later_version_says_so(program: &Path) {
     let admin = own_address();
     let _server = fanfare(&[&hub], &["--admin", &admin.to_string()]);
     wait_until("it is refused", || figure(admin, "ends_total") >= 1);
-    assert_eq!(figure(admin, "joins_total"), 0);
 }
 
 fn a_name_that_is_used_twice_is_not_fought_over(program: &Path) {

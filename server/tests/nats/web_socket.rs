@@ -120,10 +120,10 @@ import asyncio, nats, ssl, sys
 async def main():
     context = ssl.create_default_context(cafile=sys.argv[3])
     for url, tls in [(sys.argv[1], None), (sys.argv[2], context)]:
-        client = await nats.connect(url, tls=tls)
+        client = await nats.connect(url, tls=tls, connect_timeout=120)
         subscription = await client.subscribe('a')
         await client.publish('a', b'x' * 100_000)
-        message = await subscription.next_msg(30)
+        message = await subscription.next_msg(120)
         assert message.data == b'x' * 100_000
         await client.drain()
 asyncio.run(main())

@@ -595,7 +595,7 @@ fn another_protocol_is_sent_away_before_anything_is_done() {
 }
 
 #[test]
-fn who_says_no_hello_or_answers_no_ping_is_let_go() {
+fn a_client_without_a_hello_or_an_answer_to_pings_is_closed() {
     let server = TestServer::start(|settings| {
         // Long enough for a hello, however busy the machine is.
         settings.writer.idle.interval = Duration::from_secs(1);

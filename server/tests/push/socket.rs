@@ -265,7 +265,7 @@ fn messages_in_pieces_and_control_frames_between_them_are_understood() {
 }
 
 #[test]
-fn who_breaks_the_protocol_is_told_how_and_let_go() {
+fn a_client_that_breaks_the_protocol_is_told_how_and_closed() {
     let test = start(|settings| settings.line_bytes = 200);
     let long = "x".repeat(201);
     let wrong = [
@@ -354,7 +354,7 @@ fn who_leaves_without_a_word_gets_what_was_asked_for() {
 }
 
 #[test]
-fn who_says_no_hello_or_answers_no_ping_is_let_go() {
+fn a_client_without_a_hello_or_an_answer_to_pings_is_closed() {
     let test = start(|settings| {
         // Long enough for a hello, however busy the machine is.
         settings.writer.idle.interval = Duration::from_secs(1);

@@ -7,7 +7,7 @@ const readline = require("node:readline");
 const puppeteer = require("puppeteer-core");
 
 /** Far longer than anything takes; only a failing scenario waits so long. */
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 120_000;
 
 /** Between two looks at a page. */
 const POLL_MS = 20;

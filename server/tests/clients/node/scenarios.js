@@ -9,7 +9,7 @@
 const assert = require("node:assert/strict");
 const nats = require("nats");
 
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 120_000;
 const MIB = 1 << 20;
 const [plainAddress, usersAddress, tlsAddress, certificateFile] = process.argv.slice(2);
 

@@ -9,7 +9,7 @@ import sys
 import nats
 from nats.js.api import ConsumerConfig
 
-PATIENCE_S = 30
+PATIENCE_S = 120
 
 
 async def streams(js):
@@ -55,7 +55,7 @@ async def key_value(js):
 
 
 async def main():
-    nc = await nats.connect(f"nats://{sys.argv[1]}")
+    nc = await nats.connect(f"nats://{sys.argv[1]}", connect_timeout=PATIENCE_S)
     js = nc.jetstream(timeout=PATIENCE_S)
     await streams(js)
     await key_value(js)

@@ -13,7 +13,7 @@ import sys
 import nats
 from nats.errors import MaxPayloadError, NoRespondersError
 
-PATIENCE_S = 30
+PATIENCE_S = 120
 MIB = 1 << 20
 plain_address, users_address, tls_address, certificate_file = sys.argv[1:5]
 
@@ -50,15 +50,21 @@ async def in_time(something):
 
 async def client(address=plain_address, watch=None, **options):
     watch = watch or Watch()
+    patience = {"connect_timeout": PATIENCE_S, "drain_timeout": PATIENCE_S}
     return await nats.connect(
-        f"nats://{address}", max_reconnect_attempts=-1, reconnect_time_wait=0.02, **watch.options(), **options
+        f"nats://{address}",
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=0.02,
+        **patience,
+        **watch.options(),
+        **options,
     )
 
 
 async def flush(nc):
     """nats-py sends the PING past what it has not sent yet; the second one comes behind that."""
-    await nc.flush()
-    await nc.flush()
+    await nc.flush(PATIENCE_S)
+    await nc.flush(PATIENCE_S)
 
 
 async def next_of(subscription):
@@ -268,7 +274,12 @@ async def wrong_password():
         watch = Watch()
         try:
             await nats.connect(
-                f"nats://{users_address}", user=user, password=password, allow_reconnect=False, **watch.options()
+                f"nats://{users_address}",
+                user=user,
+                password=password,
+                allow_reconnect=False,
+                connect_timeout=PATIENCE_S,
+                **watch.options(),
             )
         except nats.errors.Error:
             await watch.error_with("authorization violation")

@@ -6,16 +6,18 @@ When it says `stop`, somebody has to end the HTTP server. server/tests/push/pyth
 """
 
 import asyncio
+import functools
 import json
 import socket as sockets
 import sys
 
-from websockets import connect
+import websockets
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-PATIENCE_S = 30
+PATIENCE_S = 120
 address, datagram_port = sys.argv[1:3]
 url = f"ws://{address}/socket"
+connect = functools.partial(websockets.connect, open_timeout=PATIENCE_S, ping_interval=None)
 datagrams = sockets.socket(sockets.AF_INET, sockets.SOCK_DGRAM)
 datagrams.connect(("127.0.0.1", int(datagram_port)))
 datagrams.settimeout(PATIENCE_S)

@@ -77,7 +77,7 @@ fn play<F: Future<Output = ()>>(
     let Some(server) = start(kind, settings) else { return };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(in_time("the scenario ends", scenario(server)));
+    runtime.block_on(scenario(server));
 }
 
 async fn in_time<T>(what: &str, something: impl Future<Output = T>) -> T {
@@ -89,6 +89,8 @@ async fn in_time<T>(what: &str, something: impl Future<Output = T>) -> T {
 fn options() -> ConnectOptions {
     // By default it waits longer and longer between attempts.
     ConnectOptions::new()
+        .connection_timeout(PATIENCE)
+        .request_timeout(Some(PATIENCE))
         .max_reconnects(None)
         .reconnect_delay_callback(|_| Duration::from_millis(20))
 }

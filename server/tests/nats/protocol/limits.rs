@@ -26,7 +26,7 @@ rules!(Settings { ping_interval_ms: Some(100), ping_max: Some(2), ..Settings::de
     pings_come_before_connect_too,
 );
 
-rules!(Settings { ping_interval_ms: Some(700), ping_max: Some(1), ..Settings::default() };
+rules!(Settings { ping_interval_ms: Some(2_000), ping_max: Some(1), ..Settings::default() };
     a_pong_shows_that_the_client_is_there,
 );
 
