@@ -644,16 +644,20 @@ fn with_tls(is_required: bool) -> TestServer {
 fn tls_server(change: impl FnOnce(&mut TlsSettings)) -> TestServer {
     TestServer::start(|settings| {
         settings.authentication_timeout = Duration::ZERO;
-        let mut tls = TlsSettings {
-            identity: Identity::read(&tls_certificate(), &tls_key(), None).unwrap(),
-            is_required: true,
-            handshake_timeout: PATIENCE,
-            verifies_clients: false,
-            first: HandshakeFirst::Never,
-        };
+        let mut tls = tls_settings();
         change(&mut tls);
         settings.tls = Some(tls);
     })
+}
+
+fn tls_settings() -> TlsSettings {
+    TlsSettings {
+        identity: Identity::read(&tls_certificate(), &tls_key(), None).unwrap(),
+        is_required: true,
+        handshake_timeout: PATIENCE,
+        verifies_clients: false,
+        first: HandshakeFirst::Never,
+    }
 }
 
 type TlsClient = rustls::StreamOwned<rustls::ClientConnection, std::net::TcpStream>;
@@ -744,6 +748,24 @@ fn who_never_shakes_hands_is_closed_in_time() {
     let server = tls_server(|tls| tls.handshake_timeout = Duration::from_millis(50));
     Wire::connect(server.address).expect_closed();
     server.assert_nothing_remains();
+}
+
+#[test]
+fn a_slow_handshake_takes_nothing_of_the_time_to_authenticate() {
+    let time = Duration::from_secs(4);
+    let server = TestServer::start(|settings| {
+        settings.authentication.token = Some(Secret::new("t"));
+        settings.authentication_timeout = time;
+        settings.tls = Some(tls_settings());
+    });
+    let wire = Wire::connect(server.address);
+    // A client that hesitates for longer than it would have to say who it is.
+    block_on(Timer::after(time + time / 8));
+    let mut client = tls_over(wire.socket().try_clone().unwrap(), false);
+    client.write_all(b"CONNECT {\"verbose\":false,\"auth_token\":\"t\"}\r\nPING\r\n").unwrap();
+    let mut pong = [0; 6];
+    client.read_exact(&mut pong).unwrap();
+    assert_eq!(&pong, b"PONG\r\n");
 }
 
 #[test]

@@ -53,21 +53,43 @@ fn node_fanfare() {
     play_all(node(), Kind::Fanfare);
 }
 
+#[test]
+fn node_floods_itself_nats_server() {
+    floods_itself(Kind::NatsServer);
+}
+
+#[test]
+fn node_floods_itself_fanfare() {
+    floods_itself(Kind::Fanfare);
+}
+
+/// With more than may wait for a client.
+fn floods_itself(kind: Kind) {
+    let Some(mut node) = node_with("load/self_flood.js") else { return };
+    let Some(server) = start(kind, &Settings::default()) else { return };
+    let output = node.args([&server.address.to_string(), "70000"]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
 fn python() -> Option<Command> {
     let mut command = python_with_clients()?;
-    command.arg(script("python/scenarios.py"));
+    command.arg(script("clients/python/scenarios.py"));
     Some(command)
 }
 
 fn node() -> Option<Command> {
+    node_with("clients/node/scenarios.js")
+}
+
+fn node_with(name: &str) -> Option<Command> {
     let modules = nats_client("node/node_modules/nats")?;
     let mut command = program("node")?;
-    command.arg(script("node/scenarios.js")).env("NODE_PATH", modules.parent()?);
+    command.arg(script(name)).env("NODE_PATH", modules.parent()?);
     Some(command)
 }
 
 fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
 }
 
 #[track_caller]
