@@ -206,7 +206,7 @@ class Server:
 
     def end(self):
         self.process.send_signal(signal.SIGTERM)
-        _output, _ = self.process.communicate(timeout=30)
+        _output, _ = self.process.communicate(timeout=120)
         if self.process.returncode != 0:
             raise Failure(f"the server ended with {self.process.returncode}")
 
@@ -263,7 +263,7 @@ async def round_of(server, options, stuck):
 async def nothing_remains(server):
     """Only the one who asks is there, and only the lobby."""
     observer = await server.connect(Client(0, "lobby"))
-    for _ in range(200):
+    for _ in range(2_000):
         observer.notices.clear()
         observer.say(b"/rooms\n/who\n")
         await observer.ping()

@@ -96,7 +96,7 @@ def main():
             print(f"{name}: {options.cycles // 2} cycles in {time.monotonic() - began:.0f} s: {rounds[-1]}")
     finally:
         server.process.terminate()
-        server.process.wait(timeout=30)
+        server.process.wait(timeout=120)
     first, second = rounds
     for name in first:
         bound = 2 << 20 if name.startswith("mem") else 0
