@@ -1,7 +1,7 @@
 //! What the chat tests share: a server in this process on any executor, and clients like `nc`.
 
 use crate::leak_check::LeakCheck;
-use crate::patience::{connect, wait_until};
+use crate::patience::{PATIENCE, connect, wait_until};
 use fanfare::Broker;
 use fanfare_server::chat::{ChatServer, ChatSettings};
 use fanfare_server::connection::Listener;
@@ -11,9 +11,12 @@ use fanfare_server::tasks::{BoxedTask, Tasks};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-/// The default settings without a limit on lines a second: tests say a lot.
+/// The default settings without a limit on lines a second, as tests say a lot, and with time for
+/// clients that do not read for a while on a busy machine.
 pub fn unhurried() -> ChatSettings {
-    ChatSettings { lines_per_second: None, ..ChatSettings::default() }
+    let mut settings = ChatSettings { lines_per_second: None, ..ChatSettings::default() };
+    settings.writer.deadline = PATIENCE;
+    settings
 }
 
 /// A chat server in this process.

@@ -44,6 +44,7 @@ impl TestServer {
     pub fn start_with(access: Access, change: impl FnOnce(&mut PushSettings)) -> Self {
         let mut settings = PushSettings::default();
         settings.writer.idle.interval = PATIENCE;
+        settings.writer.deadline = PATIENCE;
         change(&mut settings);
         let mut broker = Broker::builder();
         for (pattern, messages) in settings.histories() {

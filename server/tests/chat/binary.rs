@@ -124,6 +124,9 @@ fn both_signals_say_goodbye_report_and_end_well() {
     }
 }
 
+/// With time for clients that do not read, however busy the machine is.
+const PATIENT: &str = "--chat-write-deadline-ms=600000";
+
 /// Somebody who never reads, to whom more is said than the kernel takes. Gives the talker too.
 fn stuck_client(server: &Process) -> (Client, Client) {
     let (mut talker, stuck) = (server.client(), server.client());
@@ -144,7 +147,7 @@ fn stuck_client(server: &Process) -> (Client, Client) {
 
 #[test]
 fn what_was_not_flushed_by_the_deadline_is_reported() {
-    let mut server = Process::start(&["--goodbye-ms", "2000"]);
+    let mut server = Process::start(&["--goodbye-ms", "2000", PATIENT]);
     let _clients = stuck_client(&server);
     server.signal(rustix::process::Signal::TERM);
     assert_eq!(server.ended().code(), Some(0));
@@ -161,7 +164,7 @@ fn what_was_not_flushed_by_the_deadline_is_reported() {
 
 #[test]
 fn a_second_signal_ends_at_once() {
-    let mut server = Process::start(&["--goodbye-ms", "3600000"]);
+    let mut server = Process::start(&["--goodbye-ms", "3600000", PATIENT]);
     let (mut talker, _stuck) = stuck_client(&server);
     server.signal(rustix::process::Signal::TERM);
     talker.wait_for("* the server is ending; goodbye");

@@ -42,19 +42,30 @@ impl Fake {
 
     /// The next connection, joined; its loop subject.
     fn join(&self) -> (Leaf, String) {
-        let mut leaf = self.accept();
-        leaf.say(INFO);
-        assert!(leaf.line().starts_with("CONNECT {"));
-        leaf.say(ACCOUNT);
-        let line = leaf.line();
-        let subject = line.strip_prefix("LS+ $LDS.").unwrap_or_else(|| panic!("{line}"));
-        (leaf, format!("$LDS.{subject}"))
+        // On a busy machine one may be given up before its turn here; then another comes.
+        std::iter::repeat_with(|| self.accept()).find_map(Leaf::joined).unwrap()
     }
 }
 
 impl Leaf {
+    /// Greets, and gives the loop subject too. None if it was left meanwhile.
+    fn joined(mut self) -> Option<(Self, String)> {
+        self.say(INFO);
+        let connect = self.line();
+        if connect.is_empty() {
+            return None;
+        }
+        assert!(connect.starts_with("CONNECT {"), "{connect}");
+        self.say(ACCOUNT);
+        let line = self.line();
+        let subject = line.strip_prefix("LS+ ").filter(|it| it.starts_with("$LDS."));
+        let subject = subject.unwrap_or_else(|| panic!("{line}")).to_owned();
+        Some((self, subject))
+    }
+
     fn say(&mut self, lines: &str) {
-        self.socket.get_mut().write_all(format!("{lines}\r\n").as_bytes()).unwrap();
+        // It may have been left already, which the next read shows.
+        let _ = self.socket.get_mut().write_all(format!("{lines}\r\n").as_bytes());
     }
 
     /// The next line but `PING`, which is answered, and `PONG`. Empty: it has closed.

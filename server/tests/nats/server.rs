@@ -38,7 +38,7 @@ struct TestServer {
 
 impl TestServer {
     fn start(change: impl FnOnce(&mut NatsSettings)) -> Self {
-        let mut settings = NatsSettings::default();
+        let mut settings = NatsSettings { write_deadline: PATIENCE, ..NatsSettings::default() };
         change(&mut settings);
         let broker = Broker::builder().keep_pace_from(SLOWEST_READER_BYTES).build();
         let tasks = Tasks::new(|task: BoxedTask| drop(async_std::task::spawn(task)));

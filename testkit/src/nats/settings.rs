@@ -115,7 +115,7 @@ impl Settings {
         line("ping_interval", milliseconds(self.ping_interval_ms));
         line("ping_max", self.ping_max.map(|value| value.to_string()));
         line("max_pending", self.max_pending_bytes.map(|value| value.to_string()));
-        line("write_deadline", milliseconds(self.write_deadline_ms));
+        line("write_deadline", milliseconds(Some(self.write_deadline_ms())));
         line("lame_duck_duration", milliseconds(self.lame_duck_duration_ms));
         line("lame_duck_grace_period", milliseconds(self.lame_duck_grace_ms));
         line("authorization", self.nats_server_authorization());
@@ -144,6 +144,11 @@ impl Settings {
         }
         let seconds = self.auth_timeout_ms() as f64 / 1000.0;
         (!text.is_empty()).then(|| format!("{{{text}timeout: {seconds:.3}}}"))
+    }
+
+    /// Long enough for clients that do not read for a while, unless a test wants otherwise.
+    fn write_deadline_ms(&self) -> u64 {
+        self.write_deadline_ms.unwrap_or(120_000)
     }
 
     /// Long enough for every client, however busy the machine is, unless a test wants otherwise.
@@ -190,7 +195,7 @@ impl Settings {
         flag("no-auth-user", self.no_auth_user.map(str::to_owned));
         flag("system-account", self.system_account.map(str::to_owned));
         flag("max-pending-bytes", size(self.max_pending_bytes));
-        flag("write-deadline-ms", text(self.write_deadline_ms));
+        flag("write-deadline-ms", text(Some(self.write_deadline_ms())));
         flag("lame-duck-duration-ms", text(self.lame_duck_duration_ms));
         flag("lame-duck-grace-ms", text(self.lame_duck_grace_ms));
         if self.tls {
