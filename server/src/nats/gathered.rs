@@ -59,8 +59,8 @@ impl Gathered {
         self.waiting.is_empty()
     }
 
-    /// Lets a message wait: in the place of an older one of the same subject, or of the one that
-    /// waits at all. Gives how many messages it replaced, or pushed out because of the bounds.
+    /// Lets a message wait: in the place of an older one of the same subject, or else of the only
+    /// one. Returns how many messages it replaced, or pushed out because of the bounds.
     pub fn put(
         &mut self,
         message: &Outgoing<'_>,

@@ -65,7 +65,7 @@ pub struct Recipient<'a> {
     pub client_id: u64,
     /// Where it is.
     pub client_ip: IpAddr,
-    /// What it may sign to say who it is.
+    /// The nonce that it may sign to authenticate.
     pub nonce: Option<&'a str>,
 }
 

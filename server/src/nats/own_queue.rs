@@ -19,7 +19,7 @@ pub(super) struct OwnQueue {
     pub missed: render::Missing,
     /// Nothing that was gathered is sent before this.
     next_at: Option<Instant>,
-    /// Answers that were placed up to this count have nothing of this queue before them.
+    /// No message of this queue belongs before answers that were placed up to this count.
     clear_for: u64,
     /// Messages taken since.
     taken: u64,

@@ -43,7 +43,7 @@ pub struct Session {
     policies: BTreeMap<Target, QueuePolicy>,
 }
 
-/// The names of a client's subscriptions, for those who look at it too.
+/// The names of a client's subscriptions, shared with the admin listener.
 #[derive(Default)]
 pub struct Sids(Mutex<HashMap<SubscriptionId, Sid>>);
 
@@ -70,7 +70,7 @@ enum Greeting {
 pub struct SessionLimits {
     /// Subscriptions at the same time.
     pub subscriptions: usize,
-    /// Whether a client has to say who it is.
+    /// Whether clients have to authenticate.
     pub authentication_required: bool,
     /// The nats-server to behave like.
     pub version: NatsVersion,
@@ -232,8 +232,8 @@ impl Session {
         self.options.words.as_deref().cloned().unwrap_or_default()
     }
 
-    /// Forgets them, once they are known elsewhere; but who it said it is counts for a later
-    /// `CONNECT` too.
+    /// Forgets them once they are known elsewhere, except for the credentials, which count for a
+    /// later `CONNECT` too.
     pub fn forget_words(&mut self) {
         let credentials = self.words().credentials;
         let is_needed = self.limits.authentication_required;
@@ -288,8 +288,7 @@ impl Session {
         }
     }
 
-    /// A server would say that. From a client it changes nothing, but it has to be what it claims
-    /// to be (observed).
+    /// Servers send `INFO`. From a client it changes nothing, but it must be JSON (observed).
     fn info(&self, json: &[u8], actions: &mut Vec<Action>) {
         let json =
             serde_json::from_str::<Option<Map<String, Value>>>(&String::from_utf8_lossy(json));

@@ -98,7 +98,8 @@ pub struct TlsSettings {
     pub identity: Identity,
     /// Whether clients without TLS are refused.
     pub is_required: bool,
-    /// In this time the handshake has to be over. It has a clock of its own.
+    /// The handshake must be over within this time, which does not count against the time to
+    /// authenticate.
     pub handshake_timeout: Duration,
     /// Whether clients have to show a certificate.
     pub verifies_clients: bool,
@@ -118,7 +119,7 @@ pub enum HandshakeFirst {
     Within(Duration),
 }
 
-/// What happens to a connection whose queue was full for longer than a publish waits.
+/// What happens to a connection whose queue stays full for longer than a publish waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SlowConsumer {
     /// Send it `-ERR 'Slow Consumer'` and close it, as nats-server does.
@@ -162,7 +163,7 @@ impl Default for NatsSettings {
 /// What a new connection has to expect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FirstTimes {
-    /// In which time the client has to say who it is.
+    /// The time within which the client must authenticate.
     pub connect_within: Option<Duration>,
     /// How long after its `CONNECT` it is sent a `PING`, whatever it does.
     pub ping_after: Option<Duration>,

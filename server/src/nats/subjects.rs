@@ -65,7 +65,7 @@ impl Destination {
             // Whatever the rules say: it concerns nobody but the client.
             return Self { place: Place::Policy, is_literal: true, is_permitted: true };
         }
-        // To a publisher `*` and `>` are tokens as all others.
+        // To a publisher `*` and `>` are ordinary tokens.
         let topic = std::str::from_utf8(subject).ok().and_then(|text| Topic::literal(text).ok());
         let is_permitted = match &topic {
             Some(topic) => rules.permit_topic(topic),

@@ -37,7 +37,7 @@ pub(super) struct Outbound {
     pub guest: OnceLock<Box<Guest>>,
     /// Subscriptions that have got all that they were to get.
     expired: Mutex<Vec<(Sid, SubscriptionId)>>,
-    /// What the client may sign to say who it is.
+    /// The nonce that the client may sign to authenticate.
     nonce: Option<Box<str>>,
     /// The requests that the client may answer, noted by the writing half.
     responses: Mutex<Option<Box<Responses>>>,
@@ -207,7 +207,7 @@ impl<'c> Writer<'c> {
         self.reason = Some(reason);
     }
 
-    /// Gives how many times something had been placed by then.
+    /// Returns how many times something had been placed by then.
     fn apply_changes(&mut self) -> u64 {
         let (changes, placed) = self.outbound.queue.take_changes();
         changes.into_iter().for_each(|change| self.apply(change));
@@ -577,8 +577,8 @@ impl WriteHalf for Writer<'_> {
     }
 }
 
-/// By their number, since connections with as many are told together, and most have no subject in
-/// common.
+/// By number, since connections with the same number are listed together, and most have no subject
+/// in common.
 fn waits_for(subscriptions: usize) -> Wait {
     match subscriptions {
         0 => Wait::RECV,
