@@ -204,7 +204,7 @@ impl Accounts {
             }
             Ok(())
         });
-        waiting(Wait::fixed("the database"), removed).await?;
+        removed.await?;
         Ok(Granted::Unregistered)
     }
 
@@ -231,7 +231,7 @@ impl Accounts {
             }
             Ok(is_added)
         });
-        match waiting(Wait::fixed("the database"), added).await? {
+        match added.await? {
             true => Ok(Granted::Name { shown, code: Some(code) }),
             false => Err(AccountError::Taken(name)),
         }
@@ -240,7 +240,7 @@ impl Accounts {
     async fn find(&self, store: &Store, name: &Name) -> Result<Option<Account>, AccountError> {
         let name = name.folded().to_owned();
         let found = store.ask(move |connection| accounts::find(connection, &name));
-        Ok(waiting(Wait::fixed("the database"), found).await?)
+        Ok(found.await?)
     }
 
     async fn prove(

@@ -2,6 +2,7 @@
 
 use super::error::StoreError;
 use crate::locks::lock;
+use crate::tasks::{Wait, waiting};
 use atomic_waker::AtomicWaker;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
@@ -29,12 +30,12 @@ impl<T> Answer<T> {
     /// # Errors
     /// What went wrong; nothing was changed then.
     pub async fn come(&self) -> Result<T, StoreError> {
-        poll_fn(|context| {
+        let answered = poll_fn(|context| {
             // Registered before looking: an answer that comes in between wakes us.
             self.0.asker.register(context.waker());
             lock(&self.0.answer).take().map_or(Poll::Pending, Poll::Ready)
-        })
-        .await
+        });
+        waiting(Wait::fixed("the database"), answered).await
     }
 }
 

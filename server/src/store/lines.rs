@@ -59,10 +59,7 @@ pub fn last(
         WHERE room = ? ORDER BY id DESC LIMIT ?)";
     let both = format!("{of_room} UNION ALL {of_room} ORDER BY id DESC LIMIT ?");
     let mut statement = connection.prepare(&both)?;
-    let rows = statement.query_map((room, lines, "", lines, lines), message)?;
-    let mut messages = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-    messages.reverse();
-    Ok(messages)
+    oldest_first(statement.query_map((room, lines, "", lines, lines), message)?)
 }
 
 /// The last lines of a room from a moment on, oldest first, and how many there are from then on;
@@ -103,10 +100,7 @@ pub fn search(
     for word in words.split_whitespace() {
         query += &format!(" AND text : {}", quoted(word));
     }
-    let rows = statement.query_map((query, room, lines), message)?;
-    let mut messages = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-    messages.reverse();
-    Ok(messages)
+    oldest_first(statement.query_map((query, room, lines), message)?)
 }
 
 /// Adds stored lines to the index of words, once at least `waiting` of them are not in it. Many at
@@ -189,6 +183,14 @@ impl Database {
         loaded.reverse();
         Ok(loaded)
     }
+}
+
+fn oldest_first(
+    newest_first: impl Iterator<Item = rusqlite::Result<ServerMessage>>,
+) -> rusqlite::Result<Vec<ServerMessage>> {
+    let mut messages = newest_first.collect::<rusqlite::Result<Vec<_>>>()?;
+    messages.reverse();
+    Ok(messages)
 }
 
 fn message(row: &Row<'_>) -> rusqlite::Result<ServerMessage> {

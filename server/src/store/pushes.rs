@@ -93,7 +93,8 @@ pub fn complete(connection: &Connection, from_s: u64) -> rusqlite::Result<()> {
 }
 
 impl Database {
-    /// Hands over each push that has not expired; of one topic in the order of their numbers.
+    /// Hands over each push that has not expired, in the order of their numbers: the broker forgets
+    /// the topics that come first if there are too many.
     ///
     /// # Errors
     /// As SQLite has it.
@@ -104,7 +105,7 @@ impl Database {
     ) -> rusqlite::Result<()> {
         let mut statement = self.connection.prepare(
             "SELECT topic, number, expires_ms, wants_ack, id, payload FROM pushes
-             WHERE expires_ms > ? ORDER BY topic, number",
+             WHERE expires_ms > ? ORDER BY number",
         )?;
         let mut rows = statement.query([now_ms as i64])?;
         while let Some(row) = rows.next()? {

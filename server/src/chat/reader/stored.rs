@@ -27,7 +27,7 @@ impl Reader<'_> {
         self.synced(store).await;
         let (of_room, lines) = (room.clone(), u32::try_from(lines).unwrap_or(u32::MAX));
         let asked = store.ask(move |connection| lines::last(connection, of_room.as_str(), lines));
-        match waiting(Wait::fixed("the database"), asked).await {
+        match asked.await {
             Ok(messages) => self.show(heading, room, messages.iter()),
             Err(error) => self.reply(&format!("! {error}")),
         }
@@ -52,7 +52,7 @@ impl Reader<'_> {
         let asked = store.ask(move |connection| {
             lines::since(connection, of_room.as_str(), time, STORED_HISTORY_LINES)
         });
-        match waiting(Wait::fixed("the database"), asked).await {
+        match asked.await {
             Ok((messages, all)) => {
                 let heading =
                     |last| format!("* {all} lines of {room} since {time}; the last {last}:");
@@ -69,7 +69,7 @@ impl Reader<'_> {
         let asked = store.ask(move |connection| {
             lines::search(connection, of_room.as_str(), &words, SEARCH_LINES)
         });
-        match waiting(Wait::fixed("the database"), asked).await {
+        match asked.await {
             Ok(messages) => {
                 let heading = |lines| format!("* {lines} lines of {room} found:");
                 self.show(heading, room, messages.iter());
@@ -85,7 +85,7 @@ impl Reader<'_> {
         let text = rules.are_kept(room).then_some(text);
         let room = room.as_str().to_owned();
         let kept = store.ask(move |connection| rooms::keep(connection, &room, text.as_deref()));
-        if let Err(error) = waiting(Wait::fixed("the database"), kept).await {
+        if let Err(error) = kept.await {
             self.reply(&format!("! that holds until the server ends: {error}"));
         }
     }

@@ -229,7 +229,7 @@ impl Session {
             Ok(Command::Help) => {
                 reply(actions, format!("* {}", command::HELP_ON_LINES));
                 for (usage, what) in command::HELP {
-                    reply(actions, format!("* {usage:<17} {what}"));
+                    reply(actions, format!("* {usage:<28} {what}"));
                 }
             }
             Ok(Command::Quit(text)) => {
