@@ -1,4 +1,4 @@
-//! What a link counts, for whoever looks.
+//! What a link counts.
 
 use super::confirm::Confirmations;
 use super::session::Terms;
@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 #[derive(Default)]
 pub struct LinkFigures {
     pub(super) received: AtomicU64,
-    /// Came in, and is not for here by our settings.
+    /// Messages that came in and that the settings keep out.
     pub(super) refused: AtomicU64,
-    /// Came in, and has no topic here.
+    /// Messages that came in and whose subject is no topic here.
     pub(super) undeliverable: AtomicU64,
     pub(super) sent: AtomicU64,
     pub(super) too_large: AtomicU64,
@@ -66,8 +66,8 @@ impl LinkFigures {
         lock(&self.state).joined = Some(Joined { terms, watch });
     }
 
-    /// The connection has ended, or none came about. Gives how many messages were sent and not
-    /// confirmed, and how many were still queued or had no room.
+    /// The connection has ended, or the attempt has failed. Returns how many messages were sent and
+    /// not confirmed, and how many were still queued or had no room.
     pub(super) fn ended(&self, reason: &'static str) -> (u64, u64) {
         self.ends.fetch_add(1, Ordering::Relaxed);
         self.interest_in.store(0, Ordering::Relaxed);

@@ -1,15 +1,14 @@
-//! What a hub says of itself, and what its leaf node answers.
+//! What a hub says about itself, and what a leaf node answers.
 
 use super::credentials::Credentials;
 use super::rules::Rules;
 use crate::codec::nats::nkey::Seed;
 use serde::{Deserialize, Serialize};
 
-/// Which nats-server the link behaves like: hubs may ask for a minimum.
+/// The version of nats-server that the link claims to be, since hubs may require one.
 const VERSION: &str = "2.9.10";
 
-/// An `INFO` of a hub. What it does not say is the default; what is new in a later version is
-/// passed over.
+/// An `INFO` of a hub. What it leaves out has its default; what later versions add is ignored.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(default)]
 pub(super) struct HubInfo {
@@ -75,7 +74,7 @@ impl HubInfo {
         self.client_id != 0 && self.leafnode_urls.as_ref().is_some_and(|urls| !urls.is_empty())
     }
 
-    /// What people call it.
+    /// Its name, or its id if it has none.
     pub fn name(&self) -> &str {
         if self.server_name.is_empty() { &self.server_id } else { &self.server_name }
     }
@@ -111,7 +110,7 @@ pub(super) fn append_connect(
         pass: credentials.password.as_deref(),
         auth_token: credentials.token.as_deref(),
         jwt: credentials.jwt.as_deref(),
-        // With a JWT it says who has signed.
+        // A JWT names the key that signs; without one, the key is named here.
         nkey: seed.filter(|_| credentials.jwt.is_none()).map(Seed::public_key),
         sig: seed.map(|seed| seed.sign(nonce)),
     };

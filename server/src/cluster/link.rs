@@ -1,4 +1,4 @@
-//! The link itself: dials a hub, keeps the connection, and dials again when it has ended.
+//! The link itself: it dials a hub, keeps the connection, and dials again once that has ended.
 
 use super::figures::LinkFigures;
 use super::reader::{Reader, Shared};
@@ -24,7 +24,7 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// A link to a cluster, which is made again whenever it breaks.
+/// A link to a cluster. When it breaks, it is made again.
 pub struct ClusterLink {
     shutdown: Arc<Shutdown>,
     /// Owns nothing: a link accepts nobody.
@@ -37,7 +37,7 @@ struct Link {
     shutdown: Arc<Shutdown>,
     front_end: Arc<FrontEnd>,
     who: Arc<Identity>,
-    /// Attempts in a row that did not come to a link.
+    /// Attempts in a row that failed.
     failures: u32,
     /// Which address is next.
     next: usize,
@@ -119,7 +119,7 @@ impl Link {
         }
     }
 
-    /// The configured hubs first, then those that one of them has told of.
+    /// The next hub in turn: first the configured ones, then those that a hub has listed.
     fn next_hub(&mut self) -> Option<HubAddress> {
         let mut hubs = self.shared.settings.hubs.clone();
         let told = lock(&self.shared.hubs).clone();
@@ -136,7 +136,7 @@ impl Link {
         Some(hubs.swap_remove(turn))
     }
 
-    /// One connection, from dialling to its end. Gives the reason.
+    /// Serves one connection, from dialling to its end. Returns the reason for the end.
     async fn attempt(&mut self, hub: &HubAddress) -> &'static str {
         log::debug!("cluster: dialling {hub}");
         let dialled = async {
@@ -194,7 +194,7 @@ impl Link {
         reason.as_str()
     }
 
-    /// Tells what was lost with a connection. Gives how long to wait before the next.
+    /// Reports what a connection took with it. Returns how long to wait before the next attempt.
     fn ended(&mut self, hub: &HubAddress, reason: &'static str) -> Duration {
         let figures = &self.shared.figures;
         let terms = figures.terms();
@@ -229,7 +229,8 @@ impl Link {
     }
 }
 
-/// Longer with every failure, and never the same for two servers that lost their hub together.
+/// The pause before the next attempt. It grows with every failure, and two servers that lost their
+/// hub together wait for different times.
 fn back_off(failures: u32, random: u64) -> Duration {
     let (first_ms, most_ms) = CLUSTER_BACK_OFF_MS;
     let whole_ms = first_ms.saturating_mul(1 << failures.min(16)).min(most_ms);
@@ -261,7 +262,7 @@ async fn dial(
     Err(last)
 }
 
-/// The host's name, as far as it fits a NATS name.
+/// The host's name, without what a NATS name cannot have.
 fn host() -> String {
     let name = rustix::system::uname();
     let name = name.nodename().to_string_lossy().into_owned();

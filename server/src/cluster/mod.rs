@@ -1,13 +1,13 @@
 //! The cluster: this server as a leaf node of a NATS cluster, so that several servers are one
 //! system.
 //!
-//! The link dials one of the cluster's hubs, says `CONNECT`, and tells it which patterns are
-//! subscribed to here; the hub tells which are there. Messages go over the link in either direction
-//! where somebody wants them. In the broker the link is a [bridge](fanfare::Bridge).
+//! The link dials a hub of the cluster, says `CONNECT`, and tells the hub which patterns are
+//! subscribed to here. The hub does the same. Messages cross the link in either direction if
+//! somebody on the far side wants them. In the broker the link is a [bridge](fanfare::Bridge).
 //!
-//! In the order in which bytes pass: the [codec](crate::codec::nats) parses what the hub says, a
-//! [`session`] decides what it means, the reader does that; the writer tells the hub our interest
-//! and our messages. `link` keeps the connection.
+//! Bytes take this way: the [codec](crate::codec::nats) parses what the hub says, a `session`
+//! decides what it means, and the reader does it. The writer sends our interest and our messages.
+//! `link` keeps the connection.
 
 mod confirm;
 pub mod credentials;

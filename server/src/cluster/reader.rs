@@ -1,5 +1,5 @@
-//! The reading half of a link: does what the session says of the hub's words. It never waits for a
-//! subscriber here, or the hub would stop serving others.
+//! The reading half of a link: it does what the session makes of the hub's words. It never waits
+//! for a subscriber here, since the hub would then stop serving others.
 
 use super::figures::LinkFigures;
 use super::session::{Action, End, Passage, Session, Terms};
@@ -27,16 +27,16 @@ pub(super) struct Shared {
     pub settings: ClusterSettings,
     pub figures: LinkFigures,
     pub front_end: Arc<FrontEnd>,
-    /// The hubs of the cluster, as the last one told.
+    /// The hubs of the cluster, as the last hub listed them.
     pub hubs: Mutex<Vec<String>>,
-    /// Why the connection ends, and when to try again.
+    /// Why the connection ends, and when to dial again.
     pub end: Mutex<Option<End>>,
 }
 
-/// Reads, publishes, and enters the hub's interest.
+/// Publishes the hub's messages, and enters its interest.
 pub(super) struct Reader<'c> {
     shared: &'c Shared,
-    /// And what the hub's certificate is of.
+    /// The connection, and the name that the hub's certificate has to have.
     dialled: (Connection, &'c str),
     queue: &'c OutboundQueue<Change>,
     figures: &'c Arc<ConnectionFigures>,
@@ -47,13 +47,13 @@ pub(super) struct Reader<'c> {
     interest: Option<MailboxSubscriber<ServerMessage>>,
     publisher: BridgePublisher<ServerMessage>,
     batch: Vec<ServerMessage>,
-    /// What the last subject means.
+    /// Where messages of the last subject go.
     last: Option<(Bytes, Place)>,
     end: Option<&'static str>,
 }
 
-/// A hub takes what is meant for its streams, but does not say so: puts into stores, and reads that
-/// any of its servers can answer, one of them each.
+/// What a hub takes for its streams without announcing interest: puts into stores, and reads that
+/// one of its servers is to answer.
 const STREAMS: [(&str, Option<&str>); 3] =
     [("$KV.>", None), ("$OBJ.>", None), ("$JS.API.DIRECT.GET.>", Some("_sys_"))];
 
@@ -62,7 +62,7 @@ const TLS_FAILED: End = End { reason: "TLS handshake failed", delay: None };
 fn enter_streams(interest: &MailboxSubscriber<ServerMessage>) {
     for (text, group) in STREAMS {
         let Ok(pattern) = Pattern::parse(text) else { continue };
-        // Where there is no room for it, the hub's own interest has none either.
+        // If there is no room for it, there is none for the hub's own interest either.
         let _ = match group {
             Some(group) => interest.subscribe_in_group(&pattern, group),
             None => interest.subscribe(&pattern),
@@ -74,9 +74,9 @@ fn enter_streams(interest: &MailboxSubscriber<ServerMessage>) {
 #[derive(Clone)]
 enum Place {
     Topic(Topic),
-    /// It is not to come in.
+    /// The settings keep it out.
     Refused,
-    /// It is right for NATS, but no topic here.
+    /// NATS allows it, but it is too long or too deep for a topic.
     TooMuch,
 }
 
@@ -162,7 +162,7 @@ impl<'c> Reader<'c> {
         let mut actions = std::mem::take(&mut self.actions);
         for action in actions.drain(..) {
             match action {
-                // What came in clear behind `INFO` could be anybody's.
+                // Anybody could have put plain bytes behind the hub's `INFO`.
                 Action::Encrypt if !is_silent => self.finish(TLS_FAILED),
                 Action::Encrypt => self.encrypt().await,
                 _ if self.end.is_some() => {}

@@ -21,11 +21,11 @@ pub struct Session {
     tls: Tls,
     phase: Phase,
     hub: HubInfo,
-    /// What is subscribed to there; `None` while it is being entered here, or if it is not.
+    /// What is subscribed to there. `None` until it is entered here, or if that failed.
     interest: HashMap<Key, Option<SubscriptionId>>,
 }
 
-/// Who the server is in the cluster, as long as its process lives.
+/// Who the server is in the cluster, for as long as its process lives.
 #[derive(Debug)]
 pub struct Identity {
     /// The server's name.
@@ -41,9 +41,9 @@ pub struct Identity {
 pub enum Tls {
     /// It is not.
     Off,
-    /// It is from the hub's first `INFO` on.
+    /// It is once the hub has said `INFO`.
     AfterInfo,
-    /// It has been from its first byte on.
+    /// It is from its first byte on.
     On,
 }
 
@@ -87,7 +87,7 @@ pub struct Terms {
 /// What the link has to do for an operation, in order.
 #[derive(Debug)]
 pub enum Action {
-    /// Shake hands by TLS, before anything else is done. The hub has to be silent until then.
+    /// Do the TLS handshake before anything else. The hub must have said nothing more.
     Encrypt,
     /// Send these bytes.
     Send(Vec<u8>),
@@ -119,7 +119,7 @@ pub enum Action {
 pub struct End {
     /// The reason, from a fixed set of texts, since it becomes a label of the metrics.
     pub reason: &'static str,
-    /// How long to wait; `None`: as after any failure.
+    /// How long to wait; `None`: as long as after any failure.
     pub delay: Option<Duration>,
 }
 
@@ -220,7 +220,7 @@ impl Session {
                 append_connect(&mut connect, who, &self.credentials, &info.nonce);
                 actions.push(Action::Send(connect));
                 self.phase = Phase::AwaitsAccount;
-                // One that says nothing more has nothing to say: it is older than 2.2.2.
+                // A hub older than 2.2.2 does not answer `CONNECT`.
                 if !info.info_on_connect {
                     self.join(info.clone(), actions);
                 }
@@ -233,7 +233,7 @@ impl Session {
             }
             Phase::AwaitsAccount => {}
             Phase::Joined => {
-                // What is allowed has changed: everything is agreed on anew.
+                // Permissions have changed, so the terms have to be agreed on again.
                 let is_new = (&info.import, &info.export) != (&self.hub.import, &self.hub.export);
                 if info.connect_info && is_new {
                     return actions.push(Action::End(End::of("permissions changed")));
@@ -260,7 +260,7 @@ impl Session {
             may_export: export.allowed().map(with_answers),
             must_not_export: export.denied(),
         })));
-        // The first thing that a hub is told: whoever is in a loop with us hears it.
+        // Told first. If there is a loop, it comes back to us.
         let subject = &self.who.loop_subject;
         actions.push(Action::Send(format!("LS+ {subject}\r\n").into_bytes()));
         self.hub = info;
@@ -273,7 +273,7 @@ impl Session {
             actions.push(Action::Send(text.into()));
             return actions.push(Action::End(End::after("loop", CLUSTER_LOOP_DELAY_MS)));
         }
-        // A pattern that is longer or deeper than a topic can be here matches none.
+        // A pattern that is longer or deeper than any topic here matches none.
         let pattern = subject::pattern_text(&subject).and_then(|text| Pattern::parse(text).ok());
         let Some(pattern) = pattern.filter(|_| !subject.starts_with(b"$LDS.")) else { return };
         let is_new = !self.interest.contains_key(&(subject.clone(), group.clone()));
@@ -295,7 +295,7 @@ impl Session {
     }
 }
 
-/// What a leaf node may publish whatever its permissions are: answers to requests from elsewhere.
+/// Adds what a leaf node may publish whatever its permissions are: answers to requests.
 fn with_answers(mut allowed: Vec<Pattern>) -> Vec<Pattern> {
     let exempt = ["_R_.>", "_GR_.>", "$JS.ACK.>"];
     allowed.extend(exempt.iter().filter_map(|text| Pattern::parse(text).ok()));

@@ -21,7 +21,7 @@ pub struct ClusterSettings {
     pub account: Arc<str>,
     /// Who the server is to a hub whose address does not say so.
     pub credentials: Credentials,
-    /// Whom the server believes to be a hub; `None` for a link without TLS.
+    /// Whose certificates the server accepts; `None` for a link without TLS.
     pub tls: Option<Trust>,
     /// Whether the TLS handshake comes before the hub says anything.
     pub tls_first: bool,
@@ -50,7 +50,7 @@ pub struct HubAddress {
     pub port: u16,
     /// Who the server is to this hub, if the address says so.
     pub credentials: Credentials,
-    /// The name, or address, that its certificate has to be of.
+    /// The host name or address that its certificate must have.
     pub certificate_name: String,
     /// Whether the address asks for TLS.
     pub needs_tls: bool,
@@ -134,8 +134,8 @@ impl HubAddress {
         }
     }
 
-    /// This hub, of which `other` has told. Of most hubs only the address is told, so their
-    /// certificates are of the same name.
+    /// This hub, which `other` has listed. Hubs are usually listed by address alone, so the
+    /// certificate must have the name that `other` has.
     pub(super) fn told_by(self, other: &Self) -> Self {
         let name = match self.host.parse::<IpAddr>() {
             Ok(_) if other.host.parse::<IpAddr>().is_err() => other.certificate_name.clone(),

@@ -1,5 +1,4 @@
-//! What the hub is sent: our interest, and messages that somebody there wants. The writing half's
-//! [`Source`].
+//! The writing half's [`Source`]: our interest, and the messages that somebody at the hub wants.
 
 use super::reader::Shared;
 use super::session::{Passage, Terms};
@@ -118,7 +117,7 @@ impl<'c> Writer<'c> {
             return true;
         }
         match joined.bridge.poll_recv(context) {
-            // Rendered only after what was subscribed to before: an inbox for its answer, perhaps.
+            // Rendered after the interest that came before it, such as in the inbox for its answer.
             Poll::Ready(Some(BridgeDelivery::Batch { batch, groups })) => {
                 joined.rest = Some(Rest { batch, groups, from: 0 });
                 true
@@ -170,7 +169,7 @@ impl<'c> Writer<'c> {
         }
     }
 
-    /// Asks how far the hub is.
+    /// Asks the hub how far it is.
     fn ask(&mut self, out: &mut WriteBuffer) {
         append_ping(out.bytes_mut());
         self.shared.figures.asked(Instant::now());
@@ -225,7 +224,7 @@ impl Source for Writer<'_> {
     }
 
     fn ping(&mut self, out: &mut WriteBuffer) {
-        // Before `CONNECT` was answered a hub takes nothing else.
+        // A hub takes nothing else before it has answered `CONNECT`.
         if self.joined.is_some() {
             self.ask(out);
         }
@@ -254,8 +253,9 @@ impl WriteHalf for Writer<'_> {
     }
 }
 
-/// Tells the hub how many subscribe to a pattern here. Hubs of 2.9 lose count unless a group begins
-/// and ends with a weight of 1; and plain interest must be told once.
+/// Tells the hub how many subscribe to a pattern here. Hubs count plain interest each time they are
+/// told, so they are told once. Hubs of 2.9 lose count of a group unless it begins and ends with a
+/// weight of 1.
 fn tell(out: &mut Vec<u8>, change: &InterestChange, told: &std::sync::atomic::AtomicU64) {
     let InterestChange { pattern, group, before, now } = change;
     let mut say = |weight| append_interest(out, pattern.as_str(), group.as_deref(), weight);
@@ -297,7 +297,7 @@ fn outgoing<'m>(
     }
 }
 
-/// Whether the hub takes it: it closes the link for one message that is too large.
+/// Whether the hub takes it. A hub closes the link for a single message that is too large.
 fn fits(message: &Outgoing<'_>, groups: &Groups, terms: &Terms) -> bool {
     let most = if terms.max_payload_bytes == 0 { usize::MAX } else { terms.max_payload_bytes };
     let words = message.subject.len()

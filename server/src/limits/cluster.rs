@@ -45,23 +45,23 @@ pub const CLUSTER_ADDRESSES_MAX: usize = 64;
 /// next hub is dialled.
 pub const CLUSTER_DIAL_MS: u64 = 5_000;
 
-/// Milliseconds from the connection to the hub's word that we are in. Fixed. Why: links over
+/// Milliseconds from the connection to the hub's answer to `CONNECT`. Fixed. Why: links over
 /// satellites take more than nats-server's second. When hit: the next hub is dialled.
 pub const CLUSTER_JOIN_MS: u64 = 8_000;
 
 /// First and longest pause in milliseconds before a hub is dialled again; half of it is random.
-/// Fixed. Why: the first attempt is soon, for another hub of the cluster is there mostly; a
+/// Fixed. Why: another hub of the cluster is usually there, so the first attempt comes soon; and a
 /// thousand servers that lost theirs do not all come at once.
 pub const CLUSTER_BACK_OFF_MS: (u64, u64) = (100, 5_000);
 
-/// Milliseconds before a hub is dialled again that found a loop, or that has our name. Fixed:
+/// Milliseconds before a hub that found a loop, or that has our name, is dialled again. Fixed:
 /// nats-server's.
 pub const CLUSTER_LOOP_DELAY_MS: u64 = 30_000;
 
-/// Milliseconds before a hub is dialled again that wants a later version. Fixed: nats-server's.
+/// Milliseconds before a hub that wants a later version is dialled again. Fixed: nats-server's.
 pub const CLUSTER_VERSION_DELAY_MS: u64 = 5_000;
 
-/// Milliseconds before a hub is dialled again that knows another server of our name. Fixed. Why:
+/// Milliseconds before a hub that knows another server of our name is dialled again. Fixed. Why:
 /// each would throw the other out.
 pub const CLUSTER_DUPLICATE_DELAY_MS: u64 = 60_000;
 

@@ -1,4 +1,4 @@
-//! Whom a connection that is dialled believes.
+//! What a connection that is dialled needs for TLS.
 
 use super::tls::{IdentityError, read_identity, roots};
 use rustls::{ClientConfig, RootCertStore};
@@ -6,14 +6,14 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Who signs the certificates of those dialled, and the certificate they are shown. Cloning shares
+/// Who signs the certificates that are accepted, and the certificate that is shown. Cloning shares
 /// it.
 #[derive(Clone)]
 pub struct Trust(pub(super) Arc<ClientConfig>);
 
 impl Trust {
-    /// Reads the certificates of those who sign, and the files of a chain of certificates and its
-    /// key if the other side wants to see one, all PEM; or says what is wrong with which.
+    /// Reads the certificates of those who sign and, if the other side may ask for one, a chain of
+    /// certificates and its key. All are PEM. An error says which file is wrong, and why.
     pub fn read(authorities: &Path, shown: Option<(&Path, &Path)>) -> Result<Self, IdentityError> {
         Self::with(roots(authorities)?, shown)
     }

@@ -4,6 +4,7 @@ use crate::joined::{fanfare_at, figure, is_taken};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use testkit::nats::server::Server;
+use testkit::nats::tls_certificate;
 use testkit::nats::wire::Wire;
 use testkit::patience::{PATIENCE, wait_until};
 use testkit::ports::own_address;
@@ -125,6 +126,19 @@ fn nothing_comes_before_connect_and_interest_waits_for_permissions() {
     leaf.expect(&["LS+ a.yes"]);
     client.say("SUB > 5");
     leaf.expect(&["LS+ >"]);
+}
+
+/// Anybody could have put it there.
+#[test]
+fn what_comes_in_clear_before_tls_ends_the_connection() {
+    let ca = tls_certificate();
+    let (hub, _server) = Fake::start(&["--cluster-tls-ca", ca.to_str().unwrap()]);
+    let with_tls = INFO.replace("\"headers\"", "\"tls_required\":true,\"headers\"");
+    for said in [format!("{with_tls}\r\nLS+ x"), INFO.to_owned()] {
+        let mut leaf = hub.accept();
+        leaf.say(&said);
+        assert_eq!(leaf.line(), "");
+    }
 }
 
 #[test]
