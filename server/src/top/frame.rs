@@ -244,8 +244,8 @@ mod tests {
         for (now, expected) in [
             (
                 up,
-                "cluster      a link, 0.3 ms there and back; in 10/s, out 4/s; in all 3 unconfirmed, \
-                 1 dropped",
+                "cluster      a link, 0.3 ms there and back; in 10/s, out 4/s; \
+                 in all 3 unconfirmed, 1 dropped",
             ),
             (down, "cluster      no link; in 0/s, out 0/s; in all 0 unconfirmed, 0 dropped"),
         ] {
