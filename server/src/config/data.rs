@@ -10,8 +10,8 @@ use std::path::PathBuf;
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Database")]
 pub struct DataOptions {
-    /// Directory for what outlives the server: accounts, rooms and their histories, and kept pushes.
-    /// Without one all is in memory
+    /// Directory for what outlives the server: accounts, rooms and their histories, and kept
+    /// pushes. Without one all is in memory
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     /// When a commit is on the disk: always, before it counts, so that it outlives a loss of power;

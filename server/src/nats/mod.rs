@@ -3,7 +3,8 @@
 //! In the order in which bytes pass: the [codec](crate::codec::nats) parses them, a [`session`]
 //! decides what they mean, with what the client said in [`connect`], whether it may come in
 //! ([`authentication`]), what it may do there ([`permissions`]) and with whom it shares subjects
-//! ([`accounts`]); the reader does what the session says. The writer sends the client its messages and answers, as `render` shapes them.
+//! ([`accounts`]); the reader does what the session says. The writer sends the client its messages
+//! and answers, as `render` shapes them.
 
 pub mod accounts;
 mod admission;

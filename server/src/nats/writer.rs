@@ -30,8 +30,8 @@ use std::time::{Duration, Instant};
 /// What the reading half and the writing half of a connection hand each other.
 pub(super) struct Outbound {
     pub queue: OutboundQueue<Change>,
-    /// The account of the connection's subscriptions, from the first one on, and their places there,
-    /// each given back by the half that ends it.
+    /// The account of the connection's subscriptions, from the first one on, and their places
+    /// there, each given back by the half that ends it.
     pub places: OnceLock<(Arc<Account>, Places)>,
     /// Whom the system account was told of.
     pub guest: OnceLock<Box<Guest>>,

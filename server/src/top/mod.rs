@@ -24,7 +24,8 @@ pub struct AdminAddress {
     /// Token of the admin listener, if it requires one
     #[arg(long, value_name = "TOKEN", env = "FANFARE_ADMIN_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
-    /// PEM file with those who signed the listener's certificate, for https; without it the system's
+    /// PEM file with those who signed the listener's certificate, for https; without it the
+    /// system's
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
 }
