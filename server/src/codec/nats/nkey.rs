@@ -25,7 +25,7 @@ pub struct NotASeed;
 /// In front of the key: what it is for, so that the text begins with `U`.
 const USER_PREFIX: u8 = 20 << 3;
 
-/// In front of a seed: that it is one, and the five bits of [`USER_PREFIX`], so its text begins with
+/// In front of a seed: that it is one, and the five bits of [`USER_PREFIX`]. The text begins with
 /// `SU`.
 const SEED_PREFIX: [u8; 2] = [(18 << 3) | (USER_PREFIX >> 5), USER_PREFIX << 3];
 
