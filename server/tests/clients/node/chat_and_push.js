@@ -41,6 +41,9 @@ const scenarios = {
     await page.ask(`nc ${HOSTILE} for ann${width}`);
     await page.until("it is text", has, `${HOSTILE} for ann${width}`);
     check(await page.run(() => document.querySelector(".mention time") !== null), "a mention");
+    const [lines, form] = await page.run(() => ["#lines", "#say-form"].map((part) =>
+      document.querySelector(part).getBoundingClientRect().toJSON()));
+    check(form.top >= lines.bottom - 1, "what is typed stands below what was said");
     await page.until("both are listed", (one) => {
       const people = document.querySelector("#people").textContent;
       return people.includes("nick") && people.includes(`${one} (you)`);
