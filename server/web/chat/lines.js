@@ -46,7 +46,7 @@ export function heading(text) {
   return null;
 }
 
-/** What `/mode` answers of a room: who keeps order there, and what holds. Null if it is not that. */
+/** What `/mode` answers of a room: who keeps order there, and what holds. Null: it is not that. */
 export function rules(text) {
   const none = /^(\S+) has no rules$/.exec(text);
   const some = /^(\S+): ((?:founded by|private|has a pass|a line every|operators|muted|banned).*)$/

@@ -1,4 +1,4 @@
-// What a page knows of one room: its lines, its people, and what is missing after a lost connection.
+// What a page knows of one room: its lines, its people, and what is missing after it was away.
 
 import { count } from "/web/format.js";
 

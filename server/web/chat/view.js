@@ -104,12 +104,16 @@ function lineOf(line, isMention) {
   return el("div", { class: kinds.filter(Boolean).join(" ") || null }, time, words);
 }
 
-/** Asks for a password; null if the person has none. It stays in this page. */
+/**
+ * Asks for a password, which stays in this page; null if the person gives none, or is being asked
+ * already.
+ */
 export function askPassword(title) {
   const [dialog, input] = [$("secret-dialog"), $("secret")];
+  if (dialog.open) return Promise.resolve(null);
   say($("secret-title"), title);
   input.value = "";
-  if (!dialog.open) dialog.showModal();
+  dialog.showModal();
   return new Promise((resolve) => {
     const end = (given) => {
       input.value = "";

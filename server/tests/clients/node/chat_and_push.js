@@ -1,7 +1,7 @@
 // The chat and the push page in Chromium, at two widths. Says `ok NAME` to each scenario; other
-// lines ask the test: `nc TEXT` has somebody say it by TCP, and `many N TEXT` many lines; `hears TEXT`
-// waits until that person hears it; `stop` kills the server, `start` starts it again with what it
-// has stored, and `start elsewhere` does so where the page does not find it.
+// lines ask the test: `nc TEXT` has somebody say it by TCP, and `many N TEXT` many lines; `hears
+// TEXT` waits until that person hears it; `stop` kills the server, `start` starts it again with what
+// it has stored, and `start elsewhere` does so where the page does not find it.
 "use strict";
 
 const { Browser, axe, check, equal } = require("./browser.js");
