@@ -6,7 +6,7 @@ use crate::operation::with_socket;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::{Child, ChildStdin, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::Instant;
 use testkit::chat::Client;
@@ -31,7 +31,7 @@ struct Person {
 impl Person {
     fn of(mut child: Child) -> Self {
         let (keys, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        let (sender, screen) = channel();
+        let (sender, screen) = sync_channel(1_024);
         thread::spawn(move || {
             let mut bytes = [0; 4_096];
             while let Ok(read @ 1..) = output.read(&mut bytes) {
