@@ -10,6 +10,8 @@ use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{ChildStderr, Command, Stdio};
 use testkit::chat::Client;
+use testkit::directory::TempDirectory;
+use testkit::http::Http;
 use testkit::patience::PATIENCE;
 use testkit::process::listening_only;
 
@@ -132,4 +134,89 @@ fn a_socket_of_systemd_is_the_door_at_its_address() {
     let mut said = String::new();
     refused.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert!(said.contains("which is no door's address"), "{said}");
+}
+
+/// What a listener for HTTP answers to a request with this token.
+fn status(address: SocketAddr, request: &str, token: &str) -> u16 {
+    let mut http = Http::connect(address);
+    http.send(format!(
+        "{request} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\
+         Authorization: Bearer {token}\r\n\r\nhi"
+    ));
+    http.answer().unwrap().status
+}
+
+#[test]
+fn a_reload_reaches_every_door() {
+    let directory = TempDirectory::new();
+    let write = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let install = |word: &str| {
+        let token = write("admin-token", word);
+        let password = write("chat-password", word);
+        let users =
+            write("users.toml", &format!("[[user]]\nname = \"{word}\"\npassword = \"x\"\n"));
+        let tokens = format!("[[token]]\ntoken = \"{word}\"\nuser = \"42\"\n");
+        let tokens = write("tokens.toml", &tokens);
+        write(
+            "fanfare.toml",
+            &format!(
+                "[admin]\ntoken-file = {token:?}\n[chat]\npassword-file = {password:?}\n[nats]\n\
+                 users-file = {users:?}\n[push]\ntokens-file = {tokens:?}\n"
+            ),
+        )
+    };
+    let config = install("old");
+    let doors = ["chat", "nats", "push-http", "admin"].map(|door| format!("--{door}=127.0.0.1:0"));
+    let mut command = Command::new(FANFARE);
+    command.args(doors).args(["--push=off", "--push-udp=off", "--config"]).arg(&config);
+    let mut server = Process::of(&mut command);
+    let mut address = |door: &str| -> SocketAddr {
+        let address = server.rest_until(&format!("listening {door} "));
+        address.trim_start_matches("http://").trim_end_matches('/').parse().unwrap()
+    };
+    let [nats, push_http, admin] = ["nats", "push-http", "admin"].map(&mut address);
+    let mut log = BufReader::new(server.log.take().unwrap());
+    let lets_in = |word: &str| {
+        let mut chat = Client::connect(server.address);
+        chat.say(&format!("/password {word}"));
+        chat.say("/quit");
+        let chat = chat.rest();
+        let mut client = TcpStream::connect(nats).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        let connect =
+            format!("CONNECT {{\"user\":\"{word}\",\"pass\":\"x\",\"verbose\":true}}\r\n");
+        client.write_all(connect.as_bytes()).unwrap();
+        let nats = BufReader::new(client).lines().map(Result::unwrap).nth(1).unwrap();
+        [
+            String::from_utf8_lossy(&chat).contains("you are in lobby"),
+            nats == "+OK",
+            // Known, and without the right to push.
+            status(push_http, "POST /push/user:42", word) == 403,
+            status(admin, "GET /readyz", word) == 200,
+        ]
+    };
+    assert_eq!((lets_in("old"), lets_in("new")), ([true; 4], [false; 4]));
+    install("new");
+    assert!(reload(&server, &mut log).contains("the settings are reloaded"));
+    assert_eq!((lets_in("old"), lets_in("new")), ([false; 4], [true; 4]));
+}
+
+#[test]
+fn a_reload_changes_the_trusted_proxies() {
+    let config = file("proxies.toml", "trusted-proxies = \"10.0.0.0/8\"\n");
+    let mut server = Process::start(&["--config", config.to_str().unwrap()]);
+    let mut log = BufReader::new(server.log.take().unwrap());
+    let proxied = || {
+        let mut client = Client::connect(server.address);
+        client.send(b"PROXY TCP4 192.0.2.8 10.0.0.1 4711 7000\r\n/quit\n");
+        String::from_utf8_lossy(&client.rest()).contains("* goodbye")
+    };
+    assert!(!proxied());
+    file("proxies.toml", "trusted-proxies = \"127.0.0.1\"\n");
+    assert!(reload(&server, &mut log).contains("the settings are reloaded"));
+    assert!(proxied());
 }
