@@ -63,10 +63,11 @@ fn node_floods_itself_fanfare() {
     floods_itself(Kind::Fanfare);
 }
 
-/// With more than may wait for a client.
+/// With more than may wait for a client, which may not have the processor for a while.
 fn floods_itself(kind: Kind) {
     let Some(mut node) = node_with("load/self_flood.js") else { return };
-    let Some(server) = start(kind, &Settings::default()) else { return };
+    let flags = ["--nats-wait-ms", "60000"].map(str::to_owned).into();
+    let Some(server) = start(kind, &Settings { flags, ..Settings::default() }) else { return };
     let output = node.args([&server.address.to_string(), "70000"]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
 }
