@@ -63,7 +63,7 @@ pub async fn run(
         }
     };
     warn_of_secrets(&config);
-    doors.warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    config.warnings.iter().chain(&doors.warnings).for_each(|warning| log::warn!("{warning}"));
     let (goodbye, memory_bytes) = (config.goodbye, config.memory_bytes);
     let running = start(config, shared, doors);
     // Nobody may be reading it, which is no reason not to serve.

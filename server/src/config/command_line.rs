@@ -151,7 +151,8 @@ impl Serve {
         } else if self.print_config {
             Task::Print(listing::in_force(&self.settings))
         } else if self.check_config {
-            Task::Print("the settings can be used\n".to_owned())
+            let warnings = config.warnings.iter().map(|warning| format!("{warning}\n"));
+            Task::Print(warnings.collect::<String>() + "the settings can be used\n")
         } else {
             Task::Serve(Box::new(config), Source::new(arguments, self.settings))
         })

@@ -14,6 +14,7 @@ mod data;
 mod file;
 mod listing;
 mod nats;
+mod nats_file;
 mod push;
 #[cfg(test)]
 mod reference;
@@ -115,6 +116,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Secrets that were set where other users of the machine can see them.
     pub exposed_secrets: Vec<String>,
+    /// What of a file of nats-server does not count, or counts otherwise.
+    pub warnings: Vec<String>,
 }
 
 /// One sentence that names the flag, or the file and line.
@@ -219,6 +222,7 @@ impl Config {
             log: server.log,
             log_format: server.log_format,
             exposed_secrets: settings.exposed_secrets(),
+            warnings: settings.nats_file().map_or_else(Vec::new, |file| file.warnings.clone()),
         })
     }
 

@@ -26,6 +26,10 @@ use std::time::Duration;
 pub struct NatsOptions {
     #[command(flatten)]
     listen: AddressOptions,
+    /// Configuration file of nats-server, of which what Fanfare has counts too: addresses, limits,
+    /// users, accounts, certificates, WebSockets, hubs. What does not is named in the log
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Name that the server gives itself
     #[arg(long, value_name = "NAME", default_value = "fanfare")]
     server_name: String,
@@ -248,9 +252,14 @@ impl NatsOptions {
             users.extend(with_password);
             nkeys = with_key;
         }
+        if let Some(file) = self.config.as_ref().and(settings.nats_file()) {
+            users.extend(file.users.iter().cloned());
+            nkeys.extend(file.nkeys.iter().cloned());
+        }
         let mut names = HashSet::new();
         if !users.iter().all(|user| names.insert(user.name.as_str())) {
-            return Err(settings.error("nats-users-file", "names a user twice"));
+            let file = if self.users_file.is_some() { "nats-users-file" } else { "nats-config" };
+            return Err(settings.error(file, "names a user twice"));
         }
         let token = self.user.token.clone().map(Secret::new);
         let no_auth_user = self.no_auth_user.clone();

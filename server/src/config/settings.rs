@@ -1,7 +1,8 @@
 //! What was set, and where: a flag wins over the environment, the environment over the file, and
-//! the file over the default.
+//! the file over a file of nats-server, and that over the default.
 
 use super::file::SettingsFile;
+use super::nats_file::NatsFile;
 use super::table::{Options, Setting, TABLES, Table};
 use super::values::Listen;
 use super::{ConfigError, sentence};
@@ -13,10 +14,11 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The settings that somebody set, by their names.
 #[derive(Clone, Default)]
-pub struct Settings(BTreeMap<String, Value>);
+pub struct Settings(BTreeMap<String, Value>, Option<Arc<NatsFile>>);
 
 #[derive(Clone)]
 pub struct Value {
@@ -45,8 +47,34 @@ impl Settings {
         for (name, value) in of_file.values {
             self.0.entry(name).or_insert(value);
         }
+        self.take_nats_file()?;
         let settings = TABLES.iter().flat_map(Table::settings);
         settings.filter(Setting::is_secret).try_for_each(|secret| self.read_secret(&secret.name))
+    }
+
+    /// Adds what a file of nats-server says and nothing else has set.
+    fn take_nats_file(&mut self) -> Result<(), ConfigError> {
+        let Some(path) = self.get("nats-config") else { return Ok(()) };
+        let file = NatsFile::read(Path::new(&path.text));
+        let mut file = file.map_err(|problem| ConfigError(format!("nats-config: {problem}")))?;
+        let known: Vec<Setting> = TABLES.iter().flat_map(Table::settings).collect();
+        for (name, text, key, at) in std::mem::take(&mut file.settings) {
+            // A secret in a file of its own counts more.
+            let is_set = self.is_set(name) || self.is_set(&format!("{name}-file"));
+            if let Some(setting) = known.iter().find(|setting| setting.name == name)
+                && !is_set
+            {
+                let place = Place::File { path: at.file.to_path_buf(), line: at.line, key };
+                self.0.insert(name.to_owned(), Value::new(text.into(), place, setting));
+            }
+        }
+        self.1 = Some(Arc::new(file));
+        Ok(())
+    }
+
+    /// What a file of nats-server says besides settings.
+    pub fn nats_file(&self) -> Option<&NatsFile> {
+        self.1.as_deref()
     }
 
     fn read_secret(&mut self, name: &str) -> Result<(), ConfigError> {
@@ -173,7 +201,7 @@ impl FromArgMatches for Settings {
             let value = Value::new(text, place, &setting);
             Some((setting.name, value))
         };
-        Ok(Self(TABLES.iter().flat_map(Table::settings).filter_map(value).collect()))
+        Ok(Self(TABLES.iter().flat_map(Table::settings).filter_map(value).collect(), None))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {

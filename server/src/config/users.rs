@@ -35,41 +35,41 @@ struct UsersFile {
     user: Vec<WrittenUser>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenUser {
+pub struct WrittenUser {
     #[serde(default)]
-    name: String,
-    password: Option<String>,
-    nkey: Option<String>,
-    account: Option<String>,
-    allow_responses: Option<WrittenResponses>,
+    pub name: String,
+    pub password: Option<String>,
+    pub nkey: Option<String>,
+    pub account: Option<String>,
+    pub allow_responses: Option<WrittenResponses>,
     #[serde(default)]
-    publish: WrittenRules,
+    pub publish: WrittenRules,
     #[serde(default)]
-    subscribe: WrittenRules,
+    pub subscribe: WrittenRules,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenRules {
-    allow: Option<Vec<String>>,
+pub struct WrittenRules {
+    pub allow: Option<Vec<String>>,
     #[serde(default)]
-    deny: Vec<String>,
+    pub deny: Vec<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum WrittenResponses {
+pub enum WrittenResponses {
     Flag(bool),
     Rule(WrittenResponseRule),
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenResponseRule {
-    max: Option<u32>,
-    expires_ms: Option<u64>,
+pub struct WrittenResponseRule {
+    pub max: Option<u32>,
+    pub expires_ms: Option<u64>,
 }
 
 /// Reads the users, or continues a sentence with what is wrong, and in which line.
@@ -86,7 +86,8 @@ pub fn users_file(path: &Path) -> Result<(Vec<User>, Vec<NkeyUser>), String> {
 }
 
 impl WrittenUser {
-    fn check(self, users: &mut Vec<User>, nkeys: &mut Vec<NkeyUser>) -> Result<(), String> {
+    /// Adds the user to those of its kind, or says what is wrong with it.
+    pub fn check(self, users: &mut Vec<User>, nkeys: &mut Vec<NkeyUser>) -> Result<(), String> {
         let Self { name, password, nkey, .. } = &self;
         let shown = nkey.as_ref().unwrap_or(name);
         let of_user = |error: &dyn Display| format!("user {shown}: {error}");

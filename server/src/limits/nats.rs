@@ -141,3 +141,11 @@ pub const NATS_SUBJECTS_REMEMBERED: usize = 256;
 /// empty. Fixed. Why: some segments. When hit: a `PONG` may come before a message that was queued
 /// before it.
 pub const NATS_OVERTAKING_MESSAGES: u64 = 16 * fanfare::limits::SEGMENT_MESSAGES_MAX as u64;
+
+/// How deep blocks, lists and files of nats-server's configuration may lie within each other.
+/// Fixed. Why: each level takes a part of the stack. When hit: the file is refused.
+pub const NATS_FILE_DEPTH: usize = 32;
+
+/// Values in nats-server's configuration, those of variables counted where they are used. Fixed.
+/// Why: variables that use variables double it with each line. When hit: the file is refused.
+pub const NATS_FILE_VALUES: usize = 200_000;

@@ -33,6 +33,8 @@ pub struct Settings {
     pub lame_duck_grace_ms: Option<u64>,
     /// Nobody gets in without TLS.
     pub tls: bool,
+    /// Fanfare reads the file of nats-server.
+    pub nats_file: bool,
     /// More flags with their values, for Fanfare alone.
     pub flags: Vec<String>,
 }
@@ -95,6 +97,17 @@ impl Settings {
                 let file = folder.join("nats-server.conf");
                 std::fs::write(&file, self.nats_server_file()).unwrap();
                 vec!["-c".to_owned(), file.display().to_string()]
+            }
+            Kind::Fanfare if self.nats_file => {
+                let file = folder.join("nats-server.conf");
+                std::fs::write(&file, self.nats_server_file()).unwrap();
+                let mut flags = listening_only("--nats", "");
+                let listens = flags.iter().position(|flag| flag == "--nats").unwrap();
+                flags.drain(listens..listens + 2);
+                let version = if self.newest { "2.15" } else { "2.9" };
+                flags.extend(["--log", "warn", "--nats-version", version].map(str::to_owned));
+                flags.extend(["--nats-config".to_owned(), file.display().to_string()]);
+                flags
             }
             Kind::Fanfare => self.fanfare_flags(folder),
         }

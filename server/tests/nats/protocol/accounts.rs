@@ -47,7 +47,7 @@ mod newest {
     );
 }
 
-fn settings() -> Settings {
+pub fn settings() -> Settings {
     let users = [("A", "a"), ("A", "aa"), ("B", "b"), ("SYS", "s")];
     let mut users: Vec<User> =
         users.into_iter().map(|(account, name)| User::of(account, name, "p")).collect();
@@ -55,7 +55,7 @@ fn settings() -> Settings {
     Settings { users, system_account: Some("SYS"), ..Settings::default() }
 }
 
-fn silent() -> Settings {
+pub fn silent() -> Settings {
     Settings { no_auth_user: Some("a"), ..settings() }
 }
 
@@ -71,7 +71,7 @@ fn options(name: &str) -> String {
     .replace('\n', "")
 }
 
-fn subjects_of_one_account_are_unseen_by_the_others(server: Server) {
+pub fn subjects_of_one_account_are_unseen_by_the_others(server: Server) {
     let mut second = client(&server, "aa");
     second.send("SUB > 1\r\n");
     second.sync();
@@ -129,7 +129,7 @@ fn a_client_says_nothing_of_its_account_itself(server: Server) {
     wire.expect_last_words("-ERR 'Authorization Violation'\r\n");
 }
 
-fn clients_that_do_not_say_who_they_are_are_the_user_for_that(server: Server) {
+pub fn clients_that_do_not_say_who_they_are_are_the_user_for_that(server: Server) {
     let [mut same, mut other] = ["aa", "b"].map(|name| client(&server, name));
     for wire in [&mut same, &mut other] {
         wire.send("SUB x 1\r\n");
@@ -146,7 +146,7 @@ fn clients_that_do_not_say_who_they_are_are_the_user_for_that(server: Server) {
     [same, other].iter_mut().for_each(Wire::sync);
 }
 
-fn clients_that_say_who_they_are_are_that(server: Server) {
+pub fn clients_that_say_who_they_are_are_that(server: Server) {
     let mut other = client(&server, "b");
     other.send("SUB x 1\r\nPUB x 1\r\n1\r\n");
     other.expect("MSG x 1 1\r\n1\r\n");
@@ -158,7 +158,7 @@ fn clients_that_say_who_they_are_are_that(server: Server) {
     other.sync();
 }
 
-fn a_client_is_told_its_account(server: Server) {
+pub fn a_client_is_told_its_account(server: Server) {
     for (name, account, is_system) in [("a", "A", false), ("g", "$G", false), ("s", "SYS", true)] {
         let mut wire = server.connect();
         wire.say(&format!("CONNECT {{{},\"protocol\":1}}", options(name)));
@@ -179,7 +179,7 @@ fn event(wire: &mut Wire) -> (String, Value) {
     (subject.to_owned(), serde_json::from_str(&wire.line()).unwrap())
 }
 
-fn the_system_account_is_told_of_connects_and_disconnects(server: Server) {
+pub fn the_system_account_is_told_of_connects_and_disconnects(server: Server) {
     let mut told = client(&server, "s");
     told.send("SUB $SYS.ACCOUNT.A.* 1\r\nSUB $SYS.ACCOUNT.B.* 2\r\n");
     told.sync();

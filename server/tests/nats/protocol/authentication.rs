@@ -34,7 +34,7 @@ rules!(Settings { users: users(), ..Settings::default() };
 
 const REFUSED: &str = "-ERR 'Authorization Violation'\r\n";
 
-fn users() -> Vec<User> {
+pub fn users() -> Vec<User> {
     vec![
         User {
             publish: Some(Permission { allow: &["foo", "x.>"], deny: &["x.no"] }),
@@ -118,7 +118,7 @@ fn not_authenticated_in_time(server: Server) {
     inside.sync();
 }
 
-fn several_users(server: Server) {
+pub fn several_users(server: Server) {
     for (user, password) in [("narrow", "n"), ("wide", "w"), ("free", "f")] {
         server.client(&login(user, password)).sync();
     }
@@ -144,7 +144,7 @@ fn a_publish_that_is_not_allowed(server: Server) {
     free.sync();
 }
 
-fn a_publish_that_is_denied(server: Server) {
+pub fn a_publish_that_is_denied(server: Server) {
     let mut narrow = server.client(&login("narrow", "n"));
     narrow.send("PUB x.no 1\r\nx\r\n");
     narrow.expect("-ERR 'Permissions Violation for Publish to \"x.no\"'\r\n");

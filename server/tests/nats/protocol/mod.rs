@@ -29,6 +29,7 @@ mod accepted;
 mod accounts;
 mod authentication;
 mod closed_silently;
+mod configured;
 mod ended_with_an_error;
 mod headers;
 mod limits;

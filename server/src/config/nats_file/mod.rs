@@ -1,0 +1,642 @@
+//! A configuration file of nats-server: what of it means something here becomes settings and
+//! users; the rest is named.
+
+mod syntax;
+
+use super::users::{WrittenResponseRule, WrittenResponses, WrittenRules, WrittenUser};
+use crate::cluster::HubAddress;
+use crate::nats::accounts::{GLOBAL, SYSTEM};
+use crate::nats::authentication::{NkeyUser, User};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+use syntax::{At, Entry, Mistake, Outside, Value};
+
+/// What such a file says.
+#[derive(Clone, Default)]
+pub struct NatsFile {
+    /// Settings by name, their value as a flag would have it, the key there, and where.
+    pub settings: Vec<(&'static str, String, String, At)>,
+    pub users: Vec<User>,
+    pub nkeys: Vec<NkeyUser>,
+    /// What is there and does not count, or otherwise than with nats-server.
+    pub warnings: Vec<String>,
+    accounts: BTreeSet<String>,
+}
+
+/// Keys that say who may come in, and how, in a way that there is not here. To pass over them would
+/// let in whoever they keep out.
+const RESTRICTING: [&str; 13] = [
+    "operator",
+    "operators",
+    "trusted",
+    "trusted_keys",
+    "auth_callout",
+    "allowed_connection_types",
+    "connection_types",
+    "clients",
+    "verify_and_map",
+    "verify_cert_and_check_known_urls",
+    "pinned_certs",
+    "jwt_cookie",
+    "proxy_required",
+];
+
+type Blocks<'a> = Vec<&'a Entry>;
+
+impl NatsFile {
+    /// Reads a file, and those that it includes.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let read = |path: &Path| {
+            std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))
+        };
+        let variable = |name: &str| std::env::var(name).ok();
+        let text = read(path).map_err(|problem| format!("{} {problem}", path.display()))?;
+        Self::of(&text, path, Outside { read: &read, variable: &variable })
+    }
+
+    fn of(text: &str, path: &Path, outside: Outside<'_>) -> Result<Self, String> {
+        let entries = syntax::parse(text, path, outside).map_err(|mistake| mistake.to_string())?;
+        let mut file = Self::default();
+        file.take(&entries).map_err(|mistake| mistake.to_string())?;
+        Ok(file)
+    }
+
+    fn take(&mut self, entries: &[Entry]) -> Result<(), Mistake> {
+        let (mut host, mut port, mut web_socket) = (None, None, None);
+        let mut later: Blocks<'_> = Vec::new();
+        for entry in entries {
+            let key = entry.key.to_ascii_lowercase();
+            match key.as_str() {
+                "listen" => (host, port) = address(entry)?,
+                "host" | "net" | "addr" => host = Some(text(entry)?),
+                "port" => port = Some(number(entry)?),
+                "authorization" => self.authorization(entry)?,
+                "accounts" => self.accounts(entry)?,
+                "tls" => self.tls(entry)?,
+                "websocket" | "ws" => web_socket = Some(entry),
+                "http" | "http_port" | "monitor_port" => self.monitoring(entry)?,
+                "leafnodes" | "leaf" => self.leaf_nodes(entry)?,
+                "system_account" | "system" => later.push(entry),
+                "no_auth_user" => self.set("nats-no-auth-user", text(entry)?, entry),
+                "allow_non_tls" => {
+                    let is_required = !flag(entry)?;
+                    self.set("nats-tls-required", is_required.to_string(), entry);
+                }
+                "debug" if flag(entry)? => self.set("log", "debug".to_owned(), entry),
+                "trace" if flag(entry)? => self.set("log", "trace".to_owned(), entry),
+                "debug" | "trace" => {}
+                _ => self.plain(&key, entry)?,
+            }
+        }
+        later.into_iter().try_for_each(|entry| self.system_account(entry))?;
+        if let Some(listens) = entries.iter().find(|it| is_one_of(it, &["listen", "host", "port"]))
+        {
+            let place = (host.as_deref(), port.unwrap_or(DEFAULT_PORT));
+            self.listens("nats", place, listens)?;
+        }
+        if let Some(entry) = web_socket {
+            self.web_socket(entry)?;
+        }
+        Ok(())
+    }
+
+    /// Settings that are one value in both.
+    fn plain(&mut self, key: &str, entry: &Entry) -> Result<(), Mistake> {
+        let (name, value) = match key {
+            "server_name" => ("nats-server-name", text(entry)?),
+            "max_payload" => ("nats-max-payload", number(entry)?.to_string()),
+            "max_control_line" => ("nats-max-control-line", number(entry)?.to_string()),
+            "max_pending" => ("nats-queue-bytes", number(entry)?.to_string()),
+            "ping_max" => ("nats-ping-max", number(entry)?.to_string()),
+            "ping_interval" => ("nats-ping-interval-ms", ms(entry)?),
+            "write_deadline" => ("nats-write-deadline-ms", ms(entry)?),
+            "lame_duck_duration" => ("nats-lame-duck-duration-ms", ms(entry)?),
+            "lame_duck_grace_period" => ("nats-lame-duck-grace-ms", ms(entry)?),
+            "max_connections" | "max_conn" | "max_subscriptions" | "max_subs" => {
+                let most = number(entry)?;
+                if most <= 0 {
+                    self.warn(entry, "means no limit, but Fanfare keeps to its own");
+                    return Ok(());
+                }
+                let is_of_connections = key.starts_with("max_conn");
+                let name =
+                    if is_of_connections { "nats-connections" } else { "nats-max-subscriptions" };
+                (name, most.to_string())
+            }
+            _ => return self.not_honoured(entry),
+        };
+        self.set(name, value, entry);
+        Ok(())
+    }
+
+    fn authorization(&mut self, entry: &Entry) -> Result<(), Mistake> {
+        let entries = block(entry)?;
+        let default = default_permissions(entries);
+        for entry in entries {
+            match entry.key.to_ascii_lowercase().as_str() {
+                "user" | "username" => self.set("nats-user", text(entry)?, entry),
+                "pass" | "password" => self.set("nats-password", text(entry)?, entry),
+                "token" => self.set("nats-token", text(entry)?, entry),
+                "timeout" => self.set("nats-auth-timeout-ms", ms(entry)?, entry),
+                "users" => self.users(entry, None, default)?,
+                "default_permissions" | "default_permission" => {}
+                _ => self.not_honoured(entry)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn accounts(&mut self, entry: &Entry) -> Result<(), Mistake> {
+        if let Value::List(names) = &entry.value {
+            let names = names.iter().filter_map(|name| match name {
+                Value::Text(name) => Some(name.clone()),
+                _ => None,
+            });
+            self.accounts.extend(names);
+            return Ok(());
+        }
+        for account in block(entry)? {
+            self.accounts.insert(account.key.clone());
+            let entries = block(account)?;
+            let default = default_permissions(entries);
+            for entry in entries {
+                match entry.key.to_ascii_lowercase().as_str() {
+                    "users" => self.users(entry, Some(&account.key), default)?,
+                    "default_permissions" | "default_permission" => {}
+                    _ => self.not_honoured(entry)?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn users(
+        &mut self,
+        entry: &Entry,
+        account: Option<&str>,
+        default: Option<&Entry>,
+    ) -> Result<(), Mistake> {
+        let Value::List(users) = &entry.value else {
+            return Err(mistake(entry, "has to be a list of users"));
+        };
+        for user in users {
+            let Value::Block(entries) = user else {
+                return Err(mistake(entry, "has to be a list of blocks, each of a user"));
+            };
+            let mut written =
+                WrittenUser { account: account.map(str::to_owned), ..WrittenUser::default() };
+            let mut permissions = default;
+            for entry in entries {
+                match entry.key.to_ascii_lowercase().as_str() {
+                    "user" | "username" => written.name = text(entry)?,
+                    "pass" | "password" => written.password = Some(text(entry)?),
+                    "nkey" => written.nkey = Some(text(entry)?),
+                    "permissions" | "permission" | "authorization" => permissions = Some(entry),
+                    _ => self.not_honoured(entry)?,
+                }
+            }
+            if let Some(entry) = permissions {
+                self.permissions(entry, &mut written)?;
+            }
+            let checked = written.check(&mut self.users, &mut self.nkeys);
+            checked.map_err(|problem| mistake(entry, &format!("has a mistake: {problem}")))?;
+        }
+        Ok(())
+    }
+
+    fn permissions(&mut self, entry: &Entry, of: &mut WrittenUser) -> Result<(), Mistake> {
+        for entry in block(entry)? {
+            match entry.key.to_ascii_lowercase().as_str() {
+                "publish" | "pub" | "import" => of.publish = rules(entry)?,
+                "subscribe" | "sub" | "export" => of.subscribe = rules(entry)?,
+                "allow_responses" | "publish_allow_responses" | "allow_response" => {
+                    of.allow_responses = Some(responses(entry)?);
+                }
+                // Such a rule could forbid something.
+                _ => return Err(mistake(entry, "is no permission that Fanfare knows")),
+            }
+        }
+        Ok(())
+    }
+
+    fn system_account(&mut self, entry: &Entry) -> Result<(), Mistake> {
+        let name = text(entry)?;
+        if ![GLOBAL, SYSTEM].contains(&name.as_str()) && !self.accounts.contains(&name) {
+            return Err(mistake(entry, "is none of the accounts"));
+        }
+        let users = self.users.iter().map(|user| &user.grant);
+        let mut grants = users.chain(self.nkeys.iter().map(|user| &user.grant));
+        // Without a user there is nobody to tell.
+        if grants.any(|grant| *grant.account == *name) {
+            self.set("nats-system-account", name, entry);
+        }
+        Ok(())
+    }
+
+    fn tls(&mut self, entry: &Entry) -> Result<(), Mistake> {
+        let entries = block(entry)?;
+        let mut verifies = false;
+        for entry in entries.iter().filter(|entry| is_one_of(entry, &["verify"])) {
+            verifies = flag(entry)?;
+        }
+        for entry in entries {
+            match entry.key.to_ascii_lowercase().as_str() {
+                "cert_file" => self.set("nats-tls-cert", text(entry)?, entry),
+                "key_file" => self.set("nats-tls-key", text(entry)?, entry),
+                "ca_file" if verifies => self.set("nats-tls-ca", text(entry)?, entry),
+                "verify" => {}
+                "timeout" => self.set("nats-tls-timeout-ms", ms(entry)?, entry),
+                "handshake_first" | "first" | "immediate" => {
+                    let first = match &entry.value {
+                        Value::Flag(first) => first.to_string(),
+                        _ => "auto".to_owned(),
+                    };
+                    self.set("nats-tls-handshake-first", first, entry);
+                }
+                _ => self.not_honoured(entry)?,
+            }
+        }
+        if verifies && !entries.iter().any(|entry| is_one_of(entry, &["ca_file"])) {
+            return Err(mistake(entry, "has verify, and needs a ca_file too"));
+        }
+        Ok(())
+    }
+
+    fn web_socket(&mut self, of: &Entry) -> Result<(), Mistake> {
+        let (mut host, mut port, mut origins) = (None, None, Vec::new());
+        let has_tls = self.settings.iter().any(|(name, ..)| *name == "nats-tls-cert");
+        for entry in block(of)? {
+            match entry.key.to_ascii_lowercase().as_str() {
+                "listen" => (host, port) = address(entry)?,
+                "host" | "net" => host = Some(text(entry)?),
+                "port" => port = Some(number(entry)?),
+                "allowed_origins" | "allowed_origin" => origins = texts(entry)?,
+                "tls" if has_tls => self.warn(entry, "does not count: it has those of NATS"),
+                "tls" => return Err(mistake(entry, "needs a tls of NATS with the same files")),
+                "no_tls" if has_tls && flag(entry)? => {
+                    self.warn(entry, "does not count: where NATS has TLS, WebSockets have it too");
+                }
+                "no_tls" => {}
+                "same_origin" if flag(entry)? => {}
+                "same_origin" => origins.push("*".to_owned()),
+                "authorization" | "username" | "password" | "token" | "no_auth_user" => {
+                    return Err(mistake(entry, "is not known for WebSockets alone"));
+                }
+                _ => self.not_honoured(entry)?,
+            }
+        }
+        let Some(port) = port else { return Err(mistake(of, "needs a port")) };
+        // Without a list nats-server lets in pages of all origins.
+        let origins = if origins.is_empty() { "*".to_owned() } else { origins.join(",") };
+        self.set("nats-websocket-origins", origins, of);
+        self.listens("nats-websocket", (host.as_deref(), port), of)
+    }
+
+    /// A door listens where the file says. Where it does not say it, on all addresses if clients
+    /// have to say who they are, as with nats-server, and otherwise for this machine alone.
+    fn listens(
+        &mut self,
+        name: &'static str,
+        (host, port): (Option<&str>, i64),
+        entry: &Entry,
+    ) -> Result<(), Mistake> {
+        // -1 is any port that is free.
+        let port = if port == -1 { 0 } else { port };
+        let Ok(port) = u16::try_from(port) else { return Err(mistake(entry, "is no port")) };
+        let secrets = ["nats-user", "nats-token", "nats-no-auth-user"];
+        let is_guarded = !(self.users.is_empty() && self.nkeys.is_empty())
+            || self.settings.iter().any(|(name, ..)| secrets.contains(name));
+        let host = match host {
+            Some(host) => {
+                if !is_guarded && !is_loopback(host) {
+                    self.warn(entry, "lets in everybody who can reach it, as nats-server would");
+                    self.set("nats-allow-anonymous", "true".to_owned(), entry);
+                }
+                host
+            }
+            None if is_guarded => "0.0.0.0",
+            None => {
+                let why = "names no host, and anybody may come in: it is for this machine alone";
+                self.warn(entry, why);
+                "127.0.0.1"
+            }
+        };
+        let is_bare_ipv6 = host.contains(':') && !host.starts_with('[');
+        let host = if is_bare_ipv6 { format!("[{host}]") } else { host.to_owned() };
+        self.set(name, format!("{host}:{port}"), entry);
+        Ok(())
+    }
+
+    fn monitoring(&mut self, entry: &Entry) -> Result<(), Mistake> {
+        let (host, port) = address(entry)?;
+        let port = port.map_or(0, |port| port.max(0));
+        let host = host.filter(|host| is_loopback(host)).unwrap_or_else(|| {
+            self.warn(entry, "is for this machine alone: the admin pages can end connections");
+            "127.0.0.1".to_owned()
+        });
+        self.set("admin", format!("{host}:{port}"), entry);
+        Ok(())
+    }
+
+    fn leaf_nodes(&mut self, entry: &Entry) -> Result<(), Mistake> {
+        for entry in block(entry)? {
+            let Value::List(remotes) = &entry.value else {
+                self.not_honoured(entry)?;
+                continue;
+            };
+            if !is_one_of(entry, &["remotes"]) {
+                self.not_honoured(entry)?;
+                continue;
+            }
+            if remotes.len() > 1 {
+                self.warn(entry, "names several hubs' clusters: Fanfare joins the first");
+            }
+            if let Some(Value::Block(remote)) = remotes.first() {
+                remote.iter().try_for_each(|entry| self.remote(entry))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn remote(&mut self, entry: &Entry) -> Result<(), Mistake> {
+        match entry.key.to_ascii_lowercase().as_str() {
+            "url" | "urls" => {
+                let urls = texts(entry)?;
+                if urls.iter().any(|url| HubAddress::parse(url).is_err()) {
+                    return Err(mistake(entry, "is no address of a hub"));
+                }
+                self.set("cluster", urls.join(","), entry);
+            }
+            "credentials" => self.set("cluster-creds-file", text(entry)?, entry),
+            "account" | "local" | "local_account" => {
+                self.set("cluster-account", text(entry)?, entry);
+            }
+            _ => self.not_honoured(entry)?,
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, name: &'static str, value: String, entry: &Entry) {
+        self.settings.retain(|(present, ..)| *present != name);
+        self.settings.push((name, value, entry.key.clone(), entry.at.clone()));
+    }
+
+    fn not_honoured(&mut self, entry: &Entry) -> Result<(), Mistake> {
+        if is_one_of(entry, &RESTRICTING) {
+            let problem = "says who may come in, in a way that Fanfare does not know";
+            return Err(mistake(entry, problem));
+        }
+        self.warn(entry, "is not honoured");
+        Ok(())
+    }
+
+    fn warn(&mut self, entry: &Entry, what: &str) {
+        let At { file, line, .. } = &entry.at;
+        self.warnings.push(format!("{} line {line}: {} {what}", file.display(), entry.key));
+    }
+}
+
+/// nats-server's.
+const DEFAULT_PORT: i64 = 4222;
+
+fn is_one_of(entry: &Entry, keys: &[&str]) -> bool {
+    keys.iter().any(|key| entry.key.eq_ignore_ascii_case(key))
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    address.map_or(host == "localhost", |address| address.is_loopback())
+}
+
+fn default_permissions(entries: &[Entry]) -> Option<&Entry> {
+    let names = ["default_permissions", "default_permission"];
+    entries.iter().find(|entry| is_one_of(entry, &names))
+}
+
+/// A host and a port, or one of them.
+fn address(entry: &Entry) -> Result<(Option<String>, Option<i64>), Mistake> {
+    let text = match &entry.value {
+        Value::Integer(port) => return Ok((None, Some(*port))),
+        Value::Text(text) => text,
+        _ => return Err(mistake(entry, "has to be HOST:PORT")),
+    };
+    match text.rsplit_once(':').map(|(host, port)| (host, port.parse())) {
+        Some(("", Ok(port))) => Ok((None, Some(port))),
+        Some((host, Ok(port))) => Ok((Some(host.to_owned()), Some(port))),
+        _ => Err(mistake(entry, "has to be HOST:PORT")),
+    }
+}
+
+fn rules(entry: &Entry) -> Result<WrittenRules, Mistake> {
+    let Value::Block(entries) = &entry.value else {
+        return Ok(WrittenRules { allow: Some(texts(entry)?), deny: Vec::new() });
+    };
+    let mut rules = WrittenRules::default();
+    for entry in entries {
+        match entry.key.to_ascii_lowercase().as_str() {
+            "allow" => rules.allow = Some(texts(entry)?),
+            "deny" => rules.deny = texts(entry)?,
+            _ => return Err(mistake(entry, "is neither allow nor deny")),
+        }
+    }
+    Ok(rules)
+}
+
+fn responses(entry: &Entry) -> Result<WrittenResponses, Mistake> {
+    let Value::Block(entries) = &entry.value else {
+        return flag(entry).map(WrittenResponses::Flag);
+    };
+    let mut rule = WrittenResponseRule { max: None, expires_ms: None };
+    for entry in entries {
+        match entry.key.to_ascii_lowercase().as_str() {
+            // Less than none is no limit, which is 0 here; none is the default.
+            "max" | "max_msgs" => match number(entry)? {
+                0 => {}
+                most => rule.max = Some(u32::try_from(most).unwrap_or(0)),
+            },
+            "expires" | "expiration" | "ttl" => {
+                rule.expires_ms = Some(duration(entry)?.as_millis() as u64).filter(|ms| *ms > 0);
+            }
+            _ => return Err(mistake(entry, "is neither max nor expires")),
+        }
+    }
+    Ok(WrittenResponses::Rule(rule))
+}
+
+fn block(entry: &Entry) -> Result<&[Entry], Mistake> {
+    match &entry.value {
+        Value::Block(entries) => Ok(entries),
+        _ => Err(mistake(entry, "has to be a block: { ... }")),
+    }
+}
+
+fn text(entry: &Entry) -> Result<String, Mistake> {
+    match &entry.value {
+        Value::Text(text) => Ok(text.clone()),
+        _ => Err(mistake(entry, "has to be a text; put it in quotation marks")),
+    }
+}
+
+/// A text, or several.
+fn texts(entry: &Entry) -> Result<Vec<String>, Mistake> {
+    let Value::List(values) = &entry.value else { return Ok(vec![text(entry)?]) };
+    let text = |value: &Value| match value {
+        Value::Text(text) => Ok(text.clone()),
+        _ => Err(mistake(entry, "has to be a list of texts")),
+    };
+    values.iter().map(text).collect()
+}
+
+fn number(entry: &Entry) -> Result<i64, Mistake> {
+    match &entry.value {
+        Value::Integer(number) => Ok(*number),
+        _ => Err(mistake(entry, "has to be a whole number")),
+    }
+}
+
+fn flag(entry: &Entry) -> Result<bool, Mistake> {
+    match &entry.value {
+        Value::Flag(flag) => Ok(*flag),
+        _ => Err(mistake(entry, "has to be true or false")),
+    }
+}
+
+fn ms(entry: &Entry) -> Result<String, Mistake> {
+    Ok(duration(entry)?.as_millis().to_string())
+}
+
+/// Seconds, or a duration as Go writes it.
+fn duration(entry: &Entry) -> Result<Duration, Mistake> {
+    let duration = match &entry.value {
+        Value::Integer(seconds) => u64::try_from(*seconds).ok().map(Duration::from_secs),
+        Value::Float(seconds) => Duration::try_from_secs_f64(*seconds).ok(),
+        Value::Text(text) => go_duration(text),
+        _ => None,
+    };
+    duration.ok_or_else(|| mistake(entry, "has to be a duration such as \"10s\""))
+}
+
+fn go_duration(text: &str) -> Option<Duration> {
+    const UNITS: [(&str, f64); 7] = [
+        ("ns", 1e-9),
+        ("us", 1e-6),
+        ("µs", 1e-6),
+        ("ms", 1e-3),
+        ("h", 3600.0),
+        ("m", 60.0),
+        ("s", 1.0),
+    ];
+    let (mut rest, mut seconds) = (text, 0.0);
+    while !rest.is_empty() {
+        let end = rest.find(|next: char| !next.is_ascii_digit() && next != '.')?;
+        let (number, with_unit) = rest.split_at(end);
+        let (unit, factor) = UNITS.iter().find(|(unit, _)| with_unit.starts_with(unit))?;
+        seconds += number.parse::<f64>().ok()? * factor;
+        rest = &with_unit[unit.len()..];
+    }
+    (!text.is_empty()).then(|| Duration::try_from_secs_f64(seconds).ok()).flatten()
+}
+
+fn mistake(entry: &Entry, problem: &str) -> Mistake {
+    Mistake { at: entry.at.clone(), problem: format!("{} {problem}", entry.key) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> Result<NatsFile, String> {
+        let outside = Outside { read: &|_| Err("is not there".to_owned()), variable: &|_| None };
+        NatsFile::of(text, Path::new("test.conf"), outside)
+    }
+
+    fn settings(text: &str) -> Vec<String> {
+        let file = file(text).unwrap();
+        file.settings.iter().map(|(name, value, ..)| format!("{name}={value}")).collect()
+    }
+
+    #[test]
+    fn settings_are_those_of_fanfare() {
+        let said = settings(
+            "listen: 127.0.0.1:4333\nserver_name: me\nmax_payload: 1MB\nping_interval: \"2m\"\n\
+             write_deadline: 2\nmax_connections: 1k\n\
+             tls { cert_file: c, key_file: k, timeout: 0.5 }\n\
+             http: 8222\nleafnodes { remotes [ { urls: [nats://a, nats://b], account: A } ] }\n\
+             debug: true\nwebsocket { port: 8080, no_tls: true, allowed_origins: [a, b] }\n",
+        );
+        for expected in [
+            "nats=127.0.0.1:4333",
+            "nats-server-name=me",
+            "nats-max-payload=1048576",
+            "nats-ping-interval-ms=120000",
+            "nats-write-deadline-ms=2000",
+            "nats-connections=1000",
+            "nats-tls-cert=c",
+            "nats-tls-key=k",
+            "nats-tls-timeout-ms=500",
+            "admin=127.0.0.1:8222",
+            "cluster=nats://a,nats://b",
+            "cluster-account=A",
+            "log=debug",
+            "nats-websocket=127.0.0.1:8080",
+            "nats-websocket-origins=a,b",
+        ] {
+            assert!(said.iter().any(|it| it == expected), "{expected} in {said:?}");
+        }
+    }
+
+    #[test]
+    fn users_have_accounts_and_permissions() {
+        let said = file(
+            "accounts { A { users [ {user: a, password: p, permissions: {publish: x, \
+             subscribe: {deny: y}}} ] }, SYS {} }\nsystem_account: SYS\n\
+             authorization { default_permissions: {publish: [d]}, users = [{user: g, pass: p}] }",
+        );
+        let users = said.unwrap().users;
+        let of = |name: &str| &users.iter().find(|user| user.name == name).unwrap().grant;
+        assert_eq!((&*of("a").account, &*of("g").account), ("A", "$G"));
+        let publishes = |name: &str, topic: &str| {
+            of(name).permissions.publish.permit_topic(&topic.parse().unwrap())
+        };
+        assert!(publishes("a", "x") && !publishes("a", "d"));
+        assert!(publishes("g", "d") && !publishes("g", "x"));
+        let subscribe = &of("a").permissions.subscribe;
+        assert!(!subscribe.permit_topic(&"y".parse().unwrap()));
+    }
+
+    #[test]
+    fn what_does_not_count_is_named_and_what_keeps_somebody_out_is_refused() {
+        let warnings = file("jetstream: enabled\ncluster {\n}\nport: 4222").unwrap().warnings;
+        let expected =
+            ["line 1: jetstream is not", "line 2: cluster is not", "line 4: port names no"];
+        for (warning, expected) in warnings.iter().zip(expected) {
+            assert!(warning.contains(expected), "{warnings:?}");
+        }
+        assert_eq!(warnings.len(), 3);
+        for (text, expected) in [
+            ("operator: x.jwt", "line 1, column 1: operator says who may come in"),
+            ("authorization { auth_callout {} }", "auth_callout says who"),
+            ("system_account: X", "system_account is none of the accounts"),
+            ("authorization { users: [{user: a}] }", "user a: the password is missing"),
+            ("authorization { token: 12345 }", "token has to be a text"),
+            ("websocket { port: 1, tls {} }", "tls needs a tls of NATS"),
+            ("tls { verify: true }", "needs a ca_file"),
+            ("ping_interval: soon", "has to be a duration"),
+        ] {
+            let error = file(text).map(drop).unwrap_err();
+            assert!(error.contains(expected) && !error.contains("12345"), "{error}");
+        }
+    }
+
+    #[test]
+    fn who_has_no_password_is_let_in_from_elsewhere_only_where_the_file_says_so() {
+        let listens =
+            |text: &str| settings(text).into_iter().find(|it| it.starts_with("nats=")).unwrap();
+        assert_eq!(listens("port: 4333"), "nats=127.0.0.1:4333");
+        assert_eq!(listens("port: -1\nauthorization {token: t}"), "nats=0.0.0.0:0");
+        let open = settings("listen: 0.0.0.0:4333");
+        assert_eq!(open, ["nats-allow-anonymous=true", "nats=0.0.0.0:4333"]);
+        assert_eq!(listens("host: ::1"), "nats=[::1]:4222");
+    }
+}
