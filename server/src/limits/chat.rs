@@ -196,14 +196,6 @@ pub const COMMIT_LINES: usize = 4_096;
 /// See [`COMMIT_LINES`].
 pub const COMMIT_BYTES: usize = 4 << 20;
 
-/// Lines that one statement stores. Fixed. Why: more of them would save no more time. When hit: the
-/// next statement stores the rest.
-pub const LINES_PER_INSERT: usize = 8;
-
-/// Statements that stay prepared. Fixed. Why: there are some thirty. When hit: the one that was not
-/// used longest is prepared again when it is needed.
-pub const PREPARED_STATEMENTS: usize = 64;
-
 /// Requests that are answered by one commit. Fixed. When hit: the next commit takes the rest.
 pub const COMMIT_REQUESTS: usize = 1_024;
 

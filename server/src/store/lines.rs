@@ -1,58 +1,47 @@
 //! Lines of rooms in the database: stored, read back, searched, forgotten.
 
 use super::schema::Database;
-use crate::limits::{FORGETTING_LINES, LINES_PER_INSERT, LOADED_LINES};
+use crate::limits::{FORGETTING_LINES, LOADED_LINES};
 use crate::message::{Kind, ServerMessage};
 use crate::time::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Params, Row};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row};
 use std::sync::Arc;
 
-/// Stores lines, each with its room. Of a text, `text_bytes` are stored: people are shown no more.
-/// Gives the number of lines.
-pub(super) fn insert<'m>(
-    connection: &Connection,
-    mut lines: impl Iterator<Item = (&'m str, &'m ServerMessage)>,
-    text_bytes: usize,
-) -> rusqlite::Result<u64> {
-    let mut stored = 0;
-    loop {
-        let some: Vec<_> = lines.by_ref().take(LINES_PER_INSERT).collect();
-        if some.is_empty() {
-            return Ok(stored);
-        }
-        let rows = ["(?, ?, ?, ?, ?)"].repeat(some.len()).join(", ");
-        let insert = format!("INSERT INTO lines (room, time, kind, sender, text) VALUES {rows}");
-        let mut insert = connection.prepare_cached(&insert)?;
-        for (index, (room, message)) in some.iter().enumerate() {
-            let first = 5 * index + 1;
-            // A few bytes more, so that it shows that the line was longer.
-            let text = message.payload();
-            let text = String::from_utf8_lossy(&text[..text.len().min(text_bytes + 8)]);
-            insert.raw_bind_parameter(first, room)?;
-            insert.raw_bind_parameter(first + 1, message.time.seconds())?;
-            insert.raw_bind_parameter(first + 2, kind_number(message.kind))?;
-            insert.raw_bind_parameter(first + 3, message.sender.as_deref())?;
-            insert.raw_bind_parameter(first + 4, text)?;
-        }
-        stored += insert.raw_execute()? as u64;
-    }
-}
+/// Stores lines in one transaction.
+pub(super) struct Insert<'c>(CachedStatement<'c>);
 
-/// Says in the history of a room, or of all rooms, that lines are missing.
-pub(super) fn insert_gap(
-    connection: &Connection,
-    room: &str,
-    lines: u64,
-    time: Timestamp,
-) -> rusqlite::Result<()> {
-    let (are, of) = (
-        if lines == 1 { "line is" } else { "lines are" },
-        if room.is_empty() { " of all rooms together" } else { "" },
-    );
-    let text = format!("{lines} {are} missing here{of}: they could not be stored");
-    let message = ServerMessage { kind: Kind::Gap, time, ..ServerMessage::of(text) };
-    let text_bytes = message.payload().len();
-    insert(connection, std::iter::once((room, &message)), text_bytes).map(|_| ())
+impl<'c> Insert<'c> {
+    pub fn new(connection: &'c Connection) -> rusqlite::Result<Self> {
+        let insert = "INSERT INTO lines (room, time, kind, sender, text) VALUES (?, ?, ?, ?, ?)";
+        connection.prepare_cached(insert).map(Self)
+    }
+
+    /// Of the text, `text_bytes` are stored: people are shown no more.
+    pub fn line(
+        &mut self,
+        room: &str,
+        message: &ServerMessage,
+        text_bytes: usize,
+    ) -> rusqlite::Result<()> {
+        let payload = message.payload();
+        // A few bytes more, so that it shows that the line was longer.
+        let payload = &payload[..payload.len().min(text_bytes + 8)];
+        let text = String::from_utf8_lossy(payload);
+        let kind = kind_number(message.kind);
+        let sender = message.sender.as_deref();
+        self.0.execute((room, message.time.seconds(), kind, sender, text)).map(|_| ())
+    }
+
+    /// Says in the history of a room, or of all rooms, that lines are missing.
+    pub fn gap(&mut self, room: &str, lines: u64, time: Timestamp) -> rusqlite::Result<()> {
+        let (are, of) = (
+            if lines == 1 { "line is" } else { "lines are" },
+            if room.is_empty() { " of all rooms together" } else { "" },
+        );
+        let text = format!("{lines} {are} missing here{of}: they could not be stored");
+        let message = ServerMessage { kind: Kind::Gap, time, ..ServerMessage::of(text) };
+        self.line(room, &message, usize::MAX - 8)
+    }
 }
 
 /// Whether a message belongs into the history.

@@ -1,9 +1,7 @@
 //! The file: where it is, what is in it, and whether it is whole.
 
 use super::error::{StoreError, is_damage};
-use crate::limits::{
-    DATA_BYTES, DATA_LOCK_WAIT_MS, PREPARED_STATEMENTS, STORED_DAYS, STORED_LINES,
-};
+use crate::limits::{DATA_BYTES, DATA_LOCK_WAIT_MS, STORED_DAYS, STORED_LINES};
 use rusqlite::{Connection, OpenFlags};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -203,7 +201,6 @@ fn connect(path: &Path, settings: &StoreSettings) -> rusqlite::Result<Connection
     let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(settings.lock_wait)?;
-    connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
     connection.pragma_update(None, "journal_mode", "WAL")?;
     let synchronous = match settings.fsync {
         Fsync::Always => "FULL",

@@ -1,7 +1,7 @@
 //! The thread that writes: it gathers lines and requests, and commits them together.
 
 use super::error::StoreError;
-use super::lines;
+use super::lines::{self, Insert};
 use super::schema::Database;
 use super::{SYNC_TOPIC, Shared};
 use crate::limits::{
@@ -251,12 +251,19 @@ impl Worker {
         now: Timestamp,
     ) -> rusqlite::Result<u64> {
         let transaction = self.database.connection.unchecked_transaction()?;
-        for (room, lines) in &self.lost {
-            lines::insert_gap(&transaction, room, *lines, now)?;
-        }
-        let stored = lines::insert(&transaction, self.turn.lines(), self.line_bytes)?;
-        if self.turn.missed > 0 {
-            lines::insert_gap(&transaction, "", self.turn.missed, now)?;
+        let mut stored = 0;
+        {
+            let mut insert = Insert::new(&transaction)?;
+            for (room, lines) in &self.lost {
+                insert.gap(room, *lines, now)?;
+            }
+            for (room, message) in self.turn.lines() {
+                insert.line(room, message, self.line_bytes)?;
+                stored += 1;
+            }
+            if self.turn.missed > 0 {
+                insert.gap("", self.turn.missed, now)?;
+            }
         }
         let room_lines = self.database.settings.room_lines;
         for batch in &self.turn.batches {
