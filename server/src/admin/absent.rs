@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 /// `/routez`, `/gatewayz`, `/accountz` and `/jsz`.
-pub(super) async fn absent(context: Arc<AdminContext>, call: Call) -> Response {
+pub(super) fn absent(context: Arc<AdminContext>, call: Call) -> Response {
     let mut facts = vec![
         ("server_id", context.diagnostics.server_id().into()),
         ("now", timestamp(SystemTime::now()).into()),

@@ -105,7 +105,7 @@ impl Query {
 
 /// `/connz`: `search`, `sort` and `reverse`, or the one connection with the number `cid`, with its
 /// queues and what it waits for. With `subs` what each has subscribed to.
-pub(super) async fn list(context: Arc<AdminContext>, call: Call) -> Response {
+pub(super) fn list(context: Arc<AdminContext>, call: Call) -> Response {
     let (query, window) = match (Query::of(&call), Window::of(&call), call.number("cid", 0)) {
         (Ok(query), Ok(window), Ok(0)) => (query, window),
         (Ok(_), Ok(window), Ok(cid)) => return one(&context, Subs::of(&call), window, cid as u64),
@@ -122,16 +122,10 @@ pub(super) async fn list(context: Arc<AdminContext>, call: Call) -> Response {
         let page = page_of(&front_ends, window);
         return listing(&context, &page, total, window, Subs::of(&call)).respond();
     }
-    // On another thread: with many connections it would keep other tasks from their turn.
-    let sorted = blocking::unblock(move || {
-        let all = Window { offset: 0, limit: usize::MAX };
-        let mut connections = page_of(&front_ends, all);
-        query.arrange(&mut connections);
-        connections
-    });
-    let (all, Window { offset, limit }) = (sorted.await, window);
-    let total = all.len();
-    let page: Vec<_> = all.into_iter().skip(offset).take(limit).collect();
+    let mut connections = page_of(&front_ends, Window { offset: 0, limit: usize::MAX });
+    query.arrange(&mut connections);
+    let total = connections.len();
+    let page: Vec<_> = connections.into_iter().skip(window.offset).take(window.limit).collect();
     listing(&context, &page, total, window, Subs::of(&call)).respond()
 }
 

@@ -13,6 +13,8 @@ pub(super) struct AdminContext {
     pub diagnostics: Diagnostics,
     pub cpu_share: CpuShare,
     pub snapshots: Snapshots,
+    /// Pages that are being made.
+    pub pages: Limiter,
     // One profile of a kind at a time: each costs time and memory.
     #[cfg(target_os = "linux")]
     pub heap_profile: Limiter,
@@ -29,6 +31,7 @@ impl AdminContext {
             diagnostics: diagnostics.clone(),
             cpu_share: CpuShare::new(Process::now()),
             snapshots: Snapshots::new(diagnostics.started_at()),
+            pages: Limiter::new(1),
             #[cfg(target_os = "linux")]
             heap_profile: Limiter::new(1),
             #[cfg(target_os = "linux")]

@@ -23,7 +23,7 @@ pub(super) fn link(context: &AdminContext) -> Option<Object> {
 }
 
 /// Each link, with all figures that its front-end has.
-pub(super) async fn list(context: Arc<AdminContext>, call: Call) -> Response {
+pub(super) fn list(context: Arc<AdminContext>, call: Call) -> Response {
     let window = match Window::of(&call) {
         Ok(window) => window,
         Err(error) => return error.response(),

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 /// `/subsz`: queues of subscriptions, oldest first; with `topic=` those that get that topic's
 /// messages; with `subs=1` what the clients of NATS have subscribed to.
-pub(super) async fn subscriptions(context: Arc<AdminContext>, call: Call) -> Response {
+pub(super) fn subscriptions(context: Arc<AdminContext>, call: Call) -> Response {
     let topic = match call.text("topic") {
         Ok(topic) => topic,
         Err(error) => return error.response(),
@@ -84,7 +84,7 @@ fn summary(context: &AdminContext, subscriptions: usize) -> Object {
 }
 
 /// `/slowz`: those that publishers waited for longest, then those nearest to full at their worst.
-pub(super) async fn slowest(context: Arc<AdminContext>, call: Call) -> Response {
+pub(super) fn slowest(context: Arc<AdminContext>, call: Call) -> Response {
     listed(&call, |window| {
         let slowest = context.broker.slowest(window.offset.saturating_add(window.limit));
         let page = slowest.get(window.offset..).unwrap_or_default();
@@ -128,7 +128,7 @@ pub(super) fn subscription_row(stats: &SubscriptionStats) -> Object {
 }
 
 /// `/topicz`: topics, by name.
-pub(super) async fn topics(context: Arc<AdminContext>, call: Call) -> Response {
+pub(super) fn topics(context: Arc<AdminContext>, call: Call) -> Response {
     listed(&call, |window| {
         let mut topics = context.broker.topic_stats();
         topics.sort_by(|one, other| one.topic.as_str().cmp(other.topic.as_str()));
@@ -157,7 +157,7 @@ fn topic_row(stats: &TopicStats) -> Object {
 }
 
 /// `/journal`: the last events, newest first.
-pub(super) async fn journal(context: Arc<AdminContext>, call: Call) -> Response {
+pub(super) fn journal(context: Arc<AdminContext>, call: Call) -> Response {
     listed(&call, |window| {
         let journal = context.diagnostics.journal();
         Listing {

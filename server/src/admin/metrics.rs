@@ -18,7 +18,7 @@ use std::time::Duration;
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-pub(super) async fn metrics(context: Arc<AdminContext>, _: Call) -> Response {
+pub(super) fn metrics(context: Arc<AdminContext>, _: Call) -> Response {
     let mut registry = Registry::with_prefix("fanfare");
     registry.register_collector(Box::new(Figures { context: context.clone() }));
     registry

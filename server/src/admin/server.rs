@@ -102,16 +102,16 @@ fn page(context: &Arc<AdminContext>, call: Call) -> ServiceFuture {
     let answer: ServiceFuture = match call.path() {
         "/healthz" => Box::pin(health::healthz(context, call)),
         "/readyz" => Box::pin(health::readyz(context, call)),
-        "/metrics" => Box::pin(metrics::metrics(context, call)),
-        "/varz" => Box::pin(varz::varz(context, call)),
+        "/metrics" => elsewhere(context, call, metrics::metrics),
+        "/varz" => elsewhere(context, call, varz::varz),
         "/live" => Box::pin(snapshots::live(context, call)),
-        "/connz" => Box::pin(connections::list(context, call)),
-        "/leafz" => Box::pin(leaf_nodes::list(context, call)),
-        "/subsz" => Box::pin(lists::subscriptions(context, call)),
-        "/routez" | "/gatewayz" | "/accountz" | "/jsz" => Box::pin(absent::absent(context, call)),
-        "/slowz" => Box::pin(lists::slowest(context, call)),
-        "/topicz" => Box::pin(lists::topics(context, call)),
-        "/journal" => Box::pin(lists::journal(context, call)),
+        "/connz" => elsewhere(context, call, connections::list),
+        "/leafz" => elsewhere(context, call, leaf_nodes::list),
+        "/subsz" => elsewhere(context, call, lists::subscriptions),
+        "/routez" | "/gatewayz" | "/accountz" | "/jsz" => elsewhere(context, call, absent::absent),
+        "/slowz" => elsewhere(context, call, lists::slowest),
+        "/topicz" => elsewhere(context, call, lists::topics),
+        "/journal" => elsewhere(context, call, lists::journal),
         "/subscribe" => Box::pin(try_it::subscribe(context, call)),
         "/publish" => {
             methods = "POST";
@@ -147,6 +147,23 @@ fn page(context: &Arc<AdminContext>, call: Call) -> ServiceFuture {
         text(StatusCode::METHOD_NOT_ALLOWED, format!("this path answers {methods} alone\n"));
     refusal.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
     Box::pin(ready(refusal))
+}
+
+/// A page that is made on another thread, and one at a time: with thousands of rows it would keep
+/// other tasks from their turn. Once it has begun it is made to its end, even if the client leaves.
+fn elsewhere(
+    context: Arc<AdminContext>,
+    call: Call,
+    make: fn(Arc<AdminContext>, Call) -> Response,
+) -> ServiceFuture {
+    Box::pin(async move {
+        let permit = context.pages.acquire().await;
+        blocking::unblock(move || {
+            let _permit = permit;
+            make(context, call)
+        })
+        .await
+    })
 }
 
 /// Takes as long for a wrong token as for the right one.

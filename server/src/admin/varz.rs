@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-pub(super) async fn varz(context: Arc<AdminContext>, _: Call) -> Response {
+pub(super) fn varz(context: Arc<AdminContext>, _: Call) -> Response {
     http::json(StatusCode::OK, &facts(&context))
 }
 
