@@ -27,8 +27,10 @@ fn a_connection_counts_what_goes_over_it_and_says_why_it_ended() {
     assert!(of_bob.messages_out >= 2 && of_bob.bytes_out > 0, "{of_bob:?}");
     assert_eq!(of_alice.bytes_in, "/nick alice\none\ntwo\n".len() as u64);
 
-    alice.say("/quit");
+    // First, since a connection that is closed with something unread is a broken one.
     drop(bob);
+    wait_until("bob's end is noted", || entries(&server, "ended").len() == 1);
+    alice.say("/quit");
     server.wait_for_counts((0, 0, 0));
     wait_until("both are noted", || entries(&server, "ended").len() == 2);
     let figures = chat.figures();
