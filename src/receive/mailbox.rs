@@ -328,6 +328,13 @@ impl<M: Payload> MailboxSubscriber<M> {
         self.queue.terms.wanted.all()
     }
 
+    /// The subscriptions to exactly this pattern that the mailbox has now. Costs what the
+    /// subscriptions of all queues to this pattern cost to look at, however many others the
+    /// mailbox has.
+    pub fn subscriptions_to(&self, pattern: &Pattern) -> Vec<SubscriptionId> {
+        self.shared.router.subscriptions_to(pattern, &self.queue)
+    }
+
     fn add(
         &self,
         pattern: &Pattern,

@@ -264,6 +264,18 @@ impl<M> Router<M> {
             .count()
     }
 
+    /// The subscriptions of this queue to exactly this pattern.
+    pub fn subscriptions_to(
+        &self,
+        pattern: &Pattern,
+        queue: &Arc<Queue<M>>,
+    ) -> Vec<SubscriptionId> {
+        let state = self.state.read();
+        let members =
+            state.subscriptions.find(pattern.as_str()).into_iter().flat_map(Members::live);
+        members.filter(|member| Arc::ptr_eq(&member.queue, queue)).map(|member| member.id).collect()
+    }
+
     /// All interest there is, but that of bridges, with the number of subscriptions.
     pub fn all_interest(&self) -> HashMap<InterestKey, usize> {
         let mut all = HashMap::new();

@@ -552,6 +552,8 @@ fn a_move_that_cannot_be_changes_nothing() {
     assert_eq!(from.move_to(id, &ended), Err(SubscribeError::Ended));
     assert_eq!(ended.move_to(id, &from), Err(SubscribeError::Ended));
     assert_eq!(from.subscriptions(), [(id, pattern("a.*"), Some("g".into()))]);
+    assert_eq!(from.subscriptions_to(&pattern("a.*")), [id]);
+    assert_eq!(from.subscriptions_to(&pattern("a.b")), []);
 }
 
 #[test]

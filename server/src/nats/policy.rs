@@ -5,8 +5,9 @@
 //! anybody else.
 
 use super::session::Sid;
+use crate::codec::nats::subject;
 use crate::limits::{NATS_OWN_QUEUE_BYTES, NATS_OWN_QUEUE_MESSAGES};
-use fanfare::WhenFull;
+use fanfare::{Pattern, WhenFull};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -18,7 +19,7 @@ pub const POLICY_SUBJECT: &str = "$FANFARE.POLICY";
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Target {
     /// All of the client to exactly this subject, now and later.
-    Subject(Box<str>),
+    Subject(Pattern),
     /// The one of this id, now or later.
     Sid(Sid),
 }
@@ -93,7 +94,7 @@ impl PolicyRequest {
     pub fn parse(body: &[u8], bounds: &PolicyBounds) -> Result<Self, String> {
         let body: Body = serde_json::from_slice(body).map_err(|error| error.to_string())?;
         let target = match (&body.subject, &body.sid) {
-            (Some(subject), None) => Target::Subject(subject.clone()),
+            (Some(subject), None) => Target::Subject(pattern(subject)?),
             (None, Some(sid)) => Target::Sid(sid.as_bytes().into()),
             _ => return Err("name the subscription by either subject or sid".to_owned()),
         };
@@ -111,7 +112,7 @@ impl PolicyRequest {
             "latest_by_subject": self.policy.latest_by_subject,
         });
         match &self.target {
-            Target::Subject(subject) => granted["subject"] = json!(subject),
+            Target::Subject(subject) => granted["subject"] = json!(subject.as_str()),
             Target::Sid(sid) => granted["sid"] = json!(String::from_utf8_lossy(sid)),
         }
         if let WhenFull::Wait(wait) | WhenFull::Disconnect { after: wait } = when_full {
@@ -194,6 +195,11 @@ impl Body {
             rate => Ok(rate.map(|rate| Duration::from_secs_f64(1.0 / rate))),
         }
     }
+}
+
+fn pattern(subject: &str) -> Result<Pattern, String> {
+    let pattern = subject::pattern_text(subject.as_bytes()).map(Pattern::parse);
+    pattern.and_then(Result::ok).ok_or_else(|| "subject is not a valid subject".to_owned())
 }
 
 fn bounded(name: &str, asked: Option<usize>, default: usize, most: usize) -> Result<usize, String> {

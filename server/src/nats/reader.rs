@@ -466,11 +466,9 @@ impl<'c> Reader<'c> {
         self.forget_expired();
         let ids: Vec<SubscriptionId> = match &request.target {
             Target::Sid(sid) => self.session.id_of(sid).into_iter().collect(),
-            Target::Subject(subject) => self
+            Target::Subject(pattern) => self
                 .all_receiving()
-                .flat_map(|receiving| receiving.subscriber.subscriptions())
-                .filter(|(_, pattern, _)| pattern.as_str() == &**subject)
-                .map(|(id, ..)| id)
+                .flat_map(|receiving| receiving.subscriber.subscriptions_to(pattern))
                 .collect(),
         };
         for id in &ids {

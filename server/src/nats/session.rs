@@ -539,7 +539,7 @@ impl Session {
         if policies.is_empty() {
             return None;
         }
-        let by_subject = || policies.get(&Target::Subject(pattern.as_str().into()));
+        let by_subject = || policies.get(&Target::Subject(pattern.clone()));
         policies.get(&Target::Sid(sid.clone())).or_else(by_subject).copied()
     }
 

@@ -72,6 +72,7 @@ fn an_answer_says_what_holds_or_what_is_wrong() {
     assert_eq!(ask(&mut wire, &json!({"sid": "3", "per_second": 10}))["subscriptions"], 1);
     for (wrong, error) in [
         (json!({"subject": "a", "wen_full": "wait"}), "unknown field `wen_full`"),
+        (json!({"subject": "a b"}), "subject is not a valid subject"),
         (json!({"subject": "a", "queue_messages": 0}), "queue_messages is 1 to "),
         (json!({"sid": "3", "queue_bytes": 60 << 20}), "queue_bytes is at most "),
     ] {
@@ -81,7 +82,7 @@ fn an_answer_says_what_holds_or_what_is_wrong() {
     for number in 2..64 {
         ask(&mut wire, &json!({"subject": number.to_string(), "when_full": "drop_oldest"}));
     }
-    let answer = ask(&mut wire, &json!({"subject": "one more"}));
+    let answer = ask(&mut wire, &json!({"subject": "one.more"}));
     assert_eq!(answer["error"], "a connection has policies for at most 64 names");
     wire.sync();
 }
