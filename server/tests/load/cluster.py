@@ -25,6 +25,8 @@ import threading
 import time
 import urllib.request
 
+from ports import free_ports
+
 # Thirty clients.
 SERVERS, PLAIN, MEMBERS = 3, 3, 3
 GROUPS = ["g1", "g2"]
@@ -38,22 +40,10 @@ MESSAGE = re.compile(rb"(H?)MSG load (\d+) (?:(\d+) )?(\d+)\r\n")
 PORTS = iter(())
 
 
-def free_port():
-    """The next free port, never one that it has given before: a hub starts again on its own."""
-    for port in PORTS:
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
-    sys.exit("no port is free")
-
-
 class Hub:
     def __init__(self, program, number, routes):
         self.program, self.number, self.routes = program, number, routes
-        self.client, self.leaf, self.route = free_port(), free_port(), free_port()
+        self.client, self.leaf, self.route = next(PORTS), next(PORTS), next(PORTS)
         self.folder = tempfile.mkdtemp(prefix="fanfare-hub-")
 
     def start(self):
@@ -74,11 +64,11 @@ class Hub:
 
 class Fanfare:
     def __init__(self, program, number, hubs):
-        self.nats, self.admin = free_port(), free_port()
+        self.nats, self.admin = next(PORTS), next(PORTS)
         # Each has its own hub, and the others to turn to.
         in_turn = hubs[number:] + hubs[:number]
         address = ",".join(f"nats://127.0.0.1:{hub.leaf}" for hub in in_turn)
-        off = [flag for door in ("chat", "push", "push-udp", "push-http") for flag in (f"--{door}", "off")]
+        off = [flag for listener in ("chat", "push", "push-udp", "push-http") for flag in (f"--{listener}", "off")]
         flags = ["--nats", f"127.0.0.1:{self.nats}", "--admin", f"127.0.0.1:{self.admin}", "--log", "error"]
         self.process = subprocess.Popen([program, *off, *flags, "--cluster", address], stdout=subprocess.DEVNULL)
 
@@ -257,7 +247,7 @@ def main():
     parser.add_argument("--ports", type=int, default=25_000, help="take the free ports from here on")
     options = parser.parse_args()
     global PORTS
-    PORTS = iter(range(options.ports, 32_000))
+    PORTS = free_ports(options.ports)
     hubs = []
     hubs.extend(Hub(options.hub, number, hubs) for number in range(SERVERS))
     servers = []

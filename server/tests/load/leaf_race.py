@@ -26,6 +26,8 @@ import sys
 import tempfile
 import time
 
+from ports import free_ports
+
 WINDOW, BATCH, REQUESTS, PATIENCE_S = 10_000, 500, 2_000, 60
 CONNECT = b'CONNECT {"verbose":false,"pedantic":false,"headers":true}\r\n'
 INTEREST = 100_000
@@ -42,18 +44,7 @@ TITLES = [
     "interest: MiB at the hub",
     "interest: MiB at the leaf",
 ]
-PORTS = iter(range(26_000, 32_000))
-
-
-def free_port():
-    for port in PORTS:
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
-    sys.exit("no port is free")
+PORTS = free_ports(26_000)
 
 
 class Server:
@@ -98,7 +89,7 @@ class Server:
 
 
 def hub(program, folder):
-    port, leaf = free_port(), free_port()
+    port, leaf = next(PORTS), next(PORTS)
     conf = os.path.join(folder, "hub.conf")
     with open(conf, "w") as file:
         file.write(
@@ -109,7 +100,7 @@ def hub(program, folder):
 
 
 def nats_leaf(program, folder, hub_port):
-    port, conf = free_port(), os.path.join(folder, "leaf.conf")
+    port, conf = next(PORTS), os.path.join(folder, "leaf.conf")
     with open(conf, "w") as file:
         file.write(
             f'listen: "127.0.0.1:{port}"\nserver_name: leaf\n'
@@ -119,8 +110,8 @@ def nats_leaf(program, folder, hub_port):
 
 
 def fanfare_leaf(program, _folder, hub_port):
-    port = free_port()
-    off = [f"--{door}=off" for door in ("chat", "push", "push-udp", "push-http")]
+    port = next(PORTS)
+    off = [f"--{listener}=off" for listener in ("chat", "push", "push-udp", "push-http")]
     flags = ["--nats", f"127.0.0.1:{port}", "--log", "error"]
     flags += [f"--nats-{which}-subscriptions={2 * INTEREST}" for which in ("max", "total")]
     flags += ["--cluster", f"nats://127.0.0.1:{hub_port}"]
