@@ -33,7 +33,7 @@ pub const LISTEN_BACKLOG: i32 = 4_096;
 
 /// File descriptors kept for everything but the connections of a protocol: listeners, files, pipes,
 /// the poller, and the admin listener's connections; at most half of what the system allows. Fixed.
-/// When hit: never, because the doors share what is left at start.
+/// When hit: never, because the front-ends share what is left at start.
 pub const RESERVED_FILE_DESCRIPTORS: u64 = 64 + ADMIN_CONNECTIONS as u64;
 
 /// First and longest pause in milliseconds after `accept` failed for lack of descriptors or memory.
@@ -56,8 +56,8 @@ pub const GOODBYE_MS: u64 = 5_000;
 
 /// Bytes a second that a client must read for publishers to keep to its pace when its queue is
 /// full. Why: whoever reads is kept, and yet a client that takes a byte now and then cannot hold up
-/// all the others. When a client reads less: it is waited for no longer than its door's wait, and
-/// then misses messages or is disconnected.
+/// all the others. When a client reads less: it is waited for no longer than its front-end's wait,
+/// and then misses messages or is disconnected.
 pub const SLOWEST_READER_BYTES: u32 = 256 << 10;
 
 /// Bytes that Linux keeps for a peer beyond what it has sent. Fixed. Why: a reader of a megabyte

@@ -3,16 +3,16 @@
 #![warn(clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 #![warn(clippy::unreachable, clippy::unwrap_used)]
 
-mod doors;
+mod listeners;
 mod reload;
 mod serve;
 mod shared;
 mod systemd;
 
-use doors::Doors;
 use fanfare_server::config::{ChatClient, Config, Source, Task};
 use fanfare_server::logging::{self, Logging};
 use fanfare_server::{bench, client, config, messages, top};
+use listeners::Listeners;
 use shared::Shared;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -92,7 +92,7 @@ fn complain(problem: &str) {
 
 fn serve(mut config: Config, source: Source) -> ExitCode {
     let opened = Shared::open(&config).map_err(|error| error.to_string());
-    let opened = opened.and_then(|shared| Ok((shared, Doors::open(&mut config)?)));
+    let opened = opened.and_then(|shared| Ok((shared, Listeners::open(&mut config)?)));
     let opened = match opened {
         Ok(opened) => opened,
         Err(problem) => return fail(&problem),

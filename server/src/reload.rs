@@ -1,6 +1,6 @@
 //! SIGHUP: the settings are read again, and what can change while the server runs does.
 
-use crate::doors;
+use crate::listeners;
 use fanfare_server::chat::password::Secret;
 use fanfare_server::config::{Config, ConfigError, Source};
 use fanfare_server::connection::{ConnectionLimiter, ConnectionLimits, TrustedProxies};
@@ -25,9 +25,9 @@ pub struct Reloaded {
 }
 
 impl Reloaded {
-    /// Whether a door speaks TLS.
-    pub fn has_tls(&self, door: &str) -> bool {
-        self.identities.iter().any(|(name, identity)| *name == door && identity.is_some())
+    /// Whether a listener speaks TLS.
+    pub fn has_tls(&self, listener: &str) -> bool {
+        self.identities.iter().any(|(name, identity)| *name == listener && identity.is_some())
     }
 
     /// Reads everything again. If there is a mistake, nothing changes.
@@ -45,19 +45,19 @@ impl Reloaded {
     fn try_reload(&self, source: &Source) -> Result<Vec<String>, ConfigError> {
         let reread = source.read_again()?;
         let (mut config, mut need_restart) = (reread.config, reread.need_restart);
-        if let Some(warning) = doors::fit(&mut config) {
+        if let Some(warning) = listeners::fit(&mut config) {
             log::warn!("{warning}");
         }
         log::set_max_level(config.log);
         let accounts = config.accounts();
-        for (door, limiter) in &self.limiters {
-            self.set_limits(door, limiter, &config);
+        for (listener, limiter) in &self.limiters {
+            self.set_limits(listener, limiter, &config);
         }
-        for ((door, present), (_, new)) in self.identities.iter().zip(config.identities()) {
+        for ((listener, present), (_, new)) in self.identities.iter().zip(config.identities()) {
             match (present, new) {
                 (Some(present), Some(new)) => present.replace_with(new),
                 (None, None) => {}
-                _ => need_restart.push(format!("whether {door} has TLS")),
+                _ => need_restart.push(format!("whether {listener} has TLS")),
             }
         }
         self.proxies.replace_with(&config.proxies);
@@ -78,15 +78,15 @@ impl Reloaded {
         Ok(need_restart)
     }
 
-    fn set_limits(&self, door: &'static str, limiter: &ConnectionLimiter, config: &Config) {
-        let limits: ConnectionLimits = match door {
+    fn set_limits(&self, listener: &'static str, limiter: &ConnectionLimiter, config: &Config) {
+        let limits: ConnectionLimits = match listener {
             "chat" => config.chat.connections,
             "nats" => config.nats.connections,
             "push" => config.push.settings.connections,
             _ => config.push.http_connections,
         };
         limiter.set_limits(limits);
-        let front_end = self.diagnostics.front_end(door);
+        let front_end = self.diagnostics.front_end(listener);
         if let Some(serves) = front_end.serves() {
             front_end.listening(Serves { max_connections: limits.total, ..serves });
         }

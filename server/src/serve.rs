@@ -1,6 +1,6 @@
 //! Serving: everything is wired together, runs until a signal asks for the end, and says goodbye.
 
-use crate::doors::Doors;
+use crate::listeners::Listeners;
 use crate::reload::Reloaded;
 use crate::shared::Shared;
 use crate::{runtime, systemd};
@@ -49,7 +49,7 @@ struct Running {
 /// Serves until a signal asks for the end. Says on `output` where.
 pub async fn run(
     (config, source): (Config, Source),
-    (shared, doors): (Shared, Doors),
+    (shared, listeners): (Shared, Listeners),
     output: Option<File>,
     log: &Logging,
 ) -> ExitCode {
@@ -63,9 +63,9 @@ pub async fn run(
         }
     };
     warn_of_secrets(&config);
-    config.warnings.iter().chain(&doors.warnings).for_each(|warning| log::warn!("{warning}"));
+    config.warnings.iter().chain(&listeners.warnings).for_each(|warning| log::warn!("{warning}"));
     let (goodbye, memory_bytes) = (config.goodbye, config.memory_bytes);
-    let running = start(config, shared, doors);
+    let running = start(config, shared, listeners);
     // Nobody may be reading it, which is no reason not to serve.
     let _ = output.map(|mut output| output.write_all(announcement(&running).as_bytes()));
     if let Some((_, address)) = running.listening().iter().find(|(name, _)| *name == "nats") {
@@ -116,42 +116,43 @@ async fn next_signal(signals: &mut Signals, reload: impl Fn()) -> Option<Signal>
     }
 }
 
-fn start(config: Config, mut shared: Shared, doors: Doors) -> Running {
+fn start(config: Config, mut shared: Shared, listeners: Listeners) -> Running {
     let (broker, diagnostics) = (shared.broker.clone(), Diagnostics::new());
     let (left_chat, left_pushes) = shared.left.take().unzip();
     let tasks = Tasks::new(runtime::start);
     let front_end = |name| diagnostics.front_end(name);
     let mut servers: Vec<Box<dyn RunningServer>> = Vec::new();
-    let limiters = doors.limiters();
-    let identities = config.identities().map(|(door, identity)| (door, identity.cloned()));
+    let limiters = listeners.limiters();
+    let identities = config.identities().map(|(listener, identity)| (listener, identity.cloned()));
     let is_less_secret = config.chat_tls.is_some() && config.push.http_tls.is_none();
     let (mut authentication, mut chat_web_socket, mut chat_password) = (None, None, None);
-    if let Some(listener) = doors.chat {
+    if let Some(listener) = listeners.chat {
         let (front_end, left) = (front_end("chat"), shared.store.clone().zip(left_chat));
         let chat = ChatServer::start(listener, &broker, &tasks, config.chat, front_end, left);
         chat_web_socket = Some(chat.web_socket(is_less_secret));
         chat_password = Some(chat.password());
         servers.push(Box::new(chat));
     }
-    if let Some(listener) = doors.nats {
+    if let Some(listener) = listeners.nats {
         let web_socket = config.nats.web_socket.clone();
         let front_end_of_nats = front_end("nats");
         let nats =
             NatsServer::start(listener, &shared.accounts, &tasks, config.nats, front_end_of_nats);
         authentication = Some(nats.authentication());
-        let by_web_socket = web_socket.zip(doors.nats_web_socket).map(|(settings, listener)| {
-            let service = nats.web_socket(settings.origins);
-            let front_end = front_end("nats-websocket");
-            HttpServer::start(listener, &tasks, service, HttpSettings::default(), front_end)
-        });
+        let by_web_socket =
+            web_socket.zip(listeners.nats_web_socket).map(|(settings, listener)| {
+                let service = nats.web_socket(settings.origins);
+                let front_end = front_end("nats-websocket");
+                HttpServer::start(listener, &tasks, service, HttpSettings::default(), front_end)
+            });
         servers.push(Box::new(nats));
         servers.extend(by_web_socket.map(|http| Box::new(http) as Box<dyn RunningServer>));
     }
     let push = (config.push.settings, Arc::new(config.push.access));
-    let (listener, datagrams) = (doors.push, doors.push_datagrams);
+    let (listener, datagrams) = (listeners.push, listeners.push_datagrams);
     let (of_push, left) = (front_end("push"), shared.store.clone().zip(left_pushes));
     let push = PushServer::start(listener, datagrams, &broker, &tasks, push, of_push, left);
-    let push_http = doors.push_http.map(|listener| {
+    let push_http = listeners.push_http.map(|listener| {
         let settings =
             HttpSettings { body_bytes: limits::PUSH_BATCH_BYTES, ..HttpSettings::default() };
         let service = push.http(config.push.http_origins);
@@ -172,7 +173,7 @@ fn start(config: Config, mut shared: Shared, doors: Doors) -> Running {
     let admin_token = Live::new(config.admin.token);
     let settings = AdminSettings { token: admin_token.clone() };
     let admin = |listener| admin::start(listener, &broker, &tasks, &diagnostics, settings);
-    let admin = doors.admin.map(admin);
+    let admin = listeners.admin.map(admin);
     let of_reload = diagnostics.clone();
     let reloaded = Reloaded {
         accounts: shared.accounts.clone(),
@@ -204,7 +205,7 @@ impl Running {
     }
 }
 
-/// Where the server listens, a line for each door: scripts wait for them.
+/// Where the server listens, a line for each listener: scripts wait for them.
 fn announcement(running: &Running) -> String {
     let mut text = String::new();
     let listening = running.listening();

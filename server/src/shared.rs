@@ -1,4 +1,4 @@
-//! What all doors share: the broker and those of other accounts, and the database behind it.
+//! What all front-ends share: the broker and those of other accounts, and the database behind it.
 
 use fanfare::{Broker, BrokerBuilder, WhenFull};
 use fanfare_server::chat::LeftChat;
@@ -13,7 +13,7 @@ pub struct Shared {
     /// The broker is that of the global one.
     pub accounts: Accounts,
     pub store: Option<Store>,
-    /// What earlier servers left, until the doors that go on from it are open.
+    /// What earlier servers left, until the front-ends that go on from it are open.
     pub left: Option<(LeftChat, LeftPushes)>,
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 /// A queue is getting slow when this percentage of it is full.
 const SLOW_PERCENT: f64 = 50.0;
 
-/// A door is nearly full when it has this percentage of its connections.
+/// A front-end is nearly full when it has this percentage of its connections.
 const NEARLY_FULL_PERCENT: usize = 90;
 
 /// Something that is wrong.
@@ -72,10 +72,14 @@ pub(super) fn of_losses(missed: u64, into: &mut Vec<Problem>) {
     }
 }
 
-/// Whether a door has no or hardly any room for more connections.
-pub(super) fn of_door(door: &FrontEnd, figures: &FrontEndFigures, into: &mut Vec<Problem>) {
-    let Some(serves) = door.serves() else { return };
-    let (now, most, name) = (figures.connections, serves.max_connections, door.name());
+/// Whether a front-end has no or hardly any room for more connections.
+pub(super) fn of_front_end(
+    front_end: &FrontEnd,
+    figures: &FrontEndFigures,
+    into: &mut Vec<Problem>,
+) {
+    let Some(serves) = front_end.serves() else { return };
+    let (now, most, name) = (figures.connections, serves.max_connections, front_end.name());
     if now >= most {
         let text = format!("{name} is full: {most} connections; more are refused");
         into.push(Problem { is_severe: true, text, view: "connections" });
@@ -155,14 +159,14 @@ mod tests {
     }
 
     #[test]
-    fn a_door_is_told_of_before_it_is_full() {
-        let door = Diagnostics::new().front_end("chat");
+    fn a_front_end_is_told_of_before_it_is_full() {
+        let front_end = Diagnostics::new().front_end("chat");
         let address = ([127, 0, 0, 1], 1).into();
-        door.listening(Serves { address, max_connections: 100, max_payload_bytes: 1 });
+        front_end.listening(Serves { address, max_connections: 100, max_payload_bytes: 1 });
         for (connections, severe) in [(89, None), (90, Some(false)), (100, Some(true))] {
             let figures = FrontEndFigures { connections, ..FrontEndFigures::default() };
             let mut problems = Vec::new();
-            of_door(&door, &figures, &mut problems);
+            of_front_end(&front_end, &figures, &mut problems);
             assert_eq!(problems.first().map(|problem| problem.is_severe), severe, "{connections}");
         }
     }

@@ -58,7 +58,7 @@ struct Point {
 
 /// One front-end, as a snapshot shows it.
 #[derive(Serialize)]
-struct Door {
+struct Listed {
     name: &'static str,
     address: Option<String>,
     max_connections: Option<usize>,
@@ -151,7 +151,7 @@ impl Snapshots {
 impl State {
     fn look(&mut self, context: &AdminContext) -> serde_json::Value {
         let mut problems = Vec::new();
-        let (doors, sums) = doors(context, &mut problems);
+        let (front_ends, sums) = front_ends(context, &mut problems);
         let process = Process::now();
         let broker = context.broker.stats();
         let mut point = Point {
@@ -196,7 +196,7 @@ impl State {
             "waits": broker.waits,
             "deliveries": broker.deliveries.matched,
             "journal": context.diagnostics.journal().last_number(),
-            "doors": doors,
+            "front_ends": front_ends,
             "cluster": link,
             "problems": problems,
         })
@@ -218,21 +218,24 @@ impl State {
 }
 
 /// All front-ends, and the sums of those that are not for administrators.
-fn doors(context: &AdminContext, problems: &mut Vec<Problem>) -> (Vec<Door>, FrontEndFigures) {
+fn front_ends(
+    context: &AdminContext,
+    problems: &mut Vec<Problem>,
+) -> (Vec<Listed>, FrontEndFigures) {
     let mut sums = FrontEndFigures::default();
-    let doors = context.diagnostics.front_ends().into_iter().map(|door| {
-        let figures = door.figures();
-        problems::of_door(&door, &figures, problems);
-        if door.name() != super::server::NAME {
+    let front_ends = context.diagnostics.front_ends().into_iter().map(|front_end| {
+        let figures = front_end.figures();
+        problems::of_front_end(&front_end, &figures, problems);
+        if front_end.name() != super::server::NAME {
             sums.messages_in += figures.messages_in;
             sums.messages_out += figures.messages_out;
             sums.bytes_in += figures.bytes_in;
             sums.bytes_out += figures.bytes_out;
         }
-        Door {
-            name: door.name(),
-            address: door.serves().map(|serves| serves.address.to_string()),
-            max_connections: door.serves().map(|serves| serves.max_connections),
+        Listed {
+            name: front_end.name(),
+            address: front_end.serves().map(|serves| serves.address.to_string()),
+            max_connections: front_end.serves().map(|serves| serves.max_connections),
             connections: figures.connections,
             accepted: figures.accepted,
             refused: figures.refused,
@@ -243,7 +246,7 @@ fn doors(context: &AdminContext, problems: &mut Vec<Problem>) -> (Vec<Door>, Fro
             out_bytes: figures.bytes_out,
         }
     });
-    (doors.collect(), sums)
+    (front_ends.collect(), sums)
 }
 
 /// What subscribers did not get while they were there, for whatever reason.

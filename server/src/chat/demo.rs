@@ -239,7 +239,7 @@ struct Figures {
     is_ended: bool,
 }
 
-/// What was read: messages from one number to another, or a gap of so many.
+/// What was read: messages from one number to another, or how many are missing.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Item {

@@ -1,10 +1,10 @@
-//! Who the server is to a hub.
+//! What the server proves its identity with to a hub.
 
 use crate::codec::nats::nkey::Seed;
 use percent_encoding::percent_decode_str;
 use std::fmt;
 
-/// What the server proves itself with.
+/// A password, a token or a signature.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Credentials {
     /// The name of a user.

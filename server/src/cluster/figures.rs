@@ -108,7 +108,7 @@ impl LinkFigures {
         }
     }
 
-    /// Who the hub is, and why the link ended last.
+    /// The hub's name, and why the link ended last.
     pub(super) fn facts(&self) -> Facts {
         let state = lock(&self.state);
         let terms = state.joined.as_ref().map(|joined| &joined.terms);

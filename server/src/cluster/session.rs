@@ -25,7 +25,7 @@ pub struct Session {
     interest: HashMap<Key, Option<SubscriptionId>>,
 }
 
-/// Who the server is in the cluster, for as long as its process lives.
+/// The server's identity in the cluster. It is the same for as long as the process lives.
 #[derive(Debug)]
 pub struct Identity {
     /// The server's name.

@@ -19,7 +19,7 @@ pub struct ClusterSettings {
     pub name: Option<String>,
     /// The account of this server that joins, by its name.
     pub account: Arc<str>,
-    /// Who the server is to a hub whose address does not say so.
+    /// What the server identifies itself with where a hub's address has nothing.
     pub credentials: Credentials,
     /// Whose certificates the server accepts; `None` for a link without TLS.
     pub tls: Option<Trust>,
@@ -48,7 +48,7 @@ pub struct HubAddress {
     pub host: String,
     /// Its port.
     pub port: u16,
-    /// Who the server is to this hub, if the address says so.
+    /// What the server identifies itself with to this hub, if the address has it.
     pub credentials: Credentials,
     /// The host name or address that its certificate must have.
     pub certificate_name: String,

@@ -28,7 +28,7 @@ pub enum ClientObject {
     Pong(u64),
 }
 
-/// Who a client is, and what it wants.
+/// A client's first line: its identity, and what it wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hello {

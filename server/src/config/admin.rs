@@ -22,8 +22,8 @@ pub struct AdminOptions {
 
 impl Options for AdminOptions {
     const TABLE: &'static str = "admin";
-    const RELOADED: &'static [&'static str] =
-        &["token", "token-file", TlsOptions::KEYS[0], TlsOptions::KEYS[1], TlsOptions::KEYS[2]];
+    const RELOADED: &'static [&'static [&'static str]] =
+        &[&["token", "token-file"], &TlsOptions::KEYS];
 
     fn adapt(shared: Arg) -> Arg {
         match shared.get_id().as_str() {

@@ -40,15 +40,15 @@ impl Config {
             "budget",
             mib(self.memory_bytes)
         );
-        let _ = writeln!(text, "Subscriptions, of which each door has its own:");
+        let _ = writeln!(text, "Subscriptions, of which each front-end has its own:");
         for (name, subscriptions) in self.subscriptions() {
             let _ = writeln!(text, "{name:<14} {subscriptions:>12}");
         }
         text
     }
 
-    /// How many subscriptions and mailboxes each door can have at the same time. The broker has
-    /// room for all of them, so that no door takes another's.
+    /// How many subscriptions and mailboxes each front-end can have at the same time. The broker
+    /// has room for all of them, so that no front-end takes another's.
     pub fn subscriptions(&self) -> Vec<(&'static str, usize)> {
         let (chat, nats, push) = (&self.chat, &self.nats, &self.push);
         let of = |connections: ConnectionLimits, each| connections.total.saturating_mul(each);
@@ -57,7 +57,7 @@ impl Config {
         let of_nats = nats.total_subscriptions.saturating_add(nats_clients);
         // Its groups, its own and everybody's topic, and its mailbox.
         let of_push_client = push.settings.groups + 3;
-        let doors = [
+        let front_ends = [
             self.chat_address.map(|_| ("chat", of(chat.connections, of_person))),
             self.nats_address.map(|_| ("nats", of_nats)),
             push.address.map(|_| ("push", of(push.settings.connections, of_push_client))),
@@ -65,7 +65,7 @@ impl Config {
             // What is subscribed to in the cluster, and the link's mailbox.
             self.cluster.as_ref().map(|_| ("cluster", limits::CLUSTER_INTEREST_MAX + 8)),
         ];
-        doors.into_iter().flatten().collect()
+        front_ends.into_iter().flatten().collect()
     }
 
     fn chat_bound(&self) -> Bound {

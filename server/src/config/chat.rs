@@ -111,15 +111,8 @@ enum Accounts {
 
 impl Options for ChatOptions {
     const TABLE: &'static str = "chat";
-    const RELOADED: &'static [&'static str] = &[
-        ConnectionOptions::KEYS[0],
-        ConnectionOptions::KEYS[1],
-        TlsOptions::KEYS[0],
-        TlsOptions::KEYS[1],
-        TlsOptions::KEYS[2],
-        "password",
-        "password-file",
-    ];
+    const RELOADED: &'static [&'static [&'static str]] =
+        &[&ConnectionOptions::KEYS, &TlsOptions::KEYS, &["password", "password-file"]];
 
     fn adapt(shared: Arg) -> Arg {
         match shared.get_id().as_str() {

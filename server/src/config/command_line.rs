@@ -125,7 +125,8 @@ pub struct ChatClient {
 
 #[derive(Args)]
 pub struct Serve {
-    /// TOML file with settings, a table for each door: `line-bytes = 4096` in `[chat]` there is
+    /// TOML file with settings, a table for each front-end: `line-bytes = 4096` in `[chat]` there
+    /// is
     /// --chat-line-bytes 4096 here
     #[arg(long, value_name = "FILE", env = "FANFARE_CONFIG", hide_env = true)]
     pub config: Option<PathBuf>,
@@ -135,7 +136,7 @@ pub struct Serve {
     /// Print each setting in force and where it was set, as a settings file, and exit
     #[arg(long)]
     print_config: bool,
-    /// Print how much memory clients can make each door hold with these settings, and exit
+    /// Print how much memory clients can make each front-end hold with these settings, and exit
     #[arg(long)]
     print_bounds: bool,
     #[command(flatten)]

@@ -1,9 +1,9 @@
 //! Flags, environment and file become one checked [`Config`].
 //!
-//! A setting has one name, one range and one default, declared in its door's options (`table.rs`
-//! says what comes from that). A flag wins over the environment, the environment over the file, and
-//! the file over the default. `docs/configuration.md` and `fanfare.example.toml` are generated from
-//! the same declarations.
+//! A setting has one name, one range and one default, declared in its front-end's options
+//! (`table.rs` says what comes from that). A flag wins over the environment, the environment over
+//! the file, and the file over the default. `docs/configuration.md` and `fanfare.example.toml` are
+//! generated from the same declarations.
 
 mod admin;
 mod bounds;
@@ -106,7 +106,7 @@ pub struct Config {
     pub cluster: Option<ClusterSettings>,
     /// The time for goodbyes when the server stops.
     pub goodbye: Duration,
-    /// Bytes a second that a client of any door must read to be waited for.
+    /// Bytes a second that a client of any front-end must read to be waited for.
     pub slowest_reader: u32,
     /// What clients may make it allocate.
     pub memory_bytes: u64,
@@ -165,12 +165,13 @@ struct ServerOptions {
 
 impl Options for ServerOptions {
     const TABLE: &'static str = "";
-    const RELOADED: &'static [&'static str] = &["log", "tls-cert", "tls-key", "trusted-proxies"];
+    const RELOADED: &'static [&'static [&'static str]] =
+        &[&["log", "tls-cert", "tls-key", "trusted-proxies"]];
 
     fn adapt(shared: Arg) -> Arg {
         match shared.get_id().as_str() {
             "tls_cert" => shared.value_name("FILE").help(
-                "PEM file with the server's certificates; turns on TLS on every door that has \
+                "PEM file with the server's certificates; turns on TLS on every front-end that has \
                  none of its own, and requires the key",
             ),
             _ => shared,
@@ -201,8 +202,9 @@ impl Config {
         let push =
             PushTables { tcp: settings.read()?, udp: settings.read()?, http: settings.read()? };
         let push = push.config(settings, certificates)?;
-        let doors = [chat_address, nats_address, push.address, push.udp_address, push.http_address];
-        if doors.iter().all(Option::is_none) {
+        let front_ends =
+            [chat_address, nats_address, push.address, push.udp_address, push.http_address];
+        if front_ends.iter().all(Option::is_none) {
             return Err(settings.error("chat", "and all others off leaves nothing to listen on"));
         }
         Ok(Self {
@@ -226,7 +228,7 @@ impl Config {
         })
     }
 
-    /// The certificates and keys of the doors that can have some.
+    /// The certificates and keys of the front-ends that can have some.
     pub fn identities(&self) -> [(&'static str, Option<&Identity>); 5] {
         [
             ("chat", self.chat_tls.as_ref()),

@@ -120,19 +120,11 @@ pub struct NatsOptions {
 
 impl Options for NatsOptions {
     const TABLE: &'static str = "nats";
-    const RELOADED: &'static [&'static str] = &[
-        ConnectionOptions::KEYS[0],
-        ConnectionOptions::KEYS[1],
-        "user",
-        "password",
-        "password-file",
-        "token",
-        "token-file",
-        "users-file",
-        "no-auth-user",
+    const RELOADED: &'static [&'static [&'static str]] = &[
+        &ConnectionOptions::KEYS,
+        &["user", "password", "password-file", "token", "token-file", "users-file", "no-auth-user"],
         // Whether clients have to show a certificate, they are told in the greeting.
-        TlsOptions::KEYS[0],
-        TlsOptions::KEYS[1],
+        &["tls-cert", "tls-key"],
     ];
 
     fn adapt(shared: Arg) -> Arg {

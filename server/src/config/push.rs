@@ -59,14 +59,8 @@ pub struct PushOptions {
 
 impl Options for PushOptions {
     const TABLE: &'static str = "push";
-    const RELOADED: &'static [&'static str] = &[
-        ConnectionOptions::KEYS[0],
-        ConnectionOptions::KEYS[1],
-        TlsOptions::KEYS[0],
-        TlsOptions::KEYS[1],
-        TlsOptions::KEYS[2],
-        "tokens-file",
-    ];
+    const RELOADED: &'static [&'static [&'static str]] =
+        &[&ConnectionOptions::KEYS, &TlsOptions::KEYS, &["tokens-file"]];
 
     fn adapt(shared: Arg) -> Arg {
         match shared.get_id().as_str() {
@@ -102,7 +96,7 @@ pub struct PushUdpOptions {
 
 impl Options for PushUdpOptions {
     const TABLE: &'static str = "push-udp";
-    const RELOADED: &'static [&'static str] = &["keys-file"];
+    const RELOADED: &'static [&'static [&'static str]] = &[&["keys-file"]];
 
     fn adapt(shared: Arg) -> Arg {
         match shared.get_id().as_str() {
@@ -134,13 +128,8 @@ pub struct PushHttpOptions {
 
 impl Options for PushHttpOptions {
     const TABLE: &'static str = "push-http";
-    const RELOADED: &'static [&'static str] = &[
-        ConnectionOptions::KEYS[0],
-        ConnectionOptions::KEYS[1],
-        TlsOptions::KEYS[0],
-        TlsOptions::KEYS[1],
-        TlsOptions::KEYS[2],
-    ];
+    const RELOADED: &'static [&'static [&'static str]] =
+        &[&ConnectionOptions::KEYS, &TlsOptions::KEYS];
 
     fn adapt(shared: Arg) -> Arg {
         match shared.get_id().as_str() {
@@ -203,7 +192,7 @@ struct TokensFile {
     token: Vec<Rights>,
 }
 
-/// The options of the three doors, not yet checked against each other.
+/// The options of the three front-ends, not yet checked against each other.
 pub struct PushTables {
     pub tcp: PushOptions,
     pub udp: PushUdpOptions,

@@ -140,7 +140,7 @@ impl Settings {
         }
     }
 
-    /// Refuses a door that other machines can reach and that lets everybody in, unless
+    /// Refuses a front-end that other machines can reach and that lets everybody in, unless
     /// `is_guarded`.
     pub fn guard(
         &self,

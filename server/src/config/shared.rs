@@ -1,5 +1,5 @@
-//! Settings that several doors have. Each door takes them into its own table, with defaults of its
-//! own where it needs them.
+//! Settings that several front-ends have. Each front-end takes them into its own table, with
+//! defaults of its own where it needs them.
 
 use super::ConfigError;
 use super::settings::Settings;
@@ -13,7 +13,7 @@ use fanfare::limits::{QUEUE_BYTES_MAX, QUEUE_MESSAGES_MAX};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Where a door listens.
+/// Where a front-end listens.
 #[derive(Args, Debug)]
 pub struct AddressOptions {
     /// Where it listens: HOST:PORT, or `off`; port 0 picks a free port
@@ -24,7 +24,8 @@ pub struct AddressOptions {
 /// The files that TLS needs.
 #[derive(Args, Debug)]
 pub struct CertificateOptions {
-    /// PEM file with certificates for this door alone, in place of tls-cert; `off`: no TLS here
+    /// PEM file with certificates for this front-end alone, in place of tls-cert; `off`: no TLS
+    /// here
     #[arg(long, value_name = "FILE|off")]
     tls_cert: Option<PathBuf>,
     /// PEM file with the key of the first certificate
@@ -32,7 +33,7 @@ pub struct CertificateOptions {
     tls_key: Option<PathBuf>,
 }
 
-/// Whether a door speaks TLS, or a link.
+/// Whether a front-end speaks TLS, or a link.
 #[derive(Args, Debug)]
 pub struct TlsOptions {
     #[command(flatten)]
@@ -58,7 +59,7 @@ pub struct UserOptions {
     pub token: Option<String>,
 }
 
-/// How many connections a door takes.
+/// How many connections a front-end takes.
 #[derive(Args, Debug)]
 pub struct ConnectionOptions {
     /// Maximum number of connections
@@ -136,8 +137,8 @@ impl CertificateOptions {
 }
 
 impl TlsOptions {
-    /// The certificates and the key of a table's door, its own or those of all doors; `None` for
-    /// no TLS.
+    /// The certificates and the key of a table's front-end, its own or those of all front-ends;
+    /// `None` for no TLS.
     pub fn identity(
         &self,
         table: &str,

@@ -1,4 +1,4 @@
-//! Tables of settings. A door declares its options once, under short names; from that come its
+//! Tables of settings. A front-end declares its options once, under short names; from that come its
 //! flags (`--chat-line-bytes`), environment variables (`FANFARE_CHAT_LINE_BYTES`) and the keys of
 //! its table in the settings file (`line-bytes` in `[chat]`).
 
@@ -31,10 +31,10 @@ pub trait Options: Args {
     /// stand above all tables.
     const TABLE: &'static str;
 
-    /// The keys of what a reload can change while the server runs.
-    const RELOADED: &'static [&'static str] = &[];
+    /// The keys of what a reload can change while the server runs, by the options that share them.
+    const RELOADED: &'static [&'static [&'static str]] = &[];
 
-    /// What this door has otherwise than the others that share the setting.
+    /// What this front-end has otherwise than the others that share the setting.
     fn adapt(shared: Arg) -> Arg {
         shared
     }
@@ -44,7 +44,7 @@ pub struct Table {
     pub name: &'static str,
     declare: fn(Command) -> Command,
     adapt: fn(Arg) -> Arg,
-    reloaded: &'static [&'static str],
+    reloaded: &'static [&'static [&'static str]],
 }
 
 /// One setting of a table.
@@ -54,7 +54,7 @@ pub struct Setting {
     pub key: String,
     /// The flag, without its dashes.
     pub name: String,
-    /// As its door declared it.
+    /// As its front-end declared it.
     pub declared: Arg,
     /// Whether a reload can change it while the server runs.
     pub is_reloaded: bool,
@@ -84,7 +84,7 @@ impl Table {
             (table, "address") => table.to_owned(),
             (table, key) => format!("{table}-{key}"),
         };
-        let is_reloaded = self.reloaded.contains(&key.as_str());
+        let is_reloaded = self.reloaded.iter().any(|keys| keys.contains(&key.as_str()));
         Setting { table: self.name, key, name, declared, is_reloaded }
     }
 }
@@ -135,7 +135,7 @@ impl Setting {
 
 /// A setting that nobody has to give, and a `bool` that a file can also turn off.
 fn optional(arg: Arg) -> Arg {
-    // A shared setting gets its default from its door, so it was declared without one.
+    // A shared setting gets its default from its front-end, so it was declared without one.
     let arg = arg.required(false);
     if !matches!(arg.get_action(), ArgAction::SetTrue) {
         return arg;

@@ -148,14 +148,17 @@ fn bounds_follow_the_settings() {
 }
 
 #[test]
-fn one_pair_of_files_is_for_every_door_that_has_none_of_its_own() {
+fn one_pair_of_files_is_for_every_front_end_that_has_none_of_its_own() {
     let tls = concat!(env!("CARGO_MANIFEST_DIR"), "/../testkit/tls");
     let [cert, key] = ["cert", "key"].map(|which| format!("{tls}/{which}.pem"));
     let with_tls = |arguments: &[&str]| -> Vec<&str> {
         let all = [&["--tls-cert", &cert, "--tls-key", &key], arguments].concat();
         let config = config(&all).unwrap();
-        let doors = config.identities().into_iter();
-        doors.filter(|(_, identity)| identity.is_some()).map(|(door, _)| door).collect()
+        let front_ends = config.identities().into_iter();
+        front_ends
+            .filter(|(_, identity)| identity.is_some())
+            .map(|(front_end, _)| front_end)
+            .collect()
     };
     assert_eq!(with_tls(&[]), ["chat", "nats", "push", "push-http", "admin"]);
     let off = ["--nats-tls-cert", "off", "--admin-tls-cert=off"];
@@ -231,7 +234,7 @@ fn every_setting_of_nats_arrives() {
 }
 
 #[test]
-fn no_door_lets_in_everybody_by_mistake() {
+fn no_front_end_lets_in_everybody_by_mistake() {
     let error = config(&["--chat", "0.0.0.0:0"]).unwrap_err();
     assert!(error.starts_with("--chat 0.0.0.0:0 lets in everybody"), "{error}");
     assert!(error.ends_with("set chat-allow-anonymous"), "{error}");

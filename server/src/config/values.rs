@@ -13,7 +13,7 @@ pub const MOST: u64 = 1 << 30;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// Where a door listens; `None` if it is off.
+/// Where a front-end listens; `None` if it is off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listen(pub Option<SocketAddr>);
 

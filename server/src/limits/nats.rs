@@ -42,7 +42,7 @@ pub const NATS_SHARED_BYTES_MIN: usize = 1024;
 pub const NATS_SUBSCRIPTIONS: usize = 100_000;
 
 /// NATS subscriptions of all connections together. Why: enough for a million clients; the other
-/// doors have their own. When hit: as for [`NATS_SUBSCRIPTIONS`].
+/// front-ends have their own. When hit: as for [`NATS_SUBSCRIPTIONS`].
 pub const NATS_TOTAL_SUBSCRIPTIONS: usize = 1 << 20;
 
 /// Bytes reckoned for a NATS subscription: for itself, and for each token of its subject. Fixed.

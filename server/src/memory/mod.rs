@@ -1,4 +1,4 @@
-//! One budget for the memory of all doors. Near it, connections that do not read are ended,
+//! One budget for the memory of all front-ends. Near it, connections that do not read are ended,
 //! heaviest first, before the kernel ends the process.
 //!
 //! A task looks at what the allocator has handed out, in which everything is counted once, however

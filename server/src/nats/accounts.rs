@@ -1,7 +1,7 @@
 //! Accounts: what is published in one is unseen by the others.
 //!
 //! Each has a broker of its own, and its share of the subscriptions, so that none can take
-//! another's. The broker of [`GLOBAL`] is the one of all doors.
+//! another's. The broker of [`GLOBAL`] is the one of all front-ends.
 
 use super::share::Share;
 use crate::locks::lock;

@@ -123,7 +123,7 @@ impl Events {
                 "active_servers": 1,
             },
         });
-        // Never waits. Who has no room for the answer learns that it missed one.
+        // Never waits: a client that has no room for the answer learns that it missed one.
         let message = ServerMessage::of(answer.to_string());
         let _ = account.broker.publisher().try_publish(reply_to, message);
         true

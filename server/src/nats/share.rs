@@ -1,5 +1,5 @@
 //! How many subscriptions the connections of an account have together, so that none are taken from
-//! other accounts and doors.
+//! other accounts and front-ends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -129,7 +129,7 @@ impl PushServer {
         PushHttp::new(&self.push.gateway, &self.push.access, origins)
     }
 
-    /// Who may receive pushes, and push. New rights hold for those who come next.
+    /// The rights to receive pushes and to push. New ones hold for clients that connect later.
     pub fn access(&self) -> Live<Access> {
         self.push.access.clone()
     }

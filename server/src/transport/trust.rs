@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Who signs the certificates that are accepted, and the certificate that is shown. Cloning shares
+/// The authorities whose certificates are accepted, and the certificate that is shown. Clones share
 /// it.
 #[derive(Clone)]
 pub struct Trust(pub(super) Arc<ClientConfig>);

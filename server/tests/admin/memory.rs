@@ -1,4 +1,4 @@
-//! The memory budget: with stuck readers and unfinished messages on all doors the server stays
+//! The memory budget: with stuck readers and unfinished messages on all listeners the server stays
 //! within it, and loses nothing for a client that reads.
 
 use crate::FANFARE;
@@ -20,12 +20,12 @@ const BUDGET_MIB: u64 = 64;
 /// back yet.
 const BESIDE_MIB: u64 = 96;
 
-const DOORS: [&str; 6] = ["chat", "nats", "push", "push-udp", "push-http", "admin"];
+const LISTENERS: [&str; 6] = ["chat", "nats", "push", "push-udp", "push-http", "admin"];
 
-/// The server with all doors.
+/// The server with all listeners.
 struct Server {
     program: Program,
-    doors: HashMap<String, SocketAddr>,
+    listeners: HashMap<String, SocketAddr>,
     /// Kept open.
     _output: BufReader<ChildStdout>,
 }
@@ -33,26 +33,26 @@ struct Server {
 impl Server {
     fn start() -> Self {
         let mut command = Command::new(FANFARE);
-        command.args(DOORS.map(|door| format!("--{door}=127.0.0.1:0")));
+        command.args(LISTENERS.map(|listener| format!("--{listener}=127.0.0.1:0")));
         command.args(["--log", "off", "--chat-lines-per-second", "0"]);
         command.args(["--memory", &format!("{BUDGET_MIB}MiB")]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap());
         let program = Program(child);
-        let mut doors = HashMap::new();
-        while doors.len() < DOORS.len() {
+        let mut listeners = HashMap::new();
+        while listeners.len() < LISTENERS.len() {
             let mut line = String::new();
-            assert!(output.read_line(&mut line).unwrap() > 0, "it ended; it said {doors:?}");
+            assert!(output.read_line(&mut line).unwrap() > 0, "it ended; it said {listeners:?}");
             let Some(listening) = line.trim().strip_prefix("listening ") else { continue };
-            let (door, address) = listening.split_once(' ').unwrap();
+            let (listener, address) = listening.split_once(' ').unwrap();
             let address = address.trim_start_matches("http://").trim_end_matches('/');
-            doors.insert(door.to_owned(), address.parse().unwrap());
+            listeners.insert(listener.to_owned(), address.parse().unwrap());
         }
-        Self { program, doors, _output: output }
+        Self { program, listeners, _output: output }
     }
 
     fn varz(&self, figure: &str) -> u64 {
-        let answer = get(self.doors["admin"], "/varz");
+        let answer = get(self.listeners["admin"], "/varz");
         serde_json::from_slice::<Value>(&answer.body).unwrap()[figure].as_u64().unwrap()
     }
 
@@ -79,7 +79,7 @@ fn without_a_setting_the_budget_is_half_of_what_the_limit_on_addresses_leaves() 
 fn a_processor_profile_keeps_little_and_the_next_one_nothing() {
     let server = Server::start();
     let profile = || {
-        let made = get(server.doors["admin"], "/debug/pprof/profile?seconds=1");
+        let made = get(server.listeners["admin"], "/debug/pprof/profile?seconds=1");
         assert_eq!(made.status, 200);
         server.varz("mem_allocated") >> 20
     };
@@ -114,30 +114,30 @@ fn flood_nats(address: SocketAddr) {
 }
 
 /// Messages that are never finished.
-fn gather(doors: &HashMap<String, SocketAddr>) -> Vec<TcpStream> {
+fn gather(listeners: &HashMap<String, SocketAddr>) -> Vec<TcpStream> {
     let body = vec![b'y'; 1_000_000];
     let message = [b"PUB a 1048576\r\n", &body[..]].concat();
     let head = b"POST /push HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1048576\r\n\r\n";
     let request = [&head[..], &body].concat();
-    let of_nats = (0..60).map(|_| stuck(doors["nats"], &message));
-    of_nats.chain((0..60).map(|_| stuck(doors["push-http"], &request))).collect()
+    let of_nats = (0..60).map(|_| stuck(listeners["nats"], &message));
+    of_nats.chain((0..60).map(|_| stuck(listeners["push-http"], &request))).collect()
 }
 
 /// People and clients of pushes who do not read.
-fn ignore(doors: &HashMap<String, SocketAddr>) -> Vec<TcpStream> {
+fn ignore(listeners: &HashMap<String, SocketAddr>) -> Vec<TcpStream> {
     let mut ignoring: Vec<_> = (0..40)
         .map(|user| {
-            stuck(doors["push"], format!("{{\"hello\":{{\"user\":\"u{user}\"}}}}\n").as_bytes())
+            stuck(listeners["push"], format!("{{\"hello\":{{\"user\":\"u{user}\"}}}}\n").as_bytes())
         })
         .collect();
     let pushes = UdpSocket::bind("127.0.0.1:0").unwrap();
     for number in 0..4_000 {
         let push = format!("user:u{} {}", number % 40, "p".repeat(7_000));
-        pushes.send_to(push.as_bytes(), doors["push-udp"]).unwrap();
+        pushes.send_to(push.as_bytes(), listeners["push-udp"]).unwrap();
     }
-    ignoring.extend((0..20).map(|_| stuck(doors["chat"], b"/join a\n/join b\n")));
+    ignoring.extend((0..20).map(|_| stuck(listeners["chat"], b"/join a\n/join b\n")));
     let lines = format!("{}\n", "w".repeat(4_000)).repeat(500);
-    ignoring.push(stuck(doors["chat"], lines.as_bytes()));
+    ignoring.push(stuck(listeners["chat"], lines.as_bytes()));
     ignoring
 }
 
@@ -157,14 +157,14 @@ fn read_well(address: SocketAddr, is_over: &AtomicBool) -> u64 {
 }
 
 #[test]
-fn stuck_readers_on_all_doors_are_ended_before_the_budget_is_used_up() {
+fn stuck_readers_on_all_listeners_are_ended_before_the_budget_is_used_up() {
     let server = Server::start();
     wait_until("it watches the memory", || server.varz("mem_budget") == BUDGET_MIB << 20);
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
-        let reader = scope.spawn(|| read_well(server.doors["nats"], &is_over));
-        let held = scope.spawn(|| (gather(&server.doors), ignore(&server.doors)));
-        flood_nats(server.doors["nats"]);
+        let reader = scope.spawn(|| read_well(server.listeners["nats"], &is_over));
+        let held = scope.spawn(|| (gather(&server.listeners), ignore(&server.listeners)));
+        flood_nats(server.listeners["nats"]);
         let held = held.join().unwrap();
         wait_until("memory is in order again", || server.varz("mem_allocated") < BUDGET_MIB << 20);
         is_over.store(true, Ordering::Relaxed);
@@ -172,11 +172,11 @@ fn stuck_readers_on_all_doors_are_ended_before_the_budget_is_used_up() {
         drop(held);
     });
     assert!(server.varz("shed_connections") > 5);
-    let journal = get(server.doors["admin"], "/journal");
+    let journal = get(server.listeners["admin"], "/journal");
     let journal = journal.text();
     assert!(journal.contains("memory is short") && journal.contains("shed"), "{journal}");
     let peak_mib = server.peak_mib();
     assert!(peak_mib < BUDGET_MIB + BESIDE_MIB, "{peak_mib} MiB");
-    let mut newcomer = connect(server.doors["chat"]);
-    assert_eq!(newcomer.read(&mut [0]).unwrap(), 1, "the doors are open");
+    let mut newcomer = connect(server.listeners["chat"]);
+    assert_eq!(newcomer.read(&mut [0]).unwrap(), 1, "the listeners are open");
 }

@@ -46,15 +46,15 @@ fn the_dashboard_does_what_it_says() {
     }
 }
 
-/// Connections that are listed and not there, some with names that want to be HTML, on a door that
-/// is full.
+/// Connections that are listed and not there, some with names that want to be HTML, on a front-end
+/// that is full.
 fn many_connections(admin: &Admin) -> Vec<ConnectionEntry> {
-    let door = admin.chat.diagnostics.front_end("evil");
+    let front_end = admin.chat.diagnostics.front_end("evil");
     let address = ([127, 0, 0, 1], 1).into();
-    door.listening(Serves { address, max_connections: MANY, max_payload_bytes: 1 });
+    front_end.listening(Serves { address, max_connections: MANY, max_payload_bytes: 1 });
     let connected = |number: usize| {
         let peer = ([10, 0, (number >> 8) as u8, number as u8], 1_000).into();
-        let entry = door.connected(peer, &Default::default());
+        let entry = front_end.connected(peer, &Default::default());
         entry.figures().set_name(&match number % 100 {
             0 => format!("{HOSTILE}{number}"),
             _ => format!("client-{number}"),

@@ -363,16 +363,16 @@ fn the_client_talks_between_pipes() {
 }
 
 #[test]
-fn doors_share_the_file_descriptors_and_leave_the_admin_listener_its_own() {
-    let doors = ["--chat", "127.0.0.1:0", "--nats", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+fn listeners_share_the_file_descriptors_and_leave_the_admin_listener_its_own() {
+    let listeners = ["--chat", "127.0.0.1:0", "--nats", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
     let off = ["--push", "off", "--push-udp", "off", "--push-http", "off"];
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -n 256; exec \"$0\" \"$@\"", FANFARE]).args(doors).args(off);
+    command.args(["-c", "ulimit -n 256; exec \"$0\" \"$@\"", FANFARE]).args(listeners).args(off);
     let mut server = Process::of(&mut command);
     let mut lines = server.output.as_mut().unwrap().lines().map(Result::unwrap);
-    let mut listening = |door: &str| -> SocketAddr {
-        let line = lines.find(|line| line.starts_with(door)).unwrap();
-        let address = line.trim_start_matches(door).trim_end_matches('/');
+    let mut listening = |listener: &str| -> SocketAddr {
+        let line = lines.find(|line| line.starts_with(listener)).unwrap();
+        let address = line.trim_start_matches(listener).trim_end_matches('/');
         address.trim_start_matches("http://").parse().unwrap()
     };
     let nats = listening("listening nats ");

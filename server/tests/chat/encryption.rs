@@ -1,4 +1,4 @@
-//! TLS on every door of the real binary, by one pair of settings, and its certificate replaced.
+//! TLS on every listener of the real binary, by one pair of settings, and its certificate replaced.
 
 use crate::FANFARE;
 use crate::binary::Process;
@@ -11,8 +11,8 @@ use std::process::{Command, Output};
 use testkit::directory::TempDirectory;
 use testkit::patience::PATIENCE;
 
-/// The doors, with something to say at each, and what the answer has in it.
-const DOORS: [(&str, &str, &str); 6] = [
+/// The listeners, with something to say at each, and what the answer has in it.
+const LISTENERS: [(&str, &str, &str); 6] = [
     ("chat", "/ping\n", "* pong"),
     ("nats", "CONNECT {\"verbose\":false}\r\nPING\r\n", "PONG"),
     ("nats-websocket", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP/1.1 426"),
@@ -25,7 +25,7 @@ fn tls_file(name: &str) -> PathBuf {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../testkit/tls")).join(name)
 }
 
-/// Somebody at a door.
+/// Somebody at a listener.
 struct Visitor {
     stream: BufReader<Stream>,
     said: &'static str,
@@ -51,29 +51,29 @@ impl Visitor {
     }
 }
 
-/// The real binary with every door that has TLS, and their addresses as a name.
+/// The real binary with every listener that has TLS, and their addresses as a name.
 fn server(arguments: &[&str]) -> (Process, Vec<String>) {
     let mut command = Command::new(FANFARE);
     command.args(["--push-udp", "off", "--nats-tls-handshake-first", "true"]).args(arguments);
-    command.args(DOORS.map(|(door, _, _)| format!("--{door}=127.0.0.1:0")));
+    command.args(LISTENERS.map(|(listener, _, _)| format!("--{listener}=127.0.0.1:0")));
     let mut server = Process::of(&mut command);
     let mut addresses = vec![format!("localhost:{}", server.address.port())];
-    for (door, _, _) in &DOORS[1..] {
-        let address = server.rest_until(&format!("listening {door} "));
+    for (listener, _, _) in &LISTENERS[1..] {
+        let address = server.rest_until(&format!("listening {listener} "));
         let (_, port) = address.trim_end_matches('/').rsplit_once(':').unwrap();
         addresses.push(format!("localhost:{port}"));
     }
     (server, addresses)
 }
 
-/// One visitor at each door, by TLS, who believe the authority with this certificate.
+/// One visitor at each listener, by TLS, who believe the authority with this certificate.
 fn visitors(addresses: &[String], certificate: &str) -> Vec<std::io::Result<Visitor>> {
     let trust = Trust::read(&tls_file(certificate), None).unwrap();
     let visit = |(address, (_, said, answer)): (&String, _)| {
         let stream = Stream(ClientStream::connect(address, Some(&trust), PATIENCE)?);
         Ok(Visitor { stream: BufReader::new(stream), said, answer })
     };
-    addresses.iter().zip(DOORS).map(visit).collect()
+    addresses.iter().zip(LISTENERS).map(visit).collect()
 }
 
 fn fanfare(arguments: &[&str]) -> Output {
@@ -81,7 +81,7 @@ fn fanfare(arguments: &[&str]) -> Output {
 }
 
 #[test]
-fn every_door_speaks_tls_and_shows_its_new_certificate_after_a_reload() {
+fn every_listener_speaks_tls_and_shows_its_new_certificate_after_a_reload() {
     let directory = TempDirectory::new();
     let [cert, key] = ["cert.pem", "key.pem"].map(|name| directory.path().join(name));
     let install = |which: &str| {
@@ -121,7 +121,7 @@ fn every_door_speaks_tls_and_shows_its_new_certificate_after_a_reload() {
 }
 
 #[test]
-fn a_door_can_have_certificates_of_its_own_or_none() {
+fn a_listener_can_have_certificates_of_its_own_or_none() {
     let file = |name: &str| tls_file(name).to_str().unwrap().to_owned();
     let (cert, key) = (format!("--tls-cert={}", file("cert.pem")), file("key.pem"));
     let own = [file("other-cert.pem"), file("other-key.pem")];

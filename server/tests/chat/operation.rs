@@ -118,7 +118,7 @@ pub fn with_socket(socket: TcpListener, arguments: &[String]) -> Command {
 }
 
 #[test]
-fn a_socket_of_systemd_is_the_door_at_its_address() {
+fn a_socket_of_systemd_is_the_listener_at_its_address() {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
     // A client that came before the server is served.
@@ -133,7 +133,7 @@ fn a_socket_of_systemd_is_the_door_at_its_address() {
     assert_eq!(refused.wait().unwrap().code(), Some(2));
     let mut said = String::new();
     refused.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-    assert!(said.contains("which is no door's address"), "{said}");
+    assert!(said.contains("which no listener is set to"), "{said}");
 }
 
 /// What a listener for HTTP answers to a request with this token.
@@ -147,7 +147,7 @@ fn status(address: SocketAddr, request: &str, token: &str) -> u16 {
 }
 
 #[test]
-fn a_reload_reaches_every_door() {
+fn a_reload_reaches_every_listener() {
     let directory = TempDirectory::new();
     let write = |name: &str, text: &str| {
         let path = directory.path().join(name);
@@ -170,12 +170,13 @@ fn a_reload_reaches_every_door() {
         )
     };
     let config = install("old");
-    let doors = ["chat", "nats", "push-http", "admin"].map(|door| format!("--{door}=127.0.0.1:0"));
+    let listeners =
+        ["chat", "nats", "push-http", "admin"].map(|listener| format!("--{listener}=127.0.0.1:0"));
     let mut command = Command::new(FANFARE);
-    command.args(doors).args(["--push=off", "--push-udp=off", "--config"]).arg(&config);
+    command.args(listeners).args(["--push=off", "--push-udp=off", "--config"]).arg(&config);
     let mut server = Process::of(&mut command);
-    let mut address = |door: &str| -> SocketAddr {
-        let address = server.rest_until(&format!("listening {door} "));
+    let mut address = |listener: &str| -> SocketAddr {
+        let address = server.rest_until(&format!("listening {listener} "));
         address.trim_start_matches("http://").trim_end_matches('/').parse().unwrap()
     };
     let [nats, push_http, admin] = ["nats", "push-http", "admin"].map(&mut address);

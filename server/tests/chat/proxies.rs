@@ -27,7 +27,7 @@ fn header(last: u8) -> Vec<u8> {
     header
 }
 
-struct Doors {
+struct Listeners {
     server: Process,
     nats: SocketAddr,
     push: SocketAddr,
@@ -35,14 +35,14 @@ struct Doors {
     admin: SocketAddr,
 }
 
-impl Doors {
+impl Listeners {
     fn open(arguments: &[&str]) -> Self {
         let mut command = Command::new(FANFARE);
-        let doors = ["chat", "nats", "push", "push-http", "admin"];
-        command.args(doors.map(|door| format!("--{door}=127.0.0.1:0")));
+        let listeners = ["chat", "nats", "push", "push-http", "admin"];
+        command.args(listeners.map(|listener| format!("--{listener}=127.0.0.1:0")));
         let mut server = Process::of(command.args(["--push-udp", "off"]).args(arguments));
-        let mut address = |door: &str| {
-            let address = server.rest_until(&format!("listening {door} "));
+        let mut address = |listener: &str| {
+            let address = server.rest_until(&format!("listening {listener} "));
             address.trim_start_matches("http://").trim_end_matches('/').parse().unwrap()
         };
         let [nats, push, push_http, admin] =
@@ -74,36 +74,36 @@ fn rest(mut socket: TcpStream) -> String {
 #[test]
 fn a_proxys_client_has_its_own_address_for_limits_and_lists() {
     let limit = "--chat-connections-per-address=1";
-    let doors = Doors::open(&["--trusted-proxies", "10.0.0.0/8, 127.0.0.1", limit]);
+    let listeners = Listeners::open(&["--trusted-proxies", "10.0.0.0/8, 127.0.0.1", limit]);
     // Byte by byte, and then another with a line behind it.
-    let mut first = doors.chat(b"");
+    let mut first = listeners.chat(b"");
     header(7).iter().for_each(|&byte| first.send(&[byte]));
     first.wait_for("* you are in lobby");
-    let mut second = doors.chat(b"PROXY TCP4 192.0.2.8 10.0.0.1 4711 7000\r\n/nick bob\n");
+    let mut second = listeners.chat(b"PROXY TCP4 192.0.2.8 10.0.0.1 4711 7000\r\n/nick bob\n");
     second.wait_for("* you are now bob");
-    let listed = doors.shown("/connz");
+    let listed = listeners.shown("/connz");
     for (address, port) in [("192.0.2.7", 4711), ("192.0.2.8", 4711)] {
         assert!(listed.contains(&format!("\"{address}\"")), "{address}:{port} in {listed}");
     }
     let full = "! your address has its 1 connections already; close one first";
-    doors.chat(&header(7)).wait_for(full);
-    let journal = doors.shown("/journal");
+    listeners.chat(&header(7)).wait_for(full);
+    let journal = listeners.shown("/journal");
     assert!(journal.contains("\"about\": \"192.0.2.7\""), "{journal}");
     first.say("/quit");
     first.wait_for("* goodbye");
     wait_until("its place is free", || {
-        let mut again = doors.chat(&header(7));
+        let mut again = listeners.chat(&header(7));
         again.line().is_some_and(|line| line.starts_with("* welcome"))
     });
     // A health check, which is the proxy's own.
     let local = b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00";
-    doors.chat(local).wait_for("* you are in lobby");
-    doors.chat(b"PROXY TCP6 2001:db8::1 ::1 1 2\r\n").wait_for("* you are in lobby");
+    listeners.chat(local).wait_for("* you are in lobby");
+    listeners.chat(b"PROXY TCP6 2001:db8::1 ::1 1 2\r\n").wait_for("* you are in lobby");
 }
 
 #[test]
 fn a_proxy_without_a_right_header_is_refused() {
-    let doors = Doors::open(&["--trusted-proxies", "127.0.0.0/8"]);
+    let listeners = Listeners::open(&["--trusted-proxies", "127.0.0.0/8"]);
     let mut wrong = vec![
         b"/nick alice\n".to_vec(),
         b"PROXY TCP4 192.0.2.8 10.0.0.1 4711\r\n/nick bob\n".to_vec(),
@@ -113,26 +113,26 @@ fn a_proxy_without_a_right_header_is_refused() {
     // Longer than any header has to be.
     wrong.push([b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff".as_slice(), &[0; 4_000]].concat());
     for first in wrong {
-        for address in [doors.server.address, doors.nats, doors.push] {
+        for address in [listeners.server.address, listeners.nats, listeners.push] {
             let mut socket = connect(address);
             // It may have been refused already.
             let _ = socket.write_all(&first);
             assert_eq!(rest(socket), "", "{first:?}");
         }
     }
-    let journal = doors.shown("/journal");
+    let journal = listeners.shown("/journal");
     assert!(journal.contains("this proxy has to begin with a PROXY header"), "{journal}");
     assert!(journal.contains("its PROXY header is too long"), "{journal}");
 }
 
 #[test]
 fn a_header_from_a_stranger_is_bad_input() {
-    let doors = Doors::open(&["--trusted-proxies", "10.0.0.0/8"]);
-    let mut witness = doors.server.client();
+    let listeners = Listeners::open(&["--trusted-proxies", "10.0.0.0/8"]);
+    let mut witness = listeners.server.client();
     for first in [header(7), b"PROXY TCP4 192.0.2.8 10.0.0.1 4711 7000\r\n".to_vec()] {
-        doors.chat(&first).wait_for("! you are none of this server's trusted proxies");
+        listeners.chat(&first).wait_for("! you are none of this server's trusted proxies");
         let refusals = ["-ERR 'Unknown Protocol", "bye", "trusted proxies"];
-        for address in [doors.nats, doors.push] {
+        for address in [listeners.nats, listeners.push] {
             let mut socket = connect(address);
             socket.write_all(&[&first[..], b"\r\n"].concat()).unwrap();
             let said = rest(socket);
@@ -146,14 +146,14 @@ fn a_header_from_a_stranger_is_bad_input() {
 #[test]
 fn a_request_by_a_proxy_is_its_clients() {
     let limit = "--push-http-connections-per-address=1";
-    let doors = Doors::open(&["--trusted-proxies", "127.0.0.1", limit]);
+    let listeners = Listeners::open(&["--trusted-proxies", "127.0.0.1", limit]);
     let ask = |http: &mut Http, headers: &str| http.get_with("/events?user=42", headers);
-    let mut http = Http::connect(doors.push_http);
+    let mut http = Http::connect(listeners.push_http);
     // Without tokens, clients on this machine may do everything and others nothing.
     let refused = ask(&mut http, "X-Forwarded-For: 192.0.2.7\r\n");
     assert_eq!(refused.status, 403, "{}", refused.text());
-    assert!(doors.shown("/connz").contains("\"192.0.2.7\""));
-    let mut second = Http::connect(doors.push_http);
+    assert!(listeners.shown("/connz").contains("\"192.0.2.7\""));
+    let mut second = Http::connect(listeners.push_http);
     let full = ask(&mut second, "Forwarded: for=192.0.2.7;proto=https\r\n");
     assert_eq!((full.status, full.text().contains("your address has its 1")), (503, true));
     let other = ask(&mut second, "X-Forwarded-For: 1.2.3.4, 192.0.2.8\r\n");
@@ -161,9 +161,9 @@ fn a_request_by_a_proxy_is_its_clients() {
     let wrong = ask(&mut second, "X-Forwarded-For: unknown\r\n");
     assert_eq!(wrong.status, 400);
     // The word of others is not taken.
-    let doors = Doors::open(&["--trusted-proxies", "10.0.0.0/8"]);
-    let mut http = Http::connect(doors.push_http);
+    let listeners = Listeners::open(&["--trusted-proxies", "10.0.0.0/8"]);
+    let mut http = Http::connect(listeners.push_http);
     let pushed = http.get_with("/none", "X-Forwarded-For: 192.0.2.7\r\n");
     assert_eq!(pushed.status, 404);
-    assert!(!doors.shown("/connz").contains("192.0.2.7"));
+    assert!(!listeners.shown("/connz").contains("192.0.2.7"));
 }

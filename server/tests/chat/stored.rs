@@ -77,9 +77,9 @@ fn a_directory_that_cannot_be_used_is_one_sentence_and_exit_code_2() {
 #[test]
 fn what_waits_to_be_stored_is_in_the_metrics() {
     let directory = TempDirectory::new();
-    let doors = ["--chat=127.0.0.1:0", "--admin=127.0.0.1:0", "--nats=off", "--push=off"];
+    let listeners = ["--chat=127.0.0.1:0", "--admin=127.0.0.1:0", "--nats=off", "--push=off"];
     let mut command = Command::new(FANFARE);
-    command.args(doors).args(["--push-udp=off", "--push-http=off", "--data-dir"]);
+    command.args(listeners).args(["--push-udp=off", "--push-http=off", "--data-dir"]);
     let mut server = Process::of(command.arg(directory.path()));
     let admin = server.rest_until("listening admin http://");
     let admin = admin.trim_end().trim_end_matches('/').parse().unwrap();

@@ -152,8 +152,8 @@ def start(command):
     if "nats-server" in command[0]:
         command = command + ["-a", "127.0.0.1", "-p", "-1"]
     else:
-        for door in ["--nats", "--chat", "--admin"]:
-            command = command + [door, "127.0.0.1:0"]
+        for listener in ["--nats", "--chat", "--admin"]:
+            command = command + [listener, "127.0.0.1:0"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     for line in process.stderr:
         found = re.search(rb"Listening for client connections on 127\.0\.0\.1:(\d+)", line)

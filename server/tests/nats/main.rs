@@ -2,7 +2,7 @@
 
 mod bench;
 mod clients;
-mod doors;
+mod isolation;
 mod messages;
 mod monitoring;
 mod policy;

@@ -59,14 +59,16 @@ impl Watched {
 fn fanfare() -> (Program, SocketAddr, SocketAddr) {
     let mut command = Command::new(FANFARE);
     command.args(
-        ["--chat", "--push", "--push-udp", "--push-http"].iter().flat_map(|door| [*door, "off"]),
+        ["--chat", "--push", "--push-udp", "--push-http"]
+            .iter()
+            .flat_map(|listener| [*listener, "off"]),
     );
     command.args(["--nats", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log", "warn"]);
     let mut program = Program(command.stdout(Stdio::piped()).spawn().unwrap());
     let mut lines = BufReader::new(program.0.stdout.take().unwrap()).lines();
-    let mut listening = |door: &str| {
+    let mut listening = |listener: &str| {
         let line = lines.next().unwrap().unwrap();
-        let address = line.strip_prefix(&format!("listening {door} ")).unwrap();
+        let address = line.strip_prefix(&format!("listening {listener} ")).unwrap();
         address.trim_start_matches("http://").trim_end_matches('/').parse().unwrap()
     };
     let (nats, admin) = (listening("nats"), listening("admin"));

@@ -26,9 +26,9 @@ impl Server {
         command.args(["--nats-websocket", "127.0.0.1:0", "--log", "warn"]);
         let mut program = Program(command.stdout(Stdio::piped()).spawn().unwrap());
         let mut output = BufReader::new(program.0.stdout.take().unwrap()).lines();
-        let mut listening = |door: &str| {
+        let mut listening = |listener: &str| {
             let line = output.next().unwrap().unwrap();
-            line.strip_prefix(&format!("listening {door} ")).unwrap().parse().unwrap()
+            line.strip_prefix(&format!("listening {listener} ")).unwrap().parse().unwrap()
         };
         let (tcp, web_socket) = (listening("nats"), listening("nats-websocket"));
         Self { _program: program, tcp, web_socket }

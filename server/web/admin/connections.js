@@ -46,7 +46,7 @@ function all(view, { signal }) {
   const after = el("button", { type: "button", onclick: turn(PAGE_ROWS) }, "Next");
   let typing = 0;
   const search = el("input", {
-    type: "search", placeholder: "Name, user, address, program, door", "aria-label": "Search",
+    type: "search", placeholder: "Name, user, address, program, front-end", "aria-label": "Search",
     oninput: () => {
       clearTimeout(typing);
       typing = setTimeout(() => {
@@ -68,7 +68,7 @@ const COLUMNS = [
   { title: "Name", sort: "name", rises: true, long: true,
     cell: ({ cid, name, authorized_user: user }) =>
       el("a", { href: `#connections/${cid}` }, name || user || `number ${cid}`) },
-  { title: "Door", sort: "front_end", rises: true, cell: (row) => row.front_end },
+  { title: "Front-end", sort: "front_end", rises: true, cell: (row) => row.front_end },
   { title: "Address", sort: "ip", rises: true, wide: true,
     cell: (row) => el("code", {}, addressOf(row)) },
   { title: "Subs", sort: "subs", number: true, wide: true, cell: (row) => row.subscriptions },
@@ -120,7 +120,7 @@ function rates(last, row, now) {
 
 function showFacts(list, row, rate) {
   const facts = [
-    ["Number", row.cid], ["Door", row.front_end], ["Address", addressOf(row)],
+    ["Number", row.cid], ["Front-end", row.front_end], ["Address", addressOf(row)],
     ["User", row.authorized_user], ["Program", `${row.lang} ${row.version}`.trim()],
     ["Up", `${row.uptime}, idle for ${row.idle}`],
     ["In", `${count(row.in_msgs)} messages, ${short(rate.in)}/s, ${bytes(row.in_bytes)}`],

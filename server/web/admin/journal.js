@@ -52,7 +52,7 @@ const COLUMNS = [
     el("time", { datetime: at, title: at }, clock(at)) },
   { title: "What", cell: (event) =>
     el("span", { class: `badge ${TONES[event.kind] ?? ""}` }, event.kind) },
-  { title: "Door", cell: (event) => event.front_end },
+  { title: "Front-end", cell: (event) => event.front_end },
   { title: "About", long: true, cell: ({ about, port }) =>
     el("code", {}, port === null || about === "" ? about
       : about.includes(":") ? `[${about}]:${port}` : `${about}:${port}`) },

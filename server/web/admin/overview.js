@@ -26,24 +26,24 @@ export function overview(view, { watch }) {
     tile("Queued"), tile("Dropped", true), tile("Missed", true), tile("Memory"),
     tile("Processor"));
   const charts = makeCharts();
-  const doors = doorTable();
+  const frontEnds = frontEndTable();
   const cluster = clusterCard();
   view.append(
     el("div", { class: "row spread" }, el("h1", {}, "Overview"), summary), problems, row,
     el("div", { class: "charts" }, charts.map(({ element }) => element)),
     cluster.element,
-    el("div", { class: "card list" }, doors.element));
+    el("div", { class: "card list" }, frontEnds.element));
   watch((live) => {
     showProblems(problems, live.snapshot.problems);
     showSummary(summary, live);
     showTiles(tiles, live);
     charts.forEach((chart) => chart.show(live.points));
     cluster.show(live.snapshot.cluster);
-    doors.show(live.snapshot.doors.filter(isOpen), "no door is open");
+    frontEnds.show(live.snapshot.front_ends.filter(isOpen), "no front-end is open");
   });
 }
 
-const isOpen = (door) => door.address !== null || door.connections > 0;
+const isOpen = (frontEnd) => frontEnd.address !== null || frontEnd.connections > 0;
 
 function makeCharts() {
   const series = (name, tone, of) => ({ name, tone, of });
@@ -85,8 +85,8 @@ function showTiles(tiles, { opening, snapshot, points }) {
     tile.element.classList.toggle("lost", isLost);
   };
   const speed = (field) => rate(field)(earlier, later);
-  const ofPeople = snapshot.doors.filter(({ name }) => name !== "admin");
-  const sum = (field) => ofPeople.reduce((total, door) => total + door[field], 0);
+  const ofPeople = snapshot.front_ends.filter(({ name }) => name !== "admin");
+  const sum = (field) => ofPeople.reduce((total, frontEnd) => total + frontEnd[field], 0);
   set("In", perSecond(speed("in_msgs")), bytesPerSecond(speed("in_bytes")));
   set("Out", perSecond(speed("out_msgs")), bytesPerSecond(speed("out_bytes")));
   set("Connections", count(sum("connections")),
@@ -131,13 +131,13 @@ function clusterCard() {
   return { element, show };
 }
 
-function doorTable() {
+function frontEndTable() {
   return table({
-    caption: "Doors",
+    caption: "Front-ends",
     columns: [
-      { title: "Door", cell: ({ name }) => el("a", { href: "#connections" }, name) },
+      { title: "Front-end", cell: ({ name }) => el("a", { href: "#connections" }, name) },
       { title: "Listens on", wide: true, cell: ({ address }) => el("code", {}, address ?? "–") },
-      { title: "Connections", number: true, cell: (door) => count(door.connections) },
+      { title: "Connections", number: true, cell: (frontEnd) => count(frontEnd.connections) },
       { title: "Of its bound", wide: true, cell: ({ connections, max_connections: most }) =>
         (most === null ? "" : [el("span", { class: "quiet" }, `${count(most)} at most`),
           bar((100 * connections) / most)]) },
@@ -145,8 +145,8 @@ function doorTable() {
       { title: "Refused", number: true, wide: true, cell: ({ refused }) => lost(refused) },
       { title: "Too slow", number: true, wide: true,
         cell: ({ slow_consumers: slow }) => lost(slow) },
-      { title: "In", number: true, cell: (door) => short(door.in_msgs) },
-      { title: "Out", number: true, cell: (door) => short(door.out_msgs) },
+      { title: "In", number: true, cell: (frontEnd) => short(frontEnd.in_msgs) },
+      { title: "Out", number: true, cell: (frontEnd) => short(frontEnd.out_msgs) },
     ],
   });
 }

@@ -293,8 +293,8 @@ impl NatsFile {
         self.listens("nats-websocket", (host.as_deref(), port), of)
     }
 
-    /// A door listens where the file says. Where it does not say it, on all addresses if clients
-    /// have to say who they are, as with nats-server, and otherwise for this machine alone.
+    /// A front-end listens where the file says. Where it does not say it, on all addresses if
+    /// clients have to say who they are, as with nats-server, and otherwise for this machine alone.
     fn listens(
         &mut self,
         name: &'static str,

@@ -15,14 +15,14 @@ const scenarios = {
     await page.text("#state", "live");
     await page.until("the charts have lines", () =>
       document.querySelectorAll(".plot path.line[d^=M]").length >= 4);
-    await page.until("the doors are listed", () =>
+    await page.until("the front-ends are listed", () =>
       document.querySelector("tbody").textContent.includes("chat"));
     await axe(page);
   },
 
   async what_is_wrong(page) {
     await page.open(`${address}/#overview`);
-    await page.until("the full door is told of", () =>
+    await page.until("the full front-end is told of", () =>
       document.querySelector(".problems").textContent.includes("evil is full"));
     await page.until("so is the link to the cluster", () =>
       document.querySelector(".problems").textContent.includes("not joined: <img src=x"));

@@ -1,4 +1,4 @@
-//! What a client does at one door leaves the others open, and in time.
+//! What a client does at one listener leaves the others open, and in time.
 
 use crate::FANFARE;
 use serde_json::{Value, json};
@@ -15,17 +15,17 @@ use testkit::patience::{connect, wait_until};
 use testkit::process::Program;
 use testkit::{chat, push};
 
-/// No answer of a door may take longer, whatever is done at the others. (While pages of the admin
-/// listener are asked for: no longer than four of them, if that is longer.)
+/// No answer of a listener may take longer, whatever is done at the others. (While pages of the
+/// admin listener are asked for: no longer than four of them, if that is longer.)
 const LATEST: Duration = Duration::from_millis(250);
 
 /// Pages of the admin listener that list all that there is.
 const PAGES: [&str; 3] = ["/metrics", "/connz?subs=1", "/debug/pprof/goroutine?debug=2"];
 
-/// How often each door is asked during a flood.
+/// How often each listener is asked during a flood.
 const ROUNDS: usize = 8;
 
-/// A server with all doors.
+/// A server with all listeners.
 struct House {
     program: Program,
     chat: SocketAddr,
@@ -39,14 +39,16 @@ impl House {
     fn start(arguments: &[&str]) -> Self {
         let anywhere = ["--chat", "--nats", "--push", "--push-http", "--admin"];
         let mut command = Command::new(FANFARE);
-        command.args(anywhere.iter().flat_map(|door| [*door, "127.0.0.1:0"])).args(arguments);
+        command
+            .args(anywhere.iter().flat_map(|listener| [*listener, "127.0.0.1:0"]))
+            .args(arguments);
         command.args(["--push-udp", "off", "--chat-lines-per-second", "0", "--log", "warn"]);
         let child: Child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut program = Program(child);
         let mut output = BufReader::new(program.0.stdout.take().unwrap());
-        let mut listening = |door: &str| -> SocketAddr {
+        let mut listening = |listener: &str| -> SocketAddr {
             let mut line = String::new();
-            while !line.starts_with(&format!("listening {door} ")) {
+            while !line.starts_with(&format!("listening {listener} ")) {
                 line.clear();
                 assert_ne!(output.read_line(&mut line).unwrap(), 0, "the server ended");
             }
@@ -58,9 +60,9 @@ impl House {
         Self { program, chat, nats, push, push_http, admin }
     }
 
-    /// How long a new client of each door waits for its first answer.
-    fn ask(&self, door: &str) {
-        match door {
+    /// How long a new client of each listener waits for its first answer.
+    fn ask(&self, listener: &str) {
+        match listener {
             "nats" => Wire::connect(self.nats).sync(),
             "chat" => {
                 chat::Client::connect(self.chat).lines_until_pong();
@@ -74,7 +76,7 @@ impl House {
                 Http::connect(self.push_http).post("/push/user:2", "x");
             }
             "admin" => assert_eq!(Http::connect(self.admin).get("/healthz").status, 200),
-            _ => panic!("no door {door}"),
+            _ => panic!("no listener {listener}"),
         }
     }
 
@@ -98,7 +100,8 @@ impl House {
         Duration::from_nanos(threads.filter_map(|thread| worked_ns(thread.ok()?)).sum())
     }
 
-    /// Asks all other doors again and again while `floods` are said at one, each on a connection.
+    /// Asks all other listeners again and again while `floods` are said at one, each on a
+    /// connection.
     fn flooded(&self, at: &str, floods: Vec<(TcpStream, String)>) {
         let alone = |page| self.time(|| drop(Http::connect(self.admin).get(page)));
         let page = PAGES.into_iter().map(alone).max().unwrap();
@@ -111,9 +114,9 @@ impl House {
             }
             let mut worst = Vec::new();
             for _ in 0..ROUNDS {
-                for door in ["nats", "chat", "push", "push-http", "admin"] {
-                    if door != at {
-                        worst.push((self.time(|| self.ask(door)), door));
+                for listener in ["nats", "chat", "push", "push-http", "admin"] {
+                    if listener != at {
+                        worst.push((self.time(|| self.ask(listener)), listener));
                     }
                 }
             }
@@ -147,7 +150,7 @@ fn discard(mut socket: &TcpStream) {
 }
 
 #[test]
-fn the_dearest_operation_at_one_door_keeps_no_other_waiting() {
+fn the_dearest_operation_at_one_listener_keeps_no_other_waiting() {
     let house = House::start(&["--push-http-per-second", "1000000"]);
     house.flooded("nats", nats_floods(house.nats));
     house.flooded("chat", chat_floods(house.chat));
@@ -164,8 +167,11 @@ const CLIENTS: usize = 8;
 fn nats_floods(address: SocketAddr) -> Vec<(TcpStream, String)> {
     // Every look at such a pattern takes sixteen steps.
     let prefix = "a.".repeat(15);
+    let reply = format!("PUB nobody {prefix}x 0\r\n\r\n");
+    let body = r#"{"subject":"nobody"}"#;
+    let policy = format!("PUB $FANFARE.POLICY a {}\r\n{body}\r\n", body.len());
     let mut floods = Vec::new();
-    for _ in 0..3 * CLIENTS {
+    for client in 0..3 * CLIENTS {
         let mut wire = Wire::connect(address);
         wire.say(r#"CONNECT {"verbose":false,"headers":true,"no_responders":true}"#);
         for first in (0..SUBSCRIPTIONS).step_by(1_000) {
@@ -174,7 +180,8 @@ fn nats_floods(address: SocketAddr) -> Vec<(TcpStream, String)> {
             wire.send(some);
             wire.sync();
         }
-        floods.push((wire.into_socket(), format!("PUB nobody {prefix}x 0\r\n\r\n")));
+        let text = if client % 3 == 0 { &policy } else { &reply };
+        floods.push((wire.into_socket(), text.clone()));
     }
     // Topics that are published to more than once, and looked at by whoever subscribes to all.
     let topics: String = (0..1_000).map(|topic| format!("PUB t.{topic} 0\r\n\r\n")).collect();
@@ -261,7 +268,7 @@ fn tools_of_nats_find_what_they_read() {
 }
 
 #[test]
-fn nats_clients_that_have_all_their_subscriptions_leave_the_other_doors_theirs() {
+fn nats_clients_that_have_all_their_subscriptions_leave_the_other_listeners_theirs() {
     let house = House::start(&["--nats-total-subscriptions", "100"]);
     let mut greedy = [quiet(house.nats), quiet(house.nats)];
     let subscriptions: String = (0..60).map(|sid| format!("SUB a.{sid} {sid}\r\n")).collect();
@@ -290,7 +297,9 @@ fn nats_clients_that_have_all_their_subscriptions_leave_the_other_doors_theirs()
     first.expect("MSG b 0 0\r\n\r\n");
     first.send("SUB c 100\r\n");
     first.sync();
-    ["nats", "chat", "push", "push-http", "admin"].into_iter().for_each(|door| house.ask(door));
+    ["nats", "chat", "push", "push-http", "admin"]
+        .into_iter()
+        .for_each(|listener| house.ask(listener));
     let mut person = chat::Client::connect(house.chat);
     person.say("/join rust");
     person.wait_for("* you are in rust");

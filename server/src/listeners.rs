@@ -1,4 +1,4 @@
-//! The doors that the server listens on, opened before anything runs.
+//! The sockets that the server listens on, opened before anything runs.
 
 use fanfare_server::config::{AdminConfig, Config};
 use fanfare_server::connection::{ConnectionLimiter, ConnectionLimits, Listener};
@@ -10,8 +10,8 @@ use listenfd::ListenFd;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 
-/// The listening sockets; `None` where a door is off.
-pub struct Doors {
+/// The listening sockets; `None` for those that are off.
+pub struct Listeners {
     pub chat: Option<Listener>,
     pub nats: Option<Listener>,
     pub nats_web_socket: Option<Listener>,
@@ -23,7 +23,7 @@ pub struct Doors {
     pub warnings: Vec<String>,
 }
 
-impl Doors {
+impl Listeners {
     /// Opens all, or says which cannot be opened.
     pub fn open(config: &mut Config) -> Result<Self, String> {
         let mut warnings = Vec::from_iter(fit(config));
@@ -45,8 +45,8 @@ impl Doors {
         let admin = admin.map(|listener| listener.behind(proxies.clone()));
         let udp = push.udp_address.map(|address| inherited.datagrams(address)).transpose()?;
         inherited.all_are_taken()?;
-        let secure = |door: Option<Listener>, tls: Option<&Identity>| {
-            door.map(|listener| listener.with_tls(tls.cloned()))
+        let secure = |listener: Option<Listener>, tls: Option<&Identity>| {
+            listener.map(|listener| listener.with_tls(tls.cloned()))
         };
         // Clients of NATS are greeted before they shake hands, unless they come by WebSocket.
         let of_nats = config.nats.tls.as_ref().map(|tls| &tls.identity);
@@ -62,22 +62,23 @@ impl Doors {
         })
     }
 
-    /// The limiters of the doors that have a setting for them.
+    /// The limiters of the listeners that have a setting for them.
     pub fn limiters(&self) -> Vec<(&'static str, ConnectionLimiter)> {
-        let doors = [
+        let listeners = [
             ("chat", &self.chat),
             ("nats", &self.nats),
             ("push", &self.push),
             ("push-http", &self.push_http),
         ];
         let limiter = |listener: &Listener| listener.limiter().clone();
-        let open =
-            doors.into_iter().filter_map(|(name, door)| Some((name, door.as_ref().map(limiter)?)));
+        let open = listeners
+            .into_iter()
+            .filter_map(|(name, listener)| Some((name, listener.as_ref().map(limiter)?)));
         open.collect()
     }
 }
 
-/// Sockets that systemd opened for us. Each is for the door that is set to its address, so the
+/// Sockets that systemd opened for us. Each is for the listener that is set to its address, so the
 /// rules for addresses hold for them too.
 struct Inherited {
     tcp: Vec<TcpListener>,
@@ -143,12 +144,12 @@ impl Inherited {
         }
     }
 
-    /// A socket that no door takes would keep clients waiting for ever.
+    /// A socket that no listener takes would keep clients waiting for ever.
     fn all_are_taken(&self) -> Result<(), String> {
         let tcp = self.tcp.iter().map(TcpListener::local_addr);
         match tcp.chain(self.udp.iter().map(UdpSocket::local_addr)).next() {
             Some(Ok(address)) => Err(format!(
-                "a socket of LISTEN_FDS is on {address}, which is no door's address; set one to it"
+                "a socket of LISTEN_FDS is on {address}, which no listener is set to; set one to it"
             )),
             Some(Err(error)) => Err(format!("a socket of LISTEN_FDS has no address: {error}")),
             None => Ok(()),
@@ -169,7 +170,7 @@ fn not_opened(flag: &str, address: SocketAddr, error: &io::Error) -> String {
 pub fn fit(config: &mut Config) -> Option<String> {
     let lowered = file_descriptors::fit(config);
     let lowered: Vec<String> =
-        lowered.iter().map(|(door, share)| format!("{door} {share}")).collect();
+        lowered.iter().map(|(listener, share)| format!("{listener} {share}")).collect();
     let lowered = lowered.join(", ");
     let told = "raise it with ulimit -n";
     let warning =
