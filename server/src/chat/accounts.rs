@@ -97,7 +97,7 @@ impl fmt::Display for AccountError {
             Self::None => write!(out, "there are no accounts: the server runs without --data-dir"),
             Self::Taken(name) => write!(out, "{name} is somebody's; choose another name"),
             Self::TooMany => write!(out, "there are {ACCOUNTS} accounts, the most there can be"),
-            Self::Wrong => write!(out, "that name has another password, or no account"),
+            Self::Wrong => write!(out, "wrong name, password or recovery code"),
             Self::Hashing => write!(out, "the server is out of memory; try again later"),
             Self::Store(error) => error.fmt(out),
         }

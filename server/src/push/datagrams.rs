@@ -228,9 +228,10 @@ fn answer(
     match result {
         Ok(receipt) => {
             let id = given_id.then_some(receipt.id.as_str());
-            let PushReceipt { reached, missed, .. } = *receipt;
+            let PushReceipt { reached, missed, unstored, .. } = *receipt;
             let settled = receipt.settled.map(|settled| (settled.expired, settled.acknowledged));
-            send(gateway, socket, to, Answer::Accepted { reached, missed, settled, id });
+            let answer = Answer::Accepted { reached, missed, settled, unstored, id };
+            send(gateway, socket, to, answer);
         }
         Err(refusal) => send(gateway, socket, to, Answer::Refused(refusal)),
     }

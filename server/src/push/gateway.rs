@@ -130,7 +130,13 @@ pub(super) struct Waiting {
 pub(super) struct HandedOver {
     pub receipt: PushReceipt,
     acks: Option<AckWait>,
-    stored: Option<Answer<()>>,
+    stored: Option<StoreWait>,
+}
+
+/// A sender's wait until its push is stored.
+struct StoreWait {
+    answer: Answer<()>,
+    until: Instant,
 }
 
 /// A sender's wait for acknowledgements.
@@ -164,7 +170,7 @@ struct Record {
     id: String,
     wants_ack: bool,
     acks: Option<AckWait>,
-    stored: Option<Answer<()>>,
+    stored: Option<StoreWait>,
 }
 
 impl Gateway {
@@ -352,9 +358,10 @@ impl Gateway {
         &self,
         (topic, message): (Topic, ServerMessage),
         is_awaited: bool,
-    ) -> Option<Answer<()>> {
+    ) -> Option<StoreWait> {
         let (stored, header) = (self.stored.as_ref()?, message.push.as_ref()?);
-        stored.keep((&topic, header, &message), self.settings.replay, is_awaited)
+        let answer = stored.keep((&topic, header, &message), self.settings.replay, is_awaited)?;
+        Some(StoreWait { answer, until: Instant::now() + self.settings.timeout })
     }
 
     /// Refuses before anybody gets the push, so it can be tried again as it is.
@@ -399,10 +406,10 @@ impl Gateway {
     /// That wait ends early when the server stops.
     pub(super) async fn settled(&self, handed_over: HandedOver) -> PushReceipt {
         let HandedOver { mut receipt, acks, stored } = handed_over;
-        if let Some(stored) = stored {
-            let limit = self.settings.timeout;
-            let answer = self.scope.with_timeout("push storing", limit, |_| stored.come()).await;
-            receipt.unstored = !matches!(answer, Ok(Ok(())));
+        if let Some(StoreWait { answer, until }) = stored {
+            let limit = until.saturating_duration_since(Instant::now());
+            let stored = self.scope.with_timeout("push storing", limit, |_| answer.come()).await;
+            receipt.unstored = !matches!(stored, Ok(Ok(())));
         }
         let Some(AckWait { waiter, until, _permit }) = acks else { return receipt };
         let limit = until.saturating_duration_since(Instant::now());

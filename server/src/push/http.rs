@@ -26,7 +26,9 @@ use crate::codec::web_socket::VERSION;
 use crate::http::{
     Call, NoWebSocket, Response, Service, ServiceFuture, WEB_SOCKET, empty, json, read_body,
 };
-use crate::limits::{PUSH_BATCH, PUSH_BATCH_BYTES, PUSH_BODY_MS, PUSH_PAYLOAD_BYTES};
+use crate::limits::{
+    PUSH_ACKS_TRACKED, PUSH_BATCH, PUSH_BATCH_BYTES, PUSH_BODY_MS, PUSH_PAYLOAD_BYTES,
+};
 use crate::live::Live;
 use crate::locks::lock;
 use crate::web;
@@ -283,10 +285,9 @@ impl Shared {
     fn status(&self, call: &Call, id: &str) -> Result<Response, Problem> {
         self.grant(call)?;
         let unknown = || {
-            problem(
-                StatusCode::NOT_FOUND,
-                "no push of that id that asked to be acknowledged is remembered",
-            )
+            let text = "no push of that id has asked to be acknowledged since the server began";
+            let text = format!("{text}, or {PUSH_ACKS_TRACKED} later ones have");
+            problem(StatusCode::NOT_FOUND, text)
         };
         self.gateway.status(id).map(|status| json(StatusCode::OK, &status)).ok_or_else(unknown)
     }

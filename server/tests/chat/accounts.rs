@@ -37,7 +37,7 @@ fn a_name_is_its_owners_after_a_restart_too() {
     let code = register(&mut alice, "Alice", "correct-horse");
     let mut eve = server.client();
     assert!(eve.ask("/nick alice").starts_with("! Alice is somebody's"));
-    let wrong = "! that name has another password, or no account";
+    let wrong = "! wrong name, password or recovery code";
     assert_eq!(eve.ask("/login alice wrong-horse"), wrong);
     assert_eq!(eve.ask("/login nobody wrong-horse"), wrong);
     assert_eq!(eve.ask(" /login alice x"), "! that has a password in it and was not said");
@@ -87,7 +87,7 @@ fn an_account_has_another_password_or_is_gone_and_the_journal_says_so() {
     alice.wait_for("* you are in den");
     alice.say("/mode slow 1");
     alice.wait_for("* you set slow mode");
-    let wrong = "! that name has another password, or no account";
+    let wrong = "! wrong name, password or recovery code";
     alice.say("/passwd wrong-horse battery-staple");
     alice.wait_for(wrong);
     alice.say("/passwd correct-horse battery-staple");

@@ -28,8 +28,8 @@ impl Gateway {
         let mut command = Command::new(FANFARE);
         command.args(["--chat=off", "--nats=off", "--admin=off", "--push=127.0.0.1:0"]);
         command.args(["--push-udp=127.0.0.1:0", "--push-http=127.0.0.1:0"]);
-        command.args(["--goodbye-ms=60000", "--push-replay=1000", "--data-dir"]);
-        let command = command.arg(directory.path()).args(more);
+        command.args(["--goodbye-ms=60000", "--push-timeout-ms=60000", "--push-replay=1000"]);
+        let command = command.arg("--data-dir").arg(directory.path()).args(more);
         let mut process = Program(command.stdout(Stdio::piped()).spawn().unwrap());
         let mut output = BufReader::new(process.0.stdout.take().unwrap());
         let mut address = || {
@@ -211,6 +211,13 @@ fn a_full_disk_is_told_and_pushes_arrive_all_the_same() {
         receipt["unstored"] == true
     });
     assert!(pushed.is_some_and(|pushed| pushed > 3), "{pushed:?}");
+    let datagram = format!("user:1;id=a;ttl=3600;reply {}", "x".repeat(8_000));
+    wait_until("an answer tells that nothing more is stored", || {
+        let answer = Sender::to(server.udp).ask(&datagram);
+        assert_eq!(client.text().len(), 8_000);
+        assert!(["ok 1 0 a", "unstored 1 0 a"].contains(&answer.as_str()), "{answer}");
+        answer == "unstored 1 0 a"
+    });
     assert!(server.figures()["unstored"].as_u64().unwrap() > 0);
     server.kill();
     let server = Gateway::start(&directory, &["--data-bytes=1048576"]);

@@ -49,7 +49,7 @@ export function heading(text) {
 /** What `/mode` answers of a room: who keeps order there, and what holds. Null: it is not that. */
 export function rules(text) {
   const none = /^(\S+) has no rules$/.exec(text);
-  const some = /^(\S+): ((?:founded by|private|has a pass|a line every|operators|muted|banned).*)$/
+  const some = /^(\S+): ((?:founded by|private|has a pass|a line every|operators|invited|muted|banned).*)$/
     .exec(text);
   if (none === null && some === null) return null;
   const parts = some === null ? [] : some[2].split("; ");

@@ -160,8 +160,10 @@ pub enum JoinError {
     Banned,
     /// The room is for those who are invited.
     Private,
-    /// The room has another password.
+    /// The room has a password.
     Password,
+    /// The room has another password.
+    WrongPassword,
 }
 
 impl fmt::Display for JoinError {
@@ -177,6 +179,8 @@ impl fmt::Display for JoinError {
             Self::Banned => write!(out, "you are banned from that room"),
             Self::Private => write!(out, "that room is for those who are invited"),
             Self::Password => write!(out, "that room has a password: /join ROOM PASSWORD"),
+            // The same beginning, for those who read it by program.
+            Self::WrongPassword => write!(out, "that room has a password, and that is not it"),
             Self::TooManyRooms(max) => {
                 write!(
                     out,
@@ -529,6 +533,7 @@ impl Person {
         }
         match rules.password.is_some() && !rules.is_password(room, password) {
             _ if rules.is_private => Err(JoinError::Private),
+            true if password.is_some() => Err(JoinError::WrongPassword),
             true => Err(JoinError::Password),
             false => Ok(()),
         }

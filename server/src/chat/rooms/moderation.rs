@@ -43,6 +43,8 @@ pub enum ActError {
     NotAllowed(Rank),
     /// The target has the same rank or a higher one.
     Protected(Name),
+    /// The name is not on the list that it is to be taken from.
+    NotListed(Name),
     /// The room has no member of that name.
     NotThere(Name),
     /// Only an account can keep order.
@@ -58,13 +60,14 @@ impl fmt::Display for ActError {
         match self {
             Self::NotIn => write!(out, "you are in no such room"),
             Self::NotAllowed(Rank::Founder) => {
-                write!(out, "the room's founder alone may do that")
+                write!(out, "only the room's founder may do that")
             }
             Self::NotAllowed(_) => {
-                write!(out, "the room's founder and operators alone may do that")
+                write!(out, "only the room's founder and operators may do that")
             }
             Self::Protected(name) => write!(out, "{name} keeps order here too"),
             Self::NotThere(name) => write!(out, "{name} is not in this room"),
+            Self::NotListed(name) => write!(out, "{name} is not on that list"),
             Self::NoAccount(name) => {
                 write!(out, "{name} has no account; /register PASSWORD makes one")
             }
@@ -194,15 +197,15 @@ impl Rules {
                 self.invited.remove(name.folded());
                 add(&mut self.banned, name)?;
             }
-            Act::Unban(name) => remove(&mut self.banned, name),
+            Act::Unban(name) => remove(&mut self.banned, name)?,
             Act::Mute(name) => add(&mut self.muted, name)?,
-            Act::Unmute(name) => remove(&mut self.muted, name),
+            Act::Unmute(name) => remove(&mut self.muted, name)?,
             Act::Invite(name) => {
                 self.banned.remove(name.folded());
                 add(&mut self.invited, name)?;
             }
             Act::Op(name) => add(&mut self.operators, name)?,
-            Act::Deop(name) => remove(&mut self.operators, name),
+            Act::Deop(name) => remove(&mut self.operators, name)?,
             Act::Password(password) => {
                 self.password = password.as_deref().map(|password| password_digest(room, password));
             }
@@ -221,6 +224,9 @@ fn add(names: &mut BTreeSet<String>, name: &Name) -> Result<(), ActError> {
     Ok(())
 }
 
-fn remove(names: &mut BTreeSet<String>, name: &Name) {
-    names.remove(name.folded());
+fn remove(names: &mut BTreeSet<String>, name: &Name) -> Result<(), ActError> {
+    match names.remove(name.folded()) {
+        true => Ok(()),
+        false => Err(ActError::NotListed(name.clone())),
+    }
 }

@@ -191,9 +191,13 @@ impl Session {
 
     /// Says what a line that came just now means, as actions.
     pub fn handle(&mut self, line: &str, now: Instant, actions: &mut Vec<Action>) {
-        self.notice_removal();
+        let was_removed = self.notice_removal(actions);
         match command::parse(line) {
             Err(error) => refuse(actions, error),
+            // It was meant for the room that the person is no longer in.
+            Ok(Command::Say(_) | Command::Action(_)) if was_removed => {
+                refuse(actions, "that was not said");
+            }
             Ok(Command::Password(password)) => self.admit(password, actions),
             Ok(command) if !self.may(&command) => self.say_what_is_missing(actions),
             Ok(Command::Register(password)) => self.register(password, actions),
@@ -305,11 +309,22 @@ impl Session {
         is_goodbye || (self.is_admitted && (is_for_all || is_known))
     }
 
-    /// A person who was put out of the present room talks in another one.
-    fn notice_removal(&mut self) {
+    /// A person who was put out of the present room talks in another one, and is told. Returns
+    /// whether that is so.
+    fn notice_removal(&mut self, actions: &mut Vec<Action>) -> bool {
         self.person.drop_removed();
-        if self.current.as_ref().is_some_and(|room| !self.person.rooms().contains(room)) {
-            self.current = self.person.rooms().last().cloned();
+        let rooms = self.person.rooms();
+        let Some(lost) = self.current.take_if(|room| !rooms.contains(room)) else { return false };
+        self.current = rooms.last().cloned();
+        reply(actions, self.left_for(&lost));
+        true
+    }
+
+    /// The answer to somebody who is no longer in a room.
+    fn left_for(&self, room: &Name) -> String {
+        match &self.current {
+            Some(current) => format!("* you left {room}; you talk in {current}"),
+            None => format!("* you left {room}; you are in no room"),
         }
     }
 

@@ -60,7 +60,7 @@ impl Session {
                 (Act::Op(to), "made operator", format!("made {name} an operator of {room}"))
             }
             Order::Deop => {
-                (Act::Deop(to), "made no operator", format!("made {name} no operator of {room}"))
+                (Act::Deop(to), "removed operator", format!("removed {name} as operator of {room}"))
             }
         };
         let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
@@ -88,7 +88,7 @@ impl Session {
         let (act, text) = match words[..] {
             ["private"] => (Act::Private(true), "made the room private".to_owned()),
             ["public"] => (Act::Private(false), "made the room public".to_owned()),
-            ["open"] => (Act::Password(None), "took the room's password away".to_owned()),
+            ["open"] => (Act::Password(None), "removed the room's password".to_owned()),
             ["password", password] => {
                 (Act::Password(Some(password.to_owned())), "set a password for the room".to_owned())
             }
@@ -133,8 +133,12 @@ fn described(room: &Name, rules: &Rules) -> String {
     parts.extend(rules.is_private.then(|| "private".to_owned()));
     parts.extend(rules.password.as_ref().map(|_| "has a password".to_owned()));
     parts.extend((rules.slow_s > 0).then(|| format!("a line every {} s", rules.slow_s)));
-    let lists =
-        [("operators", &rules.operators), ("muted", &rules.muted), ("banned", &rules.banned)];
+    let lists = [
+        ("operators", &rules.operators),
+        ("invited", &rules.invited),
+        ("muted", &rules.muted),
+        ("banned", &rules.banned),
+    ];
     for (what, names) in lists.into_iter().filter(|(_, names)| !names.is_empty()) {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         parts.push(format!("{what}: {}", names.join(", ")));

@@ -69,11 +69,7 @@ impl Session {
             self.current =
                 self.person.rooms().iter().rev().find(|joined| **joined != room).cloned();
         }
-        let now = match &self.current {
-            Some(current) => format!("you talk in {current}"),
-            None => "you are in no room".to_owned(),
-        };
-        reply(actions, format!("* you left {room}; {now}"));
+        reply(actions, self.left_for(&room));
     }
 
     pub(super) fn list_rooms(&self, actions: &mut Vec<Action>) {

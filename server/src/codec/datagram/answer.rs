@@ -15,6 +15,8 @@ pub enum Answer<'a> {
         /// Connections that were too late for it, and connections that acknowledged it, if its
         /// sender waited for that.
         settled: Option<(u64, u64)>,
+        /// Whether the push should be in the database, but is not known to be there.
+        unstored: bool,
         /// The push's id, if its sender gave it one.
         id: Option<&'a str>,
     },
@@ -37,16 +39,18 @@ impl Eq for dyn Reason + '_ {}
 
 /// Appends the longest form of an answer that is no longer than the request: `ok REACHED MISSED
 /// ID`, `ok REACHED MISSED`, `ok`; with `EXPIRED ACKNOWLEDGED` after `MISSED` for a sender that
-/// waited for that; or `error WHY`, cut off at its end. Nothing if not even that fits.
+/// waited for that, and `unstored` in place of `ok`; or `error WHY`, cut off at its end. Nothing if
+/// not even that fits.
 pub fn append_answer(out: &mut Vec<u8>, answer: Answer<'_>, request_bytes: usize) {
     match answer {
-        Answer::Accepted { reached, missed, settled, id } => {
+        Answer::Accepted { reached, missed, settled, unstored, id } => {
+            let done = if unstored { "unstored" } else { "ok" };
             let settled = settled
                 .map(|(expired, acknowledged)| format!(" {expired} {acknowledged}"))
                 .unwrap_or_default();
-            let figures = format!("ok {reached} {missed}{settled}");
+            let figures = format!("{done} {reached} {missed}{settled}");
             let with_id = id.map(|id| format!("{figures} {id}"));
-            let forms = [with_id.as_deref(), Some(&figures), Some("ok")];
+            let forms = [with_id.as_deref(), Some(&figures), Some(done)];
             if let Some(form) = forms.into_iter().flatten().find(|form| form.len() <= request_bytes)
             {
                 out.extend_from_slice(form.as_bytes());
@@ -74,18 +78,17 @@ mod tests {
 
     #[test]
     fn an_answer_is_never_longer_than_the_request() {
-        let accepted =
-            Answer::Accepted { reached: 5000, missed: 12, settled: None, id: Some("o-17") };
-        let settled = Answer::Accepted {
-            reached: 5000,
-            missed: 12,
-            settled: Some((0, 4999)),
-            id: Some("o-17"),
+        let accepted = |unstored, settled| {
+            let (reached, missed, id) = (5000, 12, Some("o-17"));
+            Answer::Accepted { reached, missed, settled, unstored, id }
         };
+        let (settled, unstored) = (accepted(false, Some((0, 4999))), accepted(true, None));
+        let accepted = accepted(false, None);
         let refused = Answer::Refused(&"\u{e9}\u{e9}\u{e9} is wrong");
         for request_bytes in 0..60 {
             assert!(answered(accepted, request_bytes).len() <= request_bytes);
             assert!(answered(settled, request_bytes).len() <= request_bytes);
+            assert!(answered(unstored, request_bytes).len() <= request_bytes);
             assert!(answered(refused, request_bytes).len() <= request_bytes);
         }
         assert_eq!(answered(accepted, 60), "ok 5000 12 o-17");
@@ -99,6 +102,9 @@ mod tests {
             (answered(accepted, 9), answered(accepted, 1)),
             ("ok".to_owned(), String::new())
         );
+        assert_eq!(answered(unstored, 60), "unstored 5000 12 o-17");
+        // The shortest request for an answer has ten bytes.
+        assert_eq!(answered(unstored, "all;reply ".len()), "unstored");
         assert_eq!(answered(refused, 60), "error \u{e9}\u{e9}\u{e9} is wrong");
         assert_eq!(
             (answered(refused, 9), answered(refused, 4)),
