@@ -75,10 +75,11 @@ pub struct Idle {
     pub interval: Duration,
     /// After this many pings without a sign of life the peer is disconnected.
     pub misses: u32,
-    /// What a sign of life is. True: that something was read. False: also that all we wrote has
-    /// gone out, so that a person who merely reads stays for ever, and [`Connection`] leaves it to
-    /// the kernel to notice (by the acknowledgements that a ping asks for) that the peer's machine
-    /// is gone.
+    /// What a sign of life is. True: that something was read, or that the peer made room for more
+    /// of what waits: its answer may stand behind megabytes. False: also that all we wrote has gone
+    /// out, so that a person who merely reads stays for ever, and [`Connection`] leaves it to the
+    /// kernel to notice (by the acknowledgements that a ping asks for) that the peer's machine is
+    /// gone.
     pub answer_required: bool,
 }
 
@@ -116,8 +117,15 @@ pub async fn write_all_from(
 ) -> Outcome {
     let buffer = WriteBuffer::new(settings.buffer_bytes);
     let alarm = Alarm::new(settings, source.due());
-    let mut writer =
-        Writer { connection, buffer, source_ended: false, blocked_since: None, alarm, settings };
+    let mut writer = Writer {
+        connection,
+        buffer,
+        source_ended: false,
+        blocked_since: None,
+        made_room: Instant::now(),
+        alarm,
+        settings,
+    };
     let outcome = poll_fn(|context| {
         let outcome = writer.poll(context, source);
         connection.traffic().note_unwritten(writer.buffer.waiting_bytes());
@@ -132,6 +140,8 @@ struct Writer<'c> {
     source_ended: bool,
     /// Since when the kernel has taken nothing of what waits.
     blocked_since: Option<Instant>,
+    /// When the kernel last took something after it had taken nothing: the peer reads.
+    made_room: Instant,
     alarm: Alarm,
     settings: WriterSettings,
 }
@@ -189,7 +199,9 @@ impl Writer<'_> {
             match written {
                 Ok(Some(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Ok(_) => {
-                    self.blocked_since = None;
+                    if self.blocked_since.take().is_some() {
+                        self.made_room = Instant::now();
+                    }
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -216,11 +228,8 @@ impl Writer<'_> {
             if self.blocked_since.is_some_and(|since| now >= since + self.settings.deadline) {
                 return Poll::Ready(Outcome::Stuck);
             }
-            match self.alarm.liveness.check(
-                now,
-                self.connection.traffic().last_read(),
-                self.blocked_since.is_some(),
-            ) {
+            let last_sign = self.connection.traffic().last_read().max(self.made_room);
+            match self.alarm.liveness.check(now, last_sign, self.blocked_since.is_some()) {
                 Liveness::Alive => {}
                 // A full buffer needs no ping: what waits in it asks the same question.
                 Liveness::Ask if !self.source_ended && !self.buffer.is_full() => {
@@ -313,11 +322,11 @@ impl Watch {
     }
 
     /// `blocked`: something we wrote has not gone out.
-    fn check(&mut self, now: Instant, last_read: Instant, blocked: bool) -> Liveness {
-        if last_read > self.last_sign {
-            self.last_sign = last_read;
+    fn check(&mut self, now: Instant, last_sign: Instant, blocked: bool) -> Liveness {
+        if last_sign > self.last_sign {
+            self.last_sign = last_sign;
             self.misses = 0;
-            self.next_check = last_read + self.idle.interval;
+            self.next_check = last_sign + self.idle.interval;
         }
         if now < self.next_check {
             return Liveness::Alive;
@@ -338,6 +347,46 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use async_io::Async;
+    use futures_lite::future::{block_on, poll_once};
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+
+    /// Always has more to write.
+    struct Endless;
+
+    impl Source for Endless {
+        fn poll_fill(&mut self, _: &mut Context<'_>, out: &mut WriteBuffer) -> Poll<Filled> {
+            while !out.is_full() {
+                out.bytes_mut().extend_from_slice(&[b'x'; 1024]);
+            }
+            Poll::Ready(Filled::Some)
+        }
+
+        fn ping(&mut self, _: &mut WriteBuffer) {}
+    }
+
+    #[test]
+    fn a_peer_that_reads_and_never_finds_the_end_is_kept() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        peer.set_nonblocking(true).unwrap();
+        let accepted = Async::new(listener.accept().unwrap().0).unwrap();
+        let connection =
+            Connection::new(accepted, Duration::from_secs(60), Default::default()).unwrap();
+        let idle = Idle { interval: Duration::from_millis(50), misses: 3, answer_required: true };
+        let deadline = Duration::from_secs(60);
+        let settings = WriterSettings { buffer_bytes: 64 * 1024, deadline, idle };
+        let mut source = Endless;
+        let mut writing = Box::pin(write_all_from(&mut source, &connection, settings));
+        // On one thread, so that a machine without time for it reads as often as it writes.
+        let (began, mut piece) = (Instant::now(), vec![0; 256 * 1024]);
+        while began.elapsed() < idle.interval * 20 {
+            let outcome = block_on(poll_once(&mut writing));
+            assert!(outcome.is_none(), "{outcome:?}");
+            let _ = peer.read(&mut piece);
+        }
+    }
 
     const INTERVAL: Duration = Duration::from_secs(10);
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Readers of different speeds behind one NATS publisher: who gets everything, who is cut, and what
-it costs the others.
+"""Readers of different speeds behind one publisher, by NATS, chat or push: who gets everything, who
+is cut, and what it costs the others.
 
     python3 server/tests/load/pacing.py --server fanfare=target/release/fanfare --server nats-server
+    python3 server/tests/load/pacing.py --server fanfare=target/release/fanfare --protocol chat
 
 Each row starts the server anew. One process publishes numbered messages as fast as the server takes
 them, another reads for all subscribers: some at a steady rate, some that stop reading at once, some
@@ -10,9 +11,9 @@ as fast as they can. The table says what each kind got. Loopback only.
 """
 
 import argparse
+import json
 import multiprocessing
 import re
-import selectors
 import socket
 import subprocess
 import sys
@@ -28,38 +29,87 @@ ROW_SECONDS = 120
 QUIET_SECONDS = 2.0
 
 
-def connect(port):
+class Nats:
+    """What a reader and a publisher say, and what they hear."""
+
+    listeners, arguments = ["nats"], []
+    hello = b'CONNECT {"verbose":false,"headers":true,"no_responders":true}\r\n'
+    read = hello + b"SUB %s 1\r\nPING\r\n" % SUBJECT
+    publish = hello + b"PING\r\n"
+    reads = begun = ended = b"PONG\r\n"
+    message_bytes = len(b"MSG %s 1 %d\r\n" % (SUBJECT, PAYLOAD_BYTES)) + PAYLOAD_BYTES + 2
+    message = b"PUB %s %d\r\n" % (SUBJECT, PAYLOAD_BYTES) + b"x" * PAYLOAD_BYTES + b"\r\n"
+    block, taken = message * BLOCK_MESSAGES, None
+    end = b"PING\r\n"
+    # It tells nobody how many messages are missing.
+    missed = re.compile(rb"(?!)")
+    why = re.compile(rb"-ERR '([^']*)'")
+
+
+class Chat:
+    listeners, arguments = ["chat"], ["--chat-lines-per-second", "0"]
+    read = b"/leave lobby\n/join %s\n/ping\n" % SUBJECT
+    publish = b"/nick p\n" + read
+    reads = begun = ended = b"* pong\n"
+    message_bytes = len(b"[%s] p: \n" % SUBJECT) + PAYLOAD_BYTES
+    block, taken = (b"x" * PAYLOAD_BYTES + b"\n") * BLOCK_MESSAGES, None
+    end = b"/ping\n"
+    missed = re.compile(rb"\* you missed (\d+) line")
+    why = re.compile(rb"\n[!*] ([^\n]*)\n$")
+
+
+class Push:
+    """The publisher comes by HTTP, and waits for the receipts of each batch."""
+
+    listeners, arguments = ["push", "push-http"], ["--push-http-per-second", "1000000"]
+    read = b'{"hello":{"user":"1"}}\n{"ping":1}\n'
+    reads = b'{"pong":1}\n'
+    publish = end = b"GET /figures HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    begun = ended = b"}"
+    form = b'{"push":{"n":1795239049597001,"id":"1795239049597001","to":"all","text":""}}\n'
+    message_bytes = len(form) + PAYLOAD_BYTES
+    body = json.dumps([{"to": "all", "text": "x" * PAYLOAD_BYTES}] * BLOCK_MESSAGES).encode()
+    head = b"POST /push HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body)
+    block, taken = head + body, b"\n]"
+    missed = re.compile(rb'\{"missed":(\d+)\}')
+    why = re.compile(rb'\{"bye":"([^"]*)')
+
+
+PROTOCOLS = {"nats": Nats, "chat": Chat, "push": Push}
+PING = re.compile(rb'^\{"ping":\d+\}$', re.MULTILINE)
+
+
+def connect(port, says, hears):
     peer = socket.create_connection(("127.0.0.1", port), timeout=10)
-    peer.sendall(b'CONNECT {"verbose":false,"headers":true,"no_responders":true}\r\nPING\r\n')
+    peer.sendall(says)
+    until(peer, hears)
     return peer
 
 
-def until_pong(peer):
+def until(peer, answer):
     heard = b""
-    while b"PONG\r\n" not in heard:
+    while answer not in heard:
         piece = peer.recv(65536)
         if not piece:
-            raise ConnectionError("closed before PONG")
-        heard += piece
+            raise ConnectionError(f"closed before {answer}")
+        heard = heard[-len(answer):] + piece
 
 
-def publish(port, messages, result):
+def publish(protocol, port, messages, result):
     """Publishes, and tells how long the server took to take it all."""
-    peer = connect(port)
-    until_pong(peer)
-    line = b"PUB %s %d\r\n" % (SUBJECT, PAYLOAD_BYTES)
-    message = line + b"x" * PAYLOAD_BYTES + b"\r\n"
-    block = message * BLOCK_MESSAGES
+    peer = connect(port, protocol.publish, protocol.begun)
     began = time.monotonic()
     longest = 0.0
     peer.settimeout(ROW_SECONDS)
     try:
         for _ in range(messages // BLOCK_MESSAGES):
             before = time.monotonic()
-            peer.sendall(block)
+            peer.sendall(protocol.block)
+            if protocol.taken:
+                until(peer, protocol.taken)
             longest = max(longest, time.monotonic() - before)
-        peer.sendall(b"PING\r\n")
-        until_pong(peer)
+        peer.sendall(protocol.end)
+        until(peer, protocol.ended)
         result.put((time.monotonic() - began, longest))
     except OSError as error:
         result.put((f"publisher: {error}", longest))
@@ -68,15 +118,14 @@ def publish(port, messages, result):
 class Reader:
     """One subscriber: `rate` bytes a second, None for as many as come, 0 for none at all."""
 
-    def __init__(self, port, rate):
+    def __init__(self, protocol, port, rate):
+        self.protocol = protocol
         self.rate = rate
-        self.peer = connect(port)
-        until_pong(self.peer)
-        self.peer.sendall(b"SUB %s 1\r\nPING\r\n" % SUBJECT)
-        until_pong(self.peer)
+        self.peer = connect(port, protocol.read, protocol.reads)
         self.peer.setblocking(False)
         self.bytes = 0
-        self.tail = b""
+        self.missed = 0
+        self.rest = self.tail = b""
         self.end = None
         self.finished_at = None
         self.began = None
@@ -103,19 +152,22 @@ class Reader:
             return False
         self.bytes += len(piece)
         self.tail = (self.tail + piece)[-4096:]
+        lines, _, self.rest = (self.rest + piece).rpartition(b"\n")
+        self.missed += sum(int(number) for number in self.protocol.missed.findall(lines))
+        for ping in PING.findall(lines):
+            self.peer.sendall(ping.replace(b"ping", b"pong") + b"\n")
         self.finished_at = now
         return True
 
     def why(self):
-        found = re.search(rb"-ERR '([^']*)'", self.tail)
+        found = self.protocol.why.search(self.tail)
         return found.group(1).decode() if found else "closed"
 
 
-def read_all(port, rates, messages, ready, result):
+def read_all(protocol, port, rates, messages, ready, result):
     """Reads for all subscribers in turn, until each has everything, has ended, or all is quiet."""
-    readers = [Reader(port, rate) for rate in rates]
-    head = b"MSG %s 1 %d\r\n" % (SUBJECT, PAYLOAD_BYTES)
-    whole = messages * (len(head) + PAYLOAD_BYTES + 2)
+    readers = [Reader(protocol, port, rate) for rate in rates]
+    whole = messages * protocol.message_bytes
     ready.set()
     quiet_since = began = time.monotonic()
     while True:
@@ -145,46 +197,52 @@ def read_all(port, rates, messages, ready, result):
                 reader.end = None
             except OSError as error:
                 reader.end = str(error)
-    result.put([(r.rate, r.bytes / whole, r.end, (r.finished_at or began) - began) for r in readers])
+    got = [(r.bytes / whole, r.missed / messages, r.end) for r in readers]
+    result.put((got, [(r.finished_at or began) - began for r in readers]))
 
 
-def start(command):
+def start(command, protocol):
+    """Gives the process, and the ports of a reader and of a publisher."""
     if "nats-server" in command[0]:
         command = command + ["-a", "127.0.0.1", "-p", "-1"]
+        pattern = rb"Listening for client connections on 127\.0\.0\.1:(\d+)"
     else:
-        for listener in ["--nats", "--chat", "--admin"]:
-            command = command + [listener, "127.0.0.1:0"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    for line in process.stderr:
-        found = re.search(rb"Listening for client connections on 127\.0\.0\.1:(\d+)", line)
-        if found:
+        for listener in ["nats", "chat", "admin", "push", "push-udp", "push-http"]:
+            address = "127.0.0.1:0" if listener in protocol.listeners else "off"
+            command = command + [f"--{listener}", address]
+        command += protocol.arguments
+        pattern = rb"^listening \S+ \S*127\.0\.0\.1:(\d+)"
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    ports = []
+    for line in process.stdout:
+        ports += [int(port) for port in re.findall(pattern, line)]
+        if len(ports) == len(protocol.listeners):
             break
-    port = int(found.group(1))
-    drain = multiprocessing.Process(target=lambda: [None for _ in process.stderr], daemon=True)
+    drain = multiprocessing.Process(target=lambda: [None for _ in process.stdout], daemon=True)
     drain.start()
-    return process, port, drain
+    return process, ports[0], ports[-1], drain
 
 
-def run_row(command, rates, megabytes):
+def run_row(command, protocol, rates, megabytes):
     messages = megabytes * 1_000_000 // PAYLOAD_BYTES // BLOCK_MESSAGES * BLOCK_MESSAGES
-    process, port, drain = start(command)
+    process, read_port, publish_port, drain = start(command, protocol)
     try:
         published, read = multiprocessing.Queue(), multiprocessing.Queue()
         ready = multiprocessing.Event()
         reading = multiprocessing.Process(
-            target=read_all, args=(port, rates, messages, ready, read)
+            target=read_all, args=(protocol, read_port, rates, messages, ready, read)
         )
         reading.start()
         ready.wait(20)
         publishing = multiprocessing.Process(
-            target=publish, args=(port, messages, published)
+            target=publish, args=(protocol, publish_port, messages, published)
         )
         publishing.start()
-        readers = read.get(timeout=ROW_SECONDS + 30)
+        readers, finished = read.get(timeout=ROW_SECONDS + 30)
         took, longest = published.get(timeout=ROW_SECONDS + 30)
         reading.join()
         publishing.join()
-        return messages, took, longest, readers
+        return messages, took, longest, readers, finished
     finally:
         process.terminate()
         process.wait()
@@ -201,33 +259,38 @@ def main():
     )
     option = parser.add_argument
     option("--server", action="append", required=True, help="NAME=PROGRAM, or PROGRAM")
+    option("--protocol", choices=PROTOCOLS, default="nats")
     option("--megabytes", type=int, default=0, help="to publish; 0: some seconds' worth")
     option("--rate", action="append", type=float, help="MB/s of one reader; 0: stopped")
     option("--fast", type=int, action="append", help="fast readers beside it")
     options = parser.parse_args()
     print(
-        f"{'server':<14}{'reader':<10}{'fast':>5}{'got %':>8}  {'ended':<15}{'pub MB/s':>9}"
-        f"{'stall ms':>9}{'others %':>9}{'others MB/s':>12}",
+        f"{'server':<14}{'reader':<10}{'fast':>5}{'got %':>8}{'missed %':>9}  {'ended':<15}"
+        f"{'pub MB/s':>9}{'stall ms':>9}{'others %':>9}{'others MB/s':>12}",
         flush=True,
     )
     for fast in options.fast or [0, 10]:
         for rate in options.rate if options.rate is not None else [1, 20, 60, 200, 0]:
             for server in options.server:
-                print_row(server, rate, fast, options.megabytes or (100 if rate == 1 else 300))
+                megabytes = options.megabytes or (100 if rate == 1 else 300)
+                print_row(server, PROTOCOLS[options.protocol], rate, fast, megabytes)
 
 
-def print_row(server, rate, fast, megabytes):
+def print_row(server, protocol, rate, fast, megabytes):
     label, _, program = server.rpartition("=")
     rates = [int(rate * 1e6)] + [None] * fast
-    messages, took, longest, readers = run_row(program.split(), rates, megabytes)
+    messages, took, longest, readers, finished = run_row(
+        program.split(), protocol, rates, megabytes
+    )
     volume = messages * PAYLOAD_BYTES / 1e6
     pace = f"{volume / took:.0f}" if isinstance(took, float) else took
-    (own_rate, share, end, _), others = readers[0], readers[1:]
-    least = f"{min(other[1] for other in others) * 100:.1f}" if others else "-"
-    speed = f"{volume / max(other[3] for other in others):.0f}" if others else "-"
+    share, missed, end = readers[0]
+    least = f"{min(got for got, _, _ in readers[1:]) * 100:.1f}" if fast else "-"
+    speed = f"{volume / max(finished[1:]):.0f}" if fast else "-"
     print(
-        f"{label or program:<14}{name(own_rate):<10}{fast:>5}{share * 100:>8.1f}  "
-        f"{end or '-':<15}{pace:>9}{longest * 1000:>9.0f}{least:>9}{speed:>12}",
+        f"{label or program:<14}{name(rates[0]):<10}{fast:>5}{share * 100:>8.1f}"
+        f"{missed * 100:>9.1f}  {end or '-':<15}{pace:>9}{longest * 1000:>9.0f}{least:>9}"
+        f"{speed:>12}",
         flush=True,
     )
 
