@@ -22,6 +22,7 @@ pub mod limits;
 pub mod live;
 mod locks;
 pub mod logging;
+pub mod login;
 pub mod memory;
 pub mod message;
 pub mod messages;

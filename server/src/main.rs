@@ -76,7 +76,7 @@ fn main() -> ExitCode {
 }
 
 fn chat(client: &ChatClient) -> Result<(), String> {
-    let server = client::Server::new(&client.server, client.tls, client.ca.as_deref())?;
+    let server = client::Server::new(&client.server, client.tls.trust()?);
     client::run(server, client.nick.as_deref())
 }
 

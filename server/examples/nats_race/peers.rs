@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
-use fanfare_server::bench::connection::{Endpoint, Login};
+use fanfare_server::bench::connection::Endpoint;
 use fanfare_server::bench::frames::Protocol;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -101,10 +101,7 @@ impl Peer {
         let child =
             command.spawn().map_err(|error| format!("{} does not start: {error}", kind.name()))?;
         let protocol = if kind == Kind::Redis { Protocol::Redis } else { Protocol::Nats };
-        Ok(Self {
-            endpoint: Endpoint { address: String::new(), protocol, login: Login::None },
-            child,
-        })
+        Ok(Self { endpoint: Endpoint { protocol, ..Endpoint::default() }, child })
     }
 
     /// Reads what it says up to the line with these words, behind which its port stands.

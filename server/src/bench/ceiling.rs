@@ -26,7 +26,7 @@ pub fn ceiling(load: &Load) -> Result<Outcome, BenchError> {
     let (mut writers, mut inboxes): (Vec<TcpStream>, Vec<Inbox>) = (Vec::new(), Vec::new());
     for number in 0..load.subscribers {
         inboxes.push(Inbox::new(
-            TcpStream::connect(address).map_err(failed)?,
+            TcpStream::connect(address).map_err(failed)?.into(),
             number,
             0,
             Protocol::Nats,

@@ -2,8 +2,11 @@
 
 use super::BenchError;
 use super::frames::Protocol;
+use crate::codec::nats::{Credentials, Proof};
+use crate::transport::{ClientStream, Trust};
+use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// A server, and how to get in.
@@ -14,30 +17,33 @@ pub struct Endpoint {
     /// The protocol that the server speaks.
     pub protocol: Protocol,
     /// How to log in.
-    pub login: Login,
+    pub credentials: Credentials,
+    /// For TLS; empty until the user or the server asks for it.
+    pub trust: OnceLock<Trust>,
+    /// Whether the TLS handshake comes before the server says anything.
+    pub tls_first: bool,
 }
 
-/// The credentials that the client gives.
-#[derive(Clone, Debug, Default)]
-pub enum Login {
-    #[default]
-    /// Without credentials.
-    None,
-    /// A user name and a password.
-    User(String, String),
-    /// A token.
-    Token(String),
+/// What matters here of an `INFO`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Info {
+    tls_required: bool,
+    tls_available: bool,
+    nonce: String,
 }
 
-impl Login {
-    /// What the flags say.
-    pub fn of(user: &Option<String>, password: &Option<String>, token: &Option<String>) -> Self {
-        match (user, password, token) {
-            (Some(user), Some(password), _) => Self::User(user.clone(), password.clone()),
-            (_, _, Some(token)) => Self::Token(token.clone()),
-            _ => Self::None,
-        }
-    }
+#[derive(Serialize)]
+struct Connect<'c> {
+    verbose: bool,
+    pedantic: bool,
+    lang: &'c str,
+    name: &'c str,
+    protocol: u8,
+    headers: bool,
+    no_responders: bool,
+    #[serde(flatten)]
+    proof: Proof<'c>,
 }
 
 /// How long an answer may take. A slower server is not worth measuring.
@@ -49,26 +55,64 @@ impl Endpoint {
     /// # Errors
     /// Why it did not work.
     pub fn connect(&self) -> Result<Connection, BenchError> {
-        let failed = |error: std::io::Error| format!("no connection to {}: {error}", self.address);
-        let socket = TcpStream::connect(&self.address).map_err(failed)?;
-        socket.set_nodelay(true).map_err(failed)?;
-        socket.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
-        socket.set_write_timeout(Some(PATIENCE)).map_err(failed)?;
-        let reader = BufReader::new(socket);
-        let mut connection =
+        let comes_first = self.tls_first || self.protocol == Protocol::Redis;
+        let trust = self.trust.get().filter(|_| comes_first);
+        let stream = ClientStream::connect(&self.address, trust, PATIENCE)
+            .map_err(|error| format!("no connection to {}: {error}", self.address))?;
+        let reader = BufReader::new(stream);
+        let connection =
             Connection { reader, protocol: self.protocol, address: self.address.clone() };
         match self.protocol {
-            Protocol::Nats => connection.log_in_to_nats(&self.login)?,
-            Protocol::Redis => connection.log_in_to_redis(&self.login)?,
+            Protocol::Nats => self.log_in_to_nats(connection),
+            Protocol::Redis => connection.log_in_to_redis(&self.credentials),
         }
+    }
+
+    fn log_in_to_nats(&self, mut connection: Connection) -> Result<Connection, BenchError> {
+        let info = connection.info()?;
+        if let Some(trust) = self.trust_for(&info)?.filter(|_| !connection.stream().is_secure()) {
+            let failed = |error| format!("no TLS with {}: {error}", self.address);
+            let secure = connection.into_stream()?.secure(&self.address, trust).map_err(failed)?;
+            let reader = BufReader::new(secure);
+            connection =
+                Connection { reader, protocol: self.protocol, address: self.address.clone() };
+        }
+        let connect = Connect {
+            verbose: false,
+            pedantic: false,
+            lang: "rust",
+            name: "fanfare",
+            protocol: 1,
+            headers: true,
+            no_responders: true,
+            proof: self.credentials.proof(&info.nonce),
+        };
+        // Flags and texts always are JSON.
+        let connect = serde_json::to_string(&connect).unwrap_or_default();
+        connection.send(&format!("CONNECT {connect}\r\n"))?;
+        connection.sync()?;
         Ok(connection)
+    }
+
+    /// Whom to trust where one side wants TLS. Read once, whatever number of connections there is.
+    fn trust_for(&self, info: &Info) -> Result<Option<&Trust>, BenchError> {
+        match self.trust.get() {
+            Some(_) if !info.tls_required && !info.tls_available && !self.tls_first => {
+                Err(format!("{} offers no TLS", self.address))
+            }
+            None if info.tls_required => {
+                let trust = Trust::read(None, None).map_err(|error| error.to_string())?;
+                Ok(Some(self.trust.get_or_init(|| trust)))
+            }
+            known => Ok(known),
+        }
     }
 }
 
 /// A connection that is asked and answers in turn. For anything faster, take its socket.
 #[derive(Debug)]
 pub struct Connection {
-    reader: BufReader<TcpStream>,
+    reader: BufReader<ClientStream>,
     protocol: Protocol,
     address: String,
 }
@@ -129,11 +173,11 @@ impl Connection {
         }
     }
 
-    /// The socket, with nothing read from it yet.
+    /// The stream, with nothing read from it yet.
     ///
     /// # Errors
     /// When the server said more than it was asked.
-    pub fn into_socket(self) -> Result<TcpStream, BenchError> {
+    pub fn into_stream(self) -> Result<ClientStream, BenchError> {
         match self.reader.buffer() {
             [] => Ok(self.reader.into_inner()),
             more => {
@@ -142,8 +186,8 @@ impl Connection {
         }
     }
 
-    /// The socket and what was read from it, for programs that wait as long as it takes.
-    pub fn into_reader(self) -> BufReader<TcpStream> {
+    /// The stream and what was read from it, for programs that wait as long as it takes.
+    pub fn into_reader(self) -> BufReader<ClientStream> {
         self.reader
     }
 
@@ -158,42 +202,35 @@ impl Connection {
         }
     }
 
-    /// The socket, to write to.
-    pub fn socket(&self) -> &TcpStream {
+    /// The stream, to write to.
+    pub fn stream(&self) -> &ClientStream {
         self.reader.get_ref()
     }
 
-    fn log_in_to_nats(&mut self, login: &Login) -> Result<(), BenchError> {
-        let info = self.line()?;
-        if info.contains("\"tls_required\":true") {
-            return Err(format!("{} wants TLS, which this client does not speak", self.address));
-        }
-        let login = match login {
-            Login::None => String::new(),
-            Login::User(user, password) => {
-                format!(",\"user\":{},\"pass\":{}", json(user), json(password))
-            }
-            Login::Token(token) => format!(",\"auth_token\":{}", json(token)),
-        };
-        let options =
-            r#""verbose":false,"pedantic":false,"lang":"rust","name":"fanfare","protocol":1"#;
-        let options = format!(r#"{options},"headers":true,"no_responders":true"#);
-        self.send(&format!("CONNECT {{{options}{login}}}\r\n"))?;
-        self.sync()
+    fn info(&mut self) -> Result<Info, BenchError> {
+        let line = self.line()?;
+        let info = line.strip_prefix("INFO ").and_then(|json| serde_json::from_str(json).ok());
+        info.ok_or_else(|| format!("{} does not speak NATS: {line:?}", self.address))
     }
 
-    fn log_in_to_redis(&mut self, login: &Login) -> Result<(), BenchError> {
-        match login {
-            Login::None => return Ok(()),
-            Login::User(user, password) => self.send(&format!("AUTH {user} {password}\r\n"))?,
-            Login::Token(password) => self.send(&format!("AUTH {password}\r\n"))?,
+    fn log_in_to_redis(mut self, credentials: &Credentials) -> Result<Self, BenchError> {
+        match (credentials.password.as_ref(), credentials.token.as_ref()) {
+            (Some(password), _) => {
+                let user = credentials.user.as_deref().unwrap_or_default();
+                self.send(&format!("AUTH {user} {password}\r\n"))?;
+            }
+            (None, Some(password)) => self.send(&format!("AUTH {password}\r\n"))?,
+            (None, None) => return Ok(self),
         }
-        self.line().map(drop)
+        self.line()?;
+        Ok(self)
     }
 
     fn send(&mut self, text: &str) -> Result<(), BenchError> {
-        let written = self.reader.get_mut().write_all(text.as_bytes());
-        written.map_err(|error| format!("{} broke off: {error}", self.address))
+        let mut stream = self.stream();
+        stream
+            .write_all(text.as_bytes())
+            .map_err(|error| format!("{} broke off: {error}", self.address))
     }
 
     /// The next line, without its end.
@@ -207,30 +244,5 @@ impl Connection {
             Ok(_) => Ok(line.trim_end().to_owned()),
             Err(error) => Err(format!("{} did not answer: {error}", self.address)),
         }
-    }
-}
-
-/// Text as JSON writes it.
-fn json(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => quoted.extend(['\\', character]),
-            control if control.is_control() => {
-                quoted.push_str(&format!("\\u{:04x}", u32::from(control)))
-            }
-            other => quoted.push(other),
-        }
-    }
-    quoted + "\""
-}
-
-#[cfg(test)]
-mod tests {
-    use super::json;
-
-    #[test]
-    fn a_password_may_hold_anything() {
-        assert_eq!(json("a\"b\\c\u{e9}\n"), "\"a\\\"b\\\\c\u{e9}\\u000a\"");
     }
 }

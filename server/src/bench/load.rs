@@ -98,8 +98,8 @@ pub fn run(endpoint: &Endpoint, load: &Load) -> Result<Outcome, BenchError> {
             stuck.push(subscriber(endpoint, &subject(publisher))?);
         }
         for _ in 0..load.subscribers {
-            let socket = subscriber(endpoint, &subject(publisher))?.into_socket()?;
-            inboxes.push(Inbox::new(socket, inboxes.len(), publisher, endpoint.protocol));
+            let stream = subscriber(endpoint, &subject(publisher))?.into_stream()?;
+            inboxes.push(Inbox::new(stream, inboxes.len(), publisher, endpoint.protocol));
         }
     }
     let publishers = publishers(endpoint, load)?;
@@ -138,8 +138,8 @@ pub fn listen(endpoint: &Endpoint, listening: &Listening) -> Result<Outcome, Ben
         let mut connection = endpoint.connect()?;
         // Not confirmed: messages may come before the confirmation.
         connection.subscribe(&listening.subject)?;
-        let socket = connection.into_socket()?;
-        inboxes.push(Inbox::new(socket, number, 0, endpoint.protocol));
+        let stream = connection.into_stream()?;
+        inboxes.push(Inbox::new(stream, number, 0, endpoint.protocol));
     }
     let progress = Progress::new(1, inboxes.len());
     let heard_any = || progress.received.iter().any(|count| count.load(Ordering::Relaxed) > 0);
@@ -196,8 +196,8 @@ fn publish_side_by_side(
                 let batch =
                     Batch::new(endpoint.protocol, &subject(number), messages, load.payload_bytes);
                 let sent = match load.rate {
-                    Some(rate) => publish_at_rate(publisher.socket(), batch, load, rate, progress),
-                    None => publish_all(publisher.socket(), batch, load, progress, &heard_by),
+                    Some(rate) => publish_at_rate(publisher.stream(), batch, load, rate, progress),
+                    None => publish_all(publisher.stream(), batch, load, progress, &heard_by),
                 }?;
                 progress.targets[number].store(sent, Ordering::Release);
                 Ok(sent)

@@ -58,7 +58,7 @@ fn write(options: &BenchOptions, rows: &[Row], output: &mut impl Write) -> io::R
 }
 
 fn rows(options: &BenchOptions) -> Result<Vec<Row>, BenchError> {
-    let endpoint = options.endpoint();
+    let endpoint = options.endpoint()?;
     let modes = match options.mode {
         Mode::All => &[Mode::Pub, Mode::FanOut, Mode::Request, Mode::Latency, Mode::Ceiling][..],
         ref mode => std::slice::from_ref(mode),

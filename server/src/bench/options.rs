@@ -1,8 +1,9 @@
 //! The command line of `fanfare bench`.
 
-use super::connection::{Endpoint, Login};
+use super::connection::Endpoint;
 use super::frames::Protocol;
 use super::load::Load;
+use crate::login::Login;
 use clap::{Args, ValueEnum};
 use std::time::Duration;
 
@@ -75,25 +76,21 @@ pub struct BenchOptions {
     /// Protocol that the server speaks
     #[arg(long, value_enum, default_value = "nats")]
     pub protocol: Protocol,
-    /// Log in as this user
-    #[arg(long, value_name = "NAME", requires = "password")]
-    pub user: Option<String>,
-    /// The user's password
-    #[arg(long, value_name = "PASSWORD", requires = "user")]
-    pub password: Option<String>,
-    /// Log in with this token
-    #[arg(long, value_name = "TOKEN", conflicts_with = "user")]
-    pub token: Option<String>,
     /// Format of the result
     #[arg(long, value_enum, default_value = "table")]
     pub format: Format,
+    /// How to get in.
+    #[command(flatten)]
+    pub login: Login,
 }
 
 impl BenchOptions {
     /// The server, and how to get in.
-    pub fn endpoint(&self) -> Endpoint {
-        let login = Login::of(&self.user, &self.password, &self.token);
-        Endpoint { address: self.server.clone(), protocol: self.protocol, login }
+    ///
+    /// # Errors
+    /// What is wrong with the address, or with a file.
+    pub fn endpoint(&self) -> Result<Endpoint, String> {
+        self.login.endpoint(&self.server, self.protocol)
     }
 
     /// The load of a run.

@@ -4,8 +4,8 @@ use super::BenchError;
 use super::frames::{Protocol, append_publish};
 use super::load::Load;
 use super::reading::{NUMBER_BYTES, Progress, TIMED_BYTES};
+use crate::transport::ClientStream;
 use std::io::Write;
-use std::net::TcpStream;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -69,7 +69,7 @@ impl Batch {
 /// # Errors
 /// When the server does not accept them.
 pub fn publish_all(
-    socket: &TcpStream,
+    stream: &ClientStream,
     mut batch: Batch,
     load: &Load,
     progress: &Progress,
@@ -90,7 +90,7 @@ pub fn publish_all(
             }
         }
         batch.number(sent);
-        write(socket, &batch)?;
+        write(stream, &batch)?;
         sent += messages;
     }
     Ok(sent)
@@ -101,7 +101,7 @@ pub fn publish_all(
 /// # Errors
 /// When the server does not accept them.
 pub fn publish_at_rate(
-    socket: &TcpStream,
+    stream: &ClientStream,
     mut batch: Batch,
     load: &Load,
     rate: f64,
@@ -125,7 +125,7 @@ pub fn publish_at_rate(
             due_together.extend_from_slice(&batch.bytes);
             sent += 1;
         }
-        write_bytes(socket, &due_together)?;
+        write_bytes(stream, &due_together)?;
     }
     Ok(sent)
 }
@@ -155,12 +155,12 @@ fn slowest(progress: &Progress, heard_by: &[usize]) -> u64 {
         .unwrap_or(0)
 }
 
-fn write(socket: &TcpStream, batch: &Batch) -> Result<(), BenchError> {
-    write_bytes(socket, &batch.bytes)
+fn write(stream: &ClientStream, batch: &Batch) -> Result<(), BenchError> {
+    write_bytes(stream, &batch.bytes)
 }
 
-fn write_bytes(mut socket: &TcpStream, bytes: &[u8]) -> Result<(), BenchError> {
-    socket
+fn write_bytes(mut stream: &ClientStream, bytes: &[u8]) -> Result<(), BenchError> {
+    stream
         .write_all(bytes)
         .map_err(|error| format!("the server does not take what is published: {error}"))
 }

@@ -3,9 +3,9 @@
 use super::BenchError;
 use super::connection::PATIENCE;
 use super::frames::{Protocol, Scanner};
+use crate::transport::ClientStream;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -59,7 +59,7 @@ impl Progress {
 /// One subscriber.
 #[derive(Debug)]
 pub struct Inbox {
-    pub socket: TcpStream,
+    stream: ClientStream,
     /// The subscriber's index in [`Progress::received`].
     pub subscriber: usize,
     /// The publisher it hears: an index into [`Progress::targets`].
@@ -71,9 +71,14 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    pub fn new(socket: TcpStream, subscriber: usize, publisher: usize, protocol: Protocol) -> Self {
+    pub fn new(
+        stream: ClientStream,
+        subscriber: usize,
+        publisher: usize,
+        protocol: Protocol,
+    ) -> Self {
         Self {
-            socket,
+            stream,
             subscriber,
             publisher,
             scanner: Scanner::new(protocol),
@@ -145,7 +150,7 @@ pub fn read_all(
 /// The inboxes that have something to read, after a little while also none.
 fn ready(inboxes: &[Inbox]) -> Result<Vec<usize>, BenchError> {
     let mut sockets: Vec<PollFd<'_>> =
-        inboxes.iter().map(|inbox| PollFd::new(&inbox.socket, PollFlags::IN)).collect();
+        inboxes.iter().map(|inbox| PollFd::new(&inbox.stream, PollFlags::IN)).collect();
     match poll(&mut sockets, Some(&LOOK_AGAIN)) {
         Ok(_) | Err(rustix::io::Errno::INTR) => {}
         Err(error) => return Err(format!("poll failed: {error}")),
@@ -162,7 +167,7 @@ fn read_one(
 ) -> Result<usize, BenchError> {
     let kept = inbox.rest.len();
     buffer[..kept].copy_from_slice(&inbox.rest);
-    let read_bytes = match (&inbox.socket).read(&mut buffer[kept..]) {
+    let read_bytes = match (&inbox.stream).read(&mut buffer[kept..]) {
         Ok(0) => {
             return Err(format!(
                 "the server closed a subscriber's connection after {} messages",
@@ -215,7 +220,7 @@ fn read_one(
         heard.last = Some(now);
     }
     for _ in 0..walked.pings {
-        (&inbox.socket)
+        (&inbox.stream)
             .write_all(b"PONG\r\n")
             .map_err(|error| format!("a subscriber's connection broke: {error}"))?;
     }
@@ -251,7 +256,7 @@ fn missing(inboxes: &[Inbox], progress: &Progress) -> BenchError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::TcpListener;
+    use std::net::{TcpListener, TcpStream};
 
     /// What a subscriber says who is to have `target` messages and is sent those with these
     /// numbers, and then the end.
@@ -267,7 +272,7 @@ mod tests {
         server.shutdown(std::net::Shutdown::Write).unwrap();
         let progress = Progress::new(1, 1);
         progress.targets[0].store(target, Ordering::Release);
-        let mut inboxes = [Inbox::new(socket, 0, 0, Protocol::Nats)];
+        let mut inboxes = [Inbox::new(socket.into(), 0, 0, Protocol::Nats)];
         read_all(&mut inboxes, &progress, Look::Number, 8)?;
         Ok(progress.received[0].load(Ordering::Relaxed))
     }

@@ -3,8 +3,8 @@
 use super::connection::Endpoint;
 use super::frames::{Protocol, Scanner};
 use super::{BenchError, SUBJECT};
+use crate::transport::ClientStream;
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -34,7 +34,7 @@ pub fn round_trips(endpoint: &Endpoint, what: &RoundTrips) -> Result<Vec<u64>, B
     answering.subscribe_surely(&service)?;
     let mut asking = endpoint.connect()?;
     asking.subscribe_surely(&inbox)?;
-    let (answering, asking) = (answering.into_socket()?, asking.into_socket()?);
+    let (answering, asking) = (answering.into_stream()?, asking.into_stream()?);
     let payload = ".".repeat(what.payload_bytes);
     let request = format!("PUB {service} {inbox} {}\r\n{payload}\r\n", what.payload_bytes);
     let answer = format!("PUB {inbox} {}\r\n{payload}\r\n", what.payload_bytes);
@@ -51,8 +51,12 @@ pub fn round_trips(endpoint: &Endpoint, what: &RoundTrips) -> Result<Vec<u64>, B
     })
 }
 
-fn ask_all(socket: &TcpStream, request: &[u8], duration: Duration) -> Result<Vec<u64>, BenchError> {
-    let (mut inbox, mut times) = (Inbox::new(socket), Vec::new());
+fn ask_all(
+    stream: &ClientStream,
+    request: &[u8],
+    duration: Duration,
+) -> Result<Vec<u64>, BenchError> {
+    let (mut inbox, mut times) = (Inbox::new(stream), Vec::new());
     let begin = Instant::now();
     while begin.elapsed() < duration {
         let sent = Instant::now();
@@ -64,9 +68,13 @@ fn ask_all(socket: &TcpStream, request: &[u8], duration: Duration) -> Result<Vec
     Ok(times)
 }
 
-fn answer_all(socket: &TcpStream, answer: &[u8], is_over: &AtomicBool) -> Result<(), BenchError> {
-    socket.set_read_timeout(Some(LOOK_AGAIN)).map_err(|error| error.to_string())?;
-    let mut inbox = Inbox::new(socket);
+fn answer_all(
+    stream: &ClientStream,
+    answer: &[u8],
+    is_over: &AtomicBool,
+) -> Result<(), BenchError> {
+    stream.set_read_patience(Some(LOOK_AGAIN)).map_err(|error| error.to_string())?;
+    let mut inbox = Inbox::new(stream);
     while !is_over.load(Ordering::Relaxed) {
         for _ in 0..inbox.read()? {
             inbox.write(answer)?;
@@ -76,24 +84,24 @@ fn answer_all(socket: &TcpStream, answer: &[u8], is_over: &AtomicBool) -> Result
 }
 
 struct Inbox<'a> {
-    socket: &'a TcpStream,
+    stream: &'a ClientStream,
     scanner: Scanner,
     unread: Vec<u8>,
 }
 
 impl Inbox<'_> {
-    fn new(socket: &TcpStream) -> Inbox<'_> {
-        Inbox { socket, scanner: Scanner::new(Protocol::Nats), unread: Vec::new() }
+    fn new(stream: &ClientStream) -> Inbox<'_> {
+        Inbox { stream, scanner: Scanner::new(Protocol::Nats), unread: Vec::new() }
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), BenchError> {
-        self.socket.write_all(bytes).map_err(|error| format!("a connection broke: {error}"))
+        self.stream.write_all(bytes).map_err(|error| format!("a connection broke: {error}"))
     }
 
     /// How many messages came; none too, after the read time-out or within a message.
     fn read(&mut self) -> Result<usize, BenchError> {
         let mut buffer = [0; 16 * 1024];
-        match self.socket.read(&mut buffer) {
+        match self.stream.read(&mut buffer) {
             Ok(0) => return Err("the server closed a connection".to_owned()),
             Ok(read_bytes) => self.unread.extend_from_slice(&buffer[..read_bytes]),
             Err(error)

@@ -9,7 +9,6 @@ use crate::transport::{ClientStream, Trust};
 use lines::ServerLines;
 use place::Place;
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -26,14 +25,9 @@ pub struct Server {
 }
 
 impl Server {
-    /// The server at `HOST:PORT`. With `tls` it has to show a certificate that `authorities` have
-    /// signed, or the system's.
-    ///
-    /// # Errors
-    /// Why their certificates cannot be used.
-    pub fn new(address: &str, tls: bool, authorities: Option<&Path>) -> Result<Self, String> {
-        let trust = (tls || authorities.is_some()).then(|| Trust::of(authorities)).transpose()?;
-        Ok(Self { address: address.to_owned(), trust })
+    /// The server at `HOST:PORT`, by TLS if it is said whom to trust.
+    pub fn new(address: &str, trust: Option<Trust>) -> Self {
+        Self { address: address.to_owned(), trust }
     }
 
     fn connect(&self) -> io::Result<Arc<ClientStream>> {

@@ -1,8 +1,7 @@
 //! What a hub says about itself, and what a leaf node answers.
 
-use super::credentials::Credentials;
 use super::rules::Rules;
-use crate::codec::nats::nkey::Seed;
+use crate::codec::nats::{Credentials, Proof};
 use serde::{Deserialize, Serialize};
 
 /// The version of nats-server that the link claims to be, since hubs may require one.
@@ -49,18 +48,8 @@ struct Connect<'a> {
     protocol: u8,
     remote_account: &'a str,
     jetstream: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pass: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    auth_token: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    jwt: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    nkey: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sig: Option<String>,
+    #[serde(flatten)]
+    proof: Proof<'a>,
 }
 
 impl HubInfo {
@@ -96,7 +85,6 @@ pub(super) fn append_connect(
     credentials: &Credentials,
     nonce: &str,
 ) {
-    let seed = credentials.seed.as_ref();
     let connect = Connect {
         version: VERSION,
         name,
@@ -106,13 +94,7 @@ pub(super) fn append_connect(
         protocol: 1,
         remote_account: "$G",
         jetstream: false,
-        user: credentials.user.as_deref(),
-        pass: credentials.password.as_deref(),
-        auth_token: credentials.token.as_deref(),
-        jwt: credentials.jwt.as_deref(),
-        // A JWT names the key that signs; without one, the key is named here.
-        nkey: seed.filter(|_| credentials.jwt.is_none()).map(Seed::public_key),
-        sig: seed.map(|seed| seed.sign(nonce)),
+        proof: credentials.proof(nonce),
     };
     // Numbers, flags and texts always are JSON.
     let json = serde_json::to_vec(&connect).unwrap_or_default();

@@ -3,8 +3,9 @@
 use super::figures::LinkFigures;
 use super::reader::{Reader, Shared};
 use super::session::{Identity, Passage, Session, Tls};
-use super::settings::{ClusterSettings, HubAddress};
+use super::settings::{ClusterSettings, parse_hub};
 use super::writer::Writer;
+use crate::codec::nats::ServerAddress;
 use crate::connection::duplex::drive;
 use crate::connection::outbound::OutboundQueue;
 use crate::connection::shutdown::Shutdown;
@@ -120,11 +121,11 @@ impl Link {
     }
 
     /// The next hub in turn: first the configured ones, then those that a hub has listed.
-    fn next_hub(&mut self) -> Option<HubAddress> {
+    fn next_hub(&mut self) -> Option<ServerAddress> {
         let mut hubs = self.shared.settings.hubs.clone();
         let told = lock(&self.shared.hubs).clone();
         let first = hubs.first().cloned()?;
-        for hub in told.iter().filter_map(|text| HubAddress::parse(text).ok()) {
+        for hub in told.iter().filter_map(|text| parse_hub(text).ok()) {
             let is_known =
                 hubs.iter().any(|other| (&other.host, other.port) == (&hub.host, hub.port));
             if !is_known && hubs.len() < CLUSTER_ADDRESSES_MAX {
@@ -137,7 +138,7 @@ impl Link {
     }
 
     /// Serves one connection, from dialling to its end. Returns the reason for the end.
-    async fn attempt(&mut self, hub: &HubAddress) -> &'static str {
+    async fn attempt(&mut self, hub: &ServerAddress) -> &'static str {
         log::debug!("cluster: dialling {hub}");
         let dialled = async {
             let dialling = dial(hub, self.front_end.memory().allowance());
@@ -164,7 +165,7 @@ impl Link {
 
     async fn serve(
         &mut self,
-        hub: &HubAddress,
+        hub: &ServerAddress,
         connection: Connection,
         peer: SocketAddr,
     ) -> &'static str {
@@ -195,7 +196,7 @@ impl Link {
     }
 
     /// Reports what a connection took with it. Returns how long to wait before the next attempt.
-    fn ended(&mut self, hub: &HubAddress, reason: &'static str) -> Duration {
+    fn ended(&mut self, hub: &ServerAddress, reason: &'static str) -> Duration {
         let figures = &self.shared.figures;
         let terms = figures.terms();
         let had_joined = terms.is_some();
@@ -243,7 +244,7 @@ fn random() -> u64 {
 }
 
 async fn dial(
-    hub: &HubAddress,
+    hub: &ServerAddress,
     allowance: &Arc<ReadAllowance>,
 ) -> io::Result<(Connection, SocketAddr)> {
     let place = (hub.host.clone(), hub.port);

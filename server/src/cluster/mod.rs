@@ -10,7 +10,6 @@
 //! `link` keeps the connection.
 
 mod confirm;
-pub mod credentials;
 mod figures;
 mod handshake;
 mod link;
@@ -21,4 +20,4 @@ pub mod settings;
 mod writer;
 
 pub use link::ClusterLink;
-pub use settings::{ClusterSettings, HubAddress};
+pub use settings::{ClusterSettings, parse_hub, parse_hubs};

@@ -1,9 +1,8 @@
 //! What a hub's words mean: state without I/O. Operations go in, actions come out.
 
-use super::credentials::Credentials;
 use super::handshake::{HubInfo, append_connect};
 use super::settings::ClusterSettings;
-use crate::codec::nats::{Block, Operation, ProtocolError, subject};
+use crate::codec::nats::{Block, Credentials, Operation, ProtocolError, subject};
 use crate::limits::{
     CLUSTER_DUPLICATE_DELAY_MS, CLUSTER_INTEREST_MAX, CLUSTER_LOOP_DELAY_MS,
     CLUSTER_VERSION_DELAY_MS,

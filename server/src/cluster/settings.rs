@@ -1,11 +1,9 @@
 //! Every bound and interval of a link to a cluster.
 
-use super::credentials::Credentials;
+use crate::codec::nats::{Credentials, ServerAddress};
 use crate::limits;
 use crate::transport::{Idle, Trust, WriterSettings};
 use fanfare::{Pattern, WhenFull};
-use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +11,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterSettings {
     /// The hubs to dial. They tell of the other hubs of their cluster.
-    pub hubs: Vec<HubAddress>,
+    pub hubs: Vec<ServerAddress>,
     /// The server's name in the cluster, which no other server may have. `None`: made of the host's
     /// name and a random part.
     pub name: Option<String>,
@@ -39,21 +37,6 @@ pub struct ClusterSettings {
     pub wait: Duration,
     /// A hub that takes none of what waits for it in this time is left for another.
     pub write_deadline: Duration,
-}
-
-/// Where a hub listens for leaf nodes.
-#[derive(Clone, PartialEq, Eq)]
-pub struct HubAddress {
-    /// Its host, a name or an address.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-    /// What the server identifies itself with to this hub, if the address has it.
-    pub credentials: Credentials,
-    /// The host name or address that its certificate must have.
-    pub certificate_name: String,
-    /// Whether the address asks for TLS.
-    pub needs_tls: bool,
 }
 
 /// The port on which hubs listen for leaf nodes unless told otherwise.
@@ -106,68 +89,17 @@ impl ClusterSettings {
     }
 }
 
-impl HubAddress {
-    /// Reads `[nats://|tls://][user[:password]@]host[:port]`, or continues a sentence with what is
-    /// wrong.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let (scheme, rest) = text.split_once("://").unwrap_or(("nats", text));
-        if !["nats", "nats-leaf", "leaf", "tls"].contains(&scheme) {
-            return Err(format!("{scheme}:// cannot be dialled; use nats:// or tls://"));
-        }
-        let (user, place) = rest.rsplit_once('@').unwrap_or(("", rest));
-        let place = place.strip_suffix('/').unwrap_or(place);
-        let (host, port) = match place.rsplit_once(':') {
-            Some((host, port)) if !port.contains(']') => (host, port.parse().ok()),
-            _ => (place, Some(HUB_PORT)),
-        };
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let is_host = !host.is_empty() && !host.contains([' ', '/', ',']);
-        match port.filter(|_| is_host) {
-            Some(port) => Ok(Self {
-                host: host.to_owned(),
-                port,
-                credentials: Credentials::of_address(user)?,
-                certificate_name: host.to_owned(),
-                needs_tls: scheme == "tls",
-            }),
-            None => Err(format!("{place} is no HOST:PORT")),
-        }
-    }
-
-    /// This hub, which `other` has listed. Hubs are usually listed by address alone, so the
-    /// certificate must have the name that `other` has.
-    pub(super) fn told_by(self, other: &Self) -> Self {
-        let name = match self.host.parse::<IpAddr>() {
-            Ok(_) if other.host.parse::<IpAddr>().is_err() => other.certificate_name.clone(),
-            _ => self.certificate_name,
-        };
-        Self { credentials: other.credentials.clone(), certificate_name: name, ..self }
-    }
-
-    /// Reads several, with commas between them.
-    pub fn parse_list(text: &str) -> Result<Vec<Self>, String> {
-        let hubs: Vec<Self> =
-            text.split(',').map(str::trim).map(Self::parse).collect::<Result<_, _>>()?;
-        match hubs.len() {
-            0..=limits::CLUSTER_ADDRESSES_MAX => Ok(hubs),
-            many => Err(format!("names {many} hubs; {} will do", limits::CLUSTER_ADDRESSES_MAX)),
-        }
-    }
+/// The address of a hub, as nats-server writes it.
+pub fn parse_hub(text: &str) -> Result<ServerAddress, String> {
+    ServerAddress::parse(text, HUB_PORT)
 }
 
-/// Without its secrets, so that it can be logged.
-impl fmt::Debug for HubAddress {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{self}")
-    }
-}
-
-impl fmt::Display for HubAddress {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(out, "[{}]:{}", self.host, self.port),
-            false => write!(out, "{}:{}", self.host, self.port),
-        }
+/// Several, with commas between them.
+pub fn parse_hubs(text: &str) -> Result<Vec<ServerAddress>, String> {
+    let hubs: Vec<_> = text.split(',').map(str::trim).map(parse_hub).collect::<Result<_, _>>()?;
+    match hubs.len() {
+        0..=limits::CLUSTER_ADDRESSES_MAX => Ok(hubs),
+        many => Err(format!("names {many} hubs; {} will do", limits::CLUSTER_ADDRESSES_MAX)),
     }
 }
 
@@ -178,7 +110,7 @@ mod tests {
     #[test]
     fn hubs_are_named_as_nats_names_them() {
         let hub = |text: &str| {
-            let hub = HubAddress::parse(text).unwrap();
+            let hub = parse_hub(text).unwrap();
             let Credentials { user, password, token, .. } = hub.credentials.clone();
             (hub.to_string(), [user, password, token].map(Option::unwrap_or_default))
         };
@@ -192,22 +124,11 @@ mod tests {
         let token = ["t", "", "t"].map(str::to_owned);
         assert_eq!(hub("nats://t@hub:1"), ("hub:1".to_owned(), token));
         for wrong in ["", "nats://", "nats://:1", "hub:", "hub:99999", "http://hub", "a b:1"] {
-            assert!(HubAddress::parse(wrong).is_err(), "{wrong}");
+            assert!(parse_hub(wrong).is_err(), "{wrong}");
         }
-        assert_eq!(HubAddress::parse_list("a:1, nats://b:2").unwrap().len(), 2);
-        assert!(HubAddress::parse("tls://a").unwrap().needs_tls);
-        let shown = format!("{:?}", HubAddress::parse_list("nats://me:secret@a:1"));
+        assert_eq!(parse_hubs("a:1, nats://b:2").unwrap().len(), 2);
+        assert!(parse_hub("tls://a").unwrap().needs_tls);
+        let shown = format!("{:?}", parse_hubs("nats://me:secret@a:1"));
         assert!(!shown.contains("secret"), "{shown}");
-    }
-
-    #[test]
-    fn a_hub_told_by_its_address_has_a_certificate_of_the_same_name() {
-        let name = |told: &str, by: &str| {
-            let [told, by] = [told, by].map(|text| HubAddress::parse(text).unwrap());
-            told.told_by(&by).certificate_name
-        };
-        assert_eq!(name("10.0.0.2:7422", "u:p@hub.example"), "hub.example");
-        assert_eq!(name("other.example:7422", "hub.example"), "other.example");
-        assert_eq!(name("10.0.0.2:7422", "10.0.0.1"), "10.0.0.2");
     }
 }

@@ -6,9 +6,9 @@ use super::settings::Settings;
 use super::shared::{QueueOptions, TlsOptions, UserOptions};
 use super::table::Options;
 use super::values::text;
-use crate::cluster::credentials::Credentials;
-use crate::cluster::{ClusterSettings, HubAddress};
+use crate::cluster::{ClusterSettings, parse_hubs};
 use crate::codec::nats::nkey::Seed;
+use crate::codec::nats::{Credentials, ServerAddress};
 use crate::limits;
 use crate::nats::accounts::GLOBAL;
 use clap::{Arg, Args};
@@ -106,13 +106,13 @@ const NEED_A_HUB: [&str; 9] = [
 ];
 
 #[derive(Clone, Debug)]
-struct Hubs(Vec<HubAddress>);
+struct Hubs(Vec<ServerAddress>);
 
 #[derive(Clone, Debug)]
 struct Patterns(Vec<Pattern>);
 
 fn hubs(text: &str) -> Result<Hubs, String> {
-    let hubs = HubAddress::parse_list(text);
+    let hubs = parse_hubs(text);
     hubs.map(Hubs).map_err(|problem| format!("names no hubs: {problem}"))
 }
 

@@ -5,6 +5,7 @@ use super::settings::Settings;
 use super::{Config, ConfigError, Source, Task, listing};
 use crate::bench::BenchOptions;
 use crate::build;
+use crate::login::ClientTls;
 use crate::messages::{MessagesCommand, PubOptions, ReplyOptions, RequestOptions, SubOptions};
 use crate::top::{AdminAddress, TopOptions};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -115,12 +116,9 @@ pub struct ChatClient {
     /// Name to take
     #[arg(long, value_name = "NAME")]
     pub nick: Option<String>,
-    /// Speak TLS with a server whose certificate the system's authorities have signed
-    #[arg(long)]
-    pub tls: bool,
-    /// PEM file with those who signed the server's certificate, in place of the system's
-    #[arg(long, value_name = "FILE")]
-    pub ca: Option<PathBuf>,
+    /// TLS with it.
+    #[command(flatten)]
+    pub tls: ClientTls,
 }
 
 #[derive(Args)]

@@ -172,7 +172,7 @@ impl TlsOptions {
             let lacking = shown.map(|_| settings.error(&format!("{table}-tls-cert"), &problem));
             return lacking.map_or(Ok(None), Err);
         };
-        let trust = Trust::read(authorities, shown);
+        let trust = Trust::read(Some(authorities), shown);
         trust.map(Some).map_err(|error| wrong(&error, (&own, &own), settings))
     }
 

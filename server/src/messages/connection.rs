@@ -2,8 +2,8 @@
 
 use super::options::{ServerOptions, check_subject};
 use crate::codec::nats::{Incoming, MessageHead, incoming};
+use crate::transport::ClientStream;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::time::Duration;
 
 /// The longest line that is read, and the largest message: more than servers allow.
@@ -12,7 +12,7 @@ const MESSAGE_BYTES_MAX: usize = 256 << 20;
 
 /// A connection that is logged in.
 pub struct Connection {
-    reader: BufReader<TcpStream>,
+    reader: BufReader<ClientStream>,
     address: String,
 }
 
@@ -37,7 +37,7 @@ pub struct Outgoing<'m> {
 
 impl Connection {
     pub fn open(server: &ServerOptions) -> Result<Self, String> {
-        let endpoint = server.endpoint();
+        let endpoint = server.endpoint()?;
         let address = endpoint.address.clone();
         Ok(Self { reader: endpoint.connect()?.into_reader(), address })
     }
@@ -57,8 +57,8 @@ impl Connection {
 
     /// Sends bytes of the protocol.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
-        let written = self.reader.get_mut().write_all(bytes);
-        written.map_err(|error| self.broken(&error))
+        let mut stream = self.reader.get_ref();
+        stream.write_all(bytes).map_err(|error| self.broken(&error))
     }
 
     /// Waits until the server has dealt with all that was sent. Messages that come meanwhile are
@@ -76,7 +76,7 @@ impl Connection {
 
     /// The next message; `None` if none came in time.
     pub fn next(&mut self, wait: Option<Duration>) -> Result<Option<Message>, String> {
-        let set = self.reader.get_ref().set_read_timeout(wait);
+        let set = self.reader.get_ref().set_read_patience(wait);
         set.map_err(|error| self.broken(&error))?;
         loop {
             match self.next_line()? {

@@ -1,8 +1,9 @@
 //! The command lines.
 
-use crate::bench::connection::{Endpoint, Login};
+use crate::bench::connection::Endpoint;
 use crate::bench::frames::Protocol;
 use crate::bench::options::positive;
+use crate::login::Login;
 use clap::Args;
 use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
@@ -23,7 +24,7 @@ pub enum MessagesCommand {
 /// The server, and how to get in.
 #[derive(Args, Clone, Debug)]
 pub struct ServerOptions {
-    /// Address of the server; any NATS server will do
+    /// Address of the server, or nats://USER:PASSWORD@HOST:PORT, or tls://; any NATS server will do
     #[arg(
         long,
         short,
@@ -33,15 +34,9 @@ pub struct ServerOptions {
         hide_env = true
     )]
     server: String,
-    /// Log in as this user
-    #[arg(long, value_name = "NAME", requires = "password", env = "NATS_USER", hide_env = true)]
-    user: Option<String>,
-    /// The user's password
-    #[arg(long, value_name = "PASSWORD", env = "NATS_PASSWORD", hide_env_values = true)]
-    password: Option<String>,
-    /// Log in with this token
-    #[arg(long, value_name = "TOKEN", env = "NATS_TOKEN", hide_env_values = true)]
-    token: Option<String>,
+    /// How to get in.
+    #[command(flatten)]
+    login: Login,
 }
 
 /// A message to send.
@@ -157,13 +152,8 @@ pub struct ReplyOptions {
 
 impl ServerOptions {
     /// Where to connect, and how to get in.
-    pub fn endpoint(&self) -> Endpoint {
-        let login = Login::of(&self.user, &self.password, &self.token);
-        let address = self.server.strip_prefix("nats://").unwrap_or(&self.server);
-        let address = address.trim_end_matches('/');
-        let has_port = address.rsplit(':').next().is_some_and(|it| it.parse::<u16>().is_ok());
-        let address = if has_port { address.to_owned() } else { format!("{address}:4222") };
-        Endpoint { address, protocol: Protocol::Nats, login }
+    pub fn endpoint(&self) -> Result<Endpoint, String> {
+        self.login.endpoint(&self.server, Protocol::Nats)
     }
 }
 

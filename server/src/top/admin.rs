@@ -1,9 +1,9 @@
 //! Asking an admin listener.
 
+use crate::login::ClientTls;
 use crate::transport::{ClientStream, Trust};
 use serde_json::Value;
 use std::io::{Read, Write};
-use std::path::Path;
 use std::time::Duration;
 
 /// How long an answer may take.
@@ -22,9 +22,9 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// The listener at `http://host:port`; `http://` and the port may be left out. At `https://` it
-    /// has to show a certificate that `authorities` have signed, or the system's.
-    pub fn new(url: &str, token: Option<&str>, authorities: Option<&Path>) -> Result<Self, String> {
+    /// The listener at `http://host:port`; `http://` and the port may be left out. `https://` and
+    /// each setting in `tls` turn on TLS.
+    pub fn new(url: &str, token: Option<&str>, tls: &ClientTls) -> Result<Self, String> {
         let secure = url.strip_prefix("https://");
         let address = secure.or(url.strip_prefix("http://")).unwrap_or(url).trim_end_matches('/');
         if address.is_empty() || address.contains(['/', ' ', '\r', '\n']) {
@@ -37,7 +37,12 @@ impl Admin {
         let address = if has_port { address.to_owned() } else { format!("{address}:6060") };
         let authorization =
             token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
-        let trust = secure.map(|_| Trust::of(authorities)).transpose()?;
+        let trust = match tls.trust()? {
+            None if secure.is_some() => {
+                Some(Trust::read(None, None).map_err(|error| error.to_string())?)
+            }
+            trust => trust,
+        };
         Ok(Self { address, authorization, trust })
     }
 
@@ -82,7 +87,7 @@ mod tests {
 
     #[test]
     fn an_address_may_leave_out_what_is_usual() {
-        let address = |url| Admin::new(url, None, None).map(|admin| admin.address);
+        let address = |url| Admin::new(url, None, &ClientTls::default()).map(|admin| admin.address);
         for url in
             ["http://127.0.0.1:6060", "http://127.0.0.1:6060/", "127.0.0.1:6060", "127.0.0.1"]
         {

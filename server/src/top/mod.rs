@@ -5,12 +5,12 @@ mod frame;
 mod screen;
 mod view;
 
+use crate::login::ClientTls;
 use admin::Admin;
 use clap::Args;
 use frame::{Sample, render};
 use screen::{Screen, Waited};
 use std::io::Write;
-use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 use view::View;
@@ -24,15 +24,14 @@ pub struct AdminAddress {
     /// Token of the admin listener, if it requires one
     #[arg(long, value_name = "TOKEN", env = "FANFARE_ADMIN_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
-    /// PEM file with those who signed the listener's certificate, for https; without it the
-    /// system's
-    #[arg(long, value_name = "FILE")]
-    pub ca: Option<PathBuf>,
+    /// TLS with it, as https:// has it.
+    #[command(flatten)]
+    pub tls: ClientTls,
 }
 
 impl AdminAddress {
     fn admin(&self) -> Result<Admin, String> {
-        Admin::new(&self.url, self.token.as_deref(), self.ca.as_deref())
+        Admin::new(&self.url, self.token.as_deref(), &self.tls)
     }
 }
 

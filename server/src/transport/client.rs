@@ -6,10 +6,12 @@ use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Mutex;
 use std::time::Duration;
 
 /// A connection, which one thread may read while another writes.
+#[derive(Debug)]
 pub struct ClientStream {
     socket: TcpStream,
     tls: Option<Mutex<ClientConnection>>,
@@ -22,38 +24,48 @@ impl ClientStream {
         let mut failed = io::Error::new(ErrorKind::NotFound, "the name has no address");
         for address_found in address.to_socket_addrs()? {
             match TcpStream::connect_timeout(&address_found, patience) {
-                Ok(socket) => return Self::over(socket, address, trust, patience),
+                Ok(socket) => {
+                    socket.set_nodelay(true)?;
+                    let plain = Self::from(socket);
+                    plain.set_patience(Some(patience))?;
+                    return match trust {
+                        Some(trust) => plain.secure(address, trust),
+                        None => Ok(plain),
+                    };
+                }
                 Err(error) => failed = error,
             }
         }
         Err(failed)
     }
 
-    fn over(
-        socket: TcpStream,
-        address: &str,
-        trust: Option<&Trust>,
-        patience: Duration,
-    ) -> io::Result<Self> {
-        socket.set_nodelay(true)?;
-        let plain = Self { socket, tls: None };
-        plain.set_patience(Some(patience))?;
-        let Some(Trust(config)) = trust else { return Ok(plain) };
-        let mut socket = plain.socket;
+    /// Makes a plain connection a TLS one, with a server whose certificate has the host's name in
+    /// `HOST:PORT`.
+    pub fn secure(mut self, address: &str, Trust(config): &Trust) -> io::Result<Self> {
         let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let name = ServerName::try_from(host).map_err(io::Error::other)?;
         let mut tls = ClientConnection::new(config.clone(), name).map_err(io::Error::other)?;
         while tls.is_handshaking() {
-            tls.complete_io(&mut socket)?;
+            tls.complete_io(&mut self.socket)?;
         }
-        Ok(Self { socket, tls: Some(Mutex::new(tls)) })
+        Ok(Self { tls: Some(Mutex::new(tls)), ..self })
+    }
+
+    /// Whether it is a TLS connection.
+    pub fn is_secure(&self) -> bool {
+        self.tls.is_some()
     }
 
     /// Reads and writes wait this long from now on; `None`: for ever.
     pub fn set_patience(&self, patience: Option<Duration>) -> io::Result<()> {
         self.socket.set_read_timeout(patience)?;
         self.socket.set_write_timeout(patience)
+    }
+
+    /// Reads alone wait this long from now on.
+    pub fn set_read_patience(&self, patience: Option<Duration>) -> io::Result<()> {
+        self.socket.set_read_timeout(patience)
     }
 
     /// Says that nothing more will come.
@@ -65,6 +77,26 @@ impl ClientStream {
             let _ = flush(&mut tls, &self.socket);
         }
         let _ = self.socket.shutdown(Shutdown::Write);
+    }
+}
+
+/// Plain, with the socket's own time-outs.
+impl From<TcpStream> for ClientStream {
+    fn from(socket: TcpStream) -> Self {
+        Self { socket, tls: None }
+    }
+}
+
+/// For `poll`. After it, one read with a large buffer takes all that has come.
+impl AsFd for ClientStream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Read for ClientStream {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        (&*self).read(into)
     }
 }
 

@@ -12,27 +12,14 @@ use std::sync::Arc;
 pub struct Trust(pub(super) Arc<ClientConfig>);
 
 impl Trust {
-    /// Reads the certificates of those who sign and, if the other side may ask for one, a chain of
-    /// certificates and its key. All are PEM. An error says which file is wrong, and why.
-    pub fn read(authorities: &Path, shown: Option<(&Path, &Path)>) -> Result<Self, IdentityError> {
-        Self::with(roots(authorities)?, shown)
-    }
-
-    /// Believes those whose certificates are in a file, or those whom the system believes.
-    ///
-    /// # Errors
-    /// What is wrong with them, in one sentence.
-    pub fn of(authorities: Option<&Path>) -> Result<Self, String> {
-        let Some(file) = authorities else {
-            let mut roots = RootCertStore::empty();
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            let trust = Self::with(roots, None);
-            return trust.map_err(|error| format!("the system's authorities: {error}"));
-        };
-        Self::read(file, None).map_err(|error| format!("--ca {} {error}", file.display()))
-    }
-
-    fn with(roots: RootCertStore, shown: Option<(&Path, &Path)>) -> Result<Self, IdentityError> {
+    /// Reads the certificates of those who sign, or takes the system's; and if the other side may
+    /// ask for one, a chain of certificates and its key. All are PEM. An error says which file is
+    /// wrong, and why.
+    pub fn read(
+        authorities: Option<&Path>,
+        shown: Option<(&Path, &Path)>,
+    ) -> Result<Self, IdentityError> {
+        let roots = authorities.map_or_else(|| Ok(system_roots()), roots)?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -48,6 +35,13 @@ impl Trust {
         };
         Ok(Self(Arc::new(config)))
     }
+}
+
+/// Those whom the system believes.
+fn system_roots() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots
 }
 
 impl fmt::Debug for Trust {

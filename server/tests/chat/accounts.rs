@@ -234,9 +234,9 @@ fn a_server_with_a_password_and_certificates_is_reached_by_openssl() {
         let _ = client.stdin.take().unwrap().write_all(b"/password roses\n/quit bye\n");
         client.wait_with_output().unwrap()
     };
-    let talked = chat(&["--ca", &format!("{tls}/cert.pem")]);
+    let talked = chat(&["--tls-ca", &format!("{tls}/cert.pem")]);
     assert!(String::from_utf8_lossy(&talked.stdout).contains("* goodbye"), "{talked:?}");
-    let refused = chat(&["--ca", &format!("{tls}/other-cert.pem")]);
+    let refused = chat(&["--tls-ca", &format!("{tls}/other-cert.pem")]);
     assert!(String::from_utf8_lossy(&refused.stderr).contains("cannot connect"), "{refused:?}");
     // Whoever does not speak TLS gets nothing.
     let mut plain = Client::connect(server.address);

@@ -68,7 +68,7 @@ fn server(arguments: &[&str]) -> (Process, Vec<String>) {
 
 /// One visitor at each listener, by TLS, who believe the authority with this certificate.
 fn visitors(addresses: &[String], certificate: &str) -> Vec<std::io::Result<Visitor>> {
-    let trust = Trust::read(&tls_file(certificate), None).unwrap();
+    let trust = Trust::read(Some(&tls_file(certificate)), None).unwrap();
     let visit = |(address, (_, said, answer)): (&String, _)| {
         let stream = Stream(ClientStream::connect(address, Some(&trust), PATIENCE)?);
         Ok(Visitor { stream: BufReader::new(stream), said, answer })
@@ -111,10 +111,10 @@ fn every_listener_speaks_tls_and_shows_its_new_certificate_after_a_reload() {
     new.unwrap().ask();
     let admin = format!("https://{}", addresses[5]);
     let ca = tls_file("other-cert.pem");
-    let healthy = fanfare(&["health", &admin, "--ca", ca.to_str().unwrap()]);
+    let healthy = fanfare(&["health", &admin, "--tls-ca", ca.to_str().unwrap()]);
     assert!(healthy.status.success(), "{}", String::from_utf8_lossy(&healthy.stderr));
     assert!(
-        !fanfare(&["health", &admin, "--ca", tls_file("cert.pem").to_str().unwrap()])
+        !fanfare(&["health", &admin, "--tls-ca", tls_file("cert.pem").to_str().unwrap()])
             .status
             .success()
     );

@@ -5,6 +5,7 @@ use crate::{FANFARE, start};
 use std::process::{Command, Output};
 use testkit::nats::server::{Kind, Server};
 use testkit::nats::settings::Settings;
+use testkit::nats::tls_certificate;
 
 fn bench(mode: &str, address: &str, more: &[&str]) -> Output {
     let mut command = Command::new(FANFARE);
@@ -90,6 +91,20 @@ fn it_logs_in() {
         let said = String::from_utf8_lossy(&outside.stderr);
         assert_eq!(outside.status.code(), Some(1), "{said}");
         assert!(said.contains("Authorization Violation"), "{said}");
+    }
+}
+
+#[test]
+fn it_measures_by_tls() {
+    let settings = Settings { tls: true, ..Settings::default() };
+    let certificate = tls_certificate();
+    let trusting = ["--tls-ca", certificate.to_str().unwrap()];
+    for kind in Kind::ALL {
+        let Some(server) = start(kind, &settings) else { continue };
+        let address = server.address.to_string();
+        for mode in ["pub", "fan-out", "request", "latency"] {
+            assert!(figure(&bench(mode, &address, &trusting), "per_second") > 0.0, "{mode}");
+        }
     }
 }
 

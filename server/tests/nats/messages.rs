@@ -6,8 +6,10 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::thread;
+use testkit::directory::TempDirectory;
 use testkit::nats::server::{Kind, Server};
-use testkit::nats::settings::Settings;
+use testkit::nats::settings::{Settings, User};
+use testkit::nats::tls_certificate;
 use testkit::patience::PATIENCE;
 use testkit::process::Program;
 
@@ -130,5 +132,61 @@ fn messages_come_and_go_by_either_server() {
         ] {
             start(kind, &settings).into_iter().for_each(test);
         }
+    }
+}
+
+/// A key of a user, and its seed.
+const KEY: &str = "UDVEU3DD4KOFECV66VIHWEZOYX4ZKR3WV27L464SIIPOU2IUI3JCYSJF";
+const SEED: &str = "SUAAOBYHA4DQOBYHA4DQOBYHA4DQOBYHA4DQOBYHA4DQOBYHA4DQOBZ5FE";
+
+fn they_get_in_by_tls_with_what_they_have(server: Server) {
+    let folder = TempDirectory::new();
+    let seed = folder.path().join("user.nk");
+    std::fs::write(&seed, format!("{SEED}\n")).unwrap();
+    let (seed, ca) = (seed.to_str().unwrap(), tls_certificate());
+    let (trusting, key) = (["--tls-ca", ca.to_str().unwrap()], ["--nkey", seed]);
+    let said = |flags: &[&str]| {
+        let output = run(&server, &[&["pub", "a", "x"], flags].concat());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    for login in [&key[..], &["--user", "alice", "--password", "se\"cret"]] {
+        let said = said(&[&trusting, login].concat());
+        assert!(said.contains("Published 1 messages"), "{login:?}: {said}");
+    }
+    let mut heard =
+        subscribed(&server, &[&["sub", "b", "--count", "1"], &trusting[..], &key].concat());
+    let (address, payload) =
+        (format!("tls://alice:se%22cret@{}", server.address), "y".repeat(99_999));
+    let by_address = Command::new(FANFARE)
+        .args(["pub", "b", &payload, "--server", &address, trusting[0], trusting[1]])
+        .output();
+    assert!(by_address.unwrap().status.success());
+    assert!(written(&mut heard).contains(&payload));
+    for (flags, problem) in [
+        (&trusting[..], "Authorization Violation"),
+        // The server asks for TLS, and the system does not know who signed its certificate.
+        (&key, "no TLS with "),
+        (&["--nkey", trusting[1]], "--nkey "),
+        (&["--tls-ca", seed], "--tls-ca "),
+    ] {
+        assert!(said(flags).contains(problem), "{flags:?}: {}", said(flags));
+    }
+}
+
+#[test]
+fn tls_and_logins_are_those_of_every_nats_server() {
+    let users = vec![User::with_nkey(KEY), User::new("alice", "se\"cret")];
+    let settings = Settings { tls: true, users, ..Settings::default() };
+    for kind in Kind::ALL {
+        start(kind, &settings).into_iter().for_each(they_get_in_by_tls_with_what_they_have);
+    }
+}
+
+#[test]
+fn a_server_without_tls_is_not_spoken_to_in_plain_where_tls_is_wanted() {
+    for kind in Kind::ALL {
+        let Some(server) = start(kind, &Settings::default()) else { continue };
+        let said = String::from_utf8(run(&server, &["pub", "a", "x", "--tls"]).stderr).unwrap();
+        assert!(said.contains("offers no TLS"), "{said}");
     }
 }

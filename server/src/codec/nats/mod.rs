@@ -14,7 +14,9 @@
 //! `pedantic`) is the business of its session; the parser is told the few things that it has to
 //! know ahead of a line's end.
 
+mod address;
 mod block;
+mod credentials;
 #[cfg(any(test, fuzzing))]
 mod fuzz;
 pub mod headers;
@@ -25,7 +27,9 @@ mod parser;
 mod render;
 pub mod subject;
 
+pub use address::ServerAddress;
 pub use block::{Block, Rendered};
+pub use credentials::{Credentials, Proof};
 #[cfg(any(test, fuzzing))]
 pub use fuzz::{fuzz_hub, fuzz_nats};
 pub use incoming::{Incoming, MessageHead, incoming, read_headers};

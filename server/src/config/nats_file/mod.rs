@@ -4,7 +4,7 @@
 mod syntax;
 
 use super::users::{WrittenResponseRule, WrittenResponses, WrittenRules, WrittenUser};
-use crate::cluster::HubAddress;
+use crate::cluster::parse_hub;
 use crate::nats::accounts::{GLOBAL, SYSTEM};
 use crate::nats::authentication::{NkeyUser, User};
 use std::collections::BTreeSet;
@@ -363,7 +363,7 @@ impl NatsFile {
         match entry.key.to_ascii_lowercase().as_str() {
             "url" | "urls" => {
                 let urls = texts(entry)?;
-                if urls.iter().any(|url| HubAddress::parse(url).is_err()) {
+                if urls.iter().any(|url| parse_hub(url).is_err()) {
                     return Err(mistake(entry, "is no address of a hub"));
                 }
                 self.set("cluster", urls.join(","), entry);

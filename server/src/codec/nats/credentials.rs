@@ -1,10 +1,11 @@
-//! What the server proves its identity with to a hub.
+//! How a client or a leaf node proves its identity to a server.
 
-use crate::codec::nats::nkey::Seed;
+use super::nkey::Seed;
 use percent_encoding::percent_decode_str;
+use serde::Serialize;
 use std::fmt;
 
-/// A password, a token or a signature.
+/// A password, a token or the key for a signature.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Credentials {
     /// The name of a user.
@@ -13,27 +14,55 @@ pub struct Credentials {
     pub password: Option<String>,
     /// A token.
     pub token: Option<String>,
-    /// What an operator has signed; the hub reads it.
+    /// What an operator has signed; the server reads it.
     pub jwt: Option<String>,
-    /// The key that signs what the hub says first.
+    /// The key that signs what the server says first.
     pub seed: Option<Seed>,
+}
+
+/// The fields of `CONNECT` that prove an identity.
+#[derive(Serialize)]
+pub struct Proof<'c> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'c str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pass: Option<&'c str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_token: Option<&'c str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwt: Option<&'c str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nkey: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sig: Option<String>,
 }
 
 impl Credentials {
     /// Reads `user[:password]` of an address, or continues a sentence with what is wrong.
-    pub(super) fn of_address(text: &str) -> Result<Self, String> {
+    pub fn of_address(text: &str) -> Result<Self, String> {
         let decoded = |part: &str| {
             let text = percent_decode_str(part).decode_utf8();
-            text.map(|text| Some(text.into_owned())).map_err(|_| "is not UTF-8".to_owned())
+            text.map(|text| text.into_owned()).map_err(|_| "is not UTF-8".to_owned())
         };
         Ok(match text.split_once(':') {
             _ if text.is_empty() => Self::default(),
-            Some((user, password)) => {
-                Self { user: decoded(user)?, password: decoded(password)?, ..Self::default() }
-            }
-            // As nats-server's leaf does: a user without a password may be a token.
-            None => Self { user: decoded(text)?, token: decoded(text)?, ..Self::default() },
+            Some((user, password)) => Self::of_user(decoded(user)?, Some(decoded(password)?)),
+            None => Self::of_user(decoded(text)?, None),
         })
+    }
+
+    /// A user and its password. A name without a password may be a token, as it is to nats-server's
+    /// leaf nodes and to NATS's command line.
+    pub fn of_user(user: String, password: Option<String>) -> Self {
+        let token = password.is_none().then(|| user.clone());
+        Self { user: Some(user), password, token, ..Self::default() }
+    }
+
+    /// Reads a file with the seed of a key, alone or below a line that names it.
+    pub fn of_nkey(text: &str) -> Result<Self, String> {
+        let seed = text.lines().map(str::trim).find(|line| line.starts_with("SU"));
+        let seed = Seed::parse(seed.unwrap_or_default()).map_err(|error| error.to_string())?;
+        Ok(Self { seed: Some(seed), ..Self::default() })
     }
 
     /// Reads a `.creds` file: a JWT and the seed of its user, each below a line that names it.
@@ -50,6 +79,20 @@ impl Credentials {
             seed: Some(seed.map_err(|error| error.to_string())?),
             ..Self::default()
         })
+    }
+
+    /// What `CONNECT` says to a server whose `INFO` has this nonce.
+    pub fn proof(&self, nonce: &str) -> Proof<'_> {
+        let seed = self.seed.as_ref();
+        Proof {
+            user: self.user.as_deref(),
+            pass: self.password.as_deref(),
+            auth_token: self.token.as_deref(),
+            jwt: self.jwt.as_deref(),
+            // A JWT names the key that signs; without one, the key is named here.
+            nkey: seed.filter(|_| self.jwt.is_none()).map(Seed::public_key),
+            sig: seed.map(|seed| seed.sign(nonce)),
+        }
     }
 
     /// Whether there are none.
@@ -97,5 +140,8 @@ SUAAAAICAMCAKBQHBAEQUCYMBUHA6EARCIJRIFIWC4MBSGQ3DQOR4H776Y
         for wrong in ["", "SUAA", &CREDS.replace("SEED-", "KEY-"), &CREDS.replace("SUAA", "SUAB")] {
             assert!(Credentials::of_creds(wrong).is_err(), "{wrong}");
         }
+        let seed = Credentials::of_creds(CREDS).unwrap().seed;
+        assert_eq!(Credentials::of_nkey(CREDS).unwrap().seed, seed);
+        assert!(Credentials::of_nkey("").is_err());
     }
 }

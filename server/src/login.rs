@@ -1,0 +1,156 @@
+//! How the command line says whom a client trusts and who it is: the same for all commands that
+//! connect to a server.
+
+use crate::bench::connection::Endpoint;
+use crate::bench::frames::Protocol;
+use crate::codec::nats::{Credentials, ServerAddress};
+use crate::transport::{IdentityError, Trust};
+use clap::Args;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// The port of NATS servers, and that of Redis.
+const PORTS: [u16; 2] = [4222, 6379];
+
+/// TLS with a server.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+#[command(next_help_heading = "TLS")]
+pub struct ClientTls {
+    /// Speak TLS with a server whose certificate the system's authorities have signed
+    #[arg(long)]
+    tls: bool,
+    /// Speak TLS; PEM file with those who sign the server's certificate, in place of the system's
+    #[arg(long, value_name = "FILE", aliases = ["ca", "tlsca"])]
+    tls_ca: Option<PathBuf>,
+    /// Speak TLS; PEM file with the certificates to show to a server that asks for them
+    #[arg(long, value_name = "FILE", requires = "tls_key", alias = "tlscert")]
+    tls_cert: Option<PathBuf>,
+    /// PEM file with the key of the first of them
+    #[arg(long, value_name = "FILE", requires = "tls_cert", alias = "tlskey")]
+    tls_key: Option<PathBuf>,
+}
+
+/// A way into a NATS or Redis server.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+#[command(next_help_heading = "Login")]
+pub struct Login {
+    /// Log in as this user; without a password it is taken for a token
+    #[arg(long, value_name = "NAME", env = "NATS_USER", hide_env_values = true)]
+    user: Option<String>,
+    /// The user's password
+    #[arg(long, value_name = "PASSWORD", env = "NATS_PASSWORD", hide_env_values = true)]
+    password: Option<String>,
+    /// Log in with this token
+    #[arg(long, value_name = "TOKEN", env = "NATS_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// Log in with the seed of an NKEY, which is in this file
+    #[arg(long, value_name = "FILE", env = "NATS_NKEY", hide_env_values = true)]
+    nkey: Option<PathBuf>,
+    /// Log in with a JWT and the seed of its user, which are in this file, as nsc writes it
+    #[arg(long, value_name = "FILE", env = "NATS_CREDS", hide_env_values = true)]
+    creds: Option<PathBuf>,
+    #[command(flatten)]
+    tls: ClientTls,
+    /// Begin with the TLS handshake, for NATS servers that have handshake_first
+    #[arg(long, alias = "tlsfirst")]
+    tls_first: bool,
+}
+
+impl ClientTls {
+    /// Whom the client believes, and what it shows; `None` for no TLS.
+    ///
+    /// # Errors
+    /// What is wrong with which file.
+    pub fn trust(&self) -> Result<Option<Trust>, String> {
+        let shown = self.tls_cert.as_deref().zip(self.tls_key.as_deref());
+        if !self.tls && self.tls_ca.is_none() && shown.is_none() {
+            return Ok(None);
+        }
+        let trust = Trust::read(self.tls_ca.as_deref(), shown);
+        trust.map(Some).map_err(|error| match &error {
+            IdentityError::Certificates(_) => format!("--tls-cert {error}"),
+            IdentityError::Key(_) => format!("--tls-key {error}"),
+            IdentityError::Authorities(_) => format!("--tls-ca {error}"),
+        })
+    }
+}
+
+impl Login {
+    /// The server at `[nats://|tls://][user[:password]@]host[:port]`, and how to get in: what the
+    /// flags say counts before what the address says.
+    ///
+    /// # Errors
+    /// What is wrong with the address, or with which file.
+    pub fn endpoint(&self, server: &str, protocol: Protocol) -> Result<Endpoint, String> {
+        let [nats, redis] = PORTS;
+        let port = if protocol == Protocol::Nats { nats } else { redis };
+        let server = ServerAddress::parse(server, port)
+            .map_err(|problem| format!("{server} is no server: {problem}"))?;
+        let tls = ClientTls { tls: self.tls.tls || server.needs_tls, ..self.tls.clone() };
+        let trust = tls.trust()?;
+        if self.tls_first && trust.is_none() {
+            return Err("--tls-first needs --tls".to_owned());
+        }
+        Ok(Endpoint {
+            address: server.to_string(),
+            protocol,
+            credentials: self.credentials()?.unwrap_or(server.credentials),
+            trust: trust.map_or_else(OnceLock::new, OnceLock::from),
+            tls_first: self.tls_first,
+        })
+    }
+
+    /// `None` if the flags name none.
+    fn credentials(&self) -> Result<Option<Credentials>, String> {
+        if let Some(file) = &self.creds {
+            return read("--creds", file, Credentials::of_creds).map(Some);
+        }
+        if let Some(file) = &self.nkey {
+            return read("--nkey", file, Credentials::of_nkey).map(Some);
+        }
+        let by_name = self.user.clone();
+        let by_name = by_name.map(|user| Credentials::of_user(user, self.password.clone()));
+        Ok(match (by_name, &self.token) {
+            (by_name, None) => by_name,
+            (by_name, token) => {
+                Some(Credentials { token: token.clone(), ..by_name.unwrap_or_default() })
+            }
+        })
+    }
+}
+
+fn read(
+    flag: &str,
+    file: &Path,
+    parse: impl Fn(&str) -> Result<Credentials, String>,
+) -> Result<Credentials, String> {
+    let text = fs::read_to_string(file).map_err(|error| format!("cannot be read: {error}"));
+    let parsed = text.and_then(|text| parse(&text));
+    parsed.map_err(|problem| format!("{flag} {} {problem}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_count_before_the_address() {
+        let endpoint = |login: &Login, server| login.endpoint(server, Protocol::Nats).unwrap();
+        let mut login = Login::default();
+        let by_address = endpoint(&login, "nats://me:pw@host");
+        assert_eq!(by_address.address, "host:4222");
+        assert_eq!(by_address.credentials, Credentials::of_user("me".into(), Some("pw".into())));
+        assert!(by_address.trust.get().is_none());
+        assert!(endpoint(&login, "tls://host:1").trust.get().is_some());
+        login.token = Some("t".into());
+        let by_token = Credentials { token: Some("t".into()), ..Credentials::default() };
+        assert_eq!(endpoint(&login, "nats://me:pw@host").credentials, by_token);
+        login.user = Some("you".into());
+        let both = Credentials { user: Some("you".into()), ..by_token };
+        assert_eq!(endpoint(&login, "host").credentials, both);
+        login.tls_first = true;
+        assert!(login.endpoint("host", Protocol::Nats).is_err(), "no TLS to begin with");
+        assert!(login.endpoint("http://host", Protocol::Nats).is_err());
+    }
+}
