@@ -54,6 +54,15 @@ pub const LINGER_MS: u64 = 1_000;
 /// reaches a live reader in less. When hit: what is left is counted, reported and given up.
 pub const GOODBYE_MS: u64 = 5_000;
 
+/// Milliseconds between the notice that the server is going to stop and the first connection that
+/// it closes. Why: nats-server's default.
+pub const LAME_DUCK_GRACE_MS: u64 = 10_000;
+
+/// Milliseconds over which each front-end of a server that is going to stop closes its connections
+/// one by one, so that they do not all reach another server at once. Why: nats-server's default.
+/// When hit: the server stops.
+pub const LAME_DUCK_DURATION_MS: u64 = 120_000;
+
 /// Bytes a second that a client must read for publishers to keep to its pace when its queue is
 /// full. Why: whoever reads is kept, and yet a client that takes a byte now and then cannot hold up
 /// all the others. When a client reads less: it is waited for no longer than its front-end's wait,

@@ -10,7 +10,7 @@ use fanfare_server::admin::{self, AdminSettings};
 use fanfare_server::chat::ChatServer;
 use fanfare_server::cluster::{ClusterLink, ClusterSettings};
 use fanfare_server::config::{Config, Source};
-use fanfare_server::connection::{RunningServer, StopReport};
+use fanfare_server::connection::{LameDuck, RunningServer, StopReport};
 use fanfare_server::diagnostics::{Diagnostics, Event};
 use fanfare_server::http::{HttpServer, HttpSettings};
 use fanfare_server::limits;
@@ -23,10 +23,12 @@ use fanfare_server::tasks::Tasks;
 use futures_lite::{FutureExt, StreamExt};
 use std::fmt::Write as _;
 use std::fs::File;
+use std::future::poll_fn;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 /// The most tasks that a connection of any front-end has.
@@ -64,7 +66,7 @@ pub async fn run(
     };
     warn_of_secrets(&config);
     config.warnings.iter().chain(&listeners.warnings).for_each(|warning| log::warn!("{warning}"));
-    let (goodbye, memory_bytes) = (config.goodbye, config.memory_bytes);
+    let (goodbye, times, memory_bytes) = (config.goodbye, config.lame_duck, config.memory_bytes);
     let running = start(config, shared, listeners);
     // Nobody may be reading it, which is no reason not to serve.
     let _ = output.map(|mut output| output.write_all(announcement(&running).as_bytes()));
@@ -88,7 +90,7 @@ pub async fn run(
     let mut signal = next_signal(&mut signals, reload).await;
     if signal == Some(Signal::Usr2) {
         let interrupted = async { signal = next_signal(&mut signals, reload).await };
-        lame_duck(&running.servers).or(interrupted).await;
+        lame_duck(&running, times).or(interrupted).await;
     }
     systemd::stopping();
     running.diagnostics.journal().note(Event::Stopping);
@@ -229,10 +231,22 @@ fn announcement(running: &Running) -> String {
     text
 }
 
-async fn lame_duck(servers: &[Box<dyn RunningServer>]) {
-    for server in servers {
-        server.lame_duck().await;
-    }
+/// Sends the clients of all front-ends elsewhere, side by side.
+async fn lame_duck(running: &Running, times: LameDuck) {
+    running.diagnostics.begin_lame_duck();
+    log::info!(
+        "lame duck: no new connections; from {} ms on the present ones are closed one by one, \
+         within {} ms; a second signal ends sooner",
+        times.grace.as_millis(),
+        times.duration.as_millis()
+    );
+    let servers = running.servers.iter();
+    let mut ending: Vec<_> = servers.map(|server| server.lame_duck(times)).collect();
+    poll_fn(|context| {
+        ending.retain_mut(|ending| ending.as_mut().poll(context).is_pending());
+        if ending.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }
 
 /// Goodbye: no new connections, nothing more to say, everything queued goes out, and a report of

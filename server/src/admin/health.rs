@@ -5,14 +5,18 @@ use crate::http::{Call, Response, json, text};
 use hyper::StatusCode;
 use std::sync::Arc;
 
-/// `/healthz`: that it answers is the answer.
-pub(super) async fn healthz(_: Arc<AdminContext>, _: Call) -> Response {
-    json(StatusCode::OK, &serde_json::json!({"status": "ok"}))
+/// `/healthz`: that it answers is the answer, and whether it sends its clients elsewhere.
+pub(super) async fn healthz(context: Arc<AdminContext>, _: Call) -> Response {
+    let health = match context.diagnostics.is_lame_duck() {
+        false => serde_json::json!({"status": "ok"}),
+        true => serde_json::json!({"status": "ok", "lame_duck": true}),
+    };
+    json(StatusCode::OK, &health)
 }
 
 /// `/readyz`: not while the server ends, so that a balancer sends nobody here any more.
 pub(super) async fn readyz(context: Arc<AdminContext>, _: Call) -> Response {
-    match context.broker.is_closed() {
+    match context.broker.is_closed() || context.diagnostics.is_lame_duck() {
         false => text(StatusCode::OK, "ready\n"),
         true => text(StatusCode::SERVICE_UNAVAILABLE, "draining: the server is ending\n"),
     }

@@ -30,7 +30,7 @@ mod values;
 use crate::bench::BenchOptions;
 use crate::chat::ChatSettings;
 use crate::cluster::ClusterSettings;
-use crate::connection::TrustedProxies;
+use crate::connection::{LameDuck, TrustedProxies};
 use crate::limits;
 use crate::logging::LogFormat;
 use crate::memory::default_budget_bytes;
@@ -106,6 +106,8 @@ pub struct Config {
     pub cluster: Option<ClusterSettings>,
     /// The time for goodbyes when the server stops.
     pub goodbye: Duration,
+    /// How long clients have to go elsewhere before that, after SIGUSR2.
+    pub lame_duck: LameDuck,
     /// Bytes a second that a client of any front-end must read to be waited for.
     pub slowest_reader: u32,
     /// What clients may make it allocate.
@@ -145,6 +147,14 @@ struct ServerOptions {
     /// Time for goodbyes and unsent messages when the server stops
     #[arg(long, value_name = "MS", default_value_t = limits::GOODBYE_MS, value_parser = ms(0))]
     goodbye_ms: u64,
+    /// After SIGUSR2, the time over which connections are closed one by one
+    #[arg(long, value_name = "MS", default_value_t = limits::LAME_DUCK_DURATION_MS,
+        value_parser = ms(0))]
+    lame_duck_duration_ms: u64,
+    /// The time between SIGUSR2 and the first connection that is closed
+    #[arg(long, value_name = "MS", default_value_t = limits::LAME_DUCK_GRACE_MS,
+        value_parser = ms(0))]
+    lame_duck_grace_ms: u64,
     /// Bytes a second that a client must read for publishers to keep to its pace; 0: they never do
     #[arg(long, value_name = "BYTES", default_value_t = limits::SLOWEST_READER_BYTES,
         value_parser = within::<u32>(0..=u64::from(u32::MAX)))]
@@ -219,6 +229,10 @@ impl Config {
             cluster,
             proxies: server.trusted_proxies,
             goodbye: Duration::from_millis(server.goodbye_ms),
+            lame_duck: LameDuck {
+                grace: Duration::from_millis(server.lame_duck_grace_ms),
+                duration: Duration::from_millis(server.lame_duck_duration_ms),
+            },
             slowest_reader: server.slowest_reader,
             memory_bytes: server.memory.unwrap_or_else(default_budget_bytes),
             log: server.log,

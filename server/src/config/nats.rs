@@ -108,14 +108,6 @@ pub struct NatsOptions {
     #[arg(long, value_name = "disconnect|drop", default_value = "disconnect",
         value_parser = slow_consumer)]
     slow_consumer: SlowConsumer,
-    /// After SIGUSR2, the time over which connections are closed one by one
-    #[arg(long, value_name = "MS", default_value_t = limits::NATS_LAME_DUCK_DURATION_MS,
-        value_parser = ms(0))]
-    lame_duck_duration_ms: u64,
-    /// The time between SIGUSR2 and the first connection that is closed
-    #[arg(long, value_name = "MS", default_value_t = limits::NATS_LAME_DUCK_GRACE_MS,
-        value_parser = ms(0))]
-    lame_duck_grace_ms: u64,
 }
 
 impl Options for NatsOptions {
@@ -209,8 +201,6 @@ impl NatsOptions {
             wait: self.queue.wait(),
             slow_consumer: self.slow_consumer,
             write_deadline: self.queue.write_deadline(),
-            lame_duck_grace: Duration::from_millis(self.lame_duck_grace_ms),
-            lame_duck_duration: Duration::from_millis(self.lame_duck_duration_ms),
         };
         fits_a_message(&nats, settings)?;
         let is_guarded = nats.authentication.is_required() || self.allow_anonymous;

@@ -216,10 +216,11 @@ fn every_setting_of_nats_arrives() {
         --nats-max-connections-per-address 4 --nats-max-subscriptions 5 \
         --nats-ping-interval-ms 6 --nats-ping-max 7 --nats-auth-timeout-ms 8 \
         --nats-max-pending-bytes 999 --nats-max-pending-messages 10 --nats-wait-ms 11 \
-        --nats-write-deadline-ms 12 --nats-lame-duck-duration-ms 13 \
-        --nats-lame-duck-grace-ms 14 --nats-slow-consumer drop --nats-server-name me \
+        --nats-write-deadline-ms 12 --lame-duck-duration-ms 13 \
+        --lame-duck-grace-ms 14 --nats-slow-consumer drop --nats-server-name me \
         --nats-user u --nats-password p --nats-token t";
-    let nats = config(&numbers.split_whitespace().collect::<Vec<_>>()).unwrap().nats;
+    let nats = config(&numbers.split_whitespace().collect::<Vec<_>>()).unwrap();
+    let (LameDuck { grace, duration }, nats) = (nats.lame_duck, nats.nats);
     assert_eq!((nats.parser.payload_bytes, nats.parser.control_line_bytes), (1, 100));
     assert_eq!(
         (nats.connections.total, nats.connections.per_address, nats.subscriptions),
@@ -228,7 +229,7 @@ fn every_setting_of_nats_arrives() {
     assert_eq!((nats.pending_bytes, nats.pending_messages, nats.ping_max), (999, 10, 7));
     let times = [nats.ping_interval, nats.authentication_timeout, nats.wait, nats.write_deadline];
     assert_eq!(times.map(|time| time.as_millis()), [6, 8, 11, 12]);
-    assert_eq!((nats.lame_duck_duration.as_millis(), nats.lame_duck_grace.as_millis()), (13, 14));
+    assert_eq!((duration.as_millis(), grace.as_millis()), (13, 14));
     assert_eq!((nats.slow_consumer, nats.server_name.as_str()), (SlowConsumer::Drop, "me"));
     assert_eq!((nats.authentication.users.len(), nats.authentication.token.is_some()), (1, true));
 }

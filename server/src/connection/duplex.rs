@@ -3,7 +3,7 @@
 //! Two halves, so that a publish that waits for a full queue, even for the publisher's own, never
 //! keeps the publisher from being written to, and two clients that wait for each other both go on.
 
-use super::outbound::{CloseRequest, OutboundQueue, Position};
+use super::outbound::{OutboundQueue, Position, Request};
 use super::shutdown::{CloseCount, Shutdown};
 use crate::diagnostics::{ConnectionEntry, Ended};
 use crate::transport::{Connection, Outcome, Reader, Source, WriterSettings, write_all_from};
@@ -42,6 +42,9 @@ pub(crate) trait ReadHalf: Send {
         at_end: bool,
     ) -> impl Future<Output = ControlFlow<Ended>> + Send;
 
+    /// Tells the client that the server will stop, if the protocol has words for that.
+    fn say_prepare(&mut self) {}
+
     /// Queues the last words to a client that the server leaves.
     fn say_goodbye(&mut self) {}
 
@@ -70,7 +73,7 @@ enum ReadEnd {
     PeerClosed,
     /// The client wants to go, or a mistake or a bound leaves no other way.
     Over(Ended),
-    Requested(CloseRequest),
+    Requested(Request),
 }
 
 enum FirstEnd {
@@ -99,9 +102,15 @@ where
         let mut writing = Box::pin(write_all_from(&mut write_half, &connection, settings));
         let first = {
             let stopping = async {
-                shutdown.begun().await;
-                queue.request_close(CloseRequest::Stop);
-                pending().await
+                let mut has_heard = false;
+                loop {
+                    let request = shutdown.asks(has_heard).await;
+                    has_heard = true;
+                    queue.request(request);
+                    if request != Request::Prepare {
+                        return pending().await;
+                    }
+                }
             };
             let reading =
                 async { FirstEnd::Reading(read_all(&mut read_half, queue, &connection).await) };
@@ -111,7 +120,7 @@ where
         let (outcome, read_end) = match first {
             FirstEnd::Reading(end) => {
                 match end {
-                    Ok(ReadEnd::Requested(CloseRequest::Stop)) => queue.close_after_messages(),
+                    Ok(ReadEnd::Requested(Request::Stop)) => queue.close_after_messages(),
                     Ok(_) => queue.close(read_half.end_position()),
                     Err(_) => queue.close(Position::default()),
                 }
@@ -159,13 +168,15 @@ async fn read_all<R: ReadHalf>(
             queue.has_room().await;
             reader.read_more().await.map(Ok)
         };
-        let requested = async { Ok(Err(queue.close_requested().await)) };
+        let requested = async { Ok(Err(queue.requested().await)) };
         let at_end = match future::or(requested, read).await? {
             Ok(bytes) => bytes == 0,
+            Err(Request::Prepare) => {
+                half.say_prepare();
+                continue;
+            }
             Err(request) => {
-                if request == CloseRequest::Stop {
-                    half.say_goodbye();
-                }
+                half.say_goodbye();
                 return Ok(ReadEnd::Requested(request));
             }
         };

@@ -19,5 +19,5 @@ pub(crate) use limiter::counted_address;
 pub use limiter::{ConnectionLimiter, ConnectionLimits, Permit, Refusal};
 pub use listener::{Accepted, Listener, refuse};
 pub use proxies::TrustedProxies;
-pub use server::{RunningServer, Server};
+pub use server::{Ending, LameDuck, RunningServer, Server};
 pub use shutdown::StopReport;

@@ -33,7 +33,7 @@ struct QueueState<C> {
     placed: u64,
     reply_bytes: usize,
     ends_after_messages: bool,
-    close_request: Option<CloseRequest>,
+    request: Option<Request>,
     /// When the reading half lets others run; `None` before its first operation of a turn.
     turn_ends: Option<Instant>,
 }
@@ -53,10 +53,12 @@ pub(crate) enum QueueItem<C> {
     Close,
 }
 
-/// Why the server wants a connection to close.
+/// What the server asks of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CloseRequest {
-    /// Its clients are to go elsewhere: send what is queued now, and close.
+pub(crate) enum Request {
+    /// The server will stop: tell the client, so that it can go elsewhere.
+    Prepare,
+    /// The client is to go elsewhere: send what is queued now, and close.
     Leave,
     /// The server stops: read no more, and close when the broker has nothing more to send.
     Stop,
@@ -145,15 +147,26 @@ impl<C> OutboundQueue<C> {
         self.writer.wake();
     }
 
-    /// Asks the reading half to end the connection. The first request counts.
-    pub fn request_close(&self, request: CloseRequest) {
-        self.lock().close_request.get_or_insert(request);
+    /// Asks the reading half for something. The first request to close counts.
+    pub fn request(&self, request: Request) {
+        let mut state = self.lock();
+        if !state.is_to_close() {
+            state.request = Some(request);
+        }
+        drop(state);
         self.reader.wake();
     }
 
-    /// Waits until somebody asks for the end of the connection. Cancel safe.
-    pub async fn close_requested(&self) -> CloseRequest {
-        self.until(|state| state.close_request).await
+    /// Waits until the server asks for something. Cancel safe.
+    pub async fn requested(&self) -> Request {
+        let request = self.until(|state| state.request).await;
+        if request == Request::Prepare {
+            let mut state = self.lock();
+            if !state.is_to_close() {
+                state.request = None;
+            }
+        }
+        request
     }
 
     /// The reading half has read something: a new turn begins with its first operation.
@@ -169,7 +182,7 @@ impl<C> OutboundQueue<C> {
         }
         let has_room = |state: &QueueState<C>| {
             let is_short = state.reply_bytes < REPLY_BYTES && state.items.len() < REPLY_ITEMS;
-            (is_short || state.close_request.is_some()).then_some(())
+            (is_short || state.is_to_close()).then_some(())
         };
         waiting(Wait::fixed("answers to be read"), self.until(has_room)).await;
     }
@@ -195,6 +208,10 @@ impl<C> OutboundQueue<C> {
 }
 
 impl<C> QueueState<C> {
+    fn is_to_close(&self) -> bool {
+        matches!(self.request, Some(Request::Leave | Request::Stop))
+    }
+
     fn turn_is_over(&mut self, now: Instant) -> bool {
         let is_over = self.turn_ends.is_some_and(|end| end <= now);
         if is_over || self.turn_ends.is_none() {
@@ -265,7 +282,7 @@ impl<C> Default for OutboundQueue<C> {
             placed: 0,
             reply_bytes: 0,
             ends_after_messages: false,
-            close_request: None,
+            request: None,
             turn_ends: None,
         };
         Self { state: Mutex::new(state), writer: AtomicWaker::new(), reader: AtomicWaker::new() }

@@ -5,7 +5,9 @@ use super::entrance::Entrance;
 use super::listener::Listener;
 use super::shutdown::{Shutdown, StopReport};
 use crate::diagnostics::{FrontEnd, Serves};
+use crate::limits::{LAME_DUCK_DURATION_MS, LAME_DUCK_GRACE_MS};
 use crate::tasks::{Scope, Tasks};
+use async_io::Timer;
 use futures_lite::future::Boxed;
 use std::future::{Future, ready};
 use std::net::SocketAddr;
@@ -58,11 +60,6 @@ pub trait Protocol: Send + Sync + 'static {
         self: Arc<Self>,
         accepted: AcceptedConnection,
     ) -> impl Future<Output = ()> + Send + 'static;
-
-    /// Sends the clients elsewhere, before the server stops. `accepting` owns the accepting task.
-    fn lame_duck(&self, _accepting: &Scope) -> impl Future<Output = ()> + Send {
-        ready(())
-    }
 }
 
 /// A server that runs. Dropping it ends all of its connections at once.
@@ -108,10 +105,25 @@ impl<P: Protocol> Server<P> {
         self.connections.alive()
     }
 
-    /// Accepts no more connections, and sends the clients elsewhere if the protocol has words for
-    /// that.
-    pub async fn lame_duck(&self) {
-        self.protocol.lame_duck(&self.accepting).await;
+    /// Accepts no more connections, tells the clients so, gives them time to go elsewhere, and
+    /// closes the connections one by one. What is queued for each is sent before.
+    pub async fn lame_duck(&self, LameDuck { grace, duration }: LameDuck) {
+        self.accepting.cancel();
+        self.accepting.ended().await;
+        self.shutdown.announce();
+        if self.connections() == 0 {
+            return;
+        }
+        // why: once in the life of a server.
+        let mut timer = Timer::after(grace);
+        (&mut timer).await;
+        let count = u32::try_from(self.connections()).unwrap_or(u32::MAX);
+        for _ in 0..count {
+            self.shutdown.close_one();
+            timer.set_after(duration / count);
+            (&mut timer).await;
+        }
+        self.shutdown.close_all();
     }
 
     /// Stops accepting and reading, and says goodbye. Close or drain the broker next: each
@@ -128,13 +140,34 @@ impl<P: Protocol> Server<P> {
     }
 }
 
+/// How long a server takes to send its clients elsewhere before it stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LameDuck {
+    /// From the notice to the first connection that is closed.
+    pub grace: Duration,
+    /// From then on, until the last is closed.
+    pub duration: Duration,
+}
+
+impl Default for LameDuck {
+    fn default() -> Self {
+        Self {
+            grace: Duration::from_millis(LAME_DUCK_GRACE_MS),
+            duration: Duration::from_millis(LAME_DUCK_DURATION_MS),
+        }
+    }
+}
+
+/// What sends a server's clients elsewhere.
+pub type Ending<'s> = Pin<Box<dyn Future<Output = ()> + Send + 's>>;
+
 /// A server of whatever protocol, for a program that runs several.
 pub trait RunningServer: Send + Sync {
     /// What it listens for, and where.
     fn listening(&self) -> Vec<(&'static str, SocketAddr)>;
 
     /// [`Server::lame_duck`].
-    fn lame_duck(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+    fn lame_duck(&self, _times: LameDuck) -> Ending<'_> {
         Box::pin(ready(()))
     }
 
@@ -150,8 +183,8 @@ impl<P: Protocol> RunningServer for Server<P> {
         vec![(self.name, self.local_address)]
     }
 
-    fn lame_duck(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(Self::lame_duck(self))
+    fn lame_duck(&self, times: LameDuck) -> Ending<'_> {
+        Box::pin(Self::lame_duck(self, times))
     }
 
     fn begin_stop(&self) {

@@ -1,5 +1,6 @@
 //! How a server and its connections end, and what is counted of that.
 
+use super::outbound::Request;
 use crate::limits::{LINGER_MS, TASK_END_MS};
 use crate::tasks::{self, Scope};
 use crate::transport::{Connection, Outcome, Reader};
@@ -7,7 +8,7 @@ use async_io::Timer;
 use event_listener::{Event, listener};
 use futures_lite::future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How the connections ended when a server stopped.
@@ -29,36 +30,98 @@ impl std::ops::AddAssign for StopReport {
     }
 }
 
-/// Whether a server is stopping, and how its connections have ended since.
+/// The clients know that the server will stop.
+const ANNOUNCED: u8 = 1;
+/// The connections that are left are to close.
+const LEAVING: u8 = 2;
+/// The server stops.
+const STOPPING: u8 = 3;
+
+/// How far a server is on its way to its end, and how its connections have ended since.
 #[derive(Default)]
 pub struct Shutdown {
-    has_begun: AtomicBool,
-    stopping: Event,
+    /// It serves, or one of the phases below.
+    phase: AtomicU8,
+    /// Notified when a phase begins.
+    begins: Event,
+    /// Of those who heard the announcement, one is notified when its connection is to close, and
+    /// all when a later phase begins.
+    turns: Event,
     connections_flushed: AtomicU64,
     connections_cut: AtomicU64,
     bytes_cut: AtomicU64,
 }
 
 impl Shutdown {
-    /// Begins it. Stored before anybody is told: whoever begins to listen after that sees it.
+    /// Announces it: clients may go elsewhere.
+    pub(crate) fn announce(&self) {
+        self.reach(ANNOUNCED);
+    }
+
+    /// Closes one of the connections that have heard the announcement.
+    pub(crate) fn close_one(&self) {
+        self.turns.notify_additional(1);
+    }
+
+    /// Closes all that are left.
+    pub(crate) fn close_all(&self) {
+        self.reach(LEAVING);
+    }
+
+    /// Begins it.
     pub(crate) fn begin(&self) {
-        self.has_begun.store(true, Ordering::SeqCst);
-        self.stopping.notify(usize::MAX);
+        self.reach(STOPPING);
+    }
+
+    /// Stored before anybody is told: whoever begins to listen after that sees it.
+    fn reach(&self, phase: u8) {
+        self.phase.fetch_max(phase, Ordering::SeqCst);
+        self.begins.notify(usize::MAX);
+        if phase > ANNOUNCED {
+            self.turns.notify(usize::MAX);
+        }
+    }
+
+    /// Waits until the server asks something of a connection, which has heard the announcement or
+    /// has not. Cancel safe.
+    pub(crate) async fn asks(&self, has_heard: bool) -> Request {
+        loop {
+            let event = if has_heard { &self.turns } else { &self.begins };
+            listener!(event => asked);
+            match self.phase.load(Ordering::SeqCst) {
+                STOPPING => return Request::Stop,
+                LEAVING => return Request::Leave,
+                ANNOUNCED if !has_heard => return Request::Prepare,
+                _ => asked.await,
+            }
+            // It was woken alone, so it is its turn.
+            if has_heard && self.phase.load(Ordering::SeqCst) == ANNOUNCED {
+                return Request::Leave;
+            }
+        }
+    }
+
+    /// Waits until the server asks a connection to close. Cancel safe.
+    pub(crate) async fn asks_to_close(&self) -> Request {
+        match self.asks(false).await {
+            Request::Prepare => self.asks(true).await,
+            request => request,
+        }
     }
 
     /// Waits until it begins. Cancel safe.
     pub(crate) async fn begun(&self) {
         loop {
-            listener!(self.stopping => stopping);
+            listener!(self.begins => begins);
             if self.has_begun() {
                 return;
             }
-            stopping.await;
+            begins.await;
         }
     }
 
     pub(crate) fn has_begun(&self) -> bool {
-        self.has_begun.load(Ordering::SeqCst)
+        self.phase.load(Ordering::SeqCst) == STOPPING
     }
 
     /// Waits until every connection has ended, cuts those that have not at the deadline, and tells

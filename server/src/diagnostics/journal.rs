@@ -25,6 +25,8 @@ pub enum Event<'e> {
         /// The address.
         address: SocketAddr,
     },
+    /// The server refuses new connections, and sends its clients elsewhere.
+    LameDuck,
     /// The server begins to stop, and refuses new connections.
     Stopping,
     /// A connection began.
@@ -105,7 +107,7 @@ pub struct JournalEntry {
     pub last_at: SystemTime,
     /// How often it happened.
     pub times: u64,
-    /// `listening`, `stopping`, `connected`, `refused`, `ended`, `timed out`, `shed`, `dropped`,
+    /// `listening`, `lame duck`, `stopping`, `connected`, `refused`, `ended`, `timed out`, `shed`, `dropped`,
     /// `warned`, or a front-end's own.
     pub kind: &'static str,
     /// The front-end; empty for the server's own events.
@@ -237,7 +239,7 @@ impl Event<'_> {
     /// How loud the event is; `None` where somebody else logs it.
     fn level(&self) -> Option<Level> {
         match self {
-            Self::Stopping => None,
+            Self::Stopping | Self::LameDuck => None,
             Self::Listening { .. } | Self::Connected { .. } | Self::Acted { .. } => {
                 Some(Level::Info)
             }
@@ -253,6 +255,7 @@ impl fmt::Display for Event<'_> {
             Self::Listening { front_end, address } => {
                 write!(out, "{front_end}: listening on {address}")
             }
+            Self::LameDuck => out.write_str("lame duck"),
             Self::Stopping => out.write_str("stopping"),
             Self::Connected { front_end, peer } => write!(out, "{front_end}: {peer} connected"),
             Self::Refused { front_end, peer, reason } => {
@@ -307,6 +310,7 @@ impl<'e> Line<'e> {
         };
         match event {
             Event::Listening { front_end, address } => of_peer("listening", front_end, address, ""),
+            Event::LameDuck => line("lame duck", "", About::Text(""), ""),
             Event::Stopping => line("stopping", "", About::Text(""), ""),
             Event::Connected { front_end, peer } => of_peer("connected", front_end, peer, ""),
             Event::Refused { front_end, peer, reason } => {

@@ -17,6 +17,7 @@ pub use front_end::{Facts, FrontEnd, FrontEndFigures, Serves};
 pub use journal::{Event, Journal, JournalEntry};
 pub use memory::Memory;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 
@@ -33,6 +34,7 @@ struct Shared {
     journal: Arc<Journal>,
     memory: Arc<Memory>,
     front_ends: Mutex<Vec<Arc<FrontEnd>>>,
+    is_lame_duck: AtomicBool,
 }
 
 impl Diagnostics {
@@ -45,6 +47,7 @@ impl Diagnostics {
             journal: Arc::new(Journal::new()),
             memory: Arc::default(),
             front_ends: Mutex::default(),
+            is_lame_duck: AtomicBool::new(false),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -76,6 +79,17 @@ impl Diagnostics {
         };
         let peer = figures.peer();
         figures.end(Ended::SentAway) || front_ends.iter().any(|front_end| front_end.send_away(peer))
+    }
+
+    /// The server sends its clients elsewhere from now on.
+    pub fn begin_lame_duck(&self) {
+        self.shared.is_lame_duck.store(true, Ordering::Relaxed);
+        self.journal().note(Event::LameDuck);
+    }
+
+    /// Whether the server sends its clients elsewhere.
+    pub fn is_lame_duck(&self) -> bool {
+        self.shared.is_lame_duck.load(Ordering::Relaxed)
     }
 
     /// The journal of the last events.

@@ -6,6 +6,7 @@ use super::request::Call;
 use super::response::{Response, text};
 use super::upgrade::Takeover;
 use crate::connection::acceptor::AcceptedConnection;
+use crate::connection::outbound::Request;
 use crate::connection::server::{Profile, Protocol, task_names};
 use crate::connection::{Listener, Permit, Server, TrustedProxies};
 use crate::diagnostics::{ConnectionFigures, Ended, FrontEnd};
@@ -129,21 +130,27 @@ impl Protocol for Http {
             .serve_connection(socket, service)
             .with_upgrades();
         let mut serving = pin!(serving);
-        let mut stop = pin!(shutdown.begun());
         let mut is_stopping = false;
         let mut departure = Departure::new(connection.clone(), self.settings.half_closed);
-        let outcome = poll_fn(|context| {
-            if !is_stopping && stop.as_mut().poll(context).is_ready() {
-                is_stopping = true;
-                serving.as_mut().graceful_shutdown();
-            }
-            match serving.as_mut().poll(context) {
-                Poll::Ready(outcome) => Poll::Ready(outcome.map(|()| is_stopping)),
-                // Hyper does not notice that the peer has left while a request is worked on.
-                Poll::Pending => departure.poll(context).map(|()| Ok(is_stopping)),
-            }
-        });
-        let outcome = waiting(Wait::fixed("http"), outcome).await;
+        let outcome = {
+            // Gone before the connection goes on in another protocol, which listens for itself.
+            let mut stop = pin!(shutdown.asks_to_close());
+            let outcome = poll_fn(|context| {
+                if !is_stopping && let Poll::Ready(request) = stop.as_mut().poll(context) {
+                    is_stopping = true;
+                    serving.as_mut().graceful_shutdown();
+                    if request == Request::Leave {
+                        takeover.leave();
+                    }
+                }
+                match serving.as_mut().poll(context) {
+                    Poll::Ready(outcome) => Poll::Ready(outcome.map(|()| is_stopping)),
+                    // Hyper does not notice that the peer has left while a request is worked on.
+                    Poll::Pending => departure.poll(context).map(|()| Ok(is_stopping)),
+                }
+            });
+            waiting(Wait::fixed("http"), outcome).await
+        };
         entry.ended(match (outcome, takeover.take()) {
             (Ok(_), Some(next)) => next.serve(connection, &figures, &shutdown).await,
             (Ok(true), None) => Ended::ServerStopped,

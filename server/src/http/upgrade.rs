@@ -15,7 +15,7 @@ use hyper::upgrade::OnUpgrade;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A connection after the answer that let it go on in another protocol.
 pub struct Upgraded {
@@ -45,6 +45,12 @@ impl Call {
         has(CONNECTION, "upgrade") && has(UPGRADE, protocol)
     }
 
+    /// Has `leave` called when the connection is to close before the server stops: an answer that
+    /// would go on for as long as that ends.
+    pub fn when_leaving(&self, leave: impl FnOnce() + Send + 'static) {
+        self.takeover.lock().leave = Some(Box::new(leave));
+    }
+
     /// The answer (101) after which the connection goes on in another protocol, served by `serve`.
     /// Nothing happens if the service gives another answer.
     pub fn upgrade(
@@ -57,7 +63,7 @@ impl Call {
             on_upgrade: hyper::upgrade::on(&mut self.request),
             serve: Box::new(serve),
         };
-        self.takeover.set(next);
+        self.takeover.lock().next = Some(next);
         let mut response = empty(StatusCode::SWITCHING_PROTOCOLS);
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
         response.headers_mut().insert(UPGRADE, HeaderValue::from_static(protocol));
@@ -65,10 +71,16 @@ impl Call {
     }
 }
 
-/// Where a service leaves the protocol in which its connection goes on.
+/// Where a service leaves what is to be done with its connection later.
 #[derive(Clone, Default)]
-pub(super) struct Takeover {
-    next: Arc<Mutex<Option<Next>>>,
+pub(super) struct Takeover(Arc<Mutex<Later>>);
+
+#[derive(Default)]
+struct Later {
+    /// The protocol in which it goes on.
+    next: Option<Next>,
+    /// Ends the answer that it is at.
+    leave: Option<Box<dyn FnOnce() + Send>>,
 }
 
 /// The protocol in which a connection goes on.
@@ -80,11 +92,17 @@ pub(super) struct Next {
 
 impl Takeover {
     pub fn take(&self) -> Option<Next> {
-        lock(&self.next).take()
+        self.lock().next.take()
     }
 
-    fn set(&self, next: Next) {
-        *lock(&self.next) = Some(next);
+    /// Ends the answer that the connection is at, if it would not end by itself.
+    pub fn leave(&self) {
+        let leave = self.lock().leave.take();
+        leave.into_iter().for_each(|leave| leave());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Later> {
+        lock(&self.0)
     }
 }
 

@@ -124,15 +124,6 @@ pub const NATS_WAIT_MS: u64 = 20;
 /// nats-server's default. When hit: the connection is closed.
 pub const NATS_WRITE_DEADLINE_MS: u64 = 10_000;
 
-/// Milliseconds between the notice that a NATS server is going to stop and the first connection
-/// that it closes. Why: nats-server's default.
-pub const NATS_LAME_DUCK_GRACE_MS: u64 = 10_000;
-
-/// Milliseconds over which a NATS server that is going to stop closes its connections one by one,
-/// so that they do not all reach another server at once. Why: nats-server's default. When hit: the
-/// server stops.
-pub const NATS_LAME_DUCK_DURATION_MS: u64 = 120_000;
-
 /// Subjects whose meaning a NATS connection remembers. Fixed. Why: most clients publish to few.
 /// When hit: all are forgotten.
 pub const NATS_SUBJECTS_REMEMBERED: usize = 256;

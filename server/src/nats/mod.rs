@@ -10,7 +10,6 @@ pub mod accounts;
 mod admission;
 pub mod authentication;
 pub mod connect;
-mod connections;
 mod events;
 mod gathered;
 pub mod info;

@@ -109,6 +109,10 @@ impl ReadHalf for Reader<'_> {
         }
     }
 
+    fn say_prepare(&mut self) {
+        self.say_info(Position::default(), Occasion::LameDuck);
+    }
+
     /// After everything that is queued for this client now.
     fn end_position(&self) -> Position {
         self.position(Position::after_all)
@@ -246,14 +250,18 @@ impl<'c> Reader<'c> {
             }
             Action::Connected => self.connected(),
             Action::TellConnected => {
-                let client = self.outbound.recipient((self.figures.id(), self.address));
                 let is_system = self.shared.events.is_system(&self.account);
                 let connected = Occasion::Connected { account: &self.account.name, is_system };
-                let info = |out: &mut Vec<u8>| self.shared.info.append(out, client, connected);
-                self.outbound.queue.append(self.position(Position::after_all), info);
+                self.say_info(self.position(Position::after_all), connected);
             }
             Action::End(mistake) => self.over = Some(mistake),
         }
+    }
+
+    fn say_info(&self, position: Position, occasion: Occasion<'_>) {
+        let client = self.outbound.recipient((self.figures.id(), self.address));
+        let info = |out: &mut Vec<u8>| self.shared.info.append(out, client, occasion);
+        self.outbound.queue.append(position, info);
     }
 
     /// A client stays in the account in which it has subscribed.

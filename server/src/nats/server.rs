@@ -3,7 +3,6 @@
 use super::accounts::Accounts;
 use super::admission::Admission;
 use super::authentication::Authentication;
-use super::connections::Connections;
 use super::events::Events;
 use super::info::{Occasion, Recipient, ServerInfo};
 use super::reader::Reader;
@@ -14,14 +13,14 @@ use crate::codec::nats::append_error;
 use crate::connection::acceptor::AcceptedConnection;
 use crate::connection::duplex::drive;
 use crate::connection::entrance::in_time;
-use crate::connection::outbound::{CloseRequest, Position};
+use crate::connection::outbound::Position;
 use crate::connection::server::{Profile, Protocol, task_names};
 use crate::connection::shutdown::Shutdown;
 use crate::connection::{Listener, Server};
 use crate::diagnostics::{ConnectionEntry, Ended, FrontEnd};
 use crate::http::Upgraded;
 use crate::live::Live;
-use crate::tasks::{self, Scope, Tasks};
+use crate::tasks::{self, Tasks};
 use crate::transport::Connection;
 use async_io::Timer;
 use futures_lite::future;
@@ -41,7 +40,6 @@ pub struct Nats {
     pub(super) admission: Admission,
     pub(super) front_end: Arc<FrontEnd>,
     pub(super) info: ServerInfo,
-    connections: Arc<Connections>,
 }
 
 impl Server<Nats> {
@@ -66,7 +64,6 @@ impl Server<Nats> {
             events: Events::new(accounts, &settings.system_account, &front_end),
             info: ServerInfo::new(&settings, listener.local_address(), front_end.server_id()),
             admission: Admission::new(&settings.authentication, settings.authentication_timeout),
-            connections: Arc::default(),
             settings: Arc::new(settings),
             front_end,
         };
@@ -111,29 +108,6 @@ impl Protocol for Nats {
             drop(permit);
         }
     }
-
-    /// Tells all clients that the server is going to end, gives them time to go elsewhere, and
-    /// closes the connections one by one. What is queued for each is sent before.
-    async fn lame_duck(&self, accepting: &Scope) {
-        log::info!("lame duck: no new NATS connections; the present ones are closed one by one");
-        accepting.cancel();
-        accepting.ended().await;
-        let connections = self.connections.list();
-        for (id, address, outbound) in &connections {
-            let recipient = outbound.recipient((*id, *address));
-            let info = |out: &mut Vec<u8>| self.info.append(out, recipient, Occasion::LameDuck);
-            outbound.queue.append(Position::default(), info);
-        }
-        // why: once in the life of a server.
-        let mut timer = Timer::after(self.settings.lame_duck_grace);
-        (&mut timer).await;
-        let count = u32::try_from(connections.len().max(1)).unwrap_or(u32::MAX);
-        for (_, _, outbound) in &connections {
-            outbound.queue.request_close(CloseRequest::Leave);
-            timer.set_after(self.settings.lame_duck_duration / count);
-            (&mut timer).await;
-        }
-    }
 }
 
 impl Nats {
@@ -167,8 +141,7 @@ impl Nats {
             let figures = entry.figures().clone();
             figures.counts_payload();
             let client = (figures.id(), address);
-            let place = self.connections.enter(client, self.admission.nonce());
-            let outbound = &*place.outbound;
+            let outbound = &Outbound::new(self.admission.nonce());
             let mut info = Vec::new();
             self.info.append(&mut info, outbound.recipient(client), Occasion::Greeting);
             // In a box, so that the connection has no room for it all its life.

@@ -44,10 +44,6 @@ pub struct NatsSettings {
     pub slow_consumer: SlowConsumer,
     /// A client has to take at least one byte of what waits for it in this time.
     pub write_deadline: Duration,
-    /// The time between the lame duck notice and the first connection that is closed.
-    pub lame_duck_grace: Duration,
-    /// The time after that over which all connections are closed, one by one.
-    pub lame_duck_duration: Duration,
     /// The credentials with which clients may connect.
     pub authentication: Authentication,
     /// The account that is told of connects and disconnects.
@@ -150,8 +146,6 @@ impl Default for NatsSettings {
             wait: Duration::from_millis(limits::NATS_WAIT_MS),
             slow_consumer: SlowConsumer::default(),
             write_deadline: Duration::from_millis(limits::NATS_WRITE_DEADLINE_MS),
-            lame_duck_grace: Duration::from_millis(limits::NATS_LAME_DUCK_GRACE_MS),
-            lame_duck_duration: Duration::from_millis(limits::NATS_LAME_DUCK_DURATION_MS),
             authentication: Authentication::default(),
             system_account: SYSTEM.into(),
             tls: None,

@@ -5,9 +5,10 @@ use super::gateway::Gateway;
 use super::render::Framing;
 use super::writer::{Change, ClientWriter, Link};
 use crate::codec::push::{Seen, ServerObject};
+use crate::codec::web_socket::{CloseCode, closing};
 use crate::connection::outbound::Position;
 use crate::diagnostics::ConnectionEntry;
-use crate::http::{self, Body, Response};
+use crate::http::{self, Body, Call, Response};
 use crate::limits::PUSH_EVENTS_PING_MS;
 use crate::transport::{Filled, Source, WriteBuffer};
 use async_io::Timer;
@@ -36,7 +37,7 @@ struct Events {
 /// An answer that goes on for as long as the client listens and the server runs.
 pub(super) fn answer(
     gateway: &Arc<Gateway>,
-    entry: ConnectionEntry,
+    (call, entry): (&Call, ConnectionEntry),
     user: &str,
     groups: Vec<String>,
     topics: Vec<Topic>,
@@ -49,6 +50,11 @@ pub(super) fn answer(
     link.queue.change(Position::default(), Change::Begin(topics, seen));
     // Nobody is read from: the stream ends when the broker has nothing more for it.
     link.queue.close_after_messages();
+    let left = link.clone();
+    call.when_leaving(move || {
+        left.say_goodbye(closing(CloseCode::Away, "the server is ending"));
+        left.queue.close(Position::default());
+    });
     let buffer = WriteBuffer::new(gateway.settings.writer.buffer_bytes);
     let mut quiet = Timer::never();
     quiet.set_after(Duration::from_millis(PUSH_EVENTS_PING_MS));

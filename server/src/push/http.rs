@@ -321,7 +321,8 @@ impl Shared {
                 Action::Begin { user, groups, seen } => {
                     let entry = self.gateway.front_end.connected(call.peer, &Arc::default());
                     let topics = topics_of(&user, &groups);
-                    let answer = events::answer(&self.gateway, entry, &user, groups, topics, seen);
+                    let answer =
+                        events::answer(&self.gateway, (call, entry), &user, groups, topics, seen);
                     return answer.map_err(|error| problem(StatusCode::SERVICE_UNAVAILABLE, error));
                 }
                 Action::Reply(ServerObject::Error { code: ErrorCode::Denied, text }) => {

@@ -18,7 +18,7 @@ use crate::connection::acceptor::AcceptedConnection;
 use crate::connection::duplex::drive;
 use crate::connection::server::{Profile, Protocol, task_names};
 use crate::connection::shutdown::Shutdown;
-use crate::connection::{Listener, RunningServer, Server, StopReport};
+use crate::connection::{Ending, LameDuck, Listener, RunningServer, Server, StopReport};
 use crate::diagnostics::{ConnectionEntry, Ended, FrontEnd};
 use crate::limits::PUSH_DATAGRAM_BYTES;
 use crate::live::Live;
@@ -30,6 +30,7 @@ use crate::transport::Connection;
 use bytes::Bytes;
 use fanfare::Broker;
 use futures_lite::future::Boxed;
+use std::future::ready;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -168,6 +169,13 @@ impl RunningServer for PushServer {
     fn listening(&self) -> Vec<(&'static str, SocketAddr)> {
         let addresses = [("push", self.address()), ("push-udp", self.datagram_address)];
         addresses.into_iter().filter_map(|(name, address)| Some((name, address?))).collect()
+    }
+
+    fn lame_duck(&self, times: LameDuck) -> Ending<'_> {
+        match &self.clients {
+            Some(clients) => Box::pin(clients.lame_duck(times)),
+            None => Box::pin(ready(())),
+        }
     }
 
     fn begin_stop(&self) {

@@ -69,6 +69,9 @@ pub(super) fn roots(authorities: &Path) -> Result<RootCertStore, IdentityError> 
     for certificate in read_certificates(authorities).map_err(|error| wrong(&error))? {
         roots.add(certificate).map_err(|error| wrong(&error))?;
     }
+    if roots.is_empty() {
+        return Err(wrong(&"there is no certificate in it"));
+    }
     Ok(roots)
 }
 

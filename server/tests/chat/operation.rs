@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::{ChildStderr, Command, Stdio};
 use testkit::chat::Client;
 use testkit::directory::TempDirectory;
-use testkit::http::Http;
+use testkit::http::{Http, get};
 use testkit::patience::PATIENCE;
 use testkit::process::listening_only;
 
@@ -220,4 +220,31 @@ fn a_reload_changes_the_trusted_proxies() {
     file("proxies.toml", "trusted-proxies = \"127.0.0.1\"\n");
     assert!(reload(&server, &mut log).contains("the settings are reloaded"));
     assert!(proxied());
+}
+
+#[test]
+fn a_lame_duck_says_so_and_serves_on() {
+    let mut command = Command::new(FANFARE);
+    command.args(["--push-http=off", "--push-udp=off", "--lame-duck-grace-ms=3600000"]);
+    command.args(["chat", "nats", "push", "admin"].map(|it| format!("--{it}=127.0.0.1:0")));
+    let mut server = Process::of(&mut command);
+    let mut address = |listener: &str| -> SocketAddr {
+        let address = server.rest_until(&format!("listening {listener} "));
+        address.trim_start_matches("http://").trim_end_matches('/').parse().unwrap()
+    };
+    let [_nats, push, admin] = ["nats", "push", "admin"].map(&mut address);
+    let (mut person, mut device) = (server.client(), testkit::push::Client::connect(push));
+    device.settle();
+    assert_eq!(get(admin, "/healthz").text(), "{\"status\":\"ok\"}");
+    server.signal(Signal::USR2);
+    person.wait_for("* the server will end soon");
+    assert!(get(admin, "/healthz").text().contains("\"lame_duck\":true"));
+    assert_eq!(get(admin, "/readyz").status, 503);
+    person.say("/ping");
+    person.wait_for("* pong");
+    device.settle();
+    server.signal(Signal::TERM);
+    person.wait_for("* the server is ending; goodbye");
+    assert_eq!(device.object()["bye"], "the server is ending");
+    assert_eq!(server.ended().code(), Some(0));
 }

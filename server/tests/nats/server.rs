@@ -3,7 +3,7 @@
 use async_io::Timer;
 use fanfare::{Broker, Pattern, Topic};
 use fanfare_server::chat::{ChatServer, ChatSettings};
-use fanfare_server::connection::Listener;
+use fanfare_server::connection::{LameDuck, Listener};
 use fanfare_server::diagnostics::Diagnostics;
 use fanfare_server::limits::{NATS_SUBSCRIPTIONS, SLOWEST_READER_BYTES};
 use fanfare_server::message::ServerMessage;
@@ -472,16 +472,14 @@ fn who_takes_nothing_is_cut_at_the_deadline() {
 
 #[test]
 fn a_lame_duck_says_so_and_closes_one_by_one() {
-    let server = TestServer::start(|settings| {
-        settings.lame_duck_grace = Duration::from_millis(20);
-        settings.lame_duck_duration = Duration::from_millis(40);
-    });
+    let server = TestServer::start(|_| {});
+    let times = LameDuck { grace: Duration::from_millis(20), duration: Duration::from_millis(40) };
     let (mut one, mut other) = (server.client(), server.client());
     one.send("SUB last 1\r\n");
     one.sync();
     other.send("PUB last 4\r\nword\r\n");
     thread::scope(|scope| {
-        let ending = scope.spawn(|| block_on(server.nats.lame_duck()));
+        let ending = scope.spawn(|| block_on(server.nats.lame_duck(times)));
         for wire in [&mut one, &mut other] {
             let mut line = wire.line();
             while !line.starts_with("INFO ") {

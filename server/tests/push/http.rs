@@ -1,27 +1,29 @@
 //! The push gateway by HTTP: pushes, batches, streams of events, and who may ask.
 
 use fanfare_server::admin::{self, AdminSettings};
-use fanfare_server::connection::{ConnectionLimits, Listener};
+use fanfare_server::connection::{ConnectionLimits, LameDuck, Listener, RunningServer};
 use fanfare_server::http::HttpServer;
 use fanfare_server::push::PushSettings;
 use fanfare_server::push::access::{Access, Rights};
+use futures_lite::future::block_on;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 use testkit::http::{Answer, Http};
 use testkit::patience::{PATIENCE, connect, wait_until};
 use testkit::push::TestServer;
 
 struct HttpTest {
     server: TestServer,
-    _http: HttpServer,
+    http: HttpServer,
     address: SocketAddr,
 }
 
 fn start(access: Access, change: impl FnOnce(&mut PushSettings)) -> HttpTest {
     let server = TestServer::start_with(access, change);
     let http = server.http(&["http://page.example"]);
-    HttpTest { server, address: http.local_address(), _http: http }
+    HttpTest { server, address: http.local_address(), http }
 }
 
 impl HttpTest {
@@ -381,4 +383,29 @@ fn events_are_the_objects_of_a_client_and_go_on_where_one_left() {
         Some("0".to_owned()),
         "the last chunk"
     );
+}
+
+#[test]
+fn a_lame_duck_sends_every_client_elsewhere() {
+    let test = start(Access::default(), |_| {});
+    let (mut by_tcp, mut by_http) = (test.server.user("42"), test.events("user=42", ""));
+    let mut idle = Http::connect(test.address);
+    assert_eq!(idle.get("/figures").status, 200);
+    assert!(by_http.object()["hello"].is_object());
+    assert_eq!(test.post("/push/user:42", "last").0, 200);
+    let times = LameDuck { grace: Duration::ZERO, duration: Duration::ZERO };
+    let servers: [&dyn RunningServer; 2] = [test.server.push.as_ref().unwrap(), &test.http];
+    servers.into_iter().for_each(|server| block_on(server.lame_duck(times)));
+    assert_eq!(by_tcp.text(), "last");
+    assert_eq!(by_http.object()["push"]["text"], "last");
+    for bye in [by_tcp.object(), by_http.object()] {
+        assert_eq!(bye["bye"], "the server is ending");
+    }
+    let mut rest = String::new();
+    by_http.reader.read_to_string(&mut rest).unwrap();
+    assert!(rest.ends_with("0\r\n\r\n"), "{rest:?}");
+    assert_eq!(idle.rest(), "");
+    wait_until("all have left", || {
+        test.server.diagnostics.front_ends().iter().all(|it| it.connection_count() == 0)
+    });
 }

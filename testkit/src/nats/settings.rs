@@ -209,8 +209,6 @@ impl Settings {
         flag("system-account", self.system_account.map(str::to_owned));
         flag("max-pending-bytes", size(self.max_pending_bytes));
         flag("write-deadline-ms", text(Some(self.write_deadline_ms())));
-        flag("lame-duck-duration-ms", text(self.lame_duck_duration_ms));
-        flag("lame-duck-grace-ms", text(self.lame_duck_grace_ms));
         if self.tls {
             flag("tls-cert", Some(tls_certificate().display().to_string()));
             flag("tls-key", Some(tls_key().display().to_string()));
@@ -221,6 +219,13 @@ impl Settings {
             let users: Vec<String> = self.users.iter().map(fanfare_user).collect();
             std::fs::write(&file, users.join("\n")).unwrap();
             flag("users-file", Some(file.display().to_string()));
+        }
+        let times = [
+            ("--lame-duck-duration-ms", self.lame_duck_duration_ms),
+            ("--lame-duck-grace-ms", self.lame_duck_grace_ms),
+        ];
+        for (name, ms) in times {
+            flags.extend(ms.into_iter().flat_map(|ms| [name.to_owned(), ms.to_string()]));
         }
         for pair in self.flags.chunks(2) {
             if let Some(at) = flags.iter().position(|flag| *flag == pair[0]) {

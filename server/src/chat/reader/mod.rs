@@ -93,6 +93,10 @@ impl ReadHalf for Reader<'_> {
         self.flow()
     }
 
+    fn say_prepare(&mut self) {
+        self.reply("* the server will end soon; you will be disconnected");
+    }
+
     fn say_goodbye(&mut self) {
         self.reply("* the server is ending; goodbye");
     }

@@ -111,8 +111,8 @@ impl NatsFile {
             "ping_max" => ("nats-ping-max", number(entry)?.to_string()),
             "ping_interval" => ("nats-ping-interval-ms", ms(entry)?),
             "write_deadline" => ("nats-write-deadline-ms", ms(entry)?),
-            "lame_duck_duration" => ("nats-lame-duck-duration-ms", ms(entry)?),
-            "lame_duck_grace_period" => ("nats-lame-duck-grace-ms", ms(entry)?),
+            "lame_duck_duration" => ("lame-duck-duration-ms", ms(entry)?),
+            "lame_duck_grace_period" => ("lame-duck-grace-ms", ms(entry)?),
             "max_connections" | "max_conn" | "max_subscriptions" | "max_subs" => {
                 let most = number(entry)?;
                 if most <= 0 {
