@@ -27,6 +27,7 @@ pub mod memory;
 pub mod message;
 pub mod messages;
 pub mod nats;
+mod progress;
 pub mod push;
 pub mod store;
 pub mod tasks;

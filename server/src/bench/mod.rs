@@ -15,7 +15,9 @@ mod reading;
 pub mod report;
 pub mod round_trips;
 
+use crate::progress;
 use ceiling::ceiling;
+use clap::ValueEnum;
 use connection::Endpoint;
 use load::{Listening, Load, listen, publish, run};
 pub use options::BenchOptions;
@@ -67,6 +69,16 @@ fn rows(options: &BenchOptions) -> Result<Vec<Row>, BenchError> {
 }
 
 fn row(mode: Mode, options: &BenchOptions, endpoint: &Endpoint) -> Result<Row, BenchError> {
+    let name = mode.to_possible_value().map_or_else(String::new, |it| it.get_name().to_owned());
+    let duration = Duration::from_secs_f64(options.seconds);
+    progress::during(&name, duration, || measured_row(mode, options, endpoint))
+}
+
+fn measured_row(
+    mode: Mode,
+    options: &BenchOptions,
+    endpoint: &Endpoint,
+) -> Result<Row, BenchError> {
     let load = options.load();
     match mode {
         Mode::Pub => Ok(Row::throughput("pub", &load, &publish(endpoint, &load)?)),

@@ -2,7 +2,8 @@
 
 use super::connection::{Connection, Outgoing};
 use super::options::{PubOptions, check_subject};
-use std::io::{IsTerminal, Write, stderr};
+use crate::progress::Progress;
+use std::io::{Write, stderr};
 use std::thread::park_timeout;
 use std::time::{Duration, Instant};
 
@@ -15,9 +16,6 @@ const WRITE_BYTES: usize = 64 * 1024;
 /// Waits shorter than this one are not for listening: a socket's time-outs are not as exact.
 const LISTENING_WAIT: Duration = Duration::from_millis(100);
 
-/// How often the progress is shown.
-const PROGRESS_EVERY: Duration = Duration::from_millis(200);
-
 /// Publishes, and waits until the server has taken everything.
 pub fn publish(options: &PubOptions) -> Result<(), String> {
     let message = &options.message;
@@ -27,7 +25,7 @@ pub fn publish(options: &PubOptions) -> Result<(), String> {
     let numbered = std::str::from_utf8(&payload).ok().filter(|text| text.contains(COUNT));
     let mut connection = Connection::open(&options.server)?;
     let (mut out, mut sent_bytes, began) = (Vec::new(), 0, Instant::now());
-    let mut progress = Progress::new(options.count);
+    let mut progress = Progress::new(options.count > 1);
     for number in 1..=options.count {
         let text = numbered.map(|text| text.replace(COUNT, &number.to_string()));
         let payload = text.as_ref().map_or(payload.as_slice(), String::as_bytes);
@@ -37,7 +35,7 @@ pub fn publish(options: &PubOptions) -> Result<(), String> {
         if options.rate.is_some() || out.len() >= WRITE_BYTES || number == options.count {
             connection.write(&out)?;
             out.clear();
-            progress.show(number);
+            progress.show(number, options.count);
         }
         if let Some(rate) = options.rate.filter(|_| number < options.count) {
             let due = began + Duration::from_secs_f64(number as f64 / rate);
@@ -61,55 +59,4 @@ fn wait_until(due: Instant, connection: &mut Connection) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// A line on the terminal that says how far it is.
-struct Progress {
-    total: u64,
-    began: Instant,
-    shown: Option<Instant>,
-    is_wanted: bool,
-}
-
-impl Progress {
-    fn new(total: u64) -> Self {
-        let is_wanted = total > 1 && stderr().is_terminal();
-        Self { total, began: Instant::now(), shown: None, is_wanted }
-    }
-
-    fn show(&mut self, done: u64) {
-        let is_due = self.shown.is_none_or(|shown| shown.elapsed() >= PROGRESS_EVERY);
-        if self.is_wanted && (is_due || done == self.total) {
-            self.shown = Some(Instant::now());
-            let _ = write!(stderr(), "\r{}", bar(done, self.total, self.began.elapsed()));
-        }
-    }
-
-    fn end(&self) {
-        if self.is_wanted {
-            let _ = writeln!(stderr());
-        }
-    }
-}
-
-fn bar(done: u64, total: u64, elapsed: Duration) -> String {
-    const COLUMNS: u64 = 30;
-    let filled = (done.saturating_mul(COLUMNS) / total.max(1)) as usize;
-    let bar = format!("{}{}", "#".repeat(filled), ".".repeat(COLUMNS as usize - filled));
-    let rate = done as f64 / elapsed.as_secs_f64().max(0.001);
-    format!("[{bar}] {done}/{total} {rate:.0} messages/s ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_bar_fills() {
-        let second = Duration::from_secs(1);
-        assert_eq!(bar(0, 10, second), format!("[{}] 0/10 0 messages/s ", ".".repeat(30)));
-        let half = format!("[{}{}] 5/10 5 messages/s ", "#".repeat(15), ".".repeat(15));
-        assert_eq!(bar(5, 10, second), half);
-        assert!(bar(10, 10, second).starts_with(&format!("[{}]", "#".repeat(30))));
-    }
 }

@@ -121,3 +121,13 @@ fn a_person_keeps_its_place_while_the_server_goes_and_comes_back() {
     carol.types("/quit\r");
     second_bob.wait_for("* carol left");
 }
+
+#[test]
+fn a_measurement_shows_at_a_terminal_how_far_it_is() {
+    let Some(mut python) = program("python3") else { return };
+    python.args(["-c", TERMINAL, FANFARE, "bench", "ceiling", "--seconds", "0.2"]);
+    let child = python.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut person = Person::of(child);
+    person.sees("/0.2 s ceiling");
+    person.sees("messages");
+}

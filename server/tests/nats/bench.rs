@@ -17,7 +17,10 @@ fn bench(mode: &str, address: &str, more: &[&str]) -> Output {
 #[track_caller]
 fn figure(output: &Output, name: &str) -> f64 {
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}{said}");
+    // Its progress is for terminals alone.
+    assert_eq!(said, "");
     let [names, values] = text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
     let mut figures = names.split(',').zip(values.split(','));
     let (_, value) = figures.find(|(column, _)| *column == name).unwrap();
