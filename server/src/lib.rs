@@ -5,6 +5,10 @@
 //! what one publishes reaches the subscribers of the others.
 #![warn(clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 #![warn(clippy::unreachable, clippy::unwrap_used)]
+#![allow(
+    clippy::manual_async_fn,
+    reason = "an async fn keeps its arguments twice, which every connection would pay for"
+)]
 
 pub mod admin;
 pub mod bench;

@@ -98,10 +98,6 @@ impl Protocol for Chat {
     }
 
     /// From the greeting to the close.
-    #[expect(
-        clippy::manual_async_fn,
-        reason = "an async fn keeps its arguments twice, in every connection"
-    )]
     fn serve(
         self: Arc<Self>,
         AcceptedConnection { connection, peer, entry, shutdown, permit }: AcceptedConnection,
@@ -129,10 +125,6 @@ impl Chat {
         self.drive((connection, entry), peer.ip(), TimeFormat::Iso, &shutdown).await
     }
 
-    #[expect(
-        clippy::manual_async_fn,
-        reason = "an async fn keeps its arguments twice, in every connection"
-    )]
     fn drive<'c>(
         &'c self,
         client: (Connection, ConnectionEntry),

@@ -6,7 +6,7 @@ use super::session::{Action, End, Passage, Session, Terms};
 use super::settings::ClusterSettings;
 use super::writer::Change;
 use crate::codec::nats::{Block, Parser, ParserLimits, subject};
-use crate::connection::duplex::ReadHalf;
+use crate::connection::duplex::{Flow, ReadHalf};
 use crate::connection::outbound::{OutboundQueue, Position};
 use crate::diagnostics::{ConnectionFigures, Ended, FrontEnd};
 use crate::limits::{CLUSTER_CONTROL_LINE_BYTES, CLUSTER_PAYLOAD_BYTES};
@@ -91,19 +91,14 @@ impl ReadHalf for Reader<'_> {
         })
     }
 
-    async fn begin(&mut self, _parser: &mut Parser) -> ControlFlow<Ended> {
+    async fn begin(&mut self, _parser: &mut Parser) -> Flow {
         if self.shared.settings.tls_first {
             self.encrypt().await;
         }
         self.goes_on()
     }
 
-    async fn take(
-        &mut self,
-        parser: &mut Parser,
-        received: &mut BytesMut,
-        _at_end: bool,
-    ) -> ControlFlow<Ended> {
+    async fn take(&mut self, parser: &mut Parser, received: &mut BytesMut, _: bool) -> Flow {
         while self.end.is_none()
             && let Some(said) = parser.next(received).transpose()
         {
@@ -150,7 +145,7 @@ impl<'c> Reader<'c> {
         }
     }
 
-    fn goes_on(&self) -> ControlFlow<Ended> {
+    fn goes_on(&self) -> Flow {
         match self.end {
             Some(reason) => ControlFlow::Break(Ended::Because(reason)),
             None => ControlFlow::Continue(()),

@@ -14,6 +14,9 @@ use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+/// Whether a connection goes on; `Break`: it is to end, for that reason.
+pub(crate) type Flow = ControlFlow<Ended>;
+
 /// What a protocol does with the bytes of a client. [`drive`] reads them.
 pub(crate) trait ReadHalf: Send {
     /// A change of what the writing half sends.
@@ -26,21 +29,17 @@ pub(crate) trait ReadHalf: Send {
     fn decoder(&self) -> Self::Decoder;
 
     /// Greets the client, before anything is read.
-    fn begin(
-        &mut self,
-        _decoder: &mut Self::Decoder,
-    ) -> impl Future<Output = ControlFlow<Ended>> + Send {
+    fn begin(&mut self, _decoder: &mut Self::Decoder) -> impl Future<Output = Flow> + Send {
         ready(ControlFlow::Continue(()))
     }
 
     /// Does all that `received` says, and leaves what is incomplete. `at_end`: no more will come.
-    /// `Break`: the connection is to end, for that reason.
     fn take(
         &mut self,
         decoder: &mut Self::Decoder,
         received: &mut BytesMut,
         at_end: bool,
-    ) -> impl Future<Output = ControlFlow<Ended>> + Send;
+    ) -> impl Future<Output = Flow> + Send;
 
     /// Tells the client that the server will stop, if the protocol has words for that.
     fn say_prepare(&mut self) {}
@@ -82,10 +81,6 @@ enum FirstEnd {
 }
 
 /// Drives both halves until the connection has ended, and closes it. Gives the reason.
-#[expect(
-    clippy::manual_async_fn,
-    reason = "an async fn keeps its arguments twice, in every connection"
-)]
 pub(crate) fn drive<'c, R, W>(
     shutdown: &'c Arc<Shutdown>,
     (connection, mut entry): (Connection, ConnectionEntry),

@@ -13,7 +13,7 @@ use super::session::{Action, Reply, Session, SessionLimits, Sid, Sids, receipt_i
 use super::share::Places;
 use super::writer::{Change, Outbound, Own};
 use crate::codec::nats::{Block, Operation, Parser, subject};
-use crate::connection::duplex::ReadHalf;
+use crate::connection::duplex::{Flow, ReadHalf};
 use crate::connection::outbound::Position;
 use crate::diagnostics::{ConnectionFigures, Ended, SubscriptionInfo};
 use crate::limits::NATS_OWN_QUEUES;
@@ -83,12 +83,7 @@ impl ReadHalf for Reader<'_> {
     }
 
     /// Does all that was read, up to a mistake that ends the connection.
-    async fn take(
-        &mut self,
-        parser: &mut Parser,
-        received: &mut BytesMut,
-        _at_end: bool,
-    ) -> ControlFlow<Ended> {
+    async fn take(&mut self, parser: &mut Parser, received: &mut BytesMut, _: bool) -> Flow {
         while self.over.is_none() {
             match parser.next(received) {
                 Ok(None) => break,

@@ -94,10 +94,6 @@ impl Protocol for Nats {
     }
 
     /// From `INFO` to the close.
-    #[expect(
-        clippy::manual_async_fn,
-        reason = "an async fn keeps its arguments twice, in every connection"
-    )]
     fn serve(
         self: Arc<Self>,
         AcceptedConnection { connection, peer, entry, shutdown, permit }: AcceptedConnection,
@@ -126,10 +122,6 @@ impl Nats {
         self.serve_client((connection, entry), peer.ip(), None, &shutdown).await
     }
 
-    #[expect(
-        clippy::manual_async_fn,
-        reason = "an async fn keeps its arguments twice, in every connection"
-    )]
     fn serve_client<'c>(
         self: &'c Arc<Self>,
         (connection, mut entry): (Connection, ConnectionEntry),

@@ -8,7 +8,7 @@ use super::writer::{Change, Link};
 use crate::codec::datagram::Target;
 use crate::codec::push::{ErrorCode, ServerObject, parse_object};
 use crate::codec::web_socket::{CloseCode, closing};
-use crate::connection::duplex::ReadHalf;
+use crate::connection::duplex::{Flow, ReadHalf};
 use crate::connection::outbound::Position;
 use crate::diagnostics::{ConnectionFigures, Ended};
 use crate::limits::PUSH_MISTAKES;
@@ -38,18 +38,13 @@ impl ReadHalf for Reader<'_> {
         Decoder::new(self.link.framing, self.gateway.settings.line_bytes)
     }
 
-    async fn begin(&mut self, decoder: &mut Decoder) -> ControlFlow<Ended> {
+    async fn begin(&mut self, decoder: &mut Decoder) -> Flow {
         // Not kept: it may be a piece of a larger buffer.
         let early = std::mem::take(&mut self.early);
         self.take_all(decoder, &early).await
     }
 
-    async fn take(
-        &mut self,
-        decoder: &mut Decoder,
-        received: &mut BytesMut,
-        at_end: bool,
-    ) -> ControlFlow<Ended> {
+    async fn take(&mut self, decoder: &mut Decoder, received: &mut BytesMut, at_end: bool) -> Flow {
         if at_end {
             self.link.close_with(closing(CloseCode::Protocol, "no close frame came"));
         }
@@ -77,7 +72,7 @@ impl<'c> Reader<'c> {
     }
 
     /// Does everything that the client said in these bytes.
-    async fn take_all(&mut self, decoder: &mut Decoder, mut bytes: &[u8]) -> ControlFlow<Ended> {
+    async fn take_all(&mut self, decoder: &mut Decoder, mut bytes: &[u8]) -> Flow {
         let mut answers = Vec::new();
         loop {
             let said = decoder.decode(&mut bytes, &mut answers);
@@ -91,7 +86,7 @@ impl<'c> Reader<'c> {
         }
     }
 
-    fn take_one(&mut self, said: Said<'_>) -> ControlFlow<Ended> {
+    fn take_one(&mut self, said: Said<'_>) -> Flow {
         let is_first = std::mem::take(&mut self.is_first);
         match said {
             Said::Line(line) if is_first && !line.trim_start().starts_with('{') => {
@@ -120,7 +115,7 @@ impl<'c> Reader<'c> {
     }
 
     /// Ends a connection on which something else is spoken, before anything is done.
-    fn send_away(&self) -> ControlFlow<Ended> {
+    fn send_away(&self) -> Flow {
         self.link.say_goodbye(closing(CloseCode::Policy, "this port takes lines of JSON objects"));
         ControlFlow::Break(Ended::Because("another protocol"))
     }

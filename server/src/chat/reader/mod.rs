@@ -11,7 +11,7 @@ use super::session::{Action, Session, SessionSettings};
 use super::times::TimeFormat;
 use super::writer::{Change, Channel, ChatQueue};
 use crate::codec::lines::{LineDecoder, LineError};
-use crate::connection::duplex::ReadHalf;
+use crate::connection::duplex::{Flow, ReadHalf};
 use crate::connection::outbound::Position;
 use crate::connection::rate::RateLimit;
 use crate::connection::shutdown::Shutdown;
@@ -67,7 +67,7 @@ impl ReadHalf for Reader<'_> {
         LineDecoder::new(self.shared.settings.line_bytes)
     }
 
-    async fn begin(&mut self, _decoder: &mut LineDecoder) -> ControlFlow<Ended> {
+    async fn begin(&mut self, _decoder: &mut LineDecoder) -> Flow {
         self.session.begin(LOBBY, &mut self.actions);
         self.act().await;
         self.flow()
@@ -78,7 +78,7 @@ impl ReadHalf for Reader<'_> {
         decoder: &mut LineDecoder,
         received: &mut BytesMut,
         at_end: bool,
-    ) -> ControlFlow<Ended> {
+    ) -> Flow {
         let mut bytes = &received[..];
         while self.over.is_none()
             && let Some(line) = decoder.decode(&mut bytes)
@@ -154,7 +154,7 @@ impl<'s> Reader<'s> {
     }
 
     /// Whether the connection is over for the session.
-    fn flow(&self) -> ControlFlow<Ended> {
+    fn flow(&self) -> Flow {
         self.over.map_or(ControlFlow::Continue(()), ControlFlow::Break)
     }
 
