@@ -82,7 +82,7 @@ pub use bridge::{Bridge, BridgeBuilder, BridgeDelivery, BridgePublisher, Groups}
 pub use broker::{Broker, BrokerBuilder};
 pub use by_size::BySize;
 pub use error::{PublishError, RequestError, SubscribeError, TryPublishError, TryRecvError};
-pub use log::message::{Batch, BatchIter, Message, Received};
+pub use log::message::{Batch, BatchIter, Message};
 pub use payload::{Origin, Payload};
 pub use policy::{Receipt, WhenFull};
 pub use publish::Publisher;
@@ -92,6 +92,7 @@ pub use receive::builder::{MailboxBuilder, SubscriptionBuilder};
 pub use receive::delivery::Delivery;
 pub use receive::mailbox::{Mailbox, MailboxDelivery, MailboxSubscriber};
 pub use receive::messages::{Messages, Missed, TryMessages};
+pub use receive::received::Received;
 pub use receive::subscription::{BatchDelivery, Subscription};
 pub use receive::watch::SubscriptionWatch;
 pub use stats::tally::WaitStats;

@@ -1,4 +1,4 @@
-//! Views of a segment: one message of it, or several in a row.
+//! Views of a segment, to be kept: one message of it, or several in a row.
 
 use crate::log::{Record, Segment};
 use crate::topic::Topic;
@@ -49,12 +49,12 @@ impl<M> Message<M> {
 
     /// The topic that the message was published to.
     pub fn topic(&self) -> &Topic {
-        &self.segment.topic
+        self.segment.topic()
     }
 
     /// The topic on which the sender waits for an answer, if it does.
     pub fn reply_to(&self) -> Option<&Topic> {
-        self.segment.record(self.index).reply_to.as_ref()
+        self.segment.reply_to(self.index)
     }
 
     /// What the message counts for against byte bounds.
@@ -67,7 +67,7 @@ impl<M> Deref for Message<M> {
     type Target = M;
 
     fn deref(&self) -> &M {
-        &self.segment.record(self.index).message
+        self.segment.message(self.index)
     }
 }
 
@@ -80,79 +80,6 @@ impl<M> Clone for Message<M> {
 impl<M: fmt::Debug> fmt::Debug for Message<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Message").field("topic", self.topic()).field("payload", &**self).finish()
-    }
-}
-
-/// One received message, lent by the subscription until its next receive. Derefs to the payload.
-///
-/// [`to_message`](Self::to_message) keeps it for longer.
-pub struct Received<'a, M>(Source<'a, M>);
-
-enum Source<'a, M> {
-    Lent(&'a Record<M>, &'a Arc<Segment<M>>, u32),
-    /// Where a subscription can be ended and freed at any time, it has nothing to lend.
-    Owned(Message<M>),
-}
-
-impl<'a, M> Received<'a, M> {
-    pub(crate) fn lent(segment: &'a Arc<Segment<M>>, index: u32) -> Self {
-        Self(Source::Lent(segment.record(index), segment, index))
-    }
-
-    pub(crate) fn owned(message: Message<M>) -> Self {
-        Self(Source::Owned(message))
-    }
-
-    /// The message, to be kept: it shares what is stored, and copies nothing.
-    #[inline]
-    pub fn to_message(&self) -> Message<M> {
-        let (segment, index) = self.stored();
-        Message::new(segment.clone(), index)
-    }
-
-    /// The topic it was published to.
-    pub fn topic(&self) -> &Topic {
-        &self.stored().0.topic
-    }
-
-    /// Where the sender waits for an answer, if it does.
-    pub fn reply_to(&self) -> Option<&Topic> {
-        self.record().reply_to.as_ref()
-    }
-
-    /// What it counts for against byte bounds.
-    pub fn weight_bytes(&self) -> u32 {
-        self.record().weight_bytes
-    }
-
-    #[inline]
-    fn stored(&self) -> (&Arc<Segment<M>>, u32) {
-        match &self.0 {
-            Source::Lent(_, segment, index) => (segment, *index),
-            Source::Owned(message) => message.segment(),
-        }
-    }
-
-    #[inline]
-    fn record(&self) -> &Record<M> {
-        match &self.0 {
-            Source::Lent(record, ..) => record,
-            Source::Owned(Message { segment, index }) => segment.record(*index),
-        }
-    }
-}
-
-impl<M> Deref for Received<'_, M> {
-    type Target = M;
-
-    fn deref(&self) -> &M {
-        &self.record().message
-    }
-}
-
-impl<M: fmt::Debug> fmt::Debug for Received<'_, M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Received").field("topic", self.topic()).field("payload", &**self).finish()
     }
 }
 

@@ -59,6 +59,21 @@ impl<M> Segment<M> {
         self.later[index as usize - self.first.len()].call_once(|| record);
     }
 
+    pub fn topic(&self) -> &Topic {
+        &self.topic
+    }
+
+    #[inline]
+    pub fn message(&self, index: u32) -> &M {
+        &self.record(index).message
+    }
+
+    /// The topic on which the sender of a message waits for an answer, if it does.
+    pub fn reply_to(&self, index: u32) -> Option<&Topic> {
+        self.record(index).reply_to.as_ref()
+    }
+
+    #[inline]
     pub fn weight_bytes(&self, index: u32) -> u32 {
         self.record(index).weight_bytes
     }
@@ -74,6 +89,7 @@ impl<M> Segment<M> {
         if index == 0 { 0 } else { self.record(index - 1).bytes_through }
     }
 
+    #[inline]
     fn record(&self, index: u32) -> &Record<M> {
         let index = index as usize;
         match index.checked_sub(self.first.len()) {

@@ -1,7 +1,6 @@
 //! Where a receiver is: the segment it reads, and what it has missed before it.
 
 use crate::log::Segment;
-use crate::log::message::Received;
 use crate::log::reader_slot::Reach;
 use crate::queue::entries::{Entry, INTERRUPTED, Named};
 use crate::stats::SubscriptionId;
@@ -45,8 +44,9 @@ pub(crate) struct Step {
     pub is_last: bool,
 }
 
-struct Reading<M> {
-    segment: Arc<Segment<M>>,
+/// The segment that is being read.
+pub(crate) struct Reading<M> {
+    pub segment: Arc<Segment<M>>,
     id: SubscriptionId,
     /// The index of its reader slot in the segment; `None` for an entry of a fixed range.
     slot: Option<u32>,
@@ -99,17 +99,16 @@ impl<M> Cursor<M> {
 
     /// Takes the next message, which was found to be there. Its credit is for the caller to return.
     #[inline]
-    pub fn step(&mut self) -> Option<(Step, Received<'_, M>)> {
+    pub fn step(&mut self) -> Option<(Step, &Reading<M>)> {
         let reading = self.reading.as_mut()?;
         let index = reading.next;
-        let received = Received::lent(&reading.segment, index);
         reading.next = index + 1;
         let step = Step {
-            weight_bytes: received.weight_bytes(),
+            weight_bytes: reading.segment.weight_bytes(index),
             ready: (reading.looked_at == index).then_some(reading.end - index),
             is_last: reading.next == reading.end,
         };
-        Some((step, received))
+        Some((step, reading))
     }
 
     /// Reports `count` as missed before whatever comes next.
@@ -154,6 +153,12 @@ impl<M> Cursor<M> {
 }
 
 impl<M> Reading<M> {
+    /// The index of the message that was stepped over last.
+    #[inline]
+    pub fn last(&self) -> u32 {
+        self.next - 1
+    }
+
     /// Whether there is more to read at the end that was seen last.
     #[inline]
     fn has_grown(&mut self) -> bool {

@@ -1,6 +1,7 @@
 //! What a subscription receives one at a time.
 
-use crate::log::message::{Message, Received};
+use crate::log::message::Message;
+use crate::receive::received::Received;
 
 /// What a subscriber receives: a message, lent ([`Received`]) or owned ([`Message`]), or a gap.
 #[derive(Clone, Copy, Debug)]

@@ -4,17 +4,18 @@ pub mod builder;
 pub mod delivery;
 pub mod mailbox;
 pub mod messages;
+pub mod received;
 pub mod subscription;
 pub mod watch;
 
 use crate::error::TryRecvError;
 use crate::log::Segment;
-use crate::log::message::{Message, Received};
 use crate::payload::Payload;
 use crate::queue::Queue;
 use crate::queue::cursor::{Cursor, Found, Taken};
 use crate::queue::grant::GrantSeen;
 use crate::receive::delivery::Delivery;
+use crate::receive::received::Received;
 use crate::shared::Shared;
 use crate::stats::EndReason;
 use crate::sync::lock;
@@ -48,7 +49,7 @@ impl<M: Payload> Receiver<M> {
     }
 
     /// The next message or gap, for [`give`](Self::give); none once it has ended.
-    #[inline]
+    #[inline(always)]
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Next<M>>> {
         match self.has_next() {
             true => Poll::Ready(Some(Next::Ready)),
@@ -70,21 +71,21 @@ impl<M: Payload> Receiver<M> {
     }
 
     /// Whether the segment that is being read has a message, and nothing else needs attention.
-    #[inline]
+    #[inline(always)]
     pub fn has_next(&mut self) -> bool {
         !self.queue.needs_attention() && self.cursor.is_ready()
     }
 
     /// Receives what was found.
-    #[inline]
+    #[inline(always)]
     pub fn give(&mut self, next: Next<M>) -> Option<Delivery<Received<'_, M>>> {
         Some(match next {
             Next::Ready => {
-                let (step, received) = self.cursor.step()?;
+                let (step, reading) = self.cursor.step()?;
                 self.queue.receive_one(step, &mut self.grant_seen);
-                Delivery::Message(received)
+                Delivery::Message(Received::lent(reading))
             }
-            Next::Owned(message) => Delivery::Message(Received::owned(message)),
+            Next::Owned(segment, index) => Delivery::Message(Received::owned(segment, index)),
             Next::Missed(count) => Delivery::Missed(count),
         })
     }
@@ -161,7 +162,7 @@ impl<M: Payload> Receiver<M> {
             let finished = &mut self.cursor.finished;
             return Some(match take_shared(finished, shared, &self.queue, 1)? {
                 Taken::Missed(count) => self.report(count),
-                Taken::Batch { segment, from, .. } => Next::Owned(Message::new(segment, from)),
+                Taken::Batch { segment, from, .. } => Next::Owned(segment, from),
             });
         }
         match self.queue.find(&mut self.cursor)? {
@@ -180,7 +181,7 @@ impl<M: Payload> Receiver<M> {
 pub(crate) enum Next<M> {
     /// The message that the cursor is at, not received yet.
     Ready,
-    Owned(Message<M>),
+    Owned(Arc<Segment<M>>, u32),
     Missed(u64),
 }
 

@@ -1,12 +1,13 @@
 //! The receiving end of one pattern.
 
 use crate::error::TryRecvError;
-use crate::log::message::{Batch, Message, Received};
+use crate::log::message::{Batch, Message};
 use crate::payload::Payload;
 use crate::queue::cursor::Taken;
 use crate::receive::Receiver;
 use crate::receive::delivery::Delivery;
 use crate::receive::mailbox::Mailbox;
+use crate::receive::received::Received;
 use crate::receive::watch::SubscriptionWatch;
 use crate::stats::{Books, EndReason, SubscriptionId, SubscriptionStats};
 use crate::topic::Pattern;
@@ -188,7 +189,7 @@ struct Recv<'a, M: Payload>(Option<&'a mut Receiver<M>>);
 impl<'a, M: Payload> Future for Recv<'a, M> {
     type Output = Option<Delivery<Received<'a, M>>>;
 
-    #[inline]
+    #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         // Polled again after it was ready, it has nothing more.
         let Some(receiver) = self.0.take() else { return Poll::Ready(None) };
