@@ -104,6 +104,14 @@ pub struct Receipt {
     pub remote: u64,
 }
 
+impl Receipt {
+    /// Of a message that has gone into this many queues, and no further.
+    #[inline(always)]
+    pub(crate) fn of_queued(queued: u64) -> Self {
+        Self { matched: queued, queued, ..Self::default() }
+    }
+}
+
 impl std::ops::AddAssign for Receipt {
     fn add_assign(&mut self, other: Self) {
         self.matched += other.matched;

@@ -55,8 +55,10 @@ impl<M> Segment<M> {
     /// Fills a slot after the first messages. Only the publisher does, once for each, before the
     /// length passes it.
     #[inline]
-    pub fn put(&self, index: u32, record: Record<M>) {
-        self.later[index as usize - self.first.len()].call_once(|| record);
+    pub fn put(&self, index: u32, make: impl FnOnce() -> Option<Record<M>>) {
+        let slot = &self.later[index as usize - self.first.len()];
+        // Made in its place: each copy on the way there costs as much as the slot's own lock.
+        let _ = slot.try_call_once(|| make().ok_or(()));
     }
 
     pub fn topic(&self) -> &Topic {

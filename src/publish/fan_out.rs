@@ -331,7 +331,7 @@ impl<M> FanOut<M> {
             {
                 let record = Record::new(message, self.reply_to.take(), *weight, bytes);
                 bytes = record.bytes_through();
-                segment.put(index, record);
+                segment.put(index, || Some(record));
             }
         }
         let mut newly_cut = 0;

@@ -134,7 +134,7 @@ impl<M: Payload> Publisher<M> {
         topic: &Topic,
         message: M,
     ) -> Result<Receipt, TryPublishError<M>> {
-        let weighed = match self.publish_short(topic, Weighed::new(message)) {
+        let weighed = match self.try_short(topic, message) {
             Ok(receipt) => return Ok(receipt),
             Err(weighed) => weighed,
         };
@@ -165,7 +165,7 @@ impl<M: Payload> Publisher<M> {
         topic: &Topic,
         message: M,
     ) -> Result<Receipt, PublishError<M>> {
-        match self.publish_short(topic, Weighed::new(message)) {
+        match self.try_short(topic, message) {
             Ok(receipt) => Ok(receipt),
             Err(weighed) => block_on(self.publish_one(topic, None, weighed)),
         }
@@ -210,6 +210,18 @@ impl<M: Payload> Publisher<M> {
             Ok(()) => Ok(self.finish()),
             Err(BatchRefusal::TooLong) => Err(PublishError::TooLong(())),
             Err(BatchRefusal::Refused(_)) => Err(PublishError::Closed(())),
+        }
+    }
+
+    /// [`publish_short`](Self::publish_short), or gives the message back.
+    #[inline(always)]
+    fn try_short(&mut self, topic: &Topic, message: M) -> Result<Receipt, Weighed<M>> {
+        let bytes = weigh(&message);
+        let mut message = Some(message);
+        let queued = self.publish_short(topic, &mut message, bytes);
+        match message {
+            Some(message) => Err(Weighed { message, bytes }),
+            None => Ok(Receipt::of_queued(queued.unwrap_or_default())),
         }
     }
 
@@ -426,8 +438,9 @@ struct Publish<'a, M: Payload> {
 
 impl<M: Payload> Publish<'_, M> {
     #[inline(never)]
-    fn begin(&mut self, weighed: Weighed<M>) -> Result<(), PublishError<M>> {
-        let outcome = self.publisher.begin_one(self.topic, None, weighed, true);
+    fn begin(&mut self, bytes: u32) -> Result<(), PublishError<M>> {
+        let Some(message) = self.message.take() else { return Ok(()) };
+        let outcome = self.publisher.begin_one(self.topic, None, Weighed { message, bytes }, true);
         outcome.map(drop).map_err(|(_, message)| PublishError::Closed(message))
     }
 }
@@ -438,13 +451,14 @@ impl<M: Payload> Unpin for Publish<'_, M> {}
 impl<M: Payload> Future for Publish<'_, M> {
     type Output = Result<Receipt, PublishError<M>>;
 
-    #[inline]
+    /// Inlined, so that a receipt is made where it is looked at.
+    #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Some(message) = self.message.take() {
-            let topic = self.topic;
-            match self.publisher.publish_short(topic, Weighed::new(message)) {
-                Ok(receipt) => return Poll::Ready(Ok(receipt)),
-                Err(weighed) => self.begin(weighed)?,
+        if let Some(bytes) = self.message.as_ref().map(weigh) {
+            let Self { publisher, topic, message } = &mut *self;
+            match publisher.publish_short(topic, message, bytes) {
+                Some(queued) => return Poll::Ready(Ok(Receipt::of_queued(queued))),
+                None => self.begin(bytes)?,
             }
         }
         self.publisher.poll_receipt(context).map(Ok)

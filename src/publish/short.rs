@@ -4,9 +4,8 @@
 use crate::load::Load;
 use crate::log::{Record, Segment};
 use crate::payload::Payload;
-use crate::policy::Receipt;
+use crate::publish::Publisher;
 use crate::publish::fan_out::{FanOut, Hold};
-use crate::publish::{Publisher, Weighed};
 use crate::routing::route::Audience;
 use crate::sync::read;
 use crate::topic::Topic;
@@ -16,74 +15,73 @@ use std::sync::Arc;
 type Given<M> = (u64, Option<Arc<Segment<M>>>);
 
 impl<M: Payload> Publisher<M> {
-    /// Publishes the message where the last one went, or gives it back and has done nothing.
-    #[inline]
+    /// Publishes the message where the last one went, to as many queues as it returns; or leaves
+    /// it and has done nothing. Returned like this, neither goes through memory.
     pub(super) fn publish_short(
         &mut self,
         topic: &Topic,
-        weighed: Weighed<M>,
-    ) -> Result<Receipt, Weighed<M>> {
+        message: &mut Option<M>,
+        bytes: u32,
+    ) -> Option<u64> {
         let Self { fan_out, routes, tally, open, .. } = self;
-        let Some(last) = routes.again(topic).filter(|_| open.published == 0) else {
-            return Err(weighed);
-        };
+        let last = routes.again(topic).filter(|_| open.published == 0)?;
         if last.route.is_silent() {
             tally.count_alone(0);
             last.count(0);
-            return Ok(Receipt::default());
+            *message = None;
+            return Some(0);
         }
         let audience = read(&last.route.audience);
-        let (queued, upgraded) = fan_out.append_short(last.route.id, &audience, weighed)?;
+        let (queued, upgraded) = fan_out.append_short(last.route.id, &audience, message, bytes)?;
         drop(audience);
         tally.count_alone(queued);
         last.count(queued);
         // Under no lock, and last: this wakes tasks, and may drop payloads.
         fan_out.deliveries.deferred.run();
         drop(upgraded);
-        Ok(Receipt { matched: queued, queued, ..Receipt::default() })
+        Some(queued)
     }
 }
 
 impl<M> FanOut<M> {
-    /// Appends a message to the growing segment and gives it to the whole audience, or gives it
-    /// back.
+    /// Appends a message to the growing segment and gives it to the whole audience, or leaves it.
     #[inline]
     fn append_short(
         &mut self,
         route: u64,
         audience: &Audience<M>,
-        weighed: Weighed<M>,
-    ) -> Result<Given<M>, Weighed<M>> {
-        let load = Load { messages: 1, bytes: weighed.bytes };
-        let Some(growing) = &mut self.growing else { return Err(weighed) };
-        let Some(way) = growing.short.as_ref().filter(|way| {
+        message: &mut Option<M>,
+        bytes: u32,
+    ) -> Option<Given<M>> {
+        let load = Load { messages: 1, bytes };
+        let growing = self.growing.as_mut()?;
+        let way = growing.short.as_ref().filter(|way| {
             way.changes == audience.changes && growing.route == route && growing.has_room_for(load)
-        }) else {
-            return Err(weighed);
-        };
+        })?;
         let mut upgraded = None;
         let segment = match &growing.segment {
             Hold::Strong(segment) => segment,
             Hold::Weak(segment) => match segment.upgrade() {
                 Some(segment) => &*upgraded.insert(segment),
-                None => return Err(weighed),
+                None => return None,
             },
         };
         if !way.grant.spend_at_once(load) {
             // May be the last holder, and the audience is locked.
             self.deliveries.deferred.segments.extend(upgraded);
-            return Err(weighed);
+            return None;
         }
         let (index, bytes_before) = (growing.used, growing.bytes);
         growing.used += load.messages;
         growing.bytes += u64::from(load.bytes);
-        segment.put(index, Record::new(weighed.message, None, weighed.bytes, bytes_before));
+        let make = |message| Record::new(message, None, bytes, bytes_before);
+        segment.put(index, || message.take().map(make));
         segment.length.advance(index + 1);
         for (slot, state) in segment.slots.iter().enumerate() {
             if !state.needs_no_call() {
                 self.deliveries.call(slot, &audience.singles[slot], segment, index..index + 1);
             }
         }
-        Ok((way.queues, upgraded))
+        Some((way.queues, upgraded))
     }
 }
