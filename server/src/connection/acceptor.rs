@@ -1,5 +1,5 @@
-//! Accepting connections, the same for every front-end: those that are admitted are listed and
-//! served, the others are told why they are not.
+//! Accepts connections for every front-end: admitted ones are listed and served, the others are
+//! told the reason.
 
 use super::entrance::Entrance;
 use super::limiter::Permit;
@@ -13,7 +13,7 @@ use async_io::Async;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
-/// Accepts what a listener brings, and gives it to a protocol.
+/// Accepts a listener's connections and passes them to a protocol.
 pub(super) struct Acceptor<P> {
     pub entrance: Arc<Entrance<P>>,
     /// Owns the connections' tasks.
@@ -30,7 +30,7 @@ pub struct AcceptedConnection {
     pub entry: ConnectionEntry,
     /// Tells the connection when the server stops.
     pub shutdown: Arc<Shutdown>,
-    /// Dropped last: another connection may come then.
+    /// Dropped last, which makes room for another connection.
     pub permit: Permit,
 }
 
@@ -63,7 +63,7 @@ impl<P: Protocol> Acceptor<P> {
         if entrance.has_steps(&permit) {
             let entrance = entrance.clone();
             self.connections.spawn(name, async move {
-                // In a box, so that the connection has no room for it all its life.
+                // Boxed, so that the connection does not hold this memory all its life.
                 let accepted = Box::pin(entrance.enter(connection, peer, permit)).await;
                 if let Some(accepted) = accepted {
                     entrance.protocol.clone().serve(accepted).await;

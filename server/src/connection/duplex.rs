@@ -1,7 +1,8 @@
 //! One connection from its first byte to its last: a reading and a writing half side by side.
 //!
-//! Two halves, so that a publish that waits for a full queue, even for the publisher's own, never
-//! keeps the publisher from being written to, and two clients that wait for each other both go on.
+//! Two halves, so that a publish that waits for a full queue, even the publisher's own, never keeps
+//! the publisher from being written to, and two clients that wait for each other both make
+//! progress.
 
 use super::outbound::{OutboundQueue, Position, Request};
 use super::shutdown::{CloseCount, Shutdown};
@@ -14,15 +15,15 @@ use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-/// Whether a connection goes on; `Break`: it is to end, for that reason.
+/// Whether a connection continues. `Break` ends it for that reason.
 pub(crate) type Flow = ControlFlow<Ended>;
 
-/// What a protocol does with the bytes of a client. [`drive`] reads them.
+/// What a protocol does with a client's bytes, which [`drive`] reads.
 pub(crate) trait ReadHalf: Send {
     /// A change of what the writing half sends.
     type Change: Send;
 
-    /// Takes what the client says apart.
+    /// Splits what the client sends into operations.
     type Decoder: Send;
 
     /// The decoder for this client.
@@ -33,7 +34,7 @@ pub(crate) trait ReadHalf: Send {
         ready(ControlFlow::Continue(()))
     }
 
-    /// Does all that `received` says, and leaves what is incomplete. `at_end`: no more will come.
+    /// Does everything in `received`, and leaves what is incomplete. `at_end`: no more will come.
     fn take(
         &mut self,
         decoder: &mut Self::Decoder,
@@ -44,15 +45,15 @@ pub(crate) trait ReadHalf: Send {
     /// Tells the client that the server will stop, if the protocol has words for that.
     fn say_prepare(&mut self) {}
 
-    /// Queues the last words to a client that the server leaves.
+    /// Queues the last words to a client that the server disconnects.
     fn say_goodbye(&mut self) {}
 
-    /// Where the end belongs among the messages.
+    /// The position of the end among the messages.
     fn end_position(&self) -> Position {
         Position::default()
     }
 
-    /// Tells the others, while what is queued goes out.
+    /// Tells other clients, while what is queued goes out.
     fn leave(&mut self) -> impl Future<Output = ()> + Send {
         ready(())
     }
@@ -70,7 +71,7 @@ pub(crate) trait WriteHalf: Source + Send {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ReadEnd {
     PeerClosed,
-    /// The client wants to go, or a mistake or a bound leaves no other way.
+    /// The client asked for it, or a mistake or a limit left no other way.
     Over(Ended),
     Requested(Request),
 }
@@ -80,7 +81,7 @@ enum FirstEnd {
     Writing(Outcome),
 }
 
-/// Drives both halves until the connection has ended, and closes it. Gives the reason.
+/// Drives both halves until the connection has ended, closes it, and returns the reason.
 pub(crate) fn drive<'c, R, W>(
     shutdown: &'c Arc<Shutdown>,
     (connection, mut entry): (Connection, ConnectionEntry),
@@ -122,7 +123,7 @@ where
                 let ((), outcome) = future::zip(read_half.leave(), &mut writing).await;
                 (outcome, Some(end))
             }
-            // Also when it has said its last word to a client that is slow or unknown.
+            // Also after the last words to a client that is slow or not admitted.
             FirstEnd::Writing(outcome) => {
                 read_half.leave().await;
                 (outcome, None)
@@ -153,7 +154,7 @@ async fn read_all<R: ReadHalf>(
     connection: &Connection,
 ) -> io::Result<ReadEnd> {
     let mut decoder = half.decoder();
-    // In boxes, so that a quiet connection has no room for what a busy one does.
+    // Boxed, so that a quiet connection takes no memory for what a busy one does.
     if let ControlFlow::Break(reason) = Box::pin(half.begin(&mut decoder)).await {
         return Ok(ReadEnd::Over(reason));
     }
@@ -186,8 +187,8 @@ async fn read_all<R: ReadHalf>(
     }
 }
 
-/// Why a connection ended, of both halves: a client that did not take the last word is stuck,
-/// whatever it did before.
+/// Why a connection ended, judged from both halves. A client that did not take the last words is
+/// stuck, whatever it did before.
 fn reason(reading: Option<&io::Result<ReadEnd>>, writing: &Outcome, own: Option<Ended>) -> Ended {
     match (writing, reading) {
         (Outcome::Stuck, _) => Ended::Stuck,
@@ -200,8 +201,8 @@ fn reason(reading: Option<&io::Result<ReadEnd>>, writing: &Outcome, own: Option<
     }
 }
 
-/// Whether the kernel gave up on the peer: its machine is gone, or the peer left its receive window
-/// closed. Where bytes wait for it, that is a write time-out.
+/// Whether the kernel gave up on the peer: its machine is gone, or its receive window stayed
+/// closed. If bytes wait for it, that is a write time-out.
 fn is_time_out(reading: Option<&io::Result<ReadEnd>>, writing: &Outcome) -> bool {
     let is_one = |error: &io::Error| error.kind() == io::ErrorKind::TimedOut;
     matches!(reading, Some(Err(error)) if is_one(error))

@@ -1,4 +1,4 @@
-//! What comes before a protocol, in time: what a proxy says of the client, and TLS.
+//! What comes before a protocol: the header of a proxy, and the TLS handshake.
 
 use super::acceptor::AcceptedConnection;
 use super::limiter::Permit;
@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Where the connections of a server come in.
+/// Takes connections from the listener to the protocol.
 pub(super) struct Entrance<P> {
     pub protocol: Arc<P>,
     pub profile: Profile,
@@ -31,7 +31,7 @@ impl<P: Protocol> Entrance<P> {
         self.tls.is_some() || self.awaits_header(permit)
     }
 
-    /// Does what comes before the protocol; `None` if the connection does not get that far.
+    /// Reads the proxy's header and does the TLS handshake. `None` if the connection fails there.
     pub async fn enter(
         &self,
         connection: Connection,
@@ -71,7 +71,7 @@ impl<P: Protocol> Entrance<P> {
         Some(accepted)
     }
 
-    /// The connection with its place in the list of connections.
+    /// Enters the connection in the list of connections.
     pub fn accepted(
         &self,
         connection: Connection,
@@ -88,7 +88,7 @@ impl<P: Protocol> Entrance<P> {
     }
 }
 
-/// What `step` gives; `None` if the server stops first, or the time is over.
+/// Waits for `step`; `None` if the server stops or the time is over first.
 pub(crate) async fn in_time<T>(
     shutdown: &Shutdown,
     within: Duration,

@@ -1,4 +1,4 @@
-//! How many connections there may be, in all and from one address.
+//! Limits on connections, in all and from one address.
 
 use crate::locks::lock;
 use std::collections::HashMap;
@@ -86,7 +86,7 @@ impl ConnectionLimiter {
         self.lock().limits
     }
 
-    /// Sets other bounds. Connections beyond them stay.
+    /// Sets new bounds. Connections beyond them stay open.
     pub fn set_limits(&self, limits: ConnectionLimits) {
         self.lock().limits = limits;
     }
@@ -113,7 +113,7 @@ impl Counts {
     }
 }
 
-/// One connection, counted until this is dropped.
+/// Counts one connection until it is dropped.
 pub struct Permit {
     limiter: ConnectionLimiter,
     /// The address that the connection counts for.
@@ -126,8 +126,8 @@ impl Permit {
         self.address.is_some()
     }
 
-    /// Counts the connection for this address from now on. If that has its connections already, the
-    /// connection counts as before.
+    /// Counts the connection for this address from now on. If that address has all its connections
+    /// already, nothing changes.
     pub fn count_for(&mut self, address: IpAddr) -> Result<(), Refusal> {
         let address = counted_address(address);
         if self.address == Some(address) {
@@ -152,8 +152,8 @@ impl Drop for Permit {
     }
 }
 
-/// An IPv4 address in either notation; of an IPv6 address the /64, since a peer can choose the rest
-/// as it likes.
+/// The address that a peer counts for: an IPv4 address in either notation, or the /64 of an IPv6
+/// address, since a peer can choose the rest freely.
 pub(crate) fn counted_address(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {

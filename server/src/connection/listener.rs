@@ -1,4 +1,4 @@
-//! A listening socket that keeps its bounds, and waits when the system has no more descriptors.
+//! A listening socket that limits its connections, and waits when the system is out of descriptors.
 
 use super::limiter::{ConnectionLimiter, ConnectionLimits, Permit, Refusal};
 use super::proxies::TrustedProxies;
@@ -27,7 +27,7 @@ pub struct Listener {
 pub enum Accepted {
     /// A connection, which counts until the permit is dropped.
     Connection(Async<TcpStream>, SocketAddr, Permit),
-    /// A connection too many. The front-end says so in its protocol, with [`refuse`].
+    /// A connection beyond a limit. The front-end says so in its protocol, with [`refuse`].
     Refused(Async<TcpStream>, SocketAddr, Refusal),
 }
 
@@ -70,7 +70,7 @@ impl Listener {
         Self { tls, ..self }
     }
 
-    /// Takes the word of these proxies for whose connections they bring.
+    /// Trusts these proxies to name their clients.
     pub fn behind(self, proxies: TrustedProxies) -> Self {
         Self { proxies, ..self }
     }
@@ -80,7 +80,7 @@ impl Listener {
         self.tls.as_ref()
     }
 
-    /// The proxies whose word it takes.
+    /// The trusted proxies.
     pub fn proxies(&self) -> &TrustedProxies {
         &self.proxies
     }
@@ -95,9 +95,9 @@ impl Listener {
         self.local_address
     }
 
-    /// The next connection. Never fails: what goes wrong with one connection is that connection's
-    /// affair, and when the system has no descriptors or memory left this waits a little, longer
-    /// each time, and tries again. Cancel safe.
+    /// The next connection. Never fails: an error of one connection concerns that connection alone,
+    /// and when the system is out of descriptors or memory, this waits, longer each time, and tries
+    /// again. Cancel safe.
     pub async fn accept(&mut self) -> Accepted {
         if self.accepted_in_turn >= ACCEPTS_PER_TURN {
             self.accepted_in_turn = 0;
@@ -106,7 +106,7 @@ impl Listener {
         loop {
             match waiting(Wait::ACCEPT, self.socket.accept()).await {
                 Ok((stream, mut peer)) => {
-                    // That of IPv4 comes as one of IPv6 where a socket is for both.
+                    // A socket for both families reports IPv4 addresses as IPv6 ones.
                     peer.set_ip(peer.ip().to_canonical());
                     self.accepted_in_turn += 1;
                     self.back_off.succeeded();
@@ -138,14 +138,14 @@ fn bind_both(port: u16) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Says why a connection is not taken and closes it, without waiting: what the kernel does not take
-/// at once is not said. A fresh connection's buffer is empty, so a line always fits.
+/// Says why a connection is refused and closes it, without waiting. A fresh connection's buffer is
+/// empty, so a line always fits.
 pub fn refuse(stream: &Async<TcpStream>, notice: &[u8]) {
     let _ = stream.get_ref().write(notice);
     let _ = stream.get_ref().shutdown(Shutdown::Write);
 }
 
-/// Errors of `accept` that are about a connection that ended before we took it.
+/// Whether an error of `accept` is about a connection that ended before it was accepted.
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{
         ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted, TimedOut,
@@ -156,7 +156,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// Pauses that double from the first to the longest; a success begins anew.
+/// Pauses that double up to the longest; a success starts over.
 struct BackOff {
     next_ms: u64,
 }

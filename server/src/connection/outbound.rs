@@ -1,9 +1,9 @@
-//! What the reading half of a connection, and its server, hand over to the writing half.
+//! The queue from the reading half of a connection, and its server, to the writing half.
 //!
-//! Text has a position among the messages that the connection receives: an answer comes after the
-//! messages that were queued before it. NATS clients rely on that: a `PONG` tells them that they
-//! have everything. A protocol without that promise puts everything at the default position, which
-//! is reached at once.
+//! Text has a position among the messages that the connection receives: an answer follows the
+//! messages that were queued before it. NATS clients rely on that, since a `PONG` tells them that
+//! they have everything. A protocol without that promise uses the default position, which is
+//! reached at once.
 
 use crate::limits::{NATS_OVERTAKING_MESSAGES, READER_TURN, REPLY_BYTES, REPLY_ITEMS};
 use crate::locks::lock;
@@ -20,9 +20,9 @@ use std::time::Instant;
 /// What waits for the writing half, in order. `C` is a change of what that half sends.
 pub(crate) struct OutboundQueue<C> {
     state: Mutex<QueueState<C>>,
-    /// The writing half, which waits for something to do.
+    /// The writing half, waiting for something to do.
     writer: AtomicWaker,
-    /// The reading half, which waits for room, or for a request to close.
+    /// The reading half, waiting for room or for a request.
     reader: AtomicWaker,
 }
 
@@ -34,7 +34,7 @@ struct QueueState<C> {
     reply_bytes: usize,
     ends_after_messages: bool,
     request: Option<Request>,
-    /// When the reading half lets others run; `None` before its first operation of a turn.
+    /// When the reading half yields to other tasks; `None` before the first operation of a turn.
     turn_ends: Option<Instant>,
 }
 
@@ -58,7 +58,7 @@ pub(crate) enum QueueItem<C> {
 pub(crate) enum Request {
     /// The server will stop: tell the client, so that it can go elsewhere.
     Prepare,
-    /// The client is to go elsewhere: send what is queued now, and close.
+    /// The client must go elsewhere: send what is queued now, and close.
     Leave,
     /// The server stops: read no more, and close when the broker has nothing more to send.
     Stop,
@@ -147,7 +147,7 @@ impl<C> OutboundQueue<C> {
         self.writer.wake();
     }
 
-    /// Asks the reading half for something. The first request to close counts.
+    /// Passes a request to the reading half. The first request to close counts.
     pub fn request(&self, request: Request) {
         let mut state = self.lock();
         if !state.is_to_close() {
@@ -228,7 +228,7 @@ impl<C> QueueState<C> {
 
 /// For the writing half.
 impl<C> OutboundQueue<C> {
-    /// Has the writing half woken when something comes. Call it before looking.
+    /// Wakes the writing half when something comes. Call it before looking.
     pub fn register_writer(&self, context: &Context<'_>) {
         self.writer.register(context.waker());
     }

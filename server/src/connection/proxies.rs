@@ -1,4 +1,4 @@
-//! Proxies that may say for which client they connect, and the header by which they say it.
+//! Proxies that are trusted to name their clients, and the PROXY header that they do it with.
 
 use crate::limits::PROXY_HEADER_BYTES;
 use crate::live::Live;
@@ -10,7 +10,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-/// The addresses of proxies whose word is taken for who a client is. Clones share the list.
+/// The addresses of trusted proxies. Clones share the list.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies(Live<Vec<IpNet>>);
 
@@ -26,7 +26,7 @@ impl TrustedProxies {
         self.0.get().iter().any(|network| network.contains(&address))
     }
 
-    /// Takes the list of another from now on.
+    /// Switches to the list of another.
     pub fn replace_with(&self, other: &Self) {
         self.0.set(other.0.get());
     }
@@ -40,8 +40,8 @@ impl PartialEq for TrustedProxies {
 
 impl Eq for TrustedProxies {}
 
-/// Reads a PROXY header of either version, and nothing behind it. Gives the client that it names,
-/// or `None` if it speaks of the proxy itself, as for a health check.
+/// Reads a PROXY header of either version, and nothing behind it. Returns the client that it names,
+/// or `None` if the proxy speaks for itself, as for a health check.
 ///
 /// # Errors
 /// What is wrong with the header.
@@ -51,7 +51,7 @@ pub(super) async fn proxied_client(
     const BROKEN: &str = "this proxy left without a PROXY header";
     let mut header = Vec::new();
     loop {
-        // Looked at before it is taken: what comes behind the header is the client's.
+        // Peeked at first: the bytes behind the header are the client's.
         let taken_bytes = header.len();
         header.resize(PROXY_HEADER_BYTES, 0);
         let peek = connection.socket().peek(&mut header[taken_bytes..]);
@@ -73,7 +73,7 @@ pub(super) async fn proxied_client(
     }
 }
 
-/// The length of the header and the client that it names; `None` if more has to come.
+/// The length of the header and the client that it names; `None` if it is incomplete.
 fn parse(received: &[u8]) -> Result<Option<(usize, Option<SocketAddr>)>, &'static str> {
     let parsed = HeaderResult::parse(received);
     if parsed.is_incomplete() {
@@ -105,12 +105,12 @@ fn client_of_v2(header: &v2::Header<'_>) -> Option<SocketAddr> {
     }
 }
 
-/// An address of IPv4 can come as one of IPv6.
+/// IPv4 addresses can be written as IPv6 ones.
 fn canonical(address: IpAddr, port: u16) -> SocketAddr {
     (address.to_canonical(), port).into()
 }
 
-/// Takes bytes that have come.
+/// Consumes bytes that have arrived.
 async fn take(connection: &Connection, mut bytes: &mut [u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         let taken_bytes = poll_fn(|context| connection.poll_read(context, bytes)).await?;

@@ -1,6 +1,6 @@
-//! How fast something may come: a burst at once, and then one after the other.
+//! A rate limit that allows a burst.
 //!
-//! State without a clock: times come in as arguments.
+//! State without a clock: times are arguments.
 
 use std::time::{Duration, Instant};
 
@@ -9,22 +9,22 @@ use std::time::{Duration, Instant};
 pub(crate) struct RateLimit {
     interval: Duration,
     burst: u32,
-    /// When the last unit was due: lies behind the present by at most the burst.
+    /// When the last unit was due. Never further in the past than the burst lasts.
     last_due: Instant,
 }
 
 impl RateLimit {
-    /// `per_second` units, and `burst` of them at once.
+    /// Allows `per_second` units a second, and `burst` of them at once.
     pub fn new(per_second: u32, burst: u32, now: Instant) -> Self {
         let interval = Duration::from_secs(1) / per_second.max(1);
         let last_due = now.checked_sub(interval * burst).unwrap_or(now);
         Self { interval, burst, last_due }
     }
 
-    /// When this many units may pass: not later than `now` if they may pass at once. More than the
-    /// whole burst may pass as soon as the burst may, and leave a debt.
+    /// When this many units may pass; not later than `now` if they may pass at once. More than the
+    /// burst pass as soon as the whole burst may, and leave a debt.
     pub fn due(&mut self, units: u32, now: Instant) -> Instant {
-        // Time that went unused does not add up beyond the burst.
+        // Unused time does not accumulate beyond the burst.
         if let Some(oldest) = now.checked_sub(self.interval * self.burst) {
             self.last_due = self.last_due.max(oldest);
         }
@@ -46,7 +46,7 @@ impl RateLimit {
 mod tests {
     use super::*;
 
-    /// How many pass at once.
+    /// How many units pass at once.
     fn passed(rate: &mut RateLimit, now: Instant) -> usize {
         let passes = |rate: &mut RateLimit| rate.due(1, now) <= now;
         (0..100)

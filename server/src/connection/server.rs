@@ -15,17 +15,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What a server is apart from its protocol.
+/// What servers have besides their protocol.
 pub(crate) struct Profile {
     pub tasks: TaskNames,
     /// The front-end that lists every connection.
     pub front_end: Arc<FrontEnd>,
     /// Bytes of the largest message.
     pub max_payload_bytes: usize,
-    /// After this time without a word from a peer's machine, the kernel ends the connection.
+    /// How long a peer's machine may be silent before the kernel ends the connection.
     pub peer_timeout: Duration,
-    /// Whether a trusted proxy begins with a PROXY header, as opposed to the protocol's own words
-    /// for whose connection it is.
+    /// Whether a trusted proxy begins with a PROXY header. Otherwise the protocol has its own way
+    /// to name the client.
     pub takes_proxy_header: bool,
 }
 
@@ -52,7 +52,7 @@ pub(crate) use task_names;
 
 /// What servers differ in.
 pub trait Protocol: Send + Sync + 'static {
-    /// What a client reads that is not admitted.
+    /// What a client that is not admitted is sent.
     fn refusal(&self, peer: SocketAddr, reason: &str) -> Vec<u8>;
 
     /// Serves one connection to its close.
@@ -67,7 +67,7 @@ pub struct Server<P> {
     pub(crate) protocol: Arc<P>,
     name: &'static str,
     local_address: SocketAddr,
-    /// Owns the accepting task. Apart from the connections, so that it can end first.
+    /// Owns the accepting task. Separate from the connections, so that it can end first.
     accepting: Scope,
     connections: Arc<Scope>,
     shutdown: Arc<Shutdown>,
@@ -105,8 +105,8 @@ impl<P: Protocol> Server<P> {
         self.connections.alive()
     }
 
-    /// Accepts no more connections, tells the clients so, gives them time to go elsewhere, and
-    /// closes the connections one by one. What is queued for each is sent before.
+    /// Stops accepting, tells the clients, gives them time to go elsewhere, and then closes the
+    /// connections one by one, each after what is queued for it.
     pub async fn lame_duck(&self, LameDuck { grace, duration }: LameDuck) {
         self.accepting.cancel();
         self.accepting.ended().await;
@@ -161,9 +161,9 @@ impl Default for LameDuck {
 /// What sends a server's clients elsewhere.
 pub type Ending<'s> = Pin<Box<dyn Future<Output = ()> + Send + 's>>;
 
-/// A server of whatever protocol, for a program that runs several.
+/// A server of any protocol, for a program that runs several.
 pub trait RunningServer: Send + Sync {
-    /// What it listens for, and where.
+    /// The names and addresses of its listeners.
     fn listening(&self) -> Vec<(&'static str, SocketAddr)>;
 
     /// [`Server::lame_duck`].

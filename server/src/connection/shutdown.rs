@@ -1,4 +1,4 @@
-//! How a server and its connections end, and what is counted of that.
+//! How a server and its connections end, and how many were flushed or cut.
 
 use super::outbound::Request;
 use crate::limits::{LINGER_MS, TASK_END_MS};
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// How the connections ended when a server stopped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StopReport {
-    /// Connections to which everything rendered for them was written.
+    /// Connections that were sent everything rendered for them.
     pub connections_flushed: u64,
     /// Connections that were cut at the deadline or broke.
     pub connections_cut: u64,
@@ -37,15 +37,15 @@ const LEAVING: u8 = 2;
 /// The server stops.
 const STOPPING: u8 = 3;
 
-/// How far a server is on its way to its end, and how its connections have ended since.
+/// The phase of a server's end, and how its connections have ended since.
 #[derive(Default)]
 pub struct Shutdown {
-    /// It serves, or one of the phases below.
+    /// 0 while the server serves, then one of the phases above.
     phase: AtomicU8,
     /// Notified when a phase begins.
     begins: Event,
-    /// Of those who heard the announcement, one is notified when its connection is to close, and
-    /// all when a later phase begins.
+    /// Connections that have heard the announcement listen here. One is notified when its turn to
+    /// close has come, and all when a later phase begins.
     turns: Event,
     connections_flushed: AtomicU64,
     connections_cut: AtomicU64,
@@ -53,7 +53,7 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// Announces it: clients may go elsewhere.
+    /// Announces the stop, so that clients can go elsewhere.
     pub(crate) fn announce(&self) {
         self.reach(ANNOUNCED);
     }
@@ -63,17 +63,17 @@ impl Shutdown {
         self.turns.notify_additional(1);
     }
 
-    /// Closes all that are left.
+    /// Closes all connections that are left.
     pub(crate) fn close_all(&self) {
         self.reach(LEAVING);
     }
 
-    /// Begins it.
+    /// Begins the stop.
     pub(crate) fn begin(&self) {
         self.reach(STOPPING);
     }
 
-    /// Stored before anybody is told: whoever begins to listen after that sees it.
+    /// Stores the phase before it notifies: a listener that comes later sees it.
     fn reach(&self, phase: u8) {
         self.phase.fetch_max(phase, Ordering::SeqCst);
         self.begins.notify(usize::MAX);
@@ -82,8 +82,8 @@ impl Shutdown {
         }
     }
 
-    /// Waits until the server asks something of a connection, which has heard the announcement or
-    /// has not. Cancel safe.
+    /// Waits until the server asks something of a connection. `has_heard`: the connection knows the
+    /// announcement. Cancel safe.
     pub(crate) async fn asks(&self, has_heard: bool) -> Request {
         loop {
             let event = if has_heard { &self.turns } else { &self.begins };
@@ -94,7 +94,7 @@ impl Shutdown {
                 ANNOUNCED if !has_heard => return Request::Prepare,
                 _ => asked.await,
             }
-            // It was woken alone, so it is its turn.
+            // Woken without a new phase, so it is this connection's turn.
             if has_heard && self.phase.load(Ordering::SeqCst) == ANNOUNCED {
                 return Request::Leave;
             }
@@ -109,7 +109,7 @@ impl Shutdown {
         }
     }
 
-    /// Waits until it begins. Cancel safe.
+    /// Waits until the stop begins. Cancel safe.
     pub(crate) async fn begun(&self) {
         loop {
             listener!(self.begins => begins);
@@ -124,8 +124,7 @@ impl Shutdown {
         self.phase.load(Ordering::SeqCst) == STOPPING
     }
 
-    /// Waits until every connection has ended, cuts those that have not at the deadline, and tells
-    /// how it went.
+    /// Waits until every connection has ended, cuts the rest at the deadline, and reports.
     pub(crate) async fn finish(
         &self,
         accepting: &Scope,
@@ -161,7 +160,7 @@ impl CloseCount {
         Self { shutdown: shutdown.clone(), connection: connection.clone(), flushed: false }
     }
 
-    /// Closes the connection, when all else of it is gone. `lingers`: the peer may still be
+    /// Closes the connection once everything else of it is gone. `lingers`: the peer may still be
     /// sending.
     pub async fn close(mut self, writing: &Outcome, lingers: bool) {
         self.flushed = matches!(writing, Outcome::Finished);
@@ -170,7 +169,7 @@ impl CloseCount {
         }
         self.connection.finish();
         if lingers {
-            // Boxed: it is seldom there, and would make every connection's task larger.
+            // Boxed: it is rare, and would make every connection's task larger.
             Box::pin(discard_input(self.connection.clone())).await;
         }
     }
@@ -192,8 +191,8 @@ impl Drop for CloseCount {
     }
 }
 
-/// Reads and forgets until the peer has closed or a short time is over: a socket closed with unread
-/// input makes the kernel throw away what the peer has not fetched yet, our goodbye.
+/// Discards input until the peer has closed or a short time is over. If a socket is closed with
+/// unread input, the kernel throws away what the peer has not fetched yet, such as our goodbye.
 async fn discard_input(connection: Connection) {
     let mut reader = Reader::new(connection);
     let discard = async { while matches!(reader.read().await, Ok(bytes) if !bytes.is_empty()) {} };

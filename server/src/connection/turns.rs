@@ -1,7 +1,7 @@
-//! Turns at work that keeps a core busy: a few at once, one at a time for each address.
+//! Turns for work that keeps a core busy: a few at once, and one at a time for each address.
 //!
-//! An address waits for the other addresses that ask, not for all that they ask for. So a flood
-//! from one delays the others by one piece of work.
+//! An address waits for other addresses, not for each of their requests. So a flood from one
+//! address delays the others by one piece of work.
 
 use crate::locks::lock;
 use crate::tasks::{Wait, waiting};
@@ -16,7 +16,7 @@ pub(crate) struct Turns {
     state: Arc<Mutex<State>>,
 }
 
-/// A turn, or a place in the line for one. Dropping it gives it back.
+/// A turn, or a place in the wait queue. Dropping it gives it back.
 pub(crate) struct Turn {
     state: Arc<Mutex<State>>,
     address: IpAddr,
@@ -25,24 +25,24 @@ pub(crate) struct Turn {
 
 #[derive(Default)]
 struct State {
-    /// Turns that nobody has.
+    /// Free turns.
     free: usize,
-    /// Turns that there have been.
+    /// Turns given out so far.
     given: u64,
     last_ticket: u64,
-    /// Of the addresses that have a turn or wait for one.
+    /// The wait queues of the addresses that have a turn or wait for one.
     lines: HashMap<IpAddr, Line>,
-    /// The addresses that wait and have no turn, by the ticket since which that is so.
+    /// The addresses that wait without a turn, by the ticket at which they began to.
     next: BTreeSet<(u64, IpAddr)>,
 }
 
 #[derive(Default)]
 struct Line {
-    /// The waiter that has the turn.
+    /// The ticket that has the turn.
     turn: Option<u64>,
-    /// The waiters, first come, first served.
+    /// The tickets that wait, in order.
     waiting: BTreeMap<u64, Waker>,
-    /// Since when the address has had no turn.
+    /// The ticket since which the address has had no turn.
     waits_since: u64,
 }
 
@@ -53,13 +53,13 @@ impl Turns {
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
-    /// How many turns there have been.
+    /// How many turns were given out.
     #[cfg(test)]
     pub fn given(&self) -> u64 {
         lock(&self.state).given
     }
 
-    /// Takes a turn if one is free, and a place in the line of `address` otherwise.
+    /// Takes a turn if one is free, and a place in the wait queue of `address` otherwise.
     pub fn ask(&self, address: IpAddr) -> Turn {
         let ticket = lock(&self.state).enter(address);
         Turn { state: self.state.clone(), address, ticket }
@@ -98,7 +98,7 @@ impl State {
             self.next.insert((ticket, address));
         }
         line.waiting.insert(ticket, Waker::noop().clone());
-        // Wakes nobody: all others who could have it were given it before.
+        // Wakes nobody: every other waiter that could have a turn already has it.
         self.give_out();
         ticket
     }
@@ -122,7 +122,7 @@ impl State {
         if line.turn == Some(ticket) {
             line.turn = None;
             self.free += 1;
-            // Behind the other addresses that wait.
+            // Queues up behind the other addresses.
             self.last_ticket += 1;
             line.waits_since = self.last_ticket;
             self.next.insert((line.waits_since, address));

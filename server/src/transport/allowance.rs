@@ -1,4 +1,4 @@
-//! How much may be read from all peers together before somebody looks at the memory again.
+//! A budget for what all connections together may read before memory is measured again.
 
 use crate::tasks::{Wait, waiting};
 use atomic_waker::AtomicWaker;
@@ -9,13 +9,12 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::task::{Context, Poll};
 
-/// Bytes that may still be read. All connections spend it; the watch of the memory grants it.
-///
-/// So memory cannot grow without bound between two looks, however fast peers send.
+/// Bytes that may still be read. All connections spend it, and the memory watch grants it. So
+/// memory stays bounded between two measurements, however fast peers send.
 pub struct ReadAllowance {
     left_bytes: AtomicI64,
     granted: Event,
-    /// The task that grants it, which waits until it is spent.
+    /// The task that grants more, waiting until this is spent.
     spent: AtomicWaker,
 }
 
@@ -49,7 +48,7 @@ impl ReadAllowance {
     ) -> Poll<()> {
         while self.is_spent() {
             match granted {
-                // Looked at again now that a grant cannot be missed.
+                // Check again: from here on a grant cannot be missed.
                 None => *granted = Some(self.granted.listen()),
                 Some(listener) => {
                     ready!(Pin::new(listener).poll(context));
@@ -75,7 +74,7 @@ impl ReadAllowance {
     }
 }
 
-/// As good as unlimited, for those who watch no memory.
+/// Effectively unlimited, for programs without a memory watch.
 impl Default for ReadAllowance {
     fn default() -> Self {
         let left_bytes = AtomicI64::new(i64::MAX);

@@ -1,4 +1,4 @@
-//! A connection to a server, for programs that block: plain, or in TLS.
+//! A blocking connection to a server, plain or with TLS.
 
 use super::trust::Trust;
 use crate::locks::lock;
@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// A connection, which one thread may read while another writes.
+/// A connection that one thread can read while another writes.
 #[derive(Debug)]
 pub struct ClientStream {
     socket: TcpStream,
@@ -18,8 +18,8 @@ pub struct ClientStream {
 }
 
 impl ClientStream {
-    /// Connects to `HOST:PORT`, with TLS if it is said whom to trust. Each step may take as long as
-    /// `patience`, and so may each read and write until [`set_patience`](Self::set_patience).
+    /// Connects to `HOST:PORT`, with TLS if `trust` is given. `patience` limits each step, and each
+    /// read and write until [`set_patience`](Self::set_patience).
     pub fn connect(address: &str, trust: Option<&Trust>, patience: Duration) -> io::Result<Self> {
         let mut failed = io::Error::new(ErrorKind::NotFound, "the name has no address");
         for address_found in address.to_socket_addrs()? {
@@ -39,7 +39,7 @@ impl ClientStream {
         Err(failed)
     }
 
-    /// Makes a plain connection a TLS one, with a server whose certificate has the host's name in
+    /// Upgrades a plain connection to TLS. The server's certificate must be for the host in
     /// `HOST:PORT`.
     pub fn secure(mut self, address: &str, Trust(config): &Trust) -> io::Result<Self> {
         let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
@@ -52,23 +52,23 @@ impl ClientStream {
         Ok(Self { tls: Some(Mutex::new(tls)), ..self })
     }
 
-    /// Whether it is a TLS connection.
+    /// Whether this is a TLS connection.
     pub fn is_secure(&self) -> bool {
         self.tls.is_some()
     }
 
-    /// Reads and writes wait this long from now on; `None`: for ever.
+    /// Limits how long reads and writes wait; `None` for no limit.
     pub fn set_patience(&self, patience: Option<Duration>) -> io::Result<()> {
         self.socket.set_read_timeout(patience)?;
         self.socket.set_write_timeout(patience)
     }
 
-    /// Reads alone wait this long from now on.
+    /// Limits how long reads wait, and leaves writes as they are.
     pub fn set_read_patience(&self, patience: Option<Duration>) -> io::Result<()> {
         self.socket.set_read_timeout(patience)
     }
 
-    /// Says that nothing more will come.
+    /// Closes the sending side.
     pub fn finish(&self) {
         if let Some(tls) = &self.tls {
             let mut tls = lock(tls);
@@ -80,14 +80,14 @@ impl ClientStream {
     }
 }
 
-/// Plain, with the socket's own time-outs.
+/// A plain connection with the socket's own time-outs.
 impl From<TcpStream> for ClientStream {
     fn from(socket: TcpStream) -> Self {
         Self { socket, tls: None }
     }
 }
 
-/// For `poll`. After it, one read with a large buffer takes all that has come.
+/// For `poll`. Once it reports input, one read with a large buffer takes everything there is.
 impl AsFd for ClientStream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
@@ -106,7 +106,7 @@ impl Read for &ClientStream {
         loop {
             match lock(tls).reader().read(into) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                // Many servers do not say goodbye: the end of the stream is the end.
+                // Many servers end the stream without a TLS goodbye.
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(0),
                 result => return result,
             }

@@ -1,12 +1,12 @@
-//! When a reader lets bytes gather before it reads on.
+//! Decides when a reader should pause so that bytes can gather.
 //!
-//! A peer that writes a stream in small pieces is slowed down by a reader that is quick: every
-//! piece travels alone, costs both sides a pass through the kernel, and often a sleep and a
-//! wake-up. Read every half millisecond, and no more than a buffer at a time, the same stream finds
-//! its window closed now and then, so that its own system joins the pieces: they come a hundred
-//! times as large, at several times the speed. But a peer that waits for answers before it writes
-//! on is merely delayed by that. Which of the two it is shows when it is tried: whoever becomes
-//! slower is let alone for a while.
+//! A fast reader slows down a peer that writes a stream in small pieces: each piece travels alone,
+//! costs both sides a pass through the kernel, and often a sleep and a wake-up. If the reader reads
+//! only every half millisecond, one buffer at a time, the stream finds its window closed now and
+//! then, and the peer's own kernel joins the pieces: they arrive a hundred times as large, at
+//! several times the speed. A peer that waits for answers before it writes more, however, is only
+//! delayed by such pauses. The reader finds out by trying: if the peer becomes slower, it stops
+//! pausing for a while.
 //!
 //! State without I/O or clock: times come in as arguments.
 
@@ -16,20 +16,20 @@ use crate::limits::{
 };
 use std::time::Duration;
 
-/// Reads that are looked at together, before it begins.
+/// Reads that are judged together before pausing begins.
 const READS_BEFORE: u8 = 32;
 
-/// Reads that are looked at together, while bytes gather.
+/// Reads that are judged together while pausing.
 const READS_GATHERED: u8 = 16;
 
-/// As much as a read takes: there is more behind it.
+/// A read of this size filled the buffer, so more is waiting.
 const FULL_READ_BYTES: u32 = READ_BUFFER_BYTES.1 as u32;
 
-/// What one connection's reader knows of its peer's way to write.
+/// What a reader knows about how its peer writes.
 #[derive(Debug, Default)]
 pub(super) struct Gathering {
     state: State,
-    /// Of the reads that are looked at together.
+    /// The reads that are judged together.
     reads: u8,
     bytes: u32,
     elapsed_us: u32,
@@ -39,10 +39,10 @@ pub(super) struct Gathering {
 enum State {
     #[default]
     Watching,
-    /// Letting bytes gather since the rate was `began_at` bytes a millisecond. All reads were full
-    /// for the last `full_us`.
+    /// Pausing since the rate was `began_at` bytes a millisecond. All reads of the last `full_us`
+    /// were full.
     Gathering { began_at: u32, full_us: u32 },
-    /// Gathering did no good.
+    /// Pausing did not help.
     Resting,
 }
 
@@ -71,7 +71,7 @@ impl Gathering {
             State::Gathering { began_at, full_us } if self.is_stream() => {
                 let is_full = self.bytes_per_read() >= FULL_READ_BYTES;
                 let full_us = if is_full { full_us.saturating_add(self.elapsed_us) } else { 0 };
-                // Perhaps it would be quicker without.
+                // It may be faster without pauses.
                 if full_us < READ_GATHER_REST_US {
                     State::Gathering { began_at, full_us }
                 } else {
@@ -84,7 +84,7 @@ impl Gathering {
         *self = Self { state: next, ..Self::default() };
     }
 
-    /// Asked only after a read.
+    /// Called only after a read.
     fn bytes_per_read(&self) -> u32 {
         self.bytes / u32::from(self.reads)
     }
@@ -98,8 +98,8 @@ impl Gathering {
         self.bytes_per_ms() >= READ_GATHER_BYTES_PER_MS
     }
 
-    /// Whether fewer bytes came than before, although they were there after each pause: a peer that
-    /// had paused by itself would say nothing about ours.
+    /// Whether fewer bytes came than before although each pause ended with bytes waiting. A peer
+    /// that paused by itself proves nothing about our pauses.
     fn was_pointless(&self, began_at: u32) -> bool {
         let pauses_us = u64::from(self.reads) * READ_GATHER_US;
         u64::from(self.elapsed_us) < 2 * pauses_us && self.bytes_per_ms() < began_at / 4 * 3

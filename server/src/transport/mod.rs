@@ -1,4 +1,4 @@
-//! Sockets: reading, writing, TLS, and telling the dead from the quiet. Knows no protocol.
+//! Sockets: reading, writing, TLS, and telling dead peers from quiet ones. Knows no protocol.
 //!
 //! [`connection`](crate::connection) makes each accepted stream a [`Connection`], in whose task a
 //! [`Reader`] and [`write_all_from`] run side by side.
@@ -47,18 +47,18 @@ pub struct Connection {
 
 struct Shared {
     socket: Async<TcpStream>,
-    /// Apart from the socket: who keeps the figures does not keep the socket open.
+    /// Separate from the socket, so that keeping the figures does not keep the socket open.
     traffic: Arc<Traffic>,
     allowance: Arc<ReadAllowance>,
-    /// Empty: without. In a box, as most connections are.
+    /// Empty without TLS. Boxed, since most connections have none.
     tls: OnceLock<Box<Mutex<Tls>>>,
-    /// Empty: without. Within TLS, if there are both.
+    /// Empty without WebSocket frames. Inside TLS if there are both.
     web_socket: OnceLock<Box<Mutex<WebSocket>>>,
 }
 
 impl Connection {
-    /// Takes an accepted stream: no delay for small writes, and the time of
-    /// [`set_unacknowledged`](Self::set_unacknowledged). It reads as long as `allowance` lasts.
+    /// Takes an accepted stream. Small writes are not delayed, and
+    /// [`set_unacknowledged`](Self::set_unacknowledged) applies. Reads spend `allowance`.
     pub fn new(
         socket: Async<TcpStream>,
         unacknowledged: Duration,
@@ -74,12 +74,12 @@ impl Connection {
         Ok(connection)
     }
 
-    /// The kernel ends the connection (an error for reader and writer) when the peer's machine has
-    /// acknowledged nothing for so long: a half-open connection.
+    /// Has the kernel end the connection, with an error for reader and writer, once the peer's
+    /// machine has acknowledged nothing for this long: it is half open.
     pub fn set_unacknowledged(&self, time: Duration) -> io::Result<()> {
         let tcp = self.socket().get_ref();
         sockopt::set_socket_keepalive(tcp, true)?;
-        // A third of the time to each probe: the last one is due when it is over.
+        // A third of the time per probe, so that the last one is due at the end.
         let probe = (time / 3).max(Duration::from_secs(1));
         sockopt::set_tcp_keepidle(tcp, probe)?;
         sockopt::set_tcp_keepintvl(tcp, probe)?;
@@ -93,18 +93,18 @@ impl Connection {
         &self.shared.socket
     }
 
-    /// The connection's traffic so far, readable also after its end.
+    /// The connection's traffic so far. It can still be read after the connection has ended.
     pub fn traffic(&self) -> &Arc<Traffic> {
         &self.shared.traffic
     }
 
-    /// What ends the connection from outside, without keeping it open.
+    /// A handle that ends the connection from outside, without keeping it open.
     pub fn cutter(&self) -> Cutter {
         Cutter(Arc::downgrade(&self.shared))
     }
 
-    /// Reads what is there, for a library that keeps its own buffers; all others take a [`Reader`].
-    /// Only one task may wait to read.
+    /// Reads what is there, for a library with buffers of its own; everybody else uses a
+    /// [`Reader`]. Only one task may wait to read.
     pub fn poll_read(&self, context: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         let bytes = loop {
             if let Some(bytes) = unless_blocked(self.read(into))? {
@@ -118,7 +118,7 @@ impl Connection {
         Poll::Ready(Ok(bytes))
     }
 
-    /// Writes what the kernel takes, for a library that keeps its own buffers; all others use
+    /// Writes what the kernel takes, for a library with buffers of its own; everybody else uses
     /// [`write_all_from`]. Only one task may wait to write.
     pub fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = loop {
@@ -133,8 +133,8 @@ impl Connection {
         Poll::Ready(Ok(written))
     }
 
-    /// Waits until memory allows reading, which [`Reader`] does by itself. `granted` belongs to the
-    /// caller's wait.
+    /// Waits until memory allows reading; a [`Reader`] does that by itself. The caller keeps
+    /// `granted` while it waits.
     pub fn poll_read_allowed(
         &self,
         granted: &mut Option<EventListener>,
@@ -147,7 +147,7 @@ impl Connection {
     fn read(&self, into: &mut [u8]) -> io::Result<usize> {
         let Some(mut web_socket) = self.web_socket() else { return self.read_framed(into) };
         let read = web_socket.read(into, |framed| self.read_framed(framed));
-        // Answers to pings. What the kernel does not take now goes out with the next write.
+        // Sends answers to pings. What the kernel does not take now goes out with the next write.
         unless_blocked(web_socket.flush(|bytes| self.write_framed(&[IoSlice::new(bytes)])))?;
         read
     }
@@ -183,7 +183,7 @@ impl Connection {
         Ok(bytes)
     }
 
-    /// Writes what was taken by [`write`](Self::write) and could not be written at once.
+    /// Writes what [`write`](Self::write) took and could not pass on at once.
     fn flush(&self) -> io::Result<()> {
         if let Some(mut web_socket) = self.web_socket() {
             web_socket.flush(|bytes| self.write_framed(&[IoSlice::new(bytes)]))?;
@@ -199,21 +199,20 @@ impl Connection {
         self.shared.web_socket.get().map(|web_socket| lock(web_socket))
     }
 
-    /// From here on everything comes and goes in the frames of a WebSocket. `early` came behind the
-    /// handshake. Only the first call counts.
+    /// Wraps everything from here on in WebSocket frames. `early` came right behind the handshake.
+    /// Only the first call counts.
     pub fn begin_web_socket(&self, early: &Bytes) {
         self.shared.web_socket.get_or_init(|| Box::new(Mutex::new(WebSocket::new(early))));
     }
 
-    /// Shakes hands: from here on everything is encrypted. Before anything else is read or written
-    /// by anybody; not cancel safe, so a connection whose handshake was cancelled has to be
-    /// dropped.
+    /// Does the TLS handshake; everything after it is encrypted. Call it before anything else is
+    /// read or written. Not cancel safe: drop a connection whose handshake was cancelled.
     pub async fn upgrade(&self, identity: &Identity) -> io::Result<()> {
         self.shake_hands(Tls::accept(identity)?).await
     }
 
-    /// [`upgrade`](Self::upgrade) by the side that has dialled. The other side's certificate has to
-    /// be of this name, or address.
+    /// [`upgrade`](Self::upgrade) for the side that dialled. The other side's certificate must be
+    /// for this name or address.
     pub async fn upgrade_dialled(&self, trust: &Trust, name: &str) -> io::Result<()> {
         self.shake_hands(Tls::dial(trust, name)?).await
     }
@@ -234,7 +233,7 @@ impl Connection {
         if was_plain { Ok(()) } else { Err(io::ErrorKind::AlreadyExists.into()) }
     }
 
-    /// Whether the peer begins with a TLS handshake. Waits for its first byte, and takes it not.
+    /// Whether the peer begins with a TLS handshake. Waits for its first byte without consuming it.
     pub async fn begins_with_tls(&self) -> io::Result<bool> {
         const HANDSHAKE: u8 = 22;
         let mut first = [0];
@@ -242,7 +241,7 @@ impl Connection {
         Ok(bytes == 1 && first[0] == HANDSHAKE)
     }
 
-    /// Whether the peer will send nothing more, whatever of what it has sent is unread.
+    /// Whether the peer has closed its sending side, even if input is still unread.
     pub fn is_closed_by_peer(&self) -> bool {
         #[cfg(target_os = "linux")]
         let closed = PollFlags::RDHUP;
@@ -252,8 +251,8 @@ impl Connection {
         poll(&mut sockets, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 
-    /// Waits until the peer has said that it sends nothing more, and everything else was read.
-    /// Only one task may wait to read.
+    /// Waits until the peer has closed its sending side and everything before that was read. Only
+    /// one task may wait to read.
     pub fn poll_half_closed(&self, context: &mut Context<'_>) -> Poll<()> {
         loop {
             match self.socket().get_ref().peek(&mut [0]) {
@@ -268,18 +267,18 @@ impl Connection {
         }
     }
 
-    /// Says the last word to a peer that nothing was said to, and closes, without waiting: what the
-    /// kernel does not take at once is not said.
+    /// Sends a last word to a peer that has been sent nothing yet, and closes, without waiting.
+    /// What the kernel does not take at once is lost.
     pub fn refuse(&self, notice: &[u8]) {
         let _ = self.write(&[IoSlice::new(notice)]);
         self.finish();
     }
 
-    /// Tells the peer that nothing more will come. What it still sends can be read.
+    /// Closes the sending side. What the peer still sends can be read.
     pub fn finish(&self) {
         if let Some(mut web_socket) = self.web_socket() {
             web_socket.finish();
-            // What the kernel does not take now is not said.
+            // What the kernel does not take now is lost.
             let _ = web_socket.flush(|bytes| self.write_framed(&[IoSlice::new(bytes)]));
         }
         if let Some(mut tls) = self.tls() {
@@ -290,12 +289,12 @@ impl Connection {
     }
 }
 
-/// Ends a connection, whatever its task is at.
+/// Ends a connection, whatever its task is doing.
 #[derive(Clone)]
 pub struct Cutter(Weak<Shared>);
 
 impl Cutter {
-    /// Ends the connection: its reader and its writer see it closed, and the kernel forgets what it
+    /// Ends the connection: its reader and writer see it closed, and the kernel discards what it
     /// has not sent.
     pub fn cut(&self) {
         let Some(shared) = self.0.upgrade() else { return };
@@ -306,7 +305,7 @@ impl Cutter {
     }
 }
 
-/// None if it would block, or was interrupted and is worth another try.
+/// `None` if the operation would block, or was interrupted and can be tried again.
 fn unless_blocked<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(done) => Ok(Some(done)),

@@ -1,4 +1,4 @@
-//! Reading from a socket into one buffer that is used again and again.
+//! Reading from a socket into one buffer that is reused.
 
 use super::Connection;
 use super::gathering::Gathering;
@@ -17,12 +17,12 @@ pub struct Reader {
     size_bytes: usize,
     reads_in_turn: u8,
     gathering: Gathering,
-    /// Made for the first pause, and set again for each.
+    /// Made for the first pause and reset for each.
     pause: Option<Box<Timer>>,
 }
 
 impl Reader {
-    /// A reader; its buffer is made when there is something to read.
+    /// A reader. Its buffer is allocated once there is something to read.
     pub fn new(connection: Connection) -> Self {
         Self {
             connection,
@@ -34,19 +34,18 @@ impl Reader {
         }
     }
 
-    /// What has arrived, all that fits into the buffer; nothing at the end of the stream. Cancel
-    /// safe.
+    /// Reads what has arrived, as far as the buffer has room; empty at the end of the stream.
+    /// Cancel safe.
     pub async fn read(&mut self) -> io::Result<&[u8]> {
         self.buffer.clear();
         self.read_more().await?;
         Ok(&self.buffer)
     }
 
-    /// Reads on behind what is left in [`buffer_mut`](Self::buffer_mut): how many bytes came, none
-    /// at the end of the stream. Cancel safe.
+    /// Appends what arrives to what is left in [`buffer_mut`](Self::buffer_mut), and returns the
+    /// number of bytes; 0 at the end of the stream. Cancel safe.
     ///
-    /// The buffer grows while reads fill it. A connection that has nothing to say, and nothing left
-    /// over, holds none.
+    /// The buffer grows while reads fill it. A quiet connection with nothing left over holds none.
     pub async fn read_more(&mut self) -> io::Result<usize> {
         if self.gathering.is_on() {
             self.gather().await;
@@ -77,8 +76,8 @@ impl Reader {
         Ok(read_bytes)
     }
 
-    /// What was read and not taken out of here. What is taken can be kept without a copy: it shares
-    /// the buffer.
+    /// What was read and not taken out yet. What is taken out shares the buffer, so it can be kept
+    /// without a copy.
     pub fn buffer_mut(&mut self) -> &mut BytesMut {
         &mut self.buffer
     }

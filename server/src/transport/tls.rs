@@ -1,7 +1,7 @@
-//! TLS on a connection, between its socket and its reader and writer, who do not notice.
+//! TLS on a connection, between the socket and the reader and writer, which do not notice it.
 //!
-//! The protocol is rustls's, which does no I/O: bytes are moved here, without waiting, as they are
-//! without TLS.
+//! Rustls does the protocol without I/O. This file moves the bytes, without waiting, just as for a
+//! plain connection.
 
 use super::trust::Trust;
 use crate::limits::TLS_BUFFER_BYTES;
@@ -18,13 +18,14 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
 
-/// A server's certificates and key. Cloning shares them.
+/// A server's certificates and key. Clones share them.
 #[derive(Clone)]
 pub struct Identity(Live<ServerConfig>);
 
 impl Identity {
-    /// Reads a chain of certificates and the key of the first, both PEM; or says what is wrong with
-    /// which. With `authorities`, clients have to show a certificate that one of those has signed.
+    /// Reads a chain of certificates and the key of the first, both PEM. An error says which file
+    /// is wrong, and why. With `authorities`, clients must show a certificate that one of them has
+    /// signed.
     pub fn read(
         certificates: &Path,
         key: &Path,
@@ -45,7 +46,7 @@ impl Identity {
         Ok(Self(Live::new(config)))
     }
 
-    /// Uses the certificates and key of another from the next handshake on.
+    /// Switches to the certificates and key of another identity, from the next handshake on.
     pub fn replace_with(&self, other: &Self) {
         self.0.set(other.0.get());
     }
@@ -62,7 +63,7 @@ pub(super) fn read_identity(
     Ok((chain, key.map_err(|error| IdentityError::Key(error.to_string()))?))
 }
 
-/// Those who sign the certificates of the other side.
+/// The authorities that sign the other side's certificates.
 pub(super) fn roots(authorities: &Path) -> Result<RootCertStore, IdentityError> {
     let wrong = |error: &dyn fmt::Display| IdentityError::Authorities(error.to_string());
     let mut roots = RootCertStore::empty();
@@ -95,7 +96,7 @@ impl fmt::Debug for Identity {
 }
 
 impl PartialEq for Identity {
-    /// Whether both are the very same.
+    /// Whether both are the same object.
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0.get(), &other.0.get())
     }
@@ -110,7 +111,7 @@ pub enum IdentityError {
     Certificates(String),
     /// The file of the key, and why.
     Key(String),
-    /// The file of those who sign the certificates of the other side, and why.
+    /// The file of the authorities that sign the other side's certificates, and why.
     Authorities(String),
 }
 
@@ -129,13 +130,13 @@ pub(super) struct Tls {
 }
 
 impl Tls {
-    /// Of a connection that was accepted.
+    /// For a connection that was accepted.
     pub fn accept(identity: &Identity) -> io::Result<Self> {
         let state = ServerConnection::new(identity.0.get()).map_err(io::Error::other)?;
         Ok(Self::new(state.into()))
     }
 
-    /// Of a connection that was dialled, to where `name` is what the certificate has to say.
+    /// For a connection that was dialled. The other side's certificate must be for `name`.
     pub fn dial(trust: &Trust, name: &str) -> io::Result<Self> {
         let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
         let state = ClientConnection::new(trust.0.clone(), name).map_err(io::Error::other)?;
@@ -147,7 +148,7 @@ impl Tls {
         Self { state }
     }
 
-    /// Goes on with the handshake; true when it is over.
+    /// Continues the handshake; true once it is complete.
     pub fn handshake(&mut self, socket: &TcpStream) -> io::Result<Progress> {
         loop {
             match self.flush(socket) {
@@ -174,7 +175,7 @@ impl Tls {
         loop {
             match self.state.reader().read(into) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                // Many clients do not say goodbye: to the reader the end of the stream is the end.
+                // Many clients end the stream without a TLS goodbye.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
                 result => return result,
             }
@@ -186,14 +187,14 @@ impl Tls {
         let bytes = self.state.read_tls(&mut socket)?;
         let processed = self.state.process_new_packets();
         if processed.is_err() {
-            // What is wrong with it is told, if that can be done at once.
+            // Sends the alert, if the kernel takes it at once.
             let _ = self.flush(socket);
         }
         processed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         Ok(bytes)
     }
 
-    /// Encrypts, and writes what the kernel takes; the rest goes out with the next write or
+    /// Encrypts, and writes what the kernel takes. The rest goes out with the next write or
     /// [`flush`](Self::flush).
     pub fn write(&mut self, socket: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.flush(socket)?;
@@ -212,7 +213,7 @@ impl Tls {
         Ok(())
     }
 
-    /// Says that nothing more will come, if that can be done at once.
+    /// Sends the TLS goodbye, if the kernel takes it at once.
     pub fn finish(&mut self, socket: &TcpStream) {
         self.state.send_close_notify();
         let _ = self.flush(socket);

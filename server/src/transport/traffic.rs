@@ -1,5 +1,4 @@
-//! What has gone over one connection: written by its reader and its writer, read by whoever wants
-//! to know.
+//! Figures of one connection's traffic, kept by its reader and its writer.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -52,17 +51,17 @@ impl Traffic {
         self.unwritten_bytes.load(Ordering::Relaxed)
     }
 
-    /// Bytes read from the peer that are no whole message yet.
+    /// Bytes read from the peer that do not form a whole message yet.
     pub fn gathered_bytes(&self) -> usize {
         self.gathered_bytes.load(Ordering::Relaxed)
     }
 
-    /// Whether bytes wait for the peer, which has taken nothing for so long.
+    /// Whether bytes have been waiting for the peer, and it has taken none for this long.
     pub fn is_stuck_for(&self, time: Duration) -> bool {
         self.unwritten_bytes() > 0 && self.last_write().elapsed() >= time
     }
 
-    /// When something was last read; when the connection began if nothing was.
+    /// When something was last read, or when the connection began.
     pub fn last_read(&self) -> Instant {
         self.began + Duration::from_micros(self.last_read_us.load(Ordering::Relaxed))
     }
@@ -76,7 +75,7 @@ impl Traffic {
         self.began + Duration::from_micros(self.last_write_us.load(Ordering::Relaxed))
     }
 
-    /// Counts a read. No bytes, the end of the stream, is a sign of life too.
+    /// Counts a read. One of no bytes, the end of the stream, is a sign of life too.
     pub(super) fn note_read(&self, bytes: usize) {
         self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
         self.last_read_us.store(self.now_us(), Ordering::Relaxed);
@@ -87,12 +86,12 @@ impl Traffic {
         self.last_write_us.store(self.now_us(), Ordering::Relaxed);
     }
 
-    /// Says what was rendered and not taken by the kernel.
+    /// Notes how many rendered bytes the kernel has not taken.
     pub(crate) fn note_unwritten(&self, bytes: usize) {
         self.unwritten_bytes.store(bytes, Ordering::Relaxed);
     }
 
-    /// Says what was read and is no whole message yet.
+    /// Notes how many bytes were read that do not form a whole message yet.
     pub(crate) fn note_gathered(&self, bytes: usize) {
         self.gathered_bytes.store(bytes, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! What a connection that is dialled needs for TLS.
+//! What a client needs for TLS: whom to trust, and what to show.
 
 use super::tls::{IdentityError, read_identity, roots};
 use rustls::{ClientConfig, RootCertStore};
@@ -6,8 +6,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The authorities whose certificates are accepted, and the certificate that is shown. Clones share
-/// it.
+/// The authorities that a client trusts, and the certificate that it shows. Clones share them.
 #[derive(Clone)]
 pub struct Trust(pub(super) Arc<ClientConfig>);
 
@@ -37,7 +36,7 @@ impl Trust {
     }
 }
 
-/// Those whom the system believes.
+/// The authorities that the system trusts.
 fn system_roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -51,7 +50,7 @@ impl fmt::Debug for Trust {
 }
 
 impl PartialEq for Trust {
-    /// Whether both are the very same.
+    /// Whether both are the same object.
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }

@@ -1,5 +1,5 @@
-//! A WebSocket around a connection's bytes, between its socket and its reader and writer, who do
-//! not notice.
+//! WebSocket frames on a connection, between the socket and the reader and writer, which do not
+//! notice them.
 
 use crate::codec::web_socket::{
     CloseCode, CloseFrame, StreamDecoder, append_binary, append_close, closing,
@@ -20,7 +20,7 @@ pub(super) struct WebSocket {
 }
 
 impl WebSocket {
-    /// `early` came behind the handshake.
+    /// `early` came right behind the handshake.
     pub fn new(early: &Bytes) -> Self {
         Self {
             decoder: StreamDecoder::default(),
@@ -30,8 +30,8 @@ impl WebSocket {
         }
     }
 
-    /// Reads what `read` brings, without its frames. The answers to pings wait to be
-    /// [flushed](Self::flush).
+    /// Reads what `read` brings, without its frames. Answers to pings wait for a
+    /// [`flush`](Self::flush).
     pub fn read(
         &mut self,
         into: &mut [u8],
@@ -59,7 +59,7 @@ impl WebSocket {
         }
     }
 
-    /// Takes up to a frame of bytes. What `write` does not take at once goes out with the next
+    /// Takes at most one frame of bytes. What `write` does not take at once goes out with the next
     /// write or [`flush`](Self::flush).
     pub fn write(
         &mut self,
@@ -96,7 +96,7 @@ impl WebSocket {
         };
         self.unwritten.drain(..written);
         if self.unwritten.is_empty() {
-            // A quiet connection keeps no room.
+            // A quiet connection keeps no buffer.
             self.unwritten = Vec::new();
         }
         result

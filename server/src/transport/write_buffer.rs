@@ -1,5 +1,5 @@
-//! What waits for a socket: pieces rendered for this peer, and pieces shared with other peers, in
-//! order.
+//! The bytes that wait for a socket, in order: some rendered for this peer, some shared with
+//! others.
 
 use crate::limits::WRITE_SLICES;
 use bytes::{Buf, Bytes};
@@ -9,12 +9,12 @@ use std::io::IoSlice;
 /// Bytes for a peer that the kernel has not taken yet.
 #[derive(Debug, Default)]
 pub struct WriteBuffer {
-    /// What comes first. Only there if something shared waits, or did when the tail began.
+    /// What goes out first. Present only if something shared waits, or waited when the tail began.
     pieces: VecDeque<Bytes>,
     pieces_bytes: usize,
-    /// What comes last, rendered for this peer.
+    /// What goes out last, rendered for this peer.
     tail: Vec<u8>,
-    /// How much of the tail has been written; none before all pieces are.
+    /// How much of the tail has been written; 0 until all pieces are.
     tail_written_bytes: usize,
     cap_bytes: usize,
 }
@@ -35,8 +35,8 @@ impl WriteBuffer {
         self.waiting_bytes() == 0
     }
 
-    /// Whether a [`Source`](super::Source) has to stop. Looked at between two messages, so the last
-    /// may go beyond the cap.
+    /// Whether a [`Source`](super::Source) must stop. It asks between two messages, so the last one
+    /// may exceed the cap.
     pub fn is_full(&self) -> bool {
         self.waiting_bytes() >= self.cap_bytes || self.pieces.len() >= WRITE_SLICES - 1
     }
@@ -51,8 +51,8 @@ impl WriteBuffer {
         &mut self.tail
     }
 
-    /// Appends bytes that others may be sent too. They are not copied, so small pieces cost more
-    /// than [`bytes_mut`](Self::bytes_mut).
+    /// Appends shared bytes without copying them. For small pieces
+    /// [`bytes_mut`](Self::bytes_mut) is cheaper.
     pub fn push_shared(&mut self, piece: Bytes) {
         if self.tail.len() > self.tail_written_bytes {
             let own =
@@ -70,7 +70,7 @@ impl WriteBuffer {
         self.pieces.push_back(piece);
     }
 
-    /// Gives `write` what waits, in order; it says how much it took.
+    /// Passes what waits to `write`, in order, which returns how much it took.
     pub(super) fn write_with<E>(
         &mut self,
         write: impl FnOnce(&[IoSlice<'_>]) -> Result<usize, E>,
@@ -116,7 +116,7 @@ impl WriteBuffer {
         }
     }
 
-    /// Gives memory back when nothing more is ready: many connections are quiet most of the time.
+    /// Frees memory when nothing more is ready: most connections are quiet most of the time.
     pub(super) fn release(&mut self) {
         if self.is_empty() {
             self.tail = Vec::new();

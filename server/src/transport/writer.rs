@@ -22,26 +22,26 @@ pub trait Source {
     /// nothing is ready, and `context` is woken when something is.
     fn poll_fill(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> Poll<Filled>;
 
-    /// Takes over what must not wait for room in the buffer, which is full. By default nothing.
+    /// Accepts changes that must not wait until the full buffer has room. Nothing by default.
     fn poll_gather(&mut self, _context: &mut Context<'_>) {}
 
-    /// Appends the question whether a peer that has been quiet is still there.
+    /// Appends a ping for a peer that has been quiet.
     fn ping(&mut self, out: &mut WriteBuffer);
 
     /// Appends why a peer that gave no sign of life is disconnected. Appends nothing by default.
     fn say_why(&mut self, _out: &mut WriteBuffer) {}
 
-    /// When something will be due that is not ready now. Asked after each
-    /// [`poll_fill`](Self::poll_fill). By default never.
+    /// When something becomes due that is not ready now. Called after each
+    /// [`poll_fill`](Self::poll_fill). Never by default.
     fn due(&self) -> Option<Instant> {
         None
     }
 
-    /// Appends what is due by now. Called when the time has come.
+    /// Appends what is due by now. Called once that time has come.
     fn alarm(&mut self, _now: Instant, _out: &mut WriteBuffer) {}
 
-    /// What it waits for when nothing is ready, for the register of tasks. Asked often: to be made
-    /// once and kept.
+    /// What the source waits for when nothing is ready, for the list of tasks. Called often, so
+    /// make it once and keep it.
     fn waits_for(&self) -> Wait {
         Wait::RECV
     }
@@ -70,21 +70,20 @@ pub struct WriterSettings {
 /// How quiet a peer may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Idle {
-    /// A peer from which nothing was read for this long is sent a ping, and again after each
-    /// further such time.
+    /// How long nothing has been read from a peer before it is sent a ping, and then another.
     pub interval: Duration,
     /// After this many pings without a sign of life the peer is disconnected.
     pub misses: u32,
-    /// What a sign of life is. True: that something was read, or that the peer made room for more
-    /// of what waits: its answer may stand behind megabytes. False: also that all we wrote has gone
-    /// out, so that a person who merely reads stays for ever, and [`Connection`] leaves it to the
-    /// kernel to notice (by the acknowledgements that a ping asks for) that the peer's machine is
-    /// gone.
+    /// What counts as a sign of life. True: something was read, or the peer made room for more of
+    /// what waits, since its answer may stand behind megabytes. False: also that everything written
+    /// has gone out, so a person who only reads stays for ever. [`Connection`] then leaves it to
+    /// the kernel to notice that the peer's machine is gone, by the missing acknowledgements of
+    /// pings.
     pub answer_required: bool,
 }
 
 impl Idle {
-    /// How long a peer may give no sign of life: a second at least.
+    /// How long a peer may give no sign of life: at least a second.
     pub fn patience(self) -> Duration {
         let last = self.misses.saturating_add(1);
         self.interval.saturating_mul(last).max(Duration::from_secs(1))
@@ -138,9 +137,9 @@ struct Writer<'c> {
     connection: &'c Connection,
     buffer: WriteBuffer,
     source_ended: bool,
-    /// Since when the kernel has taken nothing of what waits.
+    /// Since when the kernel has taken none of what waits.
     blocked_since: Option<Instant>,
-    /// When the kernel last took something after it had taken nothing: the peer reads.
+    /// When the kernel last took something again after it had taken nothing: the peer reads.
     made_room: Instant,
     alarm: Alarm,
     settings: WriterSettings,
@@ -182,12 +181,12 @@ impl Writer<'_> {
                 }
             }
         }
-        // More may be ready: come back after the others had their turn.
+        // More may be ready; continue after other tasks have had their turn.
         context.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// One write of everything that waits, and of what was encrypted before. Pending when the
+    /// Writes everything that waits, including what was encrypted before, once. Pending when the
     /// kernel takes nothing.
     fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Writer { connection, buffer, .. } = self;
@@ -214,11 +213,11 @@ impl Writer<'_> {
         }
     }
 
-    /// One more write, of whatever the kernel takes at once.
+    /// Writes once more, whatever the kernel takes at once.
     fn let_go(&mut self, source: &mut impl Source) -> Outcome {
         source.say_why(&mut self.buffer);
         let Writer { connection, buffer, .. } = self;
-        // What it does not take now it never will: the peer is gone.
+        // The peer is gone, so the kernel will not take the rest later.
         let _ = buffer.write_with(|slices| connection.write(slices));
         Outcome::Quiet { misses: self.settings.idle.misses }
     }
@@ -231,7 +230,7 @@ impl Writer<'_> {
             let last_sign = self.connection.traffic().last_read().max(self.made_room);
             match self.alarm.liveness.check(now, last_sign, self.blocked_since.is_some()) {
                 Liveness::Alive => {}
-                // A full buffer needs no ping: what waits in it asks the same question.
+                // A full buffer needs no ping: what waits in it shows the same.
                 Liveness::Ask if !self.source_ended && !self.buffer.is_full() => {
                     source.ping(&mut self.buffer)
                 }
@@ -248,7 +247,7 @@ impl Writer<'_> {
     }
 }
 
-/// The one timer of a connection, and what it looks at when it fires.
+/// The one timer of a connection, with what it is checked against when it fires.
 struct Alarm {
     timer: Timer,
     fires_at: Instant,
@@ -259,8 +258,7 @@ struct Alarm {
 impl Alarm {
     fn new(settings: WriterSettings, source_due: Option<Instant>) -> Self {
         let now = Instant::now();
-        // It fires at least once per deadline, so a deadline that begins at any moment has not
-        // passed by then.
+        // It fires at least once per deadline, so no deadline can begin and pass in between.
         let period = settings.deadline.min(settings.idle.interval);
         let mut alarm = Self {
             timer: Timer::never(),
@@ -276,17 +274,17 @@ impl Alarm {
         Pin::new(&mut self.timer).poll(context).map(|_| Instant::now())
     }
 
-    /// For the earliest of: a period from now, the next question, and what is due.
+    /// Sets the timer for the earliest of a period from now, the next ping, and what is due.
     fn set_again(&mut self, now: Instant, due: [Option<Instant>; 2]) {
         let times = due.into_iter().flatten().chain([self.liveness.next_check]);
         self.set_at(times.fold(now + self.period, Instant::min));
     }
 
-    /// Fires by then. The source has something due that it had not when the timer was set.
+    /// Moves the timer forward: something has become due earlier than when it was set.
     fn be_ready_for(&mut self, source_due: Option<Instant>, context: &Context<'_>) {
         if let Some(due) = source_due.filter(|due| *due < self.fires_at) {
             self.set_at(due);
-            // The timer wakes only those who have looked at it since it was set.
+            // The timer wakes only tasks that have polled it since it was set.
             context.waker().wake_by_ref();
         }
     }
@@ -297,7 +295,7 @@ impl Alarm {
     }
 }
 
-/// What to do about a peer, by its signs of life.
+/// What to do about a quiet peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Liveness {
     /// Nothing: the peer is alive.
@@ -308,7 +306,7 @@ pub enum Liveness {
     Gone,
 }
 
-/// Counts the pings that a peer did not react to. Time comes in as an argument.
+/// Counts the pings that a peer did not react to. Time is an argument.
 struct Watch {
     idle: Idle,
     misses: u32,
@@ -321,7 +319,7 @@ impl Watch {
         Self { idle, misses: 0, last_sign: now, next_check: now + idle.interval }
     }
 
-    /// `blocked`: something we wrote has not gone out.
+    /// `blocked`: something that was written has not gone out.
     fn check(&mut self, now: Instant, last_sign: Instant, blocked: bool) -> Liveness {
         if last_sign > self.last_sign {
             self.last_sign = last_sign;
