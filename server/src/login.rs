@@ -1,8 +1,6 @@
 //! How the command line says whom a client trusts and who it is: the same for all commands that
 //! connect to a server.
 
-use crate::bench::connection::Endpoint;
-use crate::bench::frames::Protocol;
 use crate::codec::nats::{Credentials, ServerAddress};
 use crate::transport::{IdentityError, Trust};
 use clap::Args;
@@ -10,8 +8,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// The port of NATS servers, and that of Redis.
-const PORTS: [u16; 2] = [4222, 6379];
+/// A server, and how to get in.
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    /// `HOST:PORT`
+    pub address: String,
+    /// How to log in.
+    pub credentials: Credentials,
+    /// For TLS; empty until the user or the server asks for it.
+    pub trust: OnceLock<Trust>,
+    /// Whether the TLS handshake comes before the server says anything.
+    pub tls_first: bool,
+}
 
 /// TLS with a server.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
@@ -82,19 +90,16 @@ impl Login {
     ///
     /// # Errors
     /// What is wrong with the address, or with which file.
-    pub fn endpoint(&self, server: &str, protocol: Protocol) -> Result<Endpoint, String> {
-        let [nats, redis] = PORTS;
-        let port = if protocol == Protocol::Nats { nats } else { redis };
-        let server = ServerAddress::parse(server, port)
+    pub fn access(&self, server: &str, default_port: u16) -> Result<Access, String> {
+        let server = ServerAddress::parse(server, default_port)
             .map_err(|problem| format!("{server} is no server: {problem}"))?;
         let tls = ClientTls { tls: self.tls.tls || server.needs_tls, ..self.tls.clone() };
         let trust = tls.trust()?;
         if self.tls_first && trust.is_none() {
             return Err("--tls-first needs --tls".to_owned());
         }
-        Ok(Endpoint {
+        Ok(Access {
             address: server.to_string(),
-            protocol,
             credentials: self.credentials()?.unwrap_or(server.credentials),
             trust: trust.map_or_else(OnceLock::new, OnceLock::from),
             tls_first: self.tls_first,
@@ -136,21 +141,21 @@ mod tests {
 
     #[test]
     fn flags_count_before_the_address() {
-        let endpoint = |login: &Login, server| login.endpoint(server, Protocol::Nats).unwrap();
+        let access = |login: &Login, server| login.access(server, 4222).unwrap();
         let mut login = Login::default();
-        let by_address = endpoint(&login, "nats://me:pw@host");
+        let by_address = access(&login, "nats://me:pw@host");
         assert_eq!(by_address.address, "host:4222");
         assert_eq!(by_address.credentials, Credentials::of_user("me".into(), Some("pw".into())));
         assert!(by_address.trust.get().is_none());
-        assert!(endpoint(&login, "tls://host:1").trust.get().is_some());
+        assert!(access(&login, "tls://host:1").trust.get().is_some());
         login.token = Some("t".into());
         let by_token = Credentials { token: Some("t".into()), ..Credentials::default() };
-        assert_eq!(endpoint(&login, "nats://me:pw@host").credentials, by_token);
+        assert_eq!(access(&login, "nats://me:pw@host").credentials, by_token);
         login.user = Some("you".into());
         let both = Credentials { user: Some("you".into()), ..by_token };
-        assert_eq!(endpoint(&login, "host").credentials, both);
+        assert_eq!(access(&login, "host").credentials, both);
         login.tls_first = true;
-        assert!(login.endpoint("host", Protocol::Nats).is_err(), "no TLS to begin with");
-        assert!(login.endpoint("http://host", Protocol::Nats).is_err());
+        assert!(login.access("host", 4222).is_err(), "no TLS to begin with");
+        assert!(login.access("http://host", 4222).is_err());
     }
 }

@@ -50,7 +50,9 @@ pub fn during<T>(name: &str, duration: Duration, work: impl FnOnce() -> T) -> T 
     }
     let (working, over) = sync_channel::<()>(0);
     thread::scope(|scope| {
-        scope.spawn(move || {
+        // Where there are no threads, there is no progress to see.
+        let shows = thread::Builder::new().name("progress".to_owned());
+        let _ = shows.spawn_scoped(scope, move || {
             let (began, seconds) = (Instant::now(), duration.as_secs_f64());
             loop {
                 let elapsed = began.elapsed().as_secs_f64();

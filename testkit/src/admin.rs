@@ -1,4 +1,4 @@
-//! The admin listener of a chat server, asked as programs and browsers ask.
+//! The admin listener of a chat server, with requests as programs and browsers send them.
 
 use crate::chat::{TestServer, unhurried};
 use crate::http::get;
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-/// Ends before the chat server, which looks for what is left.
+/// Ends before the chat server, whose leak check would find it.
 pub struct Admin {
     server: Option<HttpServer>,
     pub chat: TestServer,
@@ -39,7 +39,7 @@ fn serve(chat: &TestServer, address: SocketAddr, token: Option<&str>) -> HttpSer
 }
 
 impl Admin {
-    /// Has the listener away for a moment.
+    /// Restarts the listener.
     pub fn restart(&mut self) {
         if let Some(server) = self.server.take() {
             block_on(server.ended(Instant::now()));
@@ -57,7 +57,7 @@ impl Admin {
         serde_json::from_slice(&answer.body).unwrap()
     }
 
-    /// Every sample by its name with labels, after a look at the form of all lines.
+    /// Every sample by its name with labels. Also checks the form of all lines.
     #[track_caller]
     pub fn metrics(&self) -> BTreeMap<String, f64> {
         let answer = get(self.address, "/metrics");

@@ -1,5 +1,4 @@
-//! What several test files share: payloads that can be counted, wakers that can be asked, and a
-//! watchdog.
+//! Helpers of the broker's tests: payloads that can be counted, wakers that count, and a watchdog.
 
 use fanfare::{
     BatchDelivery, Broker, Delivery, Pattern, Payload, Publisher, Subscription, Topic, WhenFull,
@@ -26,8 +25,7 @@ pub fn pattern(name: &str) -> Pattern {
     Pattern::parse(name).unwrap_or_else(|error| panic!("pattern {name:?}: {error}"))
 }
 
-/// A message with a number, a weight of its own, and a token by which the living copies can be
-/// counted.
+/// A message with a number and a weight, whose living copies can be counted.
 #[derive(Debug, PartialEq)]
 pub struct Load {
     pub from: usize,
@@ -111,7 +109,7 @@ pub fn poll_once<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// What a future gives at its first poll; fails if it has to wait.
+/// The output of a future at its first poll; fails if the future has to wait.
 #[track_caller]
 pub fn at_once<F: Future>(future: F) -> F::Output {
     match poll_once(pin!(future)) {
@@ -139,7 +137,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     futures_lite::future::block_on(future)
 }
 
-/// Runs `work` on a thread of its own and fails, instead of hanging, when it does not end.
+/// Runs `work` on a thread of its own, and fails instead of hanging if it does not end.
 #[track_caller]
 pub fn watched<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     watched_for(HUNG_AFTER, work)
@@ -168,7 +166,7 @@ pub fn watched_for<T: Send + 'static>(
     }
 }
 
-/// What this thread has worked so far, however long others had the processor meanwhile.
+/// The processor time of this thread so far.
 pub fn processor_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).expect("below a second"))
@@ -193,7 +191,7 @@ pub fn take_all(subscription: &mut Subscription<Load>) -> Vec<Got> {
     got
 }
 
-/// Everything that is ready, run by run.
+/// Everything that is ready, batch by batch.
 pub fn take_all_runs(subscription: &mut Subscription<Load>) -> Vec<Got> {
     let mut got = Vec::new();
     while let Ok(delivery) = subscription.try_recv_batch() {
@@ -212,7 +210,7 @@ pub fn numbers(range: impl IntoIterator<Item = u64>) -> Vec<Got> {
     range.into_iter().map(Got::Number).collect()
 }
 
-/// A subscription of `bound` messages and no byte bound to speak of.
+/// A subscription of `bound` messages, practically without a bound in bytes.
 pub fn bounded<M: Payload>(
     broker: &Broker<M>,
     to: &str,
@@ -228,7 +226,8 @@ pub fn bounded<M: Payload>(
         .expect("the broker is open")
 }
 
-/// A subscription to `t` that load 0 has filled, and everything one needs to go on.
+/// A subscription to `t` with room for one message, filled by load 0, and what the test needs
+/// besides.
 pub struct Full {
     pub broker: Broker<Load>,
     pub loads: Loads,
@@ -247,7 +246,7 @@ pub fn full(when_full: WhenFull) -> Full {
     Full { broker, loads, subscription, publisher, to }
 }
 
-/// offered == received + queued + dropped, and what was offered is what was expected.
+/// Checks that offered == received + queued + dropped, and that `offered` is as expected.
 #[track_caller]
 pub fn assert_books<M: Payload>(
     subscription: &Subscription<M>,

@@ -21,7 +21,8 @@ impl Script {
         Some(Self(command))
     }
 
-    /// Runs it to its end. A line that reports nothing is a wish, which the test does and answers.
+    /// Runs the script to its end. A line that is no report asks the test to do something, and is
+    /// answered.
     #[track_caller]
     pub fn play(&mut self, arguments: &[&str], mut answer: impl FnMut(&str) -> String) {
         let command = self.0.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());

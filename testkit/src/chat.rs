@@ -11,8 +11,8 @@ use fanfare_server::tasks::{BoxedTask, Tasks};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-/// The default settings without a limit on lines a second, as tests say a lot, and with time for
-/// clients that do not read for a while on a busy machine.
+/// The default settings without a limit on lines a second, and with time for clients that do not
+/// read for a while on a busy machine.
 pub fn unhurried() -> ChatSettings {
     let mut settings = ChatSettings { lines_per_second: None, ..ChatSettings::default() };
     settings.writer.deadline = PATIENCE;
@@ -26,12 +26,12 @@ pub struct TestServer {
     pub diagnostics: Diagnostics,
     pub chat: Option<ChatServer>,
     pub address: SocketAddr,
-    /// Last, so that it is dropped when the server has been.
+    /// The last field, so that it is dropped after the server.
     _leaks: LeakCheck,
 }
 
 impl TestServer {
-    /// On async-std.
+    /// Starts it on async-std.
     pub fn start(settings: ChatSettings) -> Self {
         Self::start_on(settings, |task: BoxedTask| drop(async_std::task::spawn(task)))
     }
@@ -82,7 +82,7 @@ impl TestServer {
         wait_until(&format!("counts {expected:?}"), || chat.counts() == expected);
     }
 
-    /// Waits until nothing of anybody is left: no task, name, room or queue.
+    /// Waits until nothing of any client is left: no task, name, room or queue.
     #[track_caller]
     pub fn assert_nothing_remains(&self) {
         self.wait_for_counts((0, 0, 0));
@@ -140,7 +140,7 @@ impl Client {
         }
     }
 
-    /// Reads on to a line that contains `text`, and gives it.
+    /// Reads up to a line that contains `text`, and returns that.
     #[track_caller]
     pub fn wait_for(&mut self, text: &str) -> String {
         while let Some(line) = self.line() {
@@ -151,21 +151,20 @@ impl Client {
         panic!("closed without {text:?}, after {:#?}", self.last_seen());
     }
 
-    /// The next line is this one.
+    /// Expects this line next.
     #[track_caller]
     pub fn expect(&mut self, text: &str) {
         assert_eq!(self.line().as_deref(), Some(text), "after {:#?}", self.last_seen());
     }
 
-    /// Says a line, and reads the first of the answer.
+    /// Sends a line, and returns the first line of the answer.
     #[track_caller]
     pub fn ask(&mut self, line: &str) -> String {
         self.say(line);
         self.line().unwrap_or_else(|| panic!("closed instead of an answer to {line}"))
     }
 
-    /// All lines up to the answer to a `/ping`: everything said before to this client has been read
-    /// then.
+    /// All lines up to the answer to a `/ping`, so everything said to this client before it.
     #[track_caller]
     pub fn lines_until_pong(&mut self) -> Vec<String> {
         let before = self.seen.len();
@@ -185,7 +184,7 @@ impl Client {
         while self.line().is_some() {}
     }
 
-    /// Whatever is there until the server closes.
+    /// Everything up to the end of the connection.
     pub fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         let _ = self.reader.read_to_end(&mut rest);

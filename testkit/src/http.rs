@@ -1,4 +1,4 @@
-//! What the tests of HTTP share: a client that is as slow or as wrong as a test wants it to be.
+//! An HTTP client that can be as slow or as wrong as a test wants.
 
 use crate::patience::connect;
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ pub struct Http {
     unread: Vec<u8>,
 }
 
-/// An answer, whole.
+/// A whole answer.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -33,20 +33,20 @@ impl Http {
         self.socket.write_all(bytes.as_ref()).unwrap();
     }
 
-    /// Asks and reads the answer; the connection can be used again.
+    /// Sends a GET request and reads the answer. The connection can be used again.
     #[track_caller]
     pub fn get(&mut self, path: &str) -> Answer {
         self.get_with(path, "")
     }
 
-    /// The same with more headers, each with its end of line.
+    /// [`get`](Self::get) with more headers, each with its line end.
     #[track_caller]
     pub fn get_with(&mut self, path: &str, headers: &str) -> Answer {
         self.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n"));
         self.answer().expect("an answer")
     }
 
-    /// The same with a body.
+    /// Sends a POST request and reads the answer.
     #[track_caller]
     pub fn post(&mut self, path: &str, body: &str) -> Answer {
         let length = body.len();
@@ -56,7 +56,7 @@ impl Http {
         self.answer().expect("an answer")
     }
 
-    /// The next answer; none if the server closed without one.
+    /// The next answer; `None` if the server closed without one.
     #[track_caller]
     pub fn answer(&mut self) -> Option<Answer> {
         let head_bytes = loop {
@@ -88,14 +88,14 @@ impl Http {
         Some(Answer { status, headers, body })
     }
 
-    /// An answer to a HEAD: it has a length and no body.
+    /// The answer to a HEAD request, which has a length and no body.
     #[track_caller]
     pub fn head(&mut self, path: &str) -> String {
         self.send(format!("HEAD {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"));
         self.rest()
     }
 
-    /// Whatever comes until the server closes.
+    /// Everything up to the end of the connection.
     pub fn rest(&mut self) -> String {
         while self.more() {}
         String::from_utf8_lossy(&std::mem::take(&mut self.unread)).into_owned()
@@ -125,7 +125,7 @@ impl Answer {
     }
 }
 
-/// One request on a connection of its own.
+/// Sends one GET request on a connection of its own.
 #[track_caller]
 pub fn get(address: SocketAddr, path: &str) -> Answer {
     Http::connect(address).get(path)

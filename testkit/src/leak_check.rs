@@ -13,15 +13,15 @@ use std::fmt;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long to wait between two looks.
+/// How long to wait between two checks.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
-/// How long a check waits for what was asked to end, before it fails the test. Ending takes a few
+/// How long a check waits for things to end before it fails the test. Ending takes a few
 /// turns of a runtime on a busy machine; only a test that fails waits this long.
 const LEAK_WAIT: Duration = PATIENCE;
 
-/// Fails a test that leaves something running. When dropped, it waits for everything to end, and
-/// panics with a list of what is left in vain, each task with the place where it was started.
+/// Fails a test that leaves something running. When dropped, it waits for everything to end. If
+/// something does not, it panics with a list, each task with the place where it was started.
 ///
 /// Tasks that were alive when the check was made are not leaks, nor are tasks with an ignored name.
 /// Declare it before what it checks, because what is declared last is dropped first:
@@ -67,7 +67,7 @@ struct Leaks {
 }
 
 impl LeakCheck {
-    /// A check for tasks of this register that start from now on.
+    /// Checks tasks of this register that start from now on.
     pub fn new(tasks: &Tasks) -> Self {
         Self {
             tasks: tasks.clone(),
@@ -79,8 +79,8 @@ impl LeakCheck {
         }
     }
 
-    /// A check for everything that a server keeps: tasks, subscriptions, publishers, connections.
-    /// Belongs behind the server, as its last field, so that what ends the server is dropped first.
+    /// Checks everything that a server keeps: tasks, subscriptions, publishers, connections. Make
+    /// it the last field, so that the server is dropped first.
     ///
     /// Timers are not counted: each belongs to a task or to a publisher.
     pub fn of_server(
@@ -146,8 +146,8 @@ impl LeakCheck {
         self
     }
 
-    /// Checks now, without blocking the thread. For a test that runs as a task, whose runtime may
-    /// have no other thread on which the other tasks could end.
+    /// Checks now, without blocking the thread, for a test that runs as a task: its runtime may
+    /// have no other thread on which tasks can end.
     ///
     /// # Panics
     /// If something is left.

@@ -1,12 +1,12 @@
-//! Memory, measured. A test binary that uses this installs `stats_alloc::INSTRUMENTED_SYSTEM` as
-//! its allocator. It counts everything in the process, so the tests take turns.
+//! Measures memory. The test binary must install `stats_alloc::INSTRUMENTED_SYSTEM` as its
+//! allocator. It counts everything in the process, so the tests take turns.
 
 use stats_alloc::INSTRUMENTED_SYSTEM;
 use std::sync::{Mutex, MutexGuard};
 
 static TURN: Mutex<()> = Mutex::new(());
 
-/// One test at a time, and what it measures is not what another allocates.
+/// Held by the one test that measures, so that no other allocates meanwhile.
 pub fn my_turn() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
@@ -22,12 +22,12 @@ pub fn allocations() -> usize {
     stats.allocations + stats.reallocations
 }
 
-/// A little for the test harness and for tables that grow in steps; far less than one byte for each
-/// repetition.
+/// Allowance for the test harness and for tables that grow in steps; far less than one byte for
+/// each repetition.
 pub const NOTHING: isize = 16 << 10;
 
-/// No more bytes are alive after `work` than before. The harness allocates a little in other
-/// threads now and then; hence the smallest of a few runs.
+/// Checks that `work` leaves no more bytes alive than before. The harness allocates a little in
+/// other threads now and then, so the smallest of a few runs counts.
 #[track_caller]
 pub fn assert_costs_nothing(mut work: impl FnMut()) {
     let growth = |_| {
@@ -39,7 +39,7 @@ pub fn assert_costs_nothing(mut work: impl FnMut()) {
     assert!(grown < NOTHING, "{grown} bytes");
 }
 
-/// The first time it may fill tables that stay.
+/// The first run may fill tables that stay.
 #[track_caller]
 pub fn assert_costs_nothing_again(mut work: impl FnMut()) {
     work();

@@ -1,9 +1,9 @@
-//! How tests of servers wait: for conditions, and so long that only what never comes is missed.
+//! Tests of servers wait for conditions, with a time limit that only a failing test reaches.
 
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-/// Far longer than anything takes; only a failing test waits so long.
+/// The time limit of every wait: far longer than anything takes.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
 #[track_caller]
@@ -15,7 +15,7 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// A socket on which a read or a write that takes too long fails.
+/// Connects a socket whose reads and writes fail after [`PATIENCE`].
 pub fn connect(address: SocketAddr) -> TcpStream {
     let socket = TcpStream::connect(address).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();

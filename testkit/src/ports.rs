@@ -6,15 +6,15 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::Range;
 use std::sync::Mutex;
 
-/// Below the ports that systems give to connections, which come and go. Browsers refuse some of the
-/// lower ones.
+/// Ports below those that systems give to outgoing connections, and above those that browsers
+/// refuse.
 const PORTS: Range<u16> = 11_000..16_000;
 
-/// The next port to look at, and what keeps the others away from those that were given.
+/// The next port to try, and the sockets that reserve the ports given out.
 static GIVEN: Mutex<(u16, Vec<TcpListener>)> = Mutex::new((PORTS.start, Vec::new()));
 
-/// An address that no other test gets while this process lives, whether something listens there or
-/// not.
+/// An address that no other test gets while this process lives, whether or not something listens
+/// there.
 #[track_caller]
 pub fn own_address() -> SocketAddr {
     let (next, kept) = &mut *GIVEN.lock().unwrap();
@@ -32,7 +32,7 @@ pub fn own_address() -> SocketAddr {
     }
 }
 
-/// Listens at an address that the server before may still have.
+/// Listens at an address that an earlier server may still hold.
 #[track_caller]
 pub fn rebound(address: SocketAddr, limits: ConnectionLimits) -> Listener {
     let mut listener = None;

@@ -36,7 +36,7 @@ pub struct TestServer {
 }
 
 impl TestServer {
-    /// With patient clients, which need not answer pings.
+    /// Starts it with long deadlines, so that clients need not answer pings.
     pub fn start(change: impl FnOnce(&mut PushSettings)) -> Self {
         Self::start_with(Access::default(), change)
     }
@@ -80,7 +80,7 @@ impl TestServer {
         }
     }
 
-    /// Its HTTP server, for itself and the pages of these origins.
+    /// Starts its HTTP server, for its own pages and those of these origins.
     pub fn http(&self, origins: &[&str]) -> HttpServer {
         self.http_at("127.0.0.1:0".parse().unwrap(), origins)
     }
@@ -119,7 +119,7 @@ impl TestServer {
         self.push.as_ref().expect("the server runs").gateway().figures()
     }
 
-    /// One of the figures that monitoring gets, with these words as labels' values.
+    /// The figure in the metrics whose labels have these values.
     #[track_caller]
     pub fn told(&self, family: &str, labels: &[&str]) -> u64 {
         let families = self.diagnostics.front_end("push").families();
@@ -135,7 +135,7 @@ impl TestServer {
             .value
     }
 
-    /// What the journal says of pushes: kind, target, which, how many; newest first.
+    /// The journal's entries about pushes: kind, target, which, how many; newest first.
     pub fn losses(&self) -> Vec<(&'static str, String, String, u64)> {
         let entries = self.diagnostics.journal().newest(0, 1_000).into_iter();
         let entries =
@@ -155,7 +155,7 @@ impl TestServer {
         Client::connect(self.address)
     }
 
-    /// A client that has said hello, and was answered.
+    /// A client whose hello was answered.
     #[track_caller]
     pub fn user(&self, user: &str) -> Client {
         self.hello(json!({"user": user}))
@@ -171,7 +171,7 @@ impl TestServer {
         client
     }
 
-    /// The same, with what is kept still to be read.
+    /// A client whose hello was answered, with the kept pushes still to be read.
     #[track_caller]
     pub fn hello_and_replay(&self, hello: Value) -> Client {
         let mut client = self.client();
@@ -217,7 +217,7 @@ fn now_s() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
 }
 
-/// The business side.
+/// A sender of datagrams.
 pub struct Sender {
     socket: UdpSocket,
 }
@@ -283,7 +283,7 @@ impl Client {
         }
     }
 
-    /// The next object; null when the server has closed.
+    /// The next object; null at the end of the connection.
     #[track_caller]
     pub fn object(&mut self) -> Value {
         match self.line() {
@@ -299,7 +299,7 @@ impl Client {
         object["push"]["text"].as_str().unwrap_or_else(|| panic!("{object}")).to_owned()
     }
 
-    /// What was asked before has been done, and nothing is on its way, but what was pushed since.
+    /// Waits until everything asked before is done. Nothing is on its way then but later pushes.
     #[track_caller]
     pub fn settle(&mut self) {
         self.say(json!({"ping": 4711}));

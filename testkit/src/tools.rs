@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// Where Debian puts servers. Only root's `PATH` leads there. Looked at first: what Debian has is
-/// what the tests were written beside.
+/// Where Debian puts servers; only root's `PATH` contains it. Searched first, since the tests were
+/// written beside Debian's versions.
 const SERVER_FOLDERS: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
 
-/// Newer ones say more: 2.15 names the subject to which nobody listens.
+/// The version whose bytes tests expect. Newer ones say more: 2.15 names the subject to which
+/// nobody listens.
 const NATS_SERVER_VERSION: &str = "v2.9.";
 
 /// Says why a test does not run. In continuous integration (`CI=true`) the test fails instead:

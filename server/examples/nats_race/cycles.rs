@@ -24,7 +24,7 @@ pub fn run(endpoint: &Endpoint, cycles: usize) -> Result<f64, String> {
     let each = cycles.div_ceil(THREADS);
     thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS)
-            .map(|_| scope.spawn(|| (0..each).try_for_each(|_| once(&endpoint.address))))
+            .map(|_| scope.spawn(|| (0..each).try_for_each(|_| once(&endpoint.access.address))))
             .collect();
         threads.into_iter().try_for_each(|thread| {
             thread.join().unwrap_or_else(|_| Err("a client panicked".to_owned()))

@@ -140,7 +140,7 @@ impl Peer {
             }
             std::thread::park_timeout(Duration::from_millis(5));
         }
-        self.endpoint.address = address.to_string();
+        self.endpoint.access.address = address.to_string();
         Ok(self)
     }
 }

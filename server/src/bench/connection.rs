@@ -3,25 +3,19 @@
 use super::BenchError;
 use super::frames::Protocol;
 use crate::codec::nats::{Credentials, Proof};
+use crate::login::Access;
 use crate::transport::{ClientStream, Trust};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, Write};
-use std::sync::OnceLock;
 use std::time::Duration;
 
 /// A server, and how to get in.
 #[derive(Clone, Debug, Default)]
 pub struct Endpoint {
-    /// `HOST:PORT`
-    pub address: String,
     /// The protocol that the server speaks.
     pub protocol: Protocol,
-    /// How to log in.
-    pub credentials: Credentials,
-    /// For TLS; empty until the user or the server asks for it.
-    pub trust: OnceLock<Trust>,
-    /// Whether the TLS handshake comes before the server says anything.
-    pub tls_first: bool,
+    /// Where it is, and how to get in.
+    pub access: Access,
 }
 
 /// What matters here of an `INFO`.
@@ -55,27 +49,31 @@ impl Endpoint {
     /// # Errors
     /// Why it did not work.
     pub fn connect(&self) -> Result<Connection, BenchError> {
-        let comes_first = self.tls_first || self.protocol == Protocol::Redis;
-        let trust = self.trust.get().filter(|_| comes_first);
-        let stream = ClientStream::connect(&self.address, trust, PATIENCE)
-            .map_err(|error| format!("no connection to {}: {error}", self.address))?;
+        let comes_first = self.access.tls_first || self.protocol == Protocol::Redis;
+        let trust = self.access.trust.get().filter(|_| comes_first);
+        let stream = ClientStream::connect(&self.access.address, trust, PATIENCE)
+            .map_err(|error| format!("no connection to {}: {error}", self.access.address))?;
         let reader = BufReader::new(stream);
         let connection =
-            Connection { reader, protocol: self.protocol, address: self.address.clone() };
+            Connection { reader, protocol: self.protocol, address: self.access.address.clone() };
         match self.protocol {
             Protocol::Nats => self.log_in_to_nats(connection),
-            Protocol::Redis => connection.log_in_to_redis(&self.credentials),
+            Protocol::Redis => connection.log_in_to_redis(&self.access.credentials),
         }
     }
 
     fn log_in_to_nats(&self, mut connection: Connection) -> Result<Connection, BenchError> {
         let info = connection.info()?;
         if let Some(trust) = self.trust_for(&info)?.filter(|_| !connection.stream().is_secure()) {
-            let failed = |error| format!("no TLS with {}: {error}", self.address);
-            let secure = connection.into_stream()?.secure(&self.address, trust).map_err(failed)?;
+            let failed = |error| format!("no TLS with {}: {error}", self.access.address);
+            let secure =
+                connection.into_stream()?.secure(&self.access.address, trust).map_err(failed)?;
             let reader = BufReader::new(secure);
-            connection =
-                Connection { reader, protocol: self.protocol, address: self.address.clone() };
+            connection = Connection {
+                reader,
+                protocol: self.protocol,
+                address: self.access.address.clone(),
+            };
         }
         let connect = Connect {
             verbose: false,
@@ -85,7 +83,7 @@ impl Endpoint {
             protocol: 1,
             headers: true,
             no_responders: true,
-            proof: self.credentials.proof(&info.nonce),
+            proof: self.access.credentials.proof(&info.nonce),
         };
         // Flags and texts always are JSON.
         let connect = serde_json::to_string(&connect).unwrap_or_default();
@@ -96,13 +94,13 @@ impl Endpoint {
 
     /// Whom to trust where one side wants TLS. Read once, whatever number of connections there is.
     fn trust_for(&self, info: &Info) -> Result<Option<&Trust>, BenchError> {
-        match self.trust.get() {
-            Some(_) if !info.tls_required && !info.tls_available && !self.tls_first => {
-                Err(format!("{} offers no TLS", self.address))
+        match self.access.trust.get() {
+            Some(_) if !info.tls_required && !info.tls_available && !self.access.tls_first => {
+                Err(format!("{} offers no TLS", self.access.address))
             }
             None if info.tls_required => {
                 let trust = Trust::read(None, None).map_err(|error| error.to_string())?;
-                Ok(Some(self.trust.get_or_init(|| trust)))
+                Ok(Some(self.access.trust.get_or_init(|| trust)))
             }
             known => Ok(known),
         }

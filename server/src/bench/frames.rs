@@ -14,6 +14,16 @@ pub enum Protocol {
     Redis,
 }
 
+impl Protocol {
+    /// The port where its servers usually listen.
+    pub fn port(self) -> u16 {
+        match self {
+            Self::Nats => 4222,
+            Self::Redis => 6379,
+        }
+    }
+}
+
 /// Appends one message as a publisher sends it. Gives where its payload begins.
 pub fn append_publish(
     protocol: Protocol,

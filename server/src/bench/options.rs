@@ -90,7 +90,8 @@ impl BenchOptions {
     /// # Errors
     /// What is wrong with the address, or with a file.
     pub fn endpoint(&self) -> Result<Endpoint, String> {
-        self.login.endpoint(&self.server, self.protocol)
+        let access = self.login.access(&self.server, self.protocol.port())?;
+        Ok(Endpoint { protocol: self.protocol, access })
     }
 
     /// The load of a run.

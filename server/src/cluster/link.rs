@@ -3,7 +3,7 @@
 use super::figures::LinkFigures;
 use super::reader::{Reader, Shared};
 use super::session::{Identity, Passage, Session, Tls};
-use super::settings::{ClusterSettings, parse_hub};
+use super::settings::{ClusterSettings, parse_hub, told_by};
 use super::writer::Writer;
 use crate::codec::nats::ServerAddress;
 use crate::connection::duplex::drive;
@@ -129,7 +129,7 @@ impl Link {
             let is_known =
                 hubs.iter().any(|other| (&other.host, other.port) == (&hub.host, hub.port));
             if !is_known && hubs.len() < CLUSTER_ADDRESSES_MAX {
-                hubs.push(hub.told_by(&first));
+                hubs.push(told_by(hub, &first));
             }
         }
         let turn = self.next.checked_rem(hubs.len())?;

@@ -4,6 +4,7 @@ use crate::codec::nats::{Credentials, ServerAddress};
 use crate::limits;
 use crate::transport::{Idle, Trust, WriterSettings};
 use fanfare::{Pattern, WhenFull};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,6 +95,17 @@ pub fn parse_hub(text: &str) -> Result<ServerAddress, String> {
     ServerAddress::parse(text, HUB_PORT)
 }
 
+/// The hub `told`, which `by` has listed. Hubs usually list each other by address alone, so the
+/// certificate must have the name that `by` has.
+pub(super) fn told_by(told: ServerAddress, by: &ServerAddress) -> ServerAddress {
+    let is_address = |hub: &ServerAddress| hub.host.parse::<IpAddr>().is_ok();
+    let certificate_name = match is_address(&told) && !is_address(by) {
+        true => by.certificate_name.clone(),
+        false => told.certificate_name,
+    };
+    ServerAddress { credentials: by.credentials.clone(), certificate_name, ..told }
+}
+
 /// Several, with commas between them.
 pub fn parse_hubs(text: &str) -> Result<Vec<ServerAddress>, String> {
     let hubs: Vec<_> = text.split(',').map(str::trim).map(parse_hub).collect::<Result<_, _>>()?;
@@ -130,5 +142,16 @@ mod tests {
         assert!(parse_hub("tls://a").unwrap().needs_tls);
         let shown = format!("{:?}", parse_hubs("nats://me:secret@a:1"));
         assert!(!shown.contains("secret"), "{shown}");
+    }
+
+    #[test]
+    fn a_hub_told_by_its_address_has_a_certificate_of_the_same_name() {
+        let name = |told: &str, by: &str| {
+            let [told, by] = [told, by].map(|text| parse_hub(text).unwrap());
+            told_by(told, &by).certificate_name
+        };
+        assert_eq!(name("10.0.0.2:7422", "u:p@hub.example"), "hub.example");
+        assert_eq!(name("other.example:7422", "hub.example"), "other.example");
+        assert_eq!(name("10.0.0.2:7422", "10.0.0.1"), "10.0.0.2");
     }
 }

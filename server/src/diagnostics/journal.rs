@@ -107,8 +107,8 @@ pub struct JournalEntry {
     pub last_at: SystemTime,
     /// How often it happened.
     pub times: u64,
-    /// `listening`, `lame duck`, `stopping`, `connected`, `refused`, `ended`, `timed out`, `shed`, `dropped`,
-    /// `warned`, or a front-end's own.
+    /// `listening`, `lame duck`, `stopping`, `connected`, `refused`, `ended`, `timed out`, `shed`,
+    /// `dropped`, `warned`, or a front-end's own.
     pub kind: &'static str,
     /// The front-end; empty for the server's own events.
     pub front_end: &'static str,

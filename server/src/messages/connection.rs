@@ -38,7 +38,7 @@ pub struct Outgoing<'m> {
 impl Connection {
     pub fn open(server: &ServerOptions) -> Result<Self, String> {
         let endpoint = server.endpoint()?;
-        let address = endpoint.address.clone();
+        let address = endpoint.access.address.clone();
         Ok(Self { reader: endpoint.connect()?.into_reader(), address })
     }
 

@@ -153,7 +153,9 @@ pub struct ReplyOptions {
 impl ServerOptions {
     /// Where to connect, and how to get in.
     pub fn endpoint(&self) -> Result<Endpoint, String> {
-        self.login.endpoint(&self.server, Protocol::Nats)
+        let protocol = Protocol::Nats;
+        let access = self.login.access(&self.server, protocol.port())?;
+        Ok(Endpoint { protocol, access })
     }
 }
 

@@ -9,25 +9,25 @@ use std::ops::Range;
 const FONT: &str = "sans-serif";
 const SUBSCRIBERS: Range<f64> = 1f64..1000f64;
 
-/// One of the plots that stand side by side. Without lines its place stays empty.
+/// One of the plots that stand side by side. Without lines it stays empty.
 pub struct Panel<'a> {
     pub caption: &'a str,
-    /// From where to where deliveries a second are drawn.
+    /// The range of deliveries a second.
     pub rates: Range<f64>,
     pub lines: Vec<Line>,
 }
 
-/// What one peer reached: subscribers, deliveries a second.
+/// The results of one peer: subscribers and deliveries a second.
 pub struct Line {
     pub peer: &'static str,
     pub colour: RGBColor,
     pub points: Vec<(f64, f64)>,
 }
 
-/// The panels beside each other, in a picture of this size.
+/// Draws the panels side by side in a picture of this size.
 ///
 /// # Errors
-/// When the library cannot draw, which a string to draw into gives no cause for.
+/// When the library cannot draw; drawing into a string gives it no reason to.
 pub fn render(size: (u32, u32), panels: &[Panel<'_>]) -> Result<String, String> {
     let mut picture = String::new();
     draw(size, panels, &mut picture)

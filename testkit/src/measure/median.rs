@@ -1,7 +1,6 @@
-//! What several rounds came to.
+//! The median of several rounds, and their spread.
 
-/// The middle of the values, and how far the values lie apart around it, as a part of it (half the
-/// range).
+/// The median of the values, and half of their range as a fraction of it.
 pub fn median_and_spread(values: &[f64]) -> (f64, f64) {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

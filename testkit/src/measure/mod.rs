@@ -1,4 +1,4 @@
-//! What the programs that race share.
+//! What the race programs share.
 
 pub mod chart;
 pub mod median;

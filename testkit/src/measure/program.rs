@@ -1,5 +1,4 @@
-//! What the programs that race share on the command line, how they write their files, and how they
-//! end.
+//! The race programs' shared flags, their files, and their exit.
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser};
@@ -8,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// The files that a race writes if it is told to.
+/// The files that a race can write.
 #[derive(Args, Debug, PartialEq, Eq)]
 pub struct Files {
     /// Write the medians as CSV
@@ -20,7 +19,7 @@ pub struct Files {
 }
 
 impl Files {
-    /// Writes those that were asked for, and says so.
+    /// Writes the files that were asked for, and reports it.
     ///
     /// # Errors
     /// A sentence that names the file, or why it cannot be drawn.
@@ -46,7 +45,7 @@ fn write(file: &Path, text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The end of the program of this name. What went wrong is said in its name.
+/// Ends the program, and reports an error under the program's name.
 pub fn end(program: &str, result: Result<(), impl Display>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -57,12 +56,12 @@ pub fn end(program: &str, result: Result<(), impl Display>) -> ExitCode {
     }
 }
 
-/// What a program understands by the words after its name.
+/// Parses a program's command line.
 pub fn parse_line<P: Parser>(line: &str) -> Result<P, clap::Error> {
     P::try_parse_from(std::iter::once("program").chain(line.split_whitespace()))
 }
 
-/// There is help, and the complaint about each of these lines has the word beside it.
+/// Checks that there is help, and that the error about each line contains the word beside it.
 #[track_caller]
 pub fn assert_helpful<P: Parser>(mistakes: &[(&str, &str)]) {
     let complaint =

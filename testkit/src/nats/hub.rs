@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// What a test wants otherwise than by default.
+/// What differs from the defaults.
 #[derive(Clone, Debug, Default)]
 pub struct HubSettings {
     /// Listen here for clients and leaf nodes; otherwise on ports that are free.
@@ -24,9 +24,9 @@ pub struct HubSettings {
 pub struct Hub {
     /// Where clients connect.
     pub address: SocketAddr,
-    /// Where leaf nodes do.
+    /// Where leaf nodes connect.
     pub leafnodes: SocketAddr,
-    /// Where it tells of itself.
+    /// Where its monitoring listens.
     pub monitoring: SocketAddr,
     child: Child,
     folder: PathBuf,

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// Which server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The original, which tells what is right.
+    /// The original, which defines what is right.
     NatsServer,
     /// The binary under test.
     Fanfare,
@@ -115,8 +115,8 @@ pub(super) fn own_folder() -> PathBuf {
     folder
 }
 
-/// Reads to the line that says that the server is ready, and gives the port from the line that has
-/// `words` before it. What the server says later is passed on to the test's output.
+/// Reads up to the line that says that the server is ready, and returns the port that follows
+/// `words`. What the server says later goes to the test's output.
 #[track_caller]
 fn port_announced(output: impl Read + Send + 'static, words: &str, ready: &str) -> u16 {
     ports_announced(output, [words], ready)[0]
@@ -147,8 +147,8 @@ pub(super) fn ports_announced<const COUNT: usize>(
     }
 }
 
-/// A pipe that nobody reads would stop the server. The thread ends with the process that it reads
-/// from.
+/// Copies a server's output, since a pipe that nobody reads would stop the server. The thread ends
+/// with that process.
 fn pass_on(output: impl Read + Send + 'static) {
     std::thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {

@@ -1,4 +1,4 @@
-//! Settings that both servers have, and how each is told.
+//! Settings for both servers, in the form that each understands.
 
 use super::server::Kind;
 use super::{tls_certificate, tls_key};
@@ -6,7 +6,7 @@ use crate::process::listening_only;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-/// What a test wants otherwise than by default.
+/// What differs from the defaults.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// The newest nats-server, or one that behaves like it; otherwise Debian's.
@@ -24,14 +24,14 @@ pub struct Settings {
     pub user: Option<(&'static str, &'static str)>,
     pub token: Option<&'static str>,
     pub users: Vec<User>,
-    /// The user that clients are which do not say who they are.
+    /// The user of clients that do not log in.
     pub no_auth_user: Option<&'static str>,
     pub system_account: Option<&'static str>,
     pub max_pending_bytes: Option<usize>,
     pub write_deadline_ms: Option<u64>,
     pub lame_duck_duration_ms: Option<u64>,
     pub lame_duck_grace_ms: Option<u64>,
-    /// Nobody gets in without TLS.
+    /// Whether TLS is required.
     pub tls: bool,
     /// Fanfare reads the file of nats-server.
     pub nats_file: bool,

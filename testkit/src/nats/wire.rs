@@ -1,7 +1,7 @@
-//! A connection on which every byte is seen.
+//! A NATS connection that compares every byte.
 //!
-//! Only the server's PING, which may come between any two messages when a test takes long, is
-//! answered and passed over where the test does not expect it.
+//! There is one exception: the server's PING can come between any two messages of a long test, so
+//! it is answered and skipped where the test does not expect it.
 
 use crate::patience::connect;
 use serde_json::Value;
@@ -12,7 +12,7 @@ const PING: &[u8] = b"PING\r\n";
 
 pub struct Wire {
     socket: TcpStream,
-    /// Read, but not yet expected by the test.
+    /// Bytes that were read and not compared yet.
     unread: Vec<u8>,
     answers_pings: bool,
     /// The first line of the server, after `INFO `.
@@ -29,7 +29,7 @@ impl Wire {
         wire
     }
 
-    /// A connection with headers and the word that nobody is there to answer.
+    /// A connection that knows headers and is told when nobody can answer.
     #[track_caller]
     pub fn client(address: SocketAddr) -> Self {
         let mut wire = Self::connect(address);
@@ -48,7 +48,7 @@ impl Wire {
         self.socket
     }
 
-    /// From here on a PING of the server is as any other word of it.
+    /// Treats the server's PING like any other line from here on.
     pub fn without_pongs(mut self) -> Self {
         self.answers_pings = false;
         self
@@ -67,7 +67,7 @@ impl Wire {
         self.send(format!("{line}\r\n"));
     }
 
-    /// Sends bytes. The server may have closed already: what it said before tells more than that.
+    /// Sends bytes. An error is ignored: the server may have closed, and what it said tells more.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         if let Err(error) = self.socket.write_all(bytes.as_ref()) {
             assert!(
@@ -77,12 +77,12 @@ impl Wire {
         }
     }
 
-    /// Sends one byte after the other, each in a packet of its own.
+    /// Sends the bytes one by one, each in a packet of its own.
     pub fn send_in_bytes(&mut self, bytes: impl AsRef<[u8]>) {
         bytes.as_ref().iter().for_each(|byte| self.send([*byte]));
     }
 
-    /// Exactly these bytes come next.
+    /// Expects exactly these bytes next.
     #[track_caller]
     pub fn expect(&mut self, bytes: impl AsRef<[u8]>) {
         let expected = bytes.as_ref();
@@ -108,15 +108,14 @@ impl Wire {
         }
     }
 
-    /// Where the line begins that `at` is in, if that is no further back than a PING is long;
-    /// otherwise `at`.
+    /// The start of the line that contains `at`, unless that is further back than a PING is long;
+    /// then `at`.
     fn beginning_of_line(&self, at: usize) -> usize {
         let is_beginning = |place: &usize| *place == 0 || self.unread[..*place].ends_with(b"\r\n");
         (at.saturating_sub(PING.len())..=at).rev().find(is_beginning).unwrap_or(at)
     }
 
-    /// Answers a PING if one stands at the beginning of this line, and takes it out. Whether there
-    /// was one.
+    /// Answers a PING at the beginning of this line and removes it; returns whether there was one.
     fn pass_over_ping(&mut self, line: usize) -> bool {
         let is_there = self.answers_pings && self.unread[line..].starts_with(PING);
         if is_there {
@@ -126,14 +125,14 @@ impl Wire {
         is_there
     }
 
-    /// Everything that was sent is dealt with, and nothing has come that was not expected.
+    /// Waits until the server has handled everything, and fails if something unexpected has come.
     #[track_caller]
     pub fn sync(&mut self) {
         self.send("PING\r\n");
         self.expect("PONG\r\n");
     }
 
-    /// The server closes the connection, having said exactly these bytes.
+    /// Expects exactly these bytes, and then the end of the connection.
     #[track_caller]
     pub fn expect_last_words(&mut self, bytes: impl AsRef<[u8]>) {
         self.expect(bytes);
@@ -141,7 +140,7 @@ impl Wire {
         assert!(self.unread.is_empty(), "more came: {:?}", text(&self.unread));
     }
 
-    /// The server closes the connection without a word.
+    /// Expects the end of the connection without another byte.
     #[track_caller]
     pub fn expect_closed(&mut self) {
         self.expect_last_words("");
@@ -162,7 +161,7 @@ impl Wire {
         }
     }
 
-    /// Reads and discards until the server closes; gives how much came, and the end of it.
+    /// Reads until the server closes; returns how many bytes came, and the last of them.
     pub fn drain(&mut self) -> (usize, String) {
         let mut read_bytes = self.unread.len();
         loop {
@@ -176,7 +175,7 @@ impl Wire {
         }
     }
 
-    /// Whether there was more.
+    /// Reads more; false at the end of the connection.
     #[track_caller]
     fn read_more(&mut self) -> bool {
         let mut buffer = [0; 64 * 1024];

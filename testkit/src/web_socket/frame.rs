@@ -1,5 +1,4 @@
-//! What clients send, byte by byte: written by the tests of the codec, and by those of the servers
-//! that use it.
+//! Frames as clients send them, byte by byte, for the tests of the codec and of the servers.
 
 pub const CONTINUED: u8 = 0;
 pub const TEXT: u8 = 1;
@@ -7,7 +6,7 @@ pub const BINARY: u8 = 2;
 pub const CLOSE: u8 = 8;
 pub const PING: u8 = 9;
 pub const PONG: u8 = 10;
-/// With one of the above: the last frame of its message.
+/// Marks the last frame of a message, together with one of the above.
 pub const FINAL: u8 = 0x80;
 
 /// A frame as a client sends it.

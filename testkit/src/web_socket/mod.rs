@@ -1,4 +1,4 @@
-//! A WebSocket client that is as wrong as a test wants it to be.
+//! A WebSocket client that can be as wrong as a test wants.
 
 mod frame;
 
@@ -21,13 +21,13 @@ pub struct WebSocket {
 }
 
 impl WebSocket {
-    /// Shakes hands.
+    /// Does the handshake.
     #[track_caller]
     pub fn open(address: SocketAddr) -> Self {
         Self::open_and_send(address, "", &[])
     }
 
-    /// Shakes hands with more headers, and sends something without waiting for the answer.
+    /// Does the handshake with more headers, and sends `early` without waiting for the answer.
     #[track_caller]
     pub fn open_and_send(address: SocketAddr, headers: &str, early: &[u8]) -> Self {
         let mut socket = connect(address);
@@ -46,8 +46,7 @@ impl WebSocket {
         Self { socket }
     }
 
-    /// A client that has said hello and was answered, and nothing is on its way but what was pushed
-    /// since.
+    /// A client whose hello was answered. Nothing is on its way to it but later pushes.
     #[track_caller]
     pub fn user(address: SocketAddr, user: &str) -> Self {
         let mut client = Self::open(address);
@@ -69,7 +68,7 @@ impl WebSocket {
         self.socket.write_all(bytes).unwrap();
     }
 
-    /// The next frame: what it is, and what it carries; none when the server has closed.
+    /// The next frame's opcode and payload; `None` at the end of the connection.
     #[track_caller]
     pub fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
         let mut head = [0; 2];
@@ -116,7 +115,7 @@ impl WebSocket {
         object["push"]["text"].as_str().unwrap_or_else(|| panic!("{object}")).to_owned()
     }
 
-    /// The next frame closes, with this code and reason, and then the connection does.
+    /// Expects a close frame with this code and reason, and then the end of the connection.
     #[track_caller]
     pub fn closes(&mut self) -> (u16, String) {
         let Some((CLOSE, payload)) = self.frame() else { panic!("no close frame") };
@@ -131,7 +130,7 @@ impl WebSocket {
         assert_eq!(self.object(), json!({"pong": 4711}));
     }
 
-    /// Will send nothing more.
+    /// Closes the sending side.
     pub fn half_close(&self) {
         self.socket.shutdown(Shutdown::Write).unwrap();
     }

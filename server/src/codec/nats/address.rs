@@ -2,7 +2,6 @@
 
 use super::Credentials;
 use std::fmt;
-use std::net::IpAddr;
 
 /// Where a server listens, and how to get in.
 #[derive(Clone, PartialEq, Eq)]
@@ -46,16 +45,6 @@ impl ServerAddress {
             None => Err(format!("{place} is no HOST:PORT")),
         }
     }
-
-    /// This server, which `other` has listed. Servers usually list each other by address alone, so
-    /// the certificate must have the name that `other` has.
-    pub fn told_by(self, other: &Self) -> Self {
-        let name = match self.host.parse::<IpAddr>() {
-            Ok(_) if other.host.parse::<IpAddr>().is_err() => other.certificate_name.clone(),
-            _ => self.certificate_name,
-        };
-        Self { credentials: other.credentials.clone(), certificate_name: name, ..self }
-    }
 }
 
 /// Without its secrets, so that it can be logged.
@@ -71,21 +60,5 @@ impl fmt::Display for ServerAddress {
             true => write!(out, "[{}]:{}", self.host, self.port),
             false => write!(out, "{}:{}", self.host, self.port),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_server_told_by_its_address_has_a_certificate_of_the_same_name() {
-        let name = |told: &str, by: &str| {
-            let [told, by] = [told, by].map(|text| ServerAddress::parse(text, 7422).unwrap());
-            told.told_by(&by).certificate_name
-        };
-        assert_eq!(name("10.0.0.2:7422", "u:p@hub.example"), "hub.example");
-        assert_eq!(name("other.example:7422", "hub.example"), "other.example");
-        assert_eq!(name("10.0.0.2:7422", "10.0.0.1"), "10.0.0.2");
     }
 }
