@@ -25,6 +25,10 @@ pub fn append_with(out: &mut Vec<u8>, block: &[u8], name: &str, value: &[u8]) {
 
 /// The value of the first header of this name, spelled just so.
 pub fn value<'b>(block: &'b [u8], name: &str) -> Option<&'b [u8]> {
+    // Most messages have none, and preparing a search costs as much as parsing a message.
+    if block.is_empty() {
+        return None;
+    }
     let begins_there =
         |at: &usize| block[..*at].ends_with(b"\r\n") && block[at + name.len()..].starts_with(b":");
     let at = memchr::memmem::find_iter(block, name.as_bytes()).find(begins_there)?;
