@@ -138,6 +138,13 @@ impl<'c> Writer<'c> {
     fn render(&mut self, Rest { batch, groups, from }: Rest, out: &mut WriteBuffer) {
         let Some(joined) = &mut self.joined else { return };
         let before_bytes = out.waiting_bytes();
+        if let Some((first, reply_to)) = batch.entries().nth(from) {
+            // At once: growing by doubling costs more than rendering. With verb and sizes.
+            let first = outgoing(first, batch.topic(), reply_to);
+            let each_bytes = 32 + words_bytes(&first, &groups) + body_bytes(&first);
+            let room_bytes = out.room_bytes();
+            out.bytes_mut().reserve((each_bytes * (batch.len() - from)).min(room_bytes));
+        }
         let mut rendered = 0;
         let (mut sent, mut too_large) = (0_u64, 0_u64);
         for (message, reply_to) in batch.entries().skip(from) {
@@ -300,10 +307,17 @@ fn outgoing<'m>(
 /// Whether the hub takes it. A hub closes the link for a single message that is too large.
 fn fits(message: &Outgoing<'_>, groups: &Groups, terms: &Terms) -> bool {
     let most = if terms.max_payload_bytes == 0 { usize::MAX } else { terms.max_payload_bytes };
-    let words = message.subject.len()
+    body_bytes(message) <= most && words_bytes(message, groups) <= CLUSTER_LINE_BYTES
+}
+
+fn words_bytes(message: &Outgoing<'_>, groups: &Groups) -> usize {
+    message.subject.len()
         + message.reply_to.map_or(0, <[u8]>::len)
-        + groups.names().map(|name| name.len() + 1).sum::<usize>();
-    message.headers.len() + message.payload.len() <= most && words <= CLUSTER_LINE_BYTES
+        + groups.names().map(|name| name.len() + 1).sum::<usize>()
+}
+
+fn body_bytes(message: &Outgoing<'_>) -> usize {
+    message.headers.len() + message.payload.len()
 }
 
 fn append(out: &mut Vec<u8>, message: Outgoing<'_>, groups: &Groups, terms: &Terms) {
