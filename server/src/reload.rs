@@ -2,6 +2,7 @@
 
 use crate::listeners;
 use fanfare_server::chat::password::Secret;
+use fanfare_server::cluster::ClusterSettings;
 use fanfare_server::config::{Config, ConfigError, Source};
 use fanfare_server::connection::{ConnectionLimiter, ConnectionLimits, TrustedProxies};
 use fanfare_server::diagnostics::{Diagnostics, Serves};
@@ -17,6 +18,7 @@ pub struct Reloaded {
     pub authentication: Option<Live<Authentication>>,
     pub identities: [(&'static str, Option<Identity>); 5],
     pub chat_password: Option<Live<Option<Secret>>>,
+    pub links: Vec<Live<ClusterSettings>>,
     pub proxies: TrustedProxies,
     pub access: Live<Access>,
     pub admin_token: Live<Option<String>>,
@@ -62,6 +64,11 @@ impl Reloaded {
         }
         self.proxies.replace_with(&config.proxies);
         self.chat_password.iter().for_each(|it| it.set(config.chat.session.password.clone()));
+        for link in &self.links {
+            let present = link.get();
+            let renewed = config.clusters.iter().find_map(|new| present.renewed(new));
+            renewed.into_iter().for_each(|renewed| link.set(renewed));
+        }
         self.access.set(config.push.access);
         self.admin_token.set(config.admin.token);
         if let Some(present) = &self.authentication {

@@ -169,9 +169,12 @@ fn start(config: Config, mut shared: Shared, listeners: Listeners) -> Running {
     servers.extend(push_http.map(|http| Box::new(http) as Box<dyn RunningServer>));
     let link = |settings: ClusterSettings| {
         let account = shared.accounts.get(&settings.account);
-        ClusterLink::start(&account.broker, &tasks, settings, front_end("cluster"))
+        let front_end = front_end(settings.title);
+        ClusterLink::start(&account.broker, &tasks, settings, front_end)
     };
-    servers.extend(config.cluster.map(|it| Box::new(link(it)) as Box<dyn RunningServer>));
+    let links: Vec<ClusterLink> = config.clusters.into_iter().map(link).collect();
+    let of_links = links.iter().map(ClusterLink::settings).collect();
+    servers.extend(links.into_iter().map(|link| Box::new(link) as Box<dyn RunningServer>));
     let admin_token = Live::new(config.admin.token);
     let settings = AdminSettings { token: admin_token.clone() };
     let admin = |listener| admin::start(listener, &broker, &tasks, &diagnostics, settings);
@@ -182,6 +185,7 @@ fn start(config: Config, mut shared: Shared, listeners: Listeners) -> Running {
         authentication,
         identities,
         chat_password,
+        links: of_links,
         proxies: config.proxies,
         access,
         admin_token,

@@ -6,20 +6,18 @@ use super::listing::{Listing, Object, Window};
 use super::times::timestamp;
 use crate::diagnostics::FrontEnd;
 use crate::http::{Call, Response};
+use crate::limits::CLUSTER_TITLES;
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// The front-end whose connections are links.
-const CLUSTER: &str = "cluster";
-
-/// The link as the dashboard shows it, while it stands and while it does not; none without one.
-pub(super) fn link(context: &AdminContext) -> Option<Object> {
-    let front_ends = context.diagnostics.front_ends();
-    let cluster = front_ends.iter().find(|front_end| front_end.name() == CLUSTER)?;
-    let mut link = cluster.facts();
-    link.extend(figures(cluster));
-    Some(Object(link))
+/// Each link, while it stands and while it does not, with what is known of it and all its figures.
+pub(super) fn links(context: &AdminContext) -> Vec<Object> {
+    let link = |front_end: &Arc<FrontEnd>| {
+        let name = [("link", front_end.name().into())];
+        Object(name.into_iter().chain(front_end.facts()).chain(figures(front_end)).collect())
+    };
+    front_ends(context).iter().map(link).collect()
 }
 
 /// Each link, with all figures that its front-end has.
@@ -28,35 +26,37 @@ pub(super) fn list(context: Arc<AdminContext>, call: Call) -> Response {
         Ok(window) => window,
         Err(error) => return error.response(),
     };
-    let front_ends = context.diagnostics.front_ends();
-    let cluster = front_ends.iter().find(|front_end| front_end.name() == CLUSTER);
+    let front_ends = front_ends(&context);
     let now = SystemTime::now();
-    let rows = |cluster: &Arc<FrontEnd>| -> Vec<Object> {
-        let figures = figures(cluster);
-        let links = cluster.connections(window.offset, window.limit);
-        links
-            .iter()
-            .map(|link| {
-                let Object(mut row) = row(link, now);
-                row.extend(figures.iter().cloned());
-                Object(row)
-            })
-            .collect()
-    };
-    let rows = cluster.map(rows).unwrap_or_default();
+    let rows = front_ends.iter().flat_map(|front_end| {
+        let connections = front_end.connections(0, usize::MAX).into_iter();
+        connections.map(move |connection| {
+            let Object(mut row) = row(&connection, now);
+            row.extend(figures(front_end));
+            Object(row)
+        })
+    });
+    let rows: Vec<Object> = rows.skip(window.offset).take(window.limit).collect();
     let summary = vec![
         ("server_id", context.diagnostics.server_id().into()),
         ("now", timestamp(now).into()),
         ("leafnodes", rows.len().into()),
     ];
-    let total = cluster.map_or(0, |cluster| cluster.connection_count());
+    let total = front_ends.iter().map(|front_end| front_end.connection_count()).sum();
     let summary = Object(summary);
     Listing { rows_name: "leafs", summary, rows, total, window }.respond()
 }
 
-fn figures(cluster: &FrontEnd) -> Vec<(&'static str, Value)> {
+/// Those whose connections are links.
+fn front_ends(context: &AdminContext) -> Vec<Arc<FrontEnd>> {
+    let mut front_ends = context.diagnostics.front_ends();
+    front_ends.retain(|front_end| CLUSTER_TITLES.contains(&front_end.name()));
+    front_ends
+}
+
+fn figures(link: &FrontEnd) -> Vec<(&'static str, Value)> {
     let mut figures = Vec::new();
-    for family in cluster.counted() {
+    for family in link.counted() {
         figures.extend(family.figures.iter().map(|figure| (family.name, figure.value.into())));
     }
     figures

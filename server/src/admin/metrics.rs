@@ -141,13 +141,7 @@ impl Collector for Figures {
         let memory = self.context.diagnostics.memory();
         let shed = "Connections ended because they held too much while memory was short";
         writer.counter("connections_shed", shed, memory.shed_connections())?;
-        let families = self
-            .context
-            .diagnostics
-            .front_ends()
-            .into_iter()
-            .flat_map(|front_end| front_end.families());
-        families.into_iter().try_for_each(|family| writer.family(&family))?;
+        self.families().iter().try_for_each(|family| writer.family(family))?;
         let tasks = self.context.tasks.alive_by_name();
         writer.gauges(
             "tasks",
@@ -158,6 +152,19 @@ impl Collector for Figures {
 }
 
 impl Figures {
+    /// What front-ends tell of themselves, each family once.
+    fn families(&self) -> Vec<Family> {
+        let mut families: Vec<Family> = Vec::new();
+        let front_ends = self.context.diagnostics.front_ends();
+        for family in front_ends.iter().flat_map(|front_end| front_end.families()) {
+            match families.iter_mut().find(|known| known.name == family.name) {
+                Some(known) => known.figures.extend(family.figures),
+                None => families.push(family),
+            }
+        }
+        families
+    }
+
     fn broker(&self, writer: &mut Writer<'_>) -> fmt::Result {
         let stats = self.context.broker.stats();
         let deliveries = stats.deliveries;

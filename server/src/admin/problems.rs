@@ -98,14 +98,18 @@ pub(super) fn of_memory(used_bytes: u64, budget_bytes: u64, into: &mut Vec<Probl
     }
 }
 
-/// Whether there is a link to a cluster that does not stand.
-pub(super) fn of_link(link: Option<&Object>, into: &mut Vec<Problem>) {
-    let Some(link) = link.filter(|link| link.get("cluster_joined") == Some(&0.into())) else {
+/// Whether a link to a cluster does not stand.
+pub(super) fn of_link(link: &Object, into: &mut Vec<Problem>) {
+    if link.get("cluster_joined") != Some(&0.into()) {
         return;
-    };
-    let why = link.get("last_end").and_then(Value::as_str).filter(|why| !why.is_empty());
+    }
+    let text = |name| link.get(name).and_then(Value::as_str).unwrap_or_default();
+    let why = Some(text("last_end")).filter(|why| !why.is_empty());
     let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-    let text = format!("the cluster is not joined{why}; nothing goes there or comes from there");
+    let (link, account) = (text("link"), text("local_account"));
+    let text = format!(
+        "{link} (account {account}) is not joined{why}; nothing goes there or comes from there"
+    );
     into.push(Problem { is_severe: true, text, view: "overview" });
 }
 
@@ -144,18 +148,19 @@ mod tests {
     #[test]
     fn a_link_that_does_not_stand_is_told_of_with_its_reason() {
         let link = |joined: u64, why: &str| {
-            Object(vec![("cluster_joined", joined.into()), ("last_end", why.into())])
+            let joined = ("cluster_joined", joined.into());
+            let of = [("link", "cluster2".into()), ("local_account", "A".into())];
+            Object(of.into_iter().chain([joined, ("last_end", why.into())]).collect())
         };
-        let told = |link: Option<&Object>| {
+        let told = |link: &Object| {
             let mut problems = Vec::new();
             of_link(link, &mut problems);
             problems.first().map(|problem| problem.text.clone())
         };
-        assert_eq!(told(None), None);
-        assert_eq!(told(Some(&link(1, "refused"))), None);
-        let text = told(Some(&link(0, "refused"))).unwrap();
-        assert!(text.starts_with("the cluster is not joined: refused; nothing"), "{text}");
-        assert!(told(Some(&link(0, ""))).unwrap().starts_with("the cluster is not joined; "));
+        assert_eq!(told(&link(1, "refused")), None);
+        let text = told(&link(0, "refused")).unwrap();
+        assert!(text.starts_with("cluster2 (account A) is not joined: refused; "), "{text}");
+        assert!(told(&link(0, "")).unwrap().starts_with("cluster2 (account A) is not joined; "));
     }
 
     #[test]

@@ -180,8 +180,8 @@ impl State {
             problems::of_ending(&mut problems);
         }
         slow.problems(&mut problems);
-        let link = leaf_nodes::link(context);
-        problems::of_link(link.as_ref(), &mut problems);
+        let links = leaf_nodes::links(context);
+        links.iter().for_each(|link| problems::of_link(link, &mut problems));
         problems::of_losses(self.missed_lately(&point), &mut problems);
         problems.sort_by_key(|problem| !problem.is_severe);
         self.keep(point);
@@ -197,7 +197,7 @@ impl State {
             "deliveries": broker.deliveries.matched,
             "journal": context.diagnostics.journal().last_number(),
             "front_ends": front_ends,
-            "cluster": link,
+            "links": links,
             "problems": problems,
         })
     }

@@ -1,13 +1,15 @@
 //! `/varz`: the server at one glance, with the fields that NATS tools read.
 
 use super::context::AdminContext;
+use super::leaf_nodes;
 use super::listing::Object;
 use super::process::Process;
 use super::times::{duration, timestamp};
-use crate::diagnostics::{Ended, FrontEnd, FrontEndFigures, Serves};
+use crate::diagnostics::{Ended, FamilyKind, FrontEnd, FrontEndFigures, Serves};
 use crate::http::{self, Call, Response};
 use hyper::StatusCode;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -58,7 +60,7 @@ fn facts(context: &AdminContext) -> Object {
         ("tasks", context.tasks.alive().into()),
     ];
     facts.extend(at_a_glance(context));
-    facts.extend(of_clusters(context));
+    facts.extend(of_links(context));
     if let Some((_, serves)) = main {
         facts.extend(own);
         facts.extend([
@@ -72,14 +74,14 @@ fn facts(context: &AdminContext) -> Object {
 }
 
 /// What nats-server says of parts that this one has none of, and of its leaf nodes.
-fn of_clusters(context: &AdminContext) -> impl Iterator<Item = (&'static str, Value)> {
-    let front_ends = context.diagnostics.front_ends();
-    let cluster = front_ends.iter().find(|front_end| front_end.name() == "cluster");
-    let links = cluster.map_or(0, |cluster| cluster.connection_count());
-    let none = ["cluster", "gateway", "leaf", "mqtt", "websocket", "jetstream"];
-    let counts = [("routes", 0), ("remotes", 0), ("leafnodes", links)];
+fn of_links(context: &AdminContext) -> impl Iterator<Item = (&'static str, Value)> {
+    let links = leaf_nodes::links(context);
+    let joined = links.iter().filter(|link| link.get("cluster_joined") == Some(&1.into())).count();
+    let leaf = if links.is_empty() { json!({}) } else { json!({"remotes": links}) };
+    let none = ["cluster", "gateway", "mqtt", "websocket", "jetstream"];
+    let counts = [("routes", 0), ("remotes", 0), ("leafnodes", joined)];
     let counts = counts.into_iter().map(|(name, count)| (name, count.into()));
-    none.into_iter().map(|name| (name, json!({}))).chain(counts)
+    none.into_iter().map(|name| (name, json!({}))).chain([("leaf", leaf)]).chain(counts)
 }
 
 fn stale_connections(context: &AdminContext) -> u64 {
@@ -88,13 +90,23 @@ fn stale_connections(context: &AdminContext) -> u64 {
     nats.filter_map(|nats| nats.figures().ended.get(Ended::Quiet.as_str()).copied()).sum()
 }
 
-/// What front-ends tell of themselves and think worth a glance. Of what is counted: this is asked
-/// for every second.
+/// What front-ends tell of themselves and think worth a glance: of several with the same figure the
+/// sum, or the largest if it is of this moment. Of what is counted: this is asked for every second.
 fn at_a_glance(context: &AdminContext) -> impl Iterator<Item = (&'static str, Value)> {
     let families =
         context.diagnostics.front_ends().into_iter().flat_map(|front_end| front_end.counted());
-    let figures = families.flat_map(|family| family.figures);
-    figures.filter_map(|figure| Some((figure.at_a_glance?, figure.value.into())))
+    let mut shown = BTreeMap::new();
+    for family in families {
+        for figure in &family.figures {
+            let Some(name) = figure.at_a_glance else { continue };
+            let value: &mut u64 = shown.entry(name).or_default();
+            *value = match family.kind {
+                FamilyKind::Counter => *value + figure.value,
+                FamilyKind::Gauge => figure.value.max(*value),
+            };
+        }
+    }
+    shown.into_iter().map(|(name, value)| (name, value.into()))
 }
 
 /// Of all front-ends but this one.

@@ -2,7 +2,7 @@
 
 use super::confirm::Confirmations;
 use super::session::Terms;
-use crate::diagnostics::{Facts, Family};
+use crate::diagnostics::{Facts, Family, Figure};
 use crate::locks::lock;
 use crate::message::ServerMessage;
 use fanfare::SubscriptionWatch;
@@ -28,8 +28,7 @@ pub struct LinkFigures {
 }
 
 /// What `/varz` shows too, and what it is called there.
-const AT_A_GLANCE: [(&str, &str); 6] = [
-    ("cluster_joined", "leafnodes"),
+const AT_A_GLANCE: [(&str, &str); 5] = [
     ("cluster_round_trip_us", "leafnode_rtt_us"),
     ("cluster_received", "leafnode_in_msgs"),
     ("cluster_sent", "leafnode_out_msgs"),
@@ -120,8 +119,8 @@ impl LinkFigures {
         ]
     }
 
-    /// The figures as metrics.
-    pub(super) fn families(&self) -> Vec<Family> {
+    /// The figures as metrics, of the link that is called this.
+    pub(super) fn families(&self, title: &'static str) -> Vec<Family> {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let state = lock(&self.state);
         let dropped = state.joined.as_ref().map_or(0, |joined| joined.watch.books().dropped);
@@ -164,14 +163,15 @@ impl LinkFigures {
             ("cluster_joins", "Times that the link was made", count(&self.joins)),
             ("cluster_ends", "Times that the link, or an attempt at it, ended", count(&self.ends)),
         ];
-        let gauges = gauges.map(|(name, help, value)| Family::gauge(name, help, value));
-        let counters = counters.map(|(name, help, value)| Family::counter(name, help, value));
-        let mut families: Vec<Family> = gauges.into_iter().chain(counters).collect();
-        for family in &mut families {
-            let shown = AT_A_GLANCE.iter().find(|(name, _)| *name == family.name);
-            let figures = family.figures.iter_mut();
-            figures.for_each(|figure| figure.at_a_glance = shown.map(|(_, glance)| *glance));
-        }
-        families
+        let figures = |name, value| {
+            let shown = AT_A_GLANCE.iter().find(|(known, _)| *known == name);
+            let figure = Figure::new(vec![("front_end", title)], value);
+            vec![Figure { at_a_glance: shown.map(|(_, glance)| *glance), ..figure }]
+        };
+        let gauges =
+            gauges.map(|(name, help, value)| Family::gauges(name, help, figures(name, value)));
+        let counters =
+            counters.map(|(name, help, value)| Family::counters(name, help, figures(name, value)));
+        gauges.into_iter().chain(counters).collect()
     }
 }

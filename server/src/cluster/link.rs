@@ -12,6 +12,7 @@ use crate::connection::shutdown::Shutdown;
 use crate::connection::{RunningServer, StopReport};
 use crate::diagnostics::{Ended, FrontEnd};
 use crate::limits::{CLUSTER_ADDRESSES_MAX, CLUSTER_BACK_OFF_MS, CLUSTER_DIAL_MS};
+use crate::live::Live;
 use crate::locks::lock;
 use crate::message::ServerMessage;
 use crate::tasks::{Scope, Tasks, Wait, waiting};
@@ -27,6 +28,7 @@ use std::time::{Duration, Instant};
 
 /// A link to a cluster. When it breaks, it is made again.
 pub struct ClusterLink {
+    settings: Live<ClusterSettings>,
     shutdown: Arc<Shutdown>,
     /// Owns nothing: a link accepts nobody.
     accepting: Scope,
@@ -35,6 +37,7 @@ pub struct ClusterLink {
 
 struct Link {
     shared: Arc<Shared>,
+    settings: Live<ClusterSettings>,
     shutdown: Arc<Shutdown>,
     front_end: Arc<FrontEnd>,
     who: Arc<Identity>,
@@ -54,33 +57,44 @@ impl ClusterLink {
         front_end: Arc<FrontEnd>,
     ) -> Self {
         let server_id = front_end.server_id().to_owned();
-        let random = server_id.get(1..9).unwrap_or_default().to_owned();
-        let name = settings.name.clone().unwrap_or_else(|| format!("fanfare-{}-{random}", host()));
-        let loop_subject = format!("$LDS.{}", server_id.get(1..23).unwrap_or(&server_id));
+        let name = settings.name.clone();
+        let name = name.unwrap_or_else(|| format!("fanfare-{}-{:08X}", host(), random() as u32));
+        // Links of one account have the same: so they find out that they lead to one cluster.
+        let random = server_id.get(1..23).unwrap_or(&server_id);
+        let loop_subject = format!("$LDS.{random}.{}", settings.account);
         let shared = Arc::new(Shared {
             broker: broker.clone(),
-            settings,
             figures: LinkFigures::default(),
             front_end: front_end.clone(),
             hubs: Mutex::default(),
             end: Mutex::default(),
         });
-        let told = shared.clone();
-        front_end.tells(move || told.figures.families(), Vec::new);
-        let told = shared.clone();
-        front_end.has_facts(move || told.figures.facts());
+        let (title, told) = (front_end.name(), shared.clone());
+        front_end.tells(move || told.figures.families(title), Vec::new);
+        let (told, account) = (shared.clone(), settings.account.clone());
+        front_end.has_facts(move || {
+            let local = [("local_account", (*account).into())];
+            local.into_iter().chain(told.figures.facts()).collect()
+        });
         let shutdown = Arc::<Shutdown>::default();
+        let settings = Live::new(settings);
         let link = Link {
             shared,
+            settings: settings.clone(),
             shutdown: shutdown.clone(),
             front_end,
-            who: Arc::new(Identity { name, server_id, loop_subject }),
+            who: Arc::new(Identity { title, name, server_id, loop_subject }),
             failures: 0,
             next: 0,
         };
         let (accepting, scope) = (tasks.scope("cluster"), tasks.scope("cluster link"));
         scope.spawn("cluster link", link.run());
-        Self { shutdown, accepting, scope }
+        Self { settings, shutdown, accepting, scope }
+    }
+
+    /// Its settings. What replaces them counts when the link is made again.
+    pub fn settings(&self) -> Live<ClusterSettings> {
+        self.settings.clone()
     }
 }
 
@@ -122,12 +136,11 @@ impl Link {
 
     /// The next hub in turn: first the configured ones, then those that a hub has listed.
     fn next_hub(&mut self) -> Option<ServerAddress> {
-        let mut hubs = self.shared.settings.hubs.clone();
+        let mut hubs = self.settings.get().hubs.clone();
         let told = lock(&self.shared.hubs).clone();
         let first = hubs.first().cloned()?;
         for hub in told.iter().filter_map(|text| parse_hub(text).ok()) {
-            let is_known =
-                hubs.iter().any(|other| (&other.host, other.port) == (&hub.host, hub.port));
+            let is_known = hubs.iter().any(|other| other.is_same_place(&hub));
             if !is_known && hubs.len() < CLUSTER_ADDRESSES_MAX {
                 hubs.push(told_by(hub, &first));
             }
@@ -139,12 +152,13 @@ impl Link {
 
     /// Serves one connection, from dialling to its end. Returns the reason for the end.
     async fn attempt(&mut self, hub: &ServerAddress) -> &'static str {
-        log::debug!("cluster: dialling {hub}");
+        let title = self.who.title;
+        log::debug!("{title}: dialling {hub}");
         let dialled = async {
             let dialling = dial(hub, self.front_end.memory().allowance());
             let dialled = waiting(Wait::fixed("a hub to answer"), dialling).await;
             dialled.map_err(|error| {
-                log::debug!("cluster: {hub} cannot be reached: {error}");
+                log::debug!("{title}: {hub} cannot be reached: {error}");
                 "cannot be reached"
             })
         };
@@ -169,29 +183,28 @@ impl Link {
         connection: Connection,
         peer: SocketAddr,
     ) -> &'static str {
-        let shared = self.shared.clone();
+        let (shared, settings) = (self.shared.clone(), self.settings.get());
         let entry = self.front_end.connected(peer, connection.traffic());
         entry.figures().can_be_cut_by(connection.cutter());
         let figures = entry.figures().clone();
         let credentials = match hub.credentials.is_empty() {
-            true => shared.settings.credentials.clone(),
+            true => settings.credentials.clone(),
             false => hub.credentials.clone(),
         };
-        let tls = match shared.settings.tls {
+        let tls = match settings.tls {
             None => Tls::Off,
-            Some(_) if shared.settings.tls_first => Tls::On,
+            Some(_) if settings.tls_first => Tls::On,
             Some(_) => Tls::AfterInfo,
         };
         let session = Session::new(self.who.clone(), credentials, tls);
         let queue = OutboundQueue::default();
         let dialled = (connection.clone(), hub.certificate_name.as_str());
         let halves = (
-            Reader::new(&shared, session, dialled, &queue, &figures),
-            Writer::new(&shared, &queue, &figures),
+            Reader::new((&shared, &settings), session, dialled, &queue, &figures),
+            Writer::new((&shared, &settings), &queue, &figures),
         );
-        let settings = shared.settings.writer();
         let driven = (connection, entry);
-        let reason: Ended = drive(&self.shutdown, driven, &queue, halves, settings).await;
+        let reason: Ended = drive(&self.shutdown, driven, &queue, halves, settings.writer()).await;
         reason.as_str()
     }
 
@@ -204,7 +217,7 @@ impl Link {
         let reason = end.map_or(reason, |end| end.reason);
         let (unconfirmed, dropped) = figures.ended(reason);
         if let Some(terms) = terms {
-            let inwards = Passage::inwards(&self.shared.settings);
+            let inwards = Passage::inwards(&self.settings.get());
             let was_told = |pattern: &Pattern, _: Option<&str>| {
                 terms.may_ask_for(pattern) && !inwards.stops_all_of(pattern)
             };
@@ -213,8 +226,9 @@ impl Link {
         self.failures = if had_joined { 0 } else { self.failures.saturating_add(1) };
         if had_joined || self.failures == 1 {
             log::warn!(
-                "cluster: no link to {hub}: {reason}; at most {unconfirmed} messages sent are \
-                 unconfirmed, {dropped} were not sent"
+                "{}: no link to {hub}: {reason}; at most {unconfirmed} messages sent are \
+                 unconfirmed, {dropped} were not sent",
+                self.who.title
             );
         }
         if unconfirmed > 0 {

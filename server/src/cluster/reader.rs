@@ -24,7 +24,6 @@ use std::time::Instant;
 /// What a link and the halves of its connection share.
 pub(super) struct Shared {
     pub broker: Broker<ServerMessage>,
-    pub settings: ClusterSettings,
     pub figures: LinkFigures,
     pub front_end: Arc<FrontEnd>,
     /// The hubs of the cluster, as the last hub listed them.
@@ -36,6 +35,7 @@ pub(super) struct Shared {
 /// Publishes the hub's messages, and enters its interest.
 pub(super) struct Reader<'c> {
     shared: &'c Shared,
+    settings: &'c ClusterSettings,
     /// The connection, and the name that the hub's certificate has to have.
     dialled: (Connection, &'c str),
     queue: &'c OutboundQueue<Change>,
@@ -92,7 +92,7 @@ impl ReadHalf for Reader<'_> {
     }
 
     async fn begin(&mut self, _parser: &mut Parser) -> Flow {
-        if self.shared.settings.tls_first {
+        if self.settings.tls_first {
             self.encrypt().await;
         }
         self.goes_on()
@@ -105,7 +105,8 @@ impl ReadHalf for Reader<'_> {
             match said {
                 Ok(operation) => self.session.handle(operation, &mut self.actions),
                 Err(error) => {
-                    log::warn!("cluster: the hub's words are not understood: {error}");
+                    let title = self.shared.front_end.name();
+                    log::warn!("{title}: the hub's words are not understood: {error}");
                     self.session.mistake(error, &mut self.actions);
                 }
             }
@@ -123,7 +124,7 @@ impl ReadHalf for Reader<'_> {
 
 impl<'c> Reader<'c> {
     pub fn new(
-        shared: &'c Shared,
+        (shared, settings): (&'c Shared, &'c ClusterSettings),
         session: Session,
         dialled: (Connection, &'c str),
         queue: &'c OutboundQueue<Change>,
@@ -131,12 +132,13 @@ impl<'c> Reader<'c> {
     ) -> Self {
         Self {
             shared,
+            settings,
             dialled,
             queue,
             figures,
             session,
             actions: Vec::new(),
-            inwards: Passage::inwards(&shared.settings),
+            inwards: Passage::inwards(settings),
             interest: None,
             publisher: shared.broker.bridge_publisher(),
             batch: Vec::new(),
@@ -168,10 +170,10 @@ impl<'c> Reader<'c> {
     }
 
     async fn encrypt(&mut self) {
-        let Some(trust) = &self.shared.settings.tls else { return };
+        let Some(trust) = &self.settings.tls else { return };
         let (connection, name) = &self.dialled;
         if let Err(error) = connection.upgrade_dialled(trust, name).await {
-            log::warn!("cluster: no TLS with hub {name}: {error}");
+            log::warn!("{}: no TLS with hub {name}: {error}", self.shared.front_end.name());
             self.finish(TLS_FAILED);
         }
     }
@@ -204,9 +206,10 @@ impl<'c> Reader<'c> {
     }
 
     fn join(&mut self, terms: Terms) {
-        let Shared { broker, settings, figures, .. } = self.shared;
+        let (Shared { broker, figures, front_end, .. }, settings) = (self.shared, self.settings);
+        let title = front_end.name();
         let mut builder = broker
-            .bridge(format!("cluster, hub {}", terms.hub))
+            .bridge(format!("{title}, hub {}", terms.hub))
             .queue_messages(settings.queue_messages)
             .queue_bytes(settings.queue_bytes)
             .when_full(settings.when_full())
@@ -230,13 +233,13 @@ impl<'c> Reader<'c> {
                 self.figures.set_program("nats-server", &terms.version);
                 self.figures.set_queues(move || vec![watch.stats()]);
                 let Terms { hub, version, account, .. } = &terms;
-                log::info!("cluster: joined hub {hub} ({version}), account {account}");
+                log::info!("{title}: joined hub {hub} ({version}), account {account}");
                 let interest = broker.watch_interest();
                 let joined = Change::Joined { bridge, interest, terms: Box::new(terms) };
                 self.queue.change_first(joined);
             }
             Err(error) => {
-                log::warn!("cluster: the link cannot be opened: {error}");
+                log::warn!("{title}: the link cannot be opened: {error}");
                 self.finish(End { reason: "broker refuses", delay: None });
             }
         }
@@ -250,7 +253,10 @@ impl<'c> Reader<'c> {
         };
         match begun {
             Ok(id) => self.session.entered(key, id),
-            Err(error) => log::warn!("cluster: interest in {pattern} is not entered: {error}"),
+            Err(error) => {
+                let title = self.shared.front_end.name();
+                log::warn!("{title}: interest in {pattern} is not entered: {error}");
+            }
         }
         self.count_interest();
     }

@@ -27,6 +27,8 @@ pub struct Session {
 /// The server's identity in the cluster. It is the same for as long as the process lives.
 #[derive(Debug)]
 pub struct Identity {
+    /// What the link is called in logs.
+    pub title: &'static str,
     /// The server's name.
     pub name: String,
     /// The id of this run of the server.
@@ -203,11 +205,13 @@ impl Session {
                 actions.push(Action::End(End::of("not a hub")));
             }
             Phase::AwaitsInfo if info.tls_required && self.tls == Tls::Off => {
-                log::warn!("cluster: hub {} requires TLS: set cluster-tls-ca", info.name());
+                let (title, hub) = (self.who.title, info.name());
+                log::warn!("{title}: hub {hub} requires TLS: set cluster-tls-ca");
                 actions.push(Action::End(End::of("TLS required")));
             }
             Phase::AwaitsInfo if !info.tls_required && self.tls == Tls::AfterInfo => {
-                log::warn!("cluster: hub {} has no TLS, and cluster-tls-ca is set", info.name());
+                let (title, hub) = (self.who.title, info.name());
+                log::warn!("{title}: hub {hub} has no TLS, and cluster-tls-ca is set");
                 actions.push(Action::End(End::of("no TLS")));
             }
             Phase::AwaitsInfo => {
@@ -287,7 +291,7 @@ impl Session {
     fn error(&self, text: &[u8], actions: &mut Vec<Action>) {
         let text = String::from_utf8_lossy(text);
         let text = text.trim().trim_matches('\'');
-        log::warn!("cluster: hub {} says: {text}", self.hub.name());
+        log::warn!("{}: hub {} says: {text}", self.who.title, self.hub.name());
         let known = ERRORS.iter().find(|(begin, _)| text.starts_with(begin));
         // Others do not end the connection.
         actions.extend(known.map(|(_, end)| Action::End(*end)));
@@ -359,6 +363,7 @@ mod tests {
 
     fn session_with(tls: Tls) -> Session {
         let who = Identity {
+            title: "cluster",
             name: "me".into(),
             server_id: "id".into(),
             loop_subject: "$LDS.mine".into(),

@@ -11,6 +11,8 @@ use std::time::Duration;
 /// How the server joins a cluster. The default is what [`limits`] says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterSettings {
+    /// What the link is called in figures and logs.
+    pub title: &'static str,
     /// The hubs to dial. They tell of the other hubs of their cluster.
     pub hubs: Vec<ServerAddress>,
     /// The server's name in the cluster, which no other server may have. `None`: made of the host's
@@ -50,6 +52,7 @@ const HOME: [&str; 4] = ["$SYS.>", "fanfare.>", "chat.>", "push.>"];
 impl Default for ClusterSettings {
     fn default() -> Self {
         Self {
+            title: limits::CLUSTER_TITLES[0],
             hubs: Vec::new(),
             name: None,
             account: "$G".into(),
@@ -68,6 +71,13 @@ impl Default for ClusterSettings {
 }
 
 impl ClusterSettings {
+    /// These, with credentials and TLS from `new` if that is of the same link.
+    pub fn renewed(&self, new: &Self) -> Option<Self> {
+        let is_same = (&self.hubs, &self.account) == (&new.hubs, &new.account);
+        let (credentials, tls) = (new.credentials.clone(), new.tls.clone());
+        is_same.then(|| Self { credentials, tls, ..self.clone() })
+    }
+
     /// What stays at home.
     pub(super) fn home() -> Vec<Pattern> {
         HOME.iter().filter_map(|text| Pattern::parse(text).ok()).collect()

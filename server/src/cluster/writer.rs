@@ -2,6 +2,7 @@
 
 use super::reader::Shared;
 use super::session::{Passage, Terms};
+use super::settings::ClusterSettings;
 use crate::codec::nats::{Outgoing, append_interest, append_ping, append_to_hub};
 use crate::connection::duplex::WriteHalf;
 use crate::connection::outbound::{OutboundQueue, QueueItem};
@@ -67,7 +68,7 @@ struct Rest {
 
 impl<'c> Writer<'c> {
     pub fn new(
-        shared: &'c Shared,
+        (shared, settings): (&'c Shared, &ClusterSettings),
         queue: &'c OutboundQueue<Change>,
         figures: &'c ConnectionFigures,
     ) -> Self {
@@ -75,7 +76,7 @@ impl<'c> Writer<'c> {
             shared,
             queue,
             figures,
-            inwards: Passage::inwards(&shared.settings),
+            inwards: Passage::inwards(settings),
             joined: None,
             is_drained: false,
             is_over: false,

@@ -24,7 +24,7 @@ impl Config {
         bounds.extend(self.push.address.map(|_| self.push_bound()));
         bounds.extend(self.push.udp_address.map(|_| self.datagram_bound()));
         bounds.extend(self.push.http_address.map(|_| self.push_http_bound()));
-        bounds.extend(self.cluster.as_ref().map(cluster_bound));
+        bounds.extend(self.clusters.iter().map(cluster_bound));
         bounds.push(history_bound(self));
         let all = bounds.iter().map(|bound| bound.bytes).sum();
         let mut text = String::from(
@@ -62,10 +62,10 @@ impl Config {
             self.nats_address.map(|_| ("nats", of_nats)),
             push.address.map(|_| ("push", of(push.settings.connections, of_push_client))),
             push.http_address.map(|_| ("push-http", of(push.http_connections, of_push_client))),
-            // What is subscribed to in the cluster, and the link's mailbox.
-            self.cluster.as_ref().map(|_| ("cluster", limits::CLUSTER_INTEREST_MAX + 8)),
         ];
-        front_ends.into_iter().flatten().collect()
+        // What is subscribed to in the cluster, and the link's mailbox.
+        let links = self.clusters.iter().map(|_| ("cluster", limits::CLUSTER_INTEREST_MAX + 8));
+        front_ends.into_iter().flatten().chain(links).collect()
     }
 
     fn chat_bound(&self) -> Bound {

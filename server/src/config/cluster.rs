@@ -2,6 +2,7 @@
 
 use super::ConfigError;
 use super::file::read;
+use super::nats::check_account;
 use super::settings::Settings;
 use super::shared::{QueueOptions, TlsOptions, UserOptions};
 use super::table::Options;
@@ -10,6 +11,7 @@ use crate::cluster::{ClusterSettings, parse_hubs};
 use crate::codec::nats::nkey::Seed;
 use crate::codec::nats::{Credentials, ServerAddress};
 use crate::limits;
+use crate::nats::NatsSettings;
 use crate::nats::accounts::GLOBAL;
 use clap::{Arg, Args};
 use fanfare::Pattern;
@@ -58,6 +60,12 @@ pub struct ClusterOptions {
 
 impl Options for ClusterOptions {
     const TABLE: &'static str = "cluster";
+    const IS_REPEATED: bool = true;
+    const RELOADED: &'static [&'static [&'static str]] = &[
+        &["user", "password", "password-file", "token", "token-file"],
+        &["nkey-seed", "nkey-seed-file", "creds-file"],
+        &TlsOptions::KEYS,
+    ];
 
     fn adapt(shared: Arg) -> Arg {
         match shared.get_id().as_str() {
@@ -134,9 +142,41 @@ fn name(text: &str) -> Result<String, String> {
     }
 }
 
+/// All links, each in an account of a user. Several links of one account bring it what is published
+/// in different clusters. Two that lead to the same one would bring everything twice.
+pub fn links(
+    settings: &Settings,
+    nats: &NatsSettings,
+) -> Result<Vec<ClusterSettings>, ConfigError> {
+    let mut links: Vec<ClusterSettings> = Vec::new();
+    for settings in settings.each() {
+        let options = settings.read::<ClusterOptions>()?;
+        let Some(mut link) = options.config(settings)? else { continue };
+        let accounts = nats.authentication.accounts();
+        check_account(accounts, "cluster-account", &link.account, settings)?;
+        let Some(title) = limits::CLUSTER_TITLES.get(links.len()) else {
+            let problem = format!("is one link too many; there can be {}", links.len());
+            return Err(settings.error("cluster", &problem));
+        };
+        link.title = title;
+        for other in links.iter().filter(|other| other.account == link.account) {
+            if link.hubs.iter().any(|hub| other.hubs.iter().any(|it| it.is_same_place(hub))) {
+                let problem = "names a hub of another link of the same account";
+                return Err(settings.error("cluster", problem));
+            }
+            if link.name.is_some() && link.name == other.name {
+                let problem = "is the name of another link of the same account";
+                return Err(settings.error("cluster-name", problem));
+            }
+        }
+        links.push(link);
+    }
+    Ok(links)
+}
+
 impl ClusterOptions {
     /// The link, if there is to be one.
-    pub fn config(self, settings: &Settings) -> Result<Option<ClusterSettings>, ConfigError> {
+    fn config(self, settings: &Settings) -> Result<Option<ClusterSettings>, ConfigError> {
         let Some(Hubs(hubs)) = &self.address else {
             return match NEED_A_HUB.iter().find(|name| settings.is_set(name)) {
                 Some(name) => Err(settings.error(name, "needs a cluster to join: --cluster HUBS")),
@@ -152,6 +192,7 @@ impl ClusterOptions {
             return Err(settings.error("cluster-tls-handshake-first", problem));
         }
         Ok(Some(ClusterSettings {
+            title: limits::CLUSTER_TITLES[0],
             hubs: hubs.clone(),
             credentials: self.credentials(settings)?,
             tls,

@@ -5,8 +5,10 @@ use super::table::{Setting, TABLES, Table};
 use super::{ConfigError, suggestion};
 use clap::{Args, Command};
 use serde::de::DeserializeOwned;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// A file of settings.
@@ -14,7 +16,12 @@ use toml::de::{DeTable, DeValue};
 pub struct SettingsFile {
     /// By the settings' names.
     pub values: BTreeMap<String, Value>,
+    /// Those of the second and each later table of one name.
+    pub further: Vec<BTreeMap<String, Value>>,
 }
+
+/// Which of the tables of one name, the table's name, and a key and its value there.
+type Entry<'t, 'a> = (usize, &'t str, &'t Spanned<Cow<'a, str>>, &'t Spanned<DeValue<'a>>);
 
 impl SettingsFile {
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
@@ -22,22 +29,12 @@ impl SettingsFile {
         let of_config = |problem| ConfigError(format!("--config {shown} {problem}"));
         let text = read(path).map_err(of_config)?;
         let table = DeTable::parse(&text).map_err(|error| of_config(mistake(&text, &error)))?;
-        let mut entries = Vec::new();
-        for (key, value) in table.get_ref() {
-            match value.get_ref() {
-                DeValue::Table(inner) if TABLES.iter().any(|table| table.name == key.get_ref()) => {
-                    let within =
-                        inner.iter().map(|(inner, value)| (key.get_ref().as_ref(), inner, value));
-                    entries.extend(within);
-                }
-                _ => entries.push(("", key, value)),
-            }
-        }
+        let mut entries = entries(table.get_ref());
         // The first mistake of the file is the one that is told.
-        entries.sort_by_key(|(_, key, _)| key.span().start);
+        entries.sort_by_key(|(_, _, key, _)| key.span().start);
         let known: Vec<Setting> = TABLES.iter().flat_map(Table::settings).collect();
         let mut file = Self::default();
-        for (table, key, value) in entries {
+        for (which, table, key, value) in entries {
             let line = line_of(&text, key.span().start);
             let in_line = |problem: String| ConfigError(format!("{shown} line {line}: {problem}"));
             let key = key.get_ref().as_ref();
@@ -45,12 +42,44 @@ impl SettingsFile {
             let key = if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") };
             let place = Place::File { path: path.to_owned(), line, key };
             let value = Value::new(value.into(), place, setting);
-            if file.values.insert(setting.name.clone(), value).is_some() {
+            if file.table(which).insert(setting.name.clone(), value).is_some() {
                 return Err(in_line(format!("{} is set twice", setting.name)));
             }
         }
         Ok(file)
     }
+
+    fn table(&mut self, which: usize) -> &mut BTreeMap<String, Value> {
+        let Some(further) = which.checked_sub(1) else { return &mut self.values };
+        self.further.resize_with(self.further.len().max(which), BTreeMap::new);
+        &mut self.further[further]
+    }
+}
+
+/// What is in a file and its tables.
+fn entries<'t, 'a>(file: &'t DeTable<'a>) -> Vec<Entry<'t, 'a>> {
+    let mut entries = Vec::new();
+    for (key, value) in file {
+        let name = key.get_ref().as_ref();
+        let known = TABLES.iter().find(|table| table.name == name);
+        let tables: Vec<&DeValue<'a>> = match (value.get_ref(), known) {
+            (table @ DeValue::Table(_), Some(_)) => vec![table],
+            (DeValue::Array(all), Some(known)) if known.is_repeated => {
+                all.iter().map(Spanned::get_ref).collect()
+            }
+            _ => Vec::new(),
+        };
+        let tables: Option<Vec<_>> = tables.into_iter().map(DeValue::as_table).collect();
+        match tables.filter(|tables| !tables.is_empty()) {
+            Some(tables) => {
+                entries.extend(tables.into_iter().enumerate().flat_map(|(at, table)| {
+                    table.iter().map(move |(key, value)| (at, name, key, value))
+                }))
+            }
+            None => entries.push((0, "", key, value)),
+        }
+    }
+    entries
 }
 
 /// The setting that a key of a table means, and its value as a flag would have it.

@@ -15,21 +15,26 @@ const COMMENT_COLUMN: usize = 40;
 pub fn in_force(settings: &Settings) -> String {
     let mut text = String::from("# The settings in force, and where each was set.\n");
     for table in &TABLES {
-        head(&mut text, table);
-        for setting in table.settings() {
-            let default = || Some((toml_value(&setting.default()?), "default".to_owned()));
-            let set = settings
-                .get(&setting.name)
-                .map(|value| (toml_value(&value.text.to_string_lossy()), value.place.to_string()));
-            let Some((value, place)) = set.or_else(default) else { continue };
-            let line = match setting.is_secret() {
-                true => format!("# {} (secret)", setting.key),
-                false => format!("{} = {value}", setting.key),
-            };
-            let _ = writeln!(text, "{line:<COMMENT_COLUMN$} # {place}");
-        }
+        let many = if table.is_repeated { usize::MAX } else { 1 };
+        settings.each().take(many).for_each(|settings| one_in_force(&mut text, table, settings));
     }
     text
+}
+
+fn one_in_force(text: &mut String, table: &Table, settings: &Settings) {
+    head(text, table);
+    for setting in table.settings() {
+        let default = || Some((toml_value(&setting.default()?), "default".to_owned()));
+        let set = settings
+            .get(&setting.name)
+            .map(|value| (toml_value(&value.text.to_string_lossy()), value.place.to_string()));
+        let Some((value, place)) = set.or_else(default) else { continue };
+        let line = match setting.is_secret() {
+            true => format!("# {} (secret)", setting.key),
+            false => format!("{} = {value}", setting.key),
+        };
+        let _ = writeln!(text, "{line:<COMMENT_COLUMN$} # {place}");
+    }
 }
 
 /// Every setting with its meaning and its default, as a comment.
@@ -51,9 +56,11 @@ pub fn example() -> String {
 }
 
 fn head(text: &mut String, table: &Table) {
-    if !table.name.is_empty() {
-        let _ = writeln!(text, "\n[{}]", table.name);
-    }
+    let _ = match (table.name, table.is_repeated) {
+        ("", _) => Ok(()),
+        (name, false) => writeln!(text, "\n[{name}]"),
+        (name, true) => writeln!(text, "\n[[{name}]]"),
+    };
 }
 
 /// A number or a truth value as it is, anything else in quotation marks.

@@ -44,12 +44,11 @@ pub use admin::AdminConfig;
 use admin::AdminOptions;
 use chat::ChatOptions;
 use clap::{Arg, Args};
-use cluster::ClusterOptions;
 pub use command_line::{ChatClient, from_command_line};
 use command_line::{sentence, suggestion};
 use data::DataOptions;
 use log::LevelFilter;
-use nats::{NatsOptions, check_account};
+use nats::NatsOptions;
 pub use push::PushConfig;
 use push::PushTables;
 pub use reload::{Reread, Source};
@@ -102,8 +101,8 @@ pub struct Config {
     pub nats: NatsSettings,
     /// The push gateway.
     pub push: PushConfig,
-    /// The cluster to join; `None` to be alone.
-    pub cluster: Option<ClusterSettings>,
+    /// The links to clusters.
+    pub clusters: Vec<ClusterSettings>,
     /// The time for goodbyes when the server stops.
     pub goodbye: Duration,
     /// How long clients have to go elsewhere before that, after SIGUSR2.
@@ -192,8 +191,8 @@ impl Options for ServerOptions {
 impl Config {
     /// The accounts that the settings name, each once or more often.
     pub fn accounts(&self) -> Vec<AccountName> {
-        let of_cluster = self.cluster.iter().map(|cluster| cluster.account.clone());
-        self.nats.authentication.accounts().chain(of_cluster).collect()
+        let of_links = self.clusters.iter().map(|link| link.account.clone());
+        self.nats.authentication.accounts().chain(of_links).collect()
     }
 
     fn new(settings: &Settings) -> Result<Self, ConfigError> {
@@ -204,11 +203,7 @@ impl Config {
         let (chat_address, chat) = chat.config(settings)?;
         let nats = settings.read::<NatsOptions>()?;
         let (nats_address, nats) = nats.config(settings, certificates)?;
-        let cluster = settings.read::<ClusterOptions>()?.config(settings)?;
-        if let Some(cluster) = &cluster {
-            let accounts = nats.authentication.accounts();
-            check_account(accounts, "cluster-account", &cluster.account, settings)?;
-        }
+        let clusters = cluster::links(settings, &nats)?;
         let push =
             PushTables { tcp: settings.read()?, udp: settings.read()?, http: settings.read()? };
         let push = push.config(settings, certificates)?;
@@ -226,7 +221,7 @@ impl Config {
             nats_address,
             nats,
             push,
-            cluster,
+            clusters,
             proxies: server.trusted_proxies,
             goodbye: Duration::from_millis(server.goodbye_ms),
             lame_duck: LameDuck {

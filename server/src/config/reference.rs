@@ -58,6 +58,7 @@ pub fn reference() -> String {
         };
         let of_table = match table.name {
             "" => String::new(),
+            name if table.is_repeated => format!(": `[[{name}]]`, once for each"),
             name => format!(": `[{name}]`"),
         };
         let _ = writeln!(text, "\n## {heading}{of_table}\n");

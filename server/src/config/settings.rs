@@ -2,7 +2,7 @@
 //! the file over a file of nats-server, and that over the default.
 
 use super::file::SettingsFile;
-use super::nats_file::NatsFile;
+use super::nats_file::{NatsFile, Said};
 use super::table::{Options, Setting, TABLES, Table};
 use super::values::Listen;
 use super::{ConfigError, sentence};
@@ -16,9 +16,15 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The settings that somebody set, by their names.
+/// The settings that somebody set.
 #[derive(Clone, Default)]
-pub struct Settings(BTreeMap<String, Value>, Option<Arc<NatsFile>>);
+pub struct Settings {
+    /// By their names.
+    values: BTreeMap<String, Value>,
+    /// Those of each further table of one name, such as the second `[[cluster]]`.
+    further: Vec<Self>,
+    nats_file: Option<Arc<NatsFile>>,
+}
 
 #[derive(Clone)]
 pub struct Value {
@@ -45,11 +51,21 @@ impl Settings {
     pub fn complete(&mut self, file: Option<&Path>) -> Result<(), ConfigError> {
         let of_file = file.map(SettingsFile::read).transpose()?.unwrap_or_default();
         for (name, value) in of_file.values {
-            self.0.entry(name).or_insert(value);
+            self.values.entry(name).or_insert(value);
         }
+        self.further = of_file.further.into_iter().map(Self::from).collect();
         self.take_nats_file()?;
         let settings = TABLES.iter().flat_map(Table::settings);
-        settings.filter(Setting::is_secret).try_for_each(|secret| self.read_secret(&secret.name))
+        settings.filter(Setting::is_secret).try_for_each(|secret| {
+            self.read_secret(&secret.name)?;
+            self.further.iter_mut().try_for_each(|further| further.read_secret(&secret.name))
+        })
+    }
+
+    /// What was set for each of the tables of one name, where the file may have several. The first
+    /// has all other tables too.
+    pub fn each(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.further)
     }
 
     /// Adds what a file of nats-server says and nothing else has set.
@@ -57,29 +73,38 @@ impl Settings {
         let Some(path) = self.get("nats-config") else { return Ok(()) };
         let file = NatsFile::read(Path::new(&path.text));
         let mut file = file.map_err(|problem| ConfigError(format!("nats-config: {problem}")))?;
+        self.take(std::mem::take(&mut file.settings));
+        for link in std::mem::take(&mut file.further_links) {
+            let mut further = Self::default();
+            further.take(link);
+            self.further.push(further);
+        }
+        self.nats_file = Some(Arc::new(file));
+        Ok(())
+    }
+
+    fn take(&mut self, said: Vec<Said>) {
         let known: Vec<Setting> = TABLES.iter().flat_map(Table::settings).collect();
-        for (name, text, key, at) in std::mem::take(&mut file.settings) {
+        for (name, text, key, at) in said {
             // A secret in a file of its own counts more.
             let is_set = self.is_set(name) || self.is_set(&format!("{name}-file"));
             if let Some(setting) = known.iter().find(|setting| setting.name == name)
                 && !is_set
             {
                 let place = Place::File { path: at.file.to_path_buf(), line: at.line, key };
-                self.0.insert(name.to_owned(), Value::new(text.into(), place, setting));
+                self.values.insert(name.to_owned(), Value::new(text.into(), place, setting));
             }
         }
-        self.1 = Some(Arc::new(file));
-        Ok(())
     }
 
     /// What a file of nats-server says besides settings.
     pub fn nats_file(&self) -> Option<&NatsFile> {
-        self.1.as_deref()
+        self.nats_file.as_deref()
     }
 
     fn read_secret(&mut self, name: &str) -> Result<(), ConfigError> {
         let file_name = format!("{name}-file");
-        let Some(value) = self.0.get(&file_name) else { return Ok(()) };
+        let Some(value) = self.values.get(&file_name) else { return Ok(()) };
         if self.is_set(name) {
             return Err(self.error(&file_name, &format!("and {name} cannot both be set")));
         }
@@ -87,7 +112,7 @@ impl Settings {
             .map_err(|error| self.error(&file_name, &format!("cannot be read: {error}")))?;
         let text = text.trim_end_matches(['\r', '\n']).into();
         let secret = Value { text, place: value.place.clone(), is_secret: true };
-        self.0.insert(name.to_owned(), secret);
+        self.values.insert(name.to_owned(), secret);
         Ok(())
     }
 
@@ -96,7 +121,7 @@ impl Settings {
         let settings = Table::of::<T>().settings();
         let arguments = settings.iter().filter_map(|setting| {
             let mut argument = OsString::from(format!("--{}=", setting.key));
-            argument.push(&self.0.get(&setting.name)?.text);
+            argument.push(&self.values.get(&setting.name)?.text);
             Some(argument)
         });
         let declared = settings.iter().map(|setting| setting.declared.clone());
@@ -109,23 +134,26 @@ impl Settings {
 
     /// Whether somebody set this, as opposed to its default.
     pub fn is_set(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        self.values.contains_key(name)
     }
 
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0.get(name)
+        self.values.get(name)
     }
 
     /// The settings whose values differ from those of `before`.
     pub fn changed_since(&self, before: &Self) -> Vec<Setting> {
-        let text = |settings: &Self, name: &str| settings.get(name).map(|it| it.text.clone());
+        let texts = |settings: &Self, name: &str| -> Vec<(usize, OsString)> {
+            let each = settings.each().enumerate();
+            each.filter_map(|(at, each)| Some((at, each.get(name)?.text.clone()))).collect()
+        };
         let all = TABLES.iter().flat_map(Table::settings);
-        all.filter(|setting| text(self, &setting.name) != text(before, &setting.name)).collect()
+        all.filter(|setting| texts(self, &setting.name) != texts(before, &setting.name)).collect()
     }
 
     /// The secrets that other users of the machine can read in the list of processes.
     pub fn exposed_secrets(&self) -> Vec<String> {
-        let exposed = self.0.iter().filter(|(name, value)| {
+        let exposed = self.values.iter().filter(|(name, value)| {
             value.is_secret && matches!(&value.place, Place::Flag(flag) if flag == *name)
         });
         exposed.map(|(name, _)| name.clone()).collect()
@@ -201,12 +229,20 @@ impl FromArgMatches for Settings {
             let value = Value::new(text, place, &setting);
             Some((setting.name, value))
         };
-        Ok(Self(TABLES.iter().flat_map(Table::settings).filter_map(value).collect(), None))
+        let values: BTreeMap<_, _> =
+            TABLES.iter().flat_map(Table::settings).filter_map(value).collect();
+        Ok(Self::from(values))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
+    }
+}
+
+impl From<BTreeMap<String, Value>> for Settings {
+    fn from(values: BTreeMap<String, Value>) -> Self {
+        Self { values, ..Self::default() }
     }
 }
 

@@ -34,6 +34,10 @@ pub trait Options: Args {
     /// The keys of what a reload can change while the server runs, by the options that share them.
     const RELOADED: &'static [&'static [&'static str]] = &[];
 
+    /// Whether the file may have the table several times: `[[cluster]]`. Flags and variables set the
+    /// first.
+    const IS_REPEATED: bool = false;
+
     /// What this front-end has otherwise than the others that share the setting.
     fn adapt(shared: Arg) -> Arg {
         shared
@@ -42,6 +46,7 @@ pub trait Options: Args {
 
 pub struct Table {
     pub name: &'static str,
+    pub is_repeated: bool,
     declare: fn(Command) -> Command,
     adapt: fn(Arg) -> Arg,
     reloaded: &'static [&'static [&'static str]],
@@ -62,7 +67,13 @@ pub struct Setting {
 
 impl Table {
     pub const fn of<T: Options>() -> Self {
-        Self { name: T::TABLE, declare: T::augment_args, adapt: T::adapt, reloaded: T::RELOADED }
+        Self {
+            name: T::TABLE,
+            is_repeated: T::IS_REPEATED,
+            declare: T::augment_args,
+            adapt: T::adapt,
+            reloaded: T::RELOADED,
+        }
     }
 
     pub fn settings(&self) -> Vec<Setting> {

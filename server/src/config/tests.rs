@@ -377,6 +377,42 @@ fn what_needs_a_restart_is_named_and_a_mistake_says_why() {
 }
 
 #[test]
+fn each_table_of_a_cluster_is_a_link() {
+    let links = |text: &str| {
+        let config = config(&["--config", &file("links", text)])?;
+        let of = |link: &ClusterSettings| (link.title, link.hubs[0].to_string(), link.wait);
+        Ok::<_, String>(config.clusters.iter().map(of).collect::<Vec<_>>())
+    };
+    let both = "[[cluster]]\naddress = \"a\"\nwait-ms = 7\n[[cluster]]\naddress = \"b\"\n";
+    let (seven, five) = (Duration::from_millis(7), Duration::from_millis(5));
+    let expected = [("cluster", "a:7422", seven), ("cluster2", "b:7422", five)];
+    let expected = expected.map(|(title, hub, wait)| (title, hub.to_owned(), wait));
+    assert_eq!(links(both).unwrap(), expected);
+    let printed = printed(&["--config", &file("links", both), "--print-config"]);
+    assert_eq!(links(&printed).unwrap(), expected);
+    let flag = config(&["--config", &file("links", both), "--cluster", "c"]).unwrap();
+    assert_eq!((flag.clusters.len(), flag.clusters[0].hubs[0].to_string().as_str()), (2, "c:7422"));
+    for (more, expected) in [
+        ("[[cluster]]\naddress = \"a\"", "line 7: cluster.address = a names a hub of another link"),
+        ("account = \"X\"", "line 6: cluster.account = X is no account of a user"),
+        ("[[cluster]]\nuser = \"x\"", "line 7: cluster.user = x needs a cluster to join"),
+        ("[[nats]]\nserver-name = \"n\"", "line 6: nats "),
+    ] {
+        let error = links(&format!("{both}{more}")).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+    let path = file("links", both);
+    let Ok(Task::Serve(_, source)) = understand(&["--config", &path]) else { panic!() };
+    let need_restart = |text: &str| {
+        file("links", text);
+        source.read_again().unwrap_or_else(|error| panic!("{error}")).need_restart
+    };
+    assert!(need_restart(&format!("{both}token = \"t\"\n")).is_empty());
+    assert_eq!(need_restart(&format!("{both}share = \"chat.room.x\"\n")), ["cluster-share"]);
+    assert_eq!(need_restart(&format!("{both}[[cluster]]\naddress = \"c\"\n")), ["cluster"]);
+}
+
+#[test]
 fn help_begins_with_examples_that_can_be_run() {
     let help = printed(&["--help"]);
     let examples: Vec<&str> =

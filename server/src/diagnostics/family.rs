@@ -45,6 +45,11 @@ impl Family {
         Self::of(name, help, FamilyKind::Gauge, vec![Figure::new(Vec::new(), value)])
     }
 
+    /// Gauges with labels.
+    pub fn gauges(name: &'static str, help: &'static str, figures: Vec<Figure>) -> Self {
+        Self::of(name, help, FamilyKind::Gauge, figures)
+    }
+
     /// Counters with labels.
     pub fn counters(name: &'static str, help: &'static str, figures: Vec<Figure>) -> Self {
         Self::of(name, help, FamilyKind::Counter, figures)

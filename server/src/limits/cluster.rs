@@ -38,6 +38,27 @@ pub const CLUSTER_LINE_BYTES: usize = 60 * 1024;
 /// ones get nothing from here.
 pub const CLUSTER_INTEREST_MAX: usize = 500_000;
 
+/// What links to clusters are called in figures and logs, and so how many there can be. Fixed. Why:
+/// labels of metrics are words of our source. When hit: the settings are refused.
+pub const CLUSTER_TITLES: [&str; 16] = [
+    "cluster",
+    "cluster2",
+    "cluster3",
+    "cluster4",
+    "cluster5",
+    "cluster6",
+    "cluster7",
+    "cluster8",
+    "cluster9",
+    "cluster10",
+    "cluster11",
+    "cluster12",
+    "cluster13",
+    "cluster14",
+    "cluster15",
+    "cluster16",
+];
+
 /// Hubs that are dialled in turn. Fixed. When hit: further ones of the cluster are not dialled.
 pub const CLUSTER_ADDRESSES_MAX: usize = 64;
 

@@ -92,7 +92,7 @@ pub fn render(before: &Sample, now: &Sample, view: &View) -> String {
         let (messages, of_bytes) = (rate(messages), bytes(rate(of_bytes)));
         let _ = writeln!(out, "{direction:<12} {messages:.0} messages/s, {of_bytes}/s");
     }
-    append_link(&mut out, now, rate);
+    append_links(&mut out, (&before.varz, &now.varz), seconds);
     // Nothing about pushes where nobody pushes.
     if now.figure("push_accepted_udp") + now.figure("push_accepted_http") > 0.0 {
         let pushes = rate("push_accepted_udp") + rate("push_accepted_http");
@@ -134,23 +134,29 @@ pub fn render(before: &Sample, now: &Sample, view: &View) -> String {
     out
 }
 
-/// The link to a cluster, where there is to be one.
-fn append_link(out: &mut String, now: &Sample, rate: impl Fn(&str) -> f64) {
-    if !now.varz["leafnodes"].is_number() {
-        return;
+/// The links to clusters.
+fn append_links(out: &mut String, (before, now): (&Value, &Value), seconds: f64) {
+    let remotes = |varz: &Value| varz["leaf"]["remotes"].as_array().cloned().unwrap_or_default();
+    let earlier = remotes(before);
+    for (at, link) in remotes(now).iter().enumerate() {
+        let of = |link: &Value, name: &str| link[format!("cluster_{name}")].as_f64().unwrap_or(0.0);
+        let figure = |name: &str| of(link, name);
+        let before = |name: &str| earlier.get(at).map_or(0.0, |link| of(link, name));
+        let rate = |name: &str| (figure(name) - before(name)).max(0.0) / seconds;
+        let state = match figure("joined") {
+            0.0 => "no link".to_owned(),
+            _ => format!("a link, {:.1} ms there and back", figure("round_trip_us") / 1e3),
+        };
+        let _ = writeln!(
+            out,
+            "{:<12} {state}; in {:.0}/s, out {:.0}/s; in all {} unconfirmed, {} dropped",
+            clean(link["link"].as_str().unwrap_or_default()),
+            rate("received"),
+            rate("sent"),
+            figure("unconfirmed"),
+            figure("dropped")
+        );
     }
-    let state = match now.varz["leafnodes"].as_u64() {
-        Some(0) => "no link".to_owned(),
-        _ => format!("a link, {:.1} ms there and back", now.figure("leafnode_rtt_us") / 1e3),
-    };
-    let _ = writeln!(
-        out,
-        "cluster      {state}; in {:.0}/s, out {:.0}/s; in all {} unconfirmed, {} dropped",
-        rate("leafnode_in_msgs"),
-        rate("leafnode_out_msgs"),
-        now.figure("leafnode_unconfirmed"),
-        now.figure("leafnode_dropped")
-    );
 }
 
 /// Harmless in a terminal, and short enough for its column.
@@ -231,25 +237,24 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_shows_the_link_where_there_is_to_be_one() {
+    fn a_frame_shows_each_link() {
         let at = Instant::now();
         let sample = |at, varz| Sample { at, varz, slowest: json!([]), tasks: Vec::new() };
         let later = at + Duration::from_secs(2);
-        let before = sample(at, json!({"leafnodes": 1, "leafnode_in_msgs": 10}));
+        let earlier = json!({"leaf": {"remotes": [{"cluster_received": 10}]}});
         let up = json!({
-            "leafnodes": 1, "leafnode_rtt_us": 340, "leafnode_in_msgs": 30, "leafnode_out_msgs": 8,
-            "leafnode_unconfirmed": 3, "leafnode_dropped": 1
+            "link": "cluster", "cluster_joined": 1, "cluster_round_trip_us": 340,
+            "cluster_received": 30, "cluster_sent": 8, "cluster_unconfirmed": 3,
+            "cluster_dropped": 1
         });
-        let down = json!({"leafnodes": 0, "leafnode_in_msgs": 10, "leafnode_out_msgs": 0});
-        for (now, expected) in [
-            (
-                up,
-                "cluster      a link, 0.3 ms there and back; in 10/s, out 4/s; \
-                 in all 3 unconfirmed, 1 dropped",
-            ),
-            (down, "cluster      no link; in 0/s, out 0/s; in all 0 unconfirmed, 0 dropped"),
+        let down = json!({"link": "cluster2", "cluster_joined": 0});
+        let now = sample(later, json!({"leaf": {"remotes": [up, down]}}));
+        let frame = render(&sample(at, earlier), &now, &View::default());
+        for expected in [
+            "cluster      a link, 0.3 ms there and back; in 10/s, out 4/s; \
+             in all 3 unconfirmed, 1 dropped",
+            "cluster2     no link; in 0/s, out 0/s; in all 0 unconfirmed, 0 dropped",
         ] {
-            let frame = render(&before, &sample(later, now), &View::default());
             assert!(frame.lines().any(|line| line == expected), "{frame}");
         }
     }

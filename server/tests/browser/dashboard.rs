@@ -75,7 +75,7 @@ fn a_link_that_does_not_stand(admin: &Admin) {
     let figures = [("cluster_joined", 0), ("cluster_sent", 12_345), ("cluster_dropped", 7)];
     let families = move || figures.map(|(name, value)| Family::gauge(name, "", value)).into();
     cluster.tells(families, Vec::new);
-    cluster.has_facts(|| vec![("hub", "".into()), ("last_end", HOSTILE.into())]);
+    cluster.has_facts(|| vec![("local_account", HOSTILE.into()), ("last_end", HOSTILE.into())]);
 }
 
 /// Topics that publishers remember.

@@ -2,6 +2,7 @@
 //! other.
 
 use crate::FANFARE;
+use std::net::SocketAddr;
 use std::path::Path;
 use testkit::http::Http;
 use testkit::nats::hub::{Hub, HubSettings};
@@ -108,11 +109,17 @@ pub fn is_taken(client: &mut Wire, subject: &str) -> bool {
     }
 }
 
-/// A figure of the cluster from the admin listener, which has to be on.
-pub fn figure(admin: std::net::SocketAddr, name: &str) -> u64 {
+/// A figure of the first link from the admin listener, which has to be on.
+pub fn figure(admin: SocketAddr, name: &str) -> u64 {
+    figure_of(admin, "cluster", name)
+}
+
+/// A figure of one link from the admin listener, which has to be on.
+pub fn figure_of(admin: SocketAddr, link: &str, name: &str) -> u64 {
     let answer = Http::connect(admin).get("/metrics");
     let text = String::from_utf8(answer.body).unwrap();
-    let line = text.lines().find(|line| line.starts_with(&format!("fanfare_cluster_{name} ")));
+    let begin = format!("fanfare_cluster_{name}{{front_end=\"{link}\"}} ");
+    let line = text.lines().find(|line| line.starts_with(&begin));
     let value = line.and_then(|line| line.split(' ').nth(1)).unwrap_or_else(|| panic!("{name}"));
     value.parse::<f64>().unwrap() as u64
 }

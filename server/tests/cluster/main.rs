@@ -7,6 +7,7 @@ mod joined;
 mod meaning;
 mod operator;
 mod secure;
+mod several;
 mod streams;
 mod trouble;
 

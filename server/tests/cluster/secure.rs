@@ -2,9 +2,12 @@
 
 use crate::joined::{Joined, fanfare, fanfare_at, figure, is_taken};
 use crate::operator::{creds, hub_lines, user_key, user_seed};
+use rustix::process::Signal;
+use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use testkit::directory::TempDirectory;
+use testkit::http::Http;
 use testkit::nats::hub::{Hub, HubSettings};
 use testkit::nats::server::Server;
 use testkit::nats::{tls_certificate, tls_key};
@@ -19,6 +22,7 @@ crate::with_both_hubs!(
     one_side_alone_has_no_tls,
     another_hub_has_a_certificate_of_the_same_name,
     a_user_of_an_operator_joins_with_credentials,
+    a_reload_renews_certificates_and_credentials,
 );
 
 const SOMEBODY_ELSE: &str = "-----BEGIN CERTIFICATE-----
@@ -161,6 +165,30 @@ fn a_user_of_an_operator_joins_with_credentials(program: &Path) {
     wait_until("interest gets from one to the other", || is_taken(&mut one, "x"));
     other.expect("MSG x 1 _INBOX.here 0\r\n\r\n");
     is_refused(&hub, &[]);
+}
+
+fn a_reload_renews_certificates_and_credentials(program: &Path) {
+    let lines = "authorization { users: [ { user: u, password: right } ] }".to_owned();
+    let hub = Hub::start(program, &HubSettings { lines, ..hub_with_tls("") });
+    let folder = TempDirectory::new();
+    let [ca, password] = ["ca.pem", "password"].map(|name| folder.path().join(name));
+    std::fs::write(&ca, SOMEBODY_ELSE).unwrap();
+    std::fs::write(&password, "wrong").unwrap();
+    let flags = ["--cluster-user", "u", "--cluster-password-file"].map(str::to_owned);
+    let flags = [&flags[..], &[text(&password), "--cluster-tls-ca".to_owned(), text(&ca)]].concat();
+    let (server, admin) = watched(&hub, &flags);
+    let ends_by = |reason: &str| {
+        let varz = Http::connect(admin).get("/varz").body;
+        let varz: Value = serde_json::from_slice(&varz).unwrap();
+        varz["leaf"]["remotes"][0]["last_end"] == reason
+    };
+    wait_until("the hub is not believed", || ends_by("TLS handshake failed"));
+    std::fs::copy(tls_certificate(), &ca).unwrap();
+    server.signal(Signal::HUP);
+    wait_until("the hub is believed", || ends_by("not authorized"));
+    std::fs::write(&password, "right").unwrap();
+    server.signal(Signal::HUP);
+    wait_until("the link stands", || figure(admin, "joins_total") == 1);
 }
 
 /// Hubs of 2.9 know no keys of leaf nodes.

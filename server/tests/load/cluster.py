@@ -75,8 +75,8 @@ class Fanfare:
     def figures(self):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics") as answer:
             lines = answer.read().decode().splitlines()
-        found = [line.split(" ") for line in lines if line.startswith("fanfare_cluster_")]
-        return {name.removeprefix("fanfare_cluster_"): int(float(value)) for name, value in found}
+        found = [line.removeprefix("fanfare_cluster_") for line in lines if line.startswith("fanfare_cluster_")]
+        return {name.split("{")[0]: int(float(value)) for name, value in (line.split(" ") for line in found)}
 
 
 class Client:

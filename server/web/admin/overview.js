@@ -27,18 +27,19 @@ export function overview(view, { watch }) {
     tile("Processor"));
   const charts = makeCharts();
   const frontEnds = frontEndTable();
-  const cluster = clusterCard();
+  const links = el("div", { class: "links stack" });
   view.append(
     el("div", { class: "row spread" }, el("h1", {}, "Overview"), summary), problems, row,
     el("div", { class: "charts" }, charts.map(({ element }) => element)),
-    cluster.element,
+    links,
     el("div", { class: "card list" }, frontEnds.element));
   watch((live) => {
     showProblems(problems, live.snapshot.problems);
     showSummary(summary, live);
     showTiles(tiles, live);
     charts.forEach((chart) => chart.show(live.points));
-    cluster.show(live.snapshot.cluster);
+    links.hidden = live.snapshot.links.length === 0;
+    fill(links, live.snapshot.links.map(linkCard));
     frontEnds.show(live.snapshot.front_ends.filter(isOpen), "no front-end is open");
   });
 }
@@ -101,34 +102,28 @@ function showTiles(tiles, { opening, snapshot, points }) {
   set("Processor", percent(processor(earlier, later)), `of ${opening.cores * 100} %`);
 }
 
-/** The link to a cluster, if there is one. */
-function clusterCard() {
-  const facts = el("dl", { class: "facts" });
-  const element = el("section", { class: "card stack cluster", hidden: true },
-    el("h2", {}, "Link to the cluster"), facts);
-  const show = (link) => {
-    element.hidden = link === null;
-    if (link === null) return;
-    const figure = (name) => link[`cluster_${name}`] ?? 0;
-    const rows = [
-      ["Hub", figure("joined") === 0 ? el("span", { class: "bad" }, "not joined")
-        : `${link.hub} (version ${link.hub_version}), account ${link.account}`],
-      ["Round trip", figure("joined") === 0 ? "–" : `${figure("round_trip_us") / 1_000} ms`],
-      ["Interest", `${count(figure("interest_out"))} patterns told, `
-        + `${count(figure("interest_in"))} heard`],
-      ["Sent", `${count(figure("sent"))}, of which ${count(figure("confirmed"))} are confirmed`],
-      ["Not confirmed", el("span", {}, lost(figure("unconfirmed")),
-        " over links that broke before the hub answered")],
-      ["Received", count(figure("received"))],
-      ["Dropped", el("span", {}, lost(figure("dropped")), " without room, ",
-        lost(figure("too_large")), " too large")],
-      ["Made", `${count(figure("joins"))} times, and ended ${count(figure("ends"))} times`],
-      link.last_end ? ["Last end", link.last_end] : [],
-    ];
-    fill(facts, rows.filter(([name]) => name).map(([name, value]) =>
-      [el("dt", {}, name), el("dd", {}, value)]));
-  };
-  return { element, show };
+/** A link to a cluster. */
+function linkCard(link) {
+  const figure = (name) => link[`cluster_${name}`] ?? 0;
+  const rows = [
+    ["Hub", figure("joined") === 0 ? el("span", { class: "bad" }, "not joined")
+      : `${link.hub} (version ${link.hub_version}), account ${link.account} there`],
+    ["Round trip", figure("joined") === 0 ? "–" : `${figure("round_trip_us") / 1_000} ms`],
+    ["Interest", `${count(figure("interest_out"))} patterns told, `
+      + `${count(figure("interest_in"))} heard`],
+    ["Sent", `${count(figure("sent"))}, of which ${count(figure("confirmed"))} are confirmed`],
+    ["Not confirmed", el("span", {}, lost(figure("unconfirmed")),
+      " over links that broke before the hub answered")],
+    ["Received", count(figure("received"))],
+    ["Dropped", el("span", {}, lost(figure("dropped")), " without room, ",
+      lost(figure("too_large")), " too large")],
+    ["Made", `${count(figure("joins"))} times, and ended ${count(figure("ends"))} times`],
+    link.last_end ? ["Last end", link.last_end] : [],
+  ];
+  return el("section", { class: "card stack" },
+    el("h2", {}, `Link to a cluster: ${link.link}, account ${link.local_account}`),
+    el("dl", { class: "facts" }, rows.filter(([name]) => name).map(([name, value]) =>
+      [el("dt", {}, name), el("dd", {}, value)])));
 }
 
 function frontEndTable() {

@@ -45,6 +45,11 @@ impl ServerAddress {
             None => Err(format!("{place} is no HOST:PORT")),
         }
     }
+
+    /// Whether both are the same port of the same host.
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        (&self.host, self.port) == (&other.host, other.port)
+    }
 }
 
 /// Without its secrets, so that it can be logged.

@@ -12,11 +12,15 @@ use std::path::Path;
 use std::time::Duration;
 use syntax::{At, Entry, Mistake, Outside, Value};
 
+/// A setting's name, its value as a flag would have it, the key in the file, and where.
+pub type Said = (&'static str, String, String, At);
+
 /// What such a file says.
 #[derive(Clone, Default)]
 pub struct NatsFile {
-    /// Settings by name, their value as a flag would have it, the key there, and where.
-    pub settings: Vec<(&'static str, String, String, At)>,
+    pub settings: Vec<Said>,
+    /// Those of the second and each later cluster to join.
+    pub further_links: Vec<Vec<Said>>,
     pub users: Vec<User>,
     pub nkeys: Vec<NkeyUser>,
     /// What is there and does not count, or otherwise than with nats-server.
@@ -349,11 +353,17 @@ impl NatsFile {
                 self.not_honoured(entry)?;
                 continue;
             }
-            if remotes.len() > 1 {
-                self.warn(entry, "names several hubs' clusters: Fanfare joins the first");
-            }
-            if let Some(Value::Block(remote)) = remotes.first() {
-                remote.iter().try_for_each(|entry| self.remote(entry))?;
+            for (number, remote) in remotes.iter().enumerate() {
+                let Value::Block(remote) = remote else {
+                    return Err(mistake(entry, "has to be a list of blocks, each of a cluster"));
+                };
+                let mut link = Self::default();
+                remote.iter().try_for_each(|entry| link.remote(entry))?;
+                self.warnings.append(&mut link.warnings);
+                match number {
+                    0 => self.settings.append(&mut link.settings),
+                    _ => self.further_links.push(link.settings),
+                }
             }
         }
         Ok(())
@@ -368,9 +378,24 @@ impl NatsFile {
                 }
                 self.set("cluster", urls.join(","), entry);
             }
-            "credentials" => self.set("cluster-creds-file", text(entry)?, entry),
+            "credentials" | "creds" => self.set("cluster-creds-file", text(entry)?, entry),
+            "nkey" | "seed" => self.set("cluster-nkey-seed", text(entry)?, entry),
+            "tls" => block(entry)?.iter().try_for_each(|entry| self.remote_tls(entry))?,
             "account" | "local" | "local_account" => {
                 self.set("cluster-account", text(entry)?, entry);
+            }
+            _ => self.not_honoured(entry)?,
+        }
+        Ok(())
+    }
+
+    fn remote_tls(&mut self, entry: &Entry) -> Result<(), Mistake> {
+        match entry.key.to_ascii_lowercase().as_str() {
+            "ca_file" => self.set("cluster-tls-ca", text(entry)?, entry),
+            "cert_file" => self.set("cluster-tls-cert", text(entry)?, entry),
+            "key_file" => self.set("cluster-tls-key", text(entry)?, entry),
+            "handshake_first" | "first" | "immediate" => {
+                self.set("cluster-tls-handshake-first", flag(entry)?.to_string(), entry);
             }
             _ => self.not_honoured(entry)?,
         }
@@ -584,6 +609,27 @@ mod tests {
         ] {
             assert!(said.iter().any(|it| it == expected), "{expected} in {said:?}");
         }
+    }
+
+    #[test]
+    fn each_remote_is_a_link() {
+        let said = file(
+            "leafnodes { remotes [ { url: nats://a }, { url: tls://b, account: B, nkey: S, \
+             tls { ca_file: ca, handshake_first: true } } ] }",
+        );
+        let NatsFile { settings, further_links, warnings, .. } = said.unwrap();
+        let names = |said: &[Said]| -> Vec<String> {
+            said.iter().map(|(name, value, ..)| format!("{name}={value}")).collect()
+        };
+        assert_eq!((names(&settings), warnings.len()), (vec!["cluster=nats://a".to_owned()], 0));
+        let expected = [
+            "cluster=tls://b",
+            "cluster-account=B",
+            "cluster-nkey-seed=S",
+            "cluster-tls-ca=ca",
+            "cluster-tls-handshake-first=true",
+        ];
+        assert_eq!(names(&further_links[0]), expected);
     }
 
     #[test]

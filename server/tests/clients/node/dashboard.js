@@ -27,7 +27,7 @@ const scenarios = {
     await page.until("so is the link to the cluster", () =>
       document.querySelector(".problems").textContent.includes("not joined: <img src=x"));
     await page.until("with what it has counted", () =>
-      document.querySelector(".cluster").textContent.includes("12,345"));
+      document.querySelector(".links").textContent.includes("12,345"));
     equal(await page.run(() => getComputedStyle(document.querySelector(".note.severe")).display),
       "list-item");
   },
