@@ -1,4 +1,4 @@
-//! Which patterns are subscribed to: what another system has to be told.
+//! The patterns that are subscribed to, to tell another system.
 
 use crate::routing::interest::{Changed, InterestKey, InterestLog};
 use crate::shared::Shared;
@@ -32,7 +32,7 @@ use std::task::{Context, Poll};
 pub struct InterestWatch<M> {
     shared: Arc<Shared<M>>,
     log: Arc<InterestLog>,
-    /// What it has told.
+    /// The counts that `changes` has returned.
     told: HashMap<InterestKey, usize>,
 }
 
@@ -55,8 +55,8 @@ impl<M> InterestWatch<M> {
         Self { shared, log, told: HashMap::new() }
     }
 
-    /// What has changed since this was asked last: at first, all there is. Changes that were undone
-    /// in between are none.
+    /// Returns what has changed since the last call; at first, all interest there is. Changes that
+    /// were undone in between are left out.
     pub fn changes(&mut self) -> Vec<InterestChange> {
         let router = &self.shared.router;
         let counts: Vec<(InterestKey, usize)> = match self.log.take() {

@@ -22,8 +22,8 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// What leaves a broker for another system, such as a cluster of servers: one bounded queue for all
-/// that is wanted there.
+/// The messages that leave a broker for another system, such as a cluster of servers, in one
+/// bounded queue.
 ///
 /// Its subscriptions are the other system's interest. Each message comes once, however many of
 /// them match, with the names of the queue groups for which a member is to be found there: those
@@ -53,7 +53,7 @@ pub struct Bridge<M: Payload> {
     mailbox: Mailbox<M>,
 }
 
-/// What comes out of a [`Bridge`].
+/// One delivery of a [`Bridge`].
 #[derive(Debug)]
 pub enum BridgeDelivery<M> {
     /// Consecutive messages for the other system.
@@ -116,12 +116,12 @@ impl<M: Payload> Bridge<M> {
         self.mailbox.id()
     }
 
-    /// The account of the messages that left, or should have.
+    /// The books of the messages that left or were dropped.
     pub fn books(&self) -> Books {
         self.mailbox.books()
     }
 
-    /// A handle that looks at the bridge from elsewhere.
+    /// A handle for looking at the bridge from elsewhere.
     pub fn watch(&self) -> SubscriptionWatch<M> {
         self.mailbox.watch()
     }
@@ -150,8 +150,8 @@ impl<M: Payload> BridgeBuilder<M> {
         Self { mailbox: self.mailbox.when_full(when_full), ..self }
     }
 
-    /// Lets only messages of these topics out, whatever the other system asks for. Said again, only
-    /// those that are in both lists.
+    /// Lets only messages of these topics out, whatever the other system asks for. If it is called
+    /// again, only topics in both lists leave.
     pub fn only(mut self, patterns: Vec<Pattern>) -> Self {
         self.scope.only.push(patterns);
         self
@@ -169,15 +169,14 @@ impl<M: Payload> BridgeBuilder<M> {
         self
     }
 
-    /// Keeps messages of these topics in, whatever else is said.
+    /// Keeps messages of these topics in, whatever the other settings say.
     pub fn never(mut self, patterns: Vec<Pattern>) -> Self {
         self.scope.never = patterns;
         self
     }
 
-    /// Whether a queue group's members there are asked when those here have no room. Without it a
-    /// message goes there only if no member is here, and otherwise waits for one of those as its
-    /// policy says.
+    /// Whether a message leaves for a queue group's members there when those here have no room. By
+    /// default it leaves only if no member is here; otherwise the policy of those here decides.
     pub fn takes_over(mut self, takes_over: bool) -> Self {
         self.scope.takes_over = takes_over;
         self

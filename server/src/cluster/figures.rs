@@ -1,4 +1,4 @@
-//! What a link counts.
+//! The figures of a link.
 
 use super::confirm::Confirmations;
 use super::session::Terms;
@@ -27,7 +27,7 @@ pub struct LinkFigures {
     state: Mutex<State>,
 }
 
-/// What `/varz` shows too, and what it is called there.
+/// The figures that `/varz` shows too, and their names there.
 const AT_A_GLANCE: [(&str, &str); 5] = [
     ("cluster_round_trip_us", "leafnode_rtt_us"),
     ("cluster_received", "leafnode_in_msgs"),
@@ -119,7 +119,7 @@ impl LinkFigures {
         ]
     }
 
-    /// The figures as metrics, of the link that is called this.
+    /// The figures as metrics, labelled with the link's name.
     pub(super) fn families(&self, title: &'static str) -> Vec<Family> {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let state = lock(&self.state);

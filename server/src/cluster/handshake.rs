@@ -53,7 +53,7 @@ struct Connect<'a> {
 }
 
 impl HubInfo {
-    /// `None` if it is no JSON of a hub.
+    /// Parses the JSON of an `INFO`; `None` if it is something else.
     pub fn parse(json: &[u8]) -> Option<Self> {
         serde_json::from_slice(json).ok()
     }
@@ -63,7 +63,7 @@ impl HubInfo {
         self.client_id != 0 && self.leafnode_urls.as_ref().is_some_and(|urls| !urls.is_empty())
     }
 
-    /// Its name, or its id if it has none.
+    /// The hub's name, or its id if it has no name.
     pub fn name(&self) -> &str {
         if self.server_name.is_empty() { &self.server_id } else { &self.server_name }
     }
@@ -77,8 +77,8 @@ impl HubInfo {
     }
 }
 
-/// Appends `CONNECT`. Name, cluster and account together are how a hub knows that an old connection
-/// of ours is dead; two leaf nodes of one `cluster` hear nothing of each other.
+/// Appends `CONNECT`. By name, cluster and account a hub recognizes that an old connection of ours
+/// is dead. Two leaf nodes with the same `cluster` hear nothing of each other.
 pub(super) fn append_connect(
     out: &mut Vec<u8>,
     (name, server_id): (&str, &str),

@@ -43,7 +43,7 @@ struct Link {
     who: Arc<Identity>,
     /// Attempts in a row that failed.
     failures: u32,
-    /// Which address is next.
+    /// Counts the hubs dialled, so that each has its turn.
     next: usize,
 }
 
@@ -92,7 +92,7 @@ impl ClusterLink {
         Self { settings, shutdown, accepting, scope }
     }
 
-    /// Its settings. What replaces them counts when the link is made again.
+    /// The link's settings. Replacements take effect when the link is next made.
     pub fn settings(&self) -> Live<ClusterSettings> {
         self.settings.clone()
     }
@@ -252,7 +252,7 @@ fn back_off(failures: u32, random: u64) -> Duration {
     Duration::from_millis(whole_ms / 2 + random % (whole_ms / 2 + 1))
 }
 
-/// What std keys its hash maps with is random enough.
+/// A random number: std keys its hash maps with one.
 fn random() -> u64 {
     RandomState::new().hash_one(0)
 }
@@ -277,7 +277,7 @@ async fn dial(
     Err(last)
 }
 
-/// The host's name, without what a NATS name cannot have.
+/// The host's name, less the characters that a NATS name cannot have.
 fn host() -> String {
     let name = rustix::system::uname();
     let name = name.nodename().to_string_lossy().into_owned();

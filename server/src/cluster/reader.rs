@@ -1,5 +1,5 @@
-//! The reading half of a link: it does what the session makes of the hub's words. It never waits
-//! for a subscriber here, since the hub would then stop serving others.
+//! The reading half of a link, which carries out what the session decides. It never waits for a
+//! local subscriber: the hub would hold up its other clients.
 
 use super::figures::LinkFigures;
 use super::session::{Action, End, Passage, Session, Terms};
@@ -52,8 +52,8 @@ pub(super) struct Reader<'c> {
     end: Option<&'static str>,
 }
 
-/// What a hub takes for its streams without announcing interest: puts into stores, and reads that
-/// one of its servers is to answer.
+/// Subjects of a hub's streams for which it announces no interest: puts into stores, and reads that
+/// one of its servers answers.
 const STREAMS: [(&str, Option<&str>); 3] =
     [("$KV.>", None), ("$OBJ.>", None), ("$JS.API.DIRECT.GET.>", Some("_sys_"))];
 
@@ -281,7 +281,7 @@ impl<'c> Reader<'c> {
         }
     }
 
-    /// Never waits. An error is the broker's end, and so the server's.
+    /// Publishes without waiting. An error means that the broker is closed and the server ends.
     fn publish_to(&mut self, topic: &Topic, block: &Arc<Block>) {
         let groups: Vec<String> = block.groups().collect();
         let time = Timestamp::now();

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// How the server joins a cluster. The default is what [`limits`] says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterSettings {
-    /// What the link is called in figures and logs.
+    /// The link's name in figures and logs.
     pub title: &'static str,
     /// The hubs to dial. They tell of the other hubs of their cluster.
     pub hubs: Vec<ServerAddress>,
@@ -20,9 +20,9 @@ pub struct ClusterSettings {
     pub name: Option<String>,
     /// The account of this server that joins, by its name.
     pub account: Arc<str>,
-    /// What the server identifies itself with where a hub's address has nothing.
+    /// The credentials for hubs whose address has none.
     pub credentials: Credentials,
-    /// Whose certificates the server accepts; `None` for a link without TLS.
+    /// The authorities whose certificates the server accepts; `None` for a link without TLS.
     pub tls: Option<Trust>,
     /// Whether the TLS handshake comes before the hub says anything.
     pub tls_first: bool,
@@ -38,7 +38,7 @@ pub struct ClusterSettings {
     pub queue_bytes: usize,
     /// How long a publish waits for a full link.
     pub wait: Duration,
-    /// A hub that takes none of what waits for it in this time is left for another.
+    /// How long a hub may take nothing of what waits for it before another is dialled.
     pub write_deadline: Duration,
 }
 
@@ -71,14 +71,14 @@ impl Default for ClusterSettings {
 }
 
 impl ClusterSettings {
-    /// These, with credentials and TLS from `new` if that is of the same link.
+    /// These settings with the credentials and TLS of `new`; `None` if `new` is of another link.
     pub fn renewed(&self, new: &Self) -> Option<Self> {
         let is_same = (&self.hubs, &self.account) == (&new.hubs, &new.account);
         let (credentials, tls) = (new.credentials.clone(), new.tls.clone());
         is_same.then(|| Self { credentials, tls, ..self.clone() })
     }
 
-    /// What stays at home.
+    /// The topics that stay at home unless they are shared.
     pub(super) fn home() -> Vec<Pattern> {
         HOME.iter().filter_map(|text| Pattern::parse(text).ok()).collect()
     }

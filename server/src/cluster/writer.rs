@@ -19,15 +19,15 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-/// A change of what is sent.
+/// A change in what the writer sends.
 pub(super) enum Change {
     /// The link stands.
     Joined {
-        /// What leaves.
+        /// The messages for the hub.
         bridge: Bridge<ServerMessage>,
-        /// What is subscribed to here.
+        /// The interest of local clients.
         interest: InterestWatch<ServerMessage>,
-        /// What was agreed on.
+        /// The terms agreed with the hub.
         terms: Box<Terms>,
     },
 }
@@ -99,7 +99,7 @@ impl<'c> Writer<'c> {
         });
     }
 
-    /// Appends one thing that is ready. False if nothing is.
+    /// Appends the next change or batch. Returns false if nothing is ready.
     fn append_next(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> bool {
         let Some(joined) = &mut self.joined else { return false };
         if joined.untold.is_empty() {
@@ -135,12 +135,13 @@ impl<'c> Writer<'c> {
         }
     }
 
-    /// Renders what was received, as far as the buffer takes it.
+    /// Renders a batch until the buffer is full, and keeps the rest for later.
     fn render(&mut self, Rest { batch, groups, from }: Rest, out: &mut WriteBuffer) {
         let Some(joined) = &mut self.joined else { return };
         let before_bytes = out.waiting_bytes();
         if let Some((first, reply_to)) = batch.entries().nth(from) {
-            // At once: growing by doubling costs more than rendering. With verb and sizes.
+            // Room for the whole batch: growing by doubling costs more than rendering. The verb,
+            // the sizes and the ends of lines take up to 32 bytes.
             let first = outgoing(first, batch.topic(), reply_to);
             let each_bytes = 32 + words_bytes(&first, &groups) + body_bytes(&first);
             let room_bytes = out.room_bytes();
@@ -177,7 +178,7 @@ impl<'c> Writer<'c> {
         }
     }
 
-    /// Asks the hub how far it is.
+    /// Sends a `PING`. Its answer confirms everything that was sent before it.
     fn ask(&mut self, out: &mut WriteBuffer) {
         append_ping(out.bytes_mut());
         self.shared.figures.asked(Instant::now());

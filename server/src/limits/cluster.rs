@@ -34,12 +34,12 @@ pub const CLUSTER_PAYLOAD_BYTES: usize = 64 << 20;
 /// more than 64 KiB. When hit: the message is dropped and counted.
 pub const CLUSTER_LINE_BYTES: usize = 60 * 1024;
 
-/// Patterns that a hub may tell us. Fixed. Why: each costs a few hundred bytes. When hit: further
-/// ones get nothing from here.
+/// Patterns in which a hub can be interested. Fixed. Why: each costs a few hundred bytes. When hit:
+/// further ones get nothing from here.
 pub const CLUSTER_INTEREST_MAX: usize = 500_000;
 
-/// What links to clusters are called in figures and logs, and so how many there can be. Fixed. Why:
-/// labels of metrics are words of our source. When hit: the settings are refused.
+/// Names of links in figures and logs, and so the largest number of links. Fixed. Why: labels of
+/// metrics are words of our source. When hit: the settings are refused.
 pub const CLUSTER_TITLES: [&str; 16] = [
     "cluster",
     "cluster2",
