@@ -172,7 +172,7 @@ impl<'o> Writer<'o> {
         };
     }
 
-    /// Every open in turn, one run at a time, until none has anything or the buffer is full.
+    /// Every channel in turn, one batch at a time, until none has anything or the buffer is full.
     fn take_messages(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> bool {
         let mut took = false;
         let mut idle_sources = 0;
@@ -188,7 +188,7 @@ impl<'o> Writer<'o> {
         took
     }
 
-    /// Renders one run of a open, as far as the buffer takes it. False if there is none.
+    /// Renders one batch of a channel, as far as the buffer takes it. False if there is none.
     fn render_one(
         &mut self,
         index: usize,

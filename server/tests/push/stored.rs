@@ -84,7 +84,7 @@ impl Gateway {
     }
 }
 
-/// So many pushes to a user, as one request, numbered from `first` on.
+/// Pushes to a user, as one request, numbered from `first` on.
 fn batch(user: &str, first: usize, count: usize) -> String {
     let push = |number| json!({"to": format!("user:{user}"), "text": format!("{number}")});
     json!((first..first + count).map(push).collect::<Vec<_>>()).to_string()

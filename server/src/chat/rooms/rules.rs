@@ -36,13 +36,13 @@ pub struct Rules {
 /// A person's rank in a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rank {
-    /// Talk.
+    /// May talk.
     Member,
-    /// Keep order.
+    /// May keep order too.
     Operator,
-    /// Say who keeps order.
+    /// May also say who keeps order.
     Founder,
-    /// All that in every room, by the server's settings.
+    /// May do all that in every room, by the server's settings.
     ServerOperator,
 }
 

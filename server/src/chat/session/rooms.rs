@@ -167,8 +167,8 @@ impl Session {
     }
 }
 
-/// The rooms with a slow mode in which one is remembered to have talked. When hit: it is forgotten
-/// for all of them.
+/// Rooms with a slow mode in which a session remembers that its person talked. When hit: it forgets
+/// all of them.
 const TALKED_ROOMS: usize = 100;
 
 pub(super) const NO_ROOM: &str = "you are in no room; /join ROOM first, /rooms lists them";
