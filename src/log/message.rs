@@ -141,6 +141,12 @@ impl<M> Batch<M> {
             .map(|record| (&record.message, record.reply_to.as_ref()))
     }
 
+    /// The payload at `index`, with the topic on which its sender waits for an answer, if it does.
+    pub fn entry(&self, index: usize) -> Option<(&M, Option<&Topic>)> {
+        let record = (index < self.len()).then(|| self.segment.record(self.from + index as u32))?;
+        Some((&record.message, record.reply_to.as_ref()))
+    }
+
     /// The message at `index`, to be kept.
     pub fn get(&self, index: usize) -> Option<Message<M>> {
         (index < self.len()).then(|| Message::new(self.segment.clone(), self.from + index as u32))

@@ -3,7 +3,7 @@
 use super::cycles;
 use super::options::Options;
 use super::peers::{Kind, Peer};
-use super::process::{memory, open_files};
+use super::process::{memory, open_files, processor_time};
 use super::rows::{Row, Test};
 use fanfare_server::bench::ceiling::ceiling;
 use fanfare_server::bench::load::{Load, run};
@@ -58,6 +58,9 @@ pub type Figure = (&'static str, f64);
 
 pub const DELIVERIES: &str = "deliveries/s";
 pub const CLIENT_CORES: &str = "client cores";
+pub const USER_NS: &str = "server ns, user";
+pub const SYSTEM_NS: &str = "server ns, system";
+pub const SERVER_NS: &str = "server ns, both";
 pub const P50: &str = "p50 us";
 pub const P99: &str = "p99 us";
 pub const KIB_EACH: &str = "KiB each";
@@ -75,19 +78,35 @@ pub fn measure(row: &Row, kind: Kind, effort: &Effort) -> Result<Vec<Figure>, St
     match &row.test {
         Test::Throughput(load) => {
             let load = effort.fitted(load);
+            let mut figures = Vec::new();
             let outcome = match kind {
                 Kind::Ceiling => ceiling(&load)?,
-                _ => run(&Peer::start(kind)?.endpoint, &load)?,
+                _ => {
+                    let peer = Peer::start(kind)?;
+                    let before = processor_time(peer.process())?;
+                    let outcome = run(&peer.endpoint, &load)?;
+                    figures = server_ns(&peer, before, outcome.deliveries)?;
+                    outcome
+                }
             };
-            Ok(vec![(DELIVERIES, outcome.rate()), (CLIENT_CORES, outcome.client_cores())])
+            figures.push((DELIVERIES, outcome.rate()));
+            figures.push((CLIENT_CORES, outcome.client_cores()));
+            Ok(figures)
         }
-        Test::RoundTrips => {
+        Test::RoundTrips(in_flight) => {
             let what = RoundTrips {
                 duration: Duration::from_secs_f64(effort.seconds),
                 payload_bytes: 128,
+                in_flight: *in_flight,
             };
-            let times = round_trips(&Peer::start(kind)?.endpoint, &what)?;
-            percentiles(&times)
+            let peer = Peer::start(kind)?;
+            let before = processor_time(peer.process())?;
+            let times = round_trips(&peer.endpoint, &what)?;
+            // A request is delivered, and an answer.
+            let deliveries = 2 * times.len() * in_flight;
+            let mut figures = server_ns(&peer, before, deliveries as u64)?;
+            figures.extend(percentiles(&times)?);
+            Ok(figures)
         }
         Test::Latency(subscribers, rate) => {
             let load =
@@ -99,6 +118,14 @@ pub fn measure(row: &Row, kind: Kind, effort: &Effort) -> Result<Vec<Figure>, St
         Test::Stuck(without, with) => stuck(kind, &effort.fitted(without), &effort.fitted(with)),
         Test::Cycles => coming_and_going(kind, effort.cycles),
     }
+}
+
+/// The processor time of the server for a delivery.
+fn server_ns(peer: &Peer, before: [f64; 2], deliveries: u64) -> Result<Vec<Figure>, String> {
+    let after = processor_time(peer.process())?;
+    let [user, system] =
+        [0, 1].map(|which| (after[which] - before[which]) * 1e9 / deliveries.max(1) as f64);
+    Ok(vec![(USER_NS, user), (SYSTEM_NS, system), (SERVER_NS, user + system)])
 }
 
 fn percentiles(sorted_ns: &[u64]) -> Result<Vec<Figure>, String> {

@@ -24,6 +24,23 @@ pub fn memory(process: u32) -> Result<Memory, String> {
     Ok(Memory { resident: kib("VmRSS:")?, peak: kib("VmHWM:")? })
 }
 
+/// In which Linux tells processor times to programs, on every machine that servers run on.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// The processor time of a process in seconds: its own, and the kernel's for it.
+///
+/// # Errors
+/// When the system does not tell.
+pub fn processor_time(process: u32) -> Result<[f64; 2], String> {
+    let file = format!("/proc/{process}/stat");
+    let text = fs::read_to_string(&file).map_err(|error| format!("{file}: {error}"))?;
+    // Behind the name, which may contain blanks.
+    let fields = text.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks: Vec<f64> = fields.skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
+    let ticks: [f64; 2] = ticks.try_into().map_err(|_| format!("{file} has no times"))?;
+    Ok(ticks.map(|ticks| ticks / TICKS_PER_SECOND))
+}
+
 /// # Errors
 /// When the system does not tell.
 pub fn open_files(process: u32) -> Result<usize, String> {

@@ -1,6 +1,8 @@
 //! What is raced, and what Fanfare is to reach.
 
-use super::measuring::{CYCLES, DELIVERIES, FILES_MORE, KIB_EACH, MIB_MORE, P50, P99, PART};
+use super::measuring::{
+    CYCLES, DELIVERIES, FILES_MORE, KIB_EACH, MIB_MORE, P50, P99, PART, SERVER_NS,
+};
 use super::peers::Kind;
 use clap::ValueEnum;
 use fanfare_server::bench::load::Load;
@@ -31,8 +33,8 @@ pub struct Row {
 #[derive(Clone, Debug)]
 pub enum Test {
     Throughput(Load),
-    /// One subscriber asks, one answers.
-    RoundTrips,
+    /// One subscriber asks, this many requests at once, and one answers.
+    RoundTrips(usize),
     /// The number of subscribers, and messages a second.
     Latency(usize, f64),
     /// Subscribed connections on which nothing happens.
@@ -48,7 +50,7 @@ impl Row {
     /// throughput.
     pub fn suits(&self, kind: Kind) -> bool {
         match kind {
-            Kind::Redis => !matches!(self.test, Test::RoundTrips | Test::Cycles),
+            Kind::Redis => !matches!(self.test, Test::RoundTrips(_) | Test::Cycles),
             Kind::Ceiling => self.section == Section::FanOut && !self.is_one_message_a_write(),
             Kind::Fanfare | Kind::NatsServer => true,
         }
@@ -75,6 +77,9 @@ impl Row {
     }
 }
 
+const FIFTH: (&str, &str) = (SERVER_NS, "<= 0.2 x nats");
+const TENTH: (&str, &str) = (SERVER_NS, "<= 0.1 x nats");
+const PIPELINED: &[(&str, &str)] = &[FIFTH];
 const BELOW: &[(&str, &str)] = &[(P99, "< 1 x nats")];
 const STUCK: &[(&str, &str)] = &[(PART, ">= 0.9"), (MIB_MORE, "<= 2 bounds in bytes and 10")];
 const COMING_AND_GOING: &[(&str, &str)] =
@@ -89,27 +94,28 @@ pub fn all() -> Vec<Row> {
     let row = |section, name, test, aims| Row { section, name, test, aims };
     let fan_out = |name, load, aims| row(Section::FanOut, name, Test::Throughput(load), aims);
     vec![
-        fan_out("1 to 1", one_to(1), &[(DELIVERIES, ">= 2 x nats")]),
-        fan_out("1 to 10", one_to(10), &[(DELIVERIES, ">= 7 x nats")]),
-        fan_out("1 to 100", one_to(100), &[(DELIVERIES, ">= 7 x nats, 0.55 x ceiling")]),
-        fan_out("1 to 1000", one_to(1000), &[(DELIVERIES, ">= 5 x nats")]),
+        fan_out("1 to 1", one_to(1), &[(DELIVERIES, ">= 2 x nats"), FIFTH]),
+        fan_out("1 to 10", one_to(10), &[(DELIVERIES, ">= 7 x nats"), FIFTH]),
+        fan_out("1 to 100", one_to(100), &[(DELIVERIES, ">= 7 x nats, 0.55 x ceiling"), TENTH]),
+        fan_out("1 to 1000", one_to(1000), &[(DELIVERIES, ">= 5 x nats"), TENTH]),
         fan_out(
             "1 to 1, one message a write",
             Load { batch: 1, ..one_to(1) },
-            &[(DELIVERIES, ">= 2 x nats")],
+            &[(DELIVERIES, ">= 2 x nats"), FIFTH],
         ),
         fan_out(
             "1 to 10, one message a write",
             Load { batch: 1, ..one_to(10) },
-            &[(DELIVERIES, ">= 2 x nats")],
+            &[(DELIVERIES, ">= 2 x nats"), FIFTH],
         ),
         row(
             Section::Pairs,
             "16 pairs",
             Test::Throughput(Load { publishers: 16, ..one_to(1) }),
-            &[(DELIVERIES, ">= 3 x nats")],
+            &[(DELIVERIES, ">= 3 x nats"), FIFTH],
         ),
-        row(Section::Request, "request and reply", Test::RoundTrips, &[(P50, "<= 1 x nats")]),
+        row(Section::Request, "request and reply", Test::RoundTrips(1), &[(P50, "<= 1 x nats")]),
+        row(Section::Request, "64 requests at once", Test::RoundTrips(64), PIPELINED),
         row(Section::Latency, "10 subscribers, 5000/s", Test::Latency(10, 5_000.0), BELOW),
         row(Section::Latency, "100 subscribers, 500/s", Test::Latency(100, 500.0), BELOW),
         row(Section::Idle, "idle subscribed connection", Test::IdleMemory, &[(KIB_EACH, "<= 6")]),

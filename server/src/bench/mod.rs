@@ -92,7 +92,8 @@ fn measured_row(
         }
         Mode::FanOut | Mode::All => Ok(Row::throughput("fan-out", &load, &run(endpoint, &load)?)),
         Mode::Request => {
-            let what = RoundTrips { duration: load.duration, payload_bytes: load.payload_bytes };
+            let Load { duration, payload_bytes, .. } = load;
+            let what = RoundTrips { duration, payload_bytes, in_flight: 1 };
             Ok(Row::round_trips(&what, round_trips(endpoint, &what)?))
         }
         Mode::Latency => {

@@ -1,4 +1,4 @@
-//! Requests and answers, one after the other: two clients that wait for each other.
+//! Requests and answers: two clients that wait for each other.
 
 use super::connection::Endpoint;
 use super::frames::{Protocol, Scanner};
@@ -16,12 +16,15 @@ pub struct RoundTrips {
     pub duration: Duration,
     /// Bytes of each request and of each reply.
     pub payload_bytes: usize,
+    /// Requests that are sent at once, before the first answer.
+    pub in_flight: usize,
 }
 
 /// How long the answering side waits before it looks whether it is still wanted.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// Returns how long each round trip took, in nanoseconds, in ascending order.
+/// Returns how long each round trip took, or each row of them that was sent at once, in nanoseconds,
+/// in ascending order.
 ///
 /// # Errors
 /// When the server cannot be reached, or an answer does not come.
@@ -44,7 +47,7 @@ pub fn round_trips(endpoint: &Endpoint, what: &RoundTrips) -> Result<Vec<u64>, B
         let service = service
             .spawn_scoped(scope, || answer_all(&answering, answer.as_bytes(), &is_over))
             .map_err(|error| error.to_string())?;
-        let times = ask_all(&asking, request.as_bytes(), what.duration);
+        let times = ask_all(&asking, request.as_bytes(), what);
         is_over.store(true, Ordering::Relaxed);
         service.join().unwrap_or_else(|_| Err("the answering thread panicked".to_owned()))?;
         times
@@ -54,14 +57,18 @@ pub fn round_trips(endpoint: &Endpoint, what: &RoundTrips) -> Result<Vec<u64>, B
 fn ask_all(
     stream: &ClientStream,
     request: &[u8],
-    duration: Duration,
+    what: &RoundTrips,
 ) -> Result<Vec<u64>, BenchError> {
     let (mut inbox, mut times) = (Inbox::new(stream), Vec::new());
+    let requests = request.repeat(what.in_flight);
     let begin = Instant::now();
-    while begin.elapsed() < duration {
+    while begin.elapsed() < what.duration {
         let sent = Instant::now();
-        inbox.write(request)?;
-        while inbox.read()? == 0 {}
+        inbox.write(&requests)?;
+        let mut missing = what.in_flight;
+        while missing > 0 {
+            missing = missing.saturating_sub(inbox.read()?);
+        }
         times.push(sent.elapsed().as_nanos() as u64);
     }
     times.sort_unstable();
@@ -76,9 +83,8 @@ fn answer_all(
     stream.set_read_patience(Some(LOOK_AGAIN)).map_err(|error| error.to_string())?;
     let mut inbox = Inbox::new(stream);
     while !is_over.load(Ordering::Relaxed) {
-        for _ in 0..inbox.read()? {
-            inbox.write(answer)?;
-        }
+        let requests = inbox.read()?;
+        inbox.write(&answer.repeat(requests))?;
     }
     Ok(())
 }

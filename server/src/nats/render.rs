@@ -7,6 +7,7 @@ use crate::limits::NATS_SHARED_BYTES_MIN;
 use crate::message::ServerMessage;
 use crate::transport::WriteBuffer;
 use fanfare::{Batch, Topic};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The header that tells how many messages were lost before the one that has it; with a `+`, at
@@ -54,11 +55,10 @@ pub(super) fn render_batch(
     mut recipient: Recipient<'_>,
     out: &mut WriteBuffer,
 ) -> (usize, usize) {
-    let (mut rendered, mut body_bytes) = (0, 0);
-    let mut entries = batch.entries().skip(from).take(at_most).peekable();
-    while !out.is_full() {
-        let Some((message, reply_to)) = entries.next() else { break };
-        rendered += 1;
+    let end = batch.len().min(from.saturating_add(at_most));
+    let (mut at, mut body_bytes) = (from, 0);
+    while at < end && !out.is_full() {
+        let Some((message, reply_to)) = batch.entry(at) else { break };
         let is_missed_told = recipient.missed.is_any() && recipient.with_headers;
         let shared =
             message.content.block().filter(|_| !is_missed_told).and_then(|(block, index)| {
@@ -70,22 +70,35 @@ pub(super) fn render_batch(
             let mut header = Vec::new();
             let outgoing = outgoing(message, batch.topic(), reply_to, &mut header);
             body_bytes += append_outgoing(out.bytes_mut(), &outgoing, &mut recipient);
+            at += 1;
             continue;
         };
-        let mut end = index + 1;
-        while entries.next_if(|(next, _)| is_message_of(next, block, end)).is_some() {
-            end += 1;
-        }
-        rendered += end - index - 1;
-        let bytes = shared.messages(index..end);
-        body_bytes += shared.body_bytes(index..end);
+        let count = in_a_row(batch, at..end, (block, index));
+        at += count;
+        let bytes = shared.messages(index..index + count);
+        body_bytes += shared.body_bytes(index..index + count);
         if bytes.len() >= NATS_SHARED_BYTES_MIN {
             out.push_shared(bytes);
         } else {
             out.bytes_mut().extend_from_slice(&bytes);
         }
     }
-    (rendered, body_bytes)
+    (at - from, body_bytes)
+}
+
+/// How many messages of a batch, from the first of `range` on, are those of a block from `index` on.
+fn in_a_row(
+    batch: &Batch<ServerMessage>,
+    range: Range<usize>,
+    (block, index): (&Arc<Block>, usize),
+) -> usize {
+    let is_last_of = |count: &usize| {
+        let last = batch.entry(range.start + count - 1);
+        last.is_some_and(|(message, _)| is_message_of(message, block, index + count - 1))
+    };
+    // Each is published once, and in order: where the last is in its place, so are all before it.
+    let most = range.len().min(block.len() - index);
+    if is_last_of(&most) { most } else { 1 + (2..most).take_while(is_last_of).count() }
 }
 
 fn is_message_of(message: &ServerMessage, block: &Arc<Block>, index: usize) -> bool {

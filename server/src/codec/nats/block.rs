@@ -28,6 +28,10 @@ pub struct Block {
     /// The queue groups that a hub names, with blanks between them; empty if it names none.
     groups: Span,
     entries: Entries,
+    /// Whether all have only a size and a payload.
+    is_plain: bool,
+    /// Headers and payloads of all.
+    body_bytes: u32,
     /// Apart, since most messages that come alone never have one.
     rendered: OnceLock<Box<Rendered>>,
 }
@@ -36,6 +40,15 @@ pub struct Block {
 enum Entries {
     One(Entry),
     Many(Vec<Entry>),
+}
+
+impl Entries {
+    fn as_slice(&self) -> &[Entry] {
+        match self {
+            Self::One(entry) => std::slice::from_ref(entry),
+            Self::Many(entries) => entries,
+        }
+    }
 }
 
 /// Where a message is in its region.
@@ -157,7 +170,18 @@ impl Block {
 
     fn new(region: Bytes, first: Arriving, entries: Entries) -> Self {
         let Arriving { subject, matched, groups, .. } = first;
-        Self { region, subject, matched, groups, entries, rendered: OnceLock::new() }
+        let (mut is_plain, mut body_bytes) = (true, 0);
+        for entry in entries.as_slice() {
+            is_plain &= entry.is_plain();
+            body_bytes += entry.body.bytes;
+        }
+        let rendered = OnceLock::new();
+        Self { region, subject, matched, groups, entries, is_plain, body_bytes, rendered }
+    }
+
+    /// Whether its messages have neither headers nor reply subjects.
+    pub fn is_plain(&self) -> bool {
+        self.is_plain
     }
 
     /// The number of messages, at least one.
@@ -201,6 +225,9 @@ impl Block {
 
     /// Headers and payloads of some messages.
     pub fn body_bytes(&self, range: Range<usize>) -> usize {
+        if range.len() == self.len() {
+            return self.body_bytes as usize;
+        }
         self.entries()[range].iter().map(|entry| entry.body.bytes as usize).sum()
     }
 
@@ -247,12 +274,13 @@ impl Block {
     /// or about as large as the block. A message that is kept alone, in a history for instance,
     /// keeps its whole block alive, as it keeps its whole frame.
     pub fn weight_bytes(&self, index: usize) -> usize {
-        let start = index.checked_sub(1).map_or(0, |before| self.entry(before).end());
-        let received = self.entry(index).end() - start;
+        let entries = self.entries();
+        let start = index.checked_sub(1).map_or(0, |before| entries[before].end());
+        let received = entries[index].end() - start;
         // `MSG `, the id and a blank more than the arguments; the first has no `PUB ` in the
         // region.
         let rendered =
-            if self.len() == 1 { 0 } else { received + NATS_SHARED_SID_BYTES + "HMSG  ".len() };
+            if entries.len() == 1 { 0 } else { received + NATS_SHARED_SID_BYTES + "HMSG  ".len() };
         let own = if index == 0 { size_of::<Self>() } else { 0 };
         own + size_of::<Entry>() + size_of::<End>() + received + rendered
     }
@@ -287,10 +315,7 @@ impl Block {
     }
 
     fn entries(&self) -> &[Entry] {
-        match &self.entries {
-            Entries::One(entry) => std::slice::from_ref(entry),
-            Entries::Many(entries) => entries,
-        }
+        self.entries.as_slice()
     }
 
     fn entry(&self, index: usize) -> &Entry {

@@ -25,16 +25,11 @@ pub fn append_with(out: &mut Vec<u8>, block: &[u8], name: &str, value: &[u8]) {
 
 /// The value of the first header of this name, spelled just so.
 pub fn value<'b>(block: &'b [u8], name: &str) -> Option<&'b [u8]> {
-    // Most messages have none, and preparing a search costs as much as parsing a message.
-    if block.is_empty() {
-        return None;
-    }
-    let begins_there =
-        |at: &usize| block[..*at].ends_with(b"\r\n") && block[at + name.len()..].starts_with(b":");
-    let at = memchr::memmem::find_iter(block, name.as_bytes()).find(begins_there)?;
-    let rest = &block[at + name.len() + 1..];
-    let end = memchr::memmem::find(rest, b"\r\n").unwrap_or(rest.len());
-    Some(rest[..end].trim_ascii())
+    let ends = memchr::memchr_iter(b'\n', block);
+    let mut lines = ends.map(|end| &block[end + 1..]);
+    let value = lines.find_map(|line| line.strip_prefix(name.as_bytes())?.strip_prefix(b":"))?;
+    let end = memchr::memchr(b'\n', value).unwrap_or(value.len());
+    Some(value[..end].trim_ascii())
 }
 
 fn append_header(out: &mut Vec<u8>, name: &str, value: &[u8]) {
