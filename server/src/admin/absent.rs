@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// `/routez`, `/gatewayz`, `/accountz` and `/jsz`.
+/// `/routez`, `/gatewayz` and `/jsz`.
 pub(super) fn absent(context: Arc<AdminContext>, call: Call) -> Response {
     let mut facts = vec![
         ("server_id", context.diagnostics.server_id().into()),
@@ -27,7 +27,6 @@ fn own_facts(path: &str) -> Vec<(&'static str, Value)> {
             vec![name, ("num_routes", 0.into()), ("routes", json!([]))]
         }
         "/gatewayz" => vec![("outbound_gateways", json!({})), ("inbound_gateways", json!({}))],
-        "/accountz" => vec![("system_account", "$SYS".into()), ("accounts", json!(["$G"]))],
         _ => {
             let none = ["memory", "storage", "streams", "consumers", "messages", "bytes"];
             let mut facts: Vec<_> = none.map(|name| (name, 0.into())).into();

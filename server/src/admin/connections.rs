@@ -16,6 +16,7 @@ use std::time::{Duration, SystemTime};
 /// Which connections are asked for, and in what order.
 struct Query {
     front_end: Option<String>,
+    account: Option<String>,
     /// Part of a name, a user, an address or a program, in lower case.
     search: String,
     sort: Sort,
@@ -72,6 +73,7 @@ impl Query {
         let (_, sort) = known.ok_or(QueryError { name: "sort", has_to_be: names })?;
         Ok(Self {
             front_end: call.text("front_end")?,
+            account: call.text("acc")?,
             search: call.text("search")?.unwrap_or_default().to_lowercase(),
             sort: *sort,
             is_reversed: call.query("reverse").is_some(),
@@ -80,11 +82,15 @@ impl Query {
 
     /// Whether the list is asked for as it is, so that only a page of it has to be looked at.
     fn is_plain(&self) -> bool {
-        self.search.is_empty() && self.sort.is_none() && !self.is_reversed
+        let is_whole = self.search.is_empty() && self.account.is_none();
+        is_whole && self.sort.is_none() && !self.is_reversed
     }
 
     fn finds(&self, connection: &ConnectionInfo) -> bool {
         let ConnectionInfo { name, user, language, version, .. } = connection;
+        if self.account.is_some() && self.account.as_deref() != connection.account.as_deref() {
+            return false;
+        }
         let has = |text: &str| text.to_lowercase().contains(&self.search);
         [name, user, language, version].into_iter().any(|text| has(text))
             || has(&connection.peer.to_string())
@@ -103,7 +109,7 @@ impl Query {
     }
 }
 
-/// `/connz`: `search`, `sort` and `reverse`, or the one connection with the number `cid`, with its
+/// `/connz`: `acc`, `search`, `sort` and `reverse`, or the one connection with the number `cid`, with its
 /// queues and what it waits for. With `subs` what each has subscribed to.
 pub(super) fn list(context: Arc<AdminContext>, call: Call) -> Response {
     let (query, window) = match (Query::of(&call), Window::of(&call), call.number("cid", 0)) {
@@ -236,6 +242,7 @@ pub(super) fn row(connection: &ConnectionInfo, now: SystemTime) -> Object {
         ("port", connection.peer.port().into()),
         ("name", connection.name.as_str().into()),
         ("authorized_user", connection.user.as_str().into()),
+        ("account", connection.account.as_deref().unwrap_or_default().into()),
         ("start", before(connection.age).into()),
         ("last_activity", before(connection.idle).into()),
         ("rtt", connection.round_trip.map(|took| format!("{}us", took.as_micros())).into()),

@@ -1,5 +1,6 @@
 //! Subscriptions, topics, and what happened: each a list.
 
+use super::accounts::GLOBAL;
 use super::context::AdminContext;
 use super::listing::{Listing, Object, Window};
 use super::problems::full_percent;
@@ -12,15 +13,16 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// `/subsz`: queues of subscriptions, oldest first; with `topic=` those that get that topic's
-/// messages; with `subs=1` what the clients of NATS have subscribed to.
+/// messages; with `subs=1` what the clients of NATS have subscribed to, with `acc=` those of an
+/// account.
 pub(super) fn subscriptions(context: Arc<AdminContext>, call: Call) -> Response {
-    let topic = match call.text("topic") {
-        Ok(topic) => topic,
-        Err(error) => return error.response(),
+    let (topic, account) = match (call.text("topic"), call.text("acc")) {
+        (Ok(topic), Ok(account)) => (topic, account),
+        (Err(error), _) | (_, Err(error)) => return error.response(),
     };
     listed(&call, |window| {
         if matches!(call.query("subs"), Some("1" | "true")) {
-            return nats_subscriptions(&context, window);
+            return nats_subscriptions(&context, account.as_deref(), window);
         }
         if let Some(topic) = topic {
             let all = Topic::parse(&topic)
@@ -35,12 +37,15 @@ pub(super) fn subscriptions(context: Arc<AdminContext>, call: Call) -> Response 
 }
 
 /// What each client calls a subscription, client by client.
-fn nats_subscriptions(context: &AdminContext, window: Window) -> Listing {
+fn nats_subscriptions(context: &AdminContext, wanted: Option<&str>, window: Window) -> Listing {
     let front_ends = context.diagnostics.front_ends();
-    let clients = || front_ends.iter().flat_map(|front_end| front_end.live());
-    let total = context.broker.stats().subscriptions;
     let (mut passed, mut rows) = (0, Vec::new());
-    for client in clients() {
+    for client in front_ends.iter().flat_map(|front_end| front_end.live()) {
+        let account = client.account();
+        let account = account.as_deref().unwrap_or(GLOBAL);
+        if wanted.is_some_and(|wanted| wanted != account) {
+            continue;
+        }
         let left = window.limit.min(ADMIN_SUBSCRIPTIONS).saturating_sub(rows.len());
         let skipped = window.offset.saturating_sub(passed);
         let count = client.subscription_count();
@@ -51,14 +56,15 @@ fn nats_subscriptions(context: &AdminContext, window: Window) -> Listing {
             let page = list.iter().skip(skipped).take(left);
             rows.extend(page.map(|info| {
                 let Object(mut row) = nats_row(info, client.id());
-                row.splice(0..0, [("account", "$G".into()), ("account_tag", "$G".into())]);
+                row.splice(0..0, ["account", "account_tag"].map(|name| (name, account.into())));
                 Object(row)
             }));
         }
     }
+    let total = context.broker.stats().subscriptions;
     Listing {
         rows_name: "subscriptions_list",
-        summary: summary(context, total),
+        summary: summary(context, if wanted.is_some() { passed } else { total }),
         rows,
         total: passed,
         window,

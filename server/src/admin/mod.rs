@@ -4,6 +4,7 @@
 //! when somebody asks.
 
 mod absent;
+mod accounts;
 mod connections;
 mod context;
 mod health;

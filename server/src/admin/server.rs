@@ -2,7 +2,8 @@
 
 use super::context::AdminContext;
 use super::{
-    absent, connections, health, leaf_nodes, lists, metrics, pprof, snapshots, try_it, varz,
+    absent, accounts, connections, health, leaf_nodes, lists, metrics, pprof, snapshots, try_it,
+    varz,
 };
 use crate::connection::Listener;
 use crate::diagnostics::Diagnostics;
@@ -108,7 +109,8 @@ fn page(context: &Arc<AdminContext>, call: Call) -> ServiceFuture {
         "/connz" => elsewhere(context, call, connections::list),
         "/leafz" => elsewhere(context, call, leaf_nodes::list),
         "/subsz" => elsewhere(context, call, lists::subscriptions),
-        "/routez" | "/gatewayz" | "/accountz" | "/jsz" => elsewhere(context, call, absent::absent),
+        "/accountz" => elsewhere(context, call, accounts::accounts),
+        "/routez" | "/gatewayz" | "/jsz" => elsewhere(context, call, absent::absent),
         "/slowz" => elsewhere(context, call, lists::slowest),
         "/topicz" => elsewhere(context, call, lists::topics),
         "/journal" => elsewhere(context, call, lists::journal),

@@ -45,6 +45,11 @@ pub(crate) trait ReadHalf: Send {
     /// Tells the client that the server will stop, if the protocol has words for that.
     fn say_prepare(&mut self) {}
 
+    /// The settings have changed: sees whether the client may still do what it does.
+    fn review(&mut self) -> impl Future<Output = Flow> + Send {
+        ready(ControlFlow::Continue(()))
+    }
+
     /// Queues the last words to a client that the server disconnects.
     fn say_goodbye(&mut self) {}
 
@@ -169,6 +174,12 @@ async fn read_all<R: ReadHalf>(
             Ok(bytes) => bytes == 0,
             Err(Request::Prepare) => {
                 half.say_prepare();
+                continue;
+            }
+            Err(Request::Review) => {
+                if let ControlFlow::Break(reason) = Box::pin(half.review()).await {
+                    return Ok(ReadEnd::Over(reason));
+                }
                 continue;
             }
             Err(request) => {

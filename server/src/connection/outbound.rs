@@ -34,6 +34,8 @@ struct QueueState<C> {
     reply_bytes: usize,
     ends_after_messages: bool,
     request: Option<Request>,
+    /// Whether the settings have changed since the reading half looked.
+    review_due: bool,
     /// When the reading half yields to other tasks; `None` before the first operation of a turn.
     turn_ends: Option<Instant>,
 }
@@ -58,6 +60,8 @@ pub(crate) enum QueueItem<C> {
 pub(crate) enum Request {
     /// The server will stop: tell the client, so that it can go elsewhere.
     Prepare,
+    /// The settings have changed: see whether the client may still do what it does.
+    Review,
     /// The client must go elsewhere: send what is queued now, and close.
     Leave,
     /// The server stops: read no more, and close when the broker has nothing more to send.
@@ -150,7 +154,9 @@ impl<C> OutboundQueue<C> {
     /// Passes a request to the reading half. The first request to close counts.
     pub fn request(&self, request: Request) {
         let mut state = self.lock();
-        if !state.is_to_close() {
+        if request == Request::Review {
+            state.review_due = true;
+        } else if !state.is_to_close() {
             state.request = Some(request);
         }
         drop(state);
@@ -159,12 +165,13 @@ impl<C> OutboundQueue<C> {
 
     /// Waits until the server asks for something. Cancel safe.
     pub async fn requested(&self) -> Request {
-        let request = self.until(|state| state.request).await;
-        if request == Request::Prepare {
-            let mut state = self.lock();
-            if !state.is_to_close() {
-                state.request = None;
-            }
+        let review = |state: &QueueState<C>| state.review_due.then_some(Request::Review);
+        let request = self.until(|state| state.request.or_else(|| review(state))).await;
+        let mut state = self.lock();
+        match request {
+            Request::Prepare if !state.is_to_close() => state.request = None,
+            Request::Review => state.review_due = false,
+            _ => {}
         }
         request
     }
@@ -283,6 +290,7 @@ impl<C> Default for OutboundQueue<C> {
             reply_bytes: 0,
             ends_after_messages: false,
             request: None,
+            review_due: false,
             turn_ends: None,
         };
         Self { state: Mutex::new(state), writer: AtomicWaker::new(), reader: AtomicWaker::new() }

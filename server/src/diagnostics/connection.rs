@@ -100,6 +100,7 @@ struct About {
     peer: SocketAddr,
     name: String,
     user: String,
+    account: Option<Arc<str>>,
     language: String,
     version: String,
     transport: Option<&'static str>,
@@ -157,6 +158,7 @@ impl ConnectionFigures {
                 peer,
                 name,
                 user,
+                account: None,
                 language,
                 version,
                 transport: None,
@@ -284,6 +286,16 @@ impl ConnectionFigures {
         lock(&self.about).user = cut(user).to_owned();
     }
 
+    /// Says in which account the peer is, where there are several.
+    pub fn set_account(&self, account: &Arc<str>) {
+        lock(&self.about).account = Some(account.clone());
+    }
+
+    /// The account that the peer is in.
+    pub fn account(&self) -> Option<Arc<str>> {
+        lock(&self.about).account.clone()
+    }
+
     /// Says what the peer's program is: the language of its library, and the library's version.
     pub fn set_program(&self, language: &str, version: &str) {
         let mut about = lock(&self.about);
@@ -375,6 +387,7 @@ impl ConnectionFigures {
             peer,
             name,
             user,
+            account: self.account(),
             language,
             version,
             subscriptions: self.subscriptions.load(Ordering::Relaxed),
@@ -405,6 +418,8 @@ pub struct ConnectionInfo {
     pub name: String,
     /// The user that the peer authenticated as; empty without authentication.
     pub user: String,
+    /// The account that the peer is in, where there are several.
+    pub account: Option<Arc<str>>,
     /// The language of the peer's library; empty if it did not say.
     pub language: String,
     /// The version of the peer's library; empty if it did not say.

@@ -23,6 +23,7 @@ pub struct FrontEnd {
     memory: Arc<Memory>,
     serves: Mutex<Option<Serves>>,
     facts: OnceLock<Box<dyn Fn() -> Facts + Send + Sync>>,
+    accounts: OnceLock<Box<dyn Fn() -> Accounts + Send + Sync>>,
     refused: AtomicU64,
     connections: Mutex<Connections>,
     own: OnceLock<OwnFigures>,
@@ -33,6 +34,9 @@ struct OwnFigures {
     counted: MakeFamilies,
     measured: MakeFamilies,
 }
+
+/// Names of accounts, each with its number of subscriptions.
+pub type Accounts = Vec<(Arc<str>, usize)>;
 
 type MakeFamilies = Box<dyn Fn() -> Vec<Family> + Send + Sync>;
 
@@ -100,9 +104,20 @@ impl FrontEnd {
         (server_id, journal, memory): (Arc<str>, Arc<Journal>, Arc<Memory>),
     ) -> Self {
         let (serves, own) = (Mutex::default(), OnceLock::new());
-        let facts = OnceLock::new();
+        let (facts, accounts) = (OnceLock::new(), OnceLock::new());
         let (refused, connections) = (AtomicU64::new(0), Mutex::default());
-        Self { name, server_id, journal, memory, serves, facts, refused, connections, own }
+        Self {
+            name,
+            server_id,
+            journal,
+            memory,
+            serves,
+            facts,
+            accounts,
+            refused,
+            connections,
+            own,
+        }
     }
 
     /// The front-end's name, such as `chat` or `nats`.
@@ -135,6 +150,16 @@ impl FrontEnd {
     /// What is known of the front-end besides figures.
     pub fn facts(&self) -> Facts {
         self.facts.get().map(|facts| facts()).unwrap_or_default()
+    }
+
+    /// Says how to list the accounts of its clients. The first call counts.
+    pub fn has_accounts(&self, accounts: impl Fn() -> Accounts + Send + Sync + 'static) {
+        let _ = self.accounts.set(Box::new(accounts));
+    }
+
+    /// The accounts of its clients; none if it has no accounts.
+    pub fn accounts(&self) -> Accounts {
+        self.accounts.get().map(|accounts| accounts()).unwrap_or_default()
     }
 
     /// Where the front-end listens, and how much it serves; `None` if it does not listen.

@@ -10,6 +10,7 @@ use fanfare::{Broker, DrainReport};
 use futures_lite::future::{self, Boxed};
 use std::collections::BTreeMap;
 use std::future::ready;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -44,6 +45,14 @@ pub struct Account {
     pub broker: Broker<ServerMessage>,
     /// The subscriptions that its clients may have together.
     pub(super) share: Arc<Share>,
+    /// How many clients are in it.
+    pub(super) clients: AtomicUsize,
+}
+
+impl Account {
+    fn new(name: AccountName, broker: Broker<ServerMessage>, share: Arc<Share>) -> Self {
+        Self { name, broker, share, clients: AtomicUsize::new(0) }
+    }
 }
 
 /// [`GLOBAL`], shared.
@@ -61,7 +70,7 @@ impl Accounts {
         make: impl Fn() -> Broker<ServerMessage> + Send + Sync + 'static,
     ) -> Self {
         let share = Share::new(subscriptions);
-        let global = Arc::new(Account { name: global(), broker: broker.clone(), share });
+        let global = Arc::new(Account::new(global(), broker.clone(), share));
         let (others, make) = (Mutex::default(), Box::new(make));
         Self(Arc::new(Shared { global, others, make, subscriptions }))
     }
@@ -122,7 +131,7 @@ impl Accounts {
 
     fn add(&self, others: &mut Others, name: AccountName) {
         let (broker, share) = ((self.0.make)(), Share::new(0));
-        let account = Arc::new(Account { name: name.clone(), broker, share });
+        let account = Arc::new(Account::new(name.clone(), broker, share));
         others.entry(name).or_insert(account);
     }
 

@@ -57,15 +57,16 @@ impl Admission {
         is_random.then(|| BASE64URL_NOPAD.encode(&bytes).into())
     }
 
-    /// What a client at `address` with these credentials and this nonce may do. If it has to wait
-    /// for its turn and `has_left` then, nothing is hashed. Cancel safe.
+    /// What a client at `address` may do that has been sent this nonce and given these credentials.
+    /// If it has to wait for its turn and `has_left` then, nothing is hashed. Cancel safe.
     pub async fn admit(
         &self,
+        authentication: &Authentication,
         (credentials, nonce): (&Credentials, &str),
         address: IpAddr,
         has_left: impl Fn() -> bool,
     ) -> Result<Grant, Refusal> {
-        let hashed = match self.authentication.get().judge(credentials, nonce) {
+        let hashed = match authentication.judge(credentials, nonce) {
             Verdict::Right(grant) => return Ok(grant),
             Verdict::Wrong => return Err(Refusal::Unknown),
             Verdict::Hashed(hashed) => hashed,
@@ -151,7 +152,10 @@ mod tests {
             password: Some(password.to_owned()),
             ..Credentials::default()
         };
-        Box::pin(async move { admission.admit((&credentials, ""), address, || false).await })
+        Box::pin(async move {
+            let authentication = admission.authentication.get();
+            admission.admit(&authentication, (&credentials, ""), address, || false).await
+        })
     }
 
     /// Takes all turns.
@@ -212,13 +216,15 @@ mod tests {
     fn nothing_is_hashed_for_a_client_that_left_while_it_waited() {
         let admission = admission(LONG);
         let busy = busy(&admission);
-        let given = admission.turns.given();
+        let given_turns = admission.turns.given();
         let credentials = Credentials {
             user: Some("hashed".to_owned()),
             password: Some("right".to_owned()),
             ..Credentials::default()
         };
-        let mut gone = Box::pin(admission.admit((&credentials, ""), address(1), || true));
+        let authentication = admission.authentication.get();
+        let given = (&credentials, "");
+        let mut gone = Box::pin(admission.admit(&authentication, given, address(1), || true));
         let mut dropped: Vec<Admitting<'_>> =
             (0..9).map(|_| admit(&admission, ("hashed", "right"), address(2))).collect();
         assert!(block_on(poll_once(&mut gone)).is_none());
@@ -227,7 +233,7 @@ mod tests {
         }
         drop((dropped, busy));
         assert_eq!(block_on(gone), Err(Refusal::OutOfTime));
-        assert_eq!(admission.turns.given(), given + 1, "those that were dropped had no turn");
+        assert_eq!(admission.turns.given(), given_turns + 1, "those that were dropped had no turn");
         assert!(block_on(admit(&admission, ("hashed", "right"), address(2))).is_ok());
     }
 }

@@ -93,36 +93,75 @@ impl Authentication {
 
     /// What can be said at once of these credentials, from a client that was sent this nonce.
     pub(super) fn judge(&self, given: &Credentials, nonce: &str) -> Verdict {
-        if given.is_nothing()
-            && let Some(grant) = self.unauthenticated()
-        {
-            return Verdict::Right(grant);
-        }
-        if let Some(key) = &given.nkey {
-            return self.judge_nkey(key, given.signature.as_deref().unwrap_or_default(), nonce);
-        }
-        if let (Some(secret), Some(token)) = (&self.token, &given.token) {
-            return secret.judge(token, Grant::default());
-        }
-        let Some(user) = self.users.iter().find(|user| Some(&user.name) == given.user.as_ref())
-        else {
-            return Verdict::Wrong;
-        };
-        user.password.judge(given.password.as_deref().unwrap_or_default(), user.grant.clone())
-    }
-}
-
-impl Authentication {
-    fn judge_nkey(&self, key: &str, signature: &str, nonce: &str) -> Verdict {
-        let user =
-            Nkey::parse(key).ok().and_then(|key| self.nkeys.iter().find(|user| user.key == key));
-        match user {
-            Some(user) if !nonce.is_empty() && user.key.has_signed(nonce, signature) => {
-                Verdict::Right(user.grant.clone())
+        let Credentials { password, token, signature, .. } = given;
+        let [password, token, signature] =
+            [password, token, signature].map(|text| text.as_deref().unwrap_or_default());
+        match self.entry(given) {
+            Some((Proof::Nothing, grant)) => Verdict::Right(grant),
+            Some((Proof::Password(secret), grant)) => secret.judge(password, grant),
+            Some((Proof::Token(secret), grant)) => secret.judge(token, grant),
+            Some((Proof::Key(key), grant))
+                if !nonce.is_empty() && key.has_signed(nonce, signature) =>
+            {
+                Verdict::Right(grant)
             }
             _ => Verdict::Wrong,
         }
     }
+
+    /// What holds for a client that came in with these credentials when `before` held.
+    pub(super) fn review(&self, before: &Self, given: &Credentials) -> Review {
+        let names_user = given.nkey.is_some() || given.user.is_some();
+        match (before.entry(given), self.entry(given)) {
+            (Some((proven, former)), Some((proof, grant))) if former.account == grant.account => {
+                if proven == proof {
+                    Review::Holds(grant)
+                } else {
+                    Review::Prove
+                }
+            }
+            (_, None) if !names_user => Review::Prove,
+            _ => Review::Gone,
+        }
+    }
+
+    /// What a client with these credentials has to prove, and what it may do then.
+    fn entry(&self, given: &Credentials) -> Option<(Proof<'_>, Grant)> {
+        if given.is_nothing()
+            && let Some(grant) = self.unauthenticated()
+        {
+            return Some((Proof::Nothing, grant));
+        }
+        if let Some(name) = &given.nkey {
+            let key = Nkey::parse(name).ok()?;
+            let user = self.nkeys.iter().find(|user| user.key == key)?;
+            return Some((Proof::Key(&user.key), user.grant.clone()));
+        }
+        if let (Some(secret), Some(_)) = (&self.token, &given.token) {
+            return Some((Proof::Token(secret), Grant::default()));
+        }
+        let user = self.users.iter().find(|user| Some(&user.name) == given.user.as_ref())?;
+        Some((Proof::Password(&user.password), user.grant.clone()))
+    }
+}
+
+/// What a client has to prove.
+#[derive(PartialEq, Eq)]
+enum Proof<'a> {
+    Nothing,
+    Password(&'a Secret),
+    Token(&'a Secret),
+    Key(&'a Nkey),
+}
+
+/// What new credentials mean for a client that came in before.
+pub(super) enum Review {
+    /// It may stay, and do this.
+    Holds(Grant),
+    /// It has to prove anew who it is.
+    Prove,
+    /// There is no such user any more, or it is in another account.
+    Gone,
 }
 
 /// What can be said at once of somebody who wants to come in.

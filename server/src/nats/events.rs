@@ -1,9 +1,9 @@
 //! What the system account is told, in nats-server's words: who connects and disconnects, and how
 //! the server is.
 
-use super::accounts::{Account, AccountName, Accounts};
+use super::accounts::{Account, AccountName, Accounts, GLOBAL};
 use super::info::ServerInfo;
-use crate::diagnostics::{ConnectionFigures, Ended, FrontEnd};
+use crate::diagnostics::{ConnectionFigures, ConnectionInfo, Ended, FrontEnd};
 use crate::message::ServerMessage;
 use fanfare::Topic;
 use serde_json::{Map, Value, json};
@@ -27,7 +27,7 @@ pub(super) struct Events {
 
 /// A client that has connected, as events describe it.
 pub(super) struct Guest {
-    account: AccountName,
+    account: Arc<Account>,
     client: Map<String, Value>,
 }
 
@@ -46,32 +46,19 @@ impl Events {
     /// Somebody has connected. Gives what its end is told with; nothing if there is nobody to tell.
     pub fn connected(
         &self,
-        account: &Account,
+        account: &Arc<Account>,
         figures: &ConnectionFigures,
         info: &ServerInfo,
     ) -> Option<Guest> {
         self.accounts.find(&self.system)?;
         let known = figures.info(self.front_end.name());
-        let start = SystemTime::now().checked_sub(known.age).unwrap_or(SystemTime::UNIX_EPOCH);
-        let mut client = Map::new();
-        let texts = [
-            ("user", &known.user),
-            ("name", &known.name),
-            ("lang", &known.language),
-            ("ver", &known.version),
-        ];
-        let texts = texts.into_iter().filter(|(_, text)| !text.is_empty());
-        client.extend(texts.map(|(name, text)| (name.to_owned(), text.as_str().into())));
-        client.extend([
-            ("start".to_owned(), timestamp(start).into()),
-            ("host".to_owned(), known.peer.ip().to_string().into()),
-            ("id".to_owned(), known.id.into()),
-            ("acc".to_owned(), (*account.name).into()),
-            ("kind".to_owned(), "Client".into()),
-            ("client_type".to_owned(), "nats".into()),
-        ]);
-        let guest = Guest { account: account.name.clone(), client };
-        self.tell("CONNECT", &guest, info, Map::new);
+        let guest = Guest { account: account.clone(), client: client(&known, &account.name) };
+        account.clients.fetch_add(1, Ordering::Relaxed);
+        self.tell_count(account, info);
+        let topic = format!("$SYS.ACCOUNT.{}.CONNECT", account.name);
+        self.tell(&topic, "client_connect", info, || {
+            Map::from_iter([("client".to_owned(), guest.client.clone().into())])
+        });
         Some(guest)
     }
 
@@ -83,15 +70,23 @@ impl Events {
         figures: &ConnectionFigures,
         info: &ServerInfo,
     ) {
-        self.tell("DISCONNECT", guest, info, || {
-            let known = figures.info(self.front_end.name());
-            // As the server sees it: it has sent what the client has received.
-            Map::from_iter([
-                ("sent".to_owned(), data(known.messages_out, known.bytes_out)),
-                ("received".to_owned(), data(known.messages_in, known.bytes_in)),
-                ("reason".to_owned(), reason_of(reason).into()),
-            ])
-        });
+        guest.account.clients.fetch_sub(1, Ordering::Relaxed);
+        self.tell_count(&guest.account, info);
+        let topic = format!("$SYS.ACCOUNT.{}.DISCONNECT", guest.account.name);
+        self.tell_end(&topic, &guest.client, reason, (figures, info));
+    }
+
+    /// Somebody who said to be this user was not let in. (Observed: it counts as one of the global
+    /// account that has left.)
+    pub fn refused(&self, user: Option<&str>, figures: &ConnectionFigures, info: &ServerInfo) {
+        let mut known = figures.info(self.front_end.name());
+        known.user = user.unwrap_or_default().to_owned();
+        let client = client(&known, GLOBAL);
+        let topic = format!("$SYS.SERVER.{}.CLIENT.AUTH.ERR", info.id());
+        for topic in [topic, format!("$SYS.ACCOUNT.{GLOBAL}.DISCONNECT")] {
+            let reason = Ended::Because("Authorization Violation");
+            self.tell_end(&topic, &client, reason, (figures, info));
+        }
     }
 
     /// Answers a request of the system account, if it is one to the server. Says whether it is.
@@ -129,35 +124,65 @@ impl Events {
         true
     }
 
+    /// How many clients are in an account.
+    fn tell_count(&self, account: &Account, info: &ServerInfo) {
+        let clients = account.clients.load(Ordering::Relaxed);
+        let topics = ["SERVER.ACCOUNT.{}.CONNS", "ACCOUNT.{}.SERVER.CONNS"];
+        for topic in topics.map(|topic| format!("$SYS.{}", topic.replace("{}", &account.name))) {
+            self.tell(&topic, "account_connections", info, || {
+                Map::from_iter([
+                    ("acc".to_owned(), (*account.name).into()),
+                    ("name".to_owned(), (*account.name).into()),
+                    ("conns".to_owned(), clients.into()),
+                    ("total_conns".to_owned(), clients.into()),
+                    ("leafnodes".to_owned(), 0.into()),
+                    ("num_subscriptions".to_owned(), account.broker.stats().subscriptions.into()),
+                ])
+            });
+        }
+    }
+
+    fn tell_end(
+        &self,
+        topic: &str,
+        client: &Map<String, Value>,
+        reason: Ended,
+        (figures, info): (&ConnectionFigures, &ServerInfo),
+    ) {
+        self.tell(topic, "client_disconnect", info, || {
+            let known = figures.info(self.front_end.name());
+            let mut client = client.clone();
+            client.insert("stop".to_owned(), timestamp(SystemTime::now()).into());
+            // As the server sees it: it has sent what the client has received.
+            Map::from_iter([
+                ("client".to_owned(), client.into()),
+                ("sent".to_owned(), data(known.messages_out, known.bytes_out)),
+                ("received".to_owned(), data(known.messages_in, known.bytes_in)),
+                ("reason".to_owned(), reason_of(reason).into()),
+            ])
+        });
+    }
+
     fn tell(
         &self,
-        what: &str,
-        guest: &Guest,
+        topic: &str,
+        kind: &str,
         info: &ServerInfo,
-        more: impl FnOnce() -> Map<String, Value>,
+        event: impl FnOnce() -> Map<String, Value>,
     ) {
         let Some(system) = self.accounts.find(&self.system) else { return };
-        let Ok(topic) = Topic::literal(&format!("$SYS.ACCOUNT.{}.{what}", guest.account)) else {
-            return;
-        };
+        let Ok(topic) = Topic::literal(topic) else { return };
         if !system.broker.has_subscribers(&topic) {
             return;
         }
         let server = self.server(info);
-        let kind = format!("io.nats.server.advisory.v1.client_{}", what.to_lowercase());
         let id = format!("{}.{}", &info.id()[..8.min(info.id().len())], server["seq"]);
-        let mut event = more();
-        let now = timestamp(SystemTime::now());
-        let mut client = guest.client.clone();
-        if what == "DISCONNECT" {
-            client.insert("stop".to_owned(), now.clone().into());
-        }
+        let mut event = event();
         event.extend([
-            ("type".to_owned(), kind.into()),
+            ("type".to_owned(), format!("io.nats.server.advisory.v1.{kind}").into()),
             ("id".to_owned(), id.into()),
-            ("timestamp".to_owned(), now.into()),
+            ("timestamp".to_owned(), timestamp(SystemTime::now()).into()),
             ("server".to_owned(), server),
-            ("client".to_owned(), client.into()),
         ]);
         // Never waits, as answers do.
         let message = ServerMessage::of(Value::from(event).to_string());
@@ -177,6 +202,29 @@ impl Events {
             "time": timestamp(SystemTime::now()),
         })
     }
+}
+
+/// A client, as events describe it.
+fn client(known: &ConnectionInfo, account: &str) -> Map<String, Value> {
+    let start = SystemTime::now().checked_sub(known.age).unwrap_or(SystemTime::UNIX_EPOCH);
+    let texts = [
+        ("user", &known.user),
+        ("name", &known.name),
+        ("lang", &known.language),
+        ("ver", &known.version),
+    ];
+    let texts = texts.into_iter().filter(|(_, text)| !text.is_empty());
+    let mut client: Map<String, Value> =
+        texts.map(|(name, text)| (name.to_owned(), text.as_str().into())).collect();
+    client.extend([
+        ("start".to_owned(), timestamp(start).into()),
+        ("host".to_owned(), known.peer.ip().to_string().into()),
+        ("id".to_owned(), known.id.into()),
+        ("acc".to_owned(), account.into()),
+        ("kind".to_owned(), "Client".into()),
+        ("client_type".to_owned(), "nats".into()),
+    ]);
+    client
 }
 
 fn data(messages: u64, bytes: u64) -> Value {

@@ -2,10 +2,11 @@
 
 use super::accounts::Account;
 use super::admission::Refusal;
-use super::authentication::Grant;
+use super::authentication::{Authentication, Grant, Review};
 use super::connect::Credentials;
 use super::info::Occasion;
 use super::own_queue::OwnQueue;
+use super::permissions::Permissions;
 use super::policy::{PolicyRequest, QueuePolicy, Target, refused};
 use super::responses::Responses;
 use super::server::Nats;
@@ -42,6 +43,8 @@ pub(super) struct Reader<'c> {
     outbound: &'c Outbound,
     figures: &'c Arc<ConnectionFigures>,
     session: Session,
+    /// What the client was let in by.
+    authentication: Arc<Authentication>,
     /// Whose subjects the client uses.
     account: Arc<Account>,
     actions: Vec<Action>,
@@ -98,10 +101,29 @@ impl ReadHalf for Reader<'_> {
         }
         // Nothing is kept for a client that has nothing to say.
         self.actions = Vec::new();
-        match self.over {
-            Some(mistake) => ControlFlow::Break(Ended::Because(mistake)),
-            None => ControlFlow::Continue(()),
+        self.flow()
+    }
+
+    async fn review(&mut self) -> Flow {
+        let is_admitted = self.session.is_admitted() && self.authentication.is_required();
+        let before =
+            std::mem::replace(&mut self.authentication, self.shared.admission.authentication.get());
+        // Everybody else is judged by the new settings when its CONNECT comes.
+        if is_admitted {
+            let credentials = self.session.words().credentials;
+            match self.authentication.review(&before, &credentials) {
+                Review::Holds(grant) => self.regranted(grant.permissions),
+                Review::Prove => {
+                    if let Some(grant) = self.admit(&credentials).await {
+                        self.regranted(grant.permissions);
+                    }
+                }
+                Review::Gone => self.over = Some("its user is gone"),
+            }
+            self.act().await;
+            self.actions = Vec::new();
         }
+        self.flow()
     }
 
     fn say_prepare(&mut self) {
@@ -134,6 +156,7 @@ impl<'c> Reader<'c> {
             outbound,
             figures,
             session: Session::new(limits),
+            authentication: shared.admission.authentication.get(),
             account: shared.accounts.global().clone(),
             actions: Vec::new(),
             origin: Origin::unique(),
@@ -142,7 +165,7 @@ impl<'c> Reader<'c> {
             publishing: None,
             over: None,
         };
-        if let Some(grant) = shared.admission.authentication.get().unauthenticated() {
+        if let Some(grant) = reader.authentication.unauthenticated() {
             reader.account = shared.accounts.get(&grant.account);
             reader.session.begin_with(grant.permissions);
         }
@@ -234,13 +257,9 @@ impl<'c> Reader<'c> {
             Action::Unsubscribe(id) => self.unsubscribe(id),
             Action::Limit(id, max) => self.limit(id, max),
             Action::Admit(credentials) => {
-                let has_left = || self.connection.is_closed_by_peer();
-                let admission = &self.shared.admission;
-                let signed = (&credentials, self.outbound.nonce().unwrap_or_default());
-                match Box::pin(admission.admit(signed, self.address, has_left)).await {
-                    Ok(grant) => self.admitted(grant),
-                    Err(Refusal::Unknown) => self.session.refused(&mut self.actions),
-                    Err(Refusal::OutOfTime) => self.session.out_of_time(&mut self.actions),
+                self.authentication = self.shared.admission.authentication.get();
+                if let Some(grant) = self.admit(&credentials).await {
+                    self.admitted(grant);
                 }
             }
             Action::Connected => self.connected(),
@@ -259,6 +278,32 @@ impl<'c> Reader<'c> {
         self.outbound.queue.append(position, info);
     }
 
+    fn flow(&self) -> Flow {
+        match self.over {
+            Some(mistake) => ControlFlow::Break(Ended::Because(mistake)),
+            None => ControlFlow::Continue(()),
+        }
+    }
+
+    /// What a client with these credentials may do; otherwise it is refused.
+    async fn admit(&mut self, credentials: &Credentials) -> Option<Grant> {
+        let has_left = || self.connection.is_closed_by_peer();
+        let signed = (credentials, self.outbound.nonce().unwrap_or_default());
+        let admission = &self.shared.admission;
+        let admit = admission.admit(&self.authentication, signed, self.address, has_left);
+        match Box::pin(admit).await {
+            Ok(grant) => return Some(grant),
+            Err(Refusal::Unknown) => {
+                let Nats { events, info, .. } = self.shared;
+                let user = credentials.nkey.as_ref().or(credentials.user.as_ref());
+                events.refused(user.map(String::as_str), self.figures, info);
+                self.session.refused(&mut self.actions);
+            }
+            Err(Refusal::OutOfTime) => self.session.out_of_time(&mut self.actions),
+        }
+        None
+    }
+
     /// A client stays in the account in which it has subscribed.
     fn admitted(&mut self, Grant { permissions, account }: Grant) {
         if self.outbound.places.get().is_none() {
@@ -271,22 +316,52 @@ impl<'c> Reader<'c> {
         }
     }
 
-    fn connected(&mut self) {
-        // Of another echo, perhaps; the next publish makes one.
-        self.publishing = None;
+    /// The client may do this from now on. Subscriptions that it may have no longer end.
+    fn regranted(&mut self, permissions: Arc<Permissions>) {
+        let before = self.session.regranted(permissions.clone());
+        if before == permissions {
+            return;
+        }
+        if before.responses != permissions.responses {
+            self.apply_options();
+        }
+        let all = self.all_receiving().flat_map(|receiving| receiving.subscriber.subscriptions());
+        for (id, pattern, group) in all.collect::<Vec<_>>() {
+            let group = group.as_deref();
+            let except = permissions.subscribe.kept_from(&pattern, group);
+            if !permissions.subscribe.permit_pattern(&pattern, group) {
+                self.session.forbid(id, (&pattern, group), &mut self.actions);
+            } else if group.is_none() {
+                self.outbound.queue.change_first(Change::Except(id, except));
+            } else if before.subscribe.kept_from(&pattern, group) != except {
+                // Another member is to get what this one may not: the client subscribes anew.
+                self.over = Some("the permissions of a queue group have changed");
+            }
+        }
+    }
+
+    /// Tells the writing half what it has to know of the client.
+    fn apply_options(&self) {
         let with_headers = self.session.options().headers;
         let rule = self.session.permissions().responses;
         *self.outbound.responses() = rule.map(|rule| Box::new(Responses::new(rule)));
         let notes_requests = rule.is_some();
         self.outbound.queue.change_first(Change::Connected { with_headers, notes_requests });
+    }
+
+    fn connected(&mut self) {
+        // Of another echo, perhaps; the next publish makes one.
+        self.publishing = None;
+        self.apply_options();
         let words = self.session.words();
         self.figures.set_name(words.name.as_deref().unwrap_or_default());
         let (language, version) = (words.lang.as_deref(), words.version.as_deref());
+        self.figures.set_account(&self.account.name);
         self.figures.set_program(language.unwrap_or_default(), version.unwrap_or_default());
-        let authentication = self.shared.admission.authentication.get();
-        if authentication.is_required() {
+        if self.authentication.is_required() {
             let Credentials { nkey, user, .. } = &words.credentials;
-            let user = nkey.as_ref().or(user.as_ref()).or(authentication.no_auth_user.as_ref());
+            let no_auth_user = self.authentication.no_auth_user.as_ref();
+            let user = nkey.as_ref().or(user.as_ref()).or(no_auth_user);
             self.figures.set_user(user.map_or("", |name| name));
         }
         self.session.forget_words();
@@ -315,7 +390,7 @@ impl<'c> Reader<'c> {
         self.figures.received_payload(block.body_bytes(messages.clone()));
         let wants_answer =
             |index| block.reply_to(index).is_some() || receipt_inbox(block, index).is_some();
-        if messages.clone().any(wants_answer) {
+        if !block.is_plain() && messages.clone().any(wants_answer) {
             // In a box: a connection that asks nothing has no room for it.
             return Box::pin(self.publish_each(topic, block, messages)).await;
         }

@@ -8,12 +8,12 @@ use super::info::{Occasion, Recipient, ServerInfo};
 use super::reader::Reader;
 use super::settings::{HandshakeFirst, NatsSettings, TlsSettings};
 use super::web_socket::NatsWebSocket;
-use super::writer::{Outbound, Writer};
+use super::writer::{Change, Outbound, Writer};
 use crate::codec::nats::append_error;
 use crate::connection::acceptor::AcceptedConnection;
 use crate::connection::duplex::drive;
 use crate::connection::entrance::in_time;
-use crate::connection::outbound::Position;
+use crate::connection::outbound::{OutboundQueue, Position, Request};
 use crate::connection::server::{Profile, Protocol, task_names};
 use crate::connection::shutdown::Shutdown;
 use crate::connection::{Listener, Server};
@@ -24,7 +24,7 @@ use crate::tasks::{self, Tasks};
 use crate::transport::Connection;
 use async_io::Timer;
 use futures_lite::future;
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -69,6 +69,11 @@ impl Server<Nats> {
         };
         let facts = nats.settings.facts();
         nats.front_end.has_facts(move || facts.clone());
+        let accounts = accounts.clone();
+        nats.front_end.has_accounts(move || {
+            let accounts = accounts.all().into_iter();
+            accounts.map(|it| (it.name.clone(), it.broker.stats().subscriptions)).collect()
+        });
         Self::run(listener, tasks, profile, nats)
     }
 
@@ -78,7 +83,8 @@ impl Server<Nats> {
         NatsWebSocket::new(&self.protocol, origins)
     }
 
-    /// The credentials with which clients may connect. New ones hold for those who connect next.
+    /// The credentials with which clients may connect. Those who are connected may do from now on
+    /// what new ones say, or have to leave.
     pub fn authentication(&self) -> Live<Authentication> {
         self.protocol.admission.authentication.clone()
     }
@@ -144,18 +150,37 @@ impl Nats {
                 entry.ended(reason);
                 return reason;
             }
+            // Before the reader looks: it overlooks no change after that.
+            let authentication = self.admission.authentication.get();
             let halves = (
                 Reader::new(self, (address, connection.clone()), outbound, &figures),
                 Writer::new(outbound, &figures, self.settings.first_times()),
             );
             let settings = self.settings.writer();
             let queue = &outbound.queue;
-            let ended = drive(shutdown, (connection, entry), queue, halves, settings).await;
+            let driving = drive(shutdown, (connection, entry), queue, halves, settings);
+            let ended = future::or(driving, self.have_reviewed(authentication, queue)).await;
             if let Some(guest) = outbound.guest.get() {
                 self.events.disconnected(guest, ended, &figures, &self.info);
             }
             ended
         }
+    }
+}
+
+impl Nats {
+    /// Asks the reading half to look whenever there are other credentials than these.
+    async fn have_reviewed(
+        &self,
+        mut seen: Arc<Authentication>,
+        queue: &OutboundQueue<Change>,
+    ) -> Ended {
+        while seen.is_required() {
+            seen = self.admission.authentication.changed(&seen).await;
+            queue.request(Request::Review);
+        }
+        // A reload does not change whether it matters who clients are.
+        pending().await
     }
 }
 

@@ -325,6 +325,27 @@ impl Session {
         self.accept(actions);
     }
 
+    /// The client may do this from now on. Gives what it might do before.
+    pub fn regranted(&mut self, permissions: Arc<Permissions>) -> Arc<Permissions> {
+        self.subjects = None;
+        std::mem::replace(&mut self.permissions, permissions)
+    }
+
+    /// The client may no longer have this subscription. (Observed: it is told the sid.)
+    pub fn forbid(
+        &mut self,
+        id: SubscriptionId,
+        (pattern, group): (&Pattern, Option<&str>),
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(sid) = self.sid_of(id) else { return };
+        self.forget(&sid);
+        let mut text =
+            violation_text("Subscription", pattern.as_str().as_bytes(), group.map(str::as_bytes));
+        text.push_str(&format!(" (sid {})", quoted(&sid)));
+        actions.extend([Action::Reply(Reply::Error(text.into())), Action::Unsubscribe(id)]);
+    }
+
     /// The credentials are wrong.
     pub fn refused(&self, actions: &mut Vec<Action>) {
         end_with("Authorization Violation", actions);
@@ -660,12 +681,13 @@ fn end_with(text: &'static str, actions: &mut Vec<Action>) {
 /// Of a rule, or of what a topic can be. Client libraries keep the connection, and tell the
 /// program.
 fn violation(of: &str, subject: &[u8], queue: Option<&Bytes>) -> Action {
-    let mut text = format!("Permissions Violation for {of} to {}", quoted(subject));
-    if let Some(queue) = queue {
-        text.push_str(" using queue ");
-        text.push_str(&quoted(queue));
-    }
+    let text = violation_text(of, subject, queue.map(|name| &name[..]));
     Action::Reply(Reply::Error(text.into()))
+}
+
+fn violation_text(of: &str, subject: &[u8], queue: Option<&[u8]>) -> String {
+    let using = queue.map(|name| format!(" using queue {}", quoted(name))).unwrap_or_default();
+    format!("Permissions Violation for {of} to {}{using}", quoted(subject))
 }
 
 /// As Go quotes it: what cannot be printed is escaped.

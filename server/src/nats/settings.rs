@@ -189,6 +189,7 @@ impl NatsSettings {
             ("go", IN_RUST.into()),
             ("auth_required", self.authentication.must_be_given().into()),
             ("tls_required", self.tls.as_ref().is_some_and(|tls| tls.is_required).into()),
+            ("system_account", (*self.system_account).into()),
             ("auth_timeout", self.authentication_timeout.as_secs_f64().into()),
             ("ping_interval", nanoseconds(self.ping_interval)),
             ("ping_max", self.ping_max.into()),

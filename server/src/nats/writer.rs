@@ -43,7 +43,7 @@ pub(super) struct Outbound {
     responses: Mutex<Option<Box<Responses>>>,
 }
 
-/// A change of what is sent. The first three apply before anything else that waits.
+/// A change of what is sent. The first four apply before anything else that waits.
 pub(super) enum Change {
     /// What the connection's messages come from.
     Mailbox(Box<Mailbox<ServerMessage>>),
@@ -56,6 +56,8 @@ pub(super) enum Change {
     },
     /// The client has connected, knows headers or does not, and may answer what it is sent or more.
     Connected { with_headers: bool, notes_requests: bool },
+    /// A subscription must not be sent this any more, although it matches it.
+    Except(SubscriptionId, Option<Arc<[Pattern]>>),
     /// A subscription has a queue of its own from here on.
     Own(Box<Own>),
     /// A subscription has ended: there is nothing more for it.
@@ -227,6 +229,11 @@ impl<'c> Writer<'c> {
                 let first_ping = self.ping_after.take().map(|after| Instant::now() + after);
                 self.first_ping_at = self.first_ping_at.or(first_ping);
                 self.with_headers = with_headers;
+            }
+            Change::Except(id, except) => {
+                if let Some(subscribed) = self.subscriptions.get_mut(&id) {
+                    subscribed.except = except;
+                }
             }
             Change::Own(own) => self.begin_own(*own),
             Change::Forget(id) => match self.own_queue(id) {

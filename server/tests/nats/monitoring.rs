@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
+use testkit::directory::TempDirectory;
 use testkit::http::get;
 use testkit::nats::hub::{Hub, HubSettings};
 use testkit::nats::wire::Wire;
@@ -13,7 +14,7 @@ use testkit::process::Program;
 use testkit::tools::nats_client;
 
 /// What nats-server says of what Fanfare has not, or has in another form.
-const NOT_SAID: [&str; 16] = [
+const NOT_SAID: [&str; 15] = [
     "git_commit",
     "gomaxprocs",
     "http_host",
@@ -28,7 +29,6 @@ const NOT_SAID: [&str; 16] = [
     "slow_consumer_stats",
     "stale_connection_stats",
     "disk_io_wait_stats",
-    "system_account",
     // Of a subscription.
     "msgs",
 ];
@@ -42,10 +42,34 @@ struct Watched {
 
 impl Watched {
     fn start() -> Option<Self> {
+        Self::with(&HubSettings::default(), &[], "")
+    }
+
+    /// With a client that is user `a` of account `A`.
+    fn with_accounts() -> Option<Self> {
+        let folder = TempDirectory::new();
+        let file = folder.path().join("users.toml");
+        let user = |name: &str, account: &str| {
+            let (of_nats, of_fanfare) = ("user: {}, password: p", "[[user]]\nname = ");
+            let of_nats = of_nats.replace("{}", name);
+            (
+                format!("{account}: {{users: [{{{of_nats}}}]}}"),
+                format!("{of_fanfare}{name:?}\npassword = \"p\"\naccount = {account:?}\n"),
+            )
+        };
+        let [(a_there, a_here), (b_there, b_here)] = [user("a", "A"), user("b", "B")];
+        std::fs::write(&file, a_here + &b_here).unwrap();
+        let lines = format!("accounts: {{\n{a_there}\n{b_there}\n}}");
+        let hub = HubSettings { lines, ..HubSettings::default() };
+        let flags = ["--nats-users-file", file.to_str().unwrap()];
+        Self::with(&hub, &flags, r#","user":"a","pass":"p""#)
+    }
+
+    fn with(hub: &HubSettings, flags: &[&str], options: &str) -> Option<Self> {
         let program = nats_client("python/bin/nats-server")?;
-        let hub = Hub::start(&program, &HubSettings::default());
-        let (fanfare, nats, admin) = fanfare();
-        let clients = [hub.address, nats].map(busy_client);
+        let hub = Hub::start(&program, hub);
+        let (fanfare, nats, admin) = fanfare(flags);
+        let clients = [hub.address, nats].map(|address| busy_client(address, options));
         Some(Self { clients, monitoring: [hub.monitoring, admin], _servers: (hub, fanfare) })
     }
 
@@ -56,14 +80,14 @@ impl Watched {
 }
 
 /// A server, and where it listens for clients and for tools.
-fn fanfare() -> (Program, SocketAddr, SocketAddr) {
+fn fanfare(flags: &[&str]) -> (Program, SocketAddr, SocketAddr) {
     let mut command = Command::new(FANFARE);
     command.args(
         ["--chat", "--push", "--push-udp", "--push-http"]
             .iter()
             .flat_map(|listener| [*listener, "off"]),
     );
-    command.args(["--nats", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log", "warn"]);
+    command.args(flags).args(["--nats", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log", "warn"]);
     let mut program = Program(command.stdout(Stdio::piped()).spawn().unwrap());
     let mut lines = BufReader::new(program.0.stdout.take().unwrap()).lines();
     let mut listening = |listener: &str| {
@@ -76,9 +100,10 @@ fn fanfare() -> (Program, SocketAddr, SocketAddr) {
 }
 
 /// One that has subscribed twice, and published what it gets itself.
-fn busy_client(address: SocketAddr) -> Wire {
+fn busy_client(address: SocketAddr, options: &str) -> Wire {
     let mut wire = Wire::connect(address);
-    wire.say(r#"CONNECT {"verbose":false,"headers":true,"name":"me","lang":"x","version":"1.2"}"#);
+    let own = r#""verbose":false,"headers":true,"name":"me","lang":"x","version":"1.2""#;
+    wire.say(&format!("CONNECT {{{own}{options}}}"));
     let headers = "NATS/1.0\r\nA: b\r\n\r\n";
     let (header_bytes, bytes) = (headers.len(), headers.len() + 2);
     wire.send(format!(
@@ -208,6 +233,41 @@ fn subscriptions_are_told_in_the_same_fields() {
     assert_eq!(ours["total"], 2);
     let [_, second] = watched.pages("/subsz?subs=1&offset=1&limit=1");
     assert_eq!(second["subscriptions_list"][0]["subject"], "b");
+}
+
+#[test]
+fn what_belongs_to_an_account_is_told_by_its_name() {
+    let Some(watched) = Watched::with_accounts() else { return };
+    for accounts in watched.pages("/accountz").map(|page| page["accounts"].clone()) {
+        let has = |name: &str| accounts.as_array().unwrap().contains(&name.into());
+        assert!(["$G", "A", "B"].into_iter().all(has), "{accounts}");
+    }
+    let [mut theirs, ours] =
+        watched.pages("/accountz?acc=A").map(|page| page["account_detail"].clone());
+    // What is imported, when, and what its cache is good for.
+    for name in ["imports", "update_time", "sublist_stats"] {
+        theirs.as_object_mut().unwrap().remove(name).unwrap();
+    }
+    same_fields("an account", [&theirs, &ours]);
+    ["account_name", "client_connections"].iter().for_each(|it| same_value(it, &theirs, &ours));
+    for address in watched.monitoring {
+        let nobody = get(address, "/accountz?acc=nope");
+        assert_eq!((nobody.status, &nobody.body[..]), (400, &b"Account nope does not exist"[..]));
+    }
+    let [theirs, ours] = watched.pages("/connz?acc=A&auth=1");
+    ["num_connections", "total"].iter().for_each(|name| same_value(name, &theirs, &ours));
+    let [theirs, ours] = [&theirs, &ours].map(|page| &page["connections"][0]);
+    ["account", "authorized_user"].iter().for_each(|name| same_value(name, theirs, ours));
+    assert!(watched.pages("/connz?acc=B").iter().all(|page| page["total"] == 0));
+    let of_clients = |page: Value| {
+        let mut list = page["subscriptions_list"].clone();
+        let is_own = |row: &Value| !row["subject"].as_str().unwrap().starts_with("$SYS");
+        list.as_array_mut().unwrap().retain(is_own);
+        without_own(&list)
+    };
+    let [theirs, ours] = watched.pages("/subsz?subs=1&acc=A").map(of_clients);
+    assert_eq!((&theirs, theirs.len()), (&ours, 2));
+    assert_eq!(watched.pages("/subsz?subs=1&acc=B")[1]["total"], 0);
 }
 
 fn sorted(list: &Value) -> Vec<String> {

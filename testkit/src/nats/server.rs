@@ -53,6 +53,11 @@ impl Server {
         Self { kind, address: (Ipv4Addr::LOCALHOST, port).into(), child, folder }
     }
 
+    /// Writes other settings into the files that the server reads again.
+    pub fn rewrite(&self, settings: &Settings) {
+        settings.arguments(self.kind, &self.folder);
+    }
+
     /// A connection that has not said anything yet. Its INFO is read.
     #[track_caller]
     pub fn connect(&self) -> Wire {

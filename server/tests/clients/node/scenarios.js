@@ -11,6 +11,8 @@ const nats = require("nats");
 
 const PATIENCE_MS = 120_000;
 const MIB = 1 << 20;
+// Of the user in `with_users`, made for these tests.
+const usersSeed = "SUAAOBYHA4DQOBYHA4DQOBYHA4DQOBYHA4DQOBYHA4DQOBYHA4DQOBZ5FE";
 const [plainAddress, usersAddress, tlsAddress, certificateFile] = process.argv.slice(2);
 
 function inTime(what, something) {
@@ -249,6 +251,35 @@ const scenarios = {
     await assert.rejects(next(refused), { code: nats.ErrorCode.PermissionsViolation });
     const messages = listen(nc, "open.*");
     nc.publish("open.a", "x");
+    await expect(messages, "x");
+    await nc.close();
+  },
+
+  // Subjects of one account are unseen by the others, and nobody there answers.
+  async accounts() {
+    const till = await client({ servers: usersAddress, user: "till", pass: "t" });
+    const alice = await client({ servers: usersAddress, user: "alice", pass: "a" });
+    const [ofTill, ofAlice] = [till, alice].map((nc) => listen(nc, "orders"));
+    till.subscribe("service");
+    await till.flush();
+    await alice.flush();
+    till.publish("orders", "till");
+    await till.flush();
+    alice.publish("orders", "alice");
+    await expect(ofTill, "till");
+    await expect(ofAlice, "alice");
+    const code = nats.ErrorCode.NoResponders;
+    await assert.rejects(alice.request("service", "x", { timeout: PATIENCE_MS }), { code });
+    await till.close();
+    await alice.close();
+  },
+
+  // nats-py needs another package for it.
+  async nkey() {
+    const authenticator = nats.nkeyAuthenticator(new TextEncoder().encode(usersSeed));
+    const nc = await client({ servers: usersAddress, authenticator });
+    const messages = listen(nc, "a");
+    nc.publish("a", "x");
     await expect(messages, "x");
     await nc.close();
   },

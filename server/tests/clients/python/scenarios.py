@@ -303,6 +303,28 @@ async def permission_violation():
     await nc.close()
 
 
+async def accounts():
+    """Subjects of one account are unseen by the others, and nobody there answers."""
+    till = await client(users_address, user="till", password="t")
+    alice = await client(users_address, user="alice", password="a")
+    of_till, of_alice = await till.subscribe("orders"), await alice.subscribe("orders")
+    await till.subscribe("service")
+    await flush(till)
+    await flush(alice)
+    await till.publish("orders", b"till")
+    await flush(till)
+    await alice.publish("orders", b"alice")
+    await expect(of_till, b"till")
+    await expect(of_alice, b"alice")
+    try:
+        await alice.request("service", b"x", timeout=PATIENCE_S)
+        raise AssertionError("a service of another account answered")
+    except NoRespondersError:
+        pass
+    await till.close()
+    await alice.close()
+
+
 async def tls():
     nc = await client(tls_address, tls=ssl.create_default_context(cafile=certificate_file), tls_hostname="localhost")
     messages = await nc.subscribe("a")
@@ -314,7 +336,8 @@ async def tls():
 
 SCENARIOS = [
     connect, wildcards, queue_group, request_reply, no_responders, headers, max_payload, max_payload_violation,
-    auto_unsubscribe, drain, large_payloads, order, reconnect, wrong_password, permission_violation, tls,
+    auto_unsubscribe, drain, large_payloads, order, reconnect, wrong_password, permission_violation,
+    accounts, tls,
 ]  # fmt: skip
 
 

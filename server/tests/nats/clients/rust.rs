@@ -51,7 +51,7 @@ scenarios!(Settings::default();
     order,
 );
 scenarios!(Settings::on_port(own_address().port()); reconnect);
-scenarios!(with_users(); wrong_password, permission_violation);
+scenarios!(with_users(); wrong_password, permission_violation, accounts);
 scenarios!(Settings { tls: true, ..Settings::default() }; tls);
 scenarios!(
     Settings {
@@ -62,11 +62,17 @@ scenarios!(
     lame_duck,
 );
 
-/// `alice` may do everything, `bob` may publish and subscribe `open.>` and his inbox only.
+/// The public half of the key that `scenarios.js` has.
+const NKEY: &str = "UDVEU3DD4KOFECV66VIHWEZOYX4ZKR3WV27L464SIIPOU2IUI3JCYSJF";
+
+/// `alice` may do everything, `bob` may publish and subscribe `open.>` and his inbox only, `till` is in
+/// another account.
 pub fn with_users() -> Settings {
     let open = Some(Permission { allow: &["open.>", "_INBOX.>"], deny: &[] });
     let bob = User { publish: open.clone(), subscribe: open, ..User::new("bob", "b") };
-    Settings { users: vec![User::new("alice", "a"), bob], ..Settings::default() }
+    let others = [User::of("SHOP", "till", "t"), User::with_nkey(NKEY)];
+    let users = [User::new("alice", "a"), bob].into_iter().chain(others).collect();
+    Settings { users, ..Settings::default() }
 }
 
 fn play<F: Future<Output = ()>>(
@@ -349,6 +355,26 @@ async fn permission_violation(server: Server) {
     let mut open = client.subscribe("open.*").await.unwrap();
     client.publish("open.a", "x".into()).await.unwrap();
     assert_eq!(next(&mut open).await, "open.a x");
+}
+
+async fn accounts(server: Server) {
+    let address = server.address.to_string();
+    let login = |name: &str, password: &str| {
+        options().user_and_password(name.to_owned(), password.to_owned()).connect(address.clone())
+    };
+    let (till, alice) = (login("till", "t").await.unwrap(), login("alice", "a").await.unwrap());
+    let mut of_till = till.subscribe("orders").await.unwrap();
+    let mut of_alice = alice.subscribe("orders").await.unwrap();
+    let _service = till.subscribe("service").await.unwrap();
+    settle(&till).await;
+    settle(&alice).await;
+    till.publish("orders", "till".into()).await.unwrap();
+    settle(&till).await;
+    alice.publish("orders", "alice".into()).await.unwrap();
+    assert_eq!(next(&mut of_till).await, "orders till");
+    assert_eq!(next(&mut of_alice).await, "orders alice");
+    let refused = alice.request("service", "x".into()).await.unwrap_err();
+    assert_eq!(refused.kind(), RequestErrorKind::NoResponders);
 }
 
 async fn tls(server: Server) {

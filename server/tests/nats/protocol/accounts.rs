@@ -19,6 +19,8 @@ mod debian {
         requests_are_answered_within_an_account,
         a_client_says_nothing_of_its_account_itself,
         the_system_account_is_told_of_connects_and_disconnects,
+        the_system_account_is_told_how_many_clients_an_account_has,
+        the_system_account_is_told_of_clients_that_are_refused,
         the_system_account_asks_the_server_how_it_is,
     );
 
@@ -38,6 +40,8 @@ mod newest {
         a_client_says_nothing_of_its_account_itself,
         a_client_is_told_its_account,
         the_system_account_is_told_of_connects_and_disconnects,
+        the_system_account_is_told_how_many_clients_an_account_has,
+        the_system_account_is_told_of_clients_that_are_refused,
         the_system_account_asks_the_server_how_it_is,
     );
 
@@ -226,6 +230,45 @@ pub fn the_system_account_is_told_of_connects_and_disconnects(server: Server) {
         assert_eq!(disconnected[way]["msgs"], 1, "{disconnected}");
     }
     unseen.sync();
+    told.sync();
+}
+
+fn the_system_account_is_told_how_many_clients_an_account_has(server: Server) {
+    for subject in ["$SYS.ACCOUNT.A.SERVER.CONNS", "$SYS.SERVER.ACCOUNT.A.CONNS"] {
+        let mut told = client(&server, "s");
+        told.say(&format!("SUB {subject} 1"));
+        told.sync();
+        // It is told again from time to time.
+        let mut wait_for = |clients: u64| loop {
+            let (_, event) = event(&mut told);
+            assert_eq!(event["type"], "io.nats.server.advisory.v1.account_connections");
+            assert_eq!(event["acc"], "A");
+            assert_eq!(event["leafnodes"], 0);
+            if (&event["conns"], &event["total_conns"]) == (&clients.into(), &clients.into()) {
+                break;
+            }
+        };
+        let guests = ["a", "aa"].map(|name| client(&server, name));
+        wait_for(2);
+        drop(guests);
+        wait_for(0);
+    }
+}
+
+fn the_system_account_is_told_of_clients_that_are_refused(server: Server) {
+    let mut told = client(&server, "s");
+    told.send("SUB $SYS.SERVER.*.CLIENT.AUTH.ERR 1\r\n");
+    told.sync();
+    let mut refused = server.connect();
+    refused.say(r#"CONNECT {"verbose":false,"user":"a","pass":"wrong"}"#);
+    refused.expect_last_words("-ERR 'Authorization Violation'\r\n");
+    let (subject, event) = event(&mut told);
+    let id = refused.info["server_id"].as_str().unwrap();
+    assert_eq!(subject, format!("$SYS.SERVER.{id}.CLIENT.AUTH.ERR"));
+    assert_eq!(event["type"], "io.nats.server.advisory.v1.client_disconnect");
+    assert_eq!(event["reason"], "Authentication Failure");
+    assert_eq!(event["client"]["user"], "a");
+    assert_eq!(event["client"]["id"], refused.info["client_id"]);
     told.sync();
 }
 

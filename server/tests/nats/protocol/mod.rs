@@ -37,5 +37,6 @@ mod newest;
 mod nkeys;
 mod permissions;
 mod process;
+mod reload;
 mod subscriptions;
 mod warned;

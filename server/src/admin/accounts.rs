@@ -1,0 +1,51 @@
+//! `/accountz`: the accounts of NATS clients, with the fields that NATS tools read.
+
+use super::context::AdminContext;
+use super::listing::Object;
+use super::times::timestamp;
+use crate::http::{self, Call, Response, text};
+use hyper::StatusCode;
+use serde_json::json;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// Where clients are that are in no other: nats-server's name.
+pub(super) const GLOBAL: &str = "$G";
+
+/// All of them, or with `acc=` what is known of one.
+pub(super) fn accounts(context: Arc<AdminContext>, call: Call) -> Response {
+    let front_ends = context.diagnostics.front_ends();
+    let mut accounts: Vec<_> = front_ends.iter().flat_map(|it| it.accounts()).collect();
+    if accounts.is_empty() {
+        accounts.push((GLOBAL.into(), context.broker.stats().subscriptions));
+    }
+    let mut known = front_ends.iter().flat_map(|front_end| front_end.facts());
+    let system = known.find(|(name, _)| *name == "system_account").map(|(_, name)| name);
+    let mut facts = vec![
+        ("server_id", context.diagnostics.server_id().into()),
+        ("now", timestamp(SystemTime::now()).into()),
+        ("system_account", system.unwrap_or_else(|| "$SYS".into())),
+    ];
+    let Some(wanted) = call.query("acc").filter(|name| !name.is_empty()) else {
+        let names: Vec<&str> = accounts.iter().map(|(name, _)| &**name).collect();
+        facts.push(("accounts", names.into()));
+        return http::json(StatusCode::OK, &Object(facts));
+    };
+    let Some((_, subscriptions)) = accounts.iter().find(|(name, _)| **name == *wanted) else {
+        return text(StatusCode::BAD_REQUEST, format!("Account {wanted} does not exist"));
+    };
+    let clients = front_ends.iter().flat_map(|front_end| front_end.live());
+    let is_in = |account: Option<Arc<str>>| account.is_some_and(|name| *name == *wanted);
+    let detail = json!({
+        "account_name": wanted,
+        "name_tag": wanted,
+        "expired": false,
+        "complete": true,
+        "jetstream_enabled": false,
+        "leafnode_connections": 0,
+        "client_connections": clients.filter(|client| is_in(client.account())).count(),
+        "subscriptions": subscriptions,
+    });
+    facts.push(("account_detail", detail));
+    http::json(StatusCode::OK, &Object(facts))
+}
