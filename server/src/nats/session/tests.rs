@@ -335,7 +335,7 @@ fn a_policy_holds_for_the_subscriptions_that_are_named() {
     else {
         panic!("no answer")
     };
-    assert_eq!(set, r#"Subject("a"): drop_oldest"#);
+    assert_eq!(set, "Subject(Pattern(a)): drop_oldest");
     assert!(answer.starts_with("MSG r 9 ") && answer.contains(r#""subject":"a""#), "{answer}");
     assert_eq!(client.says("SUB a 1"), ["subscribe a drop_oldest"]);
     assert_eq!(client.says("UNSUB 1\nSUB b 1"), ["unsubscribe true", "subscribe b"]);
