@@ -4,7 +4,7 @@ use super::context::AdminContext;
 use super::listing::{Listing, Object, Window};
 use super::lists::{nats_row, subscription_row};
 use super::times::{duration, timestamp};
-use crate::diagnostics::{ConnectionInfo, FrontEnd};
+use crate::diagnostics::ConnectionInfo;
 use crate::http::{Call, QueryError, Response, json, text};
 use crate::limits::ADMIN_SUBSCRIPTIONS;
 use hyper::StatusCode;
@@ -43,7 +43,7 @@ impl Subs {
 /// Orders connections.
 type Compare = fn(&ConnectionInfo, &ConnectionInfo) -> Ordering;
 
-/// What connections are sorted by; none: by number, which is as they are listed.
+/// What connections are sorted by; none: by number, as they are listed.
 type Sort = Option<Compare>;
 
 /// The names of nats-server, which nats-top says, and more. What is counted comes largest first.
@@ -123,14 +123,17 @@ pub(super) fn list(context: Arc<AdminContext>, call: Call) -> Response {
         Some(wanted) => front_end.name() == wanted,
         None => front_end.name() != super::server::NAME,
     });
-    if query.is_plain() {
-        let total = front_ends.iter().map(|front_end| front_end.connection_count()).sum();
-        let page = page_of(&front_ends, window);
-        return listing(&context, &page, total, window, Subs::of(&call)).respond();
-    }
-    let mut connections = page_of(&front_ends, Window { offset: 0, limit: usize::MAX });
+    // Of the list as it is, only what comes up to the page's end has to be looked at.
+    let is_plain = query.is_plain();
+    let first = if is_plain { window.offset.saturating_add(window.limit) } else { usize::MAX };
+    let all = front_ends.iter().flat_map(|front_end| front_end.connections(0, first));
+    let mut connections: Vec<_> = all.collect();
+    connections.sort_by_key(|connection| connection.id);
     query.arrange(&mut connections);
-    let total = connections.len();
+    let total = match is_plain {
+        true => front_ends.iter().map(|front_end| front_end.connection_count()).sum(),
+        false => connections.len(),
+    };
     let page: Vec<_> = connections.into_iter().skip(window.offset).take(window.limit).collect();
     listing(&context, &page, total, window, Subs::of(&call)).respond()
 }
@@ -215,20 +218,6 @@ fn add_subscriptions(
             }
         });
     }
-}
-
-/// One front-end after the other, as if their lists were one.
-fn page_of(front_ends: &[Arc<FrontEnd>], window: Window) -> Vec<ConnectionInfo> {
-    let mut page = Vec::new();
-    let mut offset = window.offset;
-    for front_end in front_ends {
-        page.extend(front_end.connections(offset, window.limit - page.len()));
-        offset = offset.saturating_sub(front_end.connection_count());
-        if page.len() >= window.limit {
-            break;
-        }
-    }
-    page
 }
 
 pub(super) fn row(connection: &ConnectionInfo, now: SystemTime) -> Object {

@@ -4,12 +4,14 @@
 use crate::FANFARE;
 use fanfare::Topic;
 use fanfare_server::chat::ChatSettings;
+use fanfare_server::diagnostics::FrontEnd;
 use fanfare_server::limits::{ADMIN_PAGE_ROWS, ADMIN_PUBLISH_BYTES, ADMIN_WATCH_MESSAGES};
 use fanfare_server::message::ServerMessage;
 use futures_lite::future::block_on;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use testkit::admin::{Admin, start, start_with};
 use testkit::chat::unhurried;
@@ -440,6 +442,21 @@ fn all_who_look_are_sent_the_same_snapshot_and_told_of_the_end() {
     admin.chat.broker.close();
     let last = stream_until(&mut one, "the server is ending") + &one.rest();
     assert!(last.ends_with("\r\n0\r\n\r\n"), "{last}");
+}
+
+#[test]
+fn connections_are_listed_by_number_whatever_they_speak() {
+    let admin = start();
+    let [one, other] = ["one", "other"].map(|name| admin.chat.diagnostics.front_end(name));
+    let connect = |to: &Arc<FrontEnd>| to.connected(([127, 0, 0, 1], 1).into(), &Arc::default());
+    let connections = [&one, &other, &one].map(connect);
+    let numbers = connections.each_ref().map(|entry| json!(entry.figures().id()));
+    for (query, expected) in [("limit=2", &numbers[..2]), ("offset=1", &numbers[1..])] {
+        let list = admin.json(&format!("/connz?{query}"));
+        let rows = list["connections"].as_array().unwrap().iter();
+        assert_eq!(rows.map(|row| row["cid"].clone()).collect::<Vec<_>>(), expected, "{query}");
+        assert_eq!(list["total"], 3);
+    }
 }
 
 #[test]
