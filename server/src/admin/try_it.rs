@@ -27,7 +27,7 @@ pub(super) async fn subscribe(context: Arc<AdminContext>, call: Call) -> Respons
     };
     let pattern = match Pattern::parse(&pattern) {
         Ok(pattern) => pattern,
-        Err(error) => return text(StatusCode::BAD_REQUEST, format!("pattern: {error}\n")),
+        Err(error) => return text(StatusCode::BAD_REQUEST, format!("{error}\n")),
     };
     let subscription = context.broker.subscription(&pattern);
     let subscription = subscription.queue_messages(ADMIN_WATCH_MESSAGES);
@@ -112,7 +112,7 @@ pub(super) async fn publish(context: Arc<AdminContext>, call: Call) -> Response 
     };
     let topic = match Topic::parse(&topic) {
         Ok(topic) => topic,
-        Err(error) => return text(StatusCode::BAD_REQUEST, format!("topic: {error}\n")),
+        Err(error) => return text(StatusCode::BAD_REQUEST, format!("{error}\n")),
     };
     let time = Duration::from_millis(ADMIN_PUBLISH_MS);
     let body = match read_body(call.request.into_body(), ADMIN_PUBLISH_BYTES, time).await {

@@ -2,7 +2,7 @@
 
 import { el, fill, say } from "/web/dom.js";
 import { bytes, count, short } from "/web/format.js";
-import { json, repeat } from "/web/admin/api.js";
+import { attempt, json, repeat } from "/web/admin/api.js";
 import { bar, table } from "/web/admin/table.js";
 
 const PAGE_ROWS = 100;
@@ -29,7 +29,7 @@ function all(view, { signal }) {
     before.disabled = list.offset === 0;
     after.disabled = end >= list.total;
   };
-  const again = () => look().catch(() => {});
+  const again = () => attempt(look, signal);
   const order = { sort: asked.sort, reverse: false, change: (sort) => {
     order.reverse = order.sort === sort && !order.reverse;
     order.sort = sort;
@@ -46,7 +46,8 @@ function all(view, { signal }) {
   const after = el("button", { type: "button", onclick: turn(PAGE_ROWS) }, "Next");
   let typing = 0;
   const search = el("input", {
-    type: "search", placeholder: "Name, user, address, program, front-end", "aria-label": "Search",
+    type: "search", maxlength: 200, "aria-label": "Search",
+    placeholder: "Name, user, address, program, front-end",
     oninput: () => {
       clearTimeout(typing);
       typing = setTimeout(() => {
@@ -68,7 +69,8 @@ const COLUMNS = [
   { title: "Name", sort: "name", rises: true, long: true,
     cell: ({ cid, name, authorized_user: user }) =>
       el("a", { href: `#connections/${cid}` }, name || user || `number ${cid}`) },
-  { title: "Front-end", sort: "front_end", rises: true, cell: (row) => row.front_end },
+  { title: "Front-end", sort: "front_end", rises: true, wide: true,
+    cell: (row) => row.front_end },
   { title: "Address", sort: "ip", rises: true, wide: true,
     cell: (row) => el("code", {}, addressOf(row)) },
   { title: "Subs", sort: "subs", number: true, wide: true, cell: (row) => row.subscriptions },
@@ -79,27 +81,29 @@ const COLUMNS = [
   { title: "Idle", sort: "idle", number: true, wide: true, cell: (row) => row.idle },
 ];
 
-const addressOf = ({ ip, port }) => (ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}`);
+export const addressOf = ({ ip, port }) => (ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}`);
 
 function one(view, { detail, signal }) {
   const title = el("h1", {}, `Connection ${detail}`);
-  const facts = el("dl", { class: "card facts" });
+  const facts = el("dl", { class: "card facts", hidden: true });
   const queues = table({ caption: "Queues", columns: QUEUE_COLUMNS });
   const subscriptions = table({ caption: "Subscriptions", columns: SUBSCRIPTION_COLUMNS });
   const listed = el("div", { class: "card list", hidden: true }, subscriptions.element);
   const state = el("p", { class: "quiet", role: "status" });
-  const end = el("button", { type: "button", class: "danger" }, "Disconnect…");
+  const queued = el("div", { class: "card list", hidden: true }, queues.element);
+  const end = el("button", { type: "button", class: "danger", disabled: true }, "Disconnect…");
   let last = null;
   end.onclick = () => confirmEnd(last, state);
   view.append(
     el("p", {}, el("a", { href: "#connections" }, "All connections")),
     el("div", { class: "row spread" }, title, end), state, facts,
-    el("div", { class: "card list" }, queues.element), listed);
+    queued, listed);
   repeat(async () => {
     const { connections: [row], now } = await json("/connz",
       { cid: detail, subs: "detail" }, { signal });
     end.disabled = !row;
     if (!row) return say(state, "This connection has ended.");
+    facts.hidden = queued.hidden = false;
     say(title, row.name || row.authorized_user || `Connection ${row.cid}`);
     showFacts(facts, row, rates(last, row, now));
     queues.show(row.queues, "it has no subscriptions");

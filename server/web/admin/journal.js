@@ -2,7 +2,8 @@
 
 import { el, fill } from "/web/dom.js";
 import { clock, count } from "/web/format.js";
-import { json } from "/web/admin/api.js";
+import { attempt, json } from "/web/admin/api.js";
+import { addressOf } from "/web/admin/connections.js";
 import { table } from "/web/admin/table.js";
 
 /** Rows in the page: no more can be read anyway. */
@@ -36,14 +37,18 @@ export function journal(view, { watch, signal }) {
       + "few is counted there."),
     el("div", { class: "row tools" }, search, kind),
     el("div", { class: "card list" }, shown.element));
-  watch(async ({ snapshot }) => {
+  watch(({ snapshot }) => {
     // A repeated event has no new number, so a look now and then is due as well.
     const now = `${snapshot.journal} ${Math.floor(snapshot.uptime_s / 3)}`;
     if (now === last) return;
     last = now;
-    ({ events } = await json("/journal", {}, { signal }));
-    kinds();
-    draw();
+    attempt(async () => {
+      ({ events } = await json("/journal", {}, { signal }));
+      // One that repeats itself is as new as the last time.
+      events.sort((one, other) => Date.parse(other.last_at) - Date.parse(one.last_at));
+      kinds();
+      draw();
+    }, signal);
   });
 }
 
@@ -52,12 +57,14 @@ const COLUMNS = [
     el("time", { datetime: at, title: at }, clock(at)) },
   { title: "What", cell: (event) =>
     el("span", { class: `badge ${TONES[event.kind] ?? ""}` }, event.kind) },
-  { title: "Front-end", cell: (event) => event.front_end },
-  { title: "About", long: true, cell: ({ about, port }) =>
-    el("code", {}, port === null || about === "" ? about
-      : about.includes(":") ? `[${about}]:${port}` : `${about}:${port}`) },
-  { title: "Reason", long: true, cell: (event) => event.reason },
-  { title: "Times", number: true, cell: (event) => count(event.times) },
+  { title: "Front-end", wide: true, cell: (event) => event.front_end },
+  { title: "About", long: true, cell: (event) => [
+    el("code", {}, event.port === null || event.about === "" ? event.about
+      : addressOf({ ip: event.about, port: event.port })),
+    el("div", { class: "quiet narrow-only" }, [event.front_end, event.reason,
+      event.times > 1 && `${count(event.times)} times`].filter(Boolean).join(", "))] },
+  { title: "Reason", long: true, wide: true, cell: (event) => event.reason },
+  { title: "Times", number: true, wide: true, cell: (event) => count(event.times) },
   { title: "Messages", number: true, wide: true, cell: ({ messages }) =>
     (messages > 0 ? count(messages) : "") },
 ];

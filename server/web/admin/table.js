@@ -52,7 +52,6 @@ export function table({ caption, columns, order }) {
 
 /** A bar that is filled so far. */
 export function bar(percent) {
-  if (percent < 0.1) return null;
   const part = el("i");
   part.style.width = `${Math.min(100, Math.max(0, percent))}%`;
   return el("span", { class: percent >= 50 ? "bar full" : "bar", "aria-hidden": "true" }, part);

@@ -2,7 +2,7 @@
 
 import { el, fill, say } from "/web/dom.js";
 import { count, short } from "/web/format.js";
-import { json, repeat } from "/web/admin/api.js";
+import { attempt, json, repeat } from "/web/admin/api.js";
 import { QUEUE_COLUMNS } from "/web/admin/connections.js";
 import { table } from "/web/admin/table.js";
 
@@ -15,7 +15,7 @@ const LIMIT = 10_000;
 const CHILDREN = 100;
 
 export function topics(view, { signal }) {
-  const tree = new Tree((topic) => subscribers.look(topic));
+  const tree = new Tree((topic) => attempt(() => subscribers.look(topic), signal));
   const total = el("span", { class: "quiet" });
   const subscribers = whoSubscribes(signal);
   const slow = table({ caption: "Slowest subscriptions", columns: QUEUE_COLUMNS });

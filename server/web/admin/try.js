@@ -6,6 +6,8 @@ import { events, json } from "/web/admin/api.js";
 
 /** Rows shown; older ones make room. */
 const ROWS = 500;
+/** No topic is longer. */
+const TOPIC_BYTES = 1_024;
 
 export function tryIt(view, { signal }) {
   view.append(el("h1", {}, "Try it"),
@@ -19,7 +21,7 @@ function listener(signal) {
   let [received, missed] = [0, 0];
   const list = el("ol", { class: "messages", tabindex: "0", "aria-label": "Messages" });
   const state = el("p", { class: "quiet", role: "status" }, "not subscribed");
-  const pattern = el("input", { value: ">", spellcheck: "false", autocapitalize: "off" });
+  const pattern = topicInput(">");
   const button = el("button", { class: "main" }, "Subscribe");
   const take = (event, data) => {
     if (event === "message") received += 1;
@@ -38,13 +40,15 @@ function listener(signal) {
     fill(list);
     say(button, "Stop");
     say(state, "subscribing");
+    state.className = "quiet";
     try {
       const path = `/subscribe?pattern=${encodeURIComponent(pattern.value.trim())}`;
       await events(path, take, stop.signal);
-      say(state, "the server has ended");
+      say(state, "the server has ended it");
     } catch (error) {
-      if (stop?.signal.aborted) say(state, `stopped after ${count(received)} messages`);
-      else say(state, error.message);
+      const isStopped = stop.signal.aborted;
+      say(state, isStopped ? `stopped after ${count(received)} messages` : error.message);
+      if (!isStopped) state.className = "bad";
     }
     stop = null;
     say(button, "Subscribe");
@@ -56,6 +60,9 @@ function listener(signal) {
   } }, el("label", {}, "Pattern (* is one token, > the rest)", pattern), button);
   return el("div", { class: "card stack" }, el("h2", {}, "Subscribe"), form, state, list);
 }
+
+const topicInput = (value) => el("input",
+  { value, maxlength: TOPIC_BYTES, spellcheck: "false", autocapitalize: "off" });
 
 function gap(missed) {
   const messages = missed === 1 ? "1 message is" : `${count(missed)} messages are`;
@@ -72,7 +79,7 @@ function message({ topic, sender, text, base64, bytes: size }) {
 
 function publisher() {
   const receipt = el("p", { class: "quiet", role: "status" });
-  const topic = el("input", { value: "demo.hello", spellcheck: "false", autocapitalize: "off" });
+  const topic = topicInput("demo.hello");
   const payload = el("textarea", { rows: 4 }, "Hello");
   const form = el("form", { class: "fields", onsubmit: async (event) => {
     event.preventDefault();

@@ -22,6 +22,8 @@ let rejoining = { now: null, next: [] };
 /** How often the page has asked what holds in a room, and has no answer yet. */
 let modesAsked = 0;
 let listing = null;
+/** What was sent last. */
+let sent = "";
 /** Passwords, kept while the page is open: for the account, for the server, and one to be tried. */
 const secrets = { account: null, server: null, tried: null };
 
@@ -175,6 +177,7 @@ const IS_OF_ROOM = /^(?:that room|you are banned|you are in \d+ rooms|there are 
 /** What was asked for is refused: perhaps for a password. */
 async function refused(text) {
   secrets.tried = null;
+  if (/^that line is too long/.test(text) && $("say").value === "") $("say").value = sent;
   if (rejoining.now !== null && IS_OF_ROOM.test(text)) {
     rooms.get(rejoining.now)?.goOn();
     rejoin();
@@ -353,8 +356,9 @@ function onSubmit(form, act) {
 
 onSubmit("say-form", () => {
   if (!connection.isOpen) return;
-  speak($("say").value);
+  sent = $("say").value;
   $("say").value = "";
+  speak(sent);
 });
 $("say").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
@@ -371,7 +375,7 @@ onSubmit("name-form", () => {
 $("login").onclick = () => logIn($("name").value.trim() || me);
 $("register").onclick = register;
 onSubmit("join-form", () => {
-  const name = $("join").value.trim();
+  const name = $("join").value.trim().replace(/\s+/g, "-");
   if (name !== "") speak(`/join ${name}`);
   $("join").value = "";
 });

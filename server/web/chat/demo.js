@@ -99,7 +99,7 @@ async function run(signal) {
       const answer = await fetch("/chat/demo/events", { signal });
       if (!answer.ok) throw new Error((await answer.text()).trim());
       await events(answer.body, take);
-      showState("the server has ended; trying again", "severe");
+      showState("no word from the server; trying again", "severe");
     } catch (error) {
       if (signal.aborted) return;
       const isAway = error instanceof TypeError;

@@ -41,7 +41,8 @@ export class Room {
       return;
     }
     if (this.isKnown(line)) return;
-    if (line.isOwn) this.unconfirmed.shift();
+    // What was said before it, and has not come back, was refused.
+    if (line.isOwn) this.unconfirmed.splice(0, this.unconfirmed.indexOf(line.text) + 1 || 1);
     this.add(line);
   }
 

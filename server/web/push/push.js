@@ -1,18 +1,19 @@
 // What a user is pushed, by server-sent events; and pushing.
 
-import { el, say, showState } from "/web/dom.js";
-import { events } from "/web/events.js";
+import { el, fill, say, showState } from "/web/dom.js";
+import { authorization, events } from "/web/events.js";
 import { clock } from "/web/format.js";
 
 const RETRY_MS = 1_000;
 const ROWS = 200;
+/** The server breaks every silence after 15 s. */
+const SILENCE_MS = 45_000;
 
 const $ = (id) => document.getElementById(id);
 let seen = null;
 let listening = null;
 
-const headers = () => ($("token").value === "" ? {}
-  : { Authorization: `Bearer ${$("token").value}` });
+const headers = () => ($("token").value === "" ? {} : authorization($("token").value));
 
 /** Says what is wrong, and what to do about it. */
 function problem(text) {
@@ -39,8 +40,8 @@ async function listen() {
         if (answer.status < 500) return;
       } else {
         problem("");
-        await events(answer.body, (_, data) => take(data));
-        showState("the server has ended; trying again", "severe");
+        await events(answer.body, (_, data) => take(data), SILENCE_MS);
+        showState("no word from the server; trying again", "severe");
       }
     } catch {
       if (signal.aborted) return;
@@ -72,6 +73,7 @@ function show(kind, about, text) {
 $("listen-form").addEventListener("submit", (event) => {
   event.preventDefault();
   seen = null;
+  fill($("pushes"));
   listen();
 });
 $("push-form").addEventListener("submit", async (event) => {
