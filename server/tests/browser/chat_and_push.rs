@@ -1,35 +1,28 @@
 //! The chat and the push page, in a real browser, beside somebody at `nc`.
 
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
 use testkit::browser::Script;
 use testkit::chat::Client;
 use testkit::directory::TempDirectory;
+use testkit::http::Http;
 use testkit::ports::own_address;
-use testkit::process::{Program, listening_only};
+use testkit::process::Program;
 
 /// A server with a chat and an HTTP listener, where it can start again.
 struct Server {
     _program: Program,
     chat: SocketAddr,
+    http: SocketAddr,
 }
 
 impl Server {
     fn start(chat: SocketAddr, http: SocketAddr, data: &TempDirectory) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
-        let mut arguments = listening_only("--chat", &chat.to_string());
-        let place = arguments.iter().position(|argument| argument == "--push-http").unwrap();
-        arguments[place + 1] = http.to_string();
-        command.args(arguments);
-        command.args(["--chat-lines-per-second", "10000", "--data-dir", data.text()]);
-        let mut program = Program(command.stdout(Stdio::piped()).spawn().unwrap());
-        let mut lines = BufReader::new(program.0.stdout.take().unwrap()).lines();
-        for name in ["chat", "push-http"] {
-            let start = format!("listening {name} ");
-            assert!(lines.any(|line| line.unwrap().starts_with(&start)), "{name}");
-        }
-        Self { chat, _program: program }
+        let (program, [chat, http]) = super::start(
+            &[("--chat", &chat.to_string()), ("--push-http", &http.to_string())],
+            &["--chat-lines-per-second", "10000", "--data-dir", data.text()],
+            ["chat", "push-http"],
+        );
+        Self { chat, http, _program: program }
     }
 
     fn nick(&self) -> Client {
@@ -58,6 +51,13 @@ fn chat_and_pushes_are_pages() {
                 for number in 1..=lines.parse().unwrap() {
                     nick.say(&format!("line {number} {what}"));
                 }
+            }
+            ("push", text) => {
+                let [target, ttl, text] = text.splitn(3, ' ').collect::<Vec<_>>()[..] else {
+                    panic!("{text}")
+                };
+                let mut http = Http::connect(running.as_ref().unwrap().http);
+                assert_eq!(http.post(&format!("/push/{target}?ttl={ttl}"), text).status, 200);
             }
             ("stop", _) => (nick, running) = (None, None),
             ("start", place) => {

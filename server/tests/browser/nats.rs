@@ -1,29 +1,22 @@
 //! A page that speaks NATS by WebSocket, in a real browser, beside a client by TCP.
 
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
 use testkit::browser::Script;
 use testkit::nats::wire::Wire;
-use testkit::process::{Program, listening_only};
+use testkit::process::Program;
 use testkit::tools::nats_client;
 
 /// A server that lets pages of one origin in, a client of it, and where pages connect.
 fn start(origin: &str) -> (Program, Wire, SocketAddr) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
-    command.args(listening_only("--nats", "127.0.0.1:0")).args(["--log", "warn"]);
-    command.args(["--nats-websocket", "127.0.0.1:0", "--nats-websocket-origins", origin]);
-    let mut program = Program(command.stdout(Stdio::piped()).spawn().unwrap());
-    let mut lines = BufReader::new(program.0.stdout.take().unwrap()).lines();
-    let mut address = |name: &str| -> SocketAddr {
-        let start = format!("listening {name} ");
-        let line = lines.find_map(|line| Some(line.unwrap().strip_prefix(&start)?.to_owned()));
-        line.unwrap().parse().unwrap()
-    };
-    let mut wire = Wire::client(address("nats"));
+    let (program, [tcp, web_socket]) = super::start(
+        &[("--nats", "127.0.0.1:0")],
+        &["--nats-websocket", "127.0.0.1:0", "--nats-websocket-origins", origin],
+        ["nats", "nats-websocket"],
+    );
+    let mut wire = Wire::client(tcp);
     wire.send("SUB from.> 1\r\n");
     wire.sync();
-    (program, wire, address("nats-websocket"))
+    (program, wire, web_socket)
 }
 
 #[test]

@@ -149,14 +149,30 @@ class Page {
     return value;
   }
 
-  async measures() {
+  /**
+   * The milliseconds that the page's thread works while `during` runs. It is the thread's own time,
+   * which does not grow with what else a machine has to do.
+   */
+  async work(during) {
+    const session = await this.page.createCDPSession();
+    await session.send("Performance.enable", { timeDomain: "threadTicks" });
+    const seconds = async () => {
+      const { metrics } = await session.send("Performance.getMetrics");
+      return metrics.find(({ name }) => name === "TaskDuration").value;
+    };
+    const before = await seconds();
+    await during();
+    const after = await seconds();
+    await session.detach();
+    return (after - before) * 1_000;
+  }
+
+  async memory() {
     const session = await this.page.createCDPSession();
     await session.send("HeapProfiler.collectGarbage");
-    const { JSHeapUsedSize: heapBytes, Nodes: nodes, ScriptDuration, LayoutDuration,
-      RecalcStyleDuration } = await this.page.metrics();
     await session.detach();
-    return { heapBytes, nodes, scriptSeconds: ScriptDuration + LayoutDuration
-      + RecalcStyleDuration };
+    const { JSHeapUsedSize: heapBytes, Nodes: nodes } = await this.page.metrics();
+    return { heapBytes, nodes };
   }
 }
 
@@ -171,10 +187,13 @@ async function axe(page) {
   assert.deepStrictEqual(found, []);
 }
 
-/** Runs in the page: what the server says once is repeated without a pause, a second apart. */
+/**
+ * Runs in the page: what the server says once is repeated without a pause, as if a second apart,
+ * `wanted` times.
+ */
 function sleepless() {
   const { fetch } = window;
-  window.updates = 0;
+  [window.updates, window.wanted] = [0, 0];
   window.fetch = async (path, ...rest) => {
     const answer = await fetch(path, ...rest);
     if (path !== "/live") return answer;
@@ -188,7 +207,9 @@ function sleepless() {
     const body = new ReadableStream({
       start: (stream) => stream.enqueue(new TextEncoder().encode(first)),
       pull: async (stream) => {
-        await new Promise((resolve) => requestAnimationFrame(resolve));
+        do {
+          await new Promise((resolve) => requestAnimationFrame(resolve));
+        } while (window.updates >= window.wanted);
         window.updates += 1;
         snapshot.point.at_ms += 1_000;
         snapshot.point.in_msgs += 100 + Math.round(50 * Math.sin(window.updates / 10));
@@ -200,7 +221,32 @@ function sleepless() {
   };
 }
 
+/** Runs in the page: it looks twenty times more often than it does. Counts what it asks. */
+function hurried() {
+  const [{ setTimeout, fetch }, { now }] = [window, Date];
+  const began = now();
+  // Longer ones are for what does not happen.
+  window.setTimeout = (run, ms, ...rest) => setTimeout(run, ms < 5_000 ? ms / 20 : ms, ...rest);
+  Date.now = () => began + 20 * (now() - began);
+  const asked = new Map();
+  window.fetch = (address, ...rest) => {
+    const [path] = address.split("?");
+    const list = asked.get(path) ?? [];
+    asked.set(path, list.filter((wait) => !wait()));
+    return fetch(address, ...rest);
+  };
+  /** Resolves once the page has asked for a path that many times more. */
+  window.isAsked = (path, times) => new Promise((resolve) => {
+    let left = times;
+    asked.set(path, [...asked.get(path) ?? [], () => {
+      left -= 1;
+      if (left === 0) resolve();
+      return left === 0;
+    }]);
+  });
+}
+
 module.exports = {
-  Browser, axe, sleepless, check: (truth, problem) => assert.ok(truth, problem),
+  Browser, axe, hurried, sleepless, check: (truth, problem) => assert.ok(truth, problem),
   equal: assert.strictEqual,
 };

@@ -1,7 +1,8 @@
 // The chat and the push page in Chromium, at two widths. Says `ok NAME` to each scenario; other
 // lines ask the test: `nc TEXT` has somebody say it by TCP, and `many N TEXT` many lines; `hears
-// TEXT` waits until that person hears it; `stop` kills the server, `start` starts it again with what
-// it has stored, and `start elsewhere` does so where the page does not find it.
+// TEXT` waits until that person hears it; `push TARGET TTL TEXT` pushes, for so many seconds; `stop`
+// kills the server, `start` starts it again with what it has stored, and `start elsewhere` does so
+// where the page does not find it.
 "use strict";
 
 const { Browser, axe, check, equal } = require("./browser.js");
@@ -31,6 +32,28 @@ async function stored(page) {
 async function say(page, text) {
   await page.type("#say", text);
   await page.keyboard("Enter");
+}
+
+/** Listens in a user's name, and in a group's, after one push. */
+async function listening(page, name) {
+  await page.open(`${address}/`);
+  await page.type("#user", name);
+  await page.type("#groups", `g-${name}`);
+  await page.press("Listen");
+  await page.text("#state", `listening as ${name}`);
+  await page.ask(`push user:${name} 600 ${name} was here`);
+  await pushes(page, name, "was here");
+}
+
+/** Waits until exactly these pushes are shown that name somebody, or are missing. */
+function pushes(page, name, ...texts) {
+  const shown = texts.map((text) => (text.includes("left out") ? text : `${name} ${text}`));
+  return page.until(texts.join(", "), (who, wanted) => {
+    const items = [...document.querySelectorAll("#pushes li")].reverse();
+    const found = items.map((item) => item.lastChild.textContent)
+      .filter((text) => text.startsWith(`${who} `) || text.includes("left out"));
+    return JSON.stringify(found) === JSON.stringify(wanted);
+  }, name, shown);
 }
 
 const scenarios = {
@@ -97,6 +120,21 @@ const scenarios = {
     check(!await page.run(has, "you missed"), "nothing is missing");
     check(await page.run(() => document.querySelector("#say").value)
       === "a long text that nobody has sent yet", "the text is still there");
+  },
+
+  async what_is_refused_is_not_lost(page, width) {
+    await named(page, `max${width}`);
+    await page.type("#say", "a line that is too long");
+    await page.run(() => { document.querySelector("#say").value = "long ".repeat(2_000); });
+    await page.keyboard("Enter");
+    await page.until("it is refused", has, "that line is too long");
+    await page.until("it is there to be shortened", () =>
+      document.querySelector("#say").value === "long ".repeat(2_000));
+    await page.type("#join", `two words ${width}`);
+    await page.press("Join");
+    await page.text("#room", `two-words-${width}`);
+    await page.press("Leave");
+    await page.text("#room", "lobby");
   },
 
   async what_is_missing_is_counted(page, width) {
@@ -230,7 +268,7 @@ const scenarios = {
     }
   },
 
-  async push(page, width) {
+  async push(page) {
     await page.open(`${address}/`);
     await page.text("#state", "listening as 42");
     await page.type("#to", "user:42");
@@ -248,9 +286,57 @@ const scenarios = {
     await page.type("#user", "no such user!");
     await page.press("Listen");
     await page.text("#state", "refused");
-    check(width > 0);
+  },
+
+  async pushes_while_the_server_was_away(page, width) {
+    const name = `away${width}`;
+    await listening(page, name);
+    await page.ask("stop");
+    await page.until("it says what is wrong", () =>
+      document.querySelector("#problem").textContent.includes("the server is not running"));
+    await page.ask("start elsewhere");
+    const targets = [`user:${name}`, "all", `group:g-${name}`];
+    const missed = [...targets, ...targets].map((target, number) => [target, `push ${number}`]);
+    for (const [target, text] of missed) await page.ask(`push ${target} 600 ${name} ${text}`);
+    await page.ask("stop");
+    await page.ask("start");
+    await page.text("#state", `listening as ${name}`);
+    await page.until("the problem is gone", () => document.querySelector("#problem").hidden);
+    await page.ask(`push user:${name} 600 ${name} is back`);
+    await pushes(page, name, "was here", ...missed.map(([, text]) => text), "is back");
+  },
+
+  async pushes_while_the_page_was_cut_off(page, width) {
+    const name = `cut${width}`;
+    await page.beforeScripts(severable);
+    await listening(page, name);
+    await page.run(() => window.cut());
+    await page.until("it tries again", () =>
+      document.querySelector("#state").textContent === "trying again");
+    await page.ask(`push user:${name} 600 ${name} before`);
+    await page.ask(`push user:${name} 1 ${name} too late`);
+    const expired = Date.now() + 1_000;
+    await page.ask(`push group:g-${name} 600 ${name} after`);
+    await page.until("it is too late", (then) => Date.now() > then, expired);
+    await page.run(() => window.mend());
+    await page.text("#state", `listening as ${name}`);
+    await page.ask(`push all 600 ${name} is back`);
+    await pushes(page, name, "was here", "before", "1 came too late and were left out", "after",
+      "is back");
   },
 };
+
+/** Runs in the page: what it asks can be cut off, and fails until that is mended. */
+function severable() {
+  const { fetch } = window;
+  let line = new AbortController();
+  window.cut = () => line.abort(new TypeError("cut off"));
+  window.mend = () => { line = new AbortController(); };
+  window.fetch = (path, options = {}) => {
+    const signals = [line.signal, options.signal].filter(Boolean);
+    return fetch(path, { ...options, signal: AbortSignal.any(signals) });
+  };
+}
 
 (async () => {
   const browser = await Browser.launch();

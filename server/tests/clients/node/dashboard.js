@@ -28,7 +28,8 @@ const scenarios = {
       document.querySelector(".problems").textContent.includes("not joined: <img src=x"));
     await page.until("with what it has counted", () =>
       document.querySelector(".links").textContent.includes("12,345"));
-    equal(await page.run(() => getComputedStyle(document.querySelector(".note.severe")).display),
+    equal(await page.run(() =>
+      getComputedStyle(document.querySelector(".problems .severe")).display),
       "list-item");
   },
 
@@ -60,6 +61,20 @@ const scenarios = {
       return text.includes("subject<img src=x") && text.includes("group<img src=x");
     });
     await axe(page);
+  },
+
+  async what_the_server_refuses_is_told(page) {
+    await page.open(`${address}/#connections/%`);
+    await page.until("it is no number", () =>
+      document.querySelector("#problem").textContent.startsWith("cid has to be a number"));
+    await axe(page);
+    await page.open(`${address}/#try`);
+    await page.until("the problem was of the other view", () =>
+      document.querySelector("#problem").hidden);
+    await page.type("main input", "a..b");
+    await page.press("Subscribe");
+    await page.until("it is no pattern", () =>
+      document.querySelector("[role=status].bad").textContent.includes("empty token"));
   },
 
   async one_connection_is_disconnected(page) {
@@ -161,7 +176,7 @@ const scenarios = {
     await page.open(`${guarded}/`);
     await page.until("it is asked for", () => document.querySelector("#token-dialog").open);
     await axe(page);
-    await page.type("#token", "wrong");
+    await page.type("#token", "wrong ✓");
     await page.press("Continue");
     await page.text("#token-problem", "That is not the token.");
     await page.type("#token", token);
@@ -186,18 +201,21 @@ const scenarios = {
 async function a_thousand_updates(page) {
   await page.beforeScripts(sleepless);
   await page.open(`${address}/`);
-  const updates = (count) =>
-    page.until(`${count} updates`, (many) => window.updates >= many, count);
-  await updates(200);
-  const before = await page.measures();
-  await updates(1_200);
-  const after = await page.measures();
+  const updates = async (count) => {
+    await page.run((many) => { window.wanted = many; }, count);
+    await page.until(`${count} updates`, (many) => window.updates >= many, count);
+  };
+  // The charts are full then, and nothing is changing while the memory is measured.
+  await updates(400);
+  const before = await page.memory();
+  const work = await page.work(() => updates(1_400));
+  const after = await page.memory();
   const grown = after.heapBytes - before.heapBytes;
-  const milliseconds = (after.scriptSeconds - before.scriptSeconds) * 1000 / 1_000;
   console.log(`# 1,000 updates: the heap grew by ${grown} bytes to ${after.heapBytes}, and by `
-    + `${after.nodes - before.nodes} nodes; ${milliseconds.toFixed(2)} ms of script and layout`);
+    + `${after.nodes - before.nodes} nodes; ${(work / 1_000).toFixed(2)} ms of work each`);
   check(grown < 1_000_000, `the heap grew by ${grown} bytes`);
-  check(milliseconds < 50, `an update takes ${milliseconds} ms`);
+  // Some 5 ms where nothing else runs; more than a second where all is made anew for each.
+  check(work < 250 * 1_000, `an update takes ${work / 1_000} ms`);
 }
 
 (async () => {
