@@ -19,12 +19,12 @@ pub struct Listeners {
     pub push_datagrams: Option<DatagramSocket>,
     pub push_http: Option<Listener>,
     pub admin: Option<Listener>,
-    /// What is not as it was asked for, to be logged once the server runs.
+    /// Settings that could not be met, to be logged once the server runs.
     pub warnings: Vec<String>,
 }
 
 impl Listeners {
-    /// Opens all, or says which cannot be opened.
+    /// Opens all listeners, or says which one cannot be opened.
     pub fn open(config: &mut Config) -> Result<Self, String> {
         let mut warnings = Vec::from_iter(fit(config));
         let mut inherited = Inherited::from_environment()?;
@@ -48,7 +48,7 @@ impl Listeners {
         let secure = |listener: Option<Listener>, tls: Option<&Identity>| {
             listener.map(|listener| listener.with_tls(tls.cloned()))
         };
-        // Clients of NATS are greeted before they shake hands, unless they come by WebSocket.
+        // NATS greets its clients before the TLS handshake, except over WebSockets.
         let of_nats = config.nats.tls.as_ref().map(|tls| &tls.identity);
         Ok(Self {
             chat: secure(chat, config.chat_tls.as_ref()),
@@ -78,7 +78,7 @@ impl Listeners {
     }
 }
 
-/// Sockets that systemd opened for us. Each is for the listener that is set to its address, so the
+/// Sockets that systemd opened for us. Each goes to the listener configured for its address, so the
 /// rules for addresses hold for them too.
 struct Inherited {
     tcp: Vec<TcpListener>,
@@ -126,8 +126,8 @@ impl Inherited {
         opened.map_err(|error| not_opened("--push-udp", address, &error))
     }
 
-    /// Another program may have the admin port. That stops only those who asked for the admin
-    /// listener.
+    /// Opens the admin listener. If another program has the port, that is an error only if the
+    /// listener was asked for.
     fn admin(
         &mut self,
         config: &AdminConfig,
@@ -144,7 +144,7 @@ impl Inherited {
         }
     }
 
-    /// A socket that no listener takes would keep clients waiting for ever.
+    /// Refuses a socket that no listener takes: its clients would wait for ever.
     fn all_are_taken(&self) -> Result<(), String> {
         let tcp = self.tcp.iter().map(TcpListener::local_addr);
         match tcp.chain(self.udp.iter().map(UdpSocket::local_addr)).next() {
@@ -166,7 +166,7 @@ fn not_opened(flag: &str, address: SocketAddr, error: &io::Error) -> String {
     }
 }
 
-/// Lowers the numbers of connections to what the system allows, and says which were lowered.
+/// Lowers the limits on connections to what the system allows, and says which were lowered.
 pub fn fit(config: &mut Config) -> Option<String> {
     let lowered = file_descriptors::fit(config);
     let lowered: Vec<String> =

@@ -14,13 +14,13 @@ struct Shared<T> {
 }
 
 impl<T> Live<T> {
-    /// A value that nobody has replaced yet.
+    /// Holds this value until it is replaced.
     pub fn new(value: impl Into<Arc<T>>) -> Self {
         let value = RwLock::new(value.into());
         Self(Arc::new(Shared { value, changes: Event::new() }))
     }
 
-    /// The present value, which stays what it is for whoever holds it.
+    /// The current value. A later replacement does not change what is returned here.
     pub fn get(&self) -> Arc<T> {
         self.0.value.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,5 +1,4 @@
-//! How the command line says whom a client trusts and who it is: the same for all commands that
-//! connect to a server.
+//! Flags for TLS and credentials, the same for all commands that connect to a server.
 
 use crate::codec::nats::{Credentials, ServerAddress};
 use crate::transport::{IdentityError, Trust};
@@ -66,7 +65,7 @@ pub struct Login {
 }
 
 impl ClientTls {
-    /// Whom the client believes, and what it shows; `None` for no TLS.
+    /// The authorities to trust and the certificate to show; `None` for no TLS.
     ///
     /// # Errors
     /// What is wrong with which file.
@@ -85,8 +84,8 @@ impl ClientTls {
 }
 
 impl Login {
-    /// The server at `[nats://|tls://][user[:password]@]host[:port]`, and how to get in: what the
-    /// flags say counts before what the address says.
+    /// Access to the server at `[nats://|tls://][user[:password]@]host[:port]`. Flags override what
+    /// the address says.
     ///
     /// # Errors
     /// What is wrong with the address, or with which file.

@@ -1,5 +1,5 @@
-//! A line on the terminal that says how far a command is: nothing where standard error is no
-//! terminal.
+//! A line on the terminal that shows a command's progress. If standard error is not a terminal,
+//! nothing is shown.
 
 use std::io::{IsTerminal, Write, stderr};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
@@ -17,20 +17,20 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Shows nothing unless it is wanted.
+    /// Shows nothing unless `is_wanted`.
     pub fn new(is_wanted: bool) -> Self {
         let is_wanted = is_wanted && stderr().is_terminal();
         Self { began: Instant::now(), shown: None, is_wanted }
     }
 
-    /// Shows that so many messages of all are done.
+    /// Shows that `done` of `total` messages are done.
     pub fn show(&mut self, done: u64, total: u64) {
         let is_due = self.shown.is_none_or(|shown| shown.elapsed() >= EVERY);
         if self.is_wanted && (is_due || done == total) {
             self.shown = Some(Instant::now());
             let rate = done as f64 / self.began.elapsed().as_secs_f64().max(0.001);
             let bar = bar(done as f64 / total.max(1) as f64);
-            // Where nobody reads it, nobody misses it.
+            // If nobody reads it, nothing is lost.
             let _ = write!(stderr(), "\r[{bar}] {done}/{total} {rate:.0} messages/s ");
         }
     }
@@ -43,14 +43,14 @@ impl Progress {
     }
 }
 
-/// Does what takes about `duration`, and shows meanwhile how much of that is over.
+/// Runs `work`, which takes about `duration`, and shows meanwhile how much of that has passed.
 pub fn during<T>(name: &str, duration: Duration, work: impl FnOnce() -> T) -> T {
     if !stderr().is_terminal() {
         return work();
     }
     let (working, over) = sync_channel::<()>(0);
     thread::scope(|scope| {
-        // Where there are no threads, there is no progress to see.
+        // Without a thread there is no progress to see, but the work is done.
         let shows = thread::Builder::new().name("progress".to_owned());
         let _ = shows.spawn_scoped(scope, move || {
             let (began, seconds) = (Instant::now(), duration.as_secs_f64());

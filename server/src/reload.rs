@@ -1,4 +1,4 @@
-//! SIGHUP: the settings are read again, and what can change while the server runs does.
+//! SIGHUP: reads the settings again, and changes what can change while the server runs.
 
 use crate::listeners;
 use fanfare_server::chat::password::Secret;
@@ -32,7 +32,7 @@ impl Reloaded {
         self.identities.iter().any(|(name, identity)| *name == listener && identity.is_some())
     }
 
-    /// Reads everything again. If there is a mistake, nothing changes.
+    /// Reads everything again. A mistake changes nothing.
     pub fn reload(&self, source: &Source) {
         match self.try_reload(source) {
             Ok(need_restart) if need_restart.is_empty() => log::info!("the settings are reloaded"),

@@ -1,4 +1,4 @@
-//! Serving: everything is wired together, runs until a signal asks for the end, and says goodbye.
+//! Wires everything together, serves until a signal asks for the end, and says goodbye.
 
 use crate::listeners::Listeners;
 use crate::reload::Reloaded;
@@ -34,28 +34,28 @@ use std::time::{Duration, Instant};
 /// The most tasks that a connection of any front-end has.
 const TASKS_PER_CONNECTION: usize = 2;
 
-/// How long the answers that the admin listener is at may take when the program ends.
+/// How long unfinished answers of the admin listener may take when the program ends.
 const ADMIN_GOODBYE: Duration = Duration::from_millis(500);
 
-/// What runs.
+/// The running servers, and what they share.
 struct Running {
     shared: Shared,
     tasks: Tasks,
     diagnostics: Diagnostics,
     servers: Vec<Box<dyn RunningServer>>,
-    /// Apart: it ends last, so that it can tell what the others still have to do.
+    /// Separate, since it ends last: until then it shows what the others still have to do.
     admin: Option<HttpServer>,
     reloaded: Reloaded,
 }
 
-/// Serves until a signal asks for the end. Says on `output` where.
+/// Serves until a signal asks for the end. Announces the listeners on `output`.
 pub async fn run(
     (config, source): (Config, Source),
     (shared, listeners): (Shared, Listeners),
     output: Option<File>,
     log: &Logging,
 ) -> ExitCode {
-    // Before anything is announced: whoever reads that may send one.
+    // Before the announcement, since its reader may send a signal at once.
     let heard = [Signal::Int, Signal::Term, Signal::Hup, Signal::Usr1, Signal::Usr2];
     let mut signals = match Signals::new(heard) {
         Ok(signals) => signals,
@@ -68,10 +68,10 @@ pub async fn run(
     config.warnings.iter().chain(&listeners.warnings).for_each(|warning| log::warn!("{warning}"));
     let (goodbye, times, memory_bytes) = (config.goodbye, config.lame_duck, config.memory_bytes);
     let running = start(config, shared, listeners);
-    // Nobody may be reading it, which is no reason not to serve.
+    // If nobody reads it, the server serves all the same.
     let _ = output.map(|mut output| output.write_all(announcement(&running).as_bytes()));
     if let Some((_, address)) = running.listening().iter().find(|(name, _)| *name == "nats") {
-        // What the tests of NATS's client libraries wait for, where nats-server says it.
+        // The tests of NATS's client libraries wait for these lines on standard error.
         log.say(&format!("Listening for client connections on {address}\nServer is ready\n"));
     }
     let upkeep = running.tasks.scope("upkeep");
@@ -211,7 +211,7 @@ impl Running {
     }
 }
 
-/// Where the server listens, a line for each listener: scripts wait for them.
+/// The lines that say where the server listens, for scripts to wait for.
 fn announcement(running: &Running) -> String {
     let mut text = String::new();
     let listening = running.listening();
@@ -235,7 +235,7 @@ fn announcement(running: &Running) -> String {
     text
 }
 
-/// Sends the clients of all front-ends elsewhere, side by side.
+/// Sends the clients of all front-ends elsewhere at the same time.
 async fn lame_duck(running: &Running, times: LameDuck) {
     running.diagnostics.begin_lame_duck();
     log::info!(
@@ -253,8 +253,8 @@ async fn lame_duck(running: &Running, times: LameDuck) {
     .await;
 }
 
-/// Goodbye: no new connections, nothing more to say, everything queued goes out, and a report of
-/// what did not.
+/// Stops everything: no new connections, a goodbye to each client, everything queued goes out, and
+/// the log says what did not.
 async fn stop(running: Running, goodbye: Duration) {
     let deadline = Instant::now() + goodbye;
     running.servers.iter().for_each(|server| server.begin_stop());

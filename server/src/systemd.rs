@@ -1,4 +1,4 @@
-//! What systemd is told of the server, where it asks to be told. Elsewhere nothing happens.
+//! Notifications to systemd. Without systemd nothing happens.
 
 use async_io::Timer;
 use sd_notify::NotifyState;
@@ -32,6 +32,6 @@ pub async fn watchdog() {
 }
 
 fn tell(state: &[NotifyState<'_>]) {
-    // Whoever does not listen to it does not need it.
+    // An error means that nobody listens.
     let _ = sd_notify::notify(state);
 }

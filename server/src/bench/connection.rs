@@ -1,4 +1,4 @@
-//! Getting in, subscribing, and making sure that it has happened.
+//! Connections of the commands that are clients: they log in, subscribe, and wait for the effect.
 
 use super::BenchError;
 use super::frames::Protocol;
@@ -92,7 +92,7 @@ impl Endpoint {
         Ok(connection)
     }
 
-    /// Whom to trust where one side wants TLS. Read once, whatever number of connections there is.
+    /// The trust for TLS if either side wants it. Read once for all connections.
     fn trust_for(&self, info: &Info) -> Result<Option<&Trust>, BenchError> {
         match self.access.trust.get() {
             Some(_) if !info.tls_required && !info.tls_available && !self.access.tls_first => {

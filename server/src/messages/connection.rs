@@ -1,4 +1,4 @@
-//! A connection that messages come and go by. It blocks.
+//! A blocking connection for single messages.
 
 use super::options::{ServerOptions, check_subject};
 use crate::codec::nats::{Incoming, MessageHead, incoming};
@@ -16,7 +16,7 @@ pub struct Connection {
     address: String,
 }
 
-/// A message that came.
+/// A received message.
 #[derive(Debug, Default)]
 pub struct Message {
     /// Its subject, and whom to answer.
@@ -42,7 +42,7 @@ impl Connection {
         Ok(Self { reader: endpoint.connect()?.into_reader(), address })
     }
 
-    /// Asks for what is published to `subject`, and waits until the server has dealt with it.
+    /// Subscribes to `subject`.
     pub fn subscribe(
         &mut self,
         subject: &str,
@@ -61,8 +61,8 @@ impl Connection {
         stream.write_all(bytes).map_err(|error| self.broken(&error))
     }
 
-    /// Waits until the server has dealt with all that was sent. Messages that come meanwhile are
-    /// given to `take`.
+    /// Waits until the server has handled everything sent so far. Messages that arrive meanwhile go
+    /// to `take`.
     pub fn sync(&mut self, mut take: impl FnMut(Message)) -> Result<(), String> {
         self.write(b"PING\r\n")?;
         loop {
@@ -74,7 +74,7 @@ impl Connection {
         }
     }
 
-    /// The next message; `None` if none came in time.
+    /// The next message; `None` if none arrives in time.
     pub fn next(&mut self, wait: Option<Duration>) -> Result<Option<Message>, String> {
         let set = self.reader.get_ref().set_read_patience(wait);
         set.map_err(|error| self.broken(&error))?;
@@ -87,12 +87,12 @@ impl Connection {
         }
     }
 
-    /// Whether more has come than was given out yet.
+    /// Whether received bytes are waiting.
     pub fn has_more(&self) -> bool {
         !self.reader.buffer().is_empty()
     }
 
-    /// The next line, with pings answered; `None` if none came in time.
+    /// The next line; `None` if none arrives in time. Answers pings.
     fn next_line(&mut self) -> Result<Option<Incoming>, String> {
         let mut line = String::new();
         match (&mut self.reader).take(LINE_BYTES_MAX).read_line(&mut line) {
@@ -127,7 +127,7 @@ impl Connection {
 }
 
 impl Outgoing<'_> {
-    /// Appends it as the protocol has it.
+    /// Appends the message in the protocol's form.
     pub fn append(&self, out: &mut Vec<u8>) {
         let reply_to = self.reply_to.map(|subject| format!(" {subject}")).unwrap_or_default();
         let (subject, payload_bytes) = (self.subject, self.payload.len());

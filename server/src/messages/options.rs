@@ -160,7 +160,7 @@ impl ServerOptions {
 }
 
 impl MessageOptions {
-    /// The payload, from wherever it is.
+    /// Reads the payload from the argument, the file or standard input.
     pub fn payload(&self) -> Result<Vec<u8>, String> {
         let input = std::io::stdin();
         match (&self.file, self.payload.as_deref()) {
@@ -178,7 +178,7 @@ impl MessageOptions {
     }
 }
 
-/// A subject that can be sent: a blank in it would be another word of the protocol.
+/// Checks that a subject can be sent: a blank would begin another word of the protocol.
 pub fn check_subject(subject: &str) -> Result<(), String> {
     match subject.is_empty() || subject.contains(|it: char| it.is_whitespace() || it.is_control()) {
         true => Err(format!("{subject:?} is no subject: it is empty or has a blank in it")),

@@ -7,13 +7,13 @@ use std::io::{Write, stderr};
 use std::thread::park_timeout;
 use std::time::{Duration, Instant};
 
-/// What is put in the place of this word is the number of the message.
+/// In a payload, the message's number replaces this word.
 const COUNT: &str = "{{Count}}";
 
 /// Bytes that are sent in one go.
 const WRITE_BYTES: usize = 64 * 1024;
 
-/// Waits shorter than this one are not for listening: a socket's time-outs are not as exact.
+/// Shorter waits than this do not listen meanwhile: a socket's time-outs are not exact enough.
 const LISTENING_WAIT: Duration = Duration::from_millis(100);
 
 /// Publishes, and waits until the server has taken everything.
@@ -45,12 +45,12 @@ pub fn publish(options: &PubOptions) -> Result<(), String> {
     connection.sync(drop)?;
     progress.end();
     let (count, subject) = (options.count, &message.subject);
-    // Where nobody reads it, nobody misses it.
+    // If nobody reads it, nothing is lost.
     let _ = writeln!(stderr(), "Published {count} messages, {sent_bytes} bytes, to {subject:?}");
     Ok(())
 }
 
-/// Waits, and answers the server's pings meanwhile: it would take a silent publisher for dead.
+/// Waits, and answers the server's pings meanwhile; it would disconnect a silent publisher.
 fn wait_until(due: Instant, connection: &mut Connection) -> Result<(), String> {
     while let Some(left) = due.checked_duration_since(Instant::now()).filter(|it| !it.is_zero()) {
         match left < LISTENING_WAIT {

@@ -8,10 +8,10 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{Write, stderr};
 use std::time::Duration;
 
-/// What a server answers where nobody else would.
+/// The status of the server's own answer when nobody subscribes.
 const NO_RESPONDERS: &str = "503";
 
-/// Shows what is published, until there is enough of it.
+/// Shows messages until enough have come.
 pub fn subscribe(options: &SubOptions, output: &mut impl Write) -> Result<(), String> {
     let mut connection = Connection::open(&options.server)?;
     for (sid, subject) in options.subjects.iter().enumerate() {
@@ -21,7 +21,7 @@ pub fn subscribe(options: &SubOptions, output: &mut impl Write) -> Result<(), St
     listen(&mut connection, &options.subjects.join(", "), &mut shown, output, |_, _| Ok(()))
 }
 
-/// Answers requests, until there were enough of them.
+/// Answers requests until enough have come.
 pub fn reply(options: &ReplyOptions, output: &mut impl Write) -> Result<(), String> {
     let mut connection = Connection::open(&options.server)?;
     connection.subscribe(&options.subject, Some(&options.queue), 1)?;
@@ -35,7 +35,7 @@ pub fn reply(options: &ReplyOptions, output: &mut impl Write) -> Result<(), Stri
     })
 }
 
-/// Asks, and shows the answers.
+/// Sends a request and shows the answers.
 pub fn request(options: &RequestOptions, output: &mut impl Write) -> Result<(), String> {
     let message = &options.message;
     check_subject(&message.subject)?;
@@ -80,7 +80,7 @@ impl<'s> Shown<'s> {
         self.wanted.is_some_and(|wanted| self.messages >= wanted)
     }
 
-    /// Shows a message. False if nobody reads any more.
+    /// Shows a message; false if the output is closed.
     fn show(&mut self, message: &Message, output: &mut impl Write, is_last: bool) -> bool {
         self.messages += 1;
         let shown = show(output, self.messages, message, self.options);
@@ -89,7 +89,7 @@ impl<'s> Shown<'s> {
     }
 }
 
-/// Shows messages, and does what there is to do for each.
+/// Shows messages, and calls `act` for each.
 fn listen(
     connection: &mut Connection,
     subjects: &str,
@@ -99,7 +99,7 @@ fn listen(
 ) -> Result<(), String> {
     let mut early = Vec::new();
     connection.sync(|message| early.push(message))?;
-    // Where nobody reads it, nobody misses it.
+    // If nobody reads it, nothing is lost.
     let _ = writeln!(stderr(), "Subscribed to {subjects}");
     let mut early = early.into_iter();
     while !shown.is_enough() {
