@@ -23,8 +23,8 @@ pub struct RoundTrips {
 /// How long the answering side waits before it looks whether it is still wanted.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// Returns how long each round trip took, or each row of them that was sent at once, in nanoseconds,
-/// in ascending order.
+/// Returns how long each round trip took, or each row of them that was sent at once: nanoseconds in
+/// ascending order.
 ///
 /// # Errors
 /// When the server cannot be reached, or an answer does not come.

@@ -34,8 +34,8 @@ pub trait Options: Args {
     /// The keys of what a reload can change while the server runs, by the options that share them.
     const RELOADED: &'static [&'static [&'static str]] = &[];
 
-    /// Whether the file may have the table several times: `[[cluster]]`. Flags and variables set the
-    /// first.
+    /// Whether the file may have the table several times: `[[cluster]]`. Flags and variables set
+    /// the first.
     const IS_REPEATED: bool = false;
 
     /// What this front-end has otherwise than the others that share the setting.

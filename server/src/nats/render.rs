@@ -86,7 +86,8 @@ pub(super) fn render_batch(
     (at - from, body_bytes)
 }
 
-/// How many messages of a batch, from the first of `range` on, are those of a block from `index` on.
+/// How many messages of a batch, from the start of `range` on, are those of a block from `index`
+/// on.
 fn in_a_row(
     batch: &Batch<ServerMessage>,
     range: Range<usize>,

@@ -88,7 +88,8 @@ fn new_permissions_hold_at_once(server: Server) {
         lines,
         [
             "-ERR 'Permissions Violation for Subscription to \"inbox\" (sid \"2\")'",
-            "-ERR 'Permissions Violation for Subscription to \"inbox\" using queue \"group\" (sid \"3\")'",
+            "-ERR 'Permissions Violation for Subscription to \"inbox\" using queue \"group\" \
+             (sid \"3\")'",
         ]
     );
     present.send("PUB a.x 1\r\nx\r\n");
