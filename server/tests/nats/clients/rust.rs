@@ -65,8 +65,8 @@ scenarios!(
 /// The public half of the key that `scenarios.js` has.
 const NKEY: &str = "UDVEU3DD4KOFECV66VIHWEZOYX4ZKR3WV27L464SIIPOU2IUI3JCYSJF";
 
-/// `alice` may do everything, `bob` may publish and subscribe `open.>` and his inbox only, `till` is
-/// in another account.
+/// `alice` may do everything, `bob` may publish and subscribe `open.>` and his inbox only, `till`
+/// is in another account.
 pub fn with_users() -> Settings {
     let open = Some(Permission { allow: &["open.>", "_INBOX.>"], deny: &[] });
     let bob = User { publish: open.clone(), subscribe: open, ..User::new("bob", "b") };
