@@ -22,6 +22,7 @@ class Browser {
       executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
       args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
       protocolTimeout: PATIENCE_MS,
+      timeout: PATIENCE_MS,
     });
     return browser;
   }
