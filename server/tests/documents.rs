@@ -185,7 +185,8 @@ fn every_command_of_the_pages_works() {
             let settings = block.replace("/etc/fanfare", folder.text());
             fs::write(folder.path().join("block.toml"), settings).unwrap();
             let mut checked = Command::new(env!("CARGO_BIN_EXE_fanfare"));
-            checked.args(["--check-config", "--config", "block.toml"]).current_dir(folder.path());
+            checked.args(["--check-config", "--config", "block.toml"]);
+            checked.args(["--nats-users-file", "accounts.toml"]).current_dir(folder.path());
             let checked = checked.output().unwrap();
             let said = String::from_utf8_lossy(&checked.stderr);
             assert!(checked.status.success(), "{}:\n{block}\n{said}", page.display());
@@ -323,8 +324,9 @@ fn files() -> TempDirectory {
     write("cert.pem", &cert);
     write("ca.pem", &cert);
     write("key.pem", &key);
-    write("edge.creds", CREDENTIALS);
-    write("cluster-password", "secret\n");
+    ["edge.creds", "shop.creds"].iter().for_each(|name| write(name, CREDENTIALS));
+    ["cluster-password", "edge-password"].iter().for_each(|name| write(name, "secret\n"));
+    write("accounts.toml", "[[user]]\nname = \"till\"\npassword = \"x\"\naccount = \"SHOP\"\n");
     write("nats-server.conf", "port: 4222\n");
     let example = Path::new(ROOT).join("fanfare.example.toml");
     write("fanfare.toml", &fs::read_to_string(example).unwrap());
