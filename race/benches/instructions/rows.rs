@@ -27,46 +27,40 @@ const PLAIN: Row = Row {
     burst: 1,
     asleep: false,
     content: Content::Copy,
-    budgets: [118, 118, 121],
+    budgets: [105, 104, 105],
 };
 
 pub const ROWS: &[Row] = &[
     PLAIN,
-    Row { name: "1", budgets: [543, 584, 841], subscribers: 1, ..PLAIN },
-    Row { name: "8", budgets: [1846, 2174, 4212], subscribers: 8, ..PLAIN },
-    Row { name: "1, bursts of 16", budgets: [515, 556, 397], subscribers: 1, burst: 16, ..PLAIN },
-    Row { name: "8, bursts of 16", budgets: [1752, 2080, 795], subscribers: 8, burst: 16, ..PLAIN },
+    Row { name: "1", budgets: [472, 504, 800], subscribers: 1, ..PLAIN },
+    Row { name: "8", budgets: [1546, 1809, 4166], subscribers: 8, ..PLAIN },
+    Row { name: "1, bursts of 16", budgets: [439, 471, 355], subscribers: 1, burst: 16, ..PLAIN },
+    Row { name: "8, bursts of 16", budgets: [1420, 1670, 748], subscribers: 8, burst: 16, ..PLAIN },
     Row {
         name: "64, bursts of 64",
-        budgets: [11_149, 13_773, 2603],
+        budgets: [8758, 10_744, 2510],
         subscribers: 64,
         burst: 64,
         ..PLAIN
     },
     Row {
         name: "1000, bursts of 64",
-        budgets: [169_093, 210_093, 35_441],
+        budgets: [132_307, 163_339, 34_586],
         subscribers: 1000,
         burst: 64,
         ..PLAIN
     },
-    Row { name: "1, asleep", budgets: [2079, 2105, 2247], subscribers: 1, asleep: true, ..PLAIN },
+    Row { name: "1, asleep", budgets: [1999, 2005, 2202], subscribers: 1, asleep: true, ..PLAIN },
     Row {
         name: "8, asleep",
-        budgets: [13_252, 13_467, 14_576],
+        budgets: [12_895, 12_950, 14_520],
         subscribers: 8,
         asleep: true,
         ..PLAIN
     },
-    Row { name: "1, String", budgets: [922, 966, 1286], subscribers: 1, ..STRING },
-    Row { name: "8, String", budgets: [2107, 2445, 4612], subscribers: 8, ..STRING },
-    Row {
-        name: "64, String",
-        budgets: [11_245, 13_809, 2760],
-        subscribers: 64,
-        burst: 64,
-        ..STRING
-    },
+    Row { name: "1, String", budgets: [817, 850, 1210], subscribers: 1, ..STRING },
+    Row { name: "8, String", budgets: [1780, 2044, 4533], subscribers: 8, ..STRING },
+    Row { name: "64, String", budgets: [8820, 10_806, 2694], subscribers: 64, burst: 64, ..STRING },
 ];
 
 const STRING: Row = Row { content: Content::String, ..PLAIN };
