@@ -204,7 +204,8 @@ impl Writer<'_> {
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.blocked_since.get_or_insert_with(Instant::now);
+                    let since = *self.blocked_since.get_or_insert_with(Instant::now);
+                    self.alarm.be_ready_for(Some(since + self.settings.deadline), context);
                     ready!(connection.socket().poll_writable(context))?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -241,7 +242,7 @@ impl Writer<'_> {
                 source.alarm(now, &mut self.buffer);
             }
             let write_due = self.blocked_since.map(|since| since + self.settings.deadline);
-            self.alarm.set_again(now, [source.due(), write_due]);
+            self.alarm.set_again([source.due(), write_due]);
         }
         Poll::Pending
     }
@@ -251,22 +252,15 @@ impl Writer<'_> {
 struct Alarm {
     timer: Timer,
     fires_at: Instant,
-    period: Duration,
     liveness: Watch,
 }
 
 impl Alarm {
     fn new(settings: WriterSettings, source_due: Option<Instant>) -> Self {
         let now = Instant::now();
-        // It fires at least once per deadline, so no deadline can begin and pass in between.
-        let period = settings.deadline.min(settings.idle.interval);
-        let mut alarm = Self {
-            timer: Timer::never(),
-            fires_at: now,
-            period,
-            liveness: Watch::new(settings.idle, now),
-        };
-        alarm.set_again(now, [source_due, None]);
+        let liveness = Watch::new(settings.idle, now);
+        let mut alarm = Self { timer: Timer::never(), fires_at: now, liveness };
+        alarm.set_again([source_due, None]);
         alarm
     }
 
@@ -274,15 +268,17 @@ impl Alarm {
         Pin::new(&mut self.timer).poll(context).map(|_| Instant::now())
     }
 
-    /// Sets the timer for the earliest of a period from now, the next ping, and what is due.
-    fn set_again(&mut self, now: Instant, due: [Option<Instant>; 2]) {
-        let times = due.into_iter().flatten().chain([self.liveness.next_check]);
-        self.set_at(times.fold(now + self.period, Instant::min));
+    /// Sets the timer for the earliest of the next ping and what is due. A quiet connection is woken
+    /// for nothing else: ten thousand of them must cost next to nothing.
+    fn set_again(&mut self, due: [Option<Instant>; 2]) {
+        let due = due.into_iter().flatten();
+        self.set_at(due.fold(self.liveness.next_check, Instant::min));
     }
 
-    /// Moves the timer forward: something has become due earlier than when it was set.
-    fn be_ready_for(&mut self, source_due: Option<Instant>, context: &Context<'_>) {
-        if let Some(due) = source_due.filter(|due| *due < self.fires_at) {
+    /// Moves the timer forward: something has become due earlier than when it was set. At most once
+    /// a deadline for writes that wait, since the next of them is due later.
+    fn be_ready_for(&mut self, due: Option<Instant>, context: &Context<'_>) {
+        if let Some(due) = due.filter(|due| *due < self.fires_at) {
             self.set_at(due);
             // The timer wakes only tasks that have polled it since it was set.
             context.waker().wake_by_ref();
@@ -364,14 +360,29 @@ mod tests {
         fn ping(&mut self, _: &mut WriteBuffer) {}
     }
 
+    fn connected() -> (TcpStream, Connection) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let accepted = Async::new(listener.accept().unwrap().0).unwrap();
+        (peer, Connection::new(accepted, Duration::from_secs(60), Default::default()).unwrap())
+    }
+
+    #[test]
+    fn the_timer_waits_for_the_ping_and_a_stuck_peer_is_found_all_the_same() {
+        let (_peer, connection) = connected();
+        let idle = Idle { interval: Duration::from_secs(3600), misses: 3, answer_required: true };
+        let deadline = Duration::from_millis(50);
+        let settings = WriterSettings { buffer_bytes: 64 * 1024, deadline, idle };
+        let alarm = Alarm::new(settings, None);
+        assert_eq!(alarm.fires_at, alarm.liveness.next_check);
+        let outcome = block_on(write_all_from(&mut Endless, &connection, settings));
+        assert!(matches!(outcome, Outcome::Stuck), "{outcome:?}");
+    }
+
     #[test]
     fn a_peer_that_reads_and_never_finds_the_end_is_kept() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut peer, connection) = connected();
         peer.set_nonblocking(true).unwrap();
-        let accepted = Async::new(listener.accept().unwrap().0).unwrap();
-        let connection =
-            Connection::new(accepted, Duration::from_secs(60), Default::default()).unwrap();
         let idle = Idle { interval: Duration::from_millis(50), misses: 3, answer_required: true };
         let deadline = Duration::from_secs(60);
         let settings = WriterSettings { buffer_bytes: 64 * 1024, deadline, idle };
