@@ -268,8 +268,8 @@ impl Alarm {
         Pin::new(&mut self.timer).poll(context).map(|_| Instant::now())
     }
 
-    /// Sets the timer for the earliest of the next ping and what is due. A quiet connection is woken
-    /// for nothing else: ten thousand of them must cost next to nothing.
+    /// Sets the timer for the earliest of the next ping and what is due. A quiet connection is
+    /// woken for nothing else: ten thousand of them must cost next to nothing.
     fn set_again(&mut self, due: [Option<Instant>; 2]) {
         let due = due.into_iter().flatten();
         self.set_at(due.fold(self.liveness.next_check, Instant::min));
