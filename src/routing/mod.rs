@@ -256,12 +256,9 @@ impl<M> Router<M> {
     /// not counted.
     pub fn count_interest(&self, (pattern, group): &InterestKey) -> usize {
         let state = self.state.read();
-        let members = state.subscriptions.find(pattern.as_str());
-        members
-            .into_iter()
-            .flat_map(Members::live)
-            .filter(|member| !member.is_bridge() && member.group_name() == group.as_ref())
-            .count()
+        let is_in =
+            |member: &&Member<M>| !member.is_bridge() && member.group_name() == group.as_ref();
+        state.members_of(pattern).filter(is_in).count()
     }
 
     /// The subscriptions of this queue to exactly this pattern.
@@ -271,9 +268,8 @@ impl<M> Router<M> {
         queue: &Arc<Queue<M>>,
     ) -> Vec<SubscriptionId> {
         let state = self.state.read();
-        let members =
-            state.subscriptions.find(pattern.as_str()).into_iter().flat_map(Members::live);
-        members.filter(|member| Arc::ptr_eq(&member.queue, queue)).map(|member| member.id).collect()
+        let is_here = |member: &&Member<M>| Arc::ptr_eq(&member.queue, queue);
+        state.members_of(pattern).filter(is_here).map(|member| member.id).collect()
     }
 
     /// All interest there is, but that of bridges, with the number of subscriptions.
@@ -447,6 +443,11 @@ impl<M> Router<M> {
 }
 
 impl<M> State<M> {
+    /// The subscriptions to exactly this pattern.
+    fn members_of(&self, pattern: &Pattern) -> impl Iterator<Item = &Member<M>> {
+        self.subscriptions.find(pattern.as_str()).into_iter().flat_map(Members::live)
+    }
+
     fn next_id(&mut self, subscriptions_max: usize) -> Result<SubscriptionId, SubscribeError> {
         if self.is_closed {
             return Err(SubscribeError::Closed);
