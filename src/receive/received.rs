@@ -13,8 +13,8 @@ use std::sync::Arc;
 /// [`to_message`](Self::to_message) keeps it for longer.
 pub struct Received<'a, M>(Source<'a, M>);
 
-/// Of two words, also as a delivery that may be absent or pending: so it is returned in registers.
-/// Through memory a message took twice the time.
+/// Of two words, also as a delivery that may be absent or pending. `recv` makes it in its caller,
+/// where it stays in registers: a message that was returned through memory took twice the time.
 enum Source<'a, M> {
     /// The message that was stepped over last.
     Lent(&'a Reading<M>),
@@ -88,7 +88,7 @@ mod tests {
     use std::task::Poll;
 
     #[test]
-    fn a_delivery_is_returned_in_registers() {
+    fn a_delivery_has_two_words() {
         assert_eq!(size_of::<Poll<Option<Delivery<Received<'_, u64>>>>>(), 2 * size_of::<usize>());
     }
 }
