@@ -139,7 +139,7 @@ impl<'c> Writer<'c> {
     fn render(&mut self, Rest { batch, groups, from }: Rest, out: &mut WriteBuffer) {
         let Some(joined) = &mut self.joined else { return };
         let before_bytes = out.waiting_bytes();
-        if let Some((first, reply_to)) = batch.entries().nth(from) {
+        if let Some((first, reply_to)) = batch.entry(from) {
             // Room for the whole batch: growing by doubling costs more than rendering. The verb,
             // the sizes and the ends of lines take up to 32 bytes.
             let first = outgoing(first, batch.topic(), reply_to);
