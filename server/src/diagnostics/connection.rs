@@ -343,7 +343,7 @@ impl ConnectionFigures {
         lock(&self.about).peer
     }
 
-    /// Says which client a proxy asks for now.
+    /// Names the client of the proxy's present request.
     pub fn set_peer(&self, peer: SocketAddr) {
         lock(&self.about).peer = peer;
     }

@@ -71,7 +71,7 @@ impl Call {
     }
 }
 
-/// Where a service leaves what is to be done with its connection later.
+/// A service's instructions for its connection, which the server follows later.
 #[derive(Clone, Default)]
 pub(super) struct Takeover(Arc<Mutex<Later>>);
 

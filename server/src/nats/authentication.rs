@@ -97,10 +97,10 @@ impl Authentication {
         let [password, token, signature] =
             [password, token, signature].map(|text| text.as_deref().unwrap_or_default());
         match self.entry(given) {
-            Some((Proof::Nothing, grant)) => Verdict::Right(grant),
-            Some((Proof::Password(secret), grant)) => secret.judge(password, grant),
-            Some((Proof::Token(secret), grant)) => secret.judge(token, grant),
-            Some((Proof::Key(key), grant))
+            Some((Required::Nothing, grant)) => Verdict::Right(grant),
+            Some((Required::Password(secret), grant)) => secret.judge(password, grant),
+            Some((Required::Token(secret), grant)) => secret.judge(token, grant),
+            Some((Required::Key(key), grant))
                 if !nonce.is_empty() && key.has_signed(nonce, signature) =>
             {
                 Verdict::Right(grant)
@@ -126,28 +126,28 @@ impl Authentication {
     }
 
     /// What a client with these credentials has to prove, and what it may do then.
-    fn entry(&self, given: &Credentials) -> Option<(Proof<'_>, Grant)> {
+    fn entry(&self, given: &Credentials) -> Option<(Required<'_>, Grant)> {
         if given.is_nothing()
             && let Some(grant) = self.unauthenticated()
         {
-            return Some((Proof::Nothing, grant));
+            return Some((Required::Nothing, grant));
         }
         if let Some(name) = &given.nkey {
             let key = Nkey::parse(name).ok()?;
             let user = self.nkeys.iter().find(|user| user.key == key)?;
-            return Some((Proof::Key(&user.key), user.grant.clone()));
+            return Some((Required::Key(&user.key), user.grant.clone()));
         }
         if let (Some(secret), Some(_)) = (&self.token, &given.token) {
-            return Some((Proof::Token(secret), Grant::default()));
+            return Some((Required::Token(secret), Grant::default()));
         }
         let user = self.users.iter().find(|user| Some(&user.name) == given.user.as_ref())?;
-        Some((Proof::Password(&user.password), user.grant.clone()))
+        Some((Required::Password(&user.password), user.grant.clone()))
     }
 }
 
 /// What a client has to prove.
 #[derive(PartialEq, Eq)]
-enum Proof<'a> {
+enum Required<'a> {
     Nothing,
     Password(&'a Secret),
     Token(&'a Secret),
