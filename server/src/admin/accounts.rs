@@ -3,14 +3,12 @@
 use super::context::AdminContext;
 use super::listing::Object;
 use super::times::timestamp;
+use crate::codec::nats::GLOBAL;
 use crate::http::{self, Call, Response, text};
 use hyper::StatusCode;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::SystemTime;
-
-/// Where clients are that are in no other: nats-server's name.
-pub(super) const GLOBAL: &str = "$G";
 
 /// All of them, or with `acc=` what is known of one.
 pub(super) fn accounts(context: Arc<AdminContext>, call: Call) -> Response {

@@ -1,10 +1,10 @@
 //! Subscriptions, topics, and what happened: each a list.
 
-use super::accounts::GLOBAL;
 use super::context::AdminContext;
 use super::listing::{Listing, Object, Window};
 use super::problems::full_percent;
 use super::times::timestamp;
+use crate::codec::nats::GLOBAL;
 use crate::diagnostics::{JournalEntry, SubscriptionInfo};
 use crate::http::{Call, Response};
 use crate::limits::ADMIN_SUBSCRIPTIONS;

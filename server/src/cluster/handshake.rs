@@ -1,7 +1,7 @@
 //! What a hub says about itself, and what a leaf node answers.
 
 use super::rules::Rules;
-use crate::codec::nats::{Credentials, Proof};
+use crate::codec::nats::{Credentials, GLOBAL, Proof};
 use serde::{Deserialize, Serialize};
 
 /// The version of nats-server that the link claims to be, since hubs may require one.
@@ -92,7 +92,7 @@ pub(super) fn append_connect(
         server_id,
         headers: true,
         protocol: 1,
-        remote_account: "$G",
+        remote_account: GLOBAL,
         jetstream: false,
         proof: credentials.proof(nonce),
     };

@@ -1,6 +1,6 @@
 //! Every bound and interval of a link to a cluster.
 
-use crate::codec::nats::{Credentials, ServerAddress};
+use crate::codec::nats::{Credentials, GLOBAL, ServerAddress};
 use crate::limits;
 use crate::transport::{Idle, Trust, WriterSettings};
 use fanfare::{Pattern, WhenFull};
@@ -55,7 +55,7 @@ impl Default for ClusterSettings {
             title: limits::CLUSTER_TITLES[0],
             hubs: Vec::new(),
             name: None,
-            account: "$G".into(),
+            account: GLOBAL.into(),
             credentials: Credentials::default(),
             tls: None,
             tls_first: false,

@@ -14,8 +14,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use std::time::Duration;
 
-/// The account of users that name none, and of clients that need not say who they are.
-pub const GLOBAL: &str = "$G";
+pub use crate::codec::nats::GLOBAL;
 
 /// The account that is told of connects and disconnects, unless the settings name another.
 pub const SYSTEM: &str = "$SYS";

@@ -27,6 +27,9 @@ mod parser;
 mod render;
 pub mod subject;
 
+/// The account of users that name none, and of clients that need not say who they are.
+pub const GLOBAL: &str = "$G";
+
 pub use address::ServerAddress;
 pub use block::{Block, Rendered};
 pub use credentials::{Credentials, Proof};
