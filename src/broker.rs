@@ -239,7 +239,13 @@ impl<M: Payload> Broker<M> {
     /// The subscriptions that get a topic's messages, or may, as a member of a queue group. A
     /// mailbox is there once for each of its subscriptions that match.
     pub fn subscribers(&self, topic: &Topic) -> Vec<SubscriptionStats> {
-        self.handle.shared.router.subscribers(topic).iter().map(|queue| queue.stats()).collect()
+        self.handle
+            .shared
+            .router
+            .subscribers(topic, |_| true)
+            .iter()
+            .map(|queue| queue.stats())
+            .collect()
     }
 
     /// All live subscriptions.

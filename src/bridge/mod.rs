@@ -15,6 +15,7 @@ use crate::queue::entries::Named;
 use crate::receive::builder::MailboxBuilder;
 use crate::receive::mailbox::{Mailbox, MailboxSubscriber};
 use crate::receive::watch::SubscriptionWatch;
+use crate::routing::member::Member;
 use crate::scope::Scope;
 use crate::stats::{Books, SubscriptionId};
 use crate::topic::{Pattern, Topic};
@@ -229,6 +230,20 @@ impl<M: Payload> BridgePublisher<M> {
         self.publisher.set_bridged_groups(groups);
         self.publisher.publish_batch_now(topic, batch)
     }
+
+    /// Tells the plain subscriptions to a topic that this many of its messages were lost on their
+    /// way from the other system; 0: nobody knows how many. Each finds
+    /// [`Missed`](crate::Delivery::Missed) before anything that this publishes from now on. Members
+    /// of queue groups are not told: nobody knows which of them would have had a message.
+    pub fn missed(&mut self, topic: &Topic, count: u32) {
+        self.publisher.begin_segment();
+        let is_plain = |member: &Member<M>| member.group.is_none() && !member.is_bridge();
+        let mut deferred = Deferred::new();
+        for queue in self.publisher.handle.shared.router.subscribers(topic, is_plain) {
+            queue.interrupt(count, &mut deferred);
+        }
+        deferred.run();
+    }
 }
 
 impl<M: Payload> Broker<M> {
@@ -249,7 +264,7 @@ impl<M: Payload> Broker<M> {
         let mut deferred = Deferred::new();
         for (queue, (pattern, group)) in self.shared().router.interested() {
             if is_affected(&pattern, group.as_deref()) {
-                queue.interrupt(&mut deferred);
+                queue.interrupt(0, &mut deferred);
             }
         }
         deferred.run();

@@ -187,6 +187,12 @@ impl<M: Payload> Publisher<M> {
         from.groups.extend(groups.into_iter().map(|group| group.as_ref().into()));
     }
 
+    /// What is published next does not join what was published before: whoever reads that would
+    /// have it before a gap in between.
+    pub(crate) fn begin_segment(&mut self) {
+        self.fan_out.growing = None;
+    }
+
     /// Publishes without waiting, whatever the policies are.
     pub(crate) fn publish_now(
         &mut self,

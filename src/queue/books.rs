@@ -11,6 +11,11 @@ impl<M> Queue<M> {
         self.reader.received.load(Ordering::Acquire)
     }
 
+    /// All messages that it is told are missing, or will be.
+    pub fn lost(&self) -> u64 {
+        self.books().dropped + self.lost_elsewhere.load(Ordering::Acquire)
+    }
+
     /// Consistent: all figures are of one moment, however busy the queue is.
     pub fn books(&self) -> Books {
         loop {

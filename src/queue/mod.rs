@@ -146,8 +146,10 @@ pub(crate) struct Queue<M> {
     grant: Mutex<Option<Holding>>,
     /// Changes with every change of `grant`, under its lock.
     grant_epoch: AtomicU64,
-    /// Messages dropped since the last entry was queued, and [`INTERRUPTED`].
+    /// Messages missed since the last entry was queued, and [`INTERRUPTED`].
     gap: AtomicU64,
+    /// Messages in gaps that were never offered to this subscription.
+    lost_elsewhere: AtomicU64,
     receiver: AtomicWaker,
     wait_queue: Mutex<VecDeque<Parked<M>>>,
     /// The cursor, where publishers may have to pass over the oldest or free everything; elsewhere
@@ -209,6 +211,7 @@ impl<M> Queue<M> {
             grant: Mutex::new(None),
             grant_epoch: AtomicU64::new(0),
             gap: AtomicU64::new(0),
+            lost_elsewhere: AtomicU64::new(0),
             receiver: AtomicWaker::new(),
             wait_queue: Mutex::new(VecDeque::new()),
             shared_cursor,

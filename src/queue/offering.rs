@@ -92,10 +92,15 @@ impl<M> Queue<M> {
         self.count_dropped(count, reason, deferred);
     }
 
-    /// Places a gap of unknown size.
-    pub fn interrupt(&self, deferred: &mut Deferred<M>) {
+    /// Places a gap of messages that were never offered to this subscription; 0: of unknown size.
+    pub fn interrupt(&self, count: u32, deferred: &mut Deferred<M>) {
         let _wait_queue = lock(&self.wait_queue);
-        if self.gap.fetch_or(INTERRUPTED, Ordering::SeqCst) == 0 {
+        self.lost_elsewhere.fetch_add(count.into(), Ordering::SeqCst);
+        let before = match count {
+            0 => self.gap.fetch_or(INTERRUPTED, Ordering::SeqCst),
+            _ => self.gap.fetch_add(count.into(), Ordering::SeqCst),
+        };
+        if before == 0 {
             deferred.wake(self.receiver.take());
         }
     }

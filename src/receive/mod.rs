@@ -141,8 +141,8 @@ impl<M: Payload> Receiver<M> {
         if self.queue.end_reason() != Some(EndReason::GivenUp) {
             return None;
         }
-        let dropped = self.queue.books().dropped;
-        let missed = dropped - std::mem::replace(&mut self.missed, dropped);
+        let lost = self.queue.lost();
+        let missed = lost - std::mem::replace(&mut self.missed, lost);
         (missed > 0).then_some(missed)
     }
 

@@ -353,12 +353,17 @@ impl<M> Router<M> {
         found.break_value().flatten()
     }
 
-    /// The queues that get a topic's messages; of a queue group all that may.
-    pub fn subscribers(&self, topic: &Topic) -> Vec<Arc<Queue<M>>> {
+    /// The queues of those that `is_meant` picks of all that get a topic's messages; of a queue
+    /// group all may.
+    pub fn subscribers(
+        &self,
+        topic: &Topic,
+        is_meant: impl Fn(&Member<M>) -> bool,
+    ) -> Vec<Arc<Queue<M>>> {
         let mut queues = Vec::new();
         let state = self.state.read();
         let _ = state.subscriptions.visit_matching(topic.as_str(), &mut |members| {
-            let wanting = members.live().filter(|member| member.wants(topic));
+            let wanting = members.live().filter(|member| member.wants(topic) && is_meant(member));
             queues.extend(wanting.map(|member| member.queue.clone()));
             ControlFlow::<()>::Continue(())
         });

@@ -44,6 +44,18 @@ fn received(subscription: &mut Subscription<u32>) -> Vec<u32> {
     received
 }
 
+/// What it received, with 100 and their number where messages are missing.
+fn told_to(subscription: &mut Subscription<u32>) -> Vec<u32> {
+    let mut told = Vec::new();
+    while let Ok(delivery) = subscription.try_recv() {
+        told.push(match delivery {
+            Delivery::Message(message) => *message,
+            Delivery::Missed(count) => 100 + count as u32,
+        });
+    }
+    told
+}
+
 #[test]
 fn a_message_leaves_once_however_much_of_the_other_systems_interest_it_matches() {
     let broker = Broker::<u32>::new();
@@ -312,18 +324,50 @@ fn a_broken_bridge_is_a_gap_of_unknown_size_before_what_comes_over_it_next() {
         broker.interrupt(|pattern, group| pattern.as_str() == "a" && group.is_none());
         broker.interrupt(|pattern, _| pattern.as_str() == "a");
         broker.bridge_publisher().publish(&topic("a"), None, 2, [""; 0]).unwrap();
-        let mut told = Vec::new();
-        while let Ok(delivery) = affected.try_recv() {
-            told.push(match delivery {
-                Delivery::Message(message) => *message,
-                Delivery::Missed(count) => 100 + count as u32,
-            });
-        }
         let first = if reads_already { &[][..] } else { &[1] };
-        assert_eq!(told, [first, &[100, 2]].concat(), "{policy:?}");
+        assert_eq!(told_to(&mut affected), [first, &[100, 2]].concat(), "{policy:?}");
         assert_eq!(received(&mut other), [1, 2]);
         let books = affected.books();
         assert_eq!((books.offered, books.received, books.dropped), (2, 2, 0));
+    }
+}
+
+/// Under each policy. The books are of what got here.
+#[test]
+fn what_was_lost_elsewhere_is_a_gap_for_plain_subscriptions_to_its_topic() {
+    for policy in [WhenFull::DropNewest, WhenFull::DropOldest, WhenFull::Block] {
+        let broker = Broker::<u32>::new();
+        let subscribe = |text: &str, group: Option<&str>| {
+            let builder = broker.subscription(&pattern(text)).when_full(policy);
+            let builder = match group {
+                Some(name) => builder.group(name),
+                None => builder,
+            };
+            builder.subscribe().unwrap()
+        };
+        let mut theirs = [subscribe("a", None), subscribe("*", None)];
+        let mut others = [subscribe("b", None), subscribe("a", Some("g"))];
+        let mut bridge = broker.bridge("b").open().unwrap();
+        bridge.subscriber().subscribe(&pattern("a")).unwrap();
+        let mut publish = {
+            let mut publisher = broker.bridge_publisher();
+            move |lost: Option<u32>, message| {
+                lost.into_iter().for_each(|count| publisher.missed(&topic("a"), count));
+                publisher.publish(&topic("a"), None, message, ["g"]).unwrap();
+            }
+        };
+        publish(None, 1);
+        publish(Some(3), 2);
+        publish(Some(0), 3);
+        for subscription in &mut theirs {
+            assert_eq!(told_to(subscription), [1, 103, 2, 100, 3], "{policy:?}");
+            let books = subscription.books();
+            assert_eq!((books.offered, books.received, books.dropped), (3, 3, 0));
+        }
+        assert_eq!(others.each_mut().map(received), [vec![], vec![1, 2, 3]]);
+        assert_eq!(others.each_ref().map(|other| other.books().dropped), [0, 0]);
+        assert_eq!(bridge.books().dropped, 0);
+        assert!(try_recv(&mut bridge).is_none());
     }
 }
 

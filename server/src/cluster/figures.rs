@@ -24,6 +24,12 @@ pub struct LinkFigures {
     pub(super) interest_out: AtomicU64,
     pub(super) joins: AtomicU64,
     pub(super) ends: AtomicU64,
+    /// Numbered messages of other servers that did not come.
+    pub(super) missing: AtomicU64,
+    /// Those of them that came after all.
+    pub(super) late: AtomicU64,
+    /// Numbered messages that came more than once.
+    pub(super) duplicates: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -160,6 +166,17 @@ impl LinkFigures {
                 state.dropped_before + dropped,
             ),
             ("cluster_too_large", "Messages larger than the hub takes", count(&self.too_large)),
+            (
+                "cluster_missing",
+                "Numbered messages of other servers that did not come",
+                count(&self.missing),
+            ),
+            ("cluster_late", "Messages counted as missing that came after all", count(&self.late)),
+            (
+                "cluster_duplicates",
+                "Numbered messages of other servers that came again",
+                count(&self.duplicates),
+            ),
             ("cluster_joins", "Times that the link was made", count(&self.joins)),
             ("cluster_ends", "Times that the link, or an attempt at it, ended", count(&self.ends)),
         ];

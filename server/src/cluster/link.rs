@@ -2,10 +2,12 @@
 
 use super::figures::LinkFigures;
 use super::reader::{Reader, Shared};
+use super::sequence::Numbers;
 use super::session::{Identity, Passage, Session, Tls};
 use super::settings::{ClusterSettings, parse_hub, told_by};
 use super::writer::Writer;
 use crate::codec::nats::ServerAddress;
+use crate::codec::nats::subject::covers;
 use crate::connection::duplex::drive;
 use crate::connection::outbound::OutboundQueue;
 use crate::connection::shutdown::Shutdown;
@@ -60,14 +62,16 @@ impl ClusterLink {
         let name = settings.name.clone();
         let name = name.unwrap_or_else(|| format!("fanfare-{}-{:08X}", host(), random() as u32));
         // Links of one account have the same: so they find out that they lead to one cluster.
-        let random = server_id.get(1..23).unwrap_or(&server_id);
-        let loop_subject = format!("$LDS.{random}.{}", settings.account);
+        let of_server = server_id.get(1..23).unwrap_or(&server_id);
+        let loop_subject = format!("$LDS.{of_server}.{}", settings.account);
         let shared = Arc::new(Shared {
             broker: broker.clone(),
             figures: LinkFigures::default(),
             front_end: front_end.clone(),
             hubs: Mutex::default(),
             end: Mutex::default(),
+            numbers: Mutex::new(Numbers::from_run(random())),
+            book: Mutex::default(),
         });
         let (title, told) = (front_end.name(), shared.clone());
         front_end.tells(move || told.figures.families(title), Vec::new);
@@ -201,7 +205,7 @@ impl Link {
         let dialled = (connection.clone(), hub.certificate_name.as_str());
         let halves = (
             Reader::new((&shared, &settings), session, dialled, &queue, &figures),
-            Writer::new((&shared, &settings), &queue, &figures),
+            Writer::new((&shared, &settings), &self.who.name, &queue, &figures),
         );
         let driven = (connection, entry);
         let reason: Ended = drive(&self.shutdown, driven, &queue, halves, settings.writer()).await;
@@ -217,11 +221,18 @@ impl Link {
         let reason = end.map_or(reason, |end| end.reason);
         let (unconfirmed, dropped) = figures.ended(reason);
         if let Some(terms) = terms {
-            let inwards = Passage::inwards(&self.settings.get());
-            let was_told = |pattern: &Pattern, _: Option<&str>| {
-                terms.may_ask_for(pattern) && !inwards.stops_all_of(pattern)
+            let settings = self.settings.get();
+            let inwards = Passage::inwards(&settings);
+            // What is missing of numbered messages is told when the next one comes.
+            let is_numbered = |pattern: &Pattern, group: Option<&str>| {
+                group.is_none() && settings.numbered.iter().any(|all| covers(all, pattern))
             };
-            self.shared.broker.interrupt(was_told);
+            self.shared.broker.interrupt(|pattern, group| {
+                terms.may_ask_for(pattern)
+                    && !inwards.stops_all_of(pattern)
+                    && !is_numbered(pattern, group)
+            });
+            lock(&self.shared.book).note_break();
         }
         self.failures = if had_joined { 0 } else { self.failures.saturating_add(1) };
         if had_joined || self.failures == 1 {

@@ -15,6 +15,7 @@ mod handshake;
 mod link;
 mod reader;
 mod rules;
+mod sequence;
 mod session;
 pub mod settings;
 mod writer;

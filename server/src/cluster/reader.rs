@@ -2,10 +2,13 @@
 //! local subscriber: the hub would hold up its other clients.
 
 use super::figures::LinkFigures;
+use super::sequence::{Arrival, Book, Numbers};
 use super::session::{Action, End, Passage, Session, Terms};
 use super::settings::ClusterSettings;
 use super::writer::Change;
-use crate::codec::nats::{Block, Parser, ParserLimits, subject};
+use crate::codec::nats::{
+    Block, Operation, Outgoing, Parser, ParserLimits, Stamp, append_to_hub, subject, take_stamp,
+};
 use crate::connection::duplex::{Flow, ReadHalf};
 use crate::connection::outbound::{OutboundQueue, Position};
 use crate::diagnostics::{ConnectionFigures, Ended, FrontEnd};
@@ -30,6 +33,10 @@ pub(super) struct Shared {
     pub hubs: Mutex<Vec<String>>,
     /// Why the connection ends, and when to dial again.
     pub end: Mutex<Option<End>>,
+    /// The numbers of our messages.
+    pub numbers: Mutex<Numbers>,
+    /// The numbers of others' messages.
+    pub book: Mutex<Book>,
 }
 
 /// Publishes the hub's messages, and enters its interest.
@@ -226,6 +233,10 @@ impl<'c> Reader<'c> {
                 if terms.has_streams {
                     enter_streams(&interest);
                 }
+                // Numbers are given to all messages, whether or not the hub wants them.
+                for pattern in &settings.numbered {
+                    let _ = interest.subscribe(pattern);
+                }
                 self.interest = Some(interest);
                 let watch = bridge.watch();
                 figures.joined(terms.clone(), watch.clone());
@@ -273,12 +284,67 @@ impl<'c> Reader<'c> {
         let figures = &self.shared.figures;
         figures.received.fetch_add(count as u64, Ordering::Relaxed);
         match self.place(block.matched()) {
+            // What a stream delivers was numbered for its own subject, if at all.
+            Place::Topic(topic)
+                if block.subject() == block.matched() && self.settings.numbers(&topic) =>
+            {
+                self.publish_numbered(&topic, block);
+            }
             Place::Topic(topic) => self.publish_to(&topic, block),
             Place::Refused => drop(figures.refused.fetch_add(count as u64, Ordering::Relaxed)),
             Place::TooMuch => {
                 figures.undeliverable.fetch_add(count as u64, Ordering::Relaxed);
             }
         }
+    }
+
+    /// Publishes messages less their numbers, and tells what is missing between them. A number is
+    /// only ever counted: whoever forges one keeps no message of others away.
+    fn publish_numbered(&mut self, topic: &Topic, block: &Block) {
+        let (mut lines, mut headers) = (Vec::new(), Vec::new());
+        let groups: Vec<String> = block.groups().collect();
+        for index in 0..block.len() {
+            let mut message = Outgoing { sizes_as_written: None, ..block.outgoing(index) };
+            headers.clear();
+            let stamp = take_stamp(message.headers, &mut headers);
+            if stamp.is_some() {
+                message.headers = &headers;
+            }
+            if let Some(missing) = self.count(topic, stamp) {
+                self.publish_lines(topic, &mut lines);
+                self.publisher.missed(topic, missing);
+            }
+            append_to_hub(&mut lines, &message, groups.iter().map(String::as_str));
+        }
+        self.publish_lines(topic, &mut lines);
+    }
+
+    /// Enters a number. Returns how many messages are missing before it, if any are; 0: nobody
+    /// knows how many.
+    fn count(&self, topic: &Topic, stamp: Option<Stamp<'_>>) -> Option<u32> {
+        let Shared { figures, front_end, book, .. } = self.shared;
+        match lock(book).enter(topic, stamp) {
+            Arrival::Next => return None,
+            Arrival::AfterUnknown => return Some(0),
+            Arrival::After(missing) => {
+                figures.missing.fetch_add(missing.into(), Ordering::Relaxed);
+                let _ =
+                    front_end.lost("missing", "(numbered)", "lost between servers", missing.into());
+                return Some(missing);
+            }
+            Arrival::Late => figures.late.fetch_add(1, Ordering::Relaxed),
+            Arrival::Again => figures.duplicates.fetch_add(1, Ordering::Relaxed),
+        };
+        None
+    }
+
+    /// Publishes rendered messages of one topic.
+    fn publish_lines(&mut self, topic: &Topic, lines: &mut Vec<u8>) {
+        let (mut parser, mut rest) = (self.decoder(), BytesMut::from(lines.as_slice()));
+        while let Ok(Some(Operation::Publish(block))) = parser.next(&mut rest) {
+            self.publish_to(topic, &Arc::new(block));
+        }
+        lines.clear();
     }
 
     /// Publishes without waiting. An error means that the broker is closed and the server ends.

@@ -3,7 +3,7 @@
 use crate::codec::nats::{Credentials, GLOBAL, ServerAddress};
 use crate::limits;
 use crate::transport::{Idle, Trust, WriterSettings};
-use fanfare::{Pattern, WhenFull};
+use fanfare::{Pattern, Topic, WhenFull};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +32,8 @@ pub struct ClusterSettings {
     pub exports: Option<Vec<Pattern>>,
     /// The only topics whose messages may come in; `None`: all that do not stay at home.
     pub imports: Option<Vec<Pattern>>,
+    /// Topics whose messages are numbered, so that what is lost between servers is counted.
+    pub numbered: Vec<Pattern>,
     /// Messages queued for the hub.
     pub queue_messages: usize,
     /// Bytes queued for the hub.
@@ -62,6 +64,7 @@ impl Default for ClusterSettings {
             shared: Vec::new(),
             exports: None,
             imports: None,
+            numbered: Vec::new(),
             queue_messages: limits::CLUSTER_QUEUE_MESSAGES,
             queue_bytes: limits::CLUSTER_QUEUE_BYTES,
             wait: Duration::from_millis(limits::CLUSTER_WAIT_MS),
@@ -76,6 +79,11 @@ impl ClusterSettings {
         let is_same = (&self.hubs, &self.account) == (&new.hubs, &new.account);
         let (credentials, tls) = (new.credentials.clone(), new.tls.clone());
         is_same.then(|| Self { credentials, tls, ..self.clone() })
+    }
+
+    /// Whether messages of this topic are numbered.
+    pub(super) fn numbers(&self, topic: &Topic) -> bool {
+        self.numbered.iter().any(|pattern| pattern.matches(topic))
     }
 
     /// The topics that stay at home unless they are shared.

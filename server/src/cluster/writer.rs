@@ -3,17 +3,22 @@
 use super::reader::Shared;
 use super::session::{Passage, Terms};
 use super::settings::ClusterSettings;
-use crate::codec::nats::{Outgoing, append_interest, append_ping, append_to_hub};
+use crate::codec::nats::{
+    Outgoing, Stamp, append_interest, append_ping, append_stamped, append_to_hub,
+};
 use crate::connection::duplex::WriteHalf;
 use crate::connection::outbound::{OutboundQueue, QueueItem};
 use crate::diagnostics::{ConnectionFigures, Ended};
 use crate::limits::{
     CLUSTER_CONFIRM_BYTES, CLUSTER_CONFIRM_MS, CLUSTER_JOIN_MS, CLUSTER_LINE_BYTES,
 };
+use crate::locks::lock;
 use crate::message::ServerMessage;
 use crate::tasks::Wait;
 use crate::transport::{Filled, Source, WriteBuffer};
-use fanfare::{Batch, Bridge, BridgeDelivery, Groups, InterestChange, InterestWatch, Topic};
+use fanfare::{
+    Batch, Bridge, BridgeDelivery, Groups, InterestChange, InterestWatch, Pattern, Topic,
+};
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -35,6 +40,9 @@ pub(super) enum Change {
 /// One connection's interest and messages.
 pub(super) struct Writer<'c> {
     shared: &'c Shared,
+    settings: &'c ClusterSettings,
+    /// This server's name in the cluster.
+    name: &'c str,
     queue: &'c OutboundQueue<Change>,
     figures: &'c ConnectionFigures,
     inwards: Passage,
@@ -68,12 +76,15 @@ struct Rest {
 
 impl<'c> Writer<'c> {
     pub fn new(
-        (shared, settings): (&'c Shared, &ClusterSettings),
+        (shared, settings): (&'c Shared, &'c ClusterSettings),
+        name: &'c str,
         queue: &'c OutboundQueue<Change>,
         figures: &'c ConnectionFigures,
     ) -> Self {
         Self {
             shared,
+            settings,
+            name,
             queue,
             figures,
             inwards: Passage::inwards(settings),
@@ -88,11 +99,19 @@ impl<'c> Writer<'c> {
     fn apply(&mut self, change: Change) {
         let Change::Joined { bridge, interest, terms } = change;
         self.join_by = None;
+        // What was published while there was no link has no numbers.
+        lock(&self.shared.numbers).begin_run();
+        // All that is numbered has to come, whether or not anybody here wants it.
+        let wanted = |pattern: &Pattern| {
+            let (pattern, group) = (pattern.clone(), None);
+            InterestChange { pattern, group, before: 0, now: 1 }
+        };
+        let untold = self.settings.numbered.iter().map(wanted).collect();
         self.joined = Some(Joined {
             bridge,
             interest,
             terms,
-            untold: VecDeque::new(),
+            untold,
             rest: None,
             unasked_bytes: 0,
             ask_at: None,
@@ -103,7 +122,11 @@ impl<'c> Writer<'c> {
     fn append_next(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> bool {
         let Some(joined) = &mut self.joined else { return false };
         if joined.untold.is_empty() {
-            joined.untold.extend(joined.interest.changes());
+            let is_told = |change: &InterestChange| {
+                change.group.is_none() && self.settings.numbered.contains(&change.pattern)
+            };
+            let changes = joined.interest.changes().into_iter();
+            joined.untold.extend(changes.filter(|change| !is_told(change)));
         }
         if let Some(change) = joined.untold.pop_front() {
             let is_ours = joined.terms.may_ask_for(&change.pattern)
@@ -125,6 +148,7 @@ impl<'c> Writer<'c> {
             }
             Poll::Ready(Some(BridgeDelivery::Missed(missed))) => {
                 self.shared.front_end.dropped("(all that leaves for the cluster)", missed);
+                lock(&self.shared.numbers).begin_run();
                 true
             }
             Poll::Ready(None) => {
@@ -149,12 +173,23 @@ impl<'c> Writer<'c> {
         }
         let mut rendered = 0;
         let (mut sent, mut too_large) = (0_u64, 0_u64);
+        let is_numbered = joined.terms.with_headers && self.settings.numbers(batch.topic());
+        let mut numbers = is_numbered.then(|| lock(&self.shared.numbers));
+        let mut numbered = numbers.as_mut().map(|numbers| numbers.on(batch.topic()));
+        let mut headers = Vec::new();
         for (message, reply_to) in batch.entries().skip(from) {
             if out.is_full() {
                 break;
             }
             rendered += 1;
-            let outgoing = outgoing(message, batch.topic(), reply_to);
+            let mut outgoing = outgoing(message, batch.topic(), reply_to);
+            if let Some((run, last)) = &mut numbered {
+                **last += 1;
+                headers.clear();
+                let stamp = Stamp { sender: self.name, run: *run, number: **last };
+                append_stamped(&mut headers, outgoing.headers, &stamp);
+                outgoing.headers = &headers;
+            }
             match fits(&outgoing, &groups, &joined.terms) {
                 true => {
                     append(out.bytes_mut(), outgoing, &groups, &joined.terms);
@@ -163,6 +198,7 @@ impl<'c> Writer<'c> {
                 false => too_large += 1,
             }
         }
+        drop(numbers);
         if from + rendered < batch.len() {
             joined.rest = Some(Rest { batch, groups, from: from + rendered });
         }
@@ -330,7 +366,6 @@ fn append(out: &mut Vec<u8>, message: Outgoing<'_>, groups: &Groups, terms: &Ter
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fanfare::Pattern;
     use std::sync::atomic::AtomicU64;
 
     #[test]

@@ -51,6 +51,10 @@ pub struct ClusterOptions {
     /// The only subjects whose messages may come from the cluster
     #[arg(long, value_name = "SUBJECTS", value_parser = patterns)]
     import: Option<Patterns>,
+    /// Subjects whose messages are numbered between servers, so that what is lost is counted
+    /// exactly; the same on all servers of the cluster
+    #[arg(long, value_name = "SUBJECTS", value_parser = patterns)]
+    sequence: Option<Patterns>,
     /// Account of this server that joins the cluster
     #[arg(long, value_name = "NAME", default_value = GLOBAL)]
     account: String,
@@ -101,7 +105,7 @@ impl Options for ClusterOptions {
 }
 
 /// What means nothing without a hub to dial.
-const NEED_A_HUB: [&str; 9] = [
+const NEED_A_HUB: [&str; 10] = [
     "cluster-name",
     "cluster-user",
     "cluster-password",
@@ -111,6 +115,7 @@ const NEED_A_HUB: [&str; 9] = [
     "cluster-share",
     "cluster-export",
     "cluster-import",
+    "cluster-sequence",
 ];
 
 #[derive(Clone, Debug)]
@@ -202,6 +207,7 @@ impl ClusterOptions {
             shared: self.share.map_or_else(Vec::new, |patterns| patterns.0),
             exports: self.export.map(|patterns| patterns.0),
             imports: self.import.map(|patterns| patterns.0),
+            numbered: self.sequence.map_or_else(Vec::new, |patterns| patterns.0),
             wait: self.queue.wait(),
             write_deadline: self.queue.write_deadline(),
             queue_messages: self.queue.queue_messages,

@@ -100,3 +100,17 @@ pub const CLUSTER_CONFIRM_BYTES: usize = 256 * 1024;
 /// Milliseconds after which the hub is asked how far it is, if it was sent messages. Fixed. When
 /// hit: a `PING` is sent.
 pub const CLUSTER_CONFIRM_MS: u64 = 250;
+
+/// Topics on which messages are numbered, or heard with numbers. Fixed. Why: each costs one or two
+/// hundred bytes. When hit: all are forgotten and counted anew, and subscriptions are told a gap of
+/// unknown size.
+pub const CLUSTER_NUMBERED_TOPICS: usize = 1 << 16;
+
+/// How far a number may be behind the last and still be that of an old message. Fixed. Why: anybody
+/// at the hub can forge a large number. When hit: the sender's count is taken from there on, and
+/// subscriptions are told a gap of unknown size.
+pub const CLUSTER_NUMBERS_BACK: u64 = 1 << 16;
+
+/// Bytes of the name of a server that numbers its messages. Fixed. Why: it is kept with the
+/// numbers. When hit: the message counts as one without a number.
+pub const CLUSTER_SENDER_BYTES: usize = 255;

@@ -405,3 +405,111 @@ fn a_broken_link_is_nobody() {
     // Nothing old comes before the answer.
     leaf.sync();
 }
+
+/// A hub of a server that numbers its messages, and a client of it.
+fn numbering(more: &[&str]) -> (Fake, Server, Wire) {
+    let flags = ["--cluster-sequence", "n.>", "--cluster-name", "me"];
+    let (hub, server) = Fake::start(&[&flags, more].concat());
+    // With an inbox it would be told of a broken link on account of that.
+    let mut client = server.with_headers();
+    client.say("SUB n.a 2");
+    client.sync();
+    (hub, server, client)
+}
+
+/// A message as it comes over the link, with a number.
+fn numbered(stamp: &str) -> String {
+    let header = format!("NATS/1.0\r\nFanfare-Sequence: {stamp}\r\n\r\n");
+    format!("HMSG n.a {} {}\r\n{header}x", header.len(), header.len() + 1)
+}
+
+/// The message as a client gets it that has one more header.
+fn with_header(sid: u8, header: &str) -> String {
+    let header = format!("NATS/1.0\r\n{header}\r\n\r\n");
+    format!("HMSG n.a {sid} {} {}\r\n{header}x\r\n", header.len(), header.len() + 1)
+}
+
+const PLAIN: &str = "MSG n.a 2 1\r\nx\r\n";
+
+#[test]
+fn messages_leave_with_numbers_that_begin_anew_with_each_link() {
+    let (hub, _server, mut client) = numbering(&[]);
+    client.say("SUB n.> 3");
+    client.sync();
+    let mut runs = Vec::new();
+    for _ in 0..2 {
+        let (mut leaf, _) = hub.join();
+        // All numbered messages are asked for, once.
+        leaf.expect(&["LS+ n.>", "LS+ n.a"]);
+        client.say("PUB n.a 1\r\nx\r\nPUB other 1\r\nx\r\nPUB n.a 1\r\nx\r\nPUB n.b 1\r\nx");
+        let stamps = std::iter::repeat_with(|| leaf.line());
+        let stamps = stamps.filter_map(|line| {
+            assert!(!line.starts_with("LS+"), "{line}");
+            let (run, number) = line.strip_prefix("Fanfare-Sequence: me ")?.split_once(' ')?;
+            Some((run.to_owned(), number.to_owned()))
+        });
+        let (run, numbers): (Vec<_>, Vec<_>) = stamps.take(3).unzip();
+        assert!(run.iter().all(|other| *other == run[0]), "{run:?}");
+        assert_eq!(numbers, ["1", "2", "1"]);
+        runs.push(run[0].clone());
+    }
+    assert_ne!(runs[0], runs[1]);
+}
+
+/// Where the numbers tell what is missing, the broken link is not told too.
+#[test]
+fn what_is_missing_between_numbers_is_told_exactly_and_in_its_place() {
+    let admin = own_address();
+    let (hub, server, mut client) = numbering(&["--admin", &admin.to_string()]);
+    let mut member = server.with_headers();
+    member.say("SUB n.a g 4");
+    member.sync();
+    let told = |missed: &str| with_header(2, &format!("Fanfare-Missed: {missed}"));
+    let (mut leaf, _) = hub.join();
+    leaf.say(&["a 7 1", "a 7 2", "a 7 2", "b 1 1", "a 7 6", "a 7 4"].map(numbered).join("\r\n"));
+    client.expect([PLAIN; 4].concat() + &told("3") + PLAIN);
+    drop(leaf);
+    let (mut leaf, _) = hub.join();
+    // The same run goes on, another has begun, and somebody does not number.
+    leaf.say(&["a 7 9", "b 2 1", "b 2 2"].map(numbered).join("\r\n"));
+    leaf.say("LMSG n.a 1\r\nx\r\nLMSG n.a | g 1\r\nx");
+    client.expect(told("2") + &told("0+") + PLAIN + &told("0+") + PLAIN);
+    // A group is told that the link was down, and nothing of numbers.
+    member.expect(with_header(4, "Fanfare-Missed: 0+"));
+    let of = |name: &str| figure(admin, &format!("{name}_total"));
+    assert_eq!(["missing", "late", "duplicates"].map(of), [5, 1, 1]);
+}
+
+/// Those from here mean nothing, and those from elsewhere keep no message away.
+#[test]
+fn forged_numbers_are_not_believed() {
+    let (hub, _server, mut client) = numbering(&[]);
+    let (mut leaf, _) = hub.join();
+    (0..2).for_each(|_| drop(leaf.line()));
+    let forged = "Fanfare-Sequence: me 1 99";
+    let header = format!("NATS/1.0\r\n{forged}\r\n\r\n");
+    client.say(&format!("HPUB n.a {} {}\r\n{header}x", header.len(), header.len() + 1));
+    client.expect(with_header(2, forged));
+    assert!(leaf.line().starts_with("HMSG n.a "));
+    leaf.expect(&["NATS/1.0"]);
+    let ours = leaf.line();
+    assert!(ours.starts_with("Fanfare-Sequence: me ") && ours.ends_with(" 1"), "{ours}");
+    leaf.expect(&[forged, "", "x"]);
+    for (stamp, missed) in [
+        ("a 7 1", None),
+        ("a 7 18446744073709551615", Some("0+")),
+        ("a 7 2", Some("0+")),
+        ("a 7 50", Some("47")),
+        ("a 7 3", None),
+        ("a 7 51", None),
+    ] {
+        leaf.say(&numbered(stamp));
+        match missed {
+            None => client.expect(PLAIN),
+            Some(missed) => client.expect(with_header(2, &format!("Fanfare-Missed: {missed}"))),
+        }
+    }
+    // What is no stamp passes on as it is.
+    leaf.say(&numbered("nonsense"));
+    client.expect(with_header(2, "Fanfare-Sequence: nonsense"));
+}

@@ -4,6 +4,7 @@ use crate::joined::{Joined, fanfare, fanfare_at, figure, is_taken};
 use rustix::process::Signal;
 use std::path::Path;
 use testkit::nats::hub::{Hub, HubSettings};
+use testkit::nats::wire::Wire;
 use testkit::patience::wait_until;
 use testkit::ports::own_address;
 
@@ -17,6 +18,7 @@ crate::with_both_hubs!(
     a_hub_that_wants_a_later_version_says_so,
     a_name_that_is_used_twice_is_not_fought_over,
     a_hub_that_is_shut_down_gently_is_left_for_another,
+    what_a_killed_hub_takes_along_is_counted_where_messages_are_numbered,
 );
 
 /// What comes first over a new link says that messages may be missing.
@@ -210,4 +212,45 @@ fn a_hub_that_is_shut_down_gently_is_left_for_another(program: &Path) {
     first.signal(Signal::USR2);
     wait_until("the link is made with the second hub", || figure(admin, "joins_total") == 2);
     wait_until("the second hub's interest gets here again", || is_taken(&mut here, "b"));
+}
+
+fn what_a_killed_hub_takes_along_is_counted_where_messages_are_numbered(program: &Path) {
+    let [first, second] = two_hubs(program, "");
+    let admin = own_address();
+    let flags = ["--cluster-sequence", "n.>", "--admin", &admin.to_string()];
+    let (near, far) = (fanfare(&[&first], &flags[..2]), fanfare(&[&second], &flags));
+    let (mut here, mut there) = (near.with_headers(), far.with_headers());
+    here.say("SUB _INBOX.here 1");
+    there.say("SUB n.> 1");
+    let mut ready = far.with_headers();
+    ready.say("SUB ready 1");
+    there.sync();
+    ready.sync();
+    let mut sent = 0;
+    let mut publish = |here: &mut Wire| {
+        sent += 1;
+        here.say(&format!("PUB n.a 8\r\n{sent:08}"));
+    };
+    wait_until("the servers hear each other", || is_taken(&mut here, "ready"));
+    publish(&mut here);
+    there.expect("MSG n.a 1 8\r\n00000001\r\n");
+    drop(second);
+    (0..100).for_each(|_| publish(&mut here));
+    wait_until("the other hub is joined", || {
+        publish(&mut here);
+        figure(admin, "joins_total") >= 2
+    });
+    wait_until("the servers hear each other again", || is_taken(&mut here, "ready"));
+    publish(&mut here);
+    // Whatever came is whole, in order, and says how many are missing before it.
+    let (mut last, mut told) = (1, 0);
+    while last < sent {
+        let line = there.line();
+        if let Some(missed) = line.strip_prefix("Fanfare-Missed: ") {
+            told += missed.parse::<u64>().unwrap();
+        } else if let Ok(number) = line.parse::<u64>() {
+            assert_eq!(number, last + 1 + std::mem::take(&mut told));
+            last = number;
+        }
+    }
 }

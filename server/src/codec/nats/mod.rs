@@ -25,6 +25,7 @@ pub mod nkey;
 mod operation;
 mod parser;
 mod render;
+mod stamp;
 pub mod subject;
 
 /// The account of users that name none, and of clients that need not say who they are.
@@ -43,6 +44,7 @@ pub use render::{
     append_message_with_header, append_no_responders, append_ok, append_ping, append_pong,
     append_to_hub,
 };
+pub use stamp::{Stamp, append_stamped, take_stamp};
 
 #[cfg(test)]
 mod tests;
