@@ -34,7 +34,7 @@ fn open(
 ) -> Result<(Store, (LeftChat, LeftPushes)), StoreError> {
     let database = Database::open(data)?;
     let chat = LeftChat::read(&database, broker, &config.chat)?;
-    let pushes = LeftPushes::read(&database, broker, &config.push.settings)?;
+    let pushes = LeftPushes::read(&database, broker)?;
     Ok((Store::start(database, broker, config.chat.line_bytes)?, (chat, pushes)))
 }
 

@@ -222,7 +222,7 @@ fn add_subscriptions(
 
 pub(super) fn row(connection: &ConnectionInfo, now: SystemTime) -> Object {
     let before = |age: Duration| timestamp(now.checked_sub(age).unwrap_or(now));
-    Object(vec![
+    let mut row = vec![
         ("cid", connection.id.into()),
         ("front_end", connection.front_end.into()),
         ("kind", "Client".into()),
@@ -234,7 +234,6 @@ pub(super) fn row(connection: &ConnectionInfo, now: SystemTime) -> Object {
         ("account", connection.account.as_deref().unwrap_or_default().into()),
         ("start", before(connection.age).into()),
         ("last_activity", before(connection.idle).into()),
-        ("rtt", connection.round_trip.map(|took| format!("{}us", took.as_micros())).into()),
         ("uptime", duration(connection.age).into()),
         ("idle", duration(connection.idle).into()),
         ("pending_bytes", connection.pending_bytes.into()),
@@ -245,5 +244,9 @@ pub(super) fn row(connection: &ConnectionInfo, now: SystemTime) -> Object {
         ("out_bytes", connection.bytes_out.into()),
         ("lang", connection.language.as_str().into()),
         ("version", connection.version.as_str().into()),
-    ])
+    ];
+    // NATS's exporter for Prometheus panics at a null.
+    let round_trip = connection.round_trip.map(|took| format!("{}us", took.as_micros()));
+    row.extend(round_trip.map(|took| ("rtt", took.into())));
+    Object(row)
 }

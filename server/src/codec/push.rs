@@ -67,8 +67,9 @@ pub enum ServerObject<'o> {
     },
     /// A push.
     Push(PushObject<'o>),
-    /// This many pushes are missing here, because the client did not read. 0: nobody knows how
-    /// many, because the link to a cluster was down.
+    /// This many pushes are missing here, because the client did not read, or was away until they
+    /// were no longer kept. 0: nobody knows how many, because the link to a cluster was down or the
+    /// client was away for too long.
     Missed(u64),
     /// This many pushes were too old to be delivered here.
     Expired(u64),

@@ -27,6 +27,12 @@ pub const PUSH_TTL_S: u64 = 60;
 /// [`HISTORY_TOPICS_MAX`]: fanfare::limits::HISTORY_TOPICS_MAX
 pub const PUSH_REPLAY: usize = 32;
 
+/// Pushes whose numbers are remembered, kept or not, so that a client that returns is told how many
+/// it missed. Fixed. Why: 24 bytes each, and all that came since are looked through for a client
+/// that returns. When hit: the oldest is forgotten, and a client that has not seen it is told that
+/// nobody knows how many it missed, until the push would have expired.
+pub const PUSH_NUMBERS_REMEMBERED: usize = 65_536;
+
 /// Pushes that the database keeps for clients that are away, and bytes of their payloads (256 MiB).
 /// Fixed. Why: all of them are read into memory when the server begins. When hit:
 /// [`PUSHES_FORGOTTEN`] are forgotten, those first that expire first.

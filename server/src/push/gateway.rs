@@ -11,10 +11,12 @@
 use super::ack_tracker::{AckTracker, AckWaiter, PushStatus, ToWake};
 use super::counters::{Counters, Ingress, PushFigures};
 use super::loss_log::{Loss, LossLog, Lost};
+use super::recent::Recent;
 use super::settings::PushSettings;
 use super::stored::{LeftPushes, StoredPushes};
 use crate::codec::datagram::{Push, Remembered, Target};
 use crate::diagnostics::{Family, FrontEnd};
+use crate::limits::PUSH_TTL_MAX_S;
 use crate::locks::lock;
 use crate::message::{PushHeader, ServerMessage};
 use crate::store::{Answer, Store};
@@ -48,6 +50,7 @@ pub struct Gateway {
 
 struct Turn {
     last_number: u64,
+    recent: Recent,
     /// None before the first push, and after one that had to wait took it along.
     publisher: Option<Publisher<ServerMessage>>,
 }
@@ -184,10 +187,16 @@ impl Gateway {
     ) -> (Self, Remembered) {
         let counters = Arc::<Counters>::default();
         let stored = left.map(|(store, left)| StoredPushes::new(store, left, counters.clone()));
-        let (stored, last_number, remembered) = match stored {
-            Some((stored, last_number, remembered)) => (Some(stored), last_number, remembered),
-            // Starts at the time, so that numbers go on growing after a restart.
-            None => (None, now_ms() * 1000, Remembered::default()),
+        let (stored, last_number, recent, remembered) = match stored {
+            Some((stored, number, recent, remembered)) => {
+                (Some(stored), number, recent, remembered)
+            }
+            None => {
+                // Starts at the time, so that numbers go on growing after a restart.
+                let (now_ms, mut recent) = (now_ms(), Recent::default());
+                recent.forget_before(now_ms * 1000, now_ms + PUSH_TTL_MAX_S * 1000);
+                (None, now_ms * 1000, recent, Remembered::default())
+            }
         };
         let gateway = Self {
             broker: broker.clone(),
@@ -196,7 +205,7 @@ impl Gateway {
             front_end,
             counters,
             stored,
-            turn: Mutex::new(Turn { last_number, publisher: None }),
+            turn: Mutex::new(Turn { last_number, recent, publisher: None }),
             acks: Arc::default(),
             at_once: Limiter::new(settings.at_once),
             ack_waits: Limiter::new(settings.ack_waits),
@@ -307,6 +316,9 @@ impl Gateway {
         let message = ServerMessage { push: header, ..ServerMessage::of(push.payload.to_vec()) };
         let kept = self.is_stored(&message).then(|| (topic.clone(), message.clone()));
         turn.last_number = number;
+        if let Some(header) = &message.push {
+            turn.recent.add(&topic, header);
+        }
         if push.wants_ack {
             // Before the push can be acknowledged.
             let waiter = acks.as_ref().map(|acks| acks.waiter.clone());
@@ -435,9 +447,8 @@ impl Gateway {
 
     /// Runs `change` between two pushes: every push before it is in the queues and kept, and none
     /// after it has begun. `change` must not push.
-    pub(super) fn between_pushes<T>(&self, change: impl FnOnce() -> T) -> T {
-        let _turn = lock(&self.turn);
-        change()
+    pub(super) fn between_pushes<T>(&self, change: impl FnOnce(&Recent) -> T) -> T {
+        change(&lock(&self.turn).recent)
     }
 
     /// Counts that a connection acknowledged a push that it was sent.

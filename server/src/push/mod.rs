@@ -4,7 +4,7 @@
 //! [`Gateway`], which numbers it, hands it to the broker and says what became of it. Users, groups
 //! and all are topics: `push.user.42`, `push.group.news`, `push.all`. A client's connection has one
 //! mailbox for its topics. A [`session`] decides what the client's objects mean; the writer sends
-//! what is pushed, after what the client missed while it was away. Only the framing knows whether
+//! what is pushed, after what came while the client was away. Only the framing knows whether
 //! objects are lines, messages of a WebSocket, or server-sent events. [`access`] says who may do
 //! what.
 
@@ -19,6 +19,7 @@ mod http;
 mod loss_log;
 mod rates;
 mod reader;
+mod recent;
 mod render;
 mod server;
 pub mod session;

@@ -3,7 +3,7 @@
 
 use super::counters::Counters;
 use super::gateway::now_ms;
-use super::settings::PushSettings;
+use super::recent::Recent;
 use crate::codec::datagram::{Remembered, Replays};
 use crate::limits::{PUSH_NUMBERS_RESERVED, PUSH_REMEMBERED_SIGNATURES};
 use crate::message::{PushHeader, ServerMessage};
@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub struct LeftPushes {
     last_number: u64,
     remembered: Remembered,
+    recent: Recent,
 }
 
 impl LeftPushes {
@@ -24,22 +25,23 @@ impl LeftPushes {
     ///
     /// # Errors
     /// What is wrong with the database.
-    pub fn read(
-        database: &Database,
-        broker: &Broker<ServerMessage>,
-        settings: &PushSettings,
-    ) -> Result<Self, StoreError> {
-        if settings.replay > 0 {
-            let mut publisher = broker.publisher();
-            database.each_push(now_ms(), |topic, message| {
-                // Nobody subscribes, so no queue can be full. What is closed keeps nothing.
-                let _ = publisher.try_publish(topic, message);
-            })?;
-        }
+    pub fn read(database: &Database, broker: &Broker<ServerMessage>) -> Result<Self, StoreError> {
+        let mut recent = Recent::default();
+        database.each_push_loss(now_ms(), |topic, number, expires_ms| {
+            recent.forget(topic, number, expires_ms);
+        })?;
+        let mut publisher = broker.publisher();
+        database.each_push(now_ms(), |topic, message| {
+            if let Some(header) = &message.push {
+                recent.add(topic, header);
+            }
+            // Nobody subscribes, so no queue can be full. What is closed keeps nothing.
+            let _ = publisher.try_publish(topic, message);
+        })?;
         let last_number = database.last_push_number()?.max(now_ms() * 1000);
         database.reserve_push_numbers(last_number + PUSH_NUMBERS_RESERVED)?;
         let remembered = database.take_signatures(PUSH_REMEMBERED_SIGNATURES)?;
-        Ok(Self { last_number, remembered })
+        Ok(Self { last_number, remembered, recent })
     }
 }
 
@@ -55,9 +57,14 @@ pub(super) struct StoredPushes {
 }
 
 impl StoredPushes {
-    /// Also returns the number of the last push, and the signed datagrams that were accepted.
-    pub fn new(store: Store, left: LeftPushes, counters: Arc<Counters>) -> (Self, u64, Remembered) {
-        let LeftPushes { last_number, remembered } = left;
+    /// Also returns the number of the last push, the last pushes, and the signed datagrams that
+    /// were accepted.
+    pub fn new(
+        store: Store,
+        left: LeftPushes,
+        counters: Arc<Counters>,
+    ) -> (Self, u64, Recent, Remembered) {
+        let LeftPushes { last_number, remembered, recent } = left;
         let stored = Self {
             store,
             counters,
@@ -65,7 +72,7 @@ impl StoredPushes {
             reserved_number: AtomicU64::new(last_number + PUSH_NUMBERS_RESERVED),
             is_incomplete: Arc::default(),
         };
-        (stored, last_number, remembered)
+        (stored, last_number, recent, remembered)
     }
 
     /// Stores a push; its topic keeps the last `per_topic`. Returns the answer to wait for, if

@@ -1,4 +1,4 @@
-//! What one client is sent: answers, what it missed while it was away, and what is pushed now. The
+//! What one client is sent: answers, what came while it was away, and what is pushed now. The
 //! source of the connection's writing half.
 
 use super::gateway::{Gateway, now_ms};
@@ -139,7 +139,7 @@ impl ClientWriter {
                     out.bytes_mut().extend_from_slice(&text);
                     Ok(())
                 }
-                QueueItem::Change(Change::Begin(topics, seen)) => self.begin(topics, seen),
+                QueueItem::Change(Change::Begin(topics, seen)) => self.begin(topics, seen, out),
                 QueueItem::Change(Change::Join(topic)) => self.subscribe(topic, 0).map(drop),
                 QueueItem::Change(Change::Leave(topic)) => {
                     self.unsubscribe(&topic);
@@ -178,18 +178,32 @@ impl ClientWriter {
         }
     }
 
-    fn begin(&mut self, topics: Vec<Topic>, seen: Option<Seen>) -> Result<(), SubscribeError> {
+    fn begin(
+        &mut self,
+        topics: Vec<Topic>,
+        seen: Option<Seen>,
+        out: &mut WriteBuffer,
+    ) -> Result<(), SubscribeError> {
         let last = if seen.is_some() { self.gateway.settings.replay } else { 0 };
         let mut kept = Vec::new();
         // Between two pushes: so what is kept of any topic is older than all that comes through the
         // mailbox, and the order of numbers holds across topics.
-        self.gateway.clone().between_pushes(|| -> Result<(), SubscribeError> {
-            for topic in topics {
-                kept.extend(self.subscribe(topic, last)?);
+        let missed = self.gateway.clone().between_pushes(|recent| {
+            for topic in &topics {
+                kept.extend(self.subscribe(topic.clone(), last)?);
             }
-            Ok(())
+            let Some(seen) = seen else { return Ok(Some(0)) };
+            let seen = number_seen(&kept, &seen);
+            self.replay = later(kept, seen.unwrap_or(0));
+            let is_for_the_absent = |header: &&PushHeader| header.expires_ms.is_some();
+            let kept = self.replay.iter().filter_map(|message| message.push.as_deref());
+            let kept = kept.filter(is_for_the_absent).map(|header| header.number);
+            Ok(seen.and_then(|seen| recent.missed(&topics, seen, kept, now_ms())))
         })?;
-        self.replay = seen.map(|seen| unseen(kept, &seen)).unwrap_or_default();
+        if missed != Some(0) {
+            // 0 stands for a number that nobody knows.
+            self.append(out, &ServerObject::Missed(missed.unwrap_or(0)));
+        }
         Ok(())
     }
 
@@ -321,22 +335,21 @@ impl ClientWriter {
     }
 }
 
-/// The kept pushes that are later than what was seen, in the order of their numbers. A message that
-/// did not come through the gateway has no number, so it is left out.
-fn unseen(mut kept: Vec<Message<ServerMessage>>, seen: &Seen) -> VecDeque<Message<ServerMessage>> {
+/// The number of the last push that was seen, unless it is no longer kept and its id says nothing.
+fn number_seen(kept: &[Message<ServerMessage>], seen: &Seen) -> Option<u64> {
+    let mut headers = kept.iter().filter_map(|message| message.push.as_deref());
+    match seen {
+        Seen::Number(number) => Some(*number),
+        Seen::Id(id) => headers.rfind(|header| *header.id == **id).map(|header| header.number),
+    }
+}
+
+/// The kept pushes after a number, in the order of their numbers. A message that did not come
+/// through the gateway has no number, so it is left out.
+fn later(mut kept: Vec<Message<ServerMessage>>, seen: u64) -> VecDeque<Message<ServerMessage>> {
     let number =
         |message: &Message<ServerMessage>| message.push.as_ref().map(|header| header.number);
-    let seen_number = match seen {
-        Seen::Number(number) => Some(*number),
-        Seen::Id(id) => {
-            let has_id = |message: &&Message<ServerMessage>| {
-                message.push.as_ref().is_some_and(|header| *header.id == **id)
-            };
-            kept.iter().filter(has_id).filter_map(number).max()
-        }
-    };
-    // A message without a number is never later.
-    kept.retain(|message| number(message) > seen_number.or(Some(0)));
+    kept.retain(|message| number(message) > Some(seen));
     kept.sort_unstable_by_key(number);
     kept.into()
 }
@@ -423,11 +436,11 @@ mod tests {
         push("all two");
         push("user:1 three");
         push("all four");
-        writer.begin(topics.into(), Some(Seen::Number(seen))).unwrap();
+        let mut out = WriteBuffer::new(1 << 16);
+        writer.begin(topics.into(), Some(Seen::Number(seen)), &mut out).unwrap();
         push("user:1 five");
         push("all six");
 
-        let mut out = WriteBuffer::new(1 << 16);
         assert!(writer.poll_fill(&mut Context::from_waker(Waker::noop()), &mut out).is_ready());
         let lines = String::from_utf8(out.bytes_mut().clone()).unwrap();
         let texts: Vec<&str> = lines

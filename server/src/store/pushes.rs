@@ -30,10 +30,14 @@ pub fn keep(
              WHERE topic = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2)",
         )?
         .execute((topic.as_str(), per_topic as i64))?;
+    let now_ms = now_ms as i64;
+    connection.prepare_cached("DELETE FROM pushes WHERE expires_ms <= ?")?.execute([now_ms])?;
+    forget_beyond_bounds(connection)?;
+    // Whatever went above is a loss so far.
     connection
-        .prepare_cached("DELETE FROM pushes WHERE expires_ms <= ?")?
-        .execute([now_ms as i64])?;
-    forget_beyond_bounds(connection)
+        .prepare_cached("DELETE FROM push_losses WHERE expires_ms <= ?")?
+        .execute([now_ms])?;
+    Ok(())
 }
 
 /// Those that expire first go first.
@@ -119,6 +123,29 @@ impl Database {
             if let Ok(topic) = Topic::parse(&row.get::<_, String>("topic")?) {
                 let push = Some(header.into());
                 take(&topic, ServerMessage { push, ..ServerMessage::of(payload) });
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands over the last push of each topic that was forgotten before it expired: its number, and
+    /// when it expires.
+    ///
+    /// # Errors
+    /// As SQLite has it.
+    pub fn each_push_loss(
+        &self,
+        now_ms: u64,
+        mut take: impl FnMut(&Topic, u64, u64),
+    ) -> rusqlite::Result<()> {
+        let losses = "SELECT topic, number, expires_ms FROM push_losses WHERE expires_ms > ?";
+        let mut statement = self.connection.prepare(losses)?;
+        let mut rows = statement.query([now_ms as i64])?;
+        while let Some(row) = rows.next()? {
+            let (number, expires_ms) =
+                (row.get::<_, i64>("number")?, row.get::<_, i64>("expires_ms")?);
+            if let Ok(topic) = Topic::parse(&row.get::<_, String>("topic")?) {
+                take(&topic, number as u64, expires_ms as u64);
             }
         }
         Ok(())

@@ -46,7 +46,7 @@ pub struct Database {
 const APPLICATION_ID: i32 = 0x6661_6e66;
 
 /// What each version of the schema added. These stay as they are: they are in files.
-const VERSIONS: [&str; 4] = [LINES, ACCOUNTS, INDEX_OF_MANY, PUSHES];
+const VERSIONS: [&str; 5] = [LINES, ACCOUNTS, INDEX_OF_MANY, PUSHES, PUSH_LOSSES];
 
 const LINES: &str = "
     CREATE TABLE lines (
@@ -125,6 +125,21 @@ const PUSHES: &str = "
         fingerprint BLOB NOT NULL,
         PRIMARY KEY (time_s, fingerprint)
     ) STRICT, WITHOUT ROWID;
+";
+
+/// The last push of each topic that is gone. Once it would have expired, nobody asks for it.
+const PUSH_LOSSES: &str = "
+    CREATE TABLE push_losses (
+        topic TEXT PRIMARY KEY,
+        number INTEGER NOT NULL,
+        expires_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX push_losses_by_expiry ON push_losses (expires_ms);
+    CREATE TRIGGER push_lost AFTER DELETE ON pushes BEGIN
+        INSERT INTO push_losses VALUES (old.topic, old.number, old.expires_ms)
+        ON CONFLICT (topic) DO UPDATE
+        SET number = max(number, old.number), expires_ms = max(expires_ms, old.expires_ms);
+    END;
 ";
 
 impl StoreSettings {

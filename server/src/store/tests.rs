@@ -313,6 +313,13 @@ fn pushes_are_kept_up_to_the_bound_of_their_topic_and_until_they_expire() {
         kept,
         [line("a", 2, "-"), line("a", 4, "ack"), line("a", 5, "-"), line("b", 6, "-")]
     );
+    let mut lost = Vec::new();
+    database
+        .each_push_loss(50, |topic, number, expires_ms| {
+            lost.push((topic.to_string(), number, expires_ms))
+        })
+        .unwrap();
+    assert_eq!(lost, [("push.user.a".to_owned(), 1, 100)], "3 had expired");
     let counted = "SELECT pushes, push_bytes FROM push_state";
     let counted = database.connection.query_row(counted, (), |row| Ok((row.get(0)?, row.get(1)?)));
     assert_eq!(counted, Ok((4, 4)));

@@ -173,6 +173,7 @@ fn no_more_than_the_last_pushes_are_kept_and_none_beyond_its_time() {
         assert_eq!(sender.ask(format!("user:1;reply {text}")), "ok 0 0");
     }
     let mut client = server.hello_and_replay(json!({"user": "1", "seen": 0}));
+    assert_eq!(client.object(), json!({"missed": 1}), "a is no longer kept");
     assert_eq!((client.text(), client.text(), client.text()), ("b".into(), "c".into(), "d".into()));
     client.settle();
     // The first that comes too late is told so, and counted.
@@ -183,6 +184,43 @@ fn no_more_than_the_last_pushes_are_kept_and_none_beyond_its_time() {
         late.object() == json!({"expired": 1})
     });
     assert_eq!(server.figures().expired, 1);
+}
+
+#[test]
+fn one_that_returns_is_told_how_many_pushes_are_no_longer_kept() {
+    let server = TestServer::start(|settings| settings.replay = 2);
+    let sender = server.sender();
+    let push = |to: &str| sender.ask(format!("{to};reply;ttl=3600 {to}"));
+    let mut client = server.hello(json!({"user": "1", "groups": ["g"]}));
+    push("all");
+    let seen = client.object()["push"]["n"].as_u64().unwrap();
+    drop(client);
+    server.assert_nobody_remains();
+    for to in ["all", "user:1", "group:g", "group:g", "user:2", "group:g", "group:g", "all"] {
+        push(to);
+    }
+    sender.ask("group:g;ttl=0;reply for those who are there, but kept in the place of another");
+    let back = |groups: &[&str], seen: Value| {
+        let mut back = server.client();
+        back.say(json!({"hello": {"user": "1", "groups": groups, "seen": seen}}));
+        back.object();
+        let mut told = Vec::new();
+        loop {
+            match back.object() {
+                object if object["push"]["text"] == "user:1" => return told,
+                object => told.push(object),
+            }
+        }
+    };
+    let told = back(&["g"], json!(seen));
+    assert_eq!(told[0], json!({"missed": 3}), "three of the four to the group");
+    assert_eq!(told.len(), 2, "the first to all comes next: {told:?}");
+    // Others' pushes are none of its own, and what was seen is not missed.
+    assert_eq!(back(&[], json!(seen)).len(), 1);
+    // An earlier server's push, or one whose id says nothing any more.
+    for unknown in [json!(seen - 2), json!("o-17")] {
+        assert_eq!(back(&[], unknown)[0], json!({"missed": 0}));
+    }
 }
 
 #[test]

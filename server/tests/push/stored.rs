@@ -15,6 +15,9 @@ use testkit::push::{Client, Sender};
 
 const SECRET: &str = "0123456789abcdef";
 
+/// Keeps everything that a test pushes.
+const ALL: [&str; 2] = ["--push-replay=1000", "--push-ttl-s=3600"];
+
 /// The real server, so that it can be killed.
 struct Gateway {
     process: Program,
@@ -28,7 +31,7 @@ impl Gateway {
         let mut command = Command::new(FANFARE);
         command.args(["--chat=off", "--nats=off", "--admin=off", "--push=127.0.0.1:0"]);
         command.args(["--push-udp=127.0.0.1:0", "--push-http=127.0.0.1:0"]);
-        command.args(["--goodbye-ms=60000", "--push-timeout-ms=60000", "--push-replay=1000"]);
+        command.args(["--goodbye-ms=60000", "--push-timeout-ms=60000"]);
         let command = command.arg("--data-dir").arg(directory.path()).args(more);
         let mut process = Program(command.stdout(Stdio::piped()).spawn().unwrap());
         let mut output = BufReader::new(process.0.stdout.take().unwrap());
@@ -102,7 +105,7 @@ fn kept_pushes_have_neither_gap_nor_repetition_across_kill_9() {
     let directory = TempDirectory::new();
     let mut random = fastrand::Rng::with_seed(kills);
     let mut last_number = 0;
-    let mut server = Gateway::start(&directory, &["--push-ttl-s=3600"]);
+    let mut server = Gateway::start(&directory, &ALL);
     for kill in 0..kills {
         let user = format!("of-{kill}");
         let mut sender = Http::connect(server.http);
@@ -127,7 +130,7 @@ fn kept_pushes_have_neither_gap_nor_repetition_across_kill_9() {
         wait_until("some of it is with the server", || random.u8(..) < 8);
         server.kill();
 
-        server = Gateway::start(&directory, &["--push-ttl-s=3600"]);
+        server = Gateway::start(&directory, &ALL);
         let kept = server.kept(&user, 0);
         let texts: Vec<usize> = kept.iter().map(|(_, text)| text.parse().unwrap()).collect();
         assert_eq!(texts, (0..texts.len()).collect::<Vec<_>>(), "after kill {kill}");
@@ -141,6 +144,27 @@ fn kept_pushes_have_neither_gap_nor_repetition_across_kill_9() {
         let pushed = server.push(&format!("/push/user:{user}?ttl=0"), "later");
         assert!(pushed["n"].as_u64().unwrap() > last_number);
     }
+}
+
+#[test]
+fn one_that_returns_after_a_restart_is_told_that_pushes_are_no_longer_kept() {
+    let directory = TempDirectory::new();
+    let settings = ["--push-replay=2", "--push-ttl-s=3600"];
+    let server = Gateway::start(&directory, &settings);
+    let pushed: Vec<u64> = ["1", "1", "2", "1", "1"]
+        .map(|user| server.push(&format!("/push/user:{user}"), "x")["n"].as_u64().unwrap())
+        .into();
+    server.kill();
+    let server = Gateway::start(&directory, &settings);
+    let first = |user: &str, seen: u64| {
+        let mut client = Client::connect(server.address);
+        client.say(json!({"hello": {"user": user, "seen": seen}}));
+        assert!(client.object()["hello"].is_object());
+        client.object()
+    };
+    assert_eq!(first("1", pushed[0]), json!({"missed": 0}), "the second, and nobody counted");
+    assert_eq!(first("1", pushed[1])["push"]["n"], pushed[3]);
+    assert_eq!(first("2", pushed[0])["push"]["n"], pushed[2]);
 }
 
 #[test]
@@ -199,7 +223,7 @@ fn a_signed_datagram_is_taken_once_whatever_happens_to_the_server() {
 #[test]
 fn a_full_disk_is_told_and_pushes_arrive_all_the_same() {
     let directory = TempDirectory::new();
-    let server = Gateway::start(&directory, &["--data-bytes=1048576"]);
+    let server = Gateway::start(&directory, &["--data-bytes=1048576", ALL[0]]);
     let mut client = Client::connect(server.address);
     client.say(json!({"hello": {"user": "1"}}));
     assert!(client.object()["hello"].is_object());
@@ -220,6 +244,6 @@ fn a_full_disk_is_told_and_pushes_arrive_all_the_same() {
     });
     assert!(server.figures()["unstored"].as_u64().unwrap() > 0);
     server.kill();
-    let server = Gateway::start(&directory, &["--data-bytes=1048576"]);
+    let server = Gateway::start(&directory, &["--data-bytes=1048576", ALL[0]]);
     assert!(server.kept("1", 0).len() > 3);
 }

@@ -59,11 +59,14 @@ function take({ hello, push, missed, expired, error, bye }) {
     seen = push.n ?? seen;
     show("", `${push.to} · ${clock(Date.now())}`, push.text ?? `base64 ${push.base64}`);
   }
-  if (missed) show("gap", "", `${missed} missed here`);
+  if (missed !== undefined) show("gap", "", gap(missed));
   if (expired) show("gap", "", `${expired} came too late and were left out`);
   if (error) problem(error.text);
   if (bye) showState(bye, "warn");
 }
+
+/** 0 stands for a number that nobody knows. */
+const gap = (missed) => (missed ? `${missed} missed here` : "Some may be missing here");
 
 function show(kind, about, text) {
   $("pushes").prepend(el("li", { class: `card ${kind}` }, el("small", {}, about), text));
