@@ -26,6 +26,11 @@ fanfare() {
         *) "$FANFARE" "$@" --check-config ;;
     esac
 }
+# Of itself it waits for half as long again as it samples.
+go() {
+    shift 2
+    command go tool pprof -timeout=120 "$@"
+}
 curl() {
     case " $* " in
         *" -N "*) command curl -sSf "$@" >/dev/null & ;;
