@@ -5,14 +5,16 @@ use crate::FANFARE;
 use fanfare::Topic;
 use fanfare_server::chat::ChatSettings;
 use fanfare_server::diagnostics::FrontEnd;
-use fanfare_server::limits::{ADMIN_PAGE_ROWS, ADMIN_PUBLISH_BYTES, ADMIN_WATCH_MESSAGES};
+use fanfare_server::limits::{
+    ADMIN_LIVE_MS, ADMIN_PAGE_ROWS, ADMIN_PUBLISH_BYTES, ADMIN_WATCH_MESSAGES,
+};
 use fanfare_server::message::ServerMessage;
 use futures_lite::future::block_on;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use testkit::admin::{Admin, start, start_with};
 use testkit::chat::unhurried;
 use testkit::http::{Http, get};
@@ -441,6 +443,24 @@ fn all_who_look_are_sent_the_same_snapshot_and_told_of_the_end() {
     admin.chat.broker.close();
     let last = stream_until(&mut one, "the server is ending") + &one.rest();
     assert!(last.ends_with("\r\n0\r\n\r\n"), "{last}");
+}
+
+#[test]
+fn while_nobody_looks_nothing_is_measured() {
+    let admin = start();
+    let now_ms = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
+    let look = || stream_until(&mut open(&admin, "/live"), "\n\n");
+    assert!(look().contains("event: opening"));
+    let front_end = admin.chat.diagnostics.front_end("admin");
+    wait_until("nobody looks", || front_end.connection_count() == 0);
+    let alone_ms = now_ms();
+    wait_until("two snapshots would have been made", || now_ms() > alone_ms + 2 * ADMIN_LIVE_MS);
+    let opening = look();
+    let data = opening.split_once("event: opening\ndata: ").unwrap().1;
+    let opening: Value = serde_json::from_str(data.lines().next().unwrap()).unwrap();
+    let points = opening["points"].as_array().unwrap();
+    let later = points.iter().filter(|point| point["at_ms"].as_u64().unwrap() > alone_ms);
+    assert_eq!(later.count(), 1, "the one made for who looks now: {points:?}");
 }
 
 #[test]
