@@ -15,7 +15,7 @@ use fanfare_server::diagnostics::{Diagnostics, Event};
 use fanfare_server::http::{HttpServer, HttpSettings};
 use fanfare_server::limits;
 use fanfare_server::live::Live;
-use fanfare_server::logging::Logging;
+use fanfare_server::logging::{LogFormat, Logging};
 use fanfare_server::memory::MemoryWatch;
 use fanfare_server::nats::NatsServer;
 use fanfare_server::push::PushServer;
@@ -66,11 +66,14 @@ pub async fn run(
     };
     warn_of_secrets(&config);
     config.warnings.iter().chain(&listeners.warnings).for_each(|warning| log::warn!("{warning}"));
+    let is_json = config.log_format == LogFormat::Json;
     let (goodbye, times, memory_bytes) = (config.goodbye, config.lame_duck, config.memory_bytes);
     let running = start(config, shared, listeners);
     // If nobody reads it, the server serves all the same.
     let _ = output.map(|mut output| output.write_all(announcement(&running).as_bytes()));
-    if let Some((_, address)) = running.listening().iter().find(|(name, _)| *name == "nats") {
+    let listening = running.listening();
+    let nats = listening.iter().find(|(name, _)| *name == "nats" && !is_json);
+    if let Some((_, address)) = nats {
         // The tests of NATS's client libraries wait for these lines on standard error.
         log.say(&format!("Listening for client connections on {address}\nServer is ready\n"));
     }

@@ -1,6 +1,7 @@
 //! The command line: what the program is asked to do.
 
 use super::chat::DEFAULT_ADDRESS;
+use super::file::mistaken_variables;
 use super::settings::Settings;
 use super::{Config, ConfigError, Source, Task, listing};
 use crate::bench::BenchOptions;
@@ -144,7 +145,9 @@ pub struct Serve {
 impl Serve {
     fn task(mut self, arguments: Vec<OsString>) -> Result<Task, ConfigError> {
         self.settings.complete(self.config.as_deref())?;
-        let config = Config::new(&self.settings)?;
+        let mut config = Config::new(&self.settings)?;
+        let variables = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        config.warnings.extend(mistaken_variables(variables));
         Ok(if self.print_bounds {
             Task::Print(config.bounds())
         } else if self.print_config {
@@ -200,7 +203,8 @@ pub fn sentence(error: &clap::Error) -> String {
 pub fn suggestion(error: &clap::Error) -> Option<String> {
     match error.get(ContextKind::SuggestedArg).or(error.get(ContextKind::SuggestedSubcommand))? {
         ContextValue::String(meant) => Some(meant.clone()),
-        ContextValue::Strings(meant) => meant.first().cloned(),
+        // The most alike is last.
+        ContextValue::Strings(meant) => meant.last().cloned(),
         _ => None,
     }
 }

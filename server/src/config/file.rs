@@ -104,15 +104,33 @@ fn entry<'a>(
     Ok((setting, value))
 }
 
-/// What a mistaken name was meant to be, as the table has it. Clap knows, for flags.
+/// What a mistaken name was meant to be, as the table has it.
 fn did_you_mean(known: &[Setting], table: &str, name: &str) -> Option<String> {
-    let command = Settings::augment_args(Command::new("fanfare").no_binary_name(true));
-    let flag = suggestion(&command.try_get_matches_from([format!("--{name}")]).err()?)?;
-    let meant = known.iter().find(|setting| flag == format!("--{}", setting.name))?;
+    let meant = meant(known, name)?;
     Some(match (meant.key.as_str(), meant.table) {
         (key, of) if of == table => format!("did you mean {key}?"),
         (key, of) => format!("did you mean {key} in [{of}]?"),
     })
+}
+
+/// The setting whose name is most like this one, if one is. Clap knows, for flags.
+fn meant<'k>(known: &'k [Setting], name: &str) -> Option<&'k Setting> {
+    let command = Settings::augment_args(Command::new("fanfare").no_binary_name(true));
+    let flag = suggestion(&command.try_get_matches_from([format!("--{name}")]).err()?)?;
+    known.iter().find(|setting| flag == format!("--{}", setting.name))
+}
+
+/// A warning for each variable that looks like a setting and is none. They are no mistakes, since
+/// others set variables too: Kubernetes does, for a service that is called fanfare.
+pub fn mistaken_variables(names: impl IntoIterator<Item = String>) -> Vec<String> {
+    let known: Vec<Setting> = TABLES.iter().flat_map(Table::settings).collect();
+    let warning = |variable: String| {
+        let name = variable.strip_prefix("FANFARE_")?.to_lowercase().replace('_', "-");
+        let is_known = name == "config" || known.iter().any(|setting| setting.name == name);
+        let meant = meant(&known, &name).filter(|_| !is_known)?.variable();
+        Some(format!("the variable {variable} is no setting; did you mean {meant}?"))
+    };
+    names.into_iter().filter_map(warning).collect()
 }
 
 /// Reads and parses a whole file, or continues a sentence with what is wrong, and in which line.

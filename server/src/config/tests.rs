@@ -1,5 +1,6 @@
 //! The settings, from flags, environment and files.
 
+use super::file::mistaken_variables;
 use super::table::{Setting, TABLES, Table};
 use super::*;
 use crate::nats::SlowConsumer;
@@ -456,10 +457,16 @@ fn a_mistaken_name_is_answered_with_the_one_that_was_meant() {
     for (arguments, meant) in [
         (["--chat-room", "5"], "did you mean --chat-rooms?"),
         (["sreve", "--chat-rooms=5"], "did you mean serve?"),
+        (["chatt", "--nick=eve"], "did you mean chat?"),
     ] {
         let error = config(&arguments).unwrap_err();
         assert!(error.ends_with(meant) && error.lines().count() == 1, "{error}");
     }
+    let variables = ["HOME", "FANFARE_CONFIG", "FANFARE_CHAT_ROOMS", "FANFARE_NATS_PASWORD"];
+    assert_eq!(
+        mistaken_variables(variables.map(str::to_owned)),
+        ["the variable FANFARE_NATS_PASWORD is no setting; did you mean FANFARE_NATS_PASSWORD?"]
+    );
 }
 
 #[test]
