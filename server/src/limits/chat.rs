@@ -204,14 +204,17 @@ pub const COMMIT_REQUESTS: usize = 1_024;
 /// committed.
 pub const COMMIT_WAIT_MS: u64 = 20;
 
-/// Lines that may wait to be added to the index of words. Fixed. Why: many at once cost a fifth of
-/// what each costs alone. When hit: the next commit adds them; `/search` does so first.
-pub const UNINDEXED_LINES: u32 = 4_096;
+/// Lines of a room that are one row of the database. Fixed. Why: a row costs as much as dozens of
+/// lines, and a search looks at each line of the rows that it finds. When hit: another row begins.
+pub const BLOCK_LINES: usize = 64;
 
-/// Lines of a room between two looks for those that it must forget, and lines that one commit
-/// forgets for their age. Fixed. Why: a look reads as much as the room keeps. When hit: for a
-/// while a room has that many lines beyond its limit.
+/// Lines of a room between two looks for those that it must forget. Fixed. Why: a look reads how
+/// much the room keeps. When hit: for a while a room has that many lines beyond its limit.
 pub const FORGETTING_LINES: u32 = 4_096;
+
+/// Rows of lines that one commit forgets for their age. Fixed. When hit: the next commit forgets
+/// the rest.
+pub const FORGETTING_BLOCKS: u32 = 1_024;
 
 /// Lines that are read into memory when the server begins, of the rooms that talked last. Fixed.
 /// Why: the start must not take long. When hit: other rooms begin without a history in memory;

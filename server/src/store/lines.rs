@@ -1,47 +1,67 @@
-//! Lines of rooms in the database: stored, read back, searched, forgotten.
+//! Lines of rooms in the database: stored, read back, searched, forgotten. The lines of a room in
+//! one commit are a row together, a block: a row for each line would cost five times as much.
 
 use super::schema::Database;
-use crate::limits::{FORGETTING_LINES, LOADED_LINES};
+use crate::limits::{BLOCK_LINES, FORGETTING_BLOCKS, LOADED_LINES};
 use crate::message::{Kind, ServerMessage};
 use crate::time::Timestamp;
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row};
+use rusqlite::types::FromSqlError;
+use rusqlite::{Connection, OptionalExtension, Row};
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Stores lines in one transaction.
-pub(super) struct Insert<'c>(CachedStatement<'c>);
+/// A line in a block: its time, kind, sender and text. A block is a JSON array of them.
+type Line<'m> = (u32, u8, Option<Cow<'m, str>>, Cow<'m, str>);
 
-impl<'c> Insert<'c> {
-    pub fn new(connection: &'c Connection) -> rusqlite::Result<Self> {
-        let insert = "INSERT INTO lines (room, time, kind, sender, text) VALUES (?, ?, ?, ?, ?)";
-        connection.prepare_cached(insert).map(Self)
+/// Stores lines, each with its room. Of a text, `text_bytes` are stored: people are shown no more.
+/// Gives the number of lines.
+pub(super) fn insert<'m>(
+    connection: &Connection,
+    lines: impl Iterator<Item = (&'m str, &'m ServerMessage)>,
+    text_bytes: usize,
+) -> rusqlite::Result<u64> {
+    let mut rooms: HashMap<&str, (u64, Vec<Line<'_>>)> = HashMap::new();
+    let mut stored = 0;
+    for (room, message) in lines {
+        stored += 1;
+        let (last, of_room) = rooms.entry(room).or_default();
+        *last = stored;
+        of_room.push(line(message, text_bytes));
     }
+    // The room that talked last comes last: `Database::load` counts on it.
+    let mut rooms: Vec<_> = rooms.into_iter().collect();
+    rooms.sort_unstable_by_key(|(_, (last, _))| *last);
+    for (room, (_, lines)) in &rooms {
+        lines.chunks(BLOCK_LINES).try_for_each(|block| insert_block(connection, room, block))?;
+    }
+    Ok(stored)
+}
 
-    /// Of the text, `text_bytes` are stored: people are shown no more.
-    pub fn line(
-        &mut self,
-        room: &str,
-        message: &ServerMessage,
-        text_bytes: usize,
-    ) -> rusqlite::Result<()> {
-        let payload = message.payload();
-        // A few bytes more, so that it shows that the line was longer.
-        let payload = &payload[..payload.len().min(text_bytes + 8)];
-        let text = String::from_utf8_lossy(payload);
-        let kind = kind_number(message.kind);
-        let sender = message.sender.as_deref();
-        self.0.execute((room, message.time.seconds(), kind, sender, text)).map(|_| ())
-    }
+/// Says in the history of a room, or of all rooms, that lines are missing.
+pub(super) fn insert_gap(
+    connection: &Connection,
+    room: &str,
+    lines: u64,
+    time: Timestamp,
+) -> rusqlite::Result<()> {
+    let (are, of) = (
+        if lines == 1 { "line is" } else { "lines are" },
+        if room.is_empty() { " of all rooms together" } else { "" },
+    );
+    let text = format!("{lines} {are} missing here{of}: they could not be stored");
+    insert_block(connection, room, &[(time.seconds(), kind_number(Kind::Gap), None, text.into())])
+}
 
-    /// Says in the history of a room, or of all rooms, that lines are missing.
-    pub fn gap(&mut self, room: &str, lines: u64, time: Timestamp) -> rusqlite::Result<()> {
-        let (are, of) = (
-            if lines == 1 { "line is" } else { "lines are" },
-            if room.is_empty() { " of all rooms together" } else { "" },
-        );
-        let text = format!("{lines} {are} missing here{of}: they could not be stored");
-        let message = ServerMessage { kind: Kind::Gap, time, ..ServerMessage::of(text) };
-        self.line(room, &message, usize::MAX - 8)
-    }
+fn insert_block(connection: &Connection, room: &str, lines: &[Line<'_>]) -> rusqlite::Result<()> {
+    let texts: Vec<&str> = lines.iter().map(|(.., text)| text.as_ref()).collect();
+    connection
+        .prepare_cached("INSERT INTO blocks (room, oldest, lines, body) VALUES (?, ?, ?, ?)")?
+        .execute((room, oldest(lines), lines.len() as u32, encoded(lines)?))?;
+    connection
+        .prepare_cached("INSERT INTO words (rowid, room, text) VALUES (?, ?, ?)")?
+        .execute((connection.last_insert_rowid(), room, texts.join("\n")))
+        .map(|_| ())
 }
 
 /// Whether a message belongs into the history.
@@ -55,11 +75,15 @@ pub fn last(
     room: &str,
     lines: u32,
 ) -> rusqlite::Result<Vec<ServerMessage>> {
-    let of_room = "SELECT * FROM (SELECT id, time, kind, sender, text FROM lines
-        WHERE room = ? ORDER BY id DESC LIMIT ?)";
-    let both = format!("{of_room} UNION ALL {of_room} ORDER BY id DESC LIMIT ?");
-    let mut statement = connection.prepare(&both)?;
-    oldest_first(statement.query_map((room, lines, "", lines, lines), message)?)
+    let mut statement = connection.prepare_cached(NEWEST_BLOCKS)?;
+    let mut blocks = statement.query([room])?;
+    let mut newest = Vec::new();
+    while newest.len() < lines as usize
+        && let Some(block) = blocks.next()?
+    {
+        newest.extend(lines_of(block)?.into_iter().rev());
+    }
+    Ok(oldest_first(newest, lines))
 }
 
 /// The last lines of a room from a moment on, oldest first, and how many there are from then on;
@@ -70,18 +94,28 @@ pub fn since(
     time: Timestamp,
     lines: u32,
 ) -> rusqlite::Result<(Vec<ServerMessage>, u32)> {
-    let mut messages = last(connection, room, lines)?;
-    let are_all =
-        messages.len() < lines as usize || messages.first().is_none_or(|oldest| oldest.time < time);
-    messages.retain(|message| message.time >= time);
-    if are_all {
-        let all = u32::try_from(messages.len()).unwrap_or(lines);
-        return Ok((messages, all));
+    let mut statement = connection.prepare_cached(NEWEST_BLOCKS)?;
+    let mut blocks = statement.query([room])?;
+    let (mut newest, mut all, mut is_later) = (Vec::new(), 0, true);
+    while is_later && let Some(block) = blocks.next()? {
+        is_later = block.get::<_, u32>("oldest")? >= time.seconds();
+        if is_later && newest.len() >= lines as usize {
+            all += block.get::<_, u32>("lines")?;
+            continue;
+        }
+        let before = newest.len();
+        let later = |line: &Line<'_>| line.0 >= time.seconds();
+        newest.extend(lines_of(block)?.into_iter().rev().filter(later));
+        all += (newest.len() - before) as u32;
     }
-    let count = "SELECT count(*) FROM lines WHERE room IN (?, '') AND time >= ?";
-    let all = connection.query_row(count, (room, time.seconds()), |row| row.get(0))?;
-    Ok((messages, all))
+    Ok((oldest_first(newest, lines), all))
 }
+
+/// The blocks of a room, with those of all rooms, which are gaps.
+const NEWEST_BLOCKS: &str = "
+    SELECT id, oldest, lines, body FROM blocks WHERE room = ?
+    UNION ALL SELECT id, oldest, lines, body FROM blocks WHERE room = ''
+    ORDER BY id DESC";
 
 /// The last lines of a room that contain all of these words, oldest first.
 pub fn search(
@@ -90,76 +124,102 @@ pub fn search(
     words: &str,
     lines: u32,
 ) -> rusqlite::Result<Vec<ServerMessage>> {
-    index(connection, 1)?;
-    let mut statement = connection.prepare(
-        "SELECT id, time, kind, sender, lines.text FROM words JOIN lines ON id = words.rowid
-         WHERE words MATCH ? AND lines.room = ? ORDER BY words.rowid DESC LIMIT ?",
+    let mut statement = connection.prepare_cached(
+        "SELECT body FROM words JOIN blocks ON id = words.rowid
+         WHERE words MATCH ? AND blocks.room = ? ORDER BY words.rowid DESC",
     )?;
     let quoted = |word: &str| format!("\"{}\"", word.replace('"', "\"\""));
-    let mut query = format!("room : {}", quoted(room));
-    for word in words.split_whitespace() {
-        query += &format!(" AND text : {}", quoted(word));
+    let of_text: Vec<String> =
+        words.split_whitespace().map(|word| format!("text : {}", quoted(word))).collect();
+    let of_text = of_text.join(" AND ");
+    let mut blocks = statement.query((format!("room : {} AND {of_text}", quoted(room)), room))?;
+    let mut newest = Vec::new();
+    while newest.len() < lines as usize
+        && let Some(block) = blocks.next()?
+    {
+        newest.extend(found_in(connection, lines_of(block)?, &of_text)?);
     }
-    oldest_first(statement.query_map((query, room, lines), message)?)
+    Ok(oldest_first(newest, lines))
 }
 
-/// Adds stored lines to the index of words, once at least `waiting` of them are not in it. Many at
-/// once take a fifth of the time that each takes alone.
-pub(super) fn index(connection: &Connection, waiting: u32) -> rusqlite::Result<()> {
-    let last = connection.prepare_cached("SELECT max(id) FROM lines")?.query_row((), id)?;
-    let indexed = connection.prepare_cached(LAST_INDEXED)?.query_row((), id)?;
-    if last - indexed >= i64::from(waiting) {
-        connection
-            .prepare_cached(
-                "INSERT INTO words (rowid, room, text)
-                 SELECT id, room, text FROM lines WHERE id > ?",
-            )?
-            .execute([indexed])?;
+/// The lines of a block that match by themselves, newest first: the words may be in several lines,
+/// or in one that is forgotten.
+fn found_in<'m>(
+    connection: &Connection,
+    mut lines: Vec<Line<'m>>,
+    query: &str,
+) -> rusqlite::Result<Vec<Line<'m>>> {
+    let mut insert =
+        connection.prepare_cached("INSERT INTO line_words (rowid, text) VALUES (?, ?)")?;
+    for (index, (.., text)) in lines.iter().enumerate() {
+        insert.execute((index as u32, text))?;
     }
-    Ok(())
+    let mut matching = connection
+        .prepare_cached("SELECT rowid FROM line_words WHERE line_words MATCH ? ORDER BY rowid")?;
+    let matching = matching.query_map([query], |row| row.get::<_, u32>(0))?;
+    let matching = matching.collect::<rusqlite::Result<Vec<_>>>()?;
+    connection
+        .prepare_cached("INSERT INTO line_words (line_words) VALUES ('delete-all')")?
+        .execute(())?;
+    let found = matching.iter().rev().map(|index| std::mem::take(&mut lines[*index as usize]));
+    Ok(found.collect())
 }
 
-/// Every line up to this one is in the index of words, which has a row for each line here.
-const LAST_INDEXED: &str = "SELECT max(id) FROM words_docsize";
-
-/// 0 if there is none.
-fn id(row: &Row<'_>) -> rusqlite::Result<i64> {
-    Ok(row.get::<_, Option<i64>>(0)?.unwrap_or(0))
-}
-
-/// Forgets lines of a room beyond those it may have.
+/// Forgets the oldest lines of a room beyond those it may have.
 pub(super) fn forget_beyond(
     connection: &Connection,
     room: &str,
     lines: u32,
 ) -> rusqlite::Result<()> {
-    let oldest_kept = "SELECT id FROM lines WHERE room = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2";
-    let older = format!("SELECT id FROM lines WHERE room = ?1 AND id <= ({oldest_kept})");
-    forget(connection, &older, (room, lines))
-}
-
-/// Forgets some lines that were said before a moment.
-pub(super) fn forget_before(connection: &Connection, time: Timestamp) -> rusqlite::Result<()> {
-    // The oldest come first, so a look at them is enough.
-    let oldest = "SELECT time FROM lines ORDER BY id LIMIT 1";
-    let oldest = connection.prepare_cached(oldest)?.query_row((), |row| row.get(0)).optional()?;
-    if oldest.is_none_or(|oldest: u32| oldest >= time.seconds()) {
-        return Ok(());
+    let all = "SELECT ifnull(sum(lines), 0) FROM blocks WHERE room = ?";
+    let all: i64 = connection.prepare_cached(all)?.query_row([room], |row| row.get(0))?;
+    let mut surplus = all - i64::from(lines);
+    while surplus > 0 {
+        let oldest = "SELECT id FROM blocks WHERE room = ? ORDER BY id LIMIT 1";
+        let oldest = connection.prepare_cached(oldest)?.query_row([room], |row| row.get(0))?;
+        retain(connection, oldest, |_| {
+            surplus -= 1;
+            surplus < 0
+        })?;
     }
-    let oldest = "SELECT id, time FROM lines ORDER BY id LIMIT ?2";
-    let older = format!("SELECT id FROM ({oldest}) WHERE time < ?1");
-    forget(connection, &older, (time.seconds(), FORGETTING_LINES))
+    Ok(())
 }
 
-/// Forgets the lines that a query names, first in the index of words, which has no text of its own.
-fn forget(connection: &Connection, ids: &str, values: impl Params + Copy) -> rusqlite::Result<()> {
-    let words = format!(
-        "INSERT INTO words (words, rowid, room, text) SELECT 'delete', id, room, text FROM lines
-         WHERE id IN ({ids}) AND id <= ({LAST_INDEXED})"
-    );
-    connection.prepare_cached(&words)?.execute(values)?;
-    let lines = format!("DELETE FROM lines WHERE id IN ({ids})");
-    connection.prepare_cached(&lines)?.execute(values).map(|_| ())
+/// Forgets lines that were said before a moment.
+pub(super) fn forget_before(connection: &Connection, time: Timestamp) -> rusqlite::Result<()> {
+    let oldest = "SELECT id, oldest FROM blocks ORDER BY id LIMIT 1";
+    let mut oldest = connection.prepare_cached(oldest)?;
+    for _ in 0..FORGETTING_BLOCKS {
+        let block = oldest.query_row((), |row| Ok((row.get(0)?, row.get::<_, u32>(1)?)));
+        match block.optional()? {
+            Some((id, oldest)) if oldest < time.seconds() => {
+                retain(connection, id, |line| line.0 >= time.seconds())?;
+            }
+            _ => break,
+        }
+    }
+    Ok(())
+}
+
+/// Leaves of a block only the lines that are to be kept. What is forgotten of a block that stays is
+/// still in the index of words; a search looks at the lines.
+fn retain(
+    connection: &Connection,
+    id: i64,
+    keep: impl FnMut(&Line<'_>) -> bool,
+) -> rusqlite::Result<()> {
+    let body = "SELECT body FROM blocks WHERE id = ?";
+    let mut lines = connection.prepare_cached(body)?.query_row([id], lines_of)?;
+    lines.retain(keep);
+    if lines.is_empty() {
+        connection.prepare_cached("DELETE FROM blocks WHERE id = ?")?.execute([id])?;
+        connection.prepare_cached("DELETE FROM words WHERE rowid = ?")?.execute([id])?;
+    } else {
+        connection
+            .prepare_cached("UPDATE blocks SET oldest = ?, lines = ?, body = ? WHERE id = ?")?
+            .execute((oldest(&lines), lines.len() as u32, encoded(&lines)?, id))?;
+    }
+    Ok(())
 }
 
 impl Database {
@@ -170,7 +230,7 @@ impl Database {
     /// As SQLite has it.
     pub fn load(&self, lines: u32) -> rusqlite::Result<Vec<(String, Vec<ServerMessage>)>> {
         let mut statement = self.connection.prepare(
-            "SELECT room FROM lines WHERE room <> '' GROUP BY room ORDER BY max(id) DESC LIMIT ?",
+            "SELECT room FROM blocks WHERE room <> '' GROUP BY room ORDER BY max(id) DESC LIMIT ?",
         )?;
         let rooms = LOADED_LINES / lines.max(1);
         let names = statement.query_map([rooms], |row| row.get::<_, String>(0))?;
@@ -185,22 +245,43 @@ impl Database {
     }
 }
 
-fn oldest_first(
-    newest_first: impl Iterator<Item = rusqlite::Result<ServerMessage>>,
-) -> rusqlite::Result<Vec<ServerMessage>> {
-    let mut messages = newest_first.collect::<rusqlite::Result<Vec<_>>>()?;
-    messages.reverse();
-    Ok(messages)
+fn line(message: &ServerMessage, text_bytes: usize) -> Line<'_> {
+    let payload = message.payload();
+    // A few bytes more, so that it shows that the line was longer.
+    let payload = &payload[..payload.len().min(text_bytes + 8)];
+    let sender = message.sender.as_deref().map(Cow::from);
+    let kind = kind_number(message.kind);
+    (message.time.seconds(), kind, sender, String::from_utf8_lossy(payload))
 }
 
-fn message(row: &Row<'_>) -> rusqlite::Result<ServerMessage> {
-    let text: String = row.get("text")?;
-    Ok(ServerMessage {
-        time: Timestamp::from_seconds(u64::from(row.get::<_, u32>("time")?)),
-        kind: kind(row.get("kind")?),
-        sender: row.get::<_, Option<String>>("sender")?.map(Arc::from),
-        ..ServerMessage::of(text)
-    })
+fn message((time, kind_number, sender, text): Line<'_>) -> ServerMessage {
+    ServerMessage {
+        time: Timestamp::from_seconds(u64::from(time)),
+        kind: kind(kind_number),
+        sender: sender.map(Arc::from),
+        ..ServerMessage::of(text.into_owned())
+    }
+}
+
+/// The last of these lines, which are newest first.
+fn oldest_first(mut newest: Vec<Line<'_>>, lines: u32) -> Vec<ServerMessage> {
+    newest.truncate(lines as usize);
+    newest.into_iter().rev().map(message).collect()
+}
+
+fn oldest(lines: &[Line<'_>]) -> u32 {
+    lines.iter().map(|line| line.0).min().unwrap_or(0)
+}
+
+fn encoded(lines: &[Line<'_>]) -> rusqlite::Result<String> {
+    serde_json::to_string(lines)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+}
+
+/// The lines of a block, oldest first.
+fn lines_of(block: &Row<'_>) -> rusqlite::Result<Vec<Line<'static>>> {
+    let body = block.get_ref("body")?.as_str()?;
+    serde_json::from_str(body).map_err(|error| FromSqlError::Other(error.into()).into())
 }
 
 /// These numbers are in files: they stay.

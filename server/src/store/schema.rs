@@ -43,10 +43,11 @@ pub struct Database {
 }
 
 /// Marks a file as ours: `fanf`.
-const APPLICATION_ID: i32 = 0x6661_6e66;
+pub(super) const APPLICATION_ID: i32 = 0x6661_6e66;
 
 /// What each version of the schema added. These stay as they are: they are in files.
-const VERSIONS: [&str; 5] = [LINES, ACCOUNTS, INDEX_OF_MANY, PUSHES, PUSH_LOSSES];
+pub(super) const VERSIONS: [&str; 6] =
+    [LINES, ACCOUNTS, INDEX_OF_MANY, PUSHES, PUSH_LOSSES, BLOCKS];
 
 const LINES: &str = "
     CREATE TABLE lines (
@@ -142,6 +143,36 @@ const PUSH_LOSSES: &str = "
     END;
 ";
 
+/// Lines are stored in blocks. The index of words goes first, so that the file need not grow.
+const BLOCKS: &str = "
+    DROP TABLE words;
+    CREATE TABLE blocks (
+        id INTEGER PRIMARY KEY,
+        room TEXT NOT NULL,
+        oldest INTEGER NOT NULL,
+        lines INTEGER NOT NULL,
+        body TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX blocks_of_room ON blocks (room, id, lines);
+    INSERT INTO blocks
+        SELECT max(id), room, min(time), count(*),
+            json_group_array(json_array(time, kind, sender, text) ORDER BY id)
+        FROM lines GROUP BY room, id / 64;
+    DROP TABLE lines;
+    CREATE VIRTUAL TABLE words USING fts5 (
+        room, text, content = '', contentless_delete = 1
+    );
+    INSERT INTO words (rowid, room, text)
+        SELECT id, room, (SELECT group_concat(value ->> 3, char(10)) FROM json_each(body))
+        FROM blocks;
+";
+
+/// Where a search looks for words in single lines.
+const LINE_WORDS: &str = "
+    PRAGMA temp_store = MEMORY;
+    CREATE VIRTUAL TABLE temp.line_words USING fts5 (text, content = '');
+";
+
 impl StoreSettings {
     /// A database in `directory` with the default bounds.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
@@ -225,6 +256,7 @@ fn connect(path: &Path, settings: &StoreSettings) -> rusqlite::Result<Connection
     let page_bytes: u32 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
     let pages = u32::try_from(settings.bytes / u64::from(page_bytes)).unwrap_or(u32::MAX - 1);
     connection.pragma_update(None, "max_page_count", pages)?;
+    connection.execute_batch(LINE_WORDS)?;
     Ok(connection)
 }
 

@@ -112,6 +112,8 @@ fn lines_are_found_by_their_words_in_their_room() {
     assert_eq!(running.search("a-b", "quick fuchse"), ["Füchse sind quick"]);
     assert_eq!(running.search("a-b", "\"dog OR lazy"), Vec::<String>::new());
     assert_eq!(running.search("a-b", "\"dog\" lazy"), ["a lazy \"dog\""]);
+    assert_eq!(running.search("a-b", "quick-brown"), ["The quick brown fox"], "a phrase");
+    assert_eq!(running.search("a-b", "quick lazy"), [""; 0], "they are in different lines");
     assert_eq!(running.search("other", "quick"), ["quick as well"]);
     assert_eq!(running.search("other", "* : -"), Vec::<String>::new());
     running.close();
@@ -159,6 +161,80 @@ fn rooms_keep_as_many_lines_as_they_may() {
     running.sync();
     assert_eq!(running.last("rust", 100), ["8", "9", "10", "11", "12"]);
     assert_eq!(running.search("rust", "7"), Vec::<String>::new(), "its words are forgotten too");
+    assert_eq!(running.search("rust", "8"), ["8"]);
+    running.close();
+}
+
+/// More lines of one commit than a row of the file has.
+#[test]
+fn a_flood_is_read_back_in_order_and_forgotten_where_the_bound_is() {
+    let directory = TempDirectory::new();
+    let settings = StoreSettings { days: 0, ..StoreSettings::new(directory.path()) };
+    let mut running = Running::start(&settings);
+    let lines = 3 * crate::limits::BLOCK_LINES as u32 + 5;
+    let texts = |numbers: std::ops::Range<u32>| numbers.map(|it| format!("line {it}")).collect();
+    let all: Vec<String> = texts(0..lines);
+    let said = all.iter().zip(1_000_u64..).map(|(text, second)| {
+        let time = Timestamp::from_seconds(second);
+        ServerMessage { time, ..ServerMessage::of(text.clone()) }
+    });
+    let mut said: Vec<ServerMessage> = said.collect();
+    block_on(running.publisher.publish_batch(&topic("rust"), &mut said)).unwrap();
+    running.sync();
+    assert_eq!(running.last("rust", 1_000), all);
+    assert_eq!(running.last("rust", 70), all[all.len() - 70..]);
+    assert_eq!(running.search("rust", "line 100"), ["line 100"]);
+    assert_eq!(running.search("rust", "line"), all[all.len() - 10..]);
+    let time = Timestamp::from_seconds(1_010);
+    let since = running.store.ask(move |file| lines::since(file, "rust", time, 3));
+    assert_eq!(block_on(since).unwrap().1, lines - 10);
+    running.close();
+
+    let mut running = Running::start(&StoreSettings { room_lines: 100, ..settings });
+    running.say("rust", "last");
+    running.sync();
+    let mut kept: Vec<String> = texts(lines - 99..lines);
+    kept.push("last".to_owned());
+    assert_eq!(running.last("rust", 1_000), kept);
+    assert_eq!(running.search("rust", "line 1"), [""; 0]);
+    running.close();
+}
+
+#[test]
+fn a_file_of_an_earlier_version_is_taken_over_with_its_lines() {
+    let directory = TempDirectory::new();
+    let settings = StoreSettings { days: 0, ..StoreSettings::new(directory.path()) };
+    let earlier = Connection::open(settings.path()).unwrap();
+    earlier.execute_batch(&schema::VERSIONS[..4].concat()).unwrap();
+    earlier.pragma_update(None, "application_id", schema::APPLICATION_ID).unwrap();
+    earlier.pragma_update(None, "user_version", 4).unwrap();
+    for id in 1..=300 {
+        let room = if id % 3 == 0 { "other" } else { "rust" };
+        let insert = "INSERT INTO lines VALUES (?1, ?2, ?1, 0, 'bob', 'line ' || ?1)";
+        earlier.execute(insert, (id, room)).unwrap();
+    }
+    // That version indexed the words of many lines at once, and may have ended before.
+    let index = "INSERT INTO words (rowid, room, text) SELECT id, room, text FROM lines
+        WHERE id <= 200";
+    earlier.execute(index, ()).unwrap();
+    let gap = "INSERT INTO lines VALUES (301, '', 301, 2, NULL, 'some are missing')";
+    earlier.execute(gap, ()).unwrap();
+    drop(earlier);
+
+    let mut running = Running::start(&settings);
+    let in_rust = (1..=300).filter(|id| id % 3 != 0).map(|id| format!("line {id}"));
+    let mut rust: Vec<String> = in_rust.chain(["some are missing".to_owned()]).collect();
+    assert_eq!(running.last("rust", 1_000), rust);
+    assert_eq!(running.last("other", 2), ["line 300", "some are missing"]);
+    assert_eq!(running.search("rust", "line 1"), ["line 1"]);
+    assert_eq!(running.search("rust", "299"), ["line 299"]);
+    running.say("rust", "new");
+    running.sync();
+    rust.push("new".to_owned());
+    assert_eq!(running.last("rust", 1_000), rust);
+    let asked = running.store.ask(|file| lines::last(file, "rust", 3));
+    let kinds: Vec<Kind> = block_on(asked).unwrap().iter().map(|it| it.kind).collect();
+    assert_eq!(kinds, [Kind::Said, Kind::Gap, Kind::Said]);
     running.close();
 }
 
@@ -203,10 +279,7 @@ fn a_full_disk_is_told_and_the_chat_goes_on() {
     assert!(notice.starts_with("lines are not stored: the database cannot grow"), "{notice}");
     assert!(running.figure("store_lines_failed") > 0);
     let refused = block_on(running.store.ask(|connection| {
-        connection.execute(
-            "INSERT INTO lines (room, time, kind, text) VALUES ('a', 1, 0, zeroblob(1000000))",
-            (),
-        )
+        connection.execute("INSERT INTO rooms VALUES ('a', hex(zeroblob(500000)))", ())
     }));
     assert!(refused.is_err(), "{refused:?}");
     assert!(running.last("rust", 1).len() == 1, "what is stored can be read");
@@ -329,7 +402,7 @@ fn pushes_are_kept_up_to_the_bound_of_their_topic_and_until_they_expire() {
 fn a_request_that_fails_half_way_leaves_nothing() {
     let directory = TempDirectory::new();
     let running = Running::start(&StoreSettings::new(directory.path()));
-    let insert = "INSERT INTO lines (room, time, kind, text) VALUES ('rust', 1, 0, 'half')";
+    let insert = "INSERT INTO blocks VALUES (1, 'rust', 1, 1, '[[1, 0, null, \"half\"]]')";
     let failed = block_on(running.store.ask(move |connection| {
         connection.execute(insert, ())?;
         connection.execute("INSERT INTO nosuch VALUES (1)", ())

@@ -1,12 +1,13 @@
 //! The thread that writes: it gathers lines and requests, and commits them together.
 
 use super::error::StoreError;
-use super::lines::{self, Insert};
+use super::lines;
 use super::schema::Database;
 use super::{SYNC_TOPIC, Shared};
+use crate::counted::counted;
 use crate::limits::{
     COMMIT_BYTES, COMMIT_LINES, COMMIT_REQUESTS, COMMIT_WAIT_MS, FORGETTING_LINES, ROOMS,
-    STORE_QUEUE_BYTES, STORE_QUEUE_LINES, TOLD_ROOMS, UNINDEXED_LINES,
+    STORE_QUEUE_BYTES, STORE_QUEUE_LINES, TOLD_ROOMS,
 };
 use crate::locks::lock;
 use crate::message::{Kind, ServerMessage};
@@ -251,19 +252,12 @@ impl Worker {
         now: Timestamp,
     ) -> rusqlite::Result<u64> {
         let transaction = self.database.connection.unchecked_transaction()?;
-        let mut stored = 0;
-        {
-            let mut insert = Insert::new(&transaction)?;
-            for (room, lines) in &self.lost {
-                insert.gap(room, *lines, now)?;
-            }
-            for (room, message) in self.turn.lines() {
-                insert.line(room, message, self.line_bytes)?;
-                stored += 1;
-            }
-            if self.turn.missed > 0 {
-                insert.gap("", self.turn.missed, now)?;
-            }
+        for (room, lines) in &self.lost {
+            lines::insert_gap(&transaction, room, *lines, now)?;
+        }
+        let stored = lines::insert(&transaction, self.turn.lines(), self.line_bytes)?;
+        if self.turn.missed > 0 {
+            lines::insert_gap(&transaction, "", self.turn.missed, now)?;
         }
         let room_lines = self.database.settings.room_lines;
         for batch in &self.turn.batches {
@@ -285,7 +279,6 @@ impl Worker {
             lines::forget_before(&transaction, oldest)?;
         }
         answers.extend(requests.into_iter().map(|request| (request.work)(Ok(&transaction))));
-        lines::index(&transaction, UNINDEXED_LINES)?;
         transaction.commit()?;
         Ok(stored)
     }
@@ -297,7 +290,8 @@ impl Worker {
         let lines: u64 = told.values().sum();
         if lines > 0 {
             log::warn!(
-                "{lines} lines could not be stored; the histories say where they are missing"
+                "not stored: {}; the histories say where they are missing",
+                counted(lines, "line")
             );
         }
         let text = "lines are stored again; the history says where some are missing";
