@@ -19,6 +19,7 @@ pub mod cluster;
 pub mod codec;
 pub mod config;
 pub mod connection;
+pub mod counted;
 pub mod diagnostics;
 pub mod file_descriptors;
 pub mod http;

@@ -11,6 +11,7 @@ use fanfare_server::chat::ChatServer;
 use fanfare_server::cluster::{ClusterLink, ClusterSettings};
 use fanfare_server::config::{Config, Source};
 use fanfare_server::connection::{LameDuck, RunningServer, StopReport};
+use fanfare_server::counted::counted;
 use fanfare_server::diagnostics::{Diagnostics, Event};
 use fanfare_server::http::{HttpServer, HttpSettings};
 use fanfare_server::limits;
@@ -279,17 +280,17 @@ async fn stop(running: Running, goodbye: Duration) {
 
 fn report(drained: &DrainReport, connections: StopReport) {
     log::info!(
-        "flushed: {} messages to {} subscriptions, {} connections",
-        drained.delivered(),
-        drained.subscriptions.len(),
-        connections.connections_flushed
+        "flushed: {} to {}, {}",
+        counted(drained.delivered(), "message"),
+        counted(drained.subscriptions.len(), "subscription"),
+        counted(connections.connections_flushed, "connection")
     );
     if drained.given_up() > 0 || connections.connections_cut > 0 {
         log::warn!(
-            "not flushed: {} messages given up, {} connections cut with {} bytes unwritten",
-            drained.given_up(),
-            connections.connections_cut,
-            connections.bytes_cut
+            "not flushed: {} given up, {} cut with {} unwritten",
+            counted(drained.given_up(), "message"),
+            counted(connections.connections_cut, "connection"),
+            counted(connections.bytes_cut, "byte")
         );
     }
 }

@@ -4,6 +4,7 @@ use super::connection::{Connection, Endpoint};
 use super::publishing::{Batch, publish_all, publish_at_rate};
 use super::reading::{Heard, Inbox, Look, Progress, SOCKETS_PER_THREAD, read_all};
 use super::{BenchError, SUBJECT};
+use crate::counted::counted;
 use rustix::time::{ClockId, clock_gettime};
 use std::ops::Range;
 use std::sync::atomic::Ordering;
@@ -248,7 +249,7 @@ pub fn measured(
     let (messages, heard) = heard?;
     let too_many: u64 = inboxes.iter().map(|inbox| inbox.beyond(progress)).sum();
     if too_many > 0 {
-        return Err(format!("{too_many} messages came that nobody had published"));
+        return Err(format!("{} came that nobody had published", counted(too_many, "message")));
     }
     let client_time = processor_time().saturating_sub(processor_begin);
     let begin = if messages == 0 {

@@ -3,6 +3,7 @@
 use super::BenchError;
 use super::connection::PATIENCE;
 use super::frames::{Protocol, Scanner};
+use crate::counted::counted;
 use crate::transport::ClientStream;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{ErrorKind, Read, Write};
@@ -170,8 +171,8 @@ fn read_one(
     let read_bytes = match (&inbox.stream).read(&mut buffer[kept..]) {
         Ok(0) => {
             return Err(format!(
-                "the server closed a subscriber's connection after {} messages",
-                inbox.received
+                "the server closed a subscriber's connection after {}",
+                counted(inbox.received, "message")
             ));
         }
         Ok(read_bytes) => read_bytes,
@@ -180,8 +181,8 @@ fn read_one(
         }
         Err(error) => {
             return Err(format!(
-                "a subscriber's connection broke after {} messages: {error}",
-                inbox.received
+                "a subscriber's connection broke after {}: {error}",
+                counted(inbox.received, "message")
             ));
         }
     };
@@ -250,7 +251,7 @@ fn is_over(inboxes: &[Inbox], progress: &Progress) -> bool {
 fn missing(inboxes: &[Inbox], progress: &Progress) -> BenchError {
     let missing: u64 =
         inboxes.iter().map(|inbox| target(inbox, progress).saturating_sub(inbox.received)).sum();
-    format!("{missing} messages did not come within {} s", PATIENCE.as_secs())
+    format!("{} did not come within {} s", counted(missing, "message"), PATIENCE.as_secs())
 }
 
 #[cfg(test)]

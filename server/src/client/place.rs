@@ -63,6 +63,13 @@ impl Place {
         self.talks_in.as_deref()
     }
 
+    /// The prompt, which names that room as far as it fits into so many characters.
+    pub fn prompt(&self, width: usize) -> String {
+        const END: &str = "> ";
+        let room = self.talks_in().unwrap_or_default().chars();
+        room.take(width.saturating_sub(END.len())).chain(END.chars()).collect()
+    }
+
     /// How often the server has said where the person talks, or refused something.
     pub fn moves(&self) -> u64 {
         self.moves
@@ -94,6 +101,10 @@ impl Place {
             }
         } else if let Some((name, _)) = rest.strip_prefix("* ").and_then(|it| it.split_once(' ')) {
             self.knows(name);
+        }
+        if self.is_put_out(rest) {
+            // The server says where the person talks with the answer to the next line, even of none.
+            taken.asked = Some(String::new());
         }
         self.show(&mut taken, time, rest);
         taken
@@ -196,6 +207,13 @@ impl Place {
             _ => {}
         }
         false
+    }
+
+    /// Whether a line says that somebody has put this person out of a room.
+    fn is_put_out(&self, line: &str) -> bool {
+        let words: Vec<&str> = line.split(' ').collect();
+        matches!(words[..], ["*", _, "removed" | "banned", name, "from", _, ..]
+            if name.to_lowercase() == self.nick.to_lowercase())
     }
 
     fn talk_in(&mut self, room: Option<&str>) {
@@ -343,8 +361,11 @@ mod tests {
         assert_eq!(place.complete("hi "), (3, Vec::new()));
         place.take("* you are in rust (1 here)");
         assert_eq!(place.talks_in(), Some("rust"));
+        assert_eq!(place.take("* bob removed eve from rust").asked, None);
+        assert_eq!(place.take("* bob removed Alice from rust (loud)").asked.as_deref(), Some(""));
         place.take("* you left rust; you talk in lobby");
         assert_eq!(place.talks_in(), Some("lobby"));
+        assert_eq!([place.prompt(6), place.prompt(9)], ["lobb> ", "lobby> "]);
         place.take("* you left lobby; you are in no room");
         assert_eq!(place.talks_in(), None);
     }

@@ -14,6 +14,7 @@ use rustyline::hint::Hinter;
 use rustyline::history::DefaultHistory;
 use rustyline::validate::Validator;
 use rustyline::{CompletionType, Config, Context, Editor, ExternalPrinter, Helper};
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
@@ -61,10 +62,7 @@ pub fn run(
         .name("from server".into())
         .spawn(move || listening.listen(&server, lines, printer))?;
     loop {
-        let prompt = match lock(&shared.place).talks_in() {
-            Some(room) => format!("{room}> "),
-            None => "> ".to_owned(),
-        };
+        let prompt = lock(&shared.place).prompt(usize::MAX);
         match editor.readline(&prompt) {
             Ok(line) => {
                 if !is_secret(&line) {
@@ -148,7 +146,18 @@ struct Names(Arc<Shared>);
 
 impl Helper for Names {}
 
-impl Highlighter for Names {}
+impl Highlighter for Names {
+    /// The prompt names the room that the person talks in now. Its width stays until the next line,
+    /// for the editor has measured it; so with names whose width we cannot tell it stays whole.
+    fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, own: bool) -> Cow<'b, str> {
+        let now = lock(&self.0.place).prompt(prompt.len());
+        if own && now.is_ascii() && prompt.is_ascii() {
+            Cow::Owned(format!("{now:<width$}", width = prompt.len()))
+        } else {
+            Cow::Borrowed(prompt)
+        }
+    }
+}
 
 impl Validator for Names {}
 

@@ -12,6 +12,7 @@ use crate::connection::duplex::drive;
 use crate::connection::outbound::OutboundQueue;
 use crate::connection::shutdown::Shutdown;
 use crate::connection::{RunningServer, StopReport};
+use crate::counted::counted;
 use crate::diagnostics::{Ended, FrontEnd};
 use crate::limits::{CLUSTER_ADDRESSES_MAX, CLUSTER_BACK_OFF_MS, CLUSTER_DIAL_MS};
 use crate::live::Live;
@@ -237,9 +238,10 @@ impl Link {
         self.failures = if had_joined { 0 } else { self.failures.saturating_add(1) };
         if had_joined || self.failures == 1 {
             log::warn!(
-                "{}: no link to {hub}: {reason}; at most {unconfirmed} messages sent are \
-                 unconfirmed, {dropped} were not sent",
-                self.who.title
+                "{}: no link to {hub}: {reason}; at most {} sent unconfirmed, {dropped} not \
+                 sent",
+                self.who.title,
+                counted(unconfirmed, "message")
             );
         }
         if unconfirmed > 0 {

@@ -1,5 +1,6 @@
 //! Limits on connections, in all and from one address.
 
+use crate::counted::counted;
 use crate::locks::lock;
 use std::collections::HashMap;
 use std::fmt;
@@ -47,10 +48,12 @@ impl fmt::Display for Refusal {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Full(limit) => {
-                write!(out, "this server is full ({limit} connections); try again later")
+                let connections = counted(limit, "connection");
+                write!(out, "this server is full ({connections}); try again later")
             }
             Self::AddressFull(limit) => {
-                write!(out, "your address has its {limit} connections already; close one first")
+                let connections = counted(limit, "connection");
+                write!(out, "your address has its {connections} already; close one first")
             }
         }
     }

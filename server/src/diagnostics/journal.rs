@@ -2,6 +2,7 @@
 //! a flood, or a subscriber that loses messages all the time is one entry with a count.
 
 use super::connection::Ended;
+use crate::counted::counted;
 use crate::limits::{
     DIAGNOSTIC_TEXT_BYTES, JOURNAL_EVENTS, JOURNAL_FOLD_MS, JOURNAL_FOLDED_EVENTS, LOGGED_EVENTS,
     LOGGED_EVENTS_MS,
@@ -265,11 +266,13 @@ impl fmt::Display for Event<'_> {
                 write!(out, "{front_end}: {peer} ended: {reason}")
             }
             Self::Dropped { front_end, topic, messages } => {
-                write!(out, "{front_end}: {messages} deliveries on {} were dropped", cut(topic))
+                let deliveries = counted(messages, "delivery");
+                write!(out, "{front_end}: dropped {deliveries} on {}", cut(topic))
             }
             Self::Lost { front_end, kind, whom, what, messages } => {
                 let (whom, what) = (cut(whom), cut(what));
-                write!(out, "{front_end}: {kind}: {messages} deliveries for {whom} {what}")
+                let deliveries = counted(messages, "delivery");
+                write!(out, "{front_end}: {kind}: {deliveries} for {whom} {what}")
             }
             Self::Acted { front_end, kind, about, what } => {
                 write!(out, "{front_end}: {} {kind}: {}", cut(about), cut(what))

@@ -8,6 +8,7 @@
 
 mod available;
 
+use crate::counted::counted;
 use crate::diagnostics::{ConnectionFigures, Diagnostics, Ended, Event, FrontEnd};
 use crate::limits::{
     MEMORY_BYTES_MIN, MEMORY_BYTES_UNKNOWN, MEMORY_GROWTH_BYTES_PER_MS, MEMORY_LOOK_MS,
@@ -227,9 +228,9 @@ fn report(chosen: &[Candidate]) {
     let [heaviest, ..] = chosen else { return };
     let held_bytes: u64 = chosen.iter().map(|chosen| chosen.held_bytes).sum();
     log::warn!(task:% = tasks::label();
-        "memory is short: ended {} connections that held {held_bytes} bytes; the heaviest is {} \
+        "memory is short: ended {} that held {held_bytes} bytes; the heaviest is {} \
          client {} at {} with {} bytes",
-        chosen.len(),
+        counted(chosen.len(), "connection"),
         heaviest.front_end.name(),
         heaviest.figures.id(),
         heaviest.figures.peer(),

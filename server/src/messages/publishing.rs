@@ -2,6 +2,7 @@
 
 use super::connection::{Connection, Outgoing};
 use super::options::{PubOptions, check_subject};
+use crate::counted::counted;
 use crate::progress::Progress;
 use std::io::{Write, stderr};
 use std::thread::park_timeout;
@@ -44,9 +45,10 @@ pub fn publish(options: &PubOptions) -> Result<(), String> {
     }
     connection.sync(drop)?;
     progress.end();
-    let (count, subject) = (options.count, &message.subject);
+    let (subject, messages) = (&message.subject, counted(options.count, "message"));
+    let bytes = counted(sent_bytes, "byte");
     // If nobody reads it, nothing is lost.
-    let _ = writeln!(stderr(), "Published {count} messages, {sent_bytes} bytes, to {subject:?}");
+    let _ = writeln!(stderr(), "Published {messages}, {bytes}, to {subject:?}");
     Ok(())
 }
 

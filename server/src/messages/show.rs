@@ -31,8 +31,11 @@ pub fn show(
     let (status, headers) = read_headers(&message.headers);
     if let Some((_, missed)) = headers.iter().find(|(name, _)| *name == MISSED) {
         match missed.strip_suffix('+') {
-            None => writeln!(output, "({} messages were missed here)", plain(missed))?,
             Some("0") => writeln!(output, "(messages were missed here, nobody knows how many)")?,
+            None => {
+                let were = if *missed == "1" { "message was" } else { "messages were" };
+                writeln!(output, "({} {were} missed here)", plain(missed))?
+            }
             Some(least) => {
                 writeln!(output, "({} or more messages were missed here)", plain(least))?
             }

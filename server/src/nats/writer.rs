@@ -14,6 +14,7 @@ use super::share::Places;
 use crate::codec::nats::{append_error, append_ping, subject};
 use crate::connection::duplex::WriteHalf;
 use crate::connection::outbound::{OutboundQueue, QueueItem};
+use crate::counted::counted;
 use crate::diagnostics::{ConnectionFigures, Ended};
 use crate::limits::NATS_OVERTAKING_MESSAGES;
 use crate::locks::lock;
@@ -433,7 +434,7 @@ impl<'c> Writer<'c> {
         }
         let id = self.figures.id();
         log::debug!(task:% = tasks::label();
-            "nats: client {id} is slow: it missed {missed} messages"
+            "nats: client {id} is slow: it missed {}", counted(missed, "message")
         );
         let topic = Topic::parse(&format!("fanfare.advisory.missed.{id}"));
         let notice = format!("{{\"client_id\":{id},\"missed\":{missed}}}");

@@ -3,6 +3,7 @@
 use super::access::{Access, Denied, Grant};
 use crate::codec::datagram::{Target, is_name};
 use crate::codec::push::{ClientObject, ErrorCode, Hello, Seen, ServerObject};
+use crate::counted::counted;
 use std::sync::Arc;
 
 /// One client's state.
@@ -136,7 +137,10 @@ impl Session {
     }
 
     fn too_many_groups(&self) -> Problem {
-        (ErrorCode::Group, format!("one connection may be in {} groups", self.groups_max))
+        (
+            ErrorCode::Group,
+            format!("one connection may be in {}", counted(self.groups_max, "group")),
+        )
     }
 }
 

@@ -6,6 +6,7 @@
 
 use super::access::Access;
 use crate::codec::datagram::Signed;
+use crate::counted::counted;
 use crate::limits::{PUSH_CHECKED_IN_PLACE_BYTES, PUSH_DATAGRAM_BYTES};
 use crate::live::Live;
 use crate::tasks::Limiter;
@@ -95,7 +96,7 @@ impl Signatures {
         let of_thread = batch.clone();
         let work = move || trust_of(&access, &of_thread);
         self.elsewhere.unblock(self.limit, work).await.unwrap_or_else(|| {
-            log::warn!("push: {} datagrams were not checked in time", batch.len());
+            log::warn!("push: not checked in time: {}", counted(batch.len(), "datagram"));
             batch.iter().map(|(datagram, _)| unchecked(datagram)).collect()
         })
     }

@@ -2,6 +2,7 @@
 
 use super::info::TaskInfo;
 use super::scope::{Owner, Scope};
+use crate::counted::counted;
 use async_io::Timer;
 use futures_lite::future;
 use std::fmt;
@@ -20,7 +21,7 @@ pub struct EndReport {
 
 impl fmt::Display for EndReport {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{} tasks ended, {} did not", self.ended, self.left.len())?;
+        write!(out, "{} ended, {} did not", counted(self.ended, "task"), self.left.len())?;
         self.left.iter().try_for_each(|task| write!(out, "\n  {task}"))
     }
 }

@@ -236,7 +236,7 @@ fn one_too_many_is_told_so_and_a_place_is_given_back() {
     one.get("/");
     let refused = Http::connect(server.address).answer().unwrap();
     assert_eq!((refused.status, refused.headers["connection"].as_str()), (503, "close"));
-    assert_eq!(refused.text(), "this server is full (1 connections); try again later\n");
+    assert_eq!(refused.text(), "this server is full (1 connection); try again later\n");
     drop(one);
     wait_until("the place is free", || server.front_end.connection_count() == 0);
     wait_until("it is given to another", || {

@@ -152,7 +152,7 @@ fn what_was_not_flushed_by_the_deadline_is_reported() {
     server.signal(rustix::process::Signal::TERM);
     assert_eq!(server.ended().code(), Some(0));
     let output = server.rest_of_log();
-    assert!(output.contains("not flushed: ") && output.contains("1 connections cut"), "{output}");
+    assert!(output.contains("not flushed: ") && output.contains("1 connection cut"), "{output}");
     // The kernel may have taken a little more meanwhile, so what is left lies in the queue, in the
     // write buffer, or in both.
     let number_after = |words: &str| -> u64 {

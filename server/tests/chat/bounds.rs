@@ -31,7 +31,7 @@ fn a_connection_too_many_from_one_address_is_told() {
     let server = server(|settings| settings.connections.per_address = 1);
     let _first = server.client();
     Client::connect(server.address)
-        .expect("! your address has its 1 connections already; close one first");
+        .expect("! your address has its 1 connection already; close one first");
 }
 
 #[test]

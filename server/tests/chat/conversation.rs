@@ -223,10 +223,10 @@ fn lines_have_times_for_those_who_ask_also_in_the_history() {
     assert_eq!(alice.wait_for("bob: hello"), line, "one clock, read once");
     alice.say("/time on");
     alice.say("/history 1");
-    alice.wait_for("* the last 1 lines of lobby:");
+    alice.wait_for("* the last 1 line of lobby:");
     alice.expect(&format!("* {}", &time[..10]));
     alice.expect(&format!("{} [lobby] bob: hello", &time[11..16]));
-    assert_eq!(bob.ask("/history 1"), "* the last 1 lines of lobby:");
+    assert_eq!(bob.ask("/history 1"), "* the last 1 line of lobby:");
     bob.expect("[lobby] bob: hello");
 }
 

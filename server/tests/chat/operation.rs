@@ -70,7 +70,7 @@ fn a_reload_changes_limits_and_the_level() {
     let mut server = Process::start(&["--config", config.to_str().unwrap()]);
     let mut log = BufReader::new(server.log.take().unwrap());
     let first = server.client();
-    Client::connect(server.address).wait_for("! this server is full (1 connections)");
+    Client::connect(server.address).wait_for("! this server is full (1 connection)");
     file("limits.toml", "log = \"debug\"\n[chat]\nconnections = 2\n");
     reload(&server, &mut log);
     drop(server.client());

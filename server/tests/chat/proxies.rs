@@ -85,7 +85,7 @@ fn a_proxys_client_has_its_own_address_for_limits_and_lists() {
     for (address, port) in [("192.0.2.7", 4711), ("192.0.2.8", 4711)] {
         assert!(listed.contains(&format!("\"{address}\"")), "{address}:{port} in {listed}");
     }
-    let full = "! your address has its 1 connections already; close one first";
+    let full = "! your address has its 1 connection already; close one first";
     listeners.chat(&header(7)).wait_for(full);
     let journal = listeners.shown("/journal");
     assert!(journal.contains("\"about\": \"192.0.2.7\""), "{journal}");

@@ -48,7 +48,7 @@ fn a_room_is_as_it_was_when_the_server_begins_again() {
     assert_eq!(all[0], "[lobby] alice: line 0 of many");
     assert_eq!(all[131..], replayed);
     bob.say("/search line 149");
-    bob.wait_for("* 1 lines of lobby found:");
+    bob.wait_for("* 1 line of lobby found:");
     bob.expect("[lobby] alice: line 149 of many");
 }
 

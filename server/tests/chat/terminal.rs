@@ -5,7 +5,7 @@ use crate::binary::Process;
 use crate::operation::with_socket;
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::process::{Child, ChildStdin, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::Instant;
@@ -19,6 +19,15 @@ const TERMINAL: &str = "
 import os, pty, sys
 sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))
 ";
+
+/// Carol, at a terminal.
+fn carol(mut python: Command, address: &str) -> Person {
+    python.args(["-c", TERMINAL, FANFARE, "chat", address, "--nick", "carol"]);
+    python.env("TERM", "xterm").stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut carol = Person::of(python.spawn().unwrap());
+    carol.sees("lobby> ");
+    carol
+}
 
 /// Somebody at a terminal.
 struct Person {
@@ -77,7 +86,7 @@ fn bob(server: &Process) -> Client {
 
 #[test]
 fn a_person_keeps_its_place_while_the_server_goes_and_comes_back() {
-    let Some(mut python) = program("python3") else { return };
+    let Some(python) = program("python3") else { return };
     let directory = TempDirectory::new();
     // The test keeps it, so that nobody else takes the port.
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -89,10 +98,7 @@ fn a_person_keeps_its_place_while_the_server_goes_and_comes_back() {
     let start = || Process::of(&mut with_socket(socket.try_clone().unwrap(), &arguments));
     let mut server = start();
     let mut first_bob = bob(&server);
-    python.args(["-c", TERMINAL, FANFARE, "chat", &address, "--nick", "carol"]);
-    python.env("TERM", "xterm").stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut carol = Person::of(python.spawn().unwrap());
-    carol.sees("lobby> ");
+    let mut carol = carol(python, &address);
     carol.types("/join rust\r");
     carol.sees("rust> ");
     first_bob.say("before");
@@ -120,6 +126,27 @@ fn a_person_keeps_its_place_while_the_server_goes_and_comes_back() {
     second_bob.wait_for("[rust] carol: I am");
     carol.types("/quit\r");
     second_bob.wait_for("* carol left");
+}
+
+#[test]
+fn the_prompt_names_another_room_as_soon_as_a_person_is_put_out_of_this_one() {
+    let Some(python) = program("python3") else { return };
+    let directory = TempDirectory::new();
+    let server = Process::start(&["--data-dir", directory.text()]);
+    let mut bob = server.client();
+    bob.say("/nick bob");
+    bob.say("/register correct-horse");
+    bob.wait_for("* bob is yours");
+    bob.say("/join garden");
+    bob.wait_for("* you are in garden");
+    let mut carol = carol(python, &server.address.to_string());
+    carol.types("/join garden\r");
+    carol.sees("garden> ");
+    carol.types("half a li");
+    carol.sees("half a li");
+    bob.say("/kick carol");
+    carol.sees("* bob removed carol from garden");
+    carol.sees("lobby>  half a li");
 }
 
 #[test]

@@ -151,7 +151,7 @@ fn they_get_in_by_tls_with_what_they_have(server: Server) {
     };
     for login in [&key[..], &["--user", "alice", "--password", "se\"cret"]] {
         let said = said(&[&trusting, login].concat());
-        assert!(said.contains("Published 1 messages"), "{login:?}: {said}");
+        assert!(said.contains("Published 1 message,"), "{login:?}: {said}");
     }
     let mut heard =
         subscribed(&server, &[&["sub", "b", "--count", "1"], &trusting[..], &key].concat());

@@ -27,14 +27,14 @@ export function parse(line) {
 }
 
 const HEADINGS = [
-  [/^(more than )?(\d+) lines of (\S+) since (\S+); the last (\d+):$/,
+  [/^(more than )?(\d+) lines? of (\S+) since (\S+); the last (\d+):$/,
     ([, more, all, room, , lines]) => ({
       what: "since", room, lines: Number(lines), all: Number(all), isMore: more !== undefined,
     })],
-  [/^the last (\d+) lines of (\S+):$/, ([, lines, room]) =>
-    ({ what: "history", room, lines: Number(lines), title: `The last ${lines} lines of ${room}` })],
-  [/^(\d+) lines of (\S+) found:$/, ([, lines, room]) =>
-    ({ what: "found", room, lines: Number(lines), title: `${lines} lines of ${room} found` })],
+  [/^the last ((\d+) lines? of (\S+)):$/, ([, title, lines, room]) =>
+    ({ what: "history", room, lines: Number(lines), title: `The last ${title}` })],
+  [/^((\d+) lines? of (\S+) found):$/, ([, title, lines, room]) =>
+    ({ what: "found", room, lines: Number(lines), title })],
 ];
 
 /** What a reply says that lines follow: how many, and which. Null if none do. */

@@ -15,6 +15,7 @@ use crate::connection::duplex::{Flow, ReadHalf};
 use crate::connection::outbound::Position;
 use crate::connection::rate::RateLimit;
 use crate::connection::shutdown::Shutdown;
+use crate::counted::counted;
 use crate::diagnostics::{ConnectionFigures, Ended};
 use crate::limits::{CHAT_BATCH_LINES, LINE_BURST_SECONDS};
 use crate::message::{Kind, ServerMessage};
@@ -203,10 +204,10 @@ impl<'s> Reader<'s> {
 
     /// Tells the person once that it is slowed down, until it has been quiet again.
     fn tell_rate(&mut self) {
-        let per_second = self.shared.settings.lines_per_second.unwrap_or_default();
+        let lines = counted(self.shared.settings.lines_per_second.unwrap_or_default(), "line");
         if !std::mem::replace(&mut self.is_told, true) {
             self.reply(&format!(
-                "* slowed down: the server reads {per_second} lines a second from you; none is lost"
+                "* slowed down: the server reads {lines} a second from you; none is lost"
             ));
         }
     }
@@ -285,8 +286,8 @@ impl<'s> Reader<'s> {
             // A batch of ours is never too long, so the broker is closed.
             Err(_) => {
                 self.reply(&format!(
-                    "! the server is ending; {} lines were not said",
-                    self.batch.len()
+                    "! the server is ending; not said: {}",
+                    counted(self.batch.len(), "line")
                 ));
                 self.batch.clear();
             }

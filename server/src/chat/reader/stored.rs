@@ -7,6 +7,7 @@ use crate::chat::render;
 use crate::chat::rooms::rules::Rules;
 use crate::chat::times::Times;
 use crate::connection::outbound::Position;
+use crate::counted::counted;
 use crate::limits::{SEARCH_LINES, STORED_HISTORY_LINES};
 use crate::message::ServerMessage;
 use crate::store::{SYNC_TOPIC, Store, StoreError, lines, rooms};
@@ -19,7 +20,7 @@ impl Reader<'_> {
     pub(super) async fn show_history(&mut self, room: &Name, lines: usize) {
         let kept = self.shared.broker.history(room.topic(), lines);
         let store = self.shared.accounts.store.as_ref().filter(|_| kept.len() < lines);
-        let heading = |lines| format!("* the last {lines} lines of {room}:");
+        let heading = |lines| format!("* the last {} of {room}:", counted(lines, "line"));
         let Some(store) = store else {
             return self.show(heading, room, kept.iter().map(|message| &**message));
         };
@@ -42,9 +43,8 @@ impl Reader<'_> {
             let forgot =
                 kept.len() == most && kept.first().is_some_and(|oldest| oldest.time >= time);
             kept.retain(|message| message.time >= time);
-            let (more, all) = (if forgot { "more than " } else { "" }, kept.len());
-            let heading =
-                |last| format!("* {more}{all} lines of {room} since {time}; the last {last}:");
+            let (more, all) = (if forgot { "more than " } else { "" }, counted(kept.len(), "line"));
+            let heading = |last| format!("* {more}{all} of {room} since {time}; the last {last}:");
             return self.show(heading, room, kept.iter().map(|message| &**message));
         };
         self.synced(store).await;
@@ -54,8 +54,8 @@ impl Reader<'_> {
         });
         match asked.await {
             Ok((messages, all)) => {
-                let heading =
-                    |last| format!("* {all} lines of {room} since {time}; the last {last}:");
+                let all = counted(all, "line");
+                let heading = |last| format!("* {all} of {room} since {time}; the last {last}:");
                 self.show(heading, room, messages.iter());
             }
             Err(error) => self.reply(&format!("! {error}")),
@@ -71,7 +71,7 @@ impl Reader<'_> {
         });
         match asked.await {
             Ok(messages) => {
-                let heading = |lines| format!("* {lines} lines of {room} found:");
+                let heading = |lines| format!("* {} of {room} found:", counted(lines, "line"));
                 self.show(heading, room, messages.iter());
             }
             Err(error) => self.reply(&format!("! {error}")),
@@ -98,7 +98,10 @@ impl Reader<'_> {
         };
         match lost - std::mem::replace(&mut self.lost_lines, lost).min(lost) {
             0 => self.reply("* stored"),
-            lines => self.reply(&format!("! {lines} lines, of all rooms, could not be stored")),
+            lost => {
+                let lines = counted(lost, "line");
+                self.reply(&format!("! {lines}, of all rooms, could not be stored"));
+            }
         }
     }
 

@@ -6,6 +6,7 @@ pub mod rules;
 
 use super::names::{Name, NameOf};
 use super::presence::Presence;
+use crate::counted::counted;
 use crate::locks::lock;
 use rules::{Membership, Rank, Rules};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -171,7 +172,8 @@ impl fmt::Display for JoinError {
         match self {
             Self::AlreadyIn => write!(out, "you are in that room"),
             Self::TooManyOfOnePerson(max) => {
-                write!(out, "you are in {max} rooms, the most there can be; /leave one")
+                let rooms = counted(max, "room");
+                write!(out, "you are in {rooms}, the most there can be; /leave one")
             }
             Self::RoomFull(max) => {
                 write!(out, "that room is full ({max} people); try another or come back later")

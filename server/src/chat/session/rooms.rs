@@ -4,6 +4,7 @@ use super::{Action, Session, SessionSettings, refuse, reply};
 use crate::chat::names::{Name, NameOf};
 use crate::chat::rooms::Listing;
 use crate::chat::rooms::rules::Rank;
+use crate::counted::counted;
 use crate::limits::{LISTED_ENTRIES, STORED_HISTORY_LINES};
 use crate::message::Kind;
 use crate::time::Timestamp;
@@ -75,7 +76,7 @@ impl Session {
     pub(super) fn list_rooms(&self, actions: &mut Vec<Action>) {
         let Listing { shown, total } =
             self.person.directory().rooms(self.person.id(), LISTED_ENTRIES);
-        reply(actions, format!("* {total} {}:", if total == 1 { "room" } else { "rooms" }));
+        reply(actions, format!("* {}:", counted(total, "room")));
         for room in &shown {
             let topic = room.topic.as_deref().map(|topic| format!(": {topic}")).unwrap_or_default();
             reply(actions, format!("* {} ({}){topic}", room.name, room.members));
