@@ -182,7 +182,11 @@ const SECRET_COMMANDS: [&str; 6] =
 
 /// Whether a line has a password in it, so that nobody keeps it.
 pub fn is_secret(line: &str) -> bool {
-    SECRET_COMMANDS.iter().any(|command| line.trim_start().starts_with(command))
+    let line = line.trim_start();
+    let begins_with = |command: &&str| {
+        line.get(..command.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(command))
+    };
+    SECRET_COMMANDS.iter().any(begins_with)
 }
 
 /// Parses a line. Commands are case-insensitive.
@@ -409,6 +413,7 @@ mod tests {
             assert!(matches!(parse(line), Err(CommandError::Usage(_))), "{line}");
         }
         assert_eq!(parse(" /login bob secret"), Err(CommandError::Secret));
+        assert_eq!(parse("\t/LOGIN bob secret"), Err(CommandError::Secret));
         assert_eq!(parse("/nosuch x"), Err(CommandError::Unknown { name: "nosuch".into() }));
         assert_eq!(parse("/"), Err(CommandError::Unknown { name: "".into() }));
     }
