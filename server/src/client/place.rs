@@ -103,7 +103,7 @@ impl Place {
             self.knows(name);
         }
         if self.is_put_out(rest) {
-            // The server says where the person talks with the answer to the next line, even of none.
+            // Even an empty line makes the server say where the person talks now.
             taken.asked = Some(String::new());
         }
         self.show(&mut taken, time, rest);
