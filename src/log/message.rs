@@ -136,15 +136,19 @@ impl<M> Batch<M> {
     /// The payloads, each with the topic on which its sender waits for an answer, if it does.
     pub fn entries(&self) -> impl Iterator<Item = (&M, Option<&Topic>)> {
         let BatchIter { first, later } = self.iter();
+        let later = later.filter_map(Once::get);
         first
-            .chain(later.filter_map(Once::get))
-            .map(|record| (&record.message, record.reply_to.as_ref()))
+            .map(|message| (message, None))
+            .chain(later.map(|record| (&record.message, record.reply_to.as_ref())))
     }
 
     /// The payload at `index`, with the topic on which its sender waits for an answer, if it does.
     pub fn entry(&self, index: usize) -> Option<(&M, Option<&Topic>)> {
-        let record = (index < self.len()).then(|| self.segment.record(self.from + index as u32))?;
-        Some((&record.message, record.reply_to.as_ref()))
+        let entry = || {
+            let index = self.from + index as u32;
+            (self.segment.message(index), self.segment.reply_to(index))
+        };
+        (index < self.len()).then(entry)
     }
 
     /// The message at `index`, to be kept.
@@ -164,7 +168,7 @@ impl<'run, M> IntoIterator for &'run Batch<M> {
 
 /// The payloads of a [`Batch`], in the order published.
 pub struct BatchIter<'run, M> {
-    first: std::slice::Iter<'run, Record<M>>,
+    first: std::slice::Iter<'run, M>,
     later: std::slice::Iter<'run, Once<Record<M>>>,
 }
 
@@ -172,11 +176,8 @@ impl<'run, M> Iterator for BatchIter<'run, M> {
     type Item = &'run M;
 
     fn next(&mut self) -> Option<&'run M> {
-        let record = match self.first.next() {
-            Some(record) => record,
-            None => self.later.next()?.get()?,
-        };
-        Some(&record.message)
+        let later = || self.later.next()?.get().map(|record| &record.message);
+        self.first.next().or_else(later)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -21,12 +21,15 @@ pub(crate) struct Segment<M> {
     topic: Topic,
     pub length: Length,
     /// The messages it began with: there before anybody could look, so they need no care.
-    first: Box<[Record<M>]>,
+    first: Box<[M]>,
+    /// For each of these the weight of all up to and with it.
+    first_through: Box<[u64]>,
     /// The messages appended while others read.
     later: Box<[Once<Record<M>>]>,
     pub slots: Box<[ReaderSlot]>,
 }
 
+/// A message that was appended.
 pub(crate) struct Record<M> {
     message: M,
     reply_to: Option<Topic>,
@@ -37,12 +40,27 @@ pub(crate) struct Record<M> {
 }
 
 impl<M> Segment<M> {
-    /// A segment with its first messages and room for later ones. The length is still to be moved.
-    pub fn new(topic: Topic, first: Box<[Record<M>]>, later: usize, slots: usize) -> Self {
+    /// A segment with its first messages, which are the `batch` of these weights, and room for
+    /// later ones. The length is still to be moved.
+    pub fn new(
+        topic: Topic,
+        (batch, weights): (&mut Vec<M>, &[u32]),
+        later: usize,
+        slots: usize,
+    ) -> Self {
+        // Moved all at once: one by one, each costs as much as the rest of its publish.
+        let mut first = Vec::with_capacity(batch.len());
+        first.append(batch);
+        let sums = weights.iter().scan(0, |sum, weight| {
+            *sum += u64::from(*weight);
+            Some(*sum)
+        });
+        let first_through: Box<[u64]> = sums.take(first.len()).collect();
         Self {
             topic,
             length: Length::new(),
-            first,
+            first: first.into(),
+            first_through,
             later: (0..later).map(|_| Once::new()).collect(),
             slots: (0..slots).map(|_| ReaderSlot::new()).collect(),
         }
@@ -67,17 +85,20 @@ impl<M> Segment<M> {
 
     #[inline]
     pub fn message(&self, index: u32) -> &M {
-        &self.record(index).message
+        self.later(index).map_or_else(|| &self.first[index as usize], |record| &record.message)
     }
 
-    /// The topic on which the sender of a message waits for an answer, if it does.
+    /// The topic on which the sender of a message waits for an answer, if it does. (A request is
+    /// published alone.)
+    #[inline]
     pub fn reply_to(&self, index: u32) -> Option<&Topic> {
-        self.record(index).reply_to.as_ref()
+        self.later(index)?.reply_to.as_ref()
     }
 
     #[inline]
     pub fn weight_bytes(&self, index: u32) -> u32 {
-        self.record(index).weight_bytes
+        let of_first = || (self.bytes_before(index + 1) - self.bytes_before(index)) as u32;
+        self.later(index).map_or_else(of_first, |record| record.weight_bytes)
     }
 
     /// What the messages of `range` count for in a queue that accepted them.
@@ -88,20 +109,20 @@ impl<M> Segment<M> {
     }
 
     pub fn bytes_before(&self, index: u32) -> u64 {
-        if index == 0 { 0 } else { self.record(index - 1).bytes_through }
+        let Some(last) = index.checked_sub(1) else { return 0 };
+        let of_first = || self.first_through[last as usize];
+        self.later(last).map_or_else(of_first, |record| record.bytes_through)
     }
 
+    /// A message that was appended; `None` for the first ones.
     #[inline]
-    fn record(&self, index: u32) -> &Record<M> {
-        let index = index as usize;
-        match index.checked_sub(self.first.len()) {
-            None => &self.first[index],
-            #[expect(
-                clippy::expect_used,
-                reason = "readers see a length only after the records below it"
-            )]
-            Some(later) => self.later[later].get().expect("a index below the length is filled"),
-        }
+    fn later(&self, index: u32) -> Option<&Record<M>> {
+        let later = (index as usize).checked_sub(self.first.len())?;
+        #[expect(
+            clippy::expect_used,
+            reason = "readers see a length only after the records below it"
+        )]
+        Some(self.later[later].get().expect("a index below the length is filled"))
     }
 }
 

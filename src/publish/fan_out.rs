@@ -375,24 +375,20 @@ impl<M> FanOut<M> {
         Some((segment, from))
     }
 
-    /// A new segment, with the batch in it. A single message that others follow takes a slot as
-    /// they do: that is one allocation less.
+    /// A new segment, with the batch in it. A single message takes a slot as later ones do: that
+    /// is one allocation less.
     fn begin(&mut self, target: &Target<'_, M>, load: Load) -> Arc<Segment<M>> {
         let slots = target.audience.singles.len();
         let messages = load.messages as usize;
         let capacity = self.capacity_for(target, messages);
-        let mut first = Box::default();
-        if messages > 1 || capacity == 1 {
-            let mut bytes = 0;
-            let batch = self.batch.drain(..).zip(&self.weights).map(|(message, weight)| {
-                let record = Record::new(message, self.reply_to.take(), *weight, bytes);
-                bytes = record.bytes_through();
-                record
-            });
-            first = batch.collect();
-        }
-        let later = capacity - first.len();
-        let segment = Arc::new(Segment::new(target.topic.clone(), first, later, slots));
+        let mut nothing = Vec::new();
+        let (first, later) = if messages > 1 {
+            (&mut self.batch, capacity - messages)
+        } else {
+            (&mut nothing, capacity)
+        };
+        let segment =
+            Arc::new(Segment::new(target.topic.clone(), (first, &self.weights), later, slots));
         if target.audience.has_exceptions_for(self.origin) {
             for (slot, member) in segment.slots.iter().zip(target.audience.singles.iter()) {
                 if !member.is_for(self.origin) {

@@ -353,11 +353,11 @@ impl<'c> Reader<'c> {
         let time = Timestamp::now();
         let has_reply = (0..block.len()).any(|index| block.reply_to(index).is_some());
         if !has_reply {
-            self.batch.extend(ServerMessage::of_block(block, time));
+            self.batch.extend(ServerMessage::of_block(block, 0..block.len(), time));
             let _ = self.publisher.publish_batch(topic, &mut self.batch, &groups);
             return self.batch.clear();
         }
-        for (index, message) in ServerMessage::of_block(block, time).enumerate() {
+        for (index, message) in ServerMessage::of_block(block, 0..block.len(), time).enumerate() {
             let reply = block.reply_to(index).and_then(subject::topic_text);
             let reply = reply.and_then(|text| Topic::parse(text).ok());
             let _ = self.publisher.publish(topic, reply.as_ref(), message, &groups);

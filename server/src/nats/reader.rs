@@ -395,8 +395,7 @@ impl<'c> Reader<'c> {
             return Box::pin(self.publish_each(topic, block, messages)).await;
         }
         let Publishing { publisher, batch } = self.publishing();
-        let all = ServerMessage::of_block(block, Timestamp::now());
-        batch.extend(all.skip(messages.start).take(messages.len()));
+        batch.extend(ServerMessage::of_block(block, messages, Timestamp::now()));
         if waiting(Wait::PUBLISH, publisher.publish_batch(topic, batch)).await.is_err() {
             // The broker is closed: the server is ending, and the connection with it.
             batch.clear();
@@ -405,8 +404,8 @@ impl<'c> Reader<'c> {
 
     /// Each says where its answer is to go, and the client is told if nobody is there to answer.
     async fn publish_each(&mut self, topic: &Topic, block: &Arc<Block>, messages: Range<usize>) {
-        let all = ServerMessage::of_block(block, Timestamp::now());
-        for (index, message) in messages.clone().zip(all.skip(messages.start)) {
+        let all = ServerMessage::of_block(block, messages.clone(), Timestamp::now());
+        for (index, message) in messages.zip(all) {
             let reply_to = block.reply_to(index);
             let reply_topic =
                 reply_to.and_then(subject::topic_text).and_then(|text| Topic::parse(text).ok());

@@ -2,7 +2,7 @@
 
 use super::parser::Arriving;
 use super::render::{Outgoing, append_message};
-use super::subject;
+use super::{ProtocolError, subject};
 use crate::limits::NATS_SHARED_SID_BYTES;
 use bytes::Bytes;
 use std::fmt;
@@ -75,14 +75,33 @@ impl Entry {
         self.reply.bytes == 0 && self.header_size.bytes == 0
     }
 
-    /// The same span, moved by some bytes.
-    pub fn moved(self, by: u32) -> Self {
-        Self {
-            reply: self.reply.moved(by),
-            header_size: self.header_size.moved(by),
-            size: self.size.moved(by),
-            body: self.body.moved(by),
-            header_bytes: self.header_bytes,
+    /// The message at `at`, if all of it is there and its control line is that of the one before,
+    /// byte for byte: as is usual in a row, and quicker to see than to read it again. Of the one
+    /// before: where it began, and where it is.
+    pub fn repeated((line_at, before): (usize, Self), bytes: &[u8], at: usize) -> Option<Self> {
+        let line = &bytes[line_at..before.body.at as usize];
+        if !bytes[at..].starts_with(line) {
+            return None;
+        }
+        let by = (at - line_at) as u32;
+        let message = Self {
+            reply: before.reply.moved(by),
+            header_size: before.header_size.moved(by),
+            size: before.size.moved(by),
+            body: before.body.moved(by),
+            header_bytes: before.header_bytes,
+        };
+        message.is_complete(bytes).ok()?.then_some(message)
+    }
+
+    /// Whether the whole message is there. A body that does not end as it should is known by the
+    /// first wrong byte. (Observed: CR LF, while a control line may end with LF alone.)
+    pub fn is_complete(&self, bytes: &[u8]) -> Result<bool, ProtocolError> {
+        let after_body = bytes.get(self.body.end()..).unwrap_or_default();
+        match after_body {
+            [b'\r', b'\n', ..] => Ok(true),
+            [] | [b'\r'] => Ok(false),
+            _ => Err(ProtocolError::UnterminatedPayload),
         }
     }
 }
@@ -100,7 +119,7 @@ impl Span {
         Self { at: start as u32, bytes: (end - start) as u32 }
     }
 
-    pub fn moved(self, by: u32) -> Self {
+    fn moved(self, by: u32) -> Self {
         Self { at: self.at + by, ..self }
     }
 

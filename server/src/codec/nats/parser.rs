@@ -125,7 +125,7 @@ impl Parser {
     /// size is not known yet.
     pub fn missing_bytes(&self, buffer: &BytesMut) -> usize {
         match &self.state {
-            State::Body(message) => message.end().saturating_sub(buffer.len()),
+            State::Body(message) => message.entry.end().saturating_sub(buffer.len()),
             _ => 0,
         }
     }
@@ -168,7 +168,7 @@ impl Parser {
                     return Ok(Some(operation));
                 }
                 State::Body(message) => {
-                    if !message.is_complete(buffer)? {
+                    if !message.entry.is_complete(buffer)? {
                         return Ok(None);
                     }
                     let first = *message;
@@ -185,23 +185,24 @@ impl Parser {
     fn block(&self, first: Arriving, buffer: &mut BytesMut) -> Block {
         let bytes = view(buffer);
         let mut entries = Vec::new();
-        let mut end = first.end();
+        let mut end = first.entry.end();
         let mut line_before = None;
         while entries.len() < NATS_BATCH_MESSAGES && end < NATS_BATCH_BYTES {
             let next =
-                line_before.and_then(|line| Arriving::repeated(line, bytes, end)).or_else(|| {
+                line_before.and_then(|line| Entry::repeated(line, bytes, end)).or_else(|| {
                     let of_first = first.address(bytes);
-                    self.whole_message(bytes, end).filter(|next| next.address(bytes) == of_first)
+                    let next = self.whole_message(bytes, end)?;
+                    (next.address(bytes) == of_first).then_some(next.entry)
                 });
-            let Some(next) = next else { break };
-            line_before = Some((end, next));
+            let Some(entry) = next else { break };
+            line_before = Some((end, entry));
             if entries.is_empty() {
                 // Messages in a row are mostly of the same size.
                 entries.reserve_exact((bytes.len() / end).clamp(2, NATS_BATCH_MESSAGES));
                 entries.push(first.entry);
             }
-            end = next.end();
-            entries.push(next.entry);
+            end = entry.end();
+            entries.push(entry);
         }
         let region = take_front(buffer, end);
         if entries.capacity() > 2 * entries.len() {
@@ -220,7 +221,7 @@ impl Parser {
             Line::at(at).read(bytes, self.limits, self.dialect, self.connect_required).ok()??;
         let Verb::Publish { with_headers } = verb else { return None };
         let message = self.message(with_headers, bytes, arguments).ok()?;
-        message.is_complete(bytes).ok()?.then_some(message)
+        message.entry.is_complete(bytes).ok()?.then_some(message)
     }
 
     /// What a message's control line says. (Documentation: `PUB subject [reply] size`, `HPUB
@@ -332,41 +333,6 @@ impl Arriving {
     /// Whom it is for.
     fn address<'b>(&self, bytes: &'b [u8]) -> [&'b [u8]; 3] {
         [self.subject, self.matched, self.groups].map(|span| span.of(bytes))
-    }
-
-    /// Where the message ends in the buffer, its line end included.
-    fn end(&self) -> usize {
-        self.entry.end()
-    }
-
-    /// The message at `at`, if all of it is there and its control line is that of the one before,
-    /// byte for byte: as is usual in a row, and quicker to see than to read it again. Of the one
-    /// before: where it began, and what it said.
-    fn repeated((line_at, before): (usize, Self), bytes: &[u8], at: usize) -> Option<Self> {
-        let line = &bytes[line_at..before.entry.body.at as usize];
-        if !bytes[at..].starts_with(line) {
-            return None;
-        }
-        let by = (at - line_at) as u32;
-        let Self { subject, matched, groups, entry } = before;
-        let message = Self {
-            subject: subject.moved(by),
-            matched: matched.moved(by),
-            groups: groups.moved(by),
-            entry: entry.moved(by),
-        };
-        message.is_complete(bytes).ok()?.then_some(message)
-    }
-
-    /// Whether the whole message is there. A body that does not end as it should is known by the
-    /// first wrong byte. (Observed: CR LF, while a control line may end with LF alone.)
-    fn is_complete(&self, bytes: &[u8]) -> Result<bool, ProtocolError> {
-        let after_body = bytes.get(self.entry.body.end()..).unwrap_or_default();
-        match after_body {
-            [b'\r', b'\n', ..] => Ok(true),
-            [] | [b'\r'] => Ok(false),
-            _ => Err(ProtocolError::UnterminatedPayload),
-        }
     }
 }
 
