@@ -32,6 +32,7 @@ pub mod memory;
 pub mod message;
 pub mod messages;
 pub mod nats;
+mod process;
 mod progress;
 pub mod push;
 pub mod store;

@@ -101,7 +101,7 @@ impl TestServer {
         let rules = || Rules::new(Some(vec![Pattern::parse("push.>").unwrap()]), Vec::new());
         settings.authentication.users.push(User {
             name: "backend".to_owned(),
-            password: Secret::new("secret"),
+            password: Some(Secret::new("secret")),
             grant: Grant::from(Permissions {
                 publish: rules(),
                 subscribe: rules(),

@@ -1,9 +1,9 @@
 //! What the pages of the admin listener are made from.
 
-use super::process::{CpuShare, Process};
 use super::snapshots::Snapshots;
 use crate::diagnostics::Diagnostics;
 use crate::message::ServerMessage;
+use crate::process::{CpuShare, Process};
 use crate::tasks::{Limiter, Tasks};
 use fanfare::Broker;
 

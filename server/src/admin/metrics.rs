@@ -3,10 +3,10 @@
 //! more of them.
 
 use super::context::AdminContext;
-use super::process::Process;
 use crate::build;
 use crate::diagnostics::{Family, FamilyKind, FrontEndFigures};
 use crate::http::{Call, Response, bytes, text};
+use crate::process::Process;
 use hyper::StatusCode;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};

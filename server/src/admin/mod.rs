@@ -14,12 +14,10 @@ mod lists;
 mod metrics;
 mod pprof;
 mod problems;
-mod process;
 mod server;
 mod snapshots;
 mod times;
 mod try_it;
 mod varz;
 
-pub use process::Process;
 pub use server::{AdminSettings, start};

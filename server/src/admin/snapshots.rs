@@ -6,12 +6,12 @@
 use super::context::AdminContext;
 use super::leaf_nodes;
 use super::problems::{self, Problem, Slow};
-use super::process::Process;
 use super::times::timestamp;
 use crate::diagnostics::FrontEndFigures;
 use crate::http::{Call, Response, events};
 use crate::limits::{ADMIN_LIVE_MS, ADMIN_LIVE_POINTS};
 use crate::locks::lock;
+use crate::process::Process;
 use async_io::Timer;
 use bytes::Bytes;
 use futures_lite::stream;

@@ -3,10 +3,10 @@
 use super::context::AdminContext;
 use super::leaf_nodes;
 use super::listing::Object;
-use super::process::Process;
 use super::times::{duration, timestamp};
 use crate::diagnostics::{Ended, FamilyKind, FrontEnd, FrontEndFigures, Serves};
 use crate::http::{self, Call, Response};
+use crate::process::Process;
 use hyper::StatusCode;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

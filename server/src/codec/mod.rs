@@ -1,5 +1,6 @@
 //! Bytes to messages and back: pure functions without I/O.
 
+pub mod certificate;
 pub mod datagram;
 pub mod lines;
 pub mod nats;

@@ -82,6 +82,10 @@ pub struct NatsOptions {
     allow_anonymous: bool,
     #[command(flatten)]
     tls: TlsOptions,
+    /// The users are those that the certificates of clients name: by mail address, host, URI or
+    /// subject; needs a nats-tls-ca
+    #[arg(long)]
+    tls_verify_and_map: bool,
     /// Refuse clients that do not use TLS; true by default once there is a nats-tls-cert
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true",
         hide_possible_values = true)]
@@ -115,6 +119,7 @@ impl Options for NatsOptions {
     const RELOADED: &'static [&'static [&'static str]] = &[
         &ConnectionOptions::KEYS,
         &["user", "password", "password-file", "token", "token-file", "users-file", "no-auth-user"],
+        &["tls-verify-and-map"],
         // Whether clients have to show a certificate, they are told in the greeting.
         &["tls-cert", "tls-key"],
     ];
@@ -225,7 +230,7 @@ impl NatsOptions {
         let mut users = Vec::new();
         if let Some((name, password)) = self.user.user("nats", settings)? {
             let password = Secret::new(password);
-            users.push(User { name, password, grant: Grant::default() });
+            users.push(User { name, password: Some(password), grant: Grant::default() });
         }
         let mut nkeys = Vec::new();
         if let Some(path) = &self.users_file {
@@ -238,14 +243,24 @@ impl NatsOptions {
             users.extend(file.users.iter().cloned());
             nkeys.extend(file.nkeys.iter().cloned());
         }
+        let file = if self.users_file.is_some() { "nats-users-file" } else { "nats-config" };
         let mut names = HashSet::new();
         if !users.iter().all(|user| names.insert(user.name.as_str())) {
-            let file = if self.users_file.is_some() { "nats-users-file" } else { "nats-config" };
             return Err(settings.error(file, "names a user twice"));
+        }
+        let maps_certificates = self.tls_verify_and_map;
+        if maps_certificates && !self.tls.verifies_clients() {
+            return Err(settings.error("nats-tls-verify-and-map", "needs a nats-tls-ca"));
+        }
+        let without = users.iter().find(|user| user.password.is_none() && !maps_certificates);
+        if let Some(User { name, .. }) = without {
+            let problem = format!("user {name}: the password is missing");
+            return Err(settings.error(file, &problem));
         }
         let token = self.user.token.clone().map(Secret::new);
         let no_auth_user = self.no_auth_user.clone();
-        let authentication = Authentication { users, nkeys, token, no_auth_user };
+        let authentication =
+            Authentication { users, nkeys, maps_certificates, token, no_auth_user };
         if let Some(name) = &authentication.no_auth_user
             && authentication.user(name).is_none()
         {

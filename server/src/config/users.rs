@@ -14,7 +14,7 @@ use std::time::Duration;
 /// ```toml
 /// [[user]]
 /// name = "alice"
-/// password = "$2a$11$..."    # its bcrypt hash, or itself
+/// password = "$2a$11$..."    # its bcrypt hash, or itself; none with tls-verify-and-map
 ///
 /// [user.publish]
 /// allow = ["orders.>"]       # without it: everything that is not private; []: nothing
@@ -106,10 +106,9 @@ impl WrittenUser {
             ("", ..) | (_, _, Some(_)) => {
                 return Err(of_user(&"give a name and a password, or an nkey alone"));
             }
-            (_, None, None) => return Err(of_user(&"the password is missing")),
             (_, Some(""), None) => return Err(of_user(&"the password is empty")),
-            (_, Some(password), None) => {
-                let password = Secret::new(password);
+            (_, password, None) => {
+                let password = password.map(Secret::new);
                 users.push(User { name: name.clone(), password, grant });
             }
         }

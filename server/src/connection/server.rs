@@ -95,6 +95,15 @@ impl<P: Protocol> Server<P> {
         Self { protocol, name, local_address, accepting, connections, shutdown }
     }
 
+    /// Runs a task until the server stops accepting.
+    pub(crate) fn run_beside(
+        &self,
+        name: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        self.accepting.spawn(name, task);
+    }
+
     /// Where it listens.
     pub fn local_address(&self) -> SocketAddr {
         self.local_address

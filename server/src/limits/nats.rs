@@ -61,6 +61,10 @@ pub const NATS_PING_MAX: u32 = 2;
 /// does, if the interval is longer. Fixed. Why: as in nats-server; libraries expect one soon.
 pub const NATS_FIRST_PING_MS: u64 = 2_000;
 
+/// Milliseconds until a NATS server first tells its system account how it is, and at most between
+/// two times. Fixed: nats-server's. When hit: the pause does not become longer.
+pub const NATS_STATSZ_MS: (u64, u64) = (250, 10_000);
+
 /// Milliseconds in which a NATS client has to authenticate, where that is required. Why:
 /// nats-server's default. When hit: `-ERR 'Authentication Timeout'`, and the connection is closed.
 pub const NATS_AUTHENTICATION_TIMEOUT_MS: u64 = 2_000;

@@ -131,7 +131,7 @@ mod tests {
         let hash = bcrypt::hash("right", 4).unwrap();
         let user = |name: &str, password: &str| User {
             name: name.to_owned(),
-            password: Secret::new(password),
+            password: Some(Secret::new(password)),
             grant: Grant::default(),
         };
         let users = vec![user("hashed", &hash), user("plain", "right")];

@@ -15,6 +15,9 @@ pub struct Authentication {
     pub users: Vec<User>,
     /// The users with a key.
     pub nkeys: Vec<NkeyUser>,
+    /// Whether the users with a password, or without, are those that certificates name, and no
+    /// password counts.
+    pub maps_certificates: bool,
     /// The token that lets any client in.
     pub token: Option<Secret>,
     /// The name or key of the user that clients are which do not say who they are.
@@ -26,8 +29,8 @@ pub struct Authentication {
 pub struct User {
     /// The name, as in `CONNECT`.
     pub name: String,
-    /// The password.
-    pub password: Secret,
+    /// The password. None: only a certificate lets the user in.
+    pub password: Option<Secret>,
     /// What the user may do, and where.
     pub grant: Grant,
 }
@@ -63,14 +66,14 @@ impl Authentication {
 
     /// Whether a client has to say who it is.
     pub fn must_be_given(&self) -> bool {
-        self.is_required() && self.no_auth_user.is_none()
+        self.is_required() && (self.no_auth_user.is_none() || self.is_mapped())
     }
 
     /// What a client may do that does not say who it is; nothing if it has to.
     pub fn unauthenticated(&self) -> Option<Grant> {
         match &self.no_auth_user {
-            Some(name) => self.user(name),
-            None => (!self.is_required()).then(Grant::default),
+            Some(name) if !self.is_mapped() => self.user(name),
+            _ => (!self.is_required()).then(Grant::default),
         }
     }
 
@@ -82,6 +85,13 @@ impl Authentication {
             self.nkeys.iter().find(|user| user.key == key).map(|user| &user.grant)
         };
         named.or_else(with_key).cloned()
+    }
+
+    /// The name or key of the user that a client with these credentials is or says to be.
+    pub(super) fn name_of<'a>(&'a self, given: &'a Credentials) -> Option<&'a str> {
+        let mapped = || self.mapped(given).map(|user| user.name.as_str());
+        let silent = || self.no_auth_user.as_deref().filter(|_| given.is_nothing());
+        given.nkey.as_deref().or_else(mapped).or(given.user.as_deref()).or_else(silent)
     }
 
     /// The accounts that users are in, each once or more often.
@@ -127,21 +137,37 @@ impl Authentication {
 
     /// What a client with these credentials has to prove, and what it may do then.
     fn entry(&self, given: &Credentials) -> Option<(Required<'_>, Grant)> {
-        if given.is_nothing()
-            && let Some(grant) = self.unauthenticated()
-        {
-            return Some((Required::Nothing, grant));
-        }
         if let Some(name) = &given.nkey {
             let key = Nkey::parse(name).ok()?;
             let user = self.nkeys.iter().find(|user| user.key == key)?;
             return Some((Required::Key(&user.key), user.grant.clone()));
         }
+        if self.is_mapped() {
+            return Some((Required::Nothing, self.mapped(given)?.grant.clone()));
+        }
+        if given.is_nothing()
+            && let Some(grant) = self.unauthenticated()
+        {
+            return Some((Required::Nothing, grant));
+        }
         if let (Some(secret), Some(_)) = (&self.token, &given.token) {
             return Some((Required::Token(secret), Grant::default()));
         }
         let user = self.users.iter().find(|user| Some(&user.name) == given.user.as_ref())?;
-        Some((Required::Password(&user.password), user.grant.clone()))
+        Some((Required::Password(user.password.as_ref()?), user.grant.clone()))
+    }
+
+    /// Whether users are known by their certificate. (Observed: then no token and no other user
+    /// than one with a key counts.)
+    fn is_mapped(&self) -> bool {
+        self.maps_certificates && !self.users.is_empty()
+    }
+
+    /// The user that the client's certificate names.
+    fn mapped(&self, given: &Credentials) -> Option<&User> {
+        let certificate = given.certificate.as_ref().filter(|_| self.is_mapped())?;
+        let name = certificate.user(self.users.iter().map(|user| user.name.as_str()))?;
+        self.users.iter().find(|user| user.name == name)
     }
 }
 
@@ -261,6 +287,9 @@ impl fmt::Debug for Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::certificate::CertificateNames;
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
 
     fn given(user: &str, password: &str, token: &str) -> Credentials {
         let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
@@ -274,7 +303,7 @@ mod tests {
 
     fn user(name: &str, password: &str) -> User {
         let grant = Grant::default();
-        User { name: name.to_owned(), password: Secret::new(password), grant }
+        User { name: name.to_owned(), password: Some(Secret::new(password)), grant }
     }
 
     fn admits(authentication: &Authentication, given: &Credentials) -> bool {
@@ -338,6 +367,29 @@ mod tests {
         for wrong in [given("a", "", ""), given("", "one", ""), given("", "", "one")] {
             assert!(!admits(&authentication, &wrong));
         }
+    }
+
+    #[test]
+    fn the_user_is_the_one_that_the_certificate_names_and_no_other() {
+        let file = testkit::nats::tls_certificate();
+        let certificate = CertificateDer::from_pem_file(file).unwrap();
+        let names = Some(Arc::new(CertificateNames::read(&certificate)));
+        let with = |credentials| Credentials { certificate: names.clone(), ..credentials };
+        let users = vec![user("localhost", "one"), user("other", "two")];
+        let plain = Authentication { users, ..Default::default() };
+        let mapped = Authentication { maps_certificates: true, ..plain.clone() };
+        assert_eq!(mapped.name_of(&with(given("other", "", ""))), Some("localhost"));
+        assert!(admits(&mapped, &with(Credentials::default())));
+        assert!(!admits(&mapped, &given("other", "two", "")));
+        assert!(admits(&plain, &with(given("other", "two", ""))));
+        assert!(!admits(&plain, &with(Credentials::default())));
+        let silent = Some("other".to_owned());
+        let plain = Authentication { no_auth_user: silent.clone(), ..plain };
+        assert_eq!(plain.name_of(&with(Credentials::default())), Some("other"));
+        assert!(admits(&plain, &with(Credentials::default())));
+        let mapped = Authentication { no_auth_user: silent, ..mapped };
+        assert!(mapped.must_be_given() && mapped.unauthenticated().is_none());
+        assert!(!admits(&mapped, &Credentials::default()));
     }
 
     #[test]

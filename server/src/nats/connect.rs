@@ -1,7 +1,9 @@
 //! What a client says of itself in `CONNECT`.
 
+use crate::codec::certificate::CertificateNames;
 use serde_json::Value;
 use std::fmt;
+use std::sync::Arc;
 
 /// The options of a connection.
 ///
@@ -53,12 +55,15 @@ pub struct Credentials {
     pub nkey: Option<String>,
     /// `sig`: with that key, of the nonce in `INFO`.
     pub signature: Option<String>,
+    /// Whom the client's certificate names, which it showed before `CONNECT`.
+    pub certificate: Option<Arc<CertificateNames>>,
 }
 
 impl Credentials {
     /// Whether the client did not say who it is.
     pub fn is_nothing(&self) -> bool {
-        *self == Self::default()
+        let Self { user, password, token, nkey, signature, certificate: _ } = self;
+        [user, password, token, nkey, signature].iter().all(|said| said.is_none())
     }
 }
 

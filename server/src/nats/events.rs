@@ -1,19 +1,23 @@
 //! What the system account is told, in nats-server's words: who connects and disconnects, and how
-//! the server is.
+//! the server is, from time to time and when somebody asks.
 
 use super::accounts::{Account, AccountName, Accounts, GLOBAL};
 use super::info::ServerInfo;
 use crate::diagnostics::{ConnectionFigures, ConnectionInfo, Ended, FrontEnd};
+use crate::limits::NATS_STATSZ_MS;
 use crate::message::ServerMessage;
+use crate::process::{CpuShare, Process};
+use async_io::Timer;
 use fanfare::Topic;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-/// Ask this in the system account, and each server answers.
-const PING: &str = "$SYS.REQ.SERVER.PING";
+/// Ask one of these in the system account, and each server answers. `$SYS.REQ.SERVER.<id>.STATSZ`
+/// asks one alone.
+const PINGS: [&str; 2] = ["$SYS.REQ.SERVER.PING", "$SYS.REQ.SERVER.PING.STATSZ"];
 
 /// Tells the system account.
 pub(super) struct Events {
@@ -21,6 +25,7 @@ pub(super) struct Events {
     system: AccountName,
     front_end: Arc<FrontEnd>,
     began: SystemTime,
+    cpu_share: CpuShare,
     /// Each event has its number.
     number: AtomicU64,
 }
@@ -35,7 +40,8 @@ impl Events {
     pub fn new(accounts: &Accounts, system: &AccountName, front_end: &Arc<FrontEnd>) -> Self {
         let (accounts, system) = (accounts.clone(), system.clone());
         let (began, number) = (SystemTime::now(), AtomicU64::new(0));
-        Self { accounts, system, front_end: front_end.clone(), began, number }
+        let cpu_share = CpuShare::new(Process::now());
+        Self { accounts, system, front_end: front_end.clone(), began, cpu_share, number }
     }
 
     /// Whether this is the account that is told.
@@ -56,8 +62,8 @@ impl Events {
         account.clients.fetch_add(1, Ordering::Relaxed);
         self.tell_count(account, info);
         let topic = format!("$SYS.ACCOUNT.{}.CONNECT", account.name);
-        self.tell(&topic, "client_connect", info, || {
-            Map::from_iter([("client".to_owned(), guest.client.clone().into())])
+        self.tell(&topic, || {
+            self.advisory("client_connect", info, [("client", guest.client.clone().into())])
         });
         Some(guest)
     }
@@ -96,32 +102,58 @@ impl Events {
         (topic, reply_to): (&Topic, &Topic),
         info: &ServerInfo,
     ) -> bool {
-        if !self.is_system(account) || topic.as_str() != PING {
+        let is_asked = |topic: &str| {
+            let own =
+                topic.strip_prefix("$SYS.REQ.SERVER.").and_then(|it| it.strip_suffix(".STATSZ"));
+            PINGS.contains(&topic) || own == Some(info.id())
+        };
+        if !self.is_system(account) || !is_asked(topic.as_str()) {
             return false;
         }
+        say(account, reply_to, &self.statsz(info));
+        true
+    }
+
+    /// Says again and again how the server is, often at first and then less so.
+    pub async fn tell_statsz(&self, info: &ServerInfo) {
+        let (first_ms, longest_ms) = NATS_STATSZ_MS;
+        let mut pause = Duration::from_millis(first_ms);
+        // why: one for each server.
+        let mut timer = Timer::after(pause);
+        loop {
+            (&mut timer).await;
+            self.tell(&format!("$SYS.SERVER.{}.STATSZ", info.id()), || self.statsz(info));
+            pause = (pause * 2).min(Duration::from_millis(longest_ms));
+            timer.set_after(pause);
+        }
+    }
+
+    fn statsz(&self, info: &ServerInfo) -> Value {
         let figures = self.front_end.figures();
         let accounts = self.accounts.all();
         let subscriptions = accounts.iter().map(|it| it.broker.stats().subscriptions);
-        let answer = json!({
+        let process = Process::now();
+        let sent = data(figures.messages_out, figures.payload_out);
+        let received = data(figures.messages_in, figures.payload_in);
+        json!({
             "server": self.server(info),
             "statsz": {
                 "start": timestamp(self.began),
-                "mem": self.front_end.memory().used_bytes(),
+                "mem": process.resident_bytes,
                 "cores": thread::available_parallelism().map_or(1, usize::from),
+                "cpu": self.cpu_share.percent(process),
                 "connections": figures.connections,
                 "total_connections": figures.accepted,
                 "active_accounts": accounts.len(),
                 "subscriptions": subscriptions.sum::<usize>(),
-                "sent": data(figures.messages_out, figures.bytes_out),
-                "received": data(figures.messages_in, figures.bytes_in),
+                "sent": sent,
+                "sent_to_clients": sent,
+                "received": received,
+                "received_from_clients": received,
                 "slow_consumers": figures.slow_consumers,
                 "active_servers": 1,
             },
-        });
-        // Never waits: a client that has no room for the answer learns that it missed one.
-        let message = ServerMessage::of(answer.to_string());
-        let _ = account.broker.publisher().try_publish(reply_to, message);
-        true
+        })
     }
 
     /// How many clients are in an account.
@@ -129,15 +161,16 @@ impl Events {
         let clients = account.clients.load(Ordering::Relaxed);
         let topics = ["SERVER.ACCOUNT.{}.CONNS", "ACCOUNT.{}.SERVER.CONNS"];
         for topic in topics.map(|topic| format!("$SYS.{}", topic.replace("{}", &account.name))) {
-            self.tell(&topic, "account_connections", info, || {
-                Map::from_iter([
-                    ("acc".to_owned(), (*account.name).into()),
-                    ("name".to_owned(), (*account.name).into()),
-                    ("conns".to_owned(), clients.into()),
-                    ("total_conns".to_owned(), clients.into()),
-                    ("leafnodes".to_owned(), 0.into()),
-                    ("num_subscriptions".to_owned(), account.broker.stats().subscriptions.into()),
-                ])
+            self.tell(&topic, || {
+                let fields = [
+                    ("acc", (*account.name).into()),
+                    ("name", (*account.name).into()),
+                    ("conns", clients.into()),
+                    ("total_conns", clients.into()),
+                    ("leafnodes", 0.into()),
+                    ("num_subscriptions", account.broker.stats().subscriptions.into()),
+                ];
+                self.advisory("account_connections", info, fields)
             });
         }
     }
@@ -149,44 +182,47 @@ impl Events {
         reason: Ended,
         (figures, info): (&ConnectionFigures, &ServerInfo),
     ) {
-        self.tell(topic, "client_disconnect", info, || {
+        self.tell(topic, || {
             let known = figures.info(self.front_end.name());
             let mut client = client.clone();
             client.insert("stop".to_owned(), timestamp(SystemTime::now()).into());
             // As the server sees it: it has sent what the client has received.
-            Map::from_iter([
-                ("client".to_owned(), client.into()),
-                ("sent".to_owned(), data(known.messages_out, known.bytes_out)),
-                ("received".to_owned(), data(known.messages_in, known.bytes_in)),
-                ("reason".to_owned(), reason_of(reason).into()),
-            ])
+            let fields = [
+                ("client", client.into()),
+                ("sent", data(known.messages_out, known.bytes_out)),
+                ("received", data(known.messages_in, known.bytes_in)),
+                ("reason", reason_of(reason).into()),
+            ];
+            self.advisory("client_disconnect", info, fields)
         });
     }
 
-    fn tell(
-        &self,
-        topic: &str,
-        kind: &str,
-        info: &ServerInfo,
-        event: impl FnOnce() -> Map<String, Value>,
-    ) {
+    /// Tells the system account, if somebody there listens.
+    fn tell(&self, topic: &str, event: impl FnOnce() -> Value) {
         let Some(system) = self.accounts.find(&self.system) else { return };
         let Ok(topic) = Topic::literal(topic) else { return };
-        if !system.broker.has_subscribers(&topic) {
-            return;
+        if system.broker.has_subscribers(&topic) {
+            say(&system, &topic, &event());
         }
+    }
+
+    /// An event of this kind, with what all events have.
+    fn advisory<const COUNT: usize>(
+        &self,
+        kind: &str,
+        info: &ServerInfo,
+        fields: [(&str, Value); COUNT],
+    ) -> Value {
         let server = self.server(info);
         let id = format!("{}.{}", &info.id()[..8.min(info.id().len())], server["seq"]);
-        let mut event = event();
-        event.extend([
-            ("type".to_owned(), format!("io.nats.server.advisory.v1.{kind}").into()),
-            ("id".to_owned(), id.into()),
-            ("timestamp".to_owned(), timestamp(SystemTime::now()).into()),
-            ("server".to_owned(), server),
-        ]);
-        // Never waits, as answers do.
-        let message = ServerMessage::of(Value::from(event).to_string());
-        let _ = system.broker.publisher().try_publish(&topic, message);
+        let common = [
+            ("type", format!("io.nats.server.advisory.v1.{kind}").into()),
+            ("id", id.into()),
+            ("timestamp", timestamp(SystemTime::now()).into()),
+            ("server", server),
+        ];
+        let fields = fields.into_iter().chain(common);
+        fields.map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     fn server(&self, info: &ServerInfo) -> Value {
@@ -225,6 +261,12 @@ fn client(known: &ConnectionInfo, account: &str) -> Map<String, Value> {
         ("client_type".to_owned(), "nats".into()),
     ]);
     client
+}
+
+/// Never waits: a client that has no room for it learns that it missed one.
+fn say(account: &Account, topic: &Topic, what: &Value) {
+    let message = ServerMessage::of(what.to_string());
+    let _ = account.broker.publisher().try_publish(topic, message);
 }
 
 fn data(messages: u64, bytes: u64) -> Value {

@@ -165,6 +165,11 @@ impl<'c> Reader<'c> {
             publishing: None,
             over: None,
         };
+        if reader.authentication.is_required()
+            && let Some(names) = reader.connection.certificate_names()
+        {
+            reader.session.shown(names);
+        }
         if let Some(grant) = reader.authentication.unauthenticated() {
             reader.account = shared.accounts.get(&grant.account);
             reader.session.begin_with(grant.permissions);
@@ -255,7 +260,7 @@ impl<'c> Reader<'c> {
                 self.subscribe((sid, except), &pattern, group, policy)
             }
             Action::Unsubscribe(id) => self.unsubscribe(id),
-            Action::Limit(id, max) => self.limit(id, max),
+            Action::Limit(id, max) => self.limit(id, max).await,
             Action::Admit(credentials) => {
                 self.authentication = self.shared.admission.authentication.get();
                 if let Some(grant) = self.admit(&credentials).await {
@@ -295,8 +300,8 @@ impl<'c> Reader<'c> {
             Ok(grant) => return Some(grant),
             Err(Refusal::Unknown) => {
                 let Nats { events, info, .. } = self.shared;
-                let user = credentials.nkey.as_ref().or(credentials.user.as_ref());
-                events.refused(user.map(String::as_str), self.figures, info);
+                let user = self.authentication.name_of(credentials);
+                events.refused(user, self.figures, info);
                 self.session.refused(&mut self.actions);
             }
             Err(Refusal::OutOfTime) => self.session.out_of_time(&mut self.actions),
@@ -333,11 +338,41 @@ impl<'c> Reader<'c> {
                 self.session.forbid(id, (&pattern, group), &mut self.actions);
             } else if group.is_none() {
                 self.outbound.queue.change_first(Change::Except(id, except));
-            } else if before.subscribe.kept_from(&pattern, group) != except {
-                // Another member is to get what this one may not: the client subscribes anew.
+            } else if before.subscribe.kept_from(&pattern, group) != except
+                && !self.rejoin(id, (&pattern, group), except)
+            {
                 self.over = Some("the permissions of a queue group have changed");
             }
         }
+    }
+
+    /// A member of a queue group joins it anew: another member is to get what this one may not.
+    /// False where that would change what the client asked for: the messages that it is to get in
+    /// all, or a queue of its own.
+    fn rejoin(
+        &mut self,
+        id: SubscriptionId,
+        (pattern, group): (&Pattern, Option<&str>),
+        except: Option<Arc<[Pattern]>>,
+    ) -> bool {
+        let Some((sid, group)) = self.session.sid_of(id).zip(group) else { return true };
+        let (Some(receiving), false) = (&self.receiving, self.session.depends_on_expiry(&sid))
+        else {
+            return false;
+        };
+        if self.own_queues.contains_key(&id) || !self.take_place() {
+            return false;
+        }
+        // Before the other ends, so that the group has this member all the time.
+        let kept = except.as_deref().unwrap_or_default();
+        let Ok(new) = receiving.subscriber.subscribe_in_group_except(pattern, group, kept) else {
+            self.outbound.give_back_place();
+            return false;
+        };
+        self.outbound.queue.change_first(Change::Subscribed { id: new, sid, except });
+        self.session.moved(id, new);
+        self.unsubscribe(id);
+        true
     }
 
     /// Tells the writing half what it has to know of the client.
@@ -359,10 +394,8 @@ impl<'c> Reader<'c> {
         self.figures.set_account(&self.account.name);
         self.figures.set_program(language.unwrap_or_default(), version.unwrap_or_default());
         if self.authentication.is_required() {
-            let Credentials { nkey, user, .. } = &words.credentials;
-            let no_auth_user = self.authentication.no_auth_user.as_ref();
-            let user = nkey.as_ref().or(user.as_ref()).or(no_auth_user);
-            self.figures.set_user(user.map_or("", |name| name));
+            let user = self.authentication.name_of(&words.credentials);
+            self.figures.set_user(user.unwrap_or_default());
         }
         self.session.forget_words();
         if self.outbound.guest.get().is_none() {
@@ -649,13 +682,18 @@ impl<'c> Reader<'c> {
         self.receiving.as_ref().map(|receiving| &receiving.subscriber).ok_or(SubscribeError::Closed)
     }
 
-    fn limit(&self, id: SubscriptionId, max: u64) {
+    async fn limit(&self, id: SubscriptionId, max: u64) {
         // A member of a queue group is given no more than that from now on, and gets all that it
         // was given before.
         let of_group =
             self.receiving_of(id).and_then(|receiving| receiving.subscriber.limit(id, max));
         let limit = Change::Limit(id, of_group.unwrap_or(max));
         self.outbound.queue.change(self.position(Position::now), limit);
+        let receiving = self.receiving_of(id);
+        if receiving.is_some_and(|receiving| receiving.watch.books().queued > 0) {
+            // What the client publishes next could be rendered in one go with what is queued.
+            self.outbound.queue.settled().await;
+        }
     }
 
     fn unsubscribe(&mut self, id: SubscriptionId) {

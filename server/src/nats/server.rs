@@ -74,7 +74,10 @@ impl Server<Nats> {
             let accounts = accounts.all().into_iter();
             accounts.map(|it| (it.name.clone(), it.broker.stats().subscriptions)).collect()
         });
-        Self::run(listener, tasks, profile, nats)
+        let server = Self::run(listener, tasks, profile, nats);
+        let nats = server.protocol.clone();
+        server.run_beside("nats statsz", async move { nats.events.tell_statsz(&nats.info).await });
+        server
     }
 
     /// What makes its clients of those who ask for a WebSocket, from pages of these origins or

@@ -8,6 +8,7 @@ use super::permissions::Permissions;
 use super::policy::{PolicyBounds, PolicyRequest, QueuePolicy, Target, refused};
 use super::settings::NatsVersion;
 use super::subjects::{Destination, Place, Subjects};
+use crate::codec::certificate::CertificateNames;
 use crate::codec::nats::{
     self as codec, Block, Operation, Outgoing, ProtocolError, headers, subject,
 };
@@ -19,6 +20,7 @@ use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
+use std::str::Utf8Chunk;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A client's name for a subscription.
@@ -57,11 +59,11 @@ impl Sids {
 /// Whether the client still has to be told that it has connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Greeting {
-    /// It has not said `CONNECT`.
-    NotConnected,
+    /// It has not said `CONNECT`, or does not understand it.
+    NotDue,
     /// With its next `PONG`.
     Due,
-    /// It was told, or does not understand it.
+    /// It was told.
     Done,
 }
 
@@ -217,7 +219,7 @@ impl Session {
             sids: Arc::default(),
             subscription_bytes: 0,
             limited: 0,
-            greeting: Greeting::NotConnected,
+            greeting: Greeting::NotDue,
             policies: BTreeMap::new(),
         }
     }
@@ -310,6 +312,12 @@ impl Session {
         }
     }
 
+    /// The client has shown a certificate that names these.
+    pub fn shown(&mut self, certificate: CertificateNames) {
+        let words = self.options.words.get_or_insert_default();
+        words.credentials.certificate = Some(Arc::new(certificate));
+    }
+
     /// The client may do this before it says who it is.
     pub fn begin_with(&mut self, permissions: Arc<Permissions>) {
         self.is_admitted = true;
@@ -366,8 +374,8 @@ impl Session {
             end_with("no responders requires headers support", actions);
         } else {
             let is_told = options.protocol == 1 && self.limits.version >= NatsVersion::V2_15;
-            if self.greeting == Greeting::NotConnected {
-                self.greeting = if is_told { Greeting::Due } else { Greeting::Done };
+            if is_told && self.greeting == Greeting::NotDue {
+                self.greeting = Greeting::Due;
             }
             actions.push(Action::Connected);
             self.say_ok(actions);
@@ -692,7 +700,19 @@ fn violation_text(of: &str, subject: &[u8], queue: Option<&[u8]>) -> String {
 
 /// As Go quotes it: what cannot be printed is escaped.
 fn quoted(bytes: &[u8]) -> String {
-    format!("{:?}", String::from_utf8_lossy(bytes))
+    const SHORT: [char; 7] = ['a', 'b', 't', 'n', 'v', 'f', 'r'];
+    let escaped = |byte: &u8| format!("\\x{byte:02x}");
+    let quoted = |character: char| match character {
+        '"' | '\\' => format!("\\{character}"),
+        '\x07'..='\r' => format!("\\{}", SHORT[character as usize - 7]),
+        '\0'..=' ' | '\x7f' if character != ' ' => escaped(&(character as u8)),
+        _ => character.to_string(),
+    };
+    let chunk = |chunk: Utf8Chunk<'_>| {
+        let valid: String = chunk.valid().chars().map(quoted).collect();
+        valid + &chunk.invalid().iter().map(escaped).collect::<String>()
+    };
+    format!("\"{}\"", bytes.utf8_chunks().map(chunk).collect::<String>())
 }
 
 /// What a subscription takes in memory: its subject twice, as a pattern and in the tree of

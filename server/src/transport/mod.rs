@@ -14,6 +14,7 @@ mod web_socket;
 mod write_buffer;
 mod writer;
 
+use crate::codec::certificate::CertificateNames;
 #[cfg(target_os = "linux")]
 use crate::limits::UNSENT_BYTES;
 use crate::locks::lock;
@@ -231,6 +232,11 @@ impl Connection {
         }
         let was_plain = self.shared.tls.set(Box::new(Mutex::new(tls))).is_ok();
         if was_plain { Ok(()) } else { Err(io::ErrorKind::AlreadyExists.into()) }
+    }
+
+    /// Whom the certificate names that the peer has shown, if it has.
+    pub fn certificate_names(&self) -> Option<CertificateNames> {
+        self.tls()?.certificate().map(|certificate| CertificateNames::read(certificate))
     }
 
     /// Whether the peer begins with a TLS handshake. Waits for its first byte without consuming it.

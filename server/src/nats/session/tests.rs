@@ -194,6 +194,9 @@ fn a_client_is_told_once_that_it_has_connected_if_it_understands_that() {
     assert_eq!(client.says("PING"), ["PONG"], "before CONNECT");
     client.says(r#"CONNECT {"protocol":1,"verbose":false}"#);
     assert_eq!(client.says("PING\nPING"), ["PONG", "tell", "PONG"]);
+    let mut client = Client::quiet();
+    client.says(r#"CONNECT {"protocol":1}"#);
+    assert_eq!(client.says("PING\nPING"), ["PONG", "tell", "PONG"], "with the second CONNECT");
     let mut client = Client::new(SessionLimits { version: NatsVersion::V2_9, ..OPEN });
     client.says(r#"CONNECT {"protocol":1,"verbose":false}"#);
     assert_eq!(client.says("PING"), ["PONG"]);

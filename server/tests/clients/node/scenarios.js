@@ -274,7 +274,6 @@ const scenarios = {
     await alice.close();
   },
 
-  // nats-py needs another package for it.
   async nkey() {
     const authenticator = nats.nkeyAuthenticator(new TextEncoder().encode(usersSeed));
     const nc = await client({ servers: usersAddress, authenticator });

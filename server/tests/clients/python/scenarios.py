@@ -7,6 +7,7 @@ server/tests/nats/clients does all that.
 """
 
 import asyncio
+import importlib.util
 import ssl
 import sys
 
@@ -325,6 +326,15 @@ async def accounts():
     await alice.close()
 
 
+async def nkey():
+    seed = "SUAAOBYHA4DQOBYHA4DQOBYHA4DQOBYHA4DQOBYHA4DQOBYHA4DQOBZ5FE"
+    nc = await client(users_address, nkeys_seed_str=seed)
+    messages = await nc.subscribe("a")
+    await nc.publish("a", b"x")
+    await expect(messages, b"x")
+    await nc.close()
+
+
 async def tls():
     nc = await client(tls_address, tls=ssl.create_default_context(cafile=certificate_file), tls_hostname="localhost")
     messages = await nc.subscribe("a")
@@ -337,8 +347,11 @@ async def tls():
 SCENARIOS = [
     connect, wildcards, queue_group, request_reply, no_responders, headers, max_payload, max_payload_violation,
     auto_unsubscribe, drain, large_payloads, order, reconnect, wrong_password, permission_violation,
-    accounts, tls,
+    accounts, nkey, tls,
 ]  # fmt: skip
+if importlib.util.find_spec("nkeys") is None:
+    # nats-py signs with the help of that package.
+    SCENARIOS.remove(nkey)
 
 
 async def main():

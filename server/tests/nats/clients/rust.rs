@@ -62,7 +62,7 @@ scenarios!(
     lame_duck,
 );
 
-/// The public half of the key that `scenarios.js` has.
+/// The public half of the key that the scripts have.
 const NKEY: &str = "UDVEU3DD4KOFECV66VIHWEZOYX4ZKR3WV27L464SIIPOU2IUI3JCYSJF";
 
 /// `alice` may do everything, `bob` may publish and subscribe `open.>` and his inbox only, `till`

@@ -117,7 +117,7 @@ fn play_all(command: Option<Command>, kind: Kind) {
         }
     }
     assert!(script.wait().unwrap().success(), "the script failed, after {done:?}");
-    // Of one client alone.
+    // nats-py needs another package for that.
     done.retain(|name| name != "nkey");
     assert_eq!(done, SCENARIOS);
 }

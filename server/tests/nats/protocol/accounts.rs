@@ -274,20 +274,37 @@ fn the_system_account_is_told_of_clients_that_are_refused(server: Server) {
 
 fn the_system_account_asks_the_server_how_it_is(server: Server) {
     let [mut system, mut other] = ["s", "a"].map(|name| client(&server, name));
+    let id = system.info["server_id"].as_str().unwrap().to_owned();
+    let check = |answer: &Value| {
+        assert_eq!(answer["server"]["id"], id.as_str());
+        assert_eq!(
+            (&answer["statsz"]["connections"], &answer["statsz"]["active_servers"]),
+            (&2.into(), &1.into())
+        );
+        for figure in ["mem", "cores", "total_connections", "subscriptions", "slow_consumers"] {
+            assert!(answer["statsz"][figure].is_u64(), "{figure} in {answer}");
+        }
+        assert!(answer["statsz"]["cpu"].is_number(), "{answer}");
+        assert!(answer["statsz"]["received"]["msgs"].is_u64(), "{answer}");
+    };
     for wire in [&mut system, &mut other] {
         wire.send("SUB r.* 1\r\nPUB $SYS.REQ.SERVER.PING r.1 0\r\n\r\n");
     }
     let (subject, answer) = event(&mut system);
-    assert_eq!((subject.as_str(), &answer["server"]["id"]), ("r.1", &system.info["server_id"]));
-    assert_eq!(
-        (&answer["statsz"]["connections"], &answer["statsz"]["active_servers"]),
-        (&2.into(), &1.into())
-    );
-    for figure in ["mem", "cores", "total_connections", "subscriptions", "slow_consumers"] {
-        assert!(answer["statsz"][figure].is_u64(), "{figure} in {answer}");
+    assert_eq!(subject, "r.1");
+    check(&answer);
+    for asked in ["PING", id.as_str()] {
+        system.send(format!("PUB $SYS.REQ.SERVER.{asked}.STATSZ r.2 0\r\n\r\n"));
+        let (subject, answer) = event(&mut system);
+        assert_eq!(subject, "r.2");
+        check(&answer);
     }
-    assert!(answer["statsz"]["received"]["msgs"].is_u64(), "{answer}");
     system.sync();
+    // Nobody asks for this.
+    system.send("SUB $SYS.SERVER.*.STATSZ 2\r\n");
+    let (subject, answer) = event(&mut system);
+    assert_eq!(subject, format!("$SYS.SERVER.{id}.STATSZ"));
+    check(&answer);
     // No server listens in other accounts.
     expect_that_nobody_answers(&mut other);
     other.sync();

@@ -28,6 +28,7 @@ macro_rules! rules {
 mod accepted;
 mod accounts;
 mod authentication;
+mod certificates;
 mod closed_silently;
 mod configured;
 mod ended_with_an_error;

@@ -15,6 +15,7 @@ rules!(Settings::default();
     unsubscribing_an_unknown_id_is_silent,
     a_maximum_counts_what_was_delivered_before,
     a_maximum_already_reached_ends_it,
+    a_maximum_that_was_exceeded_ends_it_now,
     a_maximum_can_be_raised,
     a_maximum_of_nothing_ends_it_now,
     a_maximum_in_a_queue_group_loses_nothing,
@@ -150,6 +151,15 @@ fn a_maximum_already_reached_ends_it(server: Server) {
     publish(&mut wire, 1..=2);
     wire.send("UNSUB 1 2\r\n");
     publish(&mut wire, 3..=4);
+    expect(&mut wire, 1..=2);
+}
+
+fn a_maximum_that_was_exceeded_ends_it_now(server: Server) {
+    let mut wire = server.quiet();
+    let publish = |number| format!("PUB a 1\r\n{number}\r\n");
+    let [one, two, three] = [1, 2, 3].map(publish);
+    // In one write, so that it is read at once.
+    wire.send(format!("SUB a 1\r\n{one}{two}UNSUB 1 1\r\n{three}"));
     expect(&mut wire, 1..=2);
 }
 

@@ -49,11 +49,12 @@ fn cpu_time() -> Duration {
 }
 
 /// How busy the process was since somebody last asked.
-pub(super) struct CpuShare {
+pub struct CpuShare {
     last: Mutex<Process>,
 }
 
 impl CpuShare {
+    /// From that moment on.
     pub fn new(began: Process) -> Self {
         Self { last: Mutex::new(began) }
     }
