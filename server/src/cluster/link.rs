@@ -2,6 +2,7 @@
 
 use super::figures::LinkFigures;
 use super::reader::{Reader, Shared};
+use super::remedy::remedy;
 use super::sequence::Numbers;
 use super::session::{Identity, Passage, Session, Tls};
 use super::settings::{ClusterSettings, parse_hub, told_by};
@@ -157,13 +158,14 @@ impl Link {
 
     /// Serves one connection, from dialling to its end. Returns the reason for the end.
     async fn attempt(&mut self, hub: &ServerAddress) -> &'static str {
-        let title = self.who.title;
+        let (title, is_first) = (self.who.title, self.failures == 0);
         log::debug!("{title}: dialling {hub}");
         let dialled = async {
             let dialling = dial(hub, self.front_end.memory().allowance());
             let dialled = waiting(Wait::fixed("a hub to answer"), dialling).await;
             dialled.map_err(|error| {
-                log::debug!("{title}: {hub} cannot be reached: {error}");
+                let level = if is_first { log::Level::Warn } else { log::Level::Debug };
+                log::log!(level, "{title}: {hub} cannot be reached: {error}");
                 "cannot be reached"
             })
         };
@@ -237,12 +239,16 @@ impl Link {
         }
         self.failures = if had_joined { 0 } else { self.failures.saturating_add(1) };
         if had_joined || self.failures == 1 {
-            log::warn!(
-                "{}: no link to {hub}: {reason}; at most {} sent unconfirmed, {dropped} not \
-                 sent",
-                self.who.title,
-                counted(unconfirmed, "message")
-            );
+            let lost = match had_joined {
+                true => {
+                    let unconfirmed = counted(unconfirmed, "message");
+                    format!("; at most {unconfirmed} sent unconfirmed, {dropped} not sent")
+                }
+                false => String::new(),
+            };
+            let remedy = remedy(reason);
+            let colon = if remedy.is_empty() { "" } else { ": " };
+            log::warn!("{}: no link to {hub}: {reason}{colon}{remedy}{lost}", self.who.title);
         }
         if unconfirmed > 0 {
             let _ = self.front_end.lost("unconfirmed", &hub.to_string(), reason, unconfirmed);

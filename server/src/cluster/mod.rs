@@ -14,6 +14,7 @@ mod figures;
 mod handshake;
 mod link;
 mod reader;
+mod remedy;
 mod rules;
 mod sequence;
 mod session;

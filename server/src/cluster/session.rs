@@ -205,13 +205,9 @@ impl Session {
                 actions.push(Action::End(End::of("not a hub")));
             }
             Phase::AwaitsInfo if info.tls_required && self.tls == Tls::Off => {
-                let (title, hub) = (self.who.title, info.name());
-                log::warn!("{title}: hub {hub} requires TLS: set cluster-tls-ca");
                 actions.push(Action::End(End::of("TLS required")));
             }
             Phase::AwaitsInfo if !info.tls_required && self.tls == Tls::AfterInfo => {
-                let (title, hub) = (self.who.title, info.name());
-                log::warn!("{title}: hub {hub} has no TLS, and cluster-tls-ca is set");
                 actions.push(Action::End(End::of("no TLS")));
             }
             Phase::AwaitsInfo => {

@@ -1,0 +1,21 @@
+//! What to do about a link that does not stand.
+
+/// What to look at, by the reason for which a link ended. Empty: nothing, it is dialled again.
+pub(super) fn remedy(reason: &str) -> &'static str {
+    match reason {
+        "cannot be reached" => "check the address, and that the hub has leafnodes { listen } there",
+        "not a hub" => "this is another port, for clients perhaps: leafnodes listen on their own",
+        "no answer from the hub" => "check that this is the hub's port for leafnodes",
+        "not authorized" => "check user, password, token, seed or credentials on both sides",
+        "authentication expired" => "renew the credentials, then send SIGHUP",
+        "version too old" => "the hub's leafnodes have a min_version above 2.9.10: lower it",
+        "name of the cluster" => "the hub's cluster has this name: set another cluster-name",
+        "name used twice" => "another server has this name: set another cluster-name",
+        "loop" => "two links of one account lead to the same cluster: take one away",
+        "too many subscriptions" => "raise the limit of subscriptions at the hub",
+        "TLS required" => "set cluster-tls-ca",
+        "no TLS" => "take cluster-tls-ca away, or turn on TLS for the hub's leafnodes",
+        "TLS handshake failed" => "check cluster-tls-ca, and the name in the hub's certificate",
+        _ => "",
+    }
+}
