@@ -114,7 +114,7 @@ impl ReadHalf for Reader<'_> {
                 Err(error) => {
                     let title = self.shared.front_end.name();
                     log::warn!("{title}: the hub's words are not understood: {error}");
-                    self.session.mistake(error, &mut self.actions);
+                    self.session.mistake(&mut self.actions);
                 }
             }
             self.act(received.is_empty()).await;

@@ -2,7 +2,7 @@
 
 use super::handshake::{HubInfo, append_connect};
 use super::settings::ClusterSettings;
-use crate::codec::nats::{Block, Credentials, Operation, ProtocolError, subject};
+use crate::codec::nats::{Block, Credentials, Operation, subject};
 use crate::limits::{
     CLUSTER_DUPLICATE_DELAY_MS, CLUSTER_INTEREST_MAX, CLUSTER_LOOP_DELAY_MS,
     CLUSTER_VERSION_DELAY_MS,
@@ -187,7 +187,7 @@ impl Session {
     }
 
     /// Says what a mistake of the hub's means.
-    pub fn mistake(&self, _error: ProtocolError, actions: &mut Vec<Action>) {
+    pub fn mistake(&self, actions: &mut Vec<Action>) {
         actions.push(Action::End(End::of("protocol error")));
     }
 

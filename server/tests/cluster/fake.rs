@@ -43,21 +43,26 @@ impl Fake {
 
     /// The next connection, joined; its loop subject.
     fn join(&self) -> (Leaf, String) {
+        self.join_with(ACCOUNT)
+    }
+
+    fn join_with(&self, account: &str) -> (Leaf, String) {
         // On a busy machine one may be given up before its turn here; then another comes.
-        std::iter::repeat_with(|| self.accept()).find_map(Leaf::joined).unwrap()
+        let mut all = std::iter::repeat_with(|| self.accept());
+        all.find_map(|leaf| leaf.joined(account)).unwrap()
     }
 }
 
 impl Leaf {
     /// Greets, and gives the loop subject too. None if it was left meanwhile.
-    fn joined(mut self) -> Option<(Self, String)> {
+    fn joined(mut self, account: &str) -> Option<(Self, String)> {
         self.say(INFO);
         let connect = self.line();
         if connect.is_empty() {
             return None;
         }
         assert!(connect.starts_with("CONNECT {"), "{connect}");
-        self.say(ACCOUNT);
+        self.say(account);
         let line = self.line();
         let subject = line.strip_prefix("LS+ ").filter(|it| it.starts_with("$LDS."));
         let subject = subject.unwrap_or_else(|| panic!("{line}")).to_owned();
@@ -122,7 +127,7 @@ fn nothing_comes_before_connect_and_interest_waits_for_permissions() {
     let rules = r#""connect_info":true,"import":{"allow":["a.>"],"deny":["a.no"]}"#;
     leaf.say(&ACCOUNT.replace("\"connect_info\":true", rules));
     assert!(leaf.line().starts_with("LS+ $LDS."));
-    client.say("SUB b 2\r\nSUB a.no 3\r\nSUB a.yes 4");
+    client.say("SUB b 2\r\nSUB b q 6\r\nSUB a.no 3\r\nSUB a.no q 7\r\nSUB a.yes 4");
     leaf.expect(&["LS+ a.yes"]);
     client.say("SUB > 5");
     leaf.expect(&["LS+ >"]);
@@ -192,13 +197,15 @@ fn an_answer_to_another_cluster_goes_to_where_its_request_says() {
     let mut client = here(&server);
     client.say("SUB svc 2");
     client.sync();
-    let (mut leaf, _) = hub.join();
+    // Whatever else it may publish.
+    let rules = r#""connect_info":true,"export":{"allow":["a"]}"#;
+    let (mut leaf, _) = hub.join_with(&ACCOUNT.replace("\"connect_info\":true", rules));
     leaf.line();
     leaf.line();
-    leaf.say("LS+ _GR_.>");
+    leaf.say("LS+ _GR_.>\r\nLS+ b");
     leaf.say("LMSG svc _GR_.abcdef.ghijkl._INBOX.x.y 1\r\nq");
     client.expect("MSG svc 2 _GR_.abcdef.ghijkl._INBOX.x.y 1\r\nq\r\n");
-    client.say("PUB _GR_.abcdef.ghijkl._INBOX.x.y 1\r\na");
+    client.say("PUB b 1\r\nb\r\nPUB _GR_.abcdef.ghijkl._INBOX.x.y 1\r\na");
     leaf.expect(&["LMSG _GR_.abcdef.ghijkl._INBOX.x.y 1", "a"]);
 }
 

@@ -1,5 +1,24 @@
 //! The link to a NATS cluster, with nats-server as its hub in the oldest version and the newest,
 //! and with a hub of the test's own where bytes matter.
+//!
+//! What nats-server's own tests of leaf nodes ask for, and who asks here:
+//!
+//! | `TestLeafNode...` | here |
+//! |---|---|
+//! | `Loop` | `fake::our_own_loop_subject` |
+//! | `LoopDetectionOnActualLoop` | `several::two_links_into_one_cluster` |
+//! | `LoopDetectedDueToReconnect` | `trouble::a_hub_that_was_killed` |
+//! | `BasicAuthSingleton`, `MinVersion` | `trouble::a_wrong_password`, `a_hub_that_wants_a_later` |
+//! | `OperatorAndPermissions` | `secure::a_user_of_an_operator` |
+//! | `LMsgSplit` | `meaning::a_large_message`, and the fuzzer of the codec |
+//! | `RouteParseLSUnsub` | `meaning::interest_comes_and_goes` |
+//! | `DuplicateMsg` | `meaning::a_message_for_many`, `exactness` |
+//! | `QueueGroupDistribution` | `meaning::a_group_over_there`, `the_hub_serves` |
+//! | `...WithDaisyChainAndGateway` | `meaning::a_super_cluster` |
+//! | `PermissionWithLiteralSubjectAndQueueInterest` | `fake::nothing_comes_before_connect` |
+//! | `LMSGHonorsPublishPermissions`, `...ImportPermissions` | `trouble::what_is_forbidden` |
+//! | `ExportPermissionsNotForSpecialSubs` | `fake::an_answer_to_another_cluster` |
+//! | `HubSideLMSGAllowsJSAPI` | `streams` |
 
 mod exactness;
 mod fake;
