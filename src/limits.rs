@@ -82,6 +82,11 @@ pub const ENDS_PER_TURN: usize = 512;
 /// reached, others are coming without end, and the next turn begins.
 pub const LET_IN_MAX: Duration = Duration::from_millis(1);
 
+/// How many publishes of one publisher may drop something before other tasks have a turn. Fixed.
+/// The receivers that it drops for may be tasks of the same thread. When it is reached, the publish
+/// yields once before it completes, as one that waited does.
+pub const DROPPING_PUBLISHES_PER_TURN: u32 = 64;
+
 /// Gaps that [`Messages`](crate::Messages) passes over in one poll. Fixed. Messages too heavy for
 /// the queue leave gaps as fast as they are published; after this many others run first.
 pub const GAPS_PER_POLL_MAX: usize = 64;

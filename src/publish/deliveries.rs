@@ -28,6 +28,8 @@ pub(crate) struct Deliveries<M> {
     /// What became of the present publish so far.
     pub receipt: Receipt,
     pub deferred: Deferred<M>,
+    /// Whether a queue of the present publish had no room.
+    pub has_met_full: bool,
     /// Subscriptions to end for being full: that changes the routes, so under no lock.
     to_end: Vec<Arc<Queue<M>>>,
     /// Reader slots, of those served, whose queues dropped some of it.
@@ -95,6 +97,7 @@ impl<M> Deliveries<M> {
         Self {
             receipt: Receipt::default(),
             deferred: Deferred::new(),
+            has_met_full: false,
             to_end: Vec::new(),
             dropped_at: Vec::new(),
             waiters: Vec::new(),
@@ -182,6 +185,7 @@ impl<M> Deliveries<M> {
         group: Option<&Arc<Members<M>>>,
         appended: &Appended<M>,
     ) -> bool {
+        self.has_met_full = true;
         self.receipt.matched += u64::from(entry.messages());
         let is_last = entry.to == appended.range.end;
         let pending = appended.may_wait.then_some(&self.pending);

@@ -9,7 +9,7 @@ mod short;
 pub mod sink;
 
 use crate::error::{PublishError, TryPublishError};
-use crate::limits::BATCH_MESSAGES_MAX;
+use crate::limits::{BATCH_MESSAGES_MAX, DROPPING_PUBLISHES_PER_TURN};
 use crate::log::history::History;
 use crate::payload::{Origin, Payload};
 use crate::policy::Receipt;
@@ -24,7 +24,7 @@ use crate::trace;
 use futures_lite::future::block_on;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 /// Publishes messages, in order.
@@ -58,6 +58,9 @@ pub struct Publisher<M: Payload> {
     routes: RouteCache<M>,
     open: Open,
     tally: Arc<Tally>,
+    /// How many publishes have dropped something since other tasks had a turn. A wait counts for as
+    /// many as may.
+    since_turn: u32,
 }
 
 impl<M: Payload> Publisher<M> {
@@ -69,6 +72,7 @@ impl<M: Payload> Publisher<M> {
             routes: RouteCache::new(),
             open: Open::default(),
             tally,
+            since_turn: 0,
         }
     }
 
@@ -76,7 +80,8 @@ impl<M: Payload> Publisher<M> {
     ///
     /// When the first poll returns, every subscription with room has the message. Full
     /// subscriptions whose policy allows a wait are then waited for together, until each has room
-    /// or its wait is over.
+    /// or its wait is over. Where somebody was full, the future yields once, so that receivers on
+    /// the same thread can read.
     ///
     /// Cancel safe: if the future is dropped while it waits, the subscriptions still full never get
     /// the message, and their books count it as dropped.
@@ -310,8 +315,14 @@ impl<M: Payload> Publisher<M> {
     fn begin(&mut self, topic: &Topic, may_wait: bool) -> Result<(), Refusal> {
         let published = self.fan_out.batch.len() as u64;
         let outcome = self.fan_out(topic, may_wait);
+        let has_met_full = std::mem::take(&mut self.fan_out.deliveries.has_met_full);
         if let Ok(has_route) = outcome {
             let waits_since = self.fan_out.is_waiting().then(|| self.handle.shared.waits.begin());
+            if waits_since.is_some() {
+                self.since_turn = DROPPING_PUBLISHES_PER_TURN;
+            } else if has_met_full {
+                self.since_turn = self.since_turn.saturating_add(1);
+            }
             self.open = Open { published, has_route, waits_since };
         }
         // Of a refusal too: room that was given back may have let others in. Once the account is
@@ -368,14 +379,17 @@ impl<M: Payload> Publisher<M> {
 
     /// The receipt of the present publish, once nobody is waited for any more.
     fn poll_receipt(&mut self, context: &mut Context<'_>) -> Poll<Receipt> {
-        if self.fan_out.is_waiting() && self.poll_room(context).is_pending() {
+        let Self { fan_out, handle, .. } = self;
+        ready!(fan_out.deliveries.poll_room(context, &handle.shared));
+        // Somebody was full. Where that receiver is a task of the same thread, it can only read
+        // now. And one that was waited for empties its queue in one go, instead of making room for
+        // one message and then the next.
+        if self.since_turn >= DROPPING_PUBLISHES_PER_TURN {
+            self.since_turn = 0;
+            context.waker().wake_by_ref();
             return Poll::Pending;
         }
         Poll::Ready(self.finish())
-    }
-
-    fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        self.fan_out.deliveries.poll_room(context, &self.handle.shared)
     }
 
     /// Closes the account of the present publish.

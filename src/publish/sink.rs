@@ -71,8 +71,7 @@ impl<M: Payload> TopicSink<M> {
     fn poll_publish(&mut self, context: &mut Context<'_>) -> Poll<Result<(), PublishError<()>>> {
         loop {
             if self.is_publishing {
-                ready!(self.publisher.poll_room(context));
-                self.receipt += self.publisher.finish();
+                self.receipt += ready!(self.publisher.poll_receipt(context));
                 self.is_publishing = false;
             }
             if self.batch.is_empty() {

@@ -104,9 +104,15 @@ impl Wake for Woken {
     }
 }
 
-/// Polls once with a waker that does nothing.
-pub fn poll_once<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
-    future.poll(&mut Context::from_waker(Waker::noop()))
+/// Polls once, and again each time the future has only yielded, as if no other task were ready.
+pub fn poll_once<F: Future + ?Sized>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+    let (woken, waker) = Woken::new();
+    loop {
+        let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
+        if polled.is_ready() || !woken.take() {
+            return polled;
+        }
+    }
 }
 
 /// The output of a future at its first poll; fails if the future has to wait.

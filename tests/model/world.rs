@@ -32,8 +32,14 @@ pub struct Busy {
 }
 
 impl Busy {
+    /// Polls once, and again each time it has only yielded.
     pub fn poll(&mut self) -> Poll<(Publisher<Load>, Outcome)> {
-        self.publish.as_mut().poll(&mut Context::from_waker(&self.waker))
+        loop {
+            let polled = self.publish.as_mut().poll(&mut Context::from_waker(&self.waker));
+            if polled.is_ready() || !self.woken.take() {
+                return polled;
+            }
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+use testkit::broker::poll_once;
 
 fn topic(text: &str) -> Topic {
     Topic::parse(text).unwrap()
@@ -97,10 +98,9 @@ fn a_receipt_says_what_left_and_what_had_no_room() {
     let mut bridge = open("waits", WhenFull::Wait(Duration::from_secs(60)));
     assert_eq!(counts(say(3)), (2, 0, 1));
     let mut waiting = pin!(publisher.publish(&a, 4));
-    let mut context = Context::from_waker(Waker::noop());
-    assert!(waiting.as_mut().poll(&mut context).is_pending());
+    assert!(poll_once(waiting.as_mut()).is_pending());
     assert_eq!(left(&mut bridge).len(), 2);
-    let Poll::Ready(Ok(receipt)) = waiting.as_mut().poll(&mut context) else { panic!("room") };
+    let Poll::Ready(Ok(receipt)) = poll_once(waiting.as_mut()) else { panic!("room") };
     assert_eq!((counts(receipt), receipt.waited), ((2, 0, 1), 1));
 }
 

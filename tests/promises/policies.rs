@@ -1,6 +1,8 @@
 //! Promise 6: what happens when a queue is full is the subscription's choice.
 
+use fanfare::limits::DROPPING_PUBLISHES_PER_TURN;
 use fanfare::{Broker, Delivery, EndReason, Receipt, TryPublishError, TryRecvError, WhenFull};
+use futures_lite::future::zip;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Context;
@@ -283,6 +285,32 @@ fn drop_oldest_batches_end_with_the_newest_that_fit() {
         take_all(&mut subscription),
         [Got::Missed(7), Got::Number(7), Got::Number(8), Got::Number(9)]
     );
+}
+
+#[test]
+fn a_publisher_that_drops_lets_a_receiver_of_its_thread_read() {
+    const TURNS: u64 = 10;
+    for when_full in [WhenFull::DropNewest, WhenFull::DropOldest] {
+        let broker = Broker::new();
+        let loads = Loads::new();
+        let (mut subscription, to) = (bounded(&broker, "t", 1, when_full), topic("t"));
+        let publish = async {
+            let mut publisher = broker.publisher();
+            for number in 0..(TURNS + 1) * u64::from(DROPPING_PUBLISHES_PER_TURN) {
+                publisher.publish(&to, loads.light(number)).await.unwrap();
+            }
+            broker.close();
+        };
+        let receive = async {
+            let mut received = 0;
+            while let Some(delivery) = subscription.recv().await {
+                received += u64::from(matches!(delivery, Delivery::Message(_)));
+            }
+            received
+        };
+        let ((), received) = block_on(zip(publish, receive));
+        assert!(received >= TURNS, "{when_full:?}: {received}");
+    }
 }
 
 #[test]
