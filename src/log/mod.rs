@@ -122,7 +122,7 @@ impl<M> Segment<M> {
             clippy::expect_used,
             reason = "readers see a length only after the records below it"
         )]
-        Some(self.later[later].get().expect("a index below the length is filled"))
+        Some(self.later[later].get().expect("an index below the length is filled"))
     }
 }
 

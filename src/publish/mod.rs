@@ -80,8 +80,8 @@ impl<M: Payload> Publisher<M> {
     ///
     /// When the first poll returns, every subscription with room has the message. Full
     /// subscriptions whose policy allows a wait are then waited for together, until each has room
-    /// or its wait is over. Where somebody was full, the future yields once, so that receivers on
-    /// the same thread can read.
+    /// or its wait is over. After a wait, and now and then while it only drops, the future yields
+    /// once, so that receivers on the same thread can read.
     ///
     /// Cancel safe: if the future is dropped while it waits, the subscriptions still full never get
     /// the message, and their books count it as dropped.
@@ -377,13 +377,14 @@ impl<M: Payload> Publisher<M> {
         }
     }
 
-    /// The receipt of the present publish, once nobody is waited for any more.
+    /// The receipt of the present publish, once nobody is waited for any more and other tasks have
+    /// had the turn that is due.
     fn poll_receipt(&mut self, context: &mut Context<'_>) -> Poll<Receipt> {
         let Self { fan_out, handle, .. } = self;
         ready!(fan_out.deliveries.poll_room(context, &handle.shared));
-        // Somebody was full. Where that receiver is a task of the same thread, it can only read
-        // now. And one that was waited for empties its queue in one go, instead of making room for
-        // one message and then the next.
+        // Somebody was full. If that receiver is a task of the same thread, it can only read while
+        // this one yields. And a receiver that was waited for empties its queue in one go, instead
+        // of making room for one message and then the next.
         if self.since_turn >= DROPPING_PUBLISHES_PER_TURN {
             self.since_turn = 0;
             context.waker().wake_by_ref();

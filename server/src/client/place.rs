@@ -63,7 +63,7 @@ impl Place {
         self.talks_in.as_deref()
     }
 
-    /// The prompt, which names that room as far as it fits into so many characters.
+    /// The prompt, with as much of that room's name as `width` characters have room for.
     pub fn prompt(&self, width: usize) -> String {
         const END: &str = "> ";
         let room = self.talks_in().unwrap_or_default().chars();
