@@ -206,7 +206,9 @@ impl Connection {
     }
 
     fn info(&mut self) -> Result<Info, BenchError> {
-        let line = self.line()?;
+        // A server that begins with TLS waits for the client to do so.
+        let silent = |said| format!("{said}; if it begins with TLS, add --tls --tls-first");
+        let line = self.line().map_err(silent)?;
         let info = line.strip_prefix("INFO ").and_then(|json| serde_json::from_str(json).ok());
         info.ok_or_else(|| format!("{} does not speak NATS: {line:?}", self.address))
     }

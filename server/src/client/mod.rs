@@ -53,6 +53,7 @@ pub fn run(server: Server, nick: Option<&str>) -> Result<(), String> {
         take_name(&stream, &mut lines, nick, &mut place).map_err(broke)??;
     }
     if io::stdin().is_terminal() && io::stdout().is_terminal() {
+        greeted(&stream, &mut lines, &mut place).map_err(broke)?;
         terminal::run(server, stream, lines, place).map_err(broke)
     } else {
         between_pipes(&stream, lines).map_err(broke)
@@ -86,6 +87,19 @@ fn take_name(
         }
     }
     Err(io::ErrorKind::UnexpectedEof.into())
+}
+
+/// Asks for the times of lines, and shows the first line that comes. A connection that has brought
+/// nothing yet is no chat that was lost, and not tried again.
+fn greeted(stream: &ClientStream, lines: &mut ServerLines, place: &mut Place) -> io::Result<()> {
+    write_line(stream, "/time iso")?;
+    stream.set_patience(Some(PATIENCE))?;
+    let line = lines.next()?;
+    stream.set_patience(None)?;
+    for shown in line.into_iter().flat_map(|line| place.take(&line).shown) {
+        let _ = writeln!(io::stdout(), "{shown}");
+    }
+    Ok(())
 }
 
 fn write_line(mut stream: &ClientStream, line: &str) -> io::Result<()> {

@@ -46,7 +46,6 @@ pub fn run(
     let mut editor: Editor<Names, DefaultHistory> =
         Editor::with_config(config).map_err(io::Error::other)?;
     let printer = editor.create_external_printer().map_err(io::Error::other)?;
-    write_line(&stream, "/time iso")?;
     if let Some(room) = place.talks_in() {
         write_line(&stream, &format!("/who {room}"))?;
     }

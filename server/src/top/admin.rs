@@ -1,7 +1,7 @@
 //! Asking an admin listener.
 
 use crate::login::ClientTls;
-use crate::transport::{ClientStream, Trust};
+use crate::transport::{ClientStream, Trust, is_tls_alert};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::time::Duration;
@@ -63,6 +63,9 @@ impl Admin {
             Some("401") => Err(format!("{} wants its token: --token TOKEN", self.address)),
             Some(status) => {
                 Err(format!("{}{path} answers {status}: {}", self.address, body.trim()))
+            }
+            None if is_tls_alert(answer.as_bytes()) => {
+                Err(format!("{} speaks TLS; write https://", self.address))
             }
             None => Err(format!("{} does not speak HTTP", self.address)),
         }

@@ -1,6 +1,6 @@
 //! A blocking connection to a server, plain or with TLS.
 
-use super::trust::Trust;
+use super::trust::{Trust, explained};
 use crate::locks::lock;
 use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
@@ -9,6 +9,14 @@ use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Mutex;
 use std::time::Duration;
+
+/// How a server that speaks TLS answers a client that does not: with a record that holds an alert.
+const TLS_ALERT: &[u8] = &[21, 3];
+
+/// Whether this is how a server that speaks TLS answers a client that does not.
+pub fn is_tls_alert(received: &[u8]) -> bool {
+    received.starts_with(TLS_ALERT)
+}
 
 /// A connection that one thread can read while another writes.
 #[derive(Debug)]
@@ -47,7 +55,7 @@ impl ClientStream {
         let name = ServerName::try_from(host).map_err(io::Error::other)?;
         let mut tls = ClientConnection::new(config.clone(), name).map_err(io::Error::other)?;
         while tls.is_handshaking() {
-            tls.complete_io(&mut self.socket)?;
+            tls.complete_io(&mut self.socket).map_err(explained)?;
         }
         Ok(Self { tls: Some(Mutex::new(tls)), ..self })
     }

@@ -63,17 +63,20 @@ pub(super) fn read_identity(
     Ok((chain, key.map_err(|error| IdentityError::Key(error.to_string()))?))
 }
 
-/// The authorities that sign the other side's certificates.
-pub(super) fn roots(authorities: &Path) -> Result<RootCertStore, IdentityError> {
+/// The certificates of the authorities that sign the other side's, and the same for the verifier.
+pub(super) fn roots(
+    authorities: &Path,
+) -> Result<(Vec<CertificateDer<'static>>, RootCertStore), IdentityError> {
     let wrong = |error: &dyn fmt::Display| IdentityError::Authorities(error.to_string());
+    let certificates = read_certificates(authorities).map_err(|error| wrong(&error))?;
     let mut roots = RootCertStore::empty();
-    for certificate in read_certificates(authorities).map_err(|error| wrong(&error))? {
-        roots.add(certificate).map_err(|error| wrong(&error))?;
+    for certificate in &certificates {
+        roots.add(certificate.clone()).map_err(|error| wrong(&error))?;
     }
     if roots.is_empty() {
         return Err(wrong(&"there is no certificate in it"));
     }
-    Ok(roots)
+    Ok((certificates, roots))
 }
 
 fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, pem::Error> {
@@ -84,8 +87,8 @@ fn client_verifier(
     authorities: &Path,
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, IdentityError> {
-    let roots = Arc::new(roots(authorities)?);
-    let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
+    let (_, roots) = roots(authorities)?;
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider).build();
     verifier.map_err(|error| IdentityError::Authorities(error.to_string()))
 }
 

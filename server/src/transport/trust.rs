@@ -1,8 +1,17 @@
 //! What a client needs for TLS: whom to trust, and what to show.
 
 use super::tls::{IdentityError, read_identity, roots};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore,
+    SignatureScheme,
+};
 use std::fmt;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,12 +27,17 @@ impl Trust {
         authorities: Option<&Path>,
         shown: Option<(&Path, &Path)>,
     ) -> Result<Self, IdentityError> {
-        let roots = authorities.map_or_else(|| Ok(system_roots()), roots)?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
+        let config = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
-            .map_err(|error| IdentityError::Authorities(error.to_string()))?
-            .with_root_certificates(roots);
+            .map_err(|error| IdentityError::Authorities(error.to_string()))?;
+        let config = match authorities {
+            None => config.with_root_certificates(system_roots()),
+            Some(file) => {
+                let verifier = SignedOrSame::read(file, provider)?;
+                config.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+            }
+        };
         let config = match shown {
             None => config.with_no_client_auth(),
             Some((certificates, key)) => {
@@ -34,6 +48,111 @@ impl Trust {
         };
         Ok(Self(Arc::new(config)))
     }
+}
+
+/// Takes what the authorities have signed, as rustls does, and also an authority's own certificate:
+/// `openssl req -x509` makes one certificate that is the authority's and the server's. OpenSSL and
+/// Go take it too.
+#[derive(Debug)]
+struct SignedOrSame {
+    signed: Arc<WebPkiServerVerifier>,
+    authorities: Vec<CertificateDer<'static>>,
+}
+
+impl SignedOrSame {
+    fn read(authorities: &Path, provider: Arc<CryptoProvider>) -> Result<Self, IdentityError> {
+        let (authorities, roots) = roots(authorities)?;
+        let signed = WebPkiServerVerifier::builder_with_provider(roots.into(), provider).build();
+        let signed = signed.map_err(|error| IdentityError::Authorities(error.to_string()))?;
+        Ok(Self { signed, authorities })
+    }
+}
+
+impl ServerCertVerifier for SignedOrSame {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let signed = self.signed.verify_server_cert(
+            end_entity,
+            intermediates,
+            server_name,
+            ocsp_response,
+            now,
+        );
+        match signed {
+            // The dates were checked before that was found; the name would be checked last.
+            Err(Error::InvalidCertificate(CertificateError::Other(problem)))
+                if is_authority(&problem) && self.authorities.contains(end_entity) =>
+            {
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            signed => signed,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.signed.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.signed.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.signed.supported_verify_schemes()
+    }
+}
+
+/// Whether the only problem is that a server shows an authority's certificate. Rustls has no
+/// variant for it, and passes on the name that its verifier, webpki, has for it.
+fn is_authority(OtherError(problem): &OtherError) -> bool {
+    problem.to_string() == "CaUsedAsEndEntity"
+}
+
+/// Says what to do about a handshake that failed, where that is known.
+pub(super) fn explained(error: io::Error) -> io::Error {
+    let said = match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(Error::InvalidMessage(_)) => {
+            "the server does not speak TLS there; leave out --tls, --tls-ca, tls:// and https://"
+                .to_owned()
+        }
+        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+            "nobody who is trusted has signed the server's certificate; --tls-ca FILE trusts \
+             those whose certificates are in the file"
+                .to_owned()
+        }
+        Some(Error::InvalidCertificate(CertificateError::Other(problem)))
+            if is_authority(problem) =>
+        {
+            "the server's certificate is an authority's, and not one of those trusted; --tls-ca \
+             FILE trusts it, if it is in the file"
+                .to_owned()
+        }
+        Some(Error::InvalidCertificate(CertificateError::NotValidForNameContext {
+            presented,
+            ..
+        })) if presented.is_empty() => {
+            format!("{error}; openssl req -addext subjectAltName=DNS:NAME,IP:ADDRESS names some")
+        }
+        _ => return error,
+    };
+    io::Error::new(error.kind(), said)
 }
 
 /// The authorities that the system trusts.
@@ -57,3 +176,41 @@ impl PartialEq for Trust {
 }
 
 impl Eq for Trust {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn file(name: &str) -> std::path::PathBuf {
+        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../testkit/tls")).join(name)
+    }
+
+    /// What comes of an authority's certificate for localhost, where this file is trusted.
+    fn shown(trusted: &str, name: &'static str, now_s: u64) -> Result<(), Error> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = SignedOrSame::read(&file(trusted), provider).unwrap();
+        let (authority, _) = roots(&file("authority-cert.pem")).unwrap();
+        let (name, now) = (ServerName::try_from(name).unwrap(), Duration::from_secs(now_s));
+        let now = UnixTime::since_unix_epoch(now);
+        verifier.verify_server_cert(&authority[0], &[], &name, &[], now).map(drop)
+    }
+
+    #[test]
+    fn an_authoritys_own_certificate_is_taken_where_it_is_trusted_in_its_time_and_for_its_name() {
+        const NOW_S: u64 = 1_800_000_000;
+        assert_eq!(shown("authority-cert.pem", "localhost", NOW_S), Ok(()));
+        let wrong = |shown: Result<(), Error>| {
+            let error = io::Error::new(io::ErrorKind::InvalidData, shown.unwrap_err());
+            explained(error).to_string()
+        };
+        let named = wrong(shown("authority-cert.pem", "example.com", NOW_S));
+        assert!(named.contains("not valid for name"), "{named}");
+        for time_s in [0, 5_000_000_000] {
+            let time = shown("authority-cert.pem", "localhost", time_s);
+            assert!(time.is_err(), "{time_s}");
+        }
+        let other = wrong(shown("cert.pem", "localhost", NOW_S));
+        assert!(other.contains("--tls-ca FILE trusts it"), "{other}");
+    }
+}

@@ -3,7 +3,7 @@
 use crate::FANFARE;
 use crate::binary::Process;
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use testkit::chat::Client;
 use testkit::directory::TempDirectory;
 use testkit::tools::program;
@@ -238,8 +238,40 @@ fn a_server_with_a_password_and_certificates_is_reached_by_openssl() {
     assert!(String::from_utf8_lossy(&talked.stdout).contains("* goodbye"), "{talked:?}");
     let refused = chat(&["--tls-ca", &format!("{tls}/other-cert.pem")]);
     assert!(String::from_utf8_lossy(&refused.stderr).contains("cannot connect"), "{refused:?}");
+    for plain in [&[][..], &["--nick", "bob"]] {
+        let refused = chat(plain);
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(said.contains("speaks TLS; connect with --tls"), "{refused:?}");
+        assert!(!refused.status.success() && refused.stdout.is_empty(), "{refused:?}");
+    }
     // Whoever does not speak TLS gets nothing.
     let mut plain = Client::connect(server.address);
     plain.say("/password roses");
     assert!(!String::from_utf8_lossy(&plain.rest()).contains("welcome"));
+}
+
+#[test]
+fn a_certificate_as_openssl_makes_it_is_trusted_by_its_own_file() {
+    let file = |name| format!("{}/../testkit/tls/{name}.pem", env!("CARGO_MANIFEST_DIR"));
+    let [cert, key] = ["authority-cert", "authority-key"].map(file);
+    let server = Process::start(&["--chat-tls-cert", &cert, "--chat-tls-key", &key]);
+    let address = format!("localhost:{}", server.address.port());
+    let chat = |address: &str, tls: &[&str]| {
+        let mut client = Command::new(FANFARE);
+        client.args(["chat", address]).args(tls).stdin(Stdio::piped());
+        let mut client = client.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // It may be gone already.
+        let _ = client.stdin.take().unwrap().write_all(b"/quit\n");
+        let Output { stdout, stderr, .. } = client.wait_with_output().unwrap();
+        String::from_utf8(stdout).unwrap() + &String::from_utf8(stderr).unwrap()
+    };
+    let talked = chat(&address, &["--tls-ca", &cert]);
+    assert!(talked.contains("* goodbye"), "{talked}");
+    for trust in [&["--tls"][..], &["--tls-ca", &file("cert")]] {
+        let refused = chat(&address, trust);
+        assert!(refused.contains("--tls-ca FILE trusts it"), "{refused}");
+    }
+    let plain = Process::start(&[]);
+    let refused = chat(&format!("localhost:{}", plain.address.port()), &["--tls"]);
+    assert!(refused.contains("does not speak TLS there; leave out --tls"), "{refused}");
 }

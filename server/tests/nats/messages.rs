@@ -188,5 +188,8 @@ fn a_server_without_tls_is_not_spoken_to_in_plain_where_tls_is_wanted() {
         let Some(server) = start(kind, &Settings::default()) else { continue };
         let said = String::from_utf8(run(&server, &["pub", "a", "x", "--tls"]).stderr).unwrap();
         assert!(said.contains("offers no TLS"), "{said}");
+        let first = run(&server, &["pub", "a", "x", "--tls", "--tls-first"]).stderr;
+        let said = String::from_utf8(first).unwrap();
+        assert!(said.contains("does not speak TLS there; leave out --tls"), "{said}");
     }
 }
