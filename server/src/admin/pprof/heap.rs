@@ -1,13 +1,13 @@
 //! `/debug/pprof/heap`: live memory by allocating call, from jemalloc's samples.
 
 use super::super::context::AdminContext;
-use super::jemalloc::{self, Sampled};
 use super::profile::{Frame, ProfileBuilder};
 use super::symbols::Symbols;
 use super::{only_one, wants_folded};
 use crate::http::{Call, Response, text};
 use crate::tasks::Permit;
 use hyper::StatusCode;
+use jemalloc_pprof::{PROF_CTL, StackProfile};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -23,30 +23,33 @@ pub(in super::super) async fn heap(context: Arc<AdminContext>, call: Call) -> Re
 
 /// Holds the permit until it is done, even if the client has left.
 fn make(_permit: Permit, is_folded: bool) -> Response {
-    if !jemalloc::samples() {
+    let Some(control) = PROF_CTL.as_ref() else {
         let problem = "the allocator was built without profiling: see .cargo/config.toml\n";
         return text(StatusCode::NOT_IMPLEMENTED, problem);
-    }
-    match jemalloc::sampled() {
-        Ok((stacks, period_bytes)) => encode(&stacks, period_bytes).respond(is_folded),
+    };
+    let mut control = control.blocking_lock();
+    let period_bytes = 1 << control.lg_sample();
+    match control.dump_profile() {
+        Ok(stacks) => encode(&stacks, period_bytes).respond(is_folded),
         Err(error) => {
             text(StatusCode::INTERNAL_SERVER_ERROR, format!("jemalloc has no profile: {error}\n"))
         }
     }
 }
 
-fn encode(stacks: &[Sampled], period_bytes: i64) -> ProfileBuilder {
+fn encode(stacks: &StackProfile, period_bytes: i64) -> ProfileBuilder {
     let mut builder = ProfileBuilder::new(&[("inuse_space", "bytes")]);
     builder.sampled(Default::default(), ("space", "bytes"), period_bytes);
     let mut symbols = Symbols::default();
-    for stack in stacks {
+    for (stack, _) in stacks.iter() {
+        // They are outermost first.
         let frames: Vec<Rc<[Frame<'static>]>> =
-            stack.addresses.iter().map(|address| symbols.frames(*address)).collect();
+            stack.addrs.iter().rev().map(|address| symbols.frames(*address)).collect();
         let frames = frames
             .iter()
             .flat_map(|frames| frames.iter())
             .skip_while(|frame| is_of_the_allocator(frame));
-        builder.sample(frames, &[stack.bytes as i64], &[]);
+        builder.sample(frames, &[stack.weight as i64], &[]);
     }
     builder
 }

@@ -5,11 +5,7 @@ mod cpu;
 #[cfg(target_os = "linux")]
 mod heap;
 #[cfg(target_os = "linux")]
-mod jemalloc;
-#[cfg(target_os = "linux")]
 mod profile;
-#[cfg(target_os = "linux")]
-mod protobuf;
 #[cfg(target_os = "linux")]
 mod symbols;
 mod tasks;
