@@ -65,6 +65,8 @@ pub enum Granted {
     Name {
         /// How its owner writes it.
         shown: String,
+        /// What the owner did, for the journal.
+        how: &'static str,
         /// The code that recovers it, if that is new.
         code: Option<Secret>,
     },
@@ -147,7 +149,7 @@ impl Accounts {
                     None => (String::new(), PasswordHash::default()),
                 };
                 self.prove(kept, password, address).await?;
-                Ok(Granted::Name { shown, code: None })
+                Ok(Granted::Name { shown, how: "logged in", code: None })
             }
             AccountRequest::Recover { name, code, password } => {
                 let found = self.find(store, &name).await?;
@@ -158,7 +160,7 @@ impl Accounts {
                 let shown = account.shown.clone();
                 let account = Account { password, recovery, ..account };
                 store.ask(move |connection| accounts::change(connection, &account)).await?;
-                Ok(Granted::Name { shown, code: Some(code) })
+                Ok(Granted::Name { shown, how: "recovered", code: Some(code) })
             }
             AccountRequest::ChangePassword { name, old, new } => {
                 let account = self.proven(store, &name, old, address).await?;
@@ -232,7 +234,7 @@ impl Accounts {
             Ok(is_added)
         });
         match added.await? {
-            true => Ok(Granted::Name { shown, code: Some(code) }),
+            true => Ok(Granted::Name { shown, how: "registered", code: Some(code) }),
             false => Err(AccountError::Taken(name)),
         }
     }

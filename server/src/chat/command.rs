@@ -189,6 +189,8 @@ pub fn is_secret(line: &str) -> bool {
     SECRET_COMMANDS.iter().any(begins_with)
 }
 
+const REGISTER: &str = "/register PASSWORD, without spaces in it";
+
 /// Parses a line. Commands are case-insensitive.
 pub fn parse(line: &str) -> Result<Command<'_>, CommandError> {
     let Some(command) = line.strip_prefix('/') else {
@@ -248,18 +250,18 @@ pub fn parse(line: &str) -> Result<Command<'_>, CommandError> {
             _ => Err(CommandError::Usage("/time on|iso|off")),
         },
         "password" => one_word(rest, "/password WORD").map(Command::Password),
-        "register" => one_word(rest, "/register PASSWORD").map(Command::Register),
+        "register" => one_word(rest, REGISTER).map(Command::Register),
         "login" => match words(rest) {
             Some([name, password]) => Ok(Command::Login { name, password }),
             None => Err(CommandError::Usage("/login NAME PASSWORD")),
         },
         "recover" => match words(rest) {
             Some([name, code, password]) => Ok(Command::Recover { name, code, password }),
-            None => Err(CommandError::Usage("/recover NAME CODE PASSWORD")),
+            None => Err(CommandError::Usage("/recover NAME CODE PASSWORD, without spaces in them")),
         },
         "passwd" => match words(rest) {
             Some([old, new]) => Ok(Command::ChangePassword { old, new }),
-            None => Err(CommandError::Usage("/passwd OLD NEW")),
+            None => Err(CommandError::Usage("/passwd OLD NEW, without spaces in them")),
         },
         "unregister" => one_word(rest, "/unregister PASSWORD").map(Command::Unregister),
         "ignore" => at_most_one_word(rest, "/ignore [NAME]").map(Command::Ignore),

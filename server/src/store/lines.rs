@@ -117,7 +117,8 @@ const NEWEST_BLOCKS: &str = "
     UNION ALL SELECT id, oldest, lines, body FROM blocks WHERE room = ''
     ORDER BY id DESC";
 
-/// The last lines of a room that contain all of these words, oldest first.
+/// The last lines of a room that contain all of these words, oldest first. None if no word has a
+/// letter or a digit.
 pub fn search(
     connection: &Connection,
     room: &str,
@@ -129,8 +130,13 @@ pub fn search(
          WHERE words MATCH ? AND blocks.room = ? ORDER BY words.rowid DESC",
     )?;
     let quoted = |word: &str| format!("\"{}\"", word.replace('"', "\"\""));
-    let of_text: Vec<String> =
-        words.split_whitespace().map(|word| format!("text : {}", quoted(word))).collect();
+    // Other signs are in no index, and a NUL would end the query.
+    let words = words.split(|sign: char| sign.is_whitespace() || sign.is_control());
+    let words = words.filter(|word| word.contains(char::is_alphanumeric));
+    let of_text: Vec<String> = words.map(|word| format!("text : {}", quoted(word))).collect();
+    if of_text.is_empty() {
+        return Ok(Vec::new());
+    }
     let of_text = of_text.join(" AND ");
     let mut blocks = statement.query((format!("room : {} AND {of_text}", quoted(room)), room))?;
     let mut newest = Vec::new();

@@ -116,6 +116,7 @@ fn lines_are_found_by_their_words_in_their_room() {
     assert_eq!(running.search("a-b", "quick lazy"), [""; 0], "they are in different lines");
     assert_eq!(running.search("other", "quick"), ["quick as well"]);
     assert_eq!(running.search("other", "* : -"), Vec::<String>::new());
+    assert_eq!(running.search("other", "* quick \u{1f389} - well\0as"), ["quick as well"]);
     running.close();
 }
 

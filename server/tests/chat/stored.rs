@@ -50,6 +50,7 @@ fn a_room_is_as_it_was_when_the_server_begins_again() {
     bob.say("/search line 149");
     bob.wait_for("* 1 line of lobby found:");
     bob.expect("[lobby] alice: line 149 of many");
+    assert!(bob.ask("/search \u{1f389} *").starts_with("! only letters and digits"));
 }
 
 #[test]

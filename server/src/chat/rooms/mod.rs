@@ -132,7 +132,7 @@ impl fmt::Display for RenameError {
                 write!(out, "{name} looks like {taken}, who is here; choose another name")
             }
             Self::Reserved(name) => {
-                write!(out, "nobody is called {name}, or what looks like it; choose another name")
+                write!(out, "{name} is a reserved name, or looks like one; choose another name")
             }
             Self::Owned { name, owned } if name == owned => {
                 write!(out, "{owned} is somebody's; /login {owned} PASSWORD if it is yours")

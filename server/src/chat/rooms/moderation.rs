@@ -43,8 +43,8 @@ pub enum ActError {
     NotAllowed(Rank),
     /// The target has the same rank or a higher one.
     Protected(Name),
-    /// The name is not on the list that it is to be taken from.
-    NotListed(Name),
+    /// What is to end does not hold for that name: being banned, say.
+    NotSo(Name, &'static str),
     /// The room has no member of that name.
     NotThere(Name),
     /// Only an account can keep order.
@@ -67,9 +67,9 @@ impl fmt::Display for ActError {
             }
             Self::Protected(name) => write!(out, "{name} keeps order here too"),
             Self::NotThere(name) => write!(out, "{name} is not in this room"),
-            Self::NotListed(name) => write!(out, "{name} is not on that list"),
+            Self::NotSo(name, what) => write!(out, "{name} is not {what} in this room"),
             Self::NoAccount(name) => {
-                write!(out, "{name} has no account; /register PASSWORD makes one")
+                write!(out, "{name} has no account; first {name} has to /register one")
             }
             Self::TooMany => {
                 write!(out, "that list has {ROOM_RULE_NAMES} names, the most there can be")
@@ -197,15 +197,15 @@ impl Rules {
                 self.invited.remove(name.folded());
                 add(&mut self.banned, name)?;
             }
-            Act::Unban(name) => remove(&mut self.banned, name)?,
+            Act::Unban(name) => remove(&mut self.banned, name, "banned")?,
             Act::Mute(name) => add(&mut self.muted, name)?,
-            Act::Unmute(name) => remove(&mut self.muted, name)?,
+            Act::Unmute(name) => remove(&mut self.muted, name, "muted")?,
             Act::Invite(name) => {
                 self.banned.remove(name.folded());
                 add(&mut self.invited, name)?;
             }
             Act::Op(name) => add(&mut self.operators, name)?,
-            Act::Deop(name) => remove(&mut self.operators, name)?,
+            Act::Deop(name) => remove(&mut self.operators, name, "an operator")?,
             Act::Password(password) => {
                 self.password = password.as_deref().map(|password| password_digest(room, password));
             }
@@ -224,9 +224,9 @@ fn add(names: &mut BTreeSet<String>, name: &Name) -> Result<(), ActError> {
     Ok(())
 }
 
-fn remove(names: &mut BTreeSet<String>, name: &Name) -> Result<(), ActError> {
+fn remove(names: &mut BTreeSet<String>, name: &Name, what: &'static str) -> Result<(), ActError> {
     match names.remove(name.folded()) {
         true => Ok(()),
-        false => Err(ActError::NotListed(name.clone())),
+        false => Err(ActError::NotSo(name.clone(), what)),
     }
 }

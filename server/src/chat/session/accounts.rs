@@ -37,7 +37,8 @@ impl Session {
     ) {
         let Some(name) = self.account_name(name, actions) else { return };
         if is_password(password, actions) {
-            let (code, password) = (Secret(code.to_owned()), Secret(password.to_owned()));
+            // Somebody may have written it down in capitals.
+            let (code, password) = (Secret(code.to_lowercase()), Secret(password.to_owned()));
             actions.push(Action::Account(AccountRequest::Recover { name, code, password }));
         }
     }
@@ -67,7 +68,7 @@ impl Session {
     /// What became of an [`Action::Account`].
     pub fn answered(&mut self, answer: Result<Granted, AccountError>, actions: &mut Vec<Action>) {
         match answer {
-            Ok(Granted::Name { shown, code }) => self.logged_in(&shown, code, actions),
+            Ok(Granted::Name { shown, how, code }) => self.logged_in(&shown, how, code, actions),
             Ok(Granted::PasswordChanged) => {
                 self.note("password changed", "by its owner", actions);
                 reply(actions, "* your password is changed".to_owned());
@@ -83,15 +84,20 @@ impl Session {
         }
     }
 
-    fn logged_in(&mut self, shown: &str, code: Option<Secret>, actions: &mut Vec<Action>) {
+    fn logged_in(
+        &mut self,
+        shown: &str,
+        how: &'static str,
+        code: Option<Secret>,
+        actions: &mut Vec<Action>,
+    ) {
         // It was one when it was registered.
         let Ok(name) = Name::parse(shown, NameOf::Person, usize::MAX) else { return };
         let old = self.person.name().clone();
         for displaced in self.person.log_in(name.clone()) {
             actions.push(Action::Displace(displaced));
         }
-        let has_code = if code.is_some() { ", and has a new recovery code" } else { "" };
-        self.note("logged in", &format!("was {old}{has_code}"), actions);
+        self.note(how, &format!("was {old}"), actions);
         if name != old {
             actions.push(Action::Inbox(name.clone()));
             let text = format!("{old} is now {name}");
@@ -127,6 +133,7 @@ impl Session {
         };
         if bool::from(wanted.as_bytes().ct_eq(password.as_bytes())) {
             self.is_admitted = true;
+            reply(actions, "* the password is right".to_owned());
             return self.enter_lobby(actions);
         }
         refuse(actions, "that is not the password");

@@ -149,6 +149,9 @@ impl Session {
 
     pub(super) fn search(&self, words: &str, actions: &mut Vec<Action>) {
         let Some(room) = &self.current else { return refuse(actions, NO_ROOM) };
+        if !words.contains(char::is_alphanumeric) {
+            return refuse(actions, "only letters and digits can be searched for, no other signs");
+        }
         actions.push(Action::Search { room: room.clone(), words: words.to_owned() });
     }
 

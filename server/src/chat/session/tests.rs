@@ -113,7 +113,7 @@ fn a_name_is_taken_once() {
     for (line, problem) in [
         ("/nick \u{430}lice", "! that name mixes letters of several scripts"),
         ("/nick a1ice", "! a1ice looks like alice, who is here"),
-        ("/nick Admin", "! nobody is called Admin, or what looks like it"),
+        ("/nick Admin", "! Admin is a reserved name"),
     ] {
         assert!(replies(&handle(&mut two, line))[0].starts_with(problem), "{line}");
     }
@@ -199,7 +199,7 @@ fn whom_one_ignores_is_a_bounded_list() {
 /// As if the password were right.
 fn logged_in(session: &mut Session, name: &str) -> Vec<Action> {
     let mut actions = Vec::new();
-    let granted = Granted::Name { shown: name.to_owned(), code: None };
+    let granted = Granted::Name { shown: name.to_owned(), how: "logged in", code: None };
     session.answered(Ok(granted), &mut actions);
     actions
 }
@@ -339,7 +339,7 @@ fn the_founder_says_who_keeps_order() {
     handle(&mut bob, "/ban eve");
     refused(&mut eve, "/join garden", "! you are banned from that room");
     handle(&mut alice, "/unban eve");
-    refused(&mut alice, "/unban eve", "! eve is not on that list");
+    refused(&mut alice, "/unban eve", "! eve is not banned in this room");
     assert!(replies(&handle(&mut eve, "/join garden"))[0].starts_with("* you are in garden"));
     assert!(replies(&handle(&mut alice, "/mode"))[0].contains("founded by alice"));
 }
@@ -462,6 +462,7 @@ fn where_the_server_has_a_password_it_comes_first() {
     }
     refused(&mut session, "/password tulips", "! that is not the password");
     let actions = handle(&mut session, "/password roses");
+    assert_eq!(replies(&actions)[0], "* the password is right");
     assert!(actions.contains(&Action::Subscribe(room("lobby"))), "{actions:?}");
     for _ in 1..LOGIN_FAILURES {
         handle(&mut session, "/password tulips");
