@@ -54,6 +54,13 @@ pub fn nats_server() -> Option<PathBuf> {
     Some(file)
 }
 
+/// nats-server of a newer line, such as 2.15, which `.ci/run nats-clients` installs; without it the
+/// test is skipped.
+#[track_caller]
+pub fn nats_server_of(line: &str) -> Option<PathBuf> {
+    nats_client(&format!("nats-server-{line}/bin/nats-server"))
+}
+
 /// The file of an installed program.
 pub fn find(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU16, Ordering};
 use testkit::tools::program;
 
-crate::with_both_hubs!(without_trouble_nothing_is_lost, what_a_killed_hub_takes_along_is_told);
+crate::with_hubs!(without_trouble_nothing_is_lost, what_a_killed_hub_takes_along_is_told);
 
 fn without_trouble_nothing_is_lost(hub: &Path) {
     play(hub, &["--messages", "3000"]);

@@ -1,5 +1,5 @@
-//! The link to a NATS cluster, with nats-server as its hub in the oldest version and the newest,
-//! and with a hub of the test's own where bytes matter.
+//! The link to a NATS cluster: with nats-server as its hub in four versions, of 2.9 (Debian), 2.10,
+//! 2.12 and 2.15, and with a hub of the test's own where bytes matter.
 //!
 //! What nats-server's own tests of leaf nodes ask for, and who asks here:
 //!
@@ -33,26 +33,28 @@ mod trouble;
 /// The binary under test.
 const FANFARE: &str = env!("CARGO_BIN_EXE_fanfare");
 
-/// Makes a test of each case for each version of nats-server.
-macro_rules! with_both_hubs {
-    ($($case:ident),* $(,)?) => {
-        mod oldest {
-            $(#[test]
-            fn $case() {
-                if let Some(program) = testkit::tools::nats_server() {
-                    super::$case(&program);
-                }
-            })*
-        }
+/// Makes a test of each case for each line of nats-server; of those behind `since 2.10` for all but
+/// Debian's, which is of 2.9.
+macro_rules! with_hubs {
+    ($($case:ident),* $(,)? $(; since 2.10: $($late:ident),* $(,)?)?) => {
+        crate::with_hub!(v2_9, testkit::tools::nats_server(), $($case),*);
+        crate::with_hub!(v2_10, testkit::tools::nats_server_of("2.10"), $($case,)* $($($late),*)?);
+        crate::with_hub!(v2_12, testkit::tools::nats_server_of("2.12"), $($case,)* $($($late),*)?);
+        crate::with_hub!(v2_15, testkit::tools::nats_server_of("2.15"), $($case,)* $($($late),*)?);
+    };
+}
+pub(crate) use with_hubs;
 
-        mod newest {
+macro_rules! with_hub {
+    ($line:ident, $program:expr, $($case:ident),* $(,)?) => {
+        mod $line {
             $(#[test]
             fn $case() {
-                if let Some(program) = testkit::tools::nats_client("python/bin/nats-server") {
+                if let Some(program) = $program {
                     super::$case(&program);
                 }
             })*
         }
     };
 }
-pub(crate) use with_both_hubs;
+pub(crate) use with_hub;

@@ -10,7 +10,7 @@ use testkit::nats::wire::Wire;
 use testkit::patience::wait_until;
 use testkit::ports::own_address;
 
-crate::with_both_hubs!(
+crate::with_hubs!(
     messages_pass_both_ways,
     a_large_message_passes,
     interest_comes_and_goes,

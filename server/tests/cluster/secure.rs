@@ -13,16 +13,18 @@ use testkit::nats::server::Server;
 use testkit::nats::{tls_certificate, tls_key};
 use testkit::patience::wait_until;
 use testkit::ports::own_address;
-use testkit::tools::nats_client;
 
-crate::with_both_hubs!(
+crate::with_hubs!(
     a_link_is_encrypted,
     a_hub_that_somebody_else_has_signed_is_left,
     a_hub_sees_the_certificate_that_it_asks_for,
     one_side_alone_has_no_tls,
     another_hub_has_a_certificate_of_the_same_name,
     a_user_of_an_operator_joins_with_credentials,
-    a_reload_renews_certificates_and_credentials,
+    a_reload_renews_certificates_and_credentials;
+    since 2.10:
+    a_user_joins_with_the_seed_of_its_key,
+    the_handshake_comes_first_if_both_say_so,
 );
 
 const SOMEBODY_ELSE: &str = "-----BEGIN CERTIFICATE-----
@@ -192,9 +194,7 @@ fn a_reload_renews_certificates_and_credentials(program: &Path) {
 }
 
 /// Hubs of 2.9 know no keys of leaf nodes.
-#[test]
-fn a_user_joins_with_the_seed_of_its_key() {
-    let Some(program) = nats_client("python/bin/nats-server") else { return };
+fn a_user_joins_with_the_seed_of_its_key(program: &Path) {
     let users = format!("users: [{{ nkey: {} }}, {{ user: all, password: pw }}]", user_key());
     let settings = HubSettings {
         lines: format!("authorization {{ {users} }}\nno_auth_user: all\n"),
@@ -202,15 +202,13 @@ fn a_user_joins_with_the_seed_of_its_key() {
         ..HubSettings::default()
     };
     let flags = ["--cluster-nkey-seed".to_owned(), user_seed()];
-    passes_both_ways(&mut join(&program, &settings, &flags));
-    is_refused(&Hub::start(&program, &settings), &[]);
+    passes_both_ways(&mut join(program, &settings, &flags));
+    is_refused(&Hub::start(program, &settings), &[]);
 }
 
 /// Hubs of 2.9 cannot begin with TLS.
-#[test]
-fn the_handshake_comes_first_if_both_say_so() {
-    let Some(program) = nats_client("python/bin/nats-server") else { return };
+fn the_handshake_comes_first_if_both_say_so(program: &Path) {
     let settings = hub_with_tls("handshake_first: true");
     let flags = trusting(&["--cluster-tls-handshake-first"]);
-    passes_both_ways(&mut join(&program, &settings, &flags));
+    passes_both_ways(&mut join(program, &settings, &flags));
 }

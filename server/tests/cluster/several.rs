@@ -14,7 +14,7 @@ use testkit::nats::wire::Wire;
 use testkit::patience::wait_until;
 use testkit::ports::own_address;
 
-crate::with_both_hubs!(
+crate::with_hubs!(
     each_account_has_a_link,
     one_account_is_in_two_clusters,
     two_links_into_one_cluster_are_a_loop,

@@ -5,7 +5,7 @@ use std::path::Path;
 use testkit::nats::hub::HubSettings;
 use testkit::tools::python_with_clients;
 
-crate::with_both_hubs!(streams_and_key_value_stores_of_the_hub_are_those_of_our_clients);
+crate::with_hubs!(streams_and_key_value_stores_of_the_hub_are_those_of_our_clients);
 
 fn streams_and_key_value_stores_of_the_hub_are_those_of_our_clients(program: &Path) {
     let Some(mut python) = python_with_clients() else { return };

@@ -8,7 +8,7 @@ use testkit::nats::wire::Wire;
 use testkit::patience::wait_until;
 use testkit::ports::own_address;
 
-crate::with_both_hubs!(
+crate::with_hubs!(
     a_hub_that_was_killed_is_joined_again,
     another_hub_of_the_cluster_is_joined,
     a_subscriber_that_does_not_read_holds_up_nobody,

@@ -11,7 +11,7 @@ use testkit::nats::hub::{Hub, HubSettings};
 use testkit::nats::wire::Wire;
 use testkit::patience::wait_until;
 use testkit::process::Program;
-use testkit::tools::nats_client;
+use testkit::tools::nats_server_of;
 
 /// What nats-server says of what Fanfare has not, or has in another form.
 const NOT_SAID: [&str; 15] = [
@@ -66,7 +66,7 @@ impl Watched {
     }
 
     fn with(hub: &HubSettings, flags: &[&str], options: &str) -> Option<Self> {
-        let program = nats_client("python/bin/nats-server")?;
+        let program = nats_server_of("2.15")?;
         let hub = Hub::start(&program, hub);
         let (fanfare, nats, admin) = fanfare(flags);
         let clients = [hub.address, nats].map(|address| busy_client(address, options));

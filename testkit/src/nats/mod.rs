@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 #[track_caller]
 pub fn start(kind: Kind, fanfare: &str, settings: &Settings) -> Option<Server> {
     let program = match kind {
-        Kind::NatsServer if settings.newest => tools::nats_client("python/bin/nats-server")?,
+        Kind::NatsServer if settings.newest => tools::nats_server_of("2.15")?,
         Kind::NatsServer => tools::nats_server()?,
         Kind::Fanfare => fanfare.into(),
     };
