@@ -2,8 +2,13 @@
 
 use crate::pages::{NATS, START, block, is_same};
 use crate::server::Server;
+use std::path::Path;
 use std::process::Command;
-use testkit::tools::{nats_client, program, python_with_clients};
+use testkit::directory::TempDirectory;
+use testkit::tools::{nats_client, program, programs, python_with_clients, skip};
+
+/// Where Debian puts libraries for Go.
+const GO_LIBRARIES: &str = "/usr/share/gocode";
 
 #[test]
 fn the_python_of_the_first_five_minutes_prints_what_the_page_says() {
@@ -20,6 +25,20 @@ fn the_javascript_of_the_first_five_minutes_prints_what_the_page_says() {
     };
     node.env("NODE_PATH", modules).arg("-e");
     prints_what_the_page_says("javascript", node);
+}
+
+#[test]
+fn the_go_of_the_first_five_minutes_prints_what_the_page_says() {
+    let Some(_) = programs(["go"]) else { return };
+    if !Path::new(GO_LIBRARIES).join("src/github.com/nats-io/nats.go").exists() {
+        return skip("NATS's client for Go is missing (.ci/run says what tests need)");
+    }
+    let folder = TempDirectory::new();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", r#"printf %s "$1" > main.go && exec go run main.go"#, "sh"]);
+    shell.env("GO111MODULE", "off").env("GOPATH", GO_LIBRARIES).current_dir(folder.path());
+    shell.env("GOCACHE", Path::new(env!("CARGO_TARGET_TMPDIR")).join("go"));
+    prints_what_the_page_says("go", shell);
 }
 
 #[test]

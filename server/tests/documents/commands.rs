@@ -1,14 +1,16 @@
 //! The shell's commands and the settings of the pages.
 
-use crate::pages::{OPERATIONS, README, ROOT, START, blocks_in};
+use crate::pages::{CLUSTER, OPERATIONS, README, ROOT, START, block, blocks_in};
 use crate::server::Server;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use testkit::directory::TempDirectory;
 use testkit::http::get;
+use testkit::nats::hub::{Hub, HubSettings};
 use testkit::nats::{tls_certificate, tls_key};
-use testkit::tools::programs;
+use testkit::patience::wait_until;
+use testkit::tools::{nats_server, programs};
 
 /// What the shell has to know before the pages' commands: a server is not started, its settings are
 /// checked; a stream goes on in the background until the server ends.
@@ -79,6 +81,22 @@ fn operators_find_the_figures_that_their_page_names() {
         named += 1;
     }
     assert!(named > 3, "the page names {named} figures");
+}
+
+#[test]
+fn a_server_joins_one_hub_after_the_other_as_the_page_says() {
+    let Some(program) = nats_server() else { return };
+    let [first, second] = [(); 2].map(|()| Hub::start(&program, &HubSettings::default()));
+    let joined = |hub: &Hub| get(hub.monitoring, "/leafz").text().contains("\"leafnodes\": 1");
+    let mut commands = block(CLUSTER, "sh,no_run", "hub1").lines();
+    let flags = commands.find_map(|line| line.strip_prefix("fanfare ")).unwrap();
+    let flags = flags
+        .replace("hub1:7422", &first.leafnodes.to_string())
+        .replace("hub2:7422", &second.leafnodes.to_string());
+    let _server = Server::with(&flags.split(' ').collect::<Vec<_>>());
+    wait_until("it has joined the first", || joined(&first));
+    drop(first);
+    wait_until("it has joined the second", || joined(&second));
 }
 
 #[test]

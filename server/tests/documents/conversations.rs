@@ -4,8 +4,9 @@ use crate::pages::{CHAT, NATS, PUSH, README, START, block, is_same, missing_line
 use crate::server::Server;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
+use testkit::nats::{tls_certificate, tls_key};
 use testkit::patience::connect;
 use testkit::process::Program;
 use testkit::tools::{programs, python_with_clients};
@@ -75,6 +76,23 @@ fn somebody_keeps_order_in_a_room_as_the_page_says() {
             newcomer.go(&["< /join garden"]);
         }
         alice.go(&[line]);
+    }
+}
+
+#[test]
+fn openssl_is_a_client_of_the_encrypted_chat_as_the_page_says() {
+    let Some(_) = programs(["openssl"]) else { return };
+    let [cert, key] = [tls_certificate(), tls_key()].map(|file| file.display().to_string());
+    let server = Server::with(&["--chat-tls-cert", &cert, "--chat-tls-key", &key]);
+    let command = server.put_addresses(block(CHAT, "sh,no_run", "openssl"));
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("exec {command}")]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut openssl = Program(shell.stderr(Stdio::null()).spawn().unwrap());
+    openssl.0.stdin.as_mut().unwrap().write_all(b"/nick alice\n").unwrap();
+    let mut said = BufReader::new(openssl.0.stdout.take().unwrap()).lines().map(Result::unwrap);
+    for page in ["* welcome...", "* you are in lobby...", "* you are now alice"] {
+        let line = said.next().expect("a line");
+        assert!(is_same(&line, page), "{line}");
     }
 }
 

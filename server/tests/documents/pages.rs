@@ -4,6 +4,7 @@ pub const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 pub const README: &str = include_str!("../../../README.md");
 pub const ADMIN: &str = include_str!("../../../docs/admin.md");
 pub const CHAT: &str = include_str!("../../../docs/chat.md");
+pub const CLUSTER: &str = include_str!("../../../docs/cluster.md");
 pub const LEAKS: &str = include_str!("../../../docs/finding-leaks.md");
 pub const NATS: &str = include_str!("../../../docs/nats.md");
 pub const OPERATIONS: &str = include_str!("../../../docs/operations.md");

@@ -27,12 +27,17 @@ pub struct Server {
 
 impl Server {
     pub fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// With further flags.
+    pub fn with(flags: &[&str]) -> Self {
         let data = TempDirectory::new();
         let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
         for (listener, _) in LISTENERS {
             command.args([&format!("--{listener}"), "127.0.0.1:0"]);
         }
-        command.args(["--data-dir", data.text()]).current_dir(data.path());
+        command.args(["--data-dir", data.text()]).args(flags).current_dir(data.path());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let (mut announcement, mut addresses) = (String::new(), BTreeMap::new());
