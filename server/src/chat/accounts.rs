@@ -189,7 +189,8 @@ impl Accounts {
         Ok(account)
     }
 
-    /// The rooms' rules no longer name the account: whoever owns the name next has no rank by them.
+    /// Removes an account, also from the rules of rooms, so that the next owner of its name has no
+    /// rank there.
     async fn unregister(
         &self,
         store: &Store,

@@ -9,7 +9,7 @@ use std::fmt;
 pub enum Command<'l> {
     /// An empty line.
     Nothing,
-    /// Something to say to the present room. A line that begins with `//` arrives with one slash.
+    /// Something to say to the current room. A line that begins with `//` arrives with one slash.
     Say(&'l str),
     /// `/nick NAME`
     Nick(&'l str),
@@ -113,7 +113,7 @@ pub enum CommandError {
         /// The word after the slash.
         name: String,
     },
-    /// It looks like a command with a password, but would be said.
+    /// It has a password in it, but is not a command, so it would be said to the room.
     Secret,
     /// An argument is missing, superfluous, or not a number.
     Usage(&'static str),
@@ -162,10 +162,10 @@ pub const HELP: &[(&str, &str)] = &[
     ("/sync", "say when what you said is stored"),
     ("/kick NAME [WHY]", "put somebody out of the room"),
     ("/ban NAME [WHY]", "put somebody out for good; /unban NAME ends it"),
-    ("/mute NAME [WHY]", "let somebody read alone; /unmute NAME ends it"),
+    ("/mute NAME [WHY]", "let somebody read but not talk; /unmute NAME ends it"),
     ("/invite NAME", "let somebody in, whatever the room's rules"),
-    ("/op NAME", "let somebody keep order; /deop NAME ends it"),
-    (MODE_USAGE, "show or set what holds in the room"),
+    ("/op NAME", "make somebody an operator of the room; /deop NAME ends it"),
+    (MODE_USAGE, "show or set the rules of the room"),
     ("/time on|iso|off", "show when lines were said, in UTC"),
     ("/motd", "show the greeting again"),
     ("/ping", "ask whether the server is there"),
@@ -180,7 +180,7 @@ pub const HELP_ON_LINES: &str =
 const SECRET_COMMANDS: [&str; 6] =
     ["/password ", "/register ", "/login ", "/recover ", "/passwd ", "/unregister "];
 
-/// Whether a line has a password in it, so that nobody keeps it.
+/// Whether a line has a password in it, and so must not be kept.
 pub fn is_secret(line: &str) -> bool {
     let line = line.trim_start();
     let begins_with = |command: &&str| {
@@ -286,7 +286,7 @@ fn order<'l>(
     Ok(Command::Order { order, name, why: (!why.is_empty()).then_some(why) })
 }
 
-/// The first word, and what follows it without the space around.
+/// The first word, and the rest without the spaces around it.
 fn split_word(text: &str) -> (&str, &str) {
     match text.split_once(char::is_whitespace) {
         Some((word, rest)) => (word, rest.trim()),

@@ -128,7 +128,7 @@ impl Name {
         [look(&self.shown), look(self.folded())]
     }
 
-    /// Whether it is kept from people, or looks like a name that is.
+    /// Whether it is reserved, or looks like a name that is.
     pub fn is_reserved(&self) -> bool {
         static RESERVED: LazyLock<Vec<String>> = LazyLock::new(|| RESERVED_NAMES.map(look).into());
         self.looks().iter().any(|look| RESERVED.contains(look))
@@ -189,8 +189,8 @@ fn fold(text: &str) -> String {
     text.nfkc().flat_map(char::to_lowercase).nfkc().collect()
 }
 
-/// The same for all that look the same in some case: the skeletons of UTS #39. Folded between two
-/// of them, since 0 looks like O, and O is o.
+/// The same for all names that look the same in some case: the skeletons of UTS #39. Folded between
+/// two of them, since 0 looks like O, and O is o.
 fn look(text: &str) -> String {
     let look: String = skeleton(text).collect();
     skeleton(&fold(&look)).collect()

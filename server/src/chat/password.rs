@@ -6,7 +6,7 @@ use data_encoding::BASE32_NOPAD;
 use std::fmt;
 use subtle::ConstantTimeEq;
 
-/// A password as a person typed it. It shows itself nowhere.
+/// A password as a person typed it. It is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
 
@@ -21,7 +21,7 @@ impl fmt::Debug for Secret {
 pub struct PasswordHash {
     /// Random bytes.
     pub salt: [u8; 16],
-    /// What comes of both.
+    /// The hash of both.
     pub digest: [u8; 32],
 }
 
@@ -43,7 +43,7 @@ impl PasswordHash {
     }
 }
 
-/// A code that nobody guesses, for whoever forgets the password.
+/// A code that nobody can guess, for somebody who forgets the password.
 pub fn recovery_code() -> Result<Secret, HashingFailed> {
     Ok(Secret(BASE32_NOPAD.encode(&random::<15>()?).to_ascii_lowercase()))
 }

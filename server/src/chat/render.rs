@@ -21,7 +21,8 @@ pub fn append_message(out: &mut Vec<u8>, prefix: &str, message: &ServerMessage, 
     out.push(b'\n');
 }
 
-/// Appends `* you missed 17 lines`, and where if the person could wonder. 0: nobody knows how many.
+/// Appends `* you missed 17 lines`, and of which room if there are several. 0 means that nobody
+/// knows how many.
 pub fn append_missed(out: &mut Vec<u8>, missed: u64, place: Option<&str>) {
     let lines = if missed == 1 { " line" } else { " lines" };
     let (of, place) = place.map_or(("", ""), |place| (" of ", place));
@@ -32,7 +33,7 @@ pub fn append_missed(out: &mut Vec<u8>, missed: u64, place: Option<&str>) {
     append_line(out, &["* you missed ", &missed.to_string(), lines, of, place]);
 }
 
-/// Appends an answer of the server's.
+/// Appends an answer by the server.
 pub fn append_reply(out: &mut Vec<u8>, line: &str) {
     // What a person wrote may be quoted in it.
     append_text(out, line.as_bytes(), usize::MAX);

@@ -80,7 +80,7 @@ impl Server<Chat> {
         ChatWebSocket::new(&self.protocol, is_local)
     }
 
-    /// What everybody has to give first. A new one holds for those who connect next.
+    /// The password that everybody has to give first. A new one holds for those who connect next.
     pub fn password(&self) -> Live<Option<Secret>> {
         self.protocol.password.clone()
     }
@@ -111,12 +111,12 @@ impl Protocol for Chat {
 }
 
 impl Chat {
-    /// Serves a person by a WebSocket, with the times of all lines, and the person's own among
-    /// them. Gives the reason of the end.
+    /// Serves a person over a WebSocket, who gets the times of all lines, and their own lines too.
+    /// Returns why the connection ended.
     pub(super) async fn serve_framed(self: Arc<Self>, upgraded: Upgraded) -> Ended {
         let Upgraded { connection, early, peer, shutdown } = upgraded;
         if connection.set_unacknowledged(self.settings.writer.idle.patience()).is_err() {
-            // It fails where the peer has gone already.
+            // It fails only if the peer has gone.
             return Ended::Broken;
         }
         connection.begin_web_socket(&early);

@@ -69,13 +69,13 @@ impl Default for ChatSettings {
 }
 
 impl ChatSettings {
-    /// How a broker has to keep rooms' history for chat: the pattern and the number of messages.
+    /// The history that a broker has to keep for chat: the pattern and the number of messages.
     pub fn history(&self) -> Option<(Pattern, usize)> {
         let pattern = Pattern::parse("chat.room.*").ok()?;
         (self.session.history_lines > 0).then_some((pattern, self.session.history_lines))
     }
 
-    /// The names of [`ChatSettings::operators`]; what is no name is nobody's.
+    /// The names in [`ChatSettings::operators`]; nobody has an invalid one.
     pub(super) fn operators(&self) -> HashSet<Name> {
         let names = self.operators.iter();
         names.filter_map(|name| Name::parse(name, NameOf::Person, usize::MAX).ok()).collect()

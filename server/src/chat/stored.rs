@@ -1,4 +1,4 @@
-//! Chat's part of the database, read when the server begins.
+//! Chat's part of the database, read when the server starts.
 
 use super::names::{Name, NameOf};
 use super::rooms::Directory;
@@ -51,9 +51,9 @@ fn fill_histories(
     let mut publisher = broker.publisher();
     let lines = u32::try_from(settings.session.history_lines).unwrap_or(LOADED_LINES);
     for (room, mut messages) in database.load(lines)? {
-        // A NATS client may have published to what is no room's name.
+        // A NATS client may have published to a topic that is not a valid room's.
         if let Ok(room) = Name::parse(&room, NameOf::Room, usize::MAX) {
-            // Nobody subscribes, so no queue can be full. What is closed keeps nothing.
+            // Nobody subscribes, so no queue can be full; and a closed broker keeps nothing.
             let _ = publisher.try_publish_batch(room.topic(), &mut messages);
         }
     }

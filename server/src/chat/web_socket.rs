@@ -10,12 +10,13 @@ use hyper::{Method, StatusCode};
 use std::future::ready;
 use std::sync::Arc;
 
-/// Answers `/chat` with the page, and makes `/chat/socket` a person of a chat server.
-/// `/chat/demo` demonstrates what happens to slow readers.
+/// Answers `/chat` with the page, and serves a person over `/chat/socket`. `/chat/demo`
+/// demonstrates what happens to slow readers.
 pub struct ChatWebSocket {
     chat: Arc<Chat>,
     demos: Arc<Demos>,
-    /// Whether only this machine's people may come: the chat is for them alone, or encrypted.
+    /// Whether only people on this machine may come: the chat is theirs alone, or is encrypted and
+    /// this listener is not.
     is_local: bool,
 }
 
@@ -24,7 +25,7 @@ impl ChatWebSocket {
         Self { chat: chat.clone(), demos: Arc::default(), is_local }
     }
 
-    /// The answer to a request that may not see anything.
+    /// The refusal of a request that may see nothing; `None` if it may.
     fn refusal(&self, call: &Call) -> Option<Response> {
         let refusal = |problem| Some(text(StatusCode::FORBIDDEN, problem));
         if call.is_from_foreign_page(&[]) {

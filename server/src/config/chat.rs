@@ -36,7 +36,7 @@ pub struct ChatOptions {
     /// Whether everybody may talk, or only people who have registered a name and log in
     #[arg(long, value_name = "optional|required", default_value = "optional")]
     accounts: Accounts,
-    /// Accounts that keep order in every room, separated by commas
+    /// Accounts that are operators of every room, separated by commas
     #[arg(long, value_name = "NAMES", default_value = "", value_parser = names)]
     operators: Names,
     /// Maximum length of a line; longer lines are skipped, and their sender is told

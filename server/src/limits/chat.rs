@@ -117,8 +117,8 @@ pub const KEPT_ROOMS: usize = 20;
 /// further name is registered.
 pub const ACCOUNTS: usize = 50_000;
 
-/// The least and the most characters of a password. Fixed. Why: fewer are guessed. When hit: it is
-/// refused.
+/// The least and the most characters of a password. Fixed. Why: shorter ones are guessed. When hit:
+/// it is refused.
 pub const PASSWORD_CHARACTERS: (usize, usize) = (8, 128);
 
 /// KiB of memory that hashing a password takes, and passes over it. Fixed, for hashes in files

@@ -29,7 +29,7 @@ pub enum StoreError {
         /// Its schema's version.
         version: u32,
     },
-    /// The disk is full, or the file as large as it may be.
+    /// The disk is full, or the file has reached its limit.
     Full,
     /// Too many requests wait.
     Busy,

@@ -14,8 +14,8 @@ use std::sync::Arc;
 /// A line in a block: its time, kind, sender and text. A block is a JSON array of them.
 type Line<'m> = (u32, u8, Option<Cow<'m, str>>, Cow<'m, str>);
 
-/// Stores lines, each with its room. Of a text, `text_bytes` are stored: people are shown no more.
-/// Gives the number of lines.
+/// Stores lines, each with its room. Of each text up to `text_bytes` are stored, since people are
+/// shown no more. Returns the number of lines.
 pub(super) fn insert<'m>(
     connection: &Connection,
     lines: impl Iterator<Item = (&'m str, &'m ServerMessage)>,
@@ -64,7 +64,7 @@ fn insert_block(connection: &Connection, room: &str, lines: &[Line<'_>]) -> rusq
         .map(|_| ())
 }
 
-/// Whether a message belongs into the history.
+/// Whether a message belongs in the history.
 pub(super) fn is_stored(message: &ServerMessage) -> bool {
     message.kind != Kind::Notice
 }
@@ -171,7 +171,7 @@ fn found_in<'m>(
     Ok(found.collect())
 }
 
-/// Forgets the oldest lines of a room beyond those it may have.
+/// Forgets the oldest lines of a room beyond the number that it may have.
 pub(super) fn forget_beyond(
     connection: &Connection,
     room: &str,
@@ -207,7 +207,7 @@ pub(super) fn forget_before(connection: &Connection, time: Timestamp) -> rusqlit
     Ok(())
 }
 
-/// Leaves of a block only the lines that are to be kept. What is forgotten of a block that stays is
+/// Removes from a block all lines but those to keep. What is forgotten of a block that stays is
 /// still in the index of words; a search looks at the lines.
 fn retain(
     connection: &Connection,

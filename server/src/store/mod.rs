@@ -84,11 +84,10 @@ struct Figures {
 }
 
 impl Store {
-    /// Starts the thread, which stores what is said in rooms from now on. Of a line it keeps
-    /// `line_bytes`.
+    /// Starts the thread, which stores what is said in rooms from now on. Of each line it keeps up
+    /// to `line_bytes`.
     ///
-    /// # Errors
-    /// If the broker is closed, or the system gives no thread.
+    /// # Errors If the broker is closed, or the system cannot start a thread.
     pub fn start(
         database: Database,
         broker: &Broker<ServerMessage>,

@@ -97,7 +97,7 @@ pub fn complete(connection: &Connection, from_s: u64) -> rusqlite::Result<()> {
 }
 
 impl Database {
-    /// Hands over each push that has not expired, in the order of their numbers: the broker forgets
+    /// Passes on each push that has not expired, in the order of their numbers: the broker forgets
     /// the topics that come first if there are too many.
     ///
     /// # Errors
@@ -128,7 +128,7 @@ impl Database {
         Ok(())
     }
 
-    /// Hands over the last push of each topic that was forgotten before it expired: its number, and
+    /// Passes on the last push of each topic that was forgotten before it expired: its number, and
     /// when it expires.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use super::schema::Database;
 use rusqlite::Connection;
 
-/// Keeps the rules of a room, or forgets them.
+/// Stores the rules of a room, or forgets them.
 ///
 /// # Errors
 /// As SQLite has it.

@@ -10,7 +10,7 @@ use std::time::Duration;
 /// Where the database is, and how much it keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreSettings {
-    /// The directory. It is made if there is none.
+    /// The directory. It is created if it does not exist.
     pub directory: PathBuf,
     /// When a commit is on the disk.
     pub fsync: Fsync,
@@ -193,7 +193,7 @@ impl StoreSettings {
 }
 
 impl Database {
-    /// Opens the database, makes it if there is none, and checks that it is whole.
+    /// Opens the database, or creates it, and checks that it is whole.
     ///
     /// # Errors
     /// One sentence that names the file and says what to do.
@@ -226,7 +226,7 @@ enum Found {
     Newer(u32),
 }
 
-/// Two servers in one file would each take the other's rooms for their own.
+/// Locks the directory: each of two servers would take the other's rooms for its own.
 fn take_lock(directory: &Path) -> Result<File, StoreError> {
     let of_directory = |error: std::io::Error| StoreError::Directory {
         path: shown(directory),

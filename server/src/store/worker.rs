@@ -36,10 +36,10 @@ pub(super) struct Worker {
     publisher: Publisher<ServerMessage>,
     line_bytes: usize,
     turn: Turn,
-    /// Lines that are missing in the file and not yet told there, by room. The empty name stands
-    /// for lines of whatever room.
+    /// Lines that are missing in the file, which does not say so yet, by room. The empty name
+    /// stands for lines of unknown rooms.
     lost: BTreeMap<String, u64>,
-    /// Lines since a room was last looked at for those it must forget.
+    /// Lines stored since a room was last searched for lines to forget.
     since_forgetting: HashMap<String, u32>,
 }
 
@@ -85,7 +85,7 @@ impl Work {
     }
 }
 
-/// What fails half-way leaves nothing, whatever else is in the transaction.
+/// Work that fails half-way changes nothing, whatever else is in the transaction.
 fn in_savepoint<T>(
     connection: &Connection,
     work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
@@ -146,7 +146,8 @@ impl Worker {
             future::block_on(self.gather());
             self.commit();
         }
-        // From here on requests are refused. Those that still wait are told that the server ends.
+        // From here on requests are refused. Those that still wait are told that the server is
+        // ending.
         let mut requests = lock(&self.shared.requests);
         requests.is_closed = true;
         let late = std::mem::take(&mut requests.waiting);
@@ -244,7 +245,7 @@ impl Worker {
         self.turn.batches.clear();
     }
 
-    /// One transaction. Gives the number of lines.
+    /// Writes one transaction. Returns the number of lines.
     fn write(
         &mut self,
         requests: Vec<Work>,
@@ -262,7 +263,7 @@ impl Worker {
         let room_lines = self.database.settings.room_lines;
         for batch in &self.turn.batches {
             let since = self.since_forgetting.entry(room_of(batch.topic()).to_owned());
-            // A room is looked at when it is first seen, and then now and then.
+            // A room is checked when it is first seen, and then now and then.
             let since = since.or_insert(FORGETTING_LINES);
             *since += batch.len() as u32;
             if *since >= FORGETTING_LINES {
@@ -298,7 +299,7 @@ impl Worker {
         self.tell(told.into_keys(), text, now);
     }
 
-    /// Keeps count of the lost lines, and tells their rooms. The chat goes on.
+    /// Counts the lost lines, and tells their rooms. The chat goes on.
     fn failed(&mut self, error: &StoreError, now: Timestamp) {
         let mut lost: BTreeMap<String, u64> = BTreeMap::new();
         for (room, _) in self.turn.lines() {

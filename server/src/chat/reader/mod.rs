@@ -1,4 +1,4 @@
-//! The reading half of a connection: does what the session says of each line.
+//! The reading half of a connection: does what the session says about each line.
 
 mod stored;
 
@@ -50,7 +50,7 @@ pub(super) struct Reader<'s> {
     batch: Vec<ServerMessage>,
     batch_room: Option<Name>,
     rate: Option<RateLimit>,
-    /// Whether the person knows that the rate slows it down.
+    /// Whether the person was told about being slowed down.
     is_told: bool,
     /// Made for the first line that comes too fast, and set again for each.
     pause: Option<Box<Timer>>,
@@ -154,7 +154,7 @@ impl<'s> Reader<'s> {
         self.session.presence().clone()
     }
 
-    /// Whether the connection is over for the session.
+    /// Whether the session has ended the connection.
     fn flow(&self) -> Flow {
         self.over.map_or(ControlFlow::Continue(()), ControlFlow::Break)
     }
@@ -183,7 +183,7 @@ impl<'s> Reader<'s> {
         self.queue.has_room().await;
     }
 
-    /// Waits until the next line is due, where lines have a rate.
+    /// Waits until the next line may be read, where lines are limited.
     async fn pace(&mut self) {
         let (Some(rate), now) = (&mut self.rate, Instant::now()) else { return };
         let (due, is_rested) = (rate.due(1, now), rate.is_rested(now));
@@ -202,7 +202,7 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// Tells the person once that it is slowed down, until it has been quiet again.
+    /// Tells the person about being slowed down, and not again before they have been quiet.
     fn tell_rate(&mut self) {
         let lines = counted(self.shared.settings.lines_per_second.unwrap_or_default(), "line");
         if !std::mem::replace(&mut self.is_told, true) {
@@ -223,7 +223,7 @@ impl<'s> Reader<'s> {
                 }
                 self.do_one(action).await;
             }
-            // What came of an answer.
+            // Actions that an answer has led to.
             std::mem::swap(&mut actions, &mut self.actions);
         }
         self.actions = actions;
@@ -307,7 +307,7 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// Its writing half sees that it is displaced.
+    /// Wakes the writing half of a displaced person, which then sees that.
     async fn wake_displaced(&mut self, name: &Name) {
         let notice = self.message(String::new(), Kind::Notice);
         // A closed broker ends that connection too.

@@ -1,5 +1,5 @@
-//! What a person asks of the lines that are kept: the last ones, those with some words, and whether
-//! what was said is stored.
+//! Answers from what is kept: the last lines, lines with some words, and whether what was said is
+//! stored.
 
 use super::Reader;
 use crate::chat::names::Name;
@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 use fanfare::{Pattern, Topic};
 
 impl Reader<'_> {
-    /// The last lines of a room: from memory, if it has them all, and else from the database.
+    /// Shows the last lines of a room: from memory if it has them all, otherwise from the database.
     pub(super) async fn show_history(&mut self, room: &Name, lines: usize) {
         let kept = self.shared.broker.history(room.topic(), lines);
         let store = self.shared.accounts.store.as_ref().filter(|_| kept.len() < lines);
@@ -34,8 +34,8 @@ impl Reader<'_> {
         }
     }
 
-    /// The lines of a room from a moment on, as many as fit one answer, and how many there are: so
-    /// that whoever was away knows how many lines are missing.
+    /// Shows the lines of a room from a moment on, as many as fit into one answer, and says how
+    /// many there are. So a person who was away knows how many lines are missing.
     pub(super) async fn show_since(&mut self, room: &Name, time: Timestamp) {
         let Some(store) = &self.shared.accounts.store else {
             let most = self.shared.settings.session.history_lines;
@@ -78,7 +78,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Keeps the rules of a room, or says that they are not kept.
+    /// Stores the rules of a room, or says that they are not stored.
     pub(super) async fn keep(&mut self, room: &Name, rules: &Rules) {
         let Some(store) = &self.shared.accounts.store else { return };
         let Ok(text) = serde_json::to_string(rules) else { return };
@@ -105,10 +105,10 @@ impl Reader<'_> {
         }
     }
 
-    /// Waits until the database has come to what the person said last: one publisher's messages
-    /// arrive in the order published. Gives the number of lines that were ever lost.
+    /// Waits until the database has reached what the person said last: one publisher's messages
+    /// arrive in the order published. Returns the number of lines ever lost.
     async fn synced(&mut self, store: &Store) -> Option<u64> {
-        // NATS clients are kept from the topics of people, so nobody else answers.
+        // NATS clients may not use the topics of people, so nobody else answers.
         let inbox = Topic::parse(&format!("{}.stored", self.session.name().topic())).ok()?;
         let sync = Topic::parse(SYNC_TOPIC).ok()?;
         let answers = self.shared.broker.subscription(&Pattern::from(&inbox)).queue_messages(1);

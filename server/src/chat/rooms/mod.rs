@@ -39,7 +39,8 @@ pub struct DirectoryLimits {
 struct State {
     last_person: u64,
     last_guest: u64,
-    /// Whose name looks like this. So nobody has a name that could be taken for another's.
+    /// Who has a name that looks like this. So nobody else takes a name that could be mistaken for
+    /// it.
     looks: HashMap<String, PersonId>,
     people: HashMap<PersonId, Entry>,
     /// The names that have an account, and which of them looks like this.
@@ -163,7 +164,7 @@ pub enum JoinError {
     Private,
     /// The room has a password.
     Password,
-    /// The room has another password.
+    /// The password is wrong.
     WrongPassword,
 }
 
@@ -181,7 +182,7 @@ impl fmt::Display for JoinError {
             Self::Banned => write!(out, "you are banned from that room"),
             Self::Private => write!(out, "that room is for those who are invited"),
             Self::Password => write!(out, "that room has a password: /join ROOM PASSWORD"),
-            // The same beginning, for those who read it by program.
+            // It begins like the one above, for programs that read it.
             Self::WrongPassword => write!(out, "that room has a password, and that is not it"),
             Self::TooManyRooms(max) => {
                 write!(
@@ -196,7 +197,7 @@ impl fmt::Display for JoinError {
 impl std::error::Error for JoinError {}
 
 impl Directory {
-    /// An empty one. The accounts of `operators` keep order in every room.
+    /// Creates an empty directory. The accounts in `operators` moderate every room.
     pub fn new(limits: DirectoryLimits, operators: HashSet<Name>) -> Arc<Self> {
         Arc::new(Self { state: Mutex::default(), limits, operators })
     }
@@ -417,8 +418,8 @@ impl Person {
         &self.directory
     }
 
-    /// Takes another name and gives back the old one, unless the name is kept from people, or
-    /// somebody else has it or one that looks like it.
+    /// Takes another name and frees the old one, unless the new one is reserved, or somebody else
+    /// has it or one that looks like it.
     pub fn rename(&mut self, name: Name) -> Result<(), RenameError> {
         if name.is_reserved() {
             return Err(RenameError::Reserved(name));
@@ -444,8 +445,9 @@ impl Person {
         Ok(())
     }
 
-    /// Takes the name that the person has proven to own. Whoever has it, or one that looks like it,
-    /// is displaced: another connection of the same owner. Gives the names that they had.
+    /// Takes the name that the person has proven to own. Anybody who has it, or one that looks like
+    /// it, is displaced: it is another connection of the same owner. Returns the names of the
+    /// displaced.
     pub fn log_in(&mut self, name: Name) -> Vec<Name> {
         let mut state = self.directory.lock();
         let looks = name.looks();
@@ -479,8 +481,8 @@ impl Person {
         self.memberships.get(room)
     }
 
-    /// Goes to a room, which opens if there is none: whoever opens one and has an account founds
-    /// it. Gives the number of people there now.
+    /// Joins a room, or opens it if there is none. Somebody with an account who opens a room is its
+    /// founder. Returns the number of members.
     pub fn join(&mut self, room: &Name, password: Option<&str>) -> Result<usize, JoinError> {
         let limits = self.directory.limits;
         if self.rooms.contains(room) {
@@ -541,7 +543,7 @@ impl Person {
         }
     }
 
-    /// Sets what a room is about. Gives the rules that hold now.
+    /// Sets what a room is about. Returns the new rules.
     pub fn set_topic(&self, room: &Name, topic: &str) -> Option<Rules> {
         let mut state = self.directory.lock();
         let found = state.rooms.get_mut(room)?;

@@ -12,17 +12,17 @@ use std::fmt;
 pub enum Act {
     /// Puts somebody out.
     Kick(Name),
-    /// Puts somebody out for good.
+    /// Puts somebody out and keeps them out.
     Ban(Name),
     /// Ends a ban.
     Unban(Name),
-    /// Lets somebody read alone.
+    /// Lets somebody read but not talk.
     Mute(Name),
     /// Lets somebody talk again.
     Unmute(Name),
     /// Lets somebody in, whatever the room's password.
     Invite(Name),
-    /// Lets somebody keep order too.
+    /// Makes somebody an operator of the room.
     Op(Name),
     /// Ends that.
     Deop(Name),
@@ -41,15 +41,17 @@ pub enum ActError {
     NotIn,
     /// Only people of this rank or a higher one may do that.
     NotAllowed(Rank),
+    /// The same, in a room without a founder.
+    NoFounder,
     /// The target has the same rank or a higher one.
     Protected(Name),
-    /// What is to end does not hold for that name: being banned, say.
+    /// The name is not banned, muted or an operator, so that cannot end.
     NotSo(Name, &'static str),
     /// The room has no member of that name.
     NotThere(Name),
-    /// Only an account can keep order.
+    /// Only somebody with an account can be an operator.
     NoAccount(Name),
-    /// A list is as long as it may be.
+    /// A list is full.
     TooMany,
     /// The founder has as many rooms with rules as allowed.
     TooManyRooms,
@@ -65,6 +67,11 @@ impl fmt::Display for ActError {
             Self::NotAllowed(_) => {
                 write!(out, "only the room's founder and operators may do that")
             }
+            Self::NoFounder => write!(
+                out,
+                "this room has no founder, so only the server's operators may do that; somebody \
+                 logged in who opens a room is its founder"
+            ),
             Self::Protected(name) => write!(out, "{name} keeps order here too"),
             Self::NotThere(name) => write!(out, "{name} is not in this room"),
             Self::NotSo(name, what) => write!(out, "{name} is not {what} in this room"),
@@ -91,7 +98,7 @@ impl Person {
         rules.map_or(Rank::Member, |rules| self.rank_by(rules))
     }
 
-    /// Does something in a room. Gives the rules that hold now.
+    /// Performs an act of moderation in a room. Returns the new rules.
     pub fn act(&self, room: &Name, act: &Act, notice: &str) -> Result<Rules, ActError> {
         let mut state = self.directory.lock();
         let State { rooms, people, looks, owned, .. } = &mut *state;
@@ -103,7 +110,12 @@ impl Person {
             _ => Rank::Operator,
         };
         if rank < needed {
-            return Err(ActError::NotAllowed(needed));
+            let has_founder = of_room.rules.founder.is_some();
+            return Err(if has_founder {
+                ActError::NotAllowed(needed)
+            } else {
+                ActError::NoFounder
+            });
         }
         let present = |name: &Name| {
             let id = name.looks().iter().find_map(|look| looks.get(look)).copied()?;
@@ -112,7 +124,7 @@ impl Person {
         };
         let target = act.target().map(|name| (name, present(name)));
         if let Some((name, id)) = target {
-            // A name counts as its owner's, whoever has it now: nobody else can have it.
+            // A name stands for its owner's account, since nobody else can take it.
             let account = id.and_then(|id| people.get(&id)?.account.as_ref()).unwrap_or(name);
             let is_against = matches!(act, Act::Kick(_) | Act::Ban(_) | Act::Mute(_));
             if is_against && self.rank_of(&of_room.rules, account) >= rank {

@@ -38,9 +38,9 @@ pub struct Rules {
 pub enum Rank {
     /// May talk.
     Member,
-    /// May keep order too.
+    /// May also moderate.
     Operator,
-    /// May also say who keeps order.
+    /// May also appoint operators.
     Founder,
     /// May do all that in every room, by the server's settings.
     ServerOperator,
@@ -56,8 +56,8 @@ pub struct Membership {
 }
 
 impl Rules {
-    /// Whether they stay when the last member has left the room: those of the lobby, and those that
-    /// a founder with an account has laid down.
+    /// Whether they stay when the last member has left: those of the lobby do, and those of a room
+    /// with a founder.
     pub fn are_kept(&self, room: &Name) -> bool {
         let bare = Self { founder: self.founder.clone(), ..Self::default() };
         (self.founder.is_some() || room.as_str() == LOBBY) && *self != bare
@@ -99,20 +99,20 @@ pub fn password_digest(room: &Name, password: &str) -> String {
 }
 
 impl Membership {
-    /// Of somebody who comes into a room with these rules.
+    /// The membership of somebody who joins a room with these rules.
     pub fn new(is_muted: bool, slow_s: u32) -> Self {
         let membership = Self::default();
         membership.update(is_muted, slow_s);
         membership
     }
 
-    /// The rules have changed.
+    /// Applies changed rules.
     pub fn update(&self, is_muted: bool, slow_s: u32) {
         self.is_muted.store(is_muted, Ordering::Relaxed);
         self.slow_s.store(slow_s, Ordering::Relaxed);
     }
 
-    /// Puts the person out, with a notice. The first counts.
+    /// Puts the person out, with a notice. Only the first notice counts.
     pub fn remove(&self, notice: String) {
         let _ = self.removed.set(notice);
     }

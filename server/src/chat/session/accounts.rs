@@ -91,7 +91,7 @@ impl Session {
         code: Option<Secret>,
         actions: &mut Vec<Action>,
     ) {
-        // It was one when it was registered.
+        // It was valid when it was registered.
         let Ok(name) = Name::parse(shown, NameOf::Person, usize::MAX) else { return };
         let old = self.person.name().clone();
         for displaced in self.person.log_in(name.clone()) {
@@ -120,13 +120,13 @@ impl Session {
         }
     }
 
-    /// Something about the person's account, for the journal.
+    /// Notes something about the person's account in the journal.
     fn note(&self, kind: &'static str, what: &str, actions: &mut Vec<Action>) {
         let about = self.person.account().unwrap_or(self.person.name()).to_string();
         actions.push(Action::Note { kind, about, what: what.to_owned() });
     }
 
-    /// The server's own password.
+    /// Checks the server's own password.
     pub(super) fn admit(&mut self, password: &str, actions: &mut Vec<Action>) {
         let Some(Secret(wanted)) = &self.settings.password else {
             return refuse(actions, "this server has no password");
@@ -140,7 +140,7 @@ impl Session {
         self.count_failure(actions);
     }
 
-    /// Goes to the lobby, once nothing is missing.
+    /// Joins the lobby, or says what is missing for that.
     pub(super) fn enter_lobby(&mut self, actions: &mut Vec<Action>) {
         let is_known = !self.settings.accounts_required || self.person.account().is_some();
         if !(self.is_admitted && is_known) {

@@ -53,9 +53,9 @@ pub enum Action {
     },
     /// Ask for an account, and hand the answer to [`Session::answered`].
     Account(AccountRequest),
-    /// Wake the connection of somebody of this name, who is displaced.
+    /// Wake the connection of the displaced person who had this name.
     Displace(Name),
-    /// Keep what holds in a room.
+    /// Store the rules of a room.
     Keep {
         /// The room.
         room: Name,
@@ -102,7 +102,7 @@ pub enum Action {
     Sync,
     /// Show the times of lines in this form from now on.
     Times(TimeFormat),
-    /// Show nothing of these people from now on, and of no others less.
+    /// Hide what these people say from now on, and nobody else.
     Ignored(Vec<Name>),
     /// Leave the room for good with [`Session::left`], now that everything before this is done.
     Left(Name),
@@ -150,7 +150,7 @@ pub struct Session {
     settings: SessionSettings,
     times: TimeFormat,
     ignored: Vec<Name>,
-    /// Passwords that were wrong.
+    /// How many wrong passwords the person has given.
     failures: u32,
     /// Whether the server's password was given, if there is one.
     is_admitted: bool,
@@ -163,8 +163,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// Lets somebody in, who is shown the times of lines in this form. [`Session::begin`] comes
-    /// next.
+    /// Creates the session of somebody who sees the times of lines in this form. [`Session::begin`]
+    /// comes next.
     pub fn new(directory: &Arc<Directory>, settings: SessionSettings, times: TimeFormat) -> Self {
         let is_admitted = settings.password.is_none();
         Self {
@@ -189,7 +189,7 @@ impl Session {
         self.enter_lobby(actions);
     }
 
-    /// Says what a line that came just now means, as actions.
+    /// Turns a line that came just now into actions.
     pub fn handle(&mut self, line: &str, now: Instant, actions: &mut Vec<Action>) {
         let was_removed = self.notice_removal(actions);
         match command::parse(line) {
@@ -249,8 +249,8 @@ impl Session {
         self.person.leave(room);
     }
 
-    /// The connection is over. The name is free at once; the rooms are to be told, and then the
-    /// session dropped, which gives back the places.
+    /// Ends the session, since the connection is over. The name is free at once. Once the rooms
+    /// have been told, drop the session, which leaves them.
     pub fn end(&mut self, actions: &mut Vec<Action>) {
         self.person.release_name();
         if self.person.presence().is_displaced() {
@@ -284,13 +284,13 @@ impl Session {
         sender.is_some_and(|sender| self.ignored.iter().any(|name| name.is_written(sender)))
     }
 
-    /// The person's present name.
+    /// The person's current name.
     pub fn name(&self) -> &Name {
         self.person.name()
     }
 
-    /// Whether the person may use this command now, before or after giving the server's password
-    /// and logging in.
+    /// Whether the person may use this command now. Most need the server's password first, and a
+    /// login where accounts are required.
     fn may(&self, command: &Command<'_>) -> bool {
         let is_for_all = matches!(
             command,
@@ -309,8 +309,8 @@ impl Session {
         is_goodbye || (self.is_admitted && (is_for_all || is_known))
     }
 
-    /// A person who was put out of the present room talks in another one, and is told. Returns
-    /// whether that is so.
+    /// Moves a person who was put out of the current room to another one, and says so. Returns
+    /// whether that happened.
     fn notice_removal(&mut self, actions: &mut Vec<Action>) -> bool {
         self.person.drop_removed();
         let rooms = self.person.rooms();

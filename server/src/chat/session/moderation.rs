@@ -1,4 +1,4 @@
-//! What a person does to keep order in a room.
+//! Commands that moderate a room.
 
 use super::rooms::NO_ROOM;
 use super::{Action, Session, refuse, reply};
@@ -6,7 +6,7 @@ use crate::chat::names::{Name, NameOf};
 use crate::chat::rooms::moderation::Act;
 use crate::chat::rooms::rules::Rules;
 
-/// A command of those who keep order.
+/// A command of moderation that is aimed at somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// `/kick NAME [WHY]`
@@ -77,7 +77,7 @@ impl Session {
         }
     }
 
-    /// `/mode`: what holds in the room.
+    /// `/mode`: shows or sets the rules of the room.
     pub(super) fn mode(&mut self, mode: Option<&str>, actions: &mut Vec<Action>) {
         let Some(room) = self.current.clone() else { return refuse(actions, NO_ROOM) };
         let Some(mode) = mode else {
@@ -115,7 +115,7 @@ impl Session {
                 return false;
             }
         };
-        // It wakes the connection of somebody who was put out, too.
+        // This also wakes the connection of somebody who was put out.
         actions.push(Action::Notice { rooms: vec![room.clone()], text: format!("{by} {text}") });
         actions.push(Action::Keep { room: room.clone(), rules: Box::new(rules) });
         actions.push(Action::Note { kind, about, what: format!("{by} {text}") });

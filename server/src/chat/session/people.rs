@@ -94,7 +94,7 @@ impl Session {
         reply(actions, format!("* you no longer ignore {shown}"));
     }
 
-    /// Whoever has that name, if it is somebody who is here.
+    /// The person here who has that name. If there is none, the asker is told.
     fn somebody(&self, name: &str, actions: &mut Vec<Action>) -> Option<PersonInfo> {
         let found = Name::parse(name, NameOf::Person, self.settings.name_characters)
             .ok()

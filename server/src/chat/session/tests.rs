@@ -397,6 +397,7 @@ fn operators_of_the_server_keep_order_everywhere() {
     let (mut chief, mut eve) = (begun(&directory), begun(&directory));
     logged_in(&mut chief, "Chief");
     handle(&mut eve, "/nick eve");
+    refused(&mut eve, "/kick Chief", "! this room has no founder, so only the server's operators");
     assert_eq!(replies(&handle(&mut chief, "/ban eve")), ["* you banned eve from lobby"]);
     refused(&mut eve, "/join lobby", "! you are banned");
 }
