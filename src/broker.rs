@@ -66,13 +66,22 @@ impl<M: Payload> Broker<M> {
 
     /// A new publisher.
     pub fn publisher(&self) -> Publisher<M> {
-        Publisher::new(self.handle.clone(), None)
+        Publisher::new(self.handle.clone(), None, None)
     }
 
     /// A new publisher whose messages skip subscriptions built with
     /// [`no_echo`](SubscriptionBuilder::no_echo) of the same origin.
     pub fn publisher_as(&self, origin: Origin) -> Publisher<M> {
-        Publisher::new(self.handle.clone(), Some(origin))
+        Publisher::new(self.handle.clone(), Some(origin), None)
+    }
+
+    /// A new publisher for whoever reads the subscriptions built with
+    /// [`no_echo`](SubscriptionBuilder::no_echo) of this origin, which it reaches all the same.
+    /// Where their policies wait at all, it waits for them as long as it takes: their reader keeps
+    /// nobody waiting but itself. That reader must not wait for the publish to end, or neither goes
+    /// on.
+    pub fn publisher_with_echo(&self, origin: Origin) -> Publisher<M> {
+        Publisher::new(self.handle.clone(), None, Some(origin))
     }
 
     /// Publishes one message, for a handler that publishes now and then.

@@ -8,6 +8,6 @@ use crate::publish::Publisher;
 /// does not hold up the other.
 impl<M: Payload> Clone for Publisher<M> {
     fn clone(&self) -> Self {
-        Self::new(self.handle.clone(), self.fan_out.origin)
+        Self::new(self.handle.clone(), self.fan_out.origin, self.fan_out.own)
     }
 }

@@ -73,6 +73,7 @@ pub(crate) struct Appended<M> {
     pub segment: Arc<Segment<M>>,
     pub range: Range<u32>,
     pub origin: Option<Origin>,
+    pub own: Option<Origin>,
     pub may_wait: bool,
 }
 
@@ -200,7 +201,10 @@ impl<M> Deliveries<M> {
             self.to_end.push(member.queue.clone());
         }
         if parked > 0 {
-            let deadline = match member.queue.terms.when_full {
+            let terms = &member.queue.terms;
+            let deadline = match terms.when_full {
+                // The reader is who publishes, and so waits for itself.
+                _ if terms.refuses_echo_of(appended.own) => None,
                 WhenFull::Wait(wait) | WhenFull::Disconnect { after: wait } => {
                     Instant::now().checked_add(wait)
                 }

@@ -34,6 +34,8 @@ use std::sync::{Arc, Weak};
 /// only segments are new.
 pub(crate) struct FanOut<M> {
     pub origin: Option<Origin>,
+    /// Whose subscriptions are read by whoever publishes.
+    pub own: Option<Origin>,
     pub(super) growing: Option<Growing<M>>,
     /// What is to be published; empty between calls.
     pub batch: Vec<M>,
@@ -151,9 +153,10 @@ pub(crate) enum Refusal {
 }
 
 impl<M> FanOut<M> {
-    pub fn new(origin: Option<Origin>) -> Self {
+    pub fn new(origin: Option<Origin>, own: Option<Origin>) -> Self {
         Self {
             origin,
+            own,
             growing: None,
             batch: Vec::new(),
             reply_to: None,
@@ -203,8 +206,9 @@ impl<M> FanOut<M> {
             self.all_or_nothing(audience, load)?;
         }
         let (segment, from) = self.append(&target, load);
-        let appended =
-            Appended { segment, range: from..from + load.messages, origin: self.origin, may_wait };
+        let range = from..from + load.messages;
+        let Self { origin, own, .. } = *self;
+        let appended = Appended { segment, range, origin, own, may_wait };
         self.count_at_once(audience);
         self.give_to_singles(audience, &appended);
         self.share_among_groups(audience, &appended);

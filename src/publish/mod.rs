@@ -64,11 +64,11 @@ pub struct Publisher<M: Payload> {
 }
 
 impl<M: Payload> Publisher<M> {
-    pub(crate) fn new(handle: Arc<Handle<M>>, origin: Option<Origin>) -> Self {
+    pub(crate) fn new(handle: Arc<Handle<M>>, origin: Option<Origin>, own: Option<Origin>) -> Self {
         let tally = handle.shared.tallies.begin();
         Self {
             handle,
-            fan_out: FanOut::new(origin),
+            fan_out: FanOut::new(origin, own),
             routes: RouteCache::new(),
             open: Open::default(),
             tally,

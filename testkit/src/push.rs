@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 /// How a client of [`TestServer::nats`] connects.
 pub const NATS_LOGIN: &str =
@@ -32,7 +32,7 @@ pub struct TestServer {
     pub push: Option<PushServer>,
     pub address: SocketAddr,
     pub datagram_address: SocketAddr,
-    started_s: u64,
+    started: Instant,
 }
 
 impl TestServer {
@@ -76,7 +76,7 @@ impl TestServer {
             push: Some(push),
             address,
             datagram_address,
-            started_s: now_s(),
+            started: Instant::now(),
         }
     }
 
@@ -144,11 +144,15 @@ impl TestServer {
     }
 
     /// The time, in seconds since 1970, for a signed datagram that this server takes: one of its
-    /// first second could have been taken by a server before it.
+    /// first second could have been taken by a server before it. Reckoned back from the present
+    /// clock, as the server does, since the machine's clock may be set in between.
     #[track_caller]
     pub fn now_s(&self) -> u64 {
-        wait_until("the second after the start", || now_s() > self.started_s);
-        now_s()
+        let since_1970 = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        // The server reckons in whole milliseconds.
+        let started = || since_1970() - self.started.elapsed() + Duration::from_millis(2);
+        wait_until("the second after the start", || since_1970().as_secs() > started().as_secs());
+        since_1970().as_secs()
     }
 
     pub fn client(&self) -> Client {
@@ -211,10 +215,6 @@ impl TestServer {
             names == ["push accept", "push datagrams"]
         });
     }
-}
-
-fn now_s() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
 }
 
 /// A sender of datagrams.

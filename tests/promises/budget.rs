@@ -3,7 +3,7 @@
 //! message.
 
 use async_io::Timer;
-use fanfare::{Broker, Receipt, Subscription, WhenFull};
+use fanfare::{Broker, Origin, Receipt, Subscription, WhenFull};
 use futures_lite::future::zip;
 use std::pin::pin;
 use std::thread;
@@ -343,6 +343,30 @@ fn a_subscriber_that_reads_is_waited_for_beyond_the_wait() {
     };
     // The reader comes first, so a machine that stalls does not look like a reader that does.
     block_on(zip(reading, publishing));
+}
+
+/// Its reader may be busy writing what it publishes, and waits for nobody but itself.
+#[test]
+fn a_publisher_waits_for_its_own_reader_as_long_as_it_takes() {
+    const WAIT: Duration = Duration::from_millis(2);
+    let (broker, me, to) = (Broker::new(), Origin::unique(), topic("t"));
+    let loads = Loads::new();
+    let pattern = pattern("t");
+    let builder = broker.subscription(&pattern).queue_messages(1).no_echo(me);
+    let policy = WhenFull::Disconnect { after: WAIT };
+    let mut subscription = builder.when_full(policy).subscribe().unwrap();
+    let mut publisher = broker.publisher_with_echo(me).clone();
+    assert_eq!(at_once(publisher.publish(&to, loads.light(0))), Ok(queued(1, 0)));
+    let mut second = pin!(publisher.publish(&to, loads.light(1)));
+    assert!(poll_once(second.as_mut()).is_pending());
+    block_on(async { Timer::after(WAIT * 3).await });
+    assert!(poll_once(second.as_mut()).is_pending());
+    assert_eq!(take_all(&mut subscription), numbers([0, 1]));
+    assert_eq!(block_on(second), Ok(queued(1, 1)));
+    // Another's messages find it as full as ever, and end it.
+    let mut other = broker.publisher();
+    assert_eq!(at_once(other.publish(&to, loads.light(2))), Ok(queued(1, 0)));
+    assert_eq!(block_on(other.publish(&to, loads.light(3))).unwrap().disconnected, 1);
 }
 
 #[test]

@@ -183,7 +183,9 @@ impl<'c> Reader<'c> {
             self.figures.answered();
         }
         if self.depends_on_expiry(&operation) {
-            // The messages that were published before it have to be counted.
+            // The messages that were published before it have to be counted. Perhaps nothing else
+            // is placed behind them.
+            self.outbound.queue.append(self.end_position(), |_| {});
             self.outbound.queue.settled().await;
             self.forget_expired();
         }
@@ -507,7 +509,7 @@ impl<'c> Reader<'c> {
             // Whether it hears itself is decided here, since a client can say it anew at any time.
             let broker = &self.account.broker;
             let publisher = if self.session.options().echo {
-                broker.publisher()
+                broker.publisher_with_echo(self.origin)
             } else {
                 broker.publisher_as(self.origin)
             };

@@ -1,6 +1,7 @@
 //! The NATS server's loop, in this process: slow clients, time-outs, ends, and what is left behind.
 
 use async_io::Timer;
+use fanfare::limits::PACE_AHEAD_MAX;
 use fanfare::{Broker, Pattern, Topic};
 use fanfare_server::chat::{ChatServer, ChatSettings};
 use fanfare_server::connection::{LameDuck, Listener};
@@ -15,7 +16,7 @@ use fanfare_server::nats::{NatsServer, NatsSettings, SlowConsumer};
 use fanfare_server::tasks::{BoxedTask, Tasks};
 use fanfare_server::transport::Identity;
 use futures_lite::future::block_on;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -38,9 +39,13 @@ struct TestServer {
 
 impl TestServer {
     fn start(change: impl FnOnce(&mut NatsSettings)) -> Self {
+        Self::start_with(SLOWEST_READER_BYTES, change)
+    }
+
+    fn start_with(slowest: u32, change: impl FnOnce(&mut NatsSettings)) -> Self {
         let mut settings = NatsSettings { write_deadline: PATIENCE, ..NatsSettings::default() };
         change(&mut settings);
-        let broker = Broker::builder().keep_pace_from(SLOWEST_READER_BYTES).build();
+        let broker = Broker::builder().keep_pace_from(slowest).build();
         let tasks = Tasks::new(|task: BoxedTask| drop(async_std::task::spawn(task)));
         let diagnostics = Diagnostics::new();
         let listener =
@@ -190,7 +195,8 @@ fn who_does_not_read_is_disconnected_and_costs_the_others_nothing() {
 #[test]
 fn a_client_that_reads_slowly_gets_everything() {
     const MESSAGES: u32 = 2_500;
-    let server = TestServer::start(|settings| {
+    // On a busy machine the reader is slower than what is worth waiting for by default.
+    let server = TestServer::start_with(1, |settings| {
         small_queue(settings);
         settings.wait = Duration::from_millis(1);
     });
@@ -210,6 +216,33 @@ fn a_client_that_reads_slowly_gets_everything() {
     publishing.join().unwrap();
     assert!(server.broker.stats().deliveries.waited > 0, "it was never slow");
     assert_eq!(server.broker.stats().deliveries.disconnected, 0);
+}
+
+#[test]
+fn a_client_that_publishes_to_itself_may_read_later() {
+    const MESSAGES: u32 = 2_500;
+    let server = TestServer::start(|settings| {
+        small_queue(settings);
+        settings.wait = Duration::from_millis(1);
+    });
+    let mut client = server.client();
+    client.send("SUB flood 1\r\n");
+    client.sync();
+    let mut socket = client.socket().try_clone().unwrap();
+    let publishing = thread::spawn(move || {
+        (0..MESSAGES).for_each(|number| socket.write_all(&message("flood", number)).unwrap());
+    });
+    wait_until("its queue is full", || server.broker.stats().deliveries.waited > 0);
+    // For longer than others would wait.
+    block_on(Timer::after(PACE_AHEAD_MAX * 2));
+    // A PING is not answered, since the other thread may be in the middle of a message.
+    let mut lines = BufReader::new(client.socket()).lines().map(Result::unwrap);
+    let mut next_line = || lines.find(|line| line != "PING").unwrap();
+    for number in 0..MESSAGES {
+        assert_eq!(next_line(), format!("MSG flood 1 {PAYLOAD_BYTES}"));
+        assert_eq!(next_line(), format!("{number:0>PAYLOAD_BYTES$}"));
+    }
+    publishing.join().unwrap();
 }
 
 #[test]
