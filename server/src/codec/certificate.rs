@@ -1,8 +1,16 @@
 //! Whom a client's certificate names, and which user that is, as nats-server has it with
 //! `verify_and_map`. Whether the certificate is a good one is for TLS to say.
 
+use x509_cert::Certificate;
+use x509_cert::attr::AttributeTypeAndValue;
+use x509_cert::der::Decode;
+use x509_cert::der::oid::ObjectIdentifier;
+use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::name::Name as Subject;
+
 /// The names in a certificate.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CertificateNames {
     /// Mail addresses, then hosts, then URIs: in the order in which they are tried.
     alternatives: Vec<String>,
@@ -18,47 +26,45 @@ type Attribute = (String, Vec<u8>);
 
 /// The kinds of attributes that nats-server knows, in the order in which Go writes them, and their
 /// object identifiers. The first two are there once.
-const KINDS: [(&str, &[u8]); 9] = [
-    ("SERIALNUMBER", &[0x55, 4, 5]),
-    ("CN", &[0x55, 4, 3]),
-    ("POSTALCODE", &[0x55, 4, 17]),
-    ("STREET", &[0x55, 4, 9]),
-    ("ST", &[0x55, 4, 8]),
-    ("L", &[0x55, 4, 7]),
-    ("OU", &[0x55, 4, 11]),
-    ("O", &[0x55, 4, 10]),
-    ("C", &[0x55, 4, 6]),
+const KINDS: [(&str, ObjectIdentifier); 9] = [
+    ("SERIALNUMBER", object("2.5.4.5")),
+    ("CN", object("2.5.4.3")),
+    ("POSTALCODE", object("2.5.4.17")),
+    ("STREET", object("2.5.4.9")),
+    ("ST", object("2.5.4.8")),
+    ("L", object("2.5.4.7")),
+    ("OU", object("2.5.4.11")),
+    ("O", object("2.5.4.10")),
+    ("C", object("2.5.4.6")),
 ];
 
 /// A part of a domain, which Go does not write.
-const DOMAIN: (&str, &[u8]) = ("DC", &[0x09, 0x92, 0x26, 0x89, 0x93, 0xf2, 0x2c, 0x64, 1, 25]);
+const DOMAIN: (&str, ObjectIdentifier) = ("DC", object("0.9.2342.19200300.100.1.25"));
 
-/// The object identifier of the alternative names, and the tags of those that count.
-const ALTERNATIVES: &[u8] = &[0x55, 0x1d, 17];
-const MAIL_HOST_URI: [u8; 3] = [0x81, 0x82, 0x86];
-
-/// Tags of parts of a certificate that may be missing.
-const VERSION: u8 = 0xa0;
-const EXTENSIONS: u8 = 0xa3;
+const fn object(numbers: &str) -> ObjectIdentifier {
+    ObjectIdentifier::new_unwrap(numbers)
+}
 
 impl CertificateNames {
-    /// Reads the names in a certificate, which is in DER.
+    /// Reads the names in a certificate, which is in DER. What is no certificate names nobody.
     pub fn read(der: &[u8]) -> Self {
-        let certificate = first(der);
-        let mut fields = elements(first(certificate)).filter(|(tag, _)| *tag != VERSION);
-        // Behind the number, the algorithm, the issuer and the validity.
-        let subject = fields.nth(4).unwrap_or_default().1;
-        let part = |(_, part)| elements(part).map(|(_, it)| attribute(it)).collect();
-        let mut subject: Name = elements(subject).map(part).collect();
+        let Ok(certificate) = Certificate::from_der(der) else { return Self::default() };
+        let certificate = certificate.tbs_certificate();
+        let named = certificate.get_extension::<SubjectAltName>().ok().flatten();
+        let named = named.map(|(_, names)| names.0);
+        Self::of(certificate.subject(), named.as_deref().unwrap_or_default())
+    }
+
+    fn of(subject: &Subject, named: &[GeneralName]) -> Self {
+        let mut alternatives: Vec<_> = named.iter().filter_map(rank).collect();
+        alternatives.sort_by_key(|(rank, _)| *rank);
+        let parts = subject.iter_rdn().map(|part| part.iter().map(attribute).collect());
+        let mut subject: Name = parts.collect();
         subject.reverse();
-        let extensions = fields.find(|(tag, _)| *tag == EXTENSIONS).unwrap_or_default().1;
-        let named = elements(first(extensions)).find(|(_, it)| first(it) == ALTERNATIVES);
-        let named = named.and_then(|(_, it)| elements(it).last()).unwrap_or_default().1;
-        let of_kind = |kind| {
-            let values = elements(first(named)).filter(move |(tag, _)| *tag == kind);
-            values.map(|(_, value)| String::from_utf8_lossy(value).into_owned())
-        };
-        Self { alternatives: MAIL_HOST_URI.into_iter().flat_map(of_kind).collect(), subject }
+        Self {
+            alternatives: alternatives.into_iter().map(|(_, name)| name.to_owned()).collect(),
+            subject,
+        }
     }
 
     /// Which of these users the certificate is for: the one that an alternative name names, or else
@@ -89,7 +95,7 @@ impl CertificateNames {
             let of_kind = self.subject.iter().rev().flatten().filter(|(it, _)| it == kind);
             of_kind.map(|(_, value)| format!("{kind}={}", escaped(value))).collect::<Vec<_>>()
         };
-        let part = |(place, (kind, _)): (usize, &(&str, &[u8]))| {
+        let part = |(place, (kind, _)): (usize, &(&str, ObjectIdentifier))| {
             let values = values(kind);
             let from = if place < 2 { values.len().saturating_sub(1) } else { 0 };
             (!values.is_empty()).then(|| values[from..].join("+"))
@@ -111,11 +117,20 @@ fn sorted(name: &Name, with_parts: bool) -> Name {
     name
 }
 
+/// An alternative name that may be a user's, and when it is tried.
+fn rank(name: &GeneralName) -> Option<(u8, &str)> {
+    match name {
+        GeneralName::Rfc822Name(mail) => Some((0, mail.as_str())),
+        GeneralName::DnsName(host) => Some((1, host.as_str())),
+        GeneralName::UniformResourceIdentifier(uri) => Some((2, uri.as_str())),
+        _ => None,
+    }
+}
+
 /// An attribute of the subject. Its kind is empty if nats-server does not know it.
-fn attribute(der: &[u8]) -> Attribute {
-    let (object, value) = (first(der), elements(der).nth(1).unwrap_or_default().1);
-    let kind = KINDS.iter().chain([&DOMAIN]).find(|(_, identifier)| *identifier == object);
-    (kind.map_or("", |(kind, _)| kind).to_owned(), value.to_owned())
+fn attribute(attribute: &AttributeTypeAndValue) -> Attribute {
+    let kind = KINDS.iter().chain([&DOMAIN]).find(|(_, object)| *object == attribute.oid);
+    (kind.map_or("", |(kind, _)| kind).to_owned(), attribute.value.value().to_owned())
 }
 
 /// A distinguished name as it is written: `CN=alice,OU=sales+L=Paris`. `None`: it is none.
@@ -185,70 +200,43 @@ fn escaped(value: &[u8]) -> String {
     written
 }
 
-/// What is in the first element.
-fn first(der: &[u8]) -> &[u8] {
-    elements(der).next().unwrap_or_default().1
-}
-
-/// The elements that stand side by side: each one's tag, and what is in it. They end before what is
-/// no element.
-fn elements(mut der: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
-    std::iter::from_fn(move || {
-        let (&[tag, size], mut rest) = der.split_first_chunk()?;
-        let mut bytes = usize::from(size);
-        if size > 0x7f {
-            // A size is in more than one byte, and this says in how many.
-            let (size, behind) = rest.split_at_checked(bytes - 0x80).filter(|it| it.0.len() < 5)?;
-            bytes = size.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte));
-            rest = behind;
-        }
-        let (content, behind) = rest.split_at_checked(bytes)?;
-        der = behind;
-        Some((tag, content))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+    use x509_cert::der::asn1::{Ia5String, OctetString};
 
-    fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
-        let content = parts.concat();
-        let size = u16::try_from(content.len()).unwrap().to_be_bytes();
-        [&[tag, 0x82][..], &size, &content].concat()
+    const MAIL: ObjectIdentifier = object("1.2.840.113549.1.9.1");
+
+    fn der(tag: u8, content: &[u8]) -> Vec<u8> {
+        [&[tag, u8::try_from(content.len()).unwrap()], content].concat()
     }
 
-    /// A certificate with this subject, one attribute a part, and these alternative names.
-    fn certificate(subject: &[(&[u8], &str)], alternatives: &[(u8, &str)]) -> CertificateNames {
-        let part = |(kind, value): &(&[u8], &str)| {
-            let attribute = der(0x30, &[&der(0x06, &[kind]), &der(0x0c, &[value.as_bytes()])]);
-            der(0x31, &[&attribute])
+    /// The names of a certificate with this subject, one attribute a part, and these others.
+    fn names(subject: &[(ObjectIdentifier, &str)], named: &[GeneralName]) -> CertificateNames {
+        let part = |(kind, value): &(ObjectIdentifier, &str)| {
+            let attribute = [der(0x06, kind.as_bytes()), der(0x0c, value.as_bytes())].concat();
+            der(0x31, &der(0x30, &attribute))
         };
-        let subject = subject.iter().map(part).collect::<Vec<_>>().concat();
-        let names = alternatives.iter().map(|(tag, name)| der(*tag, &[name.as_bytes()]));
-        let names = der(0x30, &[&names.collect::<Vec<_>>().concat()]);
-        let other = der(0x30, &[&der(0x06, &[b"\x55\x1d\x13"]), &der(0x04, &[b""])]);
-        let oid = der(0x06, &[ALTERNATIVES]);
-        let extension = der(0x30, &[&oid, &der(0x01, &[b"\xff"]), &der(0x04, &[&names])]);
-        let extensions = der(EXTENSIONS, &[&der(0x30, &[&other, &extension])]);
-        let any = der(0x30, &[]);
-        let version = der(VERSION, &[b"\x02\x01\x02"]);
-        let subject = der(0x30, &[&subject]);
-        let fields = [&version, &der(0x02, &[b"1"]), &any, &any, &any, &subject, &any, &extensions];
-        let signed = der(0x30, &fields.map(Vec::as_slice));
-        CertificateNames::read(&der(0x30, &[&signed, &any]))
+        let parts = subject.iter().map(part).collect::<Vec<_>>().concat();
+        CertificateNames::of(&Subject::from_der(&der(0x30, &parts)).unwrap(), named)
     }
 
-    fn oid(kind: &str) -> &'static [u8] {
-        KINDS.iter().chain([&DOMAIN]).find(|(name, _)| *name == kind).map_or(b"?", |it| it.1)
+    fn oid(kind: &str) -> ObjectIdentifier {
+        KINDS.iter().chain([&DOMAIN]).find(|(name, _)| *name == kind).unwrap().1
     }
 
     #[test]
     fn alternative_names_come_first_mail_before_hosts_before_uris() {
-        let names = certificate(
-            &[(oid("CN"), "me")],
-            &[(0x86, "spiffe://a/b"), (0x87, "\x7f\0\0\x01"), (0x82, "host"), (0x81, "me@host")],
-        );
+        let text = |text| Ia5String::new(text).unwrap();
+        let named = [
+            GeneralName::UniformResourceIdentifier(text("spiffe://a/b")),
+            GeneralName::IpAddress(OctetString::new(&b"host"[..]).unwrap()),
+            GeneralName::DnsName(text("host")),
+            GeneralName::Rfc822Name(text("me@host")),
+        ];
+        let names = names(&[(oid("CN"), "me")], &named);
         let mut users = vec!["CN=me", "spiffe://a/b", "host", "me@host"];
         while let Some(user) = names.user(users.iter().copied()) {
             assert_eq!(Some(user), users.pop());
@@ -259,7 +247,7 @@ mod tests {
     #[test]
     fn a_subject_is_the_same_however_it_is_written() {
         let subject = [(oid("O"), "a, b"), (oid("OU"), "two words"), (oid("CN"), "me")];
-        let names = certificate(&subject, &[]);
+        let names = names(&subject, &[]);
         for user in [
             r"CN=me,OU=two words,O=a\, b",
             r"cn=me, ou=two words , o=a\2C\20b",
@@ -289,9 +277,9 @@ mod tests {
             (oid("OU"), "x"),
             (oid("OU"), "y;"),
             (oid("CN"), "me"),
-            (b"\x2a\x03", "me@host"),
+            (MAIL, "me@host"),
         ];
-        let names = certificate(&subject, &[]);
+        let names = names(&subject, &[]);
         for user in [r"CN=me,OU=x+OU=y\;,DC=org", r"CN=me,OU=x+OU=y\;"] {
             assert_eq!(names.user([user].into_iter()), Some(user));
         }
@@ -299,10 +287,12 @@ mod tests {
     }
 
     #[test]
-    fn any_bytes_are_read() {
-        let whole = der(0x30, &[&der(0x30, &[b"\x30\x80\x30\x84\xff\xff\xff\xff\x30"])]);
+    fn a_certificate_that_is_cut_names_nobody() {
+        let whole = CertificateDer::from_pem_file(testkit::nats::tls_certificate()).unwrap();
+        let names = CertificateNames::read(&whole);
+        assert_eq!(names.user(["localhost"].into_iter()), Some("localhost"));
         for end in 0..whole.len() {
-            assert_eq!(CertificateNames::read(&whole[..end]).user(["x"].into_iter()), None);
+            assert_eq!(CertificateNames::read(&whole[..end]), CertificateNames::default());
         }
     }
 }
