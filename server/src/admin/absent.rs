@@ -1,5 +1,4 @@
-//! What NATS tools ask a server for that this one has none of: they are told so in nats-server's
-//! words.
+//! What NATS tools ask for and this server does not have. It says so in nats-server's words.
 
 use super::context::AdminContext;
 use super::listing::Object;

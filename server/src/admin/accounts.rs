@@ -10,7 +10,7 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// All of them, or with `acc=` what is known of one.
+/// All accounts, or with `acc=` the details of one.
 pub(super) fn accounts(context: Arc<AdminContext>, call: Call) -> Response {
     let front_ends = context.diagnostics.front_ends();
     let mut accounts: Vec<_> = front_ends.iter().flat_map(|it| it.accounts()).collect();

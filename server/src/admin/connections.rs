@@ -23,7 +23,7 @@ struct Query {
     is_reversed: bool,
 }
 
-/// How much is asked of the subscriptions of each connection.
+/// How much the query wants to know about each connection's subscriptions.
 #[derive(Clone, Copy)]
 enum Subs {
     Subjects,
@@ -43,7 +43,7 @@ impl Subs {
 /// Orders connections.
 type Compare = fn(&ConnectionInfo, &ConnectionInfo) -> Ordering;
 
-/// What connections are sorted by; none: by number, as they are listed.
+/// What connections are sorted by. `None`: by number, as they are listed.
 type Sort = Option<Compare>;
 
 /// The names of nats-server, which nats-top says, and more. What is counted comes largest first.
@@ -80,7 +80,7 @@ impl Query {
         })
     }
 
-    /// Whether the list is asked for as it is, so that only a page of it has to be looked at.
+    /// Whether the list is neither searched nor sorted, so that only one page of it has to be read.
     fn is_plain(&self) -> bool {
         let is_whole = self.search.is_empty() && self.account.is_none();
         is_whole && self.sort.is_none() && !self.is_reversed
@@ -118,12 +118,12 @@ pub(super) fn list(context: Arc<AdminContext>, call: Call) -> Response {
         (Err(error), ..) | (_, Err(error), _) | (_, _, Err(error)) => return error.response(),
     };
     let mut front_ends = context.diagnostics.front_ends();
-    // Whoever asks is no client, unless that is asked for.
+    // The admin listener's own connections are left out unless the query names it.
     front_ends.retain(|front_end| match &query.front_end {
         Some(wanted) => front_end.name() == wanted,
         None => front_end.name() != super::server::NAME,
     });
-    // Of the list as it is, only what comes up to the page's end has to be looked at.
+    // Of such a list, only what comes before the end of the page has to be read.
     let is_plain = query.is_plain();
     let first = if is_plain { window.offset.saturating_add(window.limit) } else { usize::MAX };
     let all = front_ends.iter().flat_map(|front_end| front_end.connections(0, first));
@@ -245,7 +245,7 @@ pub(super) fn row(connection: &ConnectionInfo, now: SystemTime) -> Object {
         ("lang", connection.language.as_str().into()),
         ("version", connection.version.as_str().into()),
     ];
-    // NATS's exporter for Prometheus panics at a null.
+    // NATS's exporter for Prometheus panics on a null.
     let round_trip = connection.round_trip.map(|took| format!("{}us", took.as_micros()));
     row.extend(round_trip.map(|took| ("rtt", took.into())));
     Object(row)

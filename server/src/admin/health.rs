@@ -5,7 +5,8 @@ use crate::http::{Call, Response, json, text};
 use hyper::StatusCode;
 use std::sync::Arc;
 
-/// `/healthz`: that it answers is the answer, and whether it sends its clients elsewhere.
+/// `/healthz`: an answer means that the server is well. It also says whether the server is a lame
+/// duck.
 pub(super) async fn healthz(context: Arc<AdminContext>, _: Call) -> Response {
     let health = match context.diagnostics.is_lame_duck() {
         false => serde_json::json!({"status": "ok"}),
@@ -14,7 +15,7 @@ pub(super) async fn healthz(context: Arc<AdminContext>, _: Call) -> Response {
     json(StatusCode::OK, &health)
 }
 
-/// `/readyz`: not while the server ends, so that a balancer sends nobody here any more.
+/// `/readyz`: 503 while the server is ending, so that balancers send no more clients here.
 pub(super) async fn readyz(context: Arc<AdminContext>, _: Call) -> Response {
     match context.broker.is_closed() || context.diagnostics.is_lame_duck() {
         false => text(StatusCode::OK, "ready\n"),

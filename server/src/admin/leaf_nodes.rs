@@ -11,7 +11,7 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// Each link, while it stands and while it does not, with what is known of it and all its figures.
+/// Each link, connected or not, with its facts and figures.
 pub(super) fn links(context: &AdminContext) -> Vec<Object> {
     let link = |front_end: &Arc<FrontEnd>| {
         let name = [("link", front_end.name().into())];
@@ -20,7 +20,7 @@ pub(super) fn links(context: &AdminContext) -> Vec<Object> {
     front_ends(context).iter().map(link).collect()
 }
 
-/// Each link, with all figures that its front-end has.
+/// `/leafz`: each connected link, with its figures.
 pub(super) fn list(context: Arc<AdminContext>, call: Call) -> Response {
     let window = match Window::of(&call) {
         Ok(window) => window,
@@ -47,7 +47,7 @@ pub(super) fn list(context: Arc<AdminContext>, call: Call) -> Response {
     Listing { rows_name: "leafs", summary, rows, total, window }.respond()
 }
 
-/// Those whose connections are links.
+/// The front-ends whose connections are links.
 fn front_ends(context: &AdminContext) -> Vec<Arc<FrontEnd>> {
     let mut front_ends = context.diagnostics.front_ends();
     front_ends.retain(|front_end| CLUSTER_TITLES.contains(&front_end.name()));

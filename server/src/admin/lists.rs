@@ -36,7 +36,7 @@ pub(super) fn subscriptions(context: Arc<AdminContext>, call: Call) -> Response 
     })
 }
 
-/// What each client calls a subscription, client by client.
+/// The subscriptions as their clients name them, client by client.
 fn nats_subscriptions(context: &AdminContext, wanted: Option<&str>, window: Window) -> Listing {
     let front_ends = context.diagnostics.front_ends();
     let (mut passed, mut rows) = (0, Vec::new());
@@ -50,7 +50,7 @@ fn nats_subscriptions(context: &AdminContext, wanted: Option<&str>, window: Wind
         let skipped = window.offset.saturating_sub(passed);
         let count = client.subscription_count();
         passed += count;
-        // Nothing is listed of those whose page this is not.
+        // Clients of other pages are counted, not listed.
         if left > 0 && skipped < count {
             let list = client.list();
             let page = list.iter().skip(skipped).take(left);
@@ -89,7 +89,8 @@ fn summary(context: &AdminContext, subscriptions: usize) -> Object {
     ])
 }
 
-/// `/slowz`: those that publishers waited for longest, then those nearest to full at their worst.
+/// `/slowz`: the subscriptions that publishers waited for longest, then those that came nearest to
+/// full.
 pub(super) fn slowest(context: Arc<AdminContext>, call: Call) -> Response {
     listed(&call, |window| {
         let slowest = context.broker.slowest(window.offset.saturating_add(window.limit));

@@ -31,7 +31,7 @@ pub struct AdminSettings {
     pub token: Live<Option<String>>,
 }
 
-/// Answers on `listener`, about the broker, the tasks and the front-ends.
+/// Serves pages about the broker, the tasks and the front-ends on `listener`.
 pub fn start(
     listener: Listener,
     broker: &Broker<ServerMessage>,
@@ -64,13 +64,14 @@ impl Service for Pages {
 }
 
 impl Pages {
-    /// The answer to a request that may not see anything.
+    /// The refusal of a request that may not see anything. `None` if it may.
     fn refusal(&self, call: &Call) -> Option<Response> {
         if call.is_from_foreign_page(&[]) {
             return Some(text(StatusCode::FORBIDDEN, "pages of other sites may not ask\n"));
         }
         match self.token.get().as_ref() {
-            // The files tell nothing of this server, and one of them asks for the token.
+            // The files say nothing about this server, and one of them is where the token is typed
+            // in.
             Some(token) if !carries(call, token) && file(call).is_none() => {
                 let mut refusal = text(
                     StatusCode::UNAUTHORIZED,
@@ -151,8 +152,8 @@ fn page(context: &Arc<AdminContext>, call: Call) -> ServiceFuture {
     Box::pin(ready(refusal))
 }
 
-/// A page that is made on another thread, and one at a time: with thousands of rows it would keep
-/// other tasks from their turn. Once it has begun it is made to its end, even if the client leaves.
+/// Makes a page on another thread, one page at a time: with thousands of rows it would keep other
+/// tasks from their turn. Once begun, a page is finished even if the client leaves.
 fn elsewhere(
     context: Arc<AdminContext>,
     call: Call,
@@ -168,7 +169,7 @@ fn elsewhere(
     })
 }
 
-/// Takes as long for a wrong token as for the right one.
+/// Whether a request carries the token. Takes as long for a wrong one as for the right one.
 fn carries(call: &Call, token: &str) -> bool {
     let given = call.header("authorization").and_then(|header| header.strip_prefix("Bearer "));
     given.is_some_and(|given| given.as_bytes().ct_eq(token.as_bytes()).into())

@@ -1,7 +1,7 @@
-//! `/live`: figures as server-sent events, one snapshot a second, made once for all who look.
+//! `/live`: figures as server-sent events, one snapshot a second, shared by all viewers.
 //!
-//! Whoever listens is woken when the next snapshot is due. The first of them makes it, the others
-//! send the same bytes. So there is no task, and while nobody looks nothing is made.
+//! Each viewer wakes when the next snapshot is due. The first one to wake makes it, and the others
+//! send the same bytes. So there is no task, and nothing is made while nobody looks.
 
 use super::context::AdminContext;
 use super::leaf_nodes;
@@ -74,22 +74,22 @@ struct Listed {
 
 /// `/live`
 pub(super) async fn live(context: Arc<AdminContext>, _: Call) -> Response {
-    // why: one for each that looks, set again for each snapshot.
+    // why: one for each viewer, set again for each snapshot.
     let viewer = Viewer { context, timer: Timer::never(), due: None, knows_the_end: false };
     events(StreamBody::new(stream::unfold(viewer, Viewer::next)).boxed_unsync())
 }
 
-/// Somebody who looks.
+/// Somebody who watches `/live`.
 struct Viewer {
     context: Arc<AdminContext>,
     timer: Timer,
-    /// When the next snapshot is; none before the first.
+    /// When the next snapshot is due. `None` before the first.
     due: Option<Instant>,
     knows_the_end: bool,
 }
 
 impl Viewer {
-    /// The next event; none once the server is ending and the viewer was told.
+    /// The next event. `None` once the viewer knows that the server is ending.
     async fn next(mut self) -> Option<(io::Result<Frame<Bytes>>, Self)> {
         if self.knows_the_end {
             return None;
@@ -110,7 +110,7 @@ impl Viewer {
 }
 
 impl Snapshots {
-    /// Nothing is looked at yet.
+    /// Before the first viewer.
     pub fn new(started_at: SystemTime) -> Self {
         // All that is counted began with the server.
         let start = Point { at_ms: unix_ms(started_at), ..Point::default() };
@@ -118,8 +118,7 @@ impl Snapshots {
         Self { state: Mutex::new(state) }
     }
 
-    /// What somebody is told who begins to look: what does not change, the last minutes, and the
-    /// last snapshot.
+    /// What a new viewer gets: what does not change, the last minutes, and the last snapshot.
     fn opening(&self, context: &AdminContext) -> (Bytes, Instant) {
         let (last, due) = self.snapshot(context);
         let opening = json!({
@@ -136,7 +135,7 @@ impl Snapshots {
         (events.into(), due)
     }
 
-    /// The last snapshot, which is made anew if it is due; and when the next is.
+    /// The last snapshot, made anew if one is due, and when the next one is due.
     fn snapshot(&self, context: &AdminContext) -> (Bytes, Instant) {
         let mut state = lock(&self.state);
         let now = Instant::now();
@@ -202,7 +201,7 @@ impl State {
         })
     }
 
-    /// None while nobody looked: nobody knows when it was.
+    /// Zero after a time without viewers, since nobody knows when in that time the losses were.
     fn missed_lately(&self, now: &Point) -> u64 {
         let last = self.points.back().filter(|last| last.at_ms + 2 * ADMIN_LIVE_MS > now.at_ms);
         last.map_or(0, |last| now.missed.saturating_sub(last.missed))
@@ -217,7 +216,7 @@ impl State {
     }
 }
 
-/// All front-ends, and the sums of those that are not for administrators.
+/// All front-ends, and the sums of all but the admin listener.
 fn front_ends(
     context: &AdminContext,
     problems: &mut Vec<Problem>,
@@ -258,7 +257,7 @@ fn missed(context: &AdminContext) -> u64 {
 
 fn event(name: &str, data: &impl Serialize) -> Vec<u8> {
     let mut event = format!("event: {name}\ndata: ").into_bytes();
-    // Only a map with keys that are no text would fail, and writing to memory does not.
+    // It would fail only for a map whose keys are not strings.
     let _ = serde_json::to_writer(&mut event, data);
     event.extend_from_slice(b"\n\n");
     event

@@ -7,7 +7,7 @@ pub(super) fn timestamp(time: SystemTime) -> String {
     humantime::format_rfc3339_millis(time).to_string()
 }
 
-/// `1d2h3m4s`, without the units that are zero at the front: as nats-server writes it.
+/// `1d2h3m4s`, without leading zero units, as nats-server writes it.
 pub(super) fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
     let parts = [

@@ -33,7 +33,7 @@ pub(super) async fn subscribe(context: Arc<AdminContext>, call: Call) -> Respons
     let subscription = subscription.queue_messages(ADMIN_WATCH_MESSAGES);
     match subscription.when_full(WhenFull::DropOldest).subscribe() {
         Ok(subscription) => {
-            // why: one for each that watches, set again for each look.
+            // why: one for each watcher, set again for each look.
             let watch = Watch { subscription, timer: Timer::never(), is_told: false };
             events(StreamBody::new(stream::unfold(watch, Watch::next)).boxed_unsync())
         }
@@ -50,7 +50,7 @@ struct Watch {
 }
 
 impl Watch {
-    /// What has come since the last look, and a little later; none when the broker is closed.
+    /// The next message, and what comes shortly after it. `None` once the broker is closed.
     async fn next(mut self) -> Option<(io::Result<Frame<Bytes>>, Self)> {
         let mut out = Vec::new();
         if !std::mem::replace(&mut self.is_told, true) {
@@ -60,7 +60,7 @@ impl Watch {
         append_delivery(&mut out, self.subscription.recv_batch().await?);
         self.timer.set_after(Duration::from_millis(ADMIN_WATCH_MS));
         (&mut self.timer).await;
-        // The bound of the queue bounds this too, for what comes meanwhile waits for the next look.
+        // The queue's bound holds here too: what comes in the meantime waits for the next look.
         let mut left = self.subscription.books().queued;
         while left > 0
             && let Ok(delivery) = self.subscription.try_recv_batch()
@@ -85,7 +85,7 @@ fn append_delivery(out: &mut Vec<u8>, delivery: BatchDelivery<ServerMessage>) {
     }
 }
 
-/// A message, with the beginning of its payload: as text if it is, or else in base64.
+/// A message, with the beginning of its payload, as text if it is UTF-8 and in base64 if not.
 fn shown(topic: &Topic, message: &ServerMessage) -> Value {
     let payload = message.payload();
     let (name, text) = match std::str::from_utf8(payload) {

@@ -73,7 +73,7 @@ fn facts(context: &AdminContext) -> Object {
     Object(facts)
 }
 
-/// What nats-server says of parts that this one has none of, and of its leaf nodes.
+/// Empty fields for the parts of nats-server that this server does not have, and its leaf nodes.
 fn of_links(context: &AdminContext) -> impl Iterator<Item = (&'static str, Value)> {
     let links = leaf_nodes::links(context);
     let joined = links.iter().filter(|link| link.get("cluster_joined") == Some(&1.into())).count();
@@ -90,8 +90,9 @@ fn stale_connections(context: &AdminContext) -> u64 {
     nats.filter_map(|nats| nats.figures().ended.get(Ended::Quiet.as_str()).copied()).sum()
 }
 
-/// What front-ends tell of themselves and think worth a glance: of several with the same figure the
-/// sum, or the largest if it is of this moment. Of what is counted: this is asked for every second.
+/// The figures that front-ends want shown at a glance. Counters of the same name are added up; of
+/// gauges the largest is shown. Only what is already counted is read, since this page is asked for
+/// every second.
 fn at_a_glance(context: &AdminContext) -> impl Iterator<Item = (&'static str, Value)> {
     let families =
         context.diagnostics.front_ends().into_iter().flat_map(|front_end| front_end.counted());
@@ -109,7 +110,7 @@ fn at_a_glance(context: &AdminContext) -> impl Iterator<Item = (&'static str, Va
     shown.into_iter().map(|(name, value)| (name, value.into()))
 }
 
-/// Of all front-ends but this one.
+/// The sums of all front-ends but the admin listener.
 fn sums(context: &AdminContext) -> FrontEndFigures {
     let mut sums = FrontEndFigures::default();
     for front_end in context

@@ -1,5 +1,5 @@
-//! Whom a client's certificate names, and which user that is, as nats-server has it with
-//! `verify_and_map`. Whether the certificate is a good one is for TLS to say.
+//! The names in a client's certificate, and the user that it stands for, as nats-server maps them
+//! with `verify_and_map`. TLS has already decided whether the certificate is valid.
 
 use x509_cert::Certificate;
 use x509_cert::attr::AttributeTypeAndValue;
@@ -133,7 +133,7 @@ fn attribute(attribute: &AttributeTypeAndValue) -> Attribute {
     (kind.map_or("", |(kind, _)| kind).to_owned(), attribute.value.value().to_owned())
 }
 
-/// A distinguished name as it is written: `CN=alice,OU=sales+L=Paris`. `None`: it is none.
+/// Reads a distinguished name as it is written: `CN=alice,OU=sales+L=Paris`. `None` if it is none.
 fn parse(text: &str) -> Option<Name> {
     let mut name = vec![Vec::new()];
     let mut rest = text.as_bytes();

@@ -339,10 +339,10 @@ fn is_harmful(c: char) -> bool {
     (c.is_control() && c != '\t') || c == '\u{2028}' || c == '\u{2029}'
 }
 
-/// What is not seen and makes a line say something else than it shows: controls that turn the order
-/// of letters round (text in Arabic and Hebrew needs none), and tags, which are letters that only
-/// programs read. Left out, since there is nothing to see. The marks that set a direction for one
-/// place, and the joiners of Indic scripts, Persian and emoji, stay.
+/// Invisible characters that make a line say something else than it shows: controls that turn the
+/// order of letters round (text in Arabic and Hebrew needs none), and tags, which are letters that
+/// only programs read. Left out, since there is nothing to see. The marks that set a direction for
+/// one place, and the joiners of Indic scripts, Persian and emoji, stay.
 fn is_deceptive(c: char) -> bool {
     matches!(c,
         '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{206f}' | '\u{e0000}'..='\u{e007f}')

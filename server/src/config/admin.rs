@@ -50,7 +50,7 @@ pub struct AdminConfig {
 }
 
 impl AdminOptions {
-    /// Refuses to show everything to everybody.
+    /// The checked settings. Refuses an address that others can reach without a token.
     pub fn config(
         self,
         settings: &Settings,

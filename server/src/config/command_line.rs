@@ -117,16 +117,15 @@ pub struct ChatClient {
     /// Name to take
     #[arg(long, value_name = "NAME")]
     pub nick: Option<String>,
-    /// TLS with it.
+    /// The TLS of the connection.
     #[command(flatten)]
     pub tls: ClientTls,
 }
 
 #[derive(Args)]
 pub struct Serve {
-    /// TOML file with settings, a table for each front-end: `line-bytes = 4096` in `[chat]` there
-    /// is
-    /// --chat-line-bytes 4096 here
+    /// TOML file with settings, one table for each front-end: `line-bytes = 4096` in `[chat]` means
+    /// --chat-line-bytes 4096
     #[arg(long, value_name = "FILE", env = "FANFARE_CONFIG", hide_env = true)]
     pub config: Option<PathBuf>,
     /// Check the settings and the files that they name, and exit

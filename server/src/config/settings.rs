@@ -47,7 +47,8 @@ pub enum Place {
 }
 
 impl Settings {
-    /// Adds what the file sets and nothing else has set, and reads the files that hold secrets.
+    /// Adds what the file sets, unless a flag or a variable has set it, and reads the files that
+    /// hold secrets.
     pub fn complete(&mut self, file: Option<&Path>) -> Result<(), ConfigError> {
         let of_file = file.map(SettingsFile::read).transpose()?.unwrap_or_default();
         for (name, value) in of_file.values {
@@ -68,7 +69,7 @@ impl Settings {
         std::iter::once(self).chain(&self.further)
     }
 
-    /// Adds what a file of nats-server says and nothing else has set.
+    /// Adds what a file of nats-server says, unless something else has set it.
     fn take_nats_file(&mut self) -> Result<(), ConfigError> {
         let Some(path) = self.get("nats-config") else { return Ok(()) };
         let file = NatsFile::read(Path::new(&path.text));
@@ -86,7 +87,7 @@ impl Settings {
     fn take(&mut self, said: Vec<Said>) {
         let known: Vec<Setting> = TABLES.iter().flat_map(Table::settings).collect();
         for (name, text, key, at) in said {
-            // A secret in a file of its own counts more.
+            // A secret in a file of its own wins.
             let is_set = self.is_set(name) || self.is_set(&format!("{name}-file"));
             if let Some(setting) = known.iter().find(|setting| setting.name == name)
                 && !is_set

@@ -91,7 +91,7 @@ pub struct QueueOptions {
     write_deadline_ms: u64,
 }
 
-/// How quiet clients are found out, and how much is rendered ahead for one.
+/// How quiet clients are found, and how much is rendered ahead for each client.
 #[derive(Args, Debug)]
 pub struct WriterOptions {
     /// Bytes rendered ahead for one client while the network is not ready for them
@@ -163,7 +163,7 @@ impl TlsOptions {
         identity.map(Some).map_err(|error| wrong(&error, (prefix, &own), settings))
     }
 
-    /// Whom a table's link believes, and what it shows; `None` for no TLS.
+    /// Whom a table's link trusts, and the certificate it shows; `None` for no TLS.
     pub fn trust(&self, table: &str, settings: &Settings) -> Result<Option<Trust>, ConfigError> {
         let own = format!("{table}-");
         let shown = self.own.pair(&own, settings)?;

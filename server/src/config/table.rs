@@ -38,7 +38,7 @@ pub trait Options: Args {
     /// the first.
     const IS_REPEATED: bool = false;
 
-    /// What this front-end has otherwise than the others that share the setting.
+    /// Where this front-end differs from the others that share a setting.
     fn adapt(shared: Arg) -> Arg {
         shared
     }

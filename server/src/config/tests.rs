@@ -151,7 +151,8 @@ fn bounds_follow_the_settings() {
 #[test]
 fn one_pair_of_files_is_for_every_front_end_that_has_none_of_its_own() {
     let tls = concat!(env!("CARGO_MANIFEST_DIR"), "/../testkit/tls");
-    let [cert, key] = ["cert", "key"].map(|which| format!("{tls}/{which}.pem"));
+    let [cert, key, other] =
+        ["cert", "key", "authority-cert"].map(|which| format!("{tls}/{which}.pem"));
     let with_tls = |arguments: &[&str]| -> Vec<&str> {
         let all = [&["--tls-cert", &cert, "--tls-key", &key], arguments].concat();
         let config = config(&all).unwrap();
@@ -167,7 +168,9 @@ fn one_pair_of_files_is_for_every_front_end_that_has_none_of_its_own() {
     for (arguments, expected) in [
         (["--tls-cert", &cert].as_slice(), "needs a tls-key"),
         (&["--push-tls-key", &key], "needs a push-tls-cert"),
-        (&["--tls-cert", &cert, "--tls-key", &cert], "cannot be used"),
+        (&["--tls-cert", &cert, "--tls-key", &cert], "there is no key in it"),
+        (&["--tls-cert", &key, "--tls-key", &key], "there is no certificate in it"),
+        (&["--tls-cert", &other, "--tls-key", &key], "does not belong to the key"),
     ] {
         let error = config(arguments).unwrap_err();
         assert!(error.starts_with(arguments[0]) || error.starts_with("--tls-key"), "{error}");

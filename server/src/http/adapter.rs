@@ -20,7 +20,7 @@ pub(super) struct Socket {
     /// One timer while the connection lives, set when a write has to wait.
     stuck: Timer,
     is_blocked: bool,
-    /// Set while it waits until more may be read.
+    /// Set while the connection waits for its allowance to read more.
     granted: Option<EventListener>,
 }
 

@@ -9,7 +9,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The client that a trusted proxy names; `None` if it names none, as for a health check.
 ///
 /// Each proxy adds the address that it was asked from at the end. So the client is the last one
-/// that is no trusted proxy; what stands before it the client may have made up.
+/// that is not a trusted proxy. The client may have made up what stands before it.
 ///
 /// # Errors
 /// What is wrong with the headers.
@@ -21,7 +21,8 @@ pub(super) fn client(
     let new = values(headers, &FORWARDED)?;
     let new = last_stranger(new.iter().filter_map(|element| named_in(element)), proxies)?;
     match (old, new) {
-        // The proxy writes one of them. The other is the client's, who may not choose its address.
+        // The proxy writes one of them. The other is the client's, and a client must not choose its
+        // own address.
         (Some(old), Some(new)) if old != new => {
             Err("X-Forwarded-For and Forwarded name different clients\n")
         }

@@ -162,8 +162,8 @@ impl Protocol for Http {
 }
 
 impl Http {
-    /// Whose request it is, or the answer if it is nobody's. The connection counts for that client
-    /// from now on.
+    /// The client that the request is from, or the refusal if there is none. The connection counts
+    /// as that client's from now on.
     fn client(
         &self,
         headers: &HeaderMap,

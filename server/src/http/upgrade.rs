@@ -45,8 +45,8 @@ impl Call {
         has(CONNECTION, "upgrade") && has(UPGRADE, protocol)
     }
 
-    /// Has `leave` called when the connection is to close before the server stops: an answer that
-    /// would go on for as long as that ends.
+    /// Calls `leave` when the connection has to close before the server stops. An answer that would
+    /// otherwise go on and on ends then.
     pub fn when_leaving(&self, leave: impl FnOnce() + Send + 'static) {
         self.takeover.lock().leave = Some(Box::new(leave));
     }

@@ -59,11 +59,11 @@ impl Call {
         Ok(response)
     }
 
-    /// Whether a page asks that may not: one from another server than this one and `origins`, where
-    /// `*` stands for all.
+    /// Whether the request comes from a page that may not ask: one that is neither from this server
+    /// nor from one of `origins`, where `*` stands for all.
     pub fn is_from_foreign_page(&self, origins: &[String]) -> bool {
         let Some(origin) = self.headers().get(ORIGIN) else {
-            // Another site's page that did not ask by CORS is not allowed by any origin.
+            // A page of another site that asks without CORS names no origin, so none can allow it.
             return self.is_from_another_site();
         };
         let Ok(origin) = origin.to_str() else { return true };

@@ -42,7 +42,7 @@ impl Identity {
             .and_then(|config| {
                 config.with_client_cert_verifier(verifier).with_single_cert(chain, private_key)
             })
-            .map_err(|error| IdentityError::Certificates(error.to_string()))?;
+            .map_err(wrong_pair)?;
         Ok(Self(Live::new(config)))
     }
 
@@ -59,8 +59,26 @@ pub(super) fn read_identity(
 ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), IdentityError> {
     let chain = read_certificates(certificates)
         .map_err(|error| IdentityError::Certificates(error.to_string()))?;
-    let key = PrivateKeyDer::from_pem_file(key);
-    Ok((chain, key.map_err(|error| IdentityError::Key(error.to_string()))?))
+    if chain.is_empty() {
+        return Err(IdentityError::Certificates("there is no certificate in it".to_owned()));
+    }
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| {
+        IdentityError::Key(match error {
+            pem::Error::NoItemsFound => "there is no key in it".to_owned(),
+            error => error.to_string(),
+        })
+    });
+    Ok((chain, key?))
+}
+
+/// Why a chain of certificates and a key are no pair.
+pub(super) fn wrong_pair(error: rustls::Error) -> IdentityError {
+    IdentityError::Certificates(match error {
+        rustls::Error::InconsistentKeys(_) => {
+            "its first certificate does not belong to the key".to_owned()
+        }
+        error => error.to_string(),
+    })
 }
 
 /// The certificates of the authorities that sign the other side's, and the same for the verifier.

@@ -1,6 +1,6 @@
 //! What a client needs for TLS: whom to trust, and what to show.
 
-use super::tls::{IdentityError, read_identity, roots};
+use super::tls::{IdentityError, read_identity, roots, wrong_pair};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::CryptoProvider;
@@ -43,7 +43,7 @@ impl Trust {
             Some((certificates, key)) => {
                 let (chain, key) = read_identity(certificates, key)?;
                 let config = config.with_client_auth_cert(chain, key);
-                config.map_err(|error| IdentityError::Certificates(error.to_string()))?
+                config.map_err(wrong_pair)?
             }
         };
         Ok(Self(Arc::new(config)))

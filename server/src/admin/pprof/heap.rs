@@ -54,9 +54,10 @@ fn encode(stacks: &StackProfile, period_bytes: i64) -> ProfileBuilder {
     builder
 }
 
-/// Whether a frame is the allocator's own, which every stack ends in and nobody wants to see.
+/// Whether a frame belongs to the allocator. Every stack ends in such frames, and nobody wants to
+/// see them.
 fn is_of_the_allocator(frame: &Frame<'_>) -> bool {
-    // In a packaged binary nothing says which file a function is from. Only the allocator is in C.
+    // A packaged binary does not say which file a function is from, but only the allocator is in C.
     let is_c = frame.file.is_empty() && !frame.function.contains("::");
     is_c || frame.file.contains("jemalloc")
         || frame.function.starts_with("alloc::alloc::")

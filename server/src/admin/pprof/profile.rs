@@ -100,8 +100,8 @@ impl ProfileBuilder {
         let function_id = *self.functions.entry(key).or_insert(next);
         if function_id == next {
             let (name, filename) = key;
-            // No system name: where both are equal, pprof takes the name for one of C++ and cuts
-            // out what is in <>.
+            // No system name: if both are equal, pprof takes the name for a C++ one and cuts out
+            // what is in <>.
             let function = Function { id: next, name, filename, ..Function::default() };
             self.profile.functions.push(function);
         }

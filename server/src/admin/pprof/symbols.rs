@@ -22,7 +22,8 @@ impl Symbols {
     }
 }
 
-/// What backtrace keeps of the program's file is tens of megabytes, for a profile now and then.
+/// The crate `backtrace` keeps tens of megabytes of the program's file, too much for an occasional
+/// profile.
 impl Drop for Symbols {
     fn drop(&mut self) {
         backtrace::clear_symbol_cache();

@@ -43,7 +43,7 @@ struct Stacks {
     left_out: usize,
 }
 
-/// What tasks have in common that were started in the same way: places from the task itself
+/// What tasks that were started in the same way have in common: places, from the task itself
 /// outwards.
 type Stack = Vec<(&'static str, &'static str, u32)>;
 
@@ -55,7 +55,7 @@ impl Stacks {
         Self { tasks, index, left_out }
     }
 
-    /// The task, the task that started it, and so on, as far as they live; and last the scope that
+    /// The task, the task that started it, and so on while they are alive, and last the scope that
     /// owns the outermost.
     fn stack(&self, task: &TaskInfo) -> Stack {
         let mut stack = Stack::new();
@@ -92,7 +92,7 @@ impl Stacks {
         out
     }
 
-    /// Each with its number, context, and how long.
+    /// Each task with its number, its stack, and how long it has waited and lived.
     fn one_by_one(&self) -> String {
         let mut out = String::new();
         for task in &self.tasks {

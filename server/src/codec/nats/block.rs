@@ -9,21 +9,22 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-/// Messages on one subject that arrived together: what one publish takes.
+/// Messages on one subject that arrived together and are published together.
 ///
 /// All are in one piece of memory, as they came, and so is what is made of them:
 /// [`rendered`](Self::rendered) writes the `MSG` lines of the whole block once, for the first
 /// subscription id that asks. Nearly all clients count theirs from 1, so nearly all subscribers are
 /// sent the very same bytes.
 ///
-/// It lives as long as anything refers to one of its messages. As large as it may get are the
-/// frames in which the broker keeps them anyway, so it changes nothing about what a queue keeps
-/// alive: see [`weight_bytes`](Self::weight_bytes).
+/// It lives as long as anything refers to one of its messages. It is never larger than the broker's
+/// own segments, so it does not change what a queue keeps alive: see
+/// [`weight_bytes`](Self::weight_bytes).
 pub struct Block {
     /// Control lines and bodies. Positions are positions in it.
     region: Bytes,
     subject: Span,
-    /// The subject that subscriptions are matched with: another where a stream of the hub delivers.
+    /// The subject that subscriptions are matched with. It differs from the one that clients see
+    /// when a stream of the hub delivers.
     matched: Span,
     /// The queue groups that a hub names, with blanks between them; empty if it names none.
     groups: Span,
@@ -32,7 +33,7 @@ pub struct Block {
     is_plain: bool,
     /// Headers and payloads of all.
     body_bytes: u32,
-    /// Apart, since most messages that come alone never have one.
+    /// Boxed, since a block of one message never has one.
     rendered: OnceLock<Box<Rendered>>,
 }
 
@@ -75,9 +76,9 @@ impl Entry {
         self.reply.bytes == 0 && self.header_size.bytes == 0
     }
 
-    /// The message at `at`, if all of it is there and its control line is that of the one before,
-    /// byte for byte: as is usual in a row, and quicker to see than to read it again. Of the one
-    /// before: where it began, and where it is.
+    /// The message at `at`, if all of it is there and its control line is the same, byte for byte,
+    /// as the one before. That is usual in a row, and comparing is faster than parsing. `before`
+    /// says where the last message began and where its parts are.
     pub fn repeated((line_at, before): (usize, Self), bytes: &[u8], at: usize) -> Option<Self> {
         let line = &bytes[line_at..before.body.at as usize];
         if !bytes[at..].starts_with(line) {
@@ -144,7 +145,7 @@ impl Span {
     }
 }
 
-/// The messages of a block as one subscription id is sent them.
+/// The messages of a block, rendered for one subscription id.
 pub struct Rendered {
     sid: Box<[u8]>,
     with_headers: bool,
@@ -153,7 +154,7 @@ pub struct Rendered {
     ends: Box<[End]>,
 }
 
-/// What all messages up to one of a rendered block take together.
+/// How many bytes the messages of a rendered block take, from the first up to one of them.
 #[derive(Clone, Copy, Default)]
 struct End {
     bytes: u32,
@@ -273,9 +274,9 @@ impl Block {
     /// All messages as a client receives them under this subscription id, with or without headers.
     /// The first call renders them; all that ask for the same share the bytes.
     ///
-    /// None: the first call asked for something else, or the id is longer than
-    /// [`NATS_SHARED_SID_BYTES`], or there is only one message, which is not worth the memory. Then
-    /// [`append_message`] each.
+    /// `None` if the first call asked for something else, if the id is longer than
+    /// [`NATS_SHARED_SID_BYTES`], or if there is only one message, which is not worth the memory.
+    /// Then call [`append_message`] for each.
     pub fn rendered(&self, sid: &[u8], with_headers: bool) -> Option<&Rendered> {
         if self.len() == 1 || sid.len() > NATS_SHARED_SID_BYTES {
             return None;

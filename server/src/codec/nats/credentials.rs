@@ -95,7 +95,7 @@ impl Credentials {
         }
     }
 
-    /// Whether there are none.
+    /// Whether there are no credentials.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }

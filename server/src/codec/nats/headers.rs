@@ -1,13 +1,13 @@
 //! Blocks of headers: `NATS/1.0`, then a line for each, then an empty line. They pass through us
 //! byte for byte.
 
-/// The headers of the answer that says that nobody can answer. (Documentation; observed.)
+/// The headers that tell a requester that nobody can answer. (Documentation; observed.)
 pub const NO_RESPONDERS: &[u8] = b"NATS/1.0 503\r\n\r\n";
 
 const FIRST_LINE: &[u8] = b"NATS/1.0";
 
-/// Appends a block of headers with one more in front of the others. The block may be empty, or no
-/// proper one: nobody checked it (observed), and what a client makes of the rest is its own
+/// Appends a block of headers with one more in front of the others. The block may be empty or
+/// malformed: nobody has checked it (observed), and what a client makes of the rest is its own
 /// business.
 pub fn append_with(out: &mut Vec<u8>, block: &[u8], name: &str, value: &[u8]) {
     let first_line = memchr::memmem::find(block, b"\r\n").filter(|_| block.starts_with(FIRST_LINE));

@@ -2,9 +2,9 @@
 //! its hub: what clients and hubs send comes out of a [`Parser`] as [`Operation`]s, and the
 //! `append_` functions write what they are sent.
 //!
-//! Where a rule comes from is said at the rule: *documentation* is the page "Client Protocol" of
-//! NATS's documentation, *observed* is what nats-server 2.9.10 was seen to do. Where the two
-//! differ, clients rely on the second.
+//! Each rule names its source: *documentation* is the page "Client Protocol" of NATS's
+//! documentation, *observed* is what nats-server 2.9.10 was seen to do. Where the two differ,
+//! clients rely on the second.
 //!
 //! Of what was seen two things are left out: that server takes an LF for an argument if it comes
 //! first on a line, and loses the last byte of a line that has a CR somewhere and ends with LF

@@ -22,11 +22,11 @@ pub struct Seed(Arc<Ed25519KeyPair>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotASeed;
 
-/// In front of the key: what it is for, so that the text begins with `U`.
+/// The byte in front of a key that says what it is for. It makes the text begin with `U`.
 const USER_PREFIX: u8 = 20 << 3;
 
-/// In front of a seed: that it is one, and the five bits of [`USER_PREFIX`]. The text begins with
-/// `SU`.
+/// The bits in front of a seed: that it is a seed, and the five bits of [`USER_PREFIX`]. They make
+/// the text begin with `SU`.
 const SEED_PREFIX: [u8; 2] = [(18 << 3) | (USER_PREFIX >> 5), USER_PREFIX << 3];
 
 impl Nkey {
@@ -74,7 +74,7 @@ impl PartialEq for Seed {
 
 impl Eq for Seed {}
 
-/// What is written in a text, without its sum, if that is right.
+/// The bytes that a text stands for, without their checksum, if that is right.
 fn decoded(text: &str) -> Option<Vec<u8>> {
     let bytes = BASE32_NOPAD.decode(text.as_bytes()).ok()?;
     let (checked, sum) = bytes.split_last_chunk::<2>()?;

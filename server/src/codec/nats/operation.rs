@@ -4,7 +4,7 @@ use super::Block;
 use bytes::Bytes;
 use std::fmt;
 
-/// An operation that a client sent, or the hub of a cluster to its leaf node.
+/// An operation that a client sent to a server, or the hub of a cluster to its leaf node.
 #[derive(Debug)]
 pub enum Operation {
     /// `CONNECT`, with its JSON as it came.
@@ -52,8 +52,8 @@ pub enum Operation {
     Error(Bytes),
 }
 
-/// A mistake after which the connection is closed. With some nats-server says why, with others it
-/// does not.
+/// A mistake after which the connection is closed. As nats-server does, the server says why after
+/// some of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProtocolError {
     /// No operation begins like this: a wrong verb, an empty line, a `MSG` from a client.
@@ -80,7 +80,7 @@ pub enum ProtocolError {
 }
 
 impl ProtocolError {
-    /// What the client is told in `-ERR '...'`. None: the connection is closed without a word.
+    /// What the client is told in `-ERR '...'`. `None` if the connection is closed without a word.
     /// (Observed, each of them.)
     pub fn text(self) -> Option<&'static str> {
         match self {

@@ -51,7 +51,7 @@ pub struct Parser {
     state: State,
 }
 
-/// Whose words are understood.
+/// Whose operations the parser understands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Dialect {
     Client,
@@ -63,8 +63,7 @@ enum Dialect {
 enum State {
     /// In a control line that begins at the front of the buffer.
     Line(Line),
-    /// In a control line of which nothing but its end matters any more, and of which nothing is
-    /// kept.
+    /// In a control line of which only the end still matters. None of it is kept.
     Tail(Plain),
     /// Behind the control line of a message. All of it stays at the front of the buffer until the
     /// rest has arrived.
@@ -317,12 +316,12 @@ impl Parser {
     }
 }
 
-/// A message of which the control line is there.
+/// A message whose control line is complete.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Arriving {
     /// What subscribers see.
     pub subject: Span,
-    /// What subscriptions are matched with.
+    /// The subject that subscriptions are matched with.
     pub matched: Span,
     /// The queue groups that a hub names.
     pub groups: Span,
@@ -356,7 +355,7 @@ struct Arguments {
 }
 
 impl Arguments {
-    /// Where they are when all before them was taken away.
+    /// Where the arguments are once everything before them has been taken away.
     fn moved_to_front(self) -> Self {
         Self { start: 0, end: self.end - self.start, next_line: self.next_line - self.start }
     }
@@ -367,7 +366,7 @@ impl Line {
         Self { verb: None, arguments_at: start, searched_to: start }
     }
 
-    /// Reads on, up to the line's end. None: it is not there yet.
+    /// Reads on, up to the line's end. `None` if that has not come yet.
     fn read(
         &mut self,
         bytes: &[u8],
@@ -469,8 +468,8 @@ impl Verb {
         (b"-ERR", Self::Plain(Plain::ErrorOfHub), true),
     ];
 
-    /// The verb that a line begins with, in letters of any case, and how long it is. None: that
-    /// cannot be said yet. A wrong one is known by its first wrong byte, as is observed.
+    /// The verb that a line begins with, in letters of any case, and its length. `None` if it is
+    /// not complete yet. A wrong verb is recognised by its first wrong byte. (Observed.)
     fn read(
         line: &[u8],
         dialect: Dialect,
@@ -505,7 +504,7 @@ impl Verb {
         Err(ProtocolError::UnknownOperation)
     }
 
-    /// Whether it matters what else is on the line.
+    /// Whether the rest of the line matters.
     fn has_arguments(self) -> bool {
         !matches!(self, Self::Plain(Plain::Ping | Plain::Pong | Plain::Ok))
     }
@@ -563,8 +562,8 @@ impl Plain {
     }
 }
 
-/// The part of the buffer that is looked at: so much that positions fit into 32 bits. No message is
-/// as large.
+/// The part of the buffer that is parsed: short enough that positions fit into 32 bits, and longer
+/// than any message.
 fn view(buffer: &BytesMut) -> &[u8] {
     const VIEW_BYTES: usize = i32::MAX as usize;
     &buffer[..buffer.len().min(VIEW_BYTES)]

@@ -7,7 +7,7 @@ use memchr::memmem;
 
 const NAME: &str = "Fanfare-Sequence";
 
-/// Which message it is of those that one server has sent on its subject.
+/// The place of a message among those that one server has sent on its subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp<'a> {
     /// The server's name in the cluster.
@@ -25,7 +25,7 @@ pub fn append_stamped(out: &mut Vec<u8>, headers: &[u8], stamp: &Stamp<'_>) {
 }
 
 /// Takes the stamp off a block of headers, if the first of them is one: appends the others to
-/// `rest`. Empty: there are no others.
+/// `rest`, or nothing if there are none.
 pub fn take_stamp<'h>(headers: &'h [u8], rest: &mut Vec<u8>) -> Option<Stamp<'h>> {
     let (first_line, others) = headers.split_at(memmem::find(headers, b"\r\n")?);
     let value = others[2..].strip_prefix(NAME.as_bytes())?.strip_prefix(b": ")?;

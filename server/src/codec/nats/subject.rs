@@ -1,13 +1,13 @@
 //! What subjects may look like, as byte strings.
 //!
-//! To NATS a subject is any bytes but blanks, of any length. To us it becomes a
+//! To NATS, a subject is any bytes but blanks, of any length. Here it becomes a
 //! [`Topic`](fanfare::Topic) or a [`Pattern`], which are UTF-8 and bounded. So a subject can be
-//! right for NATS and yet too much for us.
+//! valid for NATS and still be refused here.
 
 use fanfare::Pattern;
 use fanfare::limits::{TOPIC_BYTES_MAX, TOPIC_TOKENS_MAX};
 
-/// Whether a `SUB` with this subject is right: no token is empty, and `>` as a token is the last.
+/// Whether a `SUB` may have this subject: no token is empty, and `>` as a token comes last.
 /// (Observed: the error is `'Invalid Subject'`. `fo*` and `fo>` are ordinary tokens.)
 pub fn is_valid(subject: &[u8]) -> bool {
     let mut after_rest = false;
