@@ -3,7 +3,7 @@
 use crate::codec::nats::Block;
 use crate::time::Timestamp;
 use bytes::Bytes;
-use fanfare::Payload;
+use fanfare::{Batch, Payload};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -109,6 +109,26 @@ impl ServerMessage {
     pub fn payload(&self) -> &[u8] {
         self.content.payload()
     }
+}
+
+/// How many messages of a batch, from the start of `range` on, are those of a block from `index`
+/// on.
+pub fn in_a_row(
+    batch: &Batch<ServerMessage>,
+    range: Range<usize>,
+    (block, index): (&Arc<Block>, usize),
+) -> usize {
+    let is_last_of = |count: &usize| {
+        let last = batch.entry(range.start + count - 1);
+        last.is_some_and(|(message, _)| is_message_of(message, block, index + count - 1))
+    };
+    // Each is published once, and in order: where the last is in its place, so are all before it.
+    let most = range.len().min(block.len() - index);
+    if is_last_of(&most) { most } else { 1 + (2..most).take_while(is_last_of).count() }
+}
+
+fn is_message_of(message: &ServerMessage, block: &Arc<Block>, index: usize) -> bool {
+    message.content.block().is_some_and(|(other, at)| at == index && Arc::ptr_eq(other, block))
 }
 
 impl Content {

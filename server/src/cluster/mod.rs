@@ -15,6 +15,7 @@ mod handshake;
 mod link;
 mod reader;
 mod remedy;
+mod render;
 mod rules;
 mod sequence;
 mod session;

@@ -1,24 +1,19 @@
 //! The writing half's [`Source`]: our interest, and the messages that somebody at the hub wants.
 
 use super::reader::Shared;
+use super::render::Leaving;
 use super::session::{Passage, Terms};
 use super::settings::ClusterSettings;
-use crate::codec::nats::{
-    Outgoing, Stamp, append_interest, append_ping, append_stamped, append_to_hub,
-};
+use crate::codec::nats::{append_interest, append_ping};
 use crate::connection::duplex::WriteHalf;
 use crate::connection::outbound::{OutboundQueue, QueueItem};
 use crate::diagnostics::{ConnectionFigures, Ended};
-use crate::limits::{
-    CLUSTER_CONFIRM_BYTES, CLUSTER_CONFIRM_MS, CLUSTER_JOIN_MS, CLUSTER_LINE_BYTES,
-};
+use crate::limits::{CLUSTER_CONFIRM_BYTES, CLUSTER_CONFIRM_MS, CLUSTER_JOIN_MS};
 use crate::locks::lock;
 use crate::message::ServerMessage;
 use crate::tasks::Wait;
 use crate::transport::{Filled, Source, WriteBuffer};
-use fanfare::{
-    Batch, Bridge, BridgeDelivery, Groups, InterestChange, InterestWatch, Pattern, Topic,
-};
+use fanfare::{Bridge, BridgeDelivery, InterestChange, InterestWatch, Pattern};
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -61,17 +56,11 @@ struct Joined {
     /// Interest that the hub is to be told, before any message that comes later.
     untold: VecDeque<InterestChange>,
     /// Received but not rendered: the buffer became full in the middle.
-    rest: Option<Rest>,
+    rest: Option<Leaving>,
     /// Bytes of messages since the last `PING`.
     unasked_bytes: usize,
     /// When the next `PING` is due, if there are any.
     ask_at: Option<Instant>,
-}
-
-struct Rest {
-    batch: Batch<ServerMessage>,
-    groups: Groups,
-    from: usize,
 }
 
 impl<'c> Writer<'c> {
@@ -143,7 +132,7 @@ impl<'c> Writer<'c> {
         match joined.bridge.poll_recv(context) {
             // Rendered after the interest that came before it, such as in the inbox for its answer.
             Poll::Ready(Some(BridgeDelivery::Batch { batch, groups })) => {
-                joined.rest = Some(Rest { batch, groups, from: 0 });
+                joined.rest = Some(Leaving { batch, groups, done: 0 });
                 true
             }
             Poll::Ready(Some(BridgeDelivery::Missed(missed))) => {
@@ -160,52 +149,20 @@ impl<'c> Writer<'c> {
     }
 
     /// Renders a batch until the buffer is full, and keeps the rest for later.
-    fn render(&mut self, Rest { batch, groups, from }: Rest, out: &mut WriteBuffer) {
+    fn render(&mut self, mut leaving: Leaving, out: &mut WriteBuffer) {
         let Some(joined) = &mut self.joined else { return };
-        let before_bytes = out.waiting_bytes();
-        if let Some((first, reply_to)) = batch.entry(from) {
-            // Room for the whole batch: growing by doubling costs more than rendering. The verb,
-            // the sizes and the ends of lines take up to 32 bytes.
-            let first = outgoing(first, batch.topic(), reply_to);
-            let each_bytes = 32 + words_bytes(&first, &groups) + body_bytes(&first);
-            let room_bytes = out.room_bytes();
-            out.bytes_mut().reserve((each_bytes * (batch.len() - from)).min(room_bytes));
-        }
-        let mut rendered = 0;
-        let (mut sent, mut too_large) = (0_u64, 0_u64);
-        let is_numbered = joined.terms.with_headers && self.settings.numbers(batch.topic());
+        let (before_bytes, done_before) = (out.waiting_bytes(), leaving.done);
+        let is_numbered = joined.terms.with_headers && self.settings.numbers(leaving.batch.topic());
         let mut numbers = is_numbered.then(|| lock(&self.shared.numbers));
-        let mut numbered = numbers.as_mut().map(|numbers| numbers.on(batch.topic()));
-        let mut headers = Vec::new();
-        for (message, reply_to) in batch.entries().skip(from) {
-            if out.is_full() {
-                break;
-            }
-            rendered += 1;
-            let mut outgoing = outgoing(message, batch.topic(), reply_to);
-            if let Some((run, last)) = &mut numbered {
-                **last += 1;
-                headers.clear();
-                let stamp = Stamp { sender: self.name, run: *run, number: **last };
-                append_stamped(&mut headers, outgoing.headers, &stamp);
-                outgoing.headers = &headers;
-            }
-            match fits(&outgoing, &groups, &joined.terms) {
-                true => {
-                    append(out.bytes_mut(), outgoing, &groups, &joined.terms);
-                    sent += 1;
-                }
-                false => too_large += 1,
-            }
-        }
+        let numbering = numbers.as_mut().map(|numbers| (self.name, &mut **numbers));
+        let too_large = leaving.render(&joined.terms, numbering, out);
         drop(numbers);
-        if from + rendered < batch.len() {
-            joined.rest = Some(Rest { batch, groups, from: from + rendered });
-        }
+        let sent = leaving.done - done_before - too_large;
+        joined.rest = (leaving.rest() > 0).then_some(leaving);
         let figures = &self.shared.figures;
-        figures.sent.fetch_add(sent, Ordering::Relaxed);
-        figures.too_large.fetch_add(too_large, Ordering::Relaxed);
-        self.figures.sent(sent as usize);
+        figures.sent.fetch_add(sent as u64, Ordering::Relaxed);
+        figures.too_large.fetch_add(too_large as u64, Ordering::Relaxed);
+        self.figures.sent(sent);
         joined.unasked_bytes += out.waiting_bytes() - before_bytes;
         let in_time = || Instant::now() + Duration::from_millis(CLUSTER_CONFIRM_MS);
         joined.ask_at.get_or_insert_with(in_time);
@@ -227,7 +184,7 @@ impl<'c> Writer<'c> {
 impl Drop for Writer<'_> {
     fn drop(&mut self) {
         let rest = self.joined.as_ref().and_then(|joined| joined.rest.as_ref());
-        let unsent = rest.map_or(0, |rest| rest.batch.len() - rest.from);
+        let unsent = rest.map_or(0, Leaving::rest);
         self.shared.figures.not_sent(unsent as u64);
     }
 }
@@ -323,44 +280,6 @@ fn tell(out: &mut Vec<u8>, change: &InterestChange, told: &std::sync::atomic::At
         (_, 0) => drop(told.fetch_sub(1, Ordering::Relaxed)),
         _ => {}
     }
-}
-
-fn outgoing<'m>(
-    message: &'m ServerMessage,
-    topic: &'m Topic,
-    reply_to: Option<&'m Topic>,
-) -> Outgoing<'m> {
-    match message.content.block() {
-        Some((block, index)) => block.outgoing(index),
-        None => Outgoing {
-            subject: topic.as_str().as_bytes(),
-            reply_to: reply_to.map(|topic| topic.as_str().as_bytes()),
-            headers: &[],
-            payload: message.payload(),
-            sizes_as_written: None,
-        },
-    }
-}
-
-/// Whether the hub takes it. A hub closes the link for a single message that is too large.
-fn fits(message: &Outgoing<'_>, groups: &Groups, terms: &Terms) -> bool {
-    let most = if terms.max_payload_bytes == 0 { usize::MAX } else { terms.max_payload_bytes };
-    body_bytes(message) <= most && words_bytes(message, groups) <= CLUSTER_LINE_BYTES
-}
-
-fn words_bytes(message: &Outgoing<'_>, groups: &Groups) -> usize {
-    message.subject.len()
-        + message.reply_to.map_or(0, <[u8]>::len)
-        + groups.names().map(|name| name.len() + 1).sum::<usize>()
-}
-
-fn body_bytes(message: &Outgoing<'_>) -> usize {
-    message.headers.len() + message.payload.len()
-}
-
-fn append(out: &mut Vec<u8>, message: Outgoing<'_>, groups: &Groups, terms: &Terms) {
-    let headers = if terms.with_headers { message.headers } else { &[] };
-    append_to_hub(out, &Outgoing { headers, ..message }, groups.names());
 }
 
 #[cfg(test)]

@@ -2,13 +2,11 @@
 //! is cheaper.
 
 use crate::codec::nats::headers::append_with;
-use crate::codec::nats::{Block, Outgoing, append_message, append_message_with_header};
+use crate::codec::nats::{Outgoing, append_message, append_message_with_header};
 use crate::limits::NATS_SHARED_BYTES_MIN;
-use crate::message::ServerMessage;
+use crate::message::{ServerMessage, in_a_row};
 use crate::transport::WriteBuffer;
 use fanfare::{Batch, Topic};
-use std::ops::Range;
-use std::sync::Arc;
 
 /// The header that tells how many messages were lost before the one that has it; with a `+`, at
 /// least as many, because the link to a cluster was down.
@@ -84,26 +82,6 @@ pub(super) fn render_batch(
         }
     }
     (at - from, body_bytes)
-}
-
-/// How many messages of a batch, from the start of `range` on, are those of a block from `index`
-/// on.
-fn in_a_row(
-    batch: &Batch<ServerMessage>,
-    range: Range<usize>,
-    (block, index): (&Arc<Block>, usize),
-) -> usize {
-    let is_last_of = |count: &usize| {
-        let last = batch.entry(range.start + count - 1);
-        last.is_some_and(|(message, _)| is_message_of(message, block, index + count - 1))
-    };
-    // Each is published once, and in order: where the last is in its place, so are all before it.
-    let most = range.len().min(block.len() - index);
-    if is_last_of(&most) { most } else { 1 + (2..most).take_while(is_last_of).count() }
-}
-
-fn is_message_of(message: &ServerMessage, block: &Arc<Block>, index: usize) -> bool {
-    message.content.block().is_some_and(|(other, at)| at == index && Arc::ptr_eq(other, block))
 }
 
 /// A message that came in by NATS as it came, another with what it has. `header` has room for the

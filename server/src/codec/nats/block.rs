@@ -305,28 +305,36 @@ impl Block {
         own + size_of::<Entry>() + size_of::<End>() + received + rendered
     }
 
+    /// Appends some of the messages as `render` writes them. A control line that only repeats the
+    /// one before is copied.
+    pub fn append(
+        &self,
+        range: Range<usize>,
+        out: &mut Vec<u8>,
+        render: impl Fn(&mut Vec<u8>, &Outgoing<'_>),
+    ) {
+        let mut lines = Lines::default();
+        for index in range {
+            lines.append(out, self, index, &render);
+        }
+    }
+
+    /// What all messages take as they came, with their control lines. None is larger.
+    pub fn region_bytes(&self) -> usize {
+        self.region.len()
+    }
+
     fn render(&self, sid: &[u8], with_headers: bool) -> Rendered {
         // `MSG subject sid size` instead of `PUB subject size`; sums up to what is needed, and to
         // what the last one reserves.
         let mut bytes = Vec::with_capacity(self.region.len() + self.len() * (sid.len() + 1) + 16);
         let mut ends = Vec::with_capacity(self.len());
-        // The line of the message before, and the size in it.
-        let mut line = 0..0;
-        let mut line_size = &b""[..];
         let mut body_bytes = 0;
+        let mut lines = Lines::default();
         for (index, entry) in self.entries().iter().enumerate() {
-            let size = entry.size.of(&self.region);
-            if entry.is_plain() && size == line_size {
-                bytes.extend_from_within(line.clone());
-                bytes.extend_from_slice(&self.region[entry.body.at as usize..entry.end()]);
-            } else {
-                let start = bytes.len();
-                append_message(&mut bytes, &self.outgoing(index), sid, with_headers);
-                if entry.is_plain() {
-                    line = start..bytes.len() - entry.body.bytes as usize - 2;
-                    line_size = size;
-                }
-            }
+            lines.append(&mut bytes, self, index, |bytes, outgoing| {
+                append_message(bytes, outgoing, sid, with_headers);
+            });
             let left_out = if with_headers { 0 } else { entry.header_bytes };
             body_bytes += entry.body.bytes - left_out;
             ends.push(End { bytes: bytes.len() as u32, body_bytes });
@@ -343,6 +351,40 @@ impl Block {
     }
 }
 
+/// Remembers the control line rendered last. A message that only repeats it gets a copy, which is
+/// quicker than rendering it again.
+#[derive(Default)]
+struct Lines<'b> {
+    last: Range<usize>,
+    /// The size in it, as it was written.
+    size: &'b [u8],
+}
+
+impl<'b> Lines<'b> {
+    /// Appends a message of a block, with `render` if its line is another.
+    fn append(
+        &mut self,
+        out: &mut Vec<u8>,
+        block: &'b Block,
+        index: usize,
+        render: impl FnOnce(&mut Vec<u8>, &Outgoing<'_>),
+    ) {
+        let entry = block.entry(index);
+        let size = entry.size.of(&block.region);
+        if entry.is_plain() && size == self.size {
+            out.extend_from_within(self.last.clone());
+            out.extend_from_slice(&block.region[entry.body.at as usize..entry.end()]);
+            return;
+        }
+        let start = out.len();
+        render(out, &block.outgoing(index));
+        if entry.is_plain() {
+            self.last = start..out.len() - entry.body.bytes as usize - 2;
+            self.size = size;
+        }
+    }
+}
+
 impl fmt::Debug for Block {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Block")
@@ -355,7 +397,7 @@ impl fmt::Debug for Block {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Operation, Parser, ParserLimits};
+    use super::super::{Operation, Parser, ParserLimits, append_to_hub};
     use super::*;
     use bytes::BytesMut;
 
@@ -416,6 +458,16 @@ mod tests {
             let block = block(&input);
             let all = block.rendered(b"1", with_headers).unwrap().messages(0..block.len());
             assert_eq!(all, one_by_one(&block, 0..block.len(), b"1", with_headers));
+        }
+        let block = block(&input);
+        for groups in [&[][..], &["g", "h"]] {
+            let (mut all, mut each) = (Vec::new(), Vec::new());
+            let render = |out: &mut Vec<u8>, message: &Outgoing<'_>| {
+                append_to_hub(out, message, groups.iter().copied());
+            };
+            block.append(1..block.len(), &mut all, render);
+            (1..block.len()).for_each(|index| render(&mut each, &block.outgoing(index)));
+            assert_eq!(all, each);
         }
     }
 
