@@ -34,10 +34,12 @@ impl ServerLines {
     pub fn next(&mut self) -> io::Result<Option<String>> {
         self.line.clear();
         let mut piece = (&mut self.stream).take(SHOWN_BYTES);
-        piece.read_until(b'\n', &mut self.line).map_err(silent)?;
+        let read = piece.read_until(b'\n', &mut self.line);
+        // Before the error: a reset may follow the alert.
         if is_tls_alert(&self.line) {
             return Err(io::Error::other("the server speaks TLS; connect with --tls"));
         }
+        read.map_err(silent)?;
         if self.line.is_empty() {
             return if self.is_greeted { Ok(None) } else { Err(io::Error::other(NO_GREETING)) };
         }
