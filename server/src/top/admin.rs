@@ -74,12 +74,16 @@ impl Admin {
     fn ask(&self, path: &str) -> std::io::Result<String> {
         let stream = ClientStream::connect(&self.address, self.trust.as_ref(), PATIENCE)?;
         let (host, authorization) = (&self.address, &self.authorization);
-        write!(
-            &stream,
+        let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{authorization}\r\n"
-        )?;
+        );
+        (&stream).write_all(request.as_bytes())?;
         let mut answer = Vec::new();
-        (&stream).take(ANSWER_BYTES).read_to_end(&mut answer)?;
+        let read = (&stream).take(ANSWER_BYTES).read_to_end(&mut answer);
+        // A reset may follow the alert.
+        if !is_tls_alert(&answer) {
+            read?;
+        }
         Ok(String::from_utf8_lossy(&answer).into_owned())
     }
 }

@@ -140,6 +140,9 @@ fn a_listener_can_have_certificates_of_its_own_or_none() {
     };
     assert_eq!(encrypted("cert.pem"), [true, true, true, false, true, false]);
     assert_eq!(encrypted("other-cert.pem"), [false, false, false, true, false, false]);
+    let plain = fanfare(&["health", &addresses[4]]);
+    let said = String::from_utf8(plain.stderr).unwrap();
+    assert!(said.contains("speaks TLS; write https://"), "{said}");
     let admin = fanfare(&["health", &addresses[5]]);
     assert!(admin.status.success(), "{}", String::from_utf8_lossy(&admin.stderr));
 }
