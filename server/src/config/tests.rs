@@ -255,9 +255,14 @@ fn no_front_end_lets_in_everybody_by_mistake() {
     for reason in reasons {
         assert!(config(&[&["--nats", "0.0.0.0:0"], reason].concat()).is_ok(), "{reason:?}");
     }
-    let mistakes: [(&[&str], &str); 9] = [
+    let error = config(&["--nats-websocket", "0.0.0.0:0"]).unwrap_err();
+    assert!(error.starts_with("--nats-websocket 0.0.0.0:0 lets in everybody"), "{error}");
+    let mistakes: [(&[&str], &str); 12] = [
         (&["--nats-user", "u", "--nats-password", ""], "--nats-password (secret) is empty"),
         (&["--nats-token", ""], "--nats-token (secret) is empty"),
+        (&["--cluster-password", ""], "--cluster-password (secret) is empty"),
+        (&["--chat-password", ""], "--chat-password (secret) is no single word"),
+        (&["--admin-token", ""], "--admin-token (secret) must be one or more"),
         (&["--nats-user", "u"], "--nats-user u needs"),
         (&["--nats-password", "p"], "--nats-password (secret) needs"),
         (&["--nats-tls-cert", "c"], "--nats-tls-cert c needs"),

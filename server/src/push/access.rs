@@ -278,6 +278,7 @@ mod tests {
         let access =
             Access::new(Vec::new(), Some(vec![rights("secret"), rights("other")])).unwrap();
         assert_eq!(access.grant(None, true), Err(Denied::TokenNeeded));
+        assert!(Access::new(Vec::new(), Some(vec![rights("")])).is_err());
         assert_eq!(access.grant(Some("secre"), true), Err(Denied::UnknownToken));
         let grant = access.grant(Some("secret"), false).unwrap();
         assert_eq!((grant.be_user("42"), grant.be_user("421")), (Ok(()), Err(Denied::User)));
