@@ -236,7 +236,7 @@ impl<M: Payload> Broker<M> {
     /// The figures of all live queues together.
     pub fn queue_stats(&self) -> QueueStats {
         let mut sums = QueueStats::default();
-        self.handle.shared.router.subscriptions().iter().for_each(|queue| sums.add(&queue.stats()));
+        self.handle.shared.router.subscriptions().iter().for_each(|queue| queue.add_to(&mut sums));
         sums
     }
 

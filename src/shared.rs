@@ -73,7 +73,7 @@ impl<M> Shared<M> {
             self.router.end_subscriptions(queue);
             let mut past_drops = lock(&self.past_drops);
             self.router.forget(queue);
-            past_drops.add_stats(&queue.stats());
+            past_drops.add(queue.terms.when_full, queue.drops());
             drop(past_drops);
             self.router.note_end(queue);
             trace::ended(queue, reason);
@@ -89,7 +89,7 @@ impl<M> Shared<M> {
             let past_drops = lock(&self.past_drops);
             (past_drops.clone(), self.router.subscriptions())
         };
-        live.iter().for_each(|queue| drops.add_stats(&queue.stats()));
+        live.iter().for_each(|queue| drops.add(queue.terms.when_full, queue.drops()));
         drops
     }
 

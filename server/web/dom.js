@@ -24,6 +24,16 @@ export function fill(element, ...children) {
   return element;
 }
 
+/** Like `fill`, but leaves children that are equal, and with them what somebody has selected. */
+export function refresh(element, children) {
+  children.forEach((child, at) => {
+    const old = element.childNodes[at];
+    if (!old) element.append(child);
+    else if (!old.isEqualNode(child)) old.replaceWith(child);
+  });
+  while (element.childNodes.length > children.length) element.lastChild.remove();
+}
+
 /** Changes a text if it is another: a screen reader does not speak of what stays. */
 export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;

@@ -185,16 +185,8 @@ pub struct QueueStats {
     pub high_water_messages: u64,
     /// Queues on probation: publishers do not wait for them until they have drained to half.
     pub on_probation: usize,
-}
-
-impl QueueStats {
-    pub(crate) fn add(&mut self, stats: &SubscriptionStats) {
-        self.messages += stats.books.queued;
-        self.bytes += stats.queued_bytes as u64;
-        self.longest_messages = self.longest_messages.max(stats.books.queued);
-        self.high_water_messages = self.high_water_messages.max(stats.high_water_messages as u64);
-        self.on_probation += usize::from(stats.on_probation);
-    }
+    /// Queues that are at least half full, in messages or in bytes, and not on probation.
+    pub half_full: usize,
 }
 
 /// The figures of a topic as they are now. A topic has them from a publisher's second publish on
@@ -277,9 +269,5 @@ pub struct DropStats {
 impl DropStats {
     pub(crate) fn add(&mut self, when_full: WhenFull, drops: DropCounts) {
         *self.by_policy.entry(when_full.name()).or_default() += drops;
-    }
-
-    pub(crate) fn add_stats(&mut self, stats: &SubscriptionStats) {
-        self.add(stats.when_full, stats.drops);
     }
 }

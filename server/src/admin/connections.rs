@@ -50,7 +50,7 @@ type Sort = Option<Compare>;
 const SORTS: &[(&str, Sort)] = &[
     ("cid", None),
     ("start", None),
-    ("name", Some(|one, other| one.name.cmp(&other.name))),
+    ("name", Some(|one, other| called(one).cmp(called(other)))),
     ("ip", Some(|one, other| one.peer.cmp(&other.peer))),
     ("front_end", Some(|one, other| one.front_end.cmp(other.front_end))),
     ("subs", Some(|one, other| other.subscriptions.cmp(&one.subscriptions))),
@@ -63,6 +63,11 @@ const SORTS: &[(&str, Sort)] = &[
     ("idle", Some(|one, other| other.idle.cmp(&one.idle))),
     ("uptime", Some(|one, other| other.age.cmp(&one.age))),
 ];
+
+/// What the dashboard calls it.
+fn called(connection: &ConnectionInfo) -> &str {
+    if connection.name.is_empty() { &connection.user } else { &connection.name }
+}
 
 impl Query {
     fn of(call: &Call) -> Result<Self, QueryError> {

@@ -2,12 +2,9 @@
 
 use super::listing::Object;
 use crate::diagnostics::{FrontEnd, FrontEndFigures};
-use fanfare::SubscriptionStats;
+use fanfare::{QueueStats, SubscriptionStats};
 use serde::Serialize;
 use serde_json::Value;
-
-/// A queue is getting slow when this percentage of it is full.
-const SLOW_PERCENT: f64 = 50.0;
 
 /// A front-end is nearly full when it has this percentage of its connections.
 const NEARLY_FULL_PERCENT: usize = 90;
@@ -22,38 +19,20 @@ pub(super) struct Problem {
     pub view: &'static str,
 }
 
-/// How many subscriptions there are of each kind.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Slow {
-    on_probation: usize,
-    filling: usize,
-}
-
-impl Slow {
-    pub fn note(&mut self, stats: &SubscriptionStats) {
-        if stats.on_probation {
-            self.on_probation += 1;
-        } else if full_percent(stats) >= SLOW_PERCENT {
-            self.filling += 1;
-        }
-    }
-
-    pub fn problems(self, into: &mut Vec<Problem>) {
-        if self.on_probation > 0 {
-            let text = match self.on_probation {
-                1 => "1 subscription is full and misses messages".to_owned(),
-                count => format!("{count} subscriptions are full and miss messages"),
-            };
-            into.push(Problem { is_severe: true, text, view: "topics" });
-        }
-        if self.filling > 0 {
-            let text = match self.filling {
-                1 => "1 subscription is getting slow".to_owned(),
-                count => format!("{count} subscriptions are getting slow"),
-            };
-            into.push(Problem { is_severe: false, text, view: "topics" });
-        }
-    }
+/// Whether subscriptions miss messages, or soon will.
+pub(super) fn of_queues(queues: &QueueStats, into: &mut Vec<Problem>) {
+    let text = match queues.on_probation {
+        0 => None,
+        1 => Some("1 subscription is full and misses messages".to_owned()),
+        count => Some(format!("{count} subscriptions are full and miss messages")),
+    };
+    into.extend(text.map(|text| Problem { is_severe: true, text, view: "topics" }));
+    let text = match queues.half_full {
+        0 => None,
+        1 => Some("1 subscription is getting slow".to_owned()),
+        count => Some(format!("{count} subscriptions are getting slow")),
+    };
+    into.extend(text.map(|text| Problem { is_severe: false, text, view: "topics" }));
 }
 
 /// How full a queue is: by messages or by bytes, whichever is more.
@@ -123,19 +102,25 @@ pub(super) fn of_ending(into: &mut Vec<Problem>) {
 mod tests {
     use super::*;
     use crate::diagnostics::{Diagnostics, Serves};
-    use fanfare::{Broker, Pattern};
+    use fanfare::{Broker, Pattern, Topic};
 
     #[test]
     fn slow_subscriptions_are_told_from_those_that_lose() {
-        let broker = Broker::<String>::new();
-        let quiet = broker.subscribe(&Pattern::parse("a").unwrap()).unwrap().stats();
-        let mut filling = quiet.clone();
-        filling.books.queued = filling.bound_messages as u64 / 2;
-        let full = SubscriptionStats { on_probation: true, ..filling.clone() };
-        let mut slow = Slow::default();
-        [&quiet, &filling, &filling, &full].into_iter().for_each(|stats| slow.note(stats));
+        let (broker, topic) = (Broker::<String>::new(), Topic::parse("a").unwrap());
+        let readers = [(2, 1), (4, 2), (5, 3)].map(|(room, count)| {
+            let topics = Pattern::from(&topic);
+            let builders = (0..count).map(|_| broker.subscription(&topics).queue_messages(room));
+            builders.map(|builder| builder.subscribe().unwrap()).collect::<Vec<_>>()
+        });
+        let mut publisher = broker.publisher();
+        for _ in 0..2 {
+            publisher.try_publish(&topic, String::new()).unwrap();
+        }
+        let half_full = broker.queue_stats();
+        assert_eq!((half_full.half_full, half_full.messages), (3, 12), "not those with room for 5");
+        drop(readers);
         let mut problems = Vec::new();
-        slow.problems(&mut problems);
+        of_queues(&QueueStats { on_probation: 1, half_full: 2, ..half_full }, &mut problems);
         let texts: Vec<_> =
             problems.iter().map(|problem| (problem.is_severe, problem.text.as_str())).collect();
         let expected = [

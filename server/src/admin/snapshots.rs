@@ -5,7 +5,7 @@
 
 use super::context::AdminContext;
 use super::leaf_nodes;
-use super::problems::{self, Problem, Slow};
+use super::problems::{self, Problem};
 use super::times::timestamp;
 use crate::diagnostics::FrontEndFigures;
 use crate::http::{Call, Response, events};
@@ -152,8 +152,8 @@ impl State {
         let mut problems = Vec::new();
         let (front_ends, sums) = front_ends(context, &mut problems);
         let process = Process::now();
-        let broker = context.broker.stats();
-        let mut point = Point {
+        let (broker, queues) = (context.broker.stats(), context.broker.queue_stats());
+        let point = Point {
             at_ms: unix_ms(SystemTime::now()),
             in_msgs: sums.messages_in,
             out_msgs: sums.messages_out,
@@ -165,20 +165,15 @@ impl State {
             cpu_ms: u64::try_from(process.cpu.as_millis()).unwrap_or(u64::MAX),
             mem_bytes: process.allocated_bytes,
             resident_bytes: process.resident_bytes,
-            ..Point::default()
+            queued_msgs: queues.messages,
+            queued_bytes: queues.bytes,
         };
-        let mut slow = Slow::default();
-        for stats in context.broker.subscription_stats() {
-            point.queued_msgs += stats.books.queued;
-            point.queued_bytes += stats.queued_bytes as u64;
-            slow.note(&stats);
-        }
         let memory = context.diagnostics.memory();
         problems::of_memory(memory.used_bytes(), memory.budget_bytes(), &mut problems);
         if context.broker.is_closed() {
             problems::of_ending(&mut problems);
         }
-        slow.problems(&mut problems);
+        problems::of_queues(&queues, &mut problems);
         let links = leaf_nodes::links(context);
         links.iter().for_each(|link| problems::of_link(link, &mut problems));
         problems::of_losses(self.missed_lately(&point), &mut problems);

@@ -1,4 +1,4 @@
-//! `/varz`: the server at one glance, with the fields that NATS tools read.
+//! `/varz`: the server at a glance, with the fields that NATS tools read.
 
 use super::context::AdminContext;
 use super::leaf_nodes;

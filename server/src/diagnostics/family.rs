@@ -30,7 +30,7 @@ pub struct Figure {
     pub labels: Vec<(&'static str, &'static str)>,
     /// The value.
     pub value: u64,
-    /// What it is called where the server is shown at one glance; none if it is not shown there.
+    /// What it is called where the server is shown at a glance; none if it is not shown there.
     pub at_a_glance: Option<&'static str>,
 }
 

@@ -32,7 +32,7 @@ let listening = new AbortController();
 /** Shows the view that the address names: `#connections/17` is one connection. */
 function show(isFirst) {
   const [name, ...rest] = location.hash.slice(1).split("/");
-  const known = name in views ? name : "overview";
+  const known = Object.hasOwn(views, name) ? name : "overview";
   leaving.abort();
   leaving = new AbortController();
   live.listeners.clear();
@@ -84,7 +84,7 @@ async function listen() {
       stand("no word from the server; trying again", "severe");
     } catch (error) {
       if (error instanceof Refusal && error.status === 401) {
-        stand("token wanted", "warn");
+        stand("token needed", "warn");
         await tokenGiven();
         continue;
       }
@@ -115,5 +115,10 @@ function tokenGiven() {
 // It may be another than when the page began to listen.
 addEventListener("token-wanted", () => listening.abort());
 addEventListener("hashchange", () => show(false));
+// Its address would name a view.
+document.querySelector(".skip").onclick = (event) => {
+  event.preventDefault();
+  main.focus();
+};
 show(true);
 listen();

@@ -1,6 +1,6 @@
 // Connections: found, sorted, looked at one by one, and ended.
 
-import { el, fill, say } from "/web/dom.js";
+import { el, refresh, say } from "/web/dom.js";
 import { bytes, count, short } from "/web/format.js";
 import { attempt, json, repeat } from "/web/admin/api.js";
 import { bar, table } from "/web/admin/table.js";
@@ -18,9 +18,18 @@ export function connections(view, context) {
 
 function all(view, { signal }) {
   const asked = { search: "", sort: "cid", reverse: false, offset: 0, limit: PAGE_ROWS };
+  let looks = 0;
   const look = async () => {
+    looks += 1;
+    const mine = looks;
     const list = await json("/connz", asked, { signal });
-    if (list.connections.length === 0 && asked.offset > 0) asked.offset = 0;
+    // Something else was asked for meanwhile.
+    if (mine !== looks) return;
+    if (list.connections.length === 0 && asked.offset > 0) {
+      asked.offset = 0;
+      await look();
+      return;
+    }
     shown.show(list.connections,
       asked.search === "" ? "nobody is connected" : "no connection is like that");
     const end = list.offset + list.connections.length;
@@ -131,7 +140,8 @@ function showFacts(list, row, rate) {
     ["Out", `${count(row.out_msgs)} messages, ${short(rate.out)}/s, ${bytes(row.out_bytes)}`],
     ["Waiting for it", bytes(row.pending_bytes)], ["Its task waits for", row.waits_for],
   ];
-  fill(list, facts.filter(([, value]) => value !== "" && value !== null).map(([name, value]) =>
+  const present = facts.filter(([, value]) => value !== "" && value !== null);
+  refresh(list, present.flatMap(([name, value]) =>
     [el("dt", {}, name), el("dd", {}, String(value))]));
 }
 

@@ -1,6 +1,6 @@
 // The last events, as they come.
 
-import { el, fill } from "/web/dom.js";
+import { el, refresh } from "/web/dom.js";
 import { clock, count } from "/web/format.js";
 import { attempt, json } from "/web/admin/api.js";
 import { addressOf } from "/web/admin/connections.js";
@@ -16,25 +16,25 @@ export function journal(view, { watch, signal }) {
     type: "search", placeholder: "Address, topic, reason", "aria-label": "Filter events",
     oninput: () => draw(),
   });
-  const kind = el("select", { "aria-label": "Kind", onchange: () => draw() },
-    el("option", { value: "" }, "all kinds"));
+  const kind = el("select", { "aria-label": "Kind", onchange: () => draw() });
   const draw = () => {
     const part = search.value.trim().toLowerCase();
     const matches = (event) => (kind.value === "" || event.kind === kind.value)
-      && [event.about, event.reason, event.front_end, event.kind]
+      && [aboutOf(event), event.reason, event.front_end, event.kind]
         .some((text) => text.toLowerCase().includes(part));
     shown.show(events.filter(matches).slice(0, ROWS), "nothing of that kind has happened");
   };
   const kinds = () => {
     const present = [...new Set(events.map((event) => event.kind))].sort();
     const chosen = kind.value;
-    fill(kind, el("option", { value: "" }, "all kinds"),
-      present.map((name) => el("option", { value: name }, name)));
+    refresh(kind, ["", ...present].map((name) =>
+      el("option", { value: name }, name || "all kinds")));
     kind.value = present.includes(chosen) ? chosen : "";
   };
+  kinds();
   view.append(el("h1", {}, "Journal"),
-    el("p", { class: "quiet" }, "The last 1,000 events. One that repeats another of the last "
-      + "few is counted there."),
+    el("p", { class: "quiet" }, "The last 1,000 events. An event that repeats one of the "
+      + "last few adds to its count."),
     el("div", { class: "row tools" }, search, kind),
     el("div", { class: "card list" }, shown.element));
   watch(({ snapshot }) => {
@@ -52,6 +52,9 @@ export function journal(view, { watch, signal }) {
   });
 }
 
+const aboutOf = ({ about, port }) =>
+  (port === null || about === "" ? about : addressOf({ ip: about, port }));
+
 const COLUMNS = [
   { title: "Time", cell: ({ last_at: at }) =>
     el("time", { datetime: at, title: at }, clock(at)) },
@@ -59,8 +62,7 @@ const COLUMNS = [
     el("span", { class: `badge ${TONES[event.kind] ?? ""}` }, event.kind) },
   { title: "Front-end", wide: true, cell: (event) => event.front_end },
   { title: "About", long: true, cell: (event) => [
-    el("code", {}, event.port === null || event.about === "" ? event.about
-      : addressOf({ ip: event.about, port: event.port })),
+    el("code", {}, aboutOf(event)),
     el("div", { class: "quiet narrow-only" }, [event.front_end, event.reason,
       event.times > 1 && `${count(event.times)} times`].filter(Boolean).join(", "))] },
   { title: "Reason", long: true, wide: true, cell: (event) => event.reason },

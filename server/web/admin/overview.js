@@ -1,4 +1,4 @@
-// The server at one glance.
+// The server at a glance.
 
 import { Chart, level, rate } from "/web/chart.js";
 import { el, fill, say } from "/web/dom.js";
@@ -109,15 +109,15 @@ function linkCard(link) {
     ["Hub", figure("joined") === 0 ? el("span", { class: "bad" }, "not joined")
       : `${link.hub} (version ${link.hub_version}), account ${link.account} there`],
     ["Round trip", figure("joined") === 0 ? "–" : `${figure("round_trip_us") / 1_000} ms`],
-    ["Interest", `${count(figure("interest_out"))} patterns told, `
-      + `${count(figure("interest_in"))} heard`],
+    ["Interest", `${count(figure("interest_out"))} patterns sent, `
+      + `${count(figure("interest_in"))} received`],
     ["Sent", `${count(figure("sent"))}, of which ${count(figure("confirmed"))} are confirmed`],
     ["Not confirmed", el("span", {}, lost(figure("unconfirmed")),
       " over links that broke before the hub answered")],
     ["Received", count(figure("received"))],
     ["Dropped", el("span", {}, lost(figure("dropped")), " without room, ",
       lost(figure("too_large")), " too large")],
-    ["Made", `${count(figure("joins"))} times, and ended ${count(figure("ends"))} times`],
+    ["Joined", `${count(figure("joins"))} times, and ended ${count(figure("ends"))} times`],
     link.last_end ? ["Last end", link.last_end] : [],
   ];
   return el("section", { class: "card stack" },

@@ -19,8 +19,8 @@ const KINDS = [
 
 export function profiles(view, { signal }) {
   view.append(el("h1", {}, "Profiles"),
-    el("p", { class: "quiet" }, "A part that is chosen becomes the whole; the same part again "
-      + "goes back. More is in the same profiles: ",
+    el("p", { class: "quiet" }, "Choose a part to make it the whole, and again to go back. "
+      + "The same profiles show more in: ",
     el("code", {}, `go tool pprof ${location.origin}/debug/pprof/heap`)));
   for (const kind of KINDS) view.append(card(kind, signal));
 }

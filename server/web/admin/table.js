@@ -1,6 +1,6 @@
 // A table that can be sorted, made anew from rows.
 
-import { el, fill } from "/web/dom.js";
+import { el, fill, refresh } from "/web/dom.js";
 
 /**
  * `columns`: `{ title, cell(row), number, long, wide, sort, rises }`; `sort` is what the list is
@@ -37,11 +37,12 @@ export function table({ caption, columns, order }) {
     // What has the focus is found again in the new rows by its address.
     const focused = body.contains(document.activeElement)
       ? document.activeElement.getAttribute("href") : null;
-    const made = rows.map((row) => el("tr", {}, columns.map((column) =>
-      el("td", { class: kind(column) }, column.cell(row)))));
-    const empty = el("tr", {},
-      el("td", { class: "quiet", colspan: columns.length }, nothing));
-    fill(body, made.length > 0 ? made : empty);
+    const made = rows.map((row) => columns.map((column) =>
+      el("td", { class: kind(column) }, column.cell(row))));
+    const shown = made.length > 0 ? made
+      : [[el("td", { class: "quiet", colspan: columns.length }, nothing)]];
+    while (body.rows.length > shown.length) body.lastChild.remove();
+    shown.forEach((cells, at) => refresh(body.rows[at] ?? body.appendChild(el("tr")), cells));
     if (focused) {
       [...body.querySelectorAll("a")].find((link) => link.getAttribute("href") === focused)
         ?.focus({ preventScroll: true });

@@ -69,14 +69,14 @@ class Tree {
   }
 
   filter(part) {
-    this.part = part;
+    this.part = part.toLowerCase();
     this.draw();
   }
 
   draw() {
     const root = { path: "", children: new Map(), published: 0, rate: 0, topics: 0 };
     for (const row of this.rows) {
-      if (this.part === "" || row.topic.includes(this.part)) this.add(root, row);
+      if (this.part === "" || row.topic.toLowerCase().includes(this.part)) this.add(root, row);
     }
     const focused = this.element.contains(document.activeElement)
       ? document.activeElement.dataset.path : null;
@@ -157,6 +157,8 @@ function whoSubscribes(signal) {
       if (chosen === null) return;
       topic = chosen;
       const list = await json("/subsz", { topic, limit: 50 }, { signal });
+      // Another was chosen meanwhile.
+      if (topic !== chosen) return;
       say(title, `Who subscribes to ${topic}`);
       hint.hidden = list.total <= 50;
       say(hint, `The first 50 of ${count(list.total)}`);

@@ -11,8 +11,8 @@ const TOPIC_BYTES = 1_024;
 
 export function tryIt(view, { signal }) {
   view.append(el("h1", {}, "Try it"),
-    el("p", { class: "quiet" }, "Messages go through the same broker as everybody's. What this "
-      + "page is too slow for is missing, and the gap is shown in its place."),
+    el("p", { class: "quiet" }, "Messages go through the broker that all clients share. If "
+      + "this page is too slow, it misses some, and a gap is shown in their place."),
     el("div", { class: "columns" }, listener(signal), publisher()));
 }
 
@@ -23,6 +23,7 @@ function listener(signal) {
   const state = el("p", { class: "quiet", role: "status" }, "not subscribed");
   const pattern = topicInput(">");
   const button = el("button", { class: "main" }, "Subscribe");
+  const figures = () => `${count(received)} received, ${count(missed)} missed`;
   const take = (event, data) => {
     if (event === "message") received += 1;
     if (event === "missed") missed += data;
@@ -30,7 +31,7 @@ function listener(signal) {
       list.prepend(event === "missed" ? gap(data) : message(data));
       if (list.children.length > ROWS) list.lastChild.remove();
     }
-    say(state, `${count(received)} received, ${count(missed)} missed`);
+    say(state, figures());
     state.className = missed > 0 ? "bad" : "quiet";
   };
   const begin = async () => {
@@ -47,7 +48,7 @@ function listener(signal) {
       say(state, "the server has ended it");
     } catch (error) {
       const isStopped = stop.signal.aborted;
-      say(state, isStopped ? `stopped after ${count(received)} messages` : error.message);
+      say(state, isStopped ? `stopped: ${figures()}` : error.message);
       if (!isStopped) state.className = "bad";
     }
     stop = null;
