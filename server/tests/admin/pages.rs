@@ -496,6 +496,13 @@ fn connections_are_searched_sorted_and_looked_at_one_by_one() {
     assert_eq!(names("sort=msgs_from&offset=1"), ["bob"]);
     assert_eq!(names("search=%6Fb"), ["bob"]);
     assert_eq!(names("search=nobody"), [""; 0]);
+    let other = admin.chat.diagnostics.front_end("other");
+    let address = ([127, 0, 0, 1], 1).into();
+    let [zoe, amy] = [(); 2].map(|()| other.connected(address, &Default::default()));
+    zoe.figures().set_name("zoe");
+    amy.figures().set_user("amy");
+    let sorted = admin.json("/connz?front_end=other&sort=name");
+    assert_eq!(sorted["connections"][0]["authorized_user"], "amy", "who has no name is sorted too");
     let wrong = get(admin.address, "/connz?sort=colour");
     assert_eq!(wrong.status, 400);
     assert!(wrong.text().starts_with("sort has to be cid, start, name"), "{}", wrong.text());

@@ -57,6 +57,7 @@ fn many_connections(admin: &Admin) -> Vec<ConnectionEntry> {
         let entry = front_end.connected(peer, &Default::default());
         entry.figures().set_name(&match number % 100 {
             0 => format!("{HOSTILE}{number}"),
+            1 => format!("l{}ng{number}", "o".repeat(200)),
             _ => format!("client-{number}"),
         });
         entry.figures().set_user(HOSTILE);

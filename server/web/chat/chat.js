@@ -24,6 +24,8 @@ let modesAsked = 0;
 let listing = null;
 /** What was sent last. */
 let sent = "";
+/** Whether another name was asked for, and is neither given nor refused yet. */
+let isNaming = false;
 /** Passwords, kept while the page is open: for the account, for the server, and one to be tried. */
 const secrets = { account: null, server: null, tried: null };
 
@@ -114,7 +116,10 @@ const ANSWERS = [
     if (secrets.account !== null) tell(`/login ${wanted} ${secrets.account}`);
     else if (wanted && wanted !== name) tell(`/nick ${wanted}`);
   }],
-  [/^you are (?:now )?(\S+)(?: already)?$/, (name) => setMe(name)],
+  [/^you are (?:now )?(\S+)(?: already)?$/, (name) => {
+    want(name);
+    setMe(name);
+  }],
   [/^(\S+) is yours; you are logged in$/, (name) => {
     account = name;
     [secrets.account, secrets.tried] = [secrets.tried ?? secrets.account, null];
@@ -126,6 +131,8 @@ const ANSWERS = [
   [/^you are in (\S+) \(\d+ here\)$/, joined],
   [/^you now talk in (\S+)$/, (name) => {
     talksIn = name;
+    if (asked === name) enter(name);
+    asked = "";
     return true;
   }],
   [/^you left (\S+); (?:you talk in (\S+)|.*)$/, (name, next) => {
@@ -177,6 +184,7 @@ const IS_OF_ROOM = /^(?:that room|you are banned|you are in \d+ rooms|there are 
 /** What was asked for is refused: perhaps for a password. */
 async function refused(text) {
   secrets.tried = null;
+  if (isNaming) setMe(me);
   if (/^that line is too long/.test(text) && $("say").value === "") $("say").value = sent;
   if (rejoining.now !== null && IS_OF_ROOM.test(text)) {
     rooms.get(rejoining.now)?.goOn();
@@ -197,6 +205,7 @@ async function refused(text) {
 }
 
 function setMe(name) {
+  isNaming = false;
   me = name;
   $("name").value = name;
   rooms.forEach(lookAround);
@@ -308,6 +317,8 @@ function opened() {
 function speak(text) {
   for (const line of text.split("\n").filter((one) => one.trim() !== "")) {
     const here = room(shown);
+    // Times come in one form, which this page shows in its own.
+    if (/^\/time\b/i.test(line)) continue;
     const isCommand = line.startsWith("/") && !line.startsWith("//");
     const action = /^\/me (.+)$/i.exec(line)?.[1];
     if (isCommand && action === undefined) {
@@ -369,7 +380,8 @@ $("say").addEventListener("keydown", (event) => {
 onSubmit("name-form", () => {
   const name = $("name").value.trim();
   if (name === "" || name === me) return;
-  want(name);
+  if (!connection.isOpen) want(name);
+  isNaming = true;
   tell(`/nick ${name}`);
 });
 $("login").onclick = () => logIn($("name").value.trim() || me);

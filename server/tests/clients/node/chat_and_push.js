@@ -97,6 +97,11 @@ const scenarios = {
 
   async long_text_and_reconnection(page, width) {
     await named(page, `eve${width}`);
+    for (const room of [`nook${width}`, "lobby"]) {
+      await page.type("#join", room);
+      await page.press("Join");
+      await page.text("#room", room);
+    }
     await page.ask(`nc before ${width}`);
     await page.until("it is there", has, `before ${width}`);
     await stored(page);
@@ -120,6 +125,15 @@ const scenarios = {
     check(!await page.run(has, "you missed"), "nothing is missing");
     check(await page.run(() => document.querySelector("#say").value)
       === "a long text that nobody has sent yet", "the text is still there");
+    await page.press(`nook${width}`, "#rooms");
+    await page.ask("stop");
+    await page.until("it is away again", () =>
+      document.querySelector("#state").textContent.includes("the server is not there"));
+    await page.ask("start");
+    await page.text("#state", "connected");
+    await page.ask(`nc again ${width}`);
+    await page.until("it is in the lobby too", () => document.querySelector("#rooms .badge"));
+    equal(await page.run(() => document.querySelector("#room").textContent), `nook${width}`);
   },
 
   async what_is_refused_is_not_lost(page, width) {
@@ -135,6 +149,12 @@ const scenarios = {
     await page.text("#room", `two-words-${width}`);
     await page.press("Leave");
     await page.text("#room", "lobby");
+    await page.type("#name", "nick");
+    await page.press("Take it");
+    await page.until("the name that it has is shown", (name) =>
+      document.querySelector("#lines").textContent.includes("somebody here is called nick")
+        && document.querySelector("#name").value === name, `max${width}`);
+    equal(await page.run(() => sessionStorage.getItem("name")), `max${width}`);
   },
 
   async what_is_missing_is_counted(page, width) {

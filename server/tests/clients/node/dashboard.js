@@ -52,6 +52,48 @@ const scenarios = {
     await axe(page);
   },
 
+  async what_is_selected_stays(page) {
+    await page.open(`${address}/#connections`);
+    await page.until("connections", () => document.querySelector("tbody code"));
+    const [name, looks] = await page.run(() => {
+      const link = document.querySelector("tbody a");
+      getSelection().selectAllChildren(link);
+      return [link.textContent, performance.getEntriesByType("resource").length];
+    });
+    await page.until("it has looked again", (times) =>
+      performance.getEntriesByType("resource").length > times + 1, looks);
+    await page.run(() => new Promise((resolve) => requestAnimationFrame(resolve)));
+    equal(await page.run(() => getSelection().toString()), name);
+  },
+
+  async late_answers_are_left_out(page) {
+    await page.beforeScripts(tardy);
+    await page.open(`${address}/#connections`);
+    await page.until("connections", () => document.querySelector("tbody a"));
+    await page.run(() => window.holdBack("search=client-18"));
+    await page.type("input[type=search]", "client-18");
+    await page.until("that is asked for", () => window.held !== null);
+    await page.type("input[type=search]", "client-17");
+    const isOf17 = () => {
+      const names = [...document.querySelectorAll("tbody a")].map((link) => link.textContent);
+      return names.length > 0 && names.every((name) => name.startsWith("client-17"));
+    };
+    await page.until("this is found", isOf17);
+    await page.run(() => window.held());
+    check(await page.run(isOf17), "the earlier answer is not shown");
+  },
+
+  async the_skip_link_stays_in_the_view(page) {
+    await page.open(`${address}/#journal`);
+    await page.text("h1", "Journal");
+    await page.run(() => document.querySelector(".skip").focus());
+    await page.keyboard("Enter");
+    await page.until("the view has the focus", () => document.activeElement.id === "main");
+    await page.text("h1", "Journal");
+    await page.open(`${address}/#constructor`);
+    await page.text("h1", "Overview");
+  },
+
   async subjects_of_a_connection(page) {
     await page.open(`${address}/#connections`);
     await page.type("input[type=search]", "client-17");
@@ -61,6 +103,16 @@ const scenarios = {
       return text.includes("subject<img src=x") && text.includes("group<img src=x");
     });
     await axe(page);
+  },
+
+  async a_long_name_fits(page) {
+    await page.open(`${address}/#connections`);
+    await page.type("input[type=search]", "oooong");
+    await page.until("it is found", () => document.querySelector("tbody a")?.textContent.length > 99);
+    await page.run(() => document.querySelector("tbody a").click());
+    await page.until("it is the title", () =>
+      document.querySelector("h1").textContent.startsWith("loooo"));
+    await page.press("Disconnect…");
   },
 
   async what_the_server_refuses_is_told(page) {
@@ -153,6 +205,13 @@ const scenarios = {
     await page.type("main input", "chat");
     await page.until("only those of the chat", () =>
       [...document.querySelectorAll("tbody tr")].every((row) => row.textContent.includes("chat")));
+    const place = await page.run(() => [...document.querySelectorAll("tbody code")]
+      .map((one) => one.textContent).find((text) => /:\d+$/.test(text)));
+    await page.type("main input", place);
+    await page.until("what is shown is found", (wanted) => {
+      const places = [...document.querySelectorAll("tbody code")].map((one) => one.textContent);
+      return places.length > 0 && places.every((one) => one === wanted);
+    }, place);
     await axe(page);
   },
 
@@ -196,6 +255,27 @@ const scenarios = {
     });
   },
 };
+
+/** Runs in the page: keeps an answer back until `held` is called, which waits until it is taken. */
+function tardy() {
+  const { fetch } = window;
+  let wanted = null;
+  window.held = null;
+  window.holdBack = (part) => { wanted = part; };
+  window.fetch = async (path, ...rest) => {
+    const answer = await fetch(path, ...rest);
+    if (wanted === null || !path.includes(wanted)) return answer;
+    const text = await answer.text();
+    wanted = null;
+    await new Promise((resolve) => {
+      window.held = () => {
+        resolve();
+        return new Promise((taken) => setTimeout(taken));
+      };
+    });
+    return new Response(text, answer);
+  };
+}
 
 /** A thousand snapshots, as fast as the page takes them: neither memory nor time grows. */
 async function a_thousand_updates(page) {
