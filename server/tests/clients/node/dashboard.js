@@ -108,7 +108,8 @@ const scenarios = {
   async a_long_name_fits(page) {
     await page.open(`${address}/#connections`);
     await page.type("input[type=search]", "oooong");
-    await page.until("it is found", () => document.querySelector("tbody a")?.textContent.length > 99);
+    await page.until("it is found", () =>
+      document.querySelector("tbody a")?.textContent.length > 99);
     await page.run(() => document.querySelector("tbody a").click());
     await page.until("it is the title", () =>
       document.querySelector("h1").textContent.startsWith("loooo"));
