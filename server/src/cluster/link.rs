@@ -4,7 +4,7 @@ use super::figures::LinkFigures;
 use super::reader::{Reader, Shared};
 use super::remedy::remedy;
 use super::sequence::Numbers;
-use super::session::{Identity, Passage, Session, Tls};
+use super::session::{End, Identity, Passage, Session, Tls};
 use super::settings::{ClusterSettings, parse_hub, told_by};
 use super::writer::Writer;
 use crate::codec::nats::ServerAddress;
@@ -47,6 +47,8 @@ struct Link {
     who: Arc<Identity>,
     /// Attempts in a row that failed.
     failures: u32,
+    /// Why they did, as far as the log says it: each reason once.
+    told: Vec<&'static str>,
     /// Counts the hubs dialled, so that each has its turn.
     next: usize,
 }
@@ -91,6 +93,7 @@ impl ClusterLink {
             front_end,
             who: Arc::new(Identity { title, name, server_id, loop_subject }),
             failures: 0,
+            told: Vec::new(),
             next: 0,
         };
         let (accepting, scope) = (tasks.scope("cluster"), tasks.scope("cluster link"));
@@ -158,29 +161,28 @@ impl Link {
 
     /// Serves one connection, from dialling to its end. Returns the reason for the end.
     async fn attempt(&mut self, hub: &ServerAddress) -> &'static str {
-        let (title, is_first) = (self.who.title, self.failures == 0);
-        log::debug!("{title}: dialling {hub}");
+        log::debug!("{}: dialling {hub}", self.who.title);
         let dialled = async {
             let dialling = dial(hub, self.front_end.memory().allowance());
             let dialled = waiting(Wait::fixed("a hub to answer"), dialling).await;
-            dialled.map_err(|error| {
-                let level = if is_first { log::Level::Warn } else { log::Level::Debug };
-                log::log!(level, "{title}: {hub} cannot be reached: {error}");
-                "cannot be reached"
-            })
+            dialled.map_err(|error| End::of("cannot be reached").in_words(error))
         };
         let stopped = async {
             self.shutdown.begun().await;
-            Err("server stopped")
+            Err(End::of("server stopped"))
         };
         let out_of_time = async {
             // why: once for each connection, before its writer's timer is there.
             Timer::after(Duration::from_millis(CLUSTER_DIAL_MS)).await;
-            Err("cannot be reached")
+            Err(End::of("cannot be reached").in_words("no answer"))
         };
         match future::or(dialled, future::or(stopped, out_of_time)).await {
             Ok((connection, peer)) => self.serve(hub, connection, peer).await,
-            Err(reason) => reason,
+            Err(end) => {
+                let reason = end.reason;
+                *lock(&self.shared.end) = Some(end);
+                reason
+            }
         }
     }
 
@@ -221,7 +223,8 @@ impl Link {
         let terms = figures.terms();
         let had_joined = terms.is_some();
         let end = lock(&self.shared.end).take();
-        let reason = end.map_or(reason, |end| end.reason);
+        let end = end.unwrap_or_else(|| End::of(reason));
+        let reason = end.reason;
         let (unconfirmed, dropped) = figures.ended(reason);
         if let Some(terms) = terms {
             let settings = self.settings.get();
@@ -238,28 +241,39 @@ impl Link {
             lock(&self.shared.book).note_break();
         }
         self.failures = if had_joined { 0 } else { self.failures.saturating_add(1) };
-        if had_joined || self.failures == 1 {
-            let lost = match had_joined {
-                true => {
-                    let unconfirmed = counted(unconfirmed, "message");
-                    format!("; at most {unconfirmed} sent unconfirmed, {dropped} not sent")
-                }
-                false => String::new(),
-            };
-            let remedy = remedy(reason);
-            let colon = if remedy.is_empty() { "" } else { ": " };
-            log::warn!("{}: no link to {hub}: {reason}{colon}{remedy}{lost}", self.who.title);
-        }
+        self.tell(hub, &end, had_joined.then_some((unconfirmed, dropped)));
         if unconfirmed > 0 {
             let _ = self.front_end.lost("unconfirmed", &hub.to_string(), reason, unconfirmed);
         }
         if dropped > 0 {
             let _ = self.front_end.lost("not sent", &hub.to_string(), reason, dropped);
         }
-        match end.and_then(|end| end.delay) {
-            Some(delay) => delay,
-            None => back_off(self.failures, random()),
+        end.delay.unwrap_or_else(|| back_off(self.failures, random()))
+    }
+
+    /// Logs why there is no link, and what to do. Each reason of attempts that fail is logged once.
+    /// `lost`: messages sent and not confirmed, and not sent, by a link that stood.
+    fn tell(&mut self, hub: &ServerAddress, end: &End, lost: Option<(u64, u64)>) {
+        if lost.is_some() {
+            self.told.clear();
+        } else if self.told.contains(&end.reason) {
+            return;
+        } else {
+            self.told.push(end.reason);
         }
+        let mut text = end.reason.to_owned();
+        if !end.words.is_empty() {
+            text += &format!(" ({})", end.words);
+        }
+        let remedy = remedy(end.reason, lost.is_some());
+        if !remedy.is_empty() {
+            text += &format!(": {remedy}");
+        }
+        if let Some((unconfirmed, dropped)) = lost {
+            let unconfirmed = counted(unconfirmed, "message");
+            text += &format!("; {unconfirmed} sent and not confirmed, {dropped} not sent");
+        }
+        log::warn!("{}: no link to {hub}: {text}", self.who.title);
     }
 }
 

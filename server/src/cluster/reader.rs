@@ -64,7 +64,7 @@ pub(super) struct Reader<'c> {
 const STREAMS: [(&str, Option<&str>); 3] =
     [("$KV.>", None), ("$OBJ.>", None), ("$JS.API.DIRECT.GET.>", Some("_sys_"))];
 
-const TLS_FAILED: End = End { reason: "TLS handshake failed", delay: None };
+const TLS_FAILED: End = End::of("TLS handshake failed");
 
 fn enter_streams(interest: &MailboxSubscriber<ServerMessage>) {
     for (text, group) in STREAMS {
@@ -112,9 +112,7 @@ impl ReadHalf for Reader<'_> {
             match said {
                 Ok(operation) => self.session.handle(operation, &mut self.actions),
                 Err(error) => {
-                    let title = self.shared.front_end.name();
-                    log::warn!("{title}: the hub's words are not understood: {error}");
-                    self.session.mistake(&mut self.actions);
+                    self.session.mistake(error, &mut self.actions);
                 }
             }
             self.act(received.is_empty()).await;
@@ -180,8 +178,7 @@ impl<'c> Reader<'c> {
         let Some(trust) = &self.settings.tls else { return };
         let (connection, name) = &self.dialled;
         if let Err(error) = connection.upgrade_dialled(trust, name).await {
-            log::warn!("{}: no TLS with hub {name}: {error}", self.shared.front_end.name());
-            self.finish(TLS_FAILED);
+            self.finish(TLS_FAILED.in_words(error));
         }
     }
 
@@ -208,8 +205,8 @@ impl<'c> Reader<'c> {
     }
 
     fn finish(&mut self, end: End) {
-        *lock(&self.shared.end) = Some(end);
         self.end = Some(end.reason);
+        *lock(&self.shared.end) = Some(end);
     }
 
     fn join(&mut self, terms: Terms) {
@@ -241,6 +238,7 @@ impl<'c> Reader<'c> {
                 let watch = bridge.watch();
                 figures.joined(terms.clone(), watch.clone());
                 self.figures.set_name(&terms.hub);
+                self.figures.set_account(&settings.account);
                 self.figures.set_program("nats-server", &terms.version);
                 self.figures.set_queues(move || vec![watch.stats()]);
                 let Terms { hub, version, account, .. } = &terms;
@@ -250,8 +248,7 @@ impl<'c> Reader<'c> {
                 self.queue.change_first(joined);
             }
             Err(error) => {
-                log::warn!("{title}: the link cannot be opened: {error}");
-                self.finish(End { reason: "broker refuses", delay: None });
+                self.finish(End::of("broker refuses").in_words(error));
             }
         }
     }

@@ -1,10 +1,15 @@
 //! What to do about a link that does not stand.
 
-/// What to look at, by the reason for which a link ended. Empty: nothing, it is dialled again.
-pub(super) fn remedy(reason: &str) -> &'static str {
+/// What to look at, by the reason for which a link ended, or an attempt failed. Empty: nothing, the
+/// next hub is dialled.
+pub(super) fn remedy(reason: &str, had_joined: bool) -> &'static str {
     match reason {
         "cannot be reached" => "check the address, and that the hub has leafnodes { listen } there",
-        "not a hub" => "this is another port, for clients perhaps: leafnodes listen on their own",
+        "not a hub" => "this port is not for leaf nodes: dial that of the hub's leafnodes (7422)",
+        "peer closed" if !had_joined => {
+            "check that the hub's leafnodes listen there; if they have handshake_first, set \
+             cluster-tls-handshake-first"
+        }
         "no answer from the hub" => "check that this is the hub's port for leafnodes",
         "not authorized" => "check user, password, token, seed or credentials on both sides",
         "authentication expired" => "renew the credentials, then send SIGHUP",
@@ -15,7 +20,10 @@ pub(super) fn remedy(reason: &str) -> &'static str {
         "too many subscriptions" => "raise the limit of subscriptions at the hub",
         "TLS required" => "set cluster-tls-ca",
         "no TLS" => "take cluster-tls-ca away, or turn on TLS for the hub's leafnodes",
-        "TLS handshake failed" => "check cluster-tls-ca, and the name in the hub's certificate",
+        "TLS handshake failed" => {
+            "check cluster-tls-ca, the name in the hub's certificate, and that both sides have \
+             handshake_first or neither"
+        }
         _ => "",
     }
 }

@@ -2,7 +2,7 @@
 
 use super::handshake::{HubInfo, append_connect};
 use super::settings::ClusterSettings;
-use crate::codec::nats::{Block, Credentials, Operation, subject};
+use crate::codec::nats::{Block, Credentials, Operation, ProtocolError, subject};
 use crate::limits::{
     CLUSTER_DUPLICATE_DELAY_MS, CLUSTER_INTEREST_MAX, CLUSTER_LOOP_DELAY_MS,
     CLUSTER_VERSION_DELAY_MS,
@@ -116,21 +116,29 @@ pub enum Action {
 }
 
 /// Why a link has ended, and when to try again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct End {
     /// The reason, from a fixed set of texts, since it becomes a label of the metrics.
     pub reason: &'static str,
+    /// What the hub, or the system, says about it; empty: nothing.
+    pub words: String,
     /// How long to wait; `None`: as long as after any failure.
     pub delay: Option<Duration>,
 }
 
 impl End {
-    const fn of(reason: &'static str) -> Self {
-        Self { reason, delay: None }
+    /// It is dialled again as after any failure.
+    pub const fn of(reason: &'static str) -> Self {
+        Self { reason, words: String::new(), delay: None }
     }
 
     const fn after(reason: &'static str, delay_ms: u64) -> Self {
-        Self { reason, delay: Some(Duration::from_millis(delay_ms)) }
+        Self { reason, words: String::new(), delay: Some(Duration::from_millis(delay_ms)) }
+    }
+
+    /// The same end, in these words.
+    pub fn in_words(self, words: impl ToString) -> Self {
+        Self { words: words.to_string(), ..self }
     }
 }
 
@@ -187,8 +195,8 @@ impl Session {
     }
 
     /// Says what a mistake of the hub's means.
-    pub fn mistake(&self, actions: &mut Vec<Action>) {
-        actions.push(Action::End(End::of("protocol error")));
+    pub fn mistake(&self, error: ProtocolError, actions: &mut Vec<Action>) {
+        actions.push(Action::End(End::of("protocol error").in_words(error)));
     }
 
     /// What was to be entered has this id here.
@@ -287,10 +295,11 @@ impl Session {
     fn error(&self, text: &[u8], actions: &mut Vec<Action>) {
         let text = String::from_utf8_lossy(text);
         let text = text.trim().trim_matches('\'');
-        log::warn!("{}: hub {} says: {text}", self.who.title, self.hub.name());
-        let known = ERRORS.iter().find(|(begin, _)| text.starts_with(begin));
-        // Others do not end the connection.
-        actions.extend(known.map(|(_, end)| Action::End(*end)));
+        match ERRORS.iter().find(|(begin, _)| text.starts_with(begin)) {
+            Some((_, end)) => actions.push(Action::End(end.clone().in_words(text))),
+            // Others do not end the connection.
+            None => log::warn!("{}: hub {} says: {text}", self.who.title, self.hub.name()),
+        }
     }
 }
 
@@ -383,7 +392,7 @@ mod tests {
                 }
                 Action::Joined(terms) => format!("joined {} {}", terms.hub, terms.account),
                 Action::Enter { pattern, group, .. } => format!("enter {pattern} {group:?}"),
-                Action::End(End { reason, delay }) => {
+                Action::End(End { reason, delay, .. }) => {
                     format!("end {reason} {}", delay.map_or(0, |delay| delay.as_secs()))
                 }
                 Action::Hubs(hubs) => format!("hubs {}", hubs.join(",")),
