@@ -117,7 +117,7 @@ function linkCard(link) {
     ["Received", count(figure("received"))],
     ["Dropped", el("span", {}, lost(figure("dropped")), " without room, ",
       lost(figure("too_large")), " too large")],
-    ["Joined", `${count(figure("joins"))} times, and ended ${count(figure("ends"))} times`],
+    ["Times joined", `${count(figure("joins"))}; ended or in vain: ${count(figure("ends"))}`],
     link.last_end ? ["Last end", link.last_end] : [],
   ];
   return el("section", { class: "card stack" },
