@@ -1,5 +1,6 @@
 //! What is published: a payload with a weight, from an origin.
 
+use crate::topic::Topic;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -43,6 +44,13 @@ pub trait Payload: Send + Sync + 'static {
     /// that they do not push out what is worth reading later.
     fn is_kept_in_history(&self) -> bool {
         true
+    }
+
+    /// The topic on which the sender waits for an answer, if the payload itself says so, as a
+    /// message from the wire does: so requests can be published in a batch. None by default. What
+    /// [`publish_request`](crate::Publisher::publish_request) was given comes first.
+    fn reply_to(&self) -> Option<&Topic> {
+        None
     }
 }
 

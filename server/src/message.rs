@@ -3,7 +3,7 @@
 use crate::codec::nats::Block;
 use crate::time::Timestamp;
 use bytes::Bytes;
-use fanfare::{Batch, Payload};
+use fanfare::{Batch, Payload, Topic};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -212,6 +212,10 @@ impl Payload for ServerMessage {
 
     fn is_kept_in_history(&self) -> bool {
         self.kind != Kind::Notice
+    }
+
+    fn reply_to(&self) -> Option<&Topic> {
+        self.content.block().and_then(|(block, index)| block.reply_topic(index))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Views of a segment, to be kept: one message of it, or several in a row.
 
 use crate::log::{Record, Segment};
+use crate::payload::Payload;
 use crate::topic::Topic;
 use spin::Once;
 use std::fmt;
@@ -52,14 +53,16 @@ impl<M> Message<M> {
         self.segment.topic()
     }
 
-    /// The topic on which the sender waits for an answer, if it does.
-    pub fn reply_to(&self) -> Option<&Topic> {
-        self.segment.reply_to(self.index)
-    }
-
     /// What the message counts for against byte bounds.
     pub fn weight_bytes(&self) -> u32 {
         self.segment.weight_bytes(self.index)
+    }
+}
+
+impl<M: Payload> Message<M> {
+    /// The topic on which the sender waits for an answer, if it does.
+    pub fn reply_to(&self) -> Option<&Topic> {
+        self.segment.reply_to(self.index)
     }
 }
 
@@ -133,13 +136,20 @@ impl<M> Batch<M> {
         }
     }
 
+    /// The message at `index`, to be kept.
+    pub fn get(&self, index: usize) -> Option<Message<M>> {
+        (index < self.len()).then(|| Message::new(self.segment.clone(), self.from + index as u32))
+    }
+}
+
+impl<M: Payload> Batch<M> {
     /// The payloads, each with the topic on which its sender waits for an answer, if it does.
     pub fn entries(&self) -> impl Iterator<Item = (&M, Option<&Topic>)> {
         let BatchIter { first, later } = self.iter();
         let later = later.filter_map(Once::get);
         first
-            .map(|message| (message, None))
-            .chain(later.map(|record| (&record.message, record.reply_to.as_ref())))
+            .map(|message| (message, message.reply_to()))
+            .chain(later.map(|record| (&record.message, record.reply_to())))
     }
 
     /// The payload at `index`, with the topic on which its sender waits for an answer, if it does.
@@ -149,11 +159,6 @@ impl<M> Batch<M> {
             (self.segment.message(index), self.segment.reply_to(index))
         };
         (index < self.len()).then(entry)
-    }
-
-    /// The message at `index`, to be kept.
-    pub fn get(&self, index: usize) -> Option<Message<M>> {
-        (index < self.len()).then(|| Message::new(self.segment.clone(), self.from + index as u32))
     }
 }
 

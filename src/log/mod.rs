@@ -7,6 +7,7 @@ pub mod message;
 pub mod reader_slot;
 
 use crate::load::Load;
+use crate::payload::Payload;
 use crate::topic::Topic;
 use reader_slot::{Length, ReaderSlot};
 use spin::Once;
@@ -88,13 +89,6 @@ impl<M> Segment<M> {
         self.later(index).map_or_else(|| &self.first[index as usize], |record| &record.message)
     }
 
-    /// The topic on which the sender of a message waits for an answer, if it does. (A request is
-    /// published alone.)
-    #[inline]
-    pub fn reply_to(&self, index: u32) -> Option<&Topic> {
-        self.later(index)?.reply_to.as_ref()
-    }
-
     #[inline]
     pub fn weight_bytes(&self, index: u32) -> u32 {
         let of_first = || (self.bytes_before(index + 1) - self.bytes_before(index)) as u32;
@@ -123,6 +117,22 @@ impl<M> Segment<M> {
             reason = "readers see a length only after the records below it"
         )]
         Some(self.later[later].get().expect("an index below the length is filled"))
+    }
+}
+
+impl<M: Payload> Segment<M> {
+    /// The topic on which the sender of a message waits for an answer, if it does. (A request that
+    /// its publisher names the topic of is published alone.)
+    #[inline]
+    pub fn reply_to(&self, index: u32) -> Option<&Topic> {
+        let of_first = || self.message(index).reply_to();
+        self.later(index).map_or_else(of_first, Record::reply_to)
+    }
+}
+
+impl<M: Payload> Record<M> {
+    pub fn reply_to(&self) -> Option<&Topic> {
+        self.reply_to.as_ref().or_else(|| self.message.reply_to())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::log::Segment;
 use crate::log::message::Message;
+use crate::payload::Payload;
 use crate::queue::cursor::Reading;
 use crate::topic::Topic;
 use std::fmt;
@@ -44,12 +45,6 @@ impl<'a, M> Received<'a, M> {
         self.stored().0.topic()
     }
 
-    /// Where the sender waits for an answer, if it does.
-    pub fn reply_to(&self) -> Option<&Topic> {
-        let (segment, index) = self.stored();
-        segment.reply_to(index)
-    }
-
     /// What it counts for against byte bounds.
     pub fn weight_bytes(&self) -> u32 {
         let (segment, index) = self.stored();
@@ -62,6 +57,14 @@ impl<'a, M> Received<'a, M> {
             Source::Lent(reading) => (&reading.segment, reading.last()),
             Source::Owned(segment, index) => (segment, *index),
         }
+    }
+}
+
+impl<'a, M: Payload> Received<'a, M> {
+    /// Where the sender waits for an answer, if it does.
+    pub fn reply_to(&self) -> Option<&Topic> {
+        let (segment, index) = self.stored();
+        segment.reply_to(index)
     }
 }
 

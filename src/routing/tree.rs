@@ -190,8 +190,9 @@ impl<V: Leaf> Node<V> {
 
 /// The first token, and what follows it.
 fn split(path: Option<&str>) -> Option<(&str, Option<&str>)> {
-    path.map(|path| match path.split_once('.') {
-        Some((token, further)) => (token, Some(further)),
+    // By bytes, which is quicker than a search where tokens are short.
+    path.map(|path| match path.bytes().position(|byte| byte == b'.') {
+        Some(dot) => (&path[..dot], Some(&path[dot + 1..])),
         None => (path, None),
     })
 }

@@ -184,14 +184,17 @@ impl<C> OutboundQueue<C> {
     /// Between two operations: waits until the answers that wait are few enough for more, or the
     /// connection is to close, and lets others run after [`READER_TURN`]. Cancel safe.
     pub async fn has_room(&self) {
-        if self.lock().turn_is_over(Instant::now()) {
+        let (is_turn_over, has_room) = {
+            let mut state = self.lock();
+            (state.turn_is_over(Instant::now()), state.has_room())
+        };
+        if is_turn_over {
             future::yield_now().await;
         }
-        let has_room = |state: &QueueState<C>| {
-            let is_short = state.reply_bytes < REPLY_BYTES && state.items.len() < REPLY_ITEMS;
-            (is_short || state.is_to_close()).then_some(())
-        };
-        waiting(Wait::fixed("answers to be read"), self.until(has_room)).await;
+        if !has_room {
+            let room = self.until(|state| state.has_room().then_some(()));
+            waiting(Wait::fixed("answers to be read"), room).await;
+        }
     }
 
     /// Waits until everything queued is in the write buffer. Cancel safe.
@@ -217,6 +220,11 @@ impl<C> OutboundQueue<C> {
 impl<C> QueueState<C> {
     fn is_to_close(&self) -> bool {
         matches!(self.request, Some(Request::Leave | Request::Stop))
+    }
+
+    fn has_room(&self) -> bool {
+        let is_short = self.reply_bytes < REPLY_BYTES && self.items.len() < REPLY_ITEMS;
+        is_short || self.is_to_close()
     }
 
     fn turn_is_over(&mut self, now: Instant) -> bool {

@@ -29,6 +29,10 @@ pub(super) enum Place {
     TooMuch,
 }
 
+/// How libraries name the subjects that they wait for answers at. Each is used for one request, so
+/// to remember it brings nothing.
+const INBOXES: &[u8] = b"_INBOX.";
+
 /// Remembers what the subjects mean that were used lately.
 #[derive(Default)]
 pub(super) struct Subjects {
@@ -40,14 +44,15 @@ impl Subjects {
     /// What `subject` means under these rules, which always have to be the same.
     pub fn find(&mut self, subject: &[u8], rules: &Rules) -> &Destination {
         if self.last.as_ref().is_none_or(|(last, _)| **last != *subject) {
-            let found = match self.others.remove_entry(subject) {
-                Some(remembered) => remembered,
-                None => (subject.into(), Destination::of(subject, rules)),
-            };
-            if let Some((subject, destination)) = self.last.replace(found) {
+            let is_lasting = |subject: &[u8]| !subject.starts_with(INBOXES);
+            let remembered =
+                is_lasting(subject).then(|| self.others.remove_entry(subject)).flatten();
+            let found =
+                remembered.unwrap_or_else(|| (subject.into(), Destination::of(subject, rules)));
+            if let Some((subject, destination)) = self.last.replace(found)
+                && is_lasting(&subject)
+            {
                 if self.others.len() >= NATS_SUBJECTS_REMEMBERED {
-                    // A client with this many subjects uses most of them once, for answers to
-                    // requests.
                     self.others = HashMap::new();
                 }
                 self.others.insert(subject, destination);

@@ -25,8 +25,9 @@ use bytes::Bytes;
 pub use client::{ClientStream, is_tls_alert};
 use event_listener::EventListener;
 pub use reader::Reader;
+use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::sockopt;
+use rustix::net::{RecvFlags, recv, sockopt};
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
@@ -153,14 +154,33 @@ impl Connection {
         read
     }
 
+    /// Reads into the room behind what `read` holds, without waiting.
+    fn read_behind(&self, read: &mut Vec<u8>) -> io::Result<usize> {
+        if self.shared.tls.get().is_none() && self.shared.web_socket.get().is_none() {
+            let socket = self.socket().get_ref();
+            let (bytes, _) = recv(socket, spare_capacity(read), RecvFlags::empty())?;
+            self.note_read(bytes);
+            return Ok(bytes);
+        }
+        let before_bytes = read.len();
+        read.resize(read.capacity(), 0);
+        let outcome = self.read(&mut read[before_bytes..]);
+        read.truncate(before_bytes + outcome.as_ref().map_or(0, |&bytes| bytes));
+        outcome
+    }
+
+    fn note_read(&self, bytes: usize) {
+        self.traffic().note_read(bytes);
+        self.shared.allowance.spend(bytes);
+    }
+
     /// [`read`](Self::read), with the frames of a WebSocket.
     fn read_framed(&self, into: &mut [u8]) -> io::Result<usize> {
         let bytes = match self.tls() {
             None => self.socket().get_ref().read(into)?,
             Some(mut tls) => tls.read(self.socket().get_ref(), into)?,
         };
-        self.traffic().note_read(bytes);
-        self.shared.allowance.spend(bytes);
+        self.note_read(bytes);
         Ok(bytes)
     }
 

@@ -5,7 +5,7 @@ use super::gathering::Gathering;
 use crate::limits::{READ_BUFFER_BYTES, READ_GATHER_US, READS_PER_TURN};
 use crate::tasks::{Wait, waiting};
 use async_io::Timer;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use futures_lite::future::yield_now;
 use std::io;
 use std::time::Duration;
@@ -59,10 +59,7 @@ impl Reader {
                 self.reads_in_turn = 0;
                 yield_now().await;
             }
-            self.buffer.resize(kept_bytes + self.size_bytes, 0);
-            let read = self.connection.read(&mut self.buffer[kept_bytes..]);
-            self.buffer.truncate(kept_bytes + read.as_ref().map_or(0, |&bytes| bytes));
-            match read {
+            match self.read_behind() {
                 Ok(read_bytes) => break read_bytes,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait().await?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -82,6 +79,16 @@ impl Reader {
         &mut self.buffer
     }
 
+    /// Reads without waiting. Room that nothing was in is not filled with zeros first, which would
+    /// cost as much as parsing what comes; `Vec` can do that, and `BytesMut` can become one.
+    fn read_behind(&mut self) -> io::Result<usize> {
+        let mut room = Vec::from(std::mem::take(&mut self.buffer));
+        room.reserve(self.size_bytes);
+        let read = self.connection.read_behind(&mut room);
+        self.buffer = Bytes::from(room).into();
+        read
+    }
+
     async fn gather(&mut self) {
         let pause = self.pause.get_or_insert_with(|| Box::new(Timer::never()));
         pause.set_after(Duration::from_micros(READ_GATHER_US));
@@ -98,7 +105,7 @@ impl Reader {
     }
 
     fn adapt(&mut self, read_bytes: usize) {
-        if read_bytes == self.size_bytes {
+        if read_bytes >= self.size_bytes {
             self.size_bytes = (self.size_bytes * 2).min(READ_BUFFER_BYTES.1);
         } else if read_bytes < self.size_bytes / 4 {
             self.size_bytes = (self.size_bytes / 2).max(READ_BUFFER_BYTES.0);

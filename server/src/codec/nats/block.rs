@@ -5,6 +5,7 @@ use super::render::{Outgoing, append_message};
 use super::{ProtocolError, subject};
 use crate::limits::NATS_SHARED_SID_BYTES;
 use bytes::Bytes;
+use fanfare::Topic;
 use std::fmt;
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -35,6 +36,8 @@ pub struct Block {
     body_bytes: u32,
     /// Boxed, since a block of one message never has one.
     rendered: OnceLock<Box<Rendered>>,
+    /// Made when somebody asks.
+    reply_topics: OnceLock<Box<[Option<Topic>]>>,
 }
 
 /// One message costs no further allocation.
@@ -195,8 +198,18 @@ impl Block {
             is_plain &= entry.is_plain();
             body_bytes += entry.body.bytes;
         }
-        let rendered = OnceLock::new();
-        Self { region, subject, matched, groups, entries, is_plain, body_bytes, rendered }
+        let (rendered, reply_topics) = (OnceLock::new(), OnceLock::new());
+        Self {
+            region,
+            subject,
+            matched,
+            groups,
+            entries,
+            is_plain,
+            body_bytes,
+            rendered,
+            reply_topics,
+        }
     }
 
     /// Whether its messages have neither headers nor reply subjects.
@@ -229,6 +242,18 @@ impl Block {
     /// The reply subject of a message.
     pub fn reply_to(&self, index: usize) -> Option<&[u8]> {
         self.entry(index).reply.non_empty_of(&self.region)
+    }
+
+    /// The reply subject of a message as a topic, if somebody here can be subscribed to it.
+    pub fn reply_topic(&self, index: usize) -> Option<&Topic> {
+        let topic = |index| {
+            let text = self.reply_to(index).and_then(subject::topic_text)?;
+            Topic::parse(text).ok()
+        };
+        if self.is_plain {
+            return None;
+        }
+        self.reply_topics.get_or_init(|| (0..self.len()).map(topic).collect())[index].as_ref()
     }
 
     /// The headers of a message, byte for byte; empty if it has none.
@@ -302,7 +327,14 @@ impl Block {
         let rendered =
             if entries.len() == 1 { 0 } else { received + NATS_SHARED_SID_BYTES + "HMSG  ".len() };
         let own = if index == 0 { size_of::<Self>() } else { 0 };
-        own + size_of::<Entry>() + size_of::<End>() + received + rendered
+        let reply_topic = if self.is_plain { 0 } else { size_of::<Option<Topic>>() };
+        let reply_bytes = match entries[index].reply.bytes as usize {
+            0 => 0,
+            // Behind two counters.
+            bytes => bytes + 2 * size_of::<usize>(),
+        };
+        let kept = size_of::<Entry>() + size_of::<End>() + received + rendered;
+        own + kept + reply_topic + reply_bytes
     }
 
     /// Appends some of the messages as `render` writes them. A control line that only repeats the
@@ -520,7 +552,10 @@ mod tests {
                 .rendered(&[b'1'; NATS_SHARED_SID_BYTES], true)
                 .map_or(0, |rendered| rendered.bytes.len());
             let tables = size_of::<Block>() + count * (size_of::<Entry>() + size_of::<End>());
-            let kept = block.region.len() + rendered + tables;
+            let reply_topic = |index| block.reply_topic(index).unwrap().as_str().len() + 16;
+            let replies =
+                count * size_of::<Option<Topic>>() + (0..count).map(reply_topic).sum::<usize>();
+            let kept = block.region.len() + rendered + tables + replies;
             let weight: usize = (0..count).map(|index| block.weight_bytes(index)).sum();
             assert!(weight >= kept && weight <= kept + (8 + blanks) * count, "{weight} for {kept}");
         }
