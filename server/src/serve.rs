@@ -144,6 +144,7 @@ fn start(config: Config, mut shared: Shared, listeners: Listeners) -> Running {
         let front_end_of_nats = front_end("nats");
         let nats =
             NatsServer::start(listener, &shared.accounts, &tasks, config.nats, front_end_of_nats);
+        nats.has_documents(admin::documents(&broker, &tasks, &diagnostics));
         authentication = Some(nats.authentication());
         let by_web_socket =
             web_socket.zip(listeners.nats_web_socket).map(|(settings, listener)| {

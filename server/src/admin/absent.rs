@@ -3,14 +3,14 @@
 use super::context::AdminContext;
 use super::listing::Object;
 use super::times::timestamp;
-use crate::http::{self, Call, Response};
+use crate::http::{self, Asked, Response};
 use hyper::StatusCode;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 /// `/routez`, `/gatewayz` and `/jsz`.
-pub(super) fn absent(context: Arc<AdminContext>, call: Call) -> Response {
+pub(super) fn absent(context: Arc<AdminContext>, call: Asked) -> Response {
     let mut facts = vec![
         ("server_id", context.diagnostics.server_id().into()),
         ("now", timestamp(SystemTime::now()).into()),

@@ -4,14 +4,14 @@ use super::context::AdminContext;
 use super::listing::Object;
 use super::times::timestamp;
 use crate::codec::nats::GLOBAL;
-use crate::http::{self, Call, Response, text};
+use crate::http::{self, Asked, Response, text};
 use hyper::StatusCode;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 /// All accounts, or with `acc=` the details of one.
-pub(super) fn accounts(context: Arc<AdminContext>, call: Call) -> Response {
+pub(super) fn accounts(context: Arc<AdminContext>, call: Asked) -> Response {
     let front_ends = context.diagnostics.front_ends();
     let mut accounts: Vec<_> = front_ends.iter().flat_map(|it| it.accounts()).collect();
     if accounts.is_empty() {

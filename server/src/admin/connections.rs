@@ -5,7 +5,7 @@ use super::listing::{Listing, Object, Window};
 use super::lists::{nats_row, subscription_row};
 use super::times::{duration, timestamp};
 use crate::diagnostics::ConnectionInfo;
-use crate::http::{Call, QueryError, Response, json, text};
+use crate::http::{Asked, Call, QueryError, Response, json, text};
 use crate::limits::ADMIN_SUBSCRIPTIONS;
 use hyper::StatusCode;
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ enum Subs {
 }
 
 impl Subs {
-    fn of(call: &Call) -> Option<Self> {
+    fn of(call: &Asked) -> Option<Self> {
         match call.query("subs")? {
             "detail" => Some(Self::Detail),
             "1" | "true" => Some(Self::Subjects),
@@ -70,7 +70,7 @@ fn called(connection: &ConnectionInfo) -> &str {
 }
 
 impl Query {
-    fn of(call: &Call) -> Result<Self, QueryError> {
+    fn of(call: &Asked) -> Result<Self, QueryError> {
         let sort = call.query("sort").filter(|name| !name.is_empty()).unwrap_or("cid");
         let names = "cid, start, name, ip, front_end, subs, pending, msgs_from, msgs_to, \
                      bytes_from, bytes_to, last, idle or uptime";
@@ -116,7 +116,7 @@ impl Query {
 
 /// `/connz`: `acc`, `search`, `sort` and `reverse`, or the one connection with the number `cid`,
 /// with its queues and what it waits for. With `subs` what each has subscribed to.
-pub(super) fn list(context: Arc<AdminContext>, call: Call) -> Response {
+pub(super) fn list(context: Arc<AdminContext>, call: Asked) -> Response {
     let (query, window) = match (Query::of(&call), Window::of(&call), call.number("cid", 0)) {
         (Ok(query), Ok(window), Ok(0)) => (query, window),
         (Ok(_), Ok(window), Ok(cid)) => return one(&context, Subs::of(&call), window, cid as u64),

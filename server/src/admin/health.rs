@@ -1,13 +1,13 @@
 //! Whether the server is well.
 
 use super::context::AdminContext;
-use crate::http::{Call, Response, json, text};
+use crate::http::{Asked, Call, Response, json, text};
 use hyper::StatusCode;
 use std::sync::Arc;
 
 /// `/healthz`: an answer means that the server is well. It also says whether the server is a lame
 /// duck.
-pub(super) async fn healthz(context: Arc<AdminContext>, _: Call) -> Response {
+pub(super) fn healthz(context: Arc<AdminContext>, _: Asked) -> Response {
     let health = match context.diagnostics.is_lame_duck() {
         false => serde_json::json!({"status": "ok"}),
         true => serde_json::json!({"status": "ok", "lame_duck": true}),

@@ -5,7 +5,7 @@ use super::context::AdminContext;
 use super::listing::{Listing, Object, Window};
 use super::times::timestamp;
 use crate::diagnostics::FrontEnd;
-use crate::http::{Call, Response};
+use crate::http::{Asked, Response};
 use crate::limits::CLUSTER_TITLES;
 use serde_json::Value;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(super) fn links(context: &AdminContext) -> Vec<Object> {
 }
 
 /// `/leafz`: each connected link, with its figures.
-pub(super) fn list(context: Arc<AdminContext>, call: Call) -> Response {
+pub(super) fn list(context: Arc<AdminContext>, call: Asked) -> Response {
     let window = match Window::of(&call) {
         Ok(window) => window,
         Err(error) => return error.response(),

@@ -1,6 +1,6 @@
 //! Lists of things, a page at a time, as JSON. The dashboard shows them to people.
 
-use crate::http::{Call, QueryError, Response, json};
+use crate::http::{Asked, QueryError, Response, json};
 use crate::limits::ADMIN_PAGE_ROWS;
 use hyper::StatusCode;
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -32,7 +32,7 @@ pub(super) struct Window {
 
 impl Window {
     /// What the query says, within bounds.
-    pub fn of(call: &Call) -> Result<Self, QueryError> {
+    pub fn of(call: &Asked) -> Result<Self, QueryError> {
         let (default, most) = ADMIN_PAGE_ROWS;
         Ok(Self {
             offset: call.number("offset", 0)?,

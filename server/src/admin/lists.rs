@@ -6,7 +6,7 @@ use super::problems::full_percent;
 use super::times::timestamp;
 use crate::codec::nats::GLOBAL;
 use crate::diagnostics::{JournalEntry, SubscriptionInfo};
-use crate::http::{Call, Response};
+use crate::http::{Asked, Response};
 use crate::limits::ADMIN_SUBSCRIPTIONS;
 use fanfare::{SubscriptionStats, Topic, TopicStats};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 /// `/subsz`: queues of subscriptions, oldest first; with `topic=` those that get that topic's
 /// messages; with `subs=1` what the clients of NATS have subscribed to, with `acc=` those of an
 /// account.
-pub(super) fn subscriptions(context: Arc<AdminContext>, call: Call) -> Response {
+pub(super) fn subscriptions(context: Arc<AdminContext>, call: Asked) -> Response {
     let (topic, account) = match (call.text("topic"), call.text("acc")) {
         (Ok(topic), Ok(account)) => (topic, account),
         (Err(error), _) | (_, Err(error)) => return error.response(),
@@ -91,7 +91,7 @@ fn summary(context: &AdminContext, subscriptions: usize) -> Object {
 
 /// `/slowz`: the subscriptions that publishers waited for longest, then those that came nearest to
 /// full.
-pub(super) fn slowest(context: Arc<AdminContext>, call: Call) -> Response {
+pub(super) fn slowest(context: Arc<AdminContext>, call: Asked) -> Response {
     listed(&call, |window| {
         let slowest = context.broker.slowest(window.offset.saturating_add(window.limit));
         let page = slowest.get(window.offset..).unwrap_or_default();
@@ -135,7 +135,7 @@ pub(super) fn subscription_row(stats: &SubscriptionStats) -> Object {
 }
 
 /// `/topicz`: topics, by name.
-pub(super) fn topics(context: Arc<AdminContext>, call: Call) -> Response {
+pub(super) fn topics(context: Arc<AdminContext>, call: Asked) -> Response {
     listed(&call, |window| {
         let mut topics = context.broker.topic_stats();
         topics.sort_by(|one, other| one.topic.as_str().cmp(other.topic.as_str()));
@@ -164,7 +164,7 @@ fn topic_row(stats: &TopicStats) -> Object {
 }
 
 /// `/journal`: the last events, newest first.
-pub(super) fn journal(context: Arc<AdminContext>, call: Call) -> Response {
+pub(super) fn journal(context: Arc<AdminContext>, call: Asked) -> Response {
     listed(&call, |window| {
         let journal = context.diagnostics.journal();
         Listing {
@@ -193,7 +193,7 @@ fn event_row(entry: &JournalEntry) -> Object {
 }
 
 /// The page that is asked for, or what is wrong with the query.
-fn listed(call: &Call, list: impl FnOnce(Window) -> Listing) -> Response {
+fn listed(call: &Asked, list: impl FnOnce(Window) -> Listing) -> Response {
     match Window::of(call) {
         Ok(window) => list(window).respond(),
         Err(error) => error.response(),

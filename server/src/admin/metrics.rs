@@ -5,7 +5,7 @@
 use super::context::AdminContext;
 use crate::build;
 use crate::diagnostics::{Family, FamilyKind, FrontEndFigures};
-use crate::http::{Call, Response, bytes, text};
+use crate::http::{Asked, Response, bytes, text};
 use crate::process::Process;
 use hyper::StatusCode;
 use prometheus_client::collector::Collector;
@@ -18,7 +18,7 @@ use std::time::Duration;
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-pub(super) fn metrics(context: Arc<AdminContext>, _: Call) -> Response {
+pub(super) fn metrics(context: Arc<AdminContext>, _: Asked) -> Response {
     let mut registry = Registry::with_prefix("fanfare");
     registry.register_collector(Box::new(Figures { context: context.clone() }));
     registry

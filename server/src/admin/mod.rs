@@ -20,4 +20,4 @@ mod times;
 mod try_it;
 mod varz;
 
-pub use server::{AdminSettings, start};
+pub use server::{AdminSettings, documents, start};

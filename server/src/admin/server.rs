@@ -7,7 +7,9 @@ use super::{
 };
 use crate::connection::Listener;
 use crate::diagnostics::Diagnostics;
-use crate::http::{Call, HttpServer, HttpSettings, Response, Service, ServiceFuture, text};
+use crate::http::{
+    Asked, Call, Documents, HttpServer, HttpSettings, Response, Service, ServiceFuture, text,
+};
 use crate::live::Live;
 use crate::message::ServerMessage;
 use crate::tasks::Tasks;
@@ -18,6 +20,9 @@ use hyper::{Method, StatusCode};
 use std::future::ready;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
+
+/// Makes a document.
+type MakeDocument = fn(Arc<AdminContext>, Asked) -> Response;
 
 /// The name of this front-end.
 pub(super) const NAME: &str = "admin";
@@ -43,6 +48,19 @@ pub fn start(
     let pages = Pages { context, token: settings.token };
     let front_end = diagnostics.front_end(NAME);
     HttpServer::start(listener, tasks, pages, HttpSettings::default(), front_end)
+}
+
+/// The documents of the admin listener, for a front-end whose clients may ask for them.
+pub fn documents(
+    broker: &Broker<ServerMessage>,
+    tasks: &Tasks,
+    diagnostics: &Diagnostics,
+) -> Documents {
+    let context = Arc::new(AdminContext::new(broker, tasks, diagnostics));
+    Box::new(move |asked| match document(asked.path()) {
+        Some(make) => elsewhere(context.clone(), asked, make),
+        None => Box::pin(ready(nothing())),
+    })
 }
 
 /// All pages, for those who may see them.
@@ -102,19 +120,10 @@ fn page(context: &Arc<AdminContext>, call: Call) -> ServiceFuture {
     let context = context.clone();
     let mut methods = "GET";
     let answer: ServiceFuture = match call.path() {
-        "/healthz" => Box::pin(health::healthz(context, call)),
+        // Not behind pages that are being made.
+        "/healthz" => Box::pin(ready(health::healthz(context, call.asked))),
         "/readyz" => Box::pin(health::readyz(context, call)),
-        "/metrics" => elsewhere(context, call, metrics::metrics),
-        "/varz" => elsewhere(context, call, varz::varz),
         "/live" => Box::pin(snapshots::live(context, call)),
-        "/connz" => elsewhere(context, call, connections::list),
-        "/leafz" => elsewhere(context, call, leaf_nodes::list),
-        "/subsz" => elsewhere(context, call, lists::subscriptions),
-        "/accountz" => elsewhere(context, call, accounts::accounts),
-        "/routez" | "/gatewayz" | "/jsz" => elsewhere(context, call, absent::absent),
-        "/slowz" => elsewhere(context, call, lists::slowest),
-        "/topicz" => elsewhere(context, call, lists::topics),
-        "/journal" => elsewhere(context, call, lists::journal),
         "/subscribe" => Box::pin(try_it::subscribe(context, call)),
         "/publish" => {
             methods = "POST";
@@ -136,10 +145,10 @@ fn page(context: &Arc<AdminContext>, call: Call) -> ServiceFuture {
         "/debug/pprof/heap" => Box::pin(pprof::heap(context, call)),
         #[cfg(target_os = "linux")]
         "/debug/pprof/profile" => Box::pin(pprof::profile(context, call)),
-        _ => {
-            let nothing = "there is nothing at this path; / lists what there is\n";
-            return Box::pin(ready(text(StatusCode::NOT_FOUND, nothing)));
-        }
+        path => match document(path) {
+            Some(make) => elsewhere(context, call.asked, make),
+            None => return Box::pin(ready(nothing())),
+        },
     };
     // Hyper sends the answer to a HEAD without its body.
     let method = if method == Method::HEAD { Method::GET } else { method };
@@ -152,18 +161,36 @@ fn page(context: &Arc<AdminContext>, call: Call) -> ServiceFuture {
     Box::pin(ready(refusal))
 }
 
+/// What makes the document at a path: a page that only tells how things are.
+fn document(path: &str) -> Option<MakeDocument> {
+    Some(match path {
+        "/healthz" => health::healthz,
+        "/metrics" => metrics::metrics,
+        "/varz" => varz::varz,
+        "/connz" => connections::list,
+        "/leafz" => leaf_nodes::list,
+        "/subsz" => lists::subscriptions,
+        "/accountz" => accounts::accounts,
+        "/routez" | "/gatewayz" | "/jsz" => absent::absent,
+        "/slowz" => lists::slowest,
+        "/topicz" => lists::topics,
+        "/journal" => lists::journal,
+        _ => return None,
+    })
+}
+
+fn nothing() -> Response {
+    text(StatusCode::NOT_FOUND, "there is nothing at this path; / lists what there is\n")
+}
+
 /// Makes a page on another thread, one page at a time: with thousands of rows it would keep other
 /// tasks from their turn. Once begun, a page is finished even if the client leaves.
-fn elsewhere(
-    context: Arc<AdminContext>,
-    call: Call,
-    make: fn(Arc<AdminContext>, Call) -> Response,
-) -> ServiceFuture {
+fn elsewhere(context: Arc<AdminContext>, asked: Asked, make: MakeDocument) -> ServiceFuture {
     Box::pin(async move {
         let permit = context.pages.acquire().await;
         blocking::unblock(move || {
             let _permit = permit;
-            make(context, call)
+            make(context, asked)
         })
         .await
     })

@@ -5,7 +5,7 @@ use super::leaf_nodes;
 use super::listing::Object;
 use super::times::{duration, timestamp};
 use crate::diagnostics::{Ended, FamilyKind, FrontEnd, FrontEndFigures, Serves};
-use crate::http::{self, Call, Response};
+use crate::http::{self, Asked, Response};
 use crate::process::Process;
 use hyper::StatusCode;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-pub(super) fn varz(context: Arc<AdminContext>, _: Call) -> Response {
+pub(super) fn varz(context: Arc<AdminContext>, _: Asked) -> Response {
     http::json(StatusCode::OK, &facts(&context))
 }
 

@@ -13,8 +13,8 @@ mod server;
 mod upgrade;
 mod web_socket;
 
-pub use request::{BodyError, Call, QueryError, read_body};
-pub use response::{Body, Response, bytes, empty, events, json, text};
-pub use server::{HttpServer, HttpSettings, Service, ServiceFuture};
+pub use request::{Asked, BodyError, Call, QueryError, read_body};
+pub use response::{Body, Response, bytes, empty, events, json, text, whole};
+pub use server::{Documents, HttpServer, HttpSettings, Service, ServiceFuture};
 pub use upgrade::{Upgraded, UpgradedFuture};
 pub use web_socket::{NoWebSocket, WEB_SOCKET};

@@ -6,12 +6,13 @@ use async_io::Timer;
 use bytes::Bytes;
 use futures_lite::future;
 use http_body_util::{BodyExt, Limited};
-use hyper::StatusCode;
 use hyper::body::Incoming;
 use hyper::header::HeaderMap;
+use hyper::{StatusCode, Uri};
 use percent_encoding::percent_decode_str;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Deref;
 use std::time::Duration;
 
 /// An HTTP request.
@@ -20,15 +21,64 @@ pub struct Call {
     pub request: hyper::Request<Incoming>,
     /// The client's address.
     pub peer: SocketAddr,
+    /// The path and the query.
+    pub asked: Asked,
     pub(super) takeover: Takeover,
 }
 
-impl Call {
-    /// The request's path.
-    pub fn path(&self) -> &str {
-        self.request.uri().path()
+impl Deref for Call {
+    type Target = Asked;
+
+    fn deref(&self) -> &Asked {
+        &self.asked
+    }
+}
+
+/// What is asked for: a path, and a query behind it.
+#[derive(Clone, Debug)]
+pub struct Asked(pub(super) Uri);
+
+impl Asked {
+    /// A path, perhaps with `?` and a query behind it; `None` if it is neither.
+    pub fn new(path: &str) -> Option<Self> {
+        path.parse().ok().map(Self)
     }
 
+    /// The path.
+    pub fn path(&self) -> &str {
+        self.0.path()
+    }
+
+    /// The value after `name=` in the query, as it was written; the first if there are several.
+    pub fn query(&self, name: &str) -> Option<&str> {
+        let pairs =
+            self.0.query()?.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        pairs.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
+    }
+
+    /// A number in the query, `default` if it is missing.
+    ///
+    /// # Errors
+    /// If the value is not a number.
+    pub fn number(&self, name: &'static str, default: usize) -> Result<usize, QueryError> {
+        let problem = QueryError { name, has_to_be: "a number from 0 on, without a sign" };
+        self.query(name).map_or(Ok(default), |written| written.parse().map_err(|_| problem))
+    }
+
+    /// A text in the query, decoded. None if it is missing.
+    ///
+    /// # Errors
+    /// If the value is not UTF-8.
+    pub fn text(&self, name: &'static str) -> Result<Option<String>, QueryError> {
+        let problem = QueryError { name, has_to_be: "UTF-8 with percent signs decoded" };
+        let decoded = |written| {
+            percent_decode_str(written).decode_utf8().map(String::from).map_err(|_| problem)
+        };
+        self.query(name).map(decoded).transpose()
+    }
+}
+
+impl Call {
     /// The request's headers.
     pub fn headers(&self) -> &HeaderMap {
         self.request.headers()
@@ -57,38 +107,6 @@ impl Call {
     pub fn is_from_another_site(&self) -> bool {
         let site = self.headers().get("sec-fetch-site");
         site.is_some_and(|site| site != "same-origin" && site != "none")
-    }
-
-    /// The value after `name=` in the query, as it was written; the first if there are several.
-    pub fn query(&self, name: &str) -> Option<&str> {
-        let pairs = self
-            .request
-            .uri()
-            .query()?
-            .split('&')
-            .map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-        pairs.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
-    }
-
-    /// A number in the query, `default` if it is missing.
-    ///
-    /// # Errors
-    /// If the value is not a number.
-    pub fn number(&self, name: &'static str, default: usize) -> Result<usize, QueryError> {
-        let problem = QueryError { name, has_to_be: "a number from 0 on, without a sign" };
-        self.query(name).map_or(Ok(default), |written| written.parse().map_err(|_| problem))
-    }
-
-    /// A text in the query, decoded. None if it is missing.
-    ///
-    /// # Errors
-    /// If the value is not UTF-8.
-    pub fn text(&self, name: &'static str) -> Result<Option<String>, QueryError> {
-        let problem = QueryError { name, has_to_be: "UTF-8 with percent signs decoded" };
-        let decoded = |written| {
-            percent_decode_str(written).decode_utf8().map(String::from).map_err(|_| problem)
-        };
-        self.query(name).map(decoded).transpose()
     }
 }
 

@@ -35,6 +35,13 @@ pub fn events(body: Body) -> Response {
     response
 }
 
+/// The whole body of an answer, and its status. Empty if the body breaks off.
+pub async fn whole(response: Response) -> (StatusCode, Bytes) {
+    let status = response.status();
+    let body = response.into_body().collect().await;
+    (status, body.map(|body| body.to_bytes()).unwrap_or_default())
+}
+
 /// An answer with only a status.
 pub fn empty(status: StatusCode) -> Response {
     let mut response = Response::new(Empty::new().map_err(|never| match never {}).boxed_unsync());

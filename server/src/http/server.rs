@@ -2,7 +2,7 @@
 
 use super::adapter::{Clock, Departure, Socket};
 use super::forwarded;
-use super::request::Call;
+use super::request::{Asked, Call};
 use super::response::{Response, text};
 use super::upgrade::Takeover;
 use crate::connection::acceptor::AcceptedConnection;
@@ -35,6 +35,9 @@ pub trait Service: Send + Sync + 'static {
 
 /// An answer to come.
 pub type ServiceFuture = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+/// Answers questions for documents that tell how the server is.
+pub type Documents = Box<dyn Fn(Asked) -> ServiceFuture + Send + Sync>;
 
 /// The bounds of an HTTP server. The default is what [`limits`] says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,7 +112,10 @@ impl Protocol for Http {
         let service = service_fn(|request: hyper::Request<Incoming>| {
             figures.received(1);
             let answer = match self.client(request.headers(), &figures, peer, &permit) {
-                Ok(peer) => self.service.call(Call { request, peer, takeover: takeover.clone() }),
+                Ok(peer) => {
+                    let (takeover, asked) = (takeover.clone(), Asked(request.uri().clone()));
+                    self.service.call(Call { request, peer, takeover, asked })
+                }
                 Err(refusal) => refusal,
             };
             let (figures, traffic) = (figures.clone(), traffic.clone());

@@ -3,21 +3,20 @@
 
 use super::accounts::{Account, AccountName, Accounts, GLOBAL};
 use super::info::ServerInfo;
+use super::inquiries::Inquiry;
+use crate::codec::nats::Block;
 use crate::diagnostics::{ConnectionFigures, ConnectionInfo, Ended, FrontEnd};
+use crate::http::{Asked, Documents, whole};
 use crate::limits::NATS_STATSZ_MS;
 use crate::message::ServerMessage;
 use crate::process::{CpuShare, Process};
 use async_io::Timer;
 use fanfare::Topic;
 use serde_json::{Map, Value, json};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, SystemTime};
-
-/// Ask one of these in the system account, and each server answers. `$SYS.REQ.SERVER.<id>.STATSZ`
-/// asks one alone.
-const PINGS: [&str; 2] = ["$SYS.REQ.SERVER.PING", "$SYS.REQ.SERVER.PING.STATSZ"];
 
 /// Tells the system account.
 pub(super) struct Events {
@@ -26,6 +25,7 @@ pub(super) struct Events {
     front_end: Arc<FrontEnd>,
     began: SystemTime,
     cpu_share: CpuShare,
+    documents: OnceLock<Documents>,
     /// Each event has its number.
     number: AtomicU64,
 }
@@ -40,8 +40,8 @@ impl Events {
     pub fn new(accounts: &Accounts, system: &AccountName, front_end: &Arc<FrontEnd>) -> Self {
         let (accounts, system) = (accounts.clone(), system.clone());
         let (began, number) = (SystemTime::now(), AtomicU64::new(0));
-        let cpu_share = CpuShare::new(Process::now());
-        Self { accounts, system, front_end: front_end.clone(), began, cpu_share, number }
+        let (cpu_share, documents) = (CpuShare::new(Process::now()), OnceLock::new());
+        Self { accounts, system, front_end: front_end.clone(), began, cpu_share, documents, number }
     }
 
     /// Whether this is the account that is told.
@@ -95,23 +95,51 @@ impl Events {
         }
     }
 
+    /// Lets the system account ask for these documents. The first call counts.
+    pub fn has_documents(&self, documents: Documents) {
+        let _ = self.documents.set(documents);
+    }
+
     /// Answers a request of the system account, if it is one to the server. Says whether it is.
-    pub fn answer(
+    pub async fn answer(
         &self,
         account: &Account,
-        (topic, reply_to): (&Topic, &Topic),
+        (topic, block, index): (&Topic, &Block, usize),
         info: &ServerInfo,
     ) -> bool {
-        let is_asked = |topic: &str| {
-            let own =
-                topic.strip_prefix("$SYS.REQ.SERVER.").and_then(|it| it.strip_suffix(".STATSZ"));
-            PINGS.contains(&topic) || own == Some(info.id())
-        };
-        if !self.is_system(account) || !is_asked(topic.as_str()) {
+        if !self.is_system(account) {
             return false;
         }
-        say(account, reply_to, &self.statsz(info));
+        let Some(reply_to) = block.reply_topic(index) else { return false };
+        let Some(inquiry) = Inquiry::of(topic.as_str(), block.payload(index), info) else {
+            return false;
+        };
+        let answer = match inquiry {
+            Inquiry::Statsz => self.statsz(info),
+            Inquiry::OfOthers => return true,
+            Inquiry::Wrong(why) => self.refusal(400, &why, info),
+            Inquiry::Document(path) => self.document(&path, info).await,
+        };
+        say(account, reply_to, &answer);
         true
+    }
+
+    async fn document(&self, path: &str, info: &ServerInfo) -> Value {
+        let Some((documents, asked)) = self.documents.get().zip(Asked::new(path)) else {
+            return self.refusal(404, "there is no such document here", info);
+        };
+        let (status, body) = whole(documents(asked).await).await;
+        match serde_json::from_slice::<Value>(&body) {
+            Ok(data) => json!({ "server": self.server(info), "data": data }),
+            Err(_) => {
+                let why = String::from_utf8_lossy(&body);
+                self.refusal(status.as_u16(), why.trim_end(), info)
+            }
+        }
+    }
+
+    fn refusal(&self, code: u16, why: &str, info: &ServerInfo) -> Value {
+        json!({ "server": self.server(info), "error": { "code": code, "description": why } })
     }
 
     /// Says again and again how the server is, often at first and then less so.

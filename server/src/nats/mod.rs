@@ -13,6 +13,7 @@ pub mod connect;
 mod events;
 mod gathered;
 pub mod info;
+mod inquiries;
 mod own_queue;
 pub mod permissions;
 pub mod policy;

@@ -13,7 +13,7 @@ use super::server::Nats;
 use super::session::{Action, Reply, Session, SessionLimits, Sid, Sids, receipt_inbox};
 use super::share::Places;
 use super::writer::{Change, Outbound, Own};
-use crate::codec::nats::{Block, Operation, Parser, subject};
+use crate::codec::nats::{Block, Operation, Parser};
 use crate::connection::duplex::{Flow, ReadHalf};
 use crate::connection::outbound::Position;
 use crate::diagnostics::{ConnectionFigures, Ended, SubscriptionInfo};
@@ -24,8 +24,8 @@ use crate::time::Timestamp;
 use crate::transport::Connection;
 use bytes::BytesMut;
 use fanfare::{
-    Books, Mailbox, MailboxSubscriber, Origin, Pattern, Publisher, SubscribeError, SubscriptionId,
-    SubscriptionWatch, Topic,
+    Books, Mailbox, MailboxSubscriber, Origin, Pattern, Publisher, Receipt, SubscribeError,
+    SubscriptionId, SubscriptionWatch, Topic,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -423,47 +423,66 @@ impl<'c> Reader<'c> {
     async fn publish(&mut self, topic: &Topic, block: &Arc<Block>, messages: Range<usize>) {
         self.figures.received(messages.len());
         self.figures.received_payload(block.body_bytes(messages.clone()));
-        let wants_answer =
-            |index| block.reply_to(index).is_some() || receipt_inbox(block, index).is_some();
-        if !block.is_plain() && messages.clone().any(wants_answer) {
-            // In a box: a connection that asks nothing has no room for it.
+        let wants_receipt = |index| receipt_inbox(block, index).is_some();
+        if !block.is_plain() && messages.clone().any(wants_receipt) {
+            // In a box: a connection that asks for none has no room for it.
             return Box::pin(self.publish_each(topic, block, messages)).await;
         }
-        let Publishing { publisher, batch } = self.publishing();
-        batch.extend(ServerMessage::of_block(block, messages, Timestamp::now()));
-        if waiting(Wait::PUBLISH, publisher.publish_batch(topic, batch)).await.is_err() {
-            // The broker is closed: the server is ending, and the connection with it.
-            batch.clear();
-        }
+        self.publish_together(topic, block, messages).await;
     }
 
-    /// Each says where its answer is to go, and the client is told if nobody is there to answer.
+    /// Each by itself, since a receipt says what became of one message.
     async fn publish_each(&mut self, topic: &Topic, block: &Arc<Block>, messages: Range<usize>) {
-        let all = ServerMessage::of_block(block, messages.clone(), Timestamp::now());
-        for (index, message) in messages.zip(all) {
-            let reply_to = block.reply_to(index);
-            let reply_topic =
-                reply_to.and_then(subject::topic_text).and_then(|text| Topic::parse(text).ok());
-            let publisher = &mut self.publishing().publisher;
-            let publish = async {
-                match &reply_topic {
-                    Some(reply_topic) => {
-                        publisher.publish_request(topic, reply_topic, message).await
-                    }
-                    None => publisher.publish(topic, message).await,
-                }
-            };
-            let published = waiting(Wait::PUBLISH, publish).await;
-            let Nats { events, info, .. } = self.shared;
-            let is_answered = |to: &Topic| events.answer(&self.account, (topic, to), info);
-            let is_answered = reply_topic.as_ref().is_some_and(is_answered);
-            if let Ok(receipt) = published {
-                if receipt.matched == 0 && !is_answered {
-                    self.nobody_gets(block, index);
-                }
+        for index in messages {
+            if let Some(receipt) = self.publish_together(topic, block, index..index + 1).await {
                 let find = |topic: &Topic| self.find(topic);
                 let told = self.session.receipt((block, index), &receipt, find);
                 told.iter().for_each(|reply| self.reply(reply));
+            }
+            // One block can hold thousands of messages, each with a receipt larger than itself.
+            self.outbound.queue.has_room().await;
+        }
+    }
+
+    /// In one publish. `None`: the broker is closed, since the server is ending, and the connection
+    /// with it.
+    async fn publish_together(
+        &mut self,
+        topic: &Topic,
+        block: &Arc<Block>,
+        messages: Range<usize>,
+    ) -> Option<Receipt> {
+        let Publishing { publisher, batch } = self.publishing();
+        batch.extend(ServerMessage::of_block(block, messages.clone(), Timestamp::now()));
+        let published = waiting(Wait::PUBLISH, publisher.publish_batch(topic, batch)).await;
+        let Ok(receipt) = published else {
+            batch.clear();
+            return None;
+        };
+        // Where queue groups end by themselves, the first messages are taken and the last are not.
+        let taken = usize::try_from(receipt.matched).unwrap_or(usize::MAX).min(messages.len());
+        let is_to_server = self.shared.events.is_system(&self.account);
+        if !block.is_plain() && (taken < messages.len() || is_to_server) {
+            Box::pin(self.answer_requests(topic, block, messages, taken)).await;
+        }
+        Some(receipt)
+    }
+
+    /// Answers requests to the server, and tells the client that nobody is there to answer those
+    /// after the first `taken`.
+    async fn answer_requests(
+        &self,
+        topic: &Topic,
+        block: &Block,
+        messages: Range<usize>,
+        taken: usize,
+    ) {
+        let Nats { events, info, .. } = self.shared;
+        for (count, index) in messages.enumerate() {
+            let asked = (topic, block, index);
+            let is_answered = events.answer(&self.account, asked, info).await;
+            if count >= taken && !is_answered {
+                self.nobody_gets(block, index);
             }
             // One block can hold thousands of requests, each with an answer larger than itself.
             self.outbound.queue.has_room().await;

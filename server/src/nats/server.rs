@@ -18,7 +18,7 @@ use crate::connection::server::{Profile, Protocol, task_names};
 use crate::connection::shutdown::Shutdown;
 use crate::connection::{Listener, Server};
 use crate::diagnostics::{ConnectionEntry, Ended, FrontEnd};
-use crate::http::Upgraded;
+use crate::http::{Documents, Upgraded};
 use crate::live::Live;
 use crate::tasks::{self, Tasks};
 use crate::transport::Connection;
@@ -84,6 +84,11 @@ impl Server<Nats> {
     /// none.
     pub fn web_socket(&self, origins: Vec<String>) -> NatsWebSocket {
         NatsWebSocket::new(&self.protocol, origins)
+    }
+
+    /// Lets clients of the system account ask for these documents. The first call counts.
+    pub fn has_documents(&self, documents: Documents) {
+        self.protocol.events.has_documents(documents);
     }
 
     /// The credentials with which clients may connect. Those who are connected may do from now on

@@ -299,6 +299,33 @@ fn the_system_account_asks_the_server_how_it_is(server: Server) {
         assert_eq!(subject, "r.2");
         check(&answer);
     }
+    for (what, options, field, value) in [
+        ("PING.VARZ", "", "connections", Value::from(2)),
+        ("PING.CONNZ", "", "num_connections", 2.into()),
+        ("PING.CONNZ", r#"{"acc":"A","subscriptions":true}"#, "num_connections", 1.into()),
+        ("PING.SUBSZ", r#"{"limit":7}"#, "limit", 7.into()),
+        ("PING.HEALTHZ", "", "status", "ok".into()),
+        ("PING.ACCOUNTZ", "", "server_id", id.as_str().into()),
+        ("PING.LEAFZ", "", "leafnodes", 0.into()),
+        ("PING.ROUTEZ", "", "num_routes", 0.into()),
+    ] {
+        for asked in [what.to_owned(), what.replace("PING", &id)] {
+            let subject = format!("$SYS.REQ.SERVER.{asked}");
+            system.send(format!("PUB {subject} r.3 {}\r\n{options}\r\n", options.len()));
+            let (_, answer) = event(&mut system);
+            assert_eq!(answer["server"]["id"], id.as_str(), "{asked}: {answer}");
+            assert_eq!(answer["data"][field], value, "{asked} {options}: {answer}");
+        }
+    }
+    system.send("PUB $SYS.REQ.ACCOUNT.A.CONNZ r.4 0\r\n\r\n");
+    let (_, answer) = event(&mut system);
+    assert_eq!(answer["data"]["num_connections"], 1, "{answer}");
+    system.send("PUB $SYS.REQ.SERVER.PING.VARZ r.5 4\r\njunk\r\n");
+    let (_, answer) = event(&mut system);
+    assert_eq!(answer["error"]["code"], 400, "{answer}");
+    // Another server is meant.
+    let others = r#"{"server_name":"none of this name"}"#;
+    system.send(format!("PUB $SYS.REQ.SERVER.PING r.6 {}\r\n{others}\r\n", others.len()));
     system.sync();
     // Nobody asks for this.
     system.send("SUB $SYS.SERVER.*.STATSZ 2\r\n");
