@@ -1,4 +1,4 @@
-//! The time of messages: one clock, read where a message comes in.
+//! The system's clock: the time of messages, and milliseconds for programs.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub struct Timestamp(u32);
 
 impl Timestamp {
-    /// Stands for a time that nobody has noted.
+    /// Stands for a time that was not recorded.
     pub const UNKNOWN: Self = Self(0);
 
     /// The present.
@@ -22,7 +22,7 @@ impl Timestamp {
         Self(u32::try_from(seconds).unwrap_or(u32::MAX))
     }
 
-    /// The moment that [`Display`](fmt::Display) writes so. None if the text is none.
+    /// Parses what [`Display`](fmt::Display) writes.
     pub fn parse(text: &str) -> Option<Self> {
         let since_1970 = humantime::parse_rfc3339(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
         Some(Self::from_seconds(since_1970.as_secs()))
@@ -45,6 +45,17 @@ impl fmt::Display for Timestamp {
         let time = UNIX_EPOCH + Duration::from_secs(u64::from(self.0));
         write!(out, "{}", humantime::format_rfc3339_seconds(time))
     }
+}
+
+/// Milliseconds since 1970 until now.
+pub fn now_ms() -> u64 {
+    unix_ms(SystemTime::now())
+}
+
+/// Milliseconds since 1970 until `time`.
+pub fn unix_ms(time: SystemTime) -> u64 {
+    let since_1970 = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! The pages for browsers: files in the binary, which ask nobody but this server for anything.
 
-use crate::http::{Response, bytes, text};
-use hyper::StatusCode;
+use crate::http::{Call, Response, bytes, text};
 use hyper::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY,
 };
+use hyper::{Method, StatusCode};
 
 /// A file: its path, its content type, and what is in it.
 type File = (&'static str, &'static str, &'static str);
@@ -77,8 +77,13 @@ pub(crate) fn page(path: &str) -> Response {
     file(path).unwrap_or_else(|| text(StatusCode::NOT_FOUND, "there is no such page\n"))
 }
 
-/// The file at a path; none if there is no such file.
-pub(crate) fn file(path: &str) -> Option<Response> {
+/// The file that a request reads. The path `/` stands for `index`.
+pub(crate) fn requested(call: &Call, index: &str) -> Option<Response> {
+    let path = if call.path() == "/" { index } else { call.path() };
+    file(path).filter(|_| matches!(*call.request.method(), Method::GET | Method::HEAD))
+}
+
+fn file(path: &str) -> Option<Response> {
     let (_, content_type, text) = FILES.iter().find(|(at, ..)| *at == path)?;
     let mut response = bytes(StatusCode::OK, content_type, *text);
     let headers = response.headers_mut();

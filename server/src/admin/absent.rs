@@ -1,20 +1,15 @@
-//! What NATS tools ask for and this server does not have. It says so in nats-server's words.
+//! Documents about what this server does not have, in nats-server's words.
 
 use super::context::AdminContext;
 use super::listing::Object;
-use super::times::timestamp;
 use crate::http::{self, Asked, Response};
 use hyper::StatusCode;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 /// `/routez`, `/gatewayz` and `/jsz`.
 pub(super) fn absent(context: Arc<AdminContext>, call: Asked) -> Response {
-    let mut facts = vec![
-        ("server_id", context.diagnostics.server_id().into()),
-        ("now", timestamp(SystemTime::now()).into()),
-    ];
+    let mut facts = context.head();
     facts.extend(own_facts(call.path()));
     http::json(StatusCode::OK, &Object(facts))
 }

@@ -2,13 +2,11 @@
 
 use super::context::AdminContext;
 use super::listing::Object;
-use super::times::timestamp;
 use crate::codec::nats::GLOBAL;
 use crate::http::{self, Asked, Response, text};
 use hyper::StatusCode;
 use serde_json::json;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 /// All accounts, or with `acc=` the details of one.
 pub(super) fn accounts(context: Arc<AdminContext>, call: Asked) -> Response {
@@ -19,11 +17,8 @@ pub(super) fn accounts(context: Arc<AdminContext>, call: Asked) -> Response {
     }
     let mut known = front_ends.iter().flat_map(|front_end| front_end.facts());
     let system = known.find(|(name, _)| *name == "system_account").map(|(_, name)| name);
-    let mut facts = vec![
-        ("server_id", context.diagnostics.server_id().into()),
-        ("now", timestamp(SystemTime::now()).into()),
-        ("system_account", system.unwrap_or_else(|| "$SYS".into())),
-    ];
+    let mut facts = context.head();
+    facts.push(("system_account", system.unwrap_or_else(|| "$SYS".into())));
     let Some(wanted) = call.query("acc").filter(|name| !name.is_empty()) else {
         let names: Vec<&str> = accounts.iter().map(|(name, _)| &**name).collect();
         facts.push(("accounts", names.into()));

@@ -46,7 +46,7 @@ type Compare = fn(&ConnectionInfo, &ConnectionInfo) -> Ordering;
 /// What connections are sorted by. `None`: by number, as they are listed.
 type Sort = Option<Compare>;
 
-/// The names of nats-server, which nats-top says, and more. What is counted comes largest first.
+/// The orders of nats-server, which nats-top asks for, and more. Counts are sorted largest first.
 const SORTS: &[(&str, Sort)] = &[
     ("cid", None),
     ("start", None),
@@ -64,7 +64,7 @@ const SORTS: &[(&str, Sort)] = &[
     ("uptime", Some(|one, other| other.age.cmp(&one.age))),
 ];
 
-/// What the dashboard calls it.
+/// The connection's name on the dashboard.
 fn called(connection: &ConnectionInfo) -> &str {
     if connection.name.is_empty() { &connection.user } else { &connection.name }
 }
@@ -184,17 +184,9 @@ fn listing(
     if let Some(subs) = subs {
         add_subscriptions(context, page, &mut rows, subs);
     }
-    Listing {
-        rows_name: "connections",
-        summary: Object(vec![
-            ("server_id", context.diagnostics.server_id().into()),
-            ("now", timestamp(now).into()),
-            ("num_connections", page.len().into()),
-        ]),
-        rows,
-        total,
-        window,
-    }
+    let mut summary = context.head();
+    summary.push(("num_connections", page.len().into()));
+    Listing { rows_name: "connections", summary: Object(summary), rows, total, window }
 }
 
 /// Adds to each row what its connection has subscribed to.

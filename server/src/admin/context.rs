@@ -1,11 +1,13 @@
 //! What the pages of the admin listener are made from.
 
 use super::snapshots::Snapshots;
-use crate::diagnostics::Diagnostics;
+use super::times::timestamp;
+use crate::diagnostics::{Diagnostics, Facts};
 use crate::message::ServerMessage;
 use crate::process::{CpuShare, Process};
 use crate::tasks::{Limiter, Tasks};
 use fanfare::Broker;
+use std::time::SystemTime;
 
 pub(super) struct AdminContext {
     pub broker: Broker<ServerMessage>,
@@ -13,7 +15,7 @@ pub(super) struct AdminContext {
     pub diagnostics: Diagnostics,
     pub cpu_share: CpuShare,
     pub snapshots: Snapshots,
-    /// Pages that are being made.
+    /// Allows one page at a time to be made.
     pub pages: Limiter,
     // One profile of a kind at a time: each costs time and memory.
     #[cfg(target_os = "linux")]
@@ -38,5 +40,13 @@ impl AdminContext {
             cpu_profile: Limiter::new(1),
             task_profile: Limiter::new(1),
         }
+    }
+
+    /// The fields that begin each document of NATS.
+    pub fn head(&self) -> Facts {
+        vec![
+            ("server_id", self.diagnostics.server_id().into()),
+            ("now", timestamp(SystemTime::now()).into()),
+        ]
     }
 }

@@ -3,7 +3,6 @@
 use super::connections::row;
 use super::context::AdminContext;
 use super::listing::{Listing, Object, Window};
-use super::times::timestamp;
 use crate::diagnostics::FrontEnd;
 use crate::http::{Asked, Response};
 use crate::limits::CLUSTER_TITLES;
@@ -37,11 +36,8 @@ pub(super) fn list(context: Arc<AdminContext>, call: Asked) -> Response {
         })
     });
     let rows: Vec<Object> = rows.skip(window.offset).take(window.limit).collect();
-    let summary = vec![
-        ("server_id", context.diagnostics.server_id().into()),
-        ("now", timestamp(now).into()),
-        ("leafnodes", rows.len().into()),
-    ];
+    let mut summary = context.head();
+    summary.push(("leafnodes", rows.len().into()));
     let total = front_ends.iter().map(|front_end| front_end.connection_count()).sum();
     let summary = Object(summary);
     Listing { rows_name: "leafs", summary, rows, total, window }.respond()

@@ -12,9 +12,8 @@ use fanfare::{SubscriptionStats, Topic, TopicStats};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// `/subsz`: queues of subscriptions, oldest first; with `topic=` those that get that topic's
-/// messages; with `subs=1` what the clients of NATS have subscribed to, with `acc=` those of an
-/// account.
+/// `/subsz`: queues of subscriptions, oldest first. With `topic=`, those that get that topic's
+/// messages. With `subs=1`, the subscriptions of NATS clients; with `acc=`, those of one account.
 pub(super) fn subscriptions(context: Arc<AdminContext>, call: Asked) -> Response {
     let (topic, account) = match (call.text("topic"), call.text("acc")) {
         (Ok(topic), Ok(account)) => (topic, account),
@@ -82,11 +81,9 @@ pub(super) fn nats_row(info: &SubscriptionInfo, cid: u64) -> Object {
 }
 
 fn summary(context: &AdminContext, subscriptions: usize) -> Object {
-    Object(vec![
-        ("server_id", context.diagnostics.server_id().into()),
-        ("now", timestamp(SystemTime::now()).into()),
-        ("num_subscriptions", subscriptions.into()),
-    ])
+    let mut summary = context.head();
+    summary.push(("num_subscriptions", subscriptions.into()));
+    Object(summary)
 }
 
 /// `/slowz`: the subscriptions that publishers waited for longest, then those that came nearest to

@@ -4,7 +4,7 @@
 
 use super::context::AdminContext;
 use crate::build;
-use crate::diagnostics::{Family, FamilyKind, FrontEndFigures};
+use crate::diagnostics::{Family, FamilyKind, Figure, FrontEndFigures};
 use crate::http::{Asked, Response, bytes, text};
 use crate::process::Process;
 use hyper::StatusCode;
@@ -43,46 +43,24 @@ fn encode(metric: &mut MetricEncoder<'_>, kind: FamilyKind, value: u64) -> fmt::
     }
 }
 
-/// A label and its value.
-type Label<'l> = (&'static str, &'l str);
-
 impl Writer<'_> {
-    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
-        metric.encode_counter::<NoLabelSet, u64, u64>(&value, None)
+    fn counter(&mut self, name: &'static str, help: &'static str, value: u64) -> fmt::Result {
+        self.family(&Family::counter(name, help, value))
     }
 
     fn gauge(&mut self, name: &str, help: &str, unit: Option<&Unit>, value: f64) -> fmt::Result {
         self.0.encode_descriptor(name, help, unit, MetricType::Gauge)?.encode_gauge(&value)
     }
 
-    fn counters<'l, const N: usize>(
+    fn counters(
         &mut self,
-        name: &str,
-        help: &str,
-        values: impl IntoIterator<Item = ([Label<'l>; N], u64)>,
+        name: &'static str,
+        help: &'static str,
+        figures: impl Iterator<Item = Figure>,
     ) -> fmt::Result {
-        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (labels, value) in values {
-            family.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, u64>(&value, None)?;
-        }
-        Ok(())
+        self.family(&Family::counters(name, help, figures.collect()))
     }
 
-    fn gauges<'l>(
-        &mut self,
-        name: &str,
-        help: &str,
-        values: impl IntoIterator<Item = (Label<'l>, u64)>,
-    ) -> fmt::Result {
-        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for (label, value) in values {
-            family.encode_family(&[label])?.encode_gauge(&(value as f64))?;
-        }
-        Ok(())
-    }
-
-    /// What a front-end tells of itself.
     fn family(&mut self, family: &Family) -> fmt::Result {
         let kind = match family.kind {
             FamilyKind::Counter => MetricType::Counter,
@@ -91,7 +69,7 @@ impl Writer<'_> {
         let mut all = self.0.encode_descriptor(family.name, family.help, None, kind)?;
         for figure in &family.figures {
             match figure.labels.is_empty() {
-                // As one of a family it would be written with empty braces.
+                // A family would be written with empty braces.
                 true => encode(&mut all, family.kind, figure.value)?,
                 false => {
                     encode(&mut all.encode_family(&figure.labels)?, family.kind, figure.value)?
@@ -115,7 +93,7 @@ impl Writer<'_> {
     }
 }
 
-/// Of broker, front-ends and tasks.
+/// The figures of the broker, the front-ends and the tasks.
 struct Figures {
     context: Arc<AdminContext>,
 }
@@ -143,11 +121,8 @@ impl Collector for Figures {
         writer.counter("connections_shed", shed, memory.shed_connections())?;
         self.families().iter().try_for_each(|family| writer.family(family))?;
         let tasks = self.context.tasks.alive_by_name();
-        writer.gauges(
-            "tasks",
-            "Tasks alive",
-            tasks.iter().map(|(name, count)| (("name", *name), *count as u64)),
-        )
+        let alive = tasks.iter().map(|(name, count)| figure(&[("name", name)], *count as u64));
+        writer.family(&Family::gauges("tasks", "Tasks alive", alive.collect()))
     }
 }
 
@@ -174,24 +149,20 @@ impl Figures {
             ("dropped", deliveries.dropped),
             ("disconnected", deliveries.disconnected),
         ];
-        let outcomes = outcomes.map(|(outcome, count)| ([("outcome", outcome)], count));
+        let outcomes = outcomes.into_iter();
         writer.counters(
             "deliveries",
             "Messages times the subscriptions they were for, by what became of them",
-            outcomes,
+            outcomes.map(|(outcome, count)| figure(&[("outcome", outcome)], count)),
         )?;
-        writer.counter(
-            "deliveries_waited",
-            "Deliveries that had to wait for room",
-            deliveries.waited,
-        )?;
+        let waited = "Deliveries that had to wait for room";
+        writer.counter("deliveries_waited", waited, deliveries.waited)?;
         writer.gauge("subscriptions", "Live subscriptions", None, stats.subscriptions as f64)?;
         writer.gauge("publishers", "Live publishers", None, stats.publishers as f64)?;
         let drops = self.context.broker.drop_stats().by_policy;
         let drops = drops.iter().flat_map(|(policy, counts)| {
-            counts
-                .by_reason()
-                .map(|(reason, count)| ([("policy", *policy), ("reason", reason)], count))
+            let labels = |reason| [("policy", *policy), ("reason", reason)];
+            counts.by_reason().map(|(reason, count)| figure(&labels(reason), count))
         });
         writer.counters(
             "dropped",
@@ -246,19 +217,18 @@ impl Figures {
             .iter()
             .map(|front_end| (front_end.name(), front_end.figures()))
             .collect();
-        let of = |name| ("front_end", name);
-        let live = figures.iter().map(|(name, figures)| (of(*name), figures.connections as u64));
-        writer.gauges("connections", "Live connections", live)?;
+        let of = |name: &&'static str| ("front_end", *name);
+        let live = figures.iter();
+        let live = live.map(|(name, figures)| figure(&[of(name)], figures.connections as u64));
+        writer.family(&Family::gauges("connections", "Live connections", live.collect()))?;
         let ended = figures.iter().flat_map(|(name, figures)| {
-            figures.ended.iter().map(|(reason, count)| ([of(*name), ("reason", *reason)], *count))
+            let labels = |reason| [of(name), ("reason", reason)];
+            figures.ended.iter().map(move |(reason, count)| figure(&labels(*reason), *count))
         });
         writer.counters("connections_ended", "Connections that ended, by reason", ended)?;
-        let mut sum = |name: &str, help: &str, value: fn(&FrontEndFigures) -> u64| {
-            writer.counters(
-                name,
-                help,
-                figures.iter().map(|(name, figures)| ([of(*name)], value(figures))),
-            )
+        let mut sum = |name, help, value: fn(&FrontEndFigures) -> u64| {
+            let figures = figures.iter().map(|(name, all)| figure(&[of(name)], value(all)));
+            writer.counters(name, help, figures)
         };
         sum("connections_accepted", "Connections ever accepted", |figures| figures.accepted)?;
         sum("connections_refused", "Connections not let in", |figures| figures.refused)?;
@@ -271,7 +241,11 @@ impl Figures {
     }
 }
 
-/// Of the process.
+fn figure(labels: &[(&'static str, &'static str)], value: u64) -> Figure {
+    Figure::new(labels.to_vec(), value)
+}
+
+/// The figures of the process.
 struct OfProcess {
     context: Arc<AdminContext>,
 }

@@ -82,14 +82,13 @@ impl Service for Pages {
 }
 
 impl Pages {
-    /// The refusal of a request that may not see anything. `None` if it may.
+    /// The refusal of a request, unless it may see the pages.
     fn refusal(&self, call: &Call) -> Option<Response> {
         if call.is_from_foreign_page(&[]) {
             return Some(text(StatusCode::FORBIDDEN, "pages of other sites may not ask\n"));
         }
         match self.token.get().as_ref() {
-            // The files say nothing about this server, and one of them is where the token is typed
-            // in.
+            // The files say nothing about this server, and people type the token into one of them.
             Some(token) if !carries(call, token) && file(call).is_none() => {
                 let mut refusal = text(
                     StatusCode::UNAUTHORIZED,
@@ -107,11 +106,9 @@ impl Pages {
     }
 }
 
-/// The file of the dashboard that is asked for.
+/// The file of the dashboard that a request reads.
 fn file(call: &Call) -> Option<Response> {
-    let is_read = matches!(*call.request.method(), Method::GET | Method::HEAD);
-    let path = if call.path() == "/" { "/web/admin/index.html" } else { call.path() };
-    web::file(path).filter(|_| is_read)
+    web::requested(call, "/web/admin/index.html")
 }
 
 /// The page at the path of a request.
@@ -120,7 +117,7 @@ fn page(context: &Arc<AdminContext>, call: Call) -> ServiceFuture {
     let context = context.clone();
     let mut methods = "GET";
     let answer: ServiceFuture = match call.path() {
-        // Not behind pages that are being made.
+        // Answered at once, whatever pages are being made.
         "/healthz" => Box::pin(ready(health::healthz(context, call.asked))),
         "/readyz" => Box::pin(health::readyz(context, call)),
         "/live" => Box::pin(snapshots::live(context, call)),
@@ -198,6 +195,5 @@ fn elsewhere(context: Arc<AdminContext>, asked: Asked, make: MakeDocument) -> Se
 
 /// Whether a request carries the token. Takes as long for a wrong one as for the right one.
 fn carries(call: &Call, token: &str) -> bool {
-    let given = call.header("authorization").and_then(|header| header.strip_prefix("Bearer "));
-    given.is_some_and(|given| given.as_bytes().ct_eq(token.as_bytes()).into())
+    call.bearer().is_some_and(|given| given.as_bytes().ct_eq(token.as_bytes()).into())
 }

@@ -12,6 +12,7 @@ use crate::http::{Call, Response, events};
 use crate::limits::{ADMIN_LIVE_MS, ADMIN_LIVE_POINTS};
 use crate::locks::lock;
 use crate::process::Process;
+use crate::time::{now_ms, unix_ms};
 use async_io::Timer;
 use bytes::Bytes;
 use futures_lite::stream;
@@ -30,14 +31,14 @@ pub(super) struct Snapshots {
 }
 
 struct State {
-    /// Oldest first. Between two that are more than a second apart nobody looked.
+    /// Oldest first. A gap of more than a second means that nobody looked.
     points: VecDeque<Point>,
     last: Bytes,
     due: Instant,
 }
 
-/// What charts show of one moment. What is counted only grows, so two points give a rate, however
-/// far apart they are.
+/// What charts show of one moment. Counters only grow, so two points give a rate, however far apart
+/// they are.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 struct Point {
     at_ms: u64,
@@ -110,7 +111,7 @@ impl Viewer {
 }
 
 impl Snapshots {
-    /// Before the first viewer.
+    /// No snapshot yet.
     pub fn new(started_at: SystemTime) -> Self {
         // All that is counted began with the server.
         let start = Point { at_ms: unix_ms(started_at), ..Point::default() };
@@ -118,7 +119,7 @@ impl Snapshots {
         Self { state: Mutex::new(state) }
     }
 
-    /// What a new viewer gets: what does not change, the last minutes, and the last snapshot.
+    /// The first events for a new viewer: what does not change, the last minutes, and a snapshot.
     fn opening(&self, context: &AdminContext) -> (Bytes, Instant) {
         let (last, due) = self.snapshot(context);
         let opening = json!({
@@ -154,7 +155,7 @@ impl State {
         let process = Process::now();
         let (broker, queues) = (context.broker.stats(), context.broker.queue_stats());
         let point = Point {
-            at_ms: unix_ms(SystemTime::now()),
+            at_ms: now_ms(),
             in_msgs: sums.messages_in,
             out_msgs: sums.messages_out,
             in_bytes: sums.bytes_in,
@@ -196,7 +197,8 @@ impl State {
         })
     }
 
-    /// Zero after a time without viewers, since nobody knows when in that time the losses were.
+    /// The messages missed since the last point. Zero after a time without viewers, since nobody knows
+    /// when in that time they were missed.
     fn missed_lately(&self, now: &Point) -> u64 {
         let last = self.points.back().filter(|last| last.at_ms + 2 * ADMIN_LIVE_MS > now.at_ms);
         last.map_or(0, |last| now.missed.saturating_sub(last.missed))
@@ -221,10 +223,7 @@ fn front_ends(
         let figures = front_end.figures();
         problems::of_front_end(&front_end, &figures, problems);
         if front_end.name() != super::server::NAME {
-            sums.messages_in += figures.messages_in;
-            sums.messages_out += figures.messages_out;
-            sums.bytes_in += figures.bytes_in;
-            sums.bytes_out += figures.bytes_out;
+            sums.add(&figures);
         }
         Listed {
             name: front_end.name(),
@@ -243,7 +242,7 @@ fn front_ends(
     (front_ends.collect(), sums)
 }
 
-/// What subscribers did not get while they were there, for whatever reason.
+/// The messages that live subscriptions did not get, for whatever reason.
 fn missed(context: &AdminContext) -> u64 {
     let drops = context.broker.drop_stats();
     let counts = drops.by_policy.values().flat_map(|counts| counts.by_reason());
@@ -256,9 +255,4 @@ fn event(name: &str, data: &impl Serialize) -> Vec<u8> {
     let _ = serde_json::to_writer(&mut event, data);
     event.extend_from_slice(b"\n\n");
     event
-}
-
-fn unix_ms(time: SystemTime) -> u64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -15,19 +15,17 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::StatusCode;
 use hyper::body::Frame;
 use serde_json::{Value, json};
+use std::fmt::Display;
 use std::io;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// `GET /subscribe?pattern=a.*`: messages, and gaps in their place, as server-sent events.
 pub(super) async fn subscribe(context: Arc<AdminContext>, call: Call) -> Response {
-    let pattern = match call.text("pattern") {
-        Ok(pattern) => pattern.unwrap_or_default(),
-        Err(error) => return error.response(),
-    };
-    let pattern = match Pattern::parse(&pattern) {
+    let pattern: Pattern = match parsed(&call, "pattern") {
         Ok(pattern) => pattern,
-        Err(error) => return text(StatusCode::BAD_REQUEST, format!("{error}\n")),
+        Err(refusal) => return *refusal,
     };
     let subscription = context.broker.subscription(&pattern);
     let subscription = subscription.queue_messages(ADMIN_WATCH_MESSAGES);
@@ -39,6 +37,13 @@ pub(super) async fn subscribe(context: Arc<AdminContext>, call: Call) -> Respons
         }
         Err(error) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
     }
+}
+
+/// A value in the query, or the answer that it is wrong.
+fn parsed<T: FromStr<Err: Display>>(call: &Call, name: &'static str) -> Result<T, Box<Response>> {
+    let written = call.text(name).map_err(|error| Box::new(error.response()))?;
+    let parsed = written.unwrap_or_default().parse();
+    parsed.map_err(|error| Box::new(text(StatusCode::BAD_REQUEST, format!("{error}\n"))))
 }
 
 /// Somebody who watches a pattern.
@@ -106,13 +111,9 @@ fn append(out: &mut Vec<u8>, event: &str, data: &Value) {
 
 /// `POST /publish?topic=a.b`: publishes the body, and gives the receipt.
 pub(super) async fn publish(context: Arc<AdminContext>, call: Call) -> Response {
-    let topic = match call.text("topic") {
-        Ok(topic) => topic.unwrap_or_default(),
-        Err(error) => return error.response(),
-    };
-    let topic = match Topic::parse(&topic) {
+    let topic: Topic = match parsed(&call, "topic") {
         Ok(topic) => topic,
-        Err(error) => return text(StatusCode::BAD_REQUEST, format!("{error}\n")),
+        Err(refusal) => return *refusal,
     };
     let time = Duration::from_millis(ADMIN_PUBLISH_MS);
     let body = match read_body(call.request.into_body(), ADMIN_PUBLISH_BYTES, time).await {

@@ -90,9 +90,8 @@ fn stale_connections(context: &AdminContext) -> u64 {
     nats.filter_map(|nats| nats.figures().ended.get(Ended::Quiet.as_str()).copied()).sum()
 }
 
-/// The figures that front-ends want shown at a glance. Counters of the same name are added up; of
-/// gauges the largest is shown. Only what is already counted is read, since this page is asked for
-/// every second.
+/// The figures that front-ends want shown at a glance: the sum of counters of one name, and the
+/// largest of gauges. Reads only what is counted anyway, since tools ask for this page every second.
 fn at_a_glance(context: &AdminContext) -> impl Iterator<Item = (&'static str, Value)> {
     let families =
         context.diagnostics.front_ends().into_iter().flat_map(|front_end| front_end.counted());
@@ -113,29 +112,16 @@ fn at_a_glance(context: &AdminContext) -> impl Iterator<Item = (&'static str, Va
 /// The sums of all front-ends but the admin listener.
 fn sums(context: &AdminContext) -> FrontEndFigures {
     let mut sums = FrontEndFigures::default();
-    for front_end in context
-        .diagnostics
-        .front_ends()
-        .iter()
-        .filter(|front_end| front_end.name() != super::server::NAME)
-    {
-        let figures = front_end.figures();
-        sums.connections += figures.connections;
-        sums.accepted += figures.accepted;
-        sums.refused += figures.refused;
-        sums.slow_consumers += figures.slow_consumers;
-        sums.messages_in += figures.messages_in;
-        sums.messages_out += figures.messages_out;
-        sums.payload_in += figures.payload_in;
-        sums.payload_out += figures.payload_out;
-    }
+    let front_ends = context.diagnostics.front_ends();
+    let others = front_ends.iter().filter(|front_end| front_end.name() != super::server::NAME);
+    others.for_each(|front_end| sums.add(&front_end.figures()));
     sums
 }
 
 /// NATS tools look for the port of the NATS server; without one, that of the first front-end.
 fn main_front_end(context: &AdminContext) -> Option<(Arc<FrontEnd>, Serves)> {
     let mut front_ends = context.diagnostics.front_ends();
-    // Those of the same kind keep their order.
+    // A stable sort: the others keep their order.
     front_ends.sort_by_key(|front_end| front_end.name() != "nats");
     front_ends.into_iter().find_map(|front_end| {
         let serves = front_end.serves()?;

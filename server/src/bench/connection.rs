@@ -134,9 +134,6 @@ impl Connection {
     }
 
     /// Subscribes, and waits until the server has dealt with it.
-    ///
-    /// # Errors
-    /// As there.
     pub fn subscribe_surely(&mut self, subject: &str) -> Result<(), BenchError> {
         self.subscribe(subject)?;
         match self.protocol {

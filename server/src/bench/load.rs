@@ -114,9 +114,6 @@ pub fn run(endpoint: &Endpoint, load: &Load) -> Result<Outcome, BenchError> {
 }
 
 /// Publishes to nobody, until the server has dealt with it.
-///
-/// # Errors
-/// As for [`run`].
 pub fn publish(endpoint: &Endpoint, load: &Load) -> Result<Outcome, BenchError> {
     let mut publishers = publishers(endpoint, load)?;
     let progress = Progress::new(load.publishers, 0);
@@ -130,9 +127,6 @@ pub fn publish(endpoint: &Endpoint, load: &Load) -> Result<Outcome, BenchError> 
 }
 
 /// Counts what others publish.
-///
-/// # Errors
-/// As for [`run`].
 pub fn listen(endpoint: &Endpoint, listening: &Listening) -> Result<Outcome, BenchError> {
     let mut inboxes = Vec::new();
     for number in 0..listening.subscribers {

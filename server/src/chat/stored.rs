@@ -17,9 +17,6 @@ pub struct LeftChat {
 impl LeftChat {
     /// Reads what earlier servers left. Their lines become the histories of the broker, to which
     /// nobody may have subscribed yet.
-    ///
-    /// # Errors
-    /// What is wrong with the database.
     pub fn read(
         database: &Database,
         broker: &Broker<ServerMessage>,

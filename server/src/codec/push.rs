@@ -164,9 +164,6 @@ impl fmt::Display for ObjectError {
 impl std::error::Error for ObjectError {}
 
 /// Parses a line.
-///
-/// # Errors
-/// [`ObjectError`] says where and what.
 pub fn parse_object(line: &str) -> Result<ClientObject, ObjectError> {
     serde_json::from_str(line)
         .map_err(|error| ObjectError { problem: error.to_string().chars().take(200).collect() })

@@ -1,4 +1,4 @@
-//! The most memory that clients can make the server hold with the settings: `--print-bounds`.
+//! The most memory that clients can make the server hold with its settings: `--print-bounds`.
 
 use super::Config;
 use crate::cluster::ClusterSettings;
@@ -94,9 +94,9 @@ impl Config {
         bound
     }
 
-    /// Its subscriptions are counted with those of the other clients.
+    /// Without the subscriptions, which are counted with those of clients by TCP.
     fn nats_web_socket_bound(&self) -> Bound {
-        // The library of the WebSocket keeps what is read once more.
+        // The WebSocket's library keeps another copy of what is read.
         let read_again = 2 * (self.nats.parser.payload_bytes + limits::WEB_SOCKET_READ_BYTES);
         let each = self.nats_client_bytes() + (read_again + 2 * limits::HTTP_HEAD_BYTES) as u64;
         let what = "as a client by TCP, and the WebSocket's own buffers";
@@ -105,7 +105,7 @@ impl Config {
 
     fn nats_client_bytes(&self) -> u64 {
         let nats = &self.nats;
-        // Once more for the queues that subscriptions have for themselves.
+        // Twice, since subscriptions with a policy of their own have queues of their own.
         2 * nats.pending_bytes as u64
             + connection_bytes(limits::WRITE_BUFFER_BYTES, nats.parser.payload_bytes)
     }
@@ -131,20 +131,18 @@ impl Config {
         let waiting =
             self.push.settings.at_once as u64 * (limits::PUSH_PAYLOAD_BYTES as u64 + TASK_BYTES);
         let signatures = limits::PUSH_REMEMBERED_SIGNATURES as u64 * 64;
-        let fates = (limits::PUSH_ACKS_TRACKED * (limits::PUSH_ID_BYTES + 160)) as u64;
+        let acks = (limits::PUSH_ACKS_TRACKED * (limits::PUSH_ID_BYTES + 160)) as u64;
         let ack_waits = self.push.settings.ack_waits as u64 * TASK_BYTES;
-        // One is with the worker that checks signatures, and perhaps one that it was not done with
-        // in time.
+        // One batch whose signatures a thread checks, and perhaps one that timed out before.
         let batches = 2 * (limits::DATAGRAMS_PER_TURN * (limits::PUSH_DATAGRAM_BYTES + 64)) as u64;
-        let how = "pushes that wait, remembered signatures, fates of pushes to be acknowledged"
-            .to_owned();
-        Bound { name: "push-udp", bytes: waiting + signatures + fates + ack_waits + batches, how }
+        let how = "pushes that wait, remembered signatures, tracked acknowledgements".to_owned();
+        Bound { name: "push-udp", bytes: waiting + signatures + acks + ack_waits + batches, how }
     }
 
     fn push_http_bound(&self) -> Bound {
         let push = &self.push.settings;
-        // A request with a batch, or a stream of events, or a WebSocket, whose library keeps what
-        // is read once more.
+        // A request with a batch, or a stream of events, or a WebSocket, whose library keeps another
+        // copy of what is read.
         let batch = (2 * limits::PUSH_BATCH_BYTES) as u64;
         let events =
             push.queue_bytes as u64 + 2 * (push.writer.buffer_bytes as u64 + RENDERED_PUSH_BYTES);
@@ -171,18 +169,17 @@ fn cluster_bound(cluster: &ClusterSettings) -> Bound {
     Bound { name: "cluster", bytes: cluster.queue_bytes as u64 + interest + buffers, how }
 }
 
-/// The last push that was rendered, which may go beyond the write buffer. As JSON a byte can become
-/// six.
+/// The last push rendered, which may go beyond the write buffer. In JSON a byte can become six.
 const RENDERED_PUSH_BYTES: u64 = 6 * limits::PUSH_PAYLOAD_BYTES as u64;
 
-/// A task and what hangs on it: measured about 5 KiB.
+/// A task and what it owns: measured about 5 KiB.
 const TASK_BYTES: u64 = 8 * 1024;
 
 /// A subscription of a push client in the router, with its pattern.
 const SUBSCRIPTION_BYTES: u64 = 1_024 + TOPIC_BYTES_MAX as u64;
 
-/// A NATS subscription with the longest names. Those that are not UTF-8 are kept as text, with four
-/// characters for a byte.
+/// A NATS subscription with the longest names. A name that is not UTF-8 is kept as text, in four
+/// characters a byte.
 fn nats_subscription_bytes(control_line_bytes: usize) -> u64 {
     let (itself, each_token) = limits::NATS_SUBSCRIPTION_BYTES;
     let subject = each_token * TOPIC_TOKENS_MAX + 2 * TOPIC_BYTES_MAX;

@@ -4,14 +4,14 @@ use super::ConfigError;
 use super::settings::Settings;
 use super::shared::{AddressOptions, ConnectionOptions, QueueOptions, TlsOptions, WriterOptions};
 use super::table::Options;
-use super::values::{from, text, within};
+use super::values::{choice, from, listed, text, within};
 use crate::chat::ChatSettings;
 use crate::chat::names::{Name, NameOf};
 use crate::chat::password::Secret;
 use crate::chat::rooms::DirectoryLimits;
 use crate::chat::session::SessionSettings;
 use crate::limits;
-use clap::{Arg, Args, ValueEnum};
+use clap::{Arg, ArgAction, Args};
 use std::net::SocketAddr;
 
 /// Where chat listens, unless told otherwise.
@@ -22,20 +22,22 @@ pub const DEFAULT_ADDRESS: &str = "127.0.0.1:7000";
 pub struct ChatOptions {
     #[command(flatten)]
     listen: AddressOptions,
-    /// Let everybody in on an address that other machines can reach. Whoever reaches it can
-    /// take any free name, unless there is a password or accounts are required
+    /// Let everybody in on an address that other machines can reach: anybody can then take any free
+    /// name, unless there is a password or accounts are required
     #[arg(long)]
     allow_anonymous: bool,
     #[command(flatten)]
     pub tls: TlsOptions,
-    /// Password that everybody has to give first
+    /// Password that everybody must give first
     #[arg(long, value_name = "WORD", value_parser = word, hide_env_values = true)]
     password: Option<String>,
     #[command(flatten)]
     connections: ConnectionOptions,
     /// Whether everybody may talk, or only people who have registered a name and log in
-    #[arg(long, value_name = "optional|required", default_value = "optional")]
-    accounts: Accounts,
+    #[arg(long = "accounts", value_name = "optional|required", default_value = "optional",
+        action = ArgAction::Set,
+        value_parser = choice([("optional", false), ("required", true)]))]
+    accounts_required: bool,
     /// Accounts that are operators of every room, separated by commas
     #[arg(long, value_name = "NAMES", default_value = "", value_parser = names)]
     operators: Names,
@@ -58,7 +60,7 @@ pub struct ChatOptions {
     /// Maximum number of rooms
     #[arg(long, value_name = "N", default_value_t = limits::ROOMS, value_parser = from(1))]
     rooms: usize,
-    /// Maximum number of rooms that one person is in
+    /// Maximum number of rooms that one person can be in
     #[arg(long, value_name = "N", default_value_t = limits::ROOMS_PER_PERSON,
         value_parser = from(1))]
     rooms_per_person: usize,
@@ -69,7 +71,7 @@ pub struct ChatOptions {
     #[arg(long, value_name = "N", default_value_t = limits::ROOM_HISTORY_LINES,
         value_parser = within::<usize>(0..=100_000))]
     history_lines: usize,
-    /// Lines of history that a person who joins is shown
+    /// Lines of history that a room shows to a person who joins
     #[arg(long, value_name = "N", default_value_t = limits::ROOM_REPLAY_LINES,
         value_parser = within::<usize>(0..=100_000))]
     replay_lines: usize,
@@ -79,10 +81,10 @@ pub struct ChatOptions {
     writer: WriterOptions,
 }
 
-/// A word that can be typed after a command.
+/// A word as people type it after a command.
 fn word(text: &str) -> Result<String, String> {
     match text.is_empty() || text.contains(char::is_whitespace) {
-        true => Err("is no single word".to_owned()),
+        true => Err("is not a single word".to_owned()),
         false => Ok(text.to_owned()),
     }
 }
@@ -91,22 +93,13 @@ fn word(text: &str) -> Result<String, String> {
 #[derive(Clone, Debug)]
 struct Names(Vec<String>);
 
-/// Names separated by commas.
 fn names(text: &str) -> Result<Names, String> {
-    let mut names = Vec::new();
-    for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+    let name = |name: &str| {
         Name::parse(name, NameOf::Person, limits::NAME_BYTES)
-            .map_err(|error| format!("has a name that is none ({name}): {error}"))?;
-        names.push(name.to_owned());
-    }
-    Ok(Names(names))
-}
-
-/// Whether people need an account to talk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Accounts {
-    Optional,
-    Required,
+            .map(|_| name.to_owned())
+            .map_err(|error| format!("names {name}, which cannot be an account: {error}"))
+    };
+    listed(text).map(name).collect::<Result<_, _>>().map(Names)
 }
 
 impl Options for ChatOptions {
@@ -145,7 +138,7 @@ impl ChatOptions {
                 replay_lines: self.replay_lines,
                 history_lines: self.history_lines,
                 is_stored: settings.is_set("data-dir"),
-                accounts_required: self.accounts == Accounts::Required,
+                accounts_required: self.accounts_required,
                 password: self.password.clone().map(Secret),
             },
             operators: self.operators.0.clone(),
@@ -161,24 +154,15 @@ impl ChatOptions {
 
     fn check(&self, settings: &Settings) -> Result<(), ConfigError> {
         let remedy = "chat-allow-anonymous";
-        let is_closed = self.password.is_some() || self.accounts == Accounts::Required;
+        let is_closed = self.password.is_some() || self.accounts_required;
         let is_guarded = is_closed || self.allow_anonymous;
         settings.guard("chat", self.listen.address, is_guarded, remedy)?;
-        if self.accounts == Accounts::Required && !settings.is_set("data-dir") {
+        if self.accounts_required && !settings.is_set("data-dir") {
             let problem = "needs data-dir, where accounts are kept";
             return Err(settings.error("chat-accounts", problem));
         }
-        // A queue that cannot take even one line would drop everything.
-        let (needed_bytes, queue_bytes) = (self.line_bytes + 256, self.queue.queue_bytes);
-        if queue_bytes < needed_bytes {
-            return Err(if settings.is_set("chat-queue-bytes") {
-                let problem = format!("is too small for a line; it needs {needed_bytes}");
-                settings.error("chat-queue-bytes", &problem)
-            } else {
-                let problem = format!("does not fit into chat-queue-bytes ({queue_bytes})");
-                settings.error("chat-line-bytes", &problem)
-            });
-        }
+        let line = ("a line", "chat-line-bytes", self.line_bytes + 256);
+        self.queue.check_fits(Self::TABLE, line, settings)?;
         if self.replay_lines > self.history_lines && settings.is_set("chat-replay-lines") {
             let kept = self.history_lines;
             let problem = format!("is more than chat-history-lines keeps ({kept})");

@@ -20,29 +20,29 @@ use std::path::PathBuf;
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Cluster")]
 pub struct ClusterOptions {
-    /// Hubs of a NATS cluster to join as a leaf node, with commas between them:
+    /// Hubs of a NATS cluster to join as a leaf node, separated by commas:
     /// nats://USER:PASSWORD@HOST:7422
     #[arg(long, value_name = "HUBS", value_parser = hubs)]
     address: Option<Hubs>,
-    /// Name of this server in the cluster, which no other may have; by default made of the host's
-    /// name and a random part
+    /// Name of this server in the cluster, which must be unique; by default the host's name and a
+    /// random part
     #[arg(long, value_name = "NAME", value_parser = name)]
     name: Option<String>,
     #[command(flatten)]
     user: UserOptions,
-    /// Seed of the NKEY with which this server signs what a hub asks for
+    /// Seed of the NKEY with which this server answers a hub's challenge
     #[arg(long, value_name = "SEED", value_parser = seed, hide_env_values = true)]
     nkey_seed: Option<Seed>,
-    /// File with a JWT and the seed of its user, as nsc writes it
+    /// File with a JWT and the seed of its user, as written by nsc
     #[arg(long, value_name = "FILE")]
     creds_file: Option<PathBuf>,
     #[command(flatten)]
     tls: TlsOptions,
-    /// Begin with the TLS handshake, for hubs that have handshake_first
+    /// Begin with the TLS handshake, for hubs with handshake_first
     #[arg(long)]
     tls_handshake_first: bool,
-    /// Subjects that otherwise stay on this server and are shared with the cluster, with commas
-    /// between them: chat.room.lobby,push.group.news
+    /// Subjects to share with the cluster that otherwise stay on this server, separated by commas:
+    /// chat.room.lobby,push.group.news
     #[arg(long, value_name = "SUBJECTS", value_parser = patterns)]
     share: Option<Patterns>,
     /// The only subjects whose messages may leave for the cluster
@@ -51,8 +51,8 @@ pub struct ClusterOptions {
     /// The only subjects whose messages may come from the cluster
     #[arg(long, value_name = "SUBJECTS", value_parser = patterns)]
     import: Option<Patterns>,
-    /// Subjects whose messages are numbered between servers, so that what is lost is counted
-    /// exactly; the same on all servers of the cluster
+    /// Subjects whose messages are numbered between servers, so losses are counted exactly; give all
+    /// servers of the cluster the same
     #[arg(long, value_name = "SUBJECTS", value_parser = patterns)]
     sequence: Option<Patterns>,
     /// Account of this server that joins the cluster
@@ -73,17 +73,16 @@ impl Options for ClusterOptions {
 
     fn adapt(shared: Arg) -> Arg {
         match shared.get_id().as_str() {
-            "user" => shared
-                .help("Name of the user that this server is to a hub whose address names none"),
+            "user" => shared.help("User name of this server at hubs whose addresses have none"),
             "password" => shared.help("That user's password"),
-            "token" => shared.help("Token for a hub whose address names no user"),
+            "token" => shared.help("Token of this server at hubs whose addresses have no user"),
             "tls_ca" => shared.help(
-                "PEM file with those who sign the hubs' certificates; turns on TLS, and hubs \
-                 without it are left",
+                "PEM file with the authorities for the hubs' certificates; turns on TLS, which \
+                 every hub must then speak",
             ),
             "tls_cert" => shared.value_name("FILE").help(
-                "PEM file with the certificates that this server shows to a hub that asks for \
-                 them; requires the key",
+                "PEM file with the certificates of this server, for hubs that ask for them; \
+                 requires the key",
             ),
             "queue_messages" => shared
                 .default_value(text(limits::CLUSTER_QUEUE_MESSAGES))
@@ -94,17 +93,15 @@ impl Options for ClusterOptions {
             "wait_ms" => shared
                 .default_value(text(limits::CLUSTER_WAIT_MS))
                 .help("How long a message waits for a full link; then the cluster misses it"),
-            "write_deadline_ms" => {
-                shared.default_value(text(limits::CLUSTER_WRITE_DEADLINE_MS)).help(
-                    "A hub that takes none of what waits for it in this time is left for another",
-                )
-            }
+            "write_deadline_ms" => shared
+                .default_value(text(limits::CLUSTER_WRITE_DEADLINE_MS))
+                .help("This server leaves a hub that takes none of what waits for it in this time"),
             _ => shared,
         }
     }
 }
 
-/// What means nothing without a hub to dial.
+/// Settings that need a hub to dial.
 const NEED_A_HUB: [&str; 10] = [
     "cluster-name",
     "cluster-user",
@@ -132,14 +129,14 @@ fn hubs(text: &str) -> Result<Hubs, String> {
 fn patterns(text: &str) -> Result<Patterns, String> {
     let patterns = text.split(',').map(|part| Pattern::parse(part.trim()));
     let patterns = patterns.collect::<Result<_, _>>();
-    patterns.map(Patterns).map_err(|error| format!("is no list of subjects: {error}"))
+    patterns.map(Patterns).map_err(|error| format!("is not a list of subjects: {error}"))
 }
 
 fn seed(text: &str) -> Result<Seed, String> {
     Seed::parse(text).map_err(|error| error.to_string())
 }
 
-/// Hubs refuse blanks.
+/// A name without blanks, which hubs would refuse.
 fn name(text: &str) -> Result<String, String> {
     match text.bytes().all(|byte| byte.is_ascii_graphic()) && !text.is_empty() {
         true => Ok(text.to_owned()),
@@ -147,8 +144,8 @@ fn name(text: &str) -> Result<String, String> {
     }
 }
 
-/// All links, each in an account of a user. Several links of one account bring it what is published
-/// in different clusters. Two that lead to the same one would bring everything twice.
+/// All links, each in the account of a user. An account may have several links, to different
+/// clusters: two links to the same one would bring everything twice.
 pub fn links(
     settings: &Settings,
     nats: &NatsSettings,

@@ -25,7 +25,7 @@ Examples:
 
 ";
 
-/// Understands the command line, and reads the files that it names.
+/// Parses the command line, and reads the files that it names.
 pub fn from_command_line(
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<Task, ConfigError> {
@@ -98,7 +98,7 @@ pub enum SubCommand {
     Version,
     /// Print a script that completes commands and flags: fanfare completions bash
     Completions {
-        /// The shell that is to run it
+        /// The shell that will run it
         shell: Shell,
     },
     /// Print the manual page, of fanfare or of one of its commands
@@ -108,7 +108,7 @@ pub enum SubCommand {
     },
 }
 
-/// What `fanfare chat` is told.
+/// The arguments of `fanfare chat`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct ChatClient {
     /// Address of the server
@@ -124,11 +124,11 @@ pub struct ChatClient {
 
 #[derive(Args)]
 pub struct Serve {
-    /// TOML file with settings, one table for each front-end: `line-bytes = 4096` in `[chat]` means
+    /// TOML file with settings, a table for each front-end: `line-bytes = 4096` in `[chat]` means
     /// --chat-line-bytes 4096
     #[arg(long, value_name = "FILE", env = "FANFARE_CONFIG", hide_env = true)]
     pub config: Option<PathBuf>,
-    /// Check the settings and the files that they name, and exit
+    /// Check the settings, with the files that they name, and exit
     #[arg(long)]
     check_config: bool,
     /// Print each setting in force and where it was set, as a settings file, and exit
@@ -185,7 +185,7 @@ fn man_page(of: Option<&str>) -> Result<String, ConfigError> {
     Ok(String::from_utf8_lossy(&page).into_owned())
 }
 
-/// What clap has to say, without its usage.
+/// Clap's error in one sentence, with a hint in place of the usage.
 pub fn sentence(error: &clap::Error) -> String {
     let text = error.to_string();
     let first: Vec<&str> =
@@ -198,7 +198,7 @@ pub fn sentence(error: &clap::Error) -> String {
     format!("{}; {hint}", first.strip_prefix("error: ").unwrap_or(&first))
 }
 
-/// What a mistaken flag or command was probably meant to be.
+/// The flag or command that was probably meant.
 pub fn suggestion(error: &clap::Error) -> Option<String> {
     match error.get(ContextKind::SuggestedArg).or(error.get(ContextKind::SuggestedSubcommand))? {
         ContextValue::String(meant) => Some(meant.clone()),

@@ -1,7 +1,7 @@
 //! Files in TOML: the one with settings, and those with users, keys and tokens.
 
 use super::settings::{Place, Settings, Value};
-use super::table::{Setting, TABLES, Table};
+use super::table::{Setting, TABLES, all_settings};
 use super::{ConfigError, suggestion};
 use clap::{Args, Command};
 use serde::de::DeserializeOwned;
@@ -16,7 +16,7 @@ use toml::de::{DeTable, DeValue};
 pub struct SettingsFile {
     /// By the settings' names.
     pub values: BTreeMap<String, Value>,
-    /// Those of the second and each later table of one name.
+    /// The same for the second and each later table of one name.
     pub further: Vec<BTreeMap<String, Value>>,
 }
 
@@ -30,9 +30,9 @@ impl SettingsFile {
         let text = read(path).map_err(of_config)?;
         let table = DeTable::parse(&text).map_err(|error| of_config(mistake(&text, &error)))?;
         let mut entries = entries(table.get_ref());
-        // The first mistake of the file is the one that is told.
+        // The error is about the first mistake in the file.
         entries.sort_by_key(|(_, _, key, _)| key.span().start);
-        let known: Vec<Setting> = TABLES.iter().flat_map(Table::settings).collect();
+        let known: Vec<Setting> = all_settings().collect();
         let mut file = Self::default();
         for (which, table, key, value) in entries {
             let line = line_of(&text, key.span().start);
@@ -56,7 +56,7 @@ impl SettingsFile {
     }
 }
 
-/// What is in a file and its tables.
+/// All entries of a file and its tables.
 fn entries<'t, 'a>(file: &'t DeTable<'a>) -> Vec<Entry<'t, 'a>> {
     let mut entries = Vec::new();
     for (key, value) in file {
@@ -82,7 +82,7 @@ fn entries<'t, 'a>(file: &'t DeTable<'a>) -> Vec<Entry<'t, 'a>> {
     entries
 }
 
-/// The setting that a key of a table means, and its value as a flag would have it.
+/// The setting that a key of a table stands for, and its value in the form of a flag's.
 fn entry<'a>(
     known: &'a [Setting],
     table: &str,
@@ -93,18 +93,18 @@ fn entry<'a>(
     let Some(setting) = known.iter().find(|setting| setting.is_called(&name)) else {
         let hint = did_you_mean(known, table, &name)
             .unwrap_or_else(|| "fanfare.example.toml lists what there is".to_owned());
-        return Err(format!("{key} is no setting; {hint}"));
+        return Err(format!("{key} is not a setting; {hint}"));
     };
     let value = match value {
         DeValue::String(text) => text.to_string(),
         DeValue::Integer(number) => number.to_string(),
         DeValue::Boolean(flag) => flag.to_string(),
-        _ => return Err(format!("{key} has to be a text, a whole number, true or false")),
+        _ => return Err(format!("{key} must be a text, a whole number, true or false")),
     };
     Ok((setting, value))
 }
 
-/// What a mistaken name was meant to be, as the table has it.
+/// The hint for a mistaken name, with the key and, if it is another one, the table.
 fn did_you_mean(known: &[Setting], table: &str, name: &str) -> Option<String> {
     let meant = meant(known, name)?;
     Some(match (meant.key.as_str(), meant.table) {
@@ -113,33 +113,33 @@ fn did_you_mean(known: &[Setting], table: &str, name: &str) -> Option<String> {
     })
 }
 
-/// The setting whose name is most like this one, if one is. Clap knows, for flags.
+/// The setting whose name is most like a mistaken one. Clap finds it among the flags.
 fn meant<'k>(known: &'k [Setting], name: &str) -> Option<&'k Setting> {
     let command = Settings::augment_args(Command::new("fanfare").no_binary_name(true));
     let flag = suggestion(&command.try_get_matches_from([format!("--{name}")]).err()?)?;
     known.iter().find(|setting| flag == format!("--{}", setting.name))
 }
 
-/// A warning for each variable that looks like a setting and is none. They are no mistakes, since
-/// others set variables too: Kubernetes does, for a service that is called fanfare.
+/// A warning for each variable that looks like a misspelt setting. It is not an error, since other
+/// programs set variables too: Kubernetes does, for a service that is called fanfare.
 pub fn mistaken_variables(names: impl IntoIterator<Item = String>) -> Vec<String> {
-    let known: Vec<Setting> = TABLES.iter().flat_map(Table::settings).collect();
+    let known: Vec<Setting> = all_settings().collect();
     let warning = |variable: String| {
         let name = variable.strip_prefix("FANFARE_")?.to_lowercase().replace('_', "-");
         let is_known = name == "config" || known.iter().any(|setting| setting.name == name);
         let meant = meant(&known, &name).filter(|_| !is_known)?.variable();
-        Some(format!("the variable {variable} is no setting; did you mean {meant}?"))
+        Some(format!("the variable {variable} is not a setting; did you mean {meant}?"))
     };
     names.into_iter().filter_map(warning).collect()
 }
 
-/// Reads and parses a whole file, or continues a sentence with what is wrong, and in which line.
+/// Reads and parses a whole file. The error continues a sentence with what is wrong, and the line.
 pub fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, String> {
     let text = read(path)?;
     toml::from_str(&text).map_err(|error| mistake(&text, &error))
 }
 
-/// The text of a file, or what is wrong with it.
+/// The text of a file. The error continues a sentence.
 pub fn read(path: &Path) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))
 }

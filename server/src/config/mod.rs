@@ -59,7 +59,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 use table::Options;
-use values::{level, log_format, ms, size, trusted_proxies, within};
+use values::{choice, level, ms, size, trusted_proxies, within};
 
 /// What the program is to do.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ pub struct Config {
     pub chat: ChatSettings,
     /// The certificates and key of chat; `None` for no TLS.
     pub chat_tls: Option<Identity>,
-    /// The proxies whose word is taken for who a client is.
+    /// The proxies that may say for which client they connect.
     pub proxies: TrustedProxies,
     /// The database; `None` without one.
     pub data: Option<StoreSettings>,
@@ -97,7 +97,7 @@ pub struct Config {
     pub admin: AdminConfig,
     /// Where NATS listens; `None` if it does not.
     pub nats_address: Option<SocketAddr>,
-    /// The bounds of NATS, and who may connect.
+    /// The bounds of NATS, and its users.
     pub nats: NatsSettings,
     /// The push gateway.
     pub push: PushConfig,
@@ -105,19 +105,19 @@ pub struct Config {
     pub clusters: Vec<ClusterSettings>,
     /// The time for goodbyes when the server stops.
     pub goodbye: Duration,
-    /// How long clients have to go elsewhere before that, after SIGUSR2.
+    /// The time that clients have after SIGUSR2 to go to another server.
     pub lame_duck: LameDuck,
-    /// Bytes a second that a client of any front-end must read to be waited for.
+    /// The slowest client that publishers wait for, in bytes read a second.
     pub slowest_reader: u32,
-    /// What clients may make it allocate.
+    /// Bytes that clients may make the server allocate.
     pub memory_bytes: u64,
-    /// What is logged.
+    /// The least severe level that is logged.
     pub log: LevelFilter,
-    /// How it looks.
+    /// The format of the log.
     pub log_format: LogFormat,
     /// Secrets that were set where other users of the machine can see them.
     pub exposed_secrets: Vec<String>,
-    /// What of a file of nats-server does not count, or counts otherwise.
+    /// What Fanfare ignores of nats-server's file, or takes in another way.
     pub warnings: Vec<String>,
 }
 
@@ -140,33 +140,34 @@ struct ServerOptions {
     /// What to log: off, error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = level)]
     log: LevelFilter,
-    /// How the log looks: `text`, `json`, or `auto`, which is text on a terminal and JSON elsewhere
-    #[arg(long, value_name = "auto|text|json", default_value = "auto", value_parser = log_format)]
+    /// Format of the log: `text`, `json`, or `auto`, which is text on a terminal and JSON elsewhere
+    #[arg(long, value_name = "auto|text|json", default_value = "auto", value_parser = choice([
+        ("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)]))]
     log_format: LogFormat,
     /// Time for goodbyes and unsent messages when the server stops
     #[arg(long, value_name = "MS", default_value_t = limits::GOODBYE_MS, value_parser = ms(0))]
     goodbye_ms: u64,
-    /// After SIGUSR2, the time over which connections are closed one by one
+    /// Time after SIGUSR2 over which connections are closed one by one
     #[arg(long, value_name = "MS", default_value_t = limits::LAME_DUCK_DURATION_MS,
         value_parser = ms(0))]
     lame_duck_duration_ms: u64,
-    /// The time between SIGUSR2 and the first connection that is closed
+    /// Time between SIGUSR2 and the close of the first connection
     #[arg(long, value_name = "MS", default_value_t = limits::LAME_DUCK_GRACE_MS,
         value_parser = ms(0))]
     lame_duck_grace_ms: u64,
-    /// Bytes a second that a client must read for publishers to keep to its pace; 0: they never do
+    /// Slowest client whose pace publishers keep, in bytes read a second; 0: they keep nobody's
     #[arg(long, value_name = "BYTES", default_value_t = limits::SLOWEST_READER_BYTES,
         value_parser = within::<u32>(0..=u64::from(u32::MAX)))]
     slowest_reader: u32,
     #[command(flatten)]
     certificates: CertificateOptions,
     /// Proxies that may say for which client they connect: addresses and networks such as
-    /// 10.0.0.0/8, separated by commas. By TCP they have to begin with a PROXY header (version 1 or
-    /// 2), over HTTP they send X-Forwarded-For or Forwarded
+    /// 10.0.0.0/8, separated by commas. Over TCP they must begin with a PROXY header (version 1 or
+    /// 2); over HTTP they send X-Forwarded-For or Forwarded
     #[arg(long, value_name = "NETWORKS", default_value = "", value_parser = trusted_proxies)]
     trusted_proxies: TrustedProxies,
-    /// Memory that clients may make the server allocate, such as 512MiB; near it the heaviest
-    /// connections that do not read are ended. Without it: half of what the machine, the cgroup
+    /// Memory that clients may make the server allocate, such as 512MiB. Near it, the server ends
+    /// the heaviest connections that do not read. By default, half of what the machine, the cgroup
     /// or `ulimit -v` allows
     #[arg(long, value_name = "SIZE", value_parser = size(limits::MEMORY_BYTES_MIN))]
     memory: Option<u64>,

@@ -7,7 +7,7 @@ use super::shared::{
 };
 use super::table::Options;
 use super::users::users_file;
-use super::values::{Listen, from, listen, ms, text, within};
+use super::values::{Listen, choice, from, listed, listen, ms, text, within};
 use crate::codec::nats::ParserLimits;
 use crate::limits;
 use crate::nats::accounts::{AccountName, GLOBAL, SYSTEM};
@@ -26,15 +26,16 @@ use std::time::Duration;
 pub struct NatsOptions {
     #[command(flatten)]
     listen: AddressOptions,
-    /// Configuration file of nats-server, of which what Fanfare has counts too: addresses, limits,
-    /// users, accounts, certificates, WebSockets, hubs. What does not is named in the log
+    /// Configuration file of nats-server, from which Fanfare takes addresses, limits, users,
+    /// accounts, certificates, WebSockets and hubs. The log names what it does not take
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Name that the server gives itself
+    /// Name of the server, as clients see it
     #[arg(long, value_name = "NAME", default_value = "fanfare")]
     server_name: String,
     /// Version of nats-server to behave like, where versions differ
-    #[arg(long, value_name = "2.9|2.15", default_value = "2.15", value_parser = version)]
+    #[arg(long, value_name = "2.9|2.15", default_value = "2.15",
+        value_parser = choice([("2.9", NatsVersion::V2_9), ("2.15", NatsVersion::V2_15)]))]
     version: NatsVersion,
     /// Maximum size of a message, including its headers
     #[arg(long, value_name = "BYTES", default_value_t = limits::NATS_PAYLOAD_BYTES,
@@ -62,7 +63,7 @@ pub struct NatsOptions {
     #[arg(long, value_name = "N", default_value_t = limits::NATS_PING_MAX,
         value_parser = within::<u32>(0..=1_000))]
     ping_max: u32,
-    /// A client that has to authenticate must do so in this time
+    /// Time in which a client must authenticate
     #[arg(long, value_name = "MS", default_value_t = limits::NATS_AUTHENTICATION_TIMEOUT_MS,
         value_parser = ms(1))]
     auth_timeout_ms: u64,
@@ -71,10 +72,10 @@ pub struct NatsOptions {
     /// TOML file with users and what each may do
     #[arg(long, value_name = "FILE")]
     users_file: Option<PathBuf>,
-    /// Name of the user that clients are which do not say who they are
+    /// User of clients that give no credentials
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     no_auth_user: Option<String>,
-    /// Account that is told of connects and disconnects, and that asks the server how it is
+    /// Account that gets events about clients and may ask for monitoring documents
     #[arg(long, value_name = "NAME", default_value = SYSTEM)]
     system_account: String,
     /// Let every client in without credentials on an address that other machines can reach
@@ -82,24 +83,24 @@ pub struct NatsOptions {
     allow_anonymous: bool,
     #[command(flatten)]
     tls: TlsOptions,
-    /// The users are those that the certificates of clients name: by mail address, host, URI or
-    /// subject; needs a nats-tls-ca
+    /// Take each client's user from its certificate: mail address, host, URI or subject; needs a
+    /// nats-tls-ca
     #[arg(long)]
     tls_verify_and_map: bool,
-    /// Refuse clients that do not use TLS; true by default once there is a nats-tls-cert
+    /// Refuse clients that do not use TLS; true by default if there is a nats-tls-cert
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true",
         hide_possible_values = true)]
     tls_required: Option<bool>,
-    /// Whether the handshake comes before INFO: `true`, `false`, or `auto` for clients that begin
-    /// with it
+    /// Whether the TLS handshake comes before INFO: `true`, `false`, or `auto`, which is for each
+    /// client as it begins
     #[arg(long, value_name = "true|false|auto", default_value = "false",
-        value_parser = handshake_first)]
+        value_parser = choice(HANDSHAKE_FIRST))]
     tls_handshake_first: HandshakeFirst,
-    /// The handshake has to be over in this time
+    /// Time in which the TLS handshake must be over
     #[arg(long, value_name = "MS", default_value_t = limits::NATS_TLS_HANDSHAKE_MS,
         value_parser = ms(1))]
     tls_timeout_ms: u64,
-    /// Where clients connect by WebSocket: HOST:PORT, or `off`. With certificates it speaks TLS
+    /// Address for clients by WebSocket: HOST:PORT, or `off`. With certificates it speaks TLS
     #[arg(long, value_name = "ADDR|off", default_value = "off", value_parser = listen)]
     websocket: Listen,
     /// Web pages that may connect by WebSocket besides those from the same address: origins
@@ -110,7 +111,7 @@ pub struct NatsOptions {
     queue: QueueOptions,
     /// What happens to a slow connection: `disconnect` it, or `drop` messages and tell it how many
     #[arg(long, value_name = "disconnect|drop", default_value = "disconnect",
-        value_parser = slow_consumer)]
+        value_parser = choice(SLOW_CONSUMER))]
     slow_consumer: SlowConsumer,
 }
 
@@ -120,7 +121,7 @@ impl Options for NatsOptions {
         &ConnectionOptions::KEYS,
         &["user", "password", "password-file", "token", "token-file", "users-file", "no-auth-user"],
         &["tls-verify-and-map"],
-        // Whether clients have to show a certificate, they are told in the greeting.
+        // Not tls-ca: the greeting says whether clients must show a certificate.
         &["tls-cert", "tls-key"],
     ];
 
@@ -142,37 +143,18 @@ impl Options for NatsOptions {
     }
 }
 
-/// The largest message that can be allowed. nats-server's sizes have nine digits, and a queue has
-/// to take one.
+/// The largest `max_payload`. A size in NATS's protocol has up to nine digits, and a queue must have
+/// room for one message.
 const PAYLOAD_BYTES_MAX: u64 = 256 << 20;
 
-fn version(text: &str) -> Result<NatsVersion, String> {
-    match text {
-        "2.9" => Ok(NatsVersion::V2_9),
-        "2.15" => Ok(NatsVersion::V2_15),
-        _ => Err("is neither 2.9 nor 2.15".to_owned()),
-    }
-}
+const HANDSHAKE_FIRST: [(&str, HandshakeFirst); 3] = [
+    ("true", HandshakeFirst::Always),
+    ("false", HandshakeFirst::Never),
+    ("auto", HandshakeFirst::Within(Duration::from_millis(limits::NATS_TLS_FIRST_MS))),
+];
 
-fn handshake_first(text: &str) -> Result<HandshakeFirst, String> {
-    match text {
-        "false" => Ok(HandshakeFirst::Never),
-        "true" => Ok(HandshakeFirst::Always),
-        "auto" => {
-            let time = Duration::from_millis(limits::NATS_TLS_FIRST_MS);
-            Ok(HandshakeFirst::Within(time))
-        }
-        _ => Err("is neither true, false nor auto".to_owned()),
-    }
-}
-
-fn slow_consumer(text: &str) -> Result<SlowConsumer, String> {
-    match text {
-        "disconnect" => Ok(SlowConsumer::Disconnect),
-        "drop" => Ok(SlowConsumer::Drop),
-        _ => Err("is neither disconnect nor drop".to_owned()),
-    }
-}
+const SLOW_CONSUMER: [(&str, SlowConsumer); 2] =
+    [("disconnect", SlowConsumer::Disconnect), ("drop", SlowConsumer::Drop)];
 
 impl NatsOptions {
     /// Where NATS listens, and its settings, if they fit together.
@@ -207,7 +189,9 @@ impl NatsOptions {
             slow_consumer: self.slow_consumer,
             write_deadline: self.queue.write_deadline(),
         };
-        fits_a_message(&nats, settings)?;
+        let message_bytes = nats.parser.payload_bytes + nats.parser.control_line_bytes + 256;
+        let message = ("a message", "nats-max-payload", message_bytes);
+        self.queue.check_fits(Self::TABLE, message, settings)?;
         let is_guarded = nats.authentication.is_required() || self.allow_anonymous;
         let remedy = "nats-user and nats-password, nats-token or nats-users-file, or \
                       nats-allow-anonymous";
@@ -221,8 +205,7 @@ impl NatsOptions {
         if self.listen.address.0.is_none() {
             return Err(settings.error("nats-websocket", "needs a nats that is not off"));
         }
-        let origins = self.websocket_origins.as_deref().unwrap_or_default();
-        let origins = origins.split(',').map(str::trim).filter(|origin| !origin.is_empty());
+        let origins = listed(self.websocket_origins.as_deref().unwrap_or_default());
         Ok(Some(WebSocketSettings { address, origins: origins.map(str::to_owned).collect() }))
     }
 
@@ -264,7 +247,7 @@ impl NatsOptions {
         if let Some(name) = &authentication.no_auth_user
             && authentication.user(name).is_none()
         {
-            return Err(settings.error("nats-no-auth-user", "is no user"));
+            return Err(settings.error("nats-no-auth-user", "is not a user"));
         }
         Ok(authentication)
     }
@@ -301,21 +284,5 @@ pub fn check_account(
     if [GLOBAL, SYSTEM].contains(&account) || accounts.any(|known| *known == *account) {
         return Ok(());
     }
-    Err(settings.error(name, "is no account of a user"))
-}
-
-/// A queue that cannot take even one message would drop everything.
-fn fits_a_message(nats: &NatsSettings, settings: &Settings) -> Result<(), ConfigError> {
-    let queue_bytes = nats.pending_bytes;
-    let needed_bytes = nats.parser.payload_bytes + nats.parser.control_line_bytes + 256;
-    if queue_bytes >= needed_bytes {
-        return Ok(());
-    }
-    Err(if settings.is_set("nats-queue-bytes") {
-        let problem = format!("is too small for a message; it needs {needed_bytes}");
-        settings.error("nats-queue-bytes", &problem)
-    } else {
-        let problem = format!("does not fit into nats-queue-bytes ({queue_bytes})");
-        settings.error("nats-max-payload", &problem)
-    })
+    Err(settings.error(name, "is not the account of any user"))
 }

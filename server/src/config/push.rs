@@ -7,16 +7,16 @@ use super::shared::{
     AddressOptions, CertificateOptions, ConnectionOptions, QueueOptions, TlsOptions, WriterOptions,
 };
 use super::table::Options;
-use super::values::{from, ms, text, within};
+use super::values::{choice, from, listed, ms, text, within};
 use crate::connection::ConnectionLimits;
 use crate::limits;
 use crate::push::PushSettings;
 use crate::push::access::{Access, Key, Rights};
 use crate::transport::Identity;
-use clap::{Arg, Args};
+use clap::{Arg, ArgAction, Args};
 use serde::Deserialize;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 #[derive(Args, Debug)]
@@ -32,11 +32,11 @@ pub struct PushOptions {
     tls: TlsOptions,
     #[command(flatten)]
     connections: ConnectionOptions,
-    /// Maximum number of groups that one connection is in
+    /// Maximum number of groups that one connection can be in
     #[arg(long, value_name = "N", default_value_t = limits::PUSH_GROUPS_PER_CONNECTION,
         value_parser = within::<usize>(0..=1_000))]
     groups: usize,
-    /// Pushes kept of each user and group, for clients that reconnect
+    /// Pushes kept for each user and group, for clients that reconnect
     #[arg(long, value_name = "N", default_value_t = limits::PUSH_REPLAY,
         value_parser = within::<usize>(0..=100_000))]
     replay: usize,
@@ -44,7 +44,7 @@ pub struct PushOptions {
     #[arg(long, value_name = "S", default_value_t = limits::PUSH_TTL_S,
         value_parser = within::<u64>(0..=limits::PUSH_TTL_MAX_S))]
     ttl_s: u64,
-    /// Maximum number of pushes that wait for full queues at the same time
+    /// Maximum number of pushes that wait for full queues at once
     #[arg(long, value_name = "N", default_value_t = limits::PUSHES_AT_ONCE,
         value_parser = within::<usize>(1..=1 << 20))]
     at_once: usize,
@@ -86,8 +86,9 @@ pub struct PushUdpOptions {
     keys_file: Option<PathBuf>,
     /// Senders whose unsigned datagrams are accepted: `loopback` or `off`
     #[arg(long, value_name = "loopback|off", default_value = "loopback",
-        value_parser = takes_unsigned, alias = "push-unsigned")]
-    unsigned: TakesUnsigned,
+        action = ArgAction::Set, alias = "push-unsigned",
+        value_parser = choice([("loopback", true), ("off", false)]))]
+    unsigned: bool,
     /// How far the time in a signed datagram may be from the server's, in seconds
     #[arg(long, value_name = "S", default_value_t = limits::PUSH_SIGNATURE_AGE_S,
         value_parser = within::<u64>(0..=3_600), alias = "push-signature-age-s")]
@@ -112,7 +113,7 @@ impl Options for PushUdpOptions {
 pub struct PushHttpOptions {
     #[command(flatten)]
     listen: AddressOptions,
-    /// Web pages that may use it besides those from the server's own address: origins separated by
+    /// Web pages that may use it, besides those from the server's own address: origins separated by
     /// commas, or `*` for all
     #[arg(long, value_name = "ORIGINS")]
     origins: Option<String>,
@@ -143,34 +144,22 @@ impl Options for PushHttpOptions {
 /// A queue that cannot take even one push would drop everything.
 const QUEUE_BYTES_MIN: usize = 2 * limits::PUSH_PAYLOAD_BYTES;
 
-/// Whether unsigned datagrams are accepted, from loopback addresses.
-#[derive(Clone, Debug)]
-struct TakesUnsigned(bool);
-
-fn takes_unsigned(text: &str) -> Result<TakesUnsigned, String> {
-    match text {
-        "loopback" => Ok(TakesUnsigned(true)),
-        "off" => Ok(TakesUnsigned(false)),
-        _ => Err("is neither loopback nor off".to_owned()),
-    }
-}
-
 /// All settings of the push gateway, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PushConfig {
-    /// Where clients connect by TCP.
+    /// The address for clients; `None` if it is off.
     pub address: Option<SocketAddr>,
     /// The certificates and key for that; `None` for no TLS.
     pub tls: Option<Identity>,
-    /// Where datagrams go.
+    /// The address for datagrams; `None` if it is off.
     pub udp_address: Option<SocketAddr>,
-    /// Where requests go.
+    /// The address for HTTP requests; `None` if it is off.
     pub http_address: Option<SocketAddr>,
     /// The certificates and key for that; `None` for no TLS.
     pub http_tls: Option<Identity>,
     /// The origins of the pages that may use it.
     pub http_origins: Vec<String>,
-    /// Connections by HTTP in all, and per address.
+    /// HTTP connections in all, and per address.
     pub http_connections: ConnectionLimits,
     /// The gateway's bounds.
     pub settings: PushSettings,
@@ -210,8 +199,7 @@ impl PushTables {
             let problem = format!("is too small for a push; it needs {QUEUE_BYTES_MIN}");
             return Err(settings.error("push-queue-bytes", &problem));
         }
-        let origins = self.http.origins.as_deref().unwrap_or_default();
-        let origins = origins.split(',').map(str::trim).filter(|origin| !origin.is_empty());
+        let origins = listed(self.http.origins.as_deref().unwrap_or_default());
         Ok(PushConfig {
             address: self.tcp.listen.address.0,
             tls: self.tcp.tls.identity("push", settings, of_all)?,
@@ -238,7 +226,7 @@ impl PushTables {
             at_once: tcp.at_once,
             ttl_s: tcp.ttl_s,
             replay: tcp.replay,
-            takes_unsigned: udp.unsigned.0,
+            takes_unsigned: udp.unsigned,
             signature_age_s: udp.signature_age_s,
             http_per_second: http.per_second,
             ..PushSettings::default()
@@ -248,18 +236,13 @@ impl PushTables {
     fn access(&self, settings: &Settings) -> Result<Access, ConfigError> {
         let of_keys = |problem: String| settings.error("push-udp-keys-file", &problem);
         let of_tokens = |problem: String| settings.error("push-tokens-file", &problem);
-        let keys: Option<KeysFile> = read(self.udp.keys_file.as_deref()).map_err(of_keys)?;
-        let tokens: Option<TokensFile> =
-            read(self.tcp.tokens_file.as_deref()).map_err(of_tokens)?;
-        let keys = keys.map(|file| file.key).unwrap_or_default();
+        let keys = self.udp.keys_file.as_deref().map(read_toml::<KeysFile>);
+        let keys = keys.transpose().map_err(of_keys)?.map(|file| file.key).unwrap_or_default();
+        let tokens = self.tcp.tokens_file.as_deref().map(read_toml::<TokensFile>);
+        let tokens = tokens.transpose().map_err(of_tokens)?.map(|file| file.token);
         Access::new(keys.clone(), None)
             .map_err(|problem| of_keys(format!("has a mistake: {problem}")))?;
         // The keys are right, so whatever is wrong now is wrong with the tokens.
-        let tokens = tokens.map(|file| file.token);
         Access::new(keys, tokens).map_err(|problem| of_tokens(format!("has a mistake: {problem}")))
     }
-}
-
-fn read<T: serde::de::DeserializeOwned>(path: Option<&Path>) -> Result<Option<T>, String> {
-    path.map(read_toml).transpose()
 }

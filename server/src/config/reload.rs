@@ -7,18 +7,17 @@ use clap::Parser;
 use std::ffi::OsString;
 use std::fmt;
 
-/// Where the settings in force came from: the command line, and through it the environment and the
-/// files.
+/// Where the settings come from, and as they were at the start.
 pub struct Source {
     arguments: Vec<OsString>,
     settings: Settings,
 }
 
-/// The settings as they are now.
+/// The settings, read again.
 pub struct Reread {
-    /// All of them.
+    /// All settings.
     pub config: Config,
-    /// The names of those that have changed since the start, and that need a restart.
+    /// The names of settings that have changed since the start and need a restart.
     pub need_restart: Vec<String>,
 }
 
@@ -27,10 +26,7 @@ impl Source {
         Self { arguments, settings }
     }
 
-    /// Reads and checks everything again.
-    ///
-    /// # Errors
-    /// What is wrong with it.
+    /// Reads and checks the command line, the environment and the files again.
     pub fn read_again(&self) -> Result<Reread, ConfigError> {
         let command_line = CommandLine::try_parse_from(&self.arguments)
             .map_err(|error| ConfigError(sentence(&error)))?;

@@ -1,9 +1,9 @@
-//! What was set, and where: a flag wins over the environment, the environment over the file, and
-//! the file over a file of nats-server, and that over the default.
+//! What was set, and where. A flag wins over the environment, the environment over the file, the
+//! file over nats-server's file, and that over the default.
 
-use super::file::SettingsFile;
+use super::file::{SettingsFile, read};
 use super::nats_file::{NatsFile, Said};
-use super::table::{Options, Setting, TABLES, Table};
+use super::table::{Options, Setting, Table, all_settings};
 use super::values::Listen;
 use super::{ConfigError, sentence};
 use clap::error::{ContextKind, ContextValue};
@@ -38,7 +38,7 @@ pub struct Value {
 pub enum Place {
     Flag(String),
     Environment(String),
-    /// Its key as it is written there, such as `chat.rooms`.
+    /// The key is as written there, such as `chat.rooms`.
     File {
         path: PathBuf,
         line: usize,
@@ -56,20 +56,19 @@ impl Settings {
         }
         self.further = of_file.further.into_iter().map(Self::from).collect();
         self.take_nats_file()?;
-        let settings = TABLES.iter().flat_map(Table::settings);
-        settings.filter(Setting::is_secret).try_for_each(|secret| {
+        all_settings().filter(Setting::is_secret).try_for_each(|secret| {
             self.read_secret(&secret.name)?;
             self.further.iter_mut().try_for_each(|further| further.read_secret(&secret.name))
         })
     }
 
-    /// What was set for each of the tables of one name, where the file may have several. The first
-    /// has all other tables too.
+    /// The settings by each table of one name, where the file may have several. The first has those
+    /// of all other tables too.
     pub fn each(&self) -> impl Iterator<Item = &Self> {
         std::iter::once(self).chain(&self.further)
     }
 
-    /// Adds what a file of nats-server says, unless something else has set it.
+    /// Adds what nats-server's file sets, unless something else has set it.
     fn take_nats_file(&mut self) -> Result<(), ConfigError> {
         let Some(path) = self.get("nats-config") else { return Ok(()) };
         let file = NatsFile::read(Path::new(&path.text));
@@ -85,9 +84,9 @@ impl Settings {
     }
 
     fn take(&mut self, said: Vec<Said>) {
-        let known: Vec<Setting> = TABLES.iter().flat_map(Table::settings).collect();
+        let known: Vec<Setting> = all_settings().collect();
         for (name, text, key, at) in said {
-            // A secret in a file of its own wins.
+            // A file of its own also sets a secret.
             let is_set = self.is_set(name) || self.is_set(&format!("{name}-file"));
             if let Some(setting) = known.iter().find(|setting| setting.name == name)
                 && !is_set
@@ -98,7 +97,7 @@ impl Settings {
         }
     }
 
-    /// What a file of nats-server says besides settings.
+    /// What nats-server's file says, besides settings.
     pub fn nats_file(&self) -> Option<&NatsFile> {
         self.nats_file.as_deref()
     }
@@ -109,15 +108,15 @@ impl Settings {
         if self.is_set(name) {
             return Err(self.error(&file_name, &format!("and {name} cannot both be set")));
         }
-        let text = std::fs::read_to_string(&value.text)
-            .map_err(|error| self.error(&file_name, &format!("cannot be read: {error}")))?;
+        let text = read(Path::new(&value.text));
+        let text = text.map_err(|problem| self.error(&file_name, &problem))?;
         let text = text.trim_end_matches(['\r', '\n']).into();
         let secret = Value { text, place: value.place.clone(), is_secret: true };
         self.values.insert(name.to_owned(), secret);
         Ok(())
     }
 
-    /// The options of a table, each checked.
+    /// Checks the options of a table, each by itself.
     pub fn read<T: Options>(&self) -> Result<T, ConfigError> {
         let settings = Table::of::<T>().settings();
         let arguments = settings.iter().filter_map(|setting| {
@@ -148,8 +147,9 @@ impl Settings {
             let each = settings.each().enumerate();
             each.filter_map(|(at, each)| Some((at, each.get(name)?.text.clone()))).collect()
         };
-        let all = TABLES.iter().flat_map(Table::settings);
-        all.filter(|setting| texts(self, &setting.name) != texts(before, &setting.name)).collect()
+        all_settings()
+            .filter(|setting| texts(self, &setting.name) != texts(before, &setting.name))
+            .collect()
     }
 
     /// The secrets that other users of the machine can read in the list of processes.
@@ -160,8 +160,8 @@ impl Settings {
         exposed.map(|(name, _)| name.clone()).collect()
     }
 
-    /// An error about a setting that continues with what is wrong with it. It begins with what was
-    /// set: the flag, the variable, or the line of the file, and the value unless it is a secret.
+    /// An error about a setting, which `problem` completes. It begins with what was set: the flag,
+    /// the variable, or the line of the file, and the value unless it is a secret.
     pub fn error(&self, name: &str, problem: &str) -> ConfigError {
         match self.get(name) {
             Some(value) => ConfigError(format!("{value} {problem}")),
@@ -169,8 +169,8 @@ impl Settings {
         }
     }
 
-    /// Refuses a front-end that other machines can reach and that lets everybody in, unless
-    /// `is_guarded`.
+    /// Refuses an address that other machines can reach, unless `is_guarded`: the front-end would let
+    /// in everybody.
     pub fn guard(
         &self,
         name: &str,
@@ -187,7 +187,7 @@ impl Settings {
         }
     }
 
-    /// A value that its setting does not take.
+    /// The error about a value that clap refused.
     fn refused(&self, settings: &[Setting], error: &clap::Error) -> ConfigError {
         let context = |kind| match error.get(kind) {
             Some(ContextValue::String(text)) => Some(text.as_str()),
@@ -200,7 +200,7 @@ impl Settings {
         let problem = match (error.source(), error.get(ContextKind::ValidValue)) {
             (Some(problem), _) => problem.to_string(),
             (None, Some(ContextValue::Strings(values))) if !values.is_empty() => {
-                format!("is none of {}", values.join(", "))
+                format!("is not one of {}", values.join(", "))
             }
             _ => "is empty".to_owned(),
         };
@@ -210,7 +210,7 @@ impl Settings {
 
 impl Args for Settings {
     fn augment_args(command: Command) -> Command {
-        command.args(TABLES.iter().flat_map(Table::settings).map(|setting| setting.flag()))
+        command.args(all_settings().map(|setting| setting.flag()))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -230,9 +230,7 @@ impl FromArgMatches for Settings {
             let value = Value::new(text, place, &setting);
             Some((setting.name, value))
         };
-        let values: BTreeMap<_, _> =
-            TABLES.iter().flat_map(Table::settings).filter_map(value).collect();
-        Ok(Self::from(values))
+        Ok(Self::from(all_settings().filter_map(value).collect::<BTreeMap<_, _>>()))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {

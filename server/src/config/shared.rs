@@ -33,12 +33,12 @@ pub struct CertificateOptions {
     tls_key: Option<PathBuf>,
 }
 
-/// Whether a front-end speaks TLS, or a link.
+/// The TLS of a front-end or of a link.
 #[derive(Args, Debug)]
 pub struct TlsOptions {
     #[command(flatten)]
     own: CertificateOptions,
-    /// PEM file with those who sign the certificates that clients have to show
+    /// PEM file with the authorities for the certificates that clients must then show
     #[arg(long, value_name = "FILE")]
     tls_ca: Option<PathBuf>,
 }
@@ -72,16 +72,16 @@ pub struct ConnectionOptions {
     connections_per_address: usize,
 }
 
-/// What waits for one client, and for how long.
+/// The bounds of a client's queue, and how long messages and the client may wait.
 #[derive(Args, Debug)]
 pub struct QueueOptions {
-    /// Maximum number of messages queued for one client; in chat, from one room
+    /// Maximum number of messages queued for one client; in chat, for each of its rooms
     #[arg(long, value_name = "N", value_parser = within::<usize>(1..=QUEUE_MESSAGES_MAX as u64))]
     pub queue_messages: usize,
-    /// Maximum number of bytes queued for one client; in chat, from one room
+    /// Maximum number of bytes queued for one client; in chat, for each of its rooms
     #[arg(long, value_name = "BYTES", value_parser = within::<usize>(1..=QUEUE_BYTES_MAX as u64))]
     pub queue_bytes: usize,
-    /// How long a message waits for clients whose queue is full; then they miss it, or count as
+    /// How long a message waits for clients whose queues are full; then they miss it, or count as
     /// slow
     #[arg(long, value_name = "MS", value_parser = ms(0))]
     wait_ms: u64,
@@ -91,7 +91,7 @@ pub struct QueueOptions {
     write_deadline_ms: u64,
 }
 
-/// How quiet clients are found, and how much is rendered ahead for each client.
+/// How the server finds clients that are gone, and how much it renders ahead for each client.
 #[derive(Args, Debug)]
 pub struct WriterOptions {
     /// Bytes rendered ahead for one client while the network is not ready for them
@@ -105,7 +105,7 @@ pub struct WriterOptions {
     #[arg(long, value_name = "N", default_value_t = limits::IDLE_MISSES,
         value_parser = within::<u32>(1..=1_000))]
     idle_misses: u32,
-    /// Disconnect a client that answers no ping even if it takes what it is sent
+    /// Disconnect a client that answers no ping, even if it takes what it is sent
     #[arg(long)]
     idle_answer_required: bool,
 }
@@ -126,13 +126,8 @@ impl CertificateOptions {
         prefix: &str,
         settings: &Settings,
     ) -> Result<Option<(&Path, &Path)>, ConfigError> {
-        let [cert, key] = ["cert", "key"].map(|which| format!("{prefix}tls-{which}"));
-        match (&self.tls_cert, &self.tls_key) {
-            (Some(certificates), Some(private_key)) => Ok(Some((certificates, private_key))),
-            (None, None) => Ok(None),
-            (Some(_), None) => Err(settings.error(&cert, &format!("needs a {key}"))),
-            (None, Some(_)) => Err(settings.error(&key, &format!("needs a {cert}"))),
-        }
+        let names = ["cert", "key"].map(|which| format!("{prefix}tls-{which}"));
+        both((self.tls_cert.as_deref(), self.tls_key.as_deref()), names, settings)
     }
 }
 
@@ -163,7 +158,8 @@ impl TlsOptions {
         identity.map(Some).map_err(|error| wrong(&error, (prefix, &own), settings))
     }
 
-    /// Whom a table's link trusts, and the certificate it shows; `None` for no TLS.
+    /// The authorities that a table's link trusts, and the certificate that it shows; `None` for no
+    /// TLS.
     pub fn trust(&self, table: &str, settings: &Settings) -> Result<Option<Trust>, ConfigError> {
         let own = format!("{table}-");
         let shown = self.own.pair(&own, settings)?;
@@ -176,7 +172,7 @@ impl TlsOptions {
         trust.map(Some).map_err(|error| wrong(&error, (&own, &own), settings))
     }
 
-    /// Its keys in the file, of what a reload can change.
+    /// Its keys in the file that a reload can change.
     pub const KEYS: [&'static str; 3] = ["tls-cert", "tls-key", "tls-ca"];
 
     /// Whether clients have to show a certificate.
@@ -207,17 +203,46 @@ impl UserOptions {
         table: &str,
         settings: &Settings,
     ) -> Result<Option<(String, String)>, ConfigError> {
-        let [user, password] = ["user", "password"].map(|which| format!("{table}-{which}"));
-        match (&self.user, &self.password) {
-            (None, None) => Ok(None),
-            (Some(name), Some(word)) => Ok(Some((name.clone(), word.clone()))),
-            (Some(_), None) => Err(settings.error(&user, &format!("needs a {password}"))),
-            (None, Some(_)) => Err(settings.error(&password, &format!("needs a {user}"))),
-        }
+        let names = ["user", "password"].map(|which| format!("{table}-{which}"));
+        both((self.user.clone(), self.password.clone()), names, settings)
+    }
+}
+
+/// Two settings of these names that need each other.
+fn both<T>(
+    values: (Option<T>, Option<T>),
+    [one, other]: [String; 2],
+    settings: &Settings,
+) -> Result<Option<(T, T)>, ConfigError> {
+    match values {
+        (Some(value), Some(its_pair)) => Ok(Some((value, its_pair))),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(settings.error(&one, &format!("needs a {other}"))),
+        (None, Some(_)) => Err(settings.error(&other, &format!("needs a {one}"))),
     }
 }
 
 impl QueueOptions {
+    /// Refuses a queue that cannot take even one message, since it would drop everything. The
+    /// message comes with what it is called, the setting that bounds it, and the bytes it needs.
+    pub fn check_fits(
+        &self,
+        table: &str,
+        (message, its_setting, needed_bytes): (&str, &str, usize),
+        settings: &Settings,
+    ) -> Result<(), ConfigError> {
+        let (setting, queue_bytes) = (format!("{table}-queue-bytes"), self.queue_bytes);
+        if queue_bytes >= needed_bytes {
+            Ok(())
+        } else if settings.is_set(&setting) {
+            let problem = format!("is too small for {message}; it needs {needed_bytes}");
+            Err(settings.error(&setting, &problem))
+        } else {
+            let problem = format!("does not fit into {setting} ({queue_bytes})");
+            Err(settings.error(its_setting, &problem))
+        }
+    }
+
     pub fn wait(&self) -> Duration {
         Duration::from_millis(self.wait_ms)
     }

@@ -25,20 +25,25 @@ pub const TABLES: [Table; 9] = [
     Table::of::<ClusterOptions>(),
 ];
 
+/// The settings of all tables.
+pub fn all_settings() -> impl Iterator<Item = Setting> {
+    TABLES.iter().flat_map(Table::settings)
+}
+
 /// Options that are a table of the settings file.
 pub trait Options: Args {
-    /// The table's name, with which its flags begin; empty for the server's own settings, which
-    /// stand above all tables.
+    /// The table's name, with which its flags begin. Empty for the server's own settings, which come
+    /// before all tables.
     const TABLE: &'static str;
 
-    /// The keys of what a reload can change while the server runs, by the options that share them.
+    /// The keys that a reload can change while the server runs.
     const RELOADED: &'static [&'static [&'static str]] = &[];
 
     /// Whether the file may have the table several times: `[[cluster]]`. Flags and variables set
     /// the first.
     const IS_REPEATED: bool = false;
 
-    /// Where this front-end differs from the others that share a setting.
+    /// Gives a shared setting what is particular to this front-end: its default, its help.
     fn adapt(shared: Arg) -> Arg {
         shared
     }
@@ -101,7 +106,7 @@ impl Table {
 }
 
 impl Setting {
-    /// The flag that sets this. Its value is checked later, with the file's.
+    /// The flag for this setting. Its value is checked later, together with the file's.
     pub fn flag(&self) -> Arg {
         let flag = self
             .declared
@@ -117,18 +122,18 @@ impl Setting {
         }
     }
 
-    /// Whether a flag of this name sets this.
+    /// Whether this setting has a flag of that name.
     pub fn is_called(&self, name: &str) -> bool {
         let is_alias = |arg: Arg| arg.get_all_aliases().is_some_and(|all| all.contains(&name));
         self.name == name || is_alias(self.flag())
     }
 
-    /// The environment variable that sets this.
+    /// The environment variable for this setting.
     pub fn variable(&self) -> String {
         format!("FANFARE_{}", self.name.replace('-', "_").to_uppercase())
     }
 
-    /// Whether nobody may see the value.
+    /// Whether the value must not be shown.
     pub fn is_secret(&self) -> bool {
         self.declared.is_hide_env_values_set()
     }
@@ -144,9 +149,9 @@ impl Setting {
     }
 }
 
-/// A setting that nobody has to give, and a `bool` that a file can also turn off.
+/// Makes a setting optional, and a flag without a value one that a file can also turn off.
 fn optional(arg: Arg) -> Arg {
-    // A shared setting gets its default from its front-end, so it was declared without one.
+    // A shared setting is declared without the default that its front-end gives it.
     let arg = arg.required(false);
     if !matches!(arg.get_action(), ArgAction::SetTrue) {
         return arg;

@@ -1,7 +1,7 @@
 //! The settings, from flags, environment and files.
 
 use super::file::mistaken_variables;
-use super::table::{Setting, TABLES, Table};
+use super::table::{Setting, all_settings};
 use super::*;
 use crate::nats::SlowConsumer;
 use std::collections::HashSet;
@@ -93,13 +93,13 @@ fn the_admin_listener_is_for_this_machine_unless_there_is_a_token() {
 #[test]
 fn a_mistake_in_the_file_names_the_line() {
     let mistakes = [
-        ("unknown", "[chat]\nnosuch = 1\n", "line 2: nosuch is no setting"),
-        ("meant", "[chat]\nroms = 1\n", "line 2: roms is no setting; did you mean rooms?"),
+        ("unknown", "[chat]\nnosuch = 1\n", "line 2: nosuch is not a setting"),
+        ("meant", "[chat]\nroms = 1\n", "line 2: roms is not a setting; did you mean rooms?"),
         ("flat", "chat-romms = 1\n", "did you mean rooms in [chat]?"),
         ("twice", "chat-rooms = 5\n[chat]\nrooms = 5\n", "line 3: chat-rooms is set twice"),
         ("type", "[chat]\nrooms = 5\nline-bytes = \"x\"\n", "line 3: chat.line-bytes = x"),
-        ("action", "print-bounds = true\n", "line 1: print-bounds is no setting"),
-        ("list", "chat-rooms = [5]\n", "line 1: chat-rooms has to be a text"),
+        ("action", "print-bounds = true\n", "line 1: print-bounds is not a setting"),
+        ("list", "chat-rooms = [5]\n", "line 1: chat-rooms must be a text"),
         ("fits", "\nchat-queue-bytes = 99\n", "line 2: chat-queue-bytes = 99 is too small"),
         ("range", "# bounds\nchat-rooms = 0\n", "line 2: chat-rooms = 0 is out of range"),
         ("syntax", "chat-rooms 5\n", "line 1"),
@@ -186,7 +186,7 @@ fn trusted_proxies_are_addresses_and_networks() {
     assert!(["10.1.2.3", "::ffff:10.1.2.3", "192.0.2.1", "2001:db8::7"].into_iter().all(contains));
     assert!(!["11.0.0.1", "192.0.2.2", "2001:db9::7", "::1"].into_iter().any(contains));
     let error = proxies("10.0.0.0/8,example.org").unwrap_err();
-    assert!(error.contains("names example.org, which is no address"), "{error}");
+    assert!(error.contains("names example.org, which is neither an address"), "{error}");
 }
 
 #[test]
@@ -261,7 +261,7 @@ fn no_front_end_lets_in_everybody_by_mistake() {
         (&["--nats-user", "u", "--nats-password", ""], "--nats-password (secret) is empty"),
         (&["--nats-token", ""], "--nats-token (secret) is empty"),
         (&["--cluster-password", ""], "--cluster-password (secret) is empty"),
-        (&["--chat-password", ""], "--chat-password (secret) is no single word"),
+        (&["--chat-password", ""], "--chat-password (secret) is not a single word"),
         (&["--admin-token", ""], "--admin-token (secret) must be one or more"),
         (&["--nats-user", "u"], "--nats-user u needs"),
         (&["--nats-password", "p"], "--nats-password (secret) needs"),
@@ -355,11 +355,10 @@ fn what_is_in_force_is_a_settings_file() {
 
 #[test]
 fn the_example_has_the_defaults() {
-    let settings = TABLES.iter().flat_map(Table::settings);
     let default = |setting: Setting| {
         Some(format!("{} = {}", setting.key, listing::toml_value(&setting.default()?)))
     };
-    let defaults: HashSet<String> = settings.filter_map(default).collect();
+    let defaults: HashSet<String> = all_settings().filter_map(default).collect();
     let example = listing::example();
     let lines = example.lines().map(|line| line.trim_start_matches('#'));
     let lines: Vec<_> =
@@ -403,7 +402,7 @@ fn each_table_of_a_cluster_is_a_link() {
     assert_eq!((flag.clusters.len(), flag.clusters[0].hubs[0].to_string().as_str()), (2, "c:7422"));
     for (more, expected) in [
         ("[[cluster]]\naddress = \"a\"", "line 7: cluster.address = a names a hub of another link"),
-        ("account = \"X\"", "line 6: cluster.account = X is no account of a user"),
+        ("account = \"X\"", "line 6: cluster.account = X is not the account of any user"),
         ("[[cluster]]\nuser = \"x\"", "line 7: cluster.user = x needs a cluster to join"),
         ("[[nats]]\nserver-name = \"n\"", "line 6: nats "),
     ] {
@@ -473,7 +472,7 @@ fn a_mistaken_name_is_answered_with_the_one_that_was_meant() {
     let variables = ["HOME", "FANFARE_CONFIG", "FANFARE_CHAT_ROOMS", "FANFARE_NATS_PASWORD"];
     assert_eq!(
         mistaken_variables(variables.map(str::to_owned)),
-        ["the variable FANFARE_NATS_PASWORD is no setting; did you mean FANFARE_NATS_PASSWORD?"]
+        ["the variable FANFARE_NATS_PASWORD is not a setting; did you mean FANFARE_NATS_PASSWORD?"]
     );
 }
 

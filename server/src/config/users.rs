@@ -72,7 +72,7 @@ pub struct WrittenResponseRule {
     pub expires_ms: Option<u64>,
 }
 
-/// Reads the users, or continues a sentence with what is wrong, and in which line.
+/// Reads the users. The error continues a sentence with what is wrong, and the line.
 pub fn users_file(path: &Path) -> Result<(Vec<User>, Vec<NkeyUser>), String> {
     let file: UsersFile = read_toml(path)?;
     if file.user.is_empty() {
@@ -86,7 +86,7 @@ pub fn users_file(path: &Path) -> Result<(Vec<User>, Vec<NkeyUser>), String> {
 }
 
 impl WrittenUser {
-    /// Adds the user to those of its kind, or says what is wrong with it.
+    /// Adds the user to those of its kind. The error says what is wrong with it.
     pub fn check(self, users: &mut Vec<User>, nkeys: &mut Vec<NkeyUser>) -> Result<(), String> {
         let Self { name, password, nkey, .. } = &self;
         let shown = nkey.as_ref().unwrap_or(name);
@@ -117,7 +117,7 @@ impl WrittenUser {
 
     fn permissions(&self) -> Result<Permissions, TopicError> {
         let responses = self.allow_responses.as_ref().and_then(WrittenResponses::rule);
-        // Whoever may answer may publish nothing else, unless that is said.
+        // A user that may answer may publish nothing else by default.
         let default = responses.is_some().then(Vec::new);
         let publish_allow = self.publish.allow.clone().or(default);
         let publish = WrittenRules { allow: publish_allow, deny: self.publish.deny.clone() };
@@ -126,7 +126,7 @@ impl WrittenUser {
     }
 }
 
-/// The names of accounts are parts of subjects.
+/// Whether an account can have this name, which becomes part of subjects.
 fn is_account_name(name: &str) -> bool {
     Topic::literal(name).is_ok()
 }
@@ -162,7 +162,7 @@ impl WrittenRules {
     }
 }
 
-/// A subject, or where there are groups, a subject and the name of a queue group.
+/// Adds a subject, or with `is_for_groups` perhaps a subject and the name of a queue group.
 fn add_rule(
     text: &str,
     is_for_groups: bool,

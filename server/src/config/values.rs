@@ -2,13 +2,12 @@
 //! that begins with the setting and its value.
 
 use crate::connection::TrustedProxies;
-use crate::logging::LogFormat;
 use log::LevelFilter;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
 
-/// The most of anything that has no better bound: connections, rooms, bytes.
+/// The maximum of anything without a better bound: connections, rooms, bytes.
 pub const MOST: u64 = 1 << 30;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
@@ -22,12 +21,12 @@ pub fn listen(text: &str) -> Result<Listen, String> {
     if text == "off" {
         return Ok(Listen(None));
     }
-    let problem = |why: &str| format!("is no address to listen on: {why}");
+    let problem = |why: &str| format!("is not an address to listen on: {why}");
     let addresses = text.to_socket_addrs().map_err(|error| match error.kind() {
         io::ErrorKind::InvalidInput => problem("write it as HOST:PORT, or off"),
         _ => problem(&error.to_string()),
     })?;
-    // Of a name such as localhost, where clients of IPv4 alone reach it.
+    // A name such as localhost has several. Every client can reach the one of IPv4.
     match addresses.min_by_key(SocketAddr::is_ipv6) {
         Some(address) => Ok(Listen(Some(address))),
         None => Err(problem("the name has no address")),
@@ -36,30 +35,38 @@ pub fn listen(text: &str) -> Result<Listen, String> {
 
 /// Addresses and networks separated by commas.
 pub fn trusted_proxies(text: &str) -> Result<TrustedProxies, String> {
-    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
     let network = |name: &str| {
         let network = name.parse().or_else(|_| name.parse().map(|it: IpAddr| it.into()));
-        network.map_err(|_| format!("names {name}, which is no address and no network"))
+        network.map_err(|_| format!("names {name}, which is neither an address nor a network"))
     };
-    Ok(TrustedProxies::new(names.map(network).collect::<Result<_, _>>()?))
+    Ok(TrustedProxies::new(listed(text).map(network).collect::<Result<_, _>>()?))
 }
 
 /// A log level.
 pub fn level(text: &str) -> Result<LevelFilter, String> {
-    text.parse().map_err(|_| "is no level; use off, error, warn, info, debug or trace".to_owned())
+    text.parse()
+        .map_err(|_| "is not a level; use off, error, warn, info, debug or trace".to_owned())
 }
 
-/// A look of the log.
-pub fn log_format(text: &str) -> Result<LogFormat, String> {
-    match text {
-        "auto" => Ok(LogFormat::Auto),
-        "text" => Ok(LogFormat::Text),
-        "json" => Ok(LogFormat::Json),
-        _ => Err("is neither auto, text nor json".to_owned()),
+/// What is listed, separated by commas.
+pub fn listed(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+/// One of these words, each with its meaning.
+pub fn choice<T: Clone, const N: usize>(
+    words: [(&'static str, T); N],
+) -> impl Fn(&str) -> Result<T, String> + Clone {
+    move |text| match words.iter().find(|(word, _)| *word == text) {
+        Some((_, meaning)) => Ok(meaning.clone()),
+        None => {
+            let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+            Err(format!("is neither {} nor {}", words[..N - 1].join(", "), words[N - 1]))
+        }
     }
 }
 
-/// Bytes, from `least` on: a number, or one with a unit such as `512MiB`.
+/// At least `least` bytes: a number, or one with a unit such as `512MiB`.
 pub fn size(least: u64) -> impl Fn(&str) -> Result<u64, String> + Clone {
     const UNITS: [(&str, u32); 4] = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("", 0)];
     move |text| {
@@ -67,8 +74,9 @@ pub fn size(least: u64) -> impl Fn(&str) -> Result<u64, String> + Clone {
             .iter()
             .find_map(|(unit, shift)| Some((text.strip_suffix(unit)?.trim_end(), shift)))
             .unwrap_or((text, &0));
-        let number: u64 =
-            number.parse().map_err(|_| "is no size; write it as 536870912 or 512MiB".to_owned())?;
+        let number: u64 = number
+            .parse()
+            .map_err(|_| "is not a size; write it as 536870912 or 512MiB".to_owned())?;
         let bytes = number.checked_mul(1 << shift).filter(|bytes| *bytes >= least);
         bytes.ok_or_else(|| format!("is out of range; from {} MiB", least >> 20))
     }
@@ -105,6 +113,12 @@ pub fn text(number: impl ToString) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_choice_names_its_words() {
+        let choice = choice([("a", 1), ("b", 2), ("c", 3)]);
+        assert_eq!((choice("b"), choice("d")), (Ok(2), Err("is neither a, b nor c".to_owned())));
+    }
 
     #[test]
     fn sizes_have_units() {

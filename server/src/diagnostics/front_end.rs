@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-/// Names, and what is known.
+/// Names and values.
 pub type Facts = Vec<(&'static str, Value)>;
 
 /// The connections and figures of one protocol's server.
@@ -29,7 +29,7 @@ pub struct FrontEnd {
     own: OnceLock<OwnFigures>,
 }
 
-/// How the figures are made that one front-end alone has.
+/// How to make the figures that one front-end alone has.
 struct OwnFigures {
     counted: MakeFamilies,
     measured: MakeFamilies,
@@ -54,21 +54,8 @@ pub struct Serves {
 #[derive(Default)]
 struct Connections {
     live: BTreeMap<u64, Arc<ConnectionFigures>>,
-    accepted: u64,
-    /// The sums of connections that have ended.
-    past: Sums,
-    ended: BTreeMap<&'static str, u64>,
-    slow_consumers: u64,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Sums {
-    messages_in: u64,
-    messages_out: u64,
-    bytes_in: u64,
-    bytes_out: u64,
-    payload_in: u64,
-    payload_out: u64,
+    /// All that the live ones do not count themselves.
+    past: FrontEndFigures,
 }
 
 /// A front-end's figures as they are now, of all connections that it ever had.
@@ -103,20 +90,17 @@ impl FrontEnd {
         name: &'static str,
         (server_id, journal, memory): (Arc<str>, Arc<Journal>, Arc<Memory>),
     ) -> Self {
-        let (serves, own) = (Mutex::default(), OnceLock::new());
-        let (facts, accounts) = (OnceLock::new(), OnceLock::new());
-        let (refused, connections) = (AtomicU64::new(0), Mutex::default());
         Self {
             name,
             server_id,
             journal,
             memory,
-            serves,
-            facts,
-            accounts,
-            refused,
-            connections,
-            own,
+            serves: Mutex::default(),
+            facts: OnceLock::new(),
+            accounts: OnceLock::new(),
+            refused: AtomicU64::new(0),
+            connections: Mutex::default(),
+            own: OnceLock::new(),
         }
     }
 
@@ -167,7 +151,7 @@ impl FrontEnd {
         *lock(&self.serves)
     }
 
-    /// Enters a connection. It stays in the list until the entry is dropped.
+    /// Adds a connection to the list, where it stays until the entry is dropped.
     pub fn connected(
         self: &Arc<Self>,
         peer: SocketAddr,
@@ -178,7 +162,7 @@ impl FrontEnd {
         let figures = Arc::new(ConnectionFigures::new(id, peer, traffic.clone()));
         {
             let mut connections = lock(&self.connections);
-            connections.accepted += 1;
+            connections.past.accepted += 1;
             connections.live.insert(id, figures.clone());
         }
         self.journal.note(Event::Connected { front_end: self.name, peer });
@@ -198,9 +182,9 @@ impl FrontEnd {
         }
     }
 
-    /// Notes in the journal that messages for `whom` did not get there, all or some of them: `kind`
-    /// is a word for what became of them, `what` says which they are. Gives the number of the
-    /// entry, for [`FrontEnd::lost_again`].
+    /// Notes in the journal that messages for `whom` were lost, all or some of them. `kind` is a word
+    /// for how, `what` says which they are. Returns the number of the entry, for
+    /// [`FrontEnd::lost_again`].
     pub fn lost(&self, kind: &'static str, whom: &str, what: &str, messages: u64) -> u64 {
         self.journal.note(Event::Lost { front_end: self.name, kind, whom, what, messages })
     }
@@ -216,8 +200,8 @@ impl FrontEnd {
         self.journal.add(entry, messages)
     }
 
-    /// Says how to make the figures that it alone has, whenever somebody looks: those it has
-    /// counted anyway, and those that have to be measured. The first word counts.
+    /// Says how to make the figures that this front-end alone has, for whoever looks: those that are
+    /// counted anyway, and those that must be measured. The first call counts.
     pub fn tells(
         &self,
         counted: impl Fn() -> Vec<Family> + Send + Sync + 'static,
@@ -227,12 +211,12 @@ impl FrontEnd {
             self.own.set(OwnFigures { counted: Box::new(counted), measured: Box::new(measured) });
     }
 
-    /// The figures that it alone has and that cost nothing to look at.
+    /// The counted figures that this front-end alone has, which cost nothing to read.
     pub fn counted(&self) -> Vec<Family> {
         self.own.get().map(|own| (own.counted)()).unwrap_or_default()
     }
 
-    /// All figures that it alone has.
+    /// All figures that this front-end alone has.
     pub fn families(&self) -> Vec<Family> {
         let mut families = self.counted();
         families.extend(self.own.get().into_iter().flat_map(|own| (own.measured)()));
@@ -242,21 +226,11 @@ impl FrontEnd {
     /// The sums over all connections, live and past.
     pub fn figures(&self) -> FrontEndFigures {
         let connections = lock(&self.connections);
-        let sums =
-            connections.live.values().fold(connections.past, |sums, figures| sums.and(figures));
-        FrontEndFigures {
-            connections: connections.live.len(),
-            accepted: connections.accepted,
-            refused: self.refused.load(Ordering::Relaxed),
-            ended: connections.ended.clone(),
-            slow_consumers: connections.slow_consumers,
-            messages_in: sums.messages_in,
-            messages_out: sums.messages_out,
-            bytes_in: sums.bytes_in,
-            bytes_out: sums.bytes_out,
-            payload_in: sums.payload_in,
-            payload_out: sums.payload_out,
-        }
+        let mut figures = connections.past.clone();
+        figures.connections = connections.live.len();
+        figures.refused = self.refused.load(Ordering::Relaxed);
+        connections.live.values().for_each(|connection| figures.add_connection(connection));
+        figures
     }
 
     /// The number of live connections.
@@ -300,26 +274,38 @@ impl FrontEnd {
         {
             let mut connections = lock(&self.connections);
             connections.live.remove(&figures.id());
-            connections.past = connections.past.and(figures);
-            *connections.ended.entry(reason.as_str()).or_default() += 1;
-            connections.slow_consumers += u64::from(reason.is_slow_consumer());
+            connections.past.add_connection(figures);
+            *connections.past.ended.entry(reason.as_str()).or_default() += 1;
+            connections.past.slow_consumers += u64::from(reason.is_slow_consumer());
         }
         self.journal.note(Event::Ended { front_end: self.name, peer: figures.peer(), reason });
     }
 }
 
-impl Sums {
-    fn and(self, figures: &ConnectionFigures) -> Self {
-        let (messages_in, messages_out) = figures.messages();
-        let (payload_in, payload_out) = figures.payload();
-        Self {
-            messages_in: self.messages_in + messages_in,
-            messages_out: self.messages_out + messages_out,
-            bytes_in: self.bytes_in + figures.traffic().bytes_in(),
-            bytes_out: self.bytes_out + figures.traffic().bytes_out(),
-            payload_in: self.payload_in + payload_in,
-            payload_out: self.payload_out + payload_out,
-        }
+impl FrontEndFigures {
+    fn add_connection(&mut self, connection: &ConnectionFigures) {
+        let (messages_in, messages_out) = connection.messages();
+        let (payload_in, payload_out) = connection.payload();
+        self.messages_in += messages_in;
+        self.messages_out += messages_out;
+        self.bytes_in += connection.traffic().bytes_in();
+        self.bytes_out += connection.traffic().bytes_out();
+        self.payload_in += payload_in;
+        self.payload_out += payload_out;
+    }
+
+    /// Adds the figures of another front-end, but for the reasons of its connections' ends.
+    pub fn add(&mut self, other: &Self) {
+        self.connections += other.connections;
+        self.accepted += other.accepted;
+        self.refused += other.refused;
+        self.slow_consumers += other.slow_consumers;
+        self.messages_in += other.messages_in;
+        self.messages_out += other.messages_out;
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+        self.payload_in += other.payload_in;
+        self.payload_out += other.payload_out;
     }
 }
 

@@ -89,6 +89,11 @@ impl Call {
         self.headers().get(name)?.to_str().ok()
     }
 
+    /// The token in `Authorization: Bearer TOKEN`.
+    pub fn bearer(&self) -> Option<&str> {
+        self.header("authorization")?.strip_prefix("Bearer ")
+    }
+
     /// Whether the request is for a loopback name or address. A page in a browser can have its own
     /// name resolved to 127.0.0.1 and ask us as if we were its server, but its requests still carry
     /// that name.

@@ -11,9 +11,6 @@ pub use options::{MessagesCommand, PubOptions, ReplyOptions, RequestOptions, Sub
 use std::io::Write;
 
 /// Does what the command says, and writes what is received.
-///
-/// # Errors
-/// What went wrong, in one sentence.
 pub fn run(command: &MessagesCommand, output: &mut impl Write) -> Result<(), String> {
     match command {
         MessagesCommand::Pub(options) => publishing::publish(options),

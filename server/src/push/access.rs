@@ -155,8 +155,7 @@ impl Access {
 }
 
 impl Grant {
-    /// # Errors
-    /// [`Denied::User`].
+    /// Whether it may get this user\'s pushes.
     pub fn be_user(&self, user: &str) -> Result<(), Denied> {
         let is_allowed = match self {
             Self::All => true,
@@ -168,8 +167,7 @@ impl Grant {
         if is_allowed { Ok(()) } else { Err(Denied::User) }
     }
 
-    /// # Errors
-    /// [`Denied::Group`].
+    /// Whether it may join this group.
     pub fn join(&self, group: &str) -> Result<(), Denied> {
         let is_allowed = match self {
             Self::All => true,
@@ -179,8 +177,7 @@ impl Grant {
         if is_allowed { Ok(()) } else { Err(Denied::Group) }
     }
 
-    /// # Errors
-    /// [`Denied::Target`].
+    /// Whether it may push to this target.
     pub fn push_to(&self, target: Target<'_>) -> Result<(), Denied> {
         let allowed = match self {
             Self::All => return Ok(()),

@@ -2,7 +2,7 @@
 
 use super::access::{Access, Grant};
 use super::counters::Ingress;
-use super::gateway::{Begun, Gateway, PushReceipt, PushRefusal, now_ms};
+use super::gateway::{Begun, Gateway, PushReceipt, PushRefusal};
 use super::signatures::{Batch, Signatures, Trust};
 use crate::codec::datagram::{
     Answer, Now, Push, ReplayError, Replays, Signed, append_answer, parse_push, wants_answer,
@@ -11,6 +11,7 @@ use crate::limits::{DATAGRAMS_PER_TURN, PUSH_DATAGRAM_BYTES, PUSH_RECEIVE_BUFFER
 use crate::live::Live;
 use crate::locks::lock;
 use crate::tasks::{Scope, Wait, waiting};
+use crate::time::now_ms;
 use async_io::Async;
 use futures_lite::future::yield_now;
 use rustix::net::sockopt;
@@ -75,7 +76,7 @@ impl Datagrams {
             let trusts = signatures.check(&batch).await;
             for ((datagram, sender), trust) in batch.iter().zip(trusts) {
                 self.take(datagram, sender, trust);
-                // Last, so that when all are counted, so is what became of them.
+                // Counted last: whoever sees all datagrams counted sees their outcomes too.
                 self.gateway.counters.datagrams.add(1);
             }
             self.remember();
@@ -130,8 +131,8 @@ impl Datagrams {
         }
     }
 
-    /// What the sender may do, and its push. None if the sender has not proved its identity: the
-    /// datagram is counted and not answered.
+    /// What the sender may do, and its push. A sender that has not proved its identity gets `None`:
+    /// the datagram is counted but not answered.
     fn admit<'d>(
         &mut self,
         datagram: &'d [u8],

@@ -5,8 +5,8 @@
 //! last number it saw has seen every push before it.
 //!
 //! A push that has to wait for a full queue takes the publisher with it, and the next push gets a
-//! new one. So it holds up nobody, and is overtaken by nobody: a publisher's messages come before
-//! its successor's, and whatever waits is in the queue's line.
+//! new one. So it neither delays other pushes nor is overtaken: a publisher's messages come before
+//! its successor's, and both are in the queue's wait queue.
 
 use super::ack_tracker::{AckTracker, AckWaiter, PushStatus, ToWake};
 use super::counters::{Counters, Ingress, PushFigures};
@@ -21,6 +21,7 @@ use crate::locks::lock;
 use crate::message::{PushHeader, ServerMessage};
 use crate::store::{Answer, Store};
 use crate::tasks::{Limiter, Permit, Scope, Tasks};
+use crate::time::now_ms;
 use fanfare::{Broker, PublishError, Publisher, Receipt, Topic};
 use serde::Serialize;
 use std::fmt;
@@ -28,7 +29,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// Takes pushes. Shared by everything that brings or delivers them.
 pub struct Gateway {
@@ -177,7 +178,8 @@ struct Record {
 }
 
 impl Gateway {
-    /// Continues from what earlier servers left. Also returns the datagrams that they accepted.
+    /// A gateway that continues from what earlier servers left. Also returns the datagrams that they
+    /// accepted.
     pub(super) fn new(
         broker: &Broker<ServerMessage>,
         tasks: &Tasks,
@@ -192,7 +194,7 @@ impl Gateway {
                 (Some(stored), number, recent, remembered)
             }
             None => {
-                // Starts at the time, so that numbers go on growing after a restart.
+                // The first number comes from the time, so numbers keep growing after a restart.
                 let (now_ms, mut recent) = (now_ms(), Recent::default());
                 recent.forget_before(now_ms * 1000, now_ms + PUSH_TTL_MAX_S * 1000);
                 (None, now_ms * 1000, recent, Remembered::default())
@@ -215,8 +217,8 @@ impl Gateway {
         (gateway, remembered)
     }
 
-    /// The closure refers to parts of the gateway: the front-end, which the gateway holds, must not
-    /// hold the gateway.
+    /// Has the front-end show the gateway's figures. The closures hold parts of the gateway: the
+    /// gateway holds the front-end, which must not hold the gateway.
     fn tell_figures(&self) {
         let (broker, counters, acks) =
             (self.broker.clone(), self.counters.clone(), self.acks.clone());
@@ -231,7 +233,7 @@ impl Gateway {
             vec![
                 Family::gauge(
                     "push_kept",
-                    "Pushes kept for those who return",
+                    "Pushes kept for clients that return",
                     kept.map(|kept| kept as u64).sum(),
                 ),
                 Family::gauge(
@@ -246,7 +248,7 @@ impl Gateway {
                 ),
                 Family::gauge(
                     "push_fates",
-                    "Pushes to be acknowledged whose fate is remembered",
+                    "Pushes whose acknowledgements are tracked",
                     lock(&acks).len() as u64,
                 ),
             ]
@@ -265,11 +267,8 @@ impl Gateway {
         lock(&self.acks).find(id).cloned()
     }
 
-    /// Handles a push to its end or its time-out, and waits for acknowledgements if the push asks
-    /// for that.
-    ///
-    /// # Errors
-    /// See [`PushRefusal`].
+    /// Handles a push until it is done or times out, and waits for acknowledgements if the push asks
+    /// for them.
     pub async fn push(
         &self,
         ingress: Ingress,
@@ -279,7 +278,7 @@ impl Gateway {
         Ok(self.settled(handed_over).await)
     }
 
-    /// Handles a push to its end or its time-out, without waiting for acknowledgements.
+    /// Handles a push until it is done or times out, without waiting for acknowledgements.
     pub(super) async fn hand_over(
         &self,
         ingress: Ingress,
@@ -364,8 +363,7 @@ impl Gateway {
         is_kept && self.stored.is_some() && self.settings.replay > 0
     }
 
-    /// Stores a push. It has been handed to every queue with room before, so a slow disk delays
-    /// nobody.
+    /// Stores a push. Every queue with room has it already, so a slow disk delays nobody.
     fn keep(
         &self,
         (topic, message): (Topic, ServerMessage),
@@ -376,7 +374,7 @@ impl Gateway {
         Some(StoreWait { answer, until: Instant::now() + self.settings.timeout })
     }
 
-    /// Refuses before anybody gets the push, so it can be tried again as it is.
+    /// Reserves the sender's wait before anybody gets the push, so a refused push can be tried again.
     fn ack_wait(&self, ms: u64) -> Result<AckWait, PushRefusal> {
         let _permit = self.ack_waits.try_acquire().ok_or(PushRefusal::Busy)?;
         Ok(AckWait {
@@ -398,15 +396,7 @@ impl Gateway {
                 Ok((_, result)) => self.done(record, result),
                 Err(_) => {
                     let Record { number, id, target, .. } = &record;
-                    let lost = Lost {
-                        kind: Loss::TimedOut,
-                        push: *number,
-                        id,
-                        target,
-                        messages: 0,
-                        reached: None,
-                    };
-                    self.loss_log.add(lost, Instant::now());
+                    self.log_loss(Loss::TimedOut, (*number, id, target), 0, None);
                     Err(PushRefusal::TimedOut)
                 }
             };
@@ -425,12 +415,8 @@ impl Gateway {
         }
         let Some(AckWait { waiter, until, _permit }) = acks else { return receipt };
         let limit = until.saturating_duration_since(Instant::now());
-        if self
-            .scope
-            .with_timeout("push acknowledgements", limit, |_| waiter.settled())
-            .await
-            .is_err()
-        {
+        let settled = self.scope.with_timeout("push acknowledgements", limit, |_| waiter.settled());
+        if settled.await.is_err() {
             self.track(|tracker| tracker.settle(receipt.n));
         }
         let status = waiter.status().unwrap_or_default();
@@ -463,15 +449,17 @@ impl Gateway {
         if header.wants_ack {
             self.track(|tracker| tracker.count(header.number, |status| status.expired += 1));
         }
-        let lost = Lost {
-            kind: Loss::Expired,
-            push: header.number,
-            id: &header.id,
-            target,
-            messages: 1,
-            reached: None,
-        };
-        self.loss_log.add(lost, Instant::now());
+        self.log_loss(Loss::Expired, (header.number, &header.id, target), 1, None);
+    }
+
+    fn log_loss(
+        &self,
+        kind: Loss,
+        (push, id, target): (u64, &str, &str),
+        messages: u64,
+        reached: Option<u64>,
+    ) {
+        self.loss_log.add(Lost { kind, push, id, target, messages, reached }, Instant::now());
     }
 
     fn done(
@@ -486,16 +474,7 @@ impl Gateway {
         self.counters.missed.add(missed);
         let Record { target, number, id, wants_ack, acks, stored, .. } = record;
         if missed > 0 {
-            let target = &target;
-            let lost = Lost {
-                kind: Loss::Missed,
-                push: number,
-                id: &id,
-                target,
-                messages: missed,
-                reached: Some(reached),
-            };
-            self.loss_log.add(lost, Instant::now());
+            self.log_loss(Loss::Missed, (number, &id, &target), missed, Some(reached));
         }
         if wants_ack {
             self.track(|tracker| tracker.handed_over(number, reached, missed));
@@ -535,10 +514,4 @@ pub(super) fn topic_of(target: Target<'_>) -> Result<Topic, PushRefusal> {
         Target::Topic(topic) => topic.to_owned(),
     };
     Topic::parse(&text).map_err(|error| PushRefusal::BadTopic(error.to_string()))
-}
-
-/// Milliseconds since 1970.
-pub(super) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -129,7 +129,7 @@ impl Service for PushHttp {
             if let Some(chat) = chat.filter(|_| call.path().starts_with("/chat")) {
                 return chat.call(call).await;
             }
-            if let Some(file) = file(&call) {
+            if let Some(file) = web::requested(&call, "/web/push/index.html") {
                 return file;
             }
             let mut response = match shared.answer(call).await {
@@ -149,12 +149,6 @@ impl Service for PushHttp {
             response
         })
     }
-}
-
-/// The file of the page that is asked for.
-fn file(call: &Call) -> Option<Response> {
-    let path = if call.path() == "/" { "/web/push/index.html" } else { call.path() };
-    web::file(path).filter(|_| matches!(*call.request.method(), Method::GET | Method::HEAD))
 }
 
 impl Shared {
@@ -302,7 +296,7 @@ impl Shared {
             None => self.decoded(call, "seen")?,
         };
         let seen = seen.map(|seen| seen.parse().map_or(Seen::Id(seen), Seen::Number));
-        let token = match bearer(call) {
+        let token = match call.bearer() {
             Some(token) => Some(token.to_owned()),
             None => self.decoded(call, "token")?,
         };
@@ -338,7 +332,7 @@ impl Shared {
     }
 
     fn grant(&self, call: &Call) -> Result<Grant, Problem> {
-        Ok(self.access.get().grant(bearer(call), is_local(call.peer))?)
+        Ok(self.access.get().grant(call.bearer(), is_local(call.peer))?)
     }
 
     fn pace(&self, grant: &Grant, pushes: usize) -> Result<(), Problem> {
@@ -375,10 +369,6 @@ fn set_options<'p>(
 fn decode(written: &str) -> Result<String, Problem> {
     let decoded = percent_decode_str(written).decode_utf8().map(|text| text.into_owned());
     decoded.map_err(|_| problem(StatusCode::BAD_REQUEST, "the query is not UTF-8"))
-}
-
-fn bearer(call: &Call) -> Option<&str> {
-    call.header("authorization")?.strip_prefix("Bearer ")
 }
 
 async fn body(call: Call, limit_bytes: usize) -> Result<Bytes, Problem> {

@@ -75,7 +75,7 @@ impl Session {
         if self.client.is_some() {
             return Err((
                 ErrorCode::Hello,
-                "hello was said already; another connection can be another user".to_owned(),
+                "this connection has said hello; another user needs another connection".to_owned(),
             ));
         }
         check_name(&hello.user)?;
@@ -123,10 +123,10 @@ impl Session {
 
     fn leave(&mut self, group: String, actions: &mut Vec<Action>) -> Result<(), Problem> {
         let client = self.known()?;
-        let place = client.groups.iter().position(|joined| *joined == group);
-        let place = place
+        let index = client.groups.iter().position(|joined| *joined == group);
+        let index = index
             .ok_or_else(|| (ErrorCode::Group, format!("{} is not in that group", client.user)))?;
-        client.groups.remove(place);
+        client.groups.remove(index);
         actions.push(Action::Leave(group.clone()));
         actions.push(Action::Reply(ServerObject::Left(group.into())));
         Ok(())

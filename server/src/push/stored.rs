@@ -2,12 +2,12 @@
 //! is accepted twice, and no number is used again.
 
 use super::counters::Counters;
-use super::gateway::now_ms;
 use super::recent::Recent;
 use crate::codec::datagram::{Remembered, Replays};
 use crate::limits::{PUSH_NUMBERS_RESERVED, PUSH_REMEMBERED_SIGNATURES};
 use crate::message::{PushHeader, ServerMessage};
 use crate::store::{Answer, Database, Store, StoreError, pushes};
+use crate::time::now_ms;
 use fanfare::{Broker, Topic};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -22,9 +22,6 @@ pub struct LeftPushes {
 impl LeftPushes {
     /// Reads what earlier servers left. Their pushes become the histories of the broker, to which
     /// nobody may have subscribed yet.
-    ///
-    /// # Errors
-    /// What is wrong with the database.
     pub fn read(database: &Database, broker: &Broker<ServerMessage>) -> Result<Self, StoreError> {
         let mut recent = Recent::default();
         database.each_push_loss(now_ms(), |topic, number, expires_ms| {
@@ -35,7 +32,7 @@ impl LeftPushes {
             if let Some(header) = &message.push {
                 recent.add(topic, header);
             }
-            // Nobody subscribes, so no queue can be full. What is closed keeps nothing.
+            // Nobody subscribes yet, so no queue can be full. A closed broker keeps nothing.
             let _ = publisher.try_publish(topic, message);
         })?;
         let last_number = database.last_push_number()?.max(now_ms() * 1000);

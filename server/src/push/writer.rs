@@ -1,7 +1,7 @@
 //! What one client is sent: answers, what came while it was away, and what is pushed now. The
 //! source of the connection's writing half.
 
-use super::gateway::{Gateway, now_ms};
+use super::gateway::Gateway;
 use super::render::{Framing, push_object, target_of};
 use crate::codec::push::{Seen, ServerObject};
 use crate::codec::web_socket::{CloseCode, CloseFrame, closing};
@@ -12,6 +12,7 @@ use crate::limits::PUSH_UNACKNOWLEDGED;
 use crate::locks::lock;
 use crate::message::{PushHeader, ServerMessage};
 use crate::tasks::Wait;
+use crate::time::now_ms;
 use crate::transport::{Filled, Source, WriteBuffer};
 use fanfare::{
     Batch, Mailbox, MailboxDelivery, Message, Pattern, SubscribeError, SubscriptionId, Topic,
@@ -61,11 +62,11 @@ impl Link {
         let _ = self.closing.set(frame);
     }
 
-    /// Takes the push that was sent under this id and waits to be acknowledged; gives its number.
+    /// Takes the push with this id from those that wait to be acknowledged, and returns its number.
     pub fn acknowledge(&self, id: &str) -> Option<u64> {
         let mut unacknowledged = self.unacknowledged();
-        let place = unacknowledged.iter().position(|(_, sent)| **sent == *id)?;
-        unacknowledged.remove(place).map(|(number, _)| number)
+        let index = unacknowledged.iter().position(|(_, sent)| **sent == *id)?;
+        unacknowledged.remove(index).map(|(number, _)| number)
     }
 
     fn sent(&self, header: &PushHeader) {
@@ -90,7 +91,7 @@ pub(super) struct ClientWriter {
     subscriptions: Vec<(Topic, SubscriptionId)>,
     /// Kept pushes that the client has not seen, still to be sent.
     replay: VecDeque<Message<ServerMessage>>,
-    /// A batch that is received and rendered up to an index: the buffer became full in the middle.
+    /// A received batch that is rendered up to an index, where the buffer became full.
     rest: Option<(Batch<ServerMessage>, usize)>,
     is_mailbox_ended: bool,
     is_over: bool,
@@ -207,7 +208,7 @@ impl ClientWriter {
         Ok(())
     }
 
-    /// Subscribes to a topic from now on; gives the last messages kept of it.
+    /// Subscribes to a topic. Returns the last messages kept of it.
     fn subscribe(
         &mut self,
         topic: Topic,
@@ -220,8 +221,8 @@ impl ClientWriter {
     }
 
     fn unsubscribe(&mut self, topic: &Topic) {
-        if let Some(place) = self.subscriptions.iter().position(|(joined, _)| joined == topic) {
-            let (_, id) = self.subscriptions.remove(place);
+        if let Some(index) = self.subscriptions.iter().position(|(joined, _)| joined == topic) {
+            let (_, id) = self.subscriptions.remove(index);
             self.mailbox.unsubscribe(id);
             self.figures.set_subscriptions(self.subscriptions.len());
         }
@@ -289,7 +290,7 @@ impl ClientWriter {
         took
     }
 
-    /// Appends a batch from an index on, as far as the buffer takes it; gives how far.
+    /// Appends a batch from an index on until the buffer is full. Returns the index it came to.
     fn append_batch(
         &mut self,
         out: &mut WriteBuffer,

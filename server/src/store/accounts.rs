@@ -21,9 +21,6 @@ pub struct Account {
 pub type Hash = ([u8; 16], [u8; 32]);
 
 /// Adds an account. False if the name has one already.
-///
-/// # Errors
-/// As SQLite has it.
 pub fn add(connection: &Connection, account: &Account, time: Timestamp) -> rusqlite::Result<bool> {
     let Account { name, shown, password, recovery } = account;
     let added = connection.execute(
@@ -36,9 +33,6 @@ pub fn add(connection: &Connection, account: &Account, time: Timestamp) -> rusql
 }
 
 /// The account of a name.
-///
-/// # Errors
-/// As SQLite has it.
 pub fn find(connection: &Connection, name: &str) -> rusqlite::Result<Option<Account>> {
     let account = connection.query_row(
         "SELECT name, shown, salt, digest, recovery_salt, recovery_digest
@@ -57,9 +51,6 @@ pub fn find(connection: &Connection, name: &str) -> rusqlite::Result<Option<Acco
 }
 
 /// Changes the password and the recovery code of an account.
-///
-/// # Errors
-/// As SQLite has it.
 pub fn change(connection: &Connection, account: &Account) -> rusqlite::Result<()> {
     let Account { name, password, recovery, .. } = account;
     let change = "UPDATE accounts SET salt = ?, digest = ?, recovery_salt = ?, recovery_digest = ?
@@ -69,18 +60,12 @@ pub fn change(connection: &Connection, account: &Account) -> rusqlite::Result<()
 }
 
 /// Removes an account.
-///
-/// # Errors
-/// As SQLite has it.
 pub fn remove(connection: &Connection, name: &str) -> rusqlite::Result<()> {
     connection.execute("DELETE FROM accounts WHERE name = ?", [name]).map(|_| ())
 }
 
 impl Database {
     /// The names that have an account, as their owners write them.
-    ///
-    /// # Errors
-    /// As SQLite has it.
     pub fn account_names(&self) -> rusqlite::Result<Vec<String>> {
         let mut statement = self.connection.prepare("SELECT shown FROM accounts")?;
         let names = statement.query_map((), |row| row.get(0))?;

@@ -3,7 +3,7 @@
 use rusqlite::ErrorCode;
 use std::fmt;
 
-/// Why the database cannot be opened, or did not do what it was asked to.
+/// Why the database cannot be opened, or a request failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreError {
     /// The directory, or a file in it, cannot be used.
@@ -22,7 +22,7 @@ pub enum StoreError {
         /// What SQLite says.
         problem: String,
     },
-    /// A later version of the server wrote it.
+    /// A newer version of the server wrote the file.
     Newer {
         /// The file.
         path: String,
@@ -50,8 +50,8 @@ impl fmt::Display for StoreError {
             }
             Self::Damaged { path, problem } => write!(
                 out,
-                "{path} is damaged ({problem}); put a copy of it in its place, save what can be \
-                 saved with `sqlite3 {path} .recover`, or move it away to begin anew"
+                "{path} is damaged ({problem}); restore a backup, recover what is left with \
+                 `sqlite3 {path} .recover`, or move the file away to start afresh"
             ),
             Self::Newer { path, version } => write!(
                 out,

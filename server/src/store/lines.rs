@@ -14,8 +14,8 @@ use std::sync::Arc;
 /// A line in a block: its time, kind, sender and text. A block is a JSON array of them.
 type Line<'m> = (u32, u8, Option<Cow<'m, str>>, Cow<'m, str>);
 
-/// Stores lines, each with its room. Of each text up to `text_bytes` are stored, since people are
-/// shown no more. Returns the number of lines.
+/// Stores lines, each with its room, and returns their number. Stores up to `text_bytes` of each text,
+/// since people are shown no more.
 pub(super) fn insert<'m>(
     connection: &Connection,
     lines: impl Iterator<Item = (&'m str, &'m ServerMessage)>,
@@ -29,7 +29,7 @@ pub(super) fn insert<'m>(
         *last = stored;
         of_room.push(line(message, text_bytes));
     }
-    // The room that talked last comes last: `Database::load` counts on it.
+    // The room of the latest line comes last, as `Database::load` expects.
     let mut rooms: Vec<_> = rooms.into_iter().collect();
     rooms.sort_unstable_by_key(|(_, (last, _))| *last);
     for (room, (_, lines)) in &rooms {
@@ -38,7 +38,7 @@ pub(super) fn insert<'m>(
     Ok(stored)
 }
 
-/// Says in the history of a room, or of all rooms, that lines are missing.
+/// Notes in the history of a room, or of all rooms, that lines are missing.
 pub(super) fn insert_gap(
     connection: &Connection,
     room: &str,
@@ -86,8 +86,8 @@ pub fn last(
     Ok(oldest_first(newest, lines))
 }
 
-/// The last lines of a room from a moment on, oldest first, and how many there are from then on;
-/// both with the gaps of all rooms.
+/// The last lines of a room since a moment, oldest first, and the number of all lines since then. Both
+/// include the gaps of all rooms.
 pub fn since(
     connection: &Connection,
     room: &str,
@@ -130,7 +130,7 @@ pub fn search(
          WHERE words MATCH ? AND blocks.room = ? ORDER BY words.rowid DESC",
     )?;
     let quoted = |word: &str| format!("\"{}\"", word.replace('"', "\"\""));
-    // Other signs are in no index, and a NUL would end the query.
+    // The index has no other characters, and a NUL would end the query.
     let words = words.split(|sign: char| sign.is_whitespace() || sign.is_control());
     let words = words.filter(|word| word.contains(char::is_alphanumeric));
     let of_text: Vec<String> = words.map(|word| format!("text : {}", quoted(word))).collect();
@@ -148,8 +148,8 @@ pub fn search(
     Ok(oldest_first(newest, lines))
 }
 
-/// The lines of a block that match by themselves, newest first: the words may be in several lines,
-/// or in one that is forgotten.
+/// The lines of a block that match by themselves, newest first. The block may match because its words
+/// are in several lines, or in one that is forgotten.
 fn found_in<'m>(
     connection: &Connection,
     mut lines: Vec<Line<'m>>,
@@ -171,7 +171,7 @@ fn found_in<'m>(
     Ok(found.collect())
 }
 
-/// Forgets the oldest lines of a room beyond the number that it may have.
+/// Forgets the oldest lines of a room, down to `lines`.
 pub(super) fn forget_beyond(
     connection: &Connection,
     room: &str,
@@ -191,7 +191,7 @@ pub(super) fn forget_beyond(
     Ok(())
 }
 
-/// Forgets lines that were said before a moment.
+/// Forgets lines from before a moment.
 pub(super) fn forget_before(connection: &Connection, time: Timestamp) -> rusqlite::Result<()> {
     let oldest = "SELECT id, oldest FROM blocks ORDER BY id LIMIT 1";
     let mut oldest = connection.prepare_cached(oldest)?;
@@ -207,8 +207,8 @@ pub(super) fn forget_before(connection: &Connection, time: Timestamp) -> rusqlit
     Ok(())
 }
 
-/// Removes from a block all lines but those to keep. What is forgotten of a block that stays is
-/// still in the index of words; a search looks at the lines.
+/// Removes all lines from a block but those to keep. The index of words still has those of a block
+/// that stays, so a search looks at the lines too.
 fn retain(
     connection: &Connection,
     id: i64,
@@ -229,11 +229,7 @@ fn retain(
 }
 
 impl Database {
-    /// The last lines of each room, the room that was quiet longest first; of the latest rooms, if
-    /// there are too many.
-    ///
-    /// # Errors
-    /// As SQLite has it.
+    /// The last lines of each room, the longest quiet room first. With too many rooms, only the latest.
     pub fn load(&self, lines: u32) -> rusqlite::Result<Vec<(String, Vec<ServerMessage>)>> {
         let mut statement = self.connection.prepare(
             "SELECT room FROM blocks WHERE room <> '' GROUP BY room ORDER BY max(id) DESC LIMIT ?",
@@ -253,7 +249,7 @@ impl Database {
 
 fn line(message: &ServerMessage, text_bytes: usize) -> Line<'_> {
     let payload = message.payload();
-    // A few bytes more, so that it shows that the line was longer.
+    // A few bytes more, so that the renderer sees that the line was longer.
     let payload = &payload[..payload.len().min(text_bytes + 8)];
     let sender = message.sender.as_deref().map(Cow::from);
     let kind = kind_number(message.kind);
@@ -290,7 +286,7 @@ fn lines_of(block: &Row<'_>) -> rusqlite::Result<Vec<Line<'static>>> {
     serde_json::from_str(body).map_err(|error| FromSqlError::Other(error.into()).into())
 }
 
-/// These numbers are in files: they stay.
+/// These numbers are in files, so they never change.
 fn kind_number(kind: Kind) -> u8 {
     match kind {
         Kind::Said | Kind::Notice => 0,

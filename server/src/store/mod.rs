@@ -1,11 +1,11 @@
 //! The embedded database: what outlives the server.
 //!
-//! In the order of its use: [`Database::open`] finds or makes the file and checks it. Chat and the
-//! push gateway fill the broker's histories from it. Then the [`Store`] starts: a thread of its
-//! own, with the only connection to the file. The thread subscribes to all rooms as anybody could,
-//! so a slow disk delays nobody: what its bounded queue has no room for is missing in the history,
-//! and is told there. Everything else is a request ([`Store::submit`], [`Store::ask`]) in another
-//! bounded queue, answered after the commit.
+//! In the order of use: [`Database::open`] finds or makes the file and checks it. Chat and the push
+//! gateway fill the broker's histories from it. Then the [`Store`] starts a thread of its own, with
+//! the only connection to the file. The thread subscribes to all rooms as anybody could, so a slow
+//! disk delays nobody: lines that its bounded queue has no room for are missing in the history,
+//! which says so. Everything else is a request ([`Store::submit`], [`Store::ask`]) in another bounded
+//! queue, answered after the commit.
 
 pub mod accounts;
 mod answer;
@@ -35,11 +35,11 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 use worker::{Work, Worker};
 
-/// The topic of requests that are answered once everything published before them by the same
-/// publisher is stored, or is known to be lost.
+/// The topic of requests that are answered once everything that the same publisher published before
+/// them is stored, or is known to be lost.
 pub const SYNC_TOPIC: &str = "chat.store.sync";
 
-/// A database that is being written to. A cheap handle; when the last is dropped, the thread stores
+/// A handle to the database's thread, cheap to clone. When the last one is dropped, the thread stores
 /// what is queued and ends.
 #[derive(Clone)]
 pub struct Store {
@@ -51,11 +51,12 @@ struct Handle {
 }
 
 /// What the thread and the handles share.
+#[derive(Default)]
 struct Shared {
     requests: Mutex<Requests>,
     /// Wakes the thread when it waits.
     worker: AtomicWaker,
-    /// Whether the next commit is to come at once.
+    /// Whether to commit without waiting for more.
     is_hurried: AtomicBool,
     is_closing: AtomicBool,
     has_ended: AtomicBool,
@@ -87,13 +88,14 @@ impl Store {
     /// Starts the thread, which stores what is said in rooms from now on. Of each line it keeps up
     /// to `line_bytes`.
     ///
-    /// # Errors If the broker is closed, or the system cannot start a thread.
+    /// # Errors
+    /// If the broker is closed, or the system cannot start a thread.
     pub fn start(
         database: Database,
         broker: &Broker<ServerMessage>,
         line_bytes: usize,
     ) -> Result<Self, StoreError> {
-        let shared = Arc::new(Shared::new());
+        let shared = Arc::<Shared>::default();
         let worker = Worker::new(database, broker, shared.clone(), line_bytes)?;
         let _ = shared.watch.set(worker.watch());
         std::thread::Builder::new()
@@ -136,7 +138,7 @@ impl Store {
         }
         requests.bytes += bytes;
         requests.waiting.push_back(Work::new(bytes, work, answer));
-        // The others are taken with the first.
+        // The thread takes the others together with the first.
         let is_first = requests.waiting.len() == 1;
         drop(requests);
         if is_first {
@@ -173,13 +175,13 @@ impl Store {
         future::or(ended, timed_out).await
     }
 
-    /// Lines that could not be stored, ever since the start.
+    /// Lines that could not be stored since the start.
     pub fn lost_lines(&self) -> u64 {
         let figures = &self.handle.shared.figures;
         figures.missed.load(Ordering::Acquire) + figures.failed.load(Ordering::Acquire)
     }
 
-    /// What `/metrics` shows of it.
+    /// The figures for `/metrics`.
     pub fn families(&self) -> Vec<Family> {
         let shared = &self.handle.shared;
         let Figures { lines, commits, missed, failed } = &shared.figures;
@@ -204,19 +206,6 @@ impl Store {
 }
 
 impl Shared {
-    fn new() -> Self {
-        Self {
-            requests: Mutex::default(),
-            worker: AtomicWaker::new(),
-            is_hurried: AtomicBool::new(false),
-            is_closing: AtomicBool::new(false),
-            has_ended: AtomicBool::new(false),
-            ended: Event::new(),
-            figures: Figures::default(),
-            watch: OnceLock::new(),
-        }
-    }
-
     fn is_closing(&self) -> bool {
         self.is_closing.load(Ordering::Acquire)
     }

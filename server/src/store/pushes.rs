@@ -8,9 +8,6 @@ use fanfare::Topic;
 use rusqlite::Connection;
 
 /// Keeps a push for clients that are away. Its topic keeps the last `per_topic`.
-///
-/// # Errors
-/// As SQLite has it.
 pub fn keep(
     connection: &Connection,
     (topic, header, payload): (&Topic, &PushHeader, &[u8]),
@@ -33,14 +30,14 @@ pub fn keep(
     let now_ms = now_ms as i64;
     connection.prepare_cached("DELETE FROM pushes WHERE expires_ms <= ?")?.execute([now_ms])?;
     forget_beyond_bounds(connection)?;
-    // Whatever went above is a loss so far.
+    // What was deleted above is noted as a loss. Once it would have expired, it is none.
     connection
         .prepare_cached("DELETE FROM push_losses WHERE expires_ms <= ?")?
         .execute([now_ms])?;
     Ok(())
 }
 
-/// Those that expire first go first.
+/// Deletes the pushes that expire first until the rest is within the bounds.
 fn forget_beyond_bounds(connection: &Connection) -> rusqlite::Result<()> {
     let mut kept = connection.prepare_cached("SELECT pushes, push_bytes FROM push_state")?;
     while kept.query_row((), |row| {
@@ -56,10 +53,7 @@ fn forget_beyond_bounds(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// No push has a number above this one. The next server begins after it.
-///
-/// # Errors
-/// As SQLite has it.
+/// Reserves the numbers up to this one. The next server begins after it.
 pub fn reserve_numbers(connection: &Connection, last: u64) -> rusqlite::Result<()> {
     let update = "UPDATE push_state SET last_number = ?";
     connection.prepare_cached(update)?.execute([last as i64]).map(|_| ())
@@ -67,9 +61,6 @@ pub fn reserve_numbers(connection: &Connection, last: u64) -> rusqlite::Result<(
 
 /// Remembers signed datagrams that were taken, and forgets those that were not sent within these
 /// seconds, first and last.
-///
-/// # Errors
-/// As SQLite has it.
 pub fn remember(
     connection: &Connection,
     remembered: &Remembered,
@@ -87,10 +78,7 @@ pub fn remember(
     connection.prepare_cached(changed)?.execute([forgotten]).map(|_| ())
 }
 
-/// No signed datagram is missing that was sent from this second on, and no more will be taken.
-///
-/// # Errors
-/// As SQLite has it.
+/// Notes that no accepted datagram sent from this second on is missing, and that no more will come.
 pub fn complete(connection: &Connection, from_s: u64) -> rusqlite::Result<()> {
     let update = "UPDATE push_state SET complete_from_s = ?";
     connection.execute(update, [from_s as i64]).map(|_| ())
@@ -99,9 +87,6 @@ pub fn complete(connection: &Connection, from_s: u64) -> rusqlite::Result<()> {
 impl Database {
     /// Passes on each push that has not expired, in the order of their numbers: the broker forgets
     /// the topics that come first if there are too many.
-    ///
-    /// # Errors
-    /// As SQLite has it.
     pub fn each_push(
         &self,
         now_ms: u64,
@@ -130,9 +115,6 @@ impl Database {
 
     /// Passes on the last push of each topic that was forgotten before it expired: its number, and
     /// when it expires.
-    ///
-    /// # Errors
-    /// As SQLite has it.
     pub fn each_push_loss(
         &self,
         now_ms: u64,
@@ -152,27 +134,18 @@ impl Database {
     }
 
     /// The last number that pushes may have had.
-    ///
-    /// # Errors
-    /// As SQLite has it.
     pub fn last_push_number(&self) -> rusqlite::Result<u64> {
         let number = "SELECT last_number FROM push_state";
         self.connection.query_row(number, (), |row| row.get::<_, i64>(0)).map(|it| it as u64)
     }
 
-    /// No push will have a number above this one.
-    ///
-    /// # Errors
-    /// As SQLite has it.
+    /// Reserves the numbers up to this one.
     pub fn reserve_push_numbers(&self, last: u64) -> rusqlite::Result<()> {
         reserve_numbers(&self.connection, last)
     }
 
     /// The last of the signed datagrams that were taken, as many as may be remembered. From now on
     /// they are incomplete, until this server ends in good order.
-    ///
-    /// # Errors
-    /// As SQLite has it.
     pub fn take_signatures(&self, at_most: usize) -> rusqlite::Result<Remembered> {
         let mut statement = self
             .connection

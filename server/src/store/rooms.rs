@@ -4,9 +4,6 @@ use super::schema::Database;
 use rusqlite::Connection;
 
 /// Stores the rules of a room, or forgets them.
-///
-/// # Errors
-/// As SQLite has it.
 pub fn keep(connection: &Connection, room: &str, rules: Option<&str>) -> rusqlite::Result<()> {
     let done = match rules {
         Some(rules) => connection
@@ -18,9 +15,6 @@ pub fn keep(connection: &Connection, room: &str, rules: Option<&str>) -> rusqlit
 
 impl Database {
     /// The rooms that have rules, and their rules.
-    ///
-    /// # Errors
-    /// As SQLite has it.
     pub fn rooms(&self) -> rusqlite::Result<Vec<(String, String)>> {
         let mut statement = self.connection.prepare("SELECT name, rules FROM rooms")?;
         let rooms = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?;

@@ -12,7 +12,7 @@ use std::time::Duration;
 pub struct StoreSettings {
     /// The directory. It is created if it does not exist.
     pub directory: PathBuf,
-    /// When a commit is on the disk.
+    /// When a commit is forced to the disk.
     pub fsync: Fsync,
     /// Bytes of the file.
     pub bytes: u64,
@@ -20,16 +20,16 @@ pub struct StoreSettings {
     pub room_lines: u32,
     /// Days for which lines are kept; 0 for ever.
     pub days: u32,
-    /// How long another program that looks into the file may keep it locked.
+    /// How long to wait for another program that has the file locked.
     pub lock_wait: Duration,
 }
 
-/// When a commit is on the disk. Either way it outlives the server, however that ends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+/// When a commit is forced to the disk. Either way it survives a crash of the server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fsync {
-    /// Before it counts: it outlives a loss of power.
+    /// Before it counts: it survives a loss of power.
     Always,
-    /// A little later: a loss of power can take the last of them.
+    /// A little later: a loss of power can take the last commits.
     #[default]
     Later,
 }
@@ -45,7 +45,7 @@ pub struct Database {
 /// Marks a file as ours: `fanf`.
 pub(super) const APPLICATION_ID: i32 = 0x6661_6e66;
 
-/// What each version of the schema added. These stay as they are: they are in files.
+/// The changes of each version of the schema. Files depend on them, so they never change.
 pub(super) const VERSIONS: [&str; 6] =
     [LINES, ACCOUNTS, INDEX_OF_MANY, PUSHES, PUSH_LOSSES, BLOCKS];
 
@@ -93,7 +93,7 @@ const INDEX_OF_MANY: &str = "
     DROP TRIGGER line_forgotten;
 ";
 
-/// The bounds of pushes are looked at with each: so they are counted as they come and go.
+/// The bounds of pushes are checked with each push, so triggers keep the sums.
 const PUSHES: &str = "
     CREATE TABLE pushes (
         topic TEXT NOT NULL,
@@ -128,7 +128,7 @@ const PUSHES: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
-/// The last push of each topic that is gone. Once it would have expired, nobody asks for it.
+/// The last deleted push of each topic, until it would have expired.
 const PUSH_LOSSES: &str = "
     CREATE TABLE push_losses (
         topic TEXT PRIMARY KEY,
@@ -143,7 +143,7 @@ const PUSH_LOSSES: &str = "
     END;
 ";
 
-/// Lines are stored in blocks. The index of words goes first, so that the file need not grow.
+/// Lines are stored in blocks. The index of words is dropped first, so that the file need not grow.
 const BLOCKS: &str = "
     DROP TABLE words;
     CREATE TABLE blocks (
@@ -207,7 +207,7 @@ impl Database {
                 return Err(StoreError::Damaged { path: shown(&path), problem });
             }
             Found::Foreign => {
-                let problem = "it is no database of this server".to_owned();
+                let problem = "it is not a database of this server".to_owned();
                 return Err(StoreError::Directory { path: shown(&path), problem });
             }
             Found::Newer(version) => {
@@ -243,7 +243,7 @@ fn take_lock(directory: &Path) -> Result<File, StoreError> {
 
 fn connect(path: &Path, settings: &StoreSettings) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
-    // One thread at a time has the connection, as its type says.
+    // The connection's type allows one thread at a time.
     let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(settings.lock_wait)?;

@@ -448,7 +448,7 @@ fn a_file_that_cannot_be_used_is_an_error_that_says_what_to_do() {
     let connection = Connection::open(settings.path()).unwrap();
     connection.execute_batch("CREATE TABLE of_somebody_else (number)").unwrap();
     drop(connection);
-    assert!(refusal(&settings).contains("no database of this server"));
+    assert!(refusal(&settings).contains("not a database of this server"));
 
     std::fs::write(directory.path().join("file"), "").unwrap();
     let settings = StoreSettings::new(directory.path().join("file"));

@@ -36,10 +36,10 @@ pub(super) struct Worker {
     publisher: Publisher<ServerMessage>,
     line_bytes: usize,
     turn: Turn,
-    /// Lines that are missing in the file, which does not say so yet, by room. The empty name
-    /// stands for lines of unknown rooms.
+    /// Lost lines by room, as long as the file does not say that they are missing. The empty name
+    /// stands for unknown rooms.
     lost: BTreeMap<String, u64>,
-    /// Lines stored since a room was last searched for lines to forget.
+    /// Lines stored in each room since it was last searched for lines to forget.
     since_forgetting: HashMap<String, u32>,
 }
 
@@ -49,7 +49,7 @@ struct Turn {
     batches: Vec<Batch<ServerMessage>>,
     lines: usize,
     bytes: usize,
-    /// Lines that are missing after these.
+    /// Lines missing after these.
     missed: u64,
     /// Inboxes to notify once everything before is stored.
     syncs: Vec<Topic>,
@@ -63,7 +63,7 @@ pub(super) struct Work {
     work: Box<Job>,
 }
 
-/// Runs with the database, or with the reason why there is none.
+/// Does the work with the database, or fails with the reason why there is none.
 type Job = dyn FnOnce(Result<&Connection, StoreError>) -> Answering + Send;
 
 /// Sends the answer. The argument is the error of the commit, if it failed.
@@ -200,7 +200,7 @@ impl Worker {
         .await;
     }
 
-    /// Takes what has come, as much as one commit may have.
+    /// Takes what has arrived, as much as one commit may have.
     fn take_ready(&mut self) {
         // Read before the requests: nothing is asked after the store is closed.
         let is_closing = self.shared.is_closing();
@@ -239,7 +239,7 @@ impl Worker {
             answer(result.as_ref().err().cloned());
         }
         for sync in std::mem::take(&mut self.turn.syncs) {
-            // This fails only if the person has left, and the inbox is gone.
+            // Fails only if the person has left, so the inbox is gone.
             let _ = self.publisher.try_publish(&sync, ServerMessage::default());
         }
         self.turn.batches.clear();
@@ -263,7 +263,7 @@ impl Worker {
         let room_lines = self.database.settings.room_lines;
         for batch in &self.turn.batches {
             let since = self.since_forgetting.entry(room_of(batch.topic()).to_owned());
-            // A room is checked when it is first seen, and then now and then.
+            // A room is searched when it is first seen, and then every so many lines.
             let since = since.or_insert(FORGETTING_LINES);
             *since += batch.len() as u32;
             if *since >= FORGETTING_LINES {
@@ -299,7 +299,7 @@ impl Worker {
         self.tell(told.into_keys(), text, now);
     }
 
-    /// Counts the lost lines, and tells their rooms. The chat goes on.
+    /// Counts the lost lines and notifies their rooms. The chat goes on.
     fn failed(&mut self, error: &StoreError, now: Timestamp) {
         let mut lost: BTreeMap<String, u64> = BTreeMap::new();
         for (room, _) in self.turn.lines() {
@@ -360,7 +360,7 @@ impl Turn {
         self.missed > 0 || self.lines >= COMMIT_LINES || self.bytes >= COMMIT_BYTES
     }
 
-    /// Whether a person waits for the commit, or it is full.
+    /// Whether somebody waits for the commit, or the turn is full.
     fn is_due(&self) -> bool {
         self.is_full() || !self.syncs.is_empty()
     }

@@ -60,9 +60,6 @@ pub fn health(of: &AdminAddress) -> Result<String, String> {
 
 /// Shows one frame after the other until `q`, or until the server or the output is gone. With
 /// `once`, shows one frame.
-///
-/// # Errors
-/// What went wrong, in one sentence.
 pub fn run(options: &TopOptions, output: &mut impl Write) -> Result<(), String> {
     let admin = options.admin.admin()?;
     let interval = Duration::from_millis(options.interval_ms);

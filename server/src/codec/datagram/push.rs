@@ -94,9 +94,6 @@ impl fmt::Display for PushError {
 impl std::error::Error for PushError {}
 
 /// Parses a push.
-///
-/// # Errors
-/// See [`PushError`].
 pub fn parse_push(datagram: &[u8]) -> Result<Push<'_>, PushError> {
     let (head, payload) = split(datagram).ok_or(PushError::NoSpace)?;
     let head = std::str::from_utf8(head).map_err(|_| PushError::NotText)?;

@@ -111,9 +111,6 @@ impl Replays {
     }
 
     /// Accepts a datagram whose signature has been verified, or refuses it with an error.
-    ///
-    /// # Errors
-    /// See [`ReplayError`].
     pub fn take(&mut self, signed: &Signed<'_>, now: Now) -> Result<(), ReplayError> {
         let (time_s, now_s) = (signed.time_s, now.wall_ms / 1000);
         self.forget_stale(now_s);

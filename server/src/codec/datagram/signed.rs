@@ -65,9 +65,6 @@ impl<'d> Signed<'d> {
     }
 
     /// Parses a signed datagram. `None` if the datagram is unsigned.
-    ///
-    /// # Errors
-    /// See [`SignedError`].
     pub fn parse(datagram: &'d [u8]) -> Result<Option<Self>, SignedError> {
         let Some(rest) = datagram.strip_prefix(PREFIX) else { return Ok(None) };
         let (digits, rest) = rest.split_at_checked(MAC_DIGITS).ok_or(SignedError::Cut)?;

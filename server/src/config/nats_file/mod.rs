@@ -1,8 +1,9 @@
-//! A configuration file of nats-server: what of it means something here becomes settings and
-//! users; the rest is named.
+//! A configuration file of nats-server. What Fanfare has too becomes settings and users; the
+//! warnings name the rest.
 
 mod syntax;
 
+use super::file::read;
 use super::users::{WrittenResponseRule, WrittenResponses, WrittenRules, WrittenUser};
 use crate::cluster::parse_hub;
 use crate::nats::accounts::{GLOBAL, SYSTEM};
@@ -12,24 +13,24 @@ use std::path::Path;
 use std::time::Duration;
 use syntax::{At, Entry, Mistake, Outside, Value};
 
-/// A setting's name, its value as a flag would have it, the key in the file, and where.
+/// A setting's name, its value in the form of a flag's, the key in the file, and its place there.
 pub type Said = (&'static str, String, String, At);
 
-/// What such a file says.
+/// What nats-server's file says.
 #[derive(Clone, Default)]
 pub struct NatsFile {
     pub settings: Vec<Said>,
-    /// Those of the second and each later cluster to join.
+    /// The settings of the second and each later link to a cluster.
     pub further_links: Vec<Vec<Said>>,
     pub users: Vec<User>,
     pub nkeys: Vec<NkeyUser>,
-    /// What is there and does not count, or otherwise than with nats-server.
+    /// What Fanfare ignores, or takes in another way than nats-server.
     pub warnings: Vec<String>,
     accounts: BTreeSet<String>,
 }
 
-/// Keys that say who may come in, and how, in a way that there is not here. To pass over them would
-/// let in whoever they keep out.
+/// Keys that restrict access in ways that Fanfare does not know. Ignoring them would let in those
+/// whom they keep out.
 const RESTRICTING: [&str; 12] = [
     "operator",
     "operators",
@@ -50,9 +51,6 @@ type Blocks<'a> = Vec<&'a Entry>;
 impl NatsFile {
     /// Reads a file, and those that it includes.
     pub fn read(path: &Path) -> Result<Self, String> {
-        let read = |path: &Path| {
-            std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))
-        };
         let variable = |name: &str| std::env::var(name).ok();
         let text = read(path).map_err(|problem| format!("{} {problem}", path.display()))?;
         Self::of(&text, path, Outside { read: &read, variable: &variable })
@@ -93,8 +91,8 @@ impl NatsFile {
             }
         }
         later.into_iter().try_for_each(|entry| self.system_account(entry))?;
-        if let Some(listens) = entries.iter().find(|it| is_one_of(it, &["listen", "host", "port"]))
-        {
+        let addresses = ["listen", "host", "net", "addr", "port"];
+        if let Some(listens) = entries.iter().find(|it| is_one_of(it, &addresses)) {
             let place = (host.as_deref(), port.unwrap_or(DEFAULT_PORT));
             self.listens("nats", place, listens)?;
         }
@@ -104,7 +102,7 @@ impl NatsFile {
         Ok(())
     }
 
-    /// Settings that are one value in both.
+    /// A key with a single value that Fanfare has a setting for.
     fn plain(&mut self, key: &str, entry: &Entry) -> Result<(), Mistake> {
         let (name, value) = match key {
             "server_name" => ("nats-server-name", text(entry)?),
@@ -119,7 +117,7 @@ impl NatsFile {
             "max_connections" | "max_conn" | "max_subscriptions" | "max_subs" => {
                 let most = number(entry)?;
                 if most <= 0 {
-                    self.warn(entry, "means no limit, but Fanfare keeps to its own");
+                    self.warn(entry, "means no limit, but Fanfare keeps its own");
                     return Ok(());
                 }
                 let is_of_connections = key.starts_with("max_conn");
@@ -181,11 +179,11 @@ impl NatsFile {
         default: Option<&Entry>,
     ) -> Result<(), Mistake> {
         let Value::List(users) = &entry.value else {
-            return Err(mistake(entry, "has to be a list of users"));
+            return Err(mistake(entry, "must be a list of users"));
         };
         for user in users {
             let Value::Block(entries) = user else {
-                return Err(mistake(entry, "has to be a list of blocks, each of a user"));
+                return Err(mistake(entry, "must be a list of blocks, each of a user"));
             };
             let mut written =
                 WrittenUser { account: account.map(str::to_owned), ..WrittenUser::default() };
@@ -216,8 +214,8 @@ impl NatsFile {
                 "allow_responses" | "publish_allow_responses" | "allow_response" => {
                     of.allow_responses = Some(responses(entry)?);
                 }
-                // Such a rule could forbid something.
-                _ => return Err(mistake(entry, "is no permission that Fanfare knows")),
+                // An unknown rule may forbid something.
+                _ => return Err(mistake(entry, "is not a permission that Fanfare knows")),
             }
         }
         Ok(())
@@ -226,11 +224,11 @@ impl NatsFile {
     fn system_account(&mut self, entry: &Entry) -> Result<(), Mistake> {
         let name = text(entry)?;
         if ![GLOBAL, SYSTEM].contains(&name.as_str()) && !self.accounts.contains(&name) {
-            return Err(mistake(entry, "is none of the accounts"));
+            return Err(mistake(entry, "is not one of the accounts"));
         }
         let users = self.users.iter().map(|user| &user.grant);
         let mut grants = users.chain(self.nkeys.iter().map(|user| &user.grant));
-        // Without a user there is nobody to tell.
+        // An account without users has nobody to get its events.
         if grants.any(|grant| *grant.account == *name) {
             self.set("nats-system-account", name, entry);
         }
@@ -265,7 +263,7 @@ impl NatsFile {
             }
         }
         if verifies && !entries.iter().any(|entry| is_one_of(entry, &["ca_file"])) {
-            return Err(mistake(entry, "has verify, and needs a ca_file too"));
+            return Err(mistake(entry, "has verify, so it needs a ca_file too"));
         }
         Ok(())
     }
@@ -279,8 +277,12 @@ impl NatsFile {
                 "host" | "net" => host = Some(text(entry)?),
                 "port" => port = Some(number(entry)?),
                 "allowed_origins" | "allowed_origin" => origins = texts(entry)?,
-                "tls" if has_tls => self.warn(entry, "does not count: it has those of NATS"),
-                "tls" => return Err(mistake(entry, "needs a tls of NATS with the same files")),
+                "tls" if has_tls => {
+                    self.warn(entry, "does not count: WebSockets have NATS's certificates")
+                }
+                "tls" => {
+                    return Err(mistake(entry, "needs a tls block of NATS with the same files"));
+                }
                 "no_tls" if has_tls && flag(entry)? => {
                     self.warn(entry, "does not count: where NATS has TLS, WebSockets have it too");
                 }
@@ -294,23 +296,23 @@ impl NatsFile {
             }
         }
         let Some(port) = port else { return Err(mistake(of, "needs a port")) };
-        // Without a list nats-server lets in pages of all origins.
+        // Without a list, nats-server lets in pages of all origins.
         let origins = if origins.is_empty() { "*".to_owned() } else { origins.join(",") };
         self.set("nats-websocket-origins", origins, of);
         self.listens("nats-websocket", (host.as_deref(), port), of)
     }
 
-    /// A front-end listens where the file says. Where it does not say it, on all addresses if
-    /// clients have to say who they are, as with nats-server, and otherwise for this machine alone.
+    /// Makes a front-end listen. If the file names no host, it listens on all addresses, as
+    /// nats-server does, provided that clients have to authenticate; otherwise on a loopback one.
     fn listens(
         &mut self,
         name: &'static str,
         (host, port): (Option<&str>, i64),
         entry: &Entry,
     ) -> Result<(), Mistake> {
-        // -1 is any port that is free.
+        // nats-server's -1 picks a free port.
         let port = if port == -1 { 0 } else { port };
-        let Ok(port) = u16::try_from(port) else { return Err(mistake(entry, "is no port")) };
+        let Ok(port) = u16::try_from(port) else { return Err(mistake(entry, "is not a port")) };
         let secrets = ["nats-user", "nats-token", "nats-no-auth-user"];
         let is_guarded = !(self.users.is_empty() && self.nkeys.is_empty())
             || self.settings.iter().any(|(name, ..)| secrets.contains(name));
@@ -324,7 +326,7 @@ impl NatsFile {
             }
             None if is_guarded => "0.0.0.0",
             None => {
-                let why = "names no host, and anybody may come in: it is for this machine alone";
+                let why = "names no host, and anybody may come in, so it is for this machine alone";
                 self.warn(entry, why);
                 "127.0.0.1"
             }
@@ -339,7 +341,7 @@ impl NatsFile {
         let (host, port) = address(entry)?;
         let port = port.map_or(0, |port| port.max(0));
         let host = host.filter(|host| is_loopback(host)).unwrap_or_else(|| {
-            self.warn(entry, "is for this machine alone: the admin pages can end connections");
+            self.warn(entry, "is for this machine alone, since admin pages can end connections");
             "127.0.0.1".to_owned()
         });
         self.set("admin", format!("{host}:{port}"), entry);
@@ -358,7 +360,7 @@ impl NatsFile {
             }
             for (number, remote) in remotes.iter().enumerate() {
                 let Value::Block(remote) = remote else {
-                    return Err(mistake(entry, "has to be a list of blocks, each of a cluster"));
+                    return Err(mistake(entry, "must be a list of blocks, each of a cluster"));
                 };
                 let mut link = Self::default();
                 remote.iter().try_for_each(|entry| link.remote(entry))?;
@@ -377,7 +379,7 @@ impl NatsFile {
             "url" | "urls" => {
                 let urls = texts(entry)?;
                 if urls.iter().any(|url| parse_hub(url).is_err()) {
-                    return Err(mistake(entry, "is no address of a hub"));
+                    return Err(mistake(entry, "is not the address of a hub"));
                 }
                 self.set("cluster", urls.join(","), entry);
             }
@@ -412,7 +414,7 @@ impl NatsFile {
 
     fn not_honoured(&mut self, entry: &Entry) -> Result<(), Mistake> {
         if is_one_of(entry, &RESTRICTING) {
-            let problem = "says who may come in, in a way that Fanfare does not know";
+            let problem = "restricts access in a way that Fanfare does not know";
             return Err(mistake(entry, problem));
         }
         self.warn(entry, "is not honoured");
@@ -425,7 +427,7 @@ impl NatsFile {
     }
 }
 
-/// nats-server's.
+/// nats-server's default.
 const DEFAULT_PORT: i64 = 4222;
 
 fn is_one_of(entry: &Entry, keys: &[&str]) -> bool {
@@ -447,12 +449,12 @@ fn address(entry: &Entry) -> Result<(Option<String>, Option<i64>), Mistake> {
     let text = match &entry.value {
         Value::Integer(port) => return Ok((None, Some(*port))),
         Value::Text(text) => text,
-        _ => return Err(mistake(entry, "has to be HOST:PORT")),
+        _ => return Err(mistake(entry, "must be HOST:PORT")),
     };
     match text.rsplit_once(':').map(|(host, port)| (host, port.parse())) {
         Some(("", Ok(port))) => Ok((None, Some(port))),
         Some((host, Ok(port))) => Ok((Some(host.to_owned()), Some(port))),
-        _ => Err(mistake(entry, "has to be HOST:PORT")),
+        _ => Err(mistake(entry, "must be HOST:PORT")),
     }
 }
 
@@ -478,7 +480,7 @@ fn responses(entry: &Entry) -> Result<WrittenResponses, Mistake> {
     let mut rule = WrittenResponseRule { max: None, expires_ms: None };
     for entry in entries {
         match entry.key.to_ascii_lowercase().as_str() {
-            // Less than none is no limit, which is 0 here; none is the default.
+            // A negative number means no limit, which is 0 here; 0 means the default.
             "max" | "max_msgs" => match number(entry)? {
                 0 => {}
                 most => rule.max = Some(u32::try_from(most).unwrap_or(0)),
@@ -495,14 +497,14 @@ fn responses(entry: &Entry) -> Result<WrittenResponses, Mistake> {
 fn block(entry: &Entry) -> Result<&[Entry], Mistake> {
     match &entry.value {
         Value::Block(entries) => Ok(entries),
-        _ => Err(mistake(entry, "has to be a block: { ... }")),
+        _ => Err(mistake(entry, "must be a block: { ... }")),
     }
 }
 
 fn text(entry: &Entry) -> Result<String, Mistake> {
     match &entry.value {
         Value::Text(text) => Ok(text.clone()),
-        _ => Err(mistake(entry, "has to be a text; put it in quotation marks")),
+        _ => Err(mistake(entry, "must be a text; put it in quotation marks")),
     }
 }
 
@@ -511,7 +513,7 @@ fn texts(entry: &Entry) -> Result<Vec<String>, Mistake> {
     let Value::List(values) = &entry.value else { return Ok(vec![text(entry)?]) };
     let text = |value: &Value| match value {
         Value::Text(text) => Ok(text.clone()),
-        _ => Err(mistake(entry, "has to be a list of texts")),
+        _ => Err(mistake(entry, "must be a list of texts")),
     };
     values.iter().map(text).collect()
 }
@@ -519,14 +521,14 @@ fn texts(entry: &Entry) -> Result<Vec<String>, Mistake> {
 fn number(entry: &Entry) -> Result<i64, Mistake> {
     match &entry.value {
         Value::Integer(number) => Ok(*number),
-        _ => Err(mistake(entry, "has to be a whole number")),
+        _ => Err(mistake(entry, "must be a whole number")),
     }
 }
 
 fn flag(entry: &Entry) -> Result<bool, Mistake> {
     match &entry.value {
         Value::Flag(flag) => Ok(*flag),
-        _ => Err(mistake(entry, "has to be true or false")),
+        _ => Err(mistake(entry, "must be true or false")),
     }
 }
 
@@ -542,7 +544,7 @@ fn duration(entry: &Entry) -> Result<Duration, Mistake> {
         Value::Text(text) => go_duration(text),
         _ => None,
     };
-    duration.ok_or_else(|| mistake(entry, "has to be a duration such as \"10s\""))
+    duration.ok_or_else(|| mistake(entry, "must be a duration such as \"10s\""))
 }
 
 fn go_duration(text: &str) -> Option<Duration> {
@@ -563,7 +565,7 @@ fn go_duration(text: &str) -> Option<Duration> {
         seconds += number.parse::<f64>().ok()? * factor;
         rest = &with_unit[unit.len()..];
     }
-    (!text.is_empty()).then(|| Duration::try_from_secs_f64(seconds).ok()).flatten()
+    Duration::try_from_secs_f64(seconds).ok().filter(|_| !text.is_empty())
 }
 
 fn mistake(entry: &Entry, problem: &str) -> Mistake {
@@ -655,7 +657,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_count_is_named_and_what_keeps_somebody_out_is_refused() {
+    fn what_is_ignored_is_named_and_unknown_restrictions_are_refused() {
         let warnings = file("jetstream: enabled\ncluster {\n}\nport: 4222").unwrap().warnings;
         let expected =
             ["line 1: jetstream is not", "line 2: cluster is not", "line 4: port names no"];
@@ -664,13 +666,13 @@ mod tests {
         }
         assert_eq!(warnings.len(), 3);
         for (text, expected) in [
-            ("operator: x.jwt", "line 1, column 1: operator says who may come in"),
-            ("authorization { auth_callout {} }", "auth_callout says who"),
-            ("system_account: X", "system_account is none of the accounts"),
-            ("authorization { token: 12345 }", "token has to be a text"),
-            ("websocket { port: 1, tls {} }", "tls needs a tls of NATS"),
+            ("operator: x.jwt", "line 1, column 1: operator restricts access"),
+            ("authorization { auth_callout {} }", "auth_callout restricts access"),
+            ("system_account: X", "system_account is not one of the accounts"),
+            ("authorization { token: 12345 }", "token must be a text"),
+            ("websocket { port: 1, tls {} }", "tls needs a tls block of NATS"),
             ("tls { verify: true }", "needs a ca_file"),
-            ("ping_interval: soon", "has to be a duration"),
+            ("ping_interval: soon", "must be a duration"),
         ] {
             let error = file(text).map(drop).unwrap_err();
             assert!(error.contains(expected) && !error.contains("12345"), "{error}");
@@ -678,13 +680,15 @@ mod tests {
     }
 
     #[test]
-    fn who_has_no_password_is_let_in_from_elsewhere_only_where_the_file_says_so() {
+    fn without_credentials_only_a_named_host_is_open_to_other_machines() {
         let listens =
             |text: &str| settings(text).into_iter().find(|it| it.starts_with("nats=")).unwrap();
         assert_eq!(listens("port: 4333"), "nats=127.0.0.1:4333");
         assert_eq!(listens("port: -1\nauthorization {token: t}"), "nats=0.0.0.0:0");
         let open = settings("listen: 0.0.0.0:4333");
         assert_eq!(open, ["nats-allow-anonymous=true", "nats=0.0.0.0:4333"]);
-        assert_eq!(listens("host: ::1"), "nats=[::1]:4222");
+        for key in ["host", "net", "addr"] {
+            assert_eq!(listens(&format!("{key}: ::1")), "nats=[::1]:4222");
+        }
     }
 }

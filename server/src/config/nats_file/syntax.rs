@@ -1,5 +1,5 @@
-//! The format of nats-server's configuration files, as its own parser takes it. A pure function on
-//! text; what lies outside, other files and the environment, is asked of [`Outside`].
+//! The format of nats-server's configuration files, as its own parser reads it. A pure function on
+//! text: [`Outside`] gives it other files and the environment.
 
 use crate::limits::{NATS_FILE_DEPTH, NATS_FILE_VALUES};
 use std::fmt;
@@ -32,14 +32,14 @@ pub struct At {
     pub column: usize,
 }
 
-/// What is wrong, and where. Never holds a value: it could be a password.
+/// What is wrong, and where. Never holds a value, which could be a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
     pub at: At,
     pub problem: String,
 }
 
-/// What a file can refer to.
+/// What a file can refer to: other files, and variables of the environment.
 #[derive(Clone, Copy)]
 pub struct Outside<'a> {
     pub read: &'a dyn Fn(&Path) -> Result<String, String>,
@@ -53,7 +53,7 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// The entries of a file with this text.
+/// Parses the text of a file into its entries.
 pub fn parse(text: &str, file: &Path, outside: Outside<'_>) -> Result<Vec<Entry>, Mistake> {
     let mut values = 0;
     Parser::new(text, file.into(), outside, &mut values, 0).file()
@@ -65,9 +65,9 @@ struct Parser<'a> {
     outside: Outside<'a>,
     /// The blocks that are open, innermost last: variables are looked up in them.
     open: Vec<Vec<Entry>>,
-    /// How many values there are in all files.
+    /// The number of values in all files.
     values: &'a mut usize,
-    /// How deep this is in blocks, lists and files.
+    /// The number of blocks, lists and files around the next value.
     depth: usize,
 }
 
@@ -85,7 +85,7 @@ impl<'a> Parser<'a> {
 
     fn file(mut self) -> Result<Vec<Entry>, Mistake> {
         self.skip_space(true)?;
-        // As JSON, the whole file is a block.
+        // A file in JSON is one block.
         let end = (self.peek() == Some('{')).then(|| self.next()).and(Some('}'));
         let entries = self.entries(end)?;
         self.skip_space(true)?;
@@ -95,7 +95,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// To the end of the block, or of the text.
+    /// The entries up to the end of the block, or of the text.
     fn entries(&mut self, end: Option<char>) -> Result<Vec<Entry>, Mistake> {
         let began = self.at.clone();
         self.open.push(Vec::new());
@@ -103,10 +103,7 @@ impl<'a> Parser<'a> {
             self.skip_space(true)?;
             match self.peek() {
                 None if end.is_none() => break,
-                None => {
-                    let problem = "the block that begins here is not closed".to_owned();
-                    return Err(Mistake { at: began, problem });
-                }
+                None => return Err(unclosed(began, "block")),
                 next if next == end => {
                     self.next();
                     break;
@@ -136,7 +133,7 @@ impl<'a> Parser<'a> {
 
     fn add(&mut self, entry: Entry) {
         if let Some(block) = self.open.last_mut() {
-            // The last one counts.
+            // The last value of a key counts.
             block.retain(|present| present.key != entry.key);
             block.push(entry);
         }
@@ -150,7 +147,7 @@ impl<'a> Parser<'a> {
         if key.is_empty() { Err(self.mistake("a key is missing")) } else { Ok(key) }
     }
 
-    /// Takes the entries of another file, whose path begins where this one is.
+    /// Takes the entries of another file, whose path is relative to this one's directory.
     fn include(&mut self, at: &At) -> Result<(), Mistake> {
         let path = match self.value()? {
             Value::Text(path) => path,
@@ -202,10 +199,7 @@ impl<'a> Parser<'a> {
                     return Ok(list);
                 }
                 Some(_) => list.push(self.value()?),
-                None => {
-                    let problem = "the list that begins here is not closed".to_owned();
-                    return Err(Mistake { at: began, problem });
-                }
+                None => return Err(unclosed(began, "list")),
             }
         }
     }
@@ -219,10 +213,7 @@ impl<'a> Parser<'a> {
                 Some(next) if next == quote => return Ok(text),
                 Some('\\') if quote == '"' => text.push(self.escaped()?),
                 Some(next) => text.push(next),
-                None => {
-                    let problem = "the text that begins here is not closed".to_owned();
-                    return Err(Mistake { at: began, problem });
-                }
+                None => return Err(unclosed(began, "text")),
             }
         }
     }
@@ -242,7 +233,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// In parentheses: all lines up to one that closes them.
+    /// A text in parentheses: all lines up to the one with the closing parenthesis.
     fn text_block(&mut self) -> Result<String, Mistake> {
         let began = self.at.clone();
         self.next();
@@ -253,7 +244,7 @@ impl<'a> Parser<'a> {
                 return Ok(text.trim().to_owned());
             }
             if self.next().is_none() {
-                let problem = "the text that begins here ends with a line of its own: )".to_owned();
+                let problem = "the text that begins here needs a last line: )".to_owned();
                 return Err(Mistake { at: began, problem });
             }
             text.push_str(&line);
@@ -288,7 +279,8 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// From the innermost block outwards, then from the environment, where it is a value as here.
+    /// The value of a variable: of a key in the innermost block, or one further out, or else in the
+    /// environment, written as in a file.
     fn variable(&mut self, name: &str) -> Result<Option<Value>, Mistake> {
         let mut entries = self.open.iter().rev().flatten();
         if let Some(entry) = entries.find(|entry| entry.key == name) {
@@ -301,7 +293,7 @@ impl<'a> Parser<'a> {
         let (file, depth) = (self.at.file.clone(), self.depth);
         let value = Parser::new(&text, file, self.outside, &mut *self.values, depth).value();
         self.depth -= 1;
-        // Where it is in the variable would mislead.
+        // A place in the variable would mislead.
         let here = |inner: Mistake| Mistake { at: self.at.clone(), ..inner };
         value.map(Some).map_err(here)
     }
@@ -369,8 +361,8 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// A whole number, perhaps with a unit: `k` is 1000, `kb` 1024. None if it is something else,
-/// nothing in it if it is too large.
+/// A whole number, perhaps with a unit: `k` is 1000, `kb` 1024. `None` if it is something else,
+/// `Some(None)` if it is too large.
 fn integer(word: &str) -> Option<Option<i64>> {
     let digits = word.strip_prefix('-').unwrap_or(word);
     let count = digits.bytes().take_while(u8::is_ascii_digit).count();
@@ -392,6 +384,11 @@ fn integer(word: &str) -> Option<Option<i64>> {
     Some(number.and_then(|number| number.checked_mul(base.checked_pow(power)?)))
 }
 
+fn unclosed(began: At, what: &str) -> Mistake {
+    Mistake { at: began, problem: format!("the {what} that begins here is not closed") }
+}
+
+/// The number of values in a value, with itself.
 fn size(value: &Value) -> usize {
     1 + match value {
         Value::List(values) => values.iter().map(size).sum(),

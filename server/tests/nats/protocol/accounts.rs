@@ -392,9 +392,9 @@ fn an_account_or_user_that_there_is_not_is_refused_at_the_start() {
     let file = folder.path().join("users.toml");
     std::fs::write(&file, "[[user]]\nname = \"a\"\npassword = \"p\"\naccount = \"A\"\n").unwrap();
     for (flags, expected) in [
-        (["--nats-system-account", "C"].as_slice(), "--nats-system-account C is no account"),
+        (["--nats-system-account", "C"].as_slice(), "--nats-system-account C is not the account"),
         (&["--cluster", "127.0.0.1:1", "--cluster-account", "C"], "--cluster-account C is no acc"),
-        (&["--nats-no-auth-user", "c"], "--nats-no-auth-user c is no user"),
+        (&["--nats-no-auth-user", "c"], "--nats-no-auth-user c is not a user"),
     ] {
         let mut fanfare = Command::new(FANFARE);
         fanfare.arg("--nats-users-file").arg(&file).arg("--check-config").args(flags);
