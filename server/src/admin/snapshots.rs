@@ -197,8 +197,8 @@ impl State {
         })
     }
 
-    /// The messages missed since the last point. Zero after a time without viewers, since nobody knows
-    /// when in that time they were missed.
+    /// The messages missed since the last point. Zero after a time without viewers, since nobody
+    /// knows when in that time they were missed.
     fn missed_lately(&self, now: &Point) -> u64 {
         let last = self.points.back().filter(|last| last.at_ms + 2 * ADMIN_LIVE_MS > now.at_ms);
         last.map_or(0, |last| now.missed.saturating_sub(last.missed))

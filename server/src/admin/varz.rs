@@ -91,7 +91,8 @@ fn stale_connections(context: &AdminContext) -> u64 {
 }
 
 /// The figures that front-ends want shown at a glance: the sum of counters of one name, and the
-/// largest of gauges. Reads only what is counted anyway, since tools ask for this page every second.
+/// largest of gauges. Reads only what is counted anyway, since tools ask for this page every
+/// second.
 fn at_a_glance(context: &AdminContext) -> impl Iterator<Item = (&'static str, Value)> {
     let families =
         context.diagnostics.front_ends().into_iter().flat_map(|front_end| front_end.counted());

@@ -141,8 +141,8 @@ impl Config {
 
     fn push_http_bound(&self) -> Bound {
         let push = &self.push.settings;
-        // A request with a batch, or a stream of events, or a WebSocket, whose library keeps another
-        // copy of what is read.
+        // A request with a batch, or a stream of events, or a WebSocket, whose library keeps
+        // another copy of what is read.
         let batch = (2 * limits::PUSH_BATCH_BYTES) as u64;
         let events =
             push.queue_bytes as u64 + 2 * (push.writer.buffer_bytes as u64 + RENDERED_PUSH_BYTES);

@@ -51,8 +51,8 @@ pub struct ClusterOptions {
     /// The only subjects whose messages may come from the cluster
     #[arg(long, value_name = "SUBJECTS", value_parser = patterns)]
     import: Option<Patterns>,
-    /// Subjects whose messages are numbered between servers, so losses are counted exactly; give all
-    /// servers of the cluster the same
+    /// Subjects whose messages are numbered between servers, so losses are counted exactly; give
+    /// all servers of the cluster the same
     #[arg(long, value_name = "SUBJECTS", value_parser = patterns)]
     sequence: Option<Patterns>,
     /// Account of this server that joins the cluster

@@ -143,8 +143,8 @@ impl Options for NatsOptions {
     }
 }
 
-/// The largest `max_payload`. A size in NATS's protocol has up to nine digits, and a queue must have
-/// room for one message.
+/// The largest `max_payload`. A size in NATS's protocol has up to nine digits, and a queue must
+/// have room for one message.
 const PAYLOAD_BYTES_MAX: u64 = 256 << 20;
 
 const HANDSHAKE_FIRST: [(&str, HandshakeFirst); 3] = [

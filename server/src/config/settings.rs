@@ -169,8 +169,8 @@ impl Settings {
         }
     }
 
-    /// Refuses an address that other machines can reach, unless `is_guarded`: the front-end would let
-    /// in everybody.
+    /// Refuses an address that other machines can reach, unless `is_guarded`: the front-end would
+    /// let in everybody.
     pub fn guard(
         &self,
         name: &str,

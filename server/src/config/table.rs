@@ -32,8 +32,8 @@ pub fn all_settings() -> impl Iterator<Item = Setting> {
 
 /// Options that are a table of the settings file.
 pub trait Options: Args {
-    /// The table's name, with which its flags begin. Empty for the server's own settings, which come
-    /// before all tables.
+    /// The table's name, with which its flags begin. Empty for the server's own settings, which
+    /// come before all tables.
     const TABLE: &'static str;
 
     /// The keys that a reload can change while the server runs.

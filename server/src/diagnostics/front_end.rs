@@ -182,8 +182,8 @@ impl FrontEnd {
         }
     }
 
-    /// Notes in the journal that messages for `whom` were lost, all or some of them. `kind` is a word
-    /// for how, `what` says which they are. Returns the number of the entry, for
+    /// Notes in the journal that messages for `whom` were lost, all or some of them. `kind` is a
+    /// word for how, `what` says which they are. Returns the number of the entry, for
     /// [`FrontEnd::lost_again`].
     pub fn lost(&self, kind: &'static str, whom: &str, what: &str, messages: u64) -> u64 {
         self.journal.note(Event::Lost { front_end: self.name, kind, whom, what, messages })
@@ -200,8 +200,8 @@ impl FrontEnd {
         self.journal.add(entry, messages)
     }
 
-    /// Says how to make the figures that this front-end alone has, for whoever looks: those that are
-    /// counted anyway, and those that must be measured. The first call counts.
+    /// Says how to make the figures that this front-end alone has, for whoever looks: those that
+    /// are counted anyway, and those that must be measured. The first call counts.
     pub fn tells(
         &self,
         counted: impl Fn() -> Vec<Family> + Send + Sync + 'static,

@@ -178,8 +178,8 @@ struct Record {
 }
 
 impl Gateway {
-    /// A gateway that continues from what earlier servers left. Also returns the datagrams that they
-    /// accepted.
+    /// A gateway that continues from what earlier servers left. Also returns the datagrams that
+    /// they accepted.
     pub(super) fn new(
         broker: &Broker<ServerMessage>,
         tasks: &Tasks,
@@ -267,8 +267,8 @@ impl Gateway {
         lock(&self.acks).find(id).cloned()
     }
 
-    /// Handles a push until it is done or times out, and waits for acknowledgements if the push asks
-    /// for them.
+    /// Handles a push until it is done or times out, and waits for acknowledgements if the push
+    /// asks for them.
     pub async fn push(
         &self,
         ingress: Ingress,
@@ -374,7 +374,8 @@ impl Gateway {
         Some(StoreWait { answer, until: Instant::now() + self.settings.timeout })
     }
 
-    /// Reserves the sender's wait before anybody gets the push, so a refused push can be tried again.
+    /// Reserves the sender's wait before anybody gets the push, so a refused push can be tried
+    /// again.
     fn ack_wait(&self, ms: u64) -> Result<AckWait, PushRefusal> {
         let _permit = self.ack_waits.try_acquire().ok_or(PushRefusal::Busy)?;
         Ok(AckWait {

@@ -14,8 +14,8 @@ use std::sync::Arc;
 /// A line in a block: its time, kind, sender and text. A block is a JSON array of them.
 type Line<'m> = (u32, u8, Option<Cow<'m, str>>, Cow<'m, str>);
 
-/// Stores lines, each with its room, and returns their number. Stores up to `text_bytes` of each text,
-/// since people are shown no more.
+/// Stores lines, each with its room, and returns their number. Stores up to `text_bytes` of each
+/// text, since people are shown no more.
 pub(super) fn insert<'m>(
     connection: &Connection,
     lines: impl Iterator<Item = (&'m str, &'m ServerMessage)>,
@@ -86,8 +86,8 @@ pub fn last(
     Ok(oldest_first(newest, lines))
 }
 
-/// The last lines of a room since a moment, oldest first, and the number of all lines since then. Both
-/// include the gaps of all rooms.
+/// The last lines of a room since a moment, oldest first, and the number of all lines since then.
+/// Both include the gaps of all rooms.
 pub fn since(
     connection: &Connection,
     room: &str,
@@ -148,8 +148,8 @@ pub fn search(
     Ok(oldest_first(newest, lines))
 }
 
-/// The lines of a block that match by themselves, newest first. The block may match because its words
-/// are in several lines, or in one that is forgotten.
+/// The lines of a block that match by themselves, newest first. The block may match because its
+/// words are in several lines, or in one that is forgotten.
 fn found_in<'m>(
     connection: &Connection,
     mut lines: Vec<Line<'m>>,
@@ -229,7 +229,8 @@ fn retain(
 }
 
 impl Database {
-    /// The last lines of each room, the longest quiet room first. With too many rooms, only the latest.
+    /// The last lines of each room, the longest quiet room first. With too many rooms, only the
+    /// latest.
     pub fn load(&self, lines: u32) -> rusqlite::Result<Vec<(String, Vec<ServerMessage>)>> {
         let mut statement = self.connection.prepare(
             "SELECT room FROM blocks WHERE room <> '' GROUP BY room ORDER BY max(id) DESC LIMIT ?",

@@ -4,8 +4,8 @@
 //! gateway fill the broker's histories from it. Then the [`Store`] starts a thread of its own, with
 //! the only connection to the file. The thread subscribes to all rooms as anybody could, so a slow
 //! disk delays nobody: lines that its bounded queue has no room for are missing in the history,
-//! which says so. Everything else is a request ([`Store::submit`], [`Store::ask`]) in another bounded
-//! queue, answered after the commit.
+//! which says so. Everything else is a request ([`Store::submit`], [`Store::ask`]) in another
+//! bounded queue, answered after the commit.
 
 pub mod accounts;
 mod answer;
@@ -39,8 +39,8 @@ use worker::{Work, Worker};
 /// them is stored, or is known to be lost.
 pub const SYNC_TOPIC: &str = "chat.store.sync";
 
-/// A handle to the database's thread, cheap to clone. When the last one is dropped, the thread stores
-/// what is queued and ends.
+/// A handle to the database's thread, cheap to clone. When the last one is dropped, the thread
+/// stores what is queued and ends.
 #[derive(Clone)]
 pub struct Store {
     handle: Arc<Handle>,

@@ -393,7 +393,7 @@ fn an_account_or_user_that_there_is_not_is_refused_at_the_start() {
     std::fs::write(&file, "[[user]]\nname = \"a\"\npassword = \"p\"\naccount = \"A\"\n").unwrap();
     for (flags, expected) in [
         (["--nats-system-account", "C"].as_slice(), "--nats-system-account C is not the account"),
-        (&["--cluster", "127.0.0.1:1", "--cluster-account", "C"], "--cluster-account C is no acc"),
+        (&["--cluster", "127.0.0.1:1", "--cluster-account", "C"], "--cluster-account C is not the"),
         (&["--nats-no-auth-user", "c"], "--nats-no-auth-user c is not a user"),
     ] {
         let mut fanfare = Command::new(FANFARE);
