@@ -251,6 +251,7 @@ impl<M> Queue<M> {
         }
     }
 
+    #[inline]
     fn attends(&self, flag: u32) -> bool {
         self.attention.load(Ordering::SeqCst) & flag != 0
     }

@@ -70,13 +70,9 @@ impl<M> Queue<M> {
         } else {
             self.reader.consumed.add_unordered(load);
         }
-        self.attend_if_needed();
-    }
-
-    /// Whether others wait for something here, or it has ended.
-    #[inline]
-    pub fn needs_attention(&self) -> bool {
-        self.attention.load(Ordering::SeqCst) != 0
+        // A queue that holds more is not drained, so its close is left for the last message.
+        let left_for_last = if step.is_last { 0 } else { CLOSING };
+        self.attend_but(left_for_last);
     }
 
     /// Counts messages as received and frees their room.
@@ -92,8 +88,13 @@ impl<M> Queue<M> {
     /// [`receive`](Self::receive), under no lock.
     #[inline]
     pub fn attend_if_needed(&self) {
+        self.attend_but(0);
+    }
+
+    #[inline]
+    fn attend_but(&self, unheeded: u32) {
         // After the room was freed: see `park`.
-        if self.attention.load(Ordering::SeqCst) != 0 {
+        if self.attention.load(Ordering::SeqCst) & !unheeded != 0 {
             self.attend();
         }
     }
@@ -107,6 +108,7 @@ impl<M> Queue<M> {
         self.attends(CLOSING)
     }
 
+    #[inline]
     pub fn is_ended(&self) -> bool {
         self.attends(ENDED)
     }

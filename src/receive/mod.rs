@@ -70,10 +70,10 @@ impl<M: Payload> Receiver<M> {
         }
     }
 
-    /// Whether the segment that is being read has a message, and nothing else needs attention.
+    /// Whether the segment that is being read has a message.
     #[inline(always)]
     pub fn has_next(&mut self) -> bool {
-        !self.queue.needs_attention() && self.cursor.is_ready()
+        !self.queue.is_ended() && self.cursor.is_ready()
     }
 
     /// Receives what was found.
