@@ -122,9 +122,14 @@ fn a_responder_that_leaves() {
     let responder = bounded(&broker, "t", 10, WhenFull::Block);
     let name = topic("t");
     let mut request = pin!(broker.request(&name, 1, Duration::from_millis(1)));
-    let _ = poll_once(request.as_mut());
+    // On a busy machine its time may be over by then.
+    let at_once = poll_once(request.as_mut());
     drop(responder);
-    assert!(block_on(request).is_err());
+    let answer = match at_once {
+        Poll::Ready(answer) => answer,
+        Poll::Pending => block_on(request),
+    };
+    assert!(answer.is_err());
     assert_eq!(broker.stats().subscriptions, 0);
 }
 
