@@ -135,11 +135,11 @@ pub const GRANT_MESSAGES_MAX: u32 = 128;
 
 /// The smallest number of publishes worth reserving room for in advance. Publishes of more than
 /// `GRANT_MESSAGES_MAX / GRANT_PUBLISHES_MIN` messages are asked for each time, and so are queues
-/// with room for less than twice this many.
+/// with hardly more room than this.
 pub const GRANT_PUBLISHES_MIN: u32 = 4;
 
 /// The larger the audience, the more room a publisher reserves in advance: for at least one publish
-/// for every four queues, since it has to ask them all. Queues with less than twice that room are
+/// for every four queues, since it has to ask them all. Queues with hardly more room than that are
 /// asked each time.
 pub const GRANT_QUEUES_PER_PUBLISH: u32 = 4;
 

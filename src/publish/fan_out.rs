@@ -240,6 +240,11 @@ impl<M> FanOut<M> {
         self.deliveries.is_waiting()
     }
 
+    /// Whether all got the present publish, and their queues are nearly full.
+    pub fn is_short_of_room(&self) -> bool {
+        self.reservations.is_short()
+    }
+
     /// Closes the account of the present publish and returns it.
     #[inline]
     pub fn finish(&mut self) -> Receipt {

@@ -59,8 +59,9 @@ pub struct Publisher<M: Payload> {
     open: Open,
     tally: Arc<Tally>,
     /// How many publishes have dropped something since other tasks had a turn. A wait counts for as
-    /// many as may.
+    /// many as may, and after the first wait so does each publish that leaves queues nearly full.
     since_turn: u32,
+    has_waited: bool,
 }
 
 impl<M: Payload> Publisher<M> {
@@ -73,6 +74,7 @@ impl<M: Payload> Publisher<M> {
             open: Open::default(),
             tally,
             since_turn: 0,
+            has_waited: false,
         }
     }
 
@@ -80,8 +82,9 @@ impl<M: Payload> Publisher<M> {
     ///
     /// When the first poll returns, every subscription with room has the message. Full
     /// subscriptions whose policy allows a wait are then waited for together, until each has room
-    /// or its wait is over. After a wait, and now and then while it only drops, the future yields
-    /// once, so that receivers on the same thread can read.
+    /// or its wait is over. After a wait, from then on whenever queues are nearly full, and now and
+    /// then while it only drops, the future yields once, so that receivers on the same thread can
+    /// read.
     ///
     /// Cancel safe: if the future is dropped while it waits, the subscriptions still full never get
     /// the message, and their books count it as dropped.
@@ -318,7 +321,10 @@ impl<M: Payload> Publisher<M> {
         let has_met_full = std::mem::take(&mut self.fan_out.deliveries.has_met_full);
         if let Ok(has_route) = outcome {
             let waits_since = self.fan_out.is_waiting().then(|| self.handle.shared.waits.begin());
-            if waits_since.is_some() {
+            self.has_waited |= waits_since.is_some();
+            let is_turn_due = waits_since.is_some()
+                || (may_wait && self.has_waited && self.fan_out.is_short_of_room());
+            if is_turn_due {
                 self.since_turn = DROPPING_PUBLISHES_PER_TURN;
             } else if has_met_full {
                 self.since_turn = self.since_turn.saturating_add(1);
@@ -382,9 +388,9 @@ impl<M: Payload> Publisher<M> {
     fn poll_receipt(&mut self, context: &mut Context<'_>) -> Poll<Receipt> {
         let Self { fan_out, handle, .. } = self;
         ready!(fan_out.deliveries.poll_room(context, &handle.shared));
-        // Somebody was full. If that receiver is a task of the same thread, it can only read while
-        // this one yields. And a receiver that was waited for empties its queue in one go, instead
-        // of making room for one message and then the next.
+        // Somebody was full, or soon is. If that receiver is a task of the same thread, it can only
+        // read while this one yields. And then it empties its queue in one go, instead of making
+        // room for one message and then the next, each of which would wait in line.
         if self.since_turn >= DROPPING_PUBLISHES_PER_TURN {
             self.since_turn = 0;
             context.waker().wake_by_ref();

@@ -17,6 +17,8 @@ pub(crate) struct Reservations {
     pub skipped: usize,
     /// Whether the last load was spent from a credit grant.
     is_granted: bool,
+    /// Whether each queue had room for the last load, and none enough for a credit grant.
+    is_short: bool,
     granted: Option<Granted>,
     recalled: Vec<u32>,
 }
@@ -39,6 +41,7 @@ impl Reservations {
             refused: Vec::new(),
             skipped: 0,
             is_granted: false,
+            is_short: false,
             granted: None,
             recalled: Vec::new(),
         }
@@ -53,6 +56,7 @@ impl Reservations {
         load: Load,
     ) {
         self.refused.clear();
+        self.is_short = false;
         // A batch asks each queue once for many messages as it is.
         let is_for_grant = route != 0 && load.messages * GRANT_PUBLISHES_MIN <= GRANT_MESSAGES_MAX;
         self.is_granted = is_for_grant
@@ -69,6 +73,11 @@ impl Reservations {
                 self.refused.push(slot as u32);
             }
         }
+    }
+
+    /// Whether the last load was taken by all, and their queues are nearly full.
+    pub fn is_short(&self) -> bool {
+        self.is_short && self.refused.is_empty()
     }
 
     /// The credit grant that the last load was spent from, if each queue of the audience gave it.
@@ -130,9 +139,13 @@ impl Reservations {
         origin: Option<Origin>,
         load: Load,
     ) -> bool {
-        let Some(publishes) = publishes_to_grant(audience, load) else {
-            self.granted = None;
-            return false;
+        let publishes = match ToGrant::of(audience, load) {
+            ToGrant::Publishes(publishes) => publishes,
+            nothing => {
+                self.granted = None;
+                self.is_short = matches!(nothing, ToGrant::TooFew);
+                return false;
+            }
         };
         let amount = load.times(publishes);
         let grant = Arc::new(Grant::new(amount));
@@ -163,19 +176,41 @@ impl Reservations {
     }
 }
 
-/// For how many publishes of `load` to take credit: half of what the fullest queue has room for, so
-/// that other publishers find room too. Queues with hardly any room are left out, and asked each
-/// time; in a large audience, where a grant takes long, those are more. None if all queues are
-/// short.
-fn publishes_to_grant<M>(audience: &Audience<M>, load: Load) -> Option<u32> {
-    let queues = || audience.singles.iter().map(|member| &member.queue);
-    let longest = queues().map(|queue| queue.terms.bounds.messages).max()?;
-    let most = (longest / 2).min(GRANT_MESSAGES_MAX) / load.messages;
-    if most < GRANT_PUBLISHES_MIN {
-        return None;
+/// For how many publishes to take credit.
+enum ToGrant {
+    Publishes(u32),
+    /// Each queue has room, and none for enough of them.
+    TooFew,
+    /// The queues are too short for credit grants.
+    Never,
+}
+
+impl ToGrant {
+    /// Three quarters of what the fullest queue has room for, so that other publishers find room
+    /// too. Queues with hardly any room are left out, and asked each time; in a large audience,
+    /// where a grant takes long, those are more.
+    fn of<M>(audience: &Audience<M>, load: Load) -> Self {
+        let queues = || audience.singles.iter().map(|member| &member.queue);
+        let longest = queues().map(|queue| queue.terms.bounds.messages).max().unwrap_or(0);
+        let most = (longest - longest / 4).min(GRANT_MESSAGES_MAX) / load.messages;
+        if most < GRANT_PUBLISHES_MIN {
+            return Self::Never;
+        }
+        let fewest = audience.singles.len() as u32 / GRANT_QUEUES_PER_PUBLISH;
+        let fewest = fewest.clamp(GRANT_PUBLISHES_MIN, most);
+        let (mut granted, mut least) = (None, u32::MAX);
+        for room in queues().map(|queue| queue.publishes_of(load)) {
+            let part = room - room / 4;
+            if part >= fewest {
+                granted = Some(part.min(granted.unwrap_or(most)));
+            }
+            least = least.min(room);
+        }
+        match (granted, least) {
+            (Some(publishes), _) => Self::Publishes(publishes),
+            // Full ones can be written off.
+            (None, 0) => Self::Publishes(most),
+            (None, _) => Self::TooFew,
+        }
     }
-    let fewest = audience.singles.len() as u32 / GRANT_QUEUES_PER_PUBLISH;
-    let fewest = fewest.clamp(GRANT_PUBLISHES_MIN, most);
-    let halves = queues().map(|queue| queue.publishes_of(load) / 2);
-    Some(halves.filter(|half| *half >= fewest).min().map_or(most, |least| least.min(most)))
 }

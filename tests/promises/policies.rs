@@ -314,6 +314,27 @@ fn a_publisher_that_drops_lets_a_receiver_of_its_thread_read() {
 }
 
 #[test]
+fn a_publisher_that_has_waited_lets_receivers_of_its_thread_read_before_they_are_full() {
+    const MESSAGES: u64 = 1000;
+    let broker = Broker::new();
+    let loads = Loads::new();
+    let (mut subscription, to) = (bounded(&broker, "t", 16, WhenFull::Block), topic("t"));
+    let publish = async {
+        let mut publisher = broker.publisher();
+        for number in 0..MESSAGES {
+            publisher.publish(&to, loads.light(number)).await.unwrap();
+        }
+    };
+    let receive = async {
+        for _ in 0..MESSAGES {
+            assert!(matches!(subscription.recv().await, Some(Delivery::Message(_))));
+        }
+    };
+    block_on(zip(publish, receive));
+    assert_eq!(broker.stats().waits, 1);
+}
+
+#[test]
 fn drop_oldest_makes_no_more_room_than_is_needed() {
     let broker = Broker::new();
     let loads = Loads::new();

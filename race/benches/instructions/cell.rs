@@ -47,8 +47,9 @@ fn run<P: Peer>(row: &Row, messages: usize) {
     }
 }
 
-fn run_with<P: Peer, M: Message>(row: &Row, messages: usize, message: fn(u64) -> M) {
-    let scenario = Scenario::plain(Executor::AsyncExecutor, row.subscribers);
+fn run_with<P: Peer, M: Message>(row: &Row, messages: usize, message: impl Fn(u64) -> M) {
+    let plain = Scenario::plain(Executor::AsyncExecutor, row.subscribers);
+    let scenario = Scenario { queue_messages: row.queue_messages, ..plain };
     let (mut publishers, mut readers) = P::open::<M>(&scenario);
     let publisher = &mut publishers[0];
     let executor = LocalExecutor::new();
@@ -57,6 +58,16 @@ fn run_with<P: Peer, M: Message>(row: &Row, messages: usize, message: fn(u64) ->
             executor.spawn(read_forever::<P, M>(reader)).detach();
         }
         while executor.try_tick() {}
+    }
+    if row.burst > row.queue_messages {
+        let publish_all = async {
+            for number in 0..messages as u64 {
+                P::publish(publisher, message(number), false).await;
+            }
+        };
+        let publishes = executor.spawn(publish_all);
+        while executor.try_tick() {}
+        return assert!(publishes.is_finished(), "{}: a task was not woken", P::NAME);
     }
     for _ in 0..messages.div_ceil(row.burst) {
         for number in 0..row.burst {
