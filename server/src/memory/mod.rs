@@ -101,16 +101,18 @@ impl MemoryWatch {
                 let began = Instant::now();
                 let next = began + self.look(began);
                 // Looking takes no more than a tenth of a processor.
-                let rest = (began.elapsed() * 9).max(Duration::from_millis(MEMORY_LOOK_MS.0));
-                timer.set_after(rest);
-                waiting(Wait::TIMER, &mut timer).await;
-                timer.set_at(next);
+                let rest = (began.elapsed() * 10).max(Duration::from_millis(MEMORY_LOOK_MS.0));
+                let rested = began + rest;
+                timer.set_at(next.max(rested));
                 let allowance = self.diagnostics.memory().allowance().clone();
                 let spent = poll_fn(|context| allowance.poll_spent(context));
                 let due = async {
                     (&mut timer).await;
                 };
                 waiting(Wait::TIMER, future::or(spent, due)).await;
+                // Mostly over by now: an idle server wakes once a look.
+                timer.set_at(rested);
+                waiting(Wait::TIMER, &mut timer).await;
             }
         })
     }
