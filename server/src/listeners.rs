@@ -108,8 +108,8 @@ impl Inherited {
         limits: ConnectionLimits,
     ) -> Result<Listener, String> {
         let is_it = |socket: &TcpListener| socket.local_addr().is_ok_and(|it| it == address);
-        let place = self.tcp.iter().position(is_it);
-        let opened = match place.map(|place| self.tcp.swap_remove(place)) {
+        let index = self.tcp.iter().position(is_it);
+        let opened = match index.map(|index| self.tcp.swap_remove(index)) {
             Some(socket) => Listener::of(socket, limits),
             None => Listener::bind(address, limits),
         };
@@ -118,8 +118,8 @@ impl Inherited {
 
     fn datagrams(&mut self, address: SocketAddr) -> Result<DatagramSocket, String> {
         let is_it = |socket: &UdpSocket| socket.local_addr().is_ok_and(|it| it == address);
-        let place = self.udp.iter().position(is_it);
-        let opened = match place.map(|place| self.udp.swap_remove(place)) {
+        let index = self.udp.iter().position(is_it);
+        let opened = match index.map(|index| self.udp.swap_remove(index)) {
             Some(socket) => DatagramSocket::of(socket),
             None => DatagramSocket::bind(address),
         };

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// A server, and how to get in.
+/// A server and the credentials for it.
 #[derive(Clone, Debug, Default)]
 pub struct Access {
     /// `HOST:PORT`
@@ -54,7 +54,7 @@ pub struct Login {
     /// Log in with the seed of an NKEY, which is in this file
     #[arg(long, value_name = "FILE", env = "NATS_NKEY", hide_env_values = true)]
     nkey: Option<PathBuf>,
-    /// Log in with a JWT and the seed of its user, which are in this file, as nsc writes it
+    /// Log in with the user JWT and seed in this credentials file, as `nsc` writes it
     #[arg(long, value_name = "FILE", env = "NATS_CREDS", hide_env_values = true)]
     creds: Option<PathBuf>,
     #[command(flatten)]
@@ -66,9 +66,6 @@ pub struct Login {
 
 impl ClientTls {
     /// The authorities to trust and the certificate to show; `None` for no TLS.
-    ///
-    /// # Errors
-    /// What is wrong with which file.
     pub fn trust(&self) -> Result<Option<Trust>, String> {
         let shown = self.tls_cert.as_deref().zip(self.tls_key.as_deref());
         if !self.tls && self.tls_ca.is_none() && shown.is_none() {
@@ -86,12 +83,9 @@ impl ClientTls {
 impl Login {
     /// Access to the server at `[nats://|tls://][user[:password]@]host[:port]`. Flags override what
     /// the address says.
-    ///
-    /// # Errors
-    /// What is wrong with the address, or with which file.
     pub fn access(&self, server: &str, default_port: u16) -> Result<Access, String> {
         let server = ServerAddress::parse(server, default_port)
-            .map_err(|problem| format!("{server} is no server: {problem}"))?;
+            .map_err(|problem| format!("{server} is not a server: {problem}"))?;
         let tls = ClientTls { tls: self.tls.tls || server.needs_tls, ..self.tls.clone() };
         let trust = tls.trust()?;
         if self.tls_first && trust.is_none() {

@@ -8,7 +8,7 @@ use super::leaf_nodes;
 use super::problems::{self, Problem};
 use super::times::timestamp;
 use crate::diagnostics::FrontEndFigures;
-use crate::http::{Call, Response, events};
+use crate::http::{Call, Response, append_event, events};
 use crate::limits::{ADMIN_LIVE_MS, ADMIN_LIVE_POINTS};
 use crate::locks::lock;
 use crate::process::Process;
@@ -16,12 +16,9 @@ use crate::time::{now_ms, unix_ms};
 use async_io::Timer;
 use bytes::Bytes;
 use futures_lite::stream;
-use http_body_util::{BodyExt, StreamBody};
-use hyper::body::Frame;
 use serde::Serialize;
 use serde_json::json;
 use std::collections::VecDeque;
-use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -77,7 +74,7 @@ struct Listed {
 pub(super) async fn live(context: Arc<AdminContext>, _: Call) -> Response {
     // why: one for each viewer, set again for each snapshot.
     let viewer = Viewer { context, timer: Timer::never(), due: None, knows_the_end: false };
-    events(StreamBody::new(stream::unfold(viewer, Viewer::next)).boxed_unsync())
+    events(stream::unfold(viewer, Viewer::next))
 }
 
 /// Somebody who watches `/live`.
@@ -91,7 +88,7 @@ struct Viewer {
 
 impl Viewer {
     /// The next event. `None` once the viewer knows that the server is ending.
-    async fn next(mut self) -> Option<(io::Result<Frame<Bytes>>, Self)> {
+    async fn next(mut self) -> Option<(Bytes, Self)> {
         if self.knows_the_end {
             return None;
         }
@@ -106,7 +103,7 @@ impl Viewer {
         };
         self.knows_the_end = self.context.broker.is_closed();
         self.due = Some(due);
-        Some((Ok(Frame::data(event)), self))
+        Some((event, self))
     }
 }
 
@@ -131,7 +128,8 @@ impl Snapshots {
             "memory_budget_bytes": context.diagnostics.memory().budget_bytes(),
             "points": lock(&self.state).points,
         });
-        let mut events = event("opening", &opening);
+        let mut events = Vec::new();
+        append_event(&mut events, "opening", &opening);
         events.extend_from_slice(&last);
         (events.into(), due)
     }
@@ -141,7 +139,9 @@ impl Snapshots {
         let mut state = lock(&self.state);
         let now = Instant::now();
         if now >= state.due || state.last.is_empty() {
-            state.last = event("snapshot", &state.look(context)).into();
+            let mut event = Vec::new();
+            append_event(&mut event, "snapshot", &state.look(context));
+            state.last = event.into();
             state.due = now + Duration::from_millis(ADMIN_LIVE_MS);
         }
         (state.last.clone(), state.due)
@@ -247,12 +247,4 @@ fn missed(context: &AdminContext) -> u64 {
     let drops = context.broker.drop_stats();
     let counts = drops.by_policy.values().flat_map(|counts| counts.by_reason());
     counts.filter(|(reason, _)| *reason != "ended").map(|(_, count)| count).sum()
-}
-
-fn event(name: &str, data: &impl Serialize) -> Vec<u8> {
-    let mut event = format!("event: {name}\ndata: ").into_bytes();
-    // It would fail only for a map whose keys are not strings.
-    let _ = serde_json::to_writer(&mut event, data);
-    event.extend_from_slice(b"\n\n");
-    event
 }

@@ -1,7 +1,7 @@
 //! Subscribing and publishing from the dashboard.
 
 use super::context::AdminContext;
-use crate::http::{Call, Response, events, json, read_body, text};
+use crate::http::{Call, Response, append_event, events, json, read_body, text};
 use crate::limits::{
     ADMIN_PUBLISH_BYTES, ADMIN_PUBLISH_MS, ADMIN_WATCH_BYTES, ADMIN_WATCH_MESSAGES, ADMIN_WATCH_MS,
 };
@@ -11,12 +11,9 @@ use bytes::Bytes;
 use data_encoding::BASE64;
 use fanfare::{BatchDelivery, Pattern, Subscription, Topic, WhenFull};
 use futures_lite::stream;
-use http_body_util::{BodyExt, StreamBody};
 use hyper::StatusCode;
-use hyper::body::Frame;
 use serde_json::{Value, json};
 use std::fmt::Display;
-use std::io;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +30,7 @@ pub(super) async fn subscribe(context: Arc<AdminContext>, call: Call) -> Respons
         Ok(subscription) => {
             // why: one for each watcher, set again for each look.
             let watch = Watch { subscription, timer: Timer::never(), is_told: false };
-            events(StreamBody::new(stream::unfold(watch, Watch::next)).boxed_unsync())
+            events(stream::unfold(watch, Watch::next))
         }
         Err(error) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
     }
@@ -56,11 +53,11 @@ struct Watch {
 
 impl Watch {
     /// The next message, and what comes shortly after it. `None` once the broker is closed.
-    async fn next(mut self) -> Option<(io::Result<Frame<Bytes>>, Self)> {
+    async fn next(mut self) -> Option<(Bytes, Self)> {
         let mut out = Vec::new();
         if !std::mem::replace(&mut self.is_told, true) {
-            append(&mut out, "subscribed", &json!(self.subscription.pattern().as_str()));
-            return Some((Ok(Frame::data(out.into())), self));
+            append_event(&mut out, "subscribed", &self.subscription.pattern().as_str());
+            return Some((out.into(), self));
         }
         append_delivery(&mut out, self.subscription.recv_batch().await?);
         self.timer.set_after(Duration::from_millis(ADMIN_WATCH_MS));
@@ -75,16 +72,16 @@ impl Watch {
             }
             append_delivery(&mut out, delivery);
         }
-        Some((Ok(Frame::data(out.into())), self))
+        Some((out.into(), self))
     }
 }
 
 fn append_delivery(out: &mut Vec<u8>, delivery: BatchDelivery<ServerMessage>) {
     match delivery {
-        BatchDelivery::Missed(missed) => append(out, "missed", &json!(missed)),
+        BatchDelivery::Missed(missed) => append_event(out, "missed", &missed),
         BatchDelivery::Batch(batch) => {
             for message in batch.iter() {
-                append(out, "message", &shown(batch.topic(), message));
+                append_event(out, "message", &shown(batch.topic(), message));
             }
         }
     }
@@ -103,10 +100,6 @@ fn shown(topic: &Topic, message: &ServerMessage) -> Value {
         "bytes": payload.len(),
         name: text,
     })
-}
-
-fn append(out: &mut Vec<u8>, event: &str, data: &Value) {
-    out.extend_from_slice(format!("event: {event}\ndata: {data}\n\n").as_bytes());
 }
 
 /// `POST /publish?topic=a.b`: publishes the body, and gives the receipt.

@@ -16,9 +16,6 @@ const WRITE_BYTES: usize = 64 * 1024;
 
 /// Writes NATS messages to `load.subscribers` sockets, in turn, by one thread, in pieces as large
 /// as is worth while.
-///
-/// # Errors
-/// When the system gives no sockets.
 pub fn ceiling(load: &Load) -> Result<Outcome, BenchError> {
     let failed = |error: std::io::Error| format!("no sockets: {error}");
     let listener = TcpListener::bind("127.0.0.1:0").map_err(failed)?;

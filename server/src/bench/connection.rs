@@ -9,16 +9,16 @@ use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, Write};
 use std::time::Duration;
 
-/// A server, and how to get in.
+/// A server, and how to log in.
 #[derive(Clone, Debug, Default)]
 pub struct Endpoint {
     /// The protocol that the server speaks.
     pub protocol: Protocol,
-    /// Where it is, and how to get in.
+    /// The address, the credentials, and TLS.
     pub access: Access,
 }
 
-/// What matters here of an `INFO`.
+/// The fields of an `INFO` that matter here.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Info {
@@ -45,17 +45,12 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Endpoint {
     /// Connects and logs in, and waits for the server's answer.
-    ///
-    /// # Errors
-    /// Why it did not work.
     pub fn connect(&self) -> Result<Connection, BenchError> {
         let comes_first = self.access.tls_first || self.protocol == Protocol::Redis;
         let trust = self.access.trust.get().filter(|_| comes_first);
         let stream = ClientStream::connect(&self.access.address, trust, PATIENCE)
             .map_err(|error| format!("no connection to {}: {error}", self.access.address))?;
-        let reader = BufReader::new(stream);
-        let connection =
-            Connection { reader, protocol: self.protocol, address: self.access.address.clone() };
+        let connection = self.over(stream);
         match self.protocol {
             Protocol::Nats => self.log_in_to_nats(connection),
             Protocol::Redis => connection.log_in_to_redis(&self.access.credentials),
@@ -68,12 +63,7 @@ impl Endpoint {
             let failed = |error| format!("no TLS with {}: {error}", self.access.address);
             let secure =
                 connection.into_stream()?.secure(&self.access.address, trust).map_err(failed)?;
-            let reader = BufReader::new(secure);
-            connection = Connection {
-                reader,
-                protocol: self.protocol,
-                address: self.access.address.clone(),
-            };
+            connection = self.over(secure);
         }
         let connect = Connect {
             verbose: false,
@@ -92,6 +82,11 @@ impl Endpoint {
         Ok(connection)
     }
 
+    fn over(&self, stream: ClientStream) -> Connection {
+        let address = self.access.address.clone();
+        Connection { reader: BufReader::new(stream), protocol: self.protocol, address }
+    }
+
     /// The trust for TLS if either side wants it. Read once for all connections.
     fn trust_for(&self, info: &Info) -> Result<Option<&Trust>, BenchError> {
         match self.access.trust.get() {
@@ -107,7 +102,7 @@ impl Endpoint {
     }
 }
 
-/// A connection that is asked and answers in turn. For anything faster, take its socket.
+/// A connection on which requests and answers take turns. For anything faster, take its socket.
 #[derive(Debug)]
 pub struct Connection {
     reader: BufReader<ClientStream>,
@@ -117,9 +112,6 @@ pub struct Connection {
 
 impl Connection {
     /// Asks for what is published to `subject`.
-    ///
-    /// # Errors
-    /// What the server said instead.
     pub fn subscribe(&mut self, subject: &str) -> Result<(), BenchError> {
         match self.protocol {
             Protocol::Nats => self.send(&format!("SUB {subject} 1\r\n")),
@@ -144,9 +136,6 @@ impl Connection {
     }
 
     /// Waits until the server has dealt with everything sent so far.
-    ///
-    /// # Errors
-    /// What the server said instead.
     pub fn sync(&mut self) -> Result<(), BenchError> {
         match self.protocol {
             Protocol::Nats => {
@@ -169,9 +158,6 @@ impl Connection {
     }
 
     /// The stream, with nothing read from it yet.
-    ///
-    /// # Errors
-    /// When the server said more than it was asked.
     pub fn into_stream(self) -> Result<ClientStream, BenchError> {
         match self.reader.buffer() {
             [] => Ok(self.reader.into_inner()),
@@ -187,9 +173,6 @@ impl Connection {
     }
 
     /// Makes it a connection for publishing: Redis does not answer every message.
-    ///
-    /// # Errors
-    /// When the server is gone.
     pub fn for_publishing(&mut self) -> Result<(), BenchError> {
         match self.protocol {
             Protocol::Nats => Ok(()),

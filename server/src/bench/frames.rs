@@ -1,5 +1,5 @@
-//! What a server sends to a subscriber, walked through as fast as can be: no I/O, and nothing is
-//! copied.
+//! Finds the messages in what a server sends to a subscriber, as fast as can be: without I/O and
+//! without copies.
 
 use clap::ValueEnum;
 use std::fmt::Write;
@@ -24,7 +24,7 @@ impl Protocol {
     }
 }
 
-/// Appends one message as a publisher sends it. Gives where its payload begins.
+/// Appends one message as a publisher sends it. Returns where its payload begins.
 pub fn append_publish(
     protocol: Protocol,
     out: &mut Vec<u8>,
@@ -83,9 +83,6 @@ impl Scanner {
     }
 
     /// Calls `message` with the payload of every message that is there as a whole.
-    ///
-    /// # Errors
-    /// What the server complained of, or what it said that makes no sense.
     pub fn walk(&mut self, bytes: &[u8], mut message: impl FnMut(&[u8])) -> Result<Walked, String> {
         let mut walked = Walked::default();
         loop {

@@ -5,7 +5,7 @@ use super::publishing::{Batch, publish_all, publish_at_rate};
 use super::reading::{Heard, Inbox, Look, Progress, SOCKETS_PER_THREAD, read_all};
 use super::{BenchError, SUBJECT};
 use crate::counted::counted;
-use rustix::time::{ClockId, clock_gettime};
+use crate::process;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -88,9 +88,6 @@ pub struct Listening {
 }
 
 /// Publishes to subscribers who check everything.
-///
-/// # Errors
-/// When the server cannot be reached, refuses something, or loses something.
 pub fn run(endpoint: &Endpoint, load: &Load) -> Result<Outcome, BenchError> {
     let mut inboxes = Vec::new();
     let mut stuck = Vec::new();
@@ -216,7 +213,7 @@ pub fn measured(
     payload_bytes: usize,
     publish: impl FnOnce() -> Result<u64, BenchError>,
 ) -> Result<Outcome, BenchError> {
-    let (begin, processor_begin) = (Instant::now(), processor_time());
+    let (begin, processor_begin) = (Instant::now(), process::cpu_time());
     let heard = thread::scope(|scope| {
         let mut threads = Vec::new();
         for group in inboxes.chunks_mut(SOCKETS_PER_THREAD) {
@@ -245,7 +242,7 @@ pub fn measured(
     if too_many > 0 {
         return Err(format!("{} came that nobody had published", counted(too_many, "message")));
     }
-    let client_time = processor_time().saturating_sub(processor_begin);
+    let client_time = process::cpu_time().saturating_sub(processor_begin);
     let begin = if messages == 0 {
         heard.iter().filter_map(|heard| heard.first).min().unwrap_or(begin)
     } else {
@@ -260,10 +257,4 @@ pub fn measured(
 
 fn joined<T>(result: thread::Result<Result<T, BenchError>>) -> Result<T, BenchError> {
     result.unwrap_or_else(|_| Err("a thread of the client panicked".to_owned()))
-}
-
-/// What all threads of this process have taken so far.
-fn processor_time() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }

@@ -35,9 +35,6 @@ pub type BenchError = String;
 pub const SUBJECT: &str = "bench";
 
 /// Measures what `options` say, and writes the result.
-///
-/// # Errors
-/// When the server cannot be reached, refuses something, or loses something.
 pub fn measure(options: &BenchOptions, output: &mut impl Write) -> Result<(), BenchError> {
     raise_open_files();
     let rows = rows(options)?;

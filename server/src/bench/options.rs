@@ -79,16 +79,13 @@ pub struct BenchOptions {
     /// Format of the result
     #[arg(long, value_enum, default_value = "table")]
     pub format: Format,
-    /// How to get in.
+    /// The credentials, and TLS.
     #[command(flatten)]
     pub login: Login,
 }
 
 impl BenchOptions {
-    /// The server, and how to get in.
-    ///
-    /// # Errors
-    /// What is wrong with the address, or with a file.
+    /// The server, and how to log in.
     pub fn endpoint(&self) -> Result<Endpoint, String> {
         let access = self.login.access(&self.server, self.protocol.port())?;
         Ok(Endpoint { protocol: self.protocol, access })
@@ -108,9 +105,6 @@ impl BenchOptions {
 }
 
 /// A flag's number that may have a fraction, from above 0 to 1e9.
-///
-/// # Errors
-/// What is wanted.
 pub fn positive(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(number) if number > 0.0 && number <= 1e9 => Ok(number),

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 /// after its last publish.
 const AHEAD_DELIVERIES: u64 = 2_000_000;
 
-/// Bytes ahead of the slowest subscriber. Redis throws out whoever has 8 MiB waiting for a minute,
-/// and 32 MiB at once.
+/// Bytes ahead of the slowest subscriber. Redis disconnects a client with 32 MiB waiting, or with 8
+/// MiB for a minute.
 const AHEAD_BYTES: u64 = 4 << 20;
 
 /// How often a publisher that is too far ahead looks again.
@@ -55,7 +55,7 @@ impl Batch {
         }
     }
 
-    /// Says when the only message was to be sent.
+    /// Writes into the only message when it was due.
     fn time(&mut self, due: Duration) {
         let (begin, due_ns) = (self.payloads[0] + NUMBER_BYTES, due.as_nanos() as u64);
         self.bytes[begin..begin + TIMED_BYTES - NUMBER_BYTES]
@@ -63,11 +63,8 @@ impl Batch {
     }
 }
 
-/// Publishes until the time is over or the messages are sent; gives how many there were. `heard_by`
-/// are its subscribers.
-///
-/// # Errors
-/// When the server does not accept them.
+/// Publishes until the time is over or the messages are sent, and returns their number. `heard_by`
+/// are the publisher's subscribers.
 pub fn publish_all(
     stream: &ClientStream,
     mut batch: Batch,
@@ -90,16 +87,13 @@ pub fn publish_all(
             }
         }
         batch.number(sent);
-        write(stream, &batch)?;
+        write(stream, &batch.bytes)?;
         sent += messages;
     }
     Ok(sent)
 }
 
-/// Publishes one message each time one is due, whatever became of those before.
-///
-/// # Errors
-/// When the server does not accept them.
+/// Publishes each message when it is due, whatever became of those before.
 pub fn publish_at_rate(
     stream: &ClientStream,
     mut batch: Batch,
@@ -125,7 +119,7 @@ pub fn publish_at_rate(
             due_together.extend_from_slice(&batch.bytes);
             sent += 1;
         }
-        write_bytes(stream, &due_together)?;
+        write(stream, &due_together)?;
     }
     Ok(sent)
 }
@@ -155,11 +149,7 @@ fn slowest(progress: &Progress, heard_by: &[usize]) -> u64 {
         .unwrap_or(0)
 }
 
-fn write(stream: &ClientStream, batch: &Batch) -> Result<(), BenchError> {
-    write_bytes(stream, &batch.bytes)
-}
-
-fn write_bytes(mut stream: &ClientStream, bytes: &[u8]) -> Result<(), BenchError> {
+fn write(mut stream: &ClientStream, bytes: &[u8]) -> Result<(), BenchError> {
     stream
         .write_all(bytes)
         .map_err(|error| format!("the server does not take what is published: {error}"))

@@ -17,7 +17,7 @@ pub const SOCKETS_PER_THREAD: usize = 64;
 /// How often a thread that hears nothing looks whether it has heard all.
 const LOOK_AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
 
-/// How long a thread lets messages gather that are only counted. A thread that every write wakes
+/// How long a thread lets messages gather that it only counts. A thread that wakes for every write
 /// takes cores from the server, and reads no faster.
 const GATHER: Duration = Duration::from_micros(100);
 
@@ -115,10 +115,8 @@ pub struct Heard {
     pub late_ns: Vec<u64>,
 }
 
-/// Reads until every inbox has what it is to have, or is told to stop.
-///
-/// # Errors
-/// When a server closes or complains, or a message comes out of turn, or none comes for long.
+/// Reads until every inbox has all of its messages, or the run is stopped. Fails if the server
+/// closes or complains, or if a message is missing or out of turn.
 pub fn read_all(
     inboxes: &mut [Inbox],
     progress: &Progress,
@@ -148,7 +146,7 @@ pub fn read_all(
     }
 }
 
-/// The inboxes that have something to read, after a little while also none.
+/// The inboxes that have something to read; none if nothing comes for a while.
 fn ready(inboxes: &[Inbox]) -> Result<Vec<usize>, BenchError> {
     let mut sockets: Vec<PollFd<'_>> =
         inboxes.iter().map(|inbox| PollFd::new(&inbox.stream, PollFlags::IN)).collect();
@@ -192,18 +190,14 @@ fn read_one(
     let (before, mut received, mut out_of_turn) = (inbox.received, inbox.received, None);
     let walked = match look {
         Look::Count => inbox.scanner.walk(bytes, |_| received += 1),
-        Look::Number => inbox.scanner.walk(bytes, |payload| {
+        Look::Number | Look::Time => inbox.scanner.walk(bytes, |payload| {
             if number(payload, 0) != Some(received) {
                 out_of_turn.get_or_insert(number(payload, 0));
             }
-            received += 1;
-        }),
-        Look::Time => inbox.scanner.walk(bytes, |payload| {
-            if number(payload, 0) != Some(received) {
-                out_of_turn.get_or_insert(number(payload, 0));
+            if look == Look::Time {
+                let due_ns = number(payload, NUMBER_BYTES).unwrap_or(now_ns);
+                heard.late_ns.push(now_ns.saturating_sub(due_ns));
             }
-            let due_ns = number(payload, NUMBER_BYTES).unwrap_or(now_ns);
-            heard.late_ns.push(now_ns.saturating_sub(due_ns));
             received += 1;
         }),
     }?;
@@ -259,8 +253,7 @@ mod tests {
     use super::*;
     use std::net::{TcpListener, TcpStream};
 
-    /// What a subscriber says who is to have `target` messages and is sent those with these
-    /// numbers, and then the end.
+    /// What a subscriber reports that expects `target` messages and is sent these numbers.
     fn heard(target: u64, numbers: &[u64]) -> Result<u64, BenchError> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();

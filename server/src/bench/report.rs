@@ -113,9 +113,6 @@ impl Row {
 }
 
 /// A table for people.
-///
-/// # Errors
-/// When it cannot be written.
 pub fn write_table(rows: &[Row], output: &mut impl Write) -> io::Result<()> {
     let Some(first) = rows.first() else { return Ok(()) };
     write!(output, "{:>8}", "mode")?;
@@ -141,9 +138,6 @@ pub fn write_table(rows: &[Row], output: &mut impl Write) -> io::Result<()> {
 }
 
 /// An object a line.
-///
-/// # Errors
-/// When it cannot be written.
 pub fn write_json(rows: &[Row], output: &mut impl Write) -> io::Result<()> {
     for row in rows {
         write!(output, "{{\"mode\":\"{}\"", row.mode)?;
@@ -156,9 +150,6 @@ pub fn write_json(rows: &[Row], output: &mut impl Write) -> io::Result<()> {
 }
 
 /// A line of names, then a line for each.
-///
-/// # Errors
-/// When it cannot be written.
 pub fn write_csv(rows: &[Row], output: &mut impl Write) -> io::Result<()> {
     let Some(first) = rows.first() else { return Ok(()) };
     let names: Vec<&str> = first.figures().iter().map(|(name, _)| *name).collect();

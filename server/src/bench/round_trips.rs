@@ -25,9 +25,6 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Returns how long each round trip took, or each row of them that was sent at once: nanoseconds in
 /// ascending order.
-///
-/// # Errors
-/// When the server cannot be reached, or an answer does not come.
 pub fn round_trips(endpoint: &Endpoint, what: &RoundTrips) -> Result<Vec<u64>, BenchError> {
     if endpoint.protocol != Protocol::Nats {
         return Err("requests are a thing of NATS".to_owned());

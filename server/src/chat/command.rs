@@ -194,7 +194,7 @@ const REGISTER: &str = "/register PASSWORD, without spaces in it";
 /// Parses a line. Commands are case-insensitive.
 pub fn parse(line: &str) -> Result<Command<'_>, CommandError> {
     let Some(command) = line.strip_prefix('/') else {
-        // A space before it would tell everybody a password.
+        // A space before the slash would tell everybody a password.
         return match line.trim().is_empty() {
             true => Ok(Command::Nothing),
             false if is_secret(line) => Err(CommandError::Secret),
@@ -221,7 +221,7 @@ pub fn parse(line: &str) -> Result<Command<'_>, CommandError> {
         "invite" => order(Order::Invite, rest, "/invite NAME"),
         "op" => order(Order::Op, rest, "/op NAME"),
         "deop" => order(Order::Deop, rest, "/deop NAME"),
-        "mode" => Ok(Command::Mode((!rest.is_empty()).then_some(rest))),
+        "mode" => Ok(Command::Mode(any_text(rest))),
         "leave" | "part" => at_most_one_word(rest, "/leave [ROOM]").map(Command::Leave),
         "rooms" | "list" => nothing(rest, "/rooms").map(|()| Command::Rooms),
         "who" | "names" => at_most_one_word(rest, "/who [ROOM]").map(Command::Who),
@@ -231,7 +231,7 @@ pub fn parse(line: &str) -> Result<Command<'_>, CommandError> {
             Ok(Command::Message { to, text })
         }
         "me" => some_text(rest, "/me TEXT").map(Command::Action),
-        "topic" => Ok(Command::Topic((!rest.is_empty()).then_some(rest))),
+        "topic" => Ok(Command::Topic(any_text(rest))),
         "history" => {
             const USAGE: &str = "/history [N], N being a number of lines";
             let count = at_most_one_word(rest, USAGE)?;
@@ -251,27 +251,21 @@ pub fn parse(line: &str) -> Result<Command<'_>, CommandError> {
         },
         "password" => one_word(rest, "/password WORD").map(Command::Password),
         "register" => one_word(rest, REGISTER).map(Command::Register),
-        "login" => match words(rest) {
-            Some([name, password]) => Ok(Command::Login { name, password }),
-            None => Err(CommandError::Usage("/login NAME PASSWORD")),
-        },
-        "recover" => match words(rest) {
-            Some([name, code, password]) => Ok(Command::Recover { name, code, password }),
-            None => Err(CommandError::Usage("/recover NAME CODE PASSWORD, without spaces in them")),
-        },
-        "passwd" => match words(rest) {
-            Some([old, new]) => Ok(Command::ChangePassword { old, new }),
-            None => Err(CommandError::Usage("/passwd OLD NEW, without spaces in them")),
-        },
+        "login" => words(rest, "/login NAME PASSWORD")
+            .map(|[name, password]| Command::Login { name, password }),
+        "recover" => words(rest, "/recover NAME CODE PASSWORD, without spaces in them")
+            .map(|[name, code, password]| Command::Recover { name, code, password }),
+        "passwd" => words(rest, "/passwd OLD NEW, without spaces in them")
+            .map(|[old, new]| Command::ChangePassword { old, new }),
         "unregister" => one_word(rest, "/unregister PASSWORD").map(Command::Unregister),
         "ignore" => at_most_one_word(rest, "/ignore [NAME]").map(Command::Ignore),
         "unignore" => one_word(rest, "/unignore NAME").map(Command::Unignore),
-        "away" => Ok(Command::Away((!rest.is_empty()).then_some(rest))),
+        "away" => Ok(Command::Away(any_text(rest))),
         "whois" => one_word(rest, "/whois NAME").map(Command::Whois),
         "motd" => Ok(Command::Greeting),
         "ping" => Ok(Command::Ping),
         "help" => Ok(Command::Help),
-        "quit" => Ok(Command::Quit((!rest.is_empty()).then_some(rest))),
+        "quit" => Ok(Command::Quit(any_text(rest))),
         _ => Err(CommandError::Unknown { name: name.to_owned() }),
     }
 }
@@ -283,7 +277,7 @@ fn order<'l>(
 ) -> Result<Command<'l>, CommandError> {
     let (name, why) = split_word(rest);
     one_word(name, usage)?;
-    Ok(Command::Order { order, name, why: (!why.is_empty()).then_some(why) })
+    Ok(Command::Order { order, name, why: any_text(why) })
 }
 
 /// The first word, and the rest without the spaces around it.
@@ -309,12 +303,20 @@ fn at_most_one_word<'l>(
     }
 }
 
-fn words<const N: usize>(text: &str) -> Option<[&str; N]> {
-    text.split_whitespace().collect::<Vec<_>>().try_into().ok()
+fn words<'l, const N: usize>(
+    text: &'l str,
+    usage: &'static str,
+) -> Result<[&'l str; N], CommandError> {
+    let words: Vec<_> = text.split_whitespace().collect();
+    words.try_into().map_err(|_| CommandError::Usage(usage))
+}
+
+fn any_text(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
 }
 
 fn some_text<'l>(text: &'l str, usage: &'static str) -> Result<&'l str, CommandError> {
-    if text.is_empty() { Err(CommandError::Usage(usage)) } else { Ok(text) }
+    any_text(text).ok_or(CommandError::Usage(usage))
 }
 
 fn nothing(text: &str, usage: &'static str) -> Result<(), CommandError> {

@@ -1,7 +1,7 @@
 //! A demonstration for browsers: for each policy a sender, and a reader that pretends to be slow.
 //! It has brokers of its own, so nobody else is slowed down or sees anything of it.
 
-use crate::http::{Call, QueryError, Response, events, json, text};
+use crate::http::{Call, QueryError, Response, append_event, events, json, text};
 use crate::limits::{
     DEMO_BURST_MESSAGES, DEMO_LOOK_MS, DEMO_PER_SECOND, DEMO_QUEUE_MESSAGES, DEMO_WAIT_MS, DEMOS,
 };
@@ -11,12 +11,9 @@ use bytes::Bytes;
 use fanfare::{Books, Broker, Delivery, Pattern, Subscription, Topic, TryRecvError, WhenFull};
 use futures_lite::future::zip;
 use futures_lite::stream;
-use http_body_util::{BodyExt, StreamBody};
 use hyper::StatusCode;
-use hyper::body::Frame;
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
@@ -33,14 +30,14 @@ pub(super) struct Demos {
 /// One demonstration, which ends with the stream that shows it.
 struct Demo {
     number: u64,
-    lanes: [Lane; 4],
+    trials: [Trial; 4],
     /// Messages a second that each reader takes.
     per_second: AtomicU32,
     is_bursting: AtomicBool,
 }
 
-/// A policy, and the sender that finds out what it means.
-struct Lane {
+/// A policy, and the sender that tries it out.
+struct Trial {
     policy: WhenFull,
     broker: Broker<u64>,
     sent: AtomicU64,
@@ -60,7 +57,7 @@ impl Demos {
         let demo = Arc::new(Demo::new(self.last_number.fetch_add(1, Ordering::Relaxed) + 1));
         running.push(Arc::downgrade(&demo));
         let show = Show::of(demo);
-        events(StreamBody::new(stream::unfold(show, Show::next)).boxed_unsync())
+        events(stream::unfold(show, Show::next))
     }
 
     /// `POST /chat/demo/pace?demo=N&per_second=N`: how fast the readers read from now on.
@@ -110,19 +107,19 @@ impl Demo {
             [WhenFull::Wait(wait), WhenFull::DropNewest, WhenFull::DropOldest, disconnect];
         Self {
             number,
-            lanes: policies.map(Lane::new),
+            trials: policies.map(Trial::new),
             per_second: AtomicU32::new(*DEMO_PER_SECOND.start()),
             is_bursting: AtomicBool::new(false),
         }
     }
 
     async fn burst(&self) {
-        let [one, two, three, four] = &self.lanes;
+        let [one, two, three, four] = &self.trials;
         zip(zip(one.burst(), two.burst()), zip(three.burst(), four.burst())).await;
     }
 }
 
-impl Lane {
+impl Trial {
     fn new(policy: WhenFull) -> Self {
         let (sent, took_ms) = (AtomicU64::new(0), AtomicU64::new(0));
         Self { policy, broker: Broker::new(), sent, took_ms }
@@ -158,26 +155,26 @@ impl Drop for Bursting<'_> {
     }
 }
 
-/// What a page is shown: the readers, which take turns.
+/// What a page shows: the readers, which take turns.
 struct Show {
     demo: Arc<Demo>,
     readers: Vec<Reader>,
     timer: Timer,
     last_look: Option<Instant>,
-    /// What the page knows.
+    /// The figures that the page has.
     shown: Vec<Figures>,
 }
 
 impl Show {
     fn of(demo: Arc<Demo>) -> Self {
-        let readers = demo.lanes.iter().map(Reader::new).collect();
+        let readers = demo.trials.iter().map(Reader::new).collect();
         // why: one for each that looks, set again for each look.
         let timer = Timer::never();
         Self { demo, readers, timer, last_look: None, shown: Vec::new() }
     }
 
     /// What the readers have read since the last look that found something.
-    async fn next(mut self) -> Option<(io::Result<Frame<Bytes>>, Self)> {
+    async fn next(mut self) -> Option<(Bytes, Self)> {
         let Some(mut last_look) = self.last_look else {
             self.last_look = Some(Instant::now());
             let opening = json!({
@@ -186,7 +183,7 @@ impl Show {
                 "burst_messages": DEMO_BURST_MESSAGES,
                 "wait_ms": DEMO_WAIT_MS,
             });
-            return Some((Ok(event("opening", &opening)), self));
+            return Some((event("opening", &opening), self));
         };
         loop {
             self.timer.set_after(Duration::from_millis(DEMO_LOOK_MS));
@@ -195,7 +192,7 @@ impl Show {
             let passed = now - std::mem::replace(&mut last_look, now);
             self.last_look = Some(now);
             if let Some(look) = self.look(passed) {
-                return Some((Ok(event("look", &look)), self));
+                return Some((event("look", &look), self));
             }
         }
     }
@@ -205,8 +202,8 @@ impl Show {
         let per_second = self.demo.per_second.load(Ordering::Relaxed);
         let due = passed.as_secs_f64() * f64::from(per_second);
         let read: Vec<Vec<Item>> = self.readers.iter_mut().map(|reader| reader.read(due)).collect();
-        let lanes = self.readers.iter().zip(&self.demo.lanes);
-        let figures: Vec<Figures> = lanes.map(|(reader, lane)| reader.figures(lane)).collect();
+        let trials = self.readers.iter().zip(&self.demo.trials);
+        let figures: Vec<Figures> = trials.map(|(reader, trial)| reader.figures(trial)).collect();
         if figures == self.shown {
             return None;
         }
@@ -223,7 +220,7 @@ impl Show {
 /// A subscription that is read at a pace.
 struct Reader {
     subscription: Subscription<u64>,
-    /// Messages that may be read now; what is left of one is for the next look.
+    /// Messages that may be read now; a fraction is left for the next look.
     due: f64,
     is_ended: bool,
 }
@@ -249,18 +246,18 @@ enum Item {
 
 impl Reader {
     #[expect(clippy::expect_used, reason = "a new broker has room for a few subscriptions")]
-    fn new(lane: &Lane) -> Self {
-        let subscription = lane
+    fn new(trial: &Trial) -> Self {
+        let subscription = trial
             .broker
             .subscription(&Pattern::from(&topic()))
             .queue_messages(DEMO_QUEUE_MESSAGES)
-            .when_full(lane.policy)
+            .when_full(trial.policy)
             .subscribe()
             .expect("there is room");
         Self { subscription, due: 0.0, is_ended: false }
     }
 
-    /// Reads what is due. What was not there to be read is not owed later.
+    /// Reads what is due. A reader that finds too little saves nothing up for later.
     fn read(&mut self, due: f64) -> Vec<Item> {
         self.due = (self.due + due).min(DEMO_QUEUE_MESSAGES as f64);
         let mut items = Vec::new();
@@ -281,12 +278,12 @@ impl Reader {
         items
     }
 
-    fn figures(&self, lane: &Lane) -> Figures {
+    fn figures(&self, trial: &Trial) -> Figures {
         let (sent, took_ms) =
-            (lane.sent.load(Ordering::Relaxed), lane.took_ms.load(Ordering::Relaxed));
+            (trial.sent.load(Ordering::Relaxed), trial.took_ms.load(Ordering::Relaxed));
         let Books { received, dropped, queued, .. } = self.subscription.books();
-        let (policy, is_ended) = (lane.policy.name(), self.is_ended);
-        // Whoever is disconnected loses what was queued, and all that is sent later.
+        let (policy, is_ended) = (trial.policy.name(), self.is_ended);
+        // A subscription that is disconnected loses what was queued, and all that is sent later.
         let (missed, queued) = if is_ended { (sent - received, 0) } else { (dropped, queued) };
         Figures { policy, sent, received, missed, queued, took_ms, is_ended }
     }
@@ -304,8 +301,10 @@ fn topic() -> Topic {
     Topic::parse(TOPIC).expect("it is a topic")
 }
 
-fn event(name: &str, data: &Value) -> Frame<Bytes> {
-    Frame::data(format!("event: {name}\ndata: {data}\n\n").into())
+fn event(name: &str, data: &Value) -> Bytes {
+    let mut event = Vec::new();
+    append_event(&mut event, name, data);
+    event.into()
 }
 
 #[cfg(test)]

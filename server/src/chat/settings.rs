@@ -39,10 +39,7 @@ pub struct ChatSettings {
 impl Default for ChatSettings {
     fn default() -> Self {
         Self {
-            connections: ConnectionLimits {
-                total: limits::MAX_CONNECTIONS,
-                per_address: limits::MAX_CONNECTIONS_PER_ADDRESS,
-            },
+            connections: ConnectionLimits::default(),
             directory: DirectoryLimits {
                 rooms: limits::ROOMS,
                 rooms_per_person: limits::ROOMS_PER_PERSON,

@@ -1,11 +1,10 @@
-//! Chat in browsers: its pages, and WebSockets in whose frames the same lines go.
+//! Chat in browsers: its pages, and WebSockets whose frames carry the same lines.
 
 use super::demo::Demos;
 use super::server::Chat;
-use crate::codec::web_socket::VERSION;
-use crate::http::{Call, Response, Service, ServiceFuture, text};
+use crate::http::{Call, NoWebSocket, Response, Service, ServiceFuture, text};
 use crate::web;
-use hyper::header::{ALLOW, HeaderValue, SEC_WEBSOCKET_VERSION};
+use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, StatusCode};
 use std::future::ready;
 use std::sync::Arc;
@@ -25,7 +24,7 @@ impl ChatWebSocket {
         Self { chat: chat.clone(), demos: Arc::default(), is_local }
     }
 
-    /// The refusal of a request that may see nothing; `None` if it may.
+    /// The refusal of a request, unless it may see the chat.
     fn refusal(&self, call: &Call) -> Option<Response> {
         let refusal = |problem| Some(text(StatusCode::FORBIDDEN, problem));
         if call.is_from_foreign_page(&[]) {
@@ -65,12 +64,7 @@ impl ChatWebSocket {
     fn begin(&self, call: Call) -> Response {
         let chat = self.chat.clone();
         let upgraded = call.begin_web_socket(move |upgraded| Box::pin(chat.serve_framed(upgraded)));
-        upgraded.unwrap_or_else(|no| {
-            let mut response = text(no.status(), format!("{no}\n"));
-            let version = HeaderValue::from_static(VERSION);
-            response.headers_mut().insert(SEC_WEBSOCKET_VERSION, version);
-            response
-        })
+        upgraded.unwrap_or_else(NoWebSocket::response)
     }
 }
 

@@ -60,11 +60,11 @@ pub(super) struct Writer<'o> {
 
 struct OpenChannel {
     channel: Channel,
-    /// None for private messages.
+    /// `None` for private messages.
     membership: Option<Arc<Membership>>,
     prefix: String,
     subscription: Subscription<ServerMessage>,
-    /// Received but not rendered: the buffer became full in the middle.
+    /// A received batch that is rendered up to an index, where the buffer became full.
     rest: Option<(Batch<ServerMessage>, usize)>,
     is_ended: bool,
 }
@@ -202,7 +202,7 @@ impl<'o> Writer<'o> {
             match open.subscription.poll_recv_batch(context) {
                 Poll::Pending => return false,
                 Poll::Ready(None) => open.is_ended = true,
-                Poll::Ready(Some(BatchDelivery::Batch(run))) => open.rest = Some((run, 0)),
+                Poll::Ready(Some(BatchDelivery::Batch(batch))) => open.rest = Some((batch, 0)),
                 Poll::Ready(Some(BatchDelivery::Missed(missed))) => {
                     let place = match &open.channel {
                         Channel::Room(room) => several_rooms.then(|| room.as_str()),
@@ -213,9 +213,9 @@ impl<'o> Writer<'o> {
                 }
             }
         }
-        let Some((run, from)) = open.rest.take() else { return false };
+        let Some((batch, from)) = open.rest.take() else { return false };
         let mut rendered = from;
-        for message in run.iter().skip(from) {
+        for message in batch.iter().skip(from) {
             if out.is_full() {
                 break;
             }
@@ -236,8 +236,8 @@ impl<'o> Writer<'o> {
             render::append_message(out.bytes_mut(), &open.prefix, message, self.line_bytes);
         }
         self.figures.sent(rendered - from);
-        if rendered < run.len() {
-            open.rest = Some((run, rendered));
+        if rendered < batch.len() {
+            open.rest = Some((batch, rendered));
         }
         true
     }

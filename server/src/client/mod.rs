@@ -40,9 +40,6 @@ impl Server {
 /// Talks until the user ends it; between pipes, until the server or the user does.
 ///
 /// `nick` is the name to take; without one the server picks one.
-///
-/// # Errors
-/// What went wrong, in one sentence: no connection, or the server refuses the name.
 pub fn run(server: Server, nick: Option<&str>) -> Result<(), String> {
     let address = server.address.clone();
     let stream =
@@ -89,8 +86,8 @@ fn take_name(
     Err(io::ErrorKind::UnexpectedEof.into())
 }
 
-/// Asks for the times of lines, and shows the first line that comes. A connection that has brought
-/// nothing yet is no chat that was lost, and not tried again.
+/// Asks for the times of lines, and shows the first line that comes. A connection that ends before
+/// it is not tried again.
 fn greeted(stream: &ClientStream, lines: &mut ServerLines, place: &mut Place) -> io::Result<()> {
     write_line(stream, "/time iso")?;
     stream.set_patience(Some(PATIENCE))?;

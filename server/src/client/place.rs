@@ -248,7 +248,7 @@ impl Place {
         let own = said(line).filter(|(_, sender, _)| *sender == self.nick);
         let own = own.and_then(|(.., text)| self.own_lines.iter().position(|own| own == text));
         room.goes_on |= own.is_some();
-        own.and_then(|place| self.own_lines.remove(place)).is_some()
+        own.and_then(|index| self.own_lines.remove(index)).is_some()
     }
 
     fn note_shown(&mut self, room: &str, time: Option<&str>, line: &str) {

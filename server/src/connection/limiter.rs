@@ -1,6 +1,7 @@
 //! Limits on connections, in all and from one address.
 
 use crate::counted::counted;
+use crate::limits::{MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS};
 use crate::locks::lock;
 use std::collections::HashMap;
 use std::fmt;
@@ -14,6 +15,12 @@ pub struct ConnectionLimits {
     pub total: usize,
     /// Connections from one address (IPv6: from one /64).
     pub per_address: usize,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self { total: MAX_CONNECTIONS, per_address: MAX_CONNECTIONS_PER_ADDRESS }
+    }
 }
 
 impl ConnectionLimits {

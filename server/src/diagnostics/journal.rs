@@ -1,5 +1,5 @@
-//! The last events, in a ring. One that repeats another of the last few is folded into it: a crowd,
-//! a flood, or a subscriber that loses messages all the time is one entry with a count.
+//! The last events, in a ring. An event that repeats one of the last few is folded into it: a
+//! crowd, a flood, or a subscriber that keeps losing messages is one entry with a count.
 
 use super::connection::Ended;
 use crate::counted::counted;
@@ -150,8 +150,8 @@ impl Journal {
     }
 
     /// Notes that something happened just now, and logs it unless it repeats an older entry or too
-    /// much was logged lately. Gives the number of the entry, which is the older one if this
-    /// repeats it.
+    /// much was logged lately. Returns the number of the entry, or of the older one that this
+    /// repeats.
     pub fn note(&self, event: Event<'_>) -> u64 {
         self.note_at(event, SystemTime::now())
     }
@@ -162,8 +162,8 @@ impl Journal {
         let mut ring = lock(&self.ring);
         // Numbers follow each other without a gap.
         let first = ring.entries.front().map_or(0, |entry| entry.number);
-        let place = number.checked_sub(first).and_then(|place| usize::try_from(place).ok());
-        let Some(entry) = place.and_then(|place| ring.entries.get_mut(place)) else { return false };
+        let index = number.checked_sub(first).and_then(|index| usize::try_from(index).ok());
+        let Some(entry) = index.and_then(|index| ring.entries.get_mut(index)) else { return false };
         entry.times += 1;
         entry.messages += messages;
         entry.last_at = SystemTime::now();
@@ -224,7 +224,7 @@ impl Journal {
 }
 
 impl Logged {
-    /// Counts an event, and gives the number of those in this window.
+    /// Counts an event. Returns the number of events in this window.
     fn count(&mut self, now: SystemTime) -> u32 {
         let length = Duration::from_millis(LOGGED_EVENTS_MS);
         let is_over = |since: SystemTime| now.duration_since(since).is_ok_and(|age| age >= length);
@@ -237,7 +237,7 @@ impl Logged {
 }
 
 impl Event<'_> {
-    /// How loud the event is; `None` where somebody else logs it.
+    /// The event's log level; `None` if it is logged elsewhere.
     fn level(&self) -> Option<Level> {
         match self {
             Self::Stopping | Self::LameDuck => None,

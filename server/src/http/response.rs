@@ -1,9 +1,11 @@
 //! Answers.
 
 use bytes::Bytes;
+use futures_lite::stream::{Stream, StreamExt};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Empty, Full};
+use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper::StatusCode;
+use hyper::body::Frame;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use serde::Serialize;
 use std::io;
@@ -26,13 +28,22 @@ pub fn bytes(status: StatusCode, content_type: &'static str, body: impl Into<Byt
     response
 }
 
-/// An answer of server-sent events, which goes on for as long as the body does.
-pub fn events(body: Body) -> Response {
-    let mut response = Response::new(body);
+/// An answer of server-sent events, which goes on for as long as the stream does.
+pub fn events(events: impl Stream<Item = Bytes> + Send + 'static) -> Response {
+    let frames = events.map(|bytes| Ok(Frame::data(bytes)));
+    let mut response = Response::new(StreamBody::new(frames).boxed_unsync());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// Appends one server-sent event.
+pub fn append_event(out: &mut Vec<u8>, name: &str, data: &impl Serialize) {
+    out.extend_from_slice(format!("event: {name}\ndata: ").as_bytes());
+    // Fails only for a map whose keys are not strings.
+    let _ = serde_json::to_writer(&mut *out, data);
+    out.extend_from_slice(b"\n\n");
 }
 
 /// The whole body of an answer, and its status. Empty if the body breaks off.

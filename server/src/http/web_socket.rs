@@ -1,24 +1,25 @@
 //! The handshake of WebSockets, and which pages may begin one.
 
 use super::request::Call;
-use super::response::Response;
+use super::response::{Response, text};
 use super::upgrade::{Upgraded, UpgradedFuture};
 use crate::codec::web_socket::{VERSION, accept_key};
 use hyper::header::{
-    HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
+    CONNECTION, HeaderMap, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use hyper::{StatusCode, Version};
 use std::fmt;
 
 /// The protocol's name in headers.
-pub const WEB_SOCKET: &str = "websocket";
+const WEB_SOCKET: &str = "websocket";
 
 /// Why a request does not become a WebSocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoWebSocket {
-    /// It asks for no WebSocket, or for another version. (426, with the version that is wanted.)
+    /// It asks for no WebSocket, or for another version. (426)
     OtherProtocol,
-    /// It asks in a wrong way. (400)
+    /// It does not ask as RFC 6455 says. (400)
     BadRequest(&'static str),
 }
 
@@ -30,6 +31,20 @@ impl NoWebSocket {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
         }
     }
+
+    /// The answer in plain text.
+    pub fn response(self) -> Response {
+        let mut response = text(self.status(), format!("{self}\n"));
+        want_web_socket(response.headers_mut());
+        response
+    }
+}
+
+/// Adds the headers of an answer that wants a WebSocket.
+pub fn want_web_socket(headers: &mut HeaderMap) {
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static(WEB_SOCKET));
+    headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION));
 }
 
 impl fmt::Display for NoWebSocket {
@@ -86,7 +101,7 @@ fn accept(call: &Call) -> Result<HeaderValue, NoWebSocket> {
     let key = single(call, SEC_WEBSOCKET_KEY)
         .and_then(accept_key)
         .and_then(|key| HeaderValue::try_from(key).ok());
-    key.ok_or(NoWebSocket::BadRequest("Sec-WebSocket-Key has to be there once, 16 bytes in base64"))
+    key.ok_or(NoWebSocket::BadRequest("Sec-WebSocket-Key must be there once, 16 bytes in base64"))
 }
 
 /// The value of a header that is there exactly once.

@@ -21,7 +21,7 @@ pub enum MessagesCommand {
     Reply(ReplyOptions),
 }
 
-/// The server, and how to get in.
+/// The server, and how to log in.
 #[derive(Args, Clone, Debug)]
 pub struct ServerOptions {
     /// Address of the server, or nats://USER:PASSWORD@HOST:PORT, or tls://; any NATS server will do
@@ -34,7 +34,7 @@ pub struct ServerOptions {
         hide_env = true
     )]
     server: String,
-    /// How to get in.
+    /// The credentials, and TLS.
     #[command(flatten)]
     login: Login,
 }
@@ -151,7 +151,7 @@ pub struct ReplyOptions {
 }
 
 impl ServerOptions {
-    /// Where to connect, and how to get in.
+    /// Where to connect, and how to log in.
     pub fn endpoint(&self) -> Result<Endpoint, String> {
         let protocol = Protocol::Nats;
         let access = self.login.access(&self.server, protocol.port())?;
@@ -181,7 +181,7 @@ impl MessageOptions {
 /// Checks that a subject can be sent: a blank would begin another word of the protocol.
 pub fn check_subject(subject: &str) -> Result<(), String> {
     match subject.is_empty() || subject.contains(|it: char| it.is_whitespace() || it.is_control()) {
-        true => Err(format!("{subject:?} is no subject: it is empty or has a blank in it")),
+        true => Err(format!("{subject:?} is not a subject: it is empty or has a blank in it")),
         false => Ok(()),
     }
 }

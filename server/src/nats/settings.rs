@@ -131,10 +131,7 @@ impl Default for NatsSettings {
         Self {
             server_name: "fanfare".to_owned(),
             version: NatsVersion::default(),
-            connections: ConnectionLimits {
-                total: limits::MAX_CONNECTIONS,
-                per_address: limits::MAX_CONNECTIONS_PER_ADDRESS,
-            },
+            connections: ConnectionLimits::default(),
             parser: ParserLimits::default(),
             subscriptions: limits::NATS_SUBSCRIPTIONS,
             total_subscriptions: limits::NATS_TOTAL_SUBSCRIPTIONS,

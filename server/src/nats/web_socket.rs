@@ -2,10 +2,8 @@
 //! clients like all others.
 
 use super::server::Nats;
-use crate::codec::web_socket::VERSION;
-use crate::http::{Call, Response, Service, ServiceFuture, text};
+use crate::http::{Call, NoWebSocket, Response, Service, ServiceFuture, text};
 use hyper::StatusCode;
-use hyper::header::{HeaderValue, SEC_WEBSOCKET_VERSION};
 use std::future::ready;
 use std::sync::Arc;
 
@@ -32,12 +30,7 @@ impl NatsWebSocket {
         }
         let nats = self.nats.clone();
         let upgraded = call.begin_web_socket(move |upgraded| Box::pin(nats.serve_framed(upgraded)));
-        upgraded.unwrap_or_else(|no| {
-            let mut response = text(no.status(), format!("{no}\n"));
-            let version = HeaderValue::from_static(VERSION);
-            response.headers_mut().insert(SEC_WEBSOCKET_VERSION, version);
-            response
-        })
+        upgraded.unwrap_or_else(NoWebSocket::response)
     }
 }
 

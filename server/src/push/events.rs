@@ -8,22 +8,19 @@ use crate::codec::push::{Seen, ServerObject};
 use crate::codec::web_socket::{CloseCode, closing};
 use crate::connection::outbound::Position;
 use crate::diagnostics::ConnectionEntry;
-use crate::http::{self, Body, Call, Response};
+use crate::http::{self, Call, Response};
 use crate::limits::PUSH_EVENTS_PING_MS;
 use crate::transport::{Filled, Source, WriteBuffer};
 use async_io::Timer;
 use bytes::Bytes;
 use fanfare::{SubscribeError, Topic};
 use futures_lite::stream;
-use http_body_util::{BodyExt, StreamBody};
-use hyper::body::Frame;
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// One stream of events. Its writer is asked for more whenever the connection takes more.
+/// One stream of events. The connection asks its writer for more whenever it can take more.
 struct Events {
     writer: ClientWriter,
     buffer: WriteBuffer,
@@ -48,7 +45,7 @@ pub(super) fn answer(
     entry.figures().set_user(user);
     link.say(&ServerObject::Hello { user: user.into(), groups });
     link.queue.change(Position::default(), Change::Begin(topics, seen));
-    // Nobody is read from: the stream ends when the broker has nothing more for it.
+    // There is no reading half: the stream ends when the broker has nothing more for it.
     link.queue.close_after_messages();
     let left = link.clone();
     call.when_leaving(move || {
@@ -59,13 +56,11 @@ pub(super) fn answer(
     let mut quiet = Timer::never();
     quiet.set_after(Duration::from_millis(PUSH_EVENTS_PING_MS));
     let mut events = Events { writer, buffer, quiet, is_over: false, _entry: entry };
-    let frames = stream::poll_fn(move |context| events.poll_next(context));
-    let body: Body = StreamBody::new(frames).boxed_unsync();
-    Ok(http::events(body))
+    Ok(http::events(stream::poll_fn(move |context| events.poll_next(context))))
 }
 
 impl Events {
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if self.is_over {
             return Poll::Ready(None);
         }
@@ -79,8 +74,8 @@ impl Events {
             return if self.is_over { Poll::Ready(None) } else { Poll::Pending };
         }
         self.quiet.set_after(Duration::from_millis(PUSH_EVENTS_PING_MS));
-        // Polled, so that the timer wakes the task even if nobody asks for more.
+        // Polled here, so that the timer wakes the task even if nobody asks for more.
         let _ = Pin::new(&mut self.quiet).poll(context);
-        Poll::Ready(Some(Ok(Frame::data(events.into()))))
+        Poll::Ready(Some(events.into()))
     }
 }

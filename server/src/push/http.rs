@@ -22,9 +22,8 @@ use super::session::{Action, Session};
 use super::web_socket;
 use crate::codec::datagram::{Push, PushError, Target};
 use crate::codec::push::{ClientObject, ErrorCode, Hello, Seen, ServerObject};
-use crate::codec::web_socket::VERSION;
 use crate::http::{
-    Call, NoWebSocket, Response, Service, ServiceFuture, WEB_SOCKET, empty, json, read_body,
+    Call, NoWebSocket, Response, Service, ServiceFuture, empty, json, read_body, want_web_socket,
 };
 use crate::limits::{
     PUSH_ACKS_TRACKED, PUSH_BATCH, PUSH_BATCH_BYTES, PUSH_BODY_MS, PUSH_PAYLOAD_BYTES,
@@ -34,10 +33,7 @@ use crate::locks::lock;
 use crate::web;
 use bytes::Bytes;
 use data_encoding::BASE64;
-use hyper::header::{
-    CONNECTION, HeaderName, HeaderValue, ORIGIN, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE,
-    WWW_AUTHENTICATE,
-};
+use hyper::header::{HeaderName, HeaderValue, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
@@ -389,10 +385,7 @@ impl Problem {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         if self.status == StatusCode::UPGRADE_REQUIRED {
-            let headers = response.headers_mut();
-            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-            headers.insert(UPGRADE, HeaderValue::from_static(WEB_SOCKET));
-            headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION));
+            want_web_socket(response.headers_mut());
         }
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

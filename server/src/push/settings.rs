@@ -44,10 +44,7 @@ pub struct PushSettings {
 impl Default for PushSettings {
     fn default() -> Self {
         Self {
-            connections: ConnectionLimits {
-                total: limits::MAX_CONNECTIONS,
-                per_address: limits::MAX_CONNECTIONS_PER_ADDRESS,
-            },
+            connections: ConnectionLimits::default(),
             writer: WriterSettings {
                 buffer_bytes: limits::WRITE_BUFFER_BYTES,
                 deadline: Duration::from_millis(limits::WRITE_DEADLINE_MS),

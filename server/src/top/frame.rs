@@ -168,13 +168,13 @@ fn clean(text: &str) -> String {
 
 fn bytes(count: f64) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let place = units
+    let power = units
         .iter()
         .enumerate()
         .rposition(|(power, _)| count >= 1024_f64.powi(power as i32))
         .unwrap_or(0);
-    let digits = if place == 0 { 0 } else { 1 };
-    format!("{:.digits$} {}", count / 1024_f64.powi(place as i32), units[place])
+    let digits = if power == 0 { 0 } else { 1 };
+    format!("{:.digits$} {}", count / 1024_f64.powi(power as i32), units[power])
 }
 
 #[cfg(test)]

@@ -51,9 +51,6 @@ pub struct TopOptions {
 }
 
 /// Asks a server whether it is well.
-///
-/// # Errors
-/// Why it is not, or that it does not answer.
 pub fn health(of: &AdminAddress) -> Result<String, String> {
     of.admin()?.text("/healthz")
 }

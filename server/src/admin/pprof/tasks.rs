@@ -51,7 +51,7 @@ impl Stacks {
     fn new(mut tasks: Vec<TaskInfo>) -> Self {
         let left_out = tasks.len().saturating_sub(PROFILED_TASKS);
         tasks.truncate(PROFILED_TASKS);
-        let index = tasks.iter().enumerate().map(|(place, task)| (task.id, place)).collect();
+        let index = tasks.iter().enumerate().map(|(index, task)| (task.id, index)).collect();
         Self { tasks, index, left_out }
     }
 
@@ -67,7 +67,7 @@ impl Stacks {
             next = task
                 .parent
                 .and_then(|parent| self.index.get(&parent))
-                .map(|place| &self.tasks[*place]);
+                .map(|index| &self.tasks[*index]);
         }
         stack.push((outermost.owner_name, "", 0));
         stack

@@ -168,8 +168,7 @@ impl Session {
             refuse(actions, format_args!("you are logged in as {account} already"));
             return None;
         }
-        let name = Name::parse(name, NameOf::Person, self.settings.name_characters);
-        name.map_err(|error| refuse(actions, error)).ok()
+        self.parse_name(name, NameOf::Person, actions)
     }
 }
 

@@ -8,7 +8,7 @@ mod rooms;
 
 use super::accounts::AccountRequest;
 use super::command::{self, Command};
-use super::names::Name;
+use super::names::{Name, NameOf};
 use super::password::Secret;
 use super::presence::Presence;
 use super::rooms::rules::{Membership, Rules};
@@ -326,6 +326,12 @@ impl Session {
             Some(current) => format!("* you left {room}; you talk in {current}"),
             None => format!("* you left {room}; you are in no room"),
         }
+    }
+
+    /// A name as the person wrote it. If it is not valid, the person is told.
+    fn parse_name(&self, text: &str, name_of: NameOf, actions: &mut Vec<Action>) -> Option<Name> {
+        let name = Name::parse(text, name_of, self.settings.name_characters);
+        name.map_err(|error| refuse(actions, error)).ok()
     }
 
     fn greet(&self, actions: &mut Vec<Action>) {

@@ -44,10 +44,7 @@ impl Session {
         actions: &mut Vec<Action>,
     ) {
         let Some(room) = self.current.clone() else { return refuse(actions, NO_ROOM) };
-        let name = match Name::parse(name, NameOf::Person, self.settings.name_characters) {
-            Ok(name) => name,
-            Err(error) => return refuse(actions, error),
-        };
+        let Some(name) = self.parse_name(name, NameOf::Person, actions) else { return };
         let to = name.clone();
         let (act, kind, text) = match order {
             Order::Kick => (Act::Kick(to), "kicked", format!("removed {name} from {room}")),

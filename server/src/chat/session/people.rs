@@ -7,10 +7,7 @@ use crate::limits::{IGNORED_NAMES, LISTED_ENTRIES};
 
 impl Session {
     pub(super) fn rename(&mut self, text: &str, actions: &mut Vec<Action>) {
-        let name = match Name::parse(text, NameOf::Person, self.settings.name_characters) {
-            Ok(name) => name,
-            Err(error) => return refuse(actions, error),
-        };
+        let Some(name) = self.parse_name(text, NameOf::Person, actions) else { return };
         let old = self.person.name().clone();
         if name.as_str() == old.as_str() {
             return reply(actions, format!("* you are {name} already"));
@@ -66,10 +63,7 @@ impl Session {
             let names = if names.is_empty() { "nobody".to_owned() } else { names.join(", ") };
             return reply(actions, format!("* you ignore {names}"));
         };
-        let name = match Name::parse(name, NameOf::Person, self.settings.name_characters) {
-            Ok(name) => name,
-            Err(error) => return refuse(actions, error),
-        };
+        let Some(name) = self.parse_name(name, NameOf::Person, actions) else { return };
         if name == *self.person.name() {
             return refuse(actions, "that is you");
         }

@@ -34,10 +34,7 @@ impl Session {
     }
 
     pub(super) fn join(&mut self, text: &str, password: Option<&str>, actions: &mut Vec<Action>) {
-        let room = match Name::parse(text, NameOf::Room, self.settings.name_characters) {
-            Ok(room) => room,
-            Err(error) => return refuse(actions, error),
-        };
+        let Some(room) = self.parse_name(text, NameOf::Room, actions) else { return };
         if self.person.rooms().contains(&room) {
             reply(actions, format!("* you now talk in {room}"));
             self.current = Some(room);
