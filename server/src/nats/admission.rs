@@ -57,8 +57,8 @@ impl Admission {
         is_random.then(|| BASE64URL_NOPAD.encode(&bytes).into())
     }
 
-    /// What a client at `address` may do that has been sent this nonce and given these credentials.
-    /// If it has to wait for its turn and `has_left` then, nothing is hashed. Cancel safe.
+    /// What a client at `address` may do that was sent this nonce and gave these credentials. If it
+    /// has to wait for its turn, and `has_left` by then, nothing is hashed. Cancel safe.
     pub async fn admit(
         &self,
         authentication: &Authentication,

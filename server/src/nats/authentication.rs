@@ -20,7 +20,7 @@ pub struct Authentication {
     pub maps_certificates: bool,
     /// The token that lets any client in.
     pub token: Option<Secret>,
-    /// The name or key of the user that clients are which do not say who they are.
+    /// The name or key of the user that clients without credentials act as.
     pub no_auth_user: Option<String>,
 }
 
@@ -69,7 +69,7 @@ impl Authentication {
         self.is_required() && (self.no_auth_user.is_none() || self.is_mapped())
     }
 
-    /// What a client may do that does not say who it is; nothing if it has to.
+    /// What a client may do without saying who it is; nothing if it has to say.
     pub fn unauthenticated(&self) -> Option<Grant> {
         match &self.no_auth_user {
             Some(name) if !self.is_mapped() => self.user(name),
@@ -87,7 +87,7 @@ impl Authentication {
         named.or_else(with_key).cloned()
     }
 
-    /// The name or key of the user that a client with these credentials is or says to be.
+    /// The name or key of the user whose credentials these are, whether they are right or wrong.
     pub(super) fn name_of<'a>(&'a self, given: &'a Credentials) -> Option<&'a str> {
         let mapped = || self.mapped(given).map(|user| user.name.as_str());
         let silent = || self.no_auth_user.as_deref().filter(|_| given.is_nothing());
@@ -119,7 +119,7 @@ impl Authentication {
         }
     }
 
-    /// What holds for a client that came in with these credentials when `before` held.
+    /// What these settings mean for a client that came in with these credentials under `before`.
     pub(super) fn review(&self, before: &Self, given: &Credentials) -> Review {
         let names_user = given.nkey.is_some() || given.user.is_some();
         match (before.entry(given), self.entry(given)) {
@@ -157,8 +157,8 @@ impl Authentication {
         Some((Required::Password(user.password.as_ref()?), user.grant.clone()))
     }
 
-    /// Whether users are known by their certificate. (Observed: then no token and no other user
-    /// than one with a key counts.)
+    /// Whether users are known by their certificate. (Observed: then no token counts, and of the
+    /// other users only those with a key.)
     fn is_mapped(&self) -> bool {
         self.maps_certificates && !self.users.is_empty()
     }
@@ -190,13 +190,13 @@ pub(super) enum Review {
     Gone,
 }
 
-/// What can be said at once of somebody who wants to come in.
+/// What can be said at once of a client's credentials.
 pub(super) enum Verdict {
     /// It is who it says, and may do this.
     Right(Grant),
     /// It is not.
     Wrong,
-    /// That is known when its secret has been hashed.
+    /// That is known once its secret has been hashed.
     Hashed(Hashed),
 }
 
@@ -223,7 +223,7 @@ impl Hashed {
 
     /// Whether it is right. Takes a good part of a second: call it where that keeps nobody waiting.
     pub fn is_right(&self) -> bool {
-        // What looks like a hash and is none fits nothing.
+        // What looks like a hash but is none matches nothing.
         bcrypt::verify(&self.given, &self.hash).unwrap_or(false)
     }
 }
@@ -234,8 +234,8 @@ impl Secret {
         Self(written.into())
     }
 
-    /// Whether it is this, if that can be said without hashing. How long that takes does not depend
-    /// on where the two differ.
+    /// Whether `given` is right, if that can be said without hashing. The time this takes does not
+    /// depend on where the two differ.
     fn judge(&self, given: &str, grant: Grant) -> Verdict {
         if self.is_hashed() {
             let (hash, given) = (self.0.clone(), given.to_owned());
@@ -253,8 +253,8 @@ impl Secret {
 }
 
 impl Grant {
-    /// In this account. What is private in the global one is not in others, which have neither chat
-    /// nor pushes.
+    /// These permissions in this account. Nothing is private in accounts other than the global one:
+    /// they have neither chat nor pushes.
     pub fn new(mut permissions: Permissions, account: AccountName) -> Self {
         if *account != *GLOBAL {
             permissions.publish = permissions.publish.without_private();
@@ -265,7 +265,7 @@ impl Grant {
 }
 
 impl Default for Grant {
-    /// What a client may do that nobody wrote rules for.
+    /// What a client without rules may do.
     fn default() -> Self {
         Self { permissions: Permissions::unrestricted(), account: global() }
     }

@@ -49,7 +49,7 @@ impl Events {
         account.name == self.system
     }
 
-    /// Somebody has connected. Gives what its end is told with; nothing if there is nobody to tell.
+    /// A client has connected. Returns what reports its end; nothing if there is nobody to tell.
     pub fn connected(
         &self,
         account: &Arc<Account>,
@@ -82,8 +82,8 @@ impl Events {
         self.tell_end(&topic, &guest.client, reason, (figures, info));
     }
 
-    /// Somebody who said to be this user was not let in. (Observed: it counts as one of the global
-    /// account that has left.)
+    /// A client that claimed to be this user was not let in. (Observed: it counts as a client of
+    /// the global account that has left.)
     pub fn refused(&self, user: Option<&str>, figures: &ConnectionFigures, info: &ServerInfo) {
         let mut known = figures.info(self.front_end.name());
         known.user = user.unwrap_or_default().to_owned();
@@ -100,7 +100,7 @@ impl Events {
         let _ = self.documents.set(documents);
     }
 
-    /// Answers a request of the system account, if it is one to the server. Says whether it is.
+    /// Answers a request of the system account to the server. False if it is no such request.
     pub async fn answer(
         &self,
         account: &Account,
@@ -142,7 +142,7 @@ impl Events {
         json!({ "server": self.server(info), "error": { "code": code, "description": why } })
     }
 
-    /// Says again and again how the server is, often at first and then less so.
+    /// Keeps reporting how the server is: often at first, and then less often.
     pub async fn tell_statsz(&self, info: &ServerInfo) {
         let (first_ms, longest_ms) = NATS_STATSZ_MS;
         let mut pause = Duration::from_millis(first_ms);
@@ -291,7 +291,7 @@ fn client(known: &ConnectionInfo, account: &str) -> Map<String, Value> {
     client
 }
 
-/// Never waits: a client that has no room for it learns that it missed one.
+/// Never waits: a client without room for the event learns that it missed one.
 fn say(account: &Account, topic: &Topic, what: &Value) {
     let message = ServerMessage::of(what.to_string());
     let _ = account.broker.publisher().try_publish(topic, message);

@@ -58,7 +58,7 @@ struct Info<'a> {
     acc_is_sys: bool,
 }
 
-/// Whom it is said to.
+/// The client that it is for.
 #[derive(Clone, Copy, Debug)]
 pub struct Recipient<'a> {
     /// The client's number.
@@ -69,7 +69,7 @@ pub struct Recipient<'a> {
     pub nonce: Option<&'a str>,
 }
 
-/// When `INFO` is said.
+/// The occasion on which `INFO` is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Occasion<'a> {
     /// Before anything else.
@@ -78,7 +78,7 @@ pub enum Occasion<'a> {
     Connected {
         /// Its account.
         account: &'a str,
-        /// Whether that is the one that is told of connects.
+        /// Whether that is the account that is told of connects.
         is_system: bool,
     },
     /// The server is going to end.
@@ -146,8 +146,8 @@ impl ServerInfo {
             host: &self.host,
             port: self.port,
             headers: true,
-            // Nobody has to, where clients that do not are a user; later they are told that they
-            // are one.
+            // Where clients without credentials act as a user, nobody has to authenticate. Once
+            // connected, they are told that they have.
             auth_required: must_authenticate || is_authenticated && connected_to.is_some(),
             tls_required: self.tls_required,
             tls_available: self.tls_available,

@@ -79,7 +79,7 @@ impl OwnQueue {
         self.is_closing = true;
     }
 
-    /// Whether answers that have been placed by now have to wait until this queue was looked at.
+    /// Whether answers that were placed by now have to wait until this queue is looked at.
     pub fn is_behind(&self, placed: u64) -> bool {
         self.clear_for < placed
     }

@@ -63,8 +63,7 @@ pub struct GroupRule {
 const PRIVATE_PREFIXES: [&str; 2] = ["chat.user.", "push."];
 
 impl Permissions {
-    /// What a client may do that nobody wrote rules for. Shared, so that it costs a connection
-    /// nothing.
+    /// What a client without rules may do. Shared, so that it costs a connection nothing.
     pub fn unrestricted() -> Arc<Self> {
         static UNRESTRICTED: LazyLock<Arc<Permissions>> = LazyLock::new(Arc::default);
         UNRESTRICTED.clone()

@@ -24,7 +24,7 @@ pub enum Target {
     Sid(Sid),
 }
 
-/// How the queue behaves that a subscription has for itself.
+/// How the queue of one subscription behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueuePolicy {
     /// What happens when it is full.

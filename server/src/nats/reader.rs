@@ -387,7 +387,7 @@ impl<'c> Reader<'c> {
     }
 
     fn connected(&mut self) {
-        // Of another echo, perhaps; the next publish makes one.
+        // Its echo may be wrong now; the next publish makes a new one.
         self.publishing = None;
         self.apply_options();
         let words = self.session.words();
@@ -525,7 +525,7 @@ impl<'c> Reader<'c> {
 
     fn publishing(&mut self) -> &mut Publishing {
         self.publishing.get_or_insert_with(|| {
-            // Whether it hears itself is decided here, since a client can say it anew at any time.
+            // Whether the client hears itself is decided here, since each CONNECT can change it.
             let broker = &self.account.broker;
             let publisher = if self.session.options().echo {
                 broker.publisher_with_echo(self.origin)
@@ -543,7 +543,7 @@ impl<'c> Reader<'c> {
         group: Option<String>,
         policy: Option<QueuePolicy>,
     ) {
-        // Here, so that a client that has always new ones leaves nothing behind.
+        // Here, so that a client that keeps subscribing anew leaves nothing behind.
         self.forget_expired();
         if !self.take_place() {
             return self.session.not_subscribed(&sid, &mut self.actions);

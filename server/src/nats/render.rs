@@ -28,7 +28,7 @@ pub(super) struct Recipient<'a> {
 #[derive(Default)]
 pub(super) struct Missing {
     pub count: u64,
-    /// And perhaps more, nobody knows how many.
+    /// And perhaps more; nobody knows how many.
     pub is_interrupted: bool,
 }
 

@@ -80,8 +80,8 @@ impl Server<Nats> {
         server
     }
 
-    /// What makes its clients of those who ask for a WebSocket, from pages of these origins or
-    /// none.
+    /// Turns requests for a WebSocket into clients, if they come from a page of one of these
+    /// origins, or from no page.
     pub fn web_socket(&self, origins: Vec<String>) -> NatsWebSocket {
         NatsWebSocket::new(&self.protocol, origins)
     }
@@ -91,8 +91,8 @@ impl Server<Nats> {
         self.protocol.events.has_documents(documents);
     }
 
-    /// The credentials with which clients may connect. Those who are connected may do from now on
-    /// what new ones say, or have to leave.
+    /// The credentials with which clients may connect. When they change, connected clients get the
+    /// rights that the new ones give them, or have to leave.
     pub fn authentication(&self) -> Live<Authentication> {
         self.protocol.admission.authentication.clone()
     }

@@ -627,8 +627,8 @@ impl Session {
         self.too_many_subscriptions(actions);
     }
 
-    /// Whether it matters for what an operation on this sid means that a subscription may have
-    /// ended without the session's knowledge.
+    /// Whether a subscription that ended without the session's knowledge could change what an
+    /// operation on this sid means.
     pub fn depends_on_expiry(&self, sid: &[u8]) -> bool {
         match self.subscriptions.get(sid) {
             Some(held) => held.is_limited,
