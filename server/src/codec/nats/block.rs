@@ -386,23 +386,23 @@ impl Block {
 /// Remembers the control line rendered last. A message that only repeats it gets a copy, which is
 /// quicker than rendering it again.
 #[derive(Default)]
-struct Lines<'b> {
+struct Lines {
     last: Range<usize>,
-    /// The size in it, as it was written.
-    size: &'b [u8],
+    /// The digits of the size in it, and the size: what says whether another line is the same.
+    size: (u32, u32),
 }
 
-impl<'b> Lines<'b> {
+impl Lines {
     /// Appends a message of a block, with `render` if its line is another.
     fn append(
         &mut self,
         out: &mut Vec<u8>,
-        block: &'b Block,
+        block: &Block,
         index: usize,
         render: impl FnOnce(&mut Vec<u8>, &Outgoing<'_>),
     ) {
         let entry = block.entry(index);
-        let size = entry.size.of(&block.region);
+        let size = (entry.size.bytes, entry.body.bytes);
         if entry.is_plain() && size == self.size {
             out.extend_from_within(self.last.clone());
             out.extend_from_slice(&block.region[entry.body.at as usize..entry.end()]);
