@@ -22,11 +22,17 @@ pub struct Wire {
 impl Wire {
     #[track_caller]
     pub fn connect(address: SocketAddr) -> Self {
-        let socket = connect(address);
-        socket.set_nodelay(true).unwrap();
-        let mut wire = Self { socket, unread: Vec::new(), answers_pings: true, info: Value::Null };
+        let mut wire = Self::unread(address);
         wire.info = wire.read_info();
         wire
+    }
+
+    /// A connection from which nothing is read yet, not even INFO.
+    #[track_caller]
+    pub fn unread(address: SocketAddr) -> Self {
+        let socket = connect(address);
+        socket.set_nodelay(true).unwrap();
+        Self { socket, unread: Vec::new(), answers_pings: true, info: Value::Null }
     }
 
     /// A connection that knows headers and is told when nobody can answer.
