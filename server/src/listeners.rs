@@ -149,7 +149,8 @@ impl Inherited {
         let tcp = self.tcp.iter().map(TcpListener::local_addr);
         match tcp.chain(self.udp.iter().map(UdpSocket::local_addr)).next() {
             Some(Ok(address)) => Err(format!(
-                "a socket of LISTEN_FDS is on {address}, which no listener is set to; set one to it"
+                "LISTEN_FDS has a socket on {address}, but no listener is set to that address; \
+                 set one to it"
             )),
             Some(Err(error)) => Err(format!("a socket of LISTEN_FDS has no address: {error}")),
             None => Ok(()),

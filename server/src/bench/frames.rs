@@ -159,7 +159,7 @@ fn redis_head(bytes: &[u8]) -> Result<Head, String> {
         Some(Ok(payload_bytes)) if head.starts_with("*3\r\n$7\r\nmessage\r\n") => {
             Ok(Head::Message(length, payload_bytes))
         }
-        _ => Err(format!("the server said {head:?}, which is no message")),
+        _ => Err(format!("the server said {head:?}, which is not a message")),
     }
 }
 

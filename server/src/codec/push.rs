@@ -157,7 +157,7 @@ pub struct ObjectError {
 
 impl fmt::Display for ObjectError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "that is no object that a client sends: {}", self.problem)
+        write!(out, "that is not an object that a client sends: {}", self.problem)
     }
 }
 

@@ -187,10 +187,10 @@ impl ClusterOptions {
         };
         let tls = self.tls.trust(Self::TABLE, settings)?;
         if tls.is_none() && hubs.iter().any(|hub| hub.needs_tls) {
-            return Err(settings.error("cluster", "needs a cluster-tls-ca for tls://"));
+            return Err(settings.error("cluster", "needs cluster-tls-ca for tls://"));
         }
         if tls.is_none() && self.tls_handshake_first {
-            let problem = "needs a cluster-tls-ca";
+            let problem = "needs cluster-tls-ca";
             return Err(settings.error("cluster-tls-handshake-first", problem));
         }
         Ok(Some(ClusterSettings {

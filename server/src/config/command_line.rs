@@ -153,7 +153,7 @@ impl Serve {
             Task::Print(listing::in_force(&self.settings))
         } else if self.check_config {
             let warnings = config.warnings.iter().map(|warning| format!("{warning}\n"));
-            Task::Print(warnings.collect::<String>() + "the settings can be used\n")
+            Task::Print(warnings.collect::<String>() + "the settings are valid\n")
         } else {
             Task::Serve(Box::new(config), Source::new(arguments, self.settings))
         })

@@ -233,7 +233,7 @@ impl NatsOptions {
         }
         let maps_certificates = self.tls_verify_and_map;
         if maps_certificates && !self.tls.verifies_clients() {
-            return Err(settings.error("nats-tls-verify-and-map", "needs a nats-tls-ca"));
+            return Err(settings.error("nats-tls-verify-and-map", "needs nats-tls-ca"));
         }
         let without = users.iter().find(|user| user.password.is_none() && !maps_certificates);
         if let Some(User { name, .. }) = without {
@@ -259,7 +259,7 @@ impl NatsOptions {
     ) -> Result<Option<TlsSettings>, ConfigError> {
         let Some(identity) = self.tls.identity("nats", settings, of_all)? else {
             if self.tls_required == Some(true) {
-                let problem = "needs a nats-tls-cert and a nats-tls-key";
+                let problem = "needs nats-tls-cert and nats-tls-key";
                 return Err(settings.error("nats-tls-required", problem));
             }
             return Ok(None);

@@ -149,7 +149,7 @@ impl TlsOptions {
             None => (of_all.pair("", settings)?, ""),
         };
         let Some((certificates, key)) = pair else {
-            let problem = format!("needs a {table}-tls-cert");
+            let problem = format!("needs {table}-tls-cert");
             let lacking = self.tls_ca.as_ref();
             let lacking = lacking.map(|_| settings.error(&format!("{table}-tls-ca"), &problem));
             return lacking.map_or(Ok(None), Err);
@@ -164,7 +164,7 @@ impl TlsOptions {
         let own = format!("{table}-");
         let shown = self.own.pair(&own, settings)?;
         let Some(authorities) = &self.tls_ca else {
-            let problem = format!("needs a {table}-tls-ca");
+            let problem = format!("needs {table}-tls-ca");
             let lacking = shown.map(|_| settings.error(&format!("{table}-tls-cert"), &problem));
             return lacking.map_or(Ok(None), Err);
         };
@@ -217,8 +217,8 @@ fn both<T>(
     match values {
         (Some(value), Some(its_pair)) => Ok(Some((value, its_pair))),
         (None, None) => Ok(None),
-        (Some(_), None) => Err(settings.error(&one, &format!("needs a {other}"))),
-        (None, Some(_)) => Err(settings.error(&other, &format!("needs a {one}"))),
+        (Some(_), None) => Err(settings.error(&one, &format!("needs {other}"))),
+        (None, Some(_)) => Err(settings.error(&other, &format!("needs {one}"))),
     }
 }
 

@@ -166,8 +166,8 @@ fn one_pair_of_files_is_for_every_front_end_that_has_none_of_its_own() {
     let off = ["--nats-tls-cert", "off", "--admin-tls-cert=off"];
     assert_eq!(with_tls(&off), ["chat", "push", "push-http"]);
     for (arguments, expected) in [
-        (["--tls-cert", &cert].as_slice(), "needs a tls-key"),
-        (&["--push-tls-key", &key], "needs a push-tls-cert"),
+        (["--tls-cert", &cert].as_slice(), "needs tls-key"),
+        (&["--push-tls-key", &key], "needs push-tls-cert"),
         (&["--tls-cert", &cert, "--tls-key", &cert], "there is no key in it"),
         (&["--tls-cert", &key, "--tls-key", &key], "there is no certificate in it"),
         (&["--tls-cert", &other, "--tls-key", &key], "does not belong to the key"),
@@ -443,6 +443,8 @@ fn help_begins_with_examples_that_can_be_run() {
     }
     assert!(run >= 2, "{help}");
     assert!(printed(&["help", "chat"]).contains("--nick"));
+    let top = printed(&["help", "top"]);
+    assert!(top.find("--interval-ms").unwrap() < top.find("\nTLS:").unwrap(), "{top}");
 }
 
 #[test]

@@ -190,9 +190,10 @@ impl Journal {
         drop(ring);
         drop(forgotten);
         match logged {
-            Some((level, events)) if events <= LOGGED_EVENTS => {
-                log::log!(level, task:% = tasks::label(); "{event}");
-            }
+            Some((level, events)) if events <= LOGGED_EVENTS => match tasks::current() {
+                Some(task) => log::log!(level, task:% = task; "{event}"),
+                None => log::log!(level, "{event}"),
+            },
             Some((_, events)) if events == LOGGED_EVENTS + 1 => log::warn!(
                 "more happens than is logged: for up to {} s further events are in /journal alone",
                 LOGGED_EVENTS_MS / 1_000

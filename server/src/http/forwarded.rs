@@ -46,7 +46,7 @@ fn last_stranger<'h>(
 ) -> Result<Option<IpAddr>, &'static str> {
     let mut last = None;
     for text in named.rev() {
-        let client = address(text).ok_or("a proxy names a client that is no address\n")?;
+        let client = address(text).ok_or("a proxy names a client that is not an address\n")?;
         last = Some(client);
         if !proxies.contains(client) {
             break;

@@ -228,7 +228,8 @@ fn check_targets(patterns: &[String]) -> Result<(), String> {
     };
     match patterns.iter().find(|pattern| !is_one(pattern)) {
         Some(wrong) => Err(format!(
-            "{wrong:?} is no target; user:ID, group:NAME, topic:NAME, each may end with *; all; *"
+            "{wrong:?} is not a target; user:ID, group:NAME, topic:NAME, each may end with *; \
+             all; *"
         )),
         None => Ok(()),
     }

@@ -29,7 +29,7 @@ impl Admin {
         let address = secure.or(url.strip_prefix("http://")).unwrap_or(url).trim_end_matches('/');
         if address.is_empty() || address.contains(['/', ' ', '\r', '\n']) {
             return Err(format!(
-                "{url} is no admin listener; write it as http://HOST:PORT or https://HOST:PORT"
+                "{url} is not an admin listener; write it as http://HOST:PORT or https://HOST:PORT"
             ));
         }
         let has_port =

@@ -38,9 +38,6 @@ impl AdminAddress {
 /// The command line of `fanfare top`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct TopOptions {
-    /// The server to watch.
-    #[command(flatten)]
-    pub admin: AdminAddress,
     /// Milliseconds between two frames
     #[arg(long, value_name = "MS", default_value_t = 1_000,
         value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
@@ -48,6 +45,10 @@ pub struct TopOptions {
     /// Print one frame and exit, for scripts
     #[arg(long)]
     pub once: bool,
+    // Last: what follows it would stand under its heading.
+    /// The server to watch.
+    #[command(flatten)]
+    pub admin: AdminAddress,
 }
 
 /// Asks a server whether it is well.

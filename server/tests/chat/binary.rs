@@ -259,6 +259,7 @@ fn the_log_is_text_for_people_or_json_for_programs() {
     let text = logged(&["--log-format", "text"]);
     assert!(text.contains(" INFO  chat: 127.0.0.1:") && text.contains(" connected"), "{text}");
     assert!(!text.contains('\x1b'), "there is no terminal: {text}");
+    assert!(text.contains(" task=#") && !text.contains("task=none"), "{text}");
     for line in text.lines() {
         let time = line.split(' ').next().unwrap();
         assert!(humantime::parse_rfc3339(time).is_ok(), "{line}");

@@ -133,7 +133,7 @@ fn a_socket_of_systemd_is_the_listener_at_its_address() {
     assert_eq!(refused.wait().unwrap().code(), Some(2));
     let mut said = String::new();
     refused.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-    assert!(said.contains("which no listener is set to"), "{said}");
+    assert!(said.contains("no listener is set to that address"), "{said}");
 }
 
 /// What a listener for HTTP answers to a request with this token.

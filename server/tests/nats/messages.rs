@@ -89,7 +89,7 @@ fn a_request_is_answered_or_the_reason_said(server: Server) {
     assert!(said.contains("0 of 1 answers came within 50 ms"), "{said}");
     let wrong = run(&server, &["pub", "a b", "x"]);
     let said = String::from_utf8(wrong.stderr).unwrap();
-    assert!(said.contains("is no subject"), "{said}");
+    assert!(said.contains("is not a subject"), "{said}");
 }
 
 fn a_queue_group_shares_the_messages(server: Server) {

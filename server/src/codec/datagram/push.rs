@@ -64,15 +64,18 @@ impl fmt::Display for PushError {
             Self::NoSpace => write!(out, "there is no space between target and payload"),
             Self::NotText => write!(out, "what stands before the payload is not UTF-8"),
             Self::UnknownTarget(target) => {
-                write!(out, "{target:?} is no target; user:ID, group:NAME, all, or topic:NAME")
+                write!(out, "{target:?} is not a target; user:ID, group:NAME, all, or topic:NAME")
             }
             Self::BadName(name) => write!(
                 out,
-                "{name:?} is no name; 1 to {PUSH_NAME_BYTES} bytes without white space, \
+                "{name:?} is not a name; 1 to {PUSH_NAME_BYTES} bytes without white space, \
                  control characters and . * > ;"
             ),
             Self::UnknownOption(option) => {
-                write!(out, "{option:?} is no option; id=ID, ttl=SECONDS, ack, ack=MS, or reply")
+                write!(
+                    out,
+                    "{option:?} is not an option; id=ID, ttl=SECONDS, ack, ack=MS, or reply"
+                )
             }
             Self::Twice(option) => write!(out, "the option {option} stands twice"),
             Self::BadId => {
