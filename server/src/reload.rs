@@ -82,6 +82,7 @@ impl Reloaded {
                 need_restart.push("whether NATS clients have to authenticate".to_owned());
             }
         }
+        self.diagnostics.settings_are_read_again();
         Ok(need_restart)
     }
 

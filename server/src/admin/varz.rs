@@ -34,6 +34,7 @@ fn facts(context: &AdminContext) -> Object {
         ("pid", std::process::id().into()),
         ("start", timestamp(context.diagnostics.started_at()).into()),
         ("now", timestamp(SystemTime::now()).into()),
+        ("config_load_time", timestamp(context.diagnostics.settings_read_at()).into()),
         ("uptime", duration(context.diagnostics.started().elapsed()).into()),
         ("mem", process.resident_bytes.into()),
         ("mem_allocated", process.allocated_bytes.into()),

@@ -31,6 +31,7 @@ struct Shared {
     server_id: Arc<str>,
     started: Instant,
     started_at: SystemTime,
+    settings_read_at: Mutex<SystemTime>,
     journal: Arc<Journal>,
     memory: Arc<Memory>,
     front_ends: Mutex<Vec<Arc<FrontEnd>>>,
@@ -40,10 +41,12 @@ struct Shared {
 impl Diagnostics {
     /// The diagnostics of a server that starts now.
     pub fn new() -> Self {
+        let now = SystemTime::now();
         let shared = Shared {
             server_id: random_id().into(),
             started: Instant::now(),
-            started_at: SystemTime::now(),
+            started_at: now,
+            settings_read_at: Mutex::new(now),
             journal: Arc::new(Journal::new()),
             memory: Arc::default(),
             front_ends: Mutex::default(),
@@ -115,6 +118,16 @@ impl Diagnostics {
     /// When the server started, by the wall clock.
     pub fn started_at(&self) -> SystemTime {
         self.shared.started_at
+    }
+
+    /// When the settings that are in force were read.
+    pub fn settings_read_at(&self) -> SystemTime {
+        *lock(&self.shared.settings_read_at)
+    }
+
+    /// The settings were read again, and are in force.
+    pub fn settings_are_read_again(&self) {
+        *lock(&self.shared.settings_read_at) = SystemTime::now();
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::FANFARE;
 use crate::binary::Process;
 use rustix::process::Signal;
+use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -13,7 +14,7 @@ use testkit::chat::Client;
 use testkit::directory::TempDirectory;
 use testkit::http::{Http, get};
 use testkit::patience::PATIENCE;
-use testkit::process::listening_only;
+use testkit::process::{listening_at, listening_only};
 
 /// A file of this test process alone.
 fn file(name: &str, text: &str) -> PathBuf {
@@ -67,12 +68,22 @@ fn a_reload_takes_over_secrets_and_a_mistake_changes_nothing() {
 #[test]
 fn a_reload_changes_limits_and_the_level() {
     let config = file("limits.toml", "[chat]\nconnections = 1\n");
-    let mut server = Process::start(&["--config", config.to_str().unwrap()]);
+    let mut command = Command::new(FANFARE);
+    command.args(listening_at(&[("--chat", "127.0.0.1:0"), ("--admin", "127.0.0.1:0")]));
+    let mut server = Process::of(command.arg("--config").arg(&config));
+    let admin = server.rest_until("listening admin http://");
+    let admin = admin.trim_end().trim_end_matches('/').parse().unwrap();
     let mut log = BufReader::new(server.log.take().unwrap());
+    let read_at = || {
+        let varz: Value = serde_json::from_slice(&get(admin, "/varz").body).unwrap();
+        humantime::parse_rfc3339(varz["config_load_time"].as_str().unwrap()).unwrap()
+    };
+    let read_at_first = read_at();
     let first = server.client();
     Client::connect(server.address).wait_for("! this server is full (1 connection)");
     file("limits.toml", "log = \"debug\"\n[chat]\nconnections = 2\n");
     reload(&server, &mut log);
+    assert!(read_at() > read_at_first);
     drop(server.client());
     drop(first);
     server.signal(Signal::TERM);
