@@ -102,11 +102,6 @@ impl Parser {
         self.headers_allowed = allowed;
     }
 
-    /// Sets how many bytes a message may have, from the next operation on.
-    pub fn set_payload_max(&mut self, payload_bytes: usize) {
-        self.limits.payload_bytes = payload_bytes;
-    }
-
     /// The next operation, taken off the front of `buffer`. None means that more bytes are needed:
     /// append them.
     ///
@@ -118,15 +113,6 @@ impl Parser {
             self.state = State::Failed(error);
         }
         next
-    }
-
-    /// How many bytes the message at the front of `buffer` still lacks; 0 if none has begun, or its
-    /// size is not known yet.
-    pub fn missing_bytes(&self, buffer: &BytesMut) -> usize {
-        match &self.state {
-            State::Body(message) => message.entry.end().saturating_sub(buffer.len()),
-            _ => 0,
-        }
     }
 
     fn advance(&mut self, buffer: &mut BytesMut) -> Result<Option<Operation>, ProtocolError> {
