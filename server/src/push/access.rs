@@ -308,7 +308,7 @@ mod tests {
         assert!(
             Access::new(vec![Key { targets: vec!["users".into()], ..key }], None)
                 .unwrap_err()
-                .contains("no target")
+                .contains("not a target")
         );
         assert!(
             Access::new(Vec::new(), Some(vec![rights("a"), rights("a")]))
