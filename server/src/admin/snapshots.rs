@@ -8,7 +8,7 @@ use super::leaf_nodes;
 use super::problems::{self, Problem};
 use super::times::timestamp;
 use crate::diagnostics::FrontEndFigures;
-use crate::http::{Call, Response, append_event, events};
+use crate::http::{Call, Response, append_event, event, events};
 use crate::limits::{ADMIN_LIVE_MS, ADMIN_LIVE_POINTS};
 use crate::locks::lock;
 use crate::process::Process;
@@ -139,9 +139,7 @@ impl Snapshots {
         let mut state = lock(&self.state);
         let now = Instant::now();
         if now >= state.due || state.last.is_empty() {
-            let mut event = Vec::new();
-            append_event(&mut event, "snapshot", &state.look(context));
-            state.last = event.into();
+            state.last = event("snapshot", &state.look(context));
             state.due = now + Duration::from_millis(ADMIN_LIVE_MS);
         }
         (state.last.clone(), state.due)

@@ -1,7 +1,7 @@
 //! A demonstration for browsers: for each policy a sender, and a reader that pretends to be slow.
 //! It has brokers of its own, so nobody else is slowed down or sees anything of it.
 
-use crate::http::{Call, QueryError, Response, append_event, events, json, text};
+use crate::http::{Call, QueryError, Response, event, events, json, text};
 use crate::limits::{
     DEMO_BURST_MESSAGES, DEMO_LOOK_MS, DEMO_PER_SECOND, DEMO_QUEUE_MESSAGES, DEMO_WAIT_MS, DEMOS,
 };
@@ -299,12 +299,6 @@ fn append(items: &mut Vec<Item>, number: u64) {
 #[expect(clippy::expect_used, reason = "one word is a topic")]
 fn topic() -> Topic {
     Topic::parse(TOPIC).expect("it is a topic")
-}
-
-fn event(name: &str, data: &Value) -> Bytes {
-    let mut event = Vec::new();
-    append_event(&mut event, name, data);
-    event.into()
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ mod upgrade;
 mod web_socket;
 
 pub use request::{Asked, BodyError, Call, QueryError, read_body};
-pub use response::{Body, Response, append_event, bytes, empty, events, json, text, whole};
+pub use response::{Body, Response, append_event, bytes, empty, event, events, json, text, whole};
 pub use server::{Documents, HttpServer, HttpSettings, Service, ServiceFuture};
 pub use upgrade::{Upgraded, UpgradedFuture};
 pub use web_socket::{NoWebSocket, want_web_socket};

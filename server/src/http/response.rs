@@ -38,6 +38,13 @@ pub fn events(events: impl Stream<Item = Bytes> + Send + 'static) -> Response {
     response
 }
 
+/// One server-sent event.
+pub fn event(name: &str, data: &impl Serialize) -> Bytes {
+    let mut event = Vec::new();
+    append_event(&mut event, name, data);
+    event.into()
+}
+
 /// Appends one server-sent event.
 pub fn append_event(out: &mut Vec<u8>, name: &str, data: &impl Serialize) {
     out.extend_from_slice(format!("event: {name}\ndata: ").as_bytes());

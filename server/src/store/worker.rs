@@ -263,7 +263,7 @@ impl Worker {
         let room_lines = self.database.settings.room_lines;
         for batch in &self.turn.batches {
             let since = self.since_forgetting.entry(room_of(batch.topic()).to_owned());
-            // A room is searched when it is first seen, and then every so many lines.
+            // A room is searched when it is first seen, and then after each FORGETTING_LINES.
             let since = since.or_insert(FORGETTING_LINES);
             *since += batch.len() as u32;
             if *since >= FORGETTING_LINES {

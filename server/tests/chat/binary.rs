@@ -62,11 +62,14 @@ impl Process {
         self.child.wait().unwrap();
     }
 
-    /// The rest of the first line that begins so.
-    pub fn rest_until(&mut self, begin: &str) -> String {
-        let lines = self.output.as_mut().unwrap().lines().map(Result::unwrap);
-        let line = lines.into_iter().find(|line| line.starts_with(begin)).unwrap();
-        line[begin.len()..].to_owned()
+    /// Where a listener listens. Ask in the order in which the server says so.
+    pub fn listening(&mut self, listener: &str) -> SocketAddr {
+        let begin = format!("listening {listener} ");
+        let mut lines = self.output.as_mut().unwrap().lines().map(Result::unwrap);
+        let line = lines.find(|line| line.starts_with(&begin)).unwrap();
+        // After `http://` or `https://`, if it is a page.
+        let address = line[begin.len()..].trim_end_matches('/').rsplit('/').next().unwrap();
+        address.parse().unwrap()
     }
 
     pub fn ended(&mut self) -> ExitStatus {

@@ -59,9 +59,7 @@ fn server(arguments: &[&str]) -> (Process, Vec<String>) {
     let mut server = Process::of(&mut command);
     let mut addresses = vec![format!("localhost:{}", server.address.port())];
     for (listener, _, _) in &LISTENERS[1..] {
-        let address = server.rest_until(&format!("listening {listener} "));
-        let (_, port) = address.trim_end_matches('/').rsplit_once(':').unwrap();
-        addresses.push(format!("localhost:{port}"));
+        addresses.push(format!("localhost:{}", server.listening(listener).port()));
     }
     (server, addresses)
 }

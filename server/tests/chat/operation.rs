@@ -71,8 +71,7 @@ fn a_reload_changes_limits_and_the_level() {
     let mut command = Command::new(FANFARE);
     command.args(listening_at(&[("--chat", "127.0.0.1:0"), ("--admin", "127.0.0.1:0")]));
     let mut server = Process::of(command.arg("--config").arg(&config));
-    let admin = server.rest_until("listening admin http://");
-    let admin = admin.trim_end().trim_end_matches('/').parse().unwrap();
+    let admin = server.listening("admin");
     let mut log = BufReader::new(server.log.take().unwrap());
     let read_at = || {
         let varz: Value = serde_json::from_slice(&get(admin, "/varz").body).unwrap();
@@ -186,11 +185,7 @@ fn a_reload_reaches_every_listener() {
     let mut command = Command::new(FANFARE);
     command.args(listeners).args(["--push=off", "--push-udp=off", "--config"]).arg(&config);
     let mut server = Process::of(&mut command);
-    let mut address = |listener: &str| -> SocketAddr {
-        let address = server.rest_until(&format!("listening {listener} "));
-        address.trim_start_matches("http://").trim_end_matches('/').parse().unwrap()
-    };
-    let [nats, push_http, admin] = ["nats", "push-http", "admin"].map(&mut address);
+    let [nats, push_http, admin] = ["nats", "push-http", "admin"].map(|it| server.listening(it));
     let mut log = BufReader::new(server.log.take().unwrap());
     let lets_in = |word: &str| {
         let mut chat = Client::connect(server.address);
@@ -239,11 +234,7 @@ fn a_lame_duck_says_so_and_serves_on() {
     command.args(["--push-http=off", "--push-udp=off", "--lame-duck-grace-ms=3600000"]);
     command.args(["chat", "nats", "push", "admin"].map(|it| format!("--{it}=127.0.0.1:0")));
     let mut server = Process::of(&mut command);
-    let mut address = |listener: &str| -> SocketAddr {
-        let address = server.rest_until(&format!("listening {listener} "));
-        address.trim_start_matches("http://").trim_end_matches('/').parse().unwrap()
-    };
-    let [_nats, push, admin] = ["nats", "push", "admin"].map(&mut address);
+    let [push, admin] = ["push", "admin"].map(|it| server.listening(it));
     let (mut person, mut device) = (server.client(), testkit::push::Client::connect(push));
     device.settle();
     assert!(!get(admin, "/healthz").text().contains("lame_duck"));

@@ -41,12 +41,8 @@ impl Listeners {
         let listeners = ["chat", "nats", "push", "push-http", "admin"];
         command.args(listeners.map(|listener| format!("--{listener}=127.0.0.1:0")));
         let mut server = Process::of(command.args(["--push-udp", "off"]).args(arguments));
-        let mut address = |listener: &str| {
-            let address = server.rest_until(&format!("listening {listener} "));
-            address.trim_start_matches("http://").trim_end_matches('/').parse().unwrap()
-        };
         let [nats, push, push_http, admin] =
-            ["nats", "push", "push-http", "admin"].map(&mut address);
+            ["nats", "push", "push-http", "admin"].map(|listener| server.listening(listener));
         Self { server, nats, push, push_http, admin }
     }
 

@@ -83,8 +83,7 @@ fn what_waits_to_be_stored_is_in_the_metrics() {
     let mut command = Command::new(FANFARE);
     command.args(listeners).args(["--push-udp=off", "--push-http=off", "--data-dir"]);
     let mut server = Process::of(command.arg(directory.path()));
-    let admin = server.rest_until("listening admin http://");
-    let admin = admin.trim_end().trim_end_matches('/').parse().unwrap();
+    let admin = server.listening("admin");
     let mut client = server.client();
     client.say("hello");
     client.say("/sync");
