@@ -228,7 +228,7 @@ impl<M: Payload> Broker<M> {
         self.handle.shared.waits.stats()
     }
 
-    /// What was dropped by all subscriptions there ever were.
+    /// Messages dropped by all subscriptions, past ones included, by policy and reason.
     pub fn drop_stats(&self) -> DropStats {
         self.handle.shared.drop_stats()
     }
@@ -359,7 +359,7 @@ impl<M: Payload> BrokerBuilder<M> {
         self
     }
 
-    /// What happens when a queue is full, unless its subscription says otherwise. Default:
+    /// The policy for a full queue, unless its subscription has another. Default:
     /// [`WhenFull::Wait`] of 5 ms.
     pub fn when_full(mut self, when_full: WhenFull) -> Self {
         self.defaults.when_full = when_full;

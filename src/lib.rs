@@ -105,7 +105,7 @@ pub use topic::{Pattern, Topic, TopicError, TopicErrorKind};
 #[doc = include_str!("../docs/library.md")]
 pub mod guide {}
 
-/// What happens when somebody is slow or gone, whose code `cargo test --doc` compiles and runs.
+/// The page on guarantees, whose code `cargo test --doc` compiles and runs.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/guarantees.md")]
 pub struct GuaranteesDoctests;

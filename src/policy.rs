@@ -3,7 +3,7 @@
 use crate::limits::WAIT_DEFAULT;
 use std::time::Duration;
 
-/// What a publish does about a subscription whose queue has no room. Each subscription chooses.
+/// A publisher's policy for a subscription whose queue has no room. Each subscription chooses.
 ///
 /// ```
 /// use fanfare::{Broker, Pattern, Topic, WhenFull};
@@ -68,7 +68,7 @@ impl Default for WhenFull {
     }
 }
 
-/// What became of one publish, counted in deliveries: messages times the subscriptions they were
+/// The outcome of one publish, counted in deliveries: messages times the subscriptions they were
 /// for. A queue group counts as one.
 ///
 /// Always `matched == queued + dropped + disconnected`. Receipts add up, by `+=`.

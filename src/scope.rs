@@ -2,7 +2,7 @@
 
 use crate::topic::{Pattern, Topic};
 
-/// What may leave through a bridge, whatever the other system asks for.
+/// The topics that may leave through a bridge, whatever the other system asks for.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scope {
     /// Only what each of these lists has.

@@ -83,7 +83,7 @@ impl<M> Shared<M> {
         queue.free();
     }
 
-    /// What was dropped, of live subscriptions and past ones.
+    /// Messages dropped by live and past subscriptions.
     pub fn drop_stats(&self) -> DropStats {
         let (mut drops, live) = {
             let past_drops = lock(&self.past_drops);
@@ -105,7 +105,7 @@ impl<M> Shared<M> {
     pub fn close_one(&self, queue: &Arc<Queue<M>>) {
         self.router.set_apart(queue);
         queue.close();
-        // What a mailbox subscribed to before it was closed, and after the first look.
+        // Subscriptions that the mailbox began between the first look and its close.
         self.router.end_subscriptions(queue);
     }
 

@@ -106,8 +106,8 @@ impl Pattern {
         self.match_each(topic, |_| {})
     }
 
-    /// What the wildcards stand for in `topic`, first to last: one token for `*`, and for `>` all
-    /// that is left. `None` if the pattern does not match.
+    /// The parts of `topic` that the wildcards stand for, first to last: one token for `*`, and all
+    /// that is left for `>`. `None` if the pattern does not match.
     ///
     /// ```
     /// use fanfare::{Pattern, Topic};
@@ -163,7 +163,7 @@ pub struct TopicError {
     kind: TopicErrorKind,
 }
 
-/// What is wrong with a text that should have been a topic or a pattern.
+/// The reason why a text is no topic or no pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TopicErrorKind {
@@ -184,7 +184,7 @@ pub enum TopicErrorKind {
 }
 
 impl TopicError {
-    /// What is wrong.
+    /// The reason.
     pub fn kind(&self) -> TopicErrorKind {
         self.kind
     }
@@ -302,7 +302,7 @@ fn check(text: &str, wildcards: Wildcards) -> Result<(), TopicError> {
         return fail(position, TopicErrorKind::Character(found));
     }
     let mut position = 0;
-    // By bytes, which is quicker where tokens are short.
+    // Bytes are quicker than characters where tokens are short.
     for (index, token) in text.as_bytes().split(|byte| *byte == b'.').enumerate() {
         let is_last = position + token.len() == text.len();
         match token {

@@ -57,7 +57,7 @@ fn rows() -> Vec<Scenario> {
 }
 
 fn print_costs(peer: &Entrant, scenario: Scenario, messages: u64) {
-    // What setting up costs is the same in both runs, so the difference is the steady state's.
+    // Setting up costs the same in both runs, so the difference is the steady state's.
     let (short, _, _) = measure(peer, Load::new(scenario, messages));
     let (long, peak_bytes, deliveries) = measure(peer, Load::new(scenario, 2 * messages));
     let mut counted = Load::new(scenario, messages);
@@ -79,7 +79,7 @@ fn print_costs(peer: &Entrant, scenario: Scenario, messages: u64) {
     );
 }
 
-/// What a run allocated, the most that it had at a time, and its deliveries.
+/// The allocations of a run, its peak memory, and its deliveries.
 fn measure(peer: &Entrant, load: Load) -> (Stats, u64, u64) {
     let before = live_bytes();
     let peak = AtomicU64::new(0);

@@ -14,7 +14,7 @@ const THREADS: usize = 2;
 
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// What runs the tasks of a run.
+/// The executor of a run's tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Executor {
     /// Tokio's multi-thread runtime, with two threads.

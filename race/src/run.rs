@@ -23,7 +23,7 @@ pub struct Load {
     pub counts_wakes: bool,
 }
 
-/// What a run came to. Stuck subscribers are left out.
+/// The result of a run. Stuck subscribers are left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// From the first publish until the last living subscriber had its last message.

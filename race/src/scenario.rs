@@ -24,7 +24,7 @@ pub struct Scenario {
     pub rate_per_s: Option<u32>,
 }
 
-/// What the messages carry: 64 bytes.
+/// The payload of a message: 64 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
     /// In the message itself.

@@ -42,14 +42,14 @@ impl Entrant {
 /// How long and how often to measure.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
-    /// What a run of one peer should last.
+    /// The target duration of one peer's run.
     pub run: Duration,
     pub rounds: usize,
     /// The fewest messages of a run: enough to fill the queues and go on for a while.
     pub fewest_messages: u64,
 }
 
-/// What a peer reached on a row, one outcome for each round.
+/// A peer's results on a row, one outcome for each round.
 pub struct Standing {
     pub peer: &'static str,
     pub outcomes: Vec<Outcome>,

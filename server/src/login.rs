@@ -24,16 +24,16 @@ pub struct Access {
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 #[command(next_help_heading = "TLS")]
 pub struct ClientTls {
-    /// Speak TLS with a server whose certificate the system's authorities have signed
+    /// Speak TLS, and trust the system's certificate authorities
     #[arg(long)]
     tls: bool,
-    /// Speak TLS; PEM file with those who sign the server's certificate, in place of the system's
+    /// Speak TLS; PEM file with the authorities to trust, in place of the system's
     #[arg(long, value_name = "FILE", aliases = ["ca", "tlsca"])]
     tls_ca: Option<PathBuf>,
-    /// Speak TLS; PEM file with the certificates to show to a server that asks for them
+    /// Speak TLS; PEM file with the certificates for a server that asks for them
     #[arg(long, value_name = "FILE", requires = "tls_key", alias = "tlscert")]
     tls_cert: Option<PathBuf>,
-    /// PEM file with the key of the first of them
+    /// PEM file with the key of the first certificate
     #[arg(long, value_name = "FILE", requires = "tls_cert", alias = "tlskey")]
     tls_key: Option<PathBuf>,
 }
@@ -42,7 +42,7 @@ pub struct ClientTls {
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 #[command(next_help_heading = "Login")]
 pub struct Login {
-    /// Log in as this user; without a password it is taken for a token
+    /// Log in as this user; without a password, this is a token
     #[arg(long, value_name = "NAME", env = "NATS_USER", hide_env_values = true)]
     user: Option<String>,
     /// The user's password
@@ -51,7 +51,7 @@ pub struct Login {
     /// Log in with this token
     #[arg(long, value_name = "TOKEN", env = "NATS_TOKEN", hide_env_values = true)]
     token: Option<String>,
-    /// Log in with the seed of an NKEY, which is in this file
+    /// Log in with the NKEY whose seed is in this file
     #[arg(long, value_name = "FILE", env = "NATS_NKEY", hide_env_values = true)]
     nkey: Option<PathBuf>,
     /// Log in with the user JWT and seed in this credentials file, as `nsc` writes it

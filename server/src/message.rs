@@ -22,7 +22,7 @@ pub struct ServerMessage {
     pub kind: Kind,
     /// When it came in.
     pub time: Timestamp,
-    /// What the push gateway says about it. `None` if it came another way: no header from a
+    /// The push gateway's header. `None` if the message came another way: no header from a
     /// publisher is taken for this.
     pub push: Option<Arc<PushHeader>>,
 }
@@ -41,7 +41,7 @@ pub enum Kind {
     Gap,
 }
 
-/// What the push gateway says about a push. Each protocol renders it in its own way.
+/// The push gateway's header of a push. Each protocol renders it in its own way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PushHeader {
     /// The push's number. A later push has a larger one, also after a restart.

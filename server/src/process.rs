@@ -50,7 +50,7 @@ fn file_descriptors() -> u64 {
     if size > 0 { size } else { listed() }
 }
 
-/// What all threads of this process have taken so far.
+/// Processor time that all threads of this process have used so far.
 pub fn cpu_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))

@@ -13,7 +13,7 @@ pub struct Shared {
     /// The broker is that of the global one.
     pub accounts: Accounts,
     pub store: Option<Store>,
-    /// What earlier servers left, until the front-ends that go on from it are open.
+    /// State of earlier servers, until the front-ends that go on from it are open.
     pub left: Option<(LeftChat, LeftPushes)>,
 }
 

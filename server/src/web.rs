@@ -64,7 +64,7 @@ const FILES: &[File] = files![
     JS "push/push.js",
 ];
 
-/// What browsers let the pages do: run and show what is in these files, and ask this server. No
+/// The policy for browsers: pages may run and show what is in these files, and ask this server. No
 /// text becomes HTML or script, whatever the scripts do with it (`trusted-types 'none'`).
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \

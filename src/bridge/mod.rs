@@ -31,7 +31,7 @@ use std::task::{Context, Poll};
 /// without a member here and, if [`takes_over`](BridgeBuilder::takes_over) says so, those whose
 /// members here have no room. One fan-out decides that, so no group gets a message twice.
 ///
-/// What one bridge publishes does not come out of any bridge, so systems joined by bridges make no
+/// Messages that one bridge publishes come out of no bridge, so systems joined by bridges make no
 /// loop here.
 ///
 /// ```

@@ -53,7 +53,7 @@ impl<M> Message<M> {
         self.segment.topic()
     }
 
-    /// What the message counts for against byte bounds.
+    /// The message's weight against byte bounds.
     pub fn weight_bytes(&self) -> u32 {
         self.segment.weight_bytes(self.index)
     }

@@ -95,7 +95,7 @@ impl<M> Segment<M> {
         self.later(index).map_or_else(of_first, |record| record.weight_bytes)
     }
 
-    /// What the messages of `range` count for in a queue that accepted them.
+    /// The load of the messages of `range` in a queue that accepted them.
     pub fn load(&self, range: Range<u32>) -> Load {
         let bytes = self.bytes_before(range.end) - self.bytes_before(range.start);
         // Saturated: what is too heavy to count is too heavy for any queue.

@@ -26,7 +26,7 @@ const LEFT: u32 = 0b00 << 30;
 const LIVE: u32 = 0b01 << 30;
 const CUT: u32 = 0b10 << 30;
 const VACANT: u32 = 0b11 << 30;
-/// What live and vacant have in common.
+/// The bits that live and vacant have in common.
 const NEEDS_NO_CALL: u32 = LIVE & VACANT;
 
 /// How many messages of a segment can be read. Written by its one publisher.
@@ -55,7 +55,7 @@ impl Length {
 #[derive(Debug)]
 pub(crate) struct ReaderSlot(AtomicU32);
 
-/// What a publisher must do for a subscription after it has appended.
+/// A publisher's duty to a subscription after it has appended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     /// Nothing: the receiver will see it.

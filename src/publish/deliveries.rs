@@ -25,7 +25,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 pub(crate) struct Deliveries<M> {
-    /// What became of the present publish so far.
+    /// The outcome of the current publish so far.
     pub receipt: Receipt,
     pub deferred: Deferred<M>,
     /// Whether a queue of the present publish had no room.
@@ -68,7 +68,7 @@ impl<M> Waiter<M> {
     }
 }
 
-/// What was appended.
+/// Messages that were appended.
 pub(crate) struct Appended<M> {
     pub segment: Arc<Segment<M>>,
     pub range: Range<u32>,
@@ -86,7 +86,7 @@ pub(crate) struct Exceptions<'a> {
     pub written_off: &'a [u32],
 }
 
-/// Which waits are over.
+/// The waits that are over.
 #[derive(Clone, Copy)]
 pub(crate) enum Due {
     All,

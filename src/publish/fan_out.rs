@@ -30,14 +30,14 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-/// What a publisher keeps from one fan-out to the next. All of it is reused; in the steady state
-/// only segments are new.
+/// A publisher's working memory from one fan-out to the next. All of it is reused; in the steady
+/// state only segments are new.
 pub(crate) struct FanOut<M> {
     pub origin: Option<Origin>,
-    /// Whose subscriptions are read by whoever publishes.
+    /// The origin whose subscriptions the publishing task itself reads.
     pub own: Option<Origin>,
     pub(super) growing: Option<Growing<M>>,
-    /// What is to be published; empty between calls.
+    /// The messages to publish; empty between calls.
     pub batch: Vec<M>,
     pub reply_to: Option<Topic>,
     /// Set while a bridge publishes.
@@ -50,7 +50,7 @@ pub(crate) struct FanOut<M> {
     /// The member of each group that has room reserved already, when all or nothing must be
     /// delivered.
     chosen: Vec<Option<Member<M>>>,
-    /// What other systems find a member for, since those here have no room.
+    /// Messages that other systems find a member for, since those here have no room.
     taken_over: Vec<TakenOver>,
     /// Gives what was appended to the audience.
     pub deliveries: Deliveries<M>,
@@ -96,7 +96,7 @@ impl<M> Hold<M> {
     }
 }
 
-/// What holds for a growing segment while its audience stays as it is.
+/// Facts about a growing segment that hold while its audience stays as it is.
 pub(super) struct ShortWay {
     /// The changes of the audience that this knows of.
     pub changes: u64,
@@ -120,7 +120,7 @@ impl<M> Growing<M> {
     }
 }
 
-/// What another system publishes here.
+/// Marks a publish that comes from another system.
 #[derive(Default)]
 pub(crate) struct FromBridge {
     /// The queue groups of which one member here is to get it.

@@ -58,7 +58,7 @@ impl<M: Payload> Publisher<M> {
 }
 
 impl<M: Payload> TopicSink<M> {
-    /// What became of all that was published through the sink.
+    /// The outcome of everything published through the sink.
     pub fn receipt(&self) -> Receipt {
         self.receipt
     }

@@ -74,7 +74,7 @@ impl Reserved {
         }
     }
 
-    /// What is taken now: queued, or held by a credit grant.
+    /// The load that is taken now: queued, or held by a credit grant.
     #[inline]
     pub fn taken(&self, consumed: &Consumed) -> Load {
         // Consumption first: it never passes what is reserved, so read in this order the difference

@@ -17,7 +17,7 @@ pub(crate) struct Cursor<M> {
     pub finished: Vec<Arc<Segment<M>>>,
 }
 
-/// What a receiver finds next.
+/// The next thing that a receiver finds.
 pub(crate) enum Taken<M> {
     Batch {
         segment: Arc<Segment<M>>,
@@ -29,7 +29,7 @@ pub(crate) enum Taken<M> {
     Missed(u64),
 }
 
-/// What comes next.
+/// The next thing in a queue.
 pub(crate) enum Found {
     Messages,
     Missed(u64),
@@ -53,7 +53,7 @@ pub(crate) struct Reading<M> {
     next: u32,
     /// Readable up to here.
     end: u32,
-    /// What was next when `end` was looked up.
+    /// The next index when `end` was looked up.
     looked_at: u32,
     /// Nothing follows `end` through this entry.
     ends: bool,

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// there on.
 pub(crate) struct Entry<M> {
     pub segment: Arc<Segment<M>>,
-    /// Which of the queue's subscriptions the messages are for.
+    /// The queue's subscription that the messages are for.
     pub id: SubscriptionId,
     pub from: u32,
     pub to: u32,

@@ -94,7 +94,7 @@ pub(crate) struct Holding {
     written_off_at: Option<u32>,
 }
 
-/// What a queue has to settle when its part in a credit grant ends.
+/// The balance to settle when a queue's part in a credit grant ends.
 pub(crate) enum Settlement {
     /// Credit that will not be spent.
     GiveBack(Load),

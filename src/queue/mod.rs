@@ -42,7 +42,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 use wait_queue::Parked;
 
-/// What a subscription asked for.
+/// A subscription's own bounds and policy.
 pub(crate) struct Terms {
     pub id: SubscriptionId,
     pub wanted: Wanted,
@@ -53,11 +53,11 @@ pub(crate) struct Terms {
     pub slowest: Option<NonZeroU32>,
 }
 
-/// Which messages a queue is for.
+/// The messages that a queue is for.
 pub(crate) enum Wanted {
-    /// Those of one subscription, which goes by the queue's own id.
+    /// Those of one subscription, whose id is the queue's own.
     One(Want),
-    /// Those of any number, which come and go: a mailbox.
+    /// Those of a mailbox: any number of subscriptions, which come and go.
     Many(Box<MailboxWants>),
 }
 
@@ -66,7 +66,7 @@ pub(crate) struct Want {
     pub group: Option<Arc<Membership>>,
 }
 
-/// What a mailbox wants: changed by the router, under its lock.
+/// The subscriptions of a mailbox. The router changes them under its lock.
 pub(crate) struct MailboxWants {
     pub name: Arc<str>,
     pub wants: Mutex<HashMap<SubscriptionId, Want>>,
@@ -75,7 +75,7 @@ pub(crate) struct MailboxWants {
 }
 
 impl Wanted {
-    /// What the queue is for, in statistics.
+    /// The messages that the queue is for, for statistics.
     pub fn interest(&self) -> Interest {
         match self {
             Self::One(want) => Interest::Pattern(want.pattern.clone()),
@@ -86,7 +86,7 @@ impl Wanted {
         }
     }
 
-    /// What a bridge carries, if the queue is a bridge's.
+    /// The topics that a bridge carries, if the queue is a bridge's.
     pub fn bridge(&self) -> Option<&Scope> {
         match self {
             Self::One(_) => None,
@@ -94,7 +94,7 @@ impl Wanted {
         }
     }
 
-    /// What the subscription with this id asked for.
+    /// The pattern and group of the subscription with this id.
     pub fn asked(&self, id: SubscriptionId) -> Option<(Pattern, Option<Arc<str>>)> {
         let asked = |want: &Want| {
             (want.pattern.clone(), want.group.as_ref().map(|membership| membership.group.clone()))
@@ -105,7 +105,7 @@ impl Wanted {
         }
     }
 
-    /// What all subscriptions of a mailbox asked for, oldest first.
+    /// The patterns and groups of all subscriptions of a mailbox, oldest first.
     pub fn all(&self) -> Vec<(SubscriptionId, Pattern, Option<Arc<str>>)> {
         let Self::Many(mailbox) = self else { return Vec::new() };
         let group = |want: &Want| want.group.as_ref().map(|membership| membership.group.clone());
@@ -137,7 +137,7 @@ impl Terms {
 
 pub(crate) struct Queue<M> {
     pub terms: Terms,
-    /// What a receiver or a publisher must not overlook; zero nearly always.
+    /// Events that a receiver or a publisher must not overlook; zero nearly always.
     attention: AtomicU32,
     entries: Entries<M>,
     publishers: WrittenByPublishers,
@@ -222,7 +222,7 @@ impl<M> Queue<M> {
         }
     }
 
-    /// What stands in for queues that have ended: it is nobody's, and no message is for it.
+    /// Stands in for queues that have ended: it is nobody's, and no message is for it.
     pub fn nobody() -> Self {
         let mailbox = MailboxWants { name: "".into(), wants: Mutex::default(), bridge: None };
         let terms = Terms {

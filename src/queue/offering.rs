@@ -12,7 +12,7 @@ use crate::sync::lock;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
-/// What became of messages offered to a queue that had no room at first.
+/// The outcome of offering messages to a queue that had no room at first.
 #[derive(Default)]
 pub(crate) struct Offered {
     pub queued: u32,

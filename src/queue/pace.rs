@@ -18,11 +18,11 @@ pub(super) struct Pace {
     slowest: NonZeroU32,
     /// Until when publishers wait.
     paid_until: Instant,
-    /// What had been taken when the account was made up last.
+    /// The progress when the account was last made up.
     seen: Progress,
 }
 
-/// What a receiver has taken so far.
+/// How much a receiver has taken so far.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Progress {
     /// Messages and bytes, each modulo 2^32.

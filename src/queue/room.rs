@@ -122,7 +122,7 @@ impl<M> Queue<M> {
         self.take_back(&mut lock(&self.grant));
     }
 
-    /// What is in it now.
+    /// The load that is in it now.
     pub fn queued(&self) -> Load {
         // Taken back rather than looked at, since it may be spent meanwhile; locked, so that no new
         // one is given meanwhile.
@@ -151,7 +151,7 @@ impl<M> Queue<M> {
         self.attention.load(Ordering::Acquire) & (WAITED_FOR | ENDED) == 0
     }
 
-    /// What is queued or granted.
+    /// The load that is queued or granted.
     #[inline]
     fn taken(&self) -> Load {
         self.publishers.reserved.taken(&self.reader.consumed)

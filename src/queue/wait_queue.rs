@@ -126,7 +126,7 @@ pub(crate) struct Pending {
     publisher: AtomicWaker,
 }
 
-/// What became of messages while they stood in the wait queue.
+/// The outcome of messages that stood in the wait queue.
 pub(crate) struct Outcome {
     pub queued: u64,
     pub dropped: u64,

@@ -3,7 +3,7 @@
 use crate::log::message::Message;
 use crate::receive::received::Received;
 
-/// What a subscriber receives: a message, lent ([`Received`]) or owned ([`Message`]), or a gap.
+/// A delivery: a message, lent ([`Received`]) or owned ([`Message`]), or a gap.
 #[derive(Clone, Copy, Debug)]
 pub enum Delivery<T> {
     /// A message.

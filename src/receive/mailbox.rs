@@ -42,7 +42,7 @@ pub struct Mailbox<M: Payload> {
     pub(crate) receiver: Receiver<M>,
 }
 
-/// What a mailbox receives.
+/// A delivery of a mailbox.
 #[derive(Debug)]
 pub enum MailboxDelivery<M> {
     /// Consecutive messages, and the subscription they are for, which may have ended meanwhile.

@@ -136,7 +136,7 @@ impl<M: Payload> Receiver<M> {
         }
     }
 
-    /// What a drain gave up, with all else that was not reported: as the last gap.
+    /// The last gap: everything that a drain gave up, and gaps that were not reported yet.
     fn take_given_up(&mut self) -> Option<u64> {
         if self.queue.end_reason() != Some(EndReason::GivenUp) {
             return None;
@@ -177,7 +177,7 @@ impl<M: Payload> Receiver<M> {
     }
 }
 
-/// What is received one at a time.
+/// A single delivery.
 pub(crate) enum Next<M> {
     /// The message that the cursor is at, not received yet.
     Ready,

@@ -45,7 +45,7 @@ impl<'a, M> Received<'a, M> {
         self.stored().0.topic()
     }
 
-    /// What it counts for against byte bounds.
+    /// The message's weight against byte bounds.
     pub fn weight_bytes(&self) -> u32 {
         let (segment, index) = self.stored();
         segment.weight_bytes(index)

@@ -48,7 +48,7 @@ pub struct Subscription<M: Payload> {
     pattern: Pattern,
 }
 
-/// What a subscriber that reads many messages at once receives.
+/// A delivery to a subscriber that reads many messages at once.
 #[derive(Debug)]
 pub enum BatchDelivery<M> {
     /// Consecutive messages.

@@ -20,7 +20,7 @@ pub(crate) struct InterestLogs {
     logs: Mutex<Vec<Weak<InterestLog>>>,
 }
 
-/// What has changed since one of them looked.
+/// The changes of interest since a watcher last looked.
 pub(crate) struct InterestLog {
     changed: Mutex<Changed>,
     watcher: AtomicWaker,

@@ -46,7 +46,7 @@ impl<M> Members<M> {
             self.places[index] = Member { queue: nobody.clone(), id, group: None };
             self.ended += 1;
             if self.ended * ENDED_MEMBERS_PART_MAX > self.places.len() {
-                // By the pointer, without a look at each queue.
+                // Compares pointers, which needs no look at each queue.
                 self.places.retain(|member| !Arc::ptr_eq(&member.queue, nobody));
                 self.ended = 0;
             }

@@ -32,7 +32,7 @@ use std::sync::Arc;
 
 pub(crate) struct Router<M> {
     state: YieldingLock<State<M>>,
-    /// Which topics keep how many messages; the first pattern that matches decides.
+    /// The topics that keep a history, and its length; the first pattern that matches decides.
     histories: Vec<(Pattern, usize)>,
     subscriptions_max: usize,
     /// Told of every subscription that comes or goes.

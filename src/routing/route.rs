@@ -32,8 +32,8 @@ pub(crate) struct Route<M> {
     is_silent: AtomicBool,
     pub history: Option<History<M>>,
     pub tally: Tally,
-    /// What the one publisher counts that has claimed it: with one writer, counting takes no locked
-    /// operation.
+    /// The counts of the one publisher that has claimed the route: with one writer, counting takes
+    /// no locked operation.
     claimed_tally: Tally,
     is_claimed: AtomicBool,
 }

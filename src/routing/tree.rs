@@ -4,7 +4,7 @@ use crate::topic::{ANY_ONE, ANY_REST};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-/// What hangs in a tree. An empty value takes no node.
+/// The value at a node of a tree. An empty value takes no node.
 pub(crate) trait Leaf: Default {
     fn is_empty(&self) -> bool;
 }

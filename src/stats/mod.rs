@@ -114,7 +114,7 @@ impl std::ops::AddAssign for DropCounts {
     }
 }
 
-/// What a queue is for.
+/// The messages that a queue is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum Interest {
@@ -144,11 +144,11 @@ impl fmt::Display for Interest {
 pub struct SubscriptionStats {
     /// The subscription's id.
     pub id: SubscriptionId,
-    /// Which messages it is for.
+    /// The messages that it is for.
     pub interest: Interest,
     /// The queue group, if it is in one.
     pub group: Option<Arc<str>>,
-    /// What happens when the queue is full.
+    /// The policy for a full queue.
     pub when_full: WhenFull,
     /// The queue's bound in messages.
     pub bound_messages: usize,
@@ -203,7 +203,7 @@ pub struct TopicStats {
     pub subscriptions: usize,
     /// Messages its history holds.
     pub kept: usize,
-    /// What became of the topic's deliveries.
+    /// The outcome of the topic's deliveries.
     pub deliveries: Receipt,
 }
 
@@ -213,7 +213,7 @@ pub struct TopicStats {
 pub struct BrokerStats {
     /// Messages published.
     pub published: u64,
-    /// What became of the deliveries.
+    /// The outcome of the deliveries.
     pub deliveries: Receipt,
     /// Publishes that had to wait for room and so armed a timer.
     pub waits: u64,
@@ -223,7 +223,7 @@ pub struct BrokerStats {
     pub publishers: usize,
 }
 
-/// What [`drain`](crate::Broker::drain) achieved.
+/// The result of a [`drain`](crate::Broker::drain).
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct DrainReport {
@@ -231,13 +231,13 @@ pub struct DrainReport {
     pub subscriptions: Vec<Drained>,
 }
 
-/// What became of one subscription in a drain.
+/// The outcome of a drain for one subscription.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Drained {
     /// The subscription's id.
     pub id: SubscriptionId,
-    /// Which messages it was for.
+    /// The messages that it was for.
     pub interest: Interest,
     /// Messages received since the drain began.
     pub delivered: u64,

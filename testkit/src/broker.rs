@@ -185,7 +185,7 @@ pub fn processor_time() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).expect("below a second"))
 }
 
-/// What a subscriber was given, in order.
+/// A subscriber's deliveries, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Got {
     Number(u64),

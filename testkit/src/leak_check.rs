@@ -59,7 +59,7 @@ pub struct LeakCheck {
 
 type Probe = Box<dyn Fn() -> Vec<String> + Send>;
 
-/// What is left. Shown as a list.
+/// The remains of a test. Shown as a list.
 #[derive(Debug, Default)]
 struct Leaks {
     tasks: Vec<TaskInfo>,

@@ -93,7 +93,7 @@ async fn read_forever<P: Peer, M: Message>(mut reader: P::Reader<M>) {
     while P::read(&mut reader, false, see).await {}
 }
 
-/// What a future gives that has nothing to wait for.
+/// The result of a future that has nothing to wait for.
 fn ready<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,

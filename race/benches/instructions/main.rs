@@ -120,7 +120,7 @@ fn print_head(peers: &[&Contender]) {
     println!();
 }
 
-/// What a message costs each of the peers on this row. They are counted at the same time: that
+/// Counts what a message costs each of the peers on this row. They run at the same time: that
 /// changes no count.
 fn count(row: &Row, peers: &[&Contender]) -> Result<Vec<u64>, String> {
     thread::scope(|scope| {

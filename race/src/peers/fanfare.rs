@@ -9,7 +9,7 @@ use fanfare::{
     BatchDelivery, Broker, Delivery, Pattern, Receipt, Received, Subscription, Topic, WhenFull,
 };
 
-/// What a reader takes: a message that is lent, one to keep, or a batch.
+/// The form in which a reader takes messages: lent, to keep, or in a batch.
 pub const LENT: u8 = 0;
 pub const OWNED: u8 = 1;
 pub const BATCH: u8 = 2;
@@ -105,7 +105,7 @@ fn check_receipt<E>(receipt: Result<Receipt, E>, dropped_most: u64) {
     }
 }
 
-// What was missed shows as a loss in the ledger.
+// Missed messages show as a loss in the ledger.
 fn see_lent<M>(delivery: Option<Delivery<Received<'_, M>>>, see: &mut impl FnMut(&M)) -> bool {
     if let Some(Delivery::Message(message)) = &delivery {
         see(message);

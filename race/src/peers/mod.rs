@@ -9,7 +9,7 @@ pub mod tokio_broadcast;
 use crate::scenario::Scenario;
 use ::fanfare::Payload;
 
-/// What a peer carries.
+/// A message type that every peer can carry.
 pub trait Message: Payload + Clone {}
 
 impl<M: Payload + Clone> Message for M {}

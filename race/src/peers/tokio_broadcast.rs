@@ -65,7 +65,7 @@ impl Peer for TokioBroadcast {
         };
         match message {
             Ok(message) => see(&message),
-            // What was overwritten shows as a loss in the ledger.
+            // Overwritten messages show as a loss in the ledger.
             Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => return false,
         }

@@ -13,7 +13,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// Which connections are asked for, and in what order.
+/// The connections asked for, and their order.
 struct Query {
     front_end: Option<String>,
     account: Option<String>,

@@ -42,7 +42,7 @@ pub(super) fn full_percent(stats: &SubscriptionStats) -> f64 {
     of_messages.max(share(stats.queued_bytes as f64, stats.bound_bytes))
 }
 
-/// What was lost since the last look.
+/// Reports messages that were lost since the last look.
 pub(super) fn of_losses(missed: u64, into: &mut Vec<Problem>) {
     if missed > 0 {
         let messages = if missed == 1 { "message was" } else { "messages were" };
@@ -92,7 +92,7 @@ pub(super) fn of_link(link: &Object, into: &mut Vec<Problem>) {
     into.push(Problem { is_severe: true, text, view: "overview" });
 }
 
-/// That the server ends.
+/// Reports that the server is ending.
 pub(super) fn of_ending(into: &mut Vec<Problem>) {
     let text = "the server is ending and takes no more connections".to_owned();
     into.push(Problem { is_severe: false, text, view: "journal" });

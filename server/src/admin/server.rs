@@ -158,7 +158,7 @@ fn page(context: &Arc<AdminContext>, call: Call) -> ServiceFuture {
     Box::pin(ready(refusal))
 }
 
-/// What makes the document at a path: a page that only tells how things are.
+/// The function that makes the document at a path: a page that only reports.
 fn document(path: &str) -> Option<MakeDocument> {
     Some(match path {
         "/healthz" => health::healthz,

@@ -34,8 +34,8 @@ struct State {
     due: Instant,
 }
 
-/// What charts show of one moment. Counters only grow, so two points give a rate, however far apart
-/// they are.
+/// The figures of one moment, for charts. Counters only grow, so two points give a rate, however
+/// far apart they are.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 struct Point {
     at_ms: u64,
@@ -49,7 +49,7 @@ struct Point {
     dropped: u64,
     missed: u64,
     cpu_ms: u64,
-    /// What the program has allocated, which the budget bounds.
+    /// Allocated memory, which the budget bounds.
     mem_bytes: u64,
     resident_bytes: u64,
 }

@@ -61,7 +61,7 @@ pub struct Scanner {
     payload_bytes: usize,
 }
 
-/// What a walk has passed.
+/// The part of the stream that a walk has passed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Walked {
     /// Bytes of whole messages and lines.
@@ -70,7 +70,7 @@ pub struct Walked {
     pub pings: usize,
 }
 
-/// What follows a payload.
+/// The line end after a payload.
 const TAIL_BYTES: usize = 2;
 
 /// Longer than any line before a payload. A longer one is another protocol.
@@ -116,7 +116,7 @@ impl Scanner {
     }
 }
 
-/// What stands at the beginning.
+/// The beginning of the next frame.
 enum Head {
     Incomplete,
     /// A line of this many bytes without a message.

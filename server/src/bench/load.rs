@@ -76,7 +76,7 @@ impl Outcome {
     }
 }
 
-/// What to listen for when others publish.
+/// The messages to listen for when others publish.
 #[derive(Clone, Debug)]
 pub struct Listening {
     /// The subject to subscribe to.

@@ -32,7 +32,7 @@ pub const NUMBER_BYTES: usize = 8;
 /// The bytes behind the number: when it was to be sent, in nanoseconds since the run's epoch.
 pub const TIMED_BYTES: usize = 16;
 
-/// What the threads of a run share.
+/// The state that the threads of a run share.
 #[derive(Debug)]
 pub struct Progress {
     /// Since when times are counted.
@@ -94,7 +94,7 @@ impl Inbox {
     }
 }
 
-/// What a reader checks in each payload.
+/// The check that a reader makes of each payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
     /// Nothing: it is counted.
@@ -105,7 +105,7 @@ pub enum Look {
     Time,
 }
 
-/// What a reading thread reports.
+/// The report of a reading thread.
 #[derive(Debug, Default)]
 pub struct Heard {
     /// When the first and the last message came.
@@ -253,7 +253,7 @@ mod tests {
     use super::*;
     use std::net::{TcpListener, TcpStream};
 
-    /// What a subscriber reports that expects `target` messages and is sent these numbers.
+    /// The report of a subscriber that expects `target` messages and is sent these numbers.
     fn heard(target: u64, numbers: &[u64]) -> Result<u64, BenchError> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();

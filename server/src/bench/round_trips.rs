@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What round trips to measure.
+/// The round trips to measure.
 #[derive(Clone, Debug)]
 pub struct RoundTrips {
     /// How long to measure.

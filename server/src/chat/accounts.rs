@@ -14,7 +14,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// What a session asks for.
+/// A session's request about accounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccountRequest {
     /// To own a name from now on.
@@ -58,14 +58,14 @@ pub enum AccountRequest {
     },
 }
 
-/// What was granted.
+/// A request that was granted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Granted {
     /// A name.
     Name {
         /// How its owner writes it.
         shown: String,
-        /// What the owner did, for the journal.
+        /// The owner's act, for the journal.
         how: &'static str,
         /// The code that recovers it, if that is new.
         code: Option<Secret>,

@@ -4,7 +4,7 @@ use super::session::moderation::{MODE_USAGE, Order};
 use super::times::TimeFormat;
 use std::fmt;
 
-/// What a line means.
+/// The meaning of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command<'l> {
     /// An empty line.
@@ -47,7 +47,7 @@ pub enum Command<'l> {
     Sync,
     /// `/kick NAME [WHY]` and the like
     Order {
-        /// What is to be done.
+        /// The act to carry out.
         order: Order,
         /// The target's name.
         name: &'l str,
@@ -133,7 +133,7 @@ impl fmt::Display for CommandError {
 
 impl std::error::Error for CommandError {}
 
-/// What `/help` answers: how each command is written, and what it does.
+/// The answer to `/help`: each command as it is written, and what it does.
 pub const HELP: &[(&str, &str)] = &[
     ("/nick NAME", "take a name"),
     ("/password WORD", "come in, where the server has a password"),
@@ -172,7 +172,7 @@ pub const HELP: &[(&str, &str)] = &[
     ("/quit [TEXT]", "leave"),
 ];
 
-/// What `/help` answers first.
+/// The first lines of the answer to `/help`.
 pub const HELP_ON_LINES: &str =
     "a line is said to the room you are in; a line that begins with // is said with one slash";
 

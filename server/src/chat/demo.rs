@@ -155,7 +155,7 @@ impl Drop for Bursting<'_> {
     }
 }
 
-/// What a page shows: the readers, which take turns.
+/// A page's stream of server-sent events. The readers take turns in it.
 struct Show {
     demo: Arc<Demo>,
     readers: Vec<Reader>,
@@ -173,7 +173,7 @@ impl Show {
         Self { demo, readers, timer, last_look: None, shown: Vec::new() }
     }
 
-    /// What the readers have read since the last look that found something.
+    /// Waits until a reader has read something, and gives it as an event.
     async fn next(mut self) -> Option<(Bytes, Self)> {
         let Some(mut last_look) = self.last_look else {
             self.last_look = Some(Instant::now());
@@ -236,7 +236,7 @@ struct Figures {
     is_ended: bool,
 }
 
-/// What was read: messages from one number to another, or how many are missing.
+/// A run of messages that was read, by first and last number, or a count of missing ones.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Item {

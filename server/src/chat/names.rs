@@ -20,7 +20,7 @@ pub struct Name {
     prefix_bytes: usize,
 }
 
-/// What a name is for; decides its topic.
+/// The kind of thing that a name is for; decides its topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameOf {
     /// `chat.user.<name>`: private messages. Shown as its owner wrote it.
@@ -29,7 +29,7 @@ pub enum NameOf {
     Room,
 }
 
-/// What is wrong with a name.
+/// The reason why a name is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NameError {
     /// The name is empty.
@@ -122,7 +122,7 @@ impl Name {
         &self.topic
     }
 
-    /// What it looks like, as written and in lower case. People take two names for the same that
+    /// The name's looks, as written and in lower case. People take two names for the same that
     /// have one of these in common.
     pub fn looks(&self) -> [String; 2] {
         [look(&self.shown), look(self.folded())]

@@ -16,7 +16,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What is kept of a password: argon2id of it with a salt of its own.
+/// A password as it is kept: its argon2id hash, with a salt of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PasswordHash {
     /// Random bytes.

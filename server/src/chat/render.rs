@@ -35,7 +35,7 @@ pub fn append_missed(out: &mut Vec<u8>, missed: u64, place: Option<&str>) {
 
 /// Appends an answer by the server.
 pub fn append_reply(out: &mut Vec<u8>, line: &str) {
-    // What a person wrote may be quoted in it.
+    // The line may quote a person's text.
     append_text(out, line.as_bytes(), usize::MAX);
     out.push(b'\n');
 }

@@ -30,13 +30,13 @@ use std::sync::Arc;
 /// A running chat server.
 pub type ChatServer = Server<Chat>;
 
-/// What all connections share.
+/// The state that all connections share.
 pub struct Chat {
     pub(super) broker: Broker<ServerMessage>,
     pub(super) settings: ChatSettings,
     pub(super) front_end: Arc<FrontEnd>,
     pub(super) accounts: Accounts,
-    /// What everybody has to give first.
+    /// The password that everybody must give first.
     pub(super) password: Live<Option<Secret>>,
 }
 

@@ -9,7 +9,7 @@ use crate::store::{Database, StoreError};
 use fanfare::Broker;
 use std::sync::Arc;
 
-/// What earlier servers left for chat: owned names, and the rules of rooms.
+/// State of earlier servers for chat: owned names, and the rules of rooms.
 pub struct LeftChat {
     pub(super) directory: Arc<Directory>,
 }

@@ -15,7 +15,7 @@ pub enum TimeFormat {
     Iso,
 }
 
-/// What stands before lines that are shown one after the other.
+/// The times shown before consecutive lines.
 #[derive(Debug, Default)]
 pub struct Times {
     format: TimeFormat,

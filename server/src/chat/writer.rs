@@ -17,12 +17,12 @@ use fanfare::{Batch, BatchDelivery, Subscription};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// What waits for the writing half, in order.
+/// Everything queued for the writing half, in order.
 pub(super) type ChatQueue = OutboundQueue<Change>;
 
 /// A change of what the person is sent.
 pub(super) enum Change {
-    /// What a subscription receives, from now on.
+    /// Write this subscription's messages from now on.
     Open(Channel, Subscription<ServerMessage>, Option<Arc<Membership>>),
     /// Nothing more from that channel.
     Close(Channel),
@@ -46,7 +46,7 @@ pub(super) struct Writer<'o> {
     presence: Arc<Presence>,
     figures: &'o ConnectionFigures,
     channels: Vec<OpenChannel>,
-    /// Which channel is looked at first; moves on, so that a busy room does not keep the others
+    /// The channel to look at first. It moves on, so that a busy room does not keep the others
     /// waiting.
     first: usize,
     line_bytes: usize,
@@ -129,7 +129,7 @@ impl<'o> Writer<'o> {
         self.note_channels();
     }
 
-    /// What a room kept is shown at once, before anything else that waits.
+    /// Opens a channel. Its room's history is shown at once, before anything else that waits.
     fn open(
         &mut self,
         (channel, membership): (Channel, Option<Arc<Membership>>),

@@ -53,7 +53,7 @@ impl ServerLines {
 
 const NO_GREETING: &str = "the server said nothing; if it speaks TLS, connect with --tls";
 
-/// What a wait that took too long says to a person.
+/// An error for a person whose wait took too long.
 fn silent(error: io::Error) -> io::Error {
     match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => io::Error::other(NO_GREETING),

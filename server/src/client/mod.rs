@@ -75,7 +75,7 @@ fn take_name(
             return Ok(Err(format!("the server refuses the name {nick}: {}", problem.trim_end())));
         }
         place.take(&line);
-        // Whoever reads our output may be gone; the name still matters to those who are told.
+        // The reader of our output may be gone; the name still matters to people in the room.
         let _ = writeln!(output, "{line}");
         if line.starts_with("* you are now ") || line.ends_with(" already") {
             stream.set_patience(None)?;
@@ -115,7 +115,7 @@ fn between_pipes(stream: &Arc<ClientStream>, mut lines: ServerLines) -> io::Resu
     while let Some(line) = lines.next()? {
         let written = writeln!(output, "{line}");
         if written.and_then(|()| output.flush()).is_err() {
-            // Whoever reads our output is gone, which is how `| head` ends.
+            // The reader of our output is gone, which is how `| head` ends.
             break;
         }
     }

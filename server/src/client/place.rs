@@ -31,12 +31,12 @@ pub struct Place {
     is_returning: bool,
 }
 
-/// What ends a return, and the answer to it.
+/// The command that ends a return, and its answer.
 const END_OF_RETURN: (&str, &str) = ("/ping", "pong");
 
 #[derive(Debug, Default)]
 struct Room {
-    /// What was typed after `/join`.
+    /// The words typed after `/join`.
     typed: String,
     /// Whether the client has asked who is here.
     asks_who: bool,
@@ -48,12 +48,12 @@ struct Room {
     goes_on: bool,
 }
 
-/// What came of a line of the server.
+/// The outcome of a line from the server.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Taken {
-    /// What to show, without the ends of lines.
+    /// Lines to show, without their ends.
     pub shown: Vec<String>,
-    /// What to ask the server.
+    /// A line to send to the server.
     pub asked: Option<String>,
 }
 
@@ -156,7 +156,7 @@ impl Place {
         lines
     }
 
-    /// What a line could go on with: where the word begins, and the words.
+    /// Completions of a line: where the word begins, and the words.
     pub fn complete(&self, line: &str) -> (usize, Vec<String>) {
         let begin = line.rfind(' ').map_or(0, |space| space + 1);
         let word = line[begin..].to_lowercase();
@@ -261,7 +261,7 @@ impl Place {
         }
     }
 
-    /// What says that lines may be missing, before the first one that is new after a return.
+    /// A notice that lines may be missing, before the first new one after a return.
     fn gap(&mut self, room: &str) -> Taken {
         let room = self.rooms.get_mut(room);
         let is_gap = room.is_some_and(|room| room.returned.take().is_some() && !room.goes_on);

@@ -26,7 +26,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// How long the prompt waits for the answer to a command that changes the room.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// What both threads know.
+/// The state that both threads share.
 struct Shared {
     place: Mutex<Place>,
     /// Notified when the server has said something.
@@ -85,7 +85,7 @@ impl Shared {
     /// Says a line, and waits a moment for the answer if that says where the person talks.
     fn say(&self, line: &str) {
         let Some(stream) = lock(&self.stream).clone() else {
-            // Whoever does not see it is gone.
+            // If the write fails, nobody is there to see it.
             let _ = writeln!(io::stdout(), "(not connected; that was not said)");
             return;
         };

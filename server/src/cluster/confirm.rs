@@ -1,10 +1,10 @@
-//! How much of what was sent the hub has processed: its `PONG` comes behind everything that was
-//! sent before the `PING`. State without a clock.
+//! Tracks which sent messages the hub has processed: its `PONG` follows everything that was sent
+//! before the `PING`. State without a clock.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// The `PING`s of one connection that are not answered yet.
+/// The unanswered `PING`s of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Confirmations {
     /// How many messages were sent before each, and when it was sent.
@@ -17,8 +17,7 @@ impl Confirmations {
         self.asked.push_back((sent, now));
     }
 
-    /// A `PONG` has come: how many messages are confirmed, and how long the way there and back
-    /// took.
+    /// A `PONG` has come. Returns how many messages it confirms, and the round-trip time.
     pub fn answer(&mut self, now: Instant) -> Option<(u64, Duration)> {
         let (sent, asked_at) = self.asked.pop_front()?;
         Some((sent, now.saturating_duration_since(asked_at)))

@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 #[derive(Default)]
 pub struct LinkFigures {
     pub(super) received: AtomicU64,
-    /// Messages that came in and that the settings keep out.
+    /// Messages from the hub that the settings keep out.
     pub(super) refused: AtomicU64,
-    /// Messages that came in and whose subject is no topic here.
+    /// Messages from the hub whose subject is no topic here.
     pub(super) undeliverable: AtomicU64,
     pub(super) sent: AtomicU64,
     pub(super) too_large: AtomicU64,
@@ -26,14 +26,14 @@ pub struct LinkFigures {
     pub(super) ends: AtomicU64,
     /// Numbered messages of other servers that did not come.
     pub(super) missing: AtomicU64,
-    /// Those of them that came after all.
+    /// Messages counted as missing that came after all.
     pub(super) late: AtomicU64,
     /// Numbered messages that came more than once.
     pub(super) duplicates: AtomicU64,
     state: Mutex<State>,
 }
 
-/// The figures that `/varz` shows too, and their names there.
+/// The figures that `/varz` also shows, and their names there.
 const AT_A_GLANCE: [(&str, &str); 5] = [
     ("cluster_round_trip_us", "leafnode_rtt_us"),
     ("cluster_received", "leafnode_in_msgs"),
@@ -50,7 +50,7 @@ struct State {
     unconfirmed: u64,
     /// Messages taken out of the queue and not sent when the connection ended.
     not_sent: u64,
-    /// Messages that earlier connections had no room for, or had not sent at their end.
+    /// Messages that earlier connections had no room for, or had not sent when they ended.
     dropped_before: u64,
     round_trip: Option<Duration>,
     asked: Confirmations,
@@ -65,13 +65,13 @@ struct Joined {
 }
 
 impl LinkFigures {
-    /// The link stands.
+    /// The link is up.
     pub(super) fn joined(&self, terms: Terms, watch: SubscriptionWatch<ServerMessage>) {
         self.joins.fetch_add(1, Ordering::Relaxed);
         lock(&self.state).joined = Some(Joined { terms, watch });
     }
 
-    /// The connection has ended, or the attempt has failed. Returns how many messages were sent and
+    /// The connection has ended, or the attempt has failed. Returns how many messages were sent but
     /// not confirmed, and how many were still queued or had no room.
     pub(super) fn ended(&self, reason: &'static str) -> (u64, u64) {
         self.ends.fetch_add(1, Ordering::Relaxed);
@@ -95,7 +95,7 @@ impl LinkFigures {
         lock(&self.state).not_sent += messages;
     }
 
-    /// What was agreed on with the hub, while the link stands.
+    /// The terms agreed with the hub, while the link is up.
     pub(super) fn terms(&self) -> Option<Terms> {
         lock(&self.state).joined.as_ref().map(|joined| joined.terms.clone())
     }
@@ -132,25 +132,25 @@ impl LinkFigures {
         let dropped = state.joined.as_ref().map_or(0, |joined| joined.watch.books().dropped);
         let round_trip_us = state.round_trip.map_or(0, |time| time.as_micros() as u64);
         let gauges = [
-            ("cluster_joined", "Whether the link stands", u64::from(state.joined.is_some())),
+            ("cluster_joined", "Whether the link is up", u64::from(state.joined.is_some())),
             (
                 "cluster_round_trip_us",
-                "Microseconds from a question to the hub to its answer",
+                "Microseconds between a PING to the hub and its answer",
                 round_trip_us,
             ),
-            ("cluster_interest_out", "Patterns that the hub was told", count(&self.interest_out)),
-            ("cluster_interest_in", "Patterns that the hub has told us", count(&self.interest_in)),
+            ("cluster_interest_out", "Patterns announced to the hub", count(&self.interest_out)),
+            ("cluster_interest_in", "Patterns announced by the hub", count(&self.interest_in)),
         ];
         let counters = [
             ("cluster_received", "Messages that came over the link", count(&self.received)),
             (
                 "cluster_refused",
-                "Messages that came over the link and stay out by the settings",
+                "Messages from the hub that the settings keep out",
                 count(&self.refused),
             ),
             (
                 "cluster_undeliverable",
-                "Messages that came over the link whose subject is no topic here",
+                "Messages from the hub whose subject is no topic here",
                 count(&self.undeliverable),
             ),
             ("cluster_sent", "Messages sent to the hub", count(&self.sent)),
@@ -165,7 +165,7 @@ impl LinkFigures {
                 "Messages for the hub that had no room, or were queued when a link broke",
                 state.dropped_before + dropped,
             ),
-            ("cluster_too_large", "Messages larger than the hub takes", count(&self.too_large)),
+            ("cluster_too_large", "Messages larger than the hub accepts", count(&self.too_large)),
             (
                 "cluster_missing",
                 "Numbered messages of other servers that did not come",
@@ -177,7 +177,7 @@ impl LinkFigures {
                 "Numbered messages of other servers that came again",
                 count(&self.duplicates),
             ),
-            ("cluster_joins", "Times that the link was made", count(&self.joins)),
+            ("cluster_joins", "Times that the link came up", count(&self.joins)),
             ("cluster_ends", "Times that the link, or an attempt at it, ended", count(&self.ends)),
         ];
         let figures = |name, value| {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// The version of nats-server that the link claims to be, since hubs may require one.
 const VERSION: &str = "2.9.10";
 
-/// An `INFO` of a hub. What it leaves out has its default; what later versions add is ignored.
+/// An `INFO` of a hub. Missing fields have their defaults; fields of later versions are ignored.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(default)]
 pub(super) struct HubInfo {
@@ -18,7 +18,7 @@ pub(super) struct HubInfo {
     pub headers: bool,
     pub max_payload: usize,
     pub tls_required: bool,
-    /// What a leaf node with a key signs.
+    /// A challenge for leaf nodes that have a key to sign it with.
     pub nonce: String,
     /// Whether it has streams.
     pub jetstream: bool,
@@ -28,7 +28,7 @@ pub(super) struct HubInfo {
     pub info_on_connect: bool,
     /// Whether this is that answer.
     pub connect_info: bool,
-    /// The account there that the link is in.
+    /// The hub's account that the link belongs to.
     pub remote_account: String,
     /// Where the hubs of the cluster listen for leaf nodes.
     pub leafnode_urls: Option<Vec<String>>,
@@ -53,12 +53,12 @@ struct Connect<'a> {
 }
 
 impl HubInfo {
-    /// Parses the JSON of an `INFO`; `None` if it is something else.
+    /// Parses the JSON of an `INFO`; `None` if it is not one.
     pub fn parse(json: &[u8]) -> Option<Self> {
         serde_json::from_slice(json).ok()
     }
 
-    /// Whether it comes from a port for leaf nodes: other ports list no addresses for them.
+    /// Whether it comes from a port for leaf nodes. Other ports list no addresses for leaf nodes.
     pub fn is_of_a_leafnode_port(&self) -> bool {
         self.client_id != 0 && self.leafnode_urls.as_ref().is_some_and(|urls| !urls.is_empty())
     }
@@ -68,8 +68,8 @@ impl HubInfo {
         if self.server_name.is_empty() { &self.server_id } else { &self.server_name }
     }
 
-    /// Whether a group that has members here too can be left to the hub: 2.9 may choose the sender,
-    /// and then drops the message.
+    /// Whether the hub can serve a group that also has members here. Hubs of 2.9 may choose the
+    /// sender, and then drop the message.
     pub fn takes_over(&self) -> bool {
         let mut numbers = self.version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
         let (major, minor) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
@@ -77,8 +77,8 @@ impl HubInfo {
     }
 }
 
-/// Appends `CONNECT`. By name, cluster and account a hub recognizes that an old connection of ours
-/// is dead. Two leaf nodes with the same `cluster` hear nothing of each other.
+/// Appends `CONNECT`. Name, cluster and account tell a hub that an old connection of ours is dead.
+/// Two leaf nodes with the same `cluster` hear nothing from each other.
 pub(super) fn append_connect(
     out: &mut Vec<u8>,
     (name, server_id): (&str, &str),
@@ -96,7 +96,7 @@ pub(super) fn append_connect(
         jetstream: false,
         proof: credentials.proof(nonce),
     };
-    // Numbers, flags and texts always are JSON.
+    // Numbers, flags and texts can always be written as JSON.
     let json = serde_json::to_vec(&connect).unwrap_or_default();
     for part in [&b"CONNECT "[..], &json, b"\r\n"] {
         out.extend_from_slice(part);
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_stands_for_the_cluster_too_and_nothing_is_said_that_is_not_known() {
+    fn connect_names_the_cluster_after_the_server_and_leaves_out_unset_credentials() {
         let mut line = Vec::new();
         append_connect(&mut line, ("n", "id"), &Credentials::default(), "");
         let line = String::from_utf8(line).unwrap();

@@ -1,4 +1,4 @@
-//! The link itself: it dials a hub, keeps the connection, and dials again once that has ended.
+//! The link itself: dials a hub, serves the connection, and dials again once that has ended.
 
 use super::figures::LinkFigures;
 use super::reader::{Reader, Shared};
@@ -30,7 +30,7 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// A link to a cluster. When it breaks, it is made again.
+/// A link to a cluster. When it breaks, it dials again.
 pub struct ClusterLink {
     settings: Live<ClusterSettings>,
     shutdown: Arc<Shutdown>,
@@ -45,17 +45,16 @@ struct Link {
     shutdown: Arc<Shutdown>,
     front_end: Arc<FrontEnd>,
     who: Arc<Identity>,
-    /// Attempts in a row that failed.
+    /// How many attempts in a row have failed.
     failures: u32,
-    /// Why they did, as far as the log says it: each reason once.
+    /// The reasons that the log has given for them, each once.
     told: Vec<&'static str>,
-    /// Counts the hubs dialled, so that each has its turn.
+    /// How many hubs were dialled, so that each gets its turn.
     next: usize,
 }
 
 impl ClusterLink {
-    /// Starts to dial. All tasks are started through `tasks`; `front_end` is told of every
-    /// connection.
+    /// Starts to dial. `tasks` starts every task, and `front_end` lists every connection.
     pub fn start(
         broker: &Broker<ServerMessage>,
         tasks: &Tasks,
@@ -65,7 +64,7 @@ impl ClusterLink {
         let server_id = front_end.server_id().to_owned();
         let name = settings.name.clone();
         let name = name.unwrap_or_else(|| format!("fanfare-{}-{:08X}", host(), random() as u32));
-        // Links of one account have the same: so they find out that they lead to one cluster.
+        // All links of one account have the same subject: so they notice a common cluster.
         let of_server = server_id.get(1..23).unwrap_or(&server_id);
         let loop_subject = format!("$LDS.{of_server}.{}", settings.account);
         let shared = Arc::new(Shared {
@@ -101,7 +100,7 @@ impl ClusterLink {
         Self { settings, shutdown, accepting, scope }
     }
 
-    /// The link's settings. Replacements take effect when the link is next made.
+    /// The link's settings. New ones take effect when the link next connects.
     pub fn settings(&self) -> Live<ClusterSettings> {
         self.settings.clone()
     }
@@ -217,7 +216,7 @@ impl Link {
         reason.as_str()
     }
 
-    /// Reports what a connection took with it. Returns how long to wait before the next attempt.
+    /// Reports what was lost with a connection. Returns how long to wait before the next attempt.
     fn ended(&mut self, hub: &ServerAddress, reason: &'static str) -> Duration {
         let figures = &self.shared.figures;
         let terms = figures.terms();
@@ -229,7 +228,7 @@ impl Link {
         if let Some(terms) = terms {
             let settings = self.settings.get();
             let inwards = Passage::inwards(&settings);
-            // What is missing of numbered messages is told when the next one comes.
+            // Subscribers to numbered messages are told what is missing when the next one comes.
             let is_numbered = |pattern: &Pattern, group: Option<&str>| {
                 group.is_none() && settings.numbered.iter().any(|all| covers(all, pattern))
             };
@@ -251,8 +250,8 @@ impl Link {
         end.delay.unwrap_or_else(|| back_off(self.failures, random()))
     }
 
-    /// Logs why there is no link, and what to do. Each reason of attempts that fail is logged once.
-    /// `lost`: messages sent and not confirmed, and not sent, by a link that stood.
+    /// Logs why there is no link, and what to do. Failed attempts log each reason once. `lost`: how
+    /// many messages a link that was up had sent without confirmation, and had not sent.
     fn tell(&mut self, hub: &ServerAddress, end: &End, lost: Option<(u64, u64)>) {
         if lost.is_some() {
             self.told.clear();
@@ -277,8 +276,8 @@ impl Link {
     }
 }
 
-/// The pause before the next attempt. It grows with every failure, and two servers that lost their
-/// hub together wait for different times.
+/// The pause before the next attempt. It grows with every failure. Half of it is random, so servers
+/// that lost their hub together do not return together.
 fn back_off(failures: u32, random: u64) -> Duration {
     let (first_ms, most_ms) = CLUSTER_BACK_OFF_MS;
     let whole_ms = first_ms.saturating_mul(1 << failures.min(16)).min(most_ms);
@@ -310,7 +309,7 @@ async fn dial(
     Err(last)
 }
 
-/// The host's name, less the characters that a NATS name cannot have.
+/// The host's name, without the characters that a NATS name cannot have.
 fn host() -> String {
     let name = rustix::system::uname();
     let name = name.nodename().to_string_lossy().into_owned();

@@ -43,24 +43,24 @@ pub(super) struct Shared {
 pub(super) struct Reader<'c> {
     shared: &'c Shared,
     settings: &'c ClusterSettings,
-    /// The connection, and the name that the hub's certificate has to have.
+    /// The connection, and the name that the hub's certificate must have.
     dialled: (Connection, &'c str),
     queue: &'c OutboundQueue<Change>,
     figures: &'c Arc<ConnectionFigures>,
     session: Session,
     actions: Vec<Action>,
     inwards: Passage,
-    /// Set once the link stands.
+    /// Set once the link is up.
     interest: Option<MailboxSubscriber<ServerMessage>>,
     publisher: BridgePublisher<ServerMessage>,
     batch: Vec<ServerMessage>,
-    /// Where messages of the last subject go.
+    /// The last subject, and where its messages go.
     last: Option<(Bytes, Place)>,
     end: Option<&'static str>,
 }
 
-/// Subjects of a hub's streams for which it announces no interest: puts into stores, and reads that
-/// one of its servers answers.
+/// Subjects of a hub's streams that it serves without announcing interest: writes to stores, and
+/// reads that one of its servers answers.
 const STREAMS: [(&str, Option<&str>); 3] =
     [("$KV.>", None), ("$OBJ.>", None), ("$JS.API.DIRECT.GET.>", Some("_sys_"))];
 
@@ -81,9 +81,9 @@ fn enter_streams(interest: &MailboxSubscriber<ServerMessage>) {
 #[derive(Clone)]
 enum Place {
     Topic(Topic),
-    /// The settings keep it out.
+    /// Nowhere: the settings keep them out.
     Refused,
-    /// NATS allows it, but it is too long or too deep for a topic.
+    /// Nowhere: NATS allows the subject, but it is too long or too deep for a topic.
     TooMuch,
 }
 
@@ -116,7 +116,7 @@ impl ReadHalf for Reader<'_> {
                 }
             }
             self.act(received.is_empty()).await;
-            // One read can hold thousands of operations; others run in between.
+            // One read can hold thousands of operations; let others run in between.
             self.queue.has_room().await;
         }
         self.goes_on()
@@ -159,12 +159,12 @@ impl<'c> Reader<'c> {
         }
     }
 
-    /// Does what the session said. `is_silent`: the hub has said nothing more yet.
+    /// Carries out the session's actions. `is_silent`: the hub has said nothing more yet.
     async fn act(&mut self, is_silent: bool) {
         let mut actions = std::mem::take(&mut self.actions);
         for action in actions.drain(..) {
             match action {
-                // Anybody could have put plain bytes behind the hub's `INFO`.
+                // Anybody could have added plain bytes after the hub's `INFO`.
                 Action::Encrypt if !is_silent => self.finish(TLS_FAILED),
                 Action::Encrypt => self.encrypt().await,
                 _ if self.end.is_some() => {}
@@ -281,7 +281,7 @@ impl<'c> Reader<'c> {
         let figures = &self.shared.figures;
         figures.received.fetch_add(count as u64, Ordering::Relaxed);
         match self.place(block.matched()) {
-            // What a stream delivers was numbered for its own subject, if at all.
+            // A stream's delivery was numbered for the stream's own subject, if at all.
             Place::Topic(topic)
                 if block.subject() == block.matched() && self.settings.numbers(&topic) =>
             {
@@ -295,8 +295,8 @@ impl<'c> Reader<'c> {
         }
     }
 
-    /// Publishes messages less their numbers, and tells what is missing between them. A number is
-    /// only ever counted: whoever forges one keeps no message of others away.
+    /// Publishes messages without their numbers, and reports the gaps between them. Numbers serve
+    /// only to count, so a forged one holds back nobody's messages.
     fn publish_numbered(&mut self, topic: &Topic, block: &Block) {
         let (mut lines, mut headers) = (Vec::new(), Vec::new());
         let groups: Vec<String> = block.groups().collect();
@@ -316,8 +316,8 @@ impl<'c> Reader<'c> {
         self.publish_lines(topic, &mut lines);
     }
 
-    /// Enters a number. Returns how many messages are missing before it, if any are; 0: nobody
-    /// knows how many.
+    /// Records a number. Returns how many messages are missing before it, or `None`; 0 means that
+    /// nobody knows how many.
     fn count(&self, topic: &Topic, stamp: Option<Stamp<'_>>) -> Option<u32> {
         let Shared { figures, front_end, book, .. } = self.shared;
         match lock(book).enter(topic, stamp) {

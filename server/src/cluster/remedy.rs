@@ -1,11 +1,11 @@
-//! What to do about a link that does not stand.
+//! What to do when there is no link.
 
-/// What to look at, by the reason for which a link ended, or an attempt failed. Empty: nothing, the
-/// next hub is dialled.
+/// What the operator can do, by the reason for which a link ended or an attempt failed. Empty:
+/// nothing, since dialling the next hub is enough.
 pub(super) fn remedy(reason: &str, had_joined: bool) -> &'static str {
     match reason {
         "cannot be reached" => "check the address, and that the hub has leafnodes { listen } there",
-        "not a hub" => "this port is not for leaf nodes: dial that of the hub's leafnodes (7422)",
+        "not a hub" => "this port is not for leaf nodes: dial the hub's leafnodes port (7422)",
         "peer closed" if !had_joined => {
             "check that the hub's leafnodes listen there; if they have handshake_first, set \
              cluster-tls-handshake-first"
@@ -16,10 +16,10 @@ pub(super) fn remedy(reason: &str, had_joined: bool) -> &'static str {
         "version too old" => "the hub's leafnodes have a min_version above 2.9.10: lower it",
         "name of the cluster" => "the hub's cluster has this name: set another cluster-name",
         "name used twice" => "another server has this name: set another cluster-name",
-        "loop" => "two links of one account lead to the same cluster: take one away",
+        "loop" => "two links of one account lead to the same cluster: remove one",
         "too many subscriptions" => "raise the limit of subscriptions at the hub",
         "TLS required" => "set cluster-tls-ca",
-        "no TLS" => "take cluster-tls-ca away, or turn on TLS for the hub's leafnodes",
+        "no TLS" => "remove cluster-tls-ca, or turn on TLS for the hub's leafnodes",
         "TLS handshake failed" => {
             "check cluster-tls-ca, the name in the hub's certificate, and that both sides have \
              handshake_first or neither"

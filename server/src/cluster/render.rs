@@ -1,4 +1,4 @@
-//! Messages as a hub is sent them, with numbers where servers number them.
+//! Renders messages for a hub, with numbers on topics that servers number.
 
 use super::sequence::Numbers;
 use super::session::Terms;
@@ -8,12 +8,12 @@ use crate::message::{ServerMessage, in_a_row};
 use crate::transport::WriteBuffer;
 use fanfare::{Batch, Groups, Topic};
 
-/// A batch that leaves.
+/// A batch on its way to the hub.
 pub(super) struct Leaving {
     pub batch: Batch<ServerMessage>,
-    /// The groups of which a member elsewhere is to get each message.
+    /// The groups whose members elsewhere are to get each message.
     pub groups: Groups,
-    /// How many messages are rendered, or too large for the hub.
+    /// How many messages were rendered, or skipped as too large for the hub.
     pub done: usize,
 }
 
@@ -24,7 +24,7 @@ impl Leaving {
     }
 
     /// Renders messages until the buffer is full. Returns how many are too large for the hub, which
-    /// would close the link. `numbering`: our name in the cluster, and the numbers that it gives.
+    /// would close the link. `numbering`: our name in the cluster, and our numbers.
     pub fn render(
         &mut self,
         terms: &Terms,
@@ -61,8 +61,8 @@ impl Leaving {
         too_large
     }
 
-    /// Appends the messages of a block that are next in the batch, in one go. Returns false, and
-    /// does nothing, if they have to be looked at one by one.
+    /// Appends the next messages of the batch that lie in one block, in one go. Returns false, and
+    /// does nothing, if they must be examined one by one.
     fn append_row(&mut self, terms: &Terms, out: &mut WriteBuffer) -> bool {
         let Some((message, reply_to)) = self.batch.entry(self.done) else { return false };
         let Some((block, index)) = message.content.block() else { return false };
@@ -78,18 +78,18 @@ impl Leaving {
         true
     }
 
-    /// Makes room for what is left of the batch: growing by doubling costs more than rendering.
+    /// Makes room for the rest of the batch: growing by doubling costs more than rendering.
     fn reserve(&self, out: &mut WriteBuffer) {
         let Some((first, reply_to)) = self.batch.entry(self.done) else { return };
         let first = outgoing(first, self.batch.topic(), reply_to);
-        // The verb, the sizes and the ends of lines take up to 32 bytes.
+        // The verb, the sizes and the line ends take up to 32 bytes.
         let body_bytes = first.headers.len() + first.payload.len();
         let each_bytes = 32 + self.words_bytes(&first) + body_bytes;
         let room_bytes = out.room_bytes();
         let needed_bytes = (each_bytes * self.rest()).min(room_bytes);
         let bytes = out.bytes_mut();
         if bytes.capacity() - bytes.len() < needed_bytes {
-            // A batch mostly comes alone; behind a second one there are more.
+            // A batch mostly comes alone; after a second one there are usually more.
             bytes.reserve(if bytes.is_empty() { needed_bytes } else { room_bytes });
         }
     }
@@ -119,7 +119,7 @@ fn outgoing<'m>(
     }
 }
 
-/// Whether the hub takes a message of this size.
+/// Whether the hub accepts a message of this size.
 fn fits(terms: &Terms, body_bytes: usize, words_bytes: usize) -> bool {
     let most = if terms.max_payload_bytes == 0 { usize::MAX } else { terms.max_payload_bytes };
     body_bytes <= most && words_bytes <= CLUSTER_LINE_BYTES

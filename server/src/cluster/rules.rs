@@ -4,7 +4,7 @@ use crate::codec::nats::subject::pattern_text;
 use fanfare::Pattern;
 use serde::Deserialize;
 
-/// What a leaf node may subscribe to, or publish to.
+/// The subjects that a leaf node may subscribe to, or publish on.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(default)]
 pub(super) struct Rules {
@@ -13,7 +13,7 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// What is allowed; `None`: everything that is not denied.
+    /// The allowed patterns; `None`: everything that is not denied.
     pub fn allowed(&self) -> Option<Vec<Pattern>> {
         self.allow.as_ref().map(|allow| patterns(allow))
     }
@@ -23,7 +23,7 @@ impl Rules {
     }
 }
 
-/// Those that can match a topic here: a longer or deeper one matches none.
+/// The patterns that can match a topic here; longer or deeper ones match none.
 fn patterns(texts: &[String]) -> Vec<Pattern> {
     let texts = texts.iter().filter_map(|text| pattern_text(text.as_bytes()));
     texts.filter_map(|text| Pattern::parse(text).ok()).collect()

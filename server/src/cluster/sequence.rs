@@ -1,15 +1,15 @@
-//! Numbers between servers, by which gaps and duplicates are counted. State without I/O or clock.
+//! Counts gaps and duplicates between servers by numbers on messages. State without I/O or clock.
 //!
 //! A server numbers its own messages on each topic, whether or not anybody beyond the link wants
-//! them, and hears all that others have numbered, whether or not anybody here wants them. So a
-//! number that does not come is a message that was lost.
+//! them, and receives all numbered messages of others, whether or not anybody here wants them. So a
+//! missing number is a lost message.
 
 use crate::codec::nats::Stamp;
 use crate::limits::{CLUSTER_NUMBERED_TOPICS, CLUSTER_NUMBERS_BACK};
 use fanfare::Topic;
 use std::collections::HashMap;
 
-/// The numbers that this server gives.
+/// The numbers of this server's own messages.
 #[derive(Debug)]
 pub(super) struct Numbers {
     run: u64,
@@ -17,18 +17,18 @@ pub(super) struct Numbers {
 }
 
 impl Numbers {
-    /// Numbers from a run on that no other process of this name has had.
+    /// Begins with a run that no other process of this name has used.
     pub fn from_run(run: u64) -> Self {
         Self { run, last: HashMap::new() }
     }
 
-    /// Begins another run, since messages may have gone without a number.
+    /// Begins another run, since messages may have been published without a number.
     pub fn begin_run(&mut self) {
         self.run = self.run.wrapping_add(1);
         self.last.clear();
     }
 
-    /// The run, and the last number on this topic, to be counted up.
+    /// The run, and the last number on this topic, for the caller to increment.
     pub fn on(&mut self, topic: &Topic) -> (u64, &mut u64) {
         if self.last.len() >= CLUSTER_NUMBERED_TOPICS && !self.last.contains_key(topic) {
             self.begin_run();
@@ -37,64 +37,64 @@ impl Numbers {
     }
 }
 
-/// What has come from other servers.
+/// What was received from other servers.
 #[derive(Debug, Default)]
 pub(super) struct Book {
     senders: HashMap<Box<str>, Sender>,
-    /// The topics of all senders.
+    /// How many topics all senders have together.
     topics: usize,
-    /// How often the link has broken, or the book was begun again.
+    /// How often the link has broken, or the book was started afresh.
     breaks: u64,
 }
 
-/// One server. All that do not number their messages are one together, whose name is empty.
+/// One server. Those that do not number their messages count as one, whose name is empty.
 #[derive(Debug)]
 struct Sender {
     run: u64,
-    /// It has begun another run since it was first heard.
+    /// Whether it has begun another run since it was first heard.
     has_lost_count: bool,
     topics: HashMap<Topic, Heard>,
 }
 
-/// What was heard of a sender on one topic.
+/// What was received from a sender on one topic.
 #[derive(Debug)]
 struct Heard {
     last: u64,
-    /// Bit n: the message n before the last has come.
+    /// Bit n says that the message n before the last has come.
     recent: u64,
 }
 
-/// What a message that comes says of those before it.
+/// What an arriving message says about those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arrival {
-    /// Nothing.
+    /// None is missing before it.
     Next,
     /// This many are missing before it.
     After(u32),
-    /// Some may be missing before it, nobody knows how many.
+    /// An unknown number may be missing before it.
     AfterUnknown,
     /// It was counted as missing, and comes after all.
     Late,
-    /// It has come before.
+    /// It came before.
     Again,
 }
 
 impl Book {
-    /// The link has broken: what came meanwhile was not heard.
+    /// The link has broken: messages may have been missed meanwhile.
     pub fn note_break(&mut self) {
         self.breaks += 1;
     }
 
-    /// Enters a message of a topic that servers number.
+    /// Records a message on a topic that servers number.
     pub fn enter(&mut self, topic: &Topic, stamp: Option<Stamp<'_>>) -> Arrival {
-        // Whoever does not number loses count with each break.
+        // For servers that do not number, each break leaves an unknown gap, as another run does.
         let unnumbered = Stamp { sender: "", run: self.breaks, number: 0 };
         let Stamp { sender: name, run, number } = stamp.unwrap_or(unnumbered);
         if self.topics >= CLUSTER_NUMBERED_TOPICS {
             *self = Self { breaks: self.breaks + 1, ..Self::default() };
         }
         if !self.senders.contains_key(name) {
-            // The unnumbered are heard from the beginning, so they are known then.
+            // Unnumbered messages are heard from the start, so nothing is missing before a break.
             let has_lost_count = stamp.is_none() && self.breaks > 0;
             let sender = Sender { run, has_lost_count, topics: HashMap::new() };
             self.senders.insert(name.into(), sender);
@@ -111,7 +111,7 @@ impl Book {
             None => {
                 self.topics += 1;
                 sender.topics.insert(topic.clone(), Heard { last: number, recent: 1 });
-                // The first of a run says that nothing came before it.
+                // Number 1 says that nothing came before it in this run.
                 match sender.has_lost_count || (number > 1 && self.breaks > 0) {
                     true => Arrival::AfterUnknown,
                     false => Arrival::Next,
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn gaps_are_counted_exactly_also_over_a_broken_link() {
         let mut book = Book::default();
-        // It was there before us.
+        // The sender was there before us.
         assert_eq!(enter(&mut book, 1, 40), Arrival::Next);
         assert_eq!(enter(&mut book, 1, 41), Arrival::Next);
         book.note_break();
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_does_not_number_is_in_doubt_after_each_break() {
+    fn unnumbered_messages_have_an_unknown_gap_after_each_break() {
         let mut book = Book::default();
         for expected in [Arrival::Next, Arrival::AfterUnknown, Arrival::AfterUnknown] {
             for text in ["a", "b"] {
@@ -220,7 +220,7 @@ mod tests {
         assert_eq!((numbers.last.len(), book.topics), (1, 1));
     }
 
-    /// Whatever is lost, delayed a little or doubled on the way, the counts make up for it.
+    /// The counts balance, whatever is lost, delayed a little or doubled on the way.
     #[test]
     fn what_came_and_what_is_missing_is_what_was_sent() {
         let seed = fastrand::u64(..);
@@ -241,7 +241,7 @@ mod tests {
             }
             way.sort_unstable();
             let Some(&(_, _, first)) = way.first() else { continue };
-            // What was sent before the first that came is not known of.
+            // The book cannot know of messages sent before the first that came.
             way.retain(|(_, _, number)| *number >= first);
             let (mut seen, mut missing) = (HashSet::new(), 0);
             for (_, run, number) in &way {

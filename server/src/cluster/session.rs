@@ -20,31 +20,31 @@ pub struct Session {
     tls: Tls,
     phase: Phase,
     hub: HubInfo,
-    /// What is subscribed to there. `None` until it is entered here, or if that failed.
+    /// The hub's interest. `None` until the broker has a subscription for it, or if that failed.
     interest: HashMap<Key, Option<SubscriptionId>>,
 }
 
 /// The server's identity in the cluster. It is the same for as long as the process lives.
 #[derive(Debug)]
 pub struct Identity {
-    /// What the link is called in logs.
+    /// The link's name in logs.
     pub title: &'static str,
     /// The server's name.
     pub name: String,
-    /// The id of this run of the server.
+    /// The id of this server process.
     pub server_id: String,
-    /// A subject that no other server has. If a hub tells us of interest in it, there is a loop.
+    /// A subject that no other server uses. If a hub announces interest in it, there is a loop.
     pub loop_subject: String,
 }
 
 /// Whether a connection to a hub is encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tls {
-    /// It is not.
+    /// Not encrypted.
     Off,
-    /// It is once the hub has said `INFO`.
+    /// Encrypted after the hub's first `INFO`.
     AfterInfo,
-    /// It is from its first byte on.
+    /// Encrypted from the first byte on.
     On,
 }
 
@@ -58,58 +58,58 @@ enum Phase {
     Joined,
 }
 
-/// What the hub and we agreed on.
+/// The terms agreed with the hub.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Terms {
     /// The hub's name.
     pub hub: String,
-    /// Its version.
+    /// The hub's version.
     pub version: String,
-    /// The account there.
+    /// The hub's account.
     pub account: String,
     /// Whether the hub takes messages with headers.
     pub with_headers: bool,
-    /// Bytes that a message may have, headers counted; 0: any number.
+    /// Maximum size of a message with its headers; 0: no limit.
     pub max_payload_bytes: usize,
-    /// Whether it may find a member of a group whose members here have no room.
+    /// Whether the hub may find a member for a group whose members here have no room.
     pub takes_over: bool,
-    /// Whether it has streams that clients reach by the usual subjects.
+    /// Whether the hub has streams that clients reach by the usual subjects.
     pub has_streams: bool,
     /// What we may subscribe to; `None`: everything.
     pub may_import: Option<Vec<Pattern>>,
-    /// But not to these.
+    /// Exceptions to what we may subscribe to.
     pub must_not_import: Vec<Pattern>,
     /// What we may publish; `None`: everything.
     pub may_export: Option<Vec<Pattern>>,
-    /// But not these.
+    /// Exceptions to what we may publish.
     pub must_not_export: Vec<Pattern>,
 }
 
-/// What the link has to do for an operation, in order.
+/// An action for the link to carry out; those of an operation in order.
 #[derive(Debug)]
 pub enum Action {
     /// Do the TLS handshake before anything else. The hub must have said nothing more.
     Encrypt,
     /// Send these bytes.
     Send(Vec<u8>),
-    /// The link stands: tell the hub our interest, and let messages through.
+    /// The link is up: announce our interest to the hub, and let messages through.
     Joined(Box<Terms>),
-    /// Somebody there subscribes; then call [`Session::entered`].
+    /// Subscribe for somebody at the hub, then call [`Session::entered`].
     Enter {
-        /// The hub's words for it.
+        /// The hub's words for the subscription.
         key: (Bytes, Option<Bytes>),
         /// The pattern.
         pattern: Pattern,
         /// The queue group, if any.
         group: Option<String>,
     },
-    /// Nobody there subscribes to this any more.
+    /// Unsubscribe: nobody at the hub wants this any more.
     Leave(SubscriptionId),
-    /// Publish this here.
+    /// Publish these messages here.
     Publish(Block),
-    /// The hub has processed everything that was sent before one more `PING`.
+    /// Count a `PONG`: the hub has processed everything sent before the oldest unanswered `PING`.
     Confirmed,
-    /// These are the hubs of the cluster.
+    /// Remember these hubs of the cluster.
     Hubs(Vec<String>),
     /// Close the connection.
     End(End),
@@ -120,14 +120,14 @@ pub enum Action {
 pub struct End {
     /// The reason, from a fixed set of texts, since it becomes a label of the metrics.
     pub reason: &'static str,
-    /// What the hub, or the system, says about it; empty: nothing.
+    /// The hub's or the system's own words for it, if any.
     pub words: String,
-    /// How long to wait; `None`: as long as after any failure.
+    /// How long to wait before the next attempt; `None`: as long as after any failure.
     pub delay: Option<Duration>,
 }
 
 impl End {
-    /// It is dialled again as after any failure.
+    /// An end after which the link dials again as after any failure.
     pub const fn of(reason: &'static str) -> Self {
         Self { reason, words: String::new(), delay: None }
     }
@@ -136,7 +136,7 @@ impl End {
         Self { reason, words: String::new(), delay: Some(Duration::from_millis(delay_ms)) }
     }
 
-    /// The same end, in these words.
+    /// Adds the words of the hub or the system.
     pub fn in_words(self, words: impl ToString) -> Self {
         Self { words: words.to_string(), ..self }
     }
@@ -171,7 +171,7 @@ impl Session {
         self.interest.len()
     }
 
-    /// Says what an operation means.
+    /// Turns an operation into actions.
     pub fn handle(&mut self, operation: Operation, actions: &mut Vec<Action>) {
         match operation {
             Operation::Info(json) => self.info(&json, actions),
@@ -194,12 +194,12 @@ impl Session {
         }
     }
 
-    /// Says what a mistake of the hub's means.
+    /// Turns a mistake of the hub's into actions.
     pub fn mistake(&self, error: ProtocolError, actions: &mut Vec<Action>) {
         actions.push(Action::End(End::of("protocol error").in_words(error)));
     }
 
-    /// What was to be entered has this id here.
+    /// Notes the id of the subscription that [`Action::Enter`] asked for.
     pub fn entered(&mut self, key: (Bytes, Option<Bytes>), id: SubscriptionId) {
         self.interest.insert(key, Some(id));
     }
@@ -240,7 +240,7 @@ impl Session {
             }
             Phase::AwaitsAccount => {}
             Phase::Joined => {
-                // Permissions have changed, so the terms have to be agreed on again.
+                // The permissions have changed, so the terms must be agreed again.
                 let is_new = (&info.import, &info.export) != (&self.hub.import, &self.hub.export);
                 if info.connect_info && is_new {
                     return actions.push(Action::End(End::of("permissions changed")));
@@ -267,7 +267,7 @@ impl Session {
             may_export: export.allowed().map(with_answers),
             must_not_export: export.denied(),
         })));
-        // Told first. If there is a loop, it comes back to us.
+        // Announced before all other interest. If there is a loop, it comes back to us.
         let subject = &self.who.loop_subject;
         actions.push(Action::Send(format!("LS+ {subject}\r\n").into_bytes()));
         self.hub = info;
@@ -303,7 +303,7 @@ impl Session {
     }
 }
 
-/// Adds what a leaf node may publish whatever its permissions are: answers to requests.
+/// Adds the answers to requests, which a leaf node may always publish.
 fn with_answers(mut allowed: Vec<Pattern>) -> Vec<Pattern> {
     let exempt = ["_R_.>", "_GR_.>", "$JS.ACK.>"];
     allowed.extend(exempt.iter().filter_map(|text| Pattern::parse(text).ok()));
@@ -311,8 +311,8 @@ fn with_answers(mut allowed: Vec<Pattern>) -> Vec<Pattern> {
 }
 
 impl Terms {
-    /// Whether the hub may be asked for this pattern. One with wildcards may be wider than what is
-    /// allowed: the hub then sends what is.
+    /// Whether we may ask the hub for this pattern. A pattern with wildcards may be wider than what
+    /// is allowed: the hub then sends only what is.
     pub fn may_ask_for(&self, pattern: &Pattern) -> bool {
         let fits = |rule: &Pattern| subject::covers(rule, pattern);
         !pattern.is_literal()
@@ -321,7 +321,7 @@ impl Terms {
     }
 }
 
-/// What may pass over the link in one direction, by our own settings.
+/// The topics that our own settings let pass in one direction.
 #[derive(Clone, Debug, Default)]
 pub struct Passage {
     only: Option<Vec<Pattern>>,
@@ -330,7 +330,7 @@ pub struct Passage {
 }
 
 impl Passage {
-    /// What may come in.
+    /// The topics that may come in.
     pub fn inwards(settings: &ClusterSettings) -> Self {
         let (only, shared) = (settings.imports.clone(), settings.shared.clone());
         Self { only, home: ClusterSettings::home(), shared }
@@ -376,7 +376,7 @@ mod tests {
         Session::new(Arc::new(who), Credentials::default(), tls)
     }
 
-    /// What comes of some lines, in short.
+    /// The actions that some lines cause, in short.
     fn says(session: &mut Session, lines: &[&str]) -> Vec<String> {
         let mut parser = Parser::of_hub(ParserLimits::default());
         let lines: Vec<String> = lines.iter().map(|line| line.replace('\n', "")).collect();
@@ -464,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn other_permissions_are_a_new_link_and_other_hubs_are_news() {
+    fn changed_permissions_end_the_link_and_other_hubs_are_remembered() {
         let hubs = INFO.replace("a:1", "b:2");
         assert_eq!(says(&mut joined(), &[&hubs]), ["hubs b:2"]);
         let rules = ACCOUNT.replace("\"headers\"", "\"export\":{\"deny\":[\"x\"]},\"headers\"");

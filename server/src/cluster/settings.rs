@@ -1,4 +1,4 @@
-//! Every bound and interval of a link to a cluster.
+//! The settings of a link to a cluster.
 
 use crate::codec::nats::{Credentials, GLOBAL, ServerAddress};
 use crate::limits;
@@ -13,12 +13,11 @@ use std::time::Duration;
 pub struct ClusterSettings {
     /// The link's name in figures and logs.
     pub title: &'static str,
-    /// The hubs to dial. They tell of the other hubs of their cluster.
+    /// The hubs to dial. They announce the other hubs of their cluster.
     pub hubs: Vec<ServerAddress>,
-    /// The server's name in the cluster, which no other server may have. `None`: made of the host's
-    /// name and a random part.
+    /// The server's name, unique in the cluster. `None`: the host's name and a random part.
     pub name: Option<String>,
-    /// The account of this server that joins, by its name.
+    /// The name of this server's account that joins.
     pub account: Arc<str>,
     /// The credentials for hubs whose address has none.
     pub credentials: Credentials,
@@ -32,23 +31,22 @@ pub struct ClusterSettings {
     pub exports: Option<Vec<Pattern>>,
     /// The only topics whose messages may come in; `None`: all that do not stay at home.
     pub imports: Option<Vec<Pattern>>,
-    /// Topics whose messages are numbered, so that what is lost between servers is counted.
+    /// Topics whose messages are numbered, so that losses between servers are counted.
     pub numbered: Vec<Pattern>,
-    /// Messages queued for the hub.
+    /// Maximum number of messages queued for the hub.
     pub queue_messages: usize,
-    /// Bytes queued for the hub.
+    /// Maximum number of bytes queued for the hub.
     pub queue_bytes: usize,
     /// How long a publish waits for a full link.
     pub wait: Duration,
-    /// How long a hub may take nothing of what waits for it before another is dialled.
+    /// How long a hub may read nothing of what is queued for it. Then another is dialled.
     pub write_deadline: Duration,
 }
 
 /// The port on which hubs listen for leaf nodes unless told otherwise.
 const HUB_PORT: u16 = 7422;
 
-/// What stays at home unless it is shared: what servers say of themselves, rooms and people of the
-/// chat, and pushes.
+/// Subjects that stay at home unless they are shared: events of the server itself, chat, pushes.
 const HOME: [&str; 4] = ["$SYS.>", "fanfare.>", "chat.>", "push.>"];
 
 impl Default for ClusterSettings {
@@ -74,7 +72,7 @@ impl Default for ClusterSettings {
 }
 
 impl ClusterSettings {
-    /// These settings with the credentials and TLS of `new`; `None` if `new` is of another link.
+    /// These settings with the credentials and TLS of `new`; `None` if `new` is for another link.
     pub fn renewed(&self, new: &Self) -> Option<Self> {
         let is_same = (&self.hubs, &self.account) == (&new.hubs, &new.account);
         let (credentials, tls) = (new.credentials.clone(), new.tls.clone());
@@ -108,13 +106,13 @@ impl ClusterSettings {
     }
 }
 
-/// The address of a hub, as nats-server writes it.
+/// Parses the address of a hub in nats-server's form.
 pub fn parse_hub(text: &str) -> Result<ServerAddress, String> {
     ServerAddress::parse(text, HUB_PORT)
 }
 
-/// The hub `told`, which `by` has listed. Hubs usually list each other by address alone, so the
-/// certificate must have the name that `by` has.
+/// The hub `told`, which `by` has listed. Hubs usually list each other by IP address, so the
+/// certificate must then have the name of `by`.
 pub(super) fn told_by(told: ServerAddress, by: &ServerAddress) -> ServerAddress {
     let is_address = |hub: &ServerAddress| hub.host.parse::<IpAddr>().is_ok();
     let certificate_name = match is_address(&told) && !is_address(by) {
@@ -124,12 +122,12 @@ pub(super) fn told_by(told: ServerAddress, by: &ServerAddress) -> ServerAddress 
     ServerAddress { credentials: by.credentials.clone(), certificate_name, ..told }
 }
 
-/// Several, with commas between them.
+/// Parses hubs separated by commas.
 pub fn parse_hubs(text: &str) -> Result<Vec<ServerAddress>, String> {
     let hubs: Vec<_> = text.split(',').map(str::trim).map(parse_hub).collect::<Result<_, _>>()?;
     match hubs.len() {
         0..=limits::CLUSTER_ADDRESSES_MAX => Ok(hubs),
-        many => Err(format!("names {many} hubs; {} will do", limits::CLUSTER_ADDRESSES_MAX)),
+        many => Err(format!("names {many} hubs; at most {}", limits::CLUSTER_ADDRESSES_MAX)),
     }
 }
 

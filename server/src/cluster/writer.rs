@@ -1,4 +1,4 @@
-//! The writing half's [`Source`]: our interest, and the messages that somebody at the hub wants.
+//! The writing half's [`Source`]: our interest, and the messages wanted at the hub.
 
 use super::reader::Shared;
 use super::render::Leaving;
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 /// A change in what the writer sends.
 pub(super) enum Change {
-    /// The link stands.
+    /// The link is up.
     Joined {
         /// The messages for the hub.
         bridge: Bridge<ServerMessage>,
@@ -42,7 +42,7 @@ pub(super) struct Writer<'c> {
     figures: &'c ConnectionFigures,
     inwards: Passage,
     joined: Option<Joined>,
-    /// The broker is closed, and everything was received.
+    /// Whether the broker is closed and everything was received.
     is_drained: bool,
     is_over: bool,
     join_by: Option<Instant>,
@@ -53,7 +53,7 @@ struct Joined {
     bridge: Bridge<ServerMessage>,
     interest: InterestWatch<ServerMessage>,
     terms: Box<Terms>,
-    /// Interest that the hub is to be told, before any message that comes later.
+    /// Interest to announce to the hub, before any message that comes later.
     untold: VecDeque<InterestChange>,
     /// Received but not rendered: the buffer became full in the middle.
     rest: Option<Leaving>,
@@ -90,7 +90,7 @@ impl<'c> Writer<'c> {
         self.join_by = None;
         // What was published while there was no link has no numbers.
         lock(&self.shared.numbers).begin_run();
-        // All that is numbered has to come, whether or not anybody here wants it.
+        // All numbered messages must come, whether or not anybody here wants them.
         let wanted = |pattern: &Pattern| {
             let (pattern, group) = (pattern.clone(), None);
             InterestChange { pattern, group, before: 0, now: 1 }
@@ -191,7 +191,7 @@ impl Drop for Writer<'_> {
 
 impl Source for Writer<'_> {
     fn poll_fill(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> Poll<Filled> {
-        // Registered before looking: what is handed over in between wakes us.
+        // Register before looking: what is handed over in between then wakes us.
         self.queue.register_writer(context);
         let before_bytes = out.waiting_bytes();
         while !out.is_full() && !self.is_over {
@@ -226,7 +226,7 @@ impl Source for Writer<'_> {
     }
 
     fn ping(&mut self, out: &mut WriteBuffer) {
-        // A hub takes nothing else before it has answered `CONNECT`.
+        // A hub accepts nothing else before it has answered `CONNECT`.
         if self.joined.is_some() {
             self.ask(out);
         }
@@ -255,9 +255,9 @@ impl WriteHalf for Writer<'_> {
     }
 }
 
-/// Tells the hub how many subscribe to a pattern here. Hubs count plain interest each time they are
-/// told, so they are told once. Hubs of 2.9 lose count of a group unless it begins and ends with a
-/// weight of 1.
+/// Announces to the hub how many subscribe to a pattern here. Hubs count plain interest at each
+/// announcement, so it is announced once. Hubs of 2.9 lose count of a group unless it begins and
+/// ends with a weight of 1.
 fn tell(out: &mut Vec<u8>, change: &InterestChange, told: &std::sync::atomic::AtomicU64) {
     let InterestChange { pattern, group, before, now } = change;
     let mut say = |weight| append_interest(out, pattern.as_str(), group.as_deref(), weight);

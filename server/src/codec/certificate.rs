@@ -67,8 +67,8 @@ impl CertificateNames {
         }
     }
 
-    /// Which of these users the certificate is for: the one that an alternative name names, or else
-    /// the one that is called like the subject.
+    /// The user that the certificate is for: one that an alternative name names, or else
+    /// the one with the name of the subject.
     pub fn user<'u>(&self, users: impl Iterator<Item = &'u str> + Clone) -> Option<&'u str> {
         let called = |name: &String| users.clone().find(|user| user == name);
         let like_subject = || {

@@ -92,7 +92,7 @@ pub enum ServerObject<'o> {
     Bye(Cow<'o, str>),
 }
 
-/// What a client did wrong, for programs.
+/// A client's mistake, for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ErrorCode {

@@ -63,7 +63,7 @@ impl Config {
             push.address.map(|_| ("push", of(push.settings.connections, of_push_client))),
             push.http_address.map(|_| ("push-http", of(push.http_connections, of_push_client))),
         ];
-        // What is subscribed to in the cluster, and the link's mailbox.
+        // Interest of the cluster, and the link's mailbox.
         let links = self.clusters.iter().map(|_| ("cluster", limits::CLUSTER_INTEREST_MAX + 8));
         front_ends.into_iter().flatten().chain(links).collect()
     }
@@ -186,8 +186,8 @@ fn nats_subscription_bytes(control_line_bytes: usize) -> u64 {
     (itself + subject + 4 * control_line_bytes) as u64
 }
 
-/// What each connection has, whatever its protocol: its task, its buffers, one message being read,
-/// and its answers.
+/// Memory that each connection takes, whatever its protocol: its task, its buffers, one message
+/// being read, and its answers.
 fn connection_bytes(write_buffer_bytes: usize, message_bytes: usize) -> u64 {
     // The last piece rendered may go beyond the write buffer.
     let buffers =

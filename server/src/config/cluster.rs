@@ -95,7 +95,7 @@ impl Options for ClusterOptions {
                 .help("How long a message waits for a full link; then the cluster misses it"),
             "write_deadline_ms" => shared
                 .default_value(text(limits::CLUSTER_WRITE_DEADLINE_MS))
-                .help("This server leaves a hub that takes none of what waits for it in this time"),
+                .help("Leave a hub that reads nothing of what is queued for it in this time"),
             _ => shared,
         }
     }

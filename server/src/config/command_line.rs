@@ -57,7 +57,7 @@ pub fn from_command_line(
 }
 
 /// A publish/subscribe server with bounded delivery: chat, NATS and push. Without a command it
-/// serves
+/// runs the server
 #[derive(Parser)]
 #[command(
     name = "fanfare",
@@ -92,7 +92,7 @@ pub enum SubCommand {
     Request(RequestOptions),
     /// Answer requests on a NATS server
     Reply(ReplyOptions),
-    /// Ask a server whether it is well; exit with 1 if it is not
+    /// Ask a server whether it is healthy; exit with 1 if it is not
     Health(AdminAddress),
     /// Print the version, the commit it is built from, and its features
     Version,

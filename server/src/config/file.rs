@@ -14,13 +14,13 @@ use toml::de::{DeTable, DeValue};
 /// A file of settings.
 #[derive(Default)]
 pub struct SettingsFile {
-    /// By the settings' names.
+    /// The values, by the names of the settings.
     pub values: BTreeMap<String, Value>,
     /// The same for the second and each later table of one name.
     pub further: Vec<BTreeMap<String, Value>>,
 }
 
-/// Which of the tables of one name, the table's name, and a key and its value there.
+/// The index among tables of the same name, the table's name, and a key and its value there.
 type Entry<'t, 'a> = (usize, &'t str, &'t Spanned<Cow<'a, str>>, &'t Spanned<DeValue<'a>>);
 
 impl SettingsFile {

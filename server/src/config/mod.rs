@@ -61,7 +61,7 @@ use std::time::Duration;
 use table::Options;
 use values::{choice, level, ms, size, trusted_proxies, within};
 
-/// What the program is to do.
+/// The program's task.
 #[derive(Debug)]
 pub enum Task {
     /// Run the server, with settings that can be read again.
@@ -74,7 +74,7 @@ pub enum Task {
     Top(TopOptions),
     /// Send or receive messages.
     Messages(Box<MessagesCommand>),
-    /// Ask a server whether it is well.
+    /// Ask a server whether it is healthy.
     Health(AdminAddress),
     /// Print this and exit successfully: `--help`, `--version`.
     Print(String),
@@ -117,7 +117,7 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Secrets that were set where other users of the machine can see them.
     pub exposed_secrets: Vec<String>,
-    /// What Fanfare ignores of nats-server's file, or takes in another way.
+    /// Settings of nats-server's file that Fanfare ignores, or reads differently.
     pub warnings: Vec<String>,
 }
 
@@ -155,7 +155,8 @@ struct ServerOptions {
     #[arg(long, value_name = "MS", default_value_t = limits::LAME_DUCK_GRACE_MS,
         value_parser = ms(0))]
     lame_duck_grace_ms: u64,
-    /// Slowest client whose pace publishers keep, in bytes read a second; 0: they keep nobody's
+    /// Slowest rate of reading to which publishers slow down, in bytes a second; 0: they slow
+    /// down for nobody
     #[arg(long, value_name = "BYTES", default_value_t = limits::SLOWEST_READER_BYTES,
         value_parser = within::<u32>(0..=u64::from(u32::MAX)))]
     slowest_reader: u32,

@@ -55,7 +55,7 @@ pub struct NatsOptions {
     total_subscriptions: usize,
     #[command(flatten)]
     connections: ConnectionOptions,
-    /// A client that is silent for this long is sent a PING
+    /// Send a PING to a client that is silent for this long
     #[arg(long, value_name = "MS", default_value_t = limits::NATS_PING_INTERVAL_MS,
         value_parser = ms(1))]
     ping_interval_ms: u64,
@@ -91,12 +91,12 @@ pub struct NatsOptions {
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true",
         hide_possible_values = true)]
     tls_required: Option<bool>,
-    /// Whether the TLS handshake comes before INFO: `true`, `false`, or `auto`, which is for each
-    /// client as it begins
+    /// Whether the TLS handshake comes before INFO: `true`, `false`, or `auto`, which lets each
+    /// client choose
     #[arg(long, value_name = "true|false|auto", default_value = "false",
         value_parser = choice(HANDSHAKE_FIRST))]
     tls_handshake_first: HandshakeFirst,
-    /// Time in which the TLS handshake must be over
+    /// Time in which a client must finish the TLS handshake
     #[arg(long, value_name = "MS", default_value_t = limits::NATS_TLS_HANDSHAKE_MS,
         value_parser = ms(1))]
     tls_timeout_ms: u64,

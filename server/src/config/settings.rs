@@ -19,9 +19,9 @@ use std::sync::Arc;
 /// The settings that somebody set.
 #[derive(Clone, Default)]
 pub struct Settings {
-    /// By their names.
+    /// The values, by the names of the settings.
     values: BTreeMap<String, Value>,
-    /// Those of each further table of one name, such as the second `[[cluster]]`.
+    /// The settings of each further table of one name, such as the second `[[cluster]]`.
     further: Vec<Self>,
     nats_file: Option<Arc<NatsFile>>,
 }
@@ -97,7 +97,7 @@ impl Settings {
         }
     }
 
-    /// What nats-server's file says, besides settings.
+    /// The parts of nats-server's file that are no settings.
     pub fn nats_file(&self) -> Option<&NatsFile> {
         self.nats_file.as_deref()
     }

@@ -85,7 +85,7 @@ pub struct QueueOptions {
     /// slow
     #[arg(long, value_name = "MS", value_parser = ms(0))]
     wait_ms: u64,
-    /// A client that takes none of what waits for it in this time is disconnected
+    /// Disconnect a client that reads nothing of what is queued for it in this time
     #[arg(long, value_name = "MS", default_value_t = limits::WRITE_DEADLINE_MS,
         value_parser = ms(1))]
     write_deadline_ms: u64,
@@ -98,14 +98,14 @@ pub struct WriterOptions {
     #[arg(long, value_name = "BYTES", default_value_t = limits::WRITE_BUFFER_BYTES,
         value_parser = from(256))]
     write_buffer_bytes: usize,
-    /// A client that is silent for this long is sent a ping
+    /// Send a ping to a client that is silent for this long
     #[arg(long, value_name = "MS", default_value_t = limits::IDLE_MS, value_parser = ms(1))]
     idle_ms: u64,
     /// Pings without a sign of life after which a client is disconnected
     #[arg(long, value_name = "N", default_value_t = limits::IDLE_MISSES,
         value_parser = within::<u32>(1..=1_000))]
     idle_misses: u32,
-    /// Disconnect a client that answers no ping, even if it takes what it is sent
+    /// Disconnect a client that answers no ping, even if it reads what it is sent
     #[arg(long)]
     idle_answer_required: bool,
 }

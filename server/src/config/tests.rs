@@ -348,7 +348,7 @@ fn what_is_in_force_is_a_settings_file() {
     assert!(line("line-bytes ").ends_with("# default"), "{printed}");
     let again = config(&["--config", &file("again", &printed)]).unwrap();
     let mut first = config(&arguments).unwrap();
-    // What the file names was asked for.
+    // Addresses that the file names count as asked for.
     first.admin.is_asked_for = true;
     assert_eq!(again, first);
 }

@@ -48,7 +48,7 @@ pub fn level(text: &str) -> Result<LevelFilter, String> {
         .map_err(|_| "is not a level; use off, error, warn, info, debug or trace".to_owned())
 }
 
-/// What is listed, separated by commas.
+/// The items of a list separated by commas.
 pub fn listed(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty())
 }

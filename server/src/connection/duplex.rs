@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// Whether a connection continues. `Break` ends it for that reason.
 pub(crate) type Flow = ControlFlow<Ended>;
 
-/// What a protocol does with a client's bytes, which [`drive`] reads.
+/// A protocol's reading half: handles a client's bytes, which [`drive`] reads.
 pub(crate) trait ReadHalf: Send {
     /// A change of what the writing half sends.
     type Change: Send;
@@ -64,7 +64,7 @@ pub(crate) trait ReadHalf: Send {
     }
 }
 
-/// What a protocol renders for a client.
+/// A protocol's writing half: renders what a client is sent.
 pub(crate) trait WriteHalf: Source + Send {
     /// Why it ended, if it ended by itself.
     fn end_reason(&self) -> Option<Ended> {

@@ -42,7 +42,7 @@ struct Counts {
     by_address: HashMap<IpAddr, usize>,
 }
 
-/// Which bound refused a connection.
+/// The bound that refused a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// [`ConnectionLimits::total`], with its value.

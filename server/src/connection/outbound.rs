@@ -17,7 +17,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-/// What waits for the writing half, in order. `C` is a change of what that half sends.
+/// Everything queued for the writing half, in order. `C` is a change of what that half sends.
 pub(crate) struct OutboundQueue<C> {
     state: Mutex<QueueState<C>>,
     /// The writing half, waiting for something to do.
@@ -47,7 +47,7 @@ struct Placed<C> {
     placed: u64,
 }
 
-/// What the writing half takes out of the queue.
+/// An item that the writing half takes from the queue.
 pub(crate) enum QueueItem<C> {
     Text(Vec<u8>),
     Change(C),
@@ -55,7 +55,7 @@ pub(crate) enum QueueItem<C> {
     Close,
 }
 
-/// What the server asks of a connection.
+/// The server's request to a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     /// The server will stop: tell the client, so that it can go elsewhere.
@@ -343,7 +343,7 @@ mod tests {
         assert_eq!(text(queue.take(0, Some(placed))), "late");
     }
 
-    /// What is added to an item that has its position already counts as placed anew.
+    /// Text added to an item that has its position already gives the item a new position.
     #[test]
     fn an_item_is_placed_when_the_last_of_it_is() {
         let queue = Queue::default();

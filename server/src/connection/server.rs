@@ -15,7 +15,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What servers have besides their protocol.
+/// The parts of a server that do not depend on its protocol.
 pub(crate) struct Profile {
     pub tasks: TaskNames,
     /// The front-end that lists every connection.
@@ -29,7 +29,7 @@ pub(crate) struct Profile {
     pub takes_proxy_header: bool,
 }
 
-/// What the scopes and tasks of a server are called.
+/// The names of a server's scopes and tasks.
 pub(crate) struct TaskNames {
     pub server: &'static str,
     pub accept: &'static str,
@@ -50,9 +50,9 @@ macro_rules! task_names {
 }
 pub(crate) use task_names;
 
-/// What servers differ in.
+/// The parts in which servers differ.
 pub trait Protocol: Send + Sync + 'static {
-    /// What a client that is not admitted is sent.
+    /// The refusal for a client that is not admitted.
     fn refusal(&self, peer: SocketAddr, reason: &str) -> Vec<u8>;
 
     /// Serves one connection to its close.
@@ -167,7 +167,7 @@ impl Default for LameDuck {
     }
 }
 
-/// What sends a server's clients elsewhere.
+/// A future that sends a server's clients elsewhere.
 pub type Ending<'s> = Pin<Box<dyn Future<Output = ()> + Send + 's>>;
 
 /// A server of any protocol, for a program that runs several.

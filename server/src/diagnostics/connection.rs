@@ -80,7 +80,8 @@ impl fmt::Display for Ended {
     }
 }
 
-/// What one connection counts. Its tasks write it and observers read it; additions are uncontended.
+/// The counters of one connection. Its tasks write them, observers read them; additions are
+/// uncontended.
 pub struct ConnectionFigures {
     id: u64,
     traffic: Arc<Traffic>,
@@ -128,7 +129,7 @@ type Subscriptions = Arc<dyn Fn() -> Vec<SubscriptionInfo> + Send + Sync>;
 /// One subscription, as its client knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubscriptionInfo {
-    /// What it is for.
+    /// The subject that it is for.
     pub subject: String,
     /// Its queue group; empty if it is in none.
     pub group: String,
@@ -262,7 +263,7 @@ impl ConnectionFigures {
         self.traffic.is_stuck_for(time)
     }
 
-    /// What the connection holds: what waits for the peer, what came from it and is not complete,
+    /// The memory that the connection holds: what waits for the peer, what came from it incomplete,
     /// and its subscriptions. What several connections share counts for each.
     pub fn held_bytes(&self) -> usize {
         self.pending_bytes()
@@ -410,11 +411,11 @@ pub struct ConnectionInfo {
     pub id: u64,
     /// The connection's front-end.
     pub front_end: &'static str,
-    /// By what it came: its front-end, or `websocket`.
+    /// How the peer connected: the front-end, or `websocket`.
     pub transport: &'static str,
     /// The peer's address.
     pub peer: SocketAddr,
-    /// What the peer calls itself; empty if it did not say.
+    /// The peer's own name; empty if it gave none.
     pub name: String,
     /// The user that the peer authenticated as; empty without authentication.
     pub user: String,

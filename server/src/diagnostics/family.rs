@@ -14,7 +14,7 @@ pub struct Family {
     pub figures: Vec<Figure>,
 }
 
-/// What the values of a [`Family`] are.
+/// The kind of a [`Family`]'s values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FamilyKind {
     /// The values only grow.
@@ -30,7 +30,7 @@ pub struct Figure {
     pub labels: Vec<(&'static str, &'static str)>,
     /// The value.
     pub value: u64,
-    /// What it is called where the server is shown at a glance; none if it is not shown there.
+    /// The name in `/varz`, where the server is shown at a glance; `None` if it is not shown there.
     pub at_a_glance: Option<&'static str>,
 }
 

@@ -131,7 +131,7 @@ impl FrontEnd {
         let _ = self.facts.set(Box::new(facts));
     }
 
-    /// What is known of the front-end besides figures.
+    /// Facts about the front-end besides figures.
     pub fn facts(&self) -> Facts {
         self.facts.get().map(|facts| facts()).unwrap_or_default()
     }

@@ -68,7 +68,7 @@ pub enum Event<'e> {
     Lost {
         /// The front-end through which they came.
         front_end: &'static str,
-        /// What became of them, in one word.
+        /// Their outcome, in one word.
         kind: &'static str,
         /// The target.
         whom: &'e str,
@@ -113,7 +113,7 @@ pub struct JournalEntry {
     pub kind: &'static str,
     /// The front-end; empty for the server's own events.
     pub front_end: &'static str,
-    /// What the event is about: the peer's address, or a topic.
+    /// The event's object: the peer's address, or a topic.
     pub about: String,
     /// The peer's port the last time.
     pub port: Option<u16>,

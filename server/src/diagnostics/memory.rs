@@ -29,7 +29,7 @@ impl Memory {
         self.shed_connections.load(Ordering::Relaxed)
     }
 
-    /// What all connections may read until the next look.
+    /// The bytes that all connections may read until the next look.
     pub fn allowance(&self) -> &Arc<ReadAllowance> {
         &self.allowance
     }

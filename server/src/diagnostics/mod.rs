@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 
-/// What the server knows of itself. A cheap handle; clones share everything.
+/// The server's knowledge of itself. A cheap handle; clones share everything.
 #[derive(Clone)]
 pub struct Diagnostics {
     shared: Arc<Shared>,

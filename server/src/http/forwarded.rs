@@ -12,7 +12,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// that is not a trusted proxy. The client may have made up what stands before it.
 ///
 /// # Errors
-/// What is wrong with the headers.
+/// The reason why the headers are refused.
 pub(super) fn client(
     headers: &HeaderMap,
     proxies: &TrustedProxies,
@@ -55,8 +55,7 @@ fn last_stranger<'h>(
     Ok(last)
 }
 
-/// What an element of `Forwarded` such as `for="[2001:db8::1]:4711";proto=https` says of the
-/// client.
+/// The client named by an element of `Forwarded`, such as `for="[2001:db8::1]:4711";proto=https`.
 fn named_in(element: &str) -> Option<&str> {
     let mut pairs = element.split(';').filter_map(|pair| pair.split_once('='));
     let (_, node) = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))?;

@@ -34,7 +34,7 @@ impl Deref for Call {
     }
 }
 
-/// What is asked for: a path, and a query behind it.
+/// A request's target: a path, and a query.
 #[derive(Clone, Debug)]
 pub struct Asked(pub(super) Uri);
 
@@ -120,7 +120,7 @@ impl Call {
 pub struct QueryError {
     /// The name of the value.
     pub name: &'static str,
-    /// What the value has to be, in words.
+    /// The value's form, in words.
     pub has_to_be: &'static str,
 }
 

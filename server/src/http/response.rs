@@ -23,7 +23,7 @@ pub fn bytes(status: StatusCode, content_type: &'static str, body: impl Into<Byt
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    // What a peer sent is in many an answer: no browser may take that for another type.
+    // Many answers quote a peer's text: no browser may take it for another type.
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

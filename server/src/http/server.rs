@@ -68,7 +68,7 @@ impl Default for HttpSettings {
 /// the others with the answer they are at.
 pub type HttpServer = Server<Http>;
 
-/// What all connections share.
+/// The state that all connections share.
 pub struct Http {
     service: Box<dyn Service>,
     settings: HttpSettings,

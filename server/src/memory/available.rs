@@ -43,7 +43,7 @@ fn limit_bytes(root: &Path, line: &str) -> Option<u64> {
         _ => return None,
     };
     let folders = Path::new(path.trim_start_matches('/')).ancestors();
-    // What is not there, or `max`, is no limit.
+    // A missing file, or `max`, is no limit.
     let limits = folders.filter_map(|folder| read_to_string(root.join(folder).join(file)).ok());
     limits.filter_map(|limit| limit.trim().parse().ok()).min()
 }

@@ -31,7 +31,7 @@ pub fn default_budget_bytes() -> u64 {
     available_bytes().map_or(MEMORY_BYTES_UNKNOWN, |bytes| (bytes / 2).max(MEMORY_BYTES_MIN))
 }
 
-/// What the program has allocated and not freed; `None` where the allocator does not tell.
+/// Bytes that the program has allocated and not freed; `None` where the allocator does not tell.
 #[cfg(target_os = "linux")]
 pub fn allocated_bytes() -> Option<u64> {
     use tikv_jemalloc_ctl::{epoch, stats};
@@ -39,7 +39,7 @@ pub fn allocated_bytes() -> Option<u64> {
     epoch::advance().and_then(|_| stats::allocated::read()).ok().map(|bytes| bytes as u64)
 }
 
-/// What the program has allocated and not freed; `None` where the allocator does not tell.
+/// Bytes that the program has allocated and not freed; `None` where the allocator does not tell.
 #[cfg(not(target_os = "linux"))]
 pub fn allocated_bytes() -> Option<u64> {
     None
@@ -200,7 +200,7 @@ fn shortage(budget_bytes: u64, used_bytes: u64) -> Shortage {
     }
 }
 
-/// What may be read until the next look: memory grows by more than what is read.
+/// Bytes that may be read until the next look: memory grows by more than what is read.
 fn readable_bytes(budget_bytes: u64, used_bytes: u64) -> u64 {
     let left_bytes = budget_bytes.saturating_sub(used_bytes);
     (left_bytes / MEMORY_PER_BYTE_READ).max(MEMORY_READ_BYTES_MIN)

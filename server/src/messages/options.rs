@@ -44,7 +44,7 @@ pub struct ServerOptions {
 pub struct MessageOptions {
     /// The subject
     pub subject: String,
-    /// The payload; `-`, or none where something is piped in: all of standard input
+    /// The payload; `-`, or none if input is piped in: all of standard input
     payload: Option<String>,
     /// Take the payload from this file
     #[arg(long, value_name = "FILE", conflicts_with = "payload")]
@@ -57,13 +57,13 @@ pub struct MessageOptions {
 /// How received messages look.
 #[derive(Args, Clone, Debug)]
 pub struct ShowOptions {
-    /// Write an object a line
+    /// Print one JSON object a line
     #[arg(long, conflicts_with = "raw")]
     pub json: bool,
-    /// Write payloads alone, a line each
+    /// Print only the payloads, one a line
     #[arg(long)]
     pub raw: bool,
-    /// Say when each message came
+    /// Print when each message came
     #[arg(long)]
     pub times: bool,
 }
@@ -71,16 +71,16 @@ pub struct ShowOptions {
 /// The command line of `fanfare pub`.
 #[derive(Args, Clone, Debug)]
 pub struct PubOptions {
-    /// What to send.
+    /// The message to send.
     #[command(flatten)]
     pub message: MessageOptions,
     /// Subject for answers
     #[arg(long, value_name = "SUBJECT")]
     pub reply: Option<String>,
-    /// How often to publish it; `{{Count}}` in the payload is the number of the message
+    /// How many times to publish it; `{{Count}}` in the payload becomes the message's number
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub count: u64,
-    /// Messages a second; otherwise as fast as can be
+    /// Messages a second; by default as fast as possible
     #[arg(long, value_name = "N", value_parser = positive)]
     pub rate: Option<f64>,
     /// The server.
@@ -111,7 +111,7 @@ pub struct SubOptions {
 /// The command line of `fanfare request`.
 #[derive(Args, Clone, Debug)]
 pub struct RequestOptions {
-    /// What to ask.
+    /// The question.
     #[command(flatten)]
     pub message: MessageOptions,
     /// How long to wait for each answer
@@ -134,7 +134,7 @@ pub struct RequestOptions {
 pub struct ReplyOptions {
     /// The subject
     pub subject: String,
-    /// The answer; without it, what was asked
+    /// The answer; by default the request itself
     pub answer: Option<String>,
     /// Share the requests with others of this queue group
     #[arg(long, value_name = "GROUP", default_value = "fanfare-reply")]

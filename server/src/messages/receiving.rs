@@ -64,7 +64,7 @@ pub fn request(options: &RequestOptions, output: &mut impl Write) -> Result<(), 
     Ok(())
 }
 
-/// What was shown so far, and how.
+/// The messages shown so far, and their form.
 struct Shown<'s> {
     options: &'s ShowOptions,
     messages: u64,

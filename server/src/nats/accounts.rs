@@ -28,7 +28,7 @@ pub struct Accounts(Arc<Shared>);
 
 struct Shared {
     global: Arc<Account>,
-    /// Those that the settings name, and those that still have clients.
+    /// The accounts that the settings name, and those that still have clients.
     others: Mutex<Others>,
     make: Box<dyn Fn() -> Broker<ServerMessage> + Send + Sync>,
     subscriptions: usize,
@@ -40,7 +40,7 @@ type Others = BTreeMap<AccountName, Arc<Account>>;
 pub struct Account {
     /// Its name.
     pub name: AccountName,
-    /// What is published in it.
+    /// The account's broker.
     pub broker: Broker<ServerMessage>,
     /// The subscriptions that its clients may have together.
     pub(super) share: Arc<Share>,

@@ -48,7 +48,7 @@ impl Admission {
         }
     }
 
-    /// What a new client may sign, if some prove with a key who they are.
+    /// The nonce for a new client to sign, if some clients log in with a key.
     pub fn nonce(&self) -> Option<Box<str>> {
         let mut bytes = [0; NONCE_BYTES];
         let random = rustls::crypto::ring::default_provider().secure_random;
@@ -57,8 +57,8 @@ impl Admission {
         is_random.then(|| BASE64URL_NOPAD.encode(&bytes).into())
     }
 
-    /// What a client at `address` may do that was sent this nonce and gave these credentials. If it
-    /// has to wait for its turn, and `has_left` by then, nothing is hashed. Cancel safe.
+    /// The rights of a client at `address` that was sent this nonce and gave these credentials. If
+    /// it has to wait for its turn, and `has_left` by then, nothing is hashed. Cancel safe.
     pub async fn admit(
         &self,
         authentication: &Authentication,

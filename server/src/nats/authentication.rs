@@ -31,7 +31,7 @@ pub struct User {
     pub name: String,
     /// The password. None: only a certificate lets the user in.
     pub password: Option<Secret>,
-    /// What the user may do, and where.
+    /// The user's rights and account.
     pub grant: Grant,
 }
 
@@ -40,14 +40,14 @@ pub struct User {
 pub struct NkeyUser {
     /// The public key, which is its name too.
     pub key: Nkey,
-    /// What the user may do, and where.
+    /// The user's rights and account.
     pub grant: Grant,
 }
 
-/// What a client may do once it is let in, and in which account.
+/// The rights that a client has once it is let in, and its account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
-    /// What it may do.
+    /// Its rights.
     pub permissions: Arc<Permissions>,
     /// Its account.
     pub account: AccountName,
@@ -69,7 +69,7 @@ impl Authentication {
         self.is_required() && (self.no_auth_user.is_none() || self.is_mapped())
     }
 
-    /// What a client may do without saying who it is; nothing if it has to say.
+    /// The rights of a client that gives no credentials; `None` if it must give some.
     pub fn unauthenticated(&self) -> Option<Grant> {
         match &self.no_auth_user {
             Some(name) if !self.is_mapped() => self.user(name),
@@ -77,7 +77,7 @@ impl Authentication {
         }
     }
 
-    /// What the user of this name or key may do; nothing if there is none.
+    /// The rights of the user of this name or key; `None` if there is none.
     pub fn user(&self, name: &str) -> Option<Grant> {
         let named = self.users.iter().find(|user| user.name == name).map(|user| &user.grant);
         let with_key = || {
@@ -101,7 +101,8 @@ impl Authentication {
         grants.map(|grant| grant.account.clone())
     }
 
-    /// What can be said at once of these credentials, from a client that was sent this nonce.
+    /// The verdict on these credentials, as far as it is known at once, for a client that was sent
+    /// this nonce.
     pub(super) fn judge(&self, given: &Credentials, nonce: &str) -> Verdict {
         let Credentials { password, token, signature, .. } = given;
         let [password, token, signature] =
@@ -119,7 +120,7 @@ impl Authentication {
         }
     }
 
-    /// What these settings mean for a client that came in with these credentials under `before`.
+    /// The effect of these settings on a client let in with these credentials under `before`.
     pub(super) fn review(&self, before: &Self, given: &Credentials) -> Review {
         let names_user = given.nkey.is_some() || given.user.is_some();
         match (before.entry(given), self.entry(given)) {
@@ -135,7 +136,7 @@ impl Authentication {
         }
     }
 
-    /// What a client with these credentials has to prove, and what it may do then.
+    /// What a client with these credentials must prove, and its rights once it has.
     fn entry(&self, given: &Credentials) -> Option<(Required<'_>, Grant)> {
         if let Some(name) = &given.nkey {
             let key = Nkey::parse(name).ok()?;
@@ -171,7 +172,7 @@ impl Authentication {
     }
 }
 
-/// What a client has to prove.
+/// The proof that a client owes.
 #[derive(PartialEq, Eq)]
 enum Required<'a> {
     Nothing,
@@ -180,23 +181,23 @@ enum Required<'a> {
     Key(&'a Nkey),
 }
 
-/// What new credentials mean for a client that came in before.
+/// The effect of new settings on a client that is connected.
 pub(super) enum Review {
-    /// It may stay, and do this.
+    /// It may stay, with these rights.
     Holds(Grant),
-    /// It has to prove anew who it is.
+    /// It must authenticate again.
     Prove,
-    /// There is no such user any more, or it is in another account.
+    /// Its user is gone, or is in another account.
     Gone,
 }
 
-/// What can be said at once of a client's credentials.
+/// The verdict on a client's credentials, as far as it is known at once.
 pub(super) enum Verdict {
-    /// It is who it says, and may do this.
+    /// They are right, and give these rights.
     Right(Grant),
-    /// It is not.
+    /// They are wrong.
     Wrong,
-    /// That is known once its secret has been hashed.
+    /// Known once its secret has been hashed.
     Hashed(Hashed),
 }
 
@@ -216,14 +217,14 @@ impl Hashed {
         &self.given
     }
 
-    /// What its owner may do if it is right.
+    /// The rights of its owner if it is right.
     pub fn grant(&self) -> &Grant {
         &self.grant
     }
 
     /// Whether it is right. Takes a good part of a second: call it where that keeps nobody waiting.
     pub fn is_right(&self) -> bool {
-        // What looks like a hash but is none matches nothing.
+        // A text that looks like a hash but is none matches nothing.
         bcrypt::verify(&self.given, &self.hash).unwrap_or(false)
     }
 }
@@ -265,7 +266,7 @@ impl Grant {
 }
 
 impl Default for Grant {
-    /// What a client without rules may do.
+    /// The rights of a client without rules.
     fn default() -> Self {
         Self { permissions: Permissions::unrestricted(), account: global() }
     }

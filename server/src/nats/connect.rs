@@ -27,7 +27,7 @@ pub struct ConnectOptions {
     pub words: Option<Box<Words>>,
 }
 
-/// What a client says about itself.
+/// A client's words about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Words {
     /// The credentials.

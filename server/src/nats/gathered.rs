@@ -8,7 +8,7 @@ use std::mem::size_of;
 /// wait. Each is a copy of its own, so that few bytes keep no large segment alive.
 #[derive(Default)]
 pub(super) struct Gathered {
-    /// By a number that grows.
+    /// The messages, by a number that grows.
     waiting: BTreeMap<u64, Copied>,
     /// The number of the message that waits, by its subject.
     places: HashMap<Box<[u8]>, u64>,
@@ -16,9 +16,9 @@ pub(super) struct Gathered {
     bytes: usize,
 }
 
-/// What a client is sent of a message.
+/// A copy of a message as a client is sent it.
 pub(super) struct Copied {
-    /// What newer messages replace it by.
+    /// The key by which newer messages replace it.
     key: Box<[u8]>,
     subject: Box<[u8]>,
     reply_to: Option<Box<[u8]>>,

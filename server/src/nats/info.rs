@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 /// Where nats-server names its version of Go.
 pub(super) const IN_RUST: &str = "none: this is Fanfare, in Rust";
 
-/// What is the same for all connections of a server.
+/// The part of `INFO` that is the same for all connections of a server.
 #[derive(Clone, Debug)]
 pub struct ServerInfo {
     server_id: String,
@@ -86,7 +86,7 @@ pub enum Occasion<'a> {
 }
 
 impl ServerInfo {
-    /// That of a server of this id that listens at `address`.
+    /// Makes it for the server with this id that listens at `address`.
     pub fn new(settings: &NatsSettings, address: SocketAddr, server_id: &str) -> Self {
         Self {
             server_id: server_id.to_owned(),

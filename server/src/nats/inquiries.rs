@@ -9,10 +9,10 @@ use serde_json::Value;
 const DOCUMENTS: [&str; 9] =
     ["VARZ", "CONNZ", "SUBSZ", "ACCOUNTZ", "HEALTHZ", "LEAFZ", "ROUTEZ", "GATEWAYZ", "JSZ"];
 
-/// Those of them that can be asked for by account.
+/// The documents that can be asked for by account.
 const OF_ACCOUNT: [&str; 2] = ["CONNZ", "SUBSZ"];
 
-/// What is asked for.
+/// A question to the server.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Inquiry {
     /// How the server is.
@@ -26,7 +26,7 @@ pub(super) enum Inquiry {
 }
 
 impl Inquiry {
-    /// What a request to `subject` with these options asks this server; `None` if it is not for a
+    /// The question that a request to `subject` with these options asks; `None` if it is not for a
     /// server at all.
     pub fn of(subject: &str, options: &[u8], info: &ServerInfo) -> Option<Self> {
         let rest = subject.strip_prefix("$SYS.REQ.")?;

@@ -27,7 +27,7 @@ pub(super) struct OwnQueue {
     is_closing: bool,
 }
 
-/// What comes next from a queue.
+/// The next item of a queue.
 pub(super) enum Next {
     Batch(Batch<ServerMessage>),
     Gathered(Copied),
@@ -38,7 +38,7 @@ pub(super) enum Next {
     },
 }
 
-/// What a look at the mailbox brought.
+/// The result of a look at the mailbox.
 enum Taken {
     Batch(Batch<ServerMessage>),
     Nothing,
@@ -97,7 +97,7 @@ impl OwnQueue {
     /// The next messages, of topics that `except` does not match.
     pub fn poll(&mut self, context: &mut Context<'_>, placed: u64, except: &[Pattern]) -> Next {
         if !self.policy.gathers() {
-            // What an earlier policy gathered.
+            // Messages gathered under an earlier policy come first.
             return match self.gathered.take_first() {
                 Some(first) => Next::Gathered(first),
                 None => self.poll_plain(context, placed),
@@ -159,7 +159,7 @@ impl OwnQueue {
             match self.mailbox.poll_recv_batch(context) {
                 Poll::Ready(Some(MailboxDelivery::Batch(_, batch))) => {
                     self.taken += batch.len() as u64;
-                    // By now all that was queued when something was placed has been taken.
+                    // By now everything queued when an item was placed has been taken.
                     let most = self.policy.queue_messages as u64 + NATS_OVERTAKING_MESSAGES;
                     if self.taken > most {
                         self.is_clear_for(placed);

@@ -5,7 +5,7 @@ use fanfare::{Pattern, Topic};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-/// What a user may do.
+/// The rights of a user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Permissions {
     /// The subjects it may publish to.
@@ -35,16 +35,16 @@ impl Default for ResponseRule {
 /// Patterns that allow, and patterns that forbid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// What is allowed. None: everything that is not private. An empty list allows nothing.
+    /// Allowed patterns. `None`: everything that is not private. An empty list allows nothing.
     allow: Option<Vec<Pattern>>,
-    /// What is not, even if it is allowed.
+    /// Forbidden patterns, even where allowed.
     deny: Arc<[Pattern]>,
     /// What a subscription that begins before a private prefix must not get: `deny`, and what is
     /// private.
     deny_wide: Arc<[Pattern]>,
     /// Whether some topics are private: those of chat and pushes, which are in one account.
     has_private: bool,
-    /// What is allowed and forbidden to members of some queue groups alone.
+    /// Patterns allowed and forbidden only to members of some queue groups.
     allow_groups: Vec<GroupRule>,
     deny_groups: Vec<GroupRule>,
 }
@@ -63,7 +63,7 @@ pub struct GroupRule {
 const PRIVATE_PREFIXES: [&str; 2] = ["chat.user.", "push."];
 
 impl Permissions {
-    /// What a client without rules may do. Shared, so that it costs a connection nothing.
+    /// The rights of a client without rules. Shared, so that they cost a connection nothing.
     pub fn unrestricted() -> Arc<Self> {
         static UNRESTRICTED: LazyLock<Arc<Permissions>> = LazyLock::new(Arc::default);
         UNRESTRICTED.clone()
@@ -130,7 +130,7 @@ impl Rules {
             && !self.denied_to(group).any(|outer| covers(outer, pattern))
     }
 
-    /// What must not reach an allowed subscription, if it could match any of it.
+    /// The patterns that must not reach an allowed subscription, if it could match any of them.
     pub fn kept_from(&self, pattern: &Pattern, group: Option<&str>) -> Option<Arc<[Pattern]>> {
         // One that begins with a private prefix is allowed because a rule names it.
         let kept = match self.private_prefix(pattern.as_str()) {
@@ -143,7 +143,7 @@ impl Rules {
         kept.iter().any(|kept| overlap(kept, pattern)).then(|| kept.clone())
     }
 
-    /// What is forbidden to members of a queue group.
+    /// The patterns forbidden to members of a queue group.
     fn denied_to(&self, group: Option<&str>) -> impl Iterator<Item = &Pattern> {
         let is_denied = move |rule: &&GroupRule| group.is_some_and(|group| rule.is_for(group));
         self.deny_groups.iter().filter(is_denied).map(|rule| &rule.subject)

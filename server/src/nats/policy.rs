@@ -27,7 +27,7 @@ pub enum Target {
 /// How the queue of one subscription behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueuePolicy {
-    /// What happens when it is full.
+    /// The policy for a full queue.
     pub when_full: WhenFull,
     /// Its bound in messages.
     pub queue_messages: usize,
@@ -39,7 +39,7 @@ pub struct QueuePolicy {
     pub interval: Option<Duration>,
 }
 
-/// What the server grants at most, and by default.
+/// The most that the server grants, and its defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PolicyBounds {
     /// Messages of a queue.
@@ -48,7 +48,7 @@ pub struct PolicyBounds {
     pub queue_bytes: usize,
     /// How long a publish waits.
     pub wait: Duration,
-    /// What happens to a client that is slow, unless it chooses.
+    /// The policy for a slow client, unless it chooses one.
     pub when_full: WhenFull,
 }
 
@@ -57,7 +57,7 @@ pub struct PolicyBounds {
 pub struct PolicyRequest {
     /// The subscriptions.
     pub target: Target,
-    /// What is wanted for them.
+    /// The policy wanted for them.
     pub policy: QueuePolicy,
 }
 

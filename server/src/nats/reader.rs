@@ -43,7 +43,7 @@ pub(super) struct Reader<'c> {
     outbound: &'c Outbound,
     figures: &'c Arc<ConnectionFigures>,
     session: Session,
-    /// What the client was let in by.
+    /// The rules under which the client was let in.
     authentication: Arc<Authentication>,
     /// Whose subjects the client uses.
     account: Arc<Account>,
@@ -292,7 +292,7 @@ impl<'c> Reader<'c> {
         }
     }
 
-    /// What a client with these credentials may do; otherwise it is refused.
+    /// Finds what a client with these credentials may do. A client that may do nothing is refused.
     async fn admit(&mut self, credentials: &Credentials) -> Option<Grant> {
         let has_left = || self.connection.is_closed_by_peer();
         let signed = (credentials, self.outbound.nonce().unwrap_or_default());
@@ -712,7 +712,7 @@ impl<'c> Reader<'c> {
         self.outbound.queue.change(self.position(Position::now), limit);
         let receiving = self.receiving_of(id);
         if receiving.is_some_and(|receiving| receiving.watch.books().queued > 0) {
-            // What the client publishes next could be rendered in one go with what is queued.
+            // The client's next messages could be rendered in one go with what is queued.
             self.outbound.queue.settled().await;
         }
     }

@@ -19,7 +19,7 @@ pub(super) struct Remembered {
     used: Mutex<HashMap<Digest, Instant>>,
 }
 
-/// What stands for a secret and its hash.
+/// A keyed digest that stands for a secret and its hash.
 pub(super) type Digest = [u8; 32];
 
 impl Remembered {
@@ -31,7 +31,7 @@ impl Remembered {
         Self { key, used: Mutex::default() }
     }
 
-    /// What stands for this secret, compared with this hash.
+    /// The digest that stands for this secret, compared with this hash.
     pub fn digest(&self, hash: &str, secret: &str) -> Option<Digest> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.key?).ok()?;
         mac.update(&hash.len().to_le_bytes());

@@ -16,7 +16,7 @@ pub const MISSED_HEADER: &str = "Fanfare-Missed";
 /// client sends under this name passes through like any other header, and means nothing here.
 pub const PUSH_HEADER: &str = "Fanfare-Push";
 
-/// For whom messages are rendered.
+/// The client that messages are rendered for.
 pub(super) struct Recipient<'a> {
     pub sid: &'a [u8],
     pub with_headers: bool,

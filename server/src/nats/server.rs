@@ -32,7 +32,7 @@ use std::sync::Arc;
 /// A running NATS server.
 pub type NatsServer = Server<Nats>;
 
-/// What all connections share.
+/// The state that all connections share.
 pub struct Nats {
     pub(super) accounts: Accounts,
     pub(super) events: Events,

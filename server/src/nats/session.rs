@@ -36,12 +36,12 @@ pub struct Session {
     subjects: Option<Box<Subjects>>,
     subscriptions: HashMap<Sid, Box<Held>>,
     sids: Arc<Sids>,
-    /// What subscriptions take in memory.
+    /// Memory that subscriptions take.
     subscription_bytes: usize,
     /// How many subscriptions end by themselves.
     limited: usize,
     greeting: Greeting,
-    /// What the client asked for its subscriptions, these and later ones.
+    /// Policies that the client asked for, for present and later subscriptions.
     policies: BTreeMap<Target, QueuePolicy>,
 }
 
@@ -67,7 +67,7 @@ enum Greeting {
     Done,
 }
 
-/// What a session has to know of its server.
+/// The server's limits that a session needs to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionLimits {
     /// Subscriptions at the same time.
@@ -76,7 +76,7 @@ pub struct SessionLimits {
     pub authentication_required: bool,
     /// The nats-server to behave like.
     pub version: NatsVersion,
-    /// What the queue of one subscription may be.
+    /// Bounds for the policy of one subscription.
     pub policy: PolicyBounds,
 }
 
@@ -84,13 +84,13 @@ pub struct SessionLimits {
 struct Held {
     /// None while it is being made.
     id: Option<SubscriptionId>,
-    /// What it takes in memory.
+    /// Memory that it takes.
     bytes: usize,
     /// It ends by itself after some messages, which only the writing half counts.
     is_limited: bool,
 }
 
-/// What the server has to do for an operation, in order.
+/// An action that the server carries out for an operation; those of an operation in order.
 #[derive(Debug)]
 pub enum Action {
     /// Send this reply.
@@ -169,7 +169,7 @@ pub enum Reply {
         reply_to: Bytes,
         /// The subscription that waits for it.
         sid: Sid,
-        /// What it says.
+        /// The answer's payload.
         payload: Bytes,
     },
 }
@@ -229,7 +229,7 @@ impl Session {
         &self.options
     }
 
-    /// What the client said about itself, until [`Session::forget_words`].
+    /// The client's words about itself, until [`Session::forget_words`].
     pub fn words(&self) -> Words {
         self.options.words.as_deref().cloned().unwrap_or_default()
     }
@@ -247,7 +247,7 @@ impl Session {
         self.is_admitted
     }
 
-    /// What the client may do.
+    /// The client's rights.
     pub fn permissions(&self) -> &Arc<Permissions> {
         &self.permissions
     }
@@ -456,7 +456,7 @@ impl Session {
         actions.push(Action::Publish { topic, block, messages: index..index + 1 });
     }
 
-    /// What the client is told when nobody is there to answer a request; nothing if it did not ask
+    /// The answer to a client's request that nobody can answer; `None` if the client did not ask
     /// for that, or waits nowhere. `find` gives the subscription that matches a topic. (Observed:
     /// members of queue groups are not told; wildcards in the reply's subject are literals.)
     pub fn no_responders(
@@ -488,7 +488,7 @@ impl Session {
         Some(Reply::Answer { reply_to: Bytes::copy_from_slice(reply_to), sid, payload })
     }
 
-    /// What the client is told of what became of a message; nothing if it did not ask for that, or
+    /// The receipt for a client's message; `None` if the client did not ask for one, or
     /// waits nowhere. Nobody else is told.
     pub fn receipt(
         &self,
@@ -513,7 +513,7 @@ impl Session {
         self.sids.lock().get(&id).cloned()
     }
 
-    /// What a request for a policy means.
+    /// The meaning of a request for a policy.
     fn policy(&self, block: &Arc<Block>, index: usize) -> Action {
         let request = PolicyRequest::parse(block.payload(index), &self.limits.policy);
         let request = request.and_then(|request| {
@@ -562,7 +562,7 @@ impl Session {
         }
     }
 
-    /// What the client asked for a subscription before.
+    /// The policy that the client asked for this subscription before.
     fn policy_of(&self, sid: &Sid, pattern: &Pattern) -> Option<QueuePolicy> {
         let policies = &self.policies;
         if policies.is_empty() {
@@ -715,7 +715,7 @@ fn quoted(bytes: &[u8]) -> String {
     format!("\"{}\"", bytes.utf8_chunks().map(chunk).collect::<String>())
 }
 
-/// What a subscription takes in memory: its subject twice, as a pattern and in the tree of
+/// Memory that a subscription takes: its subject twice, as a pattern and in the tree of
 /// subscriptions, and its names once.
 fn subscription_bytes(pattern: &Pattern, sid: &[u8], group: Option<&str>) -> usize {
     let (itself, each_token) = NATS_SUBSCRIPTION_BYTES;

@@ -40,7 +40,7 @@ pub struct NatsSettings {
     pub pending_bytes: usize,
     /// How long a publish waits for connections whose queue is full, before they count as slow.
     pub wait: Duration,
-    /// What happens to a slow connection.
+    /// The treatment of a slow connection.
     pub slow_consumer: SlowConsumer,
     /// A client has to take at least one byte of what waits for it in this time.
     pub write_deadline: Duration,
@@ -63,7 +63,7 @@ pub struct WebSocketSettings {
     pub origins: Vec<String>,
 }
 
-/// Which nats-server the server behaves like. Clients turn on what a server of that version has, so
+/// The nats-server to behave like. Clients turn on what a server of that version has, so
 /// it has to fit what this one does: the client protocol with headers and no-responders, and no
 /// JetStream (which is no matter of versions).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -115,7 +115,7 @@ pub enum HandshakeFirst {
     Within(Duration),
 }
 
-/// What happens to a connection whose queue stays full for longer than a publish waits.
+/// The treatment of a connection whose queue stays full for longer than a publish waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SlowConsumer {
     /// Send it `-ERR 'Slow Consumer'` and close it, as nats-server does.
@@ -151,7 +151,7 @@ impl Default for NatsSettings {
     }
 }
 
-/// What a new connection has to expect.
+/// The time limits of a new connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FirstTimes {
     /// The time within which the client must authenticate.
@@ -177,7 +177,7 @@ impl NatsSettings {
         }
     }
 
-    /// What nats-server's `/varz` says of such settings, in its units.
+    /// The fields of nats-server's `/varz` for these settings, in its units.
     pub(super) fn facts(&self) -> Vec<(&'static str, Value)> {
         let nanoseconds = |time: Duration| Value::from(time.as_nanos() as u64);
         vec![

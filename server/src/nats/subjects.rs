@@ -7,7 +7,7 @@ use crate::limits::NATS_SUBJECTS_REMEMBERED;
 use fanfare::Topic;
 use std::collections::HashMap;
 
-/// What a subject means to a publisher.
+/// A subject's meaning to a publisher.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Destination {
     pub place: Place,
@@ -41,7 +41,7 @@ pub(super) struct Subjects {
 }
 
 impl Subjects {
-    /// What `subject` means under these rules, which always have to be the same.
+    /// The meaning of `subject` under these rules, which must always be the same.
     pub fn find(&mut self, subject: &[u8], rules: &Rules) -> &Destination {
         if self.last.as_ref().is_none_or(|(last, _)| **last != *subject) {
             let is_lasting = |subject: &[u8]| !subject.starts_with(INBOXES);

@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-/// What the reading half and the writing half of a connection hand each other.
+/// The state that the two halves of a connection share.
 pub(super) struct Outbound {
     pub queue: OutboundQueue<Change>,
     /// The account of the connection's subscriptions, from the first one on, and their places
@@ -46,13 +46,13 @@ pub(super) struct Outbound {
 
 /// A change of what is sent. The first four apply before anything else that waits.
 pub(super) enum Change {
-    /// What the connection's messages come from.
+    /// The source of the connection's messages.
     Mailbox(Box<Mailbox<ServerMessage>>),
     /// A subscription has begun.
     Subscribed {
         id: SubscriptionId,
         sid: Sid,
-        /// What it matches and must not be sent.
+        /// Topics that it matches but must not be sent.
         except: Option<Arc<[Pattern]>>,
     },
     /// The client has connected, knows headers or does not, and may answer what it is sent or more.
@@ -159,7 +159,7 @@ pub(super) struct Writer<'c> {
 
 struct Subscribed {
     sid: Sid,
-    /// What it matches and must not be sent.
+    /// Topics that it matches but must not be sent.
     except: Option<Arc<[Pattern]>>,
     delivered: u64,
     max: Option<u64>,
@@ -171,7 +171,7 @@ struct Rest {
     from: usize,
 }
 
-/// What the mailbox held.
+/// Whether the mailbox held anything.
 enum Took {
     Something,
     Nothing,
@@ -585,8 +585,8 @@ impl WriteHalf for Writer<'_> {
     }
 }
 
-/// By number, since connections with the same number are listed together, and most have no subject
-/// in common.
+/// Names the wait by a number: connections with the same number are listed together, and most have
+/// no subject in common.
 fn waits_for(subscriptions: usize) -> Wait {
     match subscriptions {
         0 => Wait::RECV,

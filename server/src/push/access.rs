@@ -14,7 +14,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {
     keys: HashMap<String, Arc<Key>>,
-    /// By the SHA-256 of the token, so the time of a look-up says nothing about the tokens.
+    /// The tokens, by their SHA-256, so the time of a look-up says nothing about them.
     tokens: Option<HashMap<[u8; 32], Arc<Rights>>>,
 }
 
@@ -52,14 +52,14 @@ fn everybody() -> Vec<String> {
     vec!["*".to_owned()]
 }
 
-/// What a sender or client may do.
+/// The rights of a sender or client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Grant {
     /// Everything, since it comes from this machine and there are no tokens.
     All,
-    /// What the holder of a key may do.
+    /// The rights of a key's holder.
     Key(Arc<Key>),
-    /// What the holder of a token may do.
+    /// The rights of a token's holder.
     Token(Arc<Rights>),
 }
 
@@ -138,7 +138,7 @@ impl Access {
         self.tokens.is_some()
     }
 
-    /// What the holder of a token, or somebody without one, may do.
+    /// The rights of a token's holder, or of somebody without a token.
     ///
     /// # Errors
     /// [`Denied`], if it may do nothing.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-/// What became of one push, counted in connections.
+/// The outcome of one push, counted in connections.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PushStatus {
     /// The push's number.

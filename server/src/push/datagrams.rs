@@ -131,7 +131,7 @@ impl Datagrams {
         }
     }
 
-    /// What the sender may do, and its push. A sender that has not proved its identity gets `None`:
+    /// The sender's rights, and its push. A sender that has not proved its identity gets `None`:
     /// the datagram is counted but not answered.
     fn admit<'d>(
         &mut self,

@@ -10,7 +10,7 @@ pub(super) enum Decoder {
     Messages(MessageDecoder),
 }
 
-/// What a client said.
+/// A client's utterance.
 pub(super) enum Said<'d> {
     /// A line, which should be an object.
     Line(&'d str),
@@ -38,8 +38,9 @@ impl Decoder {
         }
     }
 
-    /// What the client said next. Takes what it used off the front of `input`; what the framing
-    /// itself answers goes to `answers`. `None` means that `input` is used up and more is needed.
+    /// Decodes what the client says next. Takes what it used off the front of `input`; what the
+    /// framing itself answers goes to `answers`. `None` means that `input` is used up and more is
+    /// needed.
     pub fn decode(&mut self, input: &mut &[u8], answers: &mut Vec<u8>) -> Option<Said<'_>> {
         Some(match self {
             Self::Lines(decoder) => match decoder.decode(input)? {

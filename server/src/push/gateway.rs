@@ -56,7 +56,7 @@ struct Turn {
     publisher: Option<Publisher<ServerMessage>>,
 }
 
-/// What became of a push once it was handed over.
+/// The outcome of a push once it was handed over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PushReceipt {
     /// The push's number.
@@ -75,7 +75,7 @@ pub struct PushReceipt {
     pub settled: Option<Settled>,
 }
 
-/// What became of a push while its sender waited.
+/// The outcome of a push while its sender waited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Settled {
     /// Connections for which the push was too old when their turn came.
@@ -165,7 +165,7 @@ type Publishing = Pin<
     >,
 >;
 
-/// What the gateway remembers of a push until it is done.
+/// The gateway's record of a push until it is done.
 struct Record {
     ingress: Ingress,
     /// The target as its sender wrote it.
@@ -256,12 +256,12 @@ impl Gateway {
         self.front_end.tells(move || counters.figures().families(), measured);
     }
 
-    /// What the gateway has counted.
+    /// The gateway's counters.
     pub fn figures(&self) -> PushFigures {
         self.counters.figures()
     }
 
-    /// What became of the latest push with an id, if it asked to be acknowledged and is still
+    /// The outcome of the latest push with an id, if it asked to be acknowledged and is still
     /// tracked.
     pub fn status(&self, id: &str) -> Option<PushStatus> {
         lock(&self.acks).find(id).cloned()

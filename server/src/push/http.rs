@@ -72,7 +72,7 @@ struct Entry {
     base64: Option<String>,
 }
 
-/// What became of one push of a batch.
+/// The outcome of one push of a batch.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Outcome {

@@ -14,7 +14,7 @@ pub(super) struct LossLog {
     window: Mutex<Window>,
 }
 
-/// What was logged since this window began.
+/// The losses logged since this window began.
 #[derive(Default)]
 struct Window {
     since: Option<Instant>,

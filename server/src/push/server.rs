@@ -47,7 +47,7 @@ pub struct PushServer {
     waiting: Arc<Scope>,
 }
 
-/// What all connections share.
+/// The state that all connections share.
 #[derive(Clone)]
 pub(super) struct Push {
     pub gateway: Arc<Gateway>,

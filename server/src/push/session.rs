@@ -23,7 +23,7 @@ struct Client {
     groups: Vec<String>,
 }
 
-/// What the server has to do for an object, in order.
+/// An action that the server carries out for an object; those of an object in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Send this reply.

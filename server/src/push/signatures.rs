@@ -30,7 +30,7 @@ struct Arrived {
     sender: SocketAddr,
 }
 
-/// What the bytes of a datagram prove about its sender.
+/// The proof that a datagram's bytes give of its sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trust {
     /// Nothing: the datagram is not signed.
@@ -86,7 +86,7 @@ impl Signatures {
         Self { access, elsewhere: Limiter::new(1), limit }
     }
 
-    /// What each datagram of a batch says about its sender, in their order.
+    /// The proof that each datagram of a batch gives of its sender, in their order.
     pub async fn check(&self, batch: &Arc<Batch>) -> Vec<Trust> {
         let access = self.access.get();
         // Without keys nothing takes time.
@@ -120,7 +120,7 @@ fn trust(access: &Access, datagram: &[u8]) -> Trust {
     }
 }
 
-/// What a datagram proves, where that takes no work.
+/// The proof that a datagram gives, where that takes no work.
 fn unchecked(datagram: &[u8]) -> Trust {
     match datagram.len() > PUSH_DATAGRAM_BYTES {
         true => Trust::Oversized,

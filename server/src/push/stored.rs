@@ -12,7 +12,7 @@ use fanfare::{Broker, Topic};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// What earlier servers left for the gateway.
+/// State of earlier servers for the gateway.
 pub struct LeftPushes {
     last_number: u64,
     remembered: Remembered,

@@ -21,7 +21,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::task::{Context, Poll};
 
-/// What the two halves of a connection share.
+/// The state that the two halves of a connection share.
 #[derive(Default)]
 pub(super) struct Link {
     pub queue: OutboundQueue<Change>,

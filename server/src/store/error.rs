@@ -10,7 +10,7 @@ pub enum StoreError {
     Directory {
         /// The path.
         path: String,
-        /// What the system says.
+        /// The system's own words.
         problem: String,
     },
     /// Another server has it open.
@@ -19,7 +19,7 @@ pub enum StoreError {
     Damaged {
         /// The file.
         path: String,
-        /// What SQLite says.
+        /// SQLite's own words.
         problem: String,
     },
     /// A newer version of the server wrote the file.

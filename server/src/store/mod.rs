@@ -50,7 +50,7 @@ struct Handle {
     shared: Arc<Shared>,
 }
 
-/// What the thread and the handles share.
+/// The state that the thread and the handles share.
 #[derive(Default)]
 struct Shared {
     requests: Mutex<Requests>,

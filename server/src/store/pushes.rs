@@ -30,7 +30,7 @@ pub fn keep(
     let now_ms = now_ms as i64;
     connection.prepare_cached("DELETE FROM pushes WHERE expires_ms <= ?")?.execute([now_ms])?;
     forget_beyond_bounds(connection)?;
-    // What was deleted above is noted as a loss. Once it would have expired, it is none.
+    // A push deleted above is noted as a loss. Once it would have expired, it is none.
     connection
         .prepare_cached("DELETE FROM push_losses WHERE expires_ms <= ?")?
         .execute([now_ms])?;

@@ -218,7 +218,7 @@ impl Database {
     }
 }
 
-/// What is in the file.
+/// The kind of file that was found.
 enum Found {
     Whole,
     Damaged(String),

@@ -9,7 +9,7 @@ use std::fmt;
 
 thread_local! {
     static CURRENT: Cell<Option<Current>> = const { Cell::new(None) };
-    /// What the current task has noted in this poll.
+    /// The waits that the current task has noted in this poll.
     static WAITS: RefCell<Waits> = const { RefCell::new(Waits::NONE) };
 }
 
@@ -83,7 +83,7 @@ impl Turn<'_> {
         Turn { record, began: record.begin_poll(), outer, outer_waits, waits_taken: false }
     }
 
-    /// What the task has noted in this poll so far.
+    /// Takes the waits that the task has noted in this poll so far.
     pub fn take_waits(&mut self) -> Waits {
         self.waits_taken = true;
         swap_waits(Waits::NONE)

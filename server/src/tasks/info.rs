@@ -37,7 +37,7 @@ pub struct TaskInfo {
 }
 
 impl TaskInfo {
-    /// What `waits_for` says of a task that is being polled.
+    /// The text of `waits_for` while a task is being polled.
     pub const RUNNING: &str = "running";
 
     /// Whether the task is being polled.

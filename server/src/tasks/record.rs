@@ -40,13 +40,13 @@ pub(super) struct Record {
     pub ended: Event,
 }
 
-/// What all tasks share that one owner started at one place. Kept once for all of them.
+/// Facts that all tasks share that one owner started at one place. Kept once for all of them.
 pub(super) struct Kind {
     pub name: &'static str,
     pub spawned_at: &'static Location<'static>,
 }
 
-/// What a task leaves behind when a poll ends.
+/// A task's state between two polls.
 struct Parked {
     waker: Option<Waker>,
     waits: Waits,

@@ -147,8 +147,7 @@ impl fmt::Debug for Scope {
     }
 }
 
-/// Those of them that are alive. Call this under the lock of what they are in, and drop the result
-/// after it.
+/// The scopes that are alive. Call this under the lock of the list, and drop the result after it.
 pub(super) fn alive(scopes: &Scopes) -> Vec<Arc<Owner>> {
     scopes.values().filter_map(Weak::upgrade).collect()
 }

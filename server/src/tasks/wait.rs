@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// What a task waits for. Cheap to clone.
+/// A task's reason to wait. Cheap to clone.
 #[derive(Clone)]
 pub struct Wait(Text);
 
@@ -77,8 +77,8 @@ impl fmt::Display for Wait {
     }
 }
 
-/// What a task waits for at the same time. There are two, for connections that read and write side
-/// by side. Of more, the first and the last are kept.
+/// Everything that a task waits for at the same time: two things, since connections read and write
+/// side by side. Of more, the first and the last are kept.
 #[derive(Clone, Debug)]
 pub(super) struct Waits([Wait; 2]);
 

@@ -23,7 +23,7 @@ pub struct Growth {
     pub tasks: usize,
     /// The number of connections.
     pub connections: usize,
-    /// By how much the number of unexplained tasks has grown.
+    /// The growth of the number of unexplained tasks.
     pub grown: usize,
     /// The time in which it has grown.
     pub within: Duration,

@@ -16,7 +16,7 @@ const SLOWEST: usize = 10;
 /// Bytes of a name that a frame shows.
 const SHOWN_BYTES: usize = 40;
 
-/// What a server said at one moment.
+/// A server's figures at one moment.
 pub struct Sample {
     at: Instant,
     varz: Value,

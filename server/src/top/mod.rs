@@ -51,7 +51,7 @@ pub struct TopOptions {
     pub admin: AdminAddress,
 }
 
-/// Asks a server whether it is well.
+/// Asks a server whether it is healthy.
 pub fn health(of: &AdminAddress) -> Result<String, String> {
     of.admin()?.text("/healthz")
 }
@@ -65,7 +65,7 @@ pub fn run(options: &TopOptions, output: &mut impl Write) -> Result<(), String> 
     if options.once {
         thread::park_timeout(interval);
         let frame = render(&before, &Sample::take(&admin)?, &View::default());
-        // Whoever closes the output has seen enough.
+        // If the output is closed, its reader has seen enough.
         let _ = write!(output, "{frame}").and_then(|()| output.flush());
         return Ok(());
     }

@@ -25,7 +25,7 @@ pub struct Screen {
     is_terminal: bool,
 }
 
-/// What came of waiting for a key.
+/// The result of waiting for a key.
 pub enum Waited {
     /// This key was pressed.
     Key(u8),

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-/// What Ctrl-C sends while keys come one by one.
+/// The byte that Ctrl-C sends in raw mode.
 const INTERRUPT: u8 = 3;
 
-/// What is shown for `?`.
+/// The text shown for `?`.
 pub const HELP: &str = "\
 Keys
 
@@ -33,7 +33,7 @@ pub const FULL: Column = Column { key: b'f', title: "FULL", figure: "full_percen
 pub const WAITED: Column = Column { key: b'w', title: "WAITED FOR", figure: "waited_for_ms" };
 pub const DROPPED: Column = Column { key: b'd', title: "DROPPED", figure: "dropped" };
 
-/// What the person at the terminal wants to see.
+/// The view that the person at the terminal has chosen.
 #[derive(Default)]
 pub struct View {
     /// The column that the subscriptions are sorted by; `None` for the server's own order.

@@ -25,7 +25,7 @@ const READS_GATHERED: u8 = 16;
 /// A read of this size filled the buffer, so more is waiting.
 const FULL_READ_BYTES: u32 = READ_BUFFER_BYTES.1 as u32;
 
-/// What a reader knows about how its peer writes.
+/// A reader's knowledge of how its peer writes.
 #[derive(Debug, Default)]
 pub(super) struct Gathering {
     state: State,

@@ -294,7 +294,7 @@ impl Connection {
     }
 
     /// Sends a last word to a peer that has been sent nothing yet, and closes, without waiting.
-    /// What the kernel does not take at once is lost.
+    /// Bytes that the kernel does not take at once are lost.
     pub fn refuse(&self, notice: &[u8]) {
         let _ = self.write(&[IoSlice::new(notice)]);
         self.finish();
@@ -304,7 +304,7 @@ impl Connection {
     pub fn finish(&self) {
         if let Some(mut web_socket) = self.web_socket() {
             web_socket.finish();
-            // What the kernel does not take now is lost.
+            // Bytes that the kernel does not take now are lost.
             let _ = web_socket.flush(|bytes| self.write_framed(&[IoSlice::new(bytes)]));
         }
         if let Some(mut tls) = self.tls() {

@@ -73,8 +73,8 @@ impl Reader {
         Ok(read_bytes)
     }
 
-    /// What was read and not taken out yet. What is taken out shares the buffer, so it can be kept
-    /// without a copy.
+    /// Bytes that were read and not taken out yet. Bytes taken out share the buffer, so they can be
+    /// kept without a copy.
     pub fn buffer_mut(&mut self) -> &mut BytesMut {
         &mut self.buffer
     }

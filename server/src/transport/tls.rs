@@ -246,7 +246,7 @@ impl Tls {
     }
 }
 
-/// What a handshake waits for.
+/// The state of a handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
     Finished,

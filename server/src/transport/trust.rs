@@ -186,7 +186,7 @@ mod tests {
         Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../testkit/tls")).join(name)
     }
 
-    /// What comes of an authority's certificate for localhost, where this file is trusted.
+    /// The result of showing an authority's certificate for localhost where this file is trusted.
     fn shown(trusted: &str, name: &'static str, now_s: u64) -> Result<(), Error> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = SignedOrSame::read(&file(trusted), provider).unwrap();

@@ -9,10 +9,10 @@ use std::io::IoSlice;
 /// Bytes for a peer that the kernel has not taken yet.
 #[derive(Debug, Default)]
 pub struct WriteBuffer {
-    /// What goes out first. Present only if something shared waits, or waited when the tail began.
+    /// Goes out first. Present only if something shared waits, or waited when the tail began.
     pieces: VecDeque<Bytes>,
     pieces_bytes: usize,
-    /// What goes out last, rendered for this peer.
+    /// Goes out last. Rendered for this peer.
     tail: Vec<u8>,
     /// How much of the tail has been written; 0 until all pieces are.
     tail_written_bytes: usize,

@@ -40,7 +40,7 @@ pub trait Source {
     /// Appends what is due by now. Called once that time has come.
     fn alarm(&mut self, _now: Instant, _out: &mut WriteBuffer) {}
 
-    /// What the source waits for when nothing is ready, for the list of tasks. Called often, so
+    /// The source's reason to wait when nothing is ready, for the list of tasks. Called often, so
     /// make it once and keep it.
     fn waits_for(&self) -> Wait {
         Wait::RECV
@@ -74,7 +74,7 @@ pub struct Idle {
     pub interval: Duration,
     /// After this many pings without a sign of life the peer is disconnected.
     pub misses: u32,
-    /// What counts as a sign of life. True: something was read, or the peer made room for more of
+    /// Which signs of life count. True: something was read, or the peer made room for more of
     /// what waits, since its answer may stand behind megabytes. False: also that everything written
     /// has gone out, so a person who only reads stays for ever. [`Connection`] then leaves it to
     /// the kernel to notice that the peer's machine is gone, by the missing acknowledgements of
@@ -291,7 +291,7 @@ impl Alarm {
     }
 }
 
-/// What to do about a quiet peer.
+/// The step to take about a quiet peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Liveness {
     /// Nothing: the peer is alive.

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// What differs from the defaults.
+/// A hub's settings where they differ from the defaults.
 #[derive(Clone, Debug, Default)]
 pub struct HubSettings {
     /// Listen here for clients and leaf nodes; otherwise on ports that are free.

@@ -6,7 +6,7 @@ use crate::process::listening_only;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-/// What differs from the defaults.
+/// A server's settings where they differ from the defaults.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// The newest nats-server, or one that behaves like it; otherwise Debian's.

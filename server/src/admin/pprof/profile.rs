@@ -17,7 +17,7 @@ pub(super) struct Frame<'f> {
     pub line: u32,
 }
 
-/// What a sample counts: a name and a unit, such as `inuse_space` and `bytes`.
+/// The measure of a sample: a name and a unit, such as `inuse_space` and `bytes`.
 pub(super) type Measure = (&'static str, &'static str);
 
 /// Shares what is equal between samples.

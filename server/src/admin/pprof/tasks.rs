@@ -43,8 +43,7 @@ struct Stacks {
     left_out: usize,
 }
 
-/// What tasks that were started in the same way have in common: places, from the task itself
-/// outwards.
+/// The places at which tasks were started, from the task itself outwards.
 type Stack = Vec<(&'static str, &'static str, u32)>;
 
 impl Stacks {
@@ -173,7 +172,7 @@ fn push_stack(out: &mut String, stack: &Stack, indent: &str) {
     }
 }
 
-/// What they wait for and how many of them, most first; the long tail as a number.
+/// The waits of these tasks with their counts, most first; the long tail as a number.
 fn waits(tasks: &[&TaskInfo]) -> String {
     const SHOWN: usize = 5;
     let mut counts: HashMap<&str, usize> = HashMap::new();

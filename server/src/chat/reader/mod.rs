@@ -46,7 +46,7 @@ pub(super) struct Reader<'s> {
     /// lines. Pages count lines, and need all of them.
     hears_itself: bool,
     actions: Vec<Action>,
-    /// What is being said to one room and has not been published yet.
+    /// Lines said to one room that are not published yet.
     batch: Vec<ServerMessage>,
     batch_room: Option<Name>,
     rate: Option<RateLimit>,
@@ -191,7 +191,7 @@ impl<'s> Reader<'s> {
         self.is_told &= !is_rested;
         if due > now {
             self.tell_rate();
-            // What was said before must not wait with this line.
+            // Earlier lines must not wait with this one.
             self.flush_batch().await;
             let pause = self.pause.get_or_insert_with(|| Box::new(Timer::never()));
             pause.set_at(due);

@@ -39,7 +39,7 @@ pub struct DirectoryLimits {
 struct State {
     last_person: u64,
     last_guest: u64,
-    /// Who has a name that looks like this. So nobody else takes a name that could be mistaken for
+    /// The owner of each look of a name, so that nobody takes a name that could be mistaken for
     /// it.
     looks: HashMap<String, PersonId>,
     people: HashMap<PersonId, Entry>,
@@ -107,18 +107,18 @@ pub enum RenameError {
     Taken(Name),
     /// Somebody has one that looks the same.
     Alike {
-        /// What was asked for.
+        /// The name that was asked for.
         name: Name,
-        /// What somebody has.
+        /// The name that somebody has.
         taken: Name,
     },
     /// The name is reserved.
     Reserved(Name),
     /// It looks like a name that somebody owns.
     Owned {
-        /// What was asked for.
+        /// The name that was asked for.
         name: Name,
-        /// What somebody owns.
+        /// The name that somebody owns.
         owned: Name,
     },
 }
@@ -270,7 +270,7 @@ impl Directory {
         self.lock().rooms.insert(room, Room { rules, members: BTreeMap::new() });
     }
 
-    /// What a room is about.
+    /// A room's topic.
     pub fn topic(&self, room: &Name) -> Option<String> {
         self.lock().rooms.get(room).and_then(|room| room.rules.topic.clone())
     }

@@ -13,7 +13,7 @@ use subtle::ConstantTimeEq;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Rules {
-    /// What the room is about.
+    /// The room's topic.
     pub topic: Option<String>,
     /// The account that opened the room.
     pub founder: Option<String>,
@@ -92,7 +92,7 @@ impl Rules {
     }
 }
 
-/// What is kept of a room's password, which all of its members know.
+/// The digest kept of a room's password, which all of its members know.
 pub fn password_digest(room: &Name, password: &str) -> String {
     let digest = Sha256::new().chain_update(room.folded()).chain_update([0]);
     data_encoding::HEXLOWER.encode(&digest.chain_update(password).finalize())

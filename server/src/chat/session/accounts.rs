@@ -65,7 +65,7 @@ impl Session {
         account
     }
 
-    /// What became of an [`Action::Account`].
+    /// Takes the answer to an [`Action::Account`].
     pub fn answered(&mut self, answer: Result<Granted, AccountError>, actions: &mut Vec<Action>) {
         match answer {
             Ok(Granted::Name { shown, how, code }) => self.logged_in(&shown, how, code, actions),

@@ -23,7 +23,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// What a front-end has to do for a session.
+/// An action that a front-end carries out for a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Answer the person with this line.
@@ -158,7 +158,7 @@ pub struct Session {
     talked: HashMap<Name, Instant>,
     /// The room to go to after logging in.
     waiting_for: Option<String>,
-    /// What was given with `/quit`.
+    /// The text given with `/quit`.
     farewell: Option<String>,
 }
 

@@ -329,7 +329,7 @@ fn the_founder_says_who_keeps_order() {
     assert_eq!(replies(&done), ["* you removed EVE from garden (too loud)"]);
     let membership = eve.membership(&room("garden")).unwrap().clone();
     assert_eq!(membership.removed(), Some("* Bob removed EVE from garden (too loud)"));
-    // What was meant for one room is not said in another.
+    // A line meant for one room is not said in another.
     let told = ["* you left garden; you talk in lobby", "! that was not said"];
     assert_eq!(replies(&handle(&mut eve, "hm")), told);
     assert!(matches!(&handle(&mut eve, "hm")[..], [Action::Say { room: to, .. }]

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-/// What became of a push.
+/// The outcome of a push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer<'a> {
     /// The push was accepted.

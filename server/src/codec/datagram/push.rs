@@ -35,7 +35,7 @@ pub enum Target<'d> {
     Topic(&'d str),
 }
 
-/// What is wrong with a push.
+/// The reason why a push is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PushError {
     /// No space ends the target.

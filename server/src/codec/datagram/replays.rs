@@ -7,7 +7,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Instant;
 
-/// What is known of the datagrams that servers before this one accepted.
+/// Datagrams that earlier servers accepted, as far as they are known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Remembered {
     /// Each by the second in which it was sent and its fingerprint.
@@ -314,7 +314,7 @@ mod tests {
             assert_eq!(take(&mut replays, now_s, "nonce--3", now_s), Ok(()), "{second}");
             assert!(take(&mut replays, NOW_S, "nonce--1", now_s).is_err(), "{second}");
         }
-        // What was accepted then is not accepted again when that time comes.
+        // A datagram accepted then is not accepted again when that time comes.
         for second in 0..100 {
             let ahead_s = NOW_S + AHEAD_S + second;
             assert_eq!(take(&mut replays, ahead_s, "nonce--2", ahead_s), stale, "{second}");

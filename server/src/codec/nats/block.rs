@@ -166,7 +166,7 @@ struct End {
 }
 
 impl Rendered {
-    /// What a subscriber is sent for these messages of the block. Nothing is copied.
+    /// The bytes that a subscriber is sent for these messages of the block. Nothing is copied.
     pub fn messages(&self, range: Range<usize>) -> Bytes {
         let (start, end) = (self.end_of(range.start), self.end_of(range.end));
         self.bytes.slice(start.bytes as usize..end.bytes as usize)
@@ -310,10 +310,10 @@ impl Block {
         (*rendered.sid == *sid && rendered.with_headers == with_headers).then_some(rendered)
     }
 
-    /// What a message weighs: its share of what the block keeps alive. That is the message as it
+    /// A message's weight: its share of what the block keeps alive. That is the message as it
     /// came, and, if there are several, the message once more as it was rendered.
     ///
-    /// What it does not count: a block of more than
+    /// The weight leaves out one thing: a block of more than
     /// [`NATS_COPIED_BYTES`](crate::limits::NATS_COPIED_BYTES) keeps the whole read buffer alive
     /// that it came in, which is at most [`READ_BUFFER_BYTES`](crate::limits::READ_BUFFER_BYTES),
     /// or about as large as the block. A message that is kept alone, in a history for instance,
@@ -351,7 +351,7 @@ impl Block {
         }
     }
 
-    /// What all messages take as they came, with their control lines. None is larger.
+    /// The size of all messages as they came, with their control lines. None is larger.
     pub fn region_bytes(&self) -> usize {
         self.region.len()
     }

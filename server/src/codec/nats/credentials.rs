@@ -14,7 +14,7 @@ pub struct Credentials {
     pub password: Option<String>,
     /// A token.
     pub token: Option<String>,
-    /// What an operator has signed; the server reads it.
+    /// The JWT that an operator has signed, which the server reads.
     pub jwt: Option<String>,
     /// The key that signs what the server says first.
     pub seed: Option<Seed>,
@@ -81,7 +81,7 @@ impl Credentials {
         })
     }
 
-    /// What `CONNECT` says to a server whose `INFO` has this nonce.
+    /// The proof in `CONNECT` for a server whose `INFO` has this nonce.
     pub fn proof(&self, nonce: &str) -> Proof<'_> {
         let seed = self.seed.as_ref();
         Proof {

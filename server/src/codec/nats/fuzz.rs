@@ -31,7 +31,7 @@ fn client_parser(choice: u8) -> Parser {
     parser
 }
 
-/// What came out, as text: one entry an operation or message.
+/// The results as text: one entry an operation or message.
 fn run(pieces: &[&[u8]], mut parser: Parser) -> Vec<String> {
     let mut buffer = BytesMut::new();
     let mut seen = Vec::new();

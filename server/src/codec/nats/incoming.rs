@@ -28,7 +28,7 @@ pub struct MessageHead {
     pub total_bytes: usize,
 }
 
-/// What a line of a server means; `None` if it means nothing.
+/// The meaning of a server's line; `None` if it has none.
 pub fn incoming(line: &str) -> Option<Incoming> {
     let mut words = line.split_ascii_whitespace();
     let verb = words.next()?.to_ascii_uppercase();

@@ -80,7 +80,7 @@ pub enum ProtocolError {
 }
 
 impl ProtocolError {
-    /// What the client is told in `-ERR '...'`. `None` if the connection is closed without a word.
+    /// The text of `-ERR '...'` for the client. `None` if the connection is closed without a word.
     /// (Observed, each of them.)
     pub fn text(self) -> Option<&'static str> {
         match self {

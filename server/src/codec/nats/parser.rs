@@ -209,7 +209,7 @@ impl Parser {
         message.entry.is_complete(bytes).ok()?.then_some(message)
     }
 
-    /// What a message's control line says. (Documentation: `PUB subject [reply] size`, `HPUB
+    /// Parses a message's control line. (Documentation: `PUB subject [reply] size`, `HPUB
     /// subject [reply] header-size size`.)
     ///
     /// The order of the checks is the observed one.
@@ -305,7 +305,7 @@ impl Parser {
 /// A message whose control line is complete.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Arriving {
-    /// What subscribers see.
+    /// The subject that subscribers see.
     pub subject: Span,
     /// The subject that subscriptions are matched with.
     pub matched: Span,
@@ -403,7 +403,7 @@ impl Line {
     }
 }
 
-/// What a control line begins with.
+/// The verb that begins a control line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verb {
     Publish { with_headers: bool },
@@ -570,7 +570,7 @@ fn is_blank(byte: &u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
-/// What separates the arguments of `SUB` and `UNSUB`, but not those of `PUB` and `HPUB`.
+/// Whether a byte separates the arguments of `SUB` and `UNSUB`, but not those of `PUB` and `HPUB`.
 /// (Observed.)
 fn is_blank_or_cr(byte: &u8) -> bool {
     is_blank(byte) || *byte == b'\r'
@@ -608,7 +608,7 @@ fn words(bytes: &[u8], arguments: Arguments) -> Vec<Span> {
     words.filter(|span| span.bytes > 0).collect()
 }
 
-/// What JetStream delivers has the subject that clients are to see behind the `@` of its reply:
+/// Splits JetStream's reply, which has the subject that clients are to see behind its `@`:
 /// `$JS.ACK.stream.consumer.1.2.3.4.5@subject`. Gives subject and reply without it. (Observed.)
 fn delivered(bytes: &[u8], subject: Span, reply: Span) -> (Span, Span) {
     const DOTS_BEFORE: usize = 8;

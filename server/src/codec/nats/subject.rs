@@ -127,7 +127,7 @@ mod tests {
         }
     }
 
-    /// What is said here of topics and patterns is what they say themselves.
+    /// The functions here accept exactly the texts that topics and patterns accept.
     #[test]
     fn texts_are_what_topics_and_patterns_accept() {
         let pieces: [&[u8]; 14] = [

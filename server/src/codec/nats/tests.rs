@@ -8,7 +8,7 @@ use crate::limits::{
 };
 use bytes::{Bytes, BytesMut};
 
-/// What a stream of bytes means, as text: an entry for each operation and message, and the error
+/// The meaning of a stream of bytes as text: an entry for each operation and message, and the error
 /// that ended it.
 fn parse(parser: &mut Parser, pieces: &[&[u8]]) -> Vec<String> {
     let mut buffer = BytesMut::new();
@@ -114,7 +114,7 @@ fn what_clients_need_not_send_is_accepted() {
     check(b"+OK\r\n+ok junk\n+OKjunk\r\n", &["Ok"; 3]);
     check(b"INFO {}\r\ninfo{}\n", &["INFO {}", "INFO {}"]);
     check(b"CONNECT {}\r\nCONNECT {}\r\n", &["CONNECT {}", "CONNECT {}"]);
-    // What is wrong with it is for those who read JSON to say.
+    // Readers of JSON report what is wrong with it.
     check(
         b"CONNECT\r\nCONNECT \r\nCONNECT what\r\nINFO\r\n",
         &["CONNECT ", "CONNECT ", "CONNECT what", "INFO "],

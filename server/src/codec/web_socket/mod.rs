@@ -31,7 +31,7 @@ const CONTROL_BYTES: usize = 125;
 /// The most bytes in the header of an unmasked frame.
 const HEADER_BYTES: usize = 10;
 
-/// What a peer sent.
+/// A frame or message from a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Received {
     /// A text, whole, whatever frames it came in.

@@ -141,7 +141,7 @@ mod tests {
     use super::*;
     use testkit::web_socket::frame;
 
-    /// What comes of these bytes, read at once into enough room.
+    /// The result of these bytes, read at once into enough room.
     fn decoded(bytes: &[u8]) -> (Vec<u8>, Vec<u8>, Option<CloseCode>) {
         let (mut into, mut answers) = (vec![0; bytes.len()], Vec::new());
         let mut input = bytes;

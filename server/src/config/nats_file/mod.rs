@@ -16,7 +16,7 @@ use syntax::{At, Entry, Mistake, Outside, Value};
 /// A setting's name, its value in the form of a flag's, the key in the file, and its place there.
 pub type Said = (&'static str, String, String, At);
 
-/// What nats-server's file says.
+/// The contents of a nats-server configuration file.
 #[derive(Clone, Default)]
 pub struct NatsFile {
     pub settings: Vec<Said>,
@@ -24,7 +24,7 @@ pub struct NatsFile {
     pub further_links: Vec<Vec<Said>>,
     pub users: Vec<User>,
     pub nkeys: Vec<NkeyUser>,
-    /// What Fanfare ignores, or takes in another way than nats-server.
+    /// Settings that Fanfare ignores, or reads differently from nats-server.
     pub warnings: Vec<String>,
     accounts: BTreeSet<String>,
 }

@@ -32,14 +32,14 @@ pub struct At {
     pub column: usize,
 }
 
-/// What is wrong, and where. Never holds a value, which could be a password.
+/// A mistake and its place. Never holds a value, which could be a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
     pub at: At,
     pub problem: String,
 }
 
-/// What a file can refer to: other files, and variables of the environment.
+/// The things that a file can refer to: other files, and environment variables.
 #[derive(Clone, Copy)]
 pub struct Outside<'a> {
     pub read: &'a dyn Fn(&Path) -> Result<String, String>,

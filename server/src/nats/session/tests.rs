@@ -32,7 +32,7 @@ impl Client {
         client
     }
 
-    /// What comes of some lines, in short.
+    /// The actions that some lines cause, in short.
     fn says(&mut self, lines: &str) -> Vec<String> {
         let mut buffer = BytesMut::from(format!("{}\r\n", lines.replace('\n', "\r\n")).as_str());
         let mut said = Vec::new();
