@@ -5,11 +5,11 @@ pub mod moderation;
 mod person;
 pub mod rules;
 
-pub use self::person::Person;
 use super::names::{Name, NameOf};
 use super::presence::Presence;
 use crate::counted::counted;
 use crate::locks::lock;
+pub use person::Person;
 use rules::{Membership, Rules};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;

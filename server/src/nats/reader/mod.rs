@@ -2,7 +2,6 @@
 
 mod subscriptions;
 
-use self::subscriptions::{OwnReceiving, Receiving};
 use super::accounts::Account;
 use super::admission::Refusal;
 use super::authentication::{Authentication, Grant, Review};
@@ -29,6 +28,7 @@ use std::net::IpAddr;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::time::Instant;
+use subscriptions::{OwnReceiving, Receiving};
 
 /// Reads, publishes, subscribes, and answers.
 pub(super) struct Reader<'c> {
