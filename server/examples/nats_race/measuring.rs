@@ -6,9 +6,10 @@ use super::peers::{Kind, Peer};
 use super::process::{memory, open_files, processor_time};
 use super::rows::{Row, Test};
 use fanfare_server::bench::ceiling::ceiling;
-use fanfare_server::bench::load::{Load, run};
+use fanfare_server::bench::load::Load;
 use fanfare_server::bench::report::Percentiles;
 use fanfare_server::bench::round_trips::{RoundTrips, round_trips};
+use fanfare_server::bench::run::run;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 

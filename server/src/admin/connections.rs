@@ -1,6 +1,6 @@
 //! `/connz`: connections, with the fields that NATS tools read; and the end of one.
 
-use super::context::AdminContext;
+use super::context::{AdminContext, NAME};
 use super::listing::{Listing, Object, Window};
 use super::lists::{nats_row, subscription_row};
 use super::times::{duration, timestamp};
@@ -126,7 +126,7 @@ pub(super) fn list(context: Arc<AdminContext>, call: Asked) -> Response {
     // The admin listener's own connections are left out unless the query names it.
     front_ends.retain(|front_end| match &query.front_end {
         Some(wanted) => front_end.name() == wanted,
-        None => front_end.name() != super::server::NAME,
+        None => front_end.name() != NAME,
     });
     // Of such a list, only what comes before the end of the page has to be read.
     let is_plain = query.is_plain();

@@ -1,6 +1,5 @@
 //! What the pages of the admin listener are made from.
 
-use super::snapshots::Snapshots;
 use super::times::timestamp;
 use crate::diagnostics::{Diagnostics, Facts};
 use crate::message::ServerMessage;
@@ -9,12 +8,14 @@ use crate::tasks::{Limiter, Tasks};
 use fanfare::Broker;
 use std::time::SystemTime;
 
+/// The name of this front-end.
+pub(super) const NAME: &str = "admin";
+
 pub(super) struct AdminContext {
     pub broker: Broker<ServerMessage>,
     pub tasks: Tasks,
     pub diagnostics: Diagnostics,
     pub cpu_share: CpuShare,
-    pub snapshots: Snapshots,
     /// Allows one page at a time to be made.
     pub pages: Limiter,
     // One profile of a kind at a time: each costs time and memory.
@@ -32,7 +33,6 @@ impl AdminContext {
             tasks: tasks.clone(),
             diagnostics: diagnostics.clone(),
             cpu_share: CpuShare::new(Process::now()),
-            snapshots: Snapshots::new(diagnostics.started_at()),
             pages: Limiter::new(1),
             #[cfg(target_os = "linux")]
             heap_profile: Limiter::new(1),

@@ -1,9 +1,9 @@
 //! The admin server: authorises requests and routes them to pages.
 
-use super::context::AdminContext;
+use super::context::{AdminContext, NAME};
+use super::snapshots::{self, Snapshots};
 use super::{
-    absent, accounts, connections, health, leaf_nodes, lists, metrics, pprof, snapshots, try_it,
-    varz,
+    absent, accounts, connections, health, leaf_nodes, lists, metrics, pprof, try_it, varz,
 };
 use crate::connection::Listener;
 use crate::diagnostics::Diagnostics;
@@ -24,9 +24,6 @@ use subtle::ConstantTimeEq;
 /// Makes a document.
 type MakeDocument = fn(Arc<AdminContext>, Asked) -> Response;
 
-/// The name of this front-end.
-pub(super) const NAME: &str = "admin";
-
 /// Settings of the admin listener.
 #[derive(Clone, Debug, Default)]
 pub struct AdminSettings {
@@ -45,7 +42,8 @@ pub fn start(
     settings: AdminSettings,
 ) -> HttpServer {
     let context = Arc::new(AdminContext::new(broker, tasks, diagnostics));
-    let pages = Pages { context, token: settings.token };
+    let snapshots = Arc::new(Snapshots::new(diagnostics.started_at()));
+    let pages = Pages { context, snapshots, token: settings.token };
     let front_end = diagnostics.front_end(NAME);
     HttpServer::start(listener, tasks, pages, HttpSettings::default(), front_end)
 }
@@ -66,6 +64,7 @@ pub fn documents(
 /// All pages, for those who may see them.
 struct Pages {
     context: Arc<AdminContext>,
+    snapshots: Arc<Snapshots>,
     token: Live<Option<String>>,
 }
 
@@ -75,7 +74,7 @@ impl Service for Pages {
             Some(refusal) => Box::pin(ready(refusal)),
             None => match file(&call) {
                 Some(file) => Box::pin(ready(file)),
-                None => page(&self.context, call),
+                None => self.page(call),
             },
         }
     }
@@ -104,58 +103,58 @@ impl Pages {
             _ => None,
         }
     }
+
+    /// The page at the path of a request.
+    fn page(&self, call: Call) -> ServiceFuture {
+        let method = call.request.method().clone();
+        let context = self.context.clone();
+        let mut methods = "GET";
+        let answer: ServiceFuture = match call.path() {
+            // Answered at once, whatever pages are being made.
+            "/healthz" => Box::pin(ready(health::healthz(context, call.asked))),
+            "/readyz" => Box::pin(health::readyz(context, call)),
+            "/live" => Box::pin(snapshots::live(context, self.snapshots.clone())),
+            "/subscribe" => Box::pin(try_it::subscribe(context, call)),
+            "/publish" => {
+                methods = "POST";
+                Box::pin(try_it::publish(context, call))
+            }
+            "/disconnect" => {
+                methods = "POST";
+                Box::pin(connections::disconnect(context, call))
+            }
+            "/debug/pprof/" => Box::pin(pprof::index(context, call)),
+            "/debug/pprof/goroutine" => Box::pin(pprof::goroutine(context, call)),
+            "/debug/pprof/cmdline" => Box::pin(pprof::cmdline(context, call)),
+            "/debug/pprof/symbol" => {
+                methods = "GET, POST";
+                Box::pin(pprof::symbol(context, call))
+            }
+            // Where the system has no profiles of memory and processor, only the tasks are there.
+            #[cfg(target_os = "linux")]
+            "/debug/pprof/heap" => Box::pin(pprof::heap(context, call)),
+            #[cfg(target_os = "linux")]
+            "/debug/pprof/profile" => Box::pin(pprof::profile(context, call)),
+            path => match document(path) {
+                Some(make) => elsewhere(context, call.asked, make),
+                None => return Box::pin(ready(nothing())),
+            },
+        };
+        // Hyper sends the answer to a HEAD without its body.
+        let method = if method == Method::HEAD { Method::GET } else { method };
+        if methods.split(", ").any(|allowed| allowed == method.as_str()) {
+            return answer;
+        }
+        let mut refusal =
+            text(StatusCode::METHOD_NOT_ALLOWED, format!("this path answers {methods} alone\n"));
+        refusal.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+        Box::pin(ready(refusal))
+    }
 }
 
 /// The file of the dashboard that a request reads.
 fn file(call: &Call) -> Option<Response> {
     web::requested(call, "/web/admin/index.html")
-}
-
-/// The page at the path of a request.
-fn page(context: &Arc<AdminContext>, call: Call) -> ServiceFuture {
-    let method = call.request.method().clone();
-    let context = context.clone();
-    let mut methods = "GET";
-    let answer: ServiceFuture = match call.path() {
-        // Answered at once, whatever pages are being made.
-        "/healthz" => Box::pin(ready(health::healthz(context, call.asked))),
-        "/readyz" => Box::pin(health::readyz(context, call)),
-        "/live" => Box::pin(snapshots::live(context, call)),
-        "/subscribe" => Box::pin(try_it::subscribe(context, call)),
-        "/publish" => {
-            methods = "POST";
-            Box::pin(try_it::publish(context, call))
-        }
-        "/disconnect" => {
-            methods = "POST";
-            Box::pin(connections::disconnect(context, call))
-        }
-        "/debug/pprof/" => Box::pin(pprof::index(context, call)),
-        "/debug/pprof/goroutine" => Box::pin(pprof::goroutine(context, call)),
-        "/debug/pprof/cmdline" => Box::pin(pprof::cmdline(context, call)),
-        "/debug/pprof/symbol" => {
-            methods = "GET, POST";
-            Box::pin(pprof::symbol(context, call))
-        }
-        // Where the system has no profiles of memory and processor, only the tasks are there.
-        #[cfg(target_os = "linux")]
-        "/debug/pprof/heap" => Box::pin(pprof::heap(context, call)),
-        #[cfg(target_os = "linux")]
-        "/debug/pprof/profile" => Box::pin(pprof::profile(context, call)),
-        path => match document(path) {
-            Some(make) => elsewhere(context, call.asked, make),
-            None => return Box::pin(ready(nothing())),
-        },
-    };
-    // Hyper sends the answer to a HEAD without its body.
-    let method = if method == Method::HEAD { Method::GET } else { method };
-    if methods.split(", ").any(|allowed| allowed == method.as_str()) {
-        return answer;
-    }
-    let mut refusal =
-        text(StatusCode::METHOD_NOT_ALLOWED, format!("this path answers {methods} alone\n"));
-    refusal.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
-    Box::pin(ready(refusal))
 }
 
 /// The function that makes the document at a path: a page that only reports.

@@ -3,12 +3,12 @@
 //! Each viewer wakes when the next snapshot is due. The first one to wake makes it, and the others
 //! send the same bytes. So there is no task, and nothing is made while nobody looks.
 
-use super::context::AdminContext;
+use super::context::{AdminContext, NAME};
 use super::leaf_nodes;
 use super::problems::{self, Problem};
 use super::times::timestamp;
 use crate::diagnostics::FrontEndFigures;
-use crate::http::{Call, Response, append_event, event, events};
+use crate::http::{Response, append_event, event, events};
 use crate::limits::{ADMIN_LIVE_MS, ADMIN_LIVE_POINTS};
 use crate::locks::lock;
 use crate::process::Process;
@@ -71,15 +71,17 @@ struct Listed {
 }
 
 /// `/live`
-pub(super) async fn live(context: Arc<AdminContext>, _: Call) -> Response {
+pub(super) async fn live(context: Arc<AdminContext>, snapshots: Arc<Snapshots>) -> Response {
     // why: one for each viewer, set again for each snapshot.
-    let viewer = Viewer { context, timer: Timer::never(), due: None, knows_the_end: false };
+    let timer = Timer::never();
+    let viewer = Viewer { context, snapshots, timer, due: None, knows_the_end: false };
     events(stream::unfold(viewer, Viewer::next))
 }
 
 /// Somebody who watches `/live`.
 struct Viewer {
     context: Arc<AdminContext>,
+    snapshots: Arc<Snapshots>,
     timer: Timer,
     /// When the next snapshot is due. `None` before the first.
     due: Option<Instant>,
@@ -92,7 +94,7 @@ impl Viewer {
         if self.knows_the_end {
             return None;
         }
-        let snapshots = &self.context.snapshots;
+        let snapshots = &self.snapshots;
         let (event, due) = match self.due {
             None => snapshots.opening(&self.context),
             Some(due) => {
@@ -220,7 +222,7 @@ fn front_ends(
     let front_ends = context.diagnostics.front_ends().into_iter().map(|front_end| {
         let figures = front_end.figures();
         problems::of_front_end(&front_end, &figures, problems);
-        if front_end.name() != super::server::NAME {
+        if front_end.name() != NAME {
             sums.add(&figures);
         }
         Listed {

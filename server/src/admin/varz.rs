@@ -1,6 +1,6 @@
 //! `/varz`: the server at a glance, with the fields that NATS tools read.
 
-use super::context::AdminContext;
+use super::context::{AdminContext, NAME};
 use super::leaf_nodes;
 use super::listing::Object;
 use super::times::{duration, timestamp};
@@ -115,7 +115,7 @@ fn at_a_glance(context: &AdminContext) -> impl Iterator<Item = (&'static str, Va
 fn sums(context: &AdminContext) -> FrontEndFigures {
     let mut sums = FrontEndFigures::default();
     let front_ends = context.diagnostics.front_ends();
-    let others = front_ends.iter().filter(|front_end| front_end.name() != super::server::NAME);
+    let others = front_ends.iter().filter(|front_end| front_end.name() != NAME);
     others.for_each(|front_end| sums.add(&front_end.figures()));
     sums
 }

@@ -2,10 +2,10 @@
 //! after the other.
 
 use super::frames::Protocol;
-use super::load::{Load, Outcome, measured};
+use super::load::{BenchError, Load, Outcome, SUBJECT};
 use super::publishing::Batch;
 use super::reading::{Inbox, Look, Progress};
-use super::{BenchError, SUBJECT};
+use super::run::measured;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::Ordering;

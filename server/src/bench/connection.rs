@@ -1,7 +1,7 @@
 //! Connections of the commands that are clients: they log in, subscribe, and wait for the effect.
 
-use super::BenchError;
 use super::frames::Protocol;
+use super::load::BenchError;
 use crate::codec::nats::{Credentials, Proof};
 use crate::login::Access;
 use crate::transport::{ClientStream, Trust};

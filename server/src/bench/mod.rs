@@ -14,25 +14,21 @@ mod publishing;
 mod reading;
 pub mod report;
 pub mod round_trips;
+pub mod run;
 
 use crate::progress;
 use ceiling::ceiling;
 use clap::ValueEnum;
 use connection::Endpoint;
-use load::{Listening, Load, listen, publish, run};
+use load::{BenchError, Listening, Load};
 pub use options::BenchOptions;
 use options::{Format, Mode};
 use report::Row;
 use round_trips::{RoundTrips, round_trips};
+use run::{listen, publish, run};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{self, Write};
 use std::time::Duration;
-
-/// Why there is no result: a sentence for people.
-pub type BenchError = String;
-
-/// The subject that everything is published to, with the number of the publisher behind it.
-pub const SUBJECT: &str = "bench";
 
 /// Measures what `options` say, and writes the result.
 pub fn measure(options: &BenchOptions, output: &mut impl Write) -> Result<(), BenchError> {

@@ -1,8 +1,7 @@
 //! The publishers' side: one thread each.
 
-use super::BenchError;
 use super::frames::{Protocol, append_publish};
-use super::load::Load;
+use super::load::{BenchError, Load};
 use super::reading::{NUMBER_BYTES, Progress, TIMED_BYTES};
 use crate::transport::ClientStream;
 use std::io::Write;

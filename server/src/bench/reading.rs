@@ -1,8 +1,8 @@
 //! The subscribers' side: a few threads, each with many sockets.
 
-use super::BenchError;
 use super::connection::PATIENCE;
 use super::frames::{Protocol, Scanner};
+use super::load::BenchError;
 use crate::counted::counted;
 use crate::transport::ClientStream;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};

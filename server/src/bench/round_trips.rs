@@ -2,7 +2,7 @@
 
 use super::connection::Endpoint;
 use super::frames::{Protocol, Scanner};
-use super::{BenchError, SUBJECT};
+use super::load::{BenchError, SUBJECT};
 use crate::transport::ClientStream;
 use std::io::{ErrorKind, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,6 +1,5 @@
 //! What a line means: something said, or a command.
 
-use super::session::moderation::{MODE_USAGE, Order};
 use super::times::TimeFormat;
 use std::fmt;
 
@@ -105,6 +104,27 @@ pub enum Command<'l> {
     Quit(Option<&'l str>),
 }
 
+/// A command of moderation that is aimed at somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// `/kick NAME [WHY]`
+    Kick,
+    /// `/ban NAME [WHY]`
+    Ban,
+    /// `/unban NAME`
+    Unban,
+    /// `/mute NAME`
+    Mute,
+    /// `/unmute NAME`
+    Unmute,
+    /// `/invite NAME`
+    Invite,
+    /// `/op NAME`
+    Op,
+    /// `/deop NAME`
+    Deop,
+}
+
 /// Why a line that begins with a slash is not a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommandError {
@@ -133,14 +153,17 @@ impl fmt::Display for CommandError {
 
 impl std::error::Error for CommandError {}
 
+/// How `/mode` is written.
+pub(super) const MODE_USAGE: &str = "/mode [private|public|password WORD|open|slow SECONDS]";
+
 /// The answer to `/help`: each command as it is written, and what it does.
 pub const HELP: &[(&str, &str)] = &[
     ("/nick NAME", "take a name"),
     ("/password WORD", "come in, where the server has a password"),
-    ("/register PASSWORD", "own the name you have"),
+    ("/register PASSWORD", "make your name your own"),
     ("/login NAME PASSWORD", "have the name you own"),
-    ("/recover NAME CODE PASSWORD", "set another password, if you forgot yours"),
-    ("/passwd OLD NEW", "set another password"),
+    ("/recover NAME CODE PASSWORD", "set a new password, if you forgot yours"),
+    ("/passwd OLD NEW", "change your password"),
     ("/unregister PASSWORD", "give up the name you own"),
     (
         "/join ROOM [PASSWORD]",
@@ -154,14 +177,14 @@ pub const HELP: &[(&str, &str)] = &[
     ("/me TEXT", "say what you do"),
     ("/away [TEXT]", "say why you do not answer, or that you are back"),
     ("/ignore [NAME]", "hide what somebody says, or list whom you ignore"),
-    ("/unignore NAME", "show again what somebody says"),
+    ("/unignore NAME", "show what somebody says again"),
     ("/topic [TEXT]", "show or set what the room is about"),
     ("/history [N]", "show the room's last lines"),
     ("/since TIME", "show what was said from a time on, such as 2026-11-21T17:05:09Z"),
     ("/search WORDS", "show the room's stored lines with all of these words"),
     ("/sync", "say when what you said is stored"),
-    ("/kick NAME [WHY]", "put somebody out of the room"),
-    ("/ban NAME [WHY]", "put somebody out for good; /unban NAME ends it"),
+    ("/kick NAME [WHY]", "remove somebody from the room"),
+    ("/ban NAME [WHY]", "remove somebody for good; /unban NAME ends it"),
     ("/mute NAME [WHY]", "let somebody read but not talk; /unmute NAME ends it"),
     ("/invite NAME", "let somebody in, whatever the room's rules"),
     ("/op NAME", "make somebody an operator of the room; /deop NAME ends it"),

@@ -11,6 +11,9 @@ use unicode_security::{
     MixedScript, RestrictionLevel, RestrictionLevelDetection, confusable_detection::skeleton,
 };
 
+/// The name of the room that everybody begins in.
+pub const LOBBY: &str = "lobby";
+
 /// A valid name. Two names that differ only in case or Unicode spelling are equal.
 #[derive(Clone, Debug)]
 pub struct Name {

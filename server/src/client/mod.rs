@@ -3,39 +3,17 @@
 
 mod lines;
 mod place;
+mod server;
 mod terminal;
 
-use crate::transport::{ClientStream, Trust};
+use crate::transport::ClientStream;
 use lines::ServerLines;
 use place::Place;
+pub use server::Server;
+use server::{PATIENCE, write_line};
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
-
-/// How long the server may take to accept the connection, and to answer the request for a name.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// A chat server.
-#[derive(Clone)]
-pub struct Server {
-    address: String,
-    /// For TLS.
-    trust: Option<Trust>,
-}
-
-impl Server {
-    /// The server at `HOST:PORT`, by TLS if it is said whom to trust.
-    pub fn new(address: &str, trust: Option<Trust>) -> Self {
-        Self { address: address.to_owned(), trust }
-    }
-
-    fn connect(&self) -> io::Result<Arc<ClientStream>> {
-        let stream = ClientStream::connect(&self.address, self.trust.as_ref(), PATIENCE)?;
-        stream.set_patience(None)?;
-        Ok(Arc::new(stream))
-    }
-}
 
 /// Talks until the user ends it; between pipes, until the server or the user does.
 ///
@@ -97,10 +75,6 @@ fn greeted(stream: &ClientStream, lines: &mut ServerLines, place: &mut Place) ->
         let _ = writeln!(io::stdout(), "{shown}");
     }
     Ok(())
-}
-
-fn write_line(mut stream: &ClientStream, line: &str) -> io::Result<()> {
-    stream.write_all(format!("{line}\n").as_bytes())
 }
 
 /// Standard input to the server, and the server to standard output, until the server closes.

@@ -3,7 +3,7 @@
 
 use super::lines::ServerLines;
 use super::place::Place;
-use super::{Server, write_line};
+use super::server::{Server, write_line};
 use crate::chat::command::is_secret;
 use crate::locks::lock;
 use crate::transport::ClientStream;

@@ -5,7 +5,6 @@ use super::figures::LinkFigures;
 use super::sequence::{Arrival, Book, Numbers};
 use super::session::{Action, End, Passage, Session, Terms};
 use super::settings::ClusterSettings;
-use super::writer::Change;
 use crate::codec::nats::{
     Block, Operation, Outgoing, Parser, ParserLimits, Stamp, append_to_hub, subject, take_stamp,
 };
@@ -18,7 +17,7 @@ use crate::message::ServerMessage;
 use crate::time::Timestamp;
 use crate::transport::Connection;
 use bytes::{Bytes, BytesMut};
-use fanfare::{BridgePublisher, Broker, MailboxSubscriber, Pattern, Topic};
+use fanfare::{Bridge, BridgePublisher, Broker, InterestWatch, MailboxSubscriber, Pattern, Topic};
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -37,6 +36,19 @@ pub(super) struct Shared {
     pub numbers: Mutex<Numbers>,
     /// The numbers of others' messages.
     pub book: Mutex<Book>,
+}
+
+/// A change in what the writer sends.
+pub(super) enum Change {
+    /// The link is up.
+    Joined {
+        /// The messages for the hub.
+        bridge: Bridge<ServerMessage>,
+        /// The interest of local clients.
+        interest: InterestWatch<ServerMessage>,
+        /// The terms agreed with the hub.
+        terms: Box<Terms>,
+    },
 }
 
 /// Publishes the hub's messages, and enters its interest.

@@ -1,6 +1,6 @@
 //! The writing half's [`Source`]: our interest, and the messages wanted at the hub.
 
-use super::reader::Shared;
+use super::reader::{Change, Shared};
 use super::render::Leaving;
 use super::session::{Passage, Terms};
 use super::settings::ClusterSettings;
@@ -18,19 +18,6 @@ use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-
-/// A change in what the writer sends.
-pub(super) enum Change {
-    /// The link is up.
-    Joined {
-        /// The messages for the hub.
-        bridge: Bridge<ServerMessage>,
-        /// The interest of local clients.
-        interest: InterestWatch<ServerMessage>,
-        /// The terms agreed with the hub.
-        terms: Box<Terms>,
-    },
-}
 
 /// One connection's interest and messages.
 pub(super) struct Writer<'c> {

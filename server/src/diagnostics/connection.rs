@@ -1,84 +1,15 @@
 //! One connection: its figures while it lives, and its end.
 
-use super::front_end::FrontEnd;
+use super::ended::Ended;
 use super::journal::cut;
 use crate::locks::lock;
 use crate::tasks::TaskId;
 use crate::transport::{Cutter, Traffic};
 use fanfare::SubscriptionStats;
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
-
-/// Why a connection ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// The peer said goodbye.
-    Quit,
-    /// The peer closed the connection.
-    PeerClosed,
-    /// Reading or writing failed.
-    Broken,
-    /// The peer took nothing of what waited for it until the deadline.
-    Stuck,
-    /// The peer answered no ping.
-    Quiet,
-    /// A queue for it was full for too long.
-    SlowConsumer,
-    /// The connection held too much while memory was short.
-    Shed,
-    /// The server ended, having said goodbye.
-    ServerStopped,
-    /// Somebody ended the connection from the admin listener.
-    SentAway,
-    /// The connection's task was ended before it could end well.
-    Cut,
-    /// The protocol's own reason, from a fixed set of texts, since it becomes a label of the
-    /// metrics.
-    Because(&'static str),
-}
-
-impl Ended {
-    /// The reason in a few words.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Quit => "quit",
-            Self::PeerClosed => "peer closed",
-            Self::Broken => "broken",
-            Self::Stuck => "write time-out",
-            Self::Quiet => "idle time-out",
-            Self::SlowConsumer => "slow consumer",
-            Self::Shed => "memory is short",
-            Self::ServerStopped => "server stopped",
-            Self::SentAway => "disconnected by an administrator",
-            Self::Cut => "cut",
-            Self::Because(text) => text,
-        }
-    }
-
-    /// Whether the end is nobody's fault.
-    pub fn is_ordinary(self) -> bool {
-        matches!(self, Self::Quit | Self::PeerClosed | Self::Broken | Self::ServerStopped)
-    }
-
-    /// Whether a deadline passed.
-    pub fn is_time_out(self) -> bool {
-        matches!(self, Self::Stuck | Self::Quiet)
-    }
-
-    /// Whether the peer did not take what it asked for as fast as it came.
-    pub fn is_slow_consumer(self) -> bool {
-        matches!(self, Self::Stuck | Self::SlowConsumer)
-    }
-}
-
-impl fmt::Display for Ended {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(self.as_str())
-    }
-}
 
 /// The counters of one connection. Its tasks write them, observers read them; additions are
 /// uncontended.
@@ -445,39 +376,4 @@ pub struct ConnectionInfo {
     pub age: Duration,
     /// The time since anything was read or written.
     pub idle: Duration,
-}
-
-/// A live connection's place in its front-end's list. Dropping it takes the connection out, with
-/// the reason that [`ended`](Self::ended) gave, or [`Ended::Cut`].
-pub struct ConnectionEntry {
-    front_end: Arc<FrontEnd>,
-    figures: Arc<ConnectionFigures>,
-    reason: Ended,
-}
-
-impl ConnectionEntry {
-    pub(super) fn new(front_end: Arc<FrontEnd>, figures: Arc<ConnectionFigures>) -> Self {
-        Self { front_end, figures, reason: Ended::Cut }
-    }
-
-    /// The figures that the connection counts in.
-    pub fn figures(&self) -> &Arc<ConnectionFigures> {
-        &self.figures
-    }
-
-    /// The connection's front-end.
-    pub fn front_end(&self) -> &Arc<FrontEnd> {
-        &self.front_end
-    }
-
-    /// Says why the connection ends; the last word counts.
-    pub fn ended(&mut self, reason: Ended) {
-        self.reason = reason;
-    }
-}
-
-impl Drop for ConnectionEntry {
-    fn drop(&mut self) {
-        self.front_end.disconnected(&self.figures, self.reason);
-    }
 }

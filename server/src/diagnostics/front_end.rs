@@ -1,6 +1,7 @@
 //! One front-end: its live connections, and the sums of those that have left.
 
-use super::connection::{ConnectionEntry, ConnectionFigures, ConnectionInfo, Ended};
+use super::connection::{ConnectionFigures, ConnectionInfo};
+use super::ended::Ended;
 use super::family::Family;
 use super::journal::{Event, Journal};
 use super::memory::Memory;
@@ -166,7 +167,7 @@ impl FrontEnd {
             connections.live.insert(id, figures.clone());
         }
         self.journal.note(Event::Connected { front_end: self.name, peer });
-        ConnectionEntry::new(self.clone(), figures)
+        ConnectionEntry { front_end: self.clone(), figures, reason: Ended::Cut }
     }
 
     /// Counts a connection that was refused.
@@ -306,6 +307,37 @@ impl FrontEndFigures {
         self.bytes_out += other.bytes_out;
         self.payload_in += other.payload_in;
         self.payload_out += other.payload_out;
+    }
+}
+
+/// A live connection's place in its front-end's list. Dropping it takes the connection out, with
+/// the reason that [`ended`](Self::ended) gave, or [`Ended::Cut`].
+pub struct ConnectionEntry {
+    front_end: Arc<FrontEnd>,
+    figures: Arc<ConnectionFigures>,
+    reason: Ended,
+}
+
+impl ConnectionEntry {
+    /// The figures that the connection counts in.
+    pub fn figures(&self) -> &Arc<ConnectionFigures> {
+        &self.figures
+    }
+
+    /// The connection's front-end.
+    pub fn front_end(&self) -> &Arc<FrontEnd> {
+        &self.front_end
+    }
+
+    /// Says why the connection ends; the last word counts.
+    pub fn ended(&mut self, reason: Ended) {
+        self.reason = reason;
+    }
+}
+
+impl Drop for ConnectionEntry {
+    fn drop(&mut self) {
+        self.front_end.disconnected(&self.figures, self.reason);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The last events, in a ring. An event that repeats one of the last few is folded into it: a
 //! crowd, a flood, or a subscriber that keeps losing messages is one entry with a count.
 
-use super::connection::Ended;
+use super::ended::Ended;
 use crate::counted::counted;
 use crate::limits::{
     DIAGNOSTIC_TEXT_BYTES, JOURNAL_EVENTS, JOURNAL_FOLD_MS, JOURNAL_FOLDED_EVENTS, LOGGED_EVENTS,

@@ -5,15 +5,17 @@
 //! Nothing here does any I/O; the admin front-end shows it.
 
 mod connection;
+mod ended;
 mod family;
 mod front_end;
 mod journal;
 mod memory;
 
 use crate::locks::lock;
-pub use connection::{ConnectionEntry, ConnectionFigures, ConnectionInfo, Ended, SubscriptionInfo};
+pub use connection::{ConnectionFigures, ConnectionInfo, SubscriptionInfo};
+pub use ended::Ended;
 pub use family::{Family, FamilyKind, Figure};
-pub use front_end::{Facts, FrontEnd, FrontEndFigures, Serves};
+pub use front_end::{ConnectionEntry, Facts, FrontEnd, FrontEndFigures, Serves};
 pub use journal::{Event, Journal, JournalEntry};
 pub use memory::Memory;
 use std::hash::{BuildHasher, RandomState};

@@ -1,12 +1,9 @@
 //! `INFO`: what the server says of itself.
 
-use super::settings::NatsSettings;
+use super::settings::{IN_RUST, NatsSettings};
 use crate::codec::nats::append_info;
 use serde::Serialize;
 use std::net::{IpAddr, SocketAddr};
-
-/// Where nats-server names its version of Go.
-pub(super) const IN_RUST: &str = "none: this is Fanfare, in Rust";
 
 /// The part of `INFO` that is the same for all connections of a server.
 #[derive(Clone, Debug)]

@@ -7,13 +7,13 @@ use super::connect::{ConnectOptions, Credentials, Words};
 use super::permissions::Permissions;
 use super::policy::{PolicyBounds, PolicyRequest, QueuePolicy, Target, refused};
 use super::settings::NatsVersion;
+use super::sids::{Sid, Sids};
 use super::subjects::{Destination, Place, Subjects};
 use crate::codec::certificate::CertificateNames;
 use crate::codec::nats::{
     self as codec, Block, Operation, Outgoing, ProtocolError, headers, subject,
 };
 use crate::limits::{NATS_OWN_QUEUES, NATS_SUBSCRIPTION_BYTES};
-use crate::locks::lock;
 use bytes::Bytes;
 use fanfare::{Pattern, Receipt, SubscriptionId, Topic};
 use serde_json::{Map, Value};
@@ -21,10 +21,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::str::Utf8Chunk;
-use std::sync::{Arc, Mutex, MutexGuard};
-
-/// A client's name for a subscription.
-pub type Sid = Arc<[u8]>;
+use std::sync::Arc;
 
 /// One client's state.
 pub struct Session {
@@ -43,17 +40,6 @@ pub struct Session {
     greeting: Greeting,
     /// Policies that the client asked for, for present and later subscriptions.
     policies: BTreeMap<Target, QueuePolicy>,
-}
-
-/// The names of a client's subscriptions, shared with the admin listener.
-#[derive(Default)]
-pub struct Sids(Mutex<HashMap<SubscriptionId, Sid>>);
-
-impl Sids {
-    /// The names by the broker's ids.
-    pub fn lock(&self) -> MutexGuard<'_, HashMap<SubscriptionId, Sid>> {
-        lock(&self.0)
-    }
 }
 
 /// Whether the client still has to be told that it has connected.

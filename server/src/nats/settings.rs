@@ -2,7 +2,6 @@
 
 use super::accounts::{AccountName, SYSTEM};
 use super::authentication::Authentication;
-use super::info::IN_RUST;
 use super::policy::PolicyBounds;
 use crate::codec::nats::ParserLimits;
 use crate::connection::ConnectionLimits;
@@ -12,6 +11,9 @@ use fanfare::WhenFull;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::time::Duration;
+
+/// Where nats-server names its version of Go.
+pub(super) const IN_RUST: &str = "none: this is Fanfare, in Rust";
 
 /// Every bound and interval of a NATS server. The default is what [`limits`] says.
 #[derive(Clone, Debug, PartialEq, Eq)]

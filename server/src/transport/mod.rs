@@ -235,7 +235,7 @@ impl Connection {
     /// [`upgrade`](Self::upgrade) for the side that dialled. The other side's certificate must be
     /// for this name or address.
     pub async fn upgrade_dialled(&self, trust: &Trust, name: &str) -> io::Result<()> {
-        self.shake_hands(Tls::dial(trust, name)?).await
+        self.shake_hands(Tls::dial(trust.0.clone(), name)?).await
     }
 
     async fn shake_hands(&self, mut tls: Tls) -> io::Result<()> {

@@ -3,7 +3,6 @@
 //! Rustls does the protocol without I/O. This file moves the bytes, without waiting, just as for a
 //! plain connection.
 
-use super::trust::Trust;
 use crate::limits::TLS_BUFFER_BYTES;
 use crate::live::Live;
 use rustls::crypto::CryptoProvider;
@@ -11,7 +10,9 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::{ClientConnection, Connection, RootCertStore, ServerConfig, ServerConnection};
+use rustls::{
+    ClientConfig, ClientConnection, Connection, RootCertStore, ServerConfig, ServerConnection,
+};
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::TcpStream;
@@ -158,9 +159,9 @@ impl Tls {
     }
 
     /// For a connection that was dialled. The other side's certificate must be for `name`.
-    pub fn dial(trust: &Trust, name: &str) -> io::Result<Self> {
+    pub fn dial(config: Arc<ClientConfig>, name: &str) -> io::Result<Self> {
         let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
-        let state = ClientConnection::new(trust.0.clone(), name).map_err(io::Error::other)?;
+        let state = ClientConnection::new(config, name).map_err(io::Error::other)?;
         Ok(Self::new(state.into()))
     }
 

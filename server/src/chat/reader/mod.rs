@@ -2,10 +2,9 @@
 
 mod stored;
 
-use super::names::Name;
+use super::names::{LOBBY, Name};
 use super::presence::Presence;
 use super::render;
-use super::rooms::LOBBY;
 use super::server::Chat;
 use super::session::{Action, Session, SessionSettings};
 use super::times::TimeFormat;

@@ -5,7 +5,7 @@ pub mod moderation;
 mod person;
 pub mod rules;
 
-use super::names::{Name, NameOf};
+use super::names::{LOBBY, Name, NameOf};
 use super::presence::Presence;
 use crate::counted::counted;
 use crate::locks::lock;
@@ -14,9 +14,6 @@ use rules::{Membership, Rules};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
-
-/// The room that everybody begins in.
-pub const LOBBY: &str = "lobby";
 
 /// People and rooms. A room exists while it has members, or rules that are kept.
 pub struct Directory {

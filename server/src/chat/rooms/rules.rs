@@ -1,7 +1,6 @@
 //! The rules of a room: its founder and operators, and who may join and talk.
 
-use super::LOBBY;
-use crate::chat::names::Name;
+use crate::chat::names::{LOBBY, Name};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;

@@ -2,7 +2,7 @@
 //! [`Action`]s come out, which are to be done in order.
 
 mod accounts;
-pub mod moderation;
+mod moderation;
 mod people;
 mod rooms;
 
@@ -360,6 +360,8 @@ const PASSWORD_FIRST: &str = "this server has a password: /password WORD";
 
 const LOG_IN_FIRST: &str = "this server is for those who log in: /login NAME PASSWORD; or take a \
                             name with /nick, and /register PASSWORD";
+
+const NO_ROOM: &str = "you are in no room; /join ROOM first, /rooms lists them";
 
 fn reply(actions: &mut Vec<Action>, line: String) {
     actions.push(Action::Reply(line));

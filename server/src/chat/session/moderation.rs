@@ -1,31 +1,10 @@
 //! Commands that moderate a room.
 
-use super::rooms::NO_ROOM;
-use super::{Action, Session, refuse, reply};
+use super::{Action, NO_ROOM, Session, refuse, reply};
+use crate::chat::command::{MODE_USAGE, Order};
 use crate::chat::names::{Name, NameOf};
 use crate::chat::rooms::moderation::Act;
 use crate::chat::rooms::rules::Rules;
-
-/// A command of moderation that is aimed at somebody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// `/kick NAME [WHY]`
-    Kick,
-    /// `/ban NAME [WHY]`
-    Ban,
-    /// `/unban NAME`
-    Unban,
-    /// `/mute NAME`
-    Mute,
-    /// `/unmute NAME`
-    Unmute,
-    /// `/invite NAME`
-    Invite,
-    /// `/op NAME`
-    Op,
-    /// `/deop NAME`
-    Deop,
-}
 
 /// How an act is told: to the room after the actor's name, and in the journal.
 struct Told {
@@ -120,9 +99,6 @@ impl Session {
         true
     }
 }
-
-/// How `/mode` is written.
-pub const MODE_USAGE: &str = "/mode [private|public|password WORD|open|slow SECONDS]";
 
 fn described(room: &Name, rules: &Rules) -> String {
     let mut parts = Vec::new();

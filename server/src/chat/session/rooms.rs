@@ -1,6 +1,6 @@
 //! What a person does with rooms: talks in them, goes to them, asks about them.
 
-use super::{Action, Session, SessionSettings, refuse, reply};
+use super::{Action, NO_ROOM, Session, SessionSettings, refuse, reply};
 use crate::chat::names::{Name, NameOf};
 use crate::chat::rooms::Listing;
 use crate::chat::rooms::rules::Rank;
@@ -171,5 +171,3 @@ impl Session {
 /// Rooms with a slow mode in which a session remembers that its person talked. When hit: it forgets
 /// all of them.
 const TALKED_ROOMS: usize = 100;
-
-pub(super) const NO_ROOM: &str = "you are in no room; /join ROOM first, /rooms lists them";

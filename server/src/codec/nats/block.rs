@@ -1,8 +1,8 @@
 //! Messages that were sent in one go: kept as they came, and rendered once for everybody.
 
-use super::parser::Arriving;
+use super::protocol_error::ProtocolError;
 use super::render::{Outgoing, append_message};
-use super::{ProtocolError, subject};
+use super::subject;
 use crate::limits::NATS_SHARED_SID_BYTES;
 use bytes::Bytes;
 use fanfare::Topic;
@@ -145,6 +145,25 @@ impl Span {
 
     fn non_empty_of(self, region: &[u8]) -> Option<&[u8]> {
         (self.bytes > 0).then(|| self.of(region))
+    }
+}
+
+/// A message whose control line is complete.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arriving {
+    /// The subject that subscribers see.
+    pub subject: Span,
+    /// The subject that subscriptions are matched with.
+    pub matched: Span,
+    /// The queue groups that a hub names.
+    pub groups: Span,
+    pub entry: Entry,
+}
+
+impl Arriving {
+    /// Whom it is for.
+    pub fn address<'b>(&self, bytes: &'b [u8]) -> [&'b [u8]; 3] {
+        [self.subject, self.matched, self.groups].map(|span| span.of(bytes))
     }
 }
 

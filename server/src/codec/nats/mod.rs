@@ -24,6 +24,7 @@ mod incoming;
 pub mod nkey;
 mod operation;
 mod parser;
+mod protocol_error;
 mod render;
 mod stamp;
 pub mod subject;
@@ -37,8 +38,9 @@ pub use credentials::{Credentials, Proof};
 #[cfg(any(test, fuzzing))]
 pub use fuzz::{fuzz_hub, fuzz_nats};
 pub use incoming::{Incoming, MessageHead, incoming, read_headers};
-pub use operation::{Operation, ProtocolError};
+pub use operation::Operation;
 pub use parser::{Parser, ParserLimits};
+pub use protocol_error::ProtocolError;
 pub use render::{
     Outgoing, append_error, append_info, append_interest, append_message,
     append_message_with_header, append_no_responders, append_ok, append_ping, append_pong,

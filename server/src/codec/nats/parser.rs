@@ -1,7 +1,8 @@
 //! What clients send: bytes in pieces of any size become operations.
 
-use super::block::{Block, Entry, Span};
-use super::{Operation, ProtocolError};
+use super::block::{Arriving, Block, Entry, Span};
+use super::operation::Operation;
+use super::protocol_error::ProtocolError;
 use crate::limits::{NATS_BATCH_BYTES, NATS_BATCH_MESSAGES, NATS_CONTROL_LINE_BYTES};
 use crate::limits::{NATS_COPIED_BYTES, NATS_PAYLOAD_BYTES, NATS_SIZE_DIGITS};
 use bytes::{Buf, Bytes, BytesMut};
@@ -299,25 +300,6 @@ impl Parser {
             groups,
             entry: Entry { reply, header_size, size, body, header_bytes },
         })
-    }
-}
-
-/// A message whose control line is complete.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Arriving {
-    /// The subject that subscribers see.
-    pub subject: Span,
-    /// The subject that subscriptions are matched with.
-    pub matched: Span,
-    /// The queue groups that a hub names.
-    pub groups: Span,
-    pub entry: Entry,
-}
-
-impl Arriving {
-    /// Whom it is for.
-    fn address<'b>(&self, bytes: &'b [u8]) -> [&'b [u8]; 3] {
-        [self.subject, self.matched, self.groups].map(|span| span.of(bytes))
     }
 }
 

@@ -9,8 +9,8 @@ use crate::message::ServerMessage;
 use crate::nats::own_queue::OwnQueue;
 use crate::nats::permissions::Permissions;
 use crate::nats::policy::{PolicyRequest, QueuePolicy, Target};
-use crate::nats::session::{Sid, Sids};
 use crate::nats::share::Places;
+use crate::nats::sids::{Sid, Sids};
 use crate::nats::writer::{Change, Own};
 use crate::tasks;
 use fanfare::{
