@@ -4,6 +4,7 @@
 #![warn(clippy::unreachable, clippy::unwrap_used)]
 
 mod listeners;
+mod output;
 mod reload;
 mod serve;
 mod shared;
@@ -13,6 +14,7 @@ use fanfare_server::config::{ChatClient, Config, Source, Task};
 use fanfare_server::logging::{self, Logging};
 use fanfare_server::{bench, client, config, messages, top};
 use listeners::Listeners;
+use output::Output;
 use shared::Shared;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -48,25 +50,26 @@ mod runtime {
 }
 
 fn main() -> ExitCode {
+    let mut output = Output::new();
     let result = match config::from_command_line(std::env::args_os()) {
         Err(error) => return fail(&error.to_string()),
         Ok(Task::Serve(config, source)) => return serve(*config, source),
         Ok(Task::Print(text)) => {
-            // Nobody may be reading it: `fanfare --help | head -1`.
-            let _ = io::stdout().write_all(text.as_bytes());
+            // The output notes what fails.
+            let _ = output.write_all(text.as_bytes());
             Ok(())
         }
         Ok(Task::Chat(client)) => chat(&client),
-        Ok(Task::Bench(options)) => bench::measure(&options, &mut io::stdout().lock()),
+        Ok(Task::Bench(options)) => bench::measure(&options, &mut output),
         Ok(Task::Messages(command)) => {
-            messages::run(&command, &mut io::BufWriter::new(io::stdout().lock()))
+            messages::run(&command, &mut io::BufWriter::new(&mut output))
         }
         Ok(Task::Health(server)) => top::health(&server).map(|said| {
-            let _ = io::stdout().write_all(said.as_bytes());
+            let _ = output.write_all(said.as_bytes());
         }),
-        Ok(Task::Top(options)) => top::run(&options, &mut io::stdout().lock()),
+        Ok(Task::Top(options)) => top::run(&options, &mut output),
     };
-    match result {
+    match result.and_then(|()| output.close()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             complain(&problem);

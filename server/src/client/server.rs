@@ -5,6 +5,9 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Where a chat server listens unless told otherwise.
+const DEFAULT_PORT: &str = ":7000";
+
 /// How long the server may take to accept the connection, and to answer the request for a name.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -17,9 +20,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// The server at `HOST:PORT`, by TLS if it is said whom to trust.
+    /// The server at `HOST[:PORT]`, by TLS if it is said whom to trust.
     pub fn new(address: &str, trust: Option<Trust>) -> Self {
-        Self { address: address.to_owned(), trust }
+        let has_port = address.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
+        let port = if has_port { "" } else { DEFAULT_PORT };
+        Self { address: format!("{address}{port}"), trust }
     }
 
     pub(super) fn connect(&self) -> io::Result<Arc<ClientStream>> {

@@ -161,9 +161,10 @@ impl Settings {
     }
 
     /// An error about a setting, which `problem` completes. It begins with what was set: the flag,
-    /// the variable, or the line of the file, and the value unless it is a secret.
+    /// the variable, or the line of the file, and the value unless it is a secret. Of a secret from
+    /// a file of its own, that file is named.
     pub fn error(&self, name: &str, problem: &str) -> ConfigError {
-        match self.get(name) {
+        match self.get(&format!("{name}-file")).or_else(|| self.get(name)) {
             Some(value) => ConfigError(format!("{value} {problem}")),
             None => ConfigError(format!("--{name} {problem}")),
         }

@@ -323,6 +323,9 @@ fn nats_users_come_from_a_file() {
 
 #[test]
 fn a_secret_is_in_a_file_and_never_shown() {
+    let secret = file("secret", "\n");
+    let error = config(&["--nats-token-file", &secret]).unwrap_err();
+    assert_eq!(error, format!("--nats-token-file {secret} is empty"));
     let secret = file("secret", "s3cret\n");
     let given = config(&["--nats-token-file", &secret]).unwrap();
     assert!(given.nats.authentication.is_required() && given.exposed_secrets.is_empty());

@@ -64,7 +64,12 @@ impl<P: Protocol> Entrance<P> {
         let Some(identity) = &self.tls else { return Some(accepted) };
         let within = Duration::from_millis(TLS_HANDSHAKE_MS);
         let shaking = accepted.connection.upgrade(identity);
-        if !matches!(in_time(&self.shutdown, within, shaking).await, Some(Ok(()))) {
+        let shaken = in_time(&self.shutdown, within, shaking).await;
+        if !matches!(shaken, Some(Ok(()))) {
+            if let Some(Err(error)) = shaken {
+                let name = front_end.name();
+                log::debug!(task:% = tasks::label(); "{name}: no TLS with {peer}: {error}");
+            }
             accepted.entry.ended(Ended::Because("TLS handshake failed"));
             return None;
         }

@@ -21,6 +21,8 @@ pub struct Sample {
     at: Instant,
     varz: Value,
     slowest: Value,
+    /// Processor time that the server has taken.
+    cpu_s: f64,
     /// Names and counts, most first.
     tasks: Vec<(String, f64)>,
 }
@@ -31,9 +33,10 @@ impl Sample {
         let (at, varz) = (Instant::now(), admin.json("/varz")?);
         let slowest =
             admin.json(&format!("/slowz?limit={ASKED_FOR}"))?["subscriptions_list"].take();
-        let mut tasks = tasks(&admin.text("/metrics")?);
+        let metrics = admin.text("/metrics")?;
+        let mut tasks = tasks(&metrics);
         tasks.sort_by(|one, other| other.1.total_cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
-        Ok(Self { at, varz, slowest, tasks })
+        Ok(Self { at, varz, slowest, cpu_s: cpu_s(&metrics), tasks })
     }
 
     /// When that was.
@@ -44,6 +47,14 @@ impl Sample {
     fn figure(&self, name: &str) -> f64 {
         self.varz[name].as_f64().unwrap_or(0.0)
     }
+}
+
+/// The processor time among all metrics. (The share in `/varz` is of the time since anybody last
+/// asked for it.)
+fn cpu_s(metrics: &str) -> f64 {
+    let mut lines = metrics.lines();
+    let seconds = lines.find_map(|line| line.strip_prefix("fanfare_process_cpu_seconds_total "));
+    seconds.and_then(|seconds| seconds.parse().ok()).unwrap_or(0.0)
 }
 
 /// The figures of tasks among all metrics.
@@ -69,7 +80,7 @@ pub fn render(before: &Sample, now: &Sample, view: &View) -> String {
         "fanfare {}, up {}, {:.1} % of a core",
         text("fanfare_version"),
         text("uptime"),
-        now.figure("cpu")
+        (now.cpu_s - before.cpu_s).max(0.0) / seconds * 100.0
     );
     let _ = writeln!(
         out,
@@ -109,7 +120,7 @@ pub fn render(before: &Sample, now: &Sample, view: &View) -> String {
     let _ = writeln!(
         out,
         "\n{:<40} {:>8} {:>6} {:>12} {:>10}",
-        "SLOWEST (? for the keys)",
+        if view.takes_keys { "SLOWEST (? for the keys)" } else { "SLOWEST" },
         view.title(&QUEUED),
         view.title(&FULL),
         view.title(&WAITED),
@@ -183,15 +194,19 @@ mod tests {
     use serde_json::json;
     use std::time::Duration;
 
+    fn sample(at: Instant, varz: Value) -> Sample {
+        Sample { at, varz, slowest: json!([]), cpu_s: 0.0, tasks: Vec::new() }
+    }
+
     #[test]
     fn a_frame_shows_rates_the_slowest_and_tasks() {
         let metrics = "# TYPE fanfare_tasks gauge\nfanfare_tasks{name=\"chat connection\"} 7.0\n\
-                       fanfare_other 3\n";
+                       fanfare_process_cpu_seconds_total 1.5\nfanfare_other 3\n";
         let at = Instant::now();
-        let before =
-            Sample { at, varz: json!({"in_msgs": 100}), slowest: json!([]), tasks: Vec::new() };
+        let before = Sample { cpu_s: 0.5, ..sample(at, json!({"in_msgs": 100})) };
         let now = Sample {
             at: at + Duration::from_secs(2),
+            cpu_s: cpu_s(metrics),
             varz: json!({
                 "in_msgs": 300, "mem": 3 << 20, "fanfare_version": "1.0", "uptime": "2s",
                 "connections": 7
@@ -202,7 +217,9 @@ mod tests {
             tasks: tasks(metrics),
         };
         let frame = render(&before, &now, &View::default());
+        assert!(frame.contains("up 2s, 50.0 % of a core\n"), "{frame}");
         assert!(frame.contains("in           100 messages/s"), "{frame}");
+        assert!(frame.contains("\nSLOWEST  "), "no keys for a script: {frame}");
         assert!(
             frame.contains("3.0 MiB in RAM") && frame.contains("connections  7 now"),
             "{frame}"
@@ -222,7 +239,6 @@ mod tests {
     #[test]
     fn a_frame_shows_pushes_where_there_is_a_gateway() {
         let at = Instant::now();
-        let sample = |at, varz| Sample { at, varz, slowest: json!([]), tasks: Vec::new() };
         let before = sample(
             at,
             json!({"push_accepted_udp": 1, "push_accepted_http": 0, "push_reached": 10}),
@@ -239,7 +255,6 @@ mod tests {
     #[test]
     fn a_frame_shows_each_link() {
         let at = Instant::now();
-        let sample = |at, varz| Sample { at, varz, slowest: json!([]), tasks: Vec::new() };
         let later = at + Duration::from_secs(2);
         let earlier = json!({"leaf": {"remotes": [{"cluster_received": 10}]}});
         let up = json!({

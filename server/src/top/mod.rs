@@ -15,6 +15,9 @@ use std::thread;
 use std::time::Duration;
 use view::View;
 
+/// What the first frame's rates are of: long enough to mean something, and not felt as a wait.
+const FIRST_FRAME: Duration = Duration::from_millis(300);
+
 /// The admin listener to ask.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct AdminAddress {
@@ -62,15 +65,16 @@ pub fn run(options: &TopOptions, output: &mut impl Write) -> Result<(), String> 
     let admin = options.admin.admin()?;
     let interval = Duration::from_millis(options.interval_ms);
     let mut before = Sample::take(&admin)?;
+    thread::park_timeout(if options.once { interval } else { interval.min(FIRST_FRAME) });
+    let mut now = Sample::take(&admin)?;
     if options.once {
-        thread::park_timeout(interval);
-        let frame = render(&before, &Sample::take(&admin)?, &View::default());
+        let frame = render(&before, &now, &View::default());
         // If the output is closed, its reader has seen enough.
         let _ = write!(output, "{frame}").and_then(|()| output.flush());
         return Ok(());
     }
-    let (screen, mut view) = (Screen::new(), View::default());
-    let mut now = Sample::take(&admin)?;
+    let screen = Screen::new();
+    let mut view = View::new(screen.takes_keys());
     loop {
         let shown = screen.show(output, &render(&before, &now, &view));
         if shown.and_then(|()| output.flush()).is_err() {

@@ -51,6 +51,11 @@ impl Screen {
         Self { before, is_terminal }
     }
 
+    /// Whether somebody can press keys.
+    pub fn takes_keys(&self) -> bool {
+        self.before.is_some()
+    }
+
     /// Waits for a key until `next`.
     pub fn key_before(&self, next: Instant) -> Waited {
         loop {
@@ -76,8 +81,12 @@ impl Screen {
         }
     }
 
-    /// Shows as much of a frame as fits.
+    /// Shows as much of a frame as fits; all of it, behind the one before, where there is no
+    /// terminal.
     pub fn show(&self, output: &mut impl Write, frame: &str) -> io::Result<()> {
+        if !self.is_terminal {
+            return writeln!(output, "{frame}");
+        }
         let size = tcgetwinsize(stdout()).ok().filter(|size| size.ws_row > 0 && size.ws_col > 0);
         match size {
             Some(size) => {

@@ -38,11 +38,18 @@ pub const DROPPED: Column = Column { key: b'd', title: "DROPPED", figure: "dropp
 pub struct View {
     /// The column that the subscriptions are sorted by; `None` for the server's own order.
     sorted_by: Option<Column>,
+    /// Whether there are keys to press.
+    pub takes_keys: bool,
     /// Whether the keys are explained instead.
     pub is_help: bool,
 }
 
 impl View {
+    /// In the server's own order.
+    pub fn new(takes_keys: bool) -> Self {
+        Self { takes_keys, ..Self::default() }
+    }
+
     /// A key is pressed. False if it ends everything.
     pub fn press(&mut self, key: u8) -> bool {
         match key {

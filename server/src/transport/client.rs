@@ -124,7 +124,7 @@ impl Read for &ClientStream {
             tls.read_tls(&mut &self.socket)?;
             let processed = tls.process_new_packets();
             flush(&mut tls, &self.socket)?;
-            processed.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+            processed.map_err(|error| explained(io::Error::new(ErrorKind::InvalidData, error)))?;
         }
     }
 }

@@ -37,6 +37,7 @@ pub use tls::{Identity, IdentityError};
 use tls::{Progress, Tls};
 pub use traffic::Traffic;
 pub use trust::Trust;
+use trust::in_words;
 use web_socket::WebSocket;
 pub use write_buffer::WriteBuffer;
 pub use writer::{Filled, Idle, Liveness, Outcome, Source, WriterSettings, write_all_from};
@@ -235,7 +236,7 @@ impl Connection {
     /// [`upgrade`](Self::upgrade) for the side that dialled. The other side's certificate must be
     /// for this name or address.
     pub async fn upgrade_dialled(&self, trust: &Trust, name: &str) -> io::Result<()> {
-        self.shake_hands(Tls::dial(trust.0.clone(), name)?).await
+        self.shake_hands(Tls::dial(trust.0.clone(), name)?).await.map_err(in_words)
     }
 
     async fn shake_hands(&self, mut tls: Tls) -> io::Result<()> {

@@ -7,8 +7,8 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore,
-    SignatureScheme,
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError,
+    RootCertStore, SignatureScheme,
 };
 use std::fmt;
 use std::io;
@@ -125,34 +125,81 @@ fn is_authority(OtherError(problem): &OtherError) -> bool {
     problem.to_string() == "CaUsedAsEndEntity"
 }
 
-/// Says what to do about a handshake that failed, where that is known.
-pub(super) fn explained(error: io::Error) -> io::Error {
-    let said = match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-        Some(Error::InvalidMessage(_)) => {
-            "the server does not speak TLS there; leave out --tls, --tls-ca, tls:// and https://"
-                .to_owned()
+/// Whether nobody who is trusted has signed the certificate. (In all cases but the first, somebody
+/// trusted has the name of who did, and another key.)
+fn is_unsigned(problem: &CertificateError) -> bool {
+    matches!(
+        problem,
+        CertificateError::UnknownIssuer
+            | CertificateError::BadSignature
+            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. }
+    )
+}
+
+/// Whether this is the other side's word on a certificate that it was shown, or would have been.
+fn is_about_certificate(alert: AlertDescription) -> bool {
+    use AlertDescription as Alert;
+    matches!(
+        alert,
+        Alert::BadCertificate
+            | Alert::CertificateRequired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::UnsupportedCertificate
+    )
+}
+
+fn tls_error(error: &io::Error) -> Option<&Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// Says in words what is wrong with the other side's certificate.
+pub(super) fn in_words(error: io::Error) -> io::Error {
+    let said = match tls_error(&error) {
+        Some(Error::InvalidCertificate(CertificateError::Other(problem)))
+            if is_authority(problem) =>
+        {
+            "the server's certificate is an authority's, and not one of those trusted"
         }
-        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-            "nobody who is trusted has signed the server's certificate; --tls-ca FILE trusts \
-             those whose certificates are in the file"
-                .to_owned()
+        Some(Error::InvalidCertificate(problem)) if is_unsigned(problem) => {
+            "nobody who is trusted has signed the server's certificate"
+        }
+        _ => return error,
+    };
+    io::Error::new(error.kind(), said)
+}
+
+/// Says what to do about TLS that failed, where that is known.
+pub(super) fn explained(error: io::Error) -> io::Error {
+    let kind = error.kind();
+    let remedy = match tls_error(&error) {
+        Some(Error::InvalidMessage(_)) => {
+            let said = "the server does not speak TLS there; leave out --tls, --tls-ca, tls:// \
+                        and https://";
+            return io::Error::new(kind, said);
+        }
+        Some(Error::AlertReceived(alert)) if is_about_certificate(*alert) => {
+            let said = "the server wants a certificate that somebody it trusts has signed; \
+                        --tls-cert FILE and --tls-key FILE show one";
+            return io::Error::new(kind, said);
         }
         Some(Error::InvalidCertificate(CertificateError::Other(problem)))
             if is_authority(problem) =>
         {
-            "the server's certificate is an authority's, and not one of those trusted; --tls-ca \
-             FILE trusts it, if it is in the file"
-                .to_owned()
+            "--tls-ca FILE trusts it, if it is in the file"
+        }
+        Some(Error::InvalidCertificate(problem)) if is_unsigned(problem) => {
+            "--tls-ca FILE trusts those whose certificates are in the file"
         }
         Some(Error::InvalidCertificate(CertificateError::NotValidForNameContext {
             presented,
             ..
         })) if presented.is_empty() => {
-            format!("{error}; openssl req -addext subjectAltName=DNS:NAME,IP:ADDRESS names some")
+            "openssl req -addext subjectAltName=DNS:NAME,IP:ADDRESS names some"
         }
         _ => return error,
     };
-    io::Error::new(error.kind(), said)
+    io::Error::new(kind, format!("{}; {remedy}", in_words(error)))
 }
 
 /// The authorities that the system trusts.
@@ -212,5 +259,19 @@ mod tests {
         }
         let other = wrong(shown("cert.pem", "localhost", NOW_S));
         assert!(other.contains("--tls-ca FILE trusts it"), "{other}");
+    }
+
+    #[test]
+    fn what_rustls_says_of_certificates_becomes_words_and_a_remedy() {
+        let said = |error| explained(io::Error::new(io::ErrorKind::InvalidData, error)).to_string();
+        for problem in [CertificateError::UnknownIssuer, CertificateError::BadSignature] {
+            let unsigned = said(Error::InvalidCertificate(problem));
+            let expected = "nobody who is trusted has signed the server's certificate; --tls-ca";
+            assert!(unsigned.starts_with(expected), "{unsigned}");
+        }
+        let refused = said(Error::AlertReceived(AlertDescription::CertificateRequired));
+        assert!(refused.contains("--tls-cert FILE"), "{refused}");
+        let other = said(Error::AlertReceived(AlertDescription::InternalError));
+        assert_eq!(other, "received fatal alert: InternalError");
     }
 }

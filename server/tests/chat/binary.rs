@@ -1,6 +1,7 @@
 //! The real binary: how it starts, ends, and what it does with a log that nobody reads.
 
 use crate::FANFARE;
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Output, Stdio};
@@ -214,6 +215,15 @@ fn help_is_for_people_and_does_not_mind_being_cut() {
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0));
     assert!(said.contains("--chat-line-bytes") && said.contains("Usage: fanfare"), "{said}");
+}
+
+#[test]
+fn what_does_not_fit_on_the_disk_is_no_success() {
+    let Ok(full) = File::options().write(true).open("/dev/full") else { return };
+    let output = Command::new(FANFARE).arg("--print-config").stdout(full).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.starts_with("fanfare: cannot write the output: No space left"), "{said}");
+    assert_eq!(output.status.code(), Some(1));
 }
 
 #[test]
