@@ -17,6 +17,7 @@ pub mod rooms;
 pub mod server;
 pub mod session;
 mod settings;
+mod shared;
 mod stored;
 pub mod times;
 mod web_socket;

@@ -1,18 +1,17 @@
-//! The chat server: who drives its connections, and what they share.
+//! The chat server: how it starts, and how it serves a connection.
 
 use super::accounts::Accounts;
 use super::password::Secret;
 use super::reader::Reader;
 use super::rooms::Directory;
 use super::settings::ChatSettings;
+use super::shared::Chat;
 use super::stored::LeftChat;
 use super::times::TimeFormat;
-use super::web_socket::ChatWebSocket;
 use super::writer::{Change, ChatQueue, Writer};
-use crate::connection::acceptor::AcceptedConnection;
 use crate::connection::duplex::drive;
 use crate::connection::outbound::Position;
-use crate::connection::server::{Profile, Protocol, task_names};
+use crate::connection::protocol::{AcceptedConnection, Profile, Protocol, task_names};
 use crate::connection::shutdown::Shutdown;
 use crate::connection::{Listener, Server};
 use crate::diagnostics::{ConnectionEntry, Ended, FrontEnd};
@@ -29,16 +28,6 @@ use std::sync::Arc;
 
 /// A running chat server.
 pub type ChatServer = Server<Chat>;
-
-/// The state that all connections share.
-pub struct Chat {
-    pub(super) broker: Broker<ServerMessage>,
-    pub(super) settings: ChatSettings,
-    pub(super) front_end: Arc<FrontEnd>,
-    pub(super) accounts: Accounts,
-    /// The password that everybody must give first.
-    pub(super) password: Live<Option<Secret>>,
-}
 
 impl Server<Chat> {
     /// Serves what `listener` accepts. All tasks are started through `tasks`; `front_end` is told
@@ -70,14 +59,6 @@ impl Server<Chat> {
         let password = Live::new(settings.session.password.clone());
         let chat = Chat { broker: broker.clone(), settings, front_end, accounts, password };
         Self::run(listener, tasks, profile, chat)
-    }
-
-    /// A service for the chat in browsers. The connections belong to the HTTP server that it is
-    /// given to, and end with that. Where the chat is encrypted and they are not
-    /// (`is_less_secret`), they stay on this machine.
-    pub fn web_socket(&self, is_less_secret: bool) -> ChatWebSocket {
-        let is_local = is_less_secret || self.local_address().ip().is_loopback();
-        ChatWebSocket::new(&self.protocol, is_local)
     }
 
     /// The password that everybody has to give first. A new one holds for those who connect next.

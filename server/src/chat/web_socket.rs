@@ -1,7 +1,8 @@
 //! Chat in browsers: its pages, and WebSockets whose frames carry the same lines.
 
 use super::demo::Demos;
-use super::server::Chat;
+use super::shared::Chat;
+use crate::connection::Server;
 use crate::http::{Call, NoWebSocket, Response, Service, ServiceFuture, text};
 use crate::web;
 use hyper::header::{ALLOW, HeaderValue};
@@ -19,11 +20,17 @@ pub struct ChatWebSocket {
     is_local: bool,
 }
 
-impl ChatWebSocket {
-    pub(super) fn new(chat: &Arc<Chat>, is_local: bool) -> Self {
-        Self { chat: chat.clone(), demos: Arc::default(), is_local }
+impl Server<Chat> {
+    /// A service for the chat in browsers. The connections belong to the HTTP server that it is
+    /// given to, and end with that. Where the chat is encrypted and they are not
+    /// (`is_less_secret`), they stay on this machine.
+    pub fn web_socket(&self, is_less_secret: bool) -> ChatWebSocket {
+        let is_local = is_less_secret || self.local_address().ip().is_loopback();
+        ChatWebSocket { chat: self.protocol.clone(), demos: Arc::default(), is_local }
     }
+}
 
+impl ChatWebSocket {
     /// The refusal of a request, unless it may see the chat.
     fn refusal(&self, call: &Call) -> Option<Response> {
         let refusal = |problem| Some(text(StatusCode::FORBIDDEN, problem));

@@ -4,9 +4,7 @@
 use super::entrance::Entrance;
 use super::limiter::Permit;
 use super::listener::{Accepted, Listener, refuse};
-use super::server::Protocol;
-use super::shutdown::Shutdown;
-use crate::diagnostics::ConnectionEntry;
+use super::protocol::Protocol;
 use crate::tasks::{self, Scope};
 use crate::transport::Connection;
 use async_io::Async;
@@ -18,20 +16,6 @@ pub(super) struct Acceptor<P> {
     pub entrance: Arc<Entrance<P>>,
     /// Owns the connections' tasks.
     pub connections: Arc<Scope>,
-}
-
-/// A connection that was admitted.
-pub struct AcceptedConnection {
-    /// The connection.
-    pub connection: Connection,
-    /// The peer's address.
-    pub peer: SocketAddr,
-    /// The connection's entry in the list of connections.
-    pub entry: ConnectionEntry,
-    /// Tells the connection when the server stops.
-    pub shutdown: Arc<Shutdown>,
-    /// Dropped last, which makes room for another connection.
-    pub permit: Permit,
 }
 
 impl<P: Protocol> Acceptor<P> {

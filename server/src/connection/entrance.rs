@@ -1,10 +1,9 @@
 //! What comes before a protocol: the header of a proxy, and the TLS handshake.
 
-use super::acceptor::AcceptedConnection;
 use super::limiter::Permit;
 use super::listener::refuse;
+use super::protocol::{AcceptedConnection, Profile, Protocol};
 use super::proxies::proxied_client;
-use super::server::{Profile, Protocol};
 use super::shutdown::Shutdown;
 use crate::diagnostics::Ended;
 use crate::limits::{PROXY_HEADER_MS, TLS_HANDSHAKE_MS};

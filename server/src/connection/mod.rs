@@ -3,12 +3,13 @@
 //! before the protocol (TLS, and what a proxy says of the client), `duplex` drives the reading
 //! and the writing half of each connection, and between the halves there is an outbound queue.
 
-pub mod acceptor;
+mod acceptor;
 pub(crate) mod duplex;
 pub(crate) mod entrance;
 mod limiter;
 mod listener;
 pub(crate) mod outbound;
+pub mod protocol;
 mod proxies;
 pub(crate) mod rate;
 pub mod server;

@@ -1,10 +1,11 @@
 //! A running server: how it starts, and how it stops. The same for every protocol.
 
-use super::acceptor::{AcceptedConnection, Acceptor};
+use super::acceptor::Acceptor;
 use super::entrance::Entrance;
 use super::listener::Listener;
+use super::protocol::{Profile, Protocol};
 use super::shutdown::{Shutdown, StopReport};
-use crate::diagnostics::{FrontEnd, Serves};
+use crate::diagnostics::Serves;
 use crate::limits::{LAME_DUCK_DURATION_MS, LAME_DUCK_GRACE_MS};
 use crate::tasks::{Scope, Tasks};
 use async_io::Timer;
@@ -14,53 +15,6 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// The parts of a server that do not depend on its protocol.
-pub(crate) struct Profile {
-    pub tasks: TaskNames,
-    /// The front-end that lists every connection.
-    pub front_end: Arc<FrontEnd>,
-    /// Bytes of the largest message.
-    pub max_payload_bytes: usize,
-    /// How long a peer's machine may be silent before the kernel ends the connection.
-    pub peer_timeout: Duration,
-    /// Whether a trusted proxy begins with a PROXY header. Otherwise the protocol has its own way
-    /// to name the client.
-    pub takes_proxy_header: bool,
-}
-
-/// The names of a server's scopes and tasks.
-pub(crate) struct TaskNames {
-    pub server: &'static str,
-    pub accept: &'static str,
-    pub connections: &'static str,
-    pub connection: &'static str,
-}
-
-/// The names of the tasks of a kind of server.
-macro_rules! task_names {
-    ($server:literal) => {
-        $crate::connection::server::TaskNames {
-            server: concat!($server, " server"),
-            accept: concat!($server, " accept"),
-            connections: concat!($server, " connections"),
-            connection: concat!($server, " connection"),
-        }
-    };
-}
-pub(crate) use task_names;
-
-/// The parts in which servers differ.
-pub trait Protocol: Send + Sync + 'static {
-    /// The refusal for a client that is not admitted.
-    fn refusal(&self, peer: SocketAddr, reason: &str) -> Vec<u8>;
-
-    /// Serves one connection to its close.
-    fn serve(
-        self: Arc<Self>,
-        accepted: AcceptedConnection,
-    ) -> impl Future<Output = ()> + Send + 'static;
-}
 
 /// A server that runs. Dropping it ends all of its connections at once.
 pub struct Server<P> {

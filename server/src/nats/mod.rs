@@ -25,6 +25,7 @@ pub mod server;
 pub mod session;
 pub mod settings;
 mod share;
+mod shared;
 mod sids;
 mod subjects;
 mod web_socket;

@@ -1,4 +1,4 @@
-//! The NATS server: what it says to a client before anything else, and who drives its connection.
+//! The NATS server: how it starts, greets a client, and serves a connection.
 
 use super::accounts::Accounts;
 use super::admission::Admission;
@@ -7,14 +7,13 @@ use super::events::Events;
 use super::info::{Occasion, Recipient, ServerInfo};
 use super::reader::Reader;
 use super::settings::{HandshakeFirst, NatsSettings, TlsSettings};
-use super::web_socket::NatsWebSocket;
+use super::shared::Nats;
 use super::writer::{Change, Outbound, Writer};
 use crate::codec::nats::append_error;
-use crate::connection::acceptor::AcceptedConnection;
 use crate::connection::duplex::drive;
 use crate::connection::entrance::in_time;
 use crate::connection::outbound::{OutboundQueue, Position, Request};
-use crate::connection::server::{Profile, Protocol, task_names};
+use crate::connection::protocol::{AcceptedConnection, Profile, Protocol, task_names};
 use crate::connection::shutdown::Shutdown;
 use crate::connection::{Listener, Server};
 use crate::diagnostics::{ConnectionEntry, Ended, FrontEnd};
@@ -31,16 +30,6 @@ use std::sync::Arc;
 
 /// A running NATS server.
 pub type NatsServer = Server<Nats>;
-
-/// The state that all connections share.
-pub struct Nats {
-    pub(super) accounts: Accounts,
-    pub(super) events: Events,
-    pub(super) settings: Arc<NatsSettings>,
-    pub(super) admission: Admission,
-    pub(super) front_end: Arc<FrontEnd>,
-    pub(super) info: ServerInfo,
-}
 
 impl Server<Nats> {
     /// Serves what `listener` accepts. All tasks are started through `tasks`; `front_end` is told
@@ -78,12 +67,6 @@ impl Server<Nats> {
         let nats = server.protocol.clone();
         server.run_beside("nats statsz", async move { nats.events.tell_statsz(&nats.info).await });
         server
-    }
-
-    /// Turns requests for a WebSocket into clients, if they come from a page of one of these
-    /// origins, or from no page.
-    pub fn web_socket(&self, origins: Vec<String>) -> NatsWebSocket {
-        NatsWebSocket::new(&self.protocol, origins)
     }
 
     /// Lets clients of the system account ask for these documents. The first call counts.

@@ -1,7 +1,8 @@
 //! NATS over WebSockets, for clients in browsers. Behind the handshake and the frames they are
 //! clients like all others.
 
-use super::server::Nats;
+use super::shared::Nats;
+use crate::connection::Server;
 use crate::http::{Call, NoWebSocket, Response, Service, ServiceFuture, text};
 use hyper::StatusCode;
 use std::future::ready;
@@ -14,11 +15,15 @@ pub struct NatsWebSocket {
     origins: Vec<String>,
 }
 
-impl NatsWebSocket {
-    pub(super) fn new(nats: &Arc<Nats>, origins: Vec<String>) -> Self {
-        Self { nats: nats.clone(), origins }
+impl Server<Nats> {
+    /// Turns requests for a WebSocket into clients, if they come from a page of one of these
+    /// origins, or from no page.
+    pub fn web_socket(&self, origins: Vec<String>) -> NatsWebSocket {
+        NatsWebSocket { nats: self.protocol.clone(), origins }
     }
+}
 
+impl NatsWebSocket {
     fn answer(&self, call: Call) -> Response {
         if call.is_from_foreign_page(&self.origins) {
             return text(StatusCode::FORBIDDEN, "pages of that origin may not ask\n");

@@ -18,6 +18,7 @@ use super::events;
 use super::gateway::{Gateway, HandedOver, PushReceipt, PushRefusal};
 use super::rates::Rates;
 use super::reader::topics_of;
+use super::server::PushServer;
 use super::session::{Action, Session};
 use super::web_socket;
 use crate::codec::datagram::{Push, PushError, Target};
@@ -89,20 +90,18 @@ struct Problem {
     is_counted: bool,
 }
 
-impl PushHttp {
-    pub(super) fn new(gateway: &Arc<Gateway>, access: &Live<Access>, origins: Vec<String>) -> Self {
+impl PushServer {
+    /// A service for pushes, streams of events and WebSockets by HTTP. `origins` are those of the
+    /// pages that may ask. The connections belong to the HTTP server that it is given to, and end
+    /// with that.
+    pub fn http(&self, origins: Vec<String>) -> PushHttp {
+        let (gateway, access) = (self.gateway().clone(), self.access());
         let rates = Mutex::new(Rates::new(gateway.settings.http_per_second));
-        Self {
-            shared: Arc::new(Shared {
-                gateway: gateway.clone(),
-                access: access.clone(),
-                origins,
-                rates,
-            }),
-            chat: None,
-        }
+        PushHttp { shared: Arc::new(Shared { gateway, access, origins, rates }), chat: None }
     }
+}
 
+impl PushHttp {
     /// Has `chat` answer what is below `/chat`.
     pub fn with_chat(self, chat: impl Service) -> Self {
         Self { chat: Some(Arc::new(chat)), ..self }

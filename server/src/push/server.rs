@@ -4,7 +4,6 @@ use super::access::Access;
 pub use super::datagrams::DatagramSocket;
 use super::datagrams::{Datagrams, is_local, now};
 use super::gateway::Gateway;
-use super::http::PushHttp;
 use super::reader::Reader;
 use super::render::Framing;
 use super::session::Session;
@@ -14,9 +13,8 @@ use super::writer::{ClientWriter, Link};
 use crate::codec::datagram::Replays;
 use crate::codec::push::{ServerObject, append_object};
 use crate::codec::web_socket::{CloseCode, CloseFrame};
-use crate::connection::acceptor::AcceptedConnection;
 use crate::connection::duplex::drive;
-use crate::connection::server::{Profile, Protocol, task_names};
+use crate::connection::protocol::{AcceptedConnection, Profile, Protocol, task_names};
 use crate::connection::shutdown::Shutdown;
 use crate::connection::{Ending, LameDuck, Listener, RunningServer, Server, StopReport};
 use crate::diagnostics::{ConnectionEntry, Ended, FrontEnd};
@@ -121,13 +119,6 @@ impl PushServer {
     /// The gateway that takes pushes.
     pub fn gateway(&self) -> &Arc<Gateway> {
         &self.push.gateway
-    }
-
-    /// A service for pushes, streams of events and WebSockets by HTTP. `origins` are those of the
-    /// pages that may ask. The connections belong to the HTTP server that it is given to, and end
-    /// with that.
-    pub fn http(&self, origins: Vec<String>) -> PushHttp {
-        PushHttp::new(&self.push.gateway, &self.push.access, origins)
     }
 
     /// The rights to receive pushes and to push. New ones hold for clients that connect later.

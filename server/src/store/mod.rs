@@ -14,6 +14,7 @@ pub mod lines;
 pub mod pushes;
 pub mod rooms;
 mod schema;
+mod shared;
 mod worker;
 
 use crate::diagnostics::Family;
@@ -22,22 +23,18 @@ use crate::locks::lock;
 use crate::message::ServerMessage;
 pub use answer::Answer;
 use async_io::Timer;
-use atomic_waker::AtomicWaker;
 pub use error::StoreError;
-use event_listener::{Event, listener};
+use event_listener::listener;
 use fanfare::{Broker, SubscriptionWatch};
 use futures_lite::future;
 use rusqlite::Connection;
 pub use schema::{Database, Fsync, StoreSettings};
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+pub use shared::SYNC_TOPIC;
+use shared::{Figures, Shared, Work};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
-use worker::{Work, Worker};
-
-/// The topic of requests that are answered once everything that the same publisher published before
-/// them is stored, or is known to be lost.
-pub const SYNC_TOPIC: &str = "chat.store.sync";
+use worker::Worker;
 
 /// A handle to the database's thread, cheap to clone. When the last one is dropped, the thread
 /// stores what is queued and ends.
@@ -48,40 +45,6 @@ pub struct Store {
 
 struct Handle {
     shared: Arc<Shared>,
-}
-
-/// The state that the thread and the handles share.
-#[derive(Default)]
-struct Shared {
-    requests: Mutex<Requests>,
-    /// Wakes the thread when it waits.
-    worker: AtomicWaker,
-    /// Whether to commit without waiting for more.
-    is_hurried: AtomicBool,
-    is_closing: AtomicBool,
-    has_ended: AtomicBool,
-    ended: Event,
-    figures: Figures,
-    watch: OnceLock<SubscriptionWatch<ServerMessage>>,
-}
-
-/// Requests that wait for the thread.
-#[derive(Default)]
-struct Requests {
-    waiting: VecDeque<Work>,
-    bytes: usize,
-    /// Set when the thread ends; later requests are refused.
-    is_closed: bool,
-}
-
-#[derive(Default)]
-struct Figures {
-    lines: AtomicU64,
-    commits: AtomicU64,
-    /// Lines that found the queue full.
-    missed: AtomicU64,
-    /// Lines that could not be written.
-    failed: AtomicU64,
 }
 
 impl Store {
@@ -202,17 +165,6 @@ impl Store {
             Family::counter("store_lines_missed", missed_help, value(missed)),
             Family::counter("store_lines_failed", lost, value(failed)),
         ]
-    }
-}
-
-impl Shared {
-    fn is_closing(&self) -> bool {
-        self.is_closing.load(Ordering::Acquire)
-    }
-
-    fn close(&self) {
-        self.is_closing.store(true, Ordering::Release);
-        self.worker.wake();
     }
 }
 

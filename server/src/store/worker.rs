@@ -3,7 +3,7 @@
 use super::error::StoreError;
 use super::lines;
 use super::schema::Database;
-use super::{SYNC_TOPIC, Shared};
+use super::shared::{Answering, SYNC_TOPIC, Shared, Work};
 use crate::counted::counted;
 use crate::limits::{
     COMMIT_BYTES, COMMIT_LINES, COMMIT_REQUESTS, COMMIT_WAIT_MS, FORGETTING_LINES, ROOMS,
@@ -18,7 +18,6 @@ use fanfare::{
     SubscriptionWatch, Topic, WhenFull,
 };
 use futures_lite::future;
-use rusqlite::Connection;
 use std::collections::{BTreeMap, HashMap};
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -55,49 +54,6 @@ struct Turn {
     syncs: Vec<Topic>,
     requests: Vec<Work>,
     is_last: bool,
-}
-
-/// A request: what to do with the database, and where its answer goes after the commit.
-pub(super) struct Work {
-    bytes: usize,
-    work: Box<Job>,
-}
-
-/// Does the work with the database, or fails with the reason why there is none.
-type Job = dyn FnOnce(Result<&Connection, StoreError>) -> Answering + Send;
-
-/// Sends the answer. The argument is the error of the commit, if it failed.
-type Answering = Box<dyn FnOnce(Option<StoreError>)>;
-
-impl Work {
-    pub fn new<T: Send + 'static>(
-        bytes: usize,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-        answer: impl FnOnce(Result<T, StoreError>) + Send + 'static,
-    ) -> Self {
-        let work = Box::new(move |connection: Result<&Connection, StoreError>| {
-            let result = connection.and_then(|it| Ok(in_savepoint(it, work)?));
-            let answering: Answering =
-                Box::new(move |not_committed| answer(not_committed.map_or(result, Err)));
-            answering
-        });
-        Self { bytes, work }
-    }
-}
-
-/// Work that fails half-way changes nothing, whatever else is in the transaction.
-fn in_savepoint<T>(
-    connection: &Connection,
-    work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-) -> rusqlite::Result<T> {
-    let execute = |sql| connection.prepare_cached(sql)?.execute(()).map(|_| ());
-    execute("SAVEPOINT request")?;
-    let result = work(connection);
-    if result.is_err() {
-        execute("ROLLBACK TO request")?;
-    }
-    execute("RELEASE request")?;
-    result
 }
 
 impl Worker {
