@@ -36,9 +36,10 @@ impl Listeners {
             Ok::<_, String>(opened.map(|listener| listener.behind(proxies.clone())))
         };
         let chat = listener("--chat", config.chat_address, config.chat.connections)?;
-        let nats = listener("--nats", config.nats_address, config.nats.connections)?;
+        // Before NATS, as nats-server opens them: a client that reaches NATS finds the other open.
         let web_socket = config.nats.web_socket.as_ref().map(|web_socket| web_socket.address);
         let nats_web_socket = listener("--nats-websocket", web_socket, config.nats.connections)?;
+        let nats = listener("--nats", config.nats_address, config.nats.connections)?;
         let tcp = listener("--push", push.address, push.settings.connections)?;
         let http = listener("--push-http", push.http_address, push.http_connections)?;
         let admin = inherited.admin(&config.admin, &mut warnings)?;
@@ -48,12 +49,12 @@ impl Listeners {
         let secure = |listener: Option<Listener>, tls: Option<&Identity>| {
             listener.map(|listener| listener.with_tls(tls.cloned()))
         };
-        // NATS greets its clients before the TLS handshake, except over WebSockets.
-        let of_nats = config.nats.tls.as_ref().map(|tls| &tls.identity);
+        let of_web_socket = config.nats.web_socket.as_ref().and_then(|it| it.tls.as_ref());
         Ok(Self {
             chat: secure(chat, config.chat_tls.as_ref()),
+            // NATS greets its clients before the TLS handshake.
             nats,
-            nats_web_socket: secure(nats_web_socket, of_nats),
+            nats_web_socket: secure(nats_web_socket, of_web_socket),
             push: secure(tcp, config.push.tls.as_ref()),
             push_datagrams: udp,
             push_http: secure(http, config.push.http_tls.as_ref()),

@@ -16,7 +16,7 @@ use fanfare_server::transport::Identity;
 pub struct Reloaded {
     pub accounts: Accounts,
     pub authentication: Option<Live<Authentication>>,
-    pub identities: [(&'static str, Option<Identity>); 5],
+    pub identities: [(&'static str, Option<Identity>); 6],
     pub chat_password: Option<Live<Option<Secret>>>,
     pub links: Vec<Live<ClusterSettings>>,
     pub proxies: TrustedProxies,

@@ -204,7 +204,7 @@ impl Config {
         let chat_tls = chat.tls.identity("chat", settings, certificates)?;
         let (chat_address, chat) = chat.config(settings)?;
         let nats = settings.read::<NatsOptions>()?;
-        let (nats_address, nats) = nats.config(settings, certificates)?;
+        let (nats_address, nats) = nats.config(&settings.read()?, settings, certificates)?;
         let clusters = cluster::links(settings, &nats)?;
         let push =
             PushTables { tcp: settings.read()?, udp: settings.read()?, http: settings.read()? };
@@ -240,10 +240,11 @@ impl Config {
     }
 
     /// The certificates and keys of the front-ends that can have some.
-    pub fn identities(&self) -> [(&'static str, Option<&Identity>); 5] {
+    pub fn identities(&self) -> [(&'static str, Option<&Identity>); 6] {
         [
             ("chat", self.chat_tls.as_ref()),
             ("nats", self.nats.tls.as_ref().map(|tls| &tls.identity)),
+            ("nats-websocket", self.nats.web_socket.as_ref().and_then(|it| it.tls.as_ref())),
             ("push", self.push.tls.as_ref()),
             ("push-http", self.push.http_tls.as_ref()),
             ("admin", self.admin.tls.as_ref()),

@@ -7,7 +7,7 @@ use super::shared::{
 };
 use super::table::Options;
 use super::users::users_file;
-use super::values::{Listen, choice, from, listed, listen, ms, text, within};
+use super::values::{choice, from, listed, ms, text, within};
 use crate::codec::nats::ParserLimits;
 use crate::limits;
 use crate::nats::accounts::{AccountName, GLOBAL, SYSTEM};
@@ -100,13 +100,6 @@ pub struct NatsOptions {
     #[arg(long, value_name = "MS", default_value_t = limits::NATS_TLS_HANDSHAKE_MS,
         value_parser = ms(1))]
     tls_timeout_ms: u64,
-    /// Address for clients by WebSocket: HOST:PORT, or `off`. With certificates it speaks TLS
-    #[arg(long, value_name = "ADDR|off", default_value = "off", value_parser = listen)]
-    websocket: Listen,
-    /// Web pages that may connect by WebSocket besides those from the same address: origins
-    /// separated by commas, or `*` for all
-    #[arg(long, value_name = "ORIGINS")]
-    websocket_origins: Option<String>,
     #[command(flatten)]
     queue: QueueOptions,
     /// What happens to a slow connection: `disconnect` it, or `drop` messages and tell it how many
@@ -143,6 +136,36 @@ impl Options for NatsOptions {
     }
 }
 
+/// NATS over WebSockets.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "NATS over WebSockets")]
+pub struct NatsWebSocketOptions {
+    #[command(flatten)]
+    listen: AddressOptions,
+    /// Web pages that may connect besides those from the same address: origins separated by
+    /// commas, or `*` for all
+    #[arg(long, value_name = "ORIGINS")]
+    origins: Option<String>,
+    #[command(flatten)]
+    tls: TlsOptions,
+}
+
+impl Options for NatsWebSocketOptions {
+    const TABLE: &'static str = "nats-websocket";
+    const RELOADED: &'static [&'static [&'static str]] = &[&TlsOptions::KEYS];
+
+    fn adapt(shared: Arg) -> Arg {
+        match shared.get_id().as_str() {
+            "address" => shared.default_value("off"),
+            "tls_cert" => shared.help(
+                "PEM file with certificates for WebSockets, in place of those of NATS; `off`: no \
+                 TLS here",
+            ),
+            _ => shared,
+        }
+    }
+}
+
 /// The largest `max_payload`. A size in NATS's protocol has up to nine digits, and a queue must
 /// have room for one message.
 const PAYLOAD_BYTES_MAX: u64 = 256 << 20;
@@ -160,6 +183,7 @@ impl NatsOptions {
     /// Where NATS listens, and its settings, if they fit together.
     pub fn config(
         self,
+        web_socket: &NatsWebSocketOptions,
         settings: &Settings,
         of_all: &CertificateOptions,
     ) -> Result<(Option<SocketAddr>, NatsSettings), ConfigError> {
@@ -170,7 +194,7 @@ impl NatsOptions {
             authentication,
             system_account: self.system_account.clone().into(),
             tls: self.tls(settings, of_all)?,
-            web_socket: self.web_socket(settings)?,
+            web_socket: self.web_socket(web_socket, settings, of_all)?,
             server_name: self.server_name,
             version: self.version,
             connections: self.connections.limits(),
@@ -196,17 +220,30 @@ impl NatsOptions {
         let remedy = "nats-user and nats-password, nats-token or nats-users-file, or \
                       nats-allow-anonymous";
         settings.guard("nats", self.listen.address, is_guarded, remedy)?;
-        settings.guard("nats-websocket", self.websocket, is_guarded, remedy)?;
+        settings.guard("nats-websocket", web_socket.listen.address, is_guarded, remedy)?;
         Ok((self.listen.address.0, nats))
     }
 
-    fn web_socket(&self, settings: &Settings) -> Result<Option<WebSocketSettings>, ConfigError> {
-        let Some(address) = self.websocket.0 else { return Ok(None) };
+    fn web_socket(
+        &self,
+        options: &NatsWebSocketOptions,
+        settings: &Settings,
+        of_all: &CertificateOptions,
+    ) -> Result<Option<WebSocketSettings>, ConfigError> {
+        let Some(address) = options.listen.address.0 else { return Ok(None) };
         if self.listen.address.0.is_none() {
             return Err(settings.error("nats-websocket", "needs a nats that is not off"));
         }
-        let origins = listed(self.websocket_origins.as_deref().unwrap_or_default());
-        Ok(Some(WebSocketSettings { address, origins: origins.map(str::to_owned).collect() }))
+        // Read anew even where they are those of NATS, since a reload may change one of the two.
+        let own = TlsOptions::KEYS.map(|key| format!("nats-websocket-{key}"));
+        let tls = if own.iter().any(|name| settings.is_set(name)) {
+            options.tls.identity("nats-websocket", settings, of_all)?
+        } else {
+            self.tls.identity("nats", settings, of_all)?
+        };
+        let origins = listed(options.origins.as_deref().unwrap_or_default());
+        let origins = origins.map(str::to_owned).collect();
+        Ok(Some(WebSocketSettings { address, origins, tls }))
     }
 
     fn authentication(&self, settings: &Settings) -> Result<Authentication, ConfigError> {

@@ -7,18 +7,19 @@ use super::admin::AdminOptions;
 use super::chat::ChatOptions;
 use super::cluster::ClusterOptions;
 use super::data::DataOptions;
-use super::nats::NatsOptions;
+use super::nats::{NatsOptions, NatsWebSocketOptions};
 use super::push::{PushHttpOptions, PushOptions, PushUdpOptions};
 use clap::builder::OsStringValueParser;
 use clap::{Arg, ArgAction, Args, Command};
 
 /// All tables, in the order in which people are shown them.
-pub const TABLES: [Table; 9] = [
+pub const TABLES: [Table; 10] = [
     Table::of::<ServerOptions>(),
     Table::of::<AdminOptions>(),
     Table::of::<DataOptions>(),
     Table::of::<ChatOptions>(),
     Table::of::<NatsOptions>(),
+    Table::of::<NatsWebSocketOptions>(),
     Table::of::<PushOptions>(),
     Table::of::<PushUdpOptions>(),
     Table::of::<PushHttpOptions>(),

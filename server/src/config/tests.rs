@@ -165,8 +165,19 @@ fn one_pair_of_files_is_for_every_front_end_that_has_none_of_its_own() {
     assert_eq!(with_tls(&[]), ["chat", "nats", "push", "push-http", "admin"]);
     let off = ["--nats-tls-cert", "off", "--admin-tls-cert=off"];
     assert_eq!(with_tls(&off), ["chat", "push", "push-http"]);
+    let socket = ["--nats-websocket=127.0.0.1:0"];
+    assert!(with_tls(&socket).contains(&"nats-websocket"));
+    let of_socket = |arguments: &[&str]| -> Vec<&str> {
+        let of_nats = |name: &&str| name.starts_with("nats");
+        with_tls(&[&socket, arguments].concat()).into_iter().filter(of_nats).collect()
+    };
+    assert_eq!(of_socket(&["--nats-websocket-tls-cert", "off"]), ["nats"]);
+    assert_eq!(of_socket(&["--nats-tls-cert", "off"]), [""; 0]);
+    let own = ["--nats-websocket-tls-cert", &cert, "--nats-websocket-tls-key", &key];
+    assert_eq!(of_socket(&[&off[..2], &own].concat()), ["nats-websocket"]);
     for (arguments, expected) in [
         (["--tls-cert", &cert].as_slice(), "needs tls-key"),
+        (&["--nats-websocket-tls-ca", &cert, socket[0]], "needs nats-websocket-tls-cert"),
         (&["--push-tls-key", &key], "needs push-tls-cert"),
         (&["--tls-cert", &cert, "--tls-key", &cert], "there is no key in it"),
         (&["--tls-cert", &key, "--tls-key", &key], "there is no certificate in it"),

@@ -63,6 +63,8 @@ pub struct WebSocketSettings {
     pub address: SocketAddr,
     /// The origins of the pages that may use it, besides its own; `*` for all.
     pub origins: Vec<String>,
+    /// The certificates and key; `None` for no TLS.
+    pub tls: Option<Identity>,
 }
 
 /// The nats-server to behave like. Clients turn on what a server of that version has, so

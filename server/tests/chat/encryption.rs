@@ -131,13 +131,17 @@ fn a_listener_can_have_certificates_of_its_own_or_none() {
         &own[0],
         "--push-tls-key",
         &own[1],
+        "--nats-websocket-tls-cert",
+        &own[0],
+        "--nats-websocket-tls-key",
+        &own[1],
         "--admin-tls-cert=off",
     ]);
     let encrypted = |certificate: &str| -> Vec<bool> {
         visitors(&addresses, certificate).iter().map(Result::is_ok).collect()
     };
-    assert_eq!(encrypted("cert.pem"), [true, true, true, false, true, false]);
-    assert_eq!(encrypted("other-cert.pem"), [false, false, false, true, false, false]);
+    assert_eq!(encrypted("cert.pem"), [true, true, false, false, true, false]);
+    assert_eq!(encrypted("other-cert.pem"), [false, false, true, true, false, false]);
     let plain = fanfare(&["health", &addresses[4]]);
     let said = String::from_utf8(plain.stderr).unwrap();
     assert!(said.contains("speaks TLS; write https://"), "{said}");

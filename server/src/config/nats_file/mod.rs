@@ -235,19 +235,9 @@ impl NatsFile {
         Ok(())
     }
 
-    fn tls(&mut self, entry: &Entry) -> Result<(), Mistake> {
-        let entries = block(entry)?;
-        let mut verifies = false;
-        for entry in entries.iter().filter(|entry| is_one_of(entry, &["verify", "verify_and_map"]))
-        {
-            verifies |= flag(entry)?;
-        }
-        for entry in entries {
+    fn tls(&mut self, of: &Entry) -> Result<(), Mistake> {
+        for entry in self.certificates(of, ["nats-tls-cert", "nats-tls-key", "nats-tls-ca"])? {
             match entry.key.to_ascii_lowercase().as_str() {
-                "cert_file" => self.set("nats-tls-cert", text(entry)?, entry),
-                "key_file" => self.set("nats-tls-key", text(entry)?, entry),
-                "ca_file" if verifies => self.set("nats-tls-ca", text(entry)?, entry),
-                "verify" => {}
                 "verify_and_map" => {
                     self.set("nats-tls-verify-and-map", flag(entry)?.to_string(), entry);
                 }
@@ -262,29 +252,53 @@ impl NatsFile {
                 _ => self.not_honoured(entry)?,
             }
         }
-        if verifies && !entries.iter().any(|entry| is_one_of(entry, &["ca_file"])) {
-            return Err(mistake(entry, "has verify, so it needs a ca_file too"));
-        }
         Ok(())
+    }
+
+    /// Takes the files of a block for TLS as settings of these names, and returns what else it
+    /// has.
+    fn certificates<'e>(
+        &mut self,
+        of: &'e Entry,
+        [certificates, key, authorities]: [&'static str; 3],
+    ) -> Result<Blocks<'e>, Mistake> {
+        let entries = block(of)?;
+        let has = |key| entries.iter().any(|entry| is_one_of(entry, &[key]));
+        let mut verifies = false;
+        for entry in entries.iter().filter(|entry| is_one_of(entry, &["verify", "verify_and_map"]))
+        {
+            verifies |= flag(entry)?;
+        }
+        if verifies && !has("ca_file") {
+            return Err(mistake(of, "has verify, so it needs a ca_file too"));
+        }
+        if !has("cert_file") {
+            return Err(mistake(of, "needs a cert_file"));
+        }
+        let mut others = Vec::new();
+        for entry in entries {
+            match entry.key.to_ascii_lowercase().as_str() {
+                "cert_file" => self.set(certificates, text(entry)?, entry),
+                "key_file" => self.set(key, text(entry)?, entry),
+                "ca_file" if verifies => self.set(authorities, text(entry)?, entry),
+                "verify" => {}
+                _ => others.push(entry),
+            }
+        }
+        Ok(others)
     }
 
     fn web_socket(&mut self, of: &Entry) -> Result<(), Mistake> {
         let (mut host, mut port, mut origins) = (None, None, Vec::new());
-        let has_tls = self.settings.iter().any(|(name, ..)| *name == "nats-tls-cert");
         for entry in block(of)? {
             match entry.key.to_ascii_lowercase().as_str() {
                 "listen" => (host, port) = address(entry)?,
                 "host" | "net" => host = Some(text(entry)?),
                 "port" => port = Some(number(entry)?),
                 "allowed_origins" | "allowed_origin" => origins = texts(entry)?,
-                "tls" if has_tls => {
-                    self.warn(entry, "does not count: WebSockets have NATS's certificates")
-                }
-                "tls" => {
-                    return Err(mistake(entry, "needs a tls block of NATS with the same files"));
-                }
-                "no_tls" if has_tls && flag(entry)? => {
-                    self.warn(entry, "does not count: where NATS has TLS, WebSockets have it too");
+                "tls" => self.web_socket_tls(entry)?,
+                "no_tls" if flag(entry)? => {
+                    self.set("nats-websocket-tls-cert", "off".to_owned(), entry);
                 }
                 "no_tls" => {}
                 "same_origin" if flag(entry)? => {}
@@ -300,6 +314,17 @@ impl NatsFile {
         let origins = if origins.is_empty() { "*".to_owned() } else { origins.join(",") };
         self.set("nats-websocket-origins", origins, of);
         self.listens("nats-websocket", (host.as_deref(), port), of)
+    }
+
+    fn web_socket_tls(&mut self, of: &Entry) -> Result<(), Mistake> {
+        let names = ["nats-websocket-tls-cert", "nats-websocket-tls-key", "nats-websocket-tls-ca"];
+        for entry in self.certificates(of, names)? {
+            if is_one_of(entry, &["verify_and_map"]) && flag(entry)? {
+                return Err(mistake(entry, "is not known for WebSockets alone"));
+            }
+            self.not_honoured(entry)?;
+        }
+        Ok(())
     }
 
     /// Makes a front-end listen. If the file names no host, it listens on all addresses, as
@@ -533,7 +558,9 @@ fn flag(entry: &Entry) -> Result<bool, Mistake> {
 }
 
 fn ms(entry: &Entry) -> Result<String, Mistake> {
-    Ok(duration(entry)?.as_millis().to_string())
+    let duration = duration(entry)?;
+    // A fraction of a millisecond is not none.
+    Ok(duration.as_nanos().div_ceil(1_000_000).to_string())
 }
 
 /// Seconds, or a duration as Go writes it.
@@ -591,7 +618,7 @@ mod tests {
         let said = settings(
             "listen: 127.0.0.1:4333\nserver_name: me\nmax_payload: 1MB\nping_interval: \"2m\"\n\
              write_deadline: 2\nmax_connections: 1k\n\
-             tls { cert_file: c, key_file: k, timeout: 0.5 }\n\
+             tls { cert_file: c, key_file: k, timeout: 0.0001 }\n\
              http: 8222\nleafnodes { remotes [ { urls: [nats://a, nats://b], account: A } ] }\n\
              debug: true\nwebsocket { port: 8080, no_tls: true, allowed_origins: [a, b] }\n",
         );
@@ -604,13 +631,14 @@ mod tests {
             "nats-connections=1000",
             "nats-tls-cert=c",
             "nats-tls-key=k",
-            "nats-tls-timeout-ms=500",
+            "nats-tls-timeout-ms=1",
             "admin=127.0.0.1:8222",
             "cluster=nats://a,nats://b",
             "cluster-account=A",
             "log=debug",
             "nats-websocket=127.0.0.1:8080",
             "nats-websocket-origins=a,b",
+            "nats-websocket-tls-cert=off",
         ] {
             assert!(said.iter().any(|it| it == expected), "{expected} in {said:?}");
         }
@@ -670,7 +698,11 @@ mod tests {
             ("authorization { auth_callout {} }", "auth_callout restricts access"),
             ("system_account: X", "system_account is not one of the accounts"),
             ("authorization { token: 12345 }", "token must be a text"),
-            ("websocket { port: 1, tls {} }", "tls needs a tls block of NATS"),
+            ("websocket { port: 1, tls {} }", "tls needs a cert_file"),
+            (
+                "websocket { port: 1, tls { cert_file: c, ca_file: a, verify_and_map: true } }",
+                "verify_and_map is not known for WebSockets alone",
+            ),
             ("tls { verify: true }", "needs a ca_file"),
             ("ping_interval: soon", "must be a duration"),
         ] {
