@@ -1,4 +1,4 @@
-//! What bounds are counted in.
+//! The unit of bounds: messages and bytes.
 
 /// An amount of messages and their bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_back_can_be_spent_again() {
+    fn allowance_given_back_can_be_spent_again() {
         let allowance = Allowance::new();
         assert!(allowance.spend(3));
         allowance.give_back(1);

@@ -1,4 +1,4 @@
-//! What happens when a queue is full, and what a publish reports of it.
+//! The policy for a full queue, and the receipt of a publish.
 
 use crate::limits::WAIT_DEFAULT;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Which topics a bridge carries.
+//! The topics that a bridge carries.
 
 use crate::topic::{Pattern, Topic};
 

@@ -1,4 +1,4 @@
-//! What all handles of a broker share.
+//! The state that all handles of a broker share.
 
 use crate::payload::Payload;
 use crate::policy::WhenFull;

@@ -1,4 +1,4 @@
-//! What a run has to do.
+//! The work of a run.
 
 use crate::executor::Executor;
 use std::fmt;

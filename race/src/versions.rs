@@ -1,4 +1,4 @@
-//! What a program was built with.
+//! The versions that a program was built with.
 
 const CARGO_LOCK: &str = include_str!("../../Cargo.lock");
 

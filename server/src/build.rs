@@ -1,4 +1,4 @@
-//! What this program was built from.
+//! The version, commit and features of this program.
 
 /// The version of the package.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_reads_is_bounded_and_counted() {
+    fn unread_output_is_bounded_and_counted() {
         let queue = Arc::new(Queue::default());
         let line = [b'x'; 1_000];
         (0..2 * LOG_BYTES / line.len()).for_each(|_| queue.push(&line));

@@ -61,7 +61,7 @@ pub async fn run(
     let mut signals = match Signals::new(heard) {
         Ok(signals) => signals,
         Err(error) => {
-            log::error!("signals cannot be heard: {error}");
+            log::error!("signals cannot be received: {error}");
             return ExitCode::FAILURE;
         }
     };
@@ -274,7 +274,7 @@ async fn stop(running: Running, goodbye: Duration) {
     if let Some(store) = running.shared.store
         && !store.close(deadline).await
     {
-        log::warn!("what was said last is not stored: the disk is too slow");
+        log::warn!("the last lines of the chat are not stored: the disk is too slow");
     }
     report(&drained, connections);
 }

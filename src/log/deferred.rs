@@ -1,4 +1,4 @@
-//! What must wait until the locks are released.
+//! Work that must wait until the locks are released.
 
 use crate::log::Segment;
 use std::sync::Arc;

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_taken_long_ago_is_worth_no_more_than_the_cap() {
+    fn reading_long_ago_is_worth_no_more_than_the_cap() {
         let begun = Instant::now();
         let mut pace = Pace::new(SLOWEST, begun);
         let now = begun + Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! What a subscription receives one at a time.
+//! A single delivery.
 
 use crate::log::message::Message;
 use crate::receive::received::Received;

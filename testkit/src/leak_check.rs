@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_is_listed_with_the_place_where_it_began() {
+    fn leaks_are_listed_with_the_place_where_they_began() {
         let tasks = threads();
         let before = tasks.scope("before");
         before.spawn("known", pending());
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_a_moment_later_is_no_leak() {
+    fn a_task_that_ends_a_moment_later_is_no_leak() {
         let tasks = threads();
         let _check = LeakCheck::new(&tasks);
         let scope = tasks.scope("test");

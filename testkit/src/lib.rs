@@ -1,4 +1,4 @@
-//! What tests and benchmarks share.
+//! Helpers that tests and benchmarks share.
 #![allow(missing_docs, reason = "a name says enough where a test is the only reader")]
 
 #[cfg(feature = "server")]

@@ -105,7 +105,7 @@ fn a_receipt_says_what_left_and_what_had_no_room() {
 }
 
 #[test]
-fn what_comes_over_a_bridge_reaches_plain_subscriptions_and_the_named_groups_alone() {
+fn messages_over_a_bridge_reach_only_plain_subscriptions_and_named_groups() {
     let broker = Broker::<u32>::new();
     let mut bridges = ["one", "other"].map(|name| broker.bridge(name).open().unwrap());
     bridges.iter().for_each(|bridge| drop(bridge.subscriber().subscribe(&pattern(">"))));
@@ -139,7 +139,7 @@ fn a_bridge_never_waits_for_a_lossless_subscription_which_is_told() {
 }
 
 #[test]
-fn what_is_kept_at_home_does_not_leave_and_is_nobodys_there() {
+fn home_subjects_do_not_leave_and_have_no_subscribers_there() {
     let broker = Broker::<u32>::new();
     let builder = broker
         .bridge("b")
@@ -334,7 +334,7 @@ fn a_broken_bridge_is_a_gap_of_unknown_size_before_what_comes_over_it_next() {
 
 /// Under each policy. The books are of what got here.
 #[test]
-fn what_was_lost_elsewhere_is_a_gap_for_plain_subscriptions_to_its_topic() {
+fn a_loss_elsewhere_is_a_gap_for_plain_subscriptions_to_its_topic() {
     for policy in [WhenFull::DropNewest, WhenFull::DropOldest, WhenFull::Block] {
         let broker = Broker::<u32>::new();
         let subscribe = |text: &str, group: Option<&str>| {

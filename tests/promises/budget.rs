@@ -65,7 +65,7 @@ fn the_waits_of_a_publish_run_together() {
 }
 
 #[test]
-fn whoever_has_room_first_is_served_first() {
+fn the_first_with_room_is_served_first() {
     let broker = Broker::new();
     let loads = Loads::new();
     let mut full: Vec<_> =
@@ -118,7 +118,7 @@ fn each_subscription_is_waited_for_as_long_as_it_allows() {
 }
 
 #[test]
-fn those_with_room_are_served_before_anybody_is_waited_for() {
+fn subscriptions_with_room_are_served_before_a_publisher_waits() {
     let broker = Broker::new();
     let loads = Loads::new();
     let _stuck = bounded(&broker, "t", 1, WhenFull::Block);
@@ -370,7 +370,7 @@ fn a_publisher_waits_for_its_own_reader_as_long_as_it_takes() {
 }
 
 #[test]
-fn one_that_stops_reading_is_waited_for_once() {
+fn publishers_wait_once_for_a_subscriber_that_stops_reading() {
     let broker = Broker::new();
     let loads = Loads::new();
     let pattern = pattern("t");

@@ -369,7 +369,7 @@ fn a_drain_of_one_leaves_the_others_alone() {
 
 /// What was dropped before and had not been told yet is told with it.
 #[test]
-fn who_is_given_up_is_told_what_it_missed() {
+fn a_subscription_that_is_given_up_is_told_what_it_missed() {
     for policy in [WhenFull::DropNewest, WhenFull::DropOldest] {
         let (broker, loads) = (Broker::new(), Loads::new());
         let mut subscription = bounded(&broker, "t", 3, policy);

@@ -92,7 +92,7 @@ fn a_mailbox_ends_as_fast_for_each_of_many_subscriptions() {
 
 /// More than end at once in one place, in an order that is neither forwards nor backwards.
 #[test]
-fn those_that_stay_are_served_while_others_end() {
+fn subscriptions_that_stay_are_served_while_others_end() {
     const ALL: usize = 6000;
     let (broker, loads, origin) = (Broker::new(), Loads::new(), Origin::unique());
     let own = broker.subscription(&pattern("t")).no_echo(origin).queue_messages(64);

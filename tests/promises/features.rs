@@ -55,7 +55,7 @@ mod sink {
     };
 
     #[test]
-    fn what_is_fed_is_published_at_the_flush() {
+    fn fed_messages_are_published_at_the_flush() {
         let (broker, loads) = (Broker::<Load>::new(), Loads::new());
         let mut subscription = bounded(&broker, "t", 10, WhenFull::Block);
         let mut sink = broker.publisher().into_sink(&topic("t"));

@@ -154,7 +154,7 @@ fn publish_some(
 /// A subscription without room is cut off from the segment, and gets every later message of it by
 /// an entry, until a new segment begins.
 #[test]
-fn whoever_has_room_again_soon_reads_many_messages_at_once_again() {
+fn a_receiver_with_room_again_soon_reads_many_messages_at_once() {
     for stuck in [0, 2] {
         let broker = Broker::<u64>::new();
         let to = Topic::parse("t").unwrap();

@@ -306,7 +306,7 @@ fn a_limit_is_for_members_of_groups_alone() {
 }
 
 #[test]
-fn what_is_dropped_for_want_of_room_does_not_count() {
+fn messages_dropped_for_want_of_room_do_not_count() {
     for policy in [WhenFull::DropNewest, WhenFull::Wait(FOREVER), WhenFull::Block] {
         let broker = Broker::new();
         let loads = Loads::new();

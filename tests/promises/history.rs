@@ -100,7 +100,7 @@ fn replay_is_limited_by_the_bounds_and_the_newest_win() {
 }
 
 #[test]
-fn what_is_too_heavy_does_not_hide_the_rest_of_a_replay() {
+fn a_message_too_heavy_does_not_hide_the_rest_of_a_replay() {
     let broker = Broker::builder().history(pattern("t"), 10).build();
     let loads = Loads::new();
     let mut publisher = broker.publisher();
@@ -164,7 +164,7 @@ fn replay_leaves_out_ones_own() {
 }
 
 #[test]
-fn what_was_refused_whole_is_not_kept() {
+fn a_batch_refused_whole_is_not_kept() {
     let broker = Broker::builder().history(pattern("t"), 10).build();
     let loads = Loads::new();
     let to = pattern("t");

@@ -85,7 +85,7 @@ fn messages_to_different_topics_come_in_the_order_published() {
 }
 
 #[test]
-fn what_was_queued_before_an_unsubscribe_still_comes_and_nothing_else() {
+fn messages_queued_before_an_unsubscribe_still_come_and_nothing_else() {
     let broker = Broker::new();
     let loads = Loads::new();
     let mut mailbox = mailbox(&broker, 100, WhenFull::Block);
@@ -188,7 +188,7 @@ fn a_mailbox_finds_its_own_subscription_in_bounded_steps() {
 }
 
 #[test]
-fn one_that_is_ended_for_being_full_has_left_all_routes() {
+fn a_mailbox_ended_for_being_full_has_left_all_routes() {
     let broker = Broker::new();
     let loads = Loads::new();
     let mut mailbox = mailbox(&broker, 1, WhenFull::Disconnect { after: Duration::ZERO });

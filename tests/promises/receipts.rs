@@ -138,7 +138,7 @@ fn drop_oldest_tells_before_the_next_message() {
 }
 
 #[test]
-fn what_is_too_heavy_is_refused_counted_and_never_waited_for() {
+fn a_message_too_heavy_is_refused_counted_and_never_waited_for() {
     for policy in [
         WhenFull::Wait(FOREVER),
         WhenFull::DropNewest,
@@ -196,7 +196,7 @@ fn what_is_too_heavy_is_refused_counted_and_never_waited_for() {
 }
 
 #[test]
-fn whoever_waits_to_receive_is_woken_by_a_gap_alone() {
+fn a_waiting_receiver_is_woken_by_a_gap_alone() {
     let broker = Broker::new();
     let loads = Loads::new();
     let to = pattern("t");
@@ -275,7 +275,7 @@ fn a_message_can_be_kept_and_cloned() {
 
 /// Not even behind others who wait for room that they can have.
 #[test]
-fn what_is_too_heavy_does_not_stand_in_line() {
+fn a_message_too_heavy_does_not_wait_for_room() {
     let broker = Broker::new();
     let loads = Loads::new();
     let to = pattern("t");

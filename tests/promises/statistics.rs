@@ -219,7 +219,7 @@ fn waiting_time_is_counted_while_it_lasts_or_after() {
 }
 
 #[test]
-fn what_was_refused_whole_is_in_no_figure() {
+fn a_batch_refused_whole_is_in_no_figure() {
     let broker = Broker::new();
     let loads = Loads::new();
     let full = bounded(&broker, "t", 1, WhenFull::Block);
@@ -256,7 +256,7 @@ fn a_topic_used_once_is_not_counted_for_another() {
 }
 
 #[test]
-fn what_was_dropped_stays_in_the_sums_when_its_subscription_has_gone() {
+fn drops_stay_in_the_sums_when_their_subscription_has_gone() {
     let broker = Broker::<u32>::new();
     let mut publisher = broker.publisher();
     let topic = topic("a");

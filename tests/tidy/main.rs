@@ -71,7 +71,7 @@ fn is_exempt(path: &str) -> bool {
 }
 
 #[test]
-fn what_has_no_place_is_not_there() {
+fn forbidden_words_are_absent() {
     let mut findings = Vec::new();
     for (path, text) in files(".rs").iter().filter(|(path, _)| !is_exempt(path)) {
         let rules = NOT_HERE.iter().filter(|(places, ..)| {

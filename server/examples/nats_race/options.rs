@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn who_names_none_gets_all() {
+    fn without_a_choice_every_section_and_peer_runs() {
         let options = parse_line::<Options>("").expect("no flag is needed");
         assert_eq!(options.sections, Section::value_variants());
         assert_eq!(options.peers, Kind::ALL);

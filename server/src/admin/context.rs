@@ -1,4 +1,4 @@
-//! What the pages of the admin listener are made from.
+//! The state that the pages of the admin listener are made from.
 
 use super::times::timestamp;
 use crate::diagnostics::{Diagnostics, Facts};

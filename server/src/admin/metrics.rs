@@ -109,7 +109,7 @@ impl Collector for Figures {
         let mut writer = Writer(encoder);
         let built =
             [("version", build::VERSION), ("commit", build::COMMIT), ("runtime", build::RUNTIME)];
-        let help = "What the program was built from";
+        let help = "Version and commit that the program was built from";
         let mut info = writer.0.encode_descriptor("build_info", help, None, MetricType::Gauge)?;
         info.encode_family(&built)?.encode_gauge(&1.0)?;
         self.broker(&mut writer)?;
@@ -152,7 +152,7 @@ impl Figures {
         let outcomes = outcomes.into_iter();
         writer.counters(
             "deliveries",
-            "Messages times the subscriptions they were for, by what became of them",
+            "Messages times the subscriptions they were for, by outcome",
             outcomes.map(|(outcome, count)| figure(&[("outcome", outcome)], count)),
         )?;
         let waited = "Deliveries that had to wait for room";
@@ -184,7 +184,7 @@ impl Figures {
             None,
             queues.high_water_messages as f64,
         )?;
-        let on_probation = "Subscriptions for which a wait was in vain";
+        let on_probation = "Subscriptions for which publishers waited in vain";
         writer.gauge("subscriptions_on_probation", on_probation, None, queues.on_probation as f64)
     }
 
@@ -232,7 +232,7 @@ impl Figures {
         };
         sum("connections_accepted", "Connections ever accepted", |figures| figures.accepted)?;
         sum("connections_refused", "Connections not let in", |figures| figures.refused)?;
-        let slow = "Connections ended because they did not take what they were sent";
+        let slow = "Connections ended because they did not read what they were sent";
         sum("slow_consumers", slow, |figures| figures.slow_consumers)?;
         sum("messages_in", "Messages from peers", |figures| figures.messages_in)?;
         sum("messages_out", "Messages for peers", |figures| figures.messages_out)?;
@@ -266,17 +266,17 @@ impl Collector for OfProcess {
         gauge("resident_memory", "Memory in RAM", bytes, process.resident_bytes as f64)?;
         gauge(
             "allocated_memory",
-            "Memory asked for and not given back",
+            "Memory allocated and not freed",
             bytes,
             process.allocated_bytes as f64,
         )?;
         let budget = self.context.diagnostics.memory().budget_bytes();
-        gauge("memory_budget", "What clients may make it allocate", bytes, budget as f64)?;
+        gauge("memory_budget", "Memory that clients may take", bytes, budget as f64)?;
         gauge("open_fds", "Open file descriptors", None, process.file_descriptors as f64)?;
         gauge("threads", "Threads", None, process.threads as f64)?;
         let uptime = self.context.diagnostics.started().elapsed().as_secs_f64();
         gauge("uptime", "Since the server began", Some(&Unit::Seconds), uptime)?;
-        let help = "Time that all threads have run";
+        let help = "Processor time that all threads have used";
         let mut cpu =
             writer.0.encode_descriptor("cpu", help, Some(&Unit::Seconds), MetricType::Counter)?;
         cpu.encode_counter::<NoLabelSet, f64, u64>(&process.cpu.as_secs_f64(), None)

@@ -146,7 +146,7 @@ impl Pages {
             return answer;
         }
         let mut refusal =
-            text(StatusCode::METHOD_NOT_ALLOWED, format!("this path answers {methods} alone\n"));
+            text(StatusCode::METHOD_NOT_ALLOWED, format!("this path answers only {methods}\n"));
         refusal.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
         Box::pin(ready(refusal))
     }

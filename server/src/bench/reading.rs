@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lost_doubled_or_out_of_turn_is_found() {
+    fn lost_doubled_and_reordered_messages_are_found() {
         assert_eq!(heard(3, &[0, 1, 2]), Ok(3));
         for (numbers, complaint) in [
             (&[0, 2, 3][..], "out of turn"),

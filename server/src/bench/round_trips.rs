@@ -27,7 +27,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// ascending order.
 pub fn round_trips(endpoint: &Endpoint, what: &RoundTrips) -> Result<Vec<u64>, BenchError> {
     if endpoint.protocol != Protocol::Nats {
-        return Err("requests are a thing of NATS".to_owned());
+        return Err("only NATS has requests".to_owned());
     }
     let (service, inbox) = (format!("{SUBJECT}.service"), format!("_INBOX.{SUBJECT}.1"));
     let mut answering = endpoint.connect()?;

@@ -1,4 +1,4 @@
-//! What a line means: something said, or a command.
+//! Parses a line: something said, or a command.
 
 use super::times::TimeFormat;
 use std::fmt;

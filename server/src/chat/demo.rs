@@ -307,7 +307,7 @@ mod tests {
     use futures_lite::future::block_on;
 
     #[test]
-    fn what_was_sent_is_received_or_missed_by_each_policy() {
+    fn every_message_is_received_or_missed_under_each_policy() {
         let demo = Arc::new(Demo::new(1));
         let mut show = Show::of(demo.clone());
         block_on(demo.burst());

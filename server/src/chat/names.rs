@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_seen_or_turns_the_line_round_is_refused() {
+    fn invisible_and_reordering_characters_are_refused() {
         let refused = [
             '\u{202e}',
             '\u{202a}',

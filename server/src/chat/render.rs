@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_from_elsewhere_stays_on_one_line_of_a_bounded_length() {
+    fn text_from_peers_stays_on_one_line_of_a_bounded_length() {
         assert_eq!(rendered(&ServerMessage::of("hi\r\n")), "[lobby] (outside): hi\n");
         assert_eq!(
             rendered(&ServerMessage::of("hi\n[x] a: b")),

@@ -59,7 +59,7 @@ impl ChatWebSocket {
             }
             "/chat/demo/pace" | "/chat/demo/burst" => {
                 let mut refusal =
-                    text(StatusCode::METHOD_NOT_ALLOWED, "this path answers POST alone\n");
+                    text(StatusCode::METHOD_NOT_ALLOWED, "this path answers only POST\n");
                 refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
                 refusal
             }

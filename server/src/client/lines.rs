@@ -1,4 +1,4 @@
-//! What a server says, line by line.
+//! The lines that a server sends.
 
 use crate::codec::lines::append_text;
 use crate::transport::{ClientStream, is_tls_alert};

@@ -1,4 +1,4 @@
-//! What a hub says about itself, and what a leaf node answers.
+//! A hub's `INFO`, and a leaf node's `CONNECT`.
 
 use super::rules::Rules;
 use crate::codec::nats::{Credentials, GLOBAL, Proof};

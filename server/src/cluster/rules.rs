@@ -1,4 +1,4 @@
-//! What a hub allows its leaf node.
+//! The rights that a hub gives its leaf node.
 
 use crate::codec::nats::subject::pattern_text;
 use fanfare::Pattern;

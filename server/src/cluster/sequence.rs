@@ -222,7 +222,7 @@ mod tests {
 
     /// The counts balance, whatever is lost, delayed a little or doubled on the way.
     #[test]
-    fn what_came_and_what_is_missing_is_what_was_sent() {
+    fn received_and_missing_messages_add_up_to_those_sent() {
         let seed = fastrand::u64(..);
         let mut random = fastrand::Rng::with_seed(seed);
         for _ in 0..500 {

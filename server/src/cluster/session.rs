@@ -1,4 +1,4 @@
-//! What a hub's words mean: state without I/O. Operations go in, actions come out.
+//! A link's session: state without I/O. Operations go in, actions come out.
 
 use super::handshake::{HubInfo, append_connect};
 use super::settings::ClusterSettings;
@@ -489,7 +489,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_at_home_stays_there_unless_it_is_shared() {
+    fn home_subjects_stay_at_home_unless_they_are_shared() {
         let pattern = |text: &str| Pattern::parse(text).unwrap();
         let settings = ClusterSettings {
             shared: vec![pattern("chat.room.lobby")],

@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nats_server_does_not_know_of_a_subject_is_left_out() {
+    fn parts_of_a_subject_that_nats_server_ignores_are_left_out() {
         let subject = [
             (oid("DC"), "org"),
             (oid("OU"), "x"),

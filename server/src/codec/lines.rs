@@ -66,7 +66,7 @@ impl ForeignProtocol {
                  Content-Length: 30\r\nConnection: close\r\n\r\nthis port does not speak HTTP\n"
             }
             Self::Irc => "ERROR :this port does not speak IRC\r\n",
-            Self::Proxy => "! you are none of this server's trusted proxies\n",
+            Self::Proxy => "! you are not one of this server's trusted proxies\n",
         }
     }
 }
@@ -446,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_utf8_costs_that_line_alone() {
+    fn a_line_that_is_not_utf8_costs_only_itself() {
         let wrong = LineError::InvalidUtf8 { position_bytes: 2 };
         check(b"ok\nab\xc3\x28\nok\n", 8, &[Ok("ok"), Err(wrong), Ok("ok")]);
         check(b"ab\xffc\nok\n", 8, &[Err(wrong), Ok("ok")]);

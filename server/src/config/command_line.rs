@@ -1,4 +1,4 @@
-//! The command line: what the program is asked to do.
+//! The command line.
 
 use super::chat::DEFAULT_ADDRESS;
 use super::file::mistaken_variables;

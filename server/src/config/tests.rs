@@ -352,7 +352,7 @@ fn a_secret_is_in_a_file_and_never_shown() {
 }
 
 #[test]
-fn what_is_in_force_is_a_settings_file() {
+fn the_settings_in_force_are_printed_as_a_settings_file() {
     let settings = file("printed", "[chat]\nrooms = 7\n");
     let arguments = ["--config", &settings, "--nats-server-name", "a \"b\"", "--push-http=off"];
     let printed = printed(&[arguments.as_slice(), &["--print-config"]].concat());
@@ -385,7 +385,7 @@ fn the_example_has_the_defaults() {
 }
 
 #[test]
-fn what_needs_a_restart_is_named_and_a_mistake_says_why() {
+fn changes_that_need_a_restart_are_named_and_a_mistake_says_why() {
     let path = file("reloaded", "log = \"warn\"\n[chat]\nconnections = 5\nrooms = 7\n");
     let Ok(Task::Serve(_, source)) = understand(&["--config", &path]) else { panic!() };
     assert!(source.read_again().unwrap_or_else(|error| panic!("{error}")).need_restart.is_empty());

@@ -1,4 +1,4 @@
-//! What comes before a protocol: the header of a proxy, and the TLS handshake.
+//! The steps before a protocol: a proxy's header, and the TLS handshake.
 
 use super::limiter::Permit;
 use super::listener::refuse;

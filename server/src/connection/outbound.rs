@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_placed_after_the_look_at_the_mailbox_waits_for_the_next() {
+    fn items_placed_after_the_look_at_the_mailbox_wait_for_the_next() {
         let queue = Queue::default();
         let (_, placed) = queue.take_changes();
         queue.append(LATER, |out| out.extend(b"late"));
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_before_the_next_message_does_not_wait_for_a_look() {
+    fn items_placed_before_the_next_message_do_not_wait_for_a_look() {
         let queue = Queue::default();
         queue.append(Position { after: 3, all_before: false }, |out| out.extend(b"now"));
         assert!(queue.take(2, None).is_none());

@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_larger_than_the_burst_is_paid_for_afterwards() {
+    fn an_amount_beyond_the_burst_is_paid_for_afterwards() {
         let now = Instant::now();
         let mut rate = RateLimit::new(10, 10, now);
         assert!(rate.due(30, now) <= now);

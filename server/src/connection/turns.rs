@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_is_woken_when_its_turn_comes() {
+    fn a_waiter_is_woken_when_its_turn_comes() {
         let turns = Turns::new(1);
         let first = turns.ask(address(1));
         let (second, third) = (turns.ask(address(2)), turns.ask(address(2)));

@@ -70,7 +70,7 @@ pub struct FrontEndFigures {
     pub refused: u64,
     /// Ended connections by reason.
     pub ended: BTreeMap<&'static str, u64>,
-    /// Connections that were ended because they did not take what they were sent.
+    /// Connections that were ended because they did not read what they were sent.
     pub slow_consumers: u64,
     /// Messages that peers published.
     pub messages_in: u64,

@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn what_repeats_is_one_entry_with_a_count_and_the_last_port() {
+    fn repeated_events_are_one_entry_with_a_count_and_the_last_port() {
         let journal = Journal::new();
         for port in 1..=10_000 {
             let peer = SocketAddr::new("10.0.0.1".parse().unwrap(), port);

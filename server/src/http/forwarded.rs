@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_bad_input() {
+    fn a_wrong_address_is_bad_input() {
         for value in ["unknown", "_hidden", "192.0.2.1, unknown", "999.1.1.1"] {
             assert!(named(&[(X_FORWARDED_FOR, value)]).is_err(), "{value}");
         }

@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_says_nothing_is_the_user_that_is_named_for_that() {
+    fn a_client_without_credentials_is_the_user_named_for_that() {
         let of_a = Grant { account: "A".into(), ..Grant::default() };
         let mut authentication = Authentication {
             users: vec![User { grant: of_a.clone(), ..user("a", "one") }],

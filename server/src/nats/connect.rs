@@ -1,4 +1,4 @@
-//! What a client says of itself in `CONNECT`.
+//! A client's `CONNECT`.
 
 use crate::codec::certificate::CertificateNames;
 use serde_json::Value;
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_said_is_as_nats_server_has_it() {
+    fn unset_settings_are_as_in_nats_server() {
         let silent = options("{}").unwrap();
         assert!(
             silent.verbose
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_libraries_send_is_understood() {
+    fn the_connect_of_the_libraries_is_understood() {
         let sent = r#"{"verbose":false,"pedantic":false,"user":"a","pass":"b","auth_token":"",
             "tls_required":false,"name":"it","lang":"rust","version":"1","protocol":1,"echo":false,
             "headers":true,"no_responders":true,"new":[1]}"#;

@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_applies_is_said() {
+    fn info_says_what_applies() {
         let mut settings = NatsSettings::default();
         settings.authentication.token = Some(Secret::new("x"));
         settings.version = NatsVersion::V2_9;

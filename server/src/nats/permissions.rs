@@ -1,4 +1,4 @@
-//! What a user may publish to and subscribe to.
+//! The subjects that a user may publish and subscribe to.
 
 use crate::codec::nats::subject::{covers, overlap};
 use fanfare::{Pattern, Topic};
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forbidden_of_a_wider_subscription_is_known() {
+    fn the_forbidden_part_of_a_wider_subscription_is_known() {
         let rules = rules(&[], &["foo.x", "bar.*.no"]);
         for wider in ["foo.*", ">", "foo.>", "*.x", "bar.>", "bar.a.*", "*.*.*"] {
             assert!(
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_private_is_reached_by_rules_that_name_it_and_no_others() {
+    fn only_rules_that_name_private_subjects_reach_them() {
         let permits = |rules: &Rules, text: &str| rules.permit_pattern(&pattern(text), None);
         let publish =
             |rules: &Rules, text: &str| rules.permit_topic(&Topic::literal(text).unwrap());

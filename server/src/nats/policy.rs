@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_said_is_as_the_server_has_it() {
+    fn unset_fields_have_the_servers_defaults() {
         let silent = policy("").unwrap();
         assert_eq!(silent.when_full, BOUNDS.when_full);
         assert_eq!((silent.queue_messages, silent.queue_bytes), (1_000, 1 << 20));

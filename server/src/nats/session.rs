@@ -1,4 +1,4 @@
-//! What a client's operations mean: state without I/O. Operations go in, actions come out.
+//! One client's session: state without I/O. Operations go in, actions come out.
 //!
 //! The order of checks is nats-server's, observed: where two errors apply, clients get the one that
 //! it would give.

@@ -1,4 +1,4 @@
-//! Every bound and interval of a NATS server.
+//! The settings of a NATS server.
 
 use super::accounts::{AccountName, SYSTEM};
 use super::authentication::Authentication;

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_right_and_bounded() {
+    fn remembered_subjects_are_right_and_bounded() {
         let rules = Rules::new(Some(vec![Pattern::parse("odd.*").unwrap()]), Vec::new());
         let mut subjects = Subjects::default();
         for turn in 0..3 * NATS_SUBJECTS_REMEMBERED {

@@ -1,4 +1,4 @@
-//! What a gateway counts. `/figures`, `/metrics` and `/varz` all show these and no others.
+//! The gateway's counters. `/figures`, `/metrics` and `/varz` all show these and no others.
 
 use crate::diagnostics::{Family, Figure};
 use serde::Serialize;
@@ -171,12 +171,12 @@ impl PushFigures {
         vec![
             Family::counters(
                 "push_pushes",
-                "Pushes, by the way they came and what became of them",
+                "Pushes, by ingress and outcome",
                 by_udp.chain(by_http).collect(),
             ),
             Family::counters(
                 "push_deliveries",
-                "Pushes times the connections they were for, by what became of them",
+                "Pushes times the connections they were for, by outcome",
                 deliveries.into(),
             ),
             Family::counter(

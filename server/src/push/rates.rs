@@ -1,4 +1,4 @@
-//! How many pushes a second one sender may send.
+//! The limit on one sender's pushes a second.
 
 use super::access::Grant;
 use crate::connection::rate::RateLimit;

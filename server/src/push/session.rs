@@ -1,4 +1,4 @@
-//! What a client's objects mean: state without I/O. Objects go in, actions come out.
+//! One client's session: state without I/O. Objects go in, actions come out.
 
 use super::access::{Access, Denied, Grant};
 use crate::codec::datagram::{Target, is_name};

@@ -416,7 +416,7 @@ mod tests {
     use std::task::Waker;
 
     #[test]
-    fn what_is_kept_comes_first_and_all_in_the_order_of_numbers() {
+    fn kept_pushes_come_first_and_all_in_the_order_of_numbers() {
         let settings = PushSettings::default();
         let mut broker = Broker::builder();
         for (pattern, messages) in settings.histories() {

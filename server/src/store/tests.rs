@@ -77,7 +77,7 @@ fn refusal(settings: &StoreSettings) -> String {
 }
 
 #[test]
-fn what_is_said_is_there_when_the_server_begins_again() {
+fn lines_survive_a_restart() {
     let directory = TempDirectory::new();
     let settings = StoreSettings::new(directory.path());
     let mut running = Running::start(&settings);
@@ -321,7 +321,7 @@ fn a_slow_disk_delays_nobody_and_the_history_says_what_is_missing() {
 }
 
 #[test]
-fn what_could_not_be_written_is_told_in_its_room_when_it_can_be_again() {
+fn a_room_is_told_of_unwritten_lines_once_the_disk_works_again() {
     let directory = TempDirectory::new();
     let lock_wait = Duration::from_millis(1);
     let settings = StoreSettings { lock_wait, ..StoreSettings::new(directory.path()) };

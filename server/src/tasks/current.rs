@@ -1,4 +1,4 @@
-//! Which task this thread runs now.
+//! The task that this thread runs now.
 
 use super::TaskId;
 use super::clock::PollTime;

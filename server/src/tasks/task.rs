@@ -1,4 +1,4 @@
-//! What the runtime polls.
+//! The future that the runtime polls.
 
 use super::TaskEnd;
 use super::current;

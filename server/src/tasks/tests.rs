@@ -262,7 +262,7 @@ fn a_task_that_polls_another_is_the_current_one_again_afterwards() {
 }
 
 #[test]
-fn what_a_task_waits_for_is_what_it_noted_in_its_last_poll() {
+fn a_task_waits_for_what_it_noted_in_its_last_poll() {
     let (tasks, runtime) = by_hand();
     let scope = tasks.scope("test");
     let step = Arc::new(AtomicUsize::new(0));
@@ -361,7 +361,7 @@ fn children_end_before_their_parents() {
 }
 
 #[test]
-fn what_does_not_end_in_time_is_named_and_keeps_nobody_else() {
+fn a_task_that_does_not_end_in_time_is_named_and_holds_up_nobody() {
     let tasks = threads();
     let outer = tasks.scope("outer");
     let inner = outer.scope("inner");

@@ -1,4 +1,4 @@
-//! What a task waits for, in words.
+//! A task's reasons to wait, in words.
 //!
 //! Nobody has to say when a wait ends. A task waits for what it noted in its last poll; the note
 //! enters the register when that poll is over.

@@ -1,4 +1,4 @@
-//! What the keys change.
+//! The view, which the keys change.
 
 use serde_json::Value;
 

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_answers_is_not_kept_waiting() {
+    fn a_peer_that_waits_for_answers_is_read_at_once() {
         // Many at a time, and as quick as a stream.
         let (reads, paused) = reads_in_a_second(64 * 150, 100, true);
         assert!(paused == 0 && reads == 10_000, "{paused} of {reads}: the pieces are large");
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn who_writes_seldom_or_in_large_pieces_is_read_at_once() {
+    fn a_peer_that_writes_seldom_or_in_large_pieces_is_read_at_once() {
         for (piece_bytes, every_us) in
             [(150, 200), (150, 50), (8_192, 100), (65_536, 100), (1_000_000, 1_000)]
         {

@@ -1,4 +1,4 @@
-//! What a client needs for TLS: whom to trust, and what to show.
+//! A client's TLS: the authorities that it trusts, and the certificate that it shows.
 
 use super::tls::{IdentityError, read_identity, roots, wrong_pair};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};

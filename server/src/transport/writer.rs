@@ -427,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn who_merely_reads_is_asked_but_stays() {
+    fn a_client_that_only_reads_is_asked_but_stays() {
         let (mut watch, began) = watch(false);
         for turn in 1..=100 {
             assert_eq!(watch.check(began + INTERVAL * turn, began, false), Liveness::Ask);

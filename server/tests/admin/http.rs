@@ -210,7 +210,7 @@ fn a_head_that_comes_byte_by_byte_does_not_hold_its_place() {
 }
 
 #[test]
-fn what_is_no_http_is_answered_and_closed() {
+fn bytes_that_are_no_http_are_answered_and_the_connection_closed() {
     let server = start(HttpSettings::default());
     let many_headers: String =
         (0..=limits::HTTP_HEADERS).map(|number| format!("h{number}: x\r\n")).collect();
@@ -247,7 +247,7 @@ fn one_too_many_is_told_so_and_a_place_is_given_back() {
 }
 
 #[test]
-fn who_does_not_read_the_answer_is_closed() {
+fn a_client_that_does_not_read_the_answer_is_closed() {
     let server = start(quick(10_000, 300));
     let mut stuck = Http::connect(server.address);
     stuck.send("GET /large HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -354,7 +354,7 @@ fn a_connection_can_go_on_in_another_protocol_and_stays_the_servers() {
 }
 
 #[test]
-fn who_asks_for_another_protocol_and_is_answered_otherwise_stays_with_http() {
+fn a_client_whose_upgrade_is_refused_stays_with_http() {
     let server = start(HttpSettings::default());
     let mut client = Http::connect(server.address);
     for _ in 0..2 {

@@ -551,7 +551,7 @@ fn a_connection_is_disconnected_by_who_may_and_the_journal_says_so() {
 }
 
 #[test]
-fn what_is_published_by_hand_is_received_by_hand_and_gaps_are_told() {
+fn messages_published_by_hand_are_received_by_hand_with_gaps() {
     let admin = start();
     let mut watch = open(&admin, "/subscribe?pattern=demo.%3E");
     stream_until(&mut watch, "event: subscribed\ndata: \"demo.>\"\n\n");

@@ -31,7 +31,7 @@ fn the_queries_of_the_dashboard_are_valid() {
 }
 
 #[test]
-fn what_they_ask_for_is_there() {
+fn every_metric_that_the_rules_and_the_dashboard_name_exists() {
     let metrics = get(start().address, "/metrics");
     let families: BTreeSet<&str> = metrics
         .text()

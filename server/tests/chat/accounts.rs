@@ -133,7 +133,7 @@ fn a_password_is_nowhere_but_in_its_hash() {
 }
 
 #[test]
-fn whoever_guesses_is_put_out_and_keeps_nobody_from_talking() {
+fn a_guesser_is_put_out_and_keeps_nobody_from_talking() {
     let directory = TempDirectory::new();
     let server = start(&directory, &[]);
     let (mut guesser, mut talker, mut reader) = (server.client(), server.client(), server.client());

@@ -150,7 +150,7 @@ fn stuck_client(server: &Process) -> (Client, Client) {
 }
 
 #[test]
-fn what_was_not_flushed_by_the_deadline_is_reported() {
+fn messages_not_flushed_by_the_deadline_are_reported() {
     let mut server = Process::start(&["--goodbye-ms", "2000", PATIENT]);
     let _clients = stuck_client(&server);
     server.signal(rustix::process::Signal::TERM);

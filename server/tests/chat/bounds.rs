@@ -82,7 +82,7 @@ fn rooms_and_members_are_bounded() {
 }
 
 #[test]
-fn who_never_reads_misses_lines_and_delays_nobody() {
+fn a_person_who_never_reads_misses_lines_and_delays_nobody() {
     let server = server(|settings| {
         settings.queue_messages = 16;
         settings.writer.buffer_bytes = 4096;
@@ -207,7 +207,7 @@ fn a_limit_on_lines_slows_down_and_loses_nothing() {
 }
 
 #[test]
-fn who_merely_reads_is_pinged_and_stays() {
+fn a_client_that_only_reads_is_pinged_and_stays() {
     let server = server(|settings| settings.writer.idle.interval = Duration::from_millis(20));
     let mut quiet = server.client();
     for _ in 0..10 {
@@ -231,7 +231,7 @@ fn a_client_that_owes_an_answer_is_closed_after_three_pings() {
 }
 
 #[test]
-fn one_that_connects_and_says_nothing_holds_nothing_when_it_goes() {
+fn a_silent_connection_holds_nothing_after_it_closes() {
     let server = server(|_| {});
     let silent: Vec<Client> = (0..50).map(|_| server.client()).collect();
     server.wait_for_counts((50, 50, 1));

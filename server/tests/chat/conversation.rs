@@ -231,7 +231,7 @@ fn lines_have_times_for_those_who_ask_also_in_the_history() {
 }
 
 #[test]
-fn whoever_was_away_is_told_how_many_lines_there_were() {
+fn a_person_who_was_away_is_told_how_many_lines_there_were() {
     let server = server();
     let (mut alice, mut bob) = (server.named("alice"), server.named("bob"));
     alice.say("one");
@@ -258,7 +258,7 @@ fn whoever_was_away_is_told_how_many_lines_there_were() {
 }
 
 #[test]
-fn whoever_is_ignored_is_not_shown_and_does_not_notice() {
+fn an_ignored_person_is_not_shown_and_does_not_notice() {
     let server = server();
     let (mut alice, mut bob) = (server.named("alice"), server.named("bob"));
     alice.ask("/ignore BOB");

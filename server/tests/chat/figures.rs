@@ -46,7 +46,7 @@ fn a_connection_counts_what_goes_over_it_and_says_why_it_ended() {
 }
 
 #[test]
-fn who_is_not_let_in_is_noted_with_the_reason() {
+fn refused_clients_are_noted_with_the_reason() {
     let mut settings = unhurried();
     settings.connections.total = 1;
     let server = TestServer::start(settings);
@@ -60,7 +60,7 @@ fn who_is_not_let_in_is_noted_with_the_reason() {
 }
 
 #[test]
-fn who_takes_nothing_is_a_slow_consumer_that_timed_out_and_what_was_lost_is_noted() {
+fn a_client_that_reads_nothing_times_out_as_slow_and_its_losses_are_noted() {
     let mut settings = unhurried();
     // Long enough for more lines than the queue holds, on a busy machine too.
     settings.writer.deadline = Duration::from_secs(2);

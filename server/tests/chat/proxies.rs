@@ -126,7 +126,7 @@ fn a_header_from_a_stranger_is_bad_input() {
     let listeners = Listeners::open(&["--trusted-proxies", "10.0.0.0/8"]);
     let mut witness = listeners.server.client();
     for first in [header(7), b"PROXY TCP4 192.0.2.8 10.0.0.1 4711 7000\r\n".to_vec()] {
-        listeners.chat(&first).wait_for("! you are none of this server's trusted proxies");
+        listeners.chat(&first).wait_for("! you are not one of this server's trusted proxies");
         let refusals = ["-ERR 'Unknown Protocol", "bye", "trusted proxies"];
         for address in [listeners.nats, listeners.push] {
             let mut socket = connect(address);

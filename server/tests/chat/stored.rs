@@ -77,7 +77,7 @@ fn a_directory_that_cannot_be_used_is_one_sentence_and_exit_code_2() {
 }
 
 #[test]
-fn what_waits_to_be_stored_is_in_the_metrics() {
+fn lines_that_wait_to_be_stored_are_in_the_metrics() {
     let directory = TempDirectory::new();
     let listeners = ["--chat=127.0.0.1:0", "--admin=127.0.0.1:0", "--nats=off", "--push=off"];
     let mut command = Command::new(FANFARE);

@@ -6,13 +6,16 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU16, Ordering};
 use testkit::tools::program;
 
-crate::with_hubs!(without_trouble_nothing_is_lost, what_a_killed_hub_takes_along_is_told);
+crate::with_hubs!(
+    without_trouble_nothing_is_lost,
+    subscribers_are_told_when_messages_die_with_a_hub
+);
 
 fn without_trouble_nothing_is_lost(hub: &Path) {
     play(hub, &["--messages", "3000"]);
 }
 
-fn what_a_killed_hub_takes_along_is_told(hub: &Path) {
+fn subscribers_are_told_when_messages_die_with_a_hub(hub: &Path) {
     play(hub, &["--messages", "20000", "--kill-every", "0.5"]);
 }
 

@@ -135,7 +135,7 @@ fn nothing_comes_before_connect_and_interest_waits_for_permissions() {
 
 /// Anybody could have put it there.
 #[test]
-fn what_comes_in_clear_before_tls_ends_the_connection() {
+fn plain_bytes_before_tls_end_the_connection() {
     let ca = tls_certificate();
     let (hub, _server) = Fake::start(&["--cluster-tls-ca", ca.to_str().unwrap()]);
     let with_tls = INFO.replace("\"headers\"", "\"tls_required\":true,\"headers\"");
@@ -179,7 +179,7 @@ fn our_own_loop_subject_ends_the_link_for_a_while() {
 }
 
 #[test]
-fn what_jet_stream_delivers_has_its_own_subject() {
+fn jet_streams_deliveries_have_their_own_subject() {
     let (hub, server) = Fake::start(&[]);
     let mut client = here(&server);
     client.say("SUB deliver.me 2\r\nSUB orders.1 3");
@@ -233,7 +233,7 @@ fn groups_that_are_not_named_get_nothing() {
 }
 
 #[test]
-fn what_the_hub_does_not_take_is_not_sent() {
+fn messages_too_large_for_the_hub_are_not_sent() {
     let admin = own_address();
     let (hub, server) = Fake::start(&["--admin", &admin.to_string()]);
     let mut client = here(&server);
@@ -329,7 +329,7 @@ fn other_permissions_are_a_new_connection() {
 }
 
 #[test]
-fn what_is_subscribed_to_by_many_thousands_is_told_to_each_new_connection() {
+fn the_interest_of_many_thousands_is_told_to_each_new_connection() {
     let (hub, server) = Fake::start(&[]);
     let mut client = server.with_headers();
     for number in 0..20_000 {
@@ -347,7 +347,7 @@ fn what_is_subscribed_to_by_many_thousands_is_told_to_each_new_connection() {
 }
 
 #[test]
-fn what_was_published_before_the_server_stops_still_leaves() {
+fn messages_published_before_the_server_stops_still_leave() {
     let (hub, mut server) = Fake::start(&[]);
     let mut client = here(&server);
     let (mut leaf, _) = hub.join();
@@ -465,7 +465,7 @@ fn messages_leave_with_numbers_that_begin_anew_with_each_link() {
 
 /// Where the numbers tell what is missing, the broken link is not told too.
 #[test]
-fn what_is_missing_between_numbers_is_told_exactly_and_in_its_place() {
+fn a_gap_between_numbers_is_told_exactly_and_in_its_place() {
     let admin = own_address();
     let (hub, server, mut client) = numbering(&["--admin", &admin.to_string()]);
     let mut member = server.with_headers();

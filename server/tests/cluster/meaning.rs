@@ -16,14 +16,14 @@ crate::with_hubs!(
     interest_comes_and_goes,
     requests_are_answered_from_the_other_side,
     nobody_is_there_to_answer,
-    what_a_publisher_says_stays_in_order,
+    a_publishers_messages_stay_in_order,
     a_group_is_served_here_first,
     a_group_over_there_gets_what_nobody_here_takes,
     the_hub_serves_its_own_members_first,
     two_servers_are_one,
     a_super_cluster_is_one,
-    what_is_at_home_stays_there,
-    what_is_shared_passes,
+    home_subjects_stay_at_home,
+    shared_subjects_pass,
     only_what_is_exported_leaves,
     a_message_for_many_leaves_once,
     a_receipt_says_what_left,
@@ -135,7 +135,7 @@ fn nobody_is_there_to_answer(program: &Path) {
     here.expect("HMSG _INBOX.x 1 16 16\r\nNATS/1.0 503\r\n\r\n\r\n");
 }
 
-fn what_a_publisher_says_stays_in_order(program: &Path) {
+fn a_publishers_messages_stay_in_order(program: &Path) {
     let mut joined = Joined::new(program);
     let (mut there, mut here) = (joined.hub.client(), joined.fanfare.with_headers());
     there.say("SUB up.> 1");
@@ -314,7 +314,7 @@ fn one_of(server: &testkit::nats::server::Server) -> Wire {
     client
 }
 
-fn what_is_at_home_stays_there(program: &Path) {
+fn home_subjects_stay_at_home(program: &Path) {
     let mut joined = Joined::new(program);
     let (mut there, mut here) = (joined.hub.client(), joined.fanfare.with_headers());
     there.say("SUB chat.> 1\r\nSUB fanfare.> 2\r\nSUB > 3");
@@ -332,7 +332,7 @@ fn what_is_at_home_stays_there(program: &Path) {
     here.sync();
 }
 
-fn what_is_shared_passes(program: &Path) {
+fn shared_subjects_pass(program: &Path) {
     let flags = ["--cluster-share", "chat.room.lobby,push.group.*"];
     let mut joined = Joined::with(program, &HubSettings::default(), &flags);
     let (mut there, mut here) = (joined.hub.client(), joined.fanfare.with_headers());

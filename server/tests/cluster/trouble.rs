@@ -12,13 +12,13 @@ crate::with_hubs!(
     a_hub_that_was_killed_is_joined_again,
     another_hub_of_the_cluster_is_joined,
     a_subscriber_that_does_not_read_holds_up_nobody,
-    what_is_forbidden_does_not_end_the_link,
+    forbidden_messages_do_not_end_the_link,
     a_wrong_password_is_tried_again_and_the_right_one_joins,
     a_message_too_large_for_the_hub_does_not_end_the_link,
     a_hub_that_wants_a_later_version_says_so,
     a_name_that_is_used_twice_is_not_fought_over,
     a_hub_that_is_shut_down_gently_is_left_for_another,
-    what_a_killed_hub_takes_along_is_counted_where_messages_are_numbered,
+    numbered_messages_lost_with_a_killed_hub_are_counted,
 );
 
 /// What comes first over a new link says that messages may be missing.
@@ -103,7 +103,7 @@ fn a_subscriber_that_does_not_read_holds_up_nobody(program: &Path) {
     assert!(last_words.contains("Slow Consumer"), "{last_words}");
 }
 
-fn what_is_forbidden_does_not_end_the_link(program: &Path) {
+fn forbidden_messages_do_not_end_the_link(program: &Path) {
     let settings = HubSettings {
         lines: r#"authorization { users: [
             { user: leaf, password: pw, permissions: {
@@ -214,7 +214,7 @@ fn a_hub_that_is_shut_down_gently_is_left_for_another(program: &Path) {
     wait_until("the second hub's interest gets here again", || is_taken(&mut here, "b"));
 }
 
-fn what_a_killed_hub_takes_along_is_counted_where_messages_are_numbered(program: &Path) {
+fn numbered_messages_lost_with_a_killed_hub_are_counted(program: &Path) {
     let [first, second] = two_hubs(program, "");
     let admin = own_address();
     let flags = ["--cluster-sequence", "n.>", "--admin", &admin.to_string()];

@@ -41,7 +41,7 @@ fn written(program: &mut Program) -> String {
     written
 }
 
-fn what_is_published_is_shown(server: Server) {
+fn published_messages_are_shown(server: Server) {
     let mut text = subscribed(&server, &["sub", "a.*", "--count", "3"]);
     let mut json = subscribed(&server, &["sub", "a.>", "--count", "3", "--json", "--times"]);
     let mut raw = subscribed(&server, &["sub", "a.b", "--count", "2", "--raw"]);
@@ -126,7 +126,7 @@ fn messages_come_and_go_by_either_server() {
     for kind in Kind::ALL {
         let settings = Settings { newest: true, ..Settings::default() };
         for test in [
-            what_is_published_is_shown,
+            published_messages_are_shown,
             a_request_is_answered_or_the_reason_said,
             a_queue_group_shares_the_messages,
         ] {

@@ -235,7 +235,7 @@ fn subscriptions_are_told_in_the_same_fields() {
 }
 
 #[test]
-fn what_belongs_to_an_account_is_told_by_its_name() {
+fn pages_can_be_limited_to_an_account() {
     let Some(watched) = Watched::with_accounts() else { return };
     for accounts in watched.pages("/accountz").map(|page| page["accounts"].clone()) {
         let has = |name: &str| accounts.as_array().unwrap().contains(&name.into());

@@ -120,7 +120,7 @@ fn a_full_queue_does_what_its_client_chose() {
 }
 
 #[test]
-fn what_is_queued_when_a_policy_begins_comes_first_and_once() {
+fn messages_queued_when_a_policy_begins_come_first_and_once() {
     let server = server();
     let mut wire = client(&server);
     wire.send("SUB a 1\r\n");

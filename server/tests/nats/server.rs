@@ -164,7 +164,7 @@ fn message(subject: &str, number: u32) -> Vec<u8> {
 }
 
 #[test]
-fn who_does_not_read_is_disconnected_and_costs_the_others_nothing() {
+fn a_client_that_does_not_read_is_disconnected_and_costs_the_others_nothing() {
     let server = TestServer::start(small_queue);
     let (mut stuck, mut reader, mut talker) = (server.client(), server.client(), server.client());
     stuck.send("SUB flood 1\r\n");
@@ -246,7 +246,7 @@ fn a_client_that_publishes_to_itself_may_read_later() {
 }
 
 #[test]
-fn who_does_not_read_misses_messages_and_is_told_how_many() {
+fn a_client_that_does_not_read_misses_messages_and_is_told_how_many() {
     let server = TestServer::start(|settings| {
         small_queue(settings);
         settings.slow_consumer = SlowConsumer::Drop;
@@ -311,7 +311,7 @@ fn who_does_not_read_misses_messages_and_is_told_how_many() {
 }
 
 #[test]
-fn who_publishes_to_itself_beyond_its_bound_goes_on() {
+fn a_client_that_publishes_to_itself_beyond_its_bound_goes_on() {
     let server = TestServer::start(|settings| {
         small_queue(settings);
         // Nobody would wait so long: a deadlock shows.
@@ -386,7 +386,7 @@ fn many_subscriptions_that_end_by_themselves_leave_nothing() {
 }
 
 #[test]
-fn who_does_not_say_who_it_is_is_closed_in_time() {
+fn a_client_that_does_not_authenticate_is_closed_in_time() {
     let server = TestServer::start(|settings| {
         settings.authentication.token = Some(Secret::new("t"));
         // Long enough for the second client, however busy the machine is.
@@ -441,7 +441,7 @@ fn many_wrong_passwords_keep_nobody_waiting_and_all_are_answered() {
 }
 
 #[test]
-fn who_is_not_compared_in_time_is_told() {
+fn a_client_whose_password_is_not_checked_in_time_is_told() {
     let hash = bcrypt::hash("t", 12).unwrap();
     let server = TestServer::start(|settings| {
         settings.authentication.token = Some(Secret::new(hash));
@@ -459,7 +459,7 @@ fn who_is_not_compared_in_time_is_told() {
 }
 
 #[test]
-fn what_a_connection_waits_for_is_told() {
+fn the_task_list_says_what_a_connection_waits_for() {
     let server = TestServer::start(|_| {});
     let (mut idle, mut one, mut two) = (server.client(), server.client(), server.client());
     one.send("SUB a 1\r\nSUB b 2\r\nUNSUB 2\r\n");
@@ -480,7 +480,7 @@ fn what_a_connection_waits_for_is_told() {
 }
 
 #[test]
-fn who_answers_no_ping_is_stale() {
+fn a_client_that_answers_no_ping_is_stale() {
     let server = TestServer::start(|settings| {
         settings.ping_interval = Duration::from_millis(30);
         settings.ping_max = 2;
@@ -492,7 +492,7 @@ fn who_answers_no_ping_is_stale() {
 }
 
 #[test]
-fn who_takes_nothing_is_cut_at_the_deadline() {
+fn a_client_that_reads_nothing_is_cut_at_the_deadline() {
     let server = TestServer::start(|settings| settings.write_deadline = Duration::from_millis(50));
     let (mut stuck, mut talker) = (server.client(), server.client());
     stuck.send("SUB flood 1\r\n");
@@ -537,7 +537,7 @@ fn a_lame_duck_says_so_and_closes_one_by_one() {
 }
 
 #[test]
-fn what_is_queued_is_flushed_when_the_server_stops() {
+fn queued_messages_are_flushed_when_the_server_stops() {
     let server = TestServer::start(|_| {});
     let (mut reader, mut talker) = (server.client(), server.client());
     reader.send("SUB flood 1\r\n");
@@ -779,7 +779,7 @@ fn without_tls_nobody_comes_in_unless_that_is_allowed() {
 }
 
 #[test]
-fn who_never_shakes_hands_is_closed_in_time() {
+fn a_client_that_never_shakes_hands_is_closed_in_time() {
     let server = tls_server(|tls| tls.handshake_timeout = Duration::from_millis(50));
     Wire::connect(server.address).expect_closed();
     server.assert_nothing_remains();

@@ -131,7 +131,7 @@ fn a_topic_reaches_whoever_subscribes_to_it() {
 }
 
 #[test]
-fn what_came_while_one_was_away_is_replayed_after_what_one_has_seen() {
+fn a_returning_client_gets_what_came_after_the_last_push_it_saw() {
     let server = TestServer::start(|_| {});
     let sender = server.sender();
     let mut client = server.hello(json!({"user": "1", "groups": ["g"]}));
@@ -187,7 +187,7 @@ fn no_more_than_the_last_pushes_are_kept_and_none_beyond_its_time() {
 }
 
 #[test]
-fn one_that_returns_is_told_how_many_pushes_are_no_longer_kept() {
+fn a_returning_client_is_told_how_many_pushes_are_no_longer_kept() {
     let server = TestServer::start(|settings| settings.replay = 2);
     let sender = server.sender();
     let push = |to: &str| sender.ask(format!("{to};reply;ttl=3600 {to}"));
@@ -224,7 +224,7 @@ fn one_that_returns_is_told_how_many_pushes_are_no_longer_kept() {
 }
 
 #[test]
-fn who_returns_again_and_again_gets_each_push_once() {
+fn a_client_that_returns_again_and_again_gets_each_push_once() {
     let server = TestServer::start(|settings| settings.replay = 1_000);
     const PUSHES: u64 = 2_000;
     let read = AtomicU64::new(0);
@@ -346,7 +346,7 @@ fn an_answer_does_not_wait_for_a_server_that_ends() {
 }
 
 #[test]
-fn so_many_senders_wait_and_those_beyond_are_told_before_anybody_gets_their_push() {
+fn senders_beyond_the_bound_are_refused_before_anybody_gets_their_push() {
     let server = TestServer::start(|settings| settings.ack_waits = 1);
     let mut client = server.user("1");
     let (first, second) = (server.sender(), server.sender());
@@ -652,7 +652,7 @@ fn a_client_without_a_hello_or_an_answer_to_pings_is_closed() {
 }
 
 #[test]
-fn one_that_never_reads_misses_and_costs_the_others_nothing() {
+fn a_client_that_never_reads_misses_pushes_and_costs_the_others_nothing() {
     let server = TestServer::start(|settings| {
         settings.queue_messages = 16;
         settings.writer.buffer_bytes = 4096;

@@ -331,7 +331,7 @@ fn pages_of_other_origins_may_not_ask() {
 }
 
 #[test]
-fn who_sends_too_fast_or_too_much_at_once_is_told_when_to_try_again() {
+fn a_sender_beyond_its_rate_is_told_when_to_try_again() {
     use fanfare::{Pattern, WhenFull};
     let test = start(Access::default(), |settings| {
         settings.http_per_second = 3;

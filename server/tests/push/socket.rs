@@ -111,7 +111,7 @@ fn a_client_says_and_gets_the_same_objects_as_over_tcp() {
 }
 
 #[test]
-fn what_one_missed_while_away_is_replayed_after_what_one_has_seen() {
+fn a_returning_client_is_replayed_what_it_missed() {
     let test = start(|_| {});
     let sender = test.server.sender();
     let mut client = test.user("1");
@@ -338,7 +338,7 @@ fn a_close_is_answered_and_ends_it() {
 }
 
 #[test]
-fn who_leaves_without_a_word_gets_what_was_asked_for() {
+fn a_client_that_leaves_without_a_word_gets_its_answers() {
     let test = start(|_| {});
     let mut client = test.user("1");
     client.say(json!({"ping": 1}));
@@ -377,7 +377,7 @@ fn a_client_without_a_hello_or_an_answer_to_pings_is_closed() {
 }
 
 #[test]
-fn one_that_never_reads_misses_and_is_cut_and_costs_the_others_nothing() {
+fn a_client_that_never_reads_misses_pushes_is_cut_and_costs_the_others_nothing() {
     let test = start(|settings| {
         settings.queue_messages = 16;
         settings.writer.buffer_bytes = 4096;
@@ -407,7 +407,7 @@ fn one_that_never_reads_misses_and_is_cut_and_costs_the_others_nothing() {
 
 /// The kernel has a clock for peers too, which also runs while a receive window is closed.
 #[test]
-fn one_that_never_reads_is_slow_and_not_broken() {
+fn a_client_that_never_reads_is_slow_and_not_broken() {
     let test = start(|settings| {
         settings.queue_messages = 16;
         settings.writer.buffer_bytes = 4096;
@@ -428,7 +428,7 @@ fn one_that_never_reads_is_slow_and_not_broken() {
 }
 
 #[test]
-fn one_that_reads_late_is_told_how_many_it_missed() {
+fn a_late_reader_is_told_how_many_it_missed() {
     let test = start(|settings| {
         settings.queue_messages = 16;
         settings.writer.buffer_bytes = 4096;
@@ -484,7 +484,7 @@ fn everybody_is_told_that_the_server_ends_and_gets_what_was_queued() {
 }
 
 #[test]
-fn who_finds_no_room_is_told_to_try_again() {
+fn a_client_that_finds_no_room_is_told_to_try_again() {
     let test = start(|_| {});
     test.server.broker.close();
     let mut client = test.open();
@@ -498,7 +498,7 @@ fn who_finds_no_room_is_told_to_try_again() {
 }
 
 #[test]
-fn one_that_takes_no_goodbye_is_cut_at_the_deadline() {
+fn a_client_that_takes_no_goodbye_is_cut_at_the_deadline() {
     let mut test = start(|settings| settings.writer.buffer_bytes = 4096);
     let stuck = test.user("1");
     let text = "x".repeat(8_000);

@@ -147,7 +147,7 @@ fn kept_pushes_have_neither_gap_nor_repetition_across_kill_9() {
 }
 
 #[test]
-fn one_that_returns_after_a_restart_is_told_that_pushes_are_no_longer_kept() {
+fn a_client_back_after_a_restart_is_told_that_pushes_are_no_longer_kept() {
     let directory = TempDirectory::new();
     let settings = ["--push-replay=2", "--push-ttl-s=3600"];
     let server = Gateway::start(&directory, &settings);

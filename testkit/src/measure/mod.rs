@@ -1,4 +1,4 @@
-//! What the race programs share.
+//! Helpers that the race programs share.
 
 pub mod chart;
 pub mod median;

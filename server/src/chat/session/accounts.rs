@@ -1,4 +1,4 @@
-//! What a person does to own a name: registers it, logs in, recovers it, gives it up.
+//! Commands about owned names: register, log in, recover, give up.
 
 use super::{Action, LOG_IN_FIRST, PASSWORD_FIRST, Session, refuse, reply};
 use crate::chat::accounts::{AccountError, AccountRequest, Granted};

@@ -1,4 +1,4 @@
-//! What a person does with names: takes one, tells somebody something, and asks about others.
+//! Commands about people: take a name, tell somebody something, ask about others.
 
 use super::{Action, Session, refuse, reply};
 use crate::chat::names::{Name, NameOf};

@@ -1,4 +1,4 @@
-//! What a person does with rooms: talks in them, goes to them, asks about them.
+//! Commands about rooms: talk in them, enter and leave them, ask about them.
 
 use super::{Action, NO_ROOM, Session, SessionSettings, refuse, reply};
 use crate::chat::names::{Name, NameOf};

@@ -1,4 +1,4 @@
-//! What lines mean, one session or two at a time, without sockets.
+//! Lines and their effects, one session or two at a time, without sockets.
 
 use super::*;
 use crate::chat::accounts::{AccountError, Granted};
@@ -345,7 +345,7 @@ fn the_founder_says_who_keeps_order() {
 }
 
 #[test]
-fn whoever_is_muted_reads_alone_and_slow_mode_is_for_members() {
+fn a_muted_person_only_reads_and_slow_mode_is_for_members() {
     let (_directory, [mut alice, mut eve, _]) = in_garden(["Alice", "eve", "mallory"]);
     handle(&mut alice, "/mute eve");
     for line in ["hm", "/me hums", "/topic hums"] {

@@ -62,7 +62,7 @@ impl fmt::Display for PushError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoSpace => write!(out, "there is no space between target and payload"),
-            Self::NotText => write!(out, "what stands before the payload is not UTF-8"),
+            Self::NotText => write!(out, "the text before the payload is not UTF-8"),
             Self::UnknownTarget(target) => {
                 write!(out, "{target:?} is not a target; user:ID, group:NAME, all, or topic:NAME")
             }
@@ -77,7 +77,7 @@ impl fmt::Display for PushError {
                     "{option:?} is not an option; id=ID, ttl=SECONDS, ack, ack=MS, or reply"
                 )
             }
-            Self::Twice(option) => write!(out, "the option {option} stands twice"),
+            Self::Twice(option) => write!(out, "the option {option} is given twice"),
             Self::BadId => {
                 write!(out, "an id has 1 to {PUSH_ID_BYTES} printable ASCII characters")
             }

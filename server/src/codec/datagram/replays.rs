@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_server_took_is_not_taken_again() {
+    fn a_datagram_that_an_earlier_server_accepted_is_refused() {
         let now = |replays: &Replays| Now { wall_ms: NOW_S * 1000, instant: replays.started };
         let mut first = replays(100);
         assert_eq!(take(&mut first, NOW_S - 100, "nonce--0", NOW_S - 100), Ok(()));
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_before_the_start_is_not_taken() {
+    fn datagrams_sent_before_the_start_are_refused() {
         let mut replays = replays(100);
         let started_ms = NOW_S * 1000 + 300;
         let mut take = |uptime_ms, time_s, wall_ms| {

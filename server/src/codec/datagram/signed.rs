@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_signed_is_recognised() {
+    fn signed_datagrams_are_recognised() {
         let datagram = datagram();
         let signed = Signed::parse(&datagram).unwrap().unwrap();
         assert_eq!(

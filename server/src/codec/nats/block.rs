@@ -472,7 +472,7 @@ mod tests {
     const THREE: &[u8] = b"PUB a 1\r\nx\r\nHPUB a r 2 04\r\nhhyy\r\nPUB a 0\r\n\r\n";
 
     #[test]
-    fn what_is_shared_is_what_each_would_be_sent() {
+    fn shared_bytes_are_those_that_each_client_would_get() {
         for (with_headers, expected) in [
             (true, &b"MSG a 7 1\r\nx\r\nHMSG a 7 r 2 04\r\nhhyy\r\nMSG a 7 0\r\n\r\n"[..]),
             (false, b"MSG a 7 1\r\nx\r\nMSG a 7 r 2\r\nyy\r\nMSG a 7 0\r\n\r\n"),

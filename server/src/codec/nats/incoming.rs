@@ -1,4 +1,4 @@
-//! What a NATS server says, for programs that are its clients.
+//! Parses a NATS server's lines, for programs that are its clients.
 
 /// A line of a server, without its end.
 #[derive(Clone, Debug, PartialEq, Eq)]

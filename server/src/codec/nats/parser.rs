@@ -1,4 +1,4 @@
-//! What clients send: bytes in pieces of any size become operations.
+//! Parses operations from bytes in pieces of any size.
 
 use super::block::{Arriving, Block, Entry, Span};
 use super::operation::Operation;

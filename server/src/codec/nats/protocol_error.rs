@@ -61,7 +61,7 @@ impl fmt::Display for ProtocolError {
             Self::PayloadTooLarge => "the client's message is too large",
             Self::NotAuthorized => "the client did not begin with CONNECT",
             Self::WrongArgumentCount => "the client's operation has too few or too many arguments",
-            Self::InvalidSize => "the client gave a size that is none",
+            Self::InvalidSize => "the client gave an invalid size",
             Self::HeadersLargerThanTotal => {
                 "the client's headers are longer than the message with them"
             }

@@ -1,4 +1,4 @@
-//! What the server sends.
+//! Renders the lines of the protocol.
 
 use super::headers;
 

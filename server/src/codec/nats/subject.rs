@@ -1,4 +1,4 @@
-//! What subjects may look like, as byte strings.
+//! The rules for subjects, as byte strings.
 //!
 //! To NATS, a subject is any bytes but blanks, of any length. Here it becomes a
 //! [`Topic`](fanfare::Topic) or a [`Pattern`], which are UTF-8 and bounded. So a subject can be

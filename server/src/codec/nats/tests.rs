@@ -109,7 +109,7 @@ fn verbs_in_any_case_blanks_of_any_number_and_lines_ended_by_lf() {
 }
 
 #[test]
-fn what_clients_need_not_send_is_accepted() {
+fn optional_forms_are_accepted() {
     check(b"PING junk\r\nPINGjunk\nPONG junk\r\n", &["Ping", "Ping", "Pong"]);
     check(b"+OK\r\n+ok junk\n+OKjunk\r\n", &["Ok"; 3]);
     check(b"INFO {}\r\ninfo{}\n", &["INFO {}", "INFO {}"]);
@@ -618,7 +618,7 @@ fn the_subject_of_what_jet_stream_delivers_is_behind_the_at_of_the_reply() {
 }
 
 #[test]
-fn what_a_leaf_node_says_is_what_a_hub_reads() {
+fn a_hub_reads_what_a_leaf_node_writes() {
     let (block, _) = block_of_hub(b"HMSG a + r q 2 3\r\nhhx\r\n");
     let rendered = |message: &super::Outgoing<'_>, groups: &[&str]| {
         let mut out = Vec::new();

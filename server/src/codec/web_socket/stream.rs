@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_breaks_the_rules_is_refused() {
+    fn frames_that_break_the_rules_are_refused() {
         let refused = |bytes: &[u8]| decoded(bytes).2;
         assert_eq!(refused(&frame(0x88, &[0x03, 0xe9])), Some(CloseCode::Away));
         assert_eq!(refused(&frame(0x88, b"")), Some(CloseCode::Normal));

@@ -65,7 +65,7 @@ fn texts_come_whole_however_they_are_cut() {
 }
 
 #[test]
-fn what_the_protocol_forbids_is_refused() {
+fn frames_that_the_protocol_forbids_are_refused() {
     let unmasked = [FINAL | TEXT, 2, b'{', b'}'];
     assert_refused(&unmasked, CloseCode::Protocol);
     // A reserved bit (compression was not agreed on), reserved kinds, a control frame that is long
@@ -134,7 +134,7 @@ fn a_close_is_answered_with_its_code() {
 }
 
 #[test]
-fn what_is_sent_is_in_frames_of_its_length() {
+fn messages_are_sent_in_frames_of_their_length() {
     for (length, header) in [
         (0, &b"\x81\x00"[..]),
         (125, b"\x81\x7d"),

@@ -685,7 +685,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_ignored_is_named_and_unknown_restrictions_are_refused() {
+    fn ignored_settings_are_named_and_unknown_restrictions_refused() {
         let warnings = file("jetstream: enabled\ncluster {\n}\nport: 4222").unwrap().warnings;
         let expected =
             ["line 1: jetstream is not", "line 2: cluster is not", "line 4: port names no"];

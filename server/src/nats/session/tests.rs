@@ -1,4 +1,4 @@
-//! What a session says and does, line by line.
+//! A session's answers and actions, line by line.
 
 use super::super::permissions::{ResponseRule, Rules};
 use super::*;
@@ -169,7 +169,7 @@ fn pedantic_clients_are_told_of_subjects_and_published_for_all_the_same() {
 }
 
 #[test]
-fn what_is_too_much_for_a_topic_is_refused_to_both_sides_alike() {
+fn subjects_too_long_for_a_topic_are_refused_to_both_sides_alike() {
     for subject in ["x".repeat(1025), ["x"; 33].join(".")] {
         let violation =
             |of: &str| format!("-ERR 'Permissions Violation for {of} to \"{subject}\"'");
@@ -203,7 +203,7 @@ fn a_client_is_told_once_that_it_has_connected_if_it_understands_that() {
 }
 
 #[test]
-fn what_connect_may_not_say_ends_the_connection() {
+fn a_wrong_connect_ends_the_connection() {
     for (json, text) in [
         (r#"{"account":"x"}"#, "Authorization Violation"),
         (r#"{"protocol":2}"#, "invalid client protocol"),
@@ -220,7 +220,7 @@ fn what_connect_may_not_say_ends_the_connection() {
 }
 
 #[test]
-fn who_has_to_say_who_it_is_can_do_nothing_before() {
+fn a_client_that_must_authenticate_can_do_nothing_before() {
     let mut client = Client::new(CLOSED);
     assert!(!client.session.is_admitted());
     let right = r#"CONNECT {"verbose":false,"pass":"right"}"#;
@@ -273,7 +273,7 @@ fn permissions_hold_for_messages_and_subscriptions() {
 }
 
 #[test]
-fn who_may_answer_publishes_beyond_its_rules_if_it_is_an_answer() {
+fn a_client_that_may_answer_publishes_answers_beyond_its_rules() {
     let nothing = Rules::new(Some(Vec::new()), Vec::new());
     let responses = Some(ResponseRule::default());
     let permissions = Permissions { publish: nothing, responses, ..Permissions::default() };
@@ -349,7 +349,7 @@ fn a_policy_holds_for_the_subscriptions_that_are_named() {
 }
 
 #[test]
-fn whoever_waits_nowhere_for_the_answer_gets_none() {
+fn a_request_for_a_policy_is_answered_with_or_without_a_reply_subject() {
     let mut client = Client::quiet();
     assert_eq!(client.says("PUB $FANFARE.POLICY r 2\n{}"), ["answer"]);
     assert_eq!(client.says("PUB $FANFARE.POLICY 2\n{}"), ["answer"]);

@@ -8,10 +8,10 @@ use testkit::patience::wait_until;
 rules!(settings();
     a_request_may_be_answered_as_often_as_is_allowed,
     a_late_answer_is_not_permitted,
-    whoever_may_answer_may_publish_nothing_else,
+    a_client_that_may_answer_may_publish_nothing_else,
     a_queue_group_may_be_demanded,
     a_queue_group_may_be_denied,
-    what_is_not_denied_is_allowed,
+    subjects_that_are_not_denied_are_allowed,
 );
 
 const MINUTE_MS: u64 = 60_000;
@@ -86,7 +86,7 @@ fn a_late_answer_is_not_permitted(server: Server) {
     });
 }
 
-fn whoever_may_answer_may_publish_nothing_else(server: Server) {
+fn a_client_that_may_answer_may_publish_nothing_else(server: Server) {
     let mut wire = client(&server, "twice");
     wire.send("PUB any 0\r\n\r\n");
     wire.expect(violation("Publish", "\"any\""));
@@ -120,7 +120,7 @@ fn a_queue_group_may_be_denied(server: Server) {
     wire.sync();
 }
 
-fn what_is_not_denied_is_allowed(server: Server) {
+fn subjects_that_are_not_denied_are_allowed(server: Server) {
     let mut wire = client(&server, "deny");
     wire.send("SUB foo 1\r\nSUB > 2\r\nPUB nope 0\r\n\r\nPUB yes 0\r\n\r\n");
     wire.expect(violation("Subscription", "\"foo\""));

@@ -10,7 +10,7 @@ rules!(settings();
     a_client_whose_user_is_gone_or_moved_is_disconnected,
     a_client_whose_password_is_another_has_to_leave,
     new_permissions_hold_at_once,
-    what_is_denied_anew_is_kept_from_wider_subscriptions,
+    newly_denied_subjects_are_kept_from_wider_subscriptions,
 );
 
 fn settings() -> Settings {
@@ -96,7 +96,7 @@ fn new_permissions_hold_at_once(server: Server) {
     present.sync();
 }
 
-fn what_is_denied_anew_is_kept_from_wider_subscriptions(server: Server) {
+fn newly_denied_subjects_are_kept_from_wider_subscriptions(server: Server) {
     let [mut present, mut other] = ["a", "aa"].map(|name| client(&server, name));
     present.send("SUB a.> 1\r\nSUB a.secret 2\r\nSUB a.> group 3\r\n");
     present.sync();
