@@ -59,7 +59,7 @@ impl<M> Segment<M> {
         let first_through: Box<[u64]> = sums.take(first.len()).collect();
         Self {
             topic,
-            length: Length::new(),
+            length: Length::new(slots),
             first: first.into(),
             first_through,
             later: (0..later).map(|_| Once::new()).collect(),
@@ -89,10 +89,18 @@ impl<M> Segment<M> {
         self.later(index).map_or_else(|| &self.first[index as usize], |record| &record.message)
     }
 
-    #[inline]
     pub fn weight_bytes(&self, index: u32) -> u32 {
+        self.weighed(index).1
+    }
+
+    /// A message and its weight.
+    #[inline]
+    pub fn weighed(&self, index: u32) -> (&M, u32) {
         let of_first = || (self.bytes_before(index + 1) - self.bytes_before(index)) as u32;
-        self.later(index).map_or_else(of_first, |record| record.weight_bytes)
+        match self.later(index) {
+            Some(record) => (&record.message, record.weight_bytes),
+            None => (&self.first[index as usize], of_first()),
+        }
     }
 
     /// The load of the messages of `range` in a queue that accepted them.

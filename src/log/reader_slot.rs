@@ -29,25 +29,38 @@ const VACANT: u32 = 0b11 << 30;
 /// The bits that live and vacant have in common.
 const NEEDS_NO_CALL: u32 = LIVE & VACANT;
 
-/// How many messages of a segment can be read. Written by its one publisher.
+/// How many messages of a segment can be read, written by its one publisher.
 #[derive(Debug)]
-pub(crate) struct Length(AtomicU32);
+pub(crate) struct Length {
+    messages: AtomicU32,
+    /// How many reader slots are left, or more: a receiver counts itself before it leaves.
+    left: AtomicU32,
+}
 
 impl Length {
-    pub fn new() -> Self {
-        Self(AtomicU32::new(0))
+    /// All slots are left at first.
+    pub fn new(slots: usize) -> Self {
+        Self { messages: AtomicU32::new(0), left: AtomicU32::new(slots as u32) }
     }
 
-    /// Makes everything up to `length` readable. The publisher then asks every [`ReaderSlot`].
+    /// Makes everything up to `length` readable. The publisher then asks every [`ReaderSlot`], or
+    /// first whether [any is left](Self::nobody_has_left).
     #[inline]
     pub fn advance(&self, length: u32) {
-        self.0.swap(length, Ordering::SeqCst);
+        self.messages.swap(length, Ordering::SeqCst);
         write_before_read();
+    }
+
+    /// Publisher, after the length has advanced: whether no slot need be asked, if none is cut. A
+    /// receiver that counts itself only now sees the new length.
+    #[inline]
+    pub fn nobody_has_left(&self) -> bool {
+        self.left.load(Ordering::SeqCst) == 0
     }
 
     #[inline]
     pub fn get(&self) -> u32 {
-        self.0.load(Ordering::SeqCst)
+        self.messages.load(Ordering::SeqCst)
     }
 }
 
@@ -82,8 +95,9 @@ impl ReaderSlot {
     }
 
     /// Publisher, before the first append: nothing here is for this subscription.
-    pub fn vacate(&self) {
+    pub fn vacate(&self, length: &Length) {
         self.0.store(VACANT, Ordering::Release);
+        length.left.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// Publisher, before the length passes `index`: this subscription must not read on.
@@ -112,20 +126,24 @@ impl ReaderSlot {
 
     /// Publisher, after the length has advanced: what must be done for this subscription.
     #[inline]
-    pub fn call(&self) -> Call {
+    pub fn call(&self, length: &Length) -> Call {
         match self.0.load(Ordering::SeqCst) & MODE {
             LIVE | VACANT => Call::None,
             CUT => Call::Fixed,
-            _ => self.call_back(),
+            _ => self.call_back(length),
         }
     }
 
     #[inline]
-    fn call_back(&self) -> Call {
+    fn call_back(&self, length: &Length) -> Call {
         // The receiver may have come back by itself since the load: what the swap returns decides,
         // not the load.
         let was = self.0.swap(LIVE, Ordering::SeqCst);
-        if was & MODE == LEFT { Call::BackFrom(was & PLACE) } else { Call::None }
+        if was & MODE != LEFT {
+            return Call::None;
+        }
+        length.left.fetch_sub(1, Ordering::SeqCst);
+        Call::BackFrom(was & PLACE)
     }
 
     /// Receiver: how far it may read now.
@@ -139,9 +157,12 @@ impl ReaderSlot {
 
     /// Receiver, having read up to `index`, which was the length: leaves, unless there is more.
     pub fn leave(&self, index: u32, length: &Length) -> Reach {
+        // Counted first: a publisher that finds nobody counted overlooks nobody.
+        length.left.fetch_add(1, Ordering::SeqCst);
         if let Err(word) =
             self.0.compare_exchange(LIVE, LEFT | index, Ordering::SeqCst, Ordering::SeqCst)
         {
+            length.left.fetch_sub(1, Ordering::SeqCst);
             return Reach::Ends(word & PLACE);
         }
         write_before_read();
@@ -150,7 +171,10 @@ impl ReaderSlot {
             return Reach::Ends(index);
         }
         match self.0.compare_exchange(LEFT | index, LIVE, Ordering::SeqCst, Ordering::SeqCst) {
-            Ok(_) => Reach::Growing(now),
+            Ok(_) => {
+                length.left.fetch_sub(1, Ordering::SeqCst);
+                Reach::Growing(now)
+            }
             // Called back in between, or cut: either way an entry from `place` on is in the queue,
             // or will be.
             Err(_) => Reach::Ends(index),
@@ -180,7 +204,7 @@ mod loom_models {
     impl Model {
         fn new() -> Arc<Self> {
             Arc::new(Self {
-                length: Length::new(),
+                length: Length::new(1),
                 slot: ReaderSlot::new(),
                 queue: Mutex::new(VecDeque::new()),
             })
@@ -191,13 +215,14 @@ mod loom_models {
                 self.queue.lock().unwrap().push_back(Entry::Fixed(rest.start, rest.end));
             }
             self.length.advance(at + 1);
-            if accepted {
+            // As the short way does, which a segment without cuts is published by.
+            if accepted && (self.slot.is_cut() || !self.length.nobody_has_left()) {
                 self.call(at);
             }
         }
 
         fn call(&self, at: u32) {
-            match self.slot.call() {
+            match self.slot.call(&self.length) {
                 Call::None => {}
                 Call::BackFrom(from) => self.queue.lock().unwrap().push_back(Entry::Follow(from)),
                 Call::Fixed => self.queue.lock().unwrap().push_back(Entry::Fixed(at, at + 1)),

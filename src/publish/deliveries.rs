@@ -154,7 +154,7 @@ impl<M> Deliveries<M> {
         segment: &Arc<Segment<M>>,
         range: Range<u32>,
     ) {
-        let entry = match segment.slots[slot].call() {
+        let entry = match segment.slots[slot].call(&segment.length) {
             Call::None => return,
             Call::BackFrom(from) => {
                 Entry { slot: Some(slot as u32), ..Entry::fixed(segment, member.id, from..from) }

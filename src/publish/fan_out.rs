@@ -401,7 +401,7 @@ impl<M> FanOut<M> {
         if target.audience.has_exceptions_for(self.origin) {
             for (slot, member) in segment.slots.iter().zip(target.audience.singles.iter()) {
                 if !member.is_for(self.origin) {
-                    slot.vacate();
+                    slot.vacate(&segment.length);
                 }
             }
         }

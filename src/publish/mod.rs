@@ -406,7 +406,7 @@ impl<M: Payload> Publisher<M> {
         waited.into_iter().for_each(|waited| self.handle.shared.waits.end(waited));
         let receipt = self.fan_out.finish();
         self.tally.add_alone(published, &receipt);
-        let route = self.routes.last().filter(|_| has_route);
+        let route = self.routes.last().filter(|_| has_route).map(|last| &*last.route);
         if let Some(route) = route {
             route.tally.add(published, &receipt);
         }

@@ -187,12 +187,14 @@ enum ToGrant {
 
 impl ToGrant {
     /// Three quarters of what the fullest queue has room for, so that other publishers find room
-    /// too. Queues with hardly any room are left out, and asked each time; in a large audience,
-    /// where a grant takes long, those are more.
+    /// too. All but one where the queues are empty: then a publisher alone fills a short queue by
+    /// one grant, and sees that it is short of room. Queues with hardly any room are left out, and
+    /// asked each time; in a large audience, where a grant takes long, those are more.
     fn of<M>(audience: &Audience<M>, load: Load) -> Self {
         let queues = || audience.singles.iter().map(|member| &member.queue);
         let longest = queues().map(|queue| queue.terms.bounds.messages).max().unwrap_or(0);
-        let most = (longest - longest / 4).min(GRANT_MESSAGES_MAX) / load.messages;
+        let longest = longest / load.messages;
+        let most = longest.saturating_sub(1).min(GRANT_MESSAGES_MAX / load.messages);
         if most < GRANT_PUBLISHES_MIN {
             return Self::Never;
         }
@@ -200,7 +202,7 @@ impl ToGrant {
         let fewest = fewest.clamp(GRANT_PUBLISHES_MIN, most);
         let (mut granted, mut least) = (None, u32::MAX);
         for room in queues().map(|queue| queue.publishes_of(load)) {
-            let part = room - room / 4;
+            let part = if room == longest { most } else { room - room / 4 };
             if part >= fewest {
                 granted = Some(part.min(granted.unwrap_or(most)));
             }

@@ -17,20 +17,27 @@ type Given<M> = (u64, Option<Arc<Segment<M>>>);
 impl<M: Payload> Publisher<M> {
     /// Publishes the message where the last one went, to as many queues as it returns; or leaves
     /// it and has done nothing. Returned like this, neither goes through memory.
+    #[inline(always)]
     pub(super) fn publish_short(
         &mut self,
         topic: &Topic,
         message: &mut Option<M>,
         bytes: u32,
     ) -> Option<u64> {
-        let Self { fan_out, routes, tally, open, .. } = self;
-        let last = routes.again(topic).filter(|_| open.published == 0)?;
-        if last.route.is_silent() {
-            tally.count_alone(0);
-            last.count(0);
-            *message = None;
-            return Some(0);
+        let last = self.routes.again(topic).filter(|_| self.open.published == 0)?;
+        if !last.route.is_silent() {
+            return self.publish_again(message, bytes);
         }
+        self.tally.count_alone(0);
+        last.count(0);
+        *message = None;
+        Some(0)
+    }
+
+    /// [`publish_short`](Self::publish_short) to the route of the last publish.
+    fn publish_again(&mut self, message: &mut Option<M>, bytes: u32) -> Option<u64> {
+        let Self { fan_out, routes, tally, .. } = self;
+        let last = routes.last()?;
         let audience = read(&last.route.audience);
         let (queued, upgraded) = fan_out.append_short(last.route.id, &audience, message, bytes)?;
         drop(audience);
@@ -77,9 +84,9 @@ impl<M> FanOut<M> {
         let make = |message| Record::new(message, None, bytes, bytes_before);
         segment.put(index, || message.take().map(make));
         segment.length.advance(index + 1);
-        for (slot, state) in segment.slots.iter().enumerate() {
-            if !state.needs_no_call() {
-                self.deliveries.call(slot, &audience.singles[slot], segment, index..index + 1);
+        if !segment.length.nobody_has_left() {
+            for (slot, member) in audience.singles.iter().enumerate() {
+                self.deliveries.call(slot, member, segment, index..index + 1);
             }
         }
         Some((way.queues, upgraded))

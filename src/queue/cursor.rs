@@ -48,15 +48,14 @@ pub(crate) struct Step {
 pub(crate) struct Reading<M> {
     pub segment: Arc<Segment<M>>,
     id: SubscriptionId,
-    /// The index of its reader slot in the segment; `None` for an entry of a fixed range.
+    /// The index of its reader slot in the segment. `None`: nothing follows `end` through this
+    /// entry.
     slot: Option<u32>,
     next: u32,
     /// Readable up to here.
     end: u32,
     /// The next index when `end` was looked up.
     looked_at: u32,
-    /// Nothing follows `end` through this entry.
-    ends: bool,
     /// For a bridge, as in its entry.
     groups: Option<Named>,
 }
@@ -73,7 +72,7 @@ impl<M> Cursor<M> {
         let (id, from) = (reading.id, reading.next);
         let to = reading.end.min(from.saturating_add(at_most));
         reading.next = to;
-        let is_over = reading.ends && to == reading.end;
+        let is_over = reading.slot.is_none() && to == reading.end;
         let groups = reading.groups.clone();
         let segment = if is_over { self.reading.take()?.segment } else { reading.segment.clone() };
         Some(Taken::Batch { segment, id, from, to, groups })
@@ -91,24 +90,25 @@ impl<M> Cursor<M> {
     /// Whether the segment it reads has a message for [`step`](Self::step).
     #[inline]
     pub fn is_ready(&mut self) -> bool {
-        let Some(reading) = self.reading.as_mut().filter(|_| self.missed == 0) else {
-            return false;
-        };
-        reading.next < reading.end || reading.has_grown()
+        match &mut self.reading {
+            Some(reading) if self.missed == 0 => reading.next < reading.end || reading.has_grown(),
+            _ => false,
+        }
     }
 
     /// Takes the next message, which was found to be there. Its credit is for the caller to return.
     #[inline]
-    pub fn step(&mut self) -> Option<(Step, &Reading<M>)> {
+    pub fn step(&mut self) -> Option<(Step, &M, &Reading<M>)> {
         let reading = self.reading.as_mut()?;
         let index = reading.next;
         reading.next = index + 1;
+        let (message, weight_bytes) = reading.segment.weighed(index);
         let step = Step {
-            weight_bytes: reading.segment.weight_bytes(index),
+            weight_bytes,
             ready: (reading.looked_at == index).then_some(reading.end - index),
             is_last: reading.next == reading.end,
         };
-        Some((step, reading))
+        Some((step, message, reading))
     }
 
     /// Reports `count` as missed before whatever comes next.
@@ -125,7 +125,6 @@ impl<M> Cursor<M> {
     /// Reads this entry next.
     pub fn turn_to(&mut self, entry: Entry<M>) {
         self.missed = entry.missed_before;
-        let ends = entry.slot.is_none();
         self.reading = Some(Reading {
             segment: entry.segment,
             id: entry.id,
@@ -133,7 +132,6 @@ impl<M> Cursor<M> {
             next: entry.from,
             end: entry.to,
             looked_at: u32::MAX,
-            ends,
             groups: entry.groups,
         });
     }
@@ -141,7 +139,7 @@ impl<M> Cursor<M> {
     /// Whether there is more to read in this segment. Leaves it if it is over.
     pub fn has_readable(&mut self) -> bool {
         let Some(reading) = &mut self.reading else { return false };
-        if reading.next == reading.end && !reading.ends {
+        if reading.next == reading.end {
             reading.look_further();
         }
         let has_readable = reading.next < reading.end;
@@ -162,12 +160,14 @@ impl<M> Reading<M> {
     /// Whether there is more to read at the end that was seen last.
     #[inline]
     fn has_grown(&mut self) -> bool {
-        let Some(slot) = self.slot.filter(|_| !self.ends) else { return false };
+        let Some(slot) = self.slot else { return false };
         match self.segment.slots[slot as usize].reach(&self.segment.length) {
             Reach::Growing(to) if to > self.next => {
                 self.end = to;
                 self.looked_at = self.next;
-                self.ends = to == self.segment.capacity();
+                if to == self.segment.capacity() {
+                    self.slot = None;
+                }
                 true
             }
             _ => false,
@@ -184,6 +184,8 @@ impl<M> Reading<M> {
         };
         let (Reach::Growing(to) | Reach::Ends(to)) = reach;
         self.end = to.max(self.next);
-        self.ends = matches!(reach, Reach::Ends(_)) || to == self.segment.capacity();
+        if matches!(reach, Reach::Ends(_)) || to == self.segment.capacity() {
+            self.slot = None;
+        }
     }
 }

@@ -81,9 +81,9 @@ impl<M: Payload> Receiver<M> {
     pub fn give(&mut self, next: Next<M>) -> Option<Delivery<Received<'_, M>>> {
         Some(match next {
             Next::Ready => {
-                let (step, reading) = self.cursor.step()?;
+                let (step, message, reading) = self.cursor.step()?;
                 self.queue.receive_one(step, &mut self.grant_seen);
-                Delivery::Message(Received::lent(reading))
+                Delivery::Message(Received::lent(message, reading))
             }
             Next::Owned(segment, index) => Delivery::Message(Received::owned(segment, index)),
             Next::Missed(count) => Delivery::Missed(count),

@@ -67,8 +67,9 @@ impl<M> RouteCache<M> {
     }
 
     /// The route of the last publish.
-    pub fn last(&self) -> Option<&Route<M>> {
-        self.last.as_ref().map(|last| &*last.route)
+    #[inline]
+    pub fn last(&self) -> Option<&Last<M>> {
+        self.last.as_ref()
     }
 
     pub fn forget(&mut self, topic: &Topic) {

@@ -106,7 +106,9 @@ impl Tally {
             counter.store(counter.load(Ordering::Relaxed) + more, Ordering::Relaxed);
         };
         add(&self.published, 1);
-        add(&self.matched, queued);
+        if queued > 0 {
+            add(&self.matched, queued);
+        }
     }
 
     pub fn add_all(&self, other: &Self) {
