@@ -259,7 +259,10 @@ mod loom_models {
     }
 
     fn check(accepted: &'static [bool]) {
-        loom::model(move || {
+        // All interleavings with up to five preemptions; all of them take minutes.
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(5);
+        builder.check(move || {
             let model = Model::new();
             let publisher = {
                 let model = model.clone();
