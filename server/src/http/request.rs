@@ -1,13 +1,13 @@
 //! A request as a service gets it.
 
 use super::response::{Response, text};
-use super::upgrade::Takeover;
+use super::upgrade::{Takeover, Upgraded, UpgradedFuture};
 use async_io::Timer;
 use bytes::Bytes;
 use futures_lite::future;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use hyper::header::HeaderMap;
+use hyper::header::{CONNECTION, HeaderMap, UPGRADE};
 use hyper::{StatusCode, Uri};
 use percent_encoding::percent_decode_str;
 use std::fmt;
@@ -112,6 +112,34 @@ impl Call {
     pub fn is_from_another_site(&self) -> bool {
         let site = self.headers().get("sec-fetch-site");
         site.is_some_and(|site| site != "same-origin" && site != "none")
+    }
+
+    /// Whether the client asks to go on in that protocol.
+    pub fn asks_to_upgrade(&self, protocol: &str) -> bool {
+        let has = |name, wanted: &str| {
+            let values =
+                self.headers().get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+            values
+                .flat_map(|value| value.split(','))
+                .any(|word| word.trim().eq_ignore_ascii_case(wanted))
+        };
+        has(CONNECTION, "upgrade") && has(UPGRADE, protocol)
+    }
+
+    /// Calls `leave` when the connection has to close before the server stops. An answer that would
+    /// otherwise go on and on ends then.
+    pub fn when_leaving(&self, leave: impl FnOnce() + Send + 'static) {
+        self.takeover.when_leaving(leave);
+    }
+
+    /// The answer (101) after which the connection goes on in another protocol, served by `serve`.
+    /// Nothing happens if the service gives another answer.
+    pub fn upgrade(
+        mut self,
+        protocol: &'static str,
+        serve: impl FnOnce(Upgraded) -> UpgradedFuture + Send + 'static,
+    ) -> Response {
+        self.takeover.upgrade(&mut self.request, protocol, serve)
     }
 }
 

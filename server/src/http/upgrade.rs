@@ -1,7 +1,6 @@
 //! Connections that go on in another protocol. The HTTP server still owns, counts and ends them.
 
 use super::adapter::Socket;
-use super::request::Call;
 use super::response::{Response, empty};
 use crate::connection::shutdown::Shutdown;
 use crate::diagnostics::{ConnectionFigures, Ended};
@@ -10,6 +9,7 @@ use crate::transport::Connection;
 use bytes::Bytes;
 use futures_lite::future;
 use hyper::StatusCode;
+use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue, UPGRADE};
 use hyper::upgrade::OnUpgrade;
 use std::future::Future;
@@ -32,45 +32,6 @@ pub struct Upgraded {
 /// Serves a connection to its end, in the connection's task. Returns why it ended.
 pub type UpgradedFuture = Pin<Box<dyn Future<Output = Ended> + Send>>;
 
-impl Call {
-    /// Whether the client asks to go on in that protocol.
-    pub fn asks_to_upgrade(&self, protocol: &str) -> bool {
-        let has = |name, wanted: &str| {
-            let values =
-                self.headers().get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-            values
-                .flat_map(|value| value.split(','))
-                .any(|word| word.trim().eq_ignore_ascii_case(wanted))
-        };
-        has(CONNECTION, "upgrade") && has(UPGRADE, protocol)
-    }
-
-    /// Calls `leave` when the connection has to close before the server stops. An answer that would
-    /// otherwise go on and on ends then.
-    pub fn when_leaving(&self, leave: impl FnOnce() + Send + 'static) {
-        self.takeover.lock().leave = Some(Box::new(leave));
-    }
-
-    /// The answer (101) after which the connection goes on in another protocol, served by `serve`.
-    /// Nothing happens if the service gives another answer.
-    pub fn upgrade(
-        mut self,
-        protocol: &'static str,
-        serve: impl FnOnce(Upgraded) -> UpgradedFuture + Send + 'static,
-    ) -> Response {
-        let next = Next {
-            protocol,
-            on_upgrade: hyper::upgrade::on(&mut self.request),
-            serve: Box::new(serve),
-        };
-        self.takeover.lock().next = Some(next);
-        let mut response = empty(StatusCode::SWITCHING_PROTOCOLS);
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        response.headers_mut().insert(UPGRADE, HeaderValue::from_static(protocol));
-        response
-    }
-}
-
 /// A service's instructions for its connection, which the server follows later.
 #[derive(Clone, Default)]
 pub(super) struct Takeover(Arc<Mutex<Later>>);
@@ -91,6 +52,26 @@ pub(super) struct Next {
 }
 
 impl Takeover {
+    /// Calls `leave` when the connection has to close before the server stops.
+    pub fn when_leaving(&self, leave: impl FnOnce() + Send + 'static) {
+        self.lock().leave = Some(Box::new(leave));
+    }
+
+    /// The answer (101) after which the connection goes on in another protocol.
+    pub fn upgrade(
+        &self,
+        request: &mut hyper::Request<Incoming>,
+        protocol: &'static str,
+        serve: impl FnOnce(Upgraded) -> UpgradedFuture + Send + 'static,
+    ) -> Response {
+        let on_upgrade = hyper::upgrade::on(request);
+        self.lock().next = Some(Next { protocol, on_upgrade, serve: Box::new(serve) });
+        let mut response = empty(StatusCode::SWITCHING_PROTOCOLS);
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        response.headers_mut().insert(UPGRADE, HeaderValue::from_static(protocol));
+        response
+    }
+
     pub fn take(&self) -> Option<Next> {
         self.lock().next.take()
     }
