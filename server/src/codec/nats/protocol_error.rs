@@ -50,23 +50,19 @@ impl ProtocolError {
 }
 
 impl fmt::Display for ProtocolError {
-    /// The client's mistake in words, for the log.
+    /// The mistake in words, for the log. It may be a client's or a hub's.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
-            Self::UnknownOperation => "the client sent no known operation",
-            Self::UnterminatedPayload => {
-                "the client's payload is not followed by CR LF where its size said"
-            }
-            Self::ControlLineTooLong => "the client's control line is too long",
-            Self::PayloadTooLarge => "the client's message is too large",
-            Self::NotAuthorized => "the client did not begin with CONNECT",
-            Self::WrongArgumentCount => "the client's operation has too few or too many arguments",
-            Self::InvalidSize => "the client gave an invalid size",
-            Self::HeadersLargerThanTotal => {
-                "the client's headers are longer than the message with them"
-            }
-            Self::HeadersNotNegotiated => "the client sent headers, which it did not announce",
-            Self::ErrorFromClient => "the client reported an error",
+            Self::UnknownOperation => "unknown operation",
+            Self::UnterminatedPayload => "no CR LF after a payload, where its size ends",
+            Self::ControlLineTooLong => "control line too long",
+            Self::PayloadTooLarge => "message too large",
+            Self::NotAuthorized => "no CONNECT at the beginning",
+            Self::WrongArgumentCount => "operation with too few or too many arguments",
+            Self::InvalidSize => "invalid size",
+            Self::HeadersLargerThanTotal => "headers longer than the message with them",
+            Self::HeadersNotNegotiated => "headers, which were not announced",
+            Self::ErrorFromClient => "error reported",
         })
     }
 }
