@@ -27,9 +27,15 @@ fn the_debian_package_is_made_of_files_that_exist() {
 #[test]
 fn the_profile_of_packages_exists_and_is_used() {
     assert!(read("Cargo.toml").contains("[profile.dist]\n"));
-    for path in ["packaging/Dockerfile", "packaging/symbols", "README.md", "server/Cargo.toml"] {
+    for path in ["packaging/symbols", "README.md", "server/Cargo.toml"] {
         assert!(read(path).contains("--profile dist"), "{path}");
     }
+    for path in ["packaging/Dockerfile", "README.md", "server/Cargo.toml"] {
+        assert!(read(path).contains("packaging/symbols"), "{path}: what builds with it");
+    }
+    let built = "folder=${1:-target/packaged}\n";
+    assert!(read("packaging/symbols").contains(built));
+    assert!(read("packaging/Dockerfile").contains("/fanfare/target/packaged/fanfare "));
 }
 
 /// Where systemd is there. The unit's programs need not be.
