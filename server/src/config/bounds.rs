@@ -107,7 +107,7 @@ impl Config {
         let nats = &self.nats;
         // Twice, since subscriptions with a policy of their own have queues of their own.
         2 * nats.pending_bytes as u64
-            + connection_bytes(limits::WRITE_BUFFER_BYTES, nats.parser.payload_bytes)
+            + connection_bytes(limits::NATS_WRITE_BUFFER_BYTES, nats.parser.payload_bytes)
     }
 
     fn push_bound(&self) -> Bound {

@@ -26,7 +26,12 @@ pub const NATS_BATCH_BYTES: usize = 64 * 1024;
 /// Bytes of a batch of NATS messages up to which it is copied out of the read buffer. Fixed. Why: a
 /// few bytes in a queue or a history must not keep a whole read buffer alive, and the buffer can be
 /// used again. When hit: the batch is not copied and keeps the buffer.
-pub const NATS_COPIED_BYTES: usize = 4 * 1024;
+pub const NATS_COPIED_BYTES: usize = 16 * 1024;
+
+/// Bytes rendered for a NATS client that the kernel has not taken yet; the last piece may go
+/// beyond. Fixed. Why: most of it is shared with the other subscribers, and with 10 of them 64 KiB
+/// cost a quarter more processor time. When hit: nothing more is taken from the client's queue.
+pub const NATS_WRITE_BUFFER_BYTES: usize = 256 * 1024;
 
 /// Bytes of a NATS subscription id up to which the messages of a batch are rendered once and
 /// shared. Fixed. Why: all clients count from 1, and a long id would enlarge what everybody shares.

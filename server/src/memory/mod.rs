@@ -178,7 +178,11 @@ impl MemoryWatch {
         let all = front_ends.iter().flat_map(|front_end| {
             front_end.live().into_iter().map(move |figures| of(front_end, figures))
         });
-        all.filter(|candidate| candidate.held_bytes >= MEMORY_SHED_BYTES_MIN).collect()
+        let (stuck_min, reading_min) = MEMORY_SHED_BYTES_MIN;
+        all.filter(|candidate| {
+            candidate.held_bytes >= if candidate.is_stuck { stuck_min } else { reading_min }
+        })
+        .collect()
     }
 
     fn held_bytes(&self) -> u64 {

@@ -209,7 +209,7 @@ impl NatsSettings {
 
     pub(super) fn writer(&self) -> WriterSettings {
         WriterSettings {
-            buffer_bytes: limits::WRITE_BUFFER_BYTES,
+            buffer_bytes: limits::NATS_WRITE_BUFFER_BYTES,
             deadline: self.write_deadline,
             idle: Idle {
                 interval: self.ping_interval,

@@ -1,5 +1,6 @@
 //! A budget for what all connections together may read before memory is measured again.
 
+use crate::limits::MEMORY_READ_BYTES_MIN;
 use crate::tasks::{Wait, waiting};
 use atomic_waker::AtomicWaker;
 use event_listener::{Event, EventListener};
@@ -60,6 +61,13 @@ impl ReadAllowance {
         Poll::Ready(())
     }
 
+    /// How much of `bytes` one read may bring.
+    pub(super) fn limit(&self, bytes: usize) -> usize {
+        let left_bytes = u64::try_from(self.left_bytes.load(Ordering::Relaxed)).unwrap_or(0);
+        let most_bytes = left_bytes.max(MEMORY_READ_BYTES_MIN);
+        bytes.min(usize::try_from(most_bytes).unwrap_or(usize::MAX))
+    }
+
     /// Counts what was read. The last read may go beyond the allowance.
     pub(super) fn spend(&self, bytes: usize) {
         let bytes = bytes as i64;
@@ -97,6 +105,7 @@ mod tests {
         allowance.spend(99);
         assert!(allowance.poll_spent(&mut context).is_pending());
         assert!(poll_once(pin!(allowance.available())).is_ready());
+        assert_eq!(allowance.limit(1 << 20) as u64, MEMORY_READ_BYTES_MIN);
         allowance.spend(70);
         assert!(woken.take() && allowance.poll_spent(&mut context).is_ready());
         let mut reader = pin!(allowance.available());

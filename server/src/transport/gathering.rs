@@ -11,8 +11,8 @@
 //! State without I/O or clock: times come in as arguments.
 
 use crate::limits::{
-    READ_BUFFER_BYTES, READ_GATHER_BYTES_PER_MS, READ_GATHER_PIECE_BYTES, READ_GATHER_REST_US,
-    READ_GATHER_US,
+    READ_GATHER_BYTES_PER_MS, READ_GATHER_PIECE_BYTES, READ_GATHER_REST_US, READ_GATHER_US,
+    READ_GATHERED_BYTES,
 };
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ const READS_BEFORE: u8 = 32;
 /// Reads that are judged together while pausing.
 const READS_GATHERED: u8 = 16;
 
-/// A read of this size filled the buffer, so more is waiting.
-const FULL_READ_BYTES: u32 = READ_BUFFER_BYTES.1 as u32;
+/// After a read of this size more is waiting.
+const FULL_READ_BYTES: u32 = READ_GATHERED_BYTES as u32;
 
 /// A reader's knowledge of how its peer writes.
 #[derive(Debug, Default)]
@@ -124,7 +124,7 @@ mod tests {
             let pause_us = if gathering.is_on() { READ_GATHER_US } else { 0 };
             let since_us = pause_us.max(every_us);
             let pieces = if waits_for_answers { 1 } else { since_us / every_us };
-            let bytes = (piece_bytes * pieces as usize).min(READ_BUFFER_BYTES.1);
+            let bytes = (piece_bytes * pieces as usize).min(READ_GATHERED_BYTES);
             gathering.note(bytes, Duration::from_micros(since_us));
             now_us += since_us;
             reads += 1;

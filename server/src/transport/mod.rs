@@ -345,19 +345,23 @@ fn unless_blocked<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
+/// A peer's socket, and our end of its connection.
+#[cfg(test)]
+fn connected() -> (TcpStream, Connection) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let accepted = Async::new(listener.accept().unwrap().0).unwrap();
+    (peer, Connection::new(accepted, Duration::from_secs(60), Default::default()).unwrap())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::TcpListener;
     use testkit::patience::wait_until;
 
     #[test]
     fn a_peer_that_has_closed_is_known_although_its_bytes_are_unread() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let accepted = Async::new(listener.accept().unwrap().0).unwrap();
-        let connection =
-            Connection::new(accepted, Duration::from_secs(60), Arc::default()).unwrap();
+        let (mut peer, connection) = connected();
         peer.write_all(b"PING").unwrap();
         assert!(!connection.is_closed_by_peer());
         drop(peer);

@@ -2,7 +2,7 @@
 
 use super::Connection;
 use super::gathering::Gathering;
-use crate::limits::{READ_BUFFER_BYTES, READ_GATHER_US, READS_PER_TURN};
+use crate::limits::{READ_BUFFER_BYTES, READ_GATHER_US, READ_GATHERED_BYTES, READS_PER_TURN};
 use crate::tasks::{Wait, waiting};
 use async_io::Timer;
 use bytes::{Bytes, BytesMut};
@@ -83,7 +83,7 @@ impl Reader {
     /// cost as much as parsing what comes; `Vec` can do that, and `BytesMut` can become one.
     fn read_behind(&mut self) -> io::Result<usize> {
         let mut room = Vec::from(std::mem::take(&mut self.buffer));
-        room.reserve(self.size_bytes);
+        room.reserve(self.connection.shared.allowance.limit(self.size_bytes));
         let read = self.connection.read_behind(&mut room);
         self.buffer = Bytes::from(room).into();
         read
@@ -97,8 +97,9 @@ impl Reader {
     }
 
     async fn wait(&mut self) -> io::Result<()> {
-        if self.buffer.is_empty() {
-            self.buffer = BytesMut::new();
+        // A little that is left over may have to wait for long, and keeps no large buffer.
+        if self.buffer.len() <= self.size_bytes / 4 {
+            self.buffer = BytesMut::from(&self.buffer[..]);
         }
         self.reads_in_turn = 0;
         waiting(Wait::SOCKET_READ, self.connection.socket().readable()).await
@@ -106,9 +107,40 @@ impl Reader {
 
     fn adapt(&mut self, read_bytes: usize) {
         if read_bytes >= self.size_bytes {
-            self.size_bytes = (self.size_bytes * 2).min(READ_BUFFER_BYTES.1);
+            let gathers = self.gathering.is_on();
+            let most_bytes = if gathers { READ_GATHERED_BYTES } else { READ_BUFFER_BYTES.1 };
+            self.size_bytes = (self.size_bytes * 2).min(most_bytes);
         } else if read_bytes < self.size_bytes / 4 {
             self.size_bytes = (self.size_bytes / 2).max(READ_BUFFER_BYTES.0);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::connected;
+    use super::*;
+    use bytes::Buf;
+    use futures_lite::future::{block_on, poll_once};
+    use std::io::Write;
+    use std::time::Instant;
+
+    #[test]
+    fn a_flood_is_read_in_large_pieces_and_what_is_left_over_keeps_no_large_buffer() {
+        let (mut peer, connection) = connected();
+        peer.set_nonblocking(true).unwrap();
+        let mut reader = Reader::new(connection);
+        let began = Instant::now();
+        let piece = vec![b'x'; 1 << 20];
+        while reader.buffer.len() <= READ_GATHERED_BYTES {
+            let _ = peer.write(&piece);
+            reader.buffer.clear();
+            let _ = block_on(poll_once(reader.read_more()));
+            let is_in_time = began.elapsed() < Duration::from_secs(60);
+            assert!(is_in_time, "a read brings up to {} bytes", reader.size_bytes);
+        }
+        reader.buffer.advance(reader.buffer.len() - 1);
+        let _ = block_on(poll_once(reader.wait()));
+        assert_eq!((&reader.buffer[..], reader.buffer.capacity()), (&b"x"[..], 1));
     }
 }

@@ -340,11 +340,10 @@ impl Watch {
 
 #[cfg(test)]
 mod tests {
+    use super::super::connected;
     use super::*;
-    use async_io::Async;
     use futures_lite::future::{block_on, poll_once};
     use std::io::Read;
-    use std::net::{TcpListener, TcpStream};
 
     /// Always has more to write.
     struct Endless;
@@ -358,13 +357,6 @@ mod tests {
         }
 
         fn ping(&mut self, _: &mut WriteBuffer) {}
-    }
-
-    fn connected() -> (TcpStream, Connection) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let accepted = Async::new(listener.accept().unwrap().0).unwrap();
-        (peer, Connection::new(accepted, Duration::from_secs(60), Default::default()).unwrap())
     }
 
     #[test]
