@@ -2,9 +2,10 @@
 //! other.
 
 use crate::FANFARE;
+use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::Path;
-use testkit::http::Http;
+use testkit::http::{self, Http};
 use testkit::nats::hub::{Hub, HubSettings};
 use testkit::nats::server::{Kind, Server};
 use testkit::nats::settings::Settings;
@@ -50,7 +51,7 @@ impl Joined {
     }
 
     pub fn of(hub: Hub, fanfare: Server) -> Self {
-        let control = Control::new(hub.client(), fanfare.with_headers());
+        let control = Control::new(&hub, &fanfare);
         let mut joined = Self { hub, fanfare, control };
         joined.settle();
         joined
@@ -72,11 +73,14 @@ impl Joined {
 }
 
 impl Control {
-    fn new(there: Wire, here: Wire) -> Self {
-        let mut control = Self { there, here };
-        control.here.say("SUB _INBOX.here 1");
+    fn new(hub: &Hub, fanfare: &Server) -> Self {
+        let mut control = Self { there: hub.client(), here: fanfare.with_headers() };
+        control.here.say("SUB _INBOX.here 1\r\nSUB down 2");
+        control.here.sync();
+        // A hub of 2.9 can forget interest that begins while a leaf node joins (nats-server #4464).
+        // Once it knows the interest of the leaf node, it has told its own.
+        wait_until("the hub knows our interest", || has_interest(hub));
         control.there.say("SUB up 1");
-        control.here.say("SUB down 2");
         control
     }
 
@@ -94,6 +98,14 @@ impl Control {
     fn is_taken(&mut self, subject: &str) -> bool {
         is_taken(&mut self.here, subject)
     }
+}
+
+/// Whether a leaf node has told the hub its interest.
+fn has_interest(hub: &Hub) -> bool {
+    let body = http::get(hub.monitoring, "/leafz").body;
+    let leafz: Value = serde_json::from_slice(&body).unwrap();
+    let mut leafs = leafz["leafs"].as_array().into_iter().flatten();
+    leafs.any(|leaf| leaf["subscriptions"].as_u64() > Some(0))
 }
 
 /// Publishes a request from a client that hears `_INBOX.here`. False if nobody is there for it.
