@@ -52,6 +52,7 @@
 #![warn(clippy::unreachable, clippy::unwrap_used)]
 #![warn(missing_debug_implementations)]
 
+mod blocking;
 mod bridge;
 mod broker;
 mod by_size;

@@ -96,7 +96,7 @@ impl<M: Payload> Bridge<M> {
 
     /// Receives what is next, blocking the thread while there is nothing.
     pub fn recv_blocking(&mut self) -> Option<BridgeDelivery<M>> {
-        futures_lite::future::block_on(self.recv())
+        crate::blocking::block_on(self.recv())
     }
 
     /// [`recv`](Self::recv) for hand-written futures. The task polled last is the one that is

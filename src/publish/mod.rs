@@ -8,6 +8,7 @@ mod short;
 #[cfg(feature = "sink")]
 pub mod sink;
 
+use crate::blocking::block_on;
 use crate::error::{PublishError, TryPublishError};
 use crate::limits::{BATCH_MESSAGES_MAX, DROPPING_PUBLISHES_PER_TURN};
 use crate::log::history::History;
@@ -21,7 +22,6 @@ use crate::stats::tally::Tally;
 use crate::sync::read;
 use crate::topic::Topic;
 use crate::trace;
-use futures_lite::future::block_on;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};

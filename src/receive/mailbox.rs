@@ -129,7 +129,7 @@ impl<M: Payload> Mailbox<M> {
 
     /// Receives the next messages or a gap, blocking the thread while there is nothing.
     pub fn recv_batch_blocking(&mut self) -> Option<MailboxDelivery<M>> {
-        futures_lite::future::block_on(self.recv_batch())
+        crate::blocking::block_on(self.recv_batch())
     }
 
     /// [`recv_batch`](Self::recv_batch) for hand-written futures. The task polled last is the one

@@ -1,5 +1,6 @@
 //! The receiving end of one pattern.
 
+use crate::blocking::block_on;
 use crate::error::TryRecvError;
 use crate::log::message::{Batch, Message};
 use crate::payload::Payload;
@@ -12,7 +13,6 @@ use crate::receive::watch::SubscriptionWatch;
 use crate::stats::{Books, EndReason, SubscriptionId, SubscriptionStats};
 use crate::topic::Pattern;
 use futures_lite::Stream;
-use futures_lite::future::block_on;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -99,7 +99,8 @@ impl<M: Payload> Subscription<M> {
         self.mailbox.receiver.try_batch().map(many)
     }
 
-    /// Receives the next message or gap, blocking the thread while there is nothing.
+    /// Receives the next message or gap, blocking the thread while there is nothing. The thread
+    /// gives up the processor once before it sleeps, so that messages gather for it.
     pub fn recv_blocking(&mut self) -> Option<Delivery<Received<'_, M>>> {
         block_on(self.recv())
     }
