@@ -54,7 +54,7 @@ impl Admin {
             (answer.status, answer.headers["content-type"].as_str()),
             (200, "application/json")
         );
-        serde_json::from_slice(&answer.body).unwrap()
+        answer.json()
     }
 
     /// Every sample by its name with labels. Also checks the form of all lines.

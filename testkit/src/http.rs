@@ -1,6 +1,7 @@
 //! An HTTP client that can be as slow or as wrong as a test wants.
 
 use crate::patience::connect;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -123,10 +124,21 @@ impl Answer {
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
+
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
 }
 
 /// Sends one GET request on a connection of its own.
 #[track_caller]
 pub fn get(address: SocketAddr, path: &str) -> Answer {
     Http::connect(address).get(path)
+}
+
+/// A page as JSON.
+#[track_caller]
+pub fn page(address: SocketAddr, path: &str) -> Value {
+    get(address, path).json()
 }

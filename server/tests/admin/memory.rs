@@ -2,14 +2,13 @@
 //! within it, and loses nothing for a client that reads.
 
 use crate::FANFARE;
-use serde_json::Value;
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::process::{ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use testkit::http::get;
+use testkit::http::{get, page};
 use testkit::nats::wire::Wire;
 use testkit::patience::{connect, wait_until};
 use testkit::process::Program;
@@ -52,8 +51,7 @@ impl Server {
     }
 
     fn varz(&self, figure: &str) -> u64 {
-        let answer = get(self.listeners["admin"], "/varz");
-        serde_json::from_slice::<Value>(&answer.body).unwrap()[figure].as_u64().unwrap()
+        page(self.listeners["admin"], "/varz")[figure].as_u64().unwrap()
     }
 
     /// The most that the process ever had in RAM.

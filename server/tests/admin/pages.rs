@@ -558,7 +558,7 @@ fn messages_published_by_hand_are_received_by_hand_with_gaps() {
     let mut client = Http::connect(admin.address);
     let receipt = client.post("/publish?topic=demo.a", "<b>");
     assert_eq!(receipt.status, 200, "{}", receipt.text());
-    let receipt: Value = serde_json::from_slice(&receipt.body).unwrap();
+    let receipt = receipt.json();
     assert_eq!((&receipt["matched"], &receipt["queued"]), (&1.into(), &1.into()));
     let seen = stream_until(&mut watch, "event: message\n");
     assert!(seen.contains("\"text\":\"<b>\"") && seen.contains("\"topic\":\"demo.a\""), "{seen}");

@@ -4,7 +4,7 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::SocketAddr;
 use testkit::browser::Script;
-use testkit::http::get;
+use testkit::http::page;
 use testkit::nats::wire::Wire;
 
 const CONNECTIONS: usize = 10_000;
@@ -21,9 +21,7 @@ fn ten_thousand_connections_and_topics_are_listed_without_freezing() {
         &["--nats-connections-per-address", "10000", "--nats-ping-interval-ms", "3600000"],
         ["nats", "admin"],
     );
-    let varz = get(admin, "/varz");
-    let varz: serde_json::Value = serde_json::from_slice(&varz.body).unwrap();
-    let allowed = varz["max_connections"].as_u64().unwrap() as usize;
+    let allowed = page(admin, "/varz")["max_connections"].as_u64().unwrap() as usize;
     let connections = CONNECTIONS.min(allowed);
     if connections < CONNECTIONS {
         println!("only {connections} connections: the limit on open files allows no more");

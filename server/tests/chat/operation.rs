@@ -3,7 +3,6 @@
 use crate::FANFARE;
 use crate::binary::Process;
 use rustix::process::Signal;
-use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -12,7 +11,7 @@ use std::path::PathBuf;
 use std::process::{ChildStderr, Command, Stdio};
 use testkit::chat::Client;
 use testkit::directory::TempDirectory;
-use testkit::http::{Http, get};
+use testkit::http::{Http, get, page};
 use testkit::patience::PATIENCE;
 use testkit::process::{listening_at, listening_only};
 
@@ -74,7 +73,7 @@ fn a_reload_changes_limits_and_the_level() {
     let admin = server.listening("admin");
     let mut log = BufReader::new(server.log.take().unwrap());
     let read_at = || {
-        let varz: Value = serde_json::from_slice(&get(admin, "/varz").body).unwrap();
+        let varz = page(admin, "/varz");
         humantime::parse_rfc3339(varz["config_load_time"].as_str().unwrap()).unwrap()
     };
     let read_at_first = read_at();

@@ -2,10 +2,9 @@
 //! other.
 
 use crate::FANFARE;
-use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::Path;
-use testkit::http::{self, Http};
+use testkit::http::{Http, page};
 use testkit::nats::hub::{Hub, HubSettings};
 use testkit::nats::server::{Kind, Server};
 use testkit::nats::settings::Settings;
@@ -102,8 +101,7 @@ impl Control {
 
 /// Whether a leaf node has told the hub its interest.
 fn has_interest(hub: &Hub) -> bool {
-    let body = http::get(hub.monitoring, "/leafz").body;
-    let leafz: Value = serde_json::from_slice(&body).unwrap();
+    let leafz = page(hub.monitoring, "/leafz");
     let mut leafs = leafz["leafs"].as_array().into_iter().flatten();
     leafs.any(|leaf| leaf["subscriptions"].as_u64() > Some(0))
 }

@@ -1,10 +1,9 @@
 //! What the link means: who gets what on which side.
 
 use crate::joined::{Joined, fanfare, fanfare_at, is_taken};
-use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::Path;
-use testkit::http::Http;
+use testkit::http::page;
 use testkit::nats::hub::{Hub, HubSettings};
 use testkit::nats::wire::Wire;
 use testkit::patience::wait_until;
@@ -421,9 +420,7 @@ fn a_link_can_be_looked_at(program: &Path) {
     here.say("SUB a 1\r\nSUB a q 2");
     here.sync();
     joined.settle();
-    let page = |path: &str| -> Value {
-        serde_json::from_slice(&Http::connect(admin).get(path).body).unwrap()
-    };
+    let page = |path| page(admin, path);
     let leafs = page("/leafz");
     let leaf = &leafs["leafs"][0];
     assert_eq!((&leafs["leafnodes"], &leaf["name"]), (&1.into(), &"hub".into()));

@@ -3,11 +3,10 @@
 use crate::joined::{Joined, fanfare, fanfare_at, figure, is_taken};
 use crate::operator::{creds, hub_lines, user_key, user_seed};
 use rustix::process::Signal;
-use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use testkit::directory::TempDirectory;
-use testkit::http::Http;
+use testkit::http::page;
 use testkit::nats::hub::{Hub, HubSettings};
 use testkit::nats::server::Server;
 use testkit::nats::{tls_certificate, tls_key};
@@ -179,11 +178,7 @@ fn a_reload_renews_certificates_and_credentials(program: &Path) {
     let flags = ["--cluster-user", "u", "--cluster-password-file"].map(str::to_owned);
     let flags = [&flags[..], &[text(&password), "--cluster-tls-ca".to_owned(), text(&ca)]].concat();
     let (server, admin) = watched(&hub, &flags);
-    let ends_by = |reason: &str| {
-        let varz = Http::connect(admin).get("/varz").body;
-        let varz: Value = serde_json::from_slice(&varz).unwrap();
-        varz["leaf"]["remotes"][0]["last_end"] == reason
-    };
+    let ends_by = |reason: &str| page(admin, "/varz")["leaf"]["remotes"][0]["last_end"] == reason;
     wait_until("the hub is not believed", || ends_by("TLS handshake failed"));
     std::fs::copy(tls_certificate(), &ca).unwrap();
     server.signal(Signal::HUP);

@@ -2,11 +2,10 @@
 
 use crate::FANFARE;
 use crate::joined::{figure_of, is_taken};
-use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::Path;
 use testkit::directory::TempDirectory;
-use testkit::http::Http;
+use testkit::http::page;
 use testkit::nats::hub::{Hub, HubSettings};
 use testkit::nats::server::{Kind, Server};
 use testkit::nats::settings::{Settings, User};
@@ -30,10 +29,6 @@ fn with_links(links: &str, users: Vec<User>) -> (Server, SocketAddr, TempDirecto
     let flags = flags.map(str::to_owned).into();
     let settings = Settings { users, flags, ..Settings::default() };
     (Server::start(Kind::Fanfare, Path::new(FANFARE), &settings), admin, folder)
-}
-
-fn page(admin: SocketAddr, path: &str) -> Value {
-    serde_json::from_slice(&Http::connect(admin).get(path).body).unwrap()
 }
 
 /// A hub with two accounts, each with a user of the same name.

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
-use testkit::http::Http;
+use testkit::http::{Http, page};
 use testkit::nats::wire::Wire;
 use testkit::patience::{connect, wait_until};
 use testkit::process::Program;
@@ -105,10 +105,8 @@ impl House {
     fn flooded(&self, at: &str, floods: Vec<(TcpStream, String)>) {
         // Not beside the end of the flood before: hundreds of thousands of subscriptions.
         wait_until("nobody is here but those who flood next", || {
-            let varz = Http::connect(self.admin).get("/varz").body;
-            let varz: Value = serde_json::from_slice(&varz).unwrap();
             let own = if at == "admin" { 0 } else { floods.len() as u64 };
-            varz["connections"].as_u64() == Some(own)
+            page(self.admin, "/varz")["connections"].as_u64() == Some(own)
         });
         let alone = |page| self.time(|| drop(Http::connect(self.admin).get(page)));
         let page = PAGES.into_iter().map(alone).max().unwrap();
@@ -245,9 +243,7 @@ fn http_floods(address: SocketAddr, lines: &str) -> Vec<(TcpStream, String)> {
 fn tools_of_nats_find_what_they_read() {
     let house = House::start(&["--nats-version", "2.9", "--nats-ping-interval-ms", "5000"]);
     let info = Wire::connect(house.nats).info;
-    let page = |path| -> Value {
-        serde_json::from_slice(&Http::connect(house.admin).get(path).body).unwrap()
-    };
+    let page = |path| page(house.admin, path);
     let varz = page("/varz");
     assert_eq!((&varz["version"], &varz["port"]), (&info["version"], &info["port"]));
     assert_eq!((&varz["ping_interval"], &varz["proto"]), (&5_000_000_000_u64.into(), &1.into()));

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use testkit::directory::TempDirectory;
-use testkit::http::get;
+use testkit::http::{get, page};
 use testkit::nats::hub::{Hub, HubSettings};
 use testkit::nats::wire::Wire;
 use testkit::patience::wait_until;
@@ -74,7 +74,7 @@ impl Watched {
 
     /// The page of nats-server and that of Fanfare.
     fn pages(&self, path: &str) -> [Value; 2] {
-        self.monitoring.map(|address| serde_json::from_slice(&get(address, path).body).unwrap())
+        self.monitoring.map(|address| page(address, path))
     }
 }
 

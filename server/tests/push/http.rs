@@ -163,7 +163,7 @@ fn nobody_waits_for_acknowledgements_for_a_sender_that_has_left_or_a_server_that
     client.text();
     test.server.push.as_ref().unwrap().begin_stop();
     let answer = waiting.answer().expect("an answer");
-    let receipt: Value = serde_json::from_slice(&answer.body).unwrap();
+    let receipt = answer.json();
     assert_eq!((answer.status, &receipt["acknowledged"]), (200, &json!(0)));
 }
 

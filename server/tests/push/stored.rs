@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
 use testkit::directory::TempDirectory;
-use testkit::http::{Http, get};
+use testkit::http::{Http, page};
 use testkit::patience::wait_until;
 use testkit::process::Program;
 use testkit::push::{Client, Sender};
@@ -57,7 +57,7 @@ impl Gateway {
     }
 
     fn figures(&self) -> Value {
-        serde_json::from_slice(&get(self.http, "/figures").body).unwrap()
+        page(self.http, "/figures")
     }
 
     /// What is kept for a user, after the number of the last push seen: numbers and texts.
@@ -83,7 +83,7 @@ impl Gateway {
     fn push(&self, path: &str, body: &str) -> Value {
         let answer = Http::connect(self.http).post(path, body);
         assert_eq!(answer.status, 200, "{answer:?}");
-        serde_json::from_slice(&answer.body).unwrap()
+        answer.json()
     }
 }
 
