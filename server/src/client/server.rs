@@ -1,12 +1,12 @@
 //! The chat server that a client talks to.
 
-use crate::transport::{ClientStream, Trust};
+use crate::transport::{ClientStream, Trust, with_port};
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Where a chat server listens unless told otherwise.
-const DEFAULT_PORT: &str = ":7000";
+const DEFAULT_PORT: u16 = 7000;
 
 /// How long the server may take to accept the connection, and to answer the request for a name.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -22,9 +22,7 @@ pub struct Server {
 impl Server {
     /// The server at `HOST[:PORT]`, by TLS if it is said whom to trust.
     pub fn new(address: &str, trust: Option<Trust>) -> Self {
-        let has_port = address.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
-        let port = if has_port { "" } else { DEFAULT_PORT };
-        Self { address: format!("{address}{port}"), trust }
+        Self { address: with_port(address, DEFAULT_PORT), trust }
     }
 
     pub(super) fn connect(&self) -> io::Result<Arc<ClientStream>> {

@@ -3,11 +3,12 @@
 use super::ConfigError;
 use super::settings::Settings;
 use super::shared::{
-    AddressOptions, CertificateOptions, ConnectionOptions, QueueOptions, TlsOptions, UserOptions,
+    AddressOptions, CertificateOptions, ConnectionOptions, OriginOptions, QueueOptions, TlsOptions,
+    UserOptions,
 };
 use super::table::Options;
 use super::users::users_file;
-use super::values::{choice, from, listed, ms, text, within};
+use super::values::{choice, from, ms, text, within};
 use crate::codec::nats::ParserLimits;
 use crate::limits;
 use crate::nats::accounts::{AccountName, GLOBAL, SYSTEM};
@@ -142,10 +143,8 @@ impl Options for NatsOptions {
 pub struct NatsWebSocketOptions {
     #[command(flatten)]
     listen: AddressOptions,
-    /// Web pages that may connect besides those from the same address: origins separated by
-    /// commas, or `*` for all
-    #[arg(long, value_name = "ORIGINS")]
-    origins: Option<String>,
+    #[command(flatten)]
+    origins: OriginOptions,
     #[command(flatten)]
     tls: TlsOptions,
 }
@@ -241,9 +240,7 @@ impl NatsOptions {
         } else {
             self.tls.identity("nats", settings, of_all)?
         };
-        let origins = listed(options.origins.as_deref().unwrap_or_default());
-        let origins = origins.map(str::to_owned).collect();
-        Ok(Some(WebSocketSettings { address, origins, tls }))
+        Ok(Some(WebSocketSettings { address, origins: options.origins.list(), tls }))
     }
 
     fn authentication(&self, settings: &Settings) -> Result<Authentication, ConfigError> {

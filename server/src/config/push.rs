@@ -4,10 +4,11 @@ use super::ConfigError;
 use super::file::read_toml;
 use super::settings::Settings;
 use super::shared::{
-    AddressOptions, CertificateOptions, ConnectionOptions, QueueOptions, TlsOptions, WriterOptions,
+    AddressOptions, CertificateOptions, ConnectionOptions, OriginOptions, QueueOptions, TlsOptions,
+    WriterOptions,
 };
 use super::table::Options;
-use super::values::{choice, from, listed, ms, text, within};
+use super::values::{choice, from, ms, text, within};
 use crate::connection::ConnectionLimits;
 use crate::limits;
 use crate::push::PushSettings;
@@ -113,10 +114,8 @@ impl Options for PushUdpOptions {
 pub struct PushHttpOptions {
     #[command(flatten)]
     listen: AddressOptions,
-    /// Web pages that may use it, besides those from the server's own address: origins separated by
-    /// commas, or `*` for all
-    #[arg(long, value_name = "ORIGINS")]
-    origins: Option<String>,
+    #[command(flatten)]
+    origins: OriginOptions,
     #[command(flatten)]
     tls: TlsOptions,
     #[command(flatten)]
@@ -199,14 +198,13 @@ impl PushTables {
             let problem = format!("is too small for a push; it needs {QUEUE_BYTES_MIN}");
             return Err(settings.error("push-queue-bytes", &problem));
         }
-        let origins = listed(self.http.origins.as_deref().unwrap_or_default());
         Ok(PushConfig {
             address: self.tcp.listen.address.0,
             tls: self.tcp.tls.identity("push", settings, of_all)?,
             udp_address: self.udp.listen.address.0,
             http_address: self.http.listen.address.0,
             http_tls: self.http.tls.identity("push-http", settings, of_all)?,
-            http_origins: origins.map(str::to_owned).collect(),
+            http_origins: self.http.origins.list(),
             http_connections: self.http.connections.limits(),
             access: self.access(settings)?,
             settings: self.settings(),

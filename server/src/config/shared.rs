@@ -3,7 +3,7 @@
 
 use super::ConfigError;
 use super::settings::Settings;
-use super::values::{Listen, from, listen, ms, within};
+use super::values::{Listen, from, listed, listen, ms, within};
 use crate::connection::ConnectionLimits;
 use crate::limits;
 use crate::transport::{Identity, IdentityError, Idle, Trust, WriterSettings};
@@ -57,6 +57,15 @@ pub struct UserOptions {
     #[arg(long, value_name = "TOKEN", value_parser = NonEmptyStringValueParser::new(),
         hide_env_values = true)]
     pub token: Option<String>,
+}
+
+/// The web pages that may use a front-end.
+#[derive(Args, Debug)]
+pub struct OriginOptions {
+    /// Web pages that may connect besides those from the same address: origins separated by
+    /// commas, or `*` for all
+    #[arg(long, value_name = "ORIGINS")]
+    origins: Option<String>,
 }
 
 /// How many connections a front-end takes.
@@ -116,6 +125,12 @@ impl ConnectionOptions {
 
     pub fn limits(&self) -> ConnectionLimits {
         ConnectionLimits { total: self.connections, per_address: self.connections_per_address }
+    }
+}
+
+impl OriginOptions {
+    pub fn list(&self) -> Vec<String> {
+        listed(self.origins.as_deref().unwrap_or_default()).map(str::to_owned).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Asking an admin listener.
 
 use crate::login::ClientTls;
-use crate::transport::{ClientStream, Trust, is_tls_alert};
+use crate::transport::{ClientStream, Trust, is_tls_alert, with_port};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::time::Duration;
@@ -11,6 +11,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The most bytes of an answer that are read: far more than the pages asked for have.
 const ANSWER_BYTES: u64 = 16 << 20;
+
+/// Where an admin listener is, unless told otherwise.
+const DEFAULT_PORT: u16 = 6060;
 
 /// An admin listener.
 pub struct Admin {
@@ -32,9 +35,7 @@ impl Admin {
                 "{url} is not an admin listener; write it as http://HOST:PORT or https://HOST:PORT"
             ));
         }
-        let has_port =
-            address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        let address = if has_port { address.to_owned() } else { format!("{address}:6060") };
+        let address = with_port(address, DEFAULT_PORT);
         let authorization =
             token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
         let trust = match tls.trust()? {

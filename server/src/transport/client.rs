@@ -18,6 +18,14 @@ pub fn is_tls_alert(received: &[u8]) -> bool {
     received.starts_with(TLS_ALERT)
 }
 
+/// `HOST[:PORT]` with the default port where it has none.
+pub fn with_port(address: &str, default_port: u16) -> String {
+    match address.rsplit_once(':') {
+        Some((_, port)) if !port.contains(']') => address.to_owned(),
+        _ => format!("{address}:{default_port}"),
+    }
+}
+
 /// A connection that one thread can read while another writes.
 #[derive(Debug)]
 pub struct ClientStream {

@@ -22,7 +22,7 @@ use crate::tasks::{Wait, note_wait, waiting};
 pub use allowance::ReadAllowance;
 use async_io::Async;
 use bytes::Bytes;
-pub use client::{ClientStream, is_tls_alert};
+pub use client::{ClientStream, is_tls_alert, with_port};
 use event_listener::EventListener;
 pub use reader::Reader;
 use rustix::buffer::spare_capacity;

@@ -15,7 +15,7 @@ use crate::nats::writer::{Change, Own};
 use crate::tasks;
 use fanfare::{
     Books, Mailbox, MailboxSubscriber, Pattern, SubscribeError, SubscriptionId, SubscriptionWatch,
-    Topic,
+    Topic, WhenFull,
 };
 use std::sync::Arc;
 
@@ -29,6 +29,12 @@ pub(super) struct Receiving {
 pub(super) struct OwnReceiving {
     receiving: Receiving,
     kept_bytes: usize,
+}
+
+impl Receiving {
+    fn of(mailbox: &Mailbox<ServerMessage>) -> Self {
+        Self { subscriber: mailbox.subscriber(), watch: mailbox.watch() }
+    }
 }
 
 impl Reader<'_> {
@@ -257,16 +263,7 @@ impl Reader<'_> {
         if !self.take_place() {
             return Err("the server has no room for more subscriptions".to_owned());
         }
-        let mailbox = self
-            .account
-            .broker
-            .mailbox(format!("nats client {}", self.figures.id()))
-            .queue_messages(policy.queue_messages)
-            .queue_bytes(policy.queue_bytes)
-            .when_full(policy.when_full)
-            .no_echo(self.origin)
-            .open();
-        mailbox.map_err(|error| {
+        self.open(policy.queue_messages, policy.queue_bytes, policy.when_full).map_err(|error| {
             self.outbound.give_back_place();
             error.to_string()
         })
@@ -279,8 +276,8 @@ impl Reader<'_> {
         mailbox: Mailbox<ServerMessage>,
         policy: QueuePolicy,
     ) -> Change {
-        let receiving = Receiving { subscriber: mailbox.subscriber(), watch: mailbox.watch() };
-        self.own_queues.insert(id, OwnReceiving { receiving, kept_bytes: policy.kept_bytes() });
+        let (receiving, kept_bytes) = (Receiving::of(&mailbox), policy.kept_bytes());
+        self.own_queues.insert(id, OwnReceiving { receiving, kept_bytes });
         self.note_queues();
         let queue = OwnQueue::new(id, mailbox, policy);
         Change::Own(Box::new(Own { from, sid: sid.clone(), queue }))
@@ -289,21 +286,24 @@ impl Reader<'_> {
     fn subscriber(&mut self) -> Result<&MailboxSubscriber<ServerMessage>, SubscribeError> {
         if self.receiving.is_none() {
             let settings = &self.shared.settings;
-            let mailbox = self
-                .account
-                .broker
-                .mailbox(format!("nats client {}", self.figures.id()))
-                .queue_messages(settings.pending_messages)
-                .queue_bytes(settings.pending_bytes)
-                .when_full(settings.when_full())
-                .no_echo(self.origin)
-                .open()?;
-            let receiving = Receiving { subscriber: mailbox.subscriber(), watch: mailbox.watch() };
+            let (messages, bytes) = (settings.pending_messages, settings.pending_bytes);
+            let mailbox = self.open(messages, bytes, settings.when_full())?;
+            self.receiving = Some(Receiving::of(&mailbox));
             self.outbound.queue.change_first(Change::Mailbox(Box::new(mailbox)));
-            self.receiving = Some(receiving);
             self.note_queues();
         }
         self.receiving.as_ref().map(|receiving| &receiving.subscriber).ok_or(SubscribeError::Closed)
+    }
+
+    fn open(
+        &self,
+        messages: usize,
+        bytes: usize,
+        when_full: WhenFull,
+    ) -> Result<Mailbox<ServerMessage>, SubscribeError> {
+        let mailbox = self.account.broker.mailbox(format!("nats client {}", self.figures.id()));
+        let mailbox = mailbox.queue_messages(messages).queue_bytes(bytes);
+        mailbox.when_full(when_full).no_echo(self.origin).open()
     }
 
     fn take_place(&self) -> bool {
