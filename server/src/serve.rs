@@ -97,7 +97,7 @@ pub async fn run(
         lame_duck(&running, times).or(interrupted).await;
     }
     systemd::stopping();
-    running.diagnostics.journal().note(Event::Stopping);
+    running.diagnostics.journal().note("", Event::Stopping);
     log::info!("ending within {} ms; a second signal ends at once", goodbye.as_millis());
     let second = async {
         next_signal(&mut signals, || log::info!("SIGHUP is ignored: the server is ending")).await;

@@ -168,7 +168,7 @@ pub(super) fn journal(context: Arc<AdminContext>, call: Asked) -> Response {
             rows_name: "events",
             summary: Object(vec![("now", timestamp(SystemTime::now()).into())]),
             rows: journal.newest(window.offset, window.limit).iter().map(event_row).collect(),
-            total: journal.len(),
+            total: journal.count(),
             window,
         }
     })

@@ -123,7 +123,7 @@ impl FrontEnd {
     /// Notes that the front-end listens, or now serves this much.
     pub fn listening(&self, serves: Serves) {
         if lock(&self.serves).replace(serves).is_none() {
-            self.journal.note(Event::Listening { front_end: self.name, address: serves.address });
+            self.note(Event::Listening(serves.address));
         }
     }
 
@@ -166,20 +166,20 @@ impl FrontEnd {
             connections.past.accepted += 1;
             connections.live.insert(id, figures.clone());
         }
-        self.journal.note(Event::Connected { front_end: self.name, peer });
+        self.note(Event::Connected(peer));
         ConnectionEntry { front_end: self.clone(), figures, reason: Ended::Cut }
     }
 
     /// Counts a connection that was refused.
     pub fn refused(&self, peer: SocketAddr, reason: &str) {
         self.refused.fetch_add(1, Ordering::Relaxed);
-        self.journal.note(Event::Refused { front_end: self.name, peer, reason });
+        self.note(Event::Refused(peer, reason));
     }
 
     /// Notes that deliveries of a publish were given up, if any were.
     pub fn dropped(&self, topic: &str, messages: u64) {
         if messages > 0 {
-            self.journal.note(Event::Dropped { front_end: self.name, topic, messages });
+            self.note(Event::Dropped(topic, messages));
         }
     }
 
@@ -187,13 +187,17 @@ impl FrontEnd {
     /// word for how, `what` says which they are. Returns the number of the entry, for
     /// [`FrontEnd::lost_again`].
     pub fn lost(&self, kind: &'static str, whom: &str, what: &str, messages: u64) -> u64 {
-        self.journal.note(Event::Lost { front_end: self.name, kind, whom, what, messages })
+        self.note(Event::Lost { kind, whom, what, messages })
     }
 
     /// Notes in the journal what somebody did. `kind` is a word for it, `what` says who did it and
     /// why.
     pub fn acted(&self, kind: &'static str, about: &str, what: &str) {
-        self.journal.note(Event::Acted { front_end: self.name, kind, about, what });
+        self.note(Event::Acted { kind, about, what });
+    }
+
+    fn note(&self, event: Event<'_>) -> u64 {
+        self.journal.note(self.name, event)
     }
 
     /// Adds more messages to what was noted as lost. False if the journal has forgotten it.
@@ -279,7 +283,7 @@ impl FrontEnd {
             *connections.past.ended.entry(reason.as_str()).or_default() += 1;
             connections.past.slow_consumers += u64::from(reason.is_slow_consumer());
         }
-        self.journal.note(Event::Ended { front_end: self.name, peer: figures.peer(), reason });
+        self.note(Event::Ended(figures.peer(), reason));
     }
 }
 
@@ -322,11 +326,6 @@ impl ConnectionEntry {
     /// The figures that the connection counts in.
     pub fn figures(&self) -> &Arc<ConnectionFigures> {
         &self.figures
-    }
-
-    /// The connection's front-end.
-    pub fn front_end(&self) -> &Arc<FrontEnd> {
-        &self.front_end
     }
 
     /// Says why the connection ends; the last word counts.

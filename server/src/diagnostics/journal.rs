@@ -19,55 +19,22 @@ use std::time::{Duration, SystemTime};
 /// An event.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'e> {
-    /// A front-end listens.
-    Listening {
-        /// The front-end.
-        front_end: &'static str,
-        /// The address.
-        address: SocketAddr,
-    },
+    /// A front-end listens on this address.
+    Listening(SocketAddr),
     /// The server refuses new connections, and sends its clients elsewhere.
     LameDuck,
     /// The server begins to stop, and refuses new connections.
     Stopping,
-    /// A connection began.
-    Connected {
-        /// The front-end.
-        front_end: &'static str,
-        /// The peer's address.
-        peer: SocketAddr,
-    },
-    /// A connection was refused.
-    Refused {
-        /// The front-end.
-        front_end: &'static str,
-        /// The peer's address.
-        peer: SocketAddr,
-        /// The reason.
-        reason: &'e str,
-    },
-    /// A connection ended.
-    Ended {
-        /// The front-end.
-        front_end: &'static str,
-        /// The peer's address.
-        peer: SocketAddr,
-        /// The reason. Time-outs have their own kind in the journal.
-        reason: Ended,
-    },
-    /// A publish did not reach everybody.
-    Dropped {
-        /// The front-end through which it came.
-        front_end: &'static str,
-        /// The message's topic.
-        topic: &'e str,
-        /// The number of deliveries given up.
-        messages: u64,
-    },
+    /// A connection from this peer began.
+    Connected(SocketAddr),
+    /// A connection from this peer was refused for this reason.
+    Refused(SocketAddr, &'e str),
+    /// A connection from this peer ended. Time-outs have their own kind in the journal.
+    Ended(SocketAddr, Ended),
+    /// A publish on this topic gave up so many deliveries.
+    Dropped(&'e str, u64),
     /// Deliveries were lost, and the front-end has more to say of them than their topic.
     Lost {
-        /// The front-end through which they came.
-        front_end: &'static str,
         /// Their outcome, in one word.
         kind: &'static str,
         /// The target.
@@ -79,8 +46,6 @@ pub enum Event<'e> {
     },
     /// An act of moderation, or of an account's owner.
     Acted {
-        /// The front-end.
-        front_end: &'static str,
         /// The kind of event, in a word or two.
         kind: &'static str,
         /// The person or room it is about.
@@ -88,13 +53,8 @@ pub enum Event<'e> {
         /// The actor and the reason.
         what: &'e str,
     },
-    /// A warning.
-    Warned {
-        /// The part of the server that warns.
-        by: &'static str,
-        /// The warning, in one sentence without figures so that it can be folded.
-        what: &'e str,
-    },
+    /// A warning, in one sentence without figures so that it can be folded.
+    Warned(&'e str),
 }
 
 /// One line of the journal.
@@ -144,16 +104,11 @@ struct Logged {
 }
 
 impl Journal {
-    /// An empty journal, which takes memory as events come.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Notes that something happened just now, and logs it unless it repeats an older entry or too
-    /// much was logged lately. Returns the number of the entry, or of the older one that this
-    /// repeats.
-    pub fn note(&self, event: Event<'_>) -> u64 {
-        self.note_at(event, SystemTime::now())
+    /// much was logged lately. `by` is the front-end or the part of the server; empty for the
+    /// server itself. Returns the number of the entry, or of the older one that this repeats.
+    pub fn note(&self, by: &'static str, event: Event<'_>) -> u64 {
+        self.note_at(by, event, SystemTime::now())
     }
 
     /// Notes that an entry's event happened once more, with this many messages. False if the entry
@@ -170,15 +125,15 @@ impl Journal {
         true
     }
 
-    fn note_at(&self, event: Event<'_>, now: SystemTime) -> u64 {
-        let line = Line::of(&event);
+    fn note_at(&self, by: &'static str, event: Event<'_>, now: SystemTime) -> u64 {
+        let line = Line::of(by, event);
         let mut ring = lock(&self.ring);
         let latest = ring.entries.iter_mut().rev().take(JOURNAL_FOLDED_EVENTS);
         if let Some(entry) = latest.into_iter().find(|entry| line.repeats(entry, now)) {
             entry.times += 1;
             entry.messages += line.messages;
             entry.last_at = now;
-            entry.port = line.port;
+            entry.port = line.about.port();
             return entry.number;
         }
         ring.last_number += 1;
@@ -191,8 +146,8 @@ impl Journal {
         drop(forgotten);
         match logged {
             Some((level, events)) if events <= LOGGED_EVENTS => match tasks::current() {
-                Some(task) => log::log!(level, task:% = task; "{event}"),
-                None => log::log!(level, "{event}"),
+                Some(task) => log::log!(level, task:% = task; "{by}: {event}"),
+                None => log::log!(level, "{by}: {event}"),
             },
             Some((_, events)) if events == LOGGED_EVENTS + 1 => log::warn!(
                 "more happens than is logged: for up to {} s further events are in /journal alone",
@@ -209,13 +164,8 @@ impl Journal {
     }
 
     /// The number of entries.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         lock(&self.ring).entries.len()
-    }
-
-    /// Whether nothing has happened.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// Entries, newest first: `limit` of them after the first `offset`.
@@ -242,10 +192,8 @@ impl Event<'_> {
     fn level(&self) -> Option<Level> {
         match self {
             Self::Stopping | Self::LameDuck => None,
-            Self::Listening { .. } | Self::Connected { .. } | Self::Acted { .. } => {
-                Some(Level::Info)
-            }
-            Self::Ended { reason, .. } if reason.is_ordinary() => Some(Level::Info),
+            Self::Listening(_) | Self::Connected(_) | Self::Acted { .. } => Some(Level::Info),
+            Self::Ended(_, reason) if reason.is_ordinary() => Some(Level::Info),
             _ => Some(Level::Warn),
         }
     }
@@ -254,31 +202,23 @@ impl Event<'_> {
 impl fmt::Display for Event<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Listening { front_end, address } => {
-                write!(out, "{front_end}: listening on {address}")
-            }
+            Self::Listening(address) => write!(out, "listening on {address}"),
             Self::LameDuck => out.write_str("lame duck"),
             Self::Stopping => out.write_str("stopping"),
-            Self::Connected { front_end, peer } => write!(out, "{front_end}: {peer} connected"),
-            Self::Refused { front_end, peer, reason } => {
-                write!(out, "{front_end}: refused {peer}: {reason}")
+            Self::Connected(peer) => write!(out, "{peer} connected"),
+            Self::Refused(peer, reason) => write!(out, "refused {peer}: {reason}"),
+            Self::Ended(peer, reason) => write!(out, "{peer} ended: {reason}"),
+            Self::Dropped(topic, messages) => {
+                write!(out, "dropped {} on {}", counted(messages, "delivery"), cut(topic))
             }
-            Self::Ended { front_end, peer, reason } => {
-                write!(out, "{front_end}: {peer} ended: {reason}")
-            }
-            Self::Dropped { front_end, topic, messages } => {
+            Self::Lost { kind, whom, what, messages } => {
                 let deliveries = counted(messages, "delivery");
-                write!(out, "{front_end}: dropped {deliveries} on {}", cut(topic))
+                write!(out, "{kind}: {deliveries} for {} {}", cut(whom), cut(what))
             }
-            Self::Lost { front_end, kind, whom, what, messages } => {
-                let (whom, what) = (cut(whom), cut(what));
-                let deliveries = counted(messages, "delivery");
-                write!(out, "{front_end}: {kind}: {deliveries} for {whom} {what}")
+            Self::Acted { kind, about, what } => {
+                write!(out, "{} {kind}: {}", cut(about), cut(what))
             }
-            Self::Acted { front_end, kind, about, what } => {
-                write!(out, "{front_end}: {} {kind}: {}", cut(about), cut(what))
-            }
-            Self::Warned { by, what } => write!(out, "{by}: {}", cut(what)),
+            Self::Warned(what) => out.write_str(cut(what)),
         }
     }
 }
@@ -286,66 +226,46 @@ impl fmt::Display for Event<'_> {
 /// An event taken apart, without having copied anything yet: most events repeat another.
 struct Line<'e> {
     kind: &'static str,
-    front_end: &'static str,
+    by: &'static str,
     about: About<'e>,
-    port: Option<u16>,
     reason: &'e str,
     messages: u64,
 }
 
+#[derive(Clone, Copy)]
 enum About<'e> {
     Peer(SocketAddr),
     Text(&'e str),
 }
 
 impl<'e> Line<'e> {
-    fn of(event: &Event<'e>) -> Self {
-        let line = |kind, front_end, about, reason| Line {
-            kind,
-            front_end,
-            about,
-            port: None,
-            reason,
-            messages: 0,
+    fn of(by: &'static str, event: Event<'e>) -> Self {
+        let of_peer = |kind, peer, reason| (kind, About::Peer(peer), reason, 0);
+        let of_text = |kind, text, reason| (kind, About::Text(cut(text)), cut(reason), 0);
+        let (kind, about, reason, messages) = match event {
+            Event::Listening(address) => of_peer("listening", address, ""),
+            Event::LameDuck => of_text("lame duck", "", ""),
+            Event::Stopping => of_text("stopping", "", ""),
+            Event::Connected(peer) => of_peer("connected", peer, ""),
+            Event::Refused(peer, reason) => of_peer("refused", peer, reason),
+            Event::Ended(peer, Ended::Shed) => of_peer("shed", peer, Ended::Shed.as_str()),
+            Event::Ended(peer, reason) if reason.is_time_out() => {
+                of_peer("timed out", peer, reason.as_str())
+            }
+            Event::Ended(peer, reason) => of_peer("ended", peer, reason.as_str()),
+            Event::Dropped(topic, messages) => ("dropped", About::Text(cut(topic)), "", messages),
+            Event::Lost { kind, whom, what, messages } => {
+                (kind, About::Text(cut(whom)), cut(what), messages)
+            }
+            Event::Acted { kind, about, what } => of_text(kind, about, what),
+            Event::Warned(what) => of_text("warned", "", what),
         };
-        let of_peer = |kind, front_end, peer: &SocketAddr, reason| Line {
-            port: Some(peer.port()),
-            ..line(kind, front_end, About::Peer(*peer), reason)
-        };
-        match event {
-            Event::Listening { front_end, address } => of_peer("listening", front_end, address, ""),
-            Event::LameDuck => line("lame duck", "", About::Text(""), ""),
-            Event::Stopping => line("stopping", "", About::Text(""), ""),
-            Event::Connected { front_end, peer } => of_peer("connected", front_end, peer, ""),
-            Event::Refused { front_end, peer, reason } => {
-                of_peer("refused", front_end, peer, reason)
-            }
-            Event::Ended { front_end, peer, reason } => {
-                let kind = match reason {
-                    Ended::Shed => "shed",
-                    reason if reason.is_time_out() => "timed out",
-                    _ => "ended",
-                };
-                of_peer(kind, front_end, peer, reason.as_str())
-            }
-            Event::Dropped { front_end, topic, messages } => Line {
-                messages: *messages,
-                ..line("dropped", front_end, About::Text(cut(topic)), "")
-            },
-            Event::Lost { front_end, kind, whom, what, messages } => Line {
-                messages: *messages,
-                ..line(kind, front_end, About::Text(cut(whom)), cut(what))
-            },
-            Event::Acted { front_end, kind, about, what } => {
-                line(kind, front_end, About::Text(cut(about)), cut(what))
-            }
-            Event::Warned { by, what } => line("warned", by, About::Text(""), cut(what)),
-        }
+        Self { kind, by, about, reason, messages }
     }
 
     fn repeats(&self, entry: &JournalEntry, now: SystemTime) -> bool {
         self.kind == entry.kind
-            && self.front_end == entry.front_end
+            && self.by == entry.front_end
             && self.reason == entry.reason
             && self.about.is(&entry.about)
             && now.duration_since(entry.last_at).unwrap_or_default()
@@ -359,9 +279,9 @@ impl<'e> Line<'e> {
             last_at: now,
             times: 1,
             kind: self.kind,
-            front_end: self.front_end,
+            front_end: self.by,
             about: self.about.to_string(),
-            port: self.port,
+            port: self.about.port(),
             reason: self.reason.to_owned(),
             messages: self.messages,
         }
@@ -369,9 +289,16 @@ impl<'e> Line<'e> {
 }
 
 impl About<'_> {
-    fn is(&self, text: &str) -> bool {
+    fn port(self) -> Option<u16> {
         match self {
-            About::Text(own) => *own == text,
+            About::Text(_) => None,
+            About::Peer(peer) => Some(peer.port()),
+        }
+    }
+
+    fn is(self, text: &str) -> bool {
+        match self {
+            About::Text(own) => own == text,
             About::Peer(peer) => text.parse() == Ok(peer.ip()),
         }
     }
@@ -400,20 +327,20 @@ mod tests {
     }
 
     fn connected(text: &str) -> Event<'static> {
-        Event::Connected { front_end: "chat", peer: peer(text) }
+        Event::Connected(peer(text))
     }
 
     #[test]
     fn repeated_events_are_one_entry_with_a_count_and_the_last_port() {
-        let journal = Journal::new();
+        let journal = Journal::default();
         for port in 1..=10_000 {
             let peer = SocketAddr::new("10.0.0.1".parse().unwrap(), port);
-            journal.note(Event::Connected { front_end: "chat", peer });
-            journal.note(Event::Ended { front_end: "chat", peer, reason: Ended::PeerClosed });
+            journal.note("chat", Event::Connected(peer));
+            journal.note("chat", Event::Ended(peer, Ended::PeerClosed));
         }
-        journal.note(Event::Dropped { front_end: "chat", topic: "a.b", messages: 3 });
-        journal.note(Event::Dropped { front_end: "chat", topic: "a.b", messages: 4 });
-        journal.note(Event::Dropped { front_end: "chat", topic: "a.c", messages: 5 });
+        journal.note("chat", Event::Dropped("a.b", 3));
+        journal.note("chat", Event::Dropped("a.b", 4));
+        journal.note("chat", Event::Dropped("a.c", 5));
         let newest = journal.newest(0, 10);
         let seen: Vec<_> = newest
             .iter()
@@ -431,17 +358,16 @@ mod tests {
 
     #[test]
     fn another_reason_address_front_end_or_time_is_another_entry() {
-        let journal = Journal::new();
+        let journal = Journal::default();
         let now = SystemTime::now();
         let later = now + Duration::from_millis(JOURNAL_FOLD_MS + 1);
-        journal.note_at(connected("10.0.0.1:1"), now);
-        journal.note_at(connected("10.0.0.2:1"), now);
-        journal.note_at(Event::Connected { front_end: "nats", peer: peer("10.0.0.1:1") }, now);
+        journal.note_at("chat", connected("10.0.0.1:1"), now);
+        journal.note_at("chat", connected("10.0.0.2:1"), now);
+        journal.note_at("nats", connected("10.0.0.1:1"), now);
         for reason in [Ended::PeerClosed, Ended::Stuck, Ended::Because("too many subscriptions")] {
-            journal
-                .note_at(Event::Ended { front_end: "chat", peer: peer("10.0.0.1:1"), reason }, now);
+            journal.note_at("chat", Event::Ended(peer("10.0.0.1:1"), reason), now);
         }
-        journal.note_at(connected("10.0.0.1:1"), later);
+        journal.note_at("chat", connected("10.0.0.1:1"), later);
         let newest = journal.newest(0, 100);
         assert_eq!(newest.iter().map(|entry| entry.times).collect::<Vec<_>>(), [1; 7]);
         assert_eq!(
@@ -465,31 +391,29 @@ mod tests {
 
     #[test]
     fn refusals_and_slow_clients_are_warnings() {
-        let level =
-            |reason| Event::Ended { front_end: "nats", peer: peer("10.0.0.1:1"), reason }.level();
+        let level = |reason| Event::Ended(peer("10.0.0.1:1"), reason).level();
         assert_eq!(level(Ended::PeerClosed), Some(Level::Info));
         assert_eq!(level(Ended::SlowConsumer), Some(Level::Warn));
         assert_eq!(level(Ended::Because("Authorization Violation")), Some(Level::Warn));
-        let refused =
-            Event::Refused { front_end: "nats", peer: peer("10.0.0.1:1"), reason: "full" };
+        let refused = Event::Refused(peer("10.0.0.1:1"), "full");
         assert_eq!(refused.level(), Some(Level::Warn));
-        assert_eq!(refused.to_string(), "nats: refused 10.0.0.1:1: full");
+        assert_eq!(refused.to_string(), "refused 10.0.0.1:1: full");
     }
 
     #[test]
     fn an_entry_is_added_to_until_it_is_forgotten() {
-        let journal = Journal::new();
+        let journal = Journal::default();
         fn lost(what: &str) -> Event<'_> {
-            Event::Lost { front_end: "push", kind: "expired", whom: "all", what, messages: 1 }
+            Event::Lost { kind: "expired", whom: "all", what, messages: 1 }
         }
-        let (one, other) = (journal.note(lost("one")), journal.note(lost("other")));
-        assert_eq!(journal.note(lost("one")), one);
+        let (one, other) = (journal.note("push", lost("one")), journal.note("push", lost("other")));
+        assert_eq!(journal.note("push", lost("one")), one);
         assert!(journal.add(one, 5) && journal.add(other, 1));
         let newest = journal.newest(0, 10);
         assert_eq!((newest[1].reason.as_str(), newest[1].times, newest[1].messages), ("one", 3, 7));
         assert!(!journal.add(other + 1, 1) && !journal.add(0, 1));
         for number in 0..JOURNAL_EVENTS {
-            journal.note(lost(&number.to_string()));
+            journal.note("push", lost(&number.to_string()));
         }
         assert!(!journal.add(other, 1) && journal.add(other + 1, 1));
         assert_eq!(journal.newest(JOURNAL_EVENTS - 1, 1)[0].messages, 2);
@@ -497,12 +421,12 @@ mod tests {
 
     #[test]
     fn the_oldest_are_forgotten_and_pages_follow_each_other() {
-        let journal = Journal::new();
+        let journal = Journal::default();
         let mut topics = (0..).map(|number| format!("topic.{number}"));
         for topic in topics.by_ref().take(JOURNAL_EVENTS + 100) {
-            journal.note(Event::Dropped { front_end: "chat", topic: &topic, messages: 1 });
+            journal.note("chat", Event::Dropped(&topic, 1));
         }
-        assert_eq!(journal.len(), JOURNAL_EVENTS);
+        assert_eq!(journal.count(), JOURNAL_EVENTS);
         let numbers: Vec<u64> = [journal.newest(0, 3), journal.newest(3, 2)]
             .concat()
             .iter()

@@ -49,7 +49,7 @@ impl Diagnostics {
             started: Instant::now(),
             started_at: now,
             settings_read_at: Mutex::new(now),
-            journal: Arc::new(Journal::new()),
+            journal: Arc::default(),
             memory: Arc::default(),
             front_ends: Mutex::default(),
             is_lame_duck: AtomicBool::new(false),
@@ -89,7 +89,7 @@ impl Diagnostics {
     /// The server sends its clients elsewhere from now on.
     pub fn begin_lame_duck(&self) {
         self.shared.is_lame_duck.store(true, Ordering::Relaxed);
-        self.journal().note(Event::LameDuck);
+        self.journal().note("", Event::LameDuck);
     }
 
     /// Whether the server sends its clients elsewhere.

@@ -151,7 +151,7 @@ impl MemoryWatch {
             self.broker.forget_histories();
             let what = "memory is short: kept messages were forgotten";
             log::warn!(task:% = tasks::label(); "{what}");
-            self.diagnostics.journal().note(Event::Warned { by: "memory", what });
+            self.diagnostics.journal().note("memory", Event::Warned(what));
             return;
         }
         let chosen = choose(candidates, room_bytes, is_over && !has_stuck);

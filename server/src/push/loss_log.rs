@@ -131,7 +131,7 @@ mod tests {
             losses.add(lost(Loss::Expired, 1, "o-1"), now);
         }
         let journal = diagnostics.journal();
-        assert_eq!(journal.len(), PUSH_LOSSES_LOGGED + 2);
+        assert_eq!(journal.count(), PUSH_LOSSES_LOGGED + 2);
         let entries = journal.newest(0, 1_000);
         let sum = |kind| {
             entries
