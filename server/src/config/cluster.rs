@@ -31,7 +31,7 @@ pub struct ClusterOptions {
     #[command(flatten)]
     user: UserOptions,
     /// Seed of the NKEY with which this server answers a hub's challenge
-    #[arg(long, value_name = "SEED", value_parser = seed, hide_env_values = true)]
+    #[arg(long, value_name = "SEED", value_parser = Seed::parse, hide_env_values = true)]
     nkey_seed: Option<Seed>,
     /// File with a JWT and the seed of its user, as written by nsc
     #[arg(long, value_name = "FILE")]
@@ -130,10 +130,6 @@ fn patterns(text: &str) -> Result<Patterns, String> {
     let patterns = text.split(',').map(|part| Pattern::parse(part.trim()));
     let patterns = patterns.collect::<Result<_, _>>();
     patterns.map(Patterns).map_err(|error| format!("is not a list of subjects: {error}"))
-}
-
-fn seed(text: &str) -> Result<Seed, String> {
-    Seed::parse(text).map_err(|error| error.to_string())
 }
 
 /// A name without blanks, which hubs would refuse.

@@ -163,14 +163,14 @@ impl Datagrams {
         let mut replays = lock(&self.replays);
         if let Err(error) = replays.take(&signed, now()) {
             let counter = match error {
-                ReplayError::Stale { .. } | ReplayError::BeforeStart => &counters.stale,
+                ReplayError::Stale | ReplayError::BeforeStart => &counters.stale,
                 ReplayError::Replayed => &counters.replayed,
                 ReplayError::Full => &counters.signatures_full,
             };
             counter.add(1);
             return None;
         }
-        counters.signatures_remembered.set(replays.len());
+        counters.signatures_remembered.set(replays.count());
         self.taken.push((signed.time_s, signed.fingerprint()));
         Some((Grant::Key(key), signed.push))
     }

@@ -20,7 +20,7 @@ pub mod signed;
 pub use answer::{Answer, append_answer};
 pub use push::{Push, PushError, Target, is_name, parse_push, wants_answer};
 pub use replays::{Now, Remembered, ReplayError, Replays};
-pub use signed::{Signed, SignedError};
+pub use signed::{Malformed, Signed};
 
 #[cfg(test)]
 mod fuzz;

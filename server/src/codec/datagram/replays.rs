@@ -3,7 +3,6 @@
 use super::Signed;
 use crate::limits::{PUSH_FORGOTTEN_SPANS, PUSH_REMEMBERED_SIGNATURES};
 use std::collections::{BTreeMap, HashSet};
-use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Instant;
 
@@ -51,10 +50,7 @@ pub struct Now {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplayError {
     /// Its time is too far from ours, or too old to know what was accepted then.
-    Stale {
-        /// How many seconds its time may differ from ours.
-        age_s: u64,
-    },
+    Stale,
     /// It was sent before this server started, by our present clock.
     BeforeStart,
     /// The datagram was accepted before.
@@ -62,21 +58,6 @@ pub enum ReplayError {
     /// No more datagrams can be remembered.
     Full,
 }
-
-impl fmt::Display for ReplayError {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Stale { age_s } => {
-                write!(out, "stale: its time differs from ours by more than {age_s} s")
-            }
-            Self::BeforeStart => write!(out, "stale: it was sent before this server started"),
-            Self::Replayed => write!(out, "replayed: it was taken before"),
-            Self::Full => write!(out, "too many signed datagrams; try again later"),
-        }
-    }
-}
-
-impl std::error::Error for ReplayError {}
 
 impl Replays {
     /// Accepts datagrams that were sent after `started` and whose time differs from ours by at most
@@ -115,7 +96,7 @@ impl Replays {
         let (time_s, now_s) = (signed.time_s, now.wall_ms / 1000);
         self.forget_stale(now_s);
         if time_s.abs_diff(now_s) > self.age_s || self.forgotten.have(time_s) {
-            return Err(ReplayError::Stale { age_s: self.age_s });
+            return Err(ReplayError::Stale);
         }
         let fingerprint = signed.fingerprint();
         if self.taken.get(&time_s).is_some_and(|taken| taken.contains(&fingerprint)) {
@@ -158,13 +139,8 @@ impl Replays {
     }
 
     /// The number of datagrams remembered.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.count
-    }
-
-    /// Whether none is remembered.
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
     }
 
     fn forget_stale(&mut self, now_s: u64) {
@@ -262,7 +238,7 @@ mod tests {
                 "{now_s}"
             );
         }
-        let stale = Err(ReplayError::Stale { age_s: 30 });
+        let stale = Err(ReplayError::Stale);
         assert_eq!(take(&mut replays, NOW_S, "nonce--1", NOW_S + 31), stale);
         assert_eq!(take(&mut replays, NOW_S, "nonce--3", NOW_S - 31), stale);
         assert_eq!(take(&mut replays, u64::MAX, "nonce--3", NOW_S), stale);
@@ -277,7 +253,7 @@ mod tests {
         assert_eq!(take(&mut replays, NOW_S, "nonce--3", NOW_S), Err(ReplayError::Full));
         assert_eq!(take(&mut replays, NOW_S, "nonce--1", NOW_S), Err(ReplayError::Replayed));
         assert_eq!(take(&mut replays, NOW_S + 31, "nonce--3", NOW_S + 31), Ok(()));
-        assert_eq!(replays.len(), 2);
+        assert_eq!(replays.count(), 2);
         assert_eq!(
             take(&mut replays, NOW_S + 1, "nonce--2", NOW_S + 31),
             Err(ReplayError::Replayed)
@@ -291,10 +267,7 @@ mod tests {
         assert!(take(&mut replays, NOW_S, "nonce--1", NOW_S - 100).is_err());
         assert_eq!(take(&mut replays, NOW_S, "nonce--1", NOW_S), Err(ReplayError::Replayed));
         assert!(take(&mut replays, NOW_S, "nonce--1", NOW_S + 100).is_err());
-        assert_eq!(
-            take(&mut replays, NOW_S, "nonce--1", NOW_S),
-            Err(ReplayError::Stale { age_s: 30 })
-        );
+        assert_eq!(take(&mut replays, NOW_S, "nonce--1", NOW_S), Err(ReplayError::Stale));
     }
 
     #[test]
@@ -308,7 +281,7 @@ mod tests {
             let ahead_s = NOW_S + AHEAD_S + second;
             assert_eq!(take(&mut replays, ahead_s, "nonce--2", ahead_s), Ok(()));
         }
-        let stale = Err(ReplayError::Stale { age_s: 30 });
+        let stale = Err(ReplayError::Stale);
         for second in 1..100 {
             let now_s = NOW_S + second;
             assert_eq!(take(&mut replays, now_s, "nonce--3", now_s), Ok(()), "{second}");
@@ -360,7 +333,7 @@ mod tests {
             assert_eq!(take(NOW_S, "nonce--1", NOW_S), Err(ReplayError::Replayed));
             assert_eq!(take(NOW_S, "nonce--2", NOW_S), another);
             // The clock was set back while no server ran.
-            let stale = Err(ReplayError::Stale { age_s: 30 });
+            let stale = Err(ReplayError::Stale);
             assert_eq!(take(NOW_S - 100, "nonce--0", NOW_S - 100), stale);
             let from_s = complete_from_s.unwrap_or(NOW_S + 1);
             assert_eq!(next.complete_from_s(now(&next)), from_s);

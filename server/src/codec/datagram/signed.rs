@@ -10,7 +10,6 @@ use crate::limits::{PUSH_NAME_BYTES, PUSH_NONCE_BYTES};
 use data_encoding::HEXLOWER_PERMISSIVE;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
-use std::fmt;
 
 /// The parts of a datagram that claims to be signed. Believe none of them until [`Signed::is_by`]
 /// is true.
@@ -26,34 +25,9 @@ pub struct Signed<'d> {
     pub push: &'d [u8],
 }
 
-/// Why a datagram that begins with `signed` is not in the signed form.
+/// A datagram that begins with `signed` is not in the signed form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SignedError {
-    /// The datagram ends too early.
-    Cut,
-    /// The MAC is not 64 hexadecimal digits.
-    BadMac,
-    /// The key's id is not valid.
-    BadKeyId,
-    /// The time is not a number of seconds.
-    BadTime,
-    /// The nonce is too short, too long, or has other characters.
-    BadNonce,
-}
-
-impl fmt::Display for SignedError {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Self::Cut => "a signed datagram is: signed MAC KEY-ID TIME NONCE, and the push",
-            Self::BadMac => "the MAC has 64 hexadecimal digits",
-            Self::BadKeyId => "the key's id is text without spaces",
-            Self::BadTime => "the time is a number of seconds since 1970",
-            Self::BadNonce => "the nonce has 8 to 64 letters, digits, - or _",
-        })
-    }
-}
-
-impl std::error::Error for SignedError {}
+pub struct Malformed;
 
 const PREFIX: &[u8] = b"signed ";
 const MAC_DIGITS: usize = 64;
@@ -65,26 +39,24 @@ impl<'d> Signed<'d> {
     }
 
     /// Parses a signed datagram. `None` if the datagram is unsigned.
-    pub fn parse(datagram: &'d [u8]) -> Result<Option<Self>, SignedError> {
+    pub fn parse(datagram: &'d [u8]) -> Result<Option<Self>, Malformed> {
         let Some(rest) = datagram.strip_prefix(PREFIX) else { return Ok(None) };
-        let (digits, rest) = rest.split_at_checked(MAC_DIGITS).ok_or(SignedError::Cut)?;
+        Self::parts(rest).map(Some).ok_or(Malformed)
+    }
+
+    fn parts(rest: &'d [u8]) -> Option<Self> {
+        let (digits, rest) = rest.split_at_checked(MAC_DIGITS)?;
         let mut mac = [0; 32];
-        HEXLOWER_PERMISSIVE.decode_mut(digits, &mut mac).map_err(|_| SignedError::BadMac)?;
-        let signed = rest.strip_prefix(b" ").ok_or(SignedError::BadMac)?;
+        HEXLOWER_PERMISSIVE.decode_mut(digits, &mut mac).ok()?;
+        let signed = rest.strip_prefix(b" ")?;
         let mut fields = signed.splitn(4, |byte| *byte == b' ');
-        let mut field = || fields.next().ok_or(SignedError::Cut);
-        let (key_id, time, nonce, push) = (field()?, field()?, field()?, field()?);
-        let key_id = std::str::from_utf8(key_id).map_err(|_| SignedError::BadKeyId)?;
-        if !(1..=PUSH_NAME_BYTES).contains(&key_id.len()) {
-            return Err(SignedError::BadKeyId);
-        }
+        let key_id = std::str::from_utf8(fields.next()?).ok()?;
+        let (time, nonce, push) = (fields.next()?, fields.next()?, fields.next()?);
         let is_nonce = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        if !(PUSH_NONCE_BYTES.0..=PUSH_NONCE_BYTES.1).contains(&nonce.len())
-            || !nonce.iter().all(is_nonce)
-        {
-            return Err(SignedError::BadNonce);
-        }
-        Ok(Some(Signed { mac, signed, key_id, time_s: seconds(time)?, push }))
+        let is_valid = (1..=PUSH_NAME_BYTES).contains(&key_id.len())
+            && (PUSH_NONCE_BYTES.0..=PUSH_NONCE_BYTES.1).contains(&nonce.len())
+            && nonce.iter().all(is_nonce);
+        is_valid.then_some(Self { mac, signed, key_id, time_s: seconds(time)?, push })
     }
 
     /// Whether it was signed with this key. Takes the same time for a wrong MAC as for the right
@@ -115,11 +87,9 @@ fn hmac(key: &[u8], signed: &[u8]) -> Hmac<Sha256> {
     hmac
 }
 
-fn seconds(time: &[u8]) -> Result<u64, SignedError> {
-    let digits = std::str::from_utf8(time)
-        .ok()
-        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-    digits.and_then(|digits| digits.parse().ok()).ok_or(SignedError::BadTime)
+fn seconds(time: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(time).ok()?;
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
 #[cfg(test)]
@@ -171,21 +141,21 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_in_the_form_is_named() {
+    fn every_mistake_in_the_form_is_noticed() {
         let mac = "0".repeat(64);
-        for (text, expected) in [
-            ("signed ".to_owned(), SignedError::Cut),
-            (format!("signed {} k 1 12345678 all x", "z".repeat(64)), SignedError::BadMac),
-            (format!("signed {mac}0 k 1 12345678 all x"), SignedError::BadMac),
-            (format!("signed {mac} k 1 12345678"), SignedError::Cut),
-            (format!("signed {mac}  1 12345678 all x"), SignedError::BadKeyId),
-            (format!("signed {mac} k now 12345678 all x"), SignedError::BadTime),
-            (format!("signed {mac} k -1 12345678 all x"), SignedError::BadTime),
-            (format!("signed {mac} k 1 1234567 all x"), SignedError::BadNonce),
-            (format!("signed {mac} k 1 1234567/ all x"), SignedError::BadNonce),
-            (format!("signed {mac} k 1 {} all x", "a".repeat(65)), SignedError::BadNonce),
+        for text in [
+            "signed ".to_owned(),
+            format!("signed {} k 1 12345678 all x", "z".repeat(64)),
+            format!("signed {mac}0 k 1 12345678 all x"),
+            format!("signed {mac} k 1 12345678"),
+            format!("signed {mac}  1 12345678 all x"),
+            format!("signed {mac} k now 12345678 all x"),
+            format!("signed {mac} k -1 12345678 all x"),
+            format!("signed {mac} k 1 1234567 all x"),
+            format!("signed {mac} k 1 1234567/ all x"),
+            format!("signed {mac} k 1 {} all x", "a".repeat(65)),
         ] {
-            assert_eq!(Signed::parse(text.as_bytes()), Err(expected), "{text}");
+            assert_eq!(Signed::parse(text.as_bytes()), Err(Malformed), "{text}");
         }
         assert_eq!(Signed::parse(b"user:42 signed"), Ok(None));
     }

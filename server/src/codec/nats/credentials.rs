@@ -61,8 +61,7 @@ impl Credentials {
     /// Reads a file with the seed of a key, alone or below a line that names it.
     pub fn of_nkey(text: &str) -> Result<Self, String> {
         let seed = text.lines().map(str::trim).find(|line| line.starts_with("SU"));
-        let seed = Seed::parse(seed.unwrap_or_default()).map_err(|error| error.to_string())?;
-        Ok(Self { seed: Some(seed), ..Self::default() })
+        Ok(Self { seed: Some(Seed::parse(seed.unwrap_or_default())?), ..Self::default() })
     }
 
     /// Reads a `.creds` file: a JWT and the seed of its user, each below a line that names it.
@@ -73,10 +72,9 @@ impl Credentials {
             lines.find(|line| !line.is_empty())
         };
         let part = |title: &str| below(title).ok_or(format!("has no line that ends in {title}"));
-        let seed = Seed::parse(part("BEGIN USER NKEY SEED-----")?);
         Ok(Self {
             jwt: Some(part("BEGIN NATS USER JWT-----")?.to_owned()),
-            seed: Some(seed.map_err(|error| error.to_string())?),
+            seed: Some(Seed::parse(part("BEGIN USER NKEY SEED-----")?)?),
             ..Self::default()
         })
     }

@@ -10,17 +10,9 @@ use std::sync::Arc;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Nkey([u8; 32]);
 
-/// A text is not the public key of a user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotAnNkey;
-
 /// The seed of a user's key, which signs. Written as 58 letters and digits that begin with `SU`.
 #[derive(Clone)]
 pub struct Seed(Arc<Ed25519KeyPair>);
-
-/// A text is not the seed of a user's key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotASeed;
 
 /// The byte in front of a key that says what it is for. It makes the text begin with `U`.
 const USER_PREFIX: u8 = 20 << 3;
@@ -30,11 +22,12 @@ const USER_PREFIX: u8 = 20 << 3;
 const SEED_PREFIX: [u8; 2] = [(18 << 3) | (USER_PREFIX >> 5), USER_PREFIX << 3];
 
 impl Nkey {
-    /// A key as it is written.
-    pub fn parse(text: &str) -> Result<Self, NotAnNkey> {
+    /// A key as it is written. The error continues a sentence.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
         let key =
             decoded(text).and_then(|bytes| bytes.strip_prefix(&[USER_PREFIX])?.try_into().ok());
-        key.map(Self).ok_or(NotAnNkey)
+        let problem = "is not a user's public NKEY, which has 56 characters and begins with U";
+        key.map(Self).ok_or(problem)
     }
 
     /// Whether `signature`, in base64 of either kind, is this key's of `nonce`.
@@ -47,12 +40,14 @@ impl Nkey {
 }
 
 impl Seed {
-    /// A seed as it is written.
-    pub fn parse(text: &str) -> Result<Self, NotASeed> {
-        let bytes = decoded(text).ok_or(NotASeed)?;
-        let seed = bytes.strip_prefix(&SEED_PREFIX).ok_or(NotASeed)?;
-        let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| NotASeed)?;
-        Ok(Self(Arc::new(pair)))
+    /// A seed as it is written. The error continues a sentence.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let pair = decoded(text).and_then(|bytes| {
+            Ed25519KeyPair::from_seed_unchecked(bytes.strip_prefix(&SEED_PREFIX)?).ok()
+        });
+        let problem =
+            "is not the seed of a user's NKEY, which has 58 characters and begins with SU";
+        pair.map(|pair| Self(Arc::new(pair))).ok_or(problem)
     }
 
     /// The public key, as it is written.
@@ -100,24 +95,6 @@ impl fmt::Debug for Nkey {
     }
 }
 
-impl fmt::Display for NotAnNkey {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("is not a user's public NKEY, which has 56 characters and begins with U")
-    }
-}
-
-impl std::error::Error for NotAnNkey {}
-
-impl fmt::Display for NotASeed {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(
-            "is not the seed of a user's NKEY, which has 58 characters and begins with SU",
-        )
-    }
-}
-
-impl std::error::Error for NotASeed {}
-
 /// CRC-16/XMODEM.
 fn crc16(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0, |crc, byte| {
@@ -143,7 +120,7 @@ mod tests {
         for wrong in
             ["", "U", "u", &DOCUMENTED[1..], &mistyped, &account, &encoded(&[USER_PREFIX], b"")]
         {
-            assert_eq!(Nkey::parse(wrong), Err(NotAnNkey), "{wrong}");
+            assert!(Nkey::parse(wrong).is_err(), "{wrong}");
         }
     }
 
@@ -170,7 +147,7 @@ mod tests {
         assert!(!key.has_signed("other", &seed.sign("nonce")));
         let of_account = encoded(&[SEED_PREFIX[0] & !7, 0], &[3; 32]);
         for wrong in ["", "SU", DOCUMENTED, &text[1..], &text.to_lowercase(), &of_account] {
-            assert_eq!(Seed::parse(wrong).err(), Some(NotASeed), "{wrong}");
+            assert!(Seed::parse(wrong).is_err(), "{wrong}");
         }
     }
 }
