@@ -1,5 +1,6 @@
 //! `/connz`: connections, with the fields that NATS tools read; and the end of one.
 
+use super::Page;
 use super::context::{AdminContext, NAME};
 use super::listing::{Listing, Object, Window};
 use super::lists::{nats_row, subscription_row};
@@ -144,14 +145,12 @@ pub(super) fn list(context: Arc<AdminContext>, call: Asked) -> Response {
 }
 
 /// `POST /disconnect?cid=N`: ends a connection. The journal says who ended it.
-pub(super) async fn disconnect(context: Arc<AdminContext>, call: Call) -> Response {
-    match call.number("cid", 0) {
-        Ok(cid) if context.diagnostics.send_away(cid as u64) => {
-            json(StatusCode::OK, &json!({"disconnected": cid}))
-        }
-        Ok(cid) => text(StatusCode::NOT_FOUND, format!("there is no connection {cid} any more\n")),
-        Err(error) => error.response(),
-    }
+pub(super) async fn disconnect(context: Arc<AdminContext>, call: Call) -> Page {
+    let cid = call.number("cid", 0)?;
+    Ok(match context.diagnostics.send_away(cid as u64) {
+        true => json(StatusCode::OK, &json!({"disconnected": cid})),
+        false => text(StatusCode::NOT_FOUND, format!("there is no connection {cid} any more\n")),
+    })
 }
 
 fn one(context: &AdminContext, subs: Option<Subs>, window: Window, cid: u64) -> Response {

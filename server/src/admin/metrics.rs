@@ -20,10 +20,7 @@ const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset
 
 pub(super) fn metrics(context: Arc<AdminContext>, _: Asked) -> Response {
     let mut registry = Registry::with_prefix("fanfare");
-    registry.register_collector(Box::new(Figures { context: context.clone() }));
-    registry
-        .sub_registry_with_prefix("process")
-        .register_collector(Box::new(OfProcess { context }));
+    registry.register_collector(Box::new(Figures { context }));
     let mut out = String::new();
     match prometheus_client::encoding::text::encode(&mut out, &registry) {
         Ok(()) => bytes(StatusCode::OK, CONTENT_TYPE, out),
@@ -93,7 +90,7 @@ impl Writer<'_> {
     }
 }
 
-/// The figures of the broker, the front-ends and the tasks.
+/// The figures of the broker, the front-ends, the tasks and the process.
 struct Figures {
     context: Arc<AdminContext>,
 }
@@ -122,7 +119,8 @@ impl Collector for Figures {
         self.families().iter().try_for_each(|family| writer.family(family))?;
         let tasks = self.context.tasks.alive_by_name();
         let alive = tasks.iter().map(|(name, count)| figure(&[("name", name)], *count as u64));
-        writer.family(&Family::gauges("tasks", "Tasks alive", alive.collect()))
+        writer.family(&Family::gauges("tasks", "Tasks alive", alive.collect()))?;
+        self.process(&mut writer)
     }
 }
 
@@ -239,46 +237,28 @@ impl Figures {
         sum("bytes_in", "Bytes read from peers", |figures| figures.bytes_in)?;
         sum("bytes_out", "Bytes written to peers", |figures| figures.bytes_out)
     }
+
+    fn process(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        let (process, bytes) = (Process::now(), Some(&Unit::Bytes));
+        let resident = process.resident_bytes as f64;
+        writer.gauge("process_resident_memory", "Memory in RAM", bytes, resident)?;
+        let (help, allocated) = ("Memory allocated and not freed", process.allocated_bytes as f64);
+        writer.gauge("process_allocated_memory", help, bytes, allocated)?;
+        let budget = self.context.diagnostics.memory().budget_bytes() as f64;
+        writer.gauge("process_memory_budget", "Memory that clients may take", bytes, budget)?;
+        let open = process.file_descriptors as f64;
+        writer.gauge("process_open_fds", "Open file descriptors", None, open)?;
+        writer.gauge("process_threads", "Threads", None, process.threads as f64)?;
+        let (seconds, started) = (Some(&Unit::Seconds), self.context.diagnostics.started());
+        let uptime = started.elapsed().as_secs_f64();
+        writer.gauge("process_uptime", "Since the server began", seconds, uptime)?;
+        let help = "Processor time that all threads have used";
+        let mut cpu =
+            writer.0.encode_descriptor("process_cpu", help, seconds, MetricType::Counter)?;
+        cpu.encode_counter::<NoLabelSet, f64, u64>(&process.cpu.as_secs_f64(), None)
+    }
 }
 
 fn figure(labels: &[(&'static str, &'static str)], value: u64) -> Figure {
     Figure::new(labels.to_vec(), value)
-}
-
-/// The figures of the process.
-struct OfProcess {
-    context: Arc<AdminContext>,
-}
-
-impl fmt::Debug for OfProcess {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("OfProcess")
-    }
-}
-
-impl Collector for OfProcess {
-    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let process = Process::now();
-        let mut writer = Writer(encoder);
-        let mut gauge =
-            |name, help, unit: Option<&Unit>, value: f64| writer.gauge(name, help, unit, value);
-        let bytes = Some(&Unit::Bytes);
-        gauge("resident_memory", "Memory in RAM", bytes, process.resident_bytes as f64)?;
-        gauge(
-            "allocated_memory",
-            "Memory allocated and not freed",
-            bytes,
-            process.allocated_bytes as f64,
-        )?;
-        let budget = self.context.diagnostics.memory().budget_bytes();
-        gauge("memory_budget", "Memory that clients may take", bytes, budget as f64)?;
-        gauge("open_fds", "Open file descriptors", None, process.file_descriptors as f64)?;
-        gauge("threads", "Threads", None, process.threads as f64)?;
-        let uptime = self.context.diagnostics.started().elapsed().as_secs_f64();
-        gauge("uptime", "Since the server began", Some(&Unit::Seconds), uptime)?;
-        let help = "Processor time that all threads have used";
-        let mut cpu =
-            writer.0.encode_descriptor("cpu", help, Some(&Unit::Seconds), MetricType::Counter)?;
-        cpu.encode_counter::<NoLabelSet, f64, u64>(&process.cpu.as_secs_f64(), None)
-    }
 }

@@ -20,4 +20,8 @@ mod times;
 mod try_it;
 mod varz;
 
+use crate::http::Response;
 pub use server::{AdminSettings, documents, start};
+
+/// A page, or the refusal of a request for it.
+type Page = Result<Response, Box<Response>>;

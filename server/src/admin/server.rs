@@ -3,7 +3,7 @@
 use super::context::{AdminContext, NAME};
 use super::snapshots::{self, Snapshots};
 use super::{
-    absent, accounts, connections, health, leaf_nodes, lists, metrics, pprof, try_it, varz,
+    Page, absent, accounts, connections, health, leaf_nodes, lists, metrics, pprof, try_it, varz,
 };
 use crate::connection::Listener;
 use crate::diagnostics::Diagnostics;
@@ -114,17 +114,17 @@ impl Pages {
             "/healthz" => Box::pin(ready(health::healthz(context, call.asked))),
             "/readyz" => Box::pin(health::readyz(context, call)),
             "/live" => Box::pin(snapshots::live(context, self.snapshots.clone())),
-            "/subscribe" => Box::pin(try_it::subscribe(context, call)),
+            "/subscribe" => served(try_it::subscribe(context, call)),
             "/publish" => {
                 methods = "POST";
-                Box::pin(try_it::publish(context, call))
+                served(try_it::publish(context, call))
             }
             "/disconnect" => {
                 methods = "POST";
-                Box::pin(connections::disconnect(context, call))
+                served(connections::disconnect(context, call))
             }
             "/debug/pprof/" => Box::pin(pprof::index(context, call)),
-            "/debug/pprof/goroutine" => Box::pin(pprof::goroutine(context, call)),
+            "/debug/pprof/goroutine" => served(pprof::goroutine(context, call)),
             "/debug/pprof/cmdline" => Box::pin(pprof::cmdline(context, call)),
             "/debug/pprof/symbol" => {
                 methods = "GET, POST";
@@ -132,9 +132,9 @@ impl Pages {
             }
             // Where the system has no profiles of memory and processor, only the tasks are there.
             #[cfg(target_os = "linux")]
-            "/debug/pprof/heap" => Box::pin(pprof::heap(context, call)),
+            "/debug/pprof/heap" => served(pprof::heap(context, call)),
             #[cfg(target_os = "linux")]
-            "/debug/pprof/profile" => Box::pin(pprof::profile(context, call)),
+            "/debug/pprof/profile" => served(pprof::profile(context, call)),
             path => match document(path) {
                 Some(make) => elsewhere(context, call.asked, make),
                 None => return Box::pin(ready(nothing())),
@@ -177,6 +177,10 @@ fn document(path: &str) -> Option<MakeDocument> {
 
 fn nothing() -> Response {
     text(StatusCode::NOT_FOUND, "there is nothing at this path; / lists what there is\n")
+}
+
+fn served(page: impl Future<Output = Page> + Send + 'static) -> ServiceFuture {
+    Box::pin(async { page.await.unwrap_or_else(|refusal| *refusal) })
 }
 
 /// Makes a page on another thread, one page at a time: with thousands of rows it would keep other

@@ -1,5 +1,6 @@
 //! Subscribing and publishing from the dashboard.
 
+use super::Page;
 use super::context::AdminContext;
 use crate::http::{Call, Response, append_event, events, json, read_body, text};
 use crate::limits::{
@@ -19,28 +20,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// `GET /subscribe?pattern=a.*`: messages, and gaps in their place, as server-sent events.
-pub(super) async fn subscribe(context: Arc<AdminContext>, call: Call) -> Response {
-    let pattern: Pattern = match parsed(&call, "pattern") {
-        Ok(pattern) => pattern,
-        Err(refusal) => return *refusal,
-    };
-    let subscription = context.broker.subscription(&pattern);
+pub(super) async fn subscribe(context: Arc<AdminContext>, call: Call) -> Page {
+    let subscription = context.broker.subscription(&parsed::<Pattern>(&call, "pattern")?);
     let subscription = subscription.queue_messages(ADMIN_WATCH_MESSAGES);
-    match subscription.when_full(WhenFull::DropOldest).subscribe() {
-        Ok(subscription) => {
-            // why: one for each watcher, set again for each look.
-            let watch = Watch { subscription, timer: Timer::never(), is_told: false };
-            events(stream::unfold(watch, Watch::next))
-        }
-        Err(error) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
-    }
+    let subscription = subscription.when_full(WhenFull::DropOldest).subscribe();
+    let subscription = subscription.map_err(unavailable)?;
+    // why: one for each watcher, set again for each look.
+    let watch = Watch { subscription, timer: Timer::never(), is_told: false };
+    Ok(events(stream::unfold(watch, Watch::next)))
 }
 
 /// A value in the query, or the answer that it is wrong.
 fn parsed<T: FromStr<Err: Display>>(call: &Call, name: &'static str) -> Result<T, Box<Response>> {
-    let written = call.text(name).map_err(|error| Box::new(error.response()))?;
-    let parsed = written.unwrap_or_default().parse();
-    parsed.map_err(|error| Box::new(text(StatusCode::BAD_REQUEST, format!("{error}\n"))))
+    let parsed = call.text(name)?.unwrap_or_default().parse();
+    parsed.map_err(|error| text(StatusCode::BAD_REQUEST, format!("{error}\n")).into())
+}
+
+fn unavailable(error: impl Display) -> Response {
+    text(StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n"))
 }
 
 /// Somebody who watches a pattern.
@@ -103,27 +100,18 @@ fn shown(topic: &Topic, message: &ServerMessage) -> Value {
 }
 
 /// `POST /publish?topic=a.b`: publishes the body, and gives the receipt.
-pub(super) async fn publish(context: Arc<AdminContext>, call: Call) -> Response {
-    let topic: Topic = match parsed(&call, "topic") {
-        Ok(topic) => topic,
-        Err(refusal) => return *refusal,
-    };
+pub(super) async fn publish(context: Arc<AdminContext>, call: Call) -> Page {
+    let topic: Topic = parsed(&call, "topic")?;
     let time = Duration::from_millis(ADMIN_PUBLISH_MS);
-    let body = match read_body(call.request.into_body(), ADMIN_PUBLISH_BYTES, time).await {
-        Ok(body) => body,
-        Err(error) => return error.response(),
-    };
-    match context.broker.publish(&topic, ServerMessage::of(body)).await {
-        Ok(receipt) => json(
-            StatusCode::OK,
-            &json!({
-                "matched": receipt.matched,
-                "queued": receipt.queued,
-                "waited": receipt.waited,
-                "dropped": receipt.dropped,
-                "disconnected": receipt.disconnected,
-            }),
-        ),
-        Err(error) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
-    }
+    let body = read_body(call.request.into_body(), ADMIN_PUBLISH_BYTES, time).await?;
+    let published = context.broker.publish(&topic, ServerMessage::of(body)).await;
+    let receipt = published.map_err(unavailable)?;
+    let shown = json!({
+        "matched": receipt.matched,
+        "queued": receipt.queued,
+        "waited": receipt.waited,
+        "dropped": receipt.dropped,
+        "disconnected": receipt.disconnected,
+    });
+    Ok(json(StatusCode::OK, &shown))
 }

@@ -95,14 +95,10 @@ impl Chat {
     /// Serves a person over a WebSocket, who gets the times of all lines, and their own lines too.
     /// Returns why the connection ended.
     pub(super) async fn serve_framed(self: Arc<Self>, upgraded: Upgraded) -> Ended {
+        let patience = self.settings.writer.idle.patience();
+        let Some(entry) = upgraded.enter(&self.front_end, patience) else { return Ended::Broken };
         let Upgraded { connection, early, peer, shutdown } = upgraded;
-        if connection.set_unacknowledged(self.settings.writer.idle.patience()).is_err() {
-            // It fails only if the peer has gone.
-            return Ended::Broken;
-        }
         connection.begin_web_socket(&early);
-        // Listed among the people too; the bytes are the HTTP server's.
-        let entry = self.front_end.connected(peer, &Arc::default());
         self.drive((connection, entry), peer.ip(), TimeFormat::Iso, &shutdown).await
     }
 

@@ -19,9 +19,9 @@ use crate::limits::{CLUSTER_ADDRESSES_MAX, CLUSTER_BACK_OFF_MS, CLUSTER_DIAL_MS}
 use crate::live::Live;
 use crate::locks::lock;
 use crate::message::ServerMessage;
-use crate::tasks::{Scope, Tasks, Wait, waiting};
+use crate::tasks::{Scope, Tasks, Wait, waiting, within};
 use crate::transport::{Connection, ReadAllowance};
-use async_io::{Async, Timer};
+use async_io::Async;
 use fanfare::{Broker, Pattern};
 use futures_lite::future::{self, Boxed};
 use std::hash::{BuildHasher, RandomState};
@@ -133,12 +133,8 @@ impl Link {
                 return;
             }
             let pause = self.ended(&hub, reason);
-            let paused = async {
-                // why: once for each connection.
-                let mut timer = Timer::after(pause);
-                waiting(Wait::fixed("the next attempt"), &mut timer).await;
-            };
-            future::or(paused, self.shutdown.begun()).await;
+            let paused = within(pause, self.shutdown.begun());
+            waiting(Wait::fixed("the next attempt"), paused).await;
         }
     }
 
@@ -170,12 +166,9 @@ impl Link {
             self.shutdown.begun().await;
             Err(End::of("server stopped"))
         };
-        let out_of_time = async {
-            // why: once for each connection, before its writer's timer is there.
-            Timer::after(Duration::from_millis(CLUSTER_DIAL_MS)).await;
-            Err(End::of("cannot be reached").in_words("no answer"))
-        };
-        match future::or(dialled, future::or(stopped, out_of_time)).await {
+        let limit = Duration::from_millis(CLUSTER_DIAL_MS);
+        let unanswered = || Err(End::of("cannot be reached").in_words("no answer"));
+        match within(limit, future::or(dialled, stopped)).await.unwrap_or_else(unanswered) {
             Ok((connection, peer)) => self.serve(hub, connection, peer).await,
             Err(end) => {
                 let reason = end.reason;

@@ -203,7 +203,7 @@ async fn read_all<R: ReadHalf>(
 fn reason(reading: Option<&io::Result<ReadEnd>>, writing: &Outcome, own: Option<Ended>) -> Ended {
     match (writing, reading) {
         (Outcome::Stuck, _) => Ended::Stuck,
-        (Outcome::Quiet { .. }, _) => Ended::Quiet,
+        (Outcome::Quiet, _) => Ended::Quiet,
         (_, Some(Ok(ReadEnd::PeerClosed))) => Ended::PeerClosed,
         (Outcome::Broken(_), _) | (_, Some(Err(_))) => Ended::Broken,
         (Outcome::Finished, Some(Ok(ReadEnd::Over(reason)))) => *reason,

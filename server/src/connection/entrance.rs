@@ -7,9 +7,8 @@ use super::proxies::proxied_client;
 use super::shutdown::Shutdown;
 use crate::diagnostics::Ended;
 use crate::limits::{PROXY_HEADER_MS, TLS_HANDSHAKE_MS};
-use crate::tasks;
+use crate::tasks::{self, within};
 use crate::transport::{Connection, Identity};
-use async_io::Timer;
 use futures_lite::future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,8 +38,8 @@ impl<P: Protocol> Entrance<P> {
     ) -> Option<AcceptedConnection> {
         let front_end = &self.profile.front_end;
         if self.awaits_header(&permit) {
-            let within = Duration::from_millis(PROXY_HEADER_MS);
-            match in_time(&self.shutdown, within, proxied_client(&connection)).await {
+            let limit = Duration::from_millis(PROXY_HEADER_MS);
+            match in_time(&self.shutdown, limit, proxied_client(&connection)).await {
                 Some(Ok(client)) => peer = client.unwrap_or(peer),
                 Some(Err(problem)) => {
                     front_end.refused(peer, problem);
@@ -61,9 +60,9 @@ impl<P: Protocol> Entrance<P> {
         let mut accepted = self.accepted(connection, peer, permit);
         tasks::current().into_iter().for_each(|task| accepted.entry.figures().set_task(task.id));
         let Some(identity) = &self.tls else { return Some(accepted) };
-        let within = Duration::from_millis(TLS_HANDSHAKE_MS);
+        let limit = Duration::from_millis(TLS_HANDSHAKE_MS);
         let shaking = accepted.connection.upgrade(identity);
-        let shaken = in_time(&self.shutdown, within, shaking).await;
+        let shaken = in_time(&self.shutdown, limit, shaking).await;
         if !matches!(shaken, Some(Ok(()))) {
             if let Some(Err(error)) = shaken {
                 let name = front_end.name();
@@ -95,17 +94,12 @@ impl<P: Protocol> Entrance<P> {
 /// Waits for `step`; `None` if the server stops or the time is over first.
 pub(crate) async fn in_time<T>(
     shutdown: &Shutdown,
-    within: Duration,
+    limit: Duration,
     step: impl Future<Output = T>,
 ) -> Option<T> {
     let stopped = async {
         shutdown.begun().await;
         None
     };
-    let out_of_time = async {
-        // why: once in the life of a connection, before its writer's timer is there.
-        Timer::after(within).await;
-        None
-    };
-    future::or(async { Some(step.await) }, future::or(stopped, out_of_time)).await
+    future::or(within(limit, step), stopped).await
 }

@@ -2,11 +2,9 @@
 
 use super::outbound::Request;
 use crate::limits::{LINGER_MS, TASK_END_MS};
-use crate::tasks::{self, Scope};
+use crate::tasks::{self, Scope, within};
 use crate::transport::{Connection, Outcome, Reader};
-use async_io::Timer;
 use event_listener::{Event, listener};
-use futures_lite::future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -196,9 +194,5 @@ impl Drop for CloseCount {
 async fn discard_input(connection: Connection) {
     let mut reader = Reader::new(connection);
     let discard = async { while matches!(reader.read().await, Ok(bytes) if !bytes.is_empty()) {} };
-    let out_of_time = async {
-        // why: once in the life of a connection, when its writer's timer is gone.
-        Timer::after(Duration::from_millis(LINGER_MS)).await;
-    };
-    future::or(discard, out_of_time).await;
+    within(Duration::from_millis(LINGER_MS), discard).await;
 }

@@ -2,10 +2,9 @@
 
 use super::response::{Response, text};
 use super::upgrade::{Takeover, Upgraded, UpgradedFuture};
-use async_io::Timer;
+use crate::tasks::within;
 use bytes::Bytes;
-use futures_lite::future;
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderMap, UPGRADE};
 use hyper::{StatusCode, Uri};
@@ -159,6 +158,12 @@ impl QueryError {
     }
 }
 
+impl From<QueryError> for Box<Response> {
+    fn from(error: QueryError) -> Self {
+        Self::new(error.response())
+    }
+}
+
 impl fmt::Display for QueryError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{} has to be {}", self.name, self.has_to_be)
@@ -190,6 +195,12 @@ impl BodyError {
     }
 }
 
+impl From<BodyError> for Box<Response> {
+    fn from(error: BodyError) -> Self {
+        Self::new(error.response())
+    }
+}
+
 impl fmt::Display for BodyError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -215,19 +226,10 @@ pub async fn read_body(
     limit_bytes: usize,
     time: Duration,
 ) -> Result<Bytes, BodyError> {
-    let read = async {
-        let collected = Limited::new(body, limit_bytes).collect().await;
-        collected.map(|collected| collected.to_bytes()).map_err(|error| {
-            match error.is::<http_body_util::LengthLimitError>() {
-                true => BodyError::TooLarge(limit_bytes),
-                false => BodyError::Broken,
-            }
-        })
-    };
-    let out_of_time = async {
-        // why: one for each request that has a body, dropped with it.
-        Timer::after(time).await;
-        Err(BodyError::TimedOut(time))
-    };
-    future::or(read, out_of_time).await
+    let collected = within(time, Limited::new(body, limit_bytes).collect()).await;
+    match collected.ok_or(BodyError::TimedOut(time))? {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge(limit_bytes)),
+        Err(_) => Err(BodyError::Broken),
+    }
 }

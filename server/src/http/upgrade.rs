@@ -3,7 +3,7 @@
 use super::adapter::Socket;
 use super::response::{Response, empty};
 use crate::connection::shutdown::Shutdown;
-use crate::diagnostics::{ConnectionFigures, Ended};
+use crate::diagnostics::{ConnectionEntry, ConnectionFigures, Ended, FrontEnd};
 use crate::locks::lock;
 use crate::transport::Connection;
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 /// A connection after the answer that let it go on in another protocol.
 pub struct Upgraded {
@@ -27,6 +28,19 @@ pub struct Upgraded {
     pub peer: SocketAddr,
     /// Begins when the connection has to end.
     pub(crate) shutdown: Arc<Shutdown>,
+}
+
+impl Upgraded {
+    /// Lists the client in a front-end of its own too; the bytes stay the HTTP server's. `None` if
+    /// the peer has gone.
+    pub(crate) fn enter(
+        &self,
+        front_end: &Arc<FrontEnd>,
+        patience: Duration,
+    ) -> Option<ConnectionEntry> {
+        self.connection.set_unacknowledged(patience).ok()?;
+        Some(front_end.connected(self.peer, &Arc::default()))
+    }
 }
 
 /// Serves a connection to its end, in the connection's task. Returns why it ended.

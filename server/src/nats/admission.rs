@@ -7,10 +7,8 @@ use crate::connection::counted_address;
 use crate::connection::turns::Turns;
 use crate::limits::NATS_HASHES_AT_ONCE;
 use crate::live::Live;
-use crate::tasks::{Wait, waiting};
-use async_io::Timer;
+use crate::tasks::{Wait, waiting, within};
 use data_encoding::BASE64URL_NOPAD;
-use futures_lite::future;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -76,7 +74,7 @@ impl Admission {
             return Ok(hashed.grant().clone());
         }
         let grant = hashed.grant().clone();
-        match future::or(self.compare(hashed, address, has_left), self.out_of_time()).await {
+        match within(self.timeout, self.compare(hashed, address, has_left)).await.flatten() {
             Some(true) => {
                 digest.into_iter().for_each(|it| self.remembered.remember(it, Instant::now()));
                 Ok(grant)
@@ -106,12 +104,6 @@ impl Admission {
             hashed.is_right()
         });
         Some(waiting(Wait::fixed("a worker"), compare).await)
-    }
-
-    async fn out_of_time<T>(&self) -> Option<T> {
-        // why: one for each hash, which takes far longer than arming a timer.
-        Timer::after(self.timeout).await;
-        None
     }
 }
 

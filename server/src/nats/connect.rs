@@ -91,14 +91,6 @@ impl Default for ConnectOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotOptions;
 
-impl fmt::Display for NotOptions {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("the client's CONNECT has no JSON, or values of the wrong type")
-    }
-}
-
-impl std::error::Error for NotOptions {}
-
 impl ConnectOptions {
     /// Takes over what `json` says; all else stays as it was. (Observed: a second `CONNECT` changes
     /// what it names, letters of a name may be in any case, `null` says nothing, what is unknown is

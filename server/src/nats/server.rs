@@ -19,9 +19,8 @@ use crate::connection::{Listener, Server};
 use crate::diagnostics::{ConnectionEntry, Ended, FrontEnd};
 use crate::http::{Documents, Upgraded};
 use crate::live::Live;
-use crate::tasks::{self, Tasks};
+use crate::tasks::{self, Tasks, within};
 use crate::transport::Connection;
-use async_io::Timer;
 use futures_lite::future;
 use std::future::{Future, pending, poll_fn};
 use std::io;
@@ -106,15 +105,10 @@ impl Protocol for Nats {
 impl Nats {
     /// Serves a client in the frames of a WebSocket, which the HTTP server accepted.
     pub(super) async fn serve_framed(self: Arc<Self>, upgraded: Upgraded) -> Ended {
-        let Upgraded { connection, early, peer, shutdown } = upgraded;
         let patience = self.settings.writer().idle.patience();
-        if connection.set_unacknowledged(patience).is_err() {
-            // It fails where the peer has gone already.
-            return Ended::Broken;
-        }
+        let Some(entry) = upgraded.enter(&self.front_end, patience) else { return Ended::Broken };
+        let Upgraded { connection, early, peer, shutdown } = upgraded;
         connection.begin_web_socket(&early);
-        // Listed among the clients too; the bytes are the HTTP server's.
-        let entry = self.front_end.connected(peer, &Arc::default());
         entry.figures().set_transport("websocket");
         self.serve_client((connection, entry), peer.ip(), None, &shutdown).await
     }
@@ -205,12 +199,7 @@ async fn shake_hands(
         HandshakeFirst::Never => false,
         HandshakeFirst::Always => true,
         HandshakeFirst::Within(time) => {
-            let silent = async {
-                // why: once in the life of a connection, before its writer's timer is there.
-                Timer::after(time).await;
-                Ok(false)
-            };
-            future::or(connection.begins_with_tls(), silent).await?
+            within(time, connection.begins_with_tls()).await.unwrap_or(Ok(false))?
         }
     };
     if comes_first {

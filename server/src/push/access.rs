@@ -155,41 +155,34 @@ impl Access {
 }
 
 impl Grant {
-    /// Whether it may get this user\'s pushes.
+    /// Whether it may get this user's pushes.
     pub fn be_user(&self, user: &str) -> Result<(), Denied> {
-        let is_allowed = match self {
-            Self::All => true,
-            Self::Key(_) => false,
-            Self::Token(rights) => {
-                rights.user.as_deref().is_some_and(|allowed| covers(allowed, user))
-            }
-        };
-        if is_allowed { Ok(()) } else { Err(Denied::User) }
+        self.allows(user, |_| &[], |rights| rights.user.as_slice()).ok_or(Denied::User)
     }
 
     /// Whether it may join this group.
     pub fn join(&self, group: &str) -> Result<(), Denied> {
-        let is_allowed = match self {
-            Self::All => true,
-            Self::Key(_) => false,
-            Self::Token(rights) => rights.groups.iter().any(|allowed| covers(allowed, group)),
-        };
-        if is_allowed { Ok(()) } else { Err(Denied::Group) }
+        self.allows(group, |_| &[], |rights| &rights.groups).ok_or(Denied::Group)
     }
 
     /// Whether it may push to this target.
     pub fn push_to(&self, target: Target<'_>) -> Result<(), Denied> {
-        let allowed = match self {
-            Self::All => return Ok(()),
-            Self::Key(key) => &key.targets,
-            Self::Token(rights) => &rights.targets,
-        };
         let target = target.to_string();
-        if allowed.iter().any(|allowed| covers(allowed, &target)) {
-            Ok(())
-        } else {
-            Err(Denied::Target)
-        }
+        self.allows(&target, |key| &key.targets, |rights| &rights.targets).ok_or(Denied::Target)
+    }
+
+    fn allows(
+        &self,
+        wanted: &str,
+        of_key: fn(&Key) -> &[String],
+        of_token: fn(&Rights) -> &[String],
+    ) -> Option<()> {
+        let allowed = match self {
+            Self::All => return Some(()),
+            Self::Key(key) => of_key(key),
+            Self::Token(rights) => of_token(rights),
+        };
+        allowed.iter().any(|allowed| covers(allowed, wanted)).then_some(())
     }
 }
 

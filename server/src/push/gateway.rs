@@ -394,8 +394,8 @@ impl Gateway {
         let ingress = record.ingress;
         let result =
             match self.scope.with_timeout("push", self.settings.timeout, |_| publishing).await {
-                Ok((_, result)) => self.done(record, result),
-                Err(_) => {
+                Some((_, result)) => self.done(record, result),
+                None => {
                     let Record { number, id, target, .. } = &record;
                     self.log_loss(Loss::TimedOut, (*number, id, target), 0, None);
                     Err(PushRefusal::TimedOut)
@@ -412,12 +412,12 @@ impl Gateway {
         if let Some(StoreWait { answer, until }) = stored {
             let limit = until.saturating_duration_since(Instant::now());
             let stored = self.scope.with_timeout("push storing", limit, |_| answer.come()).await;
-            receipt.unstored = !matches!(stored, Ok(Ok(())));
+            receipt.unstored = stored != Some(Ok(()));
         }
         let Some(AckWait { waiter, until, _permit }) = acks else { return receipt };
         let limit = until.saturating_duration_since(Instant::now());
         let settled = self.scope.with_timeout("push acknowledgements", limit, |_| waiter.settled());
-        if settled.await.is_err() {
+        if settled.await.is_none() {
             self.track(|tracker| tracker.settle(receipt.n));
         }
         let status = waiter.status().unwrap_or_default();

@@ -20,14 +20,9 @@ pub(super) fn answer(
 }
 
 async fn serve_upgraded(gateway: Arc<Gateway>, access: Live<Access>, upgraded: Upgraded) -> Ended {
+    let patience = gateway.settings.writer.idle.patience();
+    let Some(entry) = upgraded.enter(&gateway.front_end, patience) else { return Ended::Broken };
     let Upgraded { connection, early, peer, shutdown } = upgraded;
-    if connection.set_unacknowledged(gateway.settings.writer.idle.patience()).is_err() {
-        // It fails where the peer has gone already.
-        return Ended::Broken;
-    }
-    // Listed among the gateway's clients too, as a stream of events is; the bytes are the HTTP
-    // server's.
-    let entry = gateway.front_end.connected(peer, &Arc::default());
     let client = Client { connection, entry, peer, framing: Framing::Messages, early };
     Push { gateway, access }.drive(&shutdown, client).await
 }

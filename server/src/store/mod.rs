@@ -21,12 +21,11 @@ use crate::diagnostics::Family;
 use crate::limits::{STORE_QUEUE_BYTES, STORE_REQUESTS};
 use crate::locks::lock;
 use crate::message::ServerMessage;
+use crate::tasks::within;
 pub use answer::Answer;
-use async_io::Timer;
 pub use error::StoreError;
 use event_listener::listener;
 use fanfare::{Broker, SubscriptionWatch};
-use futures_lite::future;
 use rusqlite::Connection;
 pub use schema::{Database, Fsync, StoreSettings};
 pub use shared::SYNC_TOPIC;
@@ -125,17 +124,12 @@ impl Store {
                 let shared = &self.handle.shared;
                 listener!(shared.ended => ended);
                 if shared.has_ended.load(Ordering::Acquire) {
-                    return true;
+                    return;
                 }
                 ended.await;
             }
         };
-        let timed_out = async {
-            // why: one timer for the end of the server.
-            Timer::at(deadline).await;
-            false
-        };
-        future::or(ended, timed_out).await
+        within(deadline.saturating_duration_since(Instant::now()), ended).await.is_some()
     }
 
     /// Lines that could not be stored since the start.

@@ -11,8 +11,8 @@ use crate::limits::{
 };
 use crate::locks::lock;
 use crate::message::{Kind, ServerMessage};
+use crate::tasks::within;
 use crate::time::Timestamp;
-use async_io::Timer;
 use fanfare::{
     Batch, Broker, Mailbox, MailboxDelivery, Origin, Pattern, Publisher, SubscriptionId,
     SubscriptionWatch, Topic, WhenFull,
@@ -122,11 +122,7 @@ impl Worker {
     async fn gather(&mut self) {
         poll_fn(|context| self.poll_first(context)).await;
         if !self.turn.is_due() {
-            let waited = async {
-                // why: one timer for each commit, of which there are at most some fifty a second.
-                Timer::after(Duration::from_millis(COMMIT_WAIT_MS)).await;
-            };
-            future::or(self.hurried(), waited).await;
+            within(Duration::from_millis(COMMIT_WAIT_MS), self.hurried()).await;
         }
         // Cleared before the rest is taken: a caller publishes or asks first, and hurries then.
         self.shared.is_hurried.store(false, Ordering::Release);

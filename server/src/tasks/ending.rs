@@ -2,9 +2,8 @@
 
 use super::info::TaskInfo;
 use super::scope::{Owner, Scope};
+use super::within;
 use crate::counted::counted;
-use async_io::Timer;
-use futures_lite::future;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -39,25 +38,16 @@ impl Scope {
     pub async fn end(&self, deadline: Instant) -> EndReport {
         let mut owners = self.owner.close_all();
         let before: usize = owners.iter().map(|owner| owner.own_tasks()).sum();
-        let mut timer = Timer::never();
         // The list is sorted by depth, outermost first.
         while let Some(depth) = owners.last().map(|owner| owner.depth()) {
             let innermost = owners.split_off(owners.partition_point(|owner| owner.depth() < depth));
             if innermost.iter().all(|owner| owner.own_tasks() == 0) {
                 continue;
             }
-            let now = Instant::now();
-            let is_last = owners.is_empty();
-            timer.set_at(if is_last {
-                deadline
-            } else {
-                now + deadline.saturating_duration_since(now) / 2
-            });
             innermost.iter().for_each(|owner| owner.cancel_own());
-            let out_of_time = async {
-                (&mut timer).await;
-            };
-            future::or(all_ended(&innermost), out_of_time).await;
+            let left = deadline.saturating_duration_since(Instant::now());
+            let limit = if owners.is_empty() { left } else { left / 2 };
+            within(limit, all_ended(&innermost)).await;
         }
         let left = self.list();
         EndReport { ended: before.saturating_sub(left.len()), left }

@@ -4,7 +4,6 @@ use super::TaskId;
 use super::info::TaskInfo;
 use super::record::Record;
 use event_listener::EventListener;
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -28,16 +27,6 @@ impl TaskEnd {
             .into_iter()
             .find(|end| *end as u8 == verdict)
             .unwrap_or(Self::Cancelled)
-    }
-}
-
-impl fmt::Display for TaskEnd {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Self::Finished => "finished",
-            Self::Cancelled => "cancelled",
-            Self::Panicked => "panicked",
-        })
     }
 }
 
@@ -69,31 +58,15 @@ impl TaskHandle {
         self.record.cancel();
     }
 
-    /// Whether the task has ended and dropped everything it held.
-    pub fn is_ended(&self) -> bool {
-        self.record.outcome().is_some()
-    }
-
-    /// How the task ended; `None` while it is alive.
+    /// How the task ended, once it has dropped everything it held; `None` while it is alive.
     pub fn outcome(&self) -> Option<TaskEnd> {
         self.record.outcome()
-    }
-
-    /// Waits until the task has ended and dropped everything it held. Cancel safe.
-    pub async fn ended(&self) -> TaskEnd {
-        self.clone().await
     }
 }
 
 impl Clone for TaskHandle {
     fn clone(&self) -> Self {
         Self::new(self.record.clone())
-    }
-}
-
-impl fmt::Debug for TaskHandle {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "TaskHandle({} {})", self.record.id, self.record.kind.name)
     }
 }
 

@@ -14,8 +14,6 @@ pub struct TaskInfo {
     pub name: &'static str,
     /// The task that started this one, which may have ended since; `None` if no task did.
     pub parent: Option<TaskId>,
-    /// The number of the scope that owns it.
-    pub owner: TaskId,
     /// The name of the scope that owns it.
     pub owner_name: &'static str,
     /// Where in the source it was started.

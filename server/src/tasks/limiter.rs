@@ -1,9 +1,7 @@
 //! Limits how many of something there are at once: connections, requests, tasks.
 
-use super::{Wait, waiting};
-use async_io::Timer;
+use super::{Wait, waiting, within};
 use event_listener::{Event, listener};
-use futures_lite::future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -93,20 +91,15 @@ impl Limiter {
         limit: Duration,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
-        let in_time = async {
+        let done = async {
             let permit = self.acquire().await;
             let work = blocking::unblock(move || {
                 let _permit = permit;
                 work()
             });
-            Some(waiting(Wait::fixed("a worker"), work).await)
+            waiting(Wait::fixed("a worker"), work).await
         };
-        let out_of_time = async {
-            // why: one for each job, which takes far longer than arming a timer.
-            Timer::after(limit).await;
-            None
-        };
-        future::or(in_time, out_of_time).await
+        within(limit, done).await
     }
 
     /// How many permits are taken.

@@ -166,7 +166,6 @@ impl Record {
             id: self.id,
             name: self.kind.name,
             parent: self.parent,
-            owner: self.owner.id,
             owner_name: self.owner.name,
             spawned_at: self.kind.spawned_at,
             age: elapsed(self.spawned_ns),

@@ -4,7 +4,7 @@
 //! There is no second list of all tasks.
 
 use super::info::TaskInfo;
-use super::scope::{Owner, Scope, Scopes};
+use super::scope::{self, Owner, Scope, Scopes};
 use super::{Spawn, TaskId};
 use crate::locks::lock;
 use std::collections::BTreeMap;
@@ -58,23 +58,15 @@ impl Tasks {
 
     /// All live tasks, oldest first.
     pub fn list(&self) -> Vec<TaskInfo> {
-        let mut list: Vec<TaskInfo> = self.owners().iter().flat_map(|owner| owner.list()).collect();
-        list.sort_unstable_by_key(|task| task.id);
-        list
+        scope::list(&self.owners())
     }
 
     /// All scopes, each after the scope it is in.
     fn owners(&self) -> Vec<Arc<Owner>> {
         // Upgraded under the lock and dropped after it, because an owner's last drop takes this
         // lock.
-        let mut owners = self.shared.with_scopes(|scopes| super::scope::alive(scopes));
-        let mut next = 0;
-        while let Some(owner) = owners.get(next) {
-            let within = owner.scopes();
-            owners.extend(within);
-            next += 1;
-        }
-        owners
+        let outermost = self.shared.with_scopes(|scopes| scope::alive(scopes));
+        outermost.iter().flat_map(Owner::within).collect()
     }
 }
 

@@ -6,13 +6,10 @@ use super::record::{Kind, Record};
 use super::registry::Shared;
 use super::task::Task;
 use super::task_list::TaskList;
-use super::{TaskId, Wait, waiting};
+use super::{TaskId, Wait, waiting, within};
 use crate::locks::lock;
-use async_io::Timer;
 use event_listener::{Event, listener};
-use futures_lite::future;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::sync::atomic::Ordering;
@@ -79,11 +76,6 @@ impl Scope {
         TaskHandle::new(record)
     }
 
-    /// The scope's number, which its tasks name as their owner.
-    pub fn id(&self) -> TaskId {
-        self.owner.id
-    }
-
     /// The number of live tasks in this scope and the scopes within it.
     pub fn alive(&self) -> usize {
         self.owner.within().iter().map(|owner| owner.own_tasks()).sum()
@@ -91,10 +83,7 @@ impl Scope {
 
     /// The live tasks in this scope and the scopes within it, oldest first.
     pub fn list(&self) -> Vec<TaskInfo> {
-        let mut list: Vec<TaskInfo> =
-            self.owner.within().iter().flat_map(|owner| owner.list()).collect();
-        list.sort_unstable_by_key(|task| task.id);
-        list
+        list(&self.owner.within())
     }
 
     /// Asks every task in this scope and the scopes within it to end. Each drops what it holds the
@@ -109,29 +98,13 @@ impl Scope {
 
     /// Waits until no task in this scope or the scopes within it is alive. Cancel safe.
     pub async fn ended(&self) {
-        loop {
-            // Listen before looking, so a task that ends in between is not missed.
-            listener!(self.owner.empty => empty);
-            if self.alive() == 0 {
-                return;
-            }
-            waiting(Wait::fixed("the end of a scope"), empty).await;
-        }
+        self.owner.emptied(|| self.alive() == 0).await;
     }
 
     /// Waits until no task is alive or `deadline` has passed. Returns false if some are still
     /// alive. Cancel safe.
     pub async fn ended_by(&self, deadline: Instant) -> bool {
-        let ended = async {
-            self.ended().await;
-            true
-        };
-        let out_of_time = async {
-            // why: once in the life of a scope.
-            Timer::at(deadline).await;
-            false
-        };
-        future::or(ended, out_of_time).await
+        within(deadline.saturating_duration_since(Instant::now()), self.ended()).await.is_some()
     }
 }
 
@@ -141,10 +114,11 @@ impl Drop for Scope {
     }
 }
 
-impl fmt::Debug for Scope {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "Scope({} {}, {} tasks)", self.owner.id, self.owner.name, self.alive())
-    }
+/// The live tasks of these scopes, oldest first.
+pub(super) fn list(owners: &[Arc<Owner>]) -> Vec<TaskInfo> {
+    let mut list: Vec<TaskInfo> = owners.iter().flat_map(|owner| owner.list()).collect();
+    list.sort_unstable_by_key(|task| task.id);
+    list
 }
 
 /// The scopes that are alive. Call this under the lock of the list, and drop the result after it.
@@ -201,7 +175,7 @@ impl Owner {
         }
     }
 
-    pub fn list(&self) -> Vec<TaskInfo> {
+    fn list(&self) -> Vec<TaskInfo> {
         // Copied under the lock and looked at after it, so others can start and end tasks
         // meanwhile.
         let records = self.members().tasks.records().to_vec();
@@ -214,13 +188,9 @@ impl Owner {
         }
     }
 
-    pub fn scopes(&self) -> Vec<Arc<Self>> {
-        alive(&self.members().scopes)
-    }
-
     /// This scope and all within it, each after the one it is in.
-    fn within(self: &Arc<Self>) -> Vec<Arc<Self>> {
-        self.walk(Self::scopes)
+    pub fn within(self: &Arc<Self>) -> Vec<Arc<Self>> {
+        self.walk(|owner| alive(&owner.members().scopes))
     }
 
     /// The same, and closes them.
@@ -257,9 +227,14 @@ impl Owner {
 
     /// Waits until no task of this scope is alive, not counting the scopes within it.
     pub async fn own_ended(&self) {
+        self.emptied(|| self.own_tasks() == 0).await;
+    }
+
+    async fn emptied(&self, is_empty: impl Fn() -> bool) {
         loop {
+            // Listen before looking, so a task that ends in between is not missed.
             listener!(self.empty => empty);
-            if self.own_tasks() == 0 {
+            if is_empty() {
                 return;
             }
             waiting(Wait::fixed("the end of a scope"), empty).await;

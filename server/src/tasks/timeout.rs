@@ -1,41 +1,32 @@
-//! A handler with a time-out that ends the tasks it started.
+//! Time-outs: of a future, and of a handler together with the tasks it started.
 
-use super::{Scope, TaskInfo, Wait, waiting};
+use super::{Scope, Wait, waiting};
 use crate::limits::TASK_END_MS;
 use async_io::Timer;
 use futures_lite::future;
-use std::fmt;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A handler that ran out of time. It was dropped, and the tasks it had started were ended.
-#[derive(Debug)]
-pub struct TimedOut {
-    /// The time that the handler was given.
-    pub limit: Duration,
-    /// Tasks that did not end within [`TASK_END_MS`] of being asked, because they block their
-    /// thread.
-    pub left: Vec<TaskInfo>,
+/// The result of `future`; `None` if there is none after `limit`. As cancel safe as `future` is.
+pub fn within<T>(
+    limit: Duration,
+    future: impl Future<Output = T>,
+) -> impl Future<Output = Option<T>> {
+    let out_of_time = async move {
+        // why: one for each call, for what happens seldom: a handshake, a job, an end.
+        Timer::after(limit).await;
+        None
+    };
+    future::or(async { Some(future.await) }, out_of_time)
 }
-
-impl fmt::Display for TimedOut {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "it took longer than {} ms", self.limit.as_millis())?;
-        if !self.left.is_empty() {
-            write!(out, ", and {} of its tasks block their thread:", self.left.len())?;
-        }
-        self.left.iter().try_for_each(|task| write!(out, "\n  {task}"))
-    }
-}
-
-impl std::error::Error for TimedOut {}
 
 impl Scope {
     /// Runs `handler` for at most `limit`. The handler starts its tasks in the scope it is given.
-    /// When this returns, none of them is left, whether the handler finished or ran out of time:
-    /// its tasks end first, then the handler is dropped.
+    /// When this returns, none of them is left, whether the handler finished or ran out of time
+    /// (`None`): its tasks end first, then the handler is dropped. The log names those that block
+    /// their thread.
     ///
     /// If this future is dropped, so is the handler, and its tasks are cancelled.
     ///
@@ -53,7 +44,7 @@ impl Scope {
     ///     let child = scope.spawn("child", pending());
     ///     child.await
     /// });
-    /// assert!(block_on(handled).is_err());
+    /// assert!(block_on(handled).is_none());
     /// assert_eq!(tasks.alive(), 0);
     /// ```
     pub async fn with_timeout<T, F: Future<Output = T>>(
@@ -61,27 +52,16 @@ impl Scope {
         name: &'static str,
         limit: Duration,
         handler: impl FnOnce(Arc<Self>) -> F,
-    ) -> Result<T, TimedOut> {
+    ) -> Option<T> {
         // The handler may keep its scope or give it away. It is closed all the same.
         let children = CancelOnDrop(Arc::new(self.scope(name)));
         let mut handler = pin!(handler(children.0.clone()));
-        let in_time = async { Some(handler.as_mut().await) };
-        let out_of_time = async {
-            // why: one for each call, and not for each wait within it.
-            waiting(Wait::TIMER, Timer::after(limit)).await;
-            None
-        };
-        let result = future::or(in_time, out_of_time).await;
+        let result = waiting(Wait::TIMER, within(limit, handler.as_mut())).await;
         let report = children.0.end(Instant::now() + Duration::from_millis(TASK_END_MS)).await;
-        match result {
-            Some(result) => {
-                if !report.left.is_empty() {
-                    log::warn!(task:% = super::label(); "tasks of {name} outlive it: {report}");
-                }
-                Ok(result)
-            }
-            None => Err(TimedOut { limit, left: report.left }),
+        if !report.left.is_empty() {
+            log::warn!(task:% = super::label(); "tasks of {name} outlive it: {report}");
         }
+        result
     }
 }
 
@@ -141,14 +121,13 @@ mod tests {
                 child.await;
                 pending::<()>().await;
             });
-        let error = block_on(handled).unwrap_err();
-        assert_eq!((error.to_string().as_str(), error.left.len()), ("it took longer than 1 ms", 0));
+        assert!(block_on(handled).is_none());
         assert_eq!(*order.lock().unwrap(), ["grandchild", "child", "handler"]);
-        assert_eq!((tasks.alive(), of_others.is_ended()), (1, false));
+        assert_eq!((tasks.alive(), of_others.outcome()), (1, None));
     }
 
     #[test]
-    fn a_child_that_blocks_its_thread_is_named() {
+    fn a_child_that_blocks_its_thread_keeps_nobody_waiting() {
         let tasks = threads();
         let scope = tasks.scope("test");
         let (release, wait) = sync_channel::<()>(0);
@@ -162,8 +141,9 @@ mod tests {
                 running.recv().unwrap();
                 pending::<()>().await;
             });
-        let error = block_on(handled).unwrap_err();
-        assert!(error.to_string().contains("blocks (of handler) has been running"), "{error}");
+        assert!(block_on(handled).is_none());
+        let [left] = &scope.list()[..] else { panic!("{:?}", scope.list()) };
+        assert!(left.to_string().contains("blocks (of handler) has been running"), "{left}");
         drop(release);
         block_on(scope.ended());
     }

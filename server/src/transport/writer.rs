@@ -100,10 +100,7 @@ pub enum Outcome {
     /// The peer took nothing for the deadline.
     Stuck,
     /// The peer gave no sign of life after this many pings.
-    Quiet {
-        /// The number of pings without a reaction.
-        misses: u32,
-    },
+    Quiet,
 }
 
 /// Writes all that `source` renders, until it ends or the peer does.
@@ -220,7 +217,7 @@ impl Writer<'_> {
         let Writer { connection, buffer, .. } = self;
         // The peer is gone, so the kernel will not take the rest later.
         let _ = buffer.write_with(|slices| connection.write(slices));
-        Outcome::Quiet { misses: self.settings.idle.misses }
+        Outcome::Quiet
     }
 
     fn poll_alarm(&mut self, context: &mut Context<'_>, source: &mut impl Source) -> Poll<Outcome> {

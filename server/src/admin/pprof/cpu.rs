@@ -1,9 +1,10 @@
 //! `/debug/pprof/profile?seconds=N`: CPU use by function, sampled by a signal.
 
+use super::super::Page;
 use super::super::context::AdminContext;
 use super::profile::{Frame, ProfileBuilder};
 use super::{only_one, wants_folded};
-use crate::http::{Call, Response, text};
+use crate::http::{Call, text};
 use crate::limits::{CPU_PROFILE_HERTZ, CPU_PROFILE_SECONDS};
 use async_io::Timer;
 use hyper::StatusCode;
@@ -11,40 +12,30 @@ use rpprof::{ProfilerGuardBuilder, Report};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(in super::super) async fn profile(context: Arc<AdminContext>, call: Call) -> Response {
+pub(in super::super) async fn profile(context: Arc<AdminContext>, call: Call) -> Page {
     let (default, most) = CPU_PROFILE_SECONDS;
-    let seconds = match call.number("seconds", default) {
-        Ok(seconds) if (1..=most).contains(&seconds) => seconds as u64,
-        Ok(_) => {
-            return text(StatusCode::BAD_REQUEST, format!("seconds must be from 1 to {most}\n"));
-        }
-        Err(error) => return error.response(),
-    };
+    let seconds = call.number("seconds", default)?;
+    if !(1..=most).contains(&seconds) {
+        let problem = format!("seconds must be from 1 to {most}\n");
+        return Ok(text(StatusCode::BAD_REQUEST, problem));
+    }
     let is_folded = wants_folded(&call);
-    let permit = match only_one(&context.cpu_profile, "the processor") {
-        Ok(permit) => permit,
-        Err(busy) => return *busy,
-    };
+    let permit = only_one(&context.cpu_profile, "the processor")?;
     // Stacks are not taken inside these libraries, where a thread may hold a lock that taking one
     // needs.
     let sampling = ProfilerGuardBuilder::default()
         .frequency(CPU_PROFILE_HERTZ)
         .blocklist(&["libc", "libgcc", "pthread", "vdso"])
         .build();
-    let guard = match sampling {
-        Ok(guard) => guard,
-        Err(error) => {
-            return text(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                format!("sampling cannot start: {error}\n"),
-            );
-        }
-    };
+    let guard = sampling.map_err(|error| {
+        let problem = format!("sampling cannot start: {error}\n");
+        text(StatusCode::INTERNAL_SERVER_ERROR, problem)
+    })?;
     // Sampling ends with the guard, even if the client leaves early.
-    let duration = Duration::from_secs(seconds);
+    let duration = Duration::from_secs(seconds as u64);
     // why: one for each profile, of which there is one at a time.
     Timer::after(duration).await;
-    blocking::unblock(move || {
+    let made = blocking::unblock(move || {
         let response = match guard.report().build() {
             Ok(report) => encode(&report, duration).respond(is_folded),
             Err(error) => {
@@ -56,8 +47,8 @@ pub(in super::super) async fn profile(context: Arc<AdminContext>, call: Call) ->
         backtrace::clear_symbol_cache();
         drop(permit);
         response
-    })
-    .await
+    });
+    Ok(made.await)
 }
 
 fn encode(report: &Report, duration: Duration) -> ProfileBuilder {

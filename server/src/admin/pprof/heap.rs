@@ -1,5 +1,6 @@
 //! `/debug/pprof/heap`: live memory by allocating call, from jemalloc's samples.
 
+use super::super::Page;
 use super::super::context::AdminContext;
 use super::profile::{Frame, ProfileBuilder};
 use super::symbols::Symbols;
@@ -11,14 +12,11 @@ use jemalloc_pprof::{PROF_CTL, StackProfile};
 use std::rc::Rc;
 use std::sync::Arc;
 
-pub(in super::super) async fn heap(context: Arc<AdminContext>, call: Call) -> Response {
+pub(in super::super) async fn heap(context: Arc<AdminContext>, call: Call) -> Page {
     let is_folded = wants_folded(&call);
-    let permit = match only_one(&context.heap_profile, "memory") {
-        Ok(permit) => permit,
-        Err(busy) => return *busy,
-    };
+    let permit = only_one(&context.heap_profile, "memory")?;
     // On another thread: looking up names in the program's file takes a moment.
-    blocking::unblock(move || make(permit, is_folded)).await
+    Ok(blocking::unblock(move || make(permit, is_folded)).await)
 }
 
 /// Holds the permit until it is done, even if the client has left.

@@ -1,5 +1,6 @@
 //! `/debug/pprof/goroutine`: the live tasks, each with the chain of tasks that started it.
 
+use super::super::Page;
 use super::super::context::AdminContext;
 use super::{only_one, wants_folded};
 use crate::http::{Call, Response, text};
@@ -10,18 +11,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::sync::Arc;
 
-pub(in super::super) async fn goroutine(context: Arc<AdminContext>, call: Call) -> Response {
-    let debug = match call.number("debug", 0) {
-        Ok(debug) => debug,
-        Err(error) => return error.response(),
-    };
+pub(in super::super) async fn goroutine(context: Arc<AdminContext>, call: Call) -> Page {
+    let debug = call.number("debug", 0)?;
     let is_folded = wants_folded(&call);
-    let permit = match only_one(&context.task_profile, "the tasks") {
-        Ok(permit) => permit,
-        Err(busy) => return *busy,
-    };
+    let permit = only_one(&context.task_profile, "the tasks")?;
     // On another thread: with many tasks it would keep other tasks from their turn.
-    blocking::unblock(move || make(&context, debug, is_folded, permit)).await
+    Ok(blocking::unblock(move || make(&context, debug, is_folded, permit)).await)
 }
 
 /// Holds the permit until it is done, even if the client has left.
