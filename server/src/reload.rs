@@ -1,7 +1,7 @@
 //! SIGHUP: reads the settings again, and changes what can change while the server runs.
 
 use crate::listeners;
-use fanfare_server::chat::password::Secret;
+use fanfare_server::chat::Secret;
 use fanfare_server::cluster::ClusterSettings;
 use fanfare_server::config::{Config, ConfigError, Source};
 use fanfare_server::connection::{ConnectionLimiter, ConnectionLimits, TrustedProxies};

@@ -18,44 +18,20 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccountRequest {
     /// To own a name from now on.
-    Register {
-        /// The name.
-        name: Name,
-        /// The password that proves it.
-        password: Secret,
-    },
+    Register { name: Name, password: Secret },
     /// To have the name that one owns.
-    Login {
-        /// The name.
-        name: Name,
-        /// Its password.
-        password: Secret,
-    },
+    Login { name: Name, password: Secret },
     /// To set another password.
     Recover {
-        /// The name.
         name: Name,
         /// The recovery code that was shown last.
         code: Secret,
-        /// The new password.
         password: Secret,
     },
     /// To set another password, knowing the old one.
-    ChangePassword {
-        /// The name.
-        name: Name,
-        /// The old password.
-        old: Secret,
-        /// The new password.
-        new: Secret,
-    },
+    ChangePassword { name: Name, old: Secret, new: Secret },
     /// To give up a name.
-    Unregister {
-        /// The name.
-        name: Name,
-        /// Its password.
-        password: Secret,
-    },
+    Unregister { name: Name, password: Secret },
 }
 
 /// A request that was granted.

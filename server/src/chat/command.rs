@@ -13,12 +13,7 @@ pub enum Command<'l> {
     /// `/nick NAME`
     Nick(&'l str),
     /// `/join ROOM [PASSWORD]`
-    Join {
-        /// The room.
-        room: &'l str,
-        /// Its password.
-        password: Option<&'l str>,
-    },
+    Join { room: &'l str, password: Option<&'l str> },
     /// `/leave [ROOM]`
     Leave(Option<&'l str>),
     /// `/rooms`
@@ -26,12 +21,7 @@ pub enum Command<'l> {
     /// `/who [ROOM]`
     Who(Option<&'l str>),
     /// `/msg NAME TEXT`
-    Message {
-        /// The person to tell.
-        to: &'l str,
-        /// The text.
-        text: &'l str,
-    },
+    Message { to: &'l str, text: &'l str },
     /// `/me TEXT`
     Action(&'l str),
     /// `/topic [TEXT]`
@@ -45,14 +35,7 @@ pub enum Command<'l> {
     /// `/sync`
     Sync,
     /// `/kick NAME [WHY]` and the like
-    Order {
-        /// The act to carry out.
-        order: Order,
-        /// The target's name.
-        name: &'l str,
-        /// Why.
-        why: Option<&'l str>,
-    },
+    Order { order: Order, name: &'l str, why: Option<&'l str> },
     /// `/mode [MODE]`
     Mode(Option<&'l str>),
     /// `/time`: show times, in this form.
@@ -62,28 +45,11 @@ pub enum Command<'l> {
     /// `/register PASSWORD`
     Register(&'l str),
     /// `/login NAME PASSWORD`
-    Login {
-        /// The name.
-        name: &'l str,
-        /// The password.
-        password: &'l str,
-    },
+    Login { name: &'l str, password: &'l str },
     /// `/recover NAME CODE PASSWORD`
-    Recover {
-        /// The name.
-        name: &'l str,
-        /// The recovery code.
-        code: &'l str,
-        /// The new password.
-        password: &'l str,
-    },
+    Recover { name: &'l str, code: &'l str, password: &'l str },
     /// `/passwd OLD NEW`
-    ChangePassword {
-        /// The present password.
-        old: &'l str,
-        /// The new password.
-        new: &'l str,
-    },
+    ChangePassword { old: &'l str, new: &'l str },
     /// `/unregister PASSWORD`
     Unregister(&'l str),
     /// `/ignore [NAME]`

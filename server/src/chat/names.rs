@@ -44,7 +44,6 @@ pub enum NameError {
     },
     /// This character may not be in a name, or not at this place.
     NotAllowed {
-        /// The character.
         character: char,
         /// The character's position, counted from 1.
         position: usize,

@@ -2,8 +2,8 @@
 //! subscriptions, side by side.
 
 use super::names::Name;
-use super::presence::Presence;
 use super::render;
+use super::rooms::Presence;
 use super::rooms::rules::Membership;
 use super::times::{TimeFormat, Times};
 use crate::connection::duplex::WriteHalf;

@@ -4,7 +4,7 @@
 //! it. It names one of the client's own subscriptions, or those to come, and changes nothing for
 //! anybody else.
 
-use super::sids::Sid;
+use super::Sid;
 use crate::codec::nats::subject;
 use crate::limits::{NATS_OWN_QUEUE_BYTES, NATS_OWN_QUEUE_MESSAGES};
 use fanfare::{Pattern, WhenFull};

@@ -7,13 +7,14 @@ use super::connect::{ConnectOptions, Credentials, Words};
 use super::permissions::Permissions;
 use super::policy::{PolicyBounds, PolicyRequest, QueuePolicy, Target, refused};
 use super::settings::NatsVersion;
-use super::sids::{Sid, Sids};
 use super::subjects::{Destination, Place, Subjects};
+use super::{Sid, Sids};
 use crate::codec::certificate::CertificateNames;
 use crate::codec::nats::{
     self as codec, Block, Operation, Outgoing, ProtocolError, headers, subject,
 };
 use crate::limits::{NATS_OWN_QUEUES, NATS_SUBSCRIPTION_BYTES};
+use crate::locks::lock;
 use bytes::Bytes;
 use fanfare::{Pattern, Receipt, SubscriptionId, Topic};
 use serde_json::{Map, Value};
@@ -85,14 +86,7 @@ pub enum Action {
     Admit(Credentials),
     /// Publish these messages of a block. For each that wants an answer and that nobody is to get,
     /// say [`Session::no_responders`].
-    Publish {
-        /// The topic.
-        topic: Topic,
-        /// The block.
-        block: Arc<Block>,
-        /// The messages of the block.
-        messages: Range<usize>,
-    },
+    Publish { topic: Topic, block: Arc<Block>, messages: Range<usize> },
     /// Note that a message of this block can reach nobody here, although its subject is right for
     /// NATS.
     Lost(Arc<Block>),
@@ -108,11 +102,8 @@ pub enum Action {
     SetPolicy(Box<PolicyRequest>, Arc<Block>, usize),
     /// Subscribe, and say [`Session::subscribed`] or [`Session::not_subscribed`].
     Subscribe {
-        /// The client's name for it.
         sid: Sid,
-        /// The pattern.
         pattern: Pattern,
-        /// The queue group, if any.
         group: Option<String>,
         /// Patterns that must not be sent, although `pattern` matches some of their topics.
         except: Option<Arc<[Pattern]>>,
@@ -142,7 +133,6 @@ pub enum Reply {
     Error(Cow<'static, str>),
     /// Nobody is there to answer a request.
     NoResponders {
-        /// The request's reply subject.
         reply_to: Bytes,
         /// The subscription that waits for it.
         sid: Sid,
@@ -151,11 +141,9 @@ pub enum Reply {
     },
     /// The server's own answer to a request.
     Answer {
-        /// The request's reply subject.
         reply_to: Bytes,
         /// The subscription that waits for it.
         sid: Sid,
-        /// The answer's payload.
         payload: Bytes,
     },
 }
@@ -496,7 +484,7 @@ impl Session {
     ) -> Option<Sid> {
         let topic = Topic::literal(std::str::from_utf8(reply_to).ok()?).ok()?;
         let id = find(&topic)?;
-        self.sids.lock().get(&id).cloned()
+        lock(&self.sids).get(&id).cloned()
     }
 
     /// The meaning of a request for a policy.
@@ -529,7 +517,7 @@ impl Session {
 
     /// The name of a subscription.
     pub fn sid_of(&self, id: SubscriptionId) -> Option<Sid> {
-        self.sids.lock().get(&id).cloned()
+        lock(&self.sids).get(&id).cloned()
     }
 
     /// The names of all subscriptions.
@@ -539,7 +527,7 @@ impl Session {
 
     /// The broker has given a subscription another id.
     pub fn moved(&mut self, from: SubscriptionId, to: SubscriptionId) {
-        let mut sids = self.sids.lock();
+        let mut sids = lock(&self.sids);
         if let Some(sid) = sids.remove(&from) {
             if let Some(held) = self.subscriptions.get_mut(&sid) {
                 held.id = Some(to);
@@ -602,7 +590,7 @@ impl Session {
     pub fn subscribed(&mut self, sid: &Sid, id: SubscriptionId, actions: &mut Vec<Action>) {
         if let Some(held) = self.subscriptions.get_mut(sid) {
             held.id = Some(id);
-            self.sids.lock().insert(id, sid.clone());
+            lock(&self.sids).insert(id, sid.clone());
         }
         self.say_ok(actions);
     }
@@ -650,7 +638,7 @@ impl Session {
         let (sid, held) = self.subscriptions.remove_entry(sid)?;
         // The sid may stand for something else next.
         self.policies.remove(&Target::Sid(sid));
-        held.id.and_then(|id| self.sids.lock().remove(&id));
+        held.id.and_then(|id| lock(&self.sids).remove(&id));
         self.limited -= usize::from(held.is_limited);
         self.subscription_bytes -= held.bytes;
         Some(held)

@@ -1,6 +1,7 @@
 //! What one connection is sent: answers and messages, each in its place. The writing half's
 //! [`Source`].
 
+use super::Sid;
 use super::accounts::Account;
 use super::events::Guest;
 use super::gathered::Copied;
@@ -10,7 +11,6 @@ use super::render::{self, append_outgoing, render_batch};
 use super::responses::Responses;
 use super::settings::FirstTimes;
 use super::share::Places;
-use super::sids::Sid;
 use crate::codec::nats::{append_error, append_ping, subject};
 use crate::connection::duplex::WriteHalf;
 use crate::connection::outbound::{OutboundQueue, QueueItem};

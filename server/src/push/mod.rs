@@ -3,7 +3,7 @@
 //! A push comes in as a datagram ([`PushServer`]) or a request ([`PushHttp`]) and goes through the
 //! [`Gateway`], which numbers it, hands it to the broker and says what became of it. Users, groups
 //! and all are topics: `push.user.42`, `push.group.news`, `push.all`. A client's connection has one
-//! mailbox for its topics. A [`session`] decides what the client's objects mean; the writer sends
+//! mailbox for its topics. A `session` decides what the client's objects mean; the writer sends
 //! what is pushed, after what came while the client was away. Only the framing knows whether
 //! objects are lines, messages of a WebSocket, or server-sent events. [`access`] says who may do
 //! what.
@@ -22,7 +22,7 @@ mod reader;
 mod recent;
 mod render;
 mod server;
-pub mod session;
+mod session;
 mod settings;
 mod signatures;
 mod stored;

@@ -3,8 +3,8 @@
 mod stored;
 
 use super::names::{LOBBY, Name};
-use super::presence::Presence;
 use super::render;
+use super::rooms::Presence;
 use super::session::{Action, Session, SessionSettings};
 use super::shared::Chat;
 use super::times::TimeFormat;

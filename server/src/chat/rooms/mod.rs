@@ -6,10 +6,9 @@ mod person;
 pub mod rules;
 
 use super::names::{LOBBY, Name, NameOf};
-use super::presence::Presence;
 use crate::counted::counted;
 use crate::locks::lock;
-pub use person::Person;
+pub use person::{Person, Presence};
 use rules::{Membership, Rules};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
@@ -105,21 +104,11 @@ pub enum RenameError {
     /// Somebody has it.
     Taken(Name),
     /// Somebody has one that looks the same.
-    Alike {
-        /// The name that was asked for.
-        name: Name,
-        /// The name that somebody has.
-        taken: Name,
-    },
+    Alike { name: Name, taken: Name },
     /// The name is reserved.
     Reserved(Name),
     /// It looks like a name that somebody owns.
-    Owned {
-        /// The name that was asked for.
-        name: Name,
-        /// The name that somebody owns.
-        owned: Name,
-    },
+    Owned { name: Name, owned: Name },
 }
 
 impl fmt::Display for RenameError {

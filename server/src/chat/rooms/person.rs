@@ -3,9 +3,27 @@
 use super::rules::{Membership, Rank, Rules};
 use super::{Directory, JoinError, LOBBY, PersonId, RenameError, Room};
 use crate::chat::names::Name;
-use crate::chat::presence::Presence;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Shared by a person and the writing half of the person's connection.
+#[derive(Debug, Default)]
+pub struct Presence {
+    is_displaced: AtomicBool,
+}
+
+impl Presence {
+    /// Marks the person as displaced: the owner of the name has logged in elsewhere.
+    pub fn displace(&self) {
+        self.is_displaced.store(true, Ordering::Release);
+    }
+
+    /// Whether the owner of the name has logged in elsewhere.
+    pub fn is_displaced(&self) -> bool {
+        self.is_displaced.load(Ordering::Acquire)
+    }
+}
 
 /// A person who is here. Dropping it frees the name and leaves the rooms.
 pub struct Person {

@@ -10,9 +10,8 @@ use super::accounts::AccountRequest;
 use super::command::{self, Command};
 use super::names::{Name, NameOf};
 use super::password::Secret;
-use super::presence::Presence;
 use super::rooms::rules::{Membership, Rules};
-use super::rooms::{Directory, Person};
+use super::rooms::{Directory, Person, Presence};
 use super::times::TimeFormat;
 use crate::limits::{
     NAME_CHARACTERS, ROOM_HISTORY_LINES, ROOM_REPLAY_LINES, ROOM_TOPIC_CHARACTERS,
@@ -29,39 +28,21 @@ pub enum Action {
     /// Answer the person with this line.
     Reply(String),
     /// Publish what the person says in a room.
-    Say {
-        /// The room, or rooms.
-        room: Name,
-        /// The text.
-        text: String,
-        /// Whether it is said or done.
-        kind: Kind,
-    },
+    Say { room: Name, text: String, kind: Kind },
     /// Publish one notice in each of these rooms.
     Notice {
-        /// The room, or rooms.
         rooms: Vec<Name>,
         /// The text, without the `* ` before it.
         text: String,
     },
     /// Publish a private message; say so if nobody gets it.
-    Tell {
-        /// The recipient's name.
-        to: Name,
-        /// The text.
-        text: String,
-    },
+    Tell { to: Name, text: String },
     /// Ask for an account, and hand the answer to [`Session::answered`].
     Account(AccountRequest),
     /// Wake the connection of the displaced person who had this name.
     Displace(Name),
     /// Store the rules of a room.
-    Keep {
-        /// The room.
-        room: Name,
-        /// Its rules.
-        rules: Box<Rules>,
-    },
+    Keep { room: Name, rules: Box<Rules> },
     /// Note in the journal what happened.
     Note {
         /// The kind of event, in a word or two.
@@ -78,26 +59,11 @@ pub enum Action {
     /// Subscribe to the private messages for this name instead of those for the last one.
     Inbox(Name),
     /// Show the last lines of a room.
-    History {
-        /// The room.
-        room: Name,
-        /// The number of lines.
-        lines: usize,
-    },
+    History { room: Name, lines: usize },
     /// Show the lines of a room from a moment on, and say how many there are.
-    Since {
-        /// The room.
-        room: Name,
-        /// The moment.
-        time: Timestamp,
-    },
+    Since { room: Name, time: Timestamp },
     /// Show the stored lines of a room with all of these words.
-    Search {
-        /// The room.
-        room: Name,
-        /// The words.
-        words: String,
-    },
+    Search { room: Name, words: String },
     /// Say when everything that the person has said is stored.
     Sync,
     /// Show the times of lines in this form from now on.

@@ -5,13 +5,14 @@ use crate::codec::nats::Operation;
 use crate::connection::outbound::Position;
 use crate::diagnostics::SubscriptionInfo;
 use crate::limits::NATS_OWN_QUEUES;
+use crate::locks::lock;
 use crate::message::ServerMessage;
 use crate::nats::own_queue::OwnQueue;
 use crate::nats::permissions::Permissions;
 use crate::nats::policy::{PolicyRequest, QueuePolicy, Target};
 use crate::nats::share::Places;
-use crate::nats::sids::{Sid, Sids};
 use crate::nats::writer::{Change, Own};
+use crate::nats::{Sid, Sids};
 use crate::tasks;
 use fanfare::{
     Books, Mailbox, MailboxSubscriber, Pattern, SubscribeError, SubscriptionId, SubscriptionWatch,
@@ -343,7 +344,7 @@ impl Reader<'_> {
 fn list(subscribers: &[MailboxSubscriber<ServerMessage>], sids: &Sids) -> Vec<SubscriptionInfo> {
     let mut all: Vec<_> = subscribers.iter().flat_map(MailboxSubscriber::subscriptions).collect();
     all.sort_unstable_by_key(|(id, ..)| *id);
-    let sids = sids.lock();
+    let sids = lock(sids);
     let info = |(id, pattern, group): (SubscriptionId, Pattern, Option<Arc<str>>)| {
         // One that has begun or ended just now has no name.
         let sid = sids.get(&id)?;
