@@ -1,11 +1,11 @@
 //! The figures of a link.
 
-use super::confirm::Confirmations;
 use super::session::Terms;
 use crate::diagnostics::{Facts, Family, Figure};
 use crate::locks::lock;
 use crate::message::ServerMessage;
 use fanfare::SubscriptionWatch;
+use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -53,7 +53,9 @@ struct State {
     /// Messages that earlier connections had no room for, or had not sent when they ended.
     dropped_before: u64,
     round_trip: Option<Duration>,
-    asked: Confirmations,
+    /// How many messages were sent before each unanswered `PING`, and when it was sent. Its `PONG`
+    /// says that the hub has processed them.
+    asked: VecDeque<(u64, Instant)>,
     joined: Option<Joined>,
     /// Why the last connection, or attempt at one, ended.
     last_end: &'static str,
@@ -80,7 +82,7 @@ impl LinkFigures {
         let sent = self.sent.load(Ordering::Relaxed);
         let mut state = lock(&self.state);
         state.last_end = reason;
-        state.asked = Confirmations::default();
+        state.asked.clear();
         state.round_trip = None;
         let unconfirmed = sent - state.confirmed - state.unconfirmed;
         state.unconfirmed += unconfirmed;
@@ -102,14 +104,14 @@ impl LinkFigures {
 
     pub(super) fn asked(&self, now: Instant) {
         let sent = self.sent.load(Ordering::Relaxed);
-        lock(&self.state).asked.ask(sent, now);
+        lock(&self.state).asked.push_back((sent, now));
     }
 
     pub(super) fn answered(&self, now: Instant) {
         let mut state = lock(&self.state);
-        if let Some((sent, round_trip)) = state.asked.answer(now) {
+        if let Some((sent, asked_at)) = state.asked.pop_front() {
             state.confirmed = sent - state.unconfirmed;
-            state.round_trip = Some(round_trip);
+            state.round_trip = Some(now.saturating_duration_since(asked_at));
         }
     }
 

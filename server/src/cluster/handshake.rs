@@ -1,7 +1,8 @@
 //! A hub's `INFO`, and a leaf node's `CONNECT`.
 
-use super::rules::Rules;
+use crate::codec::nats::subject::pattern_text;
 use crate::codec::nats::{Credentials, GLOBAL, Proof};
+use fanfare::Pattern;
 use serde::{Deserialize, Serialize};
 
 /// The version of nats-server that the link claims to be, since hubs may require one.
@@ -101,6 +102,31 @@ pub(super) fn append_connect(
     for part in [&b"CONNECT "[..], &json, b"\r\n"] {
         out.extend_from_slice(part);
     }
+}
+
+/// The subjects that a leaf node may subscribe to, or publish on.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(default)]
+pub(super) struct Rules {
+    allow: Option<Vec<String>>,
+    deny: Vec<String>,
+}
+
+impl Rules {
+    /// The allowed patterns; `None`: everything that is not denied.
+    pub fn allowed(&self) -> Option<Vec<Pattern>> {
+        self.allow.as_ref().map(|allow| patterns(allow))
+    }
+
+    pub fn denied(&self) -> Vec<Pattern> {
+        patterns(&self.deny)
+    }
+}
+
+/// The patterns that can match a topic here; longer or deeper ones match none.
+fn patterns(texts: &[String]) -> Vec<Pattern> {
+    let texts = texts.iter().filter_map(|text| pattern_text(text.as_bytes()));
+    texts.filter_map(|text| Pattern::parse(text).ok()).collect()
 }
 
 #[cfg(test)]

@@ -9,14 +9,12 @@
 //! decides what it means, and the reader does it. The writer sends our interest and our messages.
 //! `link` keeps the connection.
 
-mod confirm;
 mod figures;
 mod handshake;
 mod link;
 mod reader;
 mod remedy;
 mod render;
-mod rules;
 mod sequence;
 mod session;
 pub mod settings;

@@ -4,7 +4,7 @@ use super::ConfigError;
 use super::settings::Settings;
 use super::shared::{AddressOptions, ConnectionOptions, QueueOptions, TlsOptions, WriterOptions};
 use super::table::Options;
-use super::values::{choice, from, listed, text, within};
+use super::values::{choice, from, listed, within};
 use crate::chat::ChatSettings;
 use crate::chat::names::{Name, NameOf};
 use crate::chat::password::Secret;
@@ -110,9 +110,9 @@ impl Options for ChatOptions {
     fn adapt(shared: Arg) -> Arg {
         match shared.get_id().as_str() {
             "address" => shared.default_value(DEFAULT_ADDRESS),
-            "queue_messages" => shared.default_value(text(limits::CHAT_QUEUE_MESSAGES)),
-            "queue_bytes" => shared.default_value(text(limits::CHAT_QUEUE_BYTES)),
-            "wait_ms" => shared.default_value(text(limits::CHAT_WAIT_MS)),
+            "queue_messages" => shared.default_value(limits::CHAT_QUEUE_MESSAGES.to_string()),
+            "queue_bytes" => shared.default_value(limits::CHAT_QUEUE_BYTES.to_string()),
+            "wait_ms" => shared.default_value(limits::CHAT_WAIT_MS.to_string()),
             _ => shared,
         }
     }

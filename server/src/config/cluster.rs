@@ -6,7 +6,6 @@ use super::nats::check_account;
 use super::settings::Settings;
 use super::shared::{QueueOptions, TlsOptions, UserOptions};
 use super::table::Options;
-use super::values::text;
 use crate::cluster::{ClusterSettings, parse_hubs};
 use crate::codec::nats::nkey::Seed;
 use crate::codec::nats::{Credentials, ServerAddress};
@@ -85,16 +84,16 @@ impl Options for ClusterOptions {
                  requires the key",
             ),
             "queue_messages" => shared
-                .default_value(text(limits::CLUSTER_QUEUE_MESSAGES))
+                .default_value(limits::CLUSTER_QUEUE_MESSAGES.to_string())
                 .help("Maximum number of messages queued for the hub"),
             "queue_bytes" => shared
-                .default_value(text(limits::CLUSTER_QUEUE_BYTES))
+                .default_value(limits::CLUSTER_QUEUE_BYTES.to_string())
                 .help("Maximum number of bytes queued for the hub"),
             "wait_ms" => shared
-                .default_value(text(limits::CLUSTER_WAIT_MS))
+                .default_value(limits::CLUSTER_WAIT_MS.to_string())
                 .help("How long a message waits for a full link; then the cluster misses it"),
             "write_deadline_ms" => shared
-                .default_value(text(limits::CLUSTER_WRITE_DEADLINE_MS))
+                .default_value(limits::CLUSTER_WRITE_DEADLINE_MS.to_string())
                 .help("Leave a hub that reads nothing of what is queued for it in this time"),
             _ => shared,
         }

@@ -7,7 +7,7 @@ use super::{Config, ConfigError, Source, Task, listing};
 use crate::bench::BenchOptions;
 use crate::build;
 use crate::login::ClientTls;
-use crate::messages::{MessagesCommand, PubOptions, ReplyOptions, RequestOptions, SubOptions};
+use crate::messages::MessagesCommand;
 use crate::top::{AdminAddress, TopOptions};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -43,10 +43,7 @@ pub fn from_command_line(
         Some(SubCommand::Chat(client)) => Ok(Task::Chat(client)),
         Some(SubCommand::Bench(options)) => Ok(Task::Bench(options)),
         Some(SubCommand::Top(options)) => Ok(Task::Top(options)),
-        Some(SubCommand::Pub(options)) => Ok(messages(MessagesCommand::Pub(options))),
-        Some(SubCommand::Sub(options)) => Ok(messages(MessagesCommand::Sub(options))),
-        Some(SubCommand::Request(options)) => Ok(messages(MessagesCommand::Request(options))),
-        Some(SubCommand::Reply(options)) => Ok(messages(MessagesCommand::Reply(options))),
+        Some(SubCommand::Messages(command)) => Ok(Task::Messages(command)),
         Some(SubCommand::Health(server)) => Ok(Task::Health(server)),
         Some(SubCommand::Version) => Ok(Task::Print(format!("fanfare {}\n", build::description()))),
         Some(SubCommand::Completions { shell }) => Ok(Task::Print(completions(shell))),
@@ -84,14 +81,8 @@ pub enum SubCommand {
     Bench(Box<BenchOptions>),
     /// Watch a server through its admin listener: rates, slowest subscriptions, tasks, memory
     Top(TopOptions),
-    /// Publish a message to a NATS server, once or many times
-    Pub(PubOptions),
-    /// Show the messages of a NATS server, and where some are missing
-    Sub(SubOptions),
-    /// Send a request to a NATS server, and show the answer
-    Request(RequestOptions),
-    /// Answer requests on a NATS server
-    Reply(ReplyOptions),
+    #[command(flatten)]
+    Messages(Box<MessagesCommand>),
     /// Ask a server whether it is healthy; exit with 1 if it is not
     Health(AdminAddress),
     /// Print the version, the commit it is built from, and its features
@@ -158,10 +149,6 @@ impl Serve {
             Task::Serve(Box::new(config), Source::new(arguments, self.settings))
         })
     }
-}
-
-fn messages(command: MessagesCommand) -> Task {
-    Task::Messages(Box::new(command))
 }
 
 fn completions(shell: Shell) -> String {

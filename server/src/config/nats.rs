@@ -8,7 +8,7 @@ use super::shared::{
 };
 use super::table::Options;
 use super::users::users_file;
-use super::values::{choice, from, ms, text, within};
+use super::values::{choice, from, ms, within};
 use crate::codec::nats::ParserLimits;
 use crate::limits;
 use crate::nats::accounts::{AccountName, GLOBAL, SYSTEM};
@@ -125,13 +125,13 @@ impl Options for NatsOptions {
             "connections" => shared.alias("nats-max-connections"),
             "connections_per_address" => shared.alias("nats-max-connections-per-address"),
             "queue_messages" => shared
-                .default_value(text(limits::NATS_PENDING_MESSAGES))
+                .default_value(limits::NATS_PENDING_MESSAGES.to_string())
                 .alias("nats-max-pending-messages"),
             "queue_bytes" => shared
-                .default_value(text(limits::NATS_PENDING_BYTES))
+                .default_value(limits::NATS_PENDING_BYTES.to_string())
                 .alias("nats-max-pending-bytes"),
-            "wait_ms" => shared.default_value(text(limits::NATS_WAIT_MS)),
-            "write_deadline_ms" => shared.default_value(text(limits::NATS_WRITE_DEADLINE_MS)),
+            "wait_ms" => shared.default_value(limits::NATS_WAIT_MS.to_string()),
+            "write_deadline_ms" => shared.default_value(limits::NATS_WRITE_DEADLINE_MS.to_string()),
             _ => shared,
         }
     }

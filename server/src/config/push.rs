@@ -8,7 +8,7 @@ use super::shared::{
     WriterOptions,
 };
 use super::table::Options;
-use super::values::{choice, from, ms, text, within};
+use super::values::{choice, from, ms, within};
 use crate::connection::ConnectionLimits;
 use crate::limits;
 use crate::push::PushSettings;
@@ -66,10 +66,10 @@ impl Options for PushOptions {
     fn adapt(shared: Arg) -> Arg {
         match shared.get_id().as_str() {
             "address" => shared.default_value("127.0.0.1:7002"),
-            "queue_messages" => shared.default_value(text(limits::PUSH_QUEUE_MESSAGES)),
-            "queue_bytes" => shared.default_value(text(limits::PUSH_QUEUE_BYTES)),
-            "wait_ms" => shared.default_value(text(limits::PUSH_WAIT_MS)),
-            "idle_ms" => shared.default_value(text(limits::PUSH_IDLE_MS)),
+            "queue_messages" => shared.default_value(limits::PUSH_QUEUE_MESSAGES.to_string()),
+            "queue_bytes" => shared.default_value(limits::PUSH_QUEUE_BYTES.to_string()),
+            "wait_ms" => shared.default_value(limits::PUSH_WAIT_MS.to_string()),
+            "idle_ms" => shared.default_value(limits::PUSH_IDLE_MS.to_string()),
             "idle_answer_required" => shared.default_value("true"),
             _ => shared,
         }
@@ -134,7 +134,7 @@ impl Options for PushHttpOptions {
     fn adapt(shared: Arg) -> Arg {
         match shared.get_id().as_str() {
             "address" => shared.default_value("127.0.0.1:7003"),
-            "connections_per_address" => shared.default_value(text(limits::MAX_CONNECTIONS)),
+            "connections_per_address" => shared.default_value(limits::MAX_CONNECTIONS.to_string()),
             _ => shared,
         }
     }

@@ -105,11 +105,6 @@ pub fn within<T: TryFrom<u64>>(
     }
 }
 
-/// A default that replaces a shared one.
-pub fn text(number: impl ToString) -> String {
-    number.to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

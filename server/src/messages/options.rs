@@ -4,20 +4,20 @@ use crate::bench::connection::Endpoint;
 use crate::bench::frames::Protocol;
 use crate::bench::options::positive;
 use crate::login::Login;
-use clap::Args;
+use clap::{Args, Subcommand};
 use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
 
 /// One of the commands.
-#[derive(Clone, Debug)]
+#[derive(Subcommand, Clone, Debug)]
 pub enum MessagesCommand {
-    /// Publish.
+    /// Publish a message to a NATS server, once or many times
     Pub(PubOptions),
-    /// Show what is published.
+    /// Show the messages of a NATS server, and where some are missing
     Sub(SubOptions),
-    /// Ask, and show the answers.
+    /// Send a request to a NATS server, and show the answer
     Request(RequestOptions),
-    /// Answer.
+    /// Answer requests on a NATS server
     Reply(ReplyOptions),
 }
 

@@ -69,11 +69,11 @@ impl Admission {
             Verdict::Wrong => return Err(Refusal::Unknown),
             Verdict::Hashed(hashed) => hashed,
         };
-        let digest = self.remembered.digest(hashed.hash(), hashed.given());
+        let digest = self.remembered.digest(&hashed.hash, &hashed.given);
         if digest.is_some_and(|digest| self.remembered.knows(&digest, Instant::now())) {
-            return Ok(hashed.grant().clone());
+            return Ok(hashed.grant);
         }
-        let grant = hashed.grant().clone();
+        let grant = hashed.grant.clone();
         match within(self.timeout, self.compare(hashed, address, has_left)).await.flatten() {
             Some(true) => {
                 digest.into_iter().for_each(|it| self.remembered.remember(it, Instant::now()));

@@ -203,25 +203,13 @@ pub(super) enum Verdict {
 
 /// A secret that has to be compared with a hash.
 pub(super) struct Hashed {
-    hash: String,
-    given: String,
-    grant: Grant,
+    pub hash: String,
+    pub given: String,
+    /// The rights of its owner if it is right.
+    pub grant: Grant,
 }
 
 impl Hashed {
-    pub fn hash(&self) -> &str {
-        &self.hash
-    }
-
-    pub fn given(&self) -> &str {
-        &self.given
-    }
-
-    /// The rights of its owner if it is right.
-    pub fn grant(&self) -> &Grant {
-        &self.grant
-    }
-
     /// Whether it is right. Takes a good part of a second: call it where that keeps nobody waiting.
     pub fn is_right(&self) -> bool {
         // A text that looks like a hash but is none matches nothing.

@@ -88,7 +88,7 @@ impl Events {
         let mut known = figures.info(self.front_end.name());
         known.user = user.unwrap_or_default().to_owned();
         let client = client(&known, GLOBAL);
-        let topic = format!("$SYS.SERVER.{}.CLIENT.AUTH.ERR", info.id());
+        let topic = format!("$SYS.SERVER.{}.CLIENT.AUTH.ERR", info.server_id);
         for topic in [topic, format!("$SYS.ACCOUNT.{GLOBAL}.DISCONNECT")] {
             let reason = Ended::Because("Authorization Violation");
             self.tell_end(&topic, &client, reason, (figures, info));
@@ -150,7 +150,7 @@ impl Events {
         let mut timer = Timer::after(pause);
         loop {
             (&mut timer).await;
-            self.tell(&format!("$SYS.SERVER.{}.STATSZ", info.id()), || self.statsz(info));
+            self.tell(&format!("$SYS.SERVER.{}.STATSZ", info.server_id), || self.statsz(info));
             pause = (pause * 2).min(Duration::from_millis(longest_ms));
             timer.set_after(pause);
         }
@@ -242,7 +242,7 @@ impl Events {
         fields: [(&str, Value); COUNT],
     ) -> Value {
         let server = self.server(info);
-        let id = format!("{}.{}", &info.id()[..8.min(info.id().len())], server["seq"]);
+        let id = format!("{}.{}", &info.server_id[..8.min(info.server_id.len())], server["seq"]);
         let common = [
             ("type", format!("io.nats.server.advisory.v1.{kind}").into()),
             ("id", id.into()),
@@ -256,10 +256,10 @@ impl Events {
     fn server(&self, info: &ServerInfo) -> Value {
         let number = self.number.fetch_add(1, Ordering::Relaxed) + 1;
         json!({
-            "name": info.name(),
-            "host": info.host(),
-            "id": info.id(),
-            "ver": info.version(),
+            "name": info.server_name,
+            "host": info.host,
+            "id": info.server_id,
+            "ver": info.version,
             "jetstream": false,
             "flags": 0,
             "seq": number,

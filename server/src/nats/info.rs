@@ -8,10 +8,10 @@ use std::net::{IpAddr, SocketAddr};
 /// The part of `INFO` that is the same for all connections of a server.
 #[derive(Clone, Debug)]
 pub struct ServerInfo {
-    server_id: String,
-    server_name: String,
-    version: &'static str,
-    host: String,
+    pub server_id: String,
+    pub server_name: String,
+    pub version: &'static str,
+    pub host: String,
     port: u16,
     max_payload: usize,
     /// Whether it matters who clients are, and whether they have to say it.
@@ -100,26 +100,6 @@ impl ServerInfo {
             tls_available: settings.tls.as_ref().is_some_and(|tls| !tls.is_required),
             tls_verify: settings.tls.as_ref().is_some_and(|tls| tls.verifies_clients),
         }
-    }
-
-    /// The server's id.
-    pub fn id(&self) -> &str {
-        &self.server_id
-    }
-
-    /// Its name.
-    pub fn name(&self) -> &str {
-        &self.server_name
-    }
-
-    /// The nats-server that it behaves like.
-    pub fn version(&self) -> &'static str {
-        self.version
-    }
-
-    /// Where it listens.
-    pub fn host(&self) -> &str {
-        &self.host
     }
 
     /// Appends the `INFO` line for one client.

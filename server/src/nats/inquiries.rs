@@ -32,7 +32,7 @@ impl Inquiry {
         let rest = subject.strip_prefix("$SYS.REQ.")?;
         let (what, account) = if let Some(rest) = rest.strip_prefix("SERVER.") {
             let (whom, what) = rest.split_once('.').unwrap_or((rest, "STATSZ"));
-            let is_for_us = whom == "PING" || whom == info.id() && rest != whom;
+            let is_for_us = whom == "PING" || whom == info.server_id && rest != whom;
             (Some(what).filter(|_| is_for_us)?, None)
         } else {
             let (account, what) = rest.strip_prefix("ACCOUNT.")?.rsplit_once('.')?;
@@ -61,7 +61,7 @@ impl Inquiry {
 
 /// Whether the options name servers, and not this one.
 fn is_of_others(options: &Value, info: &ServerInfo) -> bool {
-    let ours = [("server_name", info.name()), ("host", info.host()), ("cluster", "")];
+    let ours = [("server_name", info.server_name.as_str()), ("host", &info.host), ("cluster", "")];
     let is_other = |(name, ours): (&str, &str)| {
         options[name].as_str().is_some_and(|wanted| !ours.contains(wanted))
     };
