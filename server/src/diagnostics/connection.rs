@@ -213,6 +213,11 @@ impl ConnectionFigures {
         lock(&self.about).name = cut(name).to_owned();
     }
 
+    /// The user that the peer authenticated as; empty without authentication.
+    pub fn user(&self) -> String {
+        lock(&self.about).user.clone()
+    }
+
     /// Says who the peer was authenticated as.
     pub fn set_user(&self, user: &str) {
         lock(&self.about).user = cut(user).to_owned();

@@ -124,6 +124,11 @@ impl Events {
         true
     }
 
+    /// Answers a client of this account that asked who it is.
+    pub fn say_who(&self, account: &Account, reply_to: &Topic, who: &Value, info: &ServerInfo) {
+        say(account, reply_to, &json!({ "server": self.server(info), "data": who }));
+    }
+
     async fn document(&self, path: &str, info: &ServerInfo) -> Value {
         let Some((documents, asked)) = self.documents.get().zip(Asked::new(path)) else {
             return self.refusal(404, "there is no such document here", info);

@@ -27,6 +27,7 @@ pub mod settings;
 mod share;
 mod shared;
 mod subjects;
+mod user_info;
 mod web_socket;
 mod writer;
 

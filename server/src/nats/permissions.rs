@@ -106,6 +106,16 @@ impl Rules {
         self.allow.is_none()
     }
 
+    /// The allowed patterns as they are written, with the groups they are for.
+    pub fn allowed(&self) -> Vec<String> {
+        written(self.allow.iter().flatten(), &self.allow_groups)
+    }
+
+    /// The forbidden patterns as they are written, with the groups they are for.
+    pub fn denied(&self) -> Vec<String> {
+        written(self.deny.iter(), &self.deny_groups)
+    }
+
     /// Whether a message of this topic is allowed.
     pub fn permit_topic(&self, topic: &Topic) -> bool {
         self.allows(topic.as_str(), |rule| rule.matches(topic))
@@ -172,6 +182,14 @@ impl Default for Rules {
     fn default() -> Self {
         Self::new(None, Vec::new())
     }
+}
+
+/// Rules as they are written in files.
+fn written<'r>(rules: impl Iterator<Item = &'r Pattern>, of_groups: &[GroupRule]) -> Vec<String> {
+    let of_groups = of_groups
+        .iter()
+        .map(|GroupRule { subject, group }| format!("{} {}", subject.as_str(), group.as_str()));
+    rules.map(|rule| rule.as_str().to_owned()).chain(of_groups).collect()
 }
 
 /// The rules that begin with this prefix.

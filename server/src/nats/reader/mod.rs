@@ -10,7 +10,9 @@ use super::info::Occasion;
 use super::policy::refused;
 use super::responses::Responses;
 use super::session::{Action, Reply, Session, SessionLimits, receipt_inbox};
+use super::settings::NatsVersion;
 use super::shared::Nats;
+use super::user_info;
 use super::writer::{Change, Outbound};
 use crate::codec::nats::{Block, Operation, Parser};
 use crate::connection::duplex::{Flow, ReadHalf};
@@ -364,8 +366,8 @@ impl<'c> Reader<'c> {
         };
         // Where queue groups end by themselves, the first messages are taken and the last are not.
         let taken = usize::try_from(receipt.matched).unwrap_or(usize::MAX).min(messages.len());
-        let is_to_server = self.shared.events.is_system(&self.account);
-        if !block.is_plain() && (taken < messages.len() || is_to_server) {
+        let is_to_server = || topic.as_str() == user_info::SUBJECT || self.is_in_system_account();
+        if !block.is_plain() && (taken < messages.len() || is_to_server()) {
             Box::pin(self.answer_requests(topic, block, messages, taken)).await;
         }
         Some(receipt)
@@ -383,13 +385,31 @@ impl<'c> Reader<'c> {
         let Nats { events, info, .. } = self.shared;
         for (count, index) in messages.enumerate() {
             let asked = (topic, block, index);
-            let is_answered = events.answer(&self.account, asked, info).await;
+            let is_answered =
+                self.say_who(asked) || events.answer(&self.account, asked, info).await;
             if count >= taken && !is_answered {
                 self.nobody_gets(block, index);
             }
             // One block can hold thousands of requests, each with an answer larger than itself.
             self.outbound.queue.has_room().await;
         }
+    }
+
+    /// Answers a client that asks who it is. False if it asks something else. (Observed: the older
+    /// nats-server does not know the question.)
+    fn say_who(&self, (topic, block, index): (&Topic, &Block, usize)) -> bool {
+        let Nats { events, info, settings, .. } = self.shared;
+        let is_known =
+            topic.as_str() == user_info::SUBJECT && settings.version >= NatsVersion::V2_15;
+        let Some(reply_to) = block.reply_topic(index).filter(|_| is_known) else { return false };
+        let user = self.figures.user();
+        let who = user_info::describe(&user, &self.account.name, self.session.permissions());
+        events.say_who(&self.account, reply_to, &who, info);
+        true
+    }
+
+    fn is_in_system_account(&self) -> bool {
+        self.shared.events.is_system(&self.account)
     }
 
     /// Tells the client that nobody is there to answer, if it waits for an answer.

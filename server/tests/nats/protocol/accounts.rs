@@ -2,7 +2,7 @@
 
 use crate::{FANFARE, start};
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::process::Command;
 use testkit::directory::TempDirectory;
 use testkit::nats::server::{Kind, Server};
@@ -43,6 +43,7 @@ mod newest {
         the_system_account_is_told_how_many_clients_an_account_has,
         the_system_account_is_told_of_clients_that_are_refused,
         the_system_account_asks_the_server_how_it_is,
+        a_client_asks_who_it_is,
     );
 
     rules!(Settings { newest: true, ..silent() };
@@ -173,6 +174,19 @@ pub fn a_client_is_told_its_account(server: Server) {
             (&account.into(), &true.into())
         );
         assert_eq!(info["acc_is_sys"].as_bool().unwrap_or(false), is_system);
+    }
+}
+
+pub fn a_client_asks_who_it_is(server: Server) {
+    for (name, account) in [("a", "A"), ("g", "$G"), ("s", "SYS")] {
+        let mut wire = client(&server, name);
+        wire.send("SUB r.* 1\r\nPUB $SYS.REQ.USER.INFO r.1 0\r\n\r\n");
+        let (subject, answer) = event(&mut wire);
+        let who = json!({ "user": name, "account": account, "account_name": account });
+        assert_eq!((subject.as_str(), &answer["data"]), ("r.1", &who));
+        assert_eq!(answer["server"]["id"], wire.info["server_id"]);
+        // Once.
+        wire.sync();
     }
 }
 

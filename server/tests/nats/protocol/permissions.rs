@@ -1,5 +1,6 @@
 //! What users may do beyond plain patterns: answers to requests, queue groups, denials alone.
 
+use serde_json::{Map, Value, json};
 use testkit::nats::server::Server;
 use testkit::nats::settings::{Permission, Settings, User};
 use testkit::nats::wire::Wire;
@@ -13,6 +14,14 @@ rules!(settings();
     a_queue_group_may_be_denied,
     subjects_that_are_not_denied_are_allowed,
 );
+
+mod newest {
+    use super::*;
+
+    rules!(Settings { newest: true, ..settings() };
+        a_client_asks_for_its_rights,
+    );
+}
 
 const MINUTE_MS: u64 = 60_000;
 
@@ -130,4 +139,37 @@ fn subjects_that_are_not_denied_are_allowed(server: Server) {
     other.send("PUB foo 0\r\n\r\n");
     other.sync();
     wire.sync();
+}
+
+fn a_client_asks_for_its_rights(server: Server) {
+    let groups = json!({
+        "publish": {},
+        "subscribe": { "allow": ["jobs q", "n.* v1.>", "z"], "deny": ["k", "z bad"] },
+    });
+    let deny = json!({
+        "publish": { "deny": ["nope"] },
+        "subscribe": { "deny": ["foo", "m qq"] },
+    });
+    for (name, expected) in [("groups", groups), ("deny", deny), ("all", Value::Null)] {
+        let mut wire = client(&server, name);
+        // Not everybody may subscribe to the answer, so somebody else does.
+        let mut other = client(&server, "all");
+        other.send("SUB r 1\r\n");
+        other.sync();
+        wire.send("PUB $SYS.REQ.USER.INFO r 0\r\n\r\n");
+        other.line();
+        let mut answer: Value = serde_json::from_str(&other.line()).unwrap();
+        let rights = answer["data"]["permissions"].take();
+        assert_eq!(sorted(rights), sorted(expected), "{name}");
+    }
+}
+
+/// With its lists in order: nobody promises one.
+fn sorted(mut rights: Value) -> Value {
+    for rules in rights.as_object_mut().into_iter().flat_map(Map::values_mut) {
+        for list in rules.as_object_mut().into_iter().flat_map(Map::values_mut) {
+            list.as_array_mut().unwrap().sort_by_key(Value::to_string);
+        }
+    }
+    rights
 }
