@@ -119,8 +119,8 @@ pub fn in_a_row(
     (block, index): (&Arc<Block>, usize),
 ) -> usize {
     let is_last_of = |count: &usize| {
-        let last = batch.entry(range.start + count - 1);
-        last.is_some_and(|(message, _)| is_message_of(message, block, index + count - 1))
+        let last = batch.payload(range.start + count - 1);
+        last.is_some_and(|message| is_message_of(message, block, index + count - 1))
     };
     // Each is published once, and in order: where the last is in its place, so are all before it.
     let most = range.len().min(block.len() - index);

@@ -101,6 +101,7 @@ impl<M: fmt::Debug> fmt::Debug for Message<M> {
 ///     panic!("nothing was missed")
 /// };
 /// assert_eq!((batch.len(), batch.iter().sum::<u32>()), (3, 6));
+/// assert_eq!((batch.payload(2), batch.payload(3)), (Some(&3), None));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Batch<M> {
@@ -134,6 +135,11 @@ impl<M> Batch<M> {
             first: first[from.min(first.len())..to.min(first.len())].iter(),
             later: later[later_range].iter(),
         }
+    }
+
+    /// The payload at `index`.
+    pub fn payload(&self, index: usize) -> Option<&M> {
+        (index < self.len()).then(|| self.segment.message(self.from + index as u32))
     }
 
     /// The message at `index`, to be kept.

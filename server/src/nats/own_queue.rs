@@ -132,8 +132,8 @@ impl OwnQueue {
             }
             let QueuePolicy { latest_by_subject, queue_messages, queue_bytes, .. } = self.policy;
             let mut header = Vec::new();
-            for (message, reply_to) in batch.entries() {
-                let message = outgoing(message, batch.topic(), reply_to, &mut header);
+            for index in 0..batch.len() {
+                let Some(message) = outgoing(&batch, index, &mut header) else { continue };
                 let bounds = (queue_messages, queue_bytes);
                 self.missed.count += self.gathered.put(&message, latest_by_subject, bounds);
             }

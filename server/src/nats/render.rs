@@ -6,7 +6,7 @@ use crate::codec::nats::{Outgoing, append_message, append_message_with_header};
 use crate::limits::NATS_SHARED_BYTES_MIN;
 use crate::message::{ServerMessage, in_a_row};
 use crate::transport::WriteBuffer;
-use fanfare::{Batch, Topic};
+use fanfare::Batch;
 
 /// The header that tells how many messages were lost before the one that has it; with a `+`, at
 /// least as many, because the link to a cluster was down.
@@ -56,7 +56,7 @@ pub(super) fn render_batch(
     let end = batch.len().min(from.saturating_add(at_most));
     let (mut at, mut body_bytes) = (from, 0);
     while at < end && !out.is_full() {
-        let Some((message, reply_to)) = batch.entry(at) else { break };
+        let Some(message) = batch.payload(at) else { break };
         let is_missed_told = recipient.missed.is_any() && recipient.with_headers;
         let shared =
             message.content.block().filter(|_| !is_missed_told).and_then(|(block, index)| {
@@ -66,7 +66,7 @@ pub(super) fn render_batch(
             });
         let Some((block, index, shared)) = shared else {
             let mut header = Vec::new();
-            let outgoing = outgoing(message, batch.topic(), reply_to, &mut header);
+            let Some(outgoing) = outgoing(batch, at, &mut header) else { break };
             body_bytes += append_outgoing(out.bytes_mut(), &outgoing, &mut recipient);
             at += 1;
             continue;
@@ -84,28 +84,30 @@ pub(super) fn render_batch(
     (at - from, body_bytes)
 }
 
-/// A message that came in by NATS as it came, another with what it has. `header` has room for the
-/// latter's.
+/// A message of a batch: one that came in by NATS as it came, another with what it has. `header`
+/// has room for the latter's.
 pub(super) fn outgoing<'m>(
-    message: &'m ServerMessage,
-    topic: &'m Topic,
-    reply_to: Option<&'m Topic>,
+    batch: &'m Batch<ServerMessage>,
+    index: usize,
     header: &'m mut Vec<u8>,
-) -> Outgoing<'m> {
+) -> Option<Outgoing<'m>> {
     header.clear();
+    let message = batch.payload(index)?;
     if let Some(push) = &message.push {
         append_with(header, b"", PUSH_HEADER, push.to_string().as_bytes());
     }
-    match message.content.block() {
-        Some((block, index)) => block.outgoing(index),
-        None => Outgoing {
-            subject: topic.as_str().as_bytes(),
-            reply_to: reply_to.map(|topic| topic.as_str().as_bytes()),
-            headers: header,
-            payload: message.payload(),
-            sizes_as_written: None,
-        },
+    if let Some((block, index)) = message.content.block() {
+        return Some(block.outgoing(index));
     }
+    // Not asked before: a block would make topics of all its reply subjects.
+    let (_, reply_to) = batch.entry(index)?;
+    Some(Outgoing {
+        subject: batch.topic().as_str().as_bytes(),
+        reply_to: reply_to.map(|topic| topic.as_str().as_bytes()),
+        headers: header,
+        payload: message.payload(),
+        sizes_as_written: None,
+    })
 }
 
 /// Appends a message, and in it how many are missing before it. Gives what its headers and its
