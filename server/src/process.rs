@@ -18,7 +18,6 @@ pub struct Process {
     pub cpu: Duration,
     /// Open file descriptors.
     pub file_descriptors: u64,
-    /// Threads.
     pub threads: u64,
 }
 

@@ -86,9 +86,7 @@ pub(super) fn of_link(link: &Object, into: &mut Vec<Problem>) {
     let why = Some(text("last_end")).filter(|why| !why.is_empty());
     let why = why.map(|why| format!(": {why}")).unwrap_or_default();
     let (link, account) = (text("link"), text("local_account"));
-    let text = format!(
-        "{link} (account {account}) is not joined{why}; nothing goes there or comes from there"
-    );
+    let text = format!("{link} (account {account}) is not joined{why}; no messages cross it");
     into.push(Problem { is_severe: true, text, view: "overview" });
 }
 

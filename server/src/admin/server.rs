@@ -84,14 +84,14 @@ impl Pages {
     /// The refusal of a request, unless it may see the pages.
     fn refusal(&self, call: &Call) -> Option<Response> {
         if call.is_from_foreign_page(&[]) {
-            return Some(text(StatusCode::FORBIDDEN, "pages of other sites may not ask\n"));
+            return Some(text(StatusCode::FORBIDDEN, "pages of other sites are not allowed\n"));
         }
         match self.token.get().as_ref() {
             // The files say nothing about this server, and people type the token into one of them.
             Some(token) if !carries(call, token) && file(call).is_none() => {
                 let mut refusal = text(
                     StatusCode::UNAUTHORIZED,
-                    "this listener wants Authorization: Bearer TOKEN\n",
+                    "this listener requires Authorization: Bearer TOKEN\n",
                 );
                 refusal.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
                 Some(refusal)

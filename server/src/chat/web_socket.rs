@@ -35,7 +35,7 @@ impl ChatWebSocket {
     fn refusal(&self, call: &Call) -> Option<Response> {
         let refusal = |problem| Some(text(StatusCode::FORBIDDEN, problem));
         if call.is_from_foreign_page(&[]) {
-            return refusal("pages of other sites may not ask\n");
+            return refusal("pages of other sites are not allowed\n");
         }
         // A page can have its own name resolved to this machine, and be its own server that way.
         let is_of_here = call.peer.ip().is_loopback() && call.is_for_loopback();

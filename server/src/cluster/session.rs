@@ -98,7 +98,6 @@ pub enum Action {
     Enter {
         /// The hub's words for the subscription.
         key: (Bytes, Option<Bytes>),
-        /// The pattern.
         pattern: Pattern,
         /// The queue group, if any.
         group: Option<String>,

@@ -150,7 +150,7 @@ impl Journal {
                 None => log::log!(level, "{by}: {event}"),
             },
             Some((_, events)) if events == LOGGED_EVENTS + 1 => log::warn!(
-                "more happens than is logged: for up to {} s further events are in /journal alone",
+                "too many events to log: for up to {} s, further ones are only in /journal",
                 LOGGED_EVENTS_MS / 1_000
             ),
             _ => {}

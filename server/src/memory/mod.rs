@@ -150,7 +150,6 @@ impl MemoryWatch {
             self.has_forgotten = true;
             self.broker.forget_histories();
             let what = "memory is short: kept messages were forgotten";
-            log::warn!(task:% = tasks::label(); "{what}");
             self.diagnostics.journal().note("memory", Event::Warned(what));
             return;
         }

@@ -30,11 +30,9 @@ pub struct ConnectOptions {
 /// A client's words about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Words {
-    /// The credentials.
     pub credentials: Credentials,
     /// The account that the client asks for. There are none here.
     pub account: Option<String>,
-    /// The client's name.
     pub name: Option<String>,
     /// Its library's language.
     pub lang: Option<String>,
@@ -45,7 +43,6 @@ pub struct Words {
 /// A client's credentials, which `Debug` does not show.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Credentials {
-    /// `user`
     pub user: Option<String>,
     /// `pass`
     pub password: Option<String>,

@@ -73,7 +73,6 @@ pub enum Occasion<'a> {
     Greeting,
     /// The client has connected.
     Connected {
-        /// Its account.
         account: &'a str,
         /// Whether that is the account that is told of connects.
         is_system: bool,

@@ -55,7 +55,6 @@ pub struct PolicyBounds {
 /// A request that was understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyRequest {
-    /// The subscriptions.
     pub target: Target,
     /// The policy wanted for them.
     pub policy: QueuePolicy,

@@ -125,9 +125,7 @@ pub enum Action {
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// `+OK`
     Ok,
-    /// `PONG`
     Pong,
     /// `-ERR`
     Error(Cow<'static, str>),

@@ -26,7 +26,7 @@ impl Server<Nats> {
 impl NatsWebSocket {
     fn answer(&self, call: Call) -> Response {
         if call.is_from_foreign_page(&self.origins) {
-            return text(StatusCode::FORBIDDEN, "pages of that origin may not ask\n");
+            return text(StatusCode::FORBIDDEN, "pages of that origin are not allowed\n");
         }
         // A page can have its own name resolved to this machine, and be its own server that way.
         let is_open = !self.nats.admission.authentication.get().must_be_given();

@@ -107,7 +107,7 @@ impl Access {
         for key in keys {
             key.check()?;
             if let Some(double) = access.keys.insert(key.id.clone(), Arc::new(key)) {
-                return Err(format!("the key {} is there twice", double.id));
+                return Err(format!("the key {} is listed twice", double.id));
             }
         }
         if let Some(tokens) = tokens {
@@ -115,7 +115,7 @@ impl Access {
             for (index, rights) in tokens.into_iter().enumerate() {
                 rights.check().map_err(|problem| format!("token {}: {problem}", index + 1))?;
                 if by_hash.insert(hash(&rights.token), Arc::new(rights)).is_some() {
-                    return Err(format!("token {} was there before", index + 1));
+                    return Err(format!("token {} is listed twice", index + 1));
                 }
             }
             access.tokens = Some(by_hash);
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn without_tokens_our_own_machine_may_everything_and_others_nothing() {
+    fn without_tokens_our_own_machine_may_do_everything_and_others_nothing() {
         let access = Access::default();
         let grant = access.grant(Some("whatever"), true).unwrap();
         assert_eq!(
@@ -306,7 +306,7 @@ mod tests {
         assert!(
             Access::new(Vec::new(), Some(vec![rights("a"), rights("a")]))
                 .unwrap_err()
-                .contains("before")
+                .contains("twice")
         );
     }
 }

@@ -118,7 +118,7 @@ impl Service for PushHttp {
             }
             let origin = call.headers().get(ORIGIN).cloned();
             if call.is_from_foreign_page(&shared.origins) {
-                return problem(StatusCode::FORBIDDEN, "pages of that origin may not ask")
+                return problem(StatusCode::FORBIDDEN, "pages of that origin are not allowed")
                     .response();
             }
             if let Some(chat) = chat.filter(|_| call.path().starts_with("/chat")) {
@@ -172,10 +172,9 @@ impl Shared {
                 self.grant(&call)?;
                 Ok(json(StatusCode::OK, &self.gateway.figures()))
             }
-            (_, "push" | "publish" | "events" | "socket" | "figures", _) => Err(problem(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "that path is not asked for in this way",
-            )),
+            (_, "push" | "publish" | "events" | "socket" | "figures", _) => {
+                Err(problem(StatusCode::METHOD_NOT_ALLOWED, "this path does not take that method"))
+            }
             _ => Err(problem(
                 StatusCode::NOT_FOUND,
                 "there are /push/TARGET, /publish/TOPIC, /push, /events, /socket and /figures",
@@ -323,7 +322,7 @@ impl Shared {
                 _ => {}
             }
         }
-        Err(problem(StatusCode::BAD_REQUEST, "who listens?"))
+        Err(problem(StatusCode::BAD_REQUEST, "say who listens: user=ID"))
     }
 
     fn grant(&self, call: &Call) -> Result<Grant, Problem> {

@@ -20,7 +20,6 @@ pub(super) enum Framing {
 }
 
 impl Framing {
-    /// Appends an object.
     pub fn append_object(self, out: &mut Vec<u8>, object: &ServerObject<'_>) {
         match self {
             Self::Lines => append_object(out, object),

@@ -51,17 +51,18 @@ impl Admin {
     pub fn json(&self, path: &str) -> Result<Value, String> {
         let body = self.text(path)?;
         serde_json::from_str(&body)
-            .map_err(|error| format!("{}{path} is no JSON: {error}", self.address))
+            .map_err(|error| format!("{}{path} is not JSON: {error}", self.address))
     }
 
     /// A page as it is.
     pub fn text(&self, path: &str) -> Result<String, String> {
-        let answer =
-            self.ask(path).map_err(|error| format!("{} cannot be asked: {error}", self.address))?;
+        let answer = self
+            .ask(path)
+            .map_err(|error| format!("{} cannot be reached: {error}", self.address))?;
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
         match head.split(' ').nth(1) {
             Some("200") => Ok(body.to_owned()),
-            Some("401") => Err(format!("{} wants its token: --token TOKEN", self.address)),
+            Some("401") => Err(format!("{} requires a token: --token TOKEN", self.address)),
             Some(status) => {
                 Err(format!("{}{path} answers {status}: {}", self.address, body.trim()))
             }

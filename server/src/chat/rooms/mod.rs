@@ -70,7 +70,6 @@ pub struct PersonId(u64);
 /// A person who is here, as `/whois` shows them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PersonInfo {
-    /// The person's number.
     pub id: PersonId,
     /// The name as its owner writes it.
     pub name: Name,
@@ -81,9 +80,7 @@ pub struct PersonInfo {
 /// A room as `/rooms` lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomInfo {
-    /// The room's name.
     pub name: Name,
-    /// The number of members.
     pub members: usize,
     /// The room's topic, if somebody has set one.
     pub topic: Option<String>,
@@ -101,10 +98,8 @@ pub struct Listing<T> {
 /// Why a person cannot have a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RenameError {
-    /// Somebody has it.
-    Taken(Name),
-    /// Somebody has one that looks the same.
-    Alike { name: Name, taken: Name },
+    /// Somebody has it, or one that looks the same.
+    Taken { name: Name, taken: Name },
     /// The name is reserved.
     Reserved(Name),
     /// It looks like a name that somebody owns.
@@ -114,10 +109,10 @@ pub enum RenameError {
 impl fmt::Display for RenameError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Taken(name) => {
+            Self::Taken { name, taken } if name == taken => {
                 write!(out, "somebody here is called {name}; choose another name")
             }
-            Self::Alike { name, taken } => {
+            Self::Taken { name, taken } => {
                 write!(out, "{name} looks like {taken}, who is here; choose another name")
             }
             Self::Reserved(name) => {
@@ -381,7 +376,9 @@ mod tests {
         one.rename(person("guest2")).unwrap();
         let mut two = directory.enter();
         assert_eq!(two.name().as_str(), "guest3");
-        assert_eq!(two.rename(person("GUEST2")), Err(RenameError::Taken(person("guest2"))));
+        let taken = || person("guest2");
+        let refused = Err(RenameError::Taken { name: taken(), taken: taken() });
+        assert_eq!(two.rename(person("GUEST2")), refused);
         one.rename(person("Guest2")).unwrap();
         assert_eq!(directory.find(&person("gUEST2")).unwrap().name.as_str(), "Guest2");
         drop(one);
@@ -399,7 +396,7 @@ mod tests {
             let refused = two.rename(person(alike));
             assert_eq!(
                 refused,
-                Err(RenameError::Alike { name: person(alike), taken: person("alice") })
+                Err(RenameError::Taken { name: person(alike), taken: person("alice") })
             );
             assert_eq!(directory.find(&person(alike)), None, "a message goes to nobody else");
         }

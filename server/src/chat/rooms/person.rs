@@ -49,12 +49,10 @@ impl Person {
         Self { directory, id, name, presence, account: None, rooms: Vec::new(), memberships }
     }
 
-    /// The present name.
     pub fn name(&self) -> &Name {
         &self.name
     }
 
-    /// The person's number.
     pub fn id(&self) -> PersonId {
         self.id
     }
@@ -95,10 +93,7 @@ impl Person {
             looks.find_map(|look| state.looks.get(&look).copied().filter(|id| *id != self.id));
         if let Some(owner) = others {
             let taken = state.people.get(&owner).map_or_else(|| name.clone(), |of| of.name.clone());
-            return Err(match taken == name {
-                true => RenameError::Taken(name),
-                false => RenameError::Alike { name, taken },
-            });
+            return Err(RenameError::Taken { name, taken });
         }
         state.name(self.id, name.clone(), self.presence.clone());
         drop(state);

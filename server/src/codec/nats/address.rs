@@ -42,7 +42,7 @@ impl ServerAddress {
                 certificate_name: host.to_owned(),
                 needs_tls: scheme == "tls",
             }),
-            None => Err(format!("{place} is no HOST:PORT")),
+            None => Err(format!("{place} is not HOST:PORT")),
         }
     }
 

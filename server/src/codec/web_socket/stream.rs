@@ -65,7 +65,7 @@ impl StreamDecoder {
     fn begin_frame(&mut self, input: &mut &[u8]) -> Result<bool, CloseFrame> {
         let mut cursor = Cursor::new(*input);
         let wrong = |problem| closing(CloseCode::Protocol, problem);
-        let parsed = FrameHeader::parse(&mut cursor).map_err(|_| wrong("that is no frame"))?;
+        let parsed = FrameHeader::parse(&mut cursor).map_err(|_| wrong("that is not a frame"))?;
         let Some((header, left_bytes)) = parsed else { return Ok(false) };
         let taken = usize::try_from(cursor.position()).unwrap_or(usize::MAX);
         *input = input.get(taken..).unwrap_or_default();
