@@ -46,6 +46,16 @@ pub const QUEUE_BYTES_MAX: usize = 1 << 30;
 /// still full, which are told.
 pub const WAIT_DEFAULT: Duration = Duration::from_millis(5);
 
+/// How long a publisher that waits without end for a subscription relies on being told of room.
+/// Then it looks for itself, as often as it takes. Why: in the middle of a batch a receiver looks
+/// for such a publisher without a barrier, so one that stops reading just then may overlook it.
+pub const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
+
+/// The bound in messages from which on a lossless queue is looked at again like this. Why: that
+/// arms a timer, which costs as much as hundreds of barriers, and shorter queues are full more
+/// often. There the receiver has a barrier for each message.
+pub const LOOK_AGAIN_FROM_MESSAGES: u32 = 256;
+
 /// Upper ends, in microseconds, of the classes in which waits are counted. Fixed. They lie around
 /// the default wait and reach up to the waits of lossless subscriptions. Longer waits form one more
 /// class.

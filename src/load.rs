@@ -8,19 +8,15 @@ pub(crate) struct Load {
 }
 
 impl Load {
+    /// One word: the messages below, the bytes above.
+    #[inline]
     pub fn pack(self) -> u64 {
-        u64::from(self.messages) << 32 | u64::from(self.bytes)
+        u64::from(self.bytes) << 32 | u64::from(self.messages)
     }
 
+    #[inline]
     pub fn unpack(word: u64) -> Self {
-        Self { messages: (word >> 32) as u32, bytes: word as u32 }
-    }
-
-    pub fn plus(self, other: Self) -> Self {
-        Self {
-            messages: self.messages.wrapping_add(other.messages),
-            bytes: self.bytes.wrapping_add(other.bytes),
-        }
+        Self { messages: word as u32, bytes: (word >> 32) as u32 }
     }
 
     /// This `count` times, saturated: so much fits nowhere.

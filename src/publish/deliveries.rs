@@ -3,6 +3,7 @@
 //!
 //! Its timer is armed only while somebody is full.
 
+use crate::limits::LOOK_AGAIN_AFTER;
 use crate::log::Segment;
 use crate::log::deferred::Deferred;
 use crate::log::reader_slot::Call;
@@ -45,8 +46,10 @@ pub(crate) struct Deliveries<M> {
 /// A queue in which messages of this publisher wait for room.
 struct Waiter<M> {
     queue: Arc<Queue<M>>,
-    /// `None` waits as long as it takes.
+    /// When its time is over, or, without end, when to look for room again. `None` relies on the
+    /// receiver.
     deadline: Option<Instant>,
+    is_endless: bool,
     /// The members that could take the messages instead.
     group: Option<Arc<Members<M>>>,
     /// The publisher's origin.
@@ -55,9 +58,14 @@ struct Waiter<M> {
 
 impl<M> Waiter<M> {
     /// Whether its time is over. A receiver that reads fast enough gets more.
-    fn is_over(&mut self, due: Due) -> bool {
+    fn is_over(&mut self, due: Due, deferred: &mut Deferred<M>) -> bool {
         let Due::By(now) = due else { return true };
         if self.deadline.is_none_or(|deadline| now < deadline) {
+            return false;
+        }
+        if self.is_endless {
+            self.queue.look_again(deferred);
+            self.deadline = now.checked_add(LOOK_AGAIN_AFTER);
             return false;
         }
         let paid_until = self.queue.paid_until(now);
@@ -202,20 +210,23 @@ impl<M> Deliveries<M> {
         }
         if parked > 0 {
             let terms = &member.queue.terms;
-            let deadline = match terms.when_full {
-                // The reader is who publishes, and so waits for itself.
-                _ if terms.refuses_echo_of(appended.own) => None,
-                WhenFull::Wait(wait) | WhenFull::Disconnect { after: wait } => {
-                    Instant::now().checked_add(wait)
+            let (wait, is_endless) = match terms.when_full {
+                WhenFull::Wait(wait) | WhenFull::Disconnect { after: wait }
+                    // Else the reader is who publishes, and so waits for itself.
+                    if !terms.refuses_echo_of(appended.own) =>
+                {
+                    (Some(wait), false)
                 }
-                _ => None,
+                _ => ((!member.queue.overlooks_nobody).then_some(LOOK_AGAIN_AFTER), true),
             };
+            let deadline = wait.and_then(|wait| Instant::now().checked_add(wait));
             // Another member may only take it later if nothing that follows has been given to
             // anybody.
             let group = group.filter(|_| is_last).cloned();
             self.waiters.push(Waiter {
                 queue: member.queue.clone(),
                 deadline,
+                is_endless,
                 group,
                 origin: appended.origin,
             });
@@ -259,7 +270,7 @@ impl<M> Deliveries<M> {
     pub fn give_up(&mut self, due: Due, shared: &Shared<M>) {
         let mut index = 0;
         while let Some(waiter) = self.waiters.get_mut(index) {
-            if waiter.is_over(due) {
+            if waiter.is_over(due, &mut self.deferred) {
                 let waiter = self.waiters.swap_remove(index);
                 self.give_up_one(&waiter, due);
             } else {

@@ -6,8 +6,9 @@
 //! the other's line away: publishers work with the last consumption they have *seen*, and look
 //! again only when by that the queue would be full.
 //!
-//! Each counter packs messages (upper half) and bytes (lower half) into one word, each modulo 2^32,
-//! so that both are always right together. Bounds below 2^31 keep the differences exact.
+//! Each counter is the sum of packed loads, so messages and bytes are always right together, and a
+//! step is one addition. In the sum the messages' carry runs into the bytes; in the difference of
+//! two counters it is gone. Bounds below 2^31 keep that exact.
 
 use crate::load::Load;
 use crate::sync::{AtomicU64, Ordering};
@@ -37,11 +38,10 @@ impl Reserved {
     pub fn reserve(&self, more: Load, bounds: Load, consumed: &Consumed) -> bool {
         let mut total = self.total.load(Ordering::Acquire);
         loop {
-            let taken = Load::unpack(total);
-            let queued = taken.minus(Load::unpack(self.seen.load(Ordering::Acquire)));
-            if !queued.leaves_room_for(more, bounds) {
-                let queued = taken.minus(Load::unpack(self.look_again(consumed)));
-                if !queued.leaves_room_for(more, bounds) {
+            let queued_since = |consumed| Load::unpack(total.wrapping_sub(consumed));
+            if !queued_since(self.seen.load(Ordering::Acquire)).leaves_room_for(more, bounds) {
+                let consumed = self.look_again(consumed);
+                if !queued_since(consumed).leaves_room_for(more, bounds) {
                     // With a `total` gone stale the difference means nothing: only a current one
                     // may say "full".
                     let current = self.total.load(Ordering::SeqCst);
@@ -52,7 +52,7 @@ impl Reserved {
                     continue;
                 }
             }
-            let next = taken.plus(more).pack();
+            let next = total.wrapping_add(more.pack());
             match self.total.compare_exchange_weak(total, next, Ordering::AcqRel, Ordering::Acquire)
             {
                 Ok(_) => return true,
@@ -63,15 +63,8 @@ impl Reserved {
 
     /// Gives back what was reserved and then not used.
     pub fn give_back(&self, less: Load) {
-        let mut total = self.total.load(Ordering::Acquire);
-        loop {
-            let next = Load::unpack(total).minus(less).pack();
-            match self.total.compare_exchange_weak(total, next, Ordering::SeqCst, Ordering::Acquire)
-            {
-                Ok(_) => return crate::sync::write_before_read(),
-                Err(current) => total = current,
-            }
-        }
+        self.total.fetch_sub(less.pack(), Ordering::SeqCst);
+        crate::sync::write_before_read();
     }
 
     /// The load that is taken now: queued, or held by a credit grant.
@@ -79,8 +72,8 @@ impl Reserved {
     pub fn taken(&self, consumed: &Consumed) -> Load {
         // Consumption first: it never passes what is reserved, so read in this order the difference
         // is never negative.
-        let consumed = Load::unpack(consumed.total.load(Ordering::SeqCst));
-        Load::unpack(self.total.load(Ordering::SeqCst)).minus(consumed)
+        let consumed = consumed.total.load(Ordering::SeqCst);
+        Load::unpack(self.total.load(Ordering::SeqCst).wrapping_sub(consumed))
     }
 
     #[cold]
@@ -108,12 +101,12 @@ impl Consumed {
     /// seen by the receiver's next look at the announcements, or sees this.
     #[inline]
     pub fn add(&self, more: Load) {
-        let total = Load::unpack(self.total.load(Ordering::Relaxed)).plus(more);
-        self.total.swap(total.pack(), Ordering::SeqCst);
+        let total = self.total.load(Ordering::Relaxed).wrapping_add(more.pack());
+        self.total.swap(total, Ordering::SeqCst);
         crate::sync::write_before_read();
     }
 
-    /// All that was ever consumed: messages and bytes, each modulo 2^32.
+    /// All that was ever consumed, each modulo 2^32, and a byte more for every 2^32 messages.
     pub fn total(&self) -> Load {
         Load::unpack(self.total.load(Ordering::SeqCst))
     }
@@ -122,8 +115,8 @@ impl Consumed {
     /// itself meanwhile may be overlooked until then.
     #[inline]
     pub fn add_unordered(&self, more: Load) {
-        let total = Load::unpack(self.total.load(Ordering::Relaxed)).plus(more);
-        self.total.store(total.pack(), Ordering::Release);
+        let total = self.total.load(Ordering::Relaxed).wrapping_add(more.pack());
+        self.total.store(total, Ordering::Release);
     }
 
     /// Messages ever consumed, modulo 2^32.

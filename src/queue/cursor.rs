@@ -9,6 +9,12 @@ use std::sync::Arc;
 
 /// The reading end of a queue. One holder at a time.
 pub(crate) struct Cursor<M> {
+    /// The index of the next message in the segment that is being read.
+    next: u32,
+    /// Known to be readable up to here, with no gap before it.
+    end: u32,
+    /// The next index when `end` was looked up.
+    looked_at: u32,
     reading: Option<Reading<M>>,
     /// The gap reported before anything else, and [`INTERRUPTED`].
     missed: u64,
@@ -45,34 +51,31 @@ pub(crate) struct Step {
 }
 
 /// The segment that is being read.
-pub(crate) struct Reading<M> {
-    pub segment: Arc<Segment<M>>,
+struct Reading<M> {
+    segment: Arc<Segment<M>>,
     id: SubscriptionId,
-    /// The index of its reader slot in the segment. `None`: nothing follows `end` through this
+    /// The index of its reader slot in the segment. `None`: nothing follows `to` through this
     /// entry.
     slot: Option<u32>,
-    next: u32,
-    /// Readable up to here.
-    end: u32,
-    /// The next index when `end` was looked up.
-    looked_at: u32,
+    to: u32,
     /// For a bridge, as in its entry.
     groups: Option<Named>,
 }
 
 impl<M> Cursor<M> {
     pub fn new() -> Self {
-        Self { reading: None, missed: 0, finished: Vec::new() }
+        let finished = Vec::new();
+        Self { next: 0, end: 0, looked_at: u32::MAX, reading: None, missed: 0, finished }
     }
 
     /// Takes up to `at_most` of the messages that were found. Their credit is for the caller to
     /// return.
     pub fn take_readable(&mut self, at_most: u32) -> Option<Taken<M>> {
-        let reading = self.reading.as_mut()?;
-        let (id, from) = (reading.id, reading.next);
-        let to = reading.end.min(from.saturating_add(at_most));
-        reading.next = to;
-        let is_over = reading.slot.is_none() && to == reading.end;
+        let reading = self.reading.as_ref()?;
+        let (id, from) = (reading.id, self.next);
+        let to = self.end.min(from.saturating_add(at_most));
+        self.next = to;
+        let is_over = reading.slot.is_none() && to == self.end;
         let groups = reading.groups.clone();
         let segment = if is_over { self.reading.take()?.segment } else { reading.segment.clone() };
         Some(Taken::Batch { segment, id, from, to, groups })
@@ -90,25 +93,40 @@ impl<M> Cursor<M> {
     /// Whether the segment it reads has a message for [`step`](Self::step).
     #[inline]
     pub fn is_ready(&mut self) -> bool {
-        match &mut self.reading {
-            Some(reading) if self.missed == 0 => reading.next < reading.end || reading.has_grown(),
+        self.next < self.end || self.has_grown()
+    }
+
+    /// Whether there is more to read at the end that was seen last.
+    #[inline]
+    fn has_grown(&mut self) -> bool {
+        let Some(reading) = self.reading.as_mut().filter(|_| self.missed == 0) else {
+            return false;
+        };
+        let Some(slot) = reading.slot else { return false };
+        match reading.segment.slots[slot as usize].reach(&reading.segment.length) {
+            reach @ Reach::Growing(to) if to > self.next => {
+                self.looked_at = self.next;
+                self.end = reading.follow(reach);
+                true
+            }
             _ => false,
         }
     }
 
-    /// Takes the next message, which was found to be there. Its credit is for the caller to return.
+    /// Takes the next message, which was found to be there, with its segment and its index. Its
+    /// credit is for the caller to return.
     #[inline]
-    pub fn step(&mut self) -> Option<(Step, &M, &Reading<M>)> {
-        let reading = self.reading.as_mut()?;
-        let index = reading.next;
-        reading.next = index + 1;
-        let (message, weight_bytes) = reading.segment.weighed(index);
+    pub fn step(&mut self) -> Option<(Step, &M, &Arc<Segment<M>>, u32)> {
+        let segment = &self.reading.as_ref()?.segment;
+        let index = self.next;
+        self.next = index + 1;
+        let (message, weight_bytes) = segment.weighed(index);
         let step = Step {
             weight_bytes,
-            ready: (reading.looked_at == index).then_some(reading.end - index),
-            is_last: reading.next == reading.end,
+            ready: (self.looked_at == index).then_some(self.end - index),
+            is_last: self.next == self.end,
         };
-        Some((step, message, reading))
+        Some((step, message, segment, index))
     }
 
     /// Reports `count` as missed before whatever comes next.
@@ -119,73 +137,57 @@ impl<M> Cursor<M> {
     /// Drops everything it holds.
     pub fn clear(&mut self) {
         self.missed = 0;
+        self.leave();
+    }
+
+    fn leave(&mut self) {
+        self.end = self.next;
         self.finished.extend(self.reading.take().map(|reading| reading.segment));
     }
 
     /// Reads this entry next.
     pub fn turn_to(&mut self, entry: Entry<M>) {
-        self.missed = entry.missed_before;
-        self.reading = Some(Reading {
-            segment: entry.segment,
-            id: entry.id,
-            slot: entry.slot,
-            next: entry.from,
-            end: entry.to,
-            looked_at: u32::MAX,
-            groups: entry.groups,
-        });
+        let Entry { segment, id, from, to, slot, missed_before, groups } = entry;
+        self.missed = missed_before;
+        (self.next, self.end, self.looked_at) = (from, from, u32::MAX);
+        self.reading = Some(Reading { segment, id, slot, to, groups });
     }
 
     /// Whether there is more to read in this segment. Leaves it if it is over.
     pub fn has_readable(&mut self) -> bool {
-        let Some(reading) = &mut self.reading else { return false };
-        if reading.next == reading.end {
-            reading.look_further();
+        if self.next == self.end
+            && let Some(reading) = &mut self.reading
+        {
+            self.end = reading.look_further(self.next).max(self.next);
         }
-        let has_readable = reading.next < reading.end;
+        let has_readable = self.next < self.end;
         if !has_readable {
-            self.finished.extend(self.reading.take().map(|reading| reading.segment));
+            self.leave();
         }
         has_readable
     }
 }
 
 impl<M> Reading<M> {
-    /// The index of the message that was stepped over last.
-    #[inline]
-    pub fn last(&self) -> u32 {
-        self.next - 1
-    }
-
-    /// Whether there is more to read at the end that was seen last.
-    #[inline]
-    fn has_grown(&mut self) -> bool {
-        let Some(slot) = self.slot else { return false };
-        match self.segment.slots[slot as usize].reach(&self.segment.length) {
-            Reach::Growing(to) if to > self.next => {
-                self.end = to;
-                self.looked_at = self.next;
-                if to == self.segment.capacity() {
-                    self.slot = None;
-                }
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Either there is more to read after this, or the entry ends.
-    fn look_further(&mut self) {
-        let Some(slot) = self.slot else { return };
+    /// The end of what is readable: either it is after `next`, or the entry ends.
+    fn look_further(&mut self, next: u32) -> u32 {
+        let Some(slot) = self.slot else { return self.to };
         let (slot, length) = (&self.segment.slots[slot as usize], &self.segment.length);
         let reach = match slot.reach(length) {
-            Reach::Growing(to) if to == self.next => slot.leave(self.next, length),
+            Reach::Growing(to) if to == next => slot.leave(next, length),
             reach => reach,
         };
+        self.follow(reach)
+    }
+
+    /// The end of what is readable, by this reach.
+    #[inline]
+    fn follow(&mut self, reach: Reach) -> u32 {
         let (Reach::Growing(to) | Reach::Ends(to)) = reach;
-        self.end = to.max(self.next);
         if matches!(reach, Reach::Ends(_)) || to == self.segment.capacity() {
             self.slot = None;
         }
+        self.to = to;
+        to
     }
 }

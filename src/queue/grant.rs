@@ -28,8 +28,8 @@ pub(crate) struct Grant {
     recalled: ModelMutex<Vec<u32>>,
 }
 
-/// No load has so many messages.
-const RECALLED: u64 = 1 << 63;
+/// No grant is of so many messages.
+const RECALLED: u64 = 1 << 31;
 
 impl Grant {
     pub fn new(total: Load) -> Self {
@@ -51,7 +51,7 @@ impl Grant {
         if word & RECALLED != 0 || unspent.messages < load.messages || unspent.bytes < load.bytes {
             return false;
         }
-        // No carry from the bytes: no total has as many as that.
+        // No carry: it stays within the total.
         let next = word + load.pack();
         self.spent.compare_exchange(word, next, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
@@ -62,8 +62,8 @@ impl Grant {
         recalled.append(&mut left);
         let spent = self.spent();
         let is_enough = spent.leaves_room_for(load, self.total);
-        let now = if is_enough { spent.plus(load) } else { spent };
-        self.spent.store(now.pack(), Ordering::Release);
+        let more = if is_enough { load } else { Load::default() };
+        self.spent.store(spent.pack() + more.pack(), Ordering::Release);
         is_enough
     }
 

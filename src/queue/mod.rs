@@ -17,6 +17,7 @@ mod receiving;
 mod room;
 pub mod wait_queue;
 
+use crate::limits::LOOK_AGAIN_FROM_MESSAGES;
 use crate::load::Load;
 use crate::log::message::Message;
 use crate::membership::Membership;
@@ -137,6 +138,9 @@ impl Terms {
 
 pub(crate) struct Queue<M> {
     pub terms: Terms,
+    /// Whether the receiver overlooks nobody who waits, wherever it stops reading. Otherwise one
+    /// that waits without end has to [look again](Self::look_again) from time to time.
+    pub overlooks_nobody: bool,
     /// Events that a receiver or a publisher must not overlook; zero nearly always.
     attention: AtomicU32,
     entries: Entries<M>,
@@ -198,8 +202,11 @@ impl<M> Queue<M> {
         let shared_cursor = is_reached_into.then(|| Box::new(Mutex::new(Cursor::new())));
         let pace =
             terms.slowest.map(|slowest| Box::new(Mutex::new(Pace::new(slowest, Instant::now()))));
+        let overlooks_nobody =
+            terms.when_full == WhenFull::Block && terms.bounds.messages < LOOK_AGAIN_FROM_MESSAGES;
         Self {
             terms,
+            overlooks_nobody,
             attention: AtomicU32::new(0),
             entries: Entries::new(),
             publishers: WrittenByPublishers { reserved: Reserved::new(), drops: Drops::default() },

@@ -3,7 +3,6 @@
 use super::{CLOSING, ENDED, PROBATION, Queue, WAITED_FOR};
 use crate::load::Load;
 use crate::log::deferred::Deferred;
-use crate::policy::WhenFull;
 use crate::queue::cursor::{Cursor, Found, Step, Taken};
 use crate::queue::grant::GrantSeen;
 use crate::queue::wait_queue::Parked;
@@ -56,16 +55,17 @@ impl<M> Queue<M> {
 
     /// Counts a message as received, frees its room, and serves publishers that wait for it.
     ///
-    /// In the middle of a batch without a barrier: publishers see the room when they look, and one
-    /// that waits looks again when its wait is over. A lossless one waits for as long as it takes,
-    /// and a drain until the queue is empty: for these the order must be certain.
+    /// In the middle of a batch without a barrier, which takes as long as all the rest: publishers
+    /// see the room when they look, and one that waits looks again in the end. Where the receiver
+    /// is to overlook nobody, and for a drain, which waits until the queue is empty, the order must
+    /// be certain.
     #[inline]
     pub fn receive_one(&self, step: Step, seen: &mut GrantSeen) {
         self.note_high_water(step.ready, seen);
         let received = self.reader.received.load(Ordering::Relaxed) + 1;
         self.reader.received.store(received, Ordering::Release);
         let load = Load { messages: 1, bytes: step.weight_bytes };
-        if step.is_last || self.terms.when_full == WhenFull::Block {
+        if step.is_last || self.overlooks_nobody {
             self.reader.consumed.add(load);
         } else {
             self.reader.consumed.add_unordered(load);

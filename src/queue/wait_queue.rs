@@ -20,6 +20,11 @@ pub(super) struct Parked<M> {
 }
 
 impl<M> Queue<M> {
+    /// Lets in what waits, if there is room.
+    pub fn look_again(&self, deferred: &mut Deferred<M>) {
+        self.serve(&mut lock(&self.wait_queue), deferred);
+    }
+
     /// Takes a publisher's messages out of the wait queue; nothing of them is delivered later. Room
     /// that has come up meanwhile is used first.
     pub fn withdraw(

@@ -48,46 +48,39 @@ impl<M: Payload> Receiver<M> {
         self.try_with(Self::take_batch, Taken::Missed)
     }
 
-    /// The next message or gap, for [`give`](Self::give); none once it has ended.
-    #[inline(always)]
-    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Next<M>>> {
-        match self.has_next() {
-            true => Poll::Ready(Some(Next::Ready)),
-            false => self.poll_further(context),
-        }
-    }
-
-    /// [`poll_next`](Self::poll_next) where nothing is [found](Self::has_next).
-    pub fn poll_further(&mut self, context: &mut Context<'_>) -> Poll<Option<Next<M>>> {
-        self.poll_with(context, Self::take_next, Next::Missed)
-    }
-
-    /// As [`poll_next`](Self::poll_next), without waiting.
-    pub fn try_next(&mut self) -> Result<Next<M>, TryRecvError> {
-        match self.has_next() {
-            true => Ok(Next::Ready),
-            false => self.try_with(Self::take_next, Next::Missed),
-        }
-    }
-
-    /// Whether the segment that is being read has a message.
+    /// Whether the segment that is being read has a message, for [`step`](Self::step).
     #[inline(always)]
     pub fn has_next(&mut self) -> bool {
         !self.queue.is_ended() && self.cursor.is_ready()
     }
 
-    /// Receives what was found.
+    /// Receives the message that was found.
     #[inline(always)]
+    pub fn step(&mut self) -> Option<Delivery<Received<'_, M>>> {
+        let (step, message, segment, index) = self.cursor.step()?;
+        self.queue.receive_one(step, &mut self.grant_seen);
+        Some(Delivery::Message(Received::lent(message, segment, index)))
+    }
+
+    /// The next message or gap, for [`give`](Self::give), where [nothing was
+    /// found](Self::has_next); none once it has ended.
+    pub fn poll_further(&mut self, context: &mut Context<'_>) -> Poll<Option<Next<M>>> {
+        self.poll_with(context, Self::take_next, Next::Missed)
+    }
+
+    /// As [`poll_further`](Self::poll_further), without waiting.
+    pub fn try_further(&mut self) -> Result<Next<M>, TryRecvError> {
+        self.try_with(Self::take_next, Next::Missed)
+    }
+
+    /// Receives what was found further.
+    #[inline(never)]
     pub fn give(&mut self, next: Next<M>) -> Option<Delivery<Received<'_, M>>> {
-        Some(match next {
-            Next::Ready => {
-                let (step, message, reading) = self.cursor.step()?;
-                self.queue.receive_one(step, &mut self.grant_seen);
-                Delivery::Message(Received::lent(message, reading))
-            }
-            Next::Owned(segment, index) => Delivery::Message(Received::owned(segment, index)),
-            Next::Missed(count) => Delivery::Missed(count),
-        })
+        match next {
+            Next::Ready => self.step(),
+            Next::Owned(segment, index) => Some(Delivery::Message(Received::owned(segment, index))),
+            Next::Missed(count) => Some(Delivery::Missed(count)),
+        }
     }
 
     #[inline(never)]

@@ -3,7 +3,6 @@
 use crate::log::Segment;
 use crate::log::message::Message;
 use crate::payload::Payload;
-use crate::queue::cursor::Reading;
 use crate::topic::Topic;
 use std::fmt;
 use std::ops::Deref;
@@ -17,16 +16,16 @@ pub struct Received<'a, M>(Source<'a, M>);
 /// Of three words, also as a delivery that may be absent or pending. `recv` makes it in its caller,
 /// where it stays in registers: five words that were returned through memory took twice the time.
 enum Source<'a, M> {
-    /// The message that was stepped over last.
-    Lent(&'a M, &'a Reading<M>),
+    /// With its segment and its index there.
+    Lent(&'a M, &'a Arc<Segment<M>>, u32),
     /// Where a subscription can be ended and freed at any time, it has nothing to lend.
     Owned(Arc<Segment<M>>, u32),
 }
 
 impl<'a, M> Received<'a, M> {
     #[inline]
-    pub(super) fn lent(message: &'a M, reading: &'a Reading<M>) -> Self {
-        Self(Source::Lent(message, reading))
+    pub(super) fn lent(message: &'a M, segment: &'a Arc<Segment<M>>, index: u32) -> Self {
+        Self(Source::Lent(message, segment, index))
     }
 
     pub(super) fn owned(segment: Arc<Segment<M>>, index: u32) -> Self {
@@ -54,7 +53,7 @@ impl<'a, M> Received<'a, M> {
     #[inline]
     fn stored(&self) -> (&Arc<Segment<M>>, u32) {
         match &self.0 {
-            Source::Lent(_, reading) => (&reading.segment, reading.last()),
+            Source::Lent(_, segment, index) => (segment, *index),
             Source::Owned(segment, index) => (segment, *index),
         }
     }
@@ -74,7 +73,7 @@ impl<M> Deref for Received<'_, M> {
     #[inline]
     fn deref(&self) -> &M {
         match &self.0 {
-            Source::Lent(message, _) => message,
+            Source::Lent(message, ..) => message,
             Source::Owned(segment, index) => segment.message(*index),
         }
     }

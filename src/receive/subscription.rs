@@ -86,8 +86,15 @@ impl<M: Payload> Subscription<M> {
     /// [`TryRecvError::Empty`] if there is nothing now, [`TryRecvError::Ended`] if there will be
     /// nothing any more.
     pub fn try_recv(&mut self) -> Result<Delivery<Received<'_, M>>, TryRecvError> {
-        let next = self.mailbox.receiver.try_next()?;
-        self.mailbox.receiver.give(next).ok_or(TryRecvError::Empty)
+        let receiver = &mut self.mailbox.receiver;
+        let delivery = match receiver.has_next() {
+            true => receiver.step(),
+            false => {
+                let next = receiver.try_further()?;
+                receiver.give(next)
+            }
+        };
+        delivery.ok_or(TryRecvError::Empty)
     }
 
     /// Receives the next messages or a gap, without waiting.
@@ -116,8 +123,7 @@ impl<M: Payload> Subscription<M> {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Delivery<Received<'_, M>>>> {
-        let next = self.mailbox.receiver.poll_next(context);
-        next.map(|next| next.and_then(|next| self.mailbox.receiver.give(next)))
+        Pin::new(&mut Recv(Some(&mut self.mailbox.receiver))).poll(context)
     }
 
     /// [`recv_batch`](Self::recv_batch) for hand-written futures. The task polled last is the one
@@ -194,7 +200,10 @@ impl<'a, M: Payload> Future for Recv<'a, M> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         // Polled again after it was ready, it has nothing more.
         let Some(receiver) = self.0.take() else { return Poll::Ready(None) };
-        match receiver.poll_next(context) {
+        if receiver.has_next() {
+            return Poll::Ready(receiver.step());
+        }
+        match receiver.poll_further(context) {
             Poll::Ready(Some(next)) => Poll::Ready(receiver.give(next)),
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending => {

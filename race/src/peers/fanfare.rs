@@ -105,19 +105,27 @@ fn check_receipt<E>(receipt: Result<Receipt, E>, dropped_most: u64) {
     }
 }
 
-// Missed messages show as a loss in the ledger.
+// Missed messages show as a loss in the ledger. Inlined, since programs look at a delivery where they
+// await it.
+
+#[inline(always)]
 fn see_lent<M>(delivery: Option<Delivery<Received<'_, M>>>, see: &mut impl FnMut(&M)) -> bool {
-    if let Some(Delivery::Message(message)) = &delivery {
-        see(message);
+    match delivery {
+        Some(Delivery::Message(message)) => see(&message),
+        Some(Delivery::Missed(_)) => {}
+        None => return false,
     }
-    delivery.is_some()
+    true
 }
 
+#[inline(always)]
 fn see_owned<M>(delivery: Option<Delivery<Received<'_, M>>>, see: &mut impl FnMut(&M)) -> bool {
-    if let Some(Delivery::Message(message)) = &delivery {
-        see(&message.to_message());
+    match delivery {
+        Some(Delivery::Message(message)) => see(&message.to_message()),
+        Some(Delivery::Missed(_)) => {}
+        None => return false,
     }
-    delivery.is_some()
+    true
 }
 
 fn see_batch<M: Message>(delivery: Option<BatchDelivery<M>>, see: &mut impl FnMut(&M)) -> bool {
