@@ -7,7 +7,7 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub const COMMIT: &str = env!("FANFARE_COMMIT");
 
 /// The executor that the binary runs on.
-pub const RUNTIME: &str = if cfg!(feature = "smol") { "smol" } else { "workers" };
+pub const RUNTIME: &str = if cfg!(feature = "smol") { "smol" } else { "async-std" };
 
 /// All of it, as `--version` says it.
 pub fn description() -> String {

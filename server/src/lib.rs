@@ -41,7 +41,6 @@ pub mod time;
 pub mod top;
 pub mod transport;
 mod web;
-pub mod workers;
 
 /// The page for newcomers, whose Rust `cargo test --doc` compiles.
 #[cfg(doctest)]

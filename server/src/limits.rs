@@ -124,12 +124,6 @@ pub const MEMORY_SHED_BYTES_MIN: (u64, u64) = (128 << 10, 512 << 10);
 /// not known how many more have to go. When hit: more are ended.
 pub const MEMORY_TEAR_DOWN_MS: u64 = 1_000;
 
-// ---- Tasks ----
-
-/// Tasks that a worker thread polls before it looks at the sockets. Fixed. Why: a socket waits no
-/// longer than that while all threads are busy. When hit: the thread looks once, without waiting.
-pub const POLLS_PER_LOOK: usize = 64;
-
 // ---- Reading ----
 
 /// First and largest size of a connection's read buffer in bytes. It grows while reads fill it.

@@ -33,26 +33,19 @@ const LOG_WAIT: Duration = Duration::from_millis(500);
 
 /// The runtime, in one place.
 mod runtime {
-    use fanfare_server::tasks::Tasks;
-    use std::io;
+    use fanfare_server::tasks::BoxedTask;
 
     #[cfg(not(feature = "smol"))]
-    pub use futures_lite::future::block_on;
+    pub use async_std::task::block_on;
     #[cfg(feature = "smol")]
     pub use smol::block_on;
 
-    /// Starts what runs tasks: `Tasks` ends and counts them.
-    #[cfg(not(feature = "smol"))]
-    pub fn start() -> io::Result<Tasks> {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let workers = fanfare_server::workers::Workers::start(threads)?;
-        Ok(Tasks::new(move |task| workers.spawn(task)))
-    }
-
-    /// Starts what runs tasks: `Tasks` ends and counts them.
-    #[cfg(feature = "smol")]
-    pub fn start() -> io::Result<Tasks> {
-        Ok(Tasks::new(|task| smol::spawn(task).detach()))
+    /// Runs a task until it ends: `Tasks` ends it and counts it.
+    pub fn start(task: BoxedTask) {
+        #[cfg(not(feature = "smol"))]
+        drop(async_std::task::spawn(task));
+        #[cfg(feature = "smol")]
+        smol::spawn(task).detach();
     }
 }
 
@@ -102,11 +95,7 @@ fn complain(problem: &str) {
 
 fn serve(mut config: Config, source: Source) -> ExitCode {
     let opened = Shared::open(&config).map_err(|error| error.to_string());
-    let opened = opened.and_then(|shared| {
-        let listeners = Listeners::open(&mut config)?;
-        let tasks = runtime::start().map_err(|error| format!("no threads: {error}"))?;
-        Ok((shared, listeners, tasks))
-    });
+    let opened = opened.and_then(|shared| Ok((shared, Listeners::open(&mut config)?)));
     let opened = match opened {
         Ok(opened) => opened,
         Err(problem) => return fail(&problem),

@@ -3,7 +3,7 @@
 use crate::listeners::Listeners;
 use crate::reload::Reloaded;
 use crate::shared::Shared;
-use crate::systemd;
+use crate::{runtime, systemd};
 use async_signal::{Signal, Signals};
 use fanfare::DrainReport;
 use fanfare_server::admin::{self, AdminSettings};
@@ -52,7 +52,7 @@ struct Running {
 /// Serves until a signal asks for the end. Announces the listeners on `output`.
 pub async fn run(
     (config, source): (Config, Source),
-    (shared, listeners, tasks): (Shared, Listeners, Tasks),
+    (shared, listeners): (Shared, Listeners),
     output: Option<File>,
     log: &Logging,
 ) -> ExitCode {
@@ -69,7 +69,7 @@ pub async fn run(
     config.warnings.iter().chain(&listeners.warnings).for_each(|warning| log::warn!("{warning}"));
     let is_json = config.log_format == LogFormat::Json;
     let (goodbye, times, memory_bytes) = (config.goodbye, config.lame_duck, config.memory_bytes);
-    let running = start(config, shared, listeners, tasks);
+    let running = start(config, shared, listeners);
     // If nobody reads it, the server serves all the same.
     let _ = output.map(|mut output| output.write_all(announcement(&running).as_bytes()));
     let listening = running.listening();
@@ -122,9 +122,10 @@ async fn next_signal(signals: &mut Signals, reload: impl Fn()) -> Option<Signal>
     }
 }
 
-fn start(config: Config, mut shared: Shared, listeners: Listeners, tasks: Tasks) -> Running {
+fn start(config: Config, mut shared: Shared, listeners: Listeners) -> Running {
     let (broker, diagnostics) = (shared.broker.clone(), Diagnostics::new());
     let (left_chat, left_pushes) = shared.left.take().unzip();
+    let tasks = Tasks::new(runtime::start);
     let front_end = |name| diagnostics.front_end(name);
     let mut servers: Vec<Box<dyn RunningServer>> = Vec::new();
     let limiters = listeners.limiters();

@@ -43,7 +43,7 @@ marked *Reloaded*, and the users, keys, tokens and certificates in the files tha
 whoever is connected stays so. It names in the log what has changed and needs a restart. If there is
 a mistake, nothing changes, and the log says why.
 
-With the feature `smol` the binary runs on smol's executor instead of its own:
+With the feature `smol` the binary runs on smol's executor instead of async-std's:
 `cargo run --release --features smol`.
 "#;
 
