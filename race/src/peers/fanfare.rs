@@ -105,8 +105,8 @@ fn check_receipt<E>(receipt: Result<Receipt, E>, dropped_most: u64) {
     }
 }
 
-// Missed messages show as a loss in the ledger. Inlined, since programs look at a delivery where they
-// await it.
+// Missed messages show as a loss in the ledger. Inlined, since programs look at a delivery where
+// they await it.
 
 #[inline(always)]
 fn see_lent<M>(delivery: Option<Delivery<Received<'_, M>>>, see: &mut impl FnMut(&M)) -> bool {
