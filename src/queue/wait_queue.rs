@@ -191,3 +191,41 @@ impl Pending {
         }
     }
 }
+
+#[cfg(all(test, not(fanfare_loom)))]
+mod tests {
+    use crate::limits::LOOK_AGAIN_FROM_MESSAGES;
+    use crate::load::Load;
+    use crate::sync::lock;
+    use crate::{Broker, Pattern, Topic, WhenFull};
+    use std::sync::atomic::Ordering;
+    use std::thread;
+
+    /// A receiver that stops reading just as the publisher begins to wait may free room like this.
+    #[test]
+    fn a_publisher_that_waits_without_end_finds_room_that_nobody_tells_it_of() {
+        let broker = Broker::<u32>::new();
+        let topic = Topic::parse("t").unwrap();
+        let options = broker.subscription(&Pattern::from(&topic)).when_full(WhenFull::Block);
+        let bound = LOOK_AGAIN_FROM_MESSAGES;
+        let subscription = options.queue_messages(bound as usize).subscribe().unwrap();
+        let mut publisher = broker.publisher();
+        for n in 0..bound {
+            publisher.try_publish(&topic, n).unwrap();
+        }
+        let queue = broker.shared().router.with_audience(&topic, |audience| {
+            let [member] = &audience.singles[..] else { panic!("one subscription") };
+            member.queue.clone()
+        });
+        thread::scope(|scope| {
+            let last = scope.spawn(|| publisher.publish_blocking(&topic, bound).unwrap());
+            while lock(&queue.wait_queue).is_empty() {
+                thread::yield_now();
+            }
+            queue.reader.received.store(1, Ordering::Release);
+            queue.reader.consumed.add_unordered(Load { messages: 1, bytes: 4 });
+            assert_eq!(last.join().unwrap().queued, 1);
+        });
+        assert_eq!(subscription.books().queued, u64::from(bound));
+    }
+}
