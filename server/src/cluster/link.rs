@@ -19,7 +19,7 @@ use crate::limits::{CLUSTER_ADDRESSES_MAX, CLUSTER_BACK_OFF_MS, CLUSTER_DIAL_MS}
 use crate::live::Live;
 use crate::locks::lock;
 use crate::message::ServerMessage;
-use crate::tasks::{Scope, Tasks, Wait, waiting, within};
+use crate::tasks::{Scope, Tasks, Wait, timeout, waiting};
 use crate::transport::{Connection, ReadAllowance};
 use async_io::Async;
 use fanfare::{Broker, Pattern};
@@ -133,7 +133,7 @@ impl Link {
                 return;
             }
             let pause = self.ended(&hub, reason);
-            let paused = within(pause, self.shutdown.begun());
+            let paused = timeout(pause, self.shutdown.begun());
             waiting(Wait::fixed("the next attempt"), paused).await;
         }
     }
@@ -168,7 +168,7 @@ impl Link {
         };
         let limit = Duration::from_millis(CLUSTER_DIAL_MS);
         let unanswered = || Err(End::of("cannot be reached").in_words("no answer"));
-        match within(limit, future::or(dialled, stopped)).await.unwrap_or_else(unanswered) {
+        match timeout(limit, future::or(dialled, stopped)).await.unwrap_or_else(unanswered) {
             Ok((connection, peer)) => self.serve(hub, connection, peer).await,
             Err(end) => {
                 let reason = end.reason;

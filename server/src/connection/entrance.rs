@@ -7,7 +7,7 @@ use super::proxies::proxied_client;
 use super::shutdown::Shutdown;
 use crate::diagnostics::Ended;
 use crate::limits::{PROXY_HEADER_MS, TLS_HANDSHAKE_MS};
-use crate::tasks::{self, within};
+use crate::tasks::{self, timeout};
 use crate::transport::{Connection, Identity};
 use futures_lite::future;
 use std::net::SocketAddr;
@@ -101,5 +101,5 @@ pub(crate) async fn in_time<T>(
         shutdown.begun().await;
         None
     };
-    future::or(within(limit, step), stopped).await
+    future::or(timeout(limit, step), stopped).await
 }

@@ -2,7 +2,7 @@
 
 use super::outbound::Request;
 use crate::limits::{LINGER_MS, TASK_END_MS};
-use crate::tasks::{self, Scope, within};
+use crate::tasks::{self, Scope, timeout};
 use crate::transport::{Connection, Outcome, Reader};
 use event_listener::{Event, listener};
 use std::sync::Arc;
@@ -194,5 +194,5 @@ impl Drop for CloseCount {
 async fn discard_input(connection: Connection) {
     let mut reader = Reader::new(connection);
     let discard = async { while matches!(reader.read().await, Ok(bytes) if !bytes.is_empty()) {} };
-    within(Duration::from_millis(LINGER_MS), discard).await;
+    timeout(Duration::from_millis(LINGER_MS), discard).await;
 }

@@ -2,7 +2,7 @@
 
 use super::response::{Response, text};
 use super::upgrade::{Takeover, Upgraded, UpgradedFuture};
-use crate::tasks::within;
+use crate::tasks::timeout;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -226,7 +226,7 @@ pub async fn read_body(
     limit_bytes: usize,
     time: Duration,
 ) -> Result<Bytes, BodyError> {
-    let collected = within(time, Limited::new(body, limit_bytes).collect()).await;
+    let collected = timeout(time, Limited::new(body, limit_bytes).collect()).await;
     match collected.ok_or(BodyError::TimedOut(time))? {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge(limit_bytes)),

@@ -7,7 +7,7 @@ use crate::connection::counted_address;
 use crate::connection::turns::Turns;
 use crate::limits::NATS_HASHES_AT_ONCE;
 use crate::live::Live;
-use crate::tasks::{Wait, waiting, within};
+use crate::tasks::{Wait, timeout, waiting};
 use data_encoding::BASE64URL_NOPAD;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -74,7 +74,7 @@ impl Admission {
             return Ok(hashed.grant);
         }
         let grant = hashed.grant.clone();
-        match within(self.timeout, self.compare(hashed, address, has_left)).await.flatten() {
+        match timeout(self.timeout, self.compare(hashed, address, has_left)).await.flatten() {
             Some(true) => {
                 digest.into_iter().for_each(|it| self.remembered.remember(it, Instant::now()));
                 Ok(grant)

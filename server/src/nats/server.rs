@@ -19,7 +19,7 @@ use crate::connection::{Listener, Server};
 use crate::diagnostics::{ConnectionEntry, Ended, FrontEnd};
 use crate::http::{Documents, Upgraded};
 use crate::live::Live;
-use crate::tasks::{self, Tasks, within};
+use crate::tasks::{self, Tasks, timeout};
 use crate::transport::Connection;
 use futures_lite::future;
 use std::future::{Future, pending, poll_fn};
@@ -199,7 +199,7 @@ async fn shake_hands(
         HandshakeFirst::Never => false,
         HandshakeFirst::Always => true,
         HandshakeFirst::Within(time) => {
-            within(time, connection.begins_with_tls()).await.unwrap_or(Ok(false))?
+            timeout(time, connection.begins_with_tls()).await.unwrap_or(Ok(false))?
         }
     };
     if comes_first {

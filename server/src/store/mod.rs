@@ -21,7 +21,7 @@ use crate::diagnostics::Family;
 use crate::limits::{STORE_QUEUE_BYTES, STORE_REQUESTS};
 use crate::locks::lock;
 use crate::message::ServerMessage;
-use crate::tasks::within;
+use crate::tasks::timeout;
 pub use answer::Answer;
 pub use error::StoreError;
 use event_listener::listener;
@@ -129,7 +129,7 @@ impl Store {
                 ended.await;
             }
         };
-        within(deadline.saturating_duration_since(Instant::now()), ended).await.is_some()
+        timeout(deadline.saturating_duration_since(Instant::now()), ended).await.is_some()
     }
 
     /// Lines that could not be stored since the start.

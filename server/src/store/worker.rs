@@ -11,7 +11,7 @@ use crate::limits::{
 };
 use crate::locks::lock;
 use crate::message::{Kind, ServerMessage};
-use crate::tasks::within;
+use crate::tasks::timeout;
 use crate::time::Timestamp;
 use fanfare::{
     Batch, Broker, Mailbox, MailboxDelivery, Origin, Pattern, Publisher, SubscriptionId,
@@ -122,7 +122,7 @@ impl Worker {
     async fn gather(&mut self) {
         poll_fn(|context| self.poll_first(context)).await;
         if !self.turn.is_due() {
-            within(Duration::from_millis(COMMIT_WAIT_MS), self.hurried()).await;
+            timeout(Duration::from_millis(COMMIT_WAIT_MS), self.hurried()).await;
         }
         // Cleared before the rest is taken: a caller publishes or asks first, and hurries then.
         self.shared.is_hurried.store(false, Ordering::Release);

@@ -2,7 +2,7 @@
 
 use super::info::TaskInfo;
 use super::scope::{Owner, Scope};
-use super::within;
+use super::timeout;
 use crate::counted::counted;
 use std::fmt;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ impl Scope {
             innermost.iter().for_each(|owner| owner.cancel_own());
             let left = deadline.saturating_duration_since(Instant::now());
             let limit = if owners.is_empty() { left } else { left / 2 };
-            within(limit, all_ended(&innermost)).await;
+            timeout(limit, all_ended(&innermost)).await;
         }
         let left = self.list();
         EndReport { ended: before.saturating_sub(left.len()), left }

@@ -1,6 +1,6 @@
 //! Limits how many of something there are at once: connections, requests, tasks.
 
-use super::{Wait, waiting, within};
+use super::{Wait, timeout, waiting};
 use event_listener::{Event, listener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -99,7 +99,7 @@ impl Limiter {
             });
             waiting(Wait::fixed("a worker"), work).await
         };
-        within(limit, done).await
+        timeout(limit, done).await
     }
 
     /// How many permits are taken.

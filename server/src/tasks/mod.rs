@@ -53,7 +53,7 @@ use std::future::Future;
 use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-pub use timeout::within;
+pub use timeout::timeout;
 pub use wait::{Wait, Waiting, note_wait, waiting};
 pub use watchdog::{Growth, Watchdog};
 

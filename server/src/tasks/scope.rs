@@ -6,7 +6,7 @@ use super::record::{Kind, Record};
 use super::registry::Shared;
 use super::task::Task;
 use super::task_list::TaskList;
-use super::{TaskId, Wait, waiting, within};
+use super::{TaskId, Wait, timeout, waiting};
 use crate::locks::lock;
 use event_listener::{Event, listener};
 use std::collections::BTreeMap;
@@ -104,7 +104,7 @@ impl Scope {
     /// Waits until no task is alive or `deadline` has passed. Returns false if some are still
     /// alive. Cancel safe.
     pub async fn ended_by(&self, deadline: Instant) -> bool {
-        within(deadline.saturating_duration_since(Instant::now()), self.ended()).await.is_some()
+        timeout(deadline.saturating_duration_since(Instant::now()), self.ended()).await.is_some()
     }
 }
 

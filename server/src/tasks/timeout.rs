@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The result of `future`; `None` if there is none after `limit`. As cancel safe as `future` is.
-pub fn within<T>(
+pub fn timeout<T>(
     limit: Duration,
     future: impl Future<Output = T>,
 ) -> impl Future<Output = Option<T>> {
     let out_of_time = async move {
-        // why: one for each call, for what happens seldom: a handshake, a job, an end.
+        // why: one for each call, and not for each wait within it.
         Timer::after(limit).await;
         None
     };
@@ -56,7 +56,7 @@ impl Scope {
         // The handler may keep its scope or give it away. It is closed all the same.
         let children = CancelOnDrop(Arc::new(self.scope(name)));
         let mut handler = pin!(handler(children.0.clone()));
-        let result = waiting(Wait::TIMER, within(limit, handler.as_mut())).await;
+        let result = waiting(Wait::TIMER, timeout(limit, handler.as_mut())).await;
         let report = children.0.end(Instant::now() + Duration::from_millis(TASK_END_MS)).await;
         if !report.left.is_empty() {
             log::warn!(task:% = super::label(); "tasks of {name} outlive it: {report}");
