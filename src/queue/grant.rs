@@ -28,7 +28,7 @@ pub(crate) struct Grant {
     recalled: ModelMutex<Vec<u32>>,
 }
 
-/// No grant is of so many messages.
+/// No grant has this many messages.
 const RECALLED: u64 = 1 << 31;
 
 impl Grant {

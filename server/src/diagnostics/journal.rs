@@ -31,7 +31,7 @@ pub enum Event<'e> {
     Refused(SocketAddr, &'e str),
     /// A connection from this peer ended. Time-outs have their own kind in the journal.
     Ended(SocketAddr, Ended),
-    /// A publish on this topic gave up so many deliveries.
+    /// A publish on this topic gave up this many deliveries.
     Dropped(&'e str, u64),
     /// Deliveries were lost, and the front-end has more to say of them than their topic.
     Lost {

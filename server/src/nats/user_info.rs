@@ -1,4 +1,4 @@
-//! What a client is told that asks who it is, in nats-server's words.
+//! The answer to a client that asks who it is, in nats-server's words.
 
 use super::permissions::{Permissions, ResponseRule, Rules};
 use serde_json::{Map, Value, json};

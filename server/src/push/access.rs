@@ -167,13 +167,12 @@ impl Grant {
 
     /// Whether it may push to this target.
     pub fn push_to(&self, target: Target<'_>) -> Result<(), Denied> {
-        let target = target.to_string();
-        self.allows(&target, |key| &key.targets, |rights| &rights.targets).ok_or(Denied::Target)
+        self.allows(target, |key| &key.targets, |rights| &rights.targets).ok_or(Denied::Target)
     }
 
     fn allows(
         &self,
-        wanted: &str,
+        wanted: impl fmt::Display,
         of_key: fn(&Key) -> &[String],
         of_token: fn(&Rights) -> &[String],
     ) -> Option<()> {
@@ -182,7 +181,8 @@ impl Grant {
             Self::Key(key) => of_key(key),
             Self::Token(rights) => of_token(rights),
         };
-        allowed.iter().any(|allowed| covers(allowed, wanted)).then_some(())
+        let wanted = wanted.to_string();
+        allowed.iter().any(|allowed| covers(allowed, &wanted)).then_some(())
     }
 }
 

@@ -320,10 +320,8 @@ impl Turn {
     /// The lines to store, each with its room.
     fn lines(&self) -> impl Iterator<Item = (&str, &ServerMessage)> {
         self.batches.iter().flat_map(|batch| {
-            let messages = batch.entries().map(|(message, _)| message);
-            messages
-                .filter(|message| lines::is_stored(message))
-                .map(|message| (room_of(batch.topic()), message))
+            let stored = batch.iter().filter(|message| lines::is_stored(message));
+            stored.map(|message| (room_of(batch.topic()), message))
         })
     }
 }

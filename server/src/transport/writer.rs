@@ -99,7 +99,7 @@ pub enum Outcome {
     Broken(io::Error),
     /// The peer took nothing for the deadline.
     Stuck,
-    /// The peer gave no sign of life after this many pings.
+    /// The peer gave no sign of life after as many pings as it may miss.
     Quiet,
 }
 

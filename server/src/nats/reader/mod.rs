@@ -366,7 +366,8 @@ impl<'c> Reader<'c> {
         };
         // Where queue groups end by themselves, the first messages are taken and the last are not.
         let taken = usize::try_from(receipt.matched).unwrap_or(usize::MAX).min(messages.len());
-        let is_to_server = || topic.as_str() == user_info::SUBJECT || self.is_in_system_account();
+        let is_to_server =
+            || topic.as_str() == user_info::SUBJECT || self.shared.events.is_system(&self.account);
         if !block.is_plain() && (taken < messages.len() || is_to_server()) {
             Box::pin(self.answer_requests(topic, block, messages, taken)).await;
         }
@@ -406,10 +407,6 @@ impl<'c> Reader<'c> {
         let who = user_info::describe(&user, &self.account.name, self.session.permissions());
         events.say_who(&self.account, reply_to, &who, info);
         true
-    }
-
-    fn is_in_system_account(&self) -> bool {
-        self.shared.events.is_system(&self.account)
     }
 
     /// Tells the client that nobody is there to answer, if it waits for an answer.
