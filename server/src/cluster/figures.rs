@@ -194,3 +194,26 @@ impl LinkFigures {
         gauges.into_iter().chain(counters).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_answer_is_to_the_oldest_question() {
+        let (figures, start) = (LinkFigures::default(), Instant::now());
+        figures.sent.store(3, Ordering::Relaxed);
+        figures.asked(start);
+        figures.sent.store(9, Ordering::Relaxed);
+        figures.asked(start + Duration::from_millis(5));
+        let answered = || {
+            figures.answered(start + Duration::from_millis(7));
+            let state = lock(&figures.state);
+            (state.confirmed, state.round_trip)
+        };
+        assert_eq!(answered(), (3, Some(Duration::from_millis(7))));
+        assert_eq!(answered(), (9, Some(Duration::from_millis(2))));
+        // To nothing that was asked: it changes nothing.
+        assert_eq!(answered(), (9, Some(Duration::from_millis(2))));
+    }
+}
