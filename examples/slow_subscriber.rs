@@ -74,7 +74,7 @@ async fn block_loses_nothing(
         .when_full(WhenFull::Block)
         .subscribe()?;
     let mut publisher = broker.publisher();
-    publisher.publish(topic, 9).await?;
+    let _ = publisher.publish(topic, 9).await?;
     let mut second = Box::pin(publisher.publish(topic, 10));
     let early = poll_once(&mut second).await;
     println!("\nBlock, queue of 1: publish 10 is done while 9 is unread: {}", early.is_some());

@@ -57,10 +57,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (created, shipped) =
         (Topic::parse("orders.eu.created")?, Topic::parse("orders.eu.shipped")?);
     for order in 1..=3 {
-        publisher
+        let _ = publisher
             .publish(&created, OrderEvent::Created { order, customer: format!("customer {order}") })
             .await?;
-        publisher.publish(&shipped, OrderEvent::Shipped { order }).await?;
+        let _ = publisher.publish(&shipped, OrderEvent::Shipped { order }).await?;
     }
     broker.close();
 

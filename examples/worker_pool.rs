@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         })
         .collect::<Result<_, Box<dyn std::error::Error>>>()?;
 
-    broker.publisher().publish_blocking(&jobs, LONG_JOB_MS)?;
+    let _ = broker.publisher().publish_blocking(&jobs, LONG_JOB_MS)?;
     let mut timed_out = 0;
     for _ in 0..REQUESTS {
         match block_on(broker.request(&jobs, SHORT_JOB_MS, TIMEOUT)) {

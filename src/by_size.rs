@@ -13,7 +13,8 @@ use std::ops::Deref;
 ///
 /// let broker = Broker::<BySize<SystemTime>>::new();
 /// let mut clock = broker.subscribe(&Pattern::parse("clock")?)?;
-/// broker.publisher().publish_blocking(&Topic::parse("clock")?, BySize(SystemTime::now()))?;
+/// let (topic, now) = (Topic::parse("clock")?, BySize(SystemTime::now()));
+/// let _ = broker.publisher().publish_blocking(&topic, now)?;
 /// assert!(clock.try_recv().is_ok());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

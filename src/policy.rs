@@ -15,7 +15,7 @@ use std::time::Duration;
 /// let latest = of_one().when_full(WhenFull::DropOldest).subscribe()?;
 ///
 /// let mut publisher = broker.publisher();
-/// publisher.publish_blocking(&ticks, 1)?;
+/// let _ = publisher.publish_blocking(&ticks, 1)?;
 /// let receipt = publisher.publish_blocking(&ticks, 2)?;
 /// // The one has tick 1 and the other tick 2; each has dropped one.
 /// assert_eq!((receipt.matched, receipt.queued, receipt.dropped), (2, 1, 1));
@@ -85,6 +85,7 @@ impl Default for WhenFull {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[must_use = "a receipt says whether somebody missed the message"]
 pub struct Receipt {
     /// Deliveries that were due.
     pub matched: u64,

@@ -41,7 +41,7 @@ fn a_receive_that_is_woken_and_polled_again_and_again_costs_nothing() {
         let (woken, waker) = testkit::broker::Woken::new();
         let context = &mut Context::from_waker(&waker);
         assert!(subscription.poll_recv(context).is_pending());
-        publisher.try_publish(&to, 1).unwrap();
+        let _ = publisher.try_publish(&to, 1).unwrap();
         assert!(woken.take());
         assert!(subscription.poll_recv(context).is_ready());
         for _ in 0..10 {
@@ -109,7 +109,9 @@ fn gaps_that_nobody_reads_cost_nothing() {
         let topics = [topic("t"), topic("u")];
         let round = || {
             for number in 0..20_000 {
-                publishers[number % 2].try_publish(&topics[number / 2 % 2], number as u64).unwrap();
+                let _ = publishers[number % 2]
+                    .try_publish(&topics[number / 2 % 2], number as u64)
+                    .unwrap();
             }
         };
         println!("{policy:?}");
@@ -151,7 +153,7 @@ fn a_history_that_is_not_used_costs_nothing() {
         let broker = Broker::<[u8; 64]>::builder().history(pattern(">"), kept).build();
         let mut publisher = broker.publisher();
         for number in 0..100 {
-            publisher.try_publish(&topic(&format!("t.{number}")), [0; 64]).unwrap();
+            let _ = publisher.try_publish(&topic(&format!("t.{number}")), [0; 64]).unwrap();
         }
         live() - before
     };
@@ -171,7 +173,7 @@ fn a_batch_is_freed_with_its_last_reader() {
     let round = || {
         let mut subscription = bounded(&broker, "t", 10_000, WhenFull::Block);
         let mut batch = (0..10_000).map(|_| vec![0; 100]).collect();
-        publisher.try_publish_batch(&to, &mut batch).unwrap();
+        let _ = publisher.try_publish_batch(&to, &mut batch).unwrap();
         while subscription.try_recv_batch().is_ok() {}
     };
     assert_costs_nothing(round);
@@ -207,7 +209,7 @@ fn subscriptions_that_come_and_go_cost_nothing() {
                         .unwrap()
                 })
                 .collect();
-            publisher.try_publish(&topics[number % 10], 1).unwrap();
+            let _ = publisher.try_publish(&topics[number % 10], 1).unwrap();
             drop(subscriptions);
         }
     };
@@ -223,8 +225,8 @@ fn publishers_that_come_and_go_cost_nothing() {
     let round = || {
         for number in 0..5000 {
             let mut publisher = broker.publisher();
-            publisher.try_publish(&to, number).unwrap();
-            publisher.try_publish(&to, number).unwrap();
+            let _ = publisher.try_publish(&to, number).unwrap();
+            let _ = publisher.try_publish(&to, number).unwrap();
             let _ = subscription.try_recv();
         }
         while subscription.try_recv().is_ok() {}
@@ -243,7 +245,7 @@ fn a_hundred_thousand_topics_cost_no_more_than_ten_thousand() {
         for number in range {
             let name = topic(&format!("t.{number}"));
             for _ in 0..3 {
-                publisher.try_publish(&name, number).unwrap();
+                let _ = publisher.try_publish(&name, number).unwrap();
             }
         }
     };
@@ -268,7 +270,7 @@ fn requests_cost_nothing() {
             if number % 2 == 0
                 && let Ok(fanfare::Delivery::Message(message)) = responder.try_recv()
             {
-                publisher.try_publish(message.reply_to().unwrap(), number).unwrap();
+                let _ = publisher.try_publish(message.reply_to().unwrap(), number).unwrap();
                 let _ = poll_once(request.as_mut());
             }
         }
@@ -289,7 +291,8 @@ fn a_broker_leaves_nothing() {
             let watch = subscriptions[0].watch();
             let mut publisher = broker.publisher();
             for number in 0..20 {
-                publisher.try_publish(&topic(&format!("t.{number}")), vec![0; 1000]).unwrap();
+                let _ =
+                    publisher.try_publish(&topic(&format!("t.{number}")), vec![0; 1000]).unwrap();
             }
             let run = subscriptions[1].try_recv_batch().ok();
             assert!(subscriptions[2].poll_recv(&mut Context::from_waker(Waker::noop())).is_ready());

@@ -69,7 +69,7 @@ fn cached_ns(
     let mut publisher = broker.publisher();
     // The route of a topic is kept from its second publish on.
     for topic in targets.topics.iter().cycle().take(3 * targets.topics.len()) {
-        publisher.try_publish(topic, 0).expect("an open broker");
+        let _ = publisher.try_publish(topic, 0).expect("an open broker");
     }
     targets.drain(all);
     let slices = effort.publishes.div_ceil(DRAIN_EVERY);
@@ -78,7 +78,7 @@ fn cached_ns(
         for _ in 0..slices {
             let begun = Instant::now();
             for topic in targets.topics.iter().cycle().take(DRAIN_EVERY) {
-                publisher.try_publish(topic, 1).expect("an open broker");
+                let _ = publisher.try_publish(topic, 1).expect("an open broker");
             }
             timed += begun.elapsed();
             targets.drain(all);
@@ -99,7 +99,7 @@ fn uncached_ns(
         let mut publisher = broker.publisher();
         let begun = Instant::now();
         for topic in &targets.topics {
-            publisher.try_publish(topic, 1).expect("an open broker");
+            let _ = publisher.try_publish(topic, 1).expect("an open broker");
         }
         let elapsed = begun.elapsed();
         targets.drain(all);

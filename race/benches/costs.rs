@@ -130,7 +130,7 @@ fn publishes_that_armed(stuck: usize, publishes: u64) -> u64 {
         .collect();
     let mut publisher = broker.publisher();
     for message in 0..publishes {
-        publisher.publish_blocking(&topic, message).expect("an open broker");
+        let _ = publisher.publish_blocking(&topic, message).expect("an open broker");
         if message % TIMER_QUEUE_MESSAGES as u64 == 0 {
             for subscription in &mut subscriptions[stuck..] {
                 while subscription.try_recv_batch().is_ok() {}

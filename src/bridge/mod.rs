@@ -44,7 +44,7 @@ use std::task::{Context, Poll};
 /// bridge.subscriber().subscribe_in_group(&Pattern::parse("orders.>")?, "audit")?;
 /// let here = broker.subscription(&Pattern::parse("orders.eu")?).group("workers").subscribe()?;
 ///
-/// broker.publisher().publish_blocking(&Topic::parse("orders.eu")?, "an order")?;
+/// let _ = broker.publisher().publish_blocking(&Topic::parse("orders.eu")?, "an order")?;
 /// let Some(BridgeDelivery::Batch { batch, groups }) = bridge.recv_blocking() else { panic!() };
 /// assert_eq!((batch.iter().count(), groups.names().collect::<Vec<_>>()), (1, vec!["audit"]));
 /// assert_eq!(here.books().queued, 1);

@@ -20,7 +20,7 @@ use std::sync::Arc;
 ///
 /// let broker = Broker::<String>::new();
 /// let mut lines = broker.subscribe(&Pattern::parse(">")?)?;
-/// broker.publisher().publish_blocking(&Topic::parse("log.http")?, "GET /".into())?;
+/// let _ = broker.publisher().publish_blocking(&Topic::parse("log.http")?, "GET /".into())?;
 ///
 /// // What is received is lent until the next receive, and kept like this.
 /// let mut kept: Vec<Message<String>> = Vec::new();
@@ -95,7 +95,7 @@ impl<M: fmt::Debug> fmt::Debug for Message<M> {
 /// let broker = Broker::<u32>::new();
 /// let ticks = Topic::parse("ticks")?;
 /// let mut subscription = broker.subscribe(&Pattern::from(&ticks))?;
-/// broker.publisher().publish_batch_blocking(&ticks, &mut vec![1, 2, 3])?;
+/// let _ = broker.publisher().publish_batch_blocking(&ticks, &mut vec![1, 2, 3])?;
 ///
 /// let Some(BatchDelivery::Batch(batch)) = subscription.recv_batch_blocking() else {
 ///     panic!("nothing was missed")

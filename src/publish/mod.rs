@@ -45,8 +45,8 @@ use std::time::Instant;
 /// let subscription = broker.subscribe(&Pattern::from(&ticks))?;
 ///
 /// let mut publisher = broker.publisher();
-/// publisher.try_publish(&ticks, 1)?;
-/// publisher.publish_blocking(&ticks, 2)?;
+/// let _ = publisher.try_publish(&ticks, 1)?;
+/// let _ = publisher.publish_blocking(&ticks, 2)?;
 /// let mut batch = vec![3, 4];
 /// let receipt = publisher.publish_batch_blocking(&ticks, &mut batch)?;
 /// assert_eq!((receipt.queued, subscription.books().queued), (2, 4));
@@ -379,7 +379,7 @@ impl<M: Payload> Publisher<M> {
     fn settle_forgotten(&mut self) {
         if self.open.published > 0 {
             self.fan_out.deliveries.give_up(Due::All, &self.handle.shared);
-            self.finish();
+            let _ = self.finish();
         }
     }
 

@@ -211,7 +211,7 @@ mod tests {
         let subscription = options.queue_messages(bound as usize).subscribe().unwrap();
         let mut publisher = broker.publisher();
         for n in 0..bound {
-            publisher.try_publish(&topic, n).unwrap();
+            let _ = publisher.try_publish(&topic, n).unwrap();
         }
         let queue = broker.shared().router.with_audience(&topic, |audience| {
             let [member] = &audience.singles[..] else { panic!("one subscription") };

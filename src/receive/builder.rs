@@ -184,12 +184,12 @@ impl<M: Payload> Subscription<M> {
     /// let ticker = broker.subscription(&Pattern::from(&ticks)).queue_messages(1);
     /// let mut ticker = ticker.when_full(strict).subscribe()?;
     /// let mut publisher = broker.publisher();
-    /// publisher.publish_blocking(&ticks, 1)?;
-    /// publisher.publish_blocking(&ticks, 2)?;
+    /// let _ = publisher.publish_blocking(&ticks, 1)?;
+    /// let _ = publisher.publish_blocking(&ticks, 2)?;
     /// assert_eq!(ticker.end_reason(), Some(EndReason::Disconnected));
     ///
     /// ticker = ticker.resubscribe()?;
-    /// publisher.publish_blocking(&ticks, 3)?;
+    /// let _ = publisher.publish_blocking(&ticks, 3)?;
     /// assert!(matches!(ticker.try_recv(), Ok(Delivery::Message(tick)) if *tick == 3));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

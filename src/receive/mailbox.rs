@@ -31,7 +31,7 @@ use std::task::{Context, Poll};
 /// let broker = Broker::<&str>::new();
 /// let mut mailbox = broker.mailbox("connection 7").open()?;
 /// let orders = mailbox.subscribe(&Pattern::parse("orders.*")?)?;
-/// broker.publisher().publish_blocking(&Topic::parse("orders.eu")?, "an order")?;
+/// let _ = broker.publisher().publish_blocking(&Topic::parse("orders.eu")?, "an order")?;
 /// let Some(MailboxDelivery::Batch(id, batch)) = mailbox.recv_batch_blocking() else {
 ///     panic!("nothing was missed")
 /// };
@@ -219,14 +219,14 @@ impl<M: Payload> MailboxSubscriber<M> {
     ///
     /// let broker = Broker::<&str>::builder().history(Pattern::parse("news.>")?, 10).build();
     /// let (topic, mut publisher) = (Topic::parse("news.eu")?, broker.publisher());
-    /// publisher.publish_blocking(&topic, "first")?;
-    /// publisher.publish_blocking(&topic, "second")?;
+    /// let _ = publisher.publish_blocking(&topic, "first")?;
+    /// let _ = publisher.publish_blocking(&topic, "second")?;
     ///
     /// let mut mailbox = broker.mailbox("connection 7").open()?;
     /// let (id, kept) = mailbox.subscribe_with_history(&Pattern::from(&topic), 1)?;
     /// assert_eq!(kept.iter().map(|message| **message).collect::<Vec<_>>(), ["second"]);
     ///
-    /// publisher.publish_blocking(&topic, "third")?;
+    /// let _ = publisher.publish_blocking(&topic, "third")?;
     /// let Some(MailboxDelivery::Batch(of, batch)) = mailbox.recv_batch_blocking() else {
     ///     panic!("nothing was missed")
     /// };
@@ -302,10 +302,10 @@ impl<M: Payload> MailboxSubscriber<M> {
     /// let own = broker.mailbox("its ticks").queue_messages(1).when_full(WhenFull::DropOldest);
     /// let mut own = own.open()?;
     /// let topic = Topic::parse("ticks")?;
-    /// broker.publisher().publish_blocking(&topic, 1)?;
+    /// let _ = broker.publisher().publish_blocking(&topic, 1)?;
     ///
     /// let moved = shared.subscriber().move_to(ticks, &own.subscriber())?;
-    /// broker.publisher().publish_blocking(&topic, 2)?;
+    /// let _ = broker.publisher().publish_blocking(&topic, 2)?;
     /// for (mailbox, id, tick) in [(&mut shared, ticks, 1), (&mut own, moved, 2)] {
     ///     let Some(MailboxDelivery::Batch(of, batch)) = mailbox.recv_batch_blocking() else {
     ///         panic!("nothing was missed")

@@ -23,7 +23,7 @@ impl<M: Payload> Subscription<M> {
     /// let latest = broker.subscription(&Pattern::from(&ticks)).queue_messages(2);
     /// let mut latest = latest.when_full(WhenFull::DropOldest).subscribe()?.into_messages();
     /// for tick in 1..=5 {
-    ///     broker.publish(&ticks, tick).await?;
+    ///     let _ = broker.publish(&ticks, tick).await?;
     /// }
     /// broker.close();
     ///
@@ -49,7 +49,7 @@ impl<M: Payload> Subscription<M> {
     /// let entries = broker.subscription(&Pattern::from(&account)).queue_messages(2);
     /// let mut entries = entries.when_full(WhenFull::DropNewest).subscribe()?.into_try_messages();
     /// for entry in 1..=5 {
-    ///     broker.publish(&account, entry).await?;
+    ///     let _ = broker.publish(&account, entry).await?;
     /// }
     ///
     /// let mut balance = 0;
@@ -97,7 +97,7 @@ impl<M: Payload> Messages<M> {
     /// let ticks = Topic::parse("ticks")?;
     /// let mut first = broker.subscribe(&Pattern::from(&ticks))?.into_messages().at_most(2);
     /// for tick in 1..=3 {
-    ///     broker.publish(&ticks, tick).await?;
+    ///     let _ = broker.publish(&ticks, tick).await?;
     /// }
     /// assert_eq!(*first.recv().await.unwrap() + *first.recv().await.unwrap(), 3);
     /// assert!(first.recv().await.is_none());

@@ -31,7 +31,7 @@ use std::task::{Context, Poll};
 /// # futures_lite::future::block_on(async {
 /// let broker = Broker::<&str>::new();
 /// let mut news = broker.subscribe(&Pattern::parse("news.*")?)?;
-/// broker.publish(&Topic::parse("news.local")?, "rain").await?;
+/// let _ = broker.publish(&Topic::parse("news.local")?, "rain").await?;
 /// broker.close();
 ///
 /// while let Some(delivery) = news.recv().await {
@@ -142,7 +142,7 @@ impl<M: Payload> Subscription<M> {
     /// let ticks = Topic::parse("ticks")?;
     /// let mut subscription = broker.subscribe(&Pattern::from(&ticks))?;
     /// let mut publisher = broker.publisher();
-    /// publisher.publish_blocking(&ticks, 1)?;
+    /// let _ = publisher.publish_blocking(&ticks, 1)?;
     /// subscription.close();
     /// assert_eq!(publisher.publish_blocking(&ticks, 2)?.matched, 0);
     /// assert!(matches!(subscription.try_recv(), Ok(Delivery::Message(tick)) if *tick == 1));

@@ -20,7 +20,7 @@ use std::time::Duration;
 /// let jobs = Topic::parse("jobs")?;
 /// let mut subscription = broker.subscribe(&Pattern::from(&jobs))?;
 /// let watch = subscription.watch();
-/// broker.publish(&jobs, 1).await?;
+/// let _ = broker.publish(&jobs, 1).await?;
 /// let worker = thread::spawn(move || {
 ///     let mut done = 0;
 ///     while let Some(Delivery::Message(_job)) = subscription.recv_blocking() {

@@ -33,7 +33,7 @@ impl fmt::Display for SubscriptionId {
 /// let ticks = Topic::parse("ticks")?;
 /// let ticker = broker.subscription(&Pattern::from(&ticks)).queue_messages(2);
 /// let mut ticker = ticker.when_full(WhenFull::DropNewest).subscribe()?;
-/// broker.publisher().publish_batch_blocking(&ticks, &mut vec![1, 2, 3])?;
+/// let _ = broker.publisher().publish_batch_blocking(&ticks, &mut vec![1, 2, 3])?;
 /// ticker.try_recv()?;
 /// let books = ticker.books();
 /// assert_eq!((books.offered, books.received, books.queued, books.dropped), (3, 1, 1, 1));

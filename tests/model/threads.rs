@@ -335,7 +335,8 @@ fn books_balance_for_whoever_looks_while_credit_is_granted() {
         let mut publisher = broker.publisher();
         drop(broker);
         for number in 0..20_000 {
-            publisher.publish_blocking(&topic("t"), loads.make(0, number, 1)).expect("open");
+            let _ =
+                publisher.publish_blocking(&topic("t"), loads.make(0, number, 1)).expect("open");
         }
         drop(publisher);
         reader.join().expect("a reader");
@@ -383,7 +384,7 @@ fn disconnect_means_everything_or_an_end() {
         let mut publisher = broker.publisher();
         drop(broker);
         for number in 0..500 {
-            publisher.publish_blocking(&topic("t"), loads.light(number)).expect("open");
+            let _ = publisher.publish_blocking(&topic("t"), loads.light(number)).expect("open");
         }
         drop(publisher);
         readers.into_iter().for_each(|reader| reader.join().expect("a reader"));
@@ -398,7 +399,7 @@ fn a_publish_cancelled_while_its_subscription_ends_is_counted_once() {
         let (broker, loads) = (Broker::<Load>::new(), Loads::new());
         let subscription = bounded(&broker, "t", 1, WhenFull::Block);
         let (mut publisher, start) = (broker.publisher(), Arc::new(Barrier::new(2)));
-        publisher.publish_blocking(&topic("t"), loads.light(0)).expect("open");
+        let _ = publisher.publish_blocking(&topic("t"), loads.light(0)).expect("open");
         let ender = thread::spawn({
             let start = start.clone();
             move || {
@@ -451,7 +452,7 @@ fn cancelled_publishes_add_up() {
                     number += length;
                     match random.u8(0..4) {
                         0 => {
-                            publisher
+                            let _ = publisher
                                 .publish_batch_blocking(&topic("t"), &mut batch)
                                 .expect("open");
                         }
@@ -480,7 +481,9 @@ fn cancelled_publishes_add_up() {
                     // A future that was never polled has not begun: it took nothing. Publish it
                     // now.
                     if !batch.is_empty() {
-                        publisher.publish_batch_blocking(&topic("t"), &mut batch).expect("open");
+                        let _ = publisher
+                            .publish_batch_blocking(&topic("t"), &mut batch)
+                            .expect("open");
                     }
                 }
             }));
@@ -552,7 +555,7 @@ fn a_storm_of_subscriptions_sees_unbroken_pieces() {
                         // Counted before the publish begins: who subscribed before gets this number
                         // or an earlier one.
                         begun[from].store(number, Ordering::SeqCst);
-                        publisher
+                        let _ = publisher
                             .publish_blocking(&topic("t"), loads.make(from, number, 1))
                             .expect("open");
                     }
@@ -624,7 +627,7 @@ fn replay_hands_over_without_gap_or_duplicate() {
         let mut publisher = broker.publisher();
         for number in 0..1000 {
             begun.store(number, Ordering::SeqCst);
-            publisher.publish_blocking(&topic("t"), loads.light(number)).expect("open");
+            let _ = publisher.publish_blocking(&topic("t"), loads.light(number)).expect("open");
         }
         begun.store(u64::MAX, Ordering::SeqCst);
         broker.close();
@@ -662,7 +665,7 @@ fn a_mailboxs_history_hands_over_without_gap_or_duplicate() {
         let mut publisher = broker.publisher();
         drop(broker);
         for number in 0..300 {
-            publisher.publish_blocking(&topic("t"), loads.light(number)).expect("open");
+            let _ = publisher.publish_blocking(&topic("t"), loads.light(number)).expect("open");
             begun.store(number, Ordering::SeqCst);
         }
         drop(publisher);

@@ -72,7 +72,7 @@ fn a_message_leaves_once_however_much_of_the_other_systems_interest_it_matches()
     for id in &ids[..3] {
         assert!(there.unsubscribe(*id));
     }
-    publisher.publish_blocking(&a_b, 3).unwrap();
+    let _ = publisher.publish_blocking(&a_b, 3).unwrap();
     assert!(there.unsubscribe(ids[3]));
     assert_eq!(publisher.publish_blocking(&a_b, 4).unwrap().matched, 0, "nobody is there");
     let plain = |number| (number, Vec::new());
@@ -115,7 +115,7 @@ fn messages_over_a_bridge_reach_only_plain_subscriptions_and_named_groups() {
     let mut publisher = broker.bridge_publisher();
     let receipt = publisher.publish(&topic("a"), None, 1, ["x", "unknown"]).unwrap();
     assert_eq!((receipt.matched, receipt.queued), (2, 2));
-    publisher.publish_batch(&topic("a"), &mut vec![2, 3], [""; 0]).unwrap();
+    let _ = publisher.publish_batch(&topic("a"), &mut vec![2, 3], [""; 0]).unwrap();
     assert_eq!(received(&mut plain), [1, 2, 3]);
     let counts = grouped.each_mut().map(|member| received(member).len());
     assert_eq!((counts[0] + counts[1], counts[2]), (1, 0));
@@ -269,10 +269,10 @@ fn a_group_gets_each_message_once_here_or_there_wherever_there_is_room() {
         let mut publisher = world.broker.publisher();
         let mut numbers: Vec<u32> = (0..count).collect();
         if random.bool() {
-            publisher.publish_batch_blocking(&topic("a.b"), &mut numbers).unwrap();
+            let _ = publisher.publish_batch_blocking(&topic("a.b"), &mut numbers).unwrap();
         } else {
             for number in numbers {
-                publisher.publish_blocking(&topic("a.b"), number).unwrap();
+                let _ = publisher.publish_blocking(&topic("a.b"), number).unwrap();
             }
         }
         let left = left(&mut world.bridge);
@@ -317,13 +317,13 @@ fn a_broken_bridge_is_a_gap_of_unknown_size_before_what_comes_over_it_next() {
         };
         let (mut affected, mut other) = (subscribe("a"), subscribe("*"));
         let mut publisher = broker.publisher();
-        publisher.try_publish(&topic("a"), 1).unwrap();
+        let _ = publisher.try_publish(&topic("a"), 1).unwrap();
         if reads_already {
             assert_eq!(received(&mut affected), [1]);
         }
         broker.interrupt(|pattern, group| pattern.as_str() == "a" && group.is_none());
         broker.interrupt(|pattern, _| pattern.as_str() == "a");
-        broker.bridge_publisher().publish(&topic("a"), None, 2, [""; 0]).unwrap();
+        let _ = broker.bridge_publisher().publish(&topic("a"), None, 2, [""; 0]).unwrap();
         let first = if reads_already { &[][..] } else { &[1] };
         assert_eq!(told_to(&mut affected), [first, &[100, 2]].concat(), "{policy:?}");
         assert_eq!(received(&mut other), [1, 2]);
@@ -353,7 +353,7 @@ fn a_loss_elsewhere_is_a_gap_for_plain_subscriptions_to_its_topic() {
             let mut publisher = broker.bridge_publisher();
             move |lost: Option<u32>, message| {
                 lost.into_iter().for_each(|count| publisher.missed(&topic("a"), count));
-                publisher.publish(&topic("a"), None, message, ["g"]).unwrap();
+                let _ = publisher.publish(&topic("a"), None, message, ["g"]).unwrap();
             }
         };
         publish(None, 1);

@@ -57,7 +57,7 @@ fn the_waits_of_a_publish_run_together() {
         .map(|_| bounded(&broker, "t", 1, WhenFull::Wait(Duration::from_millis(200))))
         .collect();
     let mut publisher = broker.publisher();
-    at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
+    let _ = at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
     let begun = Instant::now();
     assert_eq!(block_on(publisher.publish(&topic("t"), loads.light(1))), Ok(dropped(100, 100)));
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
@@ -71,7 +71,7 @@ fn the_first_with_room_is_served_first() {
     let mut full: Vec<_> =
         (0..5).map(|_| bounded(&broker, "t", 1, WhenFull::Wait(FOREVER))).collect();
     let mut publisher = broker.publisher();
-    at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
+    let _ = at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
     let to = topic("t");
     let mut publish = pin!(publisher.publish(&to, loads.light(1)));
     assert!(poll_once(publish.as_mut()).is_pending());
@@ -99,7 +99,7 @@ fn each_subscription_is_waited_for_as_long_as_it_allows() {
         let brief = bounded(&broker, "t", 1, SHORT);
         let mut patient = bounded(&broker, "t", 1, WhenFull::Block);
         let mut publisher = broker.publisher();
-        at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
+        let _ = at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
         let waiting =
             thread::spawn(move || publisher.publish_blocking(&topic("t"), loads.light(1)).unwrap());
         // The brief one is given up although the patient one is still waited for.
@@ -123,7 +123,7 @@ fn subscriptions_with_room_are_served_before_a_publisher_waits() {
     let loads = Loads::new();
     let _stuck = bounded(&broker, "t", 1, WhenFull::Block);
     let mut publisher = broker.publisher();
-    at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
+    let _ = at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
     let mut others: Vec<_> = (0..5).map(|_| bounded(&broker, "t", 1, WhenFull::Block)).collect();
     let to = topic("t");
     let mut publish = pin!(publisher.publish(&to, loads.light(1)));
@@ -206,7 +206,7 @@ fn a_bound_of_one_is_on_probation_until_it_is_empty() {
     assert_eq!(block_on(publisher.publish(&to, loads.light(1))), Ok(dropped(1, 1)));
     assert_eq!(at_once(publisher.publish(&to, loads.light(2))), Ok(dropped(1, 0)));
     assert_eq!(take_all(&mut subscription), [0.into(), Got::Missed(2)]);
-    at_once(publisher.publish(&to, loads.light(3))).unwrap();
+    let _ = at_once(publisher.publish(&to, loads.light(3))).unwrap();
     assert_eq!(
         block_on(publisher.publish(&to, loads.light(4))),
         Ok(dropped(1, 1)),
@@ -229,7 +229,7 @@ fn a_wait_that_found_room_is_no_offence() {
 #[test]
 fn probation_of_one_costs_the_others_nothing() {
     let Full { broker, subscription: _stuck, mut publisher, loads, to } = full(SHORT);
-    block_on(publisher.publish(&to, loads.light(1))).unwrap();
+    let _ = block_on(publisher.publish(&to, loads.light(1))).unwrap();
     let mut fresh = bounded(&broker, "t", 2, WhenFull::Wait(FOREVER));
     for number in 2..4 {
         let receipt = at_once(publisher.publish(&to, loads.light(number))).unwrap();
@@ -269,7 +269,7 @@ fn waits_one_after_the_other() {
             let is_waited_out = round % 2 == 0;
             let wait = if is_waited_out { Duration::from_millis(10) } else { FOREVER };
             let mut subscription = bounded(&broker, "t", 1, WhenFull::Wait(wait));
-            at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
+            let _ = at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
             if is_waited_out {
                 assert_eq!(
                     block_on(publisher.publish(&topic("t"), loads.light(1))),
@@ -323,7 +323,7 @@ fn a_subscriber_that_reads_is_waited_for_beyond_the_wait() {
     let mut subscription = builder.subscribe().unwrap();
     let mut publisher = broker.publisher();
     let to = topic("t");
-    block_on(publisher.publish(&to, loads.light(0))).unwrap();
+    let _ = block_on(publisher.publish(&to, loads.light(0))).unwrap();
     assert_eq!(take_all(&mut subscription), numbers([0]), "so it is known to read");
     let publishing = async {
         for number in 1..20 {
@@ -380,8 +380,8 @@ fn publishers_wait_once_for_a_subscriber_that_stops_reading() {
     let to = topic("t");
     let mut publish = |number| block_on(publisher.publish(&to, loads.light(number))).unwrap();
     for number in 0..4 {
-        publish(number);
-        publish(number);
+        let _ = publish(number);
+        let _ = publish(number);
         assert_eq!(take_all(&mut subscription), numbers([number, number]));
     }
     let receipts = [4, 5, 6, 7].map(&mut publish);

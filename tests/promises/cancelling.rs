@@ -20,7 +20,7 @@ fn a_cancelled_publish_delivers_nothing_later() {
         let mut full = bounded(&broker, "t", 1, policy);
         let mut roomy = bounded(&broker, "t", 2, policy);
         let mut publisher = broker.publisher();
-        at_once(publisher.publish(&to, loads.light(0))).unwrap();
+        let _ = at_once(publisher.publish(&to, loads.light(0))).unwrap();
         begin_and_cancel(publisher.publish(&to, loads.light(1)));
         assert_books(&full, 0, 1, 1);
         assert_books(&roomy, 0, 2, 0);
@@ -130,7 +130,7 @@ fn a_subscription_whose_publisher_is_forgotten_can_go_and_the_broker_close() {
     let mut stays = bounded(&broker, "t", 1, WhenFull::Block);
     let goes = bounded(&broker, "t", 1, WhenFull::Block);
     let mut publisher = broker.publisher();
-    at_once(publisher.publish(&to, loads.light(0))).unwrap();
+    let _ = at_once(publisher.publish(&to, loads.light(0))).unwrap();
     begin_and_forget(publisher.publish_batch(&to, &mut vec![loads.light(1)]));
     drop(goes);
     broker.close();
@@ -170,7 +170,7 @@ fn a_cancelled_receive_loses_no_message() {
         {
             let mut receive = pin!(subscription.recv());
             assert!(receive.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
-            at_once(publisher.publish(&topic("t"), loads.light(number))).unwrap();
+            let _ = at_once(publisher.publish(&topic("t"), loads.light(number))).unwrap();
             assert!(woken.take());
         }
         {
@@ -207,7 +207,7 @@ fn a_cancelled_receive_loses_no_wake_up() {
         while receive.as_mut().poll(&mut Context::from_waker(&second_waker)).is_pending()
             && second.take()
         {}
-        at_once(publisher.publish(&topic("t"), loads.light(number))).unwrap();
+        let _ = at_once(publisher.publish(&topic("t"), loads.light(number))).unwrap();
         assert!(second.take(), "whoever waits now is woken");
         assert!(!first.take(), "whoever waited before is not");
         assert!(
@@ -226,13 +226,13 @@ fn the_last_waker_counts() {
     let mut receive = pin!(subscription.recv_batch());
     assert!(receive.as_mut().poll(&mut Context::from_waker(&first_waker)).is_pending());
     assert!(receive.as_mut().poll(&mut Context::from_waker(&second_waker)).is_pending());
-    at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
+    let _ = at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
     assert!(second.take());
     assert!(matches!(at_once(receive), Some(BatchDelivery::Batch(run)) if run.len() == 1));
 
     let mut full = bounded(&broker, "u", 1, WhenFull::Block);
     let to = topic("u");
-    at_once(publisher.publish(&to, loads.light(0))).unwrap();
+    let _ = at_once(publisher.publish(&to, loads.light(0))).unwrap();
     let mut publish = pin!(publisher.publish(&to, loads.light(1)));
     assert!(publish.as_mut().poll(&mut Context::from_waker(&first_waker)).is_pending());
     assert!(publish.as_mut().poll(&mut Context::from_waker(&second_waker)).is_pending());
@@ -250,6 +250,6 @@ fn a_receive_looks_before_it_waits() {
     let mut publisher = broker.publisher();
     let mut receive = pin!(subscription.recv());
     assert!(poll_once(receive.as_mut()).is_pending());
-    at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
+    let _ = at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
     assert!(poll_once(receive.as_mut()).is_ready());
 }

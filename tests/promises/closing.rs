@@ -19,7 +19,7 @@ fn after_close_nothing_is_published_and_the_message_comes_back() {
     let loads = Loads::new();
     let subscription = bounded(&broker, "t", 10, WhenFull::Block);
     let mut publisher = broker.publisher();
-    at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
+    let _ = at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
     assert!(!broker.is_closed());
     broker.close();
     assert!(broker.is_closed());
@@ -60,7 +60,7 @@ fn after_close_subscribers_drain_and_then_end() {
     let loads = Loads::new();
     let mut subscription = bounded(&broker, "t", 3, WhenFull::DropNewest);
     let mut publisher = broker.publisher();
-    at_once(publisher.publish_batch(&topic("t"), &mut loads.batch(0..5))).unwrap();
+    let _ = at_once(publisher.publish_batch(&topic("t"), &mut loads.batch(0..5))).unwrap();
     broker.close();
     let mut expected = numbers(0..3);
     expected.push(Got::Missed(2));
@@ -158,7 +158,7 @@ fn the_end_of_the_last_handle_is_a_close() {
     drop(broker);
     drop(other);
     assert!(!woken.take(), "a publisher is left");
-    at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
+    let _ = at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
     assert!(woken.take());
     let again = publisher.broker();
     drop(publisher);
@@ -176,7 +176,7 @@ fn a_subscription_alone_can_still_be_read_and_dropped() {
     let loads = Loads::new();
     let broker = Broker::new();
     let subscriptions = [(); 2].map(|()| bounded(&broker, "t", 10, WhenFull::Block));
-    at_once(broker.publisher().publish_batch(&topic("t"), &mut loads.batch(0..5))).unwrap();
+    let _ = at_once(broker.publisher().publish_batch(&topic("t"), &mut loads.batch(0..5))).unwrap();
     drop(broker);
     let [mut read, dropped] = subscriptions;
     drop(dropped);
@@ -199,7 +199,7 @@ fn drain_waits_until_everything_is_received() {
     let broker = Broker::new();
     let loads = Loads::new();
     let mut subscriptions = [(); 2].map(|()| bounded(&broker, "t", 10, WhenFull::Block));
-    at_once(broker.publisher().publish_batch(&topic("t"), &mut loads.batch(0..5))).unwrap();
+    let _ = at_once(broker.publisher().publish_batch(&topic("t"), &mut loads.batch(0..5))).unwrap();
     assert!(subscriptions[0].try_recv().is_ok());
     let (woken, waker) = Woken::new();
     let mut drain = pin!(broker.drain(FOREVER));
@@ -226,7 +226,7 @@ fn drain_does_not_wait_for_subscriptions_that_leave() {
     let broker = Broker::new();
     let loads = Loads::new();
     let subscription = bounded(&broker, "t", 10, WhenFull::Block);
-    at_once(broker.publisher().publish(&topic("t"), loads.light(0))).unwrap();
+    let _ = at_once(broker.publisher().publish(&topic("t"), loads.light(0))).unwrap();
     let (woken, waker) = Woken::new();
     let mut drain = pin!(broker.drain(FOREVER));
     assert!(drain.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
@@ -242,7 +242,7 @@ fn drain_gives_up_at_its_deadline() {
     let loads = Loads::new();
     let mut stuck = bounded(&broker, "t", 10, WhenFull::Block);
     let mut done = bounded(&broker, "other", 10, WhenFull::Block);
-    at_once(broker.publisher().publish_batch(&topic("t"), &mut loads.batch(0..5))).unwrap();
+    let _ = at_once(broker.publisher().publish_batch(&topic("t"), &mut loads.batch(0..5))).unwrap();
     let (woken, waker) = Woken::new();
     assert!(done.poll_recv(&mut Context::from_waker(&waker)).is_pending());
     let report = block_on(broker.drain(Duration::from_millis(1)));
@@ -264,7 +264,7 @@ fn drain_wakes_publishers_that_wait_for_those_given_up() {
         let loads = Loads::new();
         let stuck = bounded(&broker, "t", 1, WhenFull::Block);
         let mut publisher = broker.publisher();
-        at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
+        let _ = at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
         let to = topic("t");
         let (woken, waker) = Woken::new();
         let mut publish = pin!(publisher.publish(&to, loads.light(1)));
@@ -286,7 +286,7 @@ fn a_cancelled_drain_has_closed_and_given_up_nothing() {
     let broker = Broker::new();
     let loads = Loads::new();
     let mut subscription = bounded(&broker, "t", 10, WhenFull::Block);
-    at_once(broker.publisher().publish_batch(&topic("t"), &mut loads.batch(0..5))).unwrap();
+    let _ = at_once(broker.publisher().publish_batch(&topic("t"), &mut loads.batch(0..5))).unwrap();
     testkit::broker::begin_and_cancel(broker.drain(FOREVER));
     assert!(broker.is_closed());
     assert_eq!(take_all(&mut subscription), numbers(0..5));
@@ -300,7 +300,7 @@ fn a_closed_subscription_receives_what_is_queued_and_then_ends() {
         let mut closing = bounded(&broker, "t", 10, policy);
         let mut other = bounded(&broker, "t", 10, policy);
         let mut publisher = broker.publisher();
-        at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
+        let _ = at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
         closing.close();
         assert_eq!(at_once(publisher.publish(&topic("t"), loads.light(1))).unwrap().matched, 1);
         assert_eq!(broker.subscription_stats().len(), 2, "it still has something queued");
@@ -356,7 +356,7 @@ fn a_drain_of_one_leaves_the_others_alone() {
     let mut draining = bounded(&broker, "t", 10, WhenFull::Block);
     let mut other = bounded(&broker, "t", 10, WhenFull::Block);
     let mut publisher = broker.publisher();
-    at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
+    let _ = at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
     let watch = draining.watch();
     let mut drain = pin!(watch.drain(FOREVER));
     assert!(poll_once(drain.as_mut()).is_pending());
@@ -375,7 +375,7 @@ fn a_subscription_that_is_given_up_is_told_what_it_missed() {
         let mut subscription = bounded(&broker, "t", 3, policy);
         let mut publisher = broker.publisher();
         for number in 0..5 {
-            at_once(publisher.publish(&topic("t"), loads.light(number))).unwrap();
+            let _ = at_once(publisher.publish(&topic("t"), loads.light(number))).unwrap();
         }
         let first = subscription.try_recv().unwrap().to_message();
         let told = if let Delivery::Missed(count) = first { count } else { 0 };
@@ -397,7 +397,7 @@ fn another_subscription_on_the_same_terms_begins_now() {
     let first = broker.subscription(&pattern("t")).group("g").no_echo(origin).queue_messages(2);
     let first = first.when_full(WhenFull::DropOldest).keep_pace_from(7).subscribe().unwrap();
     let mut publisher = broker.publisher();
-    at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
+    let _ = at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
     let mut second = first.resubscribe().unwrap();
     let terms = |subscription: &Subscription<Load>| {
         let stats = subscription.stats();

@@ -32,7 +32,7 @@ mod serialized {
         let _full = bounded(&broker, "t", 1, WhenFull::DropNewest);
         let mut publisher = broker.publisher();
         for number in 0..3 {
-            at_once(publisher.publish(&topic("t"), number)).unwrap();
+            let _ = at_once(publisher.publish(&topic("t"), number)).unwrap();
         }
         let stats = to_value(broker.subscription_stats()).unwrap();
         let books = json!({"offered": 3, "received": 0, "queued": 1, "dropped": 2});
@@ -149,8 +149,8 @@ mod traced {
         let broker = Broker::<u64>::new();
         let full = bounded(&broker, "t", 1, WhenFull::DropNewest);
         let mut publisher = broker.publisher();
-        at_once(publisher.publish(&topic("t"), 1)).unwrap();
-        at_once(publisher.publish(&topic("t"), 2)).unwrap();
+        let _ = at_once(publisher.publish(&topic("t"), 1)).unwrap();
+        let _ = at_once(publisher.publish(&topic("t"), 2)).unwrap();
         drop(full);
         let lines = lines.1.lock().unwrap().clone();
         assert_eq!(lines.len(), 2, "{lines:?}");

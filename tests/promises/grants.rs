@@ -169,7 +169,7 @@ fn a_receiver_with_room_again_soon_reads_many_messages_at_once() {
         let mut publisher = broker.publisher();
         for first in (0..100).step_by(5) {
             (first..first + 5).for_each(|number| {
-                publisher.try_publish(&to, number).unwrap();
+                let _ = publisher.try_publish(&to, number).unwrap();
             });
             for subscription in &mut reading {
                 match subscription.try_recv_batch() {

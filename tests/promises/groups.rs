@@ -150,7 +150,7 @@ fn a_full_group_is_waited_for() {
         let mut members: Vec<_> = (0..2).map(|_| member(&broker, "g", 1, policy)).collect();
         let mut publisher = broker.publisher();
         for number in 0..2 {
-            at_once(publisher.publish(&to, loads.light(number))).unwrap();
+            let _ = at_once(publisher.publish(&to, loads.light(number))).unwrap();
         }
         let mut publish = pin!(publisher.publish(&to, loads.light(2)));
         assert!(poll_once(publish.as_mut()).is_pending());
@@ -171,7 +171,7 @@ fn a_cancelled_publish_to_a_full_group_is_one_gap_of_one_member() {
     let mut members: Vec<_> = (0..2).map(|_| member(&broker, "g", 1, WhenFull::Block)).collect();
     let mut publisher = broker.publisher();
     for number in 0..2 {
-        at_once(publisher.publish(&to, loads.light(number))).unwrap();
+        let _ = at_once(publisher.publish(&to, loads.light(number))).unwrap();
     }
     assert!(matches!(publisher.try_publish(&to, loads.light(2)), Err(TryPublishError::Full(_))));
     begin_and_cancel(publisher.publish(&to, loads.light(3)));
@@ -189,7 +189,7 @@ fn a_member_that_leaves_is_no_member() {
     let mut members: Vec<_> = (0..3).map(|_| member(&broker, "g", 100, WhenFull::Block)).collect();
     let mut publisher = broker.publisher();
     for number in 0..30 {
-        at_once(publisher.publish(&to, loads.light(number))).unwrap();
+        let _ = at_once(publisher.publish(&to, loads.light(number))).unwrap();
         if number % 10 == 9 {
             drop(members.pop());
         }
@@ -208,7 +208,7 @@ fn a_group_that_ends_lets_the_publisher_go() {
     let members: Vec<_> = (0..2).map(|_| member(&broker, "g", 1, WhenFull::Block)).collect();
     let mut publisher = broker.publisher();
     for number in 0..2 {
-        at_once(publisher.publish(&to, loads.light(number))).unwrap();
+        let _ = at_once(publisher.publish(&to, loads.light(number))).unwrap();
     }
     let mut publish = pin!(publisher.publish(&to, loads.light(2)));
     assert!(poll_once(publish.as_mut()).is_pending());
@@ -312,7 +312,7 @@ fn messages_dropped_for_want_of_room_do_not_count() {
         let loads = Loads::new();
         let mut member = limited(&broker, 1, policy, 3);
         let mut publisher = broker.publisher();
-        at_once(publisher.publish(&topic("work"), loads.light(0))).unwrap();
+        let _ = at_once(publisher.publish(&topic("work"), loads.light(0))).unwrap();
         match policy {
             WhenFull::DropNewest => {
                 assert_eq!(
@@ -382,8 +382,8 @@ fn a_member_is_not_given_what_it_excepts() {
     let loads = Loads::new();
     let mut publisher = broker.publisher();
     // A route that is there before, one made later, and one that is used once.
-    publisher.publish_blocking(&topic("work.secret"), loads.light(0)).unwrap();
-    publisher.publish_blocking(&topic("work.secret"), loads.light(0)).unwrap();
+    let _ = publisher.publish_blocking(&topic("work.secret"), loads.light(0)).unwrap();
+    let _ = publisher.publish_blocking(&topic("work.secret"), loads.light(0)).unwrap();
     let picky = broker.mailbox("m").open().unwrap();
     let id = picky
         .subscriber()
@@ -421,10 +421,10 @@ fn jobs_behind_a_long_one(members: usize, jobs: u64) -> u64 {
     let mut workers: Vec<_> =
         (0..members).map(|_| member(&broker, "g", 1000, WhenFull::Block)).collect();
     let mut publisher = broker.publisher();
-    at_once(publisher.publish(&topic("work"), loads.light(0))).unwrap();
+    let _ = at_once(publisher.publish(&topic("work"), loads.light(0))).unwrap();
     let busy = workers.iter_mut().position(|worker| worker.try_recv().is_ok()).unwrap();
     for number in 1..=jobs {
-        at_once(publisher.publish(&topic("work"), loads.light(number))).unwrap();
+        let _ = at_once(publisher.publish(&topic("work"), loads.light(number))).unwrap();
         for (index, worker) in workers.iter_mut().enumerate() {
             if index != busy {
                 take_all(worker);
@@ -456,7 +456,7 @@ fn members_with_the_same_queued_take_turns() {
             (0..members).map(|_| member(&broker, "g", 1000, WhenFull::Block)).collect();
         let mut publisher = broker.publisher();
         for number in 0..10 * members {
-            at_once(publisher.publish(&topic("work"), loads.light(number))).unwrap();
+            let _ = at_once(publisher.publish(&topic("work"), loads.light(number))).unwrap();
         }
         let queued = workers.iter().map(|worker| worker.books().queued);
         assert!(queued.clone().all(|queued| queued == 10), "{:?}", queued.collect::<Vec<_>>());

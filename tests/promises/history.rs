@@ -17,10 +17,10 @@ fn history_keeps_the_last_of_each_matching_topic_whoever_listens() {
     let loads = Loads::new();
     let mut publisher = broker.publisher();
     for number in 0..5 {
-        publisher.try_publish(&topic("room.a"), loads.light(number)).unwrap();
+        let _ = publisher.try_publish(&topic("room.a"), loads.light(number)).unwrap();
     }
-    publisher.try_publish_batch(&topic("room.b"), &mut loads.batch(10..12)).unwrap();
-    publisher.try_publish(&topic("other"), loads.light(20)).unwrap();
+    let _ = publisher.try_publish_batch(&topic("room.b"), &mut loads.batch(10..12)).unwrap();
+    let _ = publisher.try_publish(&topic("other"), loads.light(20)).unwrap();
     assert_eq!(kept(&broker, "room.a", 10), [2, 3, 4], "oldest first");
     assert_eq!(kept(&broker, "room.a", 2), [3, 4]);
     assert_eq!(kept(&broker, "room.a", 0), [0; 0]);
@@ -28,13 +28,13 @@ fn history_keeps_the_last_of_each_matching_topic_whoever_listens() {
     assert_eq!(kept(&broker, "other", 10), [0; 0]);
     assert_eq!(kept(&broker, "room.never", 10), [0; 0]);
     assert_eq!(broker.history(&topic("room.a"), 1)[0].topic().as_str(), "room.a");
-    publisher.try_publish_batch(&topic("room.b"), &mut loads.batch(12..30)).unwrap();
+    let _ = publisher.try_publish_batch(&topic("room.b"), &mut loads.batch(12..30)).unwrap();
     assert_eq!(kept(&broker, "room.b", 10), [27, 28, 29]);
     broker.forget_history(&topic("room.a"));
     broker.forget_history(&topic("room.never"));
     assert_eq!(kept(&broker, "room.a", 10), [0; 0]);
     assert_eq!(kept(&broker, "room.b", 10), [27, 28, 29]);
-    publisher.try_publish(&topic("room.a"), loads.light(40)).unwrap();
+    let _ = publisher.try_publish(&topic("room.a"), loads.light(40)).unwrap();
     assert_eq!(kept(&broker, "room.a", 10), [40]);
 }
 
@@ -43,12 +43,12 @@ fn forgotten_history_is_freed() {
     let broker = Broker::builder().history(pattern(">"), 100).build();
     let loads = Loads::new();
     let mut publisher = broker.publisher();
-    publisher.try_publish_batch(&topic("t"), &mut loads.batch(0..50)).unwrap();
+    let _ = publisher.try_publish_batch(&topic("t"), &mut loads.batch(0..50)).unwrap();
     assert_eq!(loads.alive(), 50);
     broker.forget_history(&topic("t"));
     assert_eq!(loads.alive(), 0);
     for number in 0..50 {
-        publisher.try_publish(&topic("t"), loads.light(number)).unwrap();
+        let _ = publisher.try_publish(&topic("t"), loads.light(number)).unwrap();
     }
     broker.forget_history(&topic("t"));
     assert_eq!(loads.alive(), 0);
@@ -60,12 +60,12 @@ fn replay_comes_first_and_live_messages_follow() {
     let loads = Loads::new();
     let mut publisher = broker.publisher();
     for number in 0..20 {
-        publisher.try_publish(&topic("t"), loads.light(number)).unwrap();
+        let _ = publisher.try_publish(&topic("t"), loads.light(number)).unwrap();
     }
     let to = pattern("t");
     let mut subscription = broker.subscription(&to).replay(4).subscribe().unwrap();
     for number in 20..25 {
-        publisher.try_publish(&topic("t"), loads.light(number)).unwrap();
+        let _ = publisher.try_publish(&topic("t"), loads.light(number)).unwrap();
     }
     assert_eq!(take_all(&mut subscription), numbers(16..25));
     assert_books(&subscription, 9, 0, 0);
@@ -81,7 +81,7 @@ fn replay_is_limited_by_the_bounds_and_the_newest_win() {
     let loads = Loads::new();
     let mut publisher = broker.publisher();
     for number in 0..20 {
-        publisher.try_publish(&topic("t"), loads.make(0, number, 10)).unwrap();
+        let _ = publisher.try_publish(&topic("t"), loads.make(0, number, 10)).unwrap();
     }
     let to = pattern("t");
     for policy in [WhenFull::Block, WhenFull::DropOldest, WhenFull::DropNewest] {
@@ -105,7 +105,7 @@ fn a_message_too_heavy_does_not_hide_the_rest_of_a_replay() {
     let loads = Loads::new();
     let mut publisher = broker.publisher();
     for (number, weight) in [(0, 1), (1, 1), (2, 100)] {
-        publisher.try_publish(&topic("t"), loads.make(0, number, weight)).unwrap();
+        let _ = publisher.try_publish(&topic("t"), loads.make(0, number, weight)).unwrap();
     }
     let to = pattern("t");
     let mut subscription = broker.subscription(&to).queue_bytes(10).replay(10).subscribe().unwrap();
@@ -121,9 +121,9 @@ fn history_that_was_forgotten_is_freed_although_a_publisher_remembers_its_topic(
     let loads = Loads::new();
     let mut publisher = broker.publisher();
     for number in 0..10 {
-        publisher.try_publish(&topic("t"), loads.light(number)).unwrap();
+        let _ = publisher.try_publish(&topic("t"), loads.light(number)).unwrap();
     }
-    publisher.try_publish(&topic("u"), loads.light(10)).unwrap();
+    let _ = publisher.try_publish(&topic("u"), loads.light(10)).unwrap();
     assert_eq!(loads.alive(), 11);
     broker.forget_history(&topic("t"));
     assert_eq!(loads.alive(), 1);
@@ -136,11 +136,11 @@ fn replay_of_several_topics_keeps_their_order() {
     let mut publisher = broker.publisher();
     for number in 0..12 {
         let name = ["t.a", "t.b", "t.c.d"][number as usize % 3];
-        publisher.try_publish(&topic(name), loads.light(number)).unwrap();
+        let _ = publisher.try_publish(&topic(name), loads.light(number)).unwrap();
     }
     let to = pattern("t.>");
     let mut subscription = broker.subscription(&to).replay(2).subscribe().unwrap();
-    publisher.try_publish(&topic("t.a"), loads.light(12)).unwrap();
+    let _ = publisher.try_publish(&topic("t.a"), loads.light(12)).unwrap();
     assert_eq!(
         take_all(&mut subscription),
         numbers(6..13),
@@ -156,8 +156,8 @@ fn replay_leaves_out_ones_own() {
     let broker = Broker::builder().history(pattern("t"), 10).build();
     let loads = Loads::new();
     let mine = fanfare::Origin::unique();
-    broker.publisher_as(mine).try_publish(&topic("t"), loads.light(0)).unwrap();
-    broker.publisher().try_publish(&topic("t"), loads.light(1)).unwrap();
+    let _ = broker.publisher_as(mine).try_publish(&topic("t"), loads.light(0)).unwrap();
+    let _ = broker.publisher().try_publish(&topic("t"), loads.light(1)).unwrap();
     let to = pattern("t");
     let mut subscription = broker.subscription(&to).no_echo(mine).replay(10).subscribe().unwrap();
     assert_eq!(take_all(&mut subscription), [Got::Number(1)]);
@@ -171,7 +171,7 @@ fn a_batch_refused_whole_is_not_kept() {
     let _full =
         broker.subscription(&to).queue_messages(1).when_full(WhenFull::Block).subscribe().unwrap();
     let mut publisher = broker.publisher();
-    publisher.try_publish(&topic("t"), loads.light(0)).unwrap();
+    let _ = publisher.try_publish(&topic("t"), loads.light(0)).unwrap();
     assert!(publisher.try_publish(&topic("t"), loads.light(1)).is_err());
     broker.close();
     assert!(publisher.try_publish(&topic("t"), loads.light(2)).is_err());
@@ -188,7 +188,7 @@ fn replay_during_a_publish_that_waits() {
     let mut full =
         broker.subscription(&to).queue_messages(1).when_full(WhenFull::Block).subscribe().unwrap();
     let mut publisher = broker.publisher();
-    at_once(publisher.publish(&name, loads.light(0))).unwrap();
+    let _ = at_once(publisher.publish(&name, loads.light(0))).unwrap();
     let mut late = {
         let mut publish = pin!(publisher.publish(&name, loads.light(1)));
         assert!(poll_once(publish.as_mut()).is_pending());
@@ -198,7 +198,7 @@ fn replay_during_a_publish_that_waits() {
         late
     };
     assert!(full.try_recv().is_ok());
-    at_once(publisher.publish(&name, loads.light(2))).unwrap();
+    let _ = at_once(publisher.publish(&name, loads.light(2))).unwrap();
     assert_eq!(take_all(&mut late), numbers(0..3));
 }
 
@@ -206,8 +206,9 @@ fn replay_during_a_publish_that_waits() {
 fn replayed_messages_keep_their_reply_topic() {
     let broker = Broker::builder().history(pattern("t"), 10).build();
     let loads = Loads::new();
-    at_once(broker.publisher().publish_request(&topic("t"), &topic("answers"), loads.light(0)))
-        .unwrap();
+    let _ =
+        at_once(broker.publisher().publish_request(&topic("t"), &topic("answers"), loads.light(0)))
+            .unwrap();
     let to = pattern("t");
     let mut subscription = broker.subscription(&to).replay(10).subscribe().unwrap();
     let Ok(Delivery::Message(message)) = subscription.try_recv() else { panic!("a message") };

@@ -21,7 +21,7 @@ fn a_dropped_subscription_frees_its_messages_although_the_publisher_remembers_it
         for count in [1, 2, 5, 100, 1000] {
             let subscription = bounded(&broker, "t", 10_000, policy);
             for number in 0..count {
-                at_once(publisher.publish(&to, loads.light(number))).unwrap();
+                let _ = at_once(publisher.publish(&to, loads.light(number))).unwrap();
             }
             assert_eq!(loads.alive(), count as usize);
             drop(subscription);
@@ -32,7 +32,7 @@ fn a_dropped_subscription_frees_its_messages_although_the_publisher_remembers_it
             );
 
             let subscription = bounded(&broker, "t", 10_000, policy);
-            at_once(publisher.publish_batch(&to, &mut loads.batch(0..count))).unwrap();
+            let _ = at_once(publisher.publish_batch(&to, &mut loads.batch(0..count))).unwrap();
             drop(subscription);
             assert_eq!(loads.alive(), 0, "{policy:?}, a batch of {count}");
         }
@@ -47,7 +47,7 @@ fn messages_live_as_long_as_somebody_has_yet_to_read_them() {
     let first = bounded(&broker, "t", 1000, WhenFull::Block);
     let mut second = bounded(&broker, "t", 1000, WhenFull::Block);
     for number in 0..500 {
-        at_once(publisher.publish(&topic("t"), loads.light(number))).unwrap();
+        let _ = at_once(publisher.publish(&topic("t"), loads.light(number))).unwrap();
     }
     drop(first);
     assert_eq!(loads.alive(), 500);
@@ -64,13 +64,14 @@ fn an_idle_reader_keeps_little_alive() {
     let mut publisher = broker.publisher();
     let mut subscription = bounded(&broker, "t", 1000, WhenFull::Block);
     for number in 0..5000 {
-        at_once(publisher.publish(&topic("t"), loads.light(number))).unwrap();
+        let _ = at_once(publisher.publish(&topic("t"), loads.light(number))).unwrap();
         assert!(subscription.try_recv().is_ok());
     }
     assert!(loads.alive() <= SEGMENT_MESSAGES_MAX, "{} alive", loads.alive());
     assert!(take_all(&mut subscription).is_empty());
     for number in 0..100 {
-        at_once(publisher.publish(&topic("t"), loads.make(0, number, SEGMENT_BYTES_MAX))).unwrap();
+        let _ = at_once(publisher.publish(&topic("t"), loads.make(0, number, SEGMENT_BYTES_MAX)))
+            .unwrap();
         assert!(subscription.try_recv().is_ok());
         assert!(loads.alive() <= 2 + SEGMENT_MESSAGES_MAX, "{} alive", loads.alive());
     }
@@ -83,18 +84,18 @@ fn messages_that_nobody_gets_are_freed_at_once() {
     let loads = Loads::new();
     let mut publisher = broker.publisher();
     for number in 0..100 {
-        at_once(publisher.publish(&topic("t"), loads.light(number))).unwrap();
+        let _ = at_once(publisher.publish(&topic("t"), loads.light(number))).unwrap();
     }
     assert_eq!(loads.alive(), 0, "nobody subscribes");
     let subscription = bounded(&broker, "t", 10, WhenFull::DropNewest);
     for number in 0..1000 {
-        at_once(publisher.publish(&topic("t"), loads.light(number))).unwrap();
+        let _ = at_once(publisher.publish(&topic("t"), loads.light(number))).unwrap();
     }
     // The segment that the ten are in may be filled up, but no further.
     assert!(loads.alive() <= SEGMENT_MESSAGES_MAX, "{} alive", loads.alive());
     let heavy = SEGMENT_BYTES_MAX / 2;
     for number in 0..100 {
-        at_once(publisher.publish(&topic("t"), loads.make(0, number, heavy))).unwrap();
+        let _ = at_once(publisher.publish(&topic("t"), loads.make(0, number, heavy))).unwrap();
     }
     assert!(loads.alive() <= SEGMENT_MESSAGES_MAX + 2, "{} alive", loads.alive());
     drop(subscription);
@@ -110,7 +111,8 @@ fn a_watch_and_a_kept_message_keep_no_queue_alive() {
     let watch = subscription.watch();
     // Segments of their own, so that the kept message does not share one with those that must go.
     for number in 0..10 {
-        at_once(publisher.publish(&topic("t"), loads.make(0, number, SEGMENT_BYTES_MAX))).unwrap();
+        let _ = at_once(publisher.publish(&topic("t"), loads.make(0, number, SEGMENT_BYTES_MAX)))
+            .unwrap();
     }
     let Ok(Delivery::Message(kept)) = subscription.try_recv() else { panic!("the first") };
     let kept = kept.to_message();
@@ -127,7 +129,7 @@ fn nothing_of_a_cancelled_publish_stays() {
     let loads = Loads::new();
     let mut publisher = broker.publisher();
     let mut subscription = bounded(&broker, "t", 1, WhenFull::Block);
-    at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
+    let _ = at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
     for number in 1..1000 {
         begin_and_cancel(publisher.publish(&topic("t"), loads.light(number)));
     }
@@ -146,7 +148,7 @@ fn nothing_of_a_disconnected_subscription_stays_although_its_owner_never_looks()
         .map(|_| bounded(&broker, "t", 5, WhenFull::Disconnect { after: Duration::ZERO }))
         .collect();
     for number in 0..6 {
-        at_once(publisher.publish(&topic("t"), loads.light(number))).unwrap();
+        let _ = at_once(publisher.publish(&topic("t"), loads.light(number))).unwrap();
     }
     assert_eq!(loads.alive(), 0);
     assert_eq!(broker.stats().subscriptions, 0);
@@ -163,8 +165,8 @@ fn subscriptions_that_came_and_went_are_in_no_list() {
         let subscriptions: Vec<Subscription<Load>> = ["t", "*", ">", "a.b.c", "a.*.c", "a.>"]
             .map(|to| bounded(&broker, to, 10, WhenFull::DropOldest))
             .into();
-        at_once(publisher.publish(&topic("t"), loads.light(round))).unwrap();
-        at_once(publisher.publish(&topic("a.b.c"), loads.light(round))).unwrap();
+        let _ = at_once(publisher.publish(&topic("t"), loads.light(round))).unwrap();
+        let _ = at_once(publisher.publish(&topic("a.b.c"), loads.light(round))).unwrap();
         assert_eq!(broker.stats().subscriptions, 6);
         drop(subscriptions);
         assert_eq!(loads.alive(), 0, "round {round}");
@@ -183,7 +185,7 @@ fn publishers_that_came_and_went_keep_nothing() {
     let mut subscription = bounded(&broker, ">", 10_000, WhenFull::Block);
     for number in 0..500 {
         let mut publisher = broker.publisher();
-        at_once(publisher.publish(&topic("t"), loads.light(number))).unwrap();
+        let _ = at_once(publisher.publish(&topic("t"), loads.light(number))).unwrap();
         assert_eq!(broker.stats().publishers, 1);
     }
     assert_eq!(broker.stats().publishers, 0);
@@ -203,7 +205,7 @@ fn handles_left_behind_keep_no_message_of_a_dropped_subscription() {
     let subscriptions: Vec<_> = (0..3).map(|_| broker.subscribe(&to).unwrap()).collect();
     for (from, publisher) in publishers.iter_mut().enumerate() {
         for number in 0..20 {
-            at_once(publisher.publish(&topic("t"), loads.make(from, number, 1))).unwrap();
+            let _ = at_once(publisher.publish(&topic("t"), loads.make(from, number, 1))).unwrap();
         }
     }
     assert_eq!(loads.alive(), 200);

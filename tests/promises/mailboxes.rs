@@ -55,8 +55,8 @@ fn a_message_comes_once_for_each_subscription_that_matches() {
     let mut publisher = broker.publisher();
     let receipt = at_once(publisher.publish(&topic("a.b"), loads.light(1))).unwrap();
     assert_eq!(receipt, Receipt { matched: 3, queued: 3, ..Receipt::default() });
-    at_once(publisher.publish(&topic("a.b.c"), loads.light(2))).unwrap();
-    at_once(publisher.publish(&topic("other"), loads.light(3))).unwrap();
+    let _ = at_once(publisher.publish(&topic("a.b.c"), loads.light(2))).unwrap();
+    let _ = at_once(publisher.publish(&topic("other"), loads.light(3))).unwrap();
     let mut got = take_all(&mut mailbox);
     got.sort();
     assert_eq!(
@@ -76,7 +76,8 @@ fn messages_to_different_topics_come_in_the_order_published() {
     let mut expected = Vec::new();
     for number in 0..300u64 {
         let which = (number * number % 7 % 3) as usize;
-        at_once(publisher.publish(&topic(["a", "b", "c"][which]), loads.light(number))).unwrap();
+        let _ = at_once(publisher.publish(&topic(["a", "b", "c"][which]), loads.light(number)))
+            .unwrap();
         expected.push(Got::Number(ids[which], number));
         if number % 50 == 49 {
             assert_eq!(take_all(&mut mailbox), std::mem::take(&mut expected));
@@ -93,14 +94,14 @@ fn messages_queued_before_an_unsubscribe_still_come_and_nothing_else() {
         (mailbox.subscribe(&pattern("t")).unwrap(), mailbox.subscribe(&pattern("t")).unwrap());
     let mut publisher = broker.publisher();
     for number in 0..3 {
-        at_once(publisher.publish(&topic("t"), loads.light(number))).unwrap();
+        let _ = at_once(publisher.publish(&topic("t"), loads.light(number))).unwrap();
     }
     assert!(mailbox.unsubscribe(first) && !mailbox.unsubscribe(first));
     let receipt = at_once(publisher.publish(&topic("t"), loads.light(3))).unwrap();
     assert_eq!(receipt.matched, 1);
     let third = mailbox.subscribe(&pattern("t")).unwrap();
     assert!(third > second, "no name is used twice");
-    at_once(publisher.publish(&topic("t"), loads.light(4))).unwrap();
+    let _ = at_once(publisher.publish(&topic("t"), loads.light(4))).unwrap();
     let mut got = take_all(&mut mailbox);
     got.sort();
     let of = |id, numbers: std::ops::Range<u64>| numbers.map(move |number| Got::Number(id, number));
@@ -117,7 +118,7 @@ fn all_share_the_bounds_and_the_gap_is_told_once() {
     let b = mailbox.subscribe(&pattern("b")).unwrap();
     let mut publisher = broker.publisher();
     for (name, number) in [("a", 0), ("b", 1), ("a", 2), ("b", 3), ("a", 4)] {
-        at_once(publisher.publish(&topic(name), loads.light(number))).unwrap();
+        let _ = at_once(publisher.publish(&topic(name), loads.light(number))).unwrap();
     }
     assert_eq!(mailbox.books(), Books { offered: 5, received: 0, queued: 3, dropped: 2 });
     assert_eq!(
@@ -195,7 +196,7 @@ fn a_mailbox_ended_for_being_full_has_left_all_routes() {
     mailbox.subscribe(&pattern("a")).unwrap();
     mailbox.subscribe(&pattern("b")).unwrap();
     let mut publisher = broker.publisher();
-    at_once(publisher.publish(&topic("a"), loads.light(0))).unwrap();
+    let _ = at_once(publisher.publish(&topic("a"), loads.light(0))).unwrap();
     let receipt = at_once(publisher.publish(&topic("b"), loads.light(1))).unwrap();
     assert_eq!((receipt.matched, receipt.disconnected), (1, 1));
     assert_eq!(at_once(publisher.publish(&topic("a"), loads.light(2))).unwrap().matched, 0);
@@ -221,7 +222,7 @@ fn a_drain_waits_for_it_and_reports_it_by_its_name() {
     let loads = Loads::new();
     let mut mailbox = mailbox(&broker, 10, WhenFull::Block);
     let id = mailbox.subscribe(&pattern("t")).unwrap();
-    at_once(broker.publisher().publish(&topic("t"), loads.light(7))).unwrap();
+    let _ = at_once(broker.publisher().publish(&topic("t"), loads.light(7))).unwrap();
     let mut draining = pin!(broker.drain(FOREVER));
     assert!(poll_once(draining.as_mut()).is_pending());
     assert_eq!(mailbox.subscribe(&pattern("u")), Err(SubscribeError::Closed));
@@ -244,7 +245,8 @@ fn dropping_it_leaves_nothing_behind() {
     }
     let mut publisher = broker.publisher();
     for number in 0..10 {
-        at_once(publisher.publish(&topic(&format!("t.{number}")), loads.light(number))).unwrap();
+        let _ = at_once(publisher.publish(&topic(&format!("t.{number}")), loads.light(number)))
+            .unwrap();
     }
     assert_eq!(broker.stats().subscriptions, 50);
     let interest = Interest::Mailbox { name: "m".into(), subscriptions: 50 };
@@ -562,7 +564,7 @@ fn a_mailbox_is_told_the_history_of_each_subscription() {
     let (loads, mut publisher) = (Loads::new(), broker.publisher());
     for number in 0..5 {
         let to = topic(if number == 3 { "a.c" } else { "a.b" });
-        at_once(publisher.publish(&to, loads.light(number))).unwrap();
+        let _ = at_once(publisher.publish(&to, loads.light(number))).unwrap();
     }
     let mut mailbox = mailbox(&broker, 1, WhenFull::DropNewest);
     let (wide, kept) = mailbox.subscribe_with_history(&pattern("a.*"), 2).unwrap();
@@ -572,9 +574,9 @@ fn a_mailbox_is_told_the_history_of_each_subscription() {
     assert_eq!(mailbox.books(), Books::default(), "the past takes no room");
     assert_eq!(take_all(&mut mailbox), []);
 
-    at_once(publisher.publish(&topic("a.b"), loads.light(5))).unwrap();
+    let _ = at_once(publisher.publish(&topic("a.b"), loads.light(5))).unwrap();
     assert_eq!(take_all(&mut mailbox), [Got::Number(wide, 5)]);
-    at_once(publisher.publish(&topic("other"), loads.light(6))).unwrap();
+    let _ = at_once(publisher.publish(&topic("other"), loads.light(6))).unwrap();
     let (_, kept) = mailbox.subscribe_with_history(&pattern("other"), 9).unwrap();
     assert!(kept.is_empty(), "no history is kept of this one");
     assert!(mailbox.unsubscribe(exact));
@@ -584,8 +586,8 @@ fn a_mailbox_is_told_the_history_of_each_subscription() {
 fn a_mailboxs_history_leaves_out_its_own() {
     let broker = Broker::builder().history(pattern("t"), 10).build();
     let (loads, me) = (Loads::new(), Origin::unique());
-    broker.publisher_as(me).try_publish(&topic("t"), loads.light(0)).unwrap();
-    broker.publisher().try_publish(&topic("t"), loads.light(1)).unwrap();
+    let _ = broker.publisher_as(me).try_publish(&topic("t"), loads.light(0)).unwrap();
+    let _ = broker.publisher().try_publish(&topic("t"), loads.light(1)).unwrap();
     let mailbox = broker.mailbox("m").no_echo(me).open().unwrap();
     let (_, kept) = mailbox.subscribe_with_history(&pattern("t"), 10).unwrap();
     assert_eq!(kept.iter().map(|load| load.number).collect::<Vec<_>>(), [1]);

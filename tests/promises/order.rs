@@ -17,7 +17,7 @@ fn topics_do_not_change_the_order() {
     let mut publisher = broker.publisher();
     for number in 0..300 {
         let name = ["a", "b", "a", "c"][number as usize * 7 % 4];
-        publisher.try_publish(&topic(name), loads.light(number)).unwrap();
+        let _ = publisher.try_publish(&topic(name), loads.light(number)).unwrap();
     }
     assert_eq!(take_all(&mut by_message), numbers(0..300));
     assert_eq!(take_all_runs(&mut by_run), numbers(0..300));
@@ -32,9 +32,9 @@ fn singles_and_batches_keep_one_order() {
     let mut number = 0;
     for length in [1, 1, 3, 1, 255, 1, 256, 257, 1, 5000, 1, 2] {
         if length == 1 {
-            publisher.try_publish(&topic("t"), loads.light(number)).unwrap();
+            let _ = publisher.try_publish(&topic("t"), loads.light(number)).unwrap();
         } else {
-            publisher
+            let _ = publisher
                 .try_publish_batch(&topic("t"), &mut loads.batch(number..number + length))
                 .unwrap();
         }
@@ -59,7 +59,7 @@ fn an_audience_that_changes_keeps_the_order() {
             let leaving = others.remove(others.len() / 2);
             drop(leaving);
         }
-        publisher.try_publish(&topic("t"), loads.light(number)).unwrap();
+        let _ = publisher.try_publish(&topic("t"), loads.light(number)).unwrap();
     }
     assert_eq!(take_all(&mut steady), numbers(0..500));
     for (since, other) in &mut others {
@@ -77,7 +77,7 @@ fn readers_at_every_distance_read_the_same() {
     let mut read = vec![Vec::new(); 5];
     let mut publisher = broker.publisher();
     for number in 0..2000 {
-        publisher.try_publish(&topic("t"), loads.light(number)).unwrap();
+        let _ = publisher.try_publish(&topic("t"), loads.light(number)).unwrap();
         for (index, subscription) in subscriptions.iter_mut().enumerate() {
             if index > 0 && number % (index as u64 * index as u64 * 10 - 9) == 0 {
                 let got = if number % 2 == 0 {
@@ -103,7 +103,7 @@ fn two_publishers_keep_each_its_own_order() {
     let mut publishers = [broker.publisher(), broker.publisher()];
     for number in 0..200 {
         let from = usize::from(number % 3 == 0);
-        publishers[from].try_publish(&topic("t"), loads.make(from, number, 1)).unwrap();
+        let _ = publishers[from].try_publish(&topic("t"), loads.make(from, number, 1)).unwrap();
     }
     let mut last = [None; 2];
     let mut count = 0;
@@ -158,7 +158,7 @@ fn two_bytes_left() -> Full {
         broker.subscription(&pattern).queue_messages(10).queue_bytes(10).when_full(WhenFull::Block);
     let subscription = builder.subscribe().unwrap();
     let mut publisher = broker.publisher();
-    at_once(publisher.publish(&to, loads.make(0, 0, 8))).unwrap();
+    let _ = at_once(publisher.publish(&to, loads.make(0, 0, 8))).unwrap();
     Full { broker, loads, subscription, publisher, to }
 }
 
@@ -216,6 +216,6 @@ fn order_after_a_cancelled_wait() {
     let mut publisher = broker.publisher();
     begin_and_cancel(publisher.publish_batch(&to, &mut loads.batch(0..5)));
     assert!(subscription.try_recv().is_ok());
-    at_once(publisher.publish(&to, loads.light(5))).unwrap();
+    let _ = at_once(publisher.publish(&to, loads.light(5))).unwrap();
     assert_eq!(take_all(&mut subscription), [Got::Number(1), Got::Missed(3), Got::Number(5)]);
 }

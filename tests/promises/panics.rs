@@ -102,9 +102,9 @@ fn a_message_that_panics_as_it_is_passed_over_costs_nobody_a_message() {
     let mut latest = bounded(&broker, "t", 1, WhenFull::DropOldest);
     let mut all = bounded(&broker, "u", 10, WhenFull::Block);
     let mut publisher = broker.publisher();
-    at_once(publisher.publish(&topic("t"), fragile(1, When::Dropped))).unwrap();
+    let _ = at_once(publisher.publish(&topic("t"), fragile(1, When::Dropped))).unwrap();
     // Another topic, so that the first segment is the queue's alone.
-    at_once(publisher.publish(&topic("u"), sound(2))).unwrap();
+    let _ = at_once(publisher.publish(&topic("u"), sound(2))).unwrap();
     panics(|| at_once(publisher.publish(&topic("t"), sound(3))));
     assert_eq!(numbers(&mut latest), [3], "it is published all the same");
     assert_eq!(publish(&mut publisher, 4), (1, 1), "and counted apart from the next");
@@ -120,7 +120,7 @@ fn a_subscription_that_panics_as_it_is_freed_has_ended_for_all_others() {
     let ending = bounded(&broker, "t", 2, WhenFull::Wait(FOREVER));
     let mut stays = bounded(&broker, "t", 10, WhenFull::Block);
     let mut publisher = broker.publisher();
-    at_once(publisher.publish(&topic("t"), fragile(1, When::Dropped))).unwrap();
+    let _ = at_once(publisher.publish(&topic("t"), fragile(1, When::Dropped))).unwrap();
     assert_eq!(publish(&mut publisher, 2), (2, 2));
     let (mut other, to) = (broker.publisher(), topic("t"));
     let mut waiting = Box::pin(other.publish(&to, sound(3)));
@@ -140,7 +140,7 @@ fn a_message_that_panics_after_it_is_received_costs_no_other() {
     let broker = Broker::new();
     let mut subscription = bounded(&broker, "t", 1, WhenFull::Block);
     let (mut publisher, to) = (broker.publisher(), topic("t"));
-    at_once(publisher.publish(&to, fragile(1, When::Dropped))).unwrap();
+    let _ = at_once(publisher.publish(&to, fragile(1, When::Dropped))).unwrap();
     assert!(subscription.try_recv().is_ok());
     // Its segment is dropped when the next is found.
     assert_eq!(publish(&mut broker.publisher(), 2), (1, 1));

@@ -106,7 +106,7 @@ fn disconnect_ends_it_at_once_and_frees_its_queue() {
     let watch = subscription.watch();
     let mut publisher = broker.publisher();
     for number in 0..2 {
-        at_once(publisher.publish(&topic("t"), loads.light(number))).unwrap();
+        let _ = at_once(publisher.publish(&topic("t"), loads.light(number))).unwrap();
     }
     assert_eq!(loads.alive(), 2);
     let receipt = at_once(publisher.publish(&topic("t"), loads.light(2))).unwrap();
@@ -137,7 +137,7 @@ fn disconnect_wakes_whoever_waits_to_receive() {
     let (woken, waker) = Woken::new();
     assert!(subscription.poll_recv(&mut Context::from_waker(&waker)).is_pending());
     let mut publisher = broker.publisher();
-    publisher.try_publish_batch(&topic("t"), &mut loads.batch(0..5)).unwrap();
+    let _ = publisher.try_publish_batch(&topic("t"), &mut loads.batch(0..5)).unwrap();
     assert!(woken.take());
     assert!(at_once(subscription.recv()).is_none());
 }
@@ -149,7 +149,7 @@ fn disconnect_after_a_wait() {
     let after = Duration::from_millis(1);
     let mut subscription = bounded(&broker, "t", 1, WhenFull::Disconnect { after });
     let mut publisher = broker.publisher();
-    at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
+    let _ = at_once(publisher.publish(&topic("t"), loads.light(0))).unwrap();
     let receipt = block_on(publisher.publish(&topic("t"), loads.light(1))).unwrap();
     assert_eq!(receipt, Receipt { matched: 1, waited: 1, disconnected: 1, ..Receipt::default() });
     assert!(at_once(subscription.recv()).is_none());
@@ -187,7 +187,7 @@ fn try_publish_drops_where_it_could_have_waited_and_that_is_no_offence() {
     let loads = Loads::new();
     let mut subscription = bounded(&broker, "t", 1, WhenFull::Wait(FOREVER));
     let mut publisher = broker.publisher();
-    publisher.try_publish(&topic("t"), loads.light(0)).unwrap();
+    let _ = publisher.try_publish(&topic("t"), loads.light(0)).unwrap();
     let receipt = publisher.try_publish(&topic("t"), loads.light(1)).unwrap();
     assert_eq!(receipt, Receipt { matched: 1, dropped: 1, ..Receipt::default() });
     assert!(!subscription.stats().on_probation);
@@ -202,7 +202,7 @@ fn try_publish_gives_the_message_back_when_a_lossless_one_is_full() {
     let others = [WhenFull::DropNewest, WhenFull::DropOldest, AT_ONCE, WhenFull::Wait(FOREVER)];
     let mut others = others.map(|policy| bounded(&broker, "t", 2, policy));
     let mut publisher = broker.publisher();
-    publisher.try_publish_batch(&topic("t"), &mut loads.batch(0..2)).unwrap();
+    let _ = publisher.try_publish_batch(&topic("t"), &mut loads.batch(0..2)).unwrap();
     let refused = publisher.try_publish(&topic("t"), loads.light(2));
     assert!(matches!(refused, Err(TryPublishError::Full(load)) if load.number == 2));
     let mut batch = loads.batch(3..5);
@@ -262,11 +262,11 @@ fn disconnect_frees_what_its_receiver_has_begun_to_read() {
     let mut publisher = broker.publisher();
     let to = topic("t");
     for number in 0..10 {
-        at_once(publisher.publish(&to, loads.light(number))).unwrap();
+        let _ = at_once(publisher.publish(&to, loads.light(number))).unwrap();
         assert!(subscription.try_recv().is_ok());
     }
     for number in 10..13 {
-        at_once(publisher.publish(&to, loads.light(number))).unwrap();
+        let _ = at_once(publisher.publish(&to, loads.light(number))).unwrap();
     }
     assert_eq!(subscription.end_reason(), Some(EndReason::Disconnected));
     assert_eq!(loads.alive(), 0, "freed at once, though its receiver has not looked");
@@ -278,8 +278,8 @@ fn drop_oldest_batches_end_with_the_newest_that_fit() {
     let loads = Loads::new();
     let mut subscription = bounded(&broker, "t", 3, WhenFull::DropOldest);
     let mut publisher = broker.publisher();
-    publisher.try_publish_batch(&topic("t"), &mut loads.batch(0..2)).unwrap();
-    publisher.try_publish_batch(&topic("t"), &mut loads.batch(2..10)).unwrap();
+    let _ = publisher.try_publish_batch(&topic("t"), &mut loads.batch(0..2)).unwrap();
+    let _ = publisher.try_publish_batch(&topic("t"), &mut loads.batch(2..10)).unwrap();
     assert_books(&subscription, 0, 3, 7);
     assert_eq!(
         take_all(&mut subscription),
@@ -297,7 +297,7 @@ fn a_publisher_that_drops_lets_a_receiver_of_its_thread_read() {
         let publish = async {
             let mut publisher = broker.publisher();
             for number in 0..(TURNS + 1) * u64::from(DROPPING_PUBLISHES_PER_TURN) {
-                publisher.publish(&to, loads.light(number)).await.unwrap();
+                let _ = publisher.publish(&to, loads.light(number)).await.unwrap();
             }
             broker.close();
         };
@@ -322,7 +322,7 @@ fn a_publisher_that_has_waited_lets_receivers_of_its_thread_read_before_they_are
     let publish = async {
         let mut publisher = broker.publisher();
         for number in 0..MESSAGES {
-            publisher.publish(&to, loads.light(number)).await.unwrap();
+            let _ = publisher.publish(&to, loads.light(number)).await.unwrap();
         }
     };
     let receive = async {
@@ -343,10 +343,10 @@ fn drop_oldest_makes_no_more_room_than_is_needed() {
     let mut subscription = builder.subscribe().unwrap();
     let mut publisher = broker.publisher();
     for (number, weight) in [(0, 3), (1, 3), (2, 3), (3, 2)] {
-        publisher.try_publish(&topic("t"), loads.make(0, number, weight)).unwrap();
+        let _ = publisher.try_publish(&topic("t"), loads.make(0, number, weight)).unwrap();
     }
     assert_eq!(subscription.stats().queued_bytes, 8);
-    publisher.try_publish(&topic("t"), loads.make(0, 4, 7)).unwrap();
+    let _ = publisher.try_publish(&topic("t"), loads.make(0, 4, 7)).unwrap();
     assert_eq!(subscription.stats().queued_bytes, 9);
     assert_eq!(take_all(&mut subscription), [Got::Missed(3), Got::Number(3), Got::Number(4)]);
 }
@@ -361,7 +361,7 @@ fn drop_oldest_without_a_reader_keeps_little_alive() {
     let mut publisher = broker.publisher();
     let most = 4 + 2 * fanfare::limits::SEGMENT_MESSAGES_MAX;
     for number in 0..20_000 {
-        publisher.try_publish(&topic("t"), loads.light(number)).unwrap();
+        let _ = publisher.try_publish(&topic("t"), loads.light(number)).unwrap();
         assert!(loads.alive() <= most, "{} alive after {number}", loads.alive());
     }
     assert_books(&subscription, 0, 4, 19_996);
@@ -377,7 +377,7 @@ fn drop_oldest_without_a_reader_keeps_few_heavy_ones_alive() {
     let _subscription = bounded(&broker, "t", 4, WhenFull::DropOldest);
     let mut publisher = broker.publisher();
     for number in 0..1000 {
-        publisher
+        let _ = publisher
             .try_publish(&topic("t"), loads.make(0, number, fanfare::limits::SEGMENT_BYTES_MAX))
             .unwrap();
         assert!(loads.alive() <= 8, "{} alive", loads.alive());
@@ -420,7 +420,7 @@ fn the_payload_is_never_copied() {
     let mut subscriptions: Vec<_> =
         (0..10).map(|_| bounded(&broker, "t", 1, WhenFull::DropNewest)).collect();
     let mut publisher = broker.publisher();
-    publisher.try_publish(&topic("t"), payload.clone()).unwrap();
+    let _ = publisher.try_publish(&topic("t"), payload.clone()).unwrap();
     assert_eq!(Arc::strong_count(&payload), 2, "one segment for all ten queues");
     for subscription in &mut subscriptions {
         assert!(matches!(

@@ -59,7 +59,7 @@ fn a_gap_is_told_in_its_place() {
         let mut subscription = bounded(&broker, "t", 2, policy);
         let mut publisher = broker.publisher();
         let mut publish = |number| {
-            publisher.try_publish(&topic("t"), loads.light(number)).unwrap();
+            let _ = publisher.try_publish(&topic("t"), loads.light(number)).unwrap();
         };
         (0..5).for_each(&mut publish);
         let first = subscription.try_recv();
@@ -82,7 +82,7 @@ fn a_gap_at_the_end_is_told_although_nothing_follows() {
     let mut subscription = bounded(&broker, "t", 1, WhenFull::DropNewest);
     let mut publisher = broker.publisher();
     for number in 0..3 {
-        publisher.try_publish(&topic("t"), loads.light(number)).unwrap();
+        let _ = publisher.try_publish(&topic("t"), loads.light(number)).unwrap();
     }
     assert_eq!(take_all(&mut subscription), [Got::Number(0), Got::Missed(2)]);
     assert!(subscription.try_recv().is_err());
@@ -94,11 +94,11 @@ fn runs_stop_at_gaps() {
     let loads = Loads::new();
     let mut subscription = bounded(&broker, "t", 3, WhenFull::DropNewest);
     let mut publisher = broker.publisher();
-    publisher.try_publish_batch(&topic("t"), &mut loads.batch(0..5)).unwrap();
+    let _ = publisher.try_publish_batch(&topic("t"), &mut loads.batch(0..5)).unwrap();
     assert!(
         matches!(subscription.try_recv(), Ok(Delivery::Message(message)) if message.number == 0)
     );
-    publisher.try_publish_batch(&topic("t"), &mut loads.batch(5..9)).unwrap();
+    let _ = publisher.try_publish_batch(&topic("t"), &mut loads.batch(5..9)).unwrap();
     let Ok(BatchDelivery::Batch(run)) = subscription.try_recv_batch() else { panic!("a run") };
     assert!(run.iter().all(|load| load.number < 3), "a run has no hole");
     drop(run);
@@ -205,7 +205,7 @@ fn a_waiting_receiver_is_woken_by_a_gap_alone() {
     let (woken, waker) = testkit::broker::Woken::new();
     let context = &mut std::task::Context::from_waker(&waker);
     assert!(subscription.poll_recv(context).is_pending());
-    publisher.try_publish(&topic("t"), loads.make(0, 0, 2)).unwrap();
+    let _ = publisher.try_publish(&topic("t"), loads.make(0, 0, 2)).unwrap();
     assert!(woken.take());
     assert_eq!(take_all(&mut subscription), [Got::Missed(1)]);
 }
@@ -217,7 +217,7 @@ fn the_books_can_be_read_from_elsewhere_and_after_the_end() {
     let mut subscription = bounded(&broker, "t", 2, WhenFull::DropNewest);
     let watch = subscription.watch();
     let mut publisher = broker.publisher();
-    publisher.try_publish_batch(&topic("t"), &mut loads.batch(0..5)).unwrap();
+    let _ = publisher.try_publish_batch(&topic("t"), &mut loads.batch(0..5)).unwrap();
     assert!(subscription.try_recv().is_ok());
     let books = watch.books();
     assert_eq!((books.offered, books.received, books.queued, books.dropped), (5, 1, 1, 3));
@@ -237,7 +237,7 @@ fn a_run_counts_as_received_when_taken() {
     let loads = Loads::new();
     let mut subscription = bounded(&broker, "t", 4, WhenFull::DropNewest);
     let mut publisher = broker.publisher();
-    publisher.try_publish_batch(&topic("t"), &mut loads.batch(0..4)).unwrap();
+    let _ = publisher.try_publish_batch(&topic("t"), &mut loads.batch(0..4)).unwrap();
     let Ok(BatchDelivery::Batch(run)) = subscription.try_recv_batch() else { panic!("a run") };
     assert_eq!(run.len(), 4, "published together, read together");
     assert_books(&subscription, 4, 0, 0);
@@ -262,7 +262,7 @@ fn a_message_can_be_kept_and_cloned() {
     let loads = Loads::new();
     let mut subscription = bounded(&broker, "t", 4, WhenFull::DropNewest);
     let mut publisher = broker.publisher();
-    publisher.try_publish(&topic("t"), loads.light(7)).unwrap();
+    let _ = publisher.try_publish(&topic("t"), loads.light(7)).unwrap();
     let Ok(Delivery::Message(message)) = subscription.try_recv() else { panic!("a message") };
     let message = message.to_message();
     let copy = message.clone();
@@ -284,7 +284,7 @@ fn a_message_too_heavy_does_not_wait_for_room() {
     let mut subscription = builder.subscribe().unwrap();
     let (mut first, mut second) = (broker.publisher(), broker.publisher());
     let name = topic("t");
-    at_once(first.publish(&name, loads.light(0))).unwrap();
+    let _ = at_once(first.publish(&name, loads.light(0))).unwrap();
     let mut waiting = std::pin::pin!(first.publish(&name, loads.light(1)));
     assert!(testkit::broker::poll_once(waiting.as_mut()).is_pending());
     let receipt = at_once(second.publish(&name, loads.make(1, 2, 11))).unwrap();

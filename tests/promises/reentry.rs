@@ -247,7 +247,7 @@ fn a_weight_that_panics_harms_nobody_else() {
         let mut subscription = bounded(&broker, "t", 10, WhenFull::Block);
         let mut publisher = broker.publisher();
         let to = topic("t");
-        at_once(publisher.publish(&to, Weightless(false))).unwrap();
+        let _ = at_once(publisher.publish(&to, Weightless(false))).unwrap();
         let panicked = catch_unwind(AssertUnwindSafe(|| {
             drop(at_once(publisher.publish(&to, Weightless(true))))
         }));
@@ -383,7 +383,7 @@ fn a_waker_that_uses_the_broker() {
                 inner_done.store(true, Ordering::SeqCst);
             }),
         );
-        at_once(broker.publisher().publish(&topic("t"), plain())).unwrap();
+        let _ = at_once(broker.publisher().publish(&topic("t"), plain())).unwrap();
         assert!(done.load(Ordering::SeqCst));
         assert!(broker.is_closed());
     });
@@ -418,7 +418,7 @@ fn a_publishers_waker_that_drops_the_subscription_it_waits_for() {
         let second = shelve(bounded(&broker, "t", 1, WhenFull::Block));
         let mut publisher = broker.publisher();
         let to = topic("t");
-        at_once(publisher.publish(&to, plain())).unwrap();
+        let _ = at_once(publisher.publish(&to, plain())).unwrap();
         let (taken, used) = (second.clone(), broker.clone());
         let waker = Acting::on_wake(move || {
             drop(take_off(&taken));
@@ -441,7 +441,7 @@ fn a_publishers_waker_that_is_woken_by_the_end_of_a_subscription() {
         let other = shelve(bounded(&broker, "other", 1, WhenFull::Block));
         let mut publisher = broker.publisher();
         let to = topic("t");
-        at_once(publisher.publish(&to, plain())).unwrap();
+        let _ = at_once(publisher.publish(&to, plain())).unwrap();
         let (taken, used) = (other.clone(), broker.clone());
         let waker = Acting::on_wake(move || {
             drop(take_off(&taken));

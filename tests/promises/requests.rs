@@ -61,7 +61,7 @@ fn each_request_has_an_inbox_of_its_own() {
     }
     assert_eq!(asked.len(), 5);
     for message in asked.iter().rev() {
-        publisher.try_publish(message.reply_to().unwrap(), **message + 100).unwrap();
+        let _ = publisher.try_publish(message.reply_to().unwrap(), **message + 100).unwrap();
     }
     for (number, request) in (0..).zip(&mut requests) {
         let Poll::Ready(Ok(answer)) = poll_once(request.as_mut()) else {
@@ -94,7 +94,7 @@ fn a_cancelled_request_leaves_nothing() {
 fn a_request_that_nobody_has_room_for_is_told() {
     let broker = Broker::<u64>::new();
     let _responder = bounded(&broker, "t", 1, WhenFull::DropNewest);
-    broker.publisher().try_publish(&topic("t"), 0).unwrap();
+    let _ = broker.publisher().try_publish(&topic("t"), 0).unwrap();
     assert!(matches!(
         block_on(broker.request(&topic("t"), 1, FOREVER)),
         Err(RequestError::Dropped)
@@ -107,7 +107,7 @@ fn a_request_that_nobody_has_room_for_is_told() {
 fn waiting_for_room_counts_towards_the_time_out() {
     let broker = Broker::<u64>::new();
     let _responder = bounded(&broker, "t", 1, WhenFull::Block);
-    broker.publisher().try_publish(&topic("t"), 0).unwrap();
+    let _ = broker.publisher().try_publish(&topic("t"), 0).unwrap();
     let answer = testkit::broker::watched(move || {
         block_on(broker.request(&topic("t"), 1, Duration::from_millis(1)))
     });
@@ -152,9 +152,9 @@ fn publish_request_carries_any_reply_topic() {
     let to = pattern("t");
     let mut subscription = broker.subscribe(&to).unwrap();
     let mut publisher = broker.publisher();
-    at_once(publisher.publish_request(&topic("t"), &topic("x"), 1)).unwrap();
-    at_once(publisher.publish(&topic("t"), 2)).unwrap();
-    at_once(publisher.publish_request(&topic("t"), &topic("y"), 3)).unwrap();
+    let _ = at_once(publisher.publish_request(&topic("t"), &topic("x"), 1)).unwrap();
+    let _ = at_once(publisher.publish(&topic("t"), 2)).unwrap();
+    let _ = at_once(publisher.publish_request(&topic("t"), &topic("y"), 3)).unwrap();
     let mut seen = Vec::new();
     while let Ok(BatchDelivery::Batch(run)) = subscription.try_recv_batch() {
         seen.extend(

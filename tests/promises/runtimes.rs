@@ -270,7 +270,7 @@ async fn receives_lose_nothing_to_a_race<E: Executor>(executor: E) {
     let mut publisher = broker.publisher();
     drop(broker);
     for number in 0..500 {
-        publisher.publish(&topic("t"), loads.light(number)).await.expect("open");
+        let _ = publisher.publish(&topic("t"), loads.light(number)).await.expect("open");
         if number % 7 == 0 {
             yield_now().await;
         }
@@ -321,7 +321,7 @@ async fn a_stream_ends_with_the_broker<E: Executor>(executor: E) {
     });
     let mut publisher = broker.publisher();
     for number in 0..50 {
-        publisher.publish(&topic("t"), loads.light(number)).await.expect("open");
+        let _ = publisher.publish(&topic("t"), loads.light(number)).await.expect("open");
     }
     broker.close();
     assert_eq!(reader.await, (0..50).collect::<Vec<_>>());
@@ -368,7 +368,7 @@ async fn requests_are_answered<E: Executor>(executor: E) {
         let mut answered = 0;
         while let Some(Delivery::Message(message)) = requests.recv().await {
             let reply_to = message.reply_to().expect("an inbox").clone();
-            answers.publish(&reply_to, *message * 2).await.expect("open");
+            let _ = answers.publish(&reply_to, *message * 2).await.expect("open");
             answered += 1;
         }
         answered
@@ -467,7 +467,8 @@ async fn drain_reports<E: Executor>(executor: E) {
     let stuck = bounded(&broker, "t", 10, WhenFull::Block);
     let mut reading = bounded(&broker, "t", 10, WhenFull::Block);
     let reading_id = reading.id();
-    broker.publisher().publish_batch(&topic("t"), &mut loads.batch(0..5)).await.expect("open");
+    let _ =
+        broker.publisher().publish_batch(&topic("t"), &mut loads.batch(0..5)).await.expect("open");
     let drain_of = broker.clone();
     let drain = executor.spawn(async move { drain_of.drain(Duration::from_millis(50)).await });
     while !broker.is_closed() {
@@ -560,7 +561,7 @@ mod plain_threads_run {
                     let (mut publisher, loads) = (broker.publisher(), loads.clone());
                     thread::spawn(move || {
                         for number in 0..100 {
-                            publisher
+                            let _ = publisher
                                 .publish_blocking(&topic("t"), loads.make(from, number, 1))
                                 .expect("open");
                         }
@@ -610,7 +611,7 @@ mod plain_threads_run {
                     let Some(Delivery::Message(message)) = forth.recv_blocking() else {
                         panic!("a message")
                     };
-                    there
+                    let _ = there
                         .publish_blocking(
                             &topic("back"),
                             Load { alive: message.alive.clone(), ..*message },
@@ -643,7 +644,7 @@ mod plain_threads_run {
             let mut receive = Box::pin(async move { subscription.recv().await.is_some() });
             assert!(poll_once(receive.as_mut()).is_pending());
             let reader = thread::spawn(move || futures_lite::future::block_on(receive));
-            broker.publisher().publish_blocking(&topic("t"), loads.light(0)).expect("open");
+            let _ = broker.publisher().publish_blocking(&topic("t"), loads.light(0)).expect("open");
             assert!(reader.join().expect("the reader"));
         });
     }

@@ -10,13 +10,13 @@ fn messages_pass_over_gaps_and_count_them() {
     let mut messages = bounded(&broker, "t", 2, WhenFull::DropNewest).into_messages();
     let (name, mut publisher) = (topic("t"), broker.publisher());
     for number in 1..=5 {
-        publisher.publish_blocking(&name, number).unwrap();
+        let _ = publisher.publish_blocking(&name, number).unwrap();
     }
     assert_eq!(at_once(messages.recv()).as_deref(), Some(&1));
     assert_eq!(at_once(messages.next()).as_deref(), Some(&2));
     begin_and_cancel(messages.recv());
     assert_eq!(messages.missed(), 3, "counted although the receive was cancelled");
-    publisher.publish_blocking(&name, 6).unwrap();
+    let _ = publisher.publish_blocking(&name, 6).unwrap();
     broker.close();
     assert_eq!(at_once(messages.recv()).as_deref(), Some(&6));
     assert!(at_once(messages.recv()).is_none());
@@ -30,11 +30,11 @@ fn try_messages_fail_at_each_gap_and_go_on_behind_it() {
     let mut messages = bounded(&broker, "t", 1, WhenFull::DropNewest).into_try_messages();
     let (name, mut publisher) = (topic("t"), broker.publisher());
     for number in 1..=3 {
-        publisher.publish_blocking(&name, number).unwrap();
+        let _ = publisher.publish_blocking(&name, number).unwrap();
     }
     assert_eq!(at_once(messages.recv()).unwrap().as_deref(), Some(&1));
     assert_eq!(at_once(messages.recv()).unwrap_err(), Missed(2));
-    publisher.publish_blocking(&name, 4).unwrap();
+    let _ = publisher.publish_blocking(&name, 4).unwrap();
     broker.close();
     assert_eq!(at_once(messages.try_next()).unwrap().as_deref(), Some(&4));
     assert!(at_once(messages.recv()).unwrap().is_none());
@@ -72,7 +72,7 @@ fn a_cancelled_publish_in_passing_delivers_nothing_later() {
     let broker = Broker::<u64>::new();
     let mut subscription = bounded(&broker, "t", 1, WhenFull::Block);
     let name = topic("t");
-    at_once(broker.publish(&name, 1)).unwrap();
+    let _ = at_once(broker.publish(&name, 1)).unwrap();
     begin_and_cancel(broker.publish(&name, 2));
     assert!(subscription.try_recv().is_ok());
     assert_eq!(subscription.books().dropped, 1);

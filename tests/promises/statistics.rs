@@ -59,10 +59,10 @@ fn topics_have_figures_of_their_own() {
     let _b = bounded(&broker, "*", 100, WhenFull::Block);
     let mut publisher = broker.publisher();
     for number in 0..5 {
-        publisher.try_publish(&topic("kept"), loads.light(number)).unwrap();
+        let _ = publisher.try_publish(&topic("kept"), loads.light(number)).unwrap();
     }
     for number in 0..3 {
-        publisher.try_publish(&topic("other"), loads.light(number)).unwrap();
+        let _ = publisher.try_publish(&topic("other"), loads.light(number)).unwrap();
     }
     let topics = broker.topic_stats();
     let of = |name: &str| {
@@ -98,11 +98,11 @@ fn a_subscription_knows_its_drops_by_reason() {
     let builder =
         broker.subscription(&to).queue_messages(2).queue_bytes(10).when_full(WhenFull::DropOldest);
     let oldest = builder.subscribe().unwrap();
-    publisher.try_publish_batch(&topic("t"), &mut loads.batch(0..2)).unwrap();
-    publisher.try_publish(&topic("t"), loads.light(2)).unwrap();
-    block_on(publisher.publish_batch(&topic("t"), &mut loads.batch(3..6))).unwrap();
-    publisher.publish_blocking(&topic("t"), loads.light(6)).unwrap();
-    publisher.publish_blocking(&topic("t"), loads.make(0, 7, 11)).unwrap();
+    let _ = publisher.try_publish_batch(&topic("t"), &mut loads.batch(0..2)).unwrap();
+    let _ = publisher.try_publish(&topic("t"), loads.light(2)).unwrap();
+    let _ = block_on(publisher.publish_batch(&topic("t"), &mut loads.batch(3..6))).unwrap();
+    let _ = publisher.publish_blocking(&topic("t"), loads.light(6)).unwrap();
+    let _ = publisher.publish_blocking(&topic("t"), loads.make(0, 7, 11)).unwrap();
     let drops = waiting.stats().drops;
     assert_eq!(
         (drops.full, drops.timed_out, drops.probation, drops.too_heavy),
@@ -139,14 +139,14 @@ fn high_water_is_the_most_that_was_ever_queued() {
     assert_eq!(subscription.stats().high_water_messages, 0);
     for (put, take) in [(3, 2), (4, 5), (2, 2)] {
         for number in 0..put {
-            publisher.try_publish(&topic("t"), loads.light(number)).unwrap();
+            let _ = publisher.try_publish(&topic("t"), loads.light(number)).unwrap();
         }
         for _ in 0..take {
             assert!(subscription.try_recv().is_ok());
         }
     }
     assert_eq!(subscription.stats().high_water_messages, 5);
-    publisher.try_publish_batch(&topic("t"), &mut loads.batch(0..100)).unwrap();
+    let _ = publisher.try_publish_batch(&topic("t"), &mut loads.batch(0..100)).unwrap();
     assert_eq!(subscription.stats().high_water_messages, 10);
 }
 
@@ -187,7 +187,7 @@ fn the_slowest_come_first() {
     let _behind = bounded(&broker, "t", 100, WhenFull::Block);
     let stuck = bounded(&broker, "t", 1, WhenFull::Wait(Duration::from_millis(1)));
     for number in 0..50 {
-        block_on(publisher.publish(&topic("t"), loads.light(number))).unwrap();
+        let _ = block_on(publisher.publish(&topic("t"), loads.light(number))).unwrap();
         assert!(well.try_recv().is_ok());
     }
     let slowest = broker.slowest(1);
@@ -224,7 +224,7 @@ fn a_batch_refused_whole_is_in_no_figure() {
     let loads = Loads::new();
     let full = bounded(&broker, "t", 1, WhenFull::Block);
     let mut publisher = broker.publisher();
-    publisher.try_publish(&topic("t"), loads.light(0)).unwrap();
+    let _ = publisher.try_publish(&topic("t"), loads.light(0)).unwrap();
     let roomy = bounded(&broker, "t", 10, WhenFull::Block);
     assert!(publisher.try_publish(&topic("t"), loads.light(1)).is_err());
     assert_eq!(roomy.stats().high_water_messages, 0, "nothing was ever queued");
@@ -239,7 +239,7 @@ fn a_topic_used_once_is_not_counted_for_another() {
     let _all = bounded(&broker, ">", 100, WhenFull::Block);
     let mut publisher = broker.publisher();
     for number in 0..5 {
-        publisher.try_publish(&topic("often"), number).unwrap();
+        let _ = publisher.try_publish(&topic("often"), number).unwrap();
     }
     let published = || {
         broker
@@ -249,7 +249,7 @@ fn a_topic_used_once_is_not_counted_for_another() {
             .map(|stats| stats.published)
     };
     let before = published();
-    publisher.try_publish(&topic("once"), 0).unwrap();
+    let _ = publisher.try_publish(&topic("once"), 0).unwrap();
     assert_eq!(published(), before);
     let sum: u64 = broker.topic_stats().iter().map(|stats| stats.published).sum();
     assert!(sum <= broker.stats().published);
@@ -270,7 +270,7 @@ fn drops_stay_in_the_sums_when_their_subscription_has_gone() {
     };
     let (newest, oldest) = (tiny(WhenFull::DropNewest), tiny(WhenFull::DropOldest));
     for message in 0..4 {
-        publisher.publish_blocking(&topic, message).unwrap();
+        let _ = publisher.publish_blocking(&topic, message).unwrap();
     }
     let dropped = |policy: &str| broker.drop_stats().by_policy[policy];
     assert_eq!((dropped("drop_newest").full, dropped("drop_oldest").oldest), (3, 3));
@@ -293,14 +293,14 @@ fn a_wait_is_counted_while_it_lasts_and_when_it_is_over() {
         .subscribe()
         .unwrap();
     let topic = topic("a");
-    publisher.publish_blocking(&topic, 1).unwrap();
+    let _ = publisher.publish_blocking(&topic, 1).unwrap();
     let counted = || broker.wait_stats().by_duration.iter().map(|(_, count)| count).sum::<u64>();
     {
         let mut waits = Box::pin(publisher.publish(&topic, 2));
         assert!(poll_once(waits.as_mut()).is_pending());
         assert_eq!((broker.wait_stats().waiting, counted()), (1, 0));
         assert!(lossless.try_recv().is_ok());
-        block_on(waits).unwrap();
+        let _ = block_on(waits).unwrap();
     }
     assert_eq!((broker.wait_stats().waiting, counted()), (0, 1));
 }

@@ -313,10 +313,10 @@ fn literal_topics_reach_patterns_whenever_they_came() {
     let topic = Topic::literal("a.*").unwrap();
     // More often than it takes for the route of another topic to be remembered.
     for number in 0..4 {
-        publisher.publish_blocking(&topic, number).unwrap();
+        let _ = publisher.publish_blocking(&topic, number).unwrap();
     }
     let mut late = subscribe(">");
-    publisher.publish_blocking(&topic, 4).unwrap();
+    let _ = publisher.publish_blocking(&topic, 4).unwrap();
     let heard = |subscription: &mut Subscription<u8>| -> Vec<u8> {
         std::iter::from_fn(|| subscription.try_recv().ok()?.message().map(|message| *message))
             .collect()

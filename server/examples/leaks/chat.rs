@@ -54,7 +54,7 @@ fn cure(lines: usize) -> Figures {
         let mut timer = Timer::never();
         for number in 0..lines {
             timer.set_after(READ_TIME_OUT);
-            publisher.publish(&topic, line(number)).await.expect("an open broker");
+            let _ = publisher.publish(&topic, line(number)).await.expect("an open broker");
         }
         assert_eq!(broker.history(&topic, lines).len(), LOG_LINES.min(lines));
         (broker, publisher, timer)

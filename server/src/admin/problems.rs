@@ -112,7 +112,7 @@ mod tests {
         });
         let mut publisher = broker.publisher();
         for _ in 0..2 {
-            publisher.try_publish(&topic, String::new()).unwrap();
+            let _ = publisher.try_publish(&topic, String::new()).unwrap();
         }
         let half_full = broker.queue_stats();
         assert_eq!((half_full.half_full, half_full.messages), (3, 12), "not those with room for 5");

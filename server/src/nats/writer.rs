@@ -631,9 +631,9 @@ mod tests {
         let mut writer = Writer::new(&outbound, entry.figures(), times);
         let mut publisher = broker.publisher();
         let topic = Topic::parse("a").unwrap();
-        publisher.publish_blocking(&topic, ServerMessage::of("x")).unwrap();
+        let _ = publisher.publish_blocking(&topic, ServerMessage::of("x")).unwrap();
         assert_eq!(fill(&mut writer), "MSG a 1 1\r\nx\r\n");
-        publisher.publish_blocking(&topic, ServerMessage::of("y")).unwrap();
+        let _ = publisher.publish_blocking(&topic, ServerMessage::of("y")).unwrap();
         let position = Position::after_all(watch.books());
         outbound.queue.append(position, |out| Reply::Pong.append(out));
         assert_eq!(fill(&mut writer), "MSG a 1 1\r\ny\r\nPONG\r\n");

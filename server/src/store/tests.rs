@@ -30,7 +30,7 @@ impl Running {
     fn say_at(&mut self, room: &str, time: Timestamp, text: impl Into<String>) {
         let sender = Some("alice".into());
         let message = ServerMessage { sender, time, ..ServerMessage::of(text.into()) };
-        block_on(self.publisher.publish(&topic(room), message)).unwrap();
+        let _ = block_on(self.publisher.publish(&topic(room), message)).unwrap();
     }
 
     /// Waits until everything said is stored, or lost.
@@ -86,7 +86,7 @@ fn lines_survive_a_restart() {
         running.say("lobby", format!("hello {number}"));
     }
     let notice = ServerMessage { kind: Kind::Notice, ..ServerMessage::of("bob joined rust") };
-    block_on(running.publisher.publish(&topic("rust"), notice)).unwrap();
+    let _ = block_on(running.publisher.publish(&topic("rust"), notice)).unwrap();
     running.close();
 
     let database = Database::open(&settings).unwrap();
@@ -180,7 +180,7 @@ fn a_flood_is_read_back_in_order_and_forgotten_where_the_bound_is() {
         ServerMessage { time, ..ServerMessage::of(text.clone()) }
     });
     let mut said: Vec<ServerMessage> = said.collect();
-    block_on(running.publisher.publish_batch(&topic("rust"), &mut said)).unwrap();
+    let _ = block_on(running.publisher.publish_batch(&topic("rust"), &mut said)).unwrap();
     running.sync();
     assert_eq!(running.last("rust", 1_000), all);
     assert_eq!(running.last("rust", 70), all[all.len() - 70..]);
@@ -249,7 +249,7 @@ fn lines_are_forgotten_for_their_age() {
     for hours in [50, 49, 47, 1] {
         let time = hours_ago(hours);
         let message = ServerMessage { time, ..ServerMessage::of(format!("{hours} hours ago")) };
-        block_on(running.publisher.publish(&topic("rust"), message)).unwrap();
+        let _ = block_on(running.publisher.publish(&topic("rust"), message)).unwrap();
     }
     running.sync();
     assert_eq!(running.last("rust", 100), ["47 hours ago", "1 hours ago"]);

@@ -565,7 +565,7 @@ fn messages_published_by_hand_are_received_by_hand_with_gaps() {
     let topic = Topic::parse("demo.many").unwrap();
     // In one step, so that no reader is fast enough.
     let mut many: Vec<_> = (0..2 * ADMIN_WATCH_MESSAGES).map(|_| ServerMessage::of("x")).collect();
-    block_on(admin.chat.broker.publisher().publish_batch(&topic, &mut many)).unwrap();
+    let _ = block_on(admin.chat.broker.publisher().publish_batch(&topic, &mut many)).unwrap();
     stream_until(&mut watch, "event: missed\ndata: ");
     for (wrong, status) in [("/publish?topic=a..b", 400), ("/publish", 400)] {
         assert_eq!(client.post(wrong, "x").status, status, "{wrong}");

@@ -88,7 +88,7 @@ fn many_topics(admin: &Admin) -> Vec<Publisher<ServerMessage>> {
         let mut publisher = admin.chat.broker.publisher();
         for topic in names.iter().map(|name| Topic::literal(name).unwrap()) {
             for _ in 0..2 {
-                block_on(publisher.publish(&topic, ServerMessage::of("x"))).unwrap();
+                let _ = block_on(publisher.publish(&topic, ServerMessage::of("x"))).unwrap();
             }
         }
         publisher
@@ -100,6 +100,6 @@ fn flood(admin: &Admin) {
     let topic = Topic::parse("flood.a").unwrap();
     let mut publisher = admin.chat.broker.publisher();
     for _ in 0..FLOOD {
-        block_on(publisher.publish(&topic, ServerMessage::of(HOSTILE))).unwrap();
+        let _ = block_on(publisher.publish(&topic, ServerMessage::of(HOSTILE))).unwrap();
     }
 }

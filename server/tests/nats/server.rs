@@ -113,7 +113,7 @@ fn private_messages_and_pushes_reach_those_alone_whose_permissions_name_them() {
     let publish = |server: &TestServer| {
         let mut publisher = server.broker.publisher();
         for topic in ["chat.user.bob", "push.user.1", "push.all", "open"] {
-            publisher
+            let _ = publisher
                 .publish_blocking(&Topic::parse(topic).unwrap(), ServerMessage::of("x"))
                 .unwrap();
         }
@@ -653,7 +653,7 @@ fn requests_reach_rust_and_its_answers_come_back() {
     );
     wire.expect("HMSG _INBOX.1 5 38 38\r\nNATS/1.0 503\r\nNats-Subject: nobody\r\n\r\n\r\n");
     let inbox = request.reply_to().unwrap().clone();
-    server.broker.publisher().publish_blocking(&inbox, ServerMessage::of("here")).unwrap();
+    let _ = server.broker.publisher().publish_blocking(&inbox, ServerMessage::of("here")).unwrap();
     wire.expect("MSG _INBOX.1 5 4\r\nhere\r\n");
     // And the other way round.
     wire.send("SUB ask 6\r\n");
