@@ -1,6 +1,6 @@
 //! Requests and replies over the broker, on plain threads: `cargo run --example request_reply`
 
-use fanfare::{Broker, Delivery, Pattern, RequestError, Topic};
+use fanfare::{Broker, Pattern, RequestError, Topic};
 use futures_lite::future::block_on;
 use std::thread;
 use std::time::Duration;
@@ -32,12 +32,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn spawn_worker(broker: &Broker<String>, name: &'static str) -> thread::JoinHandle<()> {
     let pattern = Pattern::parse("upper").expect("a valid pattern");
-    let mut questions =
+    let questions =
         broker.subscription(&pattern).group("workers").subscribe().expect("the broker is open");
-    let mut publisher = broker.publisher();
+    let (mut questions, mut publisher) = (questions.into_messages(), broker.publisher());
     thread::spawn(move || {
-        while let Some(delivery) = questions.recv_blocking() {
-            let Delivery::Message(question) = delivery else { continue };
+        while let Some(question) = questions.recv_blocking() {
             if let Some(reply_to) = question.reply_to() {
                 let answer = format!("{} (by the {name} worker)", question.to_uppercase());
                 let _ = publisher.publish_blocking(reply_to, answer);

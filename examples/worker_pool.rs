@@ -4,7 +4,7 @@
 //! one request that it got before anybody could know. By turns, it would hold up every fourth.
 
 use async_io::Timer;
-use fanfare::{Broker, Delivery, Pattern, RequestError, Topic};
+use fanfare::{Broker, Pattern, RequestError, Topic};
 use futures_lite::future::block_on;
 use std::thread;
 use std::time::Duration;
@@ -21,18 +21,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let jobs = Topic::parse("jobs")?;
     let workers: Vec<_> = (0..WORKERS)
         .map(|_| {
-            let mut queue =
-                broker.subscription(&Pattern::from(&jobs)).group("workers").subscribe()?;
+            let worker = broker.subscription(&Pattern::from(&jobs)).group("workers").subscribe()?;
+            let mut queue = worker.into_messages();
             let broker = broker.clone();
             Ok(thread::spawn(move || {
-                while let Some(delivery) = queue.recv_blocking() {
-                    let Delivery::Message(job) = delivery else { continue };
+                while let Some(job) = queue.recv_blocking() {
                     block_on(Timer::after(Duration::from_millis(*job)));
                     if let Some(reply_to) = job.reply_to() {
                         let _ = block_on(broker.publish(reply_to, *job));
                     }
                 }
-                queue.books().received
+                queue.subscription().books().received
             }))
         })
         .collect::<Result<_, Box<dyn std::error::Error>>>()?;

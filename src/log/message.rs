@@ -24,8 +24,11 @@ use std::sync::Arc;
 ///
 /// // What is received is lent until the next receive, and kept like this.
 /// let mut kept: Vec<Message<String>> = Vec::new();
-/// while let Ok(Delivery::Message(line)) = lines.try_recv() {
-///     kept.push(line.to_message());
+/// while let Ok(delivery) = lines.try_recv() {
+///     match delivery {
+///         Delivery::Message(line) => kept.push(line.to_message()),
+///         Delivery::Missed(count) => println!("{count} lines are missing here"),
+///     }
 /// }
 /// assert_eq!((kept[0].as_str(), kept[0].topic().as_str()), ("GET /", "log.http"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -1,5 +1,6 @@
 //! A subscription's messages without gaps between them: passed over and counted, or as errors.
 
+use crate::blocking::block_on;
 use crate::limits::GAPS_PER_POLL_MAX;
 use crate::log::message::Message;
 use crate::payload::Payload;
@@ -84,6 +85,12 @@ impl<M: Payload> Messages<M> {
     /// Cancel safe: a dropped future has taken no message, and a gap it has passed is counted.
     pub async fn recv(&mut self) -> Option<Message<M>> {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
+    }
+
+    /// Receives the next message, blocking the thread while there is none; `None` once the
+    /// subscription has ended.
+    pub fn recv_blocking(&mut self) -> Option<Message<M>> {
+        block_on(self.recv())
     }
 
     /// Ends the subscription once `messages` more are received, and with them the stream. What is
@@ -172,6 +179,15 @@ impl<M: Payload> TryMessages<M> {
     /// [`Missed`] if messages are missing here.
     pub async fn recv(&mut self) -> Result<Option<Message<M>>, Missed> {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await.transpose()
+    }
+
+    /// Receives the next message, blocking the thread while there is none; `None` once the
+    /// subscription has ended.
+    ///
+    /// # Errors
+    /// [`Missed`] if messages are missing here.
+    pub fn recv_blocking(&mut self) -> Result<Option<Message<M>>, Missed> {
+        block_on(self.recv())
     }
 
     /// The subscription.

@@ -12,18 +12,19 @@ use std::time::Duration;
 /// subscription nor its messages alive.
 ///
 /// ```
-/// use fanfare::{Broker, Delivery, Pattern, Topic};
+/// use fanfare::{Broker, Pattern, Topic};
 /// use std::{thread, time::Duration};
 ///
 /// # futures_lite::future::block_on(async {
 /// let broker = Broker::<u32>::new();
 /// let jobs = Topic::parse("jobs")?;
-/// let mut subscription = broker.subscribe(&Pattern::from(&jobs))?;
+/// let subscription = broker.subscribe(&Pattern::from(&jobs))?;
 /// let watch = subscription.watch();
+/// let mut queue = subscription.into_messages();
 /// let _ = broker.publish(&jobs, 1).await?;
 /// let worker = thread::spawn(move || {
 ///     let mut done = 0;
-///     while let Some(Delivery::Message(_job)) = subscription.recv_blocking() {
+///     while let Some(_job) = queue.recv_blocking() {
 ///         done += 1;
 ///     }
 ///     done

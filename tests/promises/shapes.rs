@@ -16,12 +16,14 @@ fn messages_pass_over_gaps_and_count_them() {
     assert_eq!(at_once(messages.next()).as_deref(), Some(&2));
     begin_and_cancel(messages.recv());
     assert_eq!(messages.missed(), 3, "counted although the receive was cancelled");
-    let _ = publisher.publish_blocking(&name, 6).unwrap();
+    let _ = publisher.publish_batch_blocking(&name, &mut vec![6, 7, 8]).unwrap();
     broker.close();
-    assert_eq!(at_once(messages.recv()).as_deref(), Some(&6));
-    assert!(at_once(messages.recv()).is_none());
+    assert_eq!(messages.recv_blocking().as_deref(), Some(&6));
+    assert_eq!(at_once(messages.recv()).as_deref(), Some(&7));
+    assert!(messages.recv_blocking().is_none());
+    assert_eq!(messages.missed(), 4);
     let books = messages.into_subscription().books();
-    assert_eq!((books.offered, books.received, books.dropped), (6, 3, 3));
+    assert_eq!((books.offered, books.received, books.dropped), (8, 4, 4));
 }
 
 #[test]
@@ -34,9 +36,11 @@ fn try_messages_fail_at_each_gap_and_go_on_behind_it() {
     }
     assert_eq!(at_once(messages.recv()).unwrap().as_deref(), Some(&1));
     assert_eq!(at_once(messages.recv()).unwrap_err(), Missed(2));
-    let _ = publisher.publish_blocking(&name, 4).unwrap();
+    let _ = publisher.publish_batch_blocking(&name, &mut vec![4, 5]).unwrap();
     broker.close();
     assert_eq!(at_once(messages.try_next()).unwrap().as_deref(), Some(&4));
+    assert_eq!(messages.recv_blocking().unwrap_err(), Missed(1));
+    assert!(messages.recv_blocking().unwrap().is_none());
     assert!(at_once(messages.recv()).unwrap().is_none());
 }
 
