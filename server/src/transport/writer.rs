@@ -223,7 +223,12 @@ impl Writer<'_> {
     fn poll_alarm(&mut self, context: &mut Context<'_>, source: &mut impl Source) -> Poll<Outcome> {
         while let Poll::Ready(now) = self.alarm.poll_fired(context) {
             if self.blocked_since.is_some_and(|since| now >= since + self.settings.deadline) {
-                return Poll::Ready(Outcome::Stuck);
+                // The peer may have read while this task waited for its turn on a busy machine.
+                match self.poll_write(context) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(error)) => return Poll::Ready(Outcome::Broken(error)),
+                    Poll::Pending => return Poll::Ready(Outcome::Stuck),
+                }
             }
             let last_sign = self.connection.traffic().last_read().max(self.made_room);
             match self.alarm.liveness.check(now, last_sign, self.blocked_since.is_some()) {
@@ -384,6 +389,26 @@ mod tests {
             assert!(outcome.is_none(), "{outcome:?}");
             let _ = peer.read(&mut piece);
         }
+    }
+
+    #[test]
+    fn a_peer_that_reads_while_the_writer_has_no_turn_is_kept() {
+        let (mut peer, connection) = connected();
+        peer.set_nonblocking(true).unwrap();
+        let idle = Idle { interval: Duration::from_secs(3600), misses: 3, answer_required: true };
+        let deadline = Duration::from_millis(50);
+        let settings = WriterSettings { buffer_bytes: 64 * 1024, deadline, idle };
+        let mut source = Endless;
+        let mut writing = Box::pin(write_all_from(&mut source, &connection, settings));
+        while connection.traffic().unwritten_bytes() == 0 {
+            assert!(block_on(poll_once(&mut writing)).is_none());
+        }
+        let (began, mut piece) = (Instant::now(), vec![0; 256 * 1024]);
+        while began.elapsed() < deadline * 2 {
+            let _ = peer.read(&mut piece);
+        }
+        let outcome = block_on(poll_once(&mut writing));
+        assert!(outcome.is_none(), "{outcome:?}");
     }
 
     const INTERVAL: Duration = Duration::from_secs(10);
