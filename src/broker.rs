@@ -204,6 +204,9 @@ impl<M: Payload> Broker<M> {
     /// reports what was given up. Each of those is told so too, by a last
     /// [`Missed`](crate::Delivery::Missed).
     ///
+    /// Whoever answers requests can publish no answer any more. To let them, first
+    /// [drain their subscriptions](crate::SubscriptionWatch::drain).
+    ///
     /// Cancel safe: the broker stays closed, and nobody is given up.
     pub async fn drain(&self, deadline: Duration) -> DrainReport {
         let shared = &self.handle.shared;

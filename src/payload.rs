@@ -21,6 +21,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no `Payload`: it does not say what a message weighs",
+    note = "implement `Payload` for a type of your own; `BySize` makes a payload of any other type \
+            that is `Send + Sync + 'static`"
+)]
 pub trait Payload: Send + Sync + 'static {
     /// The weight in bytes. Weights above `u32::MAX` count as `u32::MAX`, which no queue accepts.
     fn weight_bytes(&self) -> usize {

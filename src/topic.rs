@@ -25,6 +25,9 @@ pub struct Topic(Arc<str>);
 
 impl Topic {
     /// Checks `text` and copies it.
+    ///
+    /// # Errors
+    /// [`TopicError`], which says what is wrong and where.
     pub fn parse(text: &str) -> Result<Self, TopicError> {
         check(text, Wildcards::Refused)?;
         Ok(Self(text.into()))
@@ -33,6 +36,9 @@ impl Topic {
     /// Checks `text` and copies it, taking `*` and `>` as ordinary tokens, as they are to a NATS
     /// publisher: `a.*` reaches subscriptions to `a.*` and to `>`, but not to `a.b`. Such topics
     /// are slower: nobody remembers whom they reach, and no history keeps them.
+    ///
+    /// # Errors
+    /// [`TopicError`], which says what is wrong and where.
     pub fn literal(text: &str) -> Result<Self, TopicError> {
         check(text, Wildcards::Ordinary)?;
         Ok(Self(text.into()))
@@ -81,6 +87,9 @@ pub struct Pattern(Arc<str>);
 
 impl Pattern {
     /// Checks `text` and copies it.
+    ///
+    /// # Errors
+    /// [`TopicError`], which says what is wrong and where.
     pub fn parse(text: &str) -> Result<Self, TopicError> {
         check(text, Wildcards::Allowed)?;
         Ok(Self(text.into()))

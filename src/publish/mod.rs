@@ -101,6 +101,11 @@ impl<M: Payload> Publisher<M> {
 
     /// Publishes a message whose answer is to be published to `reply_to`.
     /// [`Broker::request`](crate::Broker::request) does the whole exchange.
+    ///
+    /// Cancel safe as [`publish`](Self::publish).
+    ///
+    /// # Errors
+    /// [`PublishError::Closed`] with the message, if the broker was closed before.
     pub async fn publish_request(
         &mut self,
         topic: &Topic,
@@ -153,7 +158,12 @@ impl<M: Payload> Publisher<M> {
         }
     }
 
-    /// Publishes a batch without ever waiting. On an error the batch is untouched.
+    /// Publishes a batch without ever waiting, as [`try_publish`](Self::try_publish) does one
+    /// message.
+    ///
+    /// # Errors
+    /// Those of `try_publish`, and [`TryPublishError::TooLong`] for more than
+    /// [`BATCH_MESSAGES_MAX`] messages; the batch is then untouched.
     pub fn try_publish_batch(
         &mut self,
         topic: &Topic,
@@ -167,7 +177,10 @@ impl<M: Payload> Publisher<M> {
         }
     }
 
-    /// Publishes one message, blocking the thread while it waits.
+    /// Publishes one message, blocking the thread while it waits for room.
+    ///
+    /// # Errors
+    /// [`PublishError::Closed`] with the message, if the broker was closed before.
     pub fn publish_blocking(
         &mut self,
         topic: &Topic,
@@ -179,7 +192,10 @@ impl<M: Payload> Publisher<M> {
         }
     }
 
-    /// Publishes a batch, blocking the thread while it waits.
+    /// Publishes a batch, blocking the thread while it waits for room.
+    ///
+    /// # Errors
+    /// Those of [`publish_batch`](Self::publish_batch).
     pub fn publish_batch_blocking(
         &mut self,
         topic: &Topic,

@@ -127,7 +127,8 @@ impl<M: Payload> Mailbox<M> {
         self.receiver.try_batch().map(delivery)
     }
 
-    /// Receives the next messages or a gap, blocking the thread while there is nothing.
+    /// Receives the next messages or a gap, blocking the thread while there is nothing; `None` once
+    /// the mailbox has ended.
     pub fn recv_batch_blocking(&mut self) -> Option<MailboxDelivery<M>> {
         crate::blocking::block_on(self.recv_batch())
     }

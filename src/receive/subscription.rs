@@ -106,13 +106,15 @@ impl<M: Payload> Subscription<M> {
         self.mailbox.receiver.try_batch().map(many)
     }
 
-    /// Receives the next message or gap, blocking the thread while there is nothing. The thread
-    /// gives up the processor once before it sleeps, so that messages gather for it.
+    /// Receives the next message or gap, blocking the thread while there is nothing; `None` once the
+    /// subscription has ended. The thread gives up the processor once before it sleeps, so that
+    /// messages gather for it.
     pub fn recv_blocking(&mut self) -> Option<Delivery<Received<'_, M>>> {
         block_on(self.recv())
     }
 
-    /// Receives the next messages or a gap, blocking the thread while there is nothing.
+    /// Receives the next messages or a gap, blocking the thread while there is nothing; `None` once
+    /// the subscription has ended.
     pub fn recv_batch_blocking(&mut self) -> Option<BatchDelivery<M>> {
         block_on(self.recv_batch())
     }
