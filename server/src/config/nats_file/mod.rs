@@ -31,12 +31,18 @@ pub struct NatsFile {
 
 /// Keys that restrict access in ways that Fanfare does not know. Ignoring them would let in those
 /// whom they keep out.
-const RESTRICTING: [&str; 12] = [
+const RESTRICTING: [&str; 18] = [
     "operator",
     "operators",
+    "root",
+    "roots",
+    "root_operator",
+    "root_operators",
     "trusted",
     "trusted_keys",
     "auth_callout",
+    "auth_hook",
+    "ocsp_peer",
     "allowed_connection_types",
     "connection_types",
     "clients",
@@ -45,6 +51,9 @@ const RESTRICTING: [&str; 12] = [
     "jwt_cookie",
     "proxy_required",
 ];
+
+/// The keys of what users without permissions of their own may do.
+const DEFAULT_PERMISSIONS: [&str; 3] = ["default_permissions", "default_permission", "permissions"];
 
 type Blocks<'a> = Vec<&'a Entry>;
 
@@ -134,14 +143,17 @@ impl NatsFile {
     fn authorization(&mut self, entry: &Entry) -> Result<(), Mistake> {
         let entries = block(entry)?;
         let default = default_permissions(entries);
+        let has_user = entries.iter().any(|entry| is_one_of(entry, &["user", "username"]));
         for entry in entries {
             match entry.key.to_ascii_lowercase().as_str() {
                 "user" | "username" => self.set("nats-user", text(entry)?, entry),
+                // The password that the list of users refers to.
+                "pass" | "password" if entry.is_variable && !has_user => {}
                 "pass" | "password" => self.set("nats-password", text(entry)?, entry),
                 "token" => self.set("nats-token", text(entry)?, entry),
                 "timeout" => self.set("nats-auth-timeout-ms", ms(entry)?, entry),
                 "users" => self.users(entry, None, default)?,
-                "default_permissions" | "default_permission" => {}
+                _ if is_one_of(entry, &DEFAULT_PERMISSIONS) => {}
                 _ => self.not_honoured(entry)?,
             }
         }
@@ -164,7 +176,7 @@ impl NatsFile {
             for entry in entries {
                 match entry.key.to_ascii_lowercase().as_str() {
                     "users" => self.users(entry, Some(&account.key), default)?,
-                    "default_permissions" | "default_permission" => {}
+                    _ if is_one_of(entry, &DEFAULT_PERMISSIONS) => {}
                     _ => self.not_honoured(entry)?,
                 }
             }
@@ -289,30 +301,36 @@ impl NatsFile {
     }
 
     fn web_socket(&mut self, of: &Entry) -> Result<(), Mistake> {
-        let (mut host, mut port, mut origins) = (None, None, Vec::new());
+        let (mut host, mut port, mut origins) = (None, None, None);
+        let mut is_same_origin = false;
         for entry in block(of)? {
             match entry.key.to_ascii_lowercase().as_str() {
                 "listen" => (host, port) = address(entry)?,
                 "host" | "net" => host = Some(text(entry)?),
                 "port" => port = Some(number(entry)?),
-                "allowed_origins" | "allowed_origin" => origins = texts(entry)?,
+                "allowed_origins" | "allowed_origin" | "allow_origins" | "allow_origin"
+                | "origins" | "origin" => origins = Some(texts(entry)?),
+                "same_origin" => is_same_origin = flag(entry)?,
                 "tls" => self.web_socket_tls(entry)?,
                 "no_tls" if flag(entry)? => {
                     self.set("nats-websocket-tls-cert", "off".to_owned(), entry);
                 }
                 "no_tls" => {}
-                "same_origin" if flag(entry)? => {}
-                "same_origin" => origins.push("*".to_owned()),
-                "authorization" | "username" | "password" | "token" | "no_auth_user" => {
+                "authorization" | "authentication" | "username" | "password" | "token"
+                | "no_auth_user" => {
                     return Err(mistake(entry, "is not known for WebSockets alone"));
                 }
                 _ => self.not_honoured(entry)?,
             }
         }
         let Some(port) = port else { return Err(mistake(of, "needs a port")) };
-        // Without a list, nats-server lets in pages of all origins.
-        let origins = if origins.is_empty() { "*".to_owned() } else { origins.join(",") };
-        self.set("nats-websocket-origins", origins, of);
+        // With neither, nats-server lets in pages of all origins; with both, those of the list that
+        // are its own too.
+        if !is_same_origin {
+            let all = || "*".to_owned();
+            let origins = origins.map_or_else(all, |origins| origins.join(","));
+            self.set("nats-websocket-origins", origins, of);
+        }
         self.listens("nats-websocket", (host.as_deref(), port), of)
     }
 
@@ -442,7 +460,9 @@ impl NatsFile {
             let problem = "restricts access in a way that Fanfare does not know";
             return Err(mistake(entry, problem));
         }
-        self.warn(entry, "is not honoured");
+        if !entry.is_variable {
+            self.warn(entry, "is not honoured");
+        }
         Ok(())
     }
 
@@ -465,8 +485,7 @@ fn is_loopback(host: &str) -> bool {
 }
 
 fn default_permissions(entries: &[Entry]) -> Option<&Entry> {
-    let names = ["default_permissions", "default_permission"];
-    entries.iter().find(|entry| is_one_of(entry, &names))
+    entries.iter().find(|entry| is_one_of(entry, &DEFAULT_PERMISSIONS))
 }
 
 /// A host and a port, or one of them.
@@ -506,7 +525,7 @@ fn responses(entry: &Entry) -> Result<WrittenResponses, Mistake> {
     for entry in entries {
         match entry.key.to_ascii_lowercase().as_str() {
             // A negative number means no limit, which is 0 here; 0 means the default.
-            "max" | "max_msgs" => match number(entry)? {
+            "max" | "max_msgs" | "max_messages" | "max_responses" => match number(entry)? {
                 0 => {}
                 most => rule.max = Some(u32::try_from(most).unwrap_or(0)),
             },
@@ -685,6 +704,37 @@ mod tests {
     }
 
     #[test]
+    fn keys_that_values_refer_to_are_variables_and_need_not_be_settings() {
+        let said = file(
+            "listen: 127.0.0.1:4222\nauthorization {\n PASS: p\n ADMIN: {publish: [a]}\n \
+             UNUSED: 1\n permissions: {publish: [d]}\n users = [{user: a, password: $PASS, \
+             permissions: $ADMIN}, {user: b, password: $PASS}]\n}",
+        );
+        let said = said.unwrap();
+        assert!(!said.settings.iter().any(|(name, ..)| *name == "nats-password"));
+        assert_eq!(said.warnings, ["test.conf line 5: UNUSED is not honoured"]);
+        let may = |at: usize, topic: &str| {
+            let grant = &said.users[at].grant;
+            grant.permissions.publish.permit_topic(&topic.parse().unwrap())
+        };
+        assert!(may(0, "a") && !may(0, "d") && may(1, "d") && !may(1, "a"));
+    }
+
+    #[test]
+    fn origins_of_web_pages_are_those_that_nats_server_lets_in() {
+        let origins = |text: &str| {
+            let said = settings(&format!("websocket {{ port: 8080, no_tls: true, {text} }}"));
+            said.into_iter()
+                .find_map(|it| it.strip_prefix("nats-websocket-origins=").map(str::to_owned))
+        };
+        assert_eq!(origins("").as_deref(), Some("*"));
+        assert_eq!(origins("same_origin: false").as_deref(), Some("*"));
+        assert_eq!(origins("same_origin: false, origins: [a, b]").as_deref(), Some("a,b"));
+        assert_eq!(origins("same_origin: true"), None);
+        assert_eq!(origins("allowed_origins: a, same_origin: true"), None);
+    }
+
+    #[test]
     fn ignored_settings_are_named_and_unknown_restrictions_refused() {
         let warnings = file("jetstream: enabled\ncluster {\n}\nport: 4222").unwrap().warnings;
         let expected =
@@ -696,6 +746,9 @@ mod tests {
         for (text, expected) in [
             ("operator: x.jwt", "line 1, column 1: operator restricts access"),
             ("authorization { auth_callout {} }", "auth_callout restricts access"),
+            ("authorization { auth_hook {} }", "auth_hook restricts access"),
+            ("root_operators: [x]", "root_operators restricts access"),
+            ("websocket { port: 1, authentication {} }", "authentication is not known"),
             ("system_account: X", "system_account is not one of the accounts"),
             ("authorization { token: 12345 }", "token must be a text"),
             ("websocket { port: 1, tls {} }", "tls needs a cert_file"),

@@ -12,6 +12,8 @@ pub struct Entry {
     pub key: String,
     pub value: Value,
     pub at: At,
+    /// Whether a later value refers to it, so that its key need not be a setting.
+    pub is_variable: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -127,7 +129,7 @@ impl<'a> Parser<'a> {
             self.skip_blanks();
         }
         let value = self.value()?;
-        self.add(Entry { key, value, at });
+        self.add(Entry { key, value, at, is_variable: false });
         Ok(())
     }
 
@@ -282,8 +284,9 @@ impl<'a> Parser<'a> {
     /// The value of a variable: of a key in the innermost block, or one further out, or else in the
     /// environment, written as in a file.
     fn variable(&mut self, name: &str) -> Result<Option<Value>, Mistake> {
-        let mut entries = self.open.iter().rev().flatten();
+        let mut entries = self.open.iter_mut().rev().flatten();
         if let Some(entry) = entries.find(|entry| entry.key == name) {
+            entry.is_variable = true;
             let value = entry.value.clone();
             self.count(size(&value))?;
             return Ok(Some(value));
@@ -450,6 +453,7 @@ mod tests {
                     key: "a".to_owned(),
                     value: Value::Integer(6),
                     at: At { file: Path::new("folder/test.conf").into(), line: 2, column: 5 },
+                    is_variable: false,
                 }]),
             ),
             ("include more.conf", Value::Integer(7)),
