@@ -17,8 +17,13 @@ pub(super) fn accounts(context: Arc<AdminContext>, call: Asked) -> Response {
     }
     let mut known = front_ends.iter().flat_map(|front_end| front_end.facts());
     let system = known.find(|(name, _)| *name == "system_account").map(|(_, name)| name);
+    let system = system.unwrap_or_else(|| "$SYS".into());
+    let system_name = system.as_str().unwrap_or_default();
+    if accounts.iter().all(|(name, _)| **name != *system_name) {
+        accounts.push((system_name.into(), 0));
+    }
     let mut facts = context.head();
-    facts.push(("system_account", system.unwrap_or_else(|| "$SYS".into())));
+    facts.push(("system_account", system));
     let Some(wanted) = call.query("acc").filter(|name| !name.is_empty()) else {
         let names: Vec<&str> = accounts.iter().map(|(name, _)| &**name).collect();
         facts.push(("accounts", names.into()));

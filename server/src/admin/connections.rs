@@ -18,6 +18,7 @@ use std::time::{Duration, SystemTime};
 struct Query {
     front_end: Option<String>,
     account: Option<String>,
+    user: Option<String>,
     /// Part of a name, a user, an address or a program, in lower case.
     search: String,
     sort: Sort,
@@ -60,6 +61,8 @@ const SORTS: &[(&str, Sort)] = &[
     ("msgs_to", Some(|one, other| other.messages_out.cmp(&one.messages_out))),
     ("bytes_from", Some(|one, other| other.bytes_in.cmp(&one.bytes_in))),
     ("bytes_to", Some(|one, other| other.bytes_out.cmp(&one.bytes_out))),
+    // Those that have not answered yet come last.
+    ("rtt", Some(|one, other| other.round_trip.cmp(&one.round_trip))),
     ("last", Some(|one, other| one.idle.cmp(&other.idle))),
     ("idle", Some(|one, other| other.idle.cmp(&one.idle))),
     ("uptime", Some(|one, other| other.age.cmp(&one.age))),
@@ -74,12 +77,18 @@ impl Query {
     fn of(call: &Asked) -> Result<Self, QueryError> {
         let sort = call.query("sort").filter(|name| !name.is_empty()).unwrap_or("cid");
         let names = "cid, start, name, ip, front_end, subs, pending, msgs_from, msgs_to, \
-                     bytes_from, bytes_to, last, idle or uptime";
+                     bytes_from, bytes_to, rtt, last, idle or uptime";
         let known = SORTS.iter().find(|(name, _)| *name == sort);
         let (_, sort) = known.ok_or(QueryError { name: "sort", has_to_be: names })?;
+        let states = "open or any; /journal says who has left, and why";
+        match call.query("state").map(str::to_ascii_lowercase).as_deref() {
+            None | Some("" | "open" | "any" | "all") => {}
+            _ => return Err(QueryError { name: "state", has_to_be: states }),
+        }
         Ok(Self {
             front_end: call.text("front_end")?,
             account: call.text("acc")?,
+            user: call.text("user")?.filter(|name| !name.is_empty()),
             search: call.text("search")?.unwrap_or_default().to_lowercase(),
             sort: *sort,
             is_reversed: call.query("reverse").is_some(),
@@ -88,7 +97,7 @@ impl Query {
 
     /// Whether the list is neither searched nor sorted, so that only one page of it has to be read.
     fn is_plain(&self) -> bool {
-        let is_whole = self.search.is_empty() && self.account.is_none();
+        let is_whole = self.search.is_empty() && self.account.is_none() && self.user.is_none();
         is_whole && self.sort.is_none() && !self.is_reversed
     }
 
@@ -98,6 +107,9 @@ impl Query {
             return false;
         }
         let has = |text: &str| text.to_lowercase().contains(&self.search);
+        if self.user.as_ref().is_some_and(|wanted| wanted != user) {
+            return false;
+        }
         [name, user, language, version].into_iter().any(|text| has(text))
             || has(&connection.peer.to_string())
             || has(connection.front_end)
@@ -115,7 +127,7 @@ impl Query {
     }
 }
 
-/// `/connz`: `acc`, `search`, `sort` and `reverse`, or the one connection with the number `cid`,
+/// `/connz`: `acc`, `user`, `search`, `sort` and `reverse`, or the one connection with the number `cid`,
 /// with its queues and what it waits for. With `subs` what each has subscribed to.
 pub(super) fn list(context: Arc<AdminContext>, call: Asked) -> Response {
     let (query, window) = match (Query::of(&call), Window::of(&call), call.number("cid", 0)) {

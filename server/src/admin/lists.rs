@@ -5,23 +5,24 @@ use super::listing::{Listing, Object, Window};
 use super::problems::full_percent;
 use super::times::timestamp;
 use crate::codec::nats::GLOBAL;
-use crate::diagnostics::{JournalEntry, SubscriptionInfo};
-use crate::http::{Asked, Response};
+use crate::diagnostics::{ConnectionFigures, JournalEntry, SubscriptionInfo};
+use crate::http::{Asked, QueryError, Response};
 use crate::limits::ADMIN_SUBSCRIPTIONS;
-use fanfare::{SubscriptionStats, Topic, TopicStats};
+use fanfare::{Pattern, SubscriptionStats, Topic, TopicStats};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// `/subsz`: queues of subscriptions, oldest first. With `topic=`, those that get that topic's
-/// messages. With `subs=1`, the subscriptions of NATS clients; with `acc=`, those of one account.
+/// messages. With `subs=1`, the subscriptions of NATS clients; with `acc=`, those of one account,
+/// and with `test=`, those that get that subject's messages.
 pub(super) fn subscriptions(context: Arc<AdminContext>, call: Asked) -> Response {
-    let (topic, account) = match (call.text("topic"), call.text("acc")) {
-        (Ok(topic), Ok(account)) => (topic, account),
+    let (topic, wanted) = match (call.text("topic"), Wanted::of(&call)) {
+        (Ok(topic), Ok(wanted)) => (topic, wanted),
         (Err(error), _) | (_, Err(error)) => return error.response(),
     };
     listed(&call, |window| {
         if matches!(call.query("subs"), Some("1" | "true")) {
-            return nats_subscriptions(&context, account.as_deref(), window);
+            return nats_subscriptions(&context, &wanted, window);
         }
         if let Some(topic) = topic {
             let all = Topic::parse(&topic)
@@ -35,23 +36,46 @@ pub(super) fn subscriptions(context: Arc<AdminContext>, call: Asked) -> Response
     })
 }
 
+/// Which subscriptions of NATS clients are asked for.
+struct Wanted {
+    account: Option<String>,
+    test: Option<Topic>,
+}
+
+impl Wanted {
+    fn of(call: &Asked) -> Result<Self, QueryError> {
+        let problem = QueryError { name: "test", has_to_be: "a subject without wildcards" };
+        let test = call.text("test")?.filter(|subject| !subject.is_empty());
+        let test = test.map(|subject| Topic::parse(&subject).map_err(|_| problem)).transpose()?;
+        Ok(Self { account: call.text("acc")?, test })
+    }
+
+    /// How many of a client's subscriptions are wanted, and which, if they had to be listed for that.
+    fn of_client(&self, client: &ConnectionFigures) -> (usize, Option<Vec<SubscriptionInfo>>) {
+        let Some(topic) = &self.test else { return (client.subscription_count(), None) };
+        let mut list = client.list();
+        list.retain(|info| Pattern::parse(&info.subject).is_ok_and(|it| it.matches(topic)));
+        (list.len(), Some(list))
+    }
+}
+
 /// The subscriptions as their clients name them, client by client.
-fn nats_subscriptions(context: &AdminContext, wanted: Option<&str>, window: Window) -> Listing {
+fn nats_subscriptions(context: &AdminContext, wanted: &Wanted, window: Window) -> Listing {
     let front_ends = context.diagnostics.front_ends();
     let (mut passed, mut rows) = (0, Vec::new());
     for client in front_ends.iter().flat_map(|front_end| front_end.live()) {
         let account = client.account();
         let account = account.as_deref().unwrap_or(GLOBAL);
-        if wanted.is_some_and(|wanted| wanted != account) {
+        if wanted.account.as_deref().is_some_and(|wanted| wanted != account) {
             continue;
         }
         let left = window.limit.min(ADMIN_SUBSCRIPTIONS).saturating_sub(rows.len());
         let skipped = window.offset.saturating_sub(passed);
-        let count = client.subscription_count();
+        let (count, list) = wanted.of_client(&client);
         passed += count;
         // Clients of other pages are counted, not listed.
         if left > 0 && skipped < count {
-            let list = client.list();
+            let list = list.unwrap_or_else(|| client.list());
             let page = list.iter().skip(skipped).take(left);
             rows.extend(page.map(|info| {
                 let Object(mut row) = nats_row(info, client.id());
@@ -60,10 +84,11 @@ fn nats_subscriptions(context: &AdminContext, wanted: Option<&str>, window: Wind
             }));
         }
     }
-    let total = context.broker.stats().subscriptions;
+    let is_of_account = wanted.account.is_some() && wanted.test.is_none();
+    let all = if is_of_account { passed } else { context.broker.stats().subscriptions };
     Listing {
         rows_name: "subscriptions_list",
-        summary: summary(context, if wanted.is_some() { passed } else { total }),
+        summary: summary(context, all),
         rows,
         total: passed,
         window,

@@ -165,7 +165,7 @@ fn document(path: &str) -> Option<MakeDocument> {
         "/varz" => varz::varz,
         "/connz" => connections::list,
         "/leafz" => leaf_nodes::list,
-        "/subsz" => lists::subscriptions,
+        "/subsz" | "/subscriptionsz" => lists::subscriptions,
         "/accountz" => accounts::accounts,
         "/routez" | "/gatewayz" | "/jsz" => absent::absent,
         "/slowz" => lists::slowest,

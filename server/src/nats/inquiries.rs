@@ -77,9 +77,14 @@ fn query(options: &Value, account: Option<&str>) -> String {
     }
     let asked = |name: &str| options[name].as_str().filter(|text| !text.is_empty());
     let account = account.or(asked("acc")).or(asked("account"));
-    for (name, text) in [("acc", account), ("sort", asked("sort"))] {
+    let texts = ["sort", "user", "test"].map(|name| (name, asked(name)));
+    for (name, text) in [("acc", account)].into_iter().chain(texts) {
         let encoded = text.map(|text| utf8_percent_encode(text, NON_ALPHANUMERIC));
         pairs.extend(encoded.map(|text| format!("{name}={text}")));
+    }
+    // 0 is those that are open, 1 those that have closed, 2 both.
+    if options["state"] == 1 {
+        pairs.push("state=closed".to_owned());
     }
     match (&options["subscriptions_detail"], &options["subscriptions"]) {
         (Value::Bool(true), _) => pairs.push("subs=detail".to_owned()),
@@ -103,6 +108,9 @@ mod tests {
         assert_eq!(of("$SYS.REQ.SERVER.PING", ""), Some(Inquiry::Statsz));
         assert_eq!(of("$SYS.REQ.SERVER.NID.STATSZ", ""), Some(Inquiry::Statsz));
         assert_eq!(of("$SYS.REQ.SERVER.PING.VARZ", "null"), path("/varz?"));
+        let options = r#"{"user":"u","test":"a b","state":1}"#;
+        let expected = path("/subsz?user=u&test=a%20b&state=closed");
+        assert_eq!(of("$SYS.REQ.SERVER.PING.SUBSZ", options), expected);
         let options = r#"{"cid":7,"limit":2,"offset":0,"acc":"A&B","subscriptions":true}"#;
         let expected = "/connz?limit=2&cid=7&acc=A%26B&subs=1";
         assert_eq!(of("$SYS.REQ.SERVER.NID.CONNZ", options), path(expected));

@@ -123,6 +123,7 @@ impl Nats {
         async move {
             let figures = entry.figures().clone();
             figures.counts_payload();
+            figures.asked();
             let client = (figures.id(), address);
             let outbound = &Outbound::new(self.admission.nonce());
             let mut info = Vec::new();

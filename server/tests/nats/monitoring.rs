@@ -9,7 +9,6 @@ use testkit::directory::TempDirectory;
 use testkit::http::{get, page};
 use testkit::nats::hub::{Hub, HubSettings};
 use testkit::nats::wire::Wire;
-use testkit::patience::wait_until;
 use testkit::process::Program;
 use testkit::tools::nats_server_of;
 
@@ -34,7 +33,7 @@ const NOT_SAID: [&str; 14] = [
 
 /// Both servers after the same client has done the same, and where they tell of it.
 struct Watched {
-    clients: [Wire; 2],
+    _clients: [Wire; 2],
     monitoring: [SocketAddr; 2],
     _servers: (Hub, Program),
 }
@@ -69,7 +68,11 @@ impl Watched {
         let hub = Hub::start(&program, hub);
         let (fanfare, nats, admin) = fanfare(flags);
         let clients = [hub.address, nats].map(|address| busy_client(address, options));
-        Some(Self { clients, monitoring: [hub.monitoring, admin], _servers: (hub, fanfare) })
+        Some(Self {
+            _clients: clients,
+            monitoring: [hub.monitoring, admin],
+            _servers: (hub, fanfare),
+        })
     }
 
     /// The page of nats-server and that of Fanfare.
@@ -182,13 +185,8 @@ fn a_server_at_a_glance_is_told_in_the_same_fields() {
 
 #[test]
 fn a_connection_is_told_in_the_same_fields() {
-    let Some(mut watched) = Watched::start() else { return };
-    // The first PING comes some time after CONNECT.
-    wait_until("both have asked their client", || {
-        watched.clients.iter_mut().for_each(Wire::sync);
-        watched.pages("/connz").iter().all(|page| page["connections"][0]["rtt"].is_string())
-    });
-    for query in ["", "?subs=1", "?subs=detail"] {
+    let Some(watched) = Watched::start() else { return };
+    for query in ["", "?subs=1", "?subs=detail", "?state=open", "?state=OPEN&sort=rtt"] {
         let [theirs, ours] = watched.pages(&format!("/connz{query}"));
         same_fields("/connz", [&theirs, &ours]);
         assert_eq!((&ours["num_connections"], &ours["total"]), (&1.into(), &1.into()));
@@ -230,6 +228,15 @@ fn subscriptions_are_told_in_the_same_fields() {
     };
     assert_eq!(of_clients(&theirs), of_clients(&ours));
     assert_eq!(ours["total"], 2);
+    for (subject, count) in [("a.b", 1), ("b", 1), ("a", 0), ("a.b.c", 0)] {
+        for page in watched.pages(&format!("/subscriptionsz?subs=1&acc=$G&test={subject}")) {
+            let rows = page["subscriptions_list"].as_array().map_or(0, Vec::len);
+            assert_eq!((rows, &page["total"]), (count, &count.into()), "{subject}: {page}");
+        }
+    }
+    for wrong in ["/subsz?subs=1&test=a.*", "/connz?state=gone", "/connz?sort=gone"] {
+        assert_eq!(watched.monitoring.map(|address| get(address, wrong).status), [400, 400]);
+    }
     let [_, second] = watched.pages("/subsz?subs=1&offset=1&limit=1");
     assert_eq!(second["subscriptions_list"][0]["subject"], "b");
 }
@@ -239,7 +246,7 @@ fn pages_can_be_limited_to_an_account() {
     let Some(watched) = Watched::with_accounts() else { return };
     for accounts in watched.pages("/accountz").map(|page| page["accounts"].clone()) {
         let has = |name: &str| accounts.as_array().unwrap().contains(&name.into());
-        assert!(["$G", "A", "B"].into_iter().all(has), "{accounts}");
+        assert!(["$G", "$SYS", "A", "B"].into_iter().all(has), "{accounts}");
     }
     let [mut theirs, ours] =
         watched.pages("/accountz?acc=A").map(|page| page["account_detail"].clone());

@@ -165,7 +165,8 @@ impl<'c> Reader<'c> {
 
     async fn take_operation(&mut self, operation: Operation, parser: &mut Parser) {
         let may_change = matches!(operation, Operation::Connect(_));
-        if matches!(operation, Operation::Pong) {
+        // `CONNECT` answers `INFO`.
+        if matches!(operation, Operation::Pong | Operation::Connect(_)) {
             self.figures.answered();
         }
         if self.depends_on_expiry(&operation) {
