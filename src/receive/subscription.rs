@@ -106,8 +106,8 @@ impl<M: Payload> Subscription<M> {
         self.mailbox.receiver.try_batch().map(many)
     }
 
-    /// Receives the next message or gap, blocking the thread while there is nothing; `None` once the
-    /// subscription has ended. The thread gives up the processor once before it sleeps, so that
+    /// Receives the next message or gap, blocking the thread while there is nothing; `None` once
+    /// the subscription has ended. The thread gives up the processor once before it sleeps, so that
     /// messages gather for it.
     pub fn recv_blocking(&mut self) -> Option<Delivery<Received<'_, M>>> {
         block_on(self.recv())
