@@ -24,6 +24,10 @@ impl Membership {
         Self { group: self.group.clone(), allowance: Allowance::new(), except: self.except.clone() }
     }
 
+    pub fn is_for_all(&self) -> bool {
+        self.except.is_empty()
+    }
+
     pub fn is_for(&self, topic: &Topic) -> bool {
         !self.except.iter().any(|pattern| pattern.matches(topic))
     }

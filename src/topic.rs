@@ -47,7 +47,8 @@ impl Topic {
     /// Whether a token of it would be a wildcard in a pattern.
     pub(crate) fn has_wildcard(&self) -> bool {
         let is_wildcard = |token: &[u8]| matches!(token, b"*" | b">");
-        self.0.as_bytes().split(|byte| *byte == b'.').any(is_wildcard)
+        has_wildcard_byte(self.0.as_bytes())
+            && self.0.as_bytes().split(|byte| *byte == b'.').any(is_wildcard)
     }
 
     /// The topic as it was written.
@@ -63,6 +64,12 @@ impl Topic {
     /// The topic for the answers to one request, in NATS's form so that its clients can answer.
     pub(crate) fn inbox(number: u64) -> Self {
         Self(format!("_INBOX.fanfare.{number}").into())
+    }
+
+    /// What it has in common with its siblings, the topics that differ in their last token alone:
+    /// all before that. `None` for a topic of one token.
+    pub(crate) fn stem(&self) -> Option<&str> {
+        self.0.rfind('.').map(|dot| &self.0[..=dot])
     }
 
     /// Whether both share one allocation, the quick way to know that they are equal.
@@ -113,6 +120,12 @@ impl Pattern {
     /// Whether the pattern matches `topic`.
     pub fn matches(&self, topic: &Topic) -> bool {
         self.match_each(topic, |_| {})
+    }
+
+    /// Whether it can match topics with the first token of `topic`.
+    pub(crate) fn begins_like(&self, topic: &Topic) -> bool {
+        let first = self.tokens().next();
+        matches!(first, Some(ANY_ONE | ANY_REST)) || first == topic.tokens().next()
     }
 
     /// The parts of `topic` that the wildcards stand for, first to last: one token for `*`, and all
@@ -289,7 +302,31 @@ enum Wildcards {
     Ordinary,
 }
 
+/// Whether any byte is one of a wildcard. Written so that many bytes are looked at in one step.
+fn has_wildcard_byte(text: &[u8]) -> bool {
+    text.iter().fold(0, |found, byte| found | u8::from(*byte == b'*') | u8::from(*byte == b'>')) > 0
+}
+
+/// Whether [`check`] need not look at its tokens one by one. It need not at nearly all topics.
+fn is_plain(text: &[u8]) -> bool {
+    let is_dot = |byte: &u8| u8::from(*byte == b'.');
+    let is_odd = |byte: &u8| u8::from(*byte <= b' ') | u8::from(*byte >= 0x7f);
+    // So short that it has not too many tokens if none is empty.
+    text.len() < 2 * TOPIC_TOKENS_MAX
+        && ![text.first(), text.last()].into_iter().any(|end| end.is_none_or(|end| *end == b'.'))
+        && text.iter().fold(0, |odd, byte| odd | is_odd(byte)) == 0
+        && text
+            .iter()
+            .zip(&text[1..])
+            .fold(0, |empty, (one, next)| empty | is_dot(one) & is_dot(next))
+            == 0
+        && !has_wildcard_byte(text)
+}
+
 fn check(text: &str, wildcards: Wildcards) -> Result<(), TopicError> {
+    if is_plain(text.as_bytes()) {
+        return Ok(());
+    }
     // A refused text is quoted in the error, so it must not be longer than what it was refused for.
     let fail = |position, kind| {
         let text = text.chars().take(TOPIC_BYTES_MAX).collect();

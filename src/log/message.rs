@@ -53,7 +53,7 @@ impl<M> Message<M> {
 
     /// The topic that the message was published to.
     pub fn topic(&self) -> &Topic {
-        self.segment.topic()
+        self.segment.topic(self.index)
     }
 
     /// The message's weight against byte bounds.
@@ -126,7 +126,7 @@ impl<M> Batch<M> {
 
     /// The topic that the messages were published to.
     pub fn topic(&self) -> &Topic {
-        &self.segment.topic
+        self.segment.topic(self.from)
     }
 
     /// The payloads, in the order published.

@@ -13,12 +13,13 @@ use reader_slot::{Length, ReaderSlot};
 use spin::Once;
 use std::ops::Range;
 
-/// Consecutive messages of one publisher on one topic, and the reader slots of the subscriptions
+/// Consecutive messages of one publisher on one route, and the reader slots of the subscriptions
 /// they are for.
 ///
 /// Its one publisher fills the slots in order and then moves the length; receivers read what lies
 /// below the length, by reference. Nothing in it is ever changed after that, so it needs no lock.
 pub(crate) struct Segment<M> {
+    /// Of the first message, and of all if [`topics`](Self::topics) is empty.
     topic: Topic,
     pub length: Length,
     /// The messages it began with: there before anybody could look, so they need no care.
@@ -27,6 +28,8 @@ pub(crate) struct Segment<M> {
     first_through: Box<[u64]>,
     /// The messages appended while others read.
     later: Box<[Once<Record<M>>]>,
+    /// The topics of these, if they are of several.
+    topics: Box<[Once<Topic>]>,
     pub slots: Box<[ReaderSlot]>,
 }
 
@@ -42,11 +45,11 @@ pub(crate) struct Record<M> {
 
 impl<M> Segment<M> {
     /// A segment with its first messages, which are the `batch` of these weights, and room for
-    /// later ones. The length is still to be moved.
+    /// later ones, which may each have another topic. The length is still to be moved.
     pub fn new(
         topic: Topic,
         (batch, weights): (&mut Vec<M>, &[u32]),
-        later: usize,
+        (later, of_topics): (usize, bool),
         slots: usize,
     ) -> Self {
         // Moved all at once: one by one, each costs as much as the rest of its publish.
@@ -63,6 +66,7 @@ impl<M> Segment<M> {
             first: first.into(),
             first_through,
             later: (0..later).map(|_| Once::new()).collect(),
+            topics: (0..if of_topics { later } else { 0 }).map(|_| Once::new()).collect(),
             slots: (0..slots).map(|_| ReaderSlot::new()).collect(),
         }
     }
@@ -80,8 +84,27 @@ impl<M> Segment<M> {
         let _ = slot.try_call_once(|| make().ok_or(()));
     }
 
-    pub fn topic(&self) -> &Topic {
-        &self.topic
+    /// Says that the message in this slot, which is filled next, is of this topic.
+    pub fn put_topic(&self, index: u32, topic: &Topic) {
+        self.topics[index as usize - self.first.len()].call_once(|| topic.clone());
+    }
+
+    /// The topic of a message.
+    pub fn topic(&self, index: u32) -> &Topic {
+        let later = (index as usize).checked_sub(self.first.len());
+        let own = later.and_then(|later| self.topics.get(later)).and_then(Once::get);
+        own.unwrap_or(&self.topic)
+    }
+
+    /// The end of the messages of `range` that are of the same topic as the first.
+    #[inline]
+    pub fn same_topic_until(&self, range: Range<u32>) -> u32 {
+        if self.topics.is_empty() {
+            return range.end;
+        }
+        let first = self.topic(range.start);
+        let other = range.clone().skip(1).find(|index| self.topic(*index) != first);
+        other.unwrap_or(range.end)
     }
 
     #[inline]

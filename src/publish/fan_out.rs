@@ -139,7 +139,7 @@ struct TakenOver {
 pub(crate) struct Target<'a, M> {
     pub topic: &'a Topic,
     pub audience: &'a Audience<M>,
-    /// `None` for a topic that is used once.
+    /// `None` for a topic that is used once, unless it shares a route with its siblings.
     pub route: Option<&'a Arc<Route<M>>>,
     pub history: Option<&'a mut Kept<M>>,
     pub stamps: &'a AtomicU64,
@@ -340,6 +340,9 @@ impl<M> FanOut<M> {
             {
                 let record = Record::new(message, self.reply_to.take(), *weight, bytes);
                 bytes = record.bytes_through();
+                if target.is_of_siblings() {
+                    segment.put_topic(index, target.topic);
+                }
                 segment.put(index, || Some(record));
             }
         }
@@ -396,6 +399,7 @@ impl<M> FanOut<M> {
         } else {
             (&mut nothing, capacity)
         };
+        let later = (later, target.is_of_siblings());
         let segment =
             Arc::new(Segment::new(target.topic.clone(), (first, &self.weights), later, slots));
         if target.audience.has_exceptions_for(self.origin) {
@@ -636,6 +640,11 @@ impl FromBridge {
 }
 
 impl<M> Target<'_, M> {
+    /// Whether the next messages of the route may be of other topics.
+    fn is_of_siblings(&self) -> bool {
+        self.route.is_some_and(|route| route.siblings.is_some())
+    }
+
     /// The route's id, zero for a route that is used once.
     fn route_id(&self) -> u64 {
         self.route.map_or(0, |route| route.id)

@@ -355,20 +355,10 @@ impl<M: Payload> Publisher<M> {
 
     /// Fans out under the locks of the topic's route; says whether it has one.
     fn fan_out(&mut self, topic: &Topic, may_wait: bool) -> Result<bool, Refusal> {
-        let shared = &*self.handle.shared;
         loop {
+            let shared = &*self.handle.shared;
             let Some(route) = self.routes.find(topic, &shared.router) else {
-                let outcome = shared.router.with_audience(topic, |audience| {
-                    let target = Target {
-                        topic,
-                        audience,
-                        route: None,
-                        history: None,
-                        stamps: &shared.stamps,
-                    };
-                    self.fan_out.deliver(target, may_wait)
-                });
-                return outcome.map(|()| false);
+                return self.fan_out_once(topic, may_wait).map(|()| false);
             };
             let mut kept = route.history.as_ref().map(History::lock);
             let audience = read(&route.audience);
@@ -387,6 +377,29 @@ impl<M: Payload> Publisher<M> {
             };
             let outcome = self.fan_out.deliver(target, may_wait);
             return outcome.map(|()| true);
+        }
+    }
+
+    /// Fans out to a topic that is used once: by the route of its siblings, or by none.
+    fn fan_out_once(&mut self, topic: &Topic, may_wait: bool) -> Result<(), Refusal> {
+        let shared = &*self.handle.shared;
+        let (history, stamps) = (None, &shared.stamps);
+        loop {
+            let Some(route) = self.routes.find_siblings(topic, &shared.router) else {
+                return shared.router.with_audience(topic, |audience| {
+                    let target = Target { topic, audience, route: None, history, stamps };
+                    self.fan_out.deliver(target, may_wait)
+                });
+            };
+            let audience = read(&route.audience);
+            if audience.is_retired {
+                drop(audience);
+                self.routes.forget_siblings();
+                continue;
+            }
+            let route = Some(route);
+            let target = Target { topic, audience: &audience, route, history, stamps };
+            return self.fan_out.deliver(target, may_wait);
         }
     }
 

@@ -74,6 +74,7 @@ impl<M> Cursor<M> {
         let reading = self.reading.as_ref()?;
         let (id, from) = (reading.id, self.next);
         let to = self.end.min(from.saturating_add(at_most));
+        let to = reading.segment.same_topic_until(from..to);
         self.next = to;
         let is_over = reading.slot.is_none() && to == self.end;
         let groups = reading.groups.clone();

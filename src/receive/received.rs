@@ -41,7 +41,8 @@ impl<'a, M> Received<'a, M> {
 
     /// The topic it was published to.
     pub fn topic(&self) -> &Topic {
-        self.stored().0.topic()
+        let (segment, index) = self.stored();
+        segment.topic(index)
     }
 
     /// The message's weight against byte bounds.

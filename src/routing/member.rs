@@ -36,6 +36,11 @@ impl<M> Member<M> {
             && self.queue.terms.wanted.bridge().is_none_or(|scope| scope.carries(topic))
     }
 
+    /// Whether it wants every topic that its pattern matches.
+    pub fn wants_all(&self) -> bool {
+        self.group.as_ref().is_none_or(|membership| membership.is_for_all()) && !self.is_bridge()
+    }
+
     /// Its queue group, if it is in one.
     pub fn group_name(&self) -> Option<&Arc<str>> {
         self.group.as_ref().map(|membership| &membership.group)

@@ -20,12 +20,12 @@ use crate::queue::{Queue, Want, Wanted};
 use crate::routing::interest::{InterestKey, InterestLogs};
 use crate::routing::member::Member;
 use crate::routing::members::Members;
-use crate::routing::route::{Audience, Route, RouteLeaf};
+use crate::routing::route::{Audience, Route, RouteLeaf, Siblings};
 use crate::routing::tree::Tree;
 use crate::routing::yielding_lock::YieldingLock;
 use crate::stats::SubscriptionId;
-use crate::sync::lock;
-use crate::topic::{Pattern, Topic};
+use crate::sync::{lock, read};
+use crate::topic::{ANY_ONE, Pattern, Topic};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -47,15 +47,22 @@ struct State<M> {
     /// Queues of mailboxes and of closed subscriptions: the only ones that may be in no tree.
     apart: BTreeMap<SubscriptionId, Arc<Queue<M>>>,
     last_subscription: u64,
-    routes: Tree<RouteLeaf<M>>,
+    routes: Routes<M>,
+    /// Those of siblings, with `*` for the last token.
+    siblings: Routes<M>,
     last_route: u64,
-    /// At least as many as there are: those of the last sweep, and those made since.
-    route_count: usize,
-    routes_after_sweep: usize,
-    routes_asked_since_sweep: usize,
     /// Routes with a history, which stay even if no publisher remembers them.
     kept: HashMap<Topic, Arc<Route<M>>>,
     is_closed: bool,
+}
+
+/// Routes that publishers remember.
+struct Routes<M> {
+    tree: Tree<RouteLeaf<M>>,
+    /// At least as many as there are: those of the last sweep, and those made since.
+    count: usize,
+    after_sweep: usize,
+    asked_since_sweep: usize,
 }
 
 impl<M> Router<M> {
@@ -66,11 +73,9 @@ impl<M> Router<M> {
             count: 0,
             apart: BTreeMap::new(),
             last_subscription: 0,
-            routes: Tree::default(),
+            routes: Routes::default(),
+            siblings: Routes::default(),
             last_route: 0,
-            route_count: 0,
-            routes_after_sweep: 0,
-            routes_asked_since_sweep: 0,
             kept: HashMap::new(),
             is_closed: false,
         };
@@ -294,10 +299,10 @@ impl<M> Router<M> {
         let mut forgotten = Vec::new();
         let mut state = self.state.write();
         let found = state.route(topic);
-        if found.is_some() || (!state.has_room_for_route() && history == 0) {
+        let routes_max = ROUTES_MAX + state.kept.len();
+        if found.is_some() || (!state.routes.has_room(routes_max) && history == 0) {
             return found;
         }
-        state.route_count += 1;
         state.last_route += 1;
         let kept = (history > 0).then(|| History::new(history));
         let audience = state.audience(topic);
@@ -306,7 +311,44 @@ impl<M> Router<M> {
             state.forget_quiet_histories(&mut forgotten);
             state.kept.insert(topic.clone(), route.clone());
         }
-        state.routes.edit(topic.as_str(), |leaf| leaf.0 = Some(Arc::downgrade(&route)));
+        state.routes.insert(topic.as_str(), &route);
+        let of_siblings = siblings_path(topic).and_then(|path| state.siblings_at(&path));
+        if let Some(siblings) = of_siblings.as_ref().and_then(|route| route.siblings.as_ref()) {
+            siblings.note_route();
+        }
+        Some(route)
+    }
+
+    /// The route of a topic's siblings; makes one if there is none. None: a subscription or a
+    /// history tells them apart, or there are [`ROUTES_MAX`].
+    pub fn siblings(&self, topic: &Topic) -> Option<Arc<Route<M>>> {
+        let path = siblings_path(topic)?;
+        if self.histories.iter().any(|(pattern, _)| pattern.begins_like(topic)) {
+            return None;
+        }
+        // Under the shared lock, which is all it takes where they are told apart.
+        let found = {
+            let state = self.state.read();
+            state.audience_of_siblings(topic)?;
+            state.siblings_at(&path)
+        };
+        if found.is_some() {
+            return found;
+        }
+        let mut state = self.state.write();
+        let found = state.siblings_at(&path);
+        if found.is_some() || !state.siblings.has_room(ROUTES_MAX) {
+            return found;
+        }
+        let audience = state.audience_of_siblings(topic)?;
+        state.last_route += 1;
+        let siblings = Siblings::default();
+        if state.routes.tree.tells_siblings_apart(topic.as_str()) {
+            siblings.note_route();
+        }
+        let route =
+            Arc::new(Route::of_siblings(state.last_route, topic.clone(), siblings, audience));
+        state.siblings.insert(&path, &route);
         Some(route)
     }
 
@@ -387,7 +429,7 @@ impl<M> Router<M> {
             let route = state.kept.remove(topic);
             if let Some(route) = &route {
                 route.retire();
-                state.routes.edit(topic.as_str(), |leaf| leaf.0 = None);
+                state.routes.tree.edit(topic.as_str(), |leaf| leaf.0 = None);
             }
             route
         };
@@ -412,7 +454,9 @@ impl<M> Router<M> {
         let queues =
             state.queues().into_iter().map(|queue| (queue.clone(), queue.received())).collect();
         state.is_closed = true;
-        state.routes.visit_all(&mut |leaf| routes.extend(leaf.route()));
+        for of in [&state.routes, &state.siblings] {
+            of.tree.visit_all(&mut |leaf| routes.extend(leaf.route()));
+        }
         for route in &routes {
             route.change(|audience| audience.is_closed = true);
         }
@@ -435,7 +479,7 @@ impl<M> Router<M> {
     /// The routes of all topics that a publisher remembers or that keep a history.
     pub fn routes(&self) -> Vec<Arc<Route<M>>> {
         let mut routes = Vec::new();
-        self.state.read().routes.visit_all(&mut |leaf| routes.extend(leaf.route()));
+        self.state.read().routes.tree.visit_all(&mut |leaf| routes.extend(leaf.route()));
         routes
     }
 
@@ -477,9 +521,7 @@ impl<M> State<M> {
     ) {
         self.subscriptions.edit(pattern.as_str(), |members| members.insert(member));
         self.count += 1;
-        self.routes.visit_matched(pattern.as_str(), &mut |leaf| {
-            routes.extend(leaf.route().filter(|route| member.wants(&route.topic)));
-        });
+        self.find_routes(pattern, |route| member.wants(&route.topic), routes);
         // All histories at once: otherwise a publisher of two topics could see its later message
         // replayed first.
         routes.sort_unstable_by_key(|route| route.id);
@@ -514,7 +556,8 @@ impl<M> State<M> {
                 *count -= usize::from(members.remove(id, nobody));
             }
         });
-        self.routes.visit_matched(pattern.as_str(), &mut |leaf| routes.extend(leaf.route()));
+        self.find_routes(pattern, |_| true, routes);
+        let nobody = &self.nobody;
         for route in routes {
             route.change(|audience| {
                 for (id, want) in ended.clone() {
@@ -540,9 +583,8 @@ impl<M> State<M> {
             members.remove(id, nobody);
             members.insert(member);
         });
-        self.routes.visit_matched(pattern.as_str(), &mut |leaf| {
-            routes.extend(leaf.route().filter(|route| member.wants(&route.topic)));
-        });
+        self.find_routes(pattern, |route| member.wants(&route.topic), routes);
+        let nobody = &self.nobody;
         for route in routes {
             // In one change, so that no publish finds neither of them, or both.
             route.change(|audience| {
@@ -553,7 +595,45 @@ impl<M> State<M> {
     }
 
     fn route(&self, topic: &Topic) -> Option<Arc<Route<M>>> {
-        self.routes.get(topic.as_str()).and_then(RouteLeaf::route)
+        self.routes.tree.get(topic.as_str()).and_then(RouteLeaf::route)
+    }
+
+    /// The route of siblings, if there is one that can be used.
+    fn siblings_at(&self, path: &str) -> Option<Arc<Route<M>>> {
+        let route = self.siblings.tree.find(path).and_then(RouteLeaf::route)?;
+        let is_retired = read(&route.audience).is_retired;
+        (!is_retired).then_some(route)
+    }
+
+    /// The routes that a change of subscriptions to `pattern` concerns. Those of siblings it
+    /// retires, since it may tell them apart.
+    fn find_routes(
+        &self,
+        pattern: &Pattern,
+        is_concerned: impl Fn(&Route<M>) -> bool,
+        routes: &mut Vec<Arc<Route<M>>>,
+    ) {
+        self.routes.tree.visit_matched(pattern.as_str(), &mut |leaf| {
+            routes.extend(leaf.route().filter(|route| is_concerned(route)));
+        });
+        self.siblings.tree.visit_matched(pattern.as_str(), &mut |leaf| {
+            leaf.route().iter().for_each(|route| route.retire());
+        });
+    }
+
+    /// The audience that all siblings of `topic` have. None: a subscription tells them apart.
+    fn audience_of_siblings(&self, topic: &Topic) -> Option<Audience<M>> {
+        if self.subscriptions.tells_siblings_apart(topic.as_str()) {
+            return None;
+        }
+        let wanting = self.subscriptions.visit_matching(topic.as_str(), &mut |found| match found
+            .live()
+            .all(Member::wants_all)
+        {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        });
+        wanting.is_continue().then(|| self.audience(topic))
     }
 
     fn audience(&self, topic: &Topic) -> Audience<M> {
@@ -580,23 +660,6 @@ impl<M> State<M> {
         queues
     }
 
-    /// Whether there may be one more route without a history. A route that nobody remembers leaves
-    /// its nodes behind. They are swept up after as many requests for a new route as there were
-    /// routes.
-    fn has_room_for_route(&mut self) -> bool {
-        const SWEEP_AFTER: usize = 1024;
-        self.routes_asked_since_sweep += 1;
-        if self.routes_asked_since_sweep > self.routes_after_sweep.max(SWEEP_AFTER) {
-            self.routes.sweep();
-            self.routes_asked_since_sweep = 0;
-            let mut count = 0;
-            self.routes.visit_all(&mut |leaf| count += usize::from(leaf.0.is_some()));
-            self.routes_after_sweep = count;
-            self.route_count = count;
-        }
-        self.route_count < ROUTES_MAX + self.kept.len()
-    }
-
     /// At the bound, forgets the sixteenth of the topics that has been quiet for longest, so that
     /// the bound is not hit again soon.
     fn forget_quiet_histories(&mut self, forgotten: &mut Vec<VecDeque<KeptMessage<M>>>) {
@@ -610,9 +673,43 @@ impl<M> State<M> {
         for (_, topic) in by_stamp.into_iter().take(HISTORY_TOPICS_MAX / 16) {
             if let Some(route) = self.kept.remove(&topic) {
                 route.retire();
-                self.routes.edit(topic.as_str(), |leaf| leaf.0 = None);
+                self.routes.tree.edit(topic.as_str(), |leaf| leaf.0 = None);
                 forgotten.extend(route.history.as_ref().map(History::clear));
             }
         }
     }
+}
+
+impl<M> Routes<M> {
+    fn insert(&mut self, path: &str, route: &Arc<Route<M>>) {
+        self.count += 1;
+        self.tree.edit(path, |leaf| leaf.0 = Some(Arc::downgrade(route)));
+    }
+
+    /// Whether there may be one more. A route that nobody remembers leaves its nodes behind. They
+    /// are swept up after as many requests for a new route as there were routes.
+    fn has_room(&mut self, routes_max: usize) -> bool {
+        const SWEEP_AFTER: usize = 1024;
+        self.asked_since_sweep += 1;
+        if self.asked_since_sweep > self.after_sweep.max(SWEEP_AFTER) {
+            self.tree.sweep();
+            self.asked_since_sweep = 0;
+            let mut count = 0;
+            self.tree.visit_all(&mut |leaf| count += usize::from(leaf.0.is_some()));
+            self.after_sweep = count;
+            self.count = count;
+        }
+        self.count < routes_max
+    }
+}
+
+impl<M> Default for Routes<M> {
+    fn default() -> Self {
+        Self { tree: Tree::default(), count: 0, after_sweep: 0, asked_since_sweep: 0 }
+    }
+}
+
+/// The path at which the route of a topic's siblings is.
+fn siblings_path(topic: &Topic) -> Option<String> {
+    topic.stem().map(|stem| format!("{stem}{ANY_ONE}"))
 }

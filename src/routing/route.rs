@@ -26,7 +26,10 @@ use std::sync::{Arc, RwLock, Weak};
 pub(crate) struct Route<M> {
     /// Identifies the route for segments; never zero and never used twice.
     pub id: u64,
+    /// Of siblings, the first that was published to.
     pub topic: Topic,
+    /// Set if the route is of all siblings of the topic that have no route of their own.
+    pub siblings: Option<Siblings>,
     pub audience: RwLock<Audience<M>>,
     /// Whether a publish does nothing but count. Written under the audience's lock.
     is_silent: AtomicBool,
@@ -36,6 +39,24 @@ pub(crate) struct Route<M> {
     /// no locked operation.
     claimed_tally: Tally,
     is_claimed: AtomicBool,
+}
+
+/// Topics that differ in their last token alone, and that no subscription tells apart. So those
+/// that are used once need not be looked up one by one.
+#[derive(Default)]
+pub(crate) struct Siblings {
+    /// Whether some have a route of their own, or had.
+    has_routes: AtomicBool,
+}
+
+impl Siblings {
+    pub fn has_routes(&self) -> bool {
+        self.has_routes.load(Ordering::Acquire)
+    }
+
+    pub fn note_route(&self) {
+        self.has_routes.store(true, Ordering::Release);
+    }
 }
 
 /// The subscriptions that get a topic's messages.
@@ -69,9 +90,25 @@ pub(crate) struct Group<M> {
 
 impl<M> Route<M> {
     pub fn new(id: u64, topic: Topic, audience: Audience<M>, history: Option<History<M>>) -> Self {
+        Self::of(id, topic, None, audience, history)
+    }
+
+    /// The route of siblings of `topic`.
+    pub fn of_siblings(id: u64, topic: Topic, siblings: Siblings, audience: Audience<M>) -> Self {
+        Self::of(id, topic, Some(siblings), audience, None)
+    }
+
+    fn of(
+        id: u64,
+        topic: Topic,
+        siblings: Option<Siblings>,
+        audience: Audience<M>,
+        history: Option<History<M>>,
+    ) -> Self {
         let route = Self {
             id,
             topic,
+            siblings,
             audience: RwLock::new(audience),
             is_silent: AtomicBool::new(false),
             history,
@@ -137,8 +174,16 @@ impl<M> Route<M> {
         }
     }
 
+    /// A publisher may remember the route for long, so it holds no queue any more.
     pub fn retire(&self) {
-        self.change(|audience| audience.is_retired = true);
+        self.change(|audience| {
+            audience.is_retired = true;
+            audience.singles = Members::default();
+            audience.groups.clear();
+            audience.bridges.clear();
+        });
+        // Whoever remembers it has to ask from now on.
+        self.siblings.iter().for_each(Siblings::note_route);
     }
 }
 

@@ -1,9 +1,9 @@
 //! The routes a publisher remembers, so that most publishes look nothing up.
 
-use crate::limits::{CACHED_ROUTES_MAX, SEEN_TOPICS};
+use crate::limits::{CACHED_ROUTES_MAX, SEEN_TOPICS, SIBLINGS_PAUSE_TOPICS};
 use crate::routing::Router;
 use crate::routing::route::Route;
-use crate::topic::Topic;
+use crate::topic::{ANY_ONE, ANY_REST, Topic};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -12,7 +12,13 @@ pub(crate) struct RouteCache<M> {
     /// The route of the last publish, with the topic value it was asked with.
     last: Option<Last<M>>,
     known: HashMap<Topic, Arc<Route<M>>>,
-    /// Hashes of topics seen once; the second time makes a route.
+    /// Routes of siblings, by what these have in common, and the one that was used last.
+    siblings: HashMap<Box<str>, Arc<Route<M>>>,
+    last_siblings: Option<(Box<str>, Arc<Route<M>>)>,
+    /// For how many topics not to ask for one, since siblings were told apart.
+    siblings_pause: u32,
+    /// Hashes of topics seen once; the second time makes a route. So for what siblings have in
+    /// common.
     seen: Vec<u64>,
     hasher: RandomState,
 }
@@ -43,7 +49,15 @@ impl<M> Drop for Last<M> {
 
 impl<M> RouteCache<M> {
     pub fn new() -> Self {
-        Self { last: None, known: HashMap::new(), seen: Vec::new(), hasher: RandomState::new() }
+        Self {
+            last: None,
+            known: HashMap::new(),
+            siblings: HashMap::new(),
+            last_siblings: None,
+            siblings_pause: 0,
+            seen: Vec::new(),
+            hasher: RandomState::new(),
+        }
     }
 
     /// None: the topic is used for the first time, or there are too many routes.
@@ -84,9 +98,14 @@ impl<M> RouteCache<M> {
             // topic for a pattern.
             return None;
         }
-        let route = match router.find(topic) {
+        // Where its siblings have a route and none of them has its own, neither has this one.
+        let found = match self.last_siblings_of(topic) {
+            Some(route) if route.siblings.as_ref().is_some_and(|it| !it.has_routes()) => None,
+            _ => router.find(topic),
+        };
+        let route = match found {
             Some(route) => route,
-            None if self.was_seen(topic) => router.make(topic)?,
+            None if self.was_seen(topic.as_str()) => router.make(topic)?,
             None => return None,
         };
         if self.known.len() >= CACHED_ROUTES_MAX {
@@ -96,11 +115,61 @@ impl<M> RouteCache<M> {
         Some(route)
     }
 
-    fn was_seen(&mut self, topic: &Topic) -> bool {
+    /// The route of the siblings of a topic that has no route of its own, for one that is used
+    /// once. None: they have none either.
+    pub fn find_siblings(&mut self, topic: &Topic, router: &Router<M>) -> Option<&Arc<Route<M>>> {
+        if self.last_siblings_of(topic).is_none() {
+            let stem = topic.stem().filter(|_| !topic.has_wildcard())?;
+            let route = match self.siblings.get(stem).cloned() {
+                Some(route) => route,
+                None if self.siblings_pause > 0 => {
+                    self.siblings_pause -= 1;
+                    return None;
+                }
+                None if self.was_seen(stem) => self.learn_siblings(topic, stem, router)?,
+                None => return None,
+            };
+            self.last_siblings = Some((stem.into(), route));
+        }
+        self.last_siblings.as_ref().map(|(_, route)| route)
+    }
+
+    /// The route of siblings that was used last, if it is this topic's.
+    fn last_siblings_of(&self, topic: &Topic) -> Option<&Arc<Route<M>>> {
+        let (stem, route) = self.last_siblings.as_ref()?;
+        let token = topic.as_str().strip_prefix(&**stem)?;
+        (!token.contains('.') && token != ANY_ONE && token != ANY_REST).then_some(route)
+    }
+
+    pub fn forget_siblings(&mut self) {
+        if let Some((stem, _)) = self.last_siblings.take() {
+            self.siblings.remove(&stem);
+        }
+    }
+
+    #[cold]
+    fn learn_siblings(
+        &mut self,
+        topic: &Topic,
+        stem: &str,
+        router: &Router<M>,
+    ) -> Option<Arc<Route<M>>> {
+        let Some(route) = router.siblings(topic) else {
+            self.siblings_pause = SIBLINGS_PAUSE_TOPICS;
+            return None;
+        };
+        if self.siblings.len() >= CACHED_ROUTES_MAX {
+            self.siblings.clear();
+        }
+        self.siblings.insert(stem.into(), route.clone());
+        Some(route)
+    }
+
+    fn was_seen(&mut self, text: &str) -> bool {
         if self.seen.is_empty() {
             self.seen.resize(SEEN_TOPICS, 0);
         }
-        let hash = self.hasher.hash_one(topic) | 1;
+        let hash = self.hasher.hash_one(text) | 1;
         let index = &mut self.seen[(hash >> 1) as usize & (SEEN_TOPICS - 1)];
         std::mem::replace(index, hash) == hash
     }

@@ -64,7 +64,14 @@ impl<V: Leaf> Tree<V> {
         self.root.visit_matching(Some(topic), visit)
     }
 
-    /// Visits the values of all topics, in a tree of topics, that `pattern` matches.
+    /// Whether a value could be for `path` and not for a path that differs in its last token, by
+    /// their tokens.
+    pub fn tells_siblings_apart(&self, path: &str) -> bool {
+        self.root.tells_siblings_apart(path)
+    }
+
+    /// Visits the values of all topics, in a tree of topics, that `pattern` matches. Where `*` is
+    /// the last token of a path in it, it stands for topics that `pattern` may match.
     pub fn visit_matched<'a>(&'a self, pattern: &str, visit: &mut impl FnMut(&'a V)) {
         self.root.visit_matched(Some(pattern), visit);
     }
@@ -142,10 +149,24 @@ impl<V: Leaf> Node<V> {
         }
     }
 
+    fn tells_siblings_apart(&self, path: &str) -> bool {
+        let Some((token, further)) = path.split_once('.') else {
+            return !self.children.is_empty();
+        };
+        let next = self.children.get(token).into_iter().chain(&self.any_one);
+        next.into_iter().any(|node| node.tells_siblings_apart(further))
+    }
+
     fn visit_matched<'a>(&'a self, pattern: Option<&str>, visit: &mut impl FnMut(&'a V)) {
         let Some((token, further)) = split(pattern) else {
             return visit(&self.here);
         };
+        if let Some(node) = &self.any_one {
+            match token {
+                ANY_REST => node.visit_all(visit),
+                _ => node.visit_matched(further, visit),
+            }
+        }
         match token {
             ANY_REST => self.children.values().for_each(|node| node.visit_all(visit)),
             ANY_ONE => self.children.values().for_each(|node| node.visit_matched(further, visit)),
@@ -250,6 +271,31 @@ mod tests {
         assert_eq!(matched("a.>"), [1, 2, 3]);
         assert_eq!(matched("*.b"), [1, 4]);
         assert_eq!(matched(">"), [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn siblings_are_told_apart_by_a_token_in_their_place() {
+        let mut tree = Tree::<Vec<u32>>::default();
+        for pattern in ["a.*", "a.>", "*.*", "b.c", "*.d.e.f", "x.*.y"] {
+            tree.edit(pattern, |values| values.push(1));
+        }
+        assert!(!["a.1.2", "x.1.2.3"].iter().any(|path| tree.tells_siblings_apart(path)));
+        assert!(
+            ["b.1", "a.1", "z.d.1", "z.d.e.1"].iter().all(|path| tree.tells_siblings_apart(path))
+        );
+    }
+
+    #[test]
+    fn what_stands_for_siblings_is_found_by_each_pattern_that_matches_one() {
+        let mut topics = Tree::<Vec<u32>>::default();
+        topics.edit("a.b.*", |values| values.push(1));
+        for (pattern, is_found) in
+            [("a.b.c", true), ("a.*.c", true), ("a.>", true), ("a.b", false), ("a.c.*", false)]
+        {
+            let mut found = Vec::<u32>::new();
+            topics.visit_matched(pattern, &mut |values| found.extend(values));
+            assert_eq!(!found.is_empty(), is_found, "{pattern}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Topics and patterns: what is accepted, what is refused and where the fault is, and what matches
 //! what.
 
-use fanfare::{Broker, Delivery, Pattern, Subscription, Topic, TopicError};
+use fanfare::{BatchDelivery, Broker, Delivery, Pattern, Subscription, Topic, TopicError};
 use std::collections::HashSet;
 use std::str::FromStr;
 
@@ -302,6 +302,114 @@ fn the_router_agrees_with_a_naive_matcher_while_subscriptions_come_and_go() {
             }
         }
     }
+}
+
+fn tokens(text: &str) -> Vec<&str> {
+    text.split('.').collect()
+}
+
+/// Topics that are used once share what is known of their siblings, which every subscription that
+/// begins or ends may change: with wildcards, to one of them, or to what lies below one.
+#[test]
+fn topics_that_are_used_once_reach_whom_they_match_while_subscriptions_come_and_go() {
+    for seed in 0..200 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let broker = Broker::<u64>::new();
+        let mut publishers = [broker.publisher(), broker.publisher()];
+        let mut subscriptions: Vec<(String, Subscription<u64>)> = Vec::new();
+        for number in 0..200_u64 {
+            if random.u8(0..8) == 0 {
+                let next = number + random.u64(0..9);
+                let pattern = match random.u8(0..8) {
+                    0..3 => "in.a.*".to_owned(),
+                    3 => "in.*.*".to_owned(),
+                    4 => ">".to_owned(),
+                    5 => "in.b.>".to_owned(),
+                    6 => format!("in.a.{next}"),
+                    _ => format!("in.a.{next}.below"),
+                };
+                let subscription = broker.subscribe(&Pattern::parse(&pattern).unwrap()).unwrap();
+                subscriptions.push((pattern, subscription));
+            }
+            if random.u8(0..12) == 0 && !subscriptions.is_empty() {
+                subscriptions.swap_remove(random.usize(0..subscriptions.len()));
+            }
+            // Now and then one is used again, and has a route of its own from then on.
+            let last = number - u64::from(random.u8(0..10) == 0 && number > 0);
+            let name = format!("in.{}.{last}", ["a", "b"][usize::from(random.u8(0..4) == 0)]);
+            let publisher = &mut publishers[usize::from(random.u8(0..4) == 0)];
+            let receipt = publisher.try_publish(&Topic::parse(&name).unwrap(), number).unwrap();
+            let matching =
+                subscriptions.iter().filter(|(it, _)| naive_match(&tokens(it), &tokens(&name)));
+            assert_eq!(receipt.matched, matching.count() as u64, "seed {seed}: {name}");
+            // Otherwise several lie ready, of several topics.
+            if random.bool() {
+                continue;
+            }
+            for (pattern, subscription) in &mut subscriptions {
+                let mut before = None;
+                while let Ok(Delivery::Message(message)) = subscription.try_recv() {
+                    let topic = message.topic().as_str();
+                    assert!(naive_match(&tokens(pattern), &tokens(topic)), "seed {seed}: {topic}");
+                    let of: u64 = tokens(topic)[2].parse().unwrap();
+                    assert!(of == *message || of + 1 == *message, "seed {seed}: {topic} {number}");
+                    assert_eq!(topic, message.to_message().topic().as_str());
+                    before = Some(before.map_or(*message, |before: u64| before.max(*message)));
+                }
+                assert!(before.is_none_or(|before| before <= number));
+            }
+        }
+        for (pattern, subscription) in &subscriptions {
+            let books = subscription.books();
+            assert_eq!(books.offered, books.received + books.queued, "seed {seed}: {pattern}");
+        }
+    }
+}
+
+/// A batch is of one topic, however many lie ready.
+#[test]
+fn topics_that_are_used_once_come_in_order_each_in_a_batch_of_its_own() {
+    let broker = Broker::<usize>::new();
+    let mut subscription = broker.subscribe(&Pattern::parse("in.*").unwrap()).unwrap();
+    let mut publisher = broker.publisher();
+    let sizes = [1, 1, 1, 3, 1, 2, 2, 1];
+    let mut next = 0;
+    for (number, size) in sizes.into_iter().enumerate() {
+        let topic = Topic::parse(&format!("in.{number}")).unwrap();
+        let mut batch: Vec<_> = (next..next + size).collect();
+        next += size;
+        assert_eq!(publisher.try_publish_batch(&topic, &mut batch).unwrap().queued, size as u64);
+    }
+    next = 0;
+    for (number, size) in sizes.into_iter().enumerate() {
+        let Ok(BatchDelivery::Batch(batch)) = subscription.try_recv_batch() else {
+            panic!("nothing was missed")
+        };
+        assert_eq!(batch.topic().as_str(), format!("in.{number}"));
+        assert!(batch.iter().copied().eq(next..next + size), "{batch:?}");
+        next += size;
+    }
+    assert!(subscription.try_recv_batch().is_err());
+}
+
+/// What is published to one that another publisher remembers counts for it.
+#[test]
+fn a_topic_with_a_route_is_counted_though_its_siblings_are_used_once() {
+    let broker = Broker::<u8>::new();
+    let _subscription = broker.subscribe(&Pattern::parse("in.*").unwrap()).unwrap();
+    let topic = |number: u32| Topic::parse(&format!("in.{number}")).unwrap();
+    let (mut once, mut often) = (broker.publisher(), broker.publisher());
+    for number in 0..4 {
+        let _ = once.try_publish(&topic(number), 0).unwrap();
+    }
+    assert_eq!(broker.topic_stats().len(), 0, "no topic is remembered");
+    for _ in 0..2 {
+        let _ = often.try_publish(&topic(9), 0).unwrap();
+    }
+    assert_eq!(once.try_publish(&topic(9), 0).unwrap().queued, 1);
+    let counted: Vec<_> =
+        broker.topic_stats().into_iter().map(|it| (it.topic, it.published)).collect();
+    assert_eq!(counted, [(topic(9), 2)], "the first is the one that makes it remembered");
 }
 
 #[test]
