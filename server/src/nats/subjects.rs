@@ -30,28 +30,31 @@ pub(super) enum Place {
 }
 
 /// How libraries name the subjects that they wait for answers at. Each is used for one request, so
-/// to remember it brings nothing.
+/// only the last is remembered.
 const INBOXES: &[u8] = b"_INBOX.";
 
 /// Remembers what the subjects mean that were used lately.
 #[derive(Default)]
 pub(super) struct Subjects {
     last: Option<(Box<[u8]>, Destination)>,
+    last_inbox: Option<Destination>,
     others: HashMap<Box<[u8]>, Destination>,
 }
 
 impl Subjects {
     /// The meaning of `subject` under these rules, which must always be the same.
     pub fn find(&mut self, subject: &[u8], rules: &Rules) -> &Destination {
+        if subject.starts_with(INBOXES) {
+            let is_it = |last: &mut Destination| last.is_topic(subject);
+            let last = self.last_inbox.take_if(is_it);
+            let found = last.unwrap_or_else(|| Destination::of(subject, rules));
+            return self.last_inbox.insert(found);
+        }
         if self.last.as_ref().is_none_or(|(last, _)| **last != *subject) {
-            let is_lasting = |subject: &[u8]| !subject.starts_with(INBOXES);
-            let remembered =
-                is_lasting(subject).then(|| self.others.remove_entry(subject)).flatten();
+            let remembered = self.others.remove_entry(subject);
             let found =
                 remembered.unwrap_or_else(|| (subject.into(), Destination::of(subject, rules)));
-            if let Some((subject, destination)) = self.last.replace(found)
-                && is_lasting(&subject)
-            {
+            if let Some((subject, destination)) = self.last.replace(found) {
                 if self.others.len() >= NATS_SUBJECTS_REMEMBERED {
                     self.others = HashMap::new();
                 }
@@ -65,6 +68,11 @@ impl Subjects {
 }
 
 impl Destination {
+    /// Whether it is the topic of this name.
+    fn is_topic(&self, subject: &[u8]) -> bool {
+        matches!(&self.place, Place::Topic(topic) if topic.as_str().as_bytes() == subject)
+    }
+
     fn of(subject: &[u8], rules: &Rules) -> Self {
         if subject == POLICY_SUBJECT.as_bytes() {
             // Whatever the rules say: it concerns nobody but the client.
@@ -81,7 +89,11 @@ impl Destination {
             None if subject.split(|&byte| byte == b'.').any(<[u8]>::is_empty) => Place::Nowhere,
             None => Place::TooMuch,
         };
-        Self { place, is_literal: subject::is_valid_literal(subject), is_permitted }
+        let is_literal = match place {
+            Place::Topic(_) => !subject::has_wildcard(subject),
+            _ => subject::is_valid_literal(subject),
+        };
+        Self { place, is_literal, is_permitted }
     }
 }
 

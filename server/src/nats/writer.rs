@@ -471,7 +471,9 @@ impl<'c> Writer<'c> {
         if from + rendered < batch.len() && rendered < at_most {
             self.rest = Some(Rest { id, batch, from: from + rendered });
         }
-        self.expire_if_due(id);
+        if left <= rendered as u64 {
+            self.expire_if_due(id);
+        }
     }
 
     /// Ends a subscription that has got all it was to get.
@@ -522,6 +524,7 @@ impl Source for Writer<'_> {
             {
                 break;
             }
+            self.render(out);
         }
         if self.is_at_end() {
             Poll::Ready(Filled::Ended)

@@ -6,7 +6,7 @@ use super::protocol_error::ProtocolError;
 use crate::limits::{NATS_BATCH_BYTES, NATS_BATCH_MESSAGES, NATS_CONTROL_LINE_BYTES};
 use crate::limits::{NATS_COPIED_BYTES, NATS_PAYLOAD_BYTES, NATS_SIZE_DIGITS};
 use bytes::{Buf, Bytes, BytesMut};
-use memchr::memchr;
+use memchr::{memchr, memchr2, memchr3};
 
 /// The largest control line and message that a client may send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,6 +176,9 @@ impl Parser {
         while entries.len() < NATS_BATCH_MESSAGES && end < NATS_BATCH_BYTES {
             let next =
                 line_before.and_then(|line| Entry::repeated(line, bytes, end)).or_else(|| {
+                    if is_elsewhere(&bytes[end..], first.subject.of(bytes)) {
+                        return None;
+                    }
                     let of_first = first.address(bytes);
                     let next = self.whole_message(bytes, end)?;
                     (next.address(bytes) == of_first).then_some(next.entry)
@@ -226,7 +229,7 @@ impl Parser {
         if self.dialect == Dialect::Hub {
             return self.message_of_hub(with_headers, bytes, arguments);
         }
-        let (spans, count) = split::<4>(bytes, arguments, is_blank)?;
+        let (spans, count) = split::<4>(bytes, arguments, find_blank)?;
         let sizes_at = count.wrapping_sub(if with_headers { 2 } else { 1 });
         if !matches!(sizes_at, 1 | 2) {
             return Err(ProtocolError::WrongArgumentCount);
@@ -493,7 +496,7 @@ impl Plain {
             Self::ErrorOfHub => Ok(Operation::Error(Bytes::copy_from_slice(arguments))),
             Self::InterestBegins | Self::InterestEnds => {
                 let copy = Bytes::copy_from_slice(arguments);
-                let (spans, count) = split::<3>(&copy, whole, is_blank_or_cr)?;
+                let (spans, count) = split::<3>(&copy, whole, find_blank_or_cr)?;
                 let begins = self == Self::InterestBegins;
                 // The weight of a group is not used: its members there are for the hub to choose.
                 let group = match (count, begins) {
@@ -505,7 +508,7 @@ impl Plain {
             }
             Self::Subscribe => {
                 let copy = Bytes::copy_from_slice(arguments);
-                let (spans, count) = split::<3>(&copy, whole, is_blank_or_cr)?;
+                let (spans, count) = split::<3>(&copy, whole, find_blank_or_cr)?;
                 let queue = match count {
                     2 => None,
                     3 => Some(spans[1].slice_of(&copy)),
@@ -515,7 +518,7 @@ impl Plain {
                 Ok(Operation::Subscribe { subject, queue, sid })
             }
             Self::Unsubscribe => {
-                let (spans, count) = split::<2>(arguments, whole, is_blank_or_cr)?;
+                let (spans, count) = split::<2>(arguments, whole, find_blank_or_cr)?;
                 let max = match count {
                     1 => None,
                     2 => parse_size(spans[1].of(arguments)).ok().filter(|&max| max > 0),
@@ -552,24 +555,35 @@ fn is_blank(byte: &u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
-/// Whether a byte separates the arguments of `SUB` and `UNSUB`, but not those of `PUB` and `HPUB`.
-/// (Observed.)
-fn is_blank_or_cr(byte: &u8) -> bool {
-    is_blank(byte) || *byte == b'\r'
+fn find_blank(bytes: &[u8]) -> Option<usize> {
+    memchr2(b' ', b'\t', bytes)
 }
 
-/// Splits arguments: where they are, and how many.
+/// What separates the arguments of `SUB` and `UNSUB`, but not those of `PUB` and `HPUB`.
+/// (Observed.)
+fn find_blank_or_cr(bytes: &[u8]) -> Option<usize> {
+    memchr3(b' ', b'\t', b'\r', bytes)
+}
+
+/// Whether a line begins with another subject, as nearly every line does that begins the message of
+/// another block. To parse it for that would be half of the work for a message that comes alone.
+fn is_elsewhere(line: &[u8], subject: &[u8]) -> bool {
+    let arguments = line.strip_prefix(b"PUB ");
+    arguments.is_some_and(|it| !it.first().is_none_or(is_blank) && !it.starts_with(subject))
+}
+
+/// Splits arguments: where they are, and how many. `find` finds a byte that separates them.
 fn split<const MOST: usize>(
     bytes: &[u8],
     arguments: Arguments,
-    is_separator: impl FnMut(&u8) -> bool,
+    find: impl Fn(&[u8]) -> Option<usize>,
 ) -> Result<([Span; MOST], usize), ProtocolError> {
     let mut spans = [Span::default(); MOST];
     let mut count = 0;
-    let mut start = arguments.start;
-    for word in bytes[arguments.start..arguments.end].split(is_separator) {
-        let end = start + word.len();
-        if !word.is_empty() {
+    let Arguments { mut start, end: last, .. } = arguments;
+    while start < last {
+        let end = find(&bytes[start..last]).map_or(last, |at| start + at);
+        if end > start {
             *spans.get_mut(count).ok_or(ProtocolError::WrongArgumentCount)? =
                 Span::between(start, end);
             count += 1;

@@ -6,6 +6,7 @@
 
 use fanfare::Pattern;
 use fanfare::limits::{TOPIC_BYTES_MAX, TOPIC_TOKENS_MAX};
+use memchr::memchr2;
 
 /// Whether a `SUB` may have this subject: no token is empty, and `>` as a token comes last.
 /// (Observed: the error is `'Invalid Subject'`. `fo*` and `fo>` are ordinary tokens.)
@@ -28,7 +29,9 @@ pub fn is_valid_literal(subject: &[u8]) -> bool {
 /// Whether there is a wildcard token in it. A message published under such a subject reaches those
 /// subscriptions that have just these tokens, or wildcards that cover them. (Observed.)
 pub fn has_wildcard(subject: &[u8]) -> bool {
-    tokens(subject).any(|token| matches!(token, b"*" | b">"))
+    // Nearly no subject has one of these bytes, which is quicker to see than what its tokens are.
+    memchr2(b'*', b'>', subject).is_some()
+        && tokens(subject).any(|token| matches!(token, b"*" | b">"))
 }
 
 /// The subject as text that [`Topic::parse`](fanfare::Topic::parse) accepts. None: nobody can be
