@@ -8,7 +8,7 @@ use hyper::header::{
     CONNECTION, HeaderMap, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT,
     SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
-use hyper::{StatusCode, Version};
+use hyper::{Method, StatusCode, Version};
 use std::fmt;
 
 /// The protocol's name in headers.
@@ -92,8 +92,8 @@ impl Call {
 }
 
 fn accept(call: &Call) -> Result<HeaderValue, NoWebSocket> {
-    if call.request.version() != Version::HTTP_11 {
-        return Err(NoWebSocket::BadRequest("a WebSocket begins with HTTP/1.1"));
+    if call.request.version() != Version::HTTP_11 || call.request.method() != Method::GET {
+        return Err(NoWebSocket::BadRequest("a WebSocket begins with GET in HTTP/1.1"));
     }
     if !call.asks_to_upgrade(WEB_SOCKET) || single(call, SEC_WEBSOCKET_VERSION) != Some(VERSION) {
         return Err(NoWebSocket::OtherProtocol);

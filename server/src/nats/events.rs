@@ -135,7 +135,13 @@ impl Events {
         };
         let (status, body) = whole(documents(asked).await).await;
         match serde_json::from_slice::<Value>(&body) {
-            Ok(data) => json!({ "server": self.server(info), "data": data }),
+            Ok(mut data) => {
+                // In a message nothing else says whether the server is well.
+                if path.starts_with("/healthz") {
+                    data["status_code"] = status.as_u16().into();
+                }
+                json!({ "server": self.server(info), "data": data })
+            }
             Err(_) => {
                 let why = String::from_utf8_lossy(&body);
                 self.refusal(status.as_u16(), why.trim_end(), info)

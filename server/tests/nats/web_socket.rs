@@ -89,6 +89,7 @@ fn a_client_in_frames_is_a_client() {
 
 #[test]
 fn a_page_may_ask_if_its_origin_is_listed() {
+    const POST: &str = "POST / HTTP/1.1\r\nHost: localhost";
     let server = Server::start(&["--nats-websocket-origins", "https://app.example"]);
     let ask = |headers: &str| {
         let headers = format!("{UPGRADE}{headers}");
@@ -101,10 +102,11 @@ fn a_page_may_ask_if_its_origin_is_listed() {
         assert!(stream(&mut client, 1).starts_with("INFO "));
     }
     assert_eq!(Http::connect(server.web_socket).get("/").status, 426);
-    let rebound = format!("GET / HTTP/1.1\r\nHost: evil.example\r\n{UPGRADE}\r\n");
-    let mut http = Http::connect(server.web_socket);
-    http.send(rebound);
-    assert_eq!(http.answer().unwrap().status, 403);
+    for (begin, expected) in [("GET / HTTP/1.1\r\nHost: evil.example", 403), (POST, 400)] {
+        let mut http = Http::connect(server.web_socket);
+        http.send(format!("{begin}\r\n{UPGRADE}\r\n"));
+        assert_eq!(http.answer().unwrap().status, expected);
+    }
 }
 
 /// nats-py's own transport, with and without TLS.

@@ -43,6 +43,7 @@ mod newest {
         the_system_account_is_told_how_many_clients_an_account_has,
         the_system_account_is_told_of_clients_that_are_refused,
         the_system_account_asks_the_server_how_it_is,
+        the_system_account_asks_whether_the_server_is_well,
         a_client_asks_who_it_is,
     );
 
@@ -284,6 +285,15 @@ fn the_system_account_is_told_of_clients_that_are_refused(server: Server) {
     assert_eq!(event["client"]["user"], "a");
     assert_eq!(event["client"]["id"], refused.info["client_id"]);
     told.sync();
+}
+
+/// The newest also says it as HTTP does, which is what `nats server report health` looks at.
+fn the_system_account_asks_whether_the_server_is_well(server: Server) {
+    let mut system = client(&server, "s");
+    system.send("SUB r 1\r\nPUB $SYS.REQ.SERVER.PING.HEALTHZ r 0\r\n\r\n");
+    let (_, answer) = event(&mut system);
+    assert_eq!(answer["data"], serde_json::json!({ "status": "ok", "status_code": 200 }));
+    system.sync();
 }
 
 fn the_system_account_asks_the_server_how_it_is(server: Server) {
