@@ -217,7 +217,7 @@ impl<M> Deliveries<M> {
                 {
                     (Some(wait), false)
                 }
-                _ => ((!member.queue.overlooks_nobody).then_some(LOOK_AGAIN_AFTER), true),
+                _ => ((!member.queue.overlooks_nobody()).then_some(LOOK_AGAIN_AFTER), true),
             };
             let deadline = wait.and_then(|wait| Instant::now().checked_add(wait));
             // Another member may only take it later if nothing that follows has been given to

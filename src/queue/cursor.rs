@@ -68,6 +68,12 @@ impl<M> Cursor<M> {
         Self { next: 0, end: 0, looked_at: u32::MAX, reading: None, missed: 0, finished }
     }
 
+    /// Whether [`step`](Self::step) has a message that is known to have another behind it.
+    #[inline]
+    pub fn is_within_batch(&self) -> bool {
+        self.next + 1 < self.end
+    }
+
     /// Takes up to `at_most` of the messages that were found. Their credit is for the caller to
     /// return.
     pub fn take_readable(&mut self, at_most: u32) -> Option<Taken<M>> {
@@ -100,14 +106,10 @@ impl<M> Cursor<M> {
     /// Whether there is more to read at the end that was seen last.
     #[inline]
     fn has_grown(&mut self) -> bool {
-        let Some(reading) = self.reading.as_mut().filter(|_| self.missed == 0) else {
-            return false;
-        };
-        let Some(slot) = reading.slot else { return false };
-        match reading.segment.slots[slot as usize].reach(&reading.segment.length) {
-            reach @ Reach::Growing(to) if to > self.next => {
-                self.looked_at = self.next;
-                self.end = reading.follow(reach);
+        let Some(Reading { segment, slot: Some(slot), .. }) = &self.reading else { return false };
+        match segment.slots[*slot as usize].reach(&segment.length) {
+            Reach::Growing(to) if to > self.next && self.missed == 0 => {
+                (self.looked_at, self.end) = (self.next, to);
                 true
             }
             _ => false,
@@ -174,18 +176,14 @@ impl<M> Reading<M> {
     fn look_further(&mut self, next: u32) -> u32 {
         let Some(slot) = self.slot else { return self.to };
         let (slot, length) = (&self.segment.slots[slot as usize], &self.segment.length);
+        // Nothing comes after a full segment, so nobody has to be called back to it.
+        let capacity = self.segment.capacity();
         let reach = match slot.reach(length) {
-            Reach::Growing(to) if to == next => slot.leave(next, length),
+            Reach::Growing(to) if to == next && to < capacity => slot.leave(next, length),
             reach => reach,
         };
-        self.follow(reach)
-    }
-
-    /// The end of what is readable, by this reach.
-    #[inline]
-    fn follow(&mut self, reach: Reach) -> u32 {
         let (Reach::Growing(to) | Reach::Ends(to)) = reach;
-        if matches!(reach, Reach::Ends(_)) || to == self.segment.capacity() {
+        if matches!(reach, Reach::Ends(_)) || to == capacity {
             self.slot = None;
         }
         self.to = to;

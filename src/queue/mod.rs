@@ -138,10 +138,8 @@ impl Terms {
 
 pub(crate) struct Queue<M> {
     pub terms: Terms,
-    /// Whether the receiver overlooks nobody who waits, wherever it stops reading. Otherwise one
-    /// that waits without end has to [look again](Self::look_again) from time to time.
-    pub overlooks_nobody: bool,
-    /// Events that a receiver or a publisher must not overlook; zero nearly always.
+    /// Events that a receiver or a publisher must not overlook, nearly always none, and
+    /// [`OVERLOOKS_NOBODY`].
     attention: AtomicU32,
     entries: Entries<M>,
     publishers: WrittenByPublishers,
@@ -194,6 +192,8 @@ const CLOSING: u32 = 4;
 const ENDED: u32 = 8;
 /// A publisher drops its messages without asking, since there is no room.
 const WRITTEN_OFF: u32 = 16;
+/// No event: the receiver makes sure after each message that it overlooks nobody.
+const OVERLOOKS_NOBODY: u32 = 32;
 
 impl<M> Queue<M> {
     pub fn new(terms: Terms, settled: Arc<Event>) -> Self {
@@ -206,8 +206,7 @@ impl<M> Queue<M> {
             terms.when_full == WhenFull::Block && terms.bounds.messages < LOOK_AGAIN_FROM_MESSAGES;
         Self {
             terms,
-            overlooks_nobody,
-            attention: AtomicU32::new(0),
+            attention: AtomicU32::new(if overlooks_nobody { OVERLOOKS_NOBODY } else { 0 }),
             entries: Entries::new(),
             publishers: WrittenByPublishers { reserved: Reserved::new(), drops: Drops::default() },
             reader: WrittenByReader {
@@ -256,6 +255,13 @@ impl<M> Queue<M> {
             let (segment, from) = message.segment();
             self.entries.push(Entry::fixed(segment, self.terms.id, from..from + 1));
         }
+    }
+
+    /// Whether the receiver overlooks nobody who waits, wherever it stops reading. Otherwise one
+    /// that waits without end has to [look again](Self::look_again) from time to time.
+    #[inline]
+    pub fn overlooks_nobody(&self) -> bool {
+        self.attends(OVERLOOKS_NOBODY)
     }
 
     #[inline]

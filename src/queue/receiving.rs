@@ -1,6 +1,6 @@
 //! What the receiver does with its queue, and how the queue ends.
 
-use super::{CLOSING, ENDED, PROBATION, Queue, WAITED_FOR};
+use super::{CLOSING, ENDED, OVERLOOKS_NOBODY, PROBATION, Queue, WAITED_FOR};
 use crate::load::Load;
 use crate::log::deferred::Deferred;
 use crate::queue::cursor::{Cursor, Found, Step, Taken};
@@ -65,7 +65,7 @@ impl<M> Queue<M> {
         let received = self.reader.received.load(Ordering::Relaxed) + 1;
         self.reader.received.store(received, Ordering::Release);
         let load = Load { messages: 1, bytes: step.weight_bytes };
-        if step.is_last || self.overlooks_nobody {
+        if step.is_last || self.overlooks_nobody() {
             self.reader.consumed.add(load);
         } else {
             self.reader.consumed.add_unordered(load);
@@ -73,6 +73,15 @@ impl<M> Queue<M> {
         // A queue that holds more is not drained, so its close is left for the last message.
         let left_for_last = if step.is_last { 0 } else { CLOSING };
         self.attend_but(left_for_last);
+    }
+
+    /// As [`receive_one`](Self::receive_one) in the middle of a batch, while nobody waits.
+    #[inline]
+    pub fn receive_within(&self, weight_bytes: u32, seen: &mut GrantSeen) {
+        self.note_high_water(None, seen);
+        let received = self.reader.received.load(Ordering::Relaxed) + 1;
+        self.reader.received.store(received, Ordering::Release);
+        self.reader.consumed.add_unordered(Load { messages: 1, bytes: weight_bytes });
     }
 
     /// Counts messages as received and frees their room.
@@ -94,7 +103,7 @@ impl<M> Queue<M> {
     #[inline]
     fn attend_but(&self, unheeded: u32) {
         // After the room was freed: see `park`.
-        if self.attention.load(Ordering::SeqCst) & !unheeded != 0 {
+        if self.attention.load(Ordering::SeqCst) & !(unheeded | OVERLOOKS_NOBODY) != 0 {
             self.attend();
         }
     }
@@ -104,8 +113,23 @@ impl<M> Queue<M> {
         self.receiver.register(waker);
     }
 
+    /// Whether a receiver that has just read all it had would find nothing more, and nothing to do.
+    pub fn has_nothing(&self) -> bool {
+        // Where publishers reach into the cursor, they may have left something in it.
+        self.shared_cursor.is_none()
+            && !self.attends(!OVERLOOKS_NOBODY)
+            && self.entries.is_empty()
+            && self.gap.load(Ordering::SeqCst) == 0
+    }
+
     pub fn is_closing(&self) -> bool {
         self.attends(CLOSING)
+    }
+
+    /// Whether the receiver may read on in a batch and look at nothing else.
+    #[inline]
+    pub fn is_left_alone(&self) -> bool {
+        !self.attends(!CLOSING)
     }
 
     #[inline]

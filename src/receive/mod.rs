@@ -48,6 +48,21 @@ impl<M: Payload> Receiver<M> {
         self.try_with(Self::take_batch, Taken::Missed)
     }
 
+    /// Whether there is a message for [`step_within`](Self::step_within): one that is known to have
+    /// another behind it, while nobody wants anything of the receiver. Most are.
+    #[inline(always)]
+    pub fn is_within_batch(&self) -> bool {
+        self.cursor.is_within_batch() && self.queue.is_left_alone()
+    }
+
+    /// Receives a message in the middle of a batch.
+    #[inline(always)]
+    pub fn step_within(&mut self) -> Option<Delivery<Received<'_, M>>> {
+        let (step, message, segment, index) = self.cursor.step()?;
+        self.queue.receive_within(step.weight_bytes, &mut self.grant_seen);
+        Some(Delivery::Message(Received::lent(message, segment, index)))
+    }
+
     /// Whether the segment that is being read has a message, for [`step`](Self::step).
     #[inline(always)]
     pub fn has_next(&mut self) -> bool {
@@ -94,6 +109,9 @@ impl<M: Payload> Receiver<M> {
         if let Err(TryRecvError::Empty) = taken {
             // Registered before the second look: whatever is pushed after it wakes this task.
             self.queue.register(context.waker());
+            if self.queue.has_nothing() {
+                return Poll::Pending;
+            }
             taken = self.try_with(&take, &gap);
         }
         match taken {

@@ -202,6 +202,9 @@ impl<'a, M: Payload> Future for Recv<'a, M> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         // Polled again after it was ready, it has nothing more.
         let Some(receiver) = self.0.take() else { return Poll::Ready(None) };
+        if receiver.is_within_batch() {
+            return Poll::Ready(receiver.step_within());
+        }
         if receiver.has_next() {
             return Poll::Ready(receiver.step());
         }
