@@ -158,9 +158,8 @@ impl<M> Cursor<M> {
 
     /// Whether there is more to read in this segment. Leaves it if it is over.
     pub fn has_readable(&mut self) -> bool {
-        if self.next == self.end
-            && let Some(reading) = &mut self.reading
-        {
+        let Some(reading) = &mut self.reading else { return false };
+        if self.next == self.end {
             self.end = reading.look_further(self.next).max(self.next);
         }
         let has_readable = self.next < self.end;
