@@ -19,9 +19,9 @@ pub const TOPIC_TOKENS_MAX: usize = 32;
 /// a few; patterns made for the purpose would take hundreds of thousands.
 pub const MATCH_STEPS_MAX: usize = 1024;
 
-/// Routes of topics without a history, and as many of siblings. A subscription with wildcards that begins or ends looks at
-/// all that it matches, a millisecond for this many. Further topics look for their audience at each
-/// publish until publishers have forgotten others.
+/// Routes of topics without a history, and as many of siblings. A subscription with wildcards that
+/// begins or ends looks at all that it matches, a millisecond for this many. Further topics look
+/// for their audience at each publish until publishers have forgotten others.
 pub const ROUTES_MAX: usize = 16_384;
 
 // ---- Queues ----
@@ -153,8 +153,8 @@ pub const GRANT_PUBLISHES_MIN: u32 = 4;
 /// asked each time.
 pub const GRANT_QUEUES_PER_PUBLISH: u32 = 4;
 
-/// Routes one publisher remembers, and as many of siblings. When one more is needed it forgets them all and learns again,
-/// which costs it one look-up a topic.
+/// Routes one publisher remembers, and as many of siblings. When one more is needed it forgets them
+/// all and learns again, which costs it one look-up a topic.
 pub const CACHED_ROUTES_MAX: usize = 1024;
 
 /// Topics that a publisher remembers having seen once; the second publish caches the route. So
@@ -162,9 +162,9 @@ pub const CACHED_ROUTES_MAX: usize = 1024;
 /// caches theirs.
 pub const SEEN_TOPICS: usize = 64;
 
-/// One-off topics of one publisher after which it asks for a route of siblings again, once some were
-/// told apart. Why: to ask costs as much as a fifth of a one-off publish, and inboxes with a
-/// subscription each never get one.
+/// One-off topics of one publisher after which it asks for a route of siblings again, once some
+/// were told apart. To ask costs a fifth of a one-off publish, and inboxes with a subscription each
+/// never get one.
 pub const SIBLINGS_PAUSE_TOPICS: u32 = 64;
 
 /// Messages that a `TopicSink` collects: what a growing segment holds. When it is reached, they are

@@ -127,8 +127,8 @@ impl Query {
     }
 }
 
-/// `/connz`: `acc`, `user`, `search`, `sort` and `reverse`, or the one connection with the number `cid`,
-/// with its queues and what it waits for. With `subs` what each has subscribed to.
+/// `/connz`: `acc`, `user`, `search`, `sort` and `reverse`, or the one connection with the number
+/// `cid`, with its queues and what it waits for. With `subs` what each has subscribed to.
 pub(super) fn list(context: Arc<AdminContext>, call: Asked) -> Response {
     let (query, window) = match (Query::of(&call), Window::of(&call), call.number("cid", 0)) {
         (Ok(query), Ok(window), Ok(0)) => (query, window),

@@ -50,7 +50,7 @@ impl Wanted {
         Ok(Self { account: call.text("acc")?, test })
     }
 
-    /// How many of a client's subscriptions are wanted, and which, if they had to be listed for that.
+    /// How many of a client's subscriptions are wanted, and which, if that took a list.
     fn of_client(&self, client: &ConnectionFigures) -> (usize, Option<Vec<SubscriptionInfo>>) {
         let Some(topic) = &self.test else { return (client.subscription_count(), None) };
         let mut list = client.list();
