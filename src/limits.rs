@@ -92,10 +92,15 @@ pub const ENDS_PER_TURN: usize = 512;
 /// reached, others are coming without end, and the next turn begins.
 pub const LET_IN_MAX: Duration = Duration::from_millis(1);
 
-/// How many publishes of one publisher may drop something before other tasks have a turn. Fixed.
-/// The receivers that it drops for may be tasks of the same thread. When it is reached, the publish
+/// How many publishes of one publisher may drop something before other tasks have a turn. The
+/// receivers that it drops for may be tasks of the same thread. When it is reached, the publish
 /// yields once before it completes, as one that waited does.
 pub const DROPPING_PUBLISHES_PER_TURN: u32 = 64;
+
+/// The same while turns bring nobody room: each comes after twice as many publishes as the one
+/// before, up to this. Why: a stuck receiver makes no use of turns, and at each of them all others
+/// catch up and have to be woken again.
+pub const DROPPING_PUBLISHES_PER_TURN_MAX: u32 = 1024;
 
 /// Gaps that [`Messages`](crate::Messages) passes over in one poll. Fixed. Messages too heavy for
 /// the queue leave gaps as fast as they are published; after this many others run first.

@@ -29,8 +29,8 @@ pub(crate) struct Deliveries<M> {
     /// The outcome of the current publish so far.
     pub receipt: Receipt,
     pub deferred: Deferred<M>,
-    /// Whether a queue of the present publish had no room.
-    pub has_met_full: bool,
+    /// How many queues had no room for the present publish.
+    pub met_full: usize,
     /// Subscriptions to end for being full: that changes the routes, so under no lock.
     to_end: Vec<Arc<Queue<M>>>,
     /// Reader slots, of those served, whose queues dropped some of it.
@@ -106,7 +106,7 @@ impl<M> Deliveries<M> {
         Self {
             receipt: Receipt::default(),
             deferred: Deferred::new(),
-            has_met_full: false,
+            met_full: 0,
             to_end: Vec::new(),
             dropped_at: Vec::new(),
             waiters: Vec::new(),
@@ -194,7 +194,7 @@ impl<M> Deliveries<M> {
         group: Option<&Arc<Members<M>>>,
         appended: &Appended<M>,
     ) -> bool {
-        self.has_met_full = true;
+        self.met_full += 1;
         self.receipt.matched += u64::from(entry.messages());
         let is_last = entry.to == appended.range.end;
         let pending = appended.may_wait.then_some(&self.pending);

@@ -453,7 +453,7 @@ impl<M> FanOut<M> {
             - self.reservations.skipped
             - self.reservations.refused.len()
             - written_off;
-        self.deliveries.has_met_full |= written_off > 0;
+        self.deliveries.met_full += written_off;
         let receipt = &mut self.deliveries.receipt;
         receipt.queued += queued as u64 * messages;
         receipt.dropped += written_off as u64 * messages;

@@ -10,7 +10,9 @@ pub mod sink;
 
 use crate::blocking::block_on;
 use crate::error::{PublishError, TryPublishError};
-use crate::limits::{BATCH_MESSAGES_MAX, DROPPING_PUBLISHES_PER_TURN};
+use crate::limits::{
+    BATCH_MESSAGES_MAX, DROPPING_PUBLISHES_PER_TURN, DROPPING_PUBLISHES_PER_TURN_MAX,
+};
 use crate::log::history::History;
 use crate::payload::{Origin, Payload};
 use crate::policy::Receipt;
@@ -58,9 +60,7 @@ pub struct Publisher<M: Payload> {
     routes: RouteCache<M>,
     open: Open,
     tally: Arc<Tally>,
-    /// How many publishes have dropped something since other tasks had a turn. A wait counts for as
-    /// many as may, and after the first wait so does each publish that leaves queues nearly full.
-    since_turn: u32,
+    turns: Turns,
     has_waited: bool,
 }
 
@@ -73,7 +73,7 @@ impl<M: Payload> Publisher<M> {
             routes: RouteCache::new(),
             open: Open::default(),
             tally,
-            since_turn: 0,
+            turns: Turns::default(),
             has_waited: false,
         }
     }
@@ -334,17 +334,13 @@ impl<M: Payload> Publisher<M> {
     fn begin(&mut self, topic: &Topic, may_wait: bool) -> Result<(), Refusal> {
         let published = self.fan_out.batch.len() as u64;
         let outcome = self.fan_out(topic, may_wait);
-        let has_met_full = std::mem::take(&mut self.fan_out.deliveries.has_met_full);
+        let met_full = std::mem::take(&mut self.fan_out.deliveries.met_full);
         if let Ok(has_route) = outcome {
             let waits_since = self.fan_out.is_waiting().then(|| self.handle.shared.waits.begin());
             self.has_waited |= waits_since.is_some();
             let is_turn_due = waits_since.is_some()
                 || (may_wait && self.has_waited && self.fan_out.is_short_of_room());
-            if is_turn_due {
-                self.since_turn = DROPPING_PUBLISHES_PER_TURN;
-            } else if has_met_full {
-                self.since_turn = self.since_turn.saturating_add(1);
-            }
+            self.turns.count(met_full, is_turn_due);
             self.open = Open { published, has_route, waits_since };
         }
         // Of a refusal too: room that was given back may have let others in. Once the account is
@@ -420,8 +416,7 @@ impl<M: Payload> Publisher<M> {
         // Somebody was full, or soon is. If that receiver is a task of the same thread, it can only
         // read while this one yields. And then it empties its queue in one go, instead of making
         // room for one message and then the next, each of which would wait in line.
-        if self.since_turn >= DROPPING_PUBLISHES_PER_TURN {
-            self.since_turn = 0;
+        if self.turns.begin() {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -448,6 +443,51 @@ impl<M: Payload> Drop for Publisher<M> {
     fn drop(&mut self) {
         self.settle_forgotten();
         self.handle.shared.tallies.end(&self.tally);
+    }
+}
+
+/// When a publisher that somebody has no room for lets other tasks have a turn.
+struct Turns {
+    /// How many publishes have met a full queue since.
+    since: u32,
+    /// After how many of them a turn is due.
+    after: u32,
+    is_due: bool,
+    /// How many queues the last publish found full.
+    met_full: usize,
+    /// The same of the publish with the last turn, until it is known whether that brought room.
+    met_full_at_turn: Option<usize>,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        let after = DROPPING_PUBLISHES_PER_TURN;
+        Self { since: 0, after, is_due: false, met_full: 0, met_full_at_turn: None }
+    }
+}
+
+impl Turns {
+    /// Counts a publish. Due at once is the turn of one that waits, and after the first wait that
+    /// of each that leaves queues nearly full.
+    fn count(&mut self, met_full: usize, is_due: bool) {
+        self.met_full = met_full;
+        if let Some(before) = self.met_full_at_turn.take() {
+            // Those still full had their turn, so they are stuck, or run elsewhere.
+            let longer = (self.after * 2).min(DROPPING_PUBLISHES_PER_TURN_MAX);
+            self.after = if met_full < before { DROPPING_PUBLISHES_PER_TURN } else { longer };
+        }
+        self.since = self.since.saturating_add(u32::from(met_full > 0));
+        self.is_due = is_due || self.since >= self.after;
+    }
+
+    /// Whether a turn is due, which then begins.
+    fn begin(&mut self) -> bool {
+        let is_due = std::mem::take(&mut self.is_due);
+        if is_due {
+            self.since = 0;
+            self.met_full_at_turn = Some(self.met_full).filter(|met_full| *met_full > 0);
+        }
+        is_due
     }
 }
 

@@ -1,11 +1,11 @@
 //! Promise 6: what happens when a queue is full is the subscription's choice.
 
-use fanfare::limits::DROPPING_PUBLISHES_PER_TURN;
+use fanfare::limits::{DROPPING_PUBLISHES_PER_TURN, DROPPING_PUBLISHES_PER_TURN_MAX};
 use fanfare::{Broker, Delivery, EndReason, Receipt, TryPublishError, TryRecvError, WhenFull};
 use futures_lite::future::zip;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Context;
+use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
 use testkit::broker::{
@@ -311,6 +311,41 @@ fn a_publisher_that_drops_lets_a_receiver_of_its_thread_read() {
         let ((), received) = block_on(zip(publish, receive));
         assert!(received >= TURNS, "{when_full:?}: {received}");
     }
+}
+
+/// Messages published while one receiver is stuck: how often the publisher gave others a turn, and
+/// what a receiver of its thread got, if there is one.
+fn turns_beside_a_stuck_one(publishes: u64, has_receiver: bool) -> (u64, u64) {
+    let (broker, loads) = (Broker::new(), Loads::new());
+    let stuck = bounded(&broker, "t", 1, WhenFull::DropNewest);
+    let mut receiver = has_receiver.then(|| bounded(&broker, "t", 1, WhenFull::DropNewest));
+    let (mut publisher, to) = (broker.publisher(), topic("t"));
+    let (mut turns, mut received) = (0, 0);
+    for number in 0..publishes {
+        let mut publish = pin!(publisher.publish(&to, loads.light(number)));
+        while publish.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+            turns += 1;
+            let got = receiver.as_mut().map(take_all).unwrap_or_default();
+            received += got.iter().filter(|got| matches!(got, Got::Number(_))).count() as u64;
+        }
+    }
+    assert_books(&stuck, 0, 1, publishes - 1);
+    (turns, received)
+}
+
+#[test]
+fn turns_that_help_nobody_become_rare() {
+    let most = u64::from(DROPPING_PUBLISHES_PER_TURN_MAX);
+    let (turns, _) = turns_beside_a_stuck_one(100 * most, false);
+    assert!((100..110).contains(&turns), "{turns}");
+}
+
+#[test]
+fn turns_that_help_one_beside_a_stuck_one_come_as_often_as_ever() {
+    const TURNS: u64 = 100;
+    let publishes = (TURNS + 1) * u64::from(DROPPING_PUBLISHES_PER_TURN + 1);
+    let (turns, received) = turns_beside_a_stuck_one(publishes, true);
+    assert!(turns >= TURNS && received >= TURNS, "{turns} turns, {received} received");
 }
 
 #[test]
