@@ -269,7 +269,10 @@ impl NatsOptions {
         if maps_certificates && !self.tls.verifies_clients() {
             return Err(settings.error("nats-tls-verify-and-map", "needs nats-tls-ca"));
         }
-        let without = users.iter().find(|user| user.password.is_none() && !maps_certificates);
+        // As whom everybody comes in, nobody has to prove to be.
+        let needs_password = |user: &&User| self.no_auth_user.as_ref() != Some(&user.name);
+        let mut without = users.iter().filter(|user| user.password.is_none());
+        let without = without.find(|user| !maps_certificates && needs_password(user));
         if let Some(User { name, .. }) = without {
             let problem = format!("user {name}: the password is missing");
             return Err(settings.error(file, &problem));

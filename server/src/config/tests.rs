@@ -330,6 +330,9 @@ fn nats_users_come_from_a_file() {
         let error = config(&["--nats-users-file", &file(name, text)]).unwrap_err();
         assert!(error.starts_with("--nats-users-file") && error.contains(expected), "{error}");
     }
+    let silent = file("silent", "[[user]]\nname = \"a\"\n");
+    let given = config(&["--nats-users-file", &silent, "--nats-no-auth-user", "a"]).unwrap();
+    assert!(given.nats.authentication.unauthenticated().is_some());
 }
 
 #[test]
