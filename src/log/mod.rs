@@ -66,7 +66,10 @@ impl<M> Segment<M> {
             first: first.into(),
             first_through,
             later: (0..later).map(|_| Once::new()).collect(),
-            topics: (0..if of_topics { later } else { 0 }).map(|_| Once::new()).collect(),
+            topics: match of_topics {
+                true => (0..later).map(|_| Once::new()).collect(),
+                false => Box::default(),
+            },
             slots: (0..slots).map(|_| ReaderSlot::new()).collect(),
         }
     }
@@ -99,9 +102,11 @@ impl<M> Segment<M> {
     /// The end of the messages of `range` that are of the same topic as the first.
     #[inline]
     pub fn same_topic_until(&self, range: Range<u32>) -> u32 {
-        if self.topics.is_empty() {
-            return range.end;
-        }
+        if self.topics.is_empty() { range.end } else { self.other_topic_from(range) }
+    }
+
+    #[inline(never)]
+    fn other_topic_from(&self, range: Range<u32>) -> u32 {
         let first = self.topic(range.start);
         let other = range.clone().skip(1).find(|index| self.topic(*index) != first);
         other.unwrap_or(range.end)

@@ -17,10 +17,29 @@ pub(crate) struct RouteCache<M> {
     last_siblings: Option<(Box<str>, Arc<Route<M>>)>,
     /// For how many topics not to ask for one, since siblings were told apart.
     siblings_pause: u32,
-    /// Hashes of topics seen once; the second time makes a route. So for what siblings have in
-    /// common.
-    seen: Vec<u64>,
+    /// Topics seen once; the second time makes a route.
+    seen: Seen,
+    /// The same for what siblings have in common: beside each other, one could hide the other.
+    seen_stems: Seen,
+}
+
+/// Hashes of texts seen once.
+#[derive(Default)]
+struct Seen {
+    hashes: Vec<u64>,
     hasher: RandomState,
+}
+
+impl Seen {
+    /// Whether it was seen lately. From now on it was.
+    fn note(&mut self, text: &str) -> bool {
+        if self.hashes.is_empty() {
+            self.hashes.resize(SEEN_TOPICS, 0);
+        }
+        let hash = self.hasher.hash_one(text) | 1;
+        let index = &mut self.hashes[(hash >> 1) as usize & (SEEN_TOPICS - 1)];
+        std::mem::replace(index, hash) == hash
+    }
 }
 
 /// The route of the last publish.
@@ -55,8 +74,8 @@ impl<M> RouteCache<M> {
             siblings: HashMap::new(),
             last_siblings: None,
             siblings_pause: 0,
-            seen: Vec::new(),
-            hasher: RandomState::new(),
+            seen: Seen::default(),
+            seen_stems: Seen::default(),
         }
     }
 
@@ -93,19 +112,17 @@ impl<M> RouteCache<M> {
 
     #[cold]
     fn learn(&mut self, topic: &Topic, router: &Router<M>) -> Option<Arc<Route<M>>> {
-        if topic.has_wildcard() {
-            // Routes are found by the patterns that match them, in a tree that would take this
-            // topic for a pattern.
-            return None;
-        }
         // Where its siblings have a route and none of them has its own, neither has this one.
         let found = match self.last_siblings_of(topic) {
             Some(route) if route.siblings.as_ref().is_some_and(|it| !it.has_routes()) => None,
+            // Routes are found by the patterns that match them, in a tree that would take this
+            // topic for a pattern.
+            None if topic.has_wildcard() => return None,
             _ => router.find(topic),
         };
         let route = match found {
             Some(route) => route,
-            None if self.was_seen(topic.as_str()) => router.make(topic)?,
+            None if self.seen.note(topic.as_str()) => router.make(topic)?,
             None => return None,
         };
         if self.known.len() >= CACHED_ROUTES_MAX {
@@ -126,7 +143,7 @@ impl<M> RouteCache<M> {
                     self.siblings_pause -= 1;
                     return None;
                 }
-                None if self.was_seen(stem) => self.learn_siblings(topic, stem, router)?,
+                None if self.seen_stems.note(stem) => self.learn_siblings(topic, stem, router)?,
                 None => return None,
             };
             self.last_siblings = Some((stem.into(), route));
@@ -163,14 +180,5 @@ impl<M> RouteCache<M> {
         }
         self.siblings.insert(stem.into(), route.clone());
         Some(route)
-    }
-
-    fn was_seen(&mut self, text: &str) -> bool {
-        if self.seen.is_empty() {
-            self.seen.resize(SEEN_TOPICS, 0);
-        }
-        let hash = self.hasher.hash_one(text) | 1;
-        let index = &mut self.seen[(hash >> 1) as usize & (SEEN_TOPICS - 1)];
-        std::mem::replace(index, hash) == hash
     }
 }
