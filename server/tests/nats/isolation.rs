@@ -263,7 +263,7 @@ fn tools_of_nats_find_what_they_read() {
     for (path, expected) in [
         ("/routez", json!({"num_routes": 0, "routes": []})),
         ("/gatewayz", json!({"outbound_gateways": {}, "inbound_gateways": {}})),
-        ("/accountz", json!({"system_account": "$SYS", "accounts": ["$G"]})),
+        ("/accountz", json!({"system_account": "$SYS", "accounts": ["$G", "$SYS"]})),
         ("/jsz", json!({"disabled": true, "streams": 0})),
     ] {
         let told = page(path);
