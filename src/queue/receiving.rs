@@ -62,8 +62,7 @@ impl<M> Queue<M> {
     #[inline]
     pub fn receive_one(&self, step: Step, seen: &mut GrantSeen) {
         self.note_high_water(step.ready, seen);
-        let received = self.reader.received.load(Ordering::Relaxed) + 1;
-        self.reader.received.store(received, Ordering::Release);
+        self.count_received(1);
         let load = Load { messages: 1, bytes: step.weight_bytes };
         if step.is_last || self.overlooks_nobody() {
             self.reader.consumed.add(load);
@@ -79,8 +78,7 @@ impl<M> Queue<M> {
     #[inline]
     pub fn receive_within(&self, weight_bytes: u32, seen: &mut GrantSeen) {
         self.note_high_water(None, seen);
-        let received = self.reader.received.load(Ordering::Relaxed) + 1;
-        self.reader.received.store(received, Ordering::Release);
+        self.count_received(1);
         self.reader.consumed.add_unordered(Load { messages: 1, bytes: weight_bytes });
     }
 
@@ -88,9 +86,15 @@ impl<M> Queue<M> {
     #[inline]
     pub fn receive(&self, load: Load) {
         self.raise_high_water();
-        let received = self.reader.received.load(Ordering::Relaxed) + u64::from(load.messages);
-        self.reader.received.store(received, Ordering::Release);
+        self.count_received(load.messages);
         self.reader.consumed.add(load);
+    }
+
+    /// The receiver alone writes this counter, so a load and a store will do.
+    #[inline]
+    fn count_received(&self, messages: u32) {
+        let received = self.reader.received.load(Ordering::Relaxed) + u64::from(messages);
+        self.reader.received.store(received, Ordering::Release);
     }
 
     /// Serves publishers that wait for the room that was freed. Called after
