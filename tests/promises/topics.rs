@@ -163,7 +163,7 @@ fn parsing_random_text_agrees_with_the_written_rules() {
     for _ in 0..20_000 {
         let length = random.usize(0..10);
         let text: String = (0..length).map(|_| alphabet[random.usize(0..alphabet.len())]).collect();
-        let tokens: Vec<&str> = text.split('.').collect();
+        let tokens = tokens(&text);
         let plain = tokens.iter().all(|token| !token.is_empty() && !token.contains([' ', '\n']));
         let topic = plain && !tokens.iter().any(|token| ["*", ">"].contains(token));
         let pattern = plain && !tokens[..tokens.len() - 1].contains(&">");
@@ -211,6 +211,10 @@ fn the_rules_of_nats() {
     assert!(!matches("A", "a"));
 }
 
+fn tokens(text: &str) -> Vec<&str> {
+    text.split('.').collect()
+}
+
 /// The rules once more, in the plainest way.
 fn naive_match(pattern: &[&str], topic: &[&str]) -> bool {
     match (pattern, topic) {
@@ -247,10 +251,7 @@ fn a_pattern_agrees_with_a_naive_matcher() {
     let mut matched = 0;
     for _ in 0..50_000 {
         let (pattern, topic) = (random_pattern(&mut random), random_topic(&mut random));
-        let expected = naive_match(
-            &pattern.split('.').collect::<Vec<_>>(),
-            &topic.split('.').collect::<Vec<_>>(),
-        );
+        let expected = naive_match(&tokens(&pattern), &tokens(&topic));
         assert_eq!(matches(&pattern, &topic), expected, "pattern {pattern:?}, topic {topic:?}");
         matched += usize::from(expected);
     }
@@ -283,8 +284,7 @@ fn the_router_agrees_with_a_naive_matcher_while_subscriptions_come_and_go() {
                         publisher.try_publish(&Topic::parse(&name).unwrap(), number).unwrap();
                     let mut expected = 0;
                     for (pattern, subscription) in &mut subscriptions {
-                        let tokens: Vec<_> = pattern.split('.').collect();
-                        if naive_match(&tokens, &name.split('.').collect::<Vec<_>>()) {
+                        if naive_match(&tokens(pattern), &tokens(&name)) {
                             expected += 1;
                             let Ok(Delivery::Message(message)) = subscription.try_recv() else {
                                 panic!("seed {seed}: {pattern:?} did not get {name:?}");
@@ -302,10 +302,6 @@ fn the_router_agrees_with_a_naive_matcher_while_subscriptions_come_and_go() {
             }
         }
     }
-}
-
-fn tokens(text: &str) -> Vec<&str> {
-    text.split('.').collect()
 }
 
 /// Topics that are used once share what is known of their siblings, which every subscription that

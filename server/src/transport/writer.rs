@@ -361,12 +361,15 @@ mod tests {
         fn ping(&mut self, _: &mut WriteBuffer) {}
     }
 
+    fn settings(interval: Duration, deadline: Duration) -> WriterSettings {
+        let idle = Idle { interval, misses: 3, answer_required: true };
+        WriterSettings { buffer_bytes: 64 * 1024, deadline, idle }
+    }
+
     #[test]
     fn the_timer_waits_for_the_ping_and_a_stuck_peer_is_found_all_the_same() {
         let (_peer, connection) = connected();
-        let idle = Idle { interval: Duration::from_secs(3600), misses: 3, answer_required: true };
-        let deadline = Duration::from_millis(50);
-        let settings = WriterSettings { buffer_bytes: 64 * 1024, deadline, idle };
+        let settings = settings(Duration::from_secs(3600), Duration::from_millis(50));
         let alarm = Alarm::new(settings, None);
         assert_eq!(alarm.fires_at, alarm.liveness.next_check);
         let outcome = block_on(write_all_from(&mut Endless, &connection, settings));
@@ -377,14 +380,12 @@ mod tests {
     fn a_peer_that_reads_and_never_finds_the_end_is_kept() {
         let (mut peer, connection) = connected();
         peer.set_nonblocking(true).unwrap();
-        let idle = Idle { interval: Duration::from_millis(50), misses: 3, answer_required: true };
-        let deadline = Duration::from_secs(60);
-        let settings = WriterSettings { buffer_bytes: 64 * 1024, deadline, idle };
+        let settings = settings(Duration::from_millis(50), Duration::from_secs(60));
         let mut source = Endless;
         let mut writing = Box::pin(write_all_from(&mut source, &connection, settings));
         // On one thread, so that a machine without time for it reads as often as it writes.
         let (began, mut piece) = (Instant::now(), vec![0; 256 * 1024]);
-        while began.elapsed() < idle.interval * 20 {
+        while began.elapsed() < settings.idle.interval * 20 {
             let outcome = block_on(poll_once(&mut writing));
             assert!(outcome.is_none(), "{outcome:?}");
             let _ = peer.read(&mut piece);
@@ -395,16 +396,14 @@ mod tests {
     fn a_peer_that_reads_while_the_writer_has_no_turn_is_kept() {
         let (mut peer, connection) = connected();
         peer.set_nonblocking(true).unwrap();
-        let idle = Idle { interval: Duration::from_secs(3600), misses: 3, answer_required: true };
-        let deadline = Duration::from_millis(50);
-        let settings = WriterSettings { buffer_bytes: 64 * 1024, deadline, idle };
+        let settings = settings(Duration::from_secs(3600), Duration::from_millis(50));
         let mut source = Endless;
         let mut writing = Box::pin(write_all_from(&mut source, &connection, settings));
         while connection.traffic().unwritten_bytes() == 0 {
             assert!(block_on(poll_once(&mut writing)).is_none());
         }
         let (began, mut piece) = (Instant::now(), vec![0; 256 * 1024]);
-        while began.elapsed() < deadline * 2 {
+        while began.elapsed() < settings.deadline * 2 {
             let _ = peer.read(&mut piece);
         }
         let outcome = block_on(poll_once(&mut writing));
