@@ -318,11 +318,7 @@ impl<M> Deliveries<M> {
     pub fn finish(&mut self) -> Receipt {
         let mut receipt = std::mem::take(&mut self.receipt);
         if receipt.waited > 0 {
-            let outcome = self.pending.take_outcome();
-            receipt.queued += outcome.queued;
-            receipt.dropped += outcome.dropped;
-            receipt.disconnected += outcome.disconnected;
-            receipt.remote += outcome.remote;
+            receipt += self.pending.take_outcome();
             self.waiters.clear();
         }
         if self.armed_for.take().is_some() {

@@ -146,10 +146,10 @@ pub(crate) struct Target<'a, M> {
 }
 
 /// Why nothing was published.
-#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     Closed,
     Full,
+    TooLong,
 }
 
 impl<M> FanOut<M> {

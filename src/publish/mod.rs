@@ -128,11 +128,8 @@ impl<M: Payload> Publisher<M> {
         topic: &Topic,
         batch: &mut Vec<M>,
     ) -> Result<Receipt, PublishError<()>> {
-        match self.begin_batch(topic, batch, true) {
-            Ok(()) => Ok(WaitForRoom(self).await),
-            Err(BatchRefusal::TooLong) => Err(PublishError::TooLong(())),
-            Err(BatchRefusal::Refused(_)) => Err(PublishError::Closed(())),
-        }
+        self.begin_batch(topic, batch, true).map_err(|refusal| refusal.of(()))?;
+        Ok(WaitForRoom(self).await)
     }
 
     /// Publishes without ever waiting: a full subscription that a wait would have helped misses the
@@ -151,11 +148,9 @@ impl<M: Payload> Publisher<M> {
             Ok(receipt) => return Ok(receipt),
             Err(weighed) => weighed,
         };
-        match self.begin_one(topic, None, weighed, false) {
-            Ok(_) => Ok(self.finish()),
-            Err((Refusal::Full, message)) => Err(TryPublishError::Full(message)),
-            Err((Refusal::Closed, message)) => Err(TryPublishError::Closed(message)),
-        }
+        let outcome = self.begin_one(topic, None, weighed, false);
+        outcome.map_err(|(refusal, message)| refusal.of_try(message))?;
+        Ok(self.finish())
     }
 
     /// Publishes a batch without ever waiting, as [`try_publish`](Self::try_publish) does one
@@ -169,12 +164,8 @@ impl<M: Payload> Publisher<M> {
         topic: &Topic,
         batch: &mut Vec<M>,
     ) -> Result<Receipt, TryPublishError<()>> {
-        match self.begin_batch(topic, batch, false) {
-            Ok(()) => Ok(self.finish()),
-            Err(BatchRefusal::TooLong) => Err(TryPublishError::TooLong(())),
-            Err(BatchRefusal::Refused(Refusal::Full)) => Err(TryPublishError::Full(())),
-            Err(BatchRefusal::Refused(Refusal::Closed)) => Err(TryPublishError::Closed(())),
-        }
+        self.begin_batch(topic, batch, false).map_err(|refusal| refusal.of_try(()))?;
+        Ok(self.finish())
     }
 
     /// Publishes one message, blocking the thread while it waits for room.
@@ -224,10 +215,9 @@ impl<M: Payload> Publisher<M> {
         reply_to: Option<Topic>,
         message: M,
     ) -> Result<Receipt, PublishError<M>> {
-        match self.begin_one(topic, reply_to, Weighed::new(message), false) {
-            Ok(_) => Ok(self.finish()),
-            Err((_, message)) => Err(PublishError::Closed(message)),
-        }
+        let outcome = self.begin_one(topic, reply_to, Weighed::new(message), false);
+        outcome.map_err(|(refusal, message)| refusal.of(message))?;
+        Ok(self.finish())
     }
 
     /// [`publish_now`](Self::publish_now) for a batch.
@@ -236,11 +226,8 @@ impl<M: Payload> Publisher<M> {
         topic: &Topic,
         batch: &mut Vec<M>,
     ) -> Result<Receipt, PublishError<()>> {
-        match self.begin_batch(topic, batch, false) {
-            Ok(()) => Ok(self.finish()),
-            Err(BatchRefusal::TooLong) => Err(PublishError::TooLong(())),
-            Err(BatchRefusal::Refused(_)) => Err(PublishError::Closed(())),
-        }
+        self.begin_batch(topic, batch, false).map_err(|refusal| refusal.of(()))?;
+        Ok(self.finish())
     }
 
     /// [`publish_short`](Self::publish_short), or gives the message back.
@@ -261,10 +248,9 @@ impl<M: Payload> Publisher<M> {
         reply_to: Option<Topic>,
         weighed: Weighed<M>,
     ) -> Result<Receipt, PublishError<M>> {
-        match self.begin_one(topic, reply_to, weighed, true) {
-            Ok(_) => Ok(WaitForRoom(self).await),
-            Err((_, message)) => Err(PublishError::Closed(message)),
-        }
+        let outcome = self.begin_one(topic, reply_to, weighed, true);
+        outcome.map_err(|(refusal, message)| refusal.of(message))?;
+        Ok(WaitForRoom(self).await)
     }
 
     /// As [`publish_request`](Self::publish_request), and the message comes back if it was for
@@ -275,10 +261,9 @@ impl<M: Payload> Publisher<M> {
         reply_to: Topic,
         message: M,
     ) -> Result<(Receipt, Option<M>), PublishError<M>> {
-        match self.begin_one(topic, Some(reply_to), Weighed::new(message), true) {
-            Ok(returned) => Ok((WaitForRoom(self).await, returned)),
-            Err((_, message)) => Err(PublishError::Closed(message)),
-        }
+        let outcome = self.begin_one(topic, Some(reply_to), Weighed::new(message), true);
+        let returned = outcome.map_err(|(refusal, message)| refusal.of(message))?;
+        Ok((WaitForRoom(self).await, returned))
     }
 
     /// The fan-out of one message. Gives it back if it was for nobody, or was refused.
@@ -309,9 +294,9 @@ impl<M: Payload> Publisher<M> {
         topic: &Topic,
         batch: &mut Vec<M>,
         may_wait: bool,
-    ) -> Result<(), BatchRefusal> {
+    ) -> Result<(), Refusal> {
         if batch.len() > BATCH_MESSAGES_MAX {
-            return Err(BatchRefusal::TooLong);
+            return Err(Refusal::TooLong);
         }
         self.settle_forgotten();
         if batch.is_empty() {
@@ -325,7 +310,7 @@ impl<M: Payload> Publisher<M> {
         std::mem::swap(batch, &mut self.fan_out.batch);
         let outcome = self.begin(topic, may_wait);
         std::mem::swap(batch, &mut self.fan_out.batch);
-        outcome.map_err(BatchRefusal::Refused)?;
+        outcome?;
         // Still there if it was for nobody.
         batch.clear();
         Ok(())
@@ -519,9 +504,22 @@ fn weigh<M: Payload>(message: &M) -> u32 {
     u32::try_from(message.weight_bytes()).unwrap_or(u32::MAX)
 }
 
-enum BatchRefusal {
-    TooLong,
-    Refused(Refusal),
+impl Refusal {
+    /// For a publish that may wait, and so is never refused because somebody is full.
+    fn of<T>(self, refused: T) -> PublishError<T> {
+        match self {
+            Self::TooLong => PublishError::TooLong(refused),
+            Self::Closed | Self::Full => PublishError::Closed(refused),
+        }
+    }
+
+    fn of_try<T>(self, refused: T) -> TryPublishError<T> {
+        match self {
+            Self::TooLong => TryPublishError::TooLong(refused),
+            Self::Closed => TryPublishError::Closed(refused),
+            Self::Full => TryPublishError::Full(refused),
+        }
+    }
 }
 
 /// Publishes one message. Written out, since an `async fn` costs the short way a third more.
@@ -537,7 +535,7 @@ impl<M: Payload> Publish<'_, M> {
     fn begin(&mut self, bytes: u32) -> Result<(), PublishError<M>> {
         let Some(message) = self.message.take() else { return Ok(()) };
         let outcome = self.publisher.begin_one(self.topic, None, Weighed { message, bytes }, true);
-        outcome.map(drop).map_err(|(_, message)| PublishError::Closed(message))
+        outcome.map(drop).map_err(|(refusal, message)| refusal.of(message))
     }
 }
 

@@ -4,7 +4,7 @@ use crate::error::PublishError;
 use crate::limits::SINK_MESSAGES_MAX;
 use crate::payload::Payload;
 use crate::policy::Receipt;
-use crate::publish::{BatchRefusal, Publisher};
+use crate::publish::Publisher;
 use crate::topic::Topic;
 use futures_sink::Sink;
 use std::pin::Pin;
@@ -77,11 +77,9 @@ impl<M: Payload> TopicSink<M> {
             if self.batch.is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            match self.publisher.begin_batch(&self.topic, &mut self.batch, true) {
-                Ok(()) => self.is_publishing = true,
-                Err(BatchRefusal::TooLong) => return Poll::Ready(Err(PublishError::TooLong(()))),
-                Err(BatchRefusal::Refused(_)) => return Poll::Ready(Err(PublishError::Closed(()))),
-            }
+            let outcome = self.publisher.begin_batch(&self.topic, &mut self.batch, true);
+            outcome.map_err(|refusal| refusal.of(()))?;
+            self.is_publishing = true;
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use super::{Offered, Progress, Queue, WAITED_FOR};
 use crate::log::deferred::Deferred;
+use crate::policy::Receipt;
 use crate::queue::entries::Entry;
 use crate::sync::lock;
 use atomic_waker::AtomicWaker;
@@ -131,14 +132,6 @@ pub(crate) struct Pending {
     publisher: AtomicWaker,
 }
 
-/// The outcome of messages that stood in the wait queue.
-pub(crate) struct Outcome {
-    pub queued: u64,
-    pub dropped: u64,
-    pub disconnected: u64,
-    pub remote: u64,
-}
-
 impl Pending {
     pub fn register(&self, waker: &Waker) {
         self.publisher.register(waker);
@@ -181,13 +174,15 @@ impl Pending {
         self.outstanding.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// Publisher: what was counted, from zero again.
-    pub fn take_outcome(&self) -> Outcome {
-        Outcome {
-            queued: self.queued.swap(0, Ordering::AcqRel),
-            dropped: self.dropped.swap(0, Ordering::AcqRel),
-            disconnected: self.disconnected.swap(0, Ordering::AcqRel),
-            remote: self.remote.swap(0, Ordering::AcqRel),
+    /// Publisher: what became of messages that were counted as waiting, from zero again.
+    pub fn take_outcome(&self) -> Receipt {
+        let take = |counter: &AtomicU64| counter.swap(0, Ordering::AcqRel);
+        Receipt {
+            queued: take(&self.queued),
+            dropped: take(&self.dropped),
+            disconnected: take(&self.disconnected),
+            remote: take(&self.remote),
+            ..Receipt::default()
         }
     }
 }
