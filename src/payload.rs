@@ -156,25 +156,21 @@ impl<A: Payload, B: Payload, C: Payload> Payload for (A, B, C) {
     }
 }
 
-impl<T: Payload> Payload for Arc<T> {
-    fn weight_bytes(&self) -> usize {
-        T::weight_bytes(self)
-    }
+macro_rules! weigh_what_they_own {
+    ($($owner:ident),*) => {
+        $(impl<T: Payload> Payload for $owner<T> {
+            fn weight_bytes(&self) -> usize {
+                T::weight_bytes(self)
+            }
 
-    fn is_kept_in_history(&self) -> bool {
-        T::is_kept_in_history(self)
-    }
+            fn is_kept_in_history(&self) -> bool {
+                T::is_kept_in_history(self)
+            }
+        })*
+    };
 }
 
-impl<T: Payload> Payload for Box<T> {
-    fn weight_bytes(&self) -> usize {
-        T::weight_bytes(self)
-    }
-
-    fn is_kept_in_history(&self) -> bool {
-        T::is_kept_in_history(self)
-    }
-}
+weigh_what_they_own!(Arc, Box);
 
 /// Identifies a publisher, for subscriptions that do not want their own messages back. See
 /// [`Broker::publisher_as`](crate::Broker::publisher_as) and

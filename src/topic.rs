@@ -51,16 +51,6 @@ impl Topic {
             && self.0.as_bytes().split(|byte| *byte == b'.').any(is_wildcard)
     }
 
-    /// The topic as it was written.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The tokens, first to last; at least one.
-    pub fn tokens(&self) -> impl Iterator<Item = &str> {
-        self.0.split('.')
-    }
-
     /// The topic for the answers to one request, in NATS's form so that its clients can answer.
     pub(crate) fn inbox(number: u64) -> Self {
         Self(format!("_INBOX.fanfare.{number}").into())
@@ -100,16 +90,6 @@ impl Pattern {
     pub fn parse(text: &str) -> Result<Self, TopicError> {
         check(text, Wildcards::Allowed)?;
         Ok(Self(text.into()))
-    }
-
-    /// The pattern as it was written.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The tokens, first to last; at least one.
-    pub fn tokens(&self) -> impl Iterator<Item = &str> {
-        self.0.split('.')
     }
 
     /// Whether the pattern has no wildcard, and so matches exactly one topic.
@@ -245,6 +225,18 @@ impl std::error::Error for TopicError {}
 
 macro_rules! as_text {
     ($($name:ident),*) => { $(
+        impl $name {
+            /// The text, as it was written.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+
+            /// The tokens, first to last; at least one.
+            pub fn tokens(&self) -> impl Iterator<Item = &str> {
+                self.0.split('.')
+            }
+        }
+
         impl FromStr for $name {
             type Err = TopicError;
             fn from_str(text: &str) -> Result<Self, TopicError> {
@@ -339,12 +331,7 @@ fn check(text: &str, wildcards: Wildcards) -> Result<(), TopicError> {
         return fail(TOPIC_BYTES_MAX, TopicErrorKind::TooLong);
     }
     let is_wrong = |found: char| found.is_whitespace() || found.is_control();
-    let wrong = match text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        // As nearly always, and much quicker to see.
-        true => None,
-        false => text.char_indices().find(|(_, found)| is_wrong(*found)),
-    };
-    if let Some((position, found)) = wrong {
+    if let Some((position, found)) = text.char_indices().find(|(_, found)| is_wrong(*found)) {
         return fail(position, TopicErrorKind::Character(found));
     }
     let mut position = 0;

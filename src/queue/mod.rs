@@ -62,9 +62,17 @@ pub(crate) enum Wanted {
     Many(Box<MailboxWants>),
 }
 
+#[derive(Clone)]
 pub(crate) struct Want {
     pub pattern: Pattern,
     pub group: Option<Arc<Membership>>,
+}
+
+impl Want {
+    /// Its pattern, and the name of its group.
+    pub fn key(&self) -> (Pattern, Option<Arc<str>>) {
+        (self.pattern.clone(), self.group.as_ref().map(|membership| membership.group.clone()))
+    }
 }
 
 /// The subscriptions of a mailbox. The router changes them under its lock.
@@ -95,36 +103,27 @@ impl Wanted {
         }
     }
 
-    /// The pattern and group of the subscription with this id.
-    pub fn asked(&self, id: SubscriptionId) -> Option<(Pattern, Option<Arc<str>>)> {
-        let asked = |want: &Want| {
-            (want.pattern.clone(), want.group.as_ref().map(|membership| membership.group.clone()))
-        };
+    /// What the subscription with this id is for.
+    pub fn get(&self, id: SubscriptionId) -> Option<Want> {
         match self {
-            Self::One(want) => Some(asked(want)),
-            Self::Many(mailbox) => lock(&mailbox.wants).get(&id).map(asked),
+            Self::One(want) => Some(want.clone()),
+            Self::Many(mailbox) => lock(&mailbox.wants).get(&id).cloned(),
         }
     }
 
     /// The patterns and groups of all subscriptions of a mailbox, oldest first.
     pub fn all(&self) -> Vec<(SubscriptionId, Pattern, Option<Arc<str>>)> {
         let Self::Many(mailbox) = self else { return Vec::new() };
-        let group = |want: &Want| want.group.as_ref().map(|membership| membership.group.clone());
         let wants = lock(&mailbox.wants);
-        let mut all: Vec<_> =
-            wants.iter().map(|(id, want)| (*id, want.pattern.clone(), group(want))).collect();
+        let keys = wants.iter().map(|(id, want)| (*id, want.key()));
+        let mut all: Vec<_> = keys.map(|(id, (pattern, group))| (id, pattern, group)).collect();
         all.sort_unstable_by_key(|(id, ..)| *id);
         all
     }
 
     /// The queue group membership of the subscription with this id.
     pub fn group(&self, id: SubscriptionId) -> Option<Arc<Membership>> {
-        match self {
-            Self::One(want) => want.group.clone(),
-            Self::Many(mailbox) => {
-                lock(&mailbox.wants).get(&id).and_then(|want| want.group.clone())
-            }
-        }
+        self.get(id)?.group
     }
 }
 

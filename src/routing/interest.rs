@@ -79,8 +79,7 @@ impl InterestLog {
     fn note(&self, want: &Want) {
         let mut changed = lock(&self.changed);
         let Changed::These(keys) = &mut *changed else { return };
-        let group = want.group.as_ref().map(|membership| membership.group.clone());
-        keys.insert((want.pattern.clone(), group));
+        keys.insert(want.key());
         if keys.len() > INTEREST_CHANGES_MAX {
             *changed = Changed::Anything;
         }

@@ -20,15 +20,14 @@ use crate::queue::{Queue, Want, Wanted};
 use crate::routing::interest::{InterestKey, InterestLogs};
 use crate::routing::member::Member;
 use crate::routing::members::Members;
-use crate::routing::route::{Audience, Route, RouteLeaf, Siblings};
+use crate::routing::route::{Audience, Route, Siblings};
 use crate::routing::tree::Tree;
 use crate::routing::yielding_lock::YieldingLock;
 use crate::stats::SubscriptionId;
 use crate::sync::{lock, read};
 use crate::topic::{ANY_ONE, Pattern, Topic};
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 pub(crate) struct Router<M> {
     state: YieldingLock<State<M>>,
@@ -58,7 +57,7 @@ struct State<M> {
 
 /// Routes that publishers remember.
 struct Routes<M> {
-    tree: Tree<RouteLeaf<M>>,
+    tree: Tree<Weak<Route<M>>>,
     /// At least as many as there are: those of the last sweep, and those made since.
     count: usize,
     after_sweep: usize,
@@ -99,7 +98,7 @@ impl<M> Router<M> {
         let mut routes = Vec::new();
         let mut state = self.state.write();
         let id = state.next_id(self.subscriptions_max)?;
-        let asked = Want { pattern: want.pattern.clone(), group: want.group.clone() };
+        let asked = want.clone();
         let queue = Arc::new(make(id, want));
         let member = Member { queue: queue.clone(), id, group: asked.group.clone() };
         state.begin(&asked.pattern, &member, replay, &mut routes, |kept| queue.replay(kept));
@@ -141,10 +140,9 @@ impl<M> Router<M> {
         state.begin(&want.pattern, &member, last, &mut routes, |kept| {
             history = kept.into_iter().cloned().collect();
         });
-        let asked = Want { pattern: want.pattern.clone(), group: want.group.clone() };
-        lock(&mailbox.wants).insert(id, want);
+        lock(&mailbox.wants).insert(id, want.clone());
         drop(state);
-        self.interest.note([&asked]);
+        self.interest.note([&want]);
         Ok((id, history))
     }
 
@@ -250,8 +248,8 @@ impl<M> Router<M> {
         let mut all = Vec::new();
         self.state.read().subscriptions.visit_all(&mut |members| {
             for member in members.live().filter(|member| !member.is_bridge()) {
-                let asked = member.queue.terms.wanted.asked(member.id);
-                all.extend(asked.map(|key| (member.queue.clone(), key)));
+                let want = member.queue.terms.wanted.get(member.id);
+                all.extend(want.map(|want| (member.queue.clone(), want.key())));
             }
         });
         all
@@ -306,7 +304,7 @@ impl<M> Router<M> {
         state.last_route += 1;
         let kept = (history > 0).then(|| History::new(history));
         let audience = state.audience(topic);
-        let route = Arc::new(Route::new(state.last_route, topic.clone(), audience, kept));
+        let route = Arc::new(Route::new(state.last_route, topic.clone(), None, audience, kept));
         if history > 0 {
             state.forget_quiet_histories(&mut forgotten);
             state.kept.insert(topic.clone(), route.clone());
@@ -346,8 +344,8 @@ impl<M> Router<M> {
         if state.routes.tree.tells_siblings_apart(topic.as_str()) {
             siblings.note_route();
         }
-        let route =
-            Arc::new(Route::of_siblings(state.last_route, topic.clone(), siblings, audience));
+        let (id, siblings) = (state.last_route, Some(siblings));
+        let route = Arc::new(Route::new(id, topic.clone(), siblings, audience, None));
         state.siblings.insert(&path, &route);
         Some(route)
     }
@@ -364,35 +362,25 @@ impl<M> Router<M> {
 
     /// Whether any subscription wants a topic's messages.
     pub fn is_wanted(&self, topic: &Topic) -> bool {
+        let is_unwanted = |members: &Members<M>| !members.live().any(|member| member.wants(topic));
         let state = self.state.read();
-        let wanted =
-            state.subscriptions.visit_matching(topic.as_str(), &mut |members| match members
-                .live()
-                .any(|member| member.wants(topic))
-            {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
-            });
-        wanted.is_break()
+        !state.subscriptions.visit_matching(topic.as_str(), &mut |members| is_unwanted(members))
     }
 
     /// A subscription of this queue, outside queue groups, that matches `topic`. Gives up after
     /// [`MATCH_STEPS_MAX`].
     pub fn first_match(&self, queue: &Arc<Queue<M>>, topic: &Topic) -> Option<SubscriptionId> {
-        let mut steps = 0;
+        let (mut steps, mut found) = (0, None);
         let state = self.state.read();
-        let found = state.subscriptions.visit_matching(topic.as_str(), &mut |members| {
+        state.subscriptions.visit_matching(topic.as_str(), &mut |members| {
             let is_its =
                 |member: &&Member<M>| member.group.is_none() && Arc::ptr_eq(&member.queue, queue);
             let left = MATCH_STEPS_MAX.saturating_sub(steps);
             steps += 1 + members.len();
-            match members.iter().take(left).find(is_its) {
-                Some(member) => ControlFlow::Break(Some(member.id)),
-                None if steps >= MATCH_STEPS_MAX => ControlFlow::Break(None),
-                None => ControlFlow::Continue(()),
-            }
+            found = members.iter().take(left).find(is_its).map(|member| member.id);
+            found.is_none() && steps < MATCH_STEPS_MAX
         });
-        found.break_value().flatten()
+        found
     }
 
     /// The queues of those that `is_meant` picks of all that get a topic's messages; of a queue
@@ -404,10 +392,10 @@ impl<M> Router<M> {
     ) -> Vec<Arc<Queue<M>>> {
         let mut queues = Vec::new();
         let state = self.state.read();
-        let _ = state.subscriptions.visit_matching(topic.as_str(), &mut |members| {
+        state.subscriptions.visit_matching(topic.as_str(), &mut |members| {
             let wanting = members.live().filter(|member| member.wants(topic) && is_meant(member));
             queues.extend(wanting.map(|member| member.queue.clone()));
-            ControlFlow::<()>::Continue(())
+            true
         });
         queues
     }
@@ -424,15 +412,7 @@ impl<M> Router<M> {
 
     /// Forgets the kept messages of a topic. Its history starts again.
     pub fn forget_history(&self, topic: &Topic) {
-        let route = {
-            let mut state = self.state.write();
-            let route = state.kept.remove(topic);
-            if let Some(route) = &route {
-                route.retire();
-                state.routes.tree.edit(topic.as_str(), |leaf| leaf.0 = None);
-            }
-            route
-        };
+        let route = self.state.write().forget_kept(topic);
         // A publisher may remember the route until its next publish; what was kept goes now.
         drop(route.as_ref().and_then(|route| route.history.as_ref()).map(History::clear));
     }
@@ -455,7 +435,7 @@ impl<M> Router<M> {
             state.queues().into_iter().map(|queue| (queue.clone(), queue.received())).collect();
         state.is_closed = true;
         for of in [&state.routes, &state.siblings] {
-            of.tree.visit_all(&mut |leaf| routes.extend(leaf.route()));
+            of.tree.visit_all(&mut |leaf| routes.extend(leaf.upgrade()));
         }
         for route in &routes {
             route.change(|audience| audience.is_closed = true);
@@ -479,7 +459,7 @@ impl<M> Router<M> {
     /// The routes of all topics that a publisher remembers or that keep a history.
     pub fn routes(&self) -> Vec<Arc<Route<M>>> {
         let mut routes = Vec::new();
-        self.state.read().routes.tree.visit_all(&mut |leaf| routes.extend(leaf.route()));
+        self.state.read().routes.tree.visit_all(&mut |leaf| routes.extend(leaf.upgrade()));
         routes
     }
 
@@ -595,12 +575,12 @@ impl<M> State<M> {
     }
 
     fn route(&self, topic: &Topic) -> Option<Arc<Route<M>>> {
-        self.routes.tree.get(topic.as_str()).and_then(RouteLeaf::route)
+        self.routes.tree.get(topic.as_str()).and_then(Weak::upgrade)
     }
 
     /// The route of siblings, if there is one that can be used.
     fn siblings_at(&self, path: &str) -> Option<Arc<Route<M>>> {
-        let route = self.siblings.tree.find(path).and_then(RouteLeaf::route)?;
+        let route = self.siblings.tree.find(path).and_then(Weak::upgrade)?;
         let is_retired = read(&route.audience).is_retired;
         (!is_retired).then_some(route)
     }
@@ -614,33 +594,26 @@ impl<M> State<M> {
         routes: &mut Vec<Arc<Route<M>>>,
     ) {
         self.routes.tree.visit_matched(pattern.as_str(), &mut |leaf| {
-            routes.extend(leaf.route().filter(|route| is_concerned(route)));
+            routes.extend(leaf.upgrade().filter(|route| is_concerned(route)));
         });
         self.siblings.tree.visit_matched(pattern.as_str(), &mut |leaf| {
-            leaf.route().iter().for_each(|route| route.retire());
+            leaf.upgrade().iter().for_each(|route| route.retire());
         });
     }
 
     /// The audience that all siblings of `topic` have. None: a subscription tells them apart.
     fn audience_of_siblings(&self, topic: &Topic) -> Option<Audience<M>> {
-        if self.subscriptions.tells_siblings_apart(topic.as_str()) {
-            return None;
-        }
-        let wanting = self.subscriptions.visit_matching(topic.as_str(), &mut |found| match found
-            .live()
-            .all(Member::wants_all)
-        {
-            true => ControlFlow::Continue(()),
-            false => ControlFlow::Break(()),
-        });
-        wanting.is_continue().then(|| self.audience(topic))
+        let (all, topic_text) = (&self.subscriptions, topic.as_str());
+        let are_one = !all.tells_siblings_apart(topic_text)
+            && all.visit_matching(topic_text, &mut |found| found.live().all(Member::wants_all));
+        are_one.then(|| self.audience(topic))
     }
 
     fn audience(&self, topic: &Topic) -> Audience<M> {
         let mut members = Vec::new();
-        let _ = self.subscriptions.visit_matching(topic.as_str(), &mut |found| {
+        self.subscriptions.visit_matching(topic.as_str(), &mut |found| {
             members.extend(found.live().filter(|member| member.wants(topic)));
-            ControlFlow::<()>::Continue(())
+            true
         });
         // In order, so that each is added at the end.
         members.sort_unstable_by_key(|member| member.id);
@@ -671,19 +644,24 @@ impl<M> State<M> {
             self.kept.values().map(|route| (stamp(route), route.topic.clone())).collect();
         by_stamp.sort_unstable();
         for (_, topic) in by_stamp.into_iter().take(HISTORY_TOPICS_MAX / 16) {
-            if let Some(route) = self.kept.remove(&topic) {
-                route.retire();
-                self.routes.tree.edit(topic.as_str(), |leaf| leaf.0 = None);
-                forgotten.extend(route.history.as_ref().map(History::clear));
-            }
+            let route = self.forget_kept(&topic);
+            forgotten.extend(route.and_then(|route| route.history.as_ref().map(History::clear)));
         }
+    }
+
+    /// Takes out the route of a topic with a history.
+    fn forget_kept(&mut self, topic: &Topic) -> Option<Arc<Route<M>>> {
+        let route = self.kept.remove(topic)?;
+        route.retire();
+        self.routes.tree.edit(topic.as_str(), |leaf| *leaf = Weak::new());
+        Some(route)
     }
 }
 
 impl<M> Routes<M> {
     fn insert(&mut self, path: &str, route: &Arc<Route<M>>) {
         self.count += 1;
-        self.tree.edit(path, |leaf| leaf.0 = Some(Arc::downgrade(route)));
+        self.tree.edit(path, |leaf| *leaf = Arc::downgrade(route));
     }
 
     /// Whether there may be one more. A route that nobody remembers leaves its nodes behind. They
@@ -695,7 +673,7 @@ impl<M> Routes<M> {
             self.tree.sweep();
             self.asked_since_sweep = 0;
             let mut count = 0;
-            self.tree.visit_all(&mut |leaf| count += usize::from(leaf.0.is_some()));
+            self.tree.visit_all(&mut |leaf| count += usize::from(leaf.strong_count() > 0));
             self.after_sweep = count;
             self.count = count;
         }

@@ -89,16 +89,7 @@ pub(crate) struct Group<M> {
 }
 
 impl<M> Route<M> {
-    pub fn new(id: u64, topic: Topic, audience: Audience<M>, history: Option<History<M>>) -> Self {
-        Self::of(id, topic, None, audience, history)
-    }
-
-    /// The route of siblings of `topic`.
-    pub fn of_siblings(id: u64, topic: Topic, siblings: Siblings, audience: Audience<M>) -> Self {
-        Self::of(id, topic, Some(siblings), audience, None)
-    }
-
-    fn of(
+    pub fn new(
         id: u64,
         topic: Topic,
         siblings: Option<Siblings>,
@@ -294,22 +285,8 @@ impl<M> Group<M> {
 }
 
 /// A topic's route while anybody remembers it.
-pub(crate) struct RouteLeaf<M>(pub Option<Weak<Route<M>>>);
-
-impl<M> Default for RouteLeaf<M> {
-    fn default() -> Self {
-        Self(None)
-    }
-}
-
-impl<M> RouteLeaf<M> {
-    pub fn route(&self) -> Option<Arc<Route<M>>> {
-        self.0.as_ref().and_then(Weak::upgrade)
-    }
-}
-
-impl<M> Leaf for RouteLeaf<M> {
+impl<M> Leaf for Weak<Route<M>> {
     fn is_empty(&self) -> bool {
-        self.0.as_ref().is_none_or(|route| route.strong_count() == 0)
+        self.strong_count() == 0
     }
 }

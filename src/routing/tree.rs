@@ -2,7 +2,6 @@
 
 use crate::topic::{ANY_ONE, ANY_REST};
 use std::collections::HashMap;
-use std::ops::ControlFlow;
 
 /// The value at a node of a tree. An empty value takes no node.
 pub(crate) trait Leaf: Default {
@@ -54,13 +53,13 @@ impl<V: Leaf> Tree<V> {
         Some(&node.here)
     }
 
-    /// Visits the values of all patterns that match `topic`, until `visit` breaks. Many values are
-    /// empty; counting them counts the steps.
-    pub fn visit_matching<'a, B>(
+    /// Visits the values of all patterns that match `topic`, as long as `visit` says to go on, and
+    /// returns whether it always did. Many values are empty; counting them counts the steps.
+    pub fn visit_matching<'a>(
         &'a self,
         topic: &str,
-        visit: &mut impl FnMut(&'a V) -> ControlFlow<B>,
-    ) -> ControlFlow<B> {
+        visit: &mut impl FnMut(&'a V) -> bool,
+    ) -> bool {
         self.root.visit_matching(Some(topic), visit)
     }
 
@@ -131,22 +130,17 @@ impl<V: Leaf> Node<V> {
         result
     }
 
-    fn visit_matching<'a, B>(
+    fn visit_matching<'a>(
         &'a self,
         topic: Option<&str>,
-        visit: &mut impl FnMut(&'a V) -> ControlFlow<B>,
-    ) -> ControlFlow<B> {
+        visit: &mut impl FnMut(&'a V) -> bool,
+    ) -> bool {
         let Some((token, further)) = split(topic) else {
             return visit(&self.here);
         };
-        visit(&self.rest)?;
-        if let Some(node) = self.children.get(token) {
-            node.visit_matching(further, visit)?;
-        }
-        match &self.any_one {
-            Some(node) => node.visit_matching(further, visit),
-            None => ControlFlow::Continue(()),
-        }
+        visit(&self.rest)
+            && self.children.get(token).is_none_or(|node| node.visit_matching(further, visit))
+            && self.any_one.as_ref().is_none_or(|node| node.visit_matching(further, visit))
     }
 
     fn tells_siblings_apart(&self, path: &str) -> bool {
@@ -230,9 +224,9 @@ mod tests {
 
     fn matching(tree: &Tree<Vec<u32>>, topic: &str) -> Vec<u32> {
         let mut found = Vec::new();
-        let _ = tree.visit_matching(topic, &mut |values| {
+        tree.visit_matching(topic, &mut |values| {
             found.extend(values);
-            ControlFlow::<()>::Continue(())
+            true
         });
         found.sort_unstable();
         found
@@ -247,12 +241,13 @@ mod tests {
         assert_eq!(matching(&tree, "a.b"), [0, 1, 2, 3, 4]);
         assert_eq!(matching(&tree, "a"), [3, 5]);
         assert_eq!(matching(&tree, "a.b.c"), [2, 3, 6]);
-        let mut steps = 0;
-        let first = tree.visit_matching("a.b.c", &mut |values| {
+        let (mut steps, mut first) = (0, None);
+        let is_over = tree.visit_matching("a.b.c", &mut |values| {
             steps += 1;
-            values.first().map_or(ControlFlow::Continue(()), |first| ControlFlow::Break(*first))
+            first = values.first().copied();
+            first.is_none()
         });
-        assert_eq!((first, steps), (ControlFlow::Break(3), 1), "the root's `>` comes first");
+        assert_eq!((first, steps, is_over), (Some(3), 1, false), "the root's `>` comes first");
     }
 
     #[test]
