@@ -66,7 +66,7 @@ impl Reader {
                 Err(error) => return Err(error),
             }
         };
-        self.reads_in_turn += 1;
+        self.reads_in_turn += if read_bytes < READ_BUFFER_BYTES.1 { 1 } else { READS_PER_TURN };
         self.gathering
             .note(read_bytes, self.connection.traffic().last_read().duration_since(last_read));
         self.adapt(read_bytes);

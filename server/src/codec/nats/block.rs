@@ -40,23 +40,77 @@ pub struct Block {
     reply_topics: OnceLock<Box<[Option<Topic>]>>,
 }
 
-/// One message costs no further allocation.
-enum Entries {
-    One(Entry),
+/// Where the messages of a block are in its region. One message, or a row of messages that differ
+/// in their bodies alone, costs no further allocation.
+pub(super) enum Entries {
+    /// Each lies as far behind the one before it as the second behind the first, and so does each
+    /// of its parts.
+    Alike { first: Entry, count: u32, step_bytes: u32 },
+    /// Any others.
     Many(Vec<Entry>),
 }
 
 impl Entries {
-    fn as_slice(&self) -> &[Entry] {
+    pub fn of_one(first: Entry) -> Self {
+        Self::Alike { first, count: 1, step_bytes: first.end() as u32 }
+    }
+
+    pub fn len(&self) -> usize {
         match self {
-            Self::One(entry) => std::slice::from_ref(entry),
-            Self::Many(entries) => entries,
+            Self::Alike { count, .. } => *count as usize,
+            Self::Many(entries) => entries.len(),
+        }
+    }
+
+    fn get(&self, index: usize) -> Entry {
+        match self {
+            Self::Alike { first, step_bytes, .. } => first.moved(index as u32 * step_bytes),
+            Self::Many(entries) => entries[index],
+        }
+    }
+
+    /// Adds a message, of perhaps as many in all.
+    pub fn push(&mut self, next: Entry, in_all: usize) {
+        match self {
+            Self::Alike { first, count: count @ 1, step_bytes }
+                if next == first.moved(next.body.at - first.body.at) =>
+            {
+                (*count, *step_bytes) = (2, next.body.at - first.body.at);
+            }
+            Self::Alike { first, count, step_bytes }
+                if next == first.moved(*count * *step_bytes) =>
+            {
+                *count += 1;
+            }
+            Self::Alike { .. } => {
+                let mut entries = Vec::with_capacity(in_all.max(self.len() + 1));
+                entries.extend((0..self.len()).map(|index| self.get(index)));
+                entries.push(next);
+                *self = Self::Many(entries);
+            }
+            Self::Many(entries) => entries.push(next),
+        }
+    }
+
+    /// Adds the `last` message again, `times` times, each `by` bytes behind the one before.
+    pub fn repeat(&mut self, last: Entry, times: usize, by: u32) {
+        match self {
+            Self::Alike { count, step_bytes, .. } if *step_bytes == by => *count += times as u32,
+            _ => (1..=times as u32).for_each(|time| self.push(last.moved(time * by), 0)),
+        }
+    }
+
+    pub fn shrink(&mut self) {
+        if let Self::Many(entries) = self
+            && entries.capacity() > 2 * entries.len()
+        {
+            entries.shrink_to_fit();
         }
     }
 }
 
 /// Where a message is in its region.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     /// Empty: there is none.
     pub reply: Span,
@@ -79,23 +133,23 @@ impl Entry {
         self.reply.bytes == 0 && self.header_size.bytes == 0
     }
 
-    /// The message at `at`, if all of it is there and its control line is the same, byte for byte,
-    /// as the one before. That is usual in a row, and comparing is faster than parsing. `before`
-    /// says where the last message began and where its parts are.
-    pub fn repeated((line_at, before): (usize, Self), bytes: &[u8], at: usize) -> Option<Self> {
-        let line = &bytes[line_at..before.body.at as usize];
-        if !bytes[at..].starts_with(line) {
-            return None;
+    fn moved(self, by: u32) -> Self {
+        Self {
+            reply: self.reply.moved(by),
+            header_size: self.header_size.moved(by),
+            size: self.size.moved(by),
+            body: self.body.moved(by),
+            header_bytes: self.header_bytes,
         }
-        let by = (at - line_at) as u32;
-        let message = Self {
-            reply: before.reply.moved(by),
-            header_size: before.header_size.moved(by),
-            size: before.size.moved(by),
-            body: before.body.moved(by),
-            header_bytes: before.header_bytes,
-        };
-        message.is_complete(bytes).ok()?.then_some(message)
+    }
+
+    /// How many messages behind this one, which begins at `line_at`, have the same control line,
+    /// byte for byte, and are all there: `at_most` so many. That is usual in a row, and comparing
+    /// is faster than parsing.
+    pub fn repeats(&self, line_at: usize, bytes: &[u8], at_most: usize) -> usize {
+        let line = &bytes[line_at..self.body.at as usize];
+        let messages = bytes[self.end()..].chunks_exact(self.end() - line_at).take(at_most);
+        messages.take_while(|next| next.starts_with(line) && next.ends_with(b"\r\n")).count()
     }
 
     /// Whether the whole message is there. A body that does not end as it should is known by the
@@ -111,7 +165,7 @@ impl Entry {
 }
 
 /// A part of a region.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Span {
     pub at: u32,
     pub bytes: u32,
@@ -172,8 +226,14 @@ pub struct Rendered {
     sid: Box<[u8]>,
     with_headers: bool,
     bytes: Bytes,
-    /// Where each message ends.
-    ends: Box<[End]>,
+    ends: Ends,
+}
+
+/// Where the messages of a rendered block end.
+enum Ends {
+    /// The first; each of the others is as long.
+    Alike(End),
+    Each(Box<[End]>),
 }
 
 /// How many bytes the messages of a rendered block take, from the first up to one of them.
@@ -197,26 +257,26 @@ impl Rendered {
     }
 
     fn end_of(&self, count: usize) -> End {
-        count.checked_sub(1).map_or(End::default(), |last| self.ends[last])
+        let times = count as u32;
+        match &self.ends {
+            Ends::Alike(End { bytes, body_bytes }) => {
+                End { bytes: bytes * times, body_bytes: body_bytes * times }
+            }
+            Ends::Each(ends) => count.checked_sub(1).map_or(End::default(), |last| ends[last]),
+        }
     }
 }
 
 impl Block {
-    pub(super) fn of_one(region: Bytes, first: Arriving) -> Self {
-        Self::new(region, first, Entries::One(first.entry))
-    }
-
-    pub(super) fn of_many(region: Bytes, first: Arriving, entries: Vec<Entry>) -> Self {
-        Self::new(region, first, Entries::Many(entries))
-    }
-
-    fn new(region: Bytes, first: Arriving, entries: Entries) -> Self {
+    pub(super) fn new(region: Bytes, first: Arriving, entries: Entries) -> Self {
         let Arriving { subject, matched, groups, .. } = first;
-        let (mut is_plain, mut body_bytes) = (true, 0);
-        for entry in entries.as_slice() {
-            is_plain &= entry.is_plain();
-            body_bytes += entry.body.bytes;
-        }
+        let (is_plain, body_bytes) = match &entries {
+            Entries::Alike { first, count, .. } => (first.is_plain(), count * first.body.bytes),
+            Entries::Many(entries) => (
+                entries.iter().all(Entry::is_plain),
+                entries.iter().map(|entry| entry.body.bytes).sum(),
+            ),
+        };
         let (rendered, reply_topics) = (OnceLock::new(), OnceLock::new());
         Self {
             region,
@@ -239,7 +299,7 @@ impl Block {
     /// The number of messages, at least one.
     #[expect(clippy::len_without_is_empty, reason = "it is never empty")]
     pub fn len(&self) -> usize {
-        self.entries().len()
+        self.entries.len()
     }
 
     /// The subject with which subscriptions are matched.
@@ -260,7 +320,7 @@ impl Block {
 
     /// The reply subject of a message.
     pub fn reply_to(&self, index: usize) -> Option<&[u8]> {
-        self.entry(index).reply.non_empty_of(&self.region)
+        self.entries.get(index).reply.non_empty_of(&self.region)
     }
 
     /// The reply subject of a message as a topic, if somebody here can be subscribed to it.
@@ -277,13 +337,13 @@ impl Block {
 
     /// The headers of a message, byte for byte; empty if it has none.
     pub fn headers(&self, index: usize) -> &[u8] {
-        let entry = self.entry(index);
+        let entry = self.entries.get(index);
         &entry.body.of(&self.region)[..entry.header_bytes as usize]
     }
 
     /// The payload of a message, without its headers.
     pub fn payload(&self, index: usize) -> &[u8] {
-        let entry = self.entry(index);
+        let entry = self.entries.get(index);
         &entry.body.of(&self.region)[entry.header_bytes as usize..]
     }
 
@@ -292,7 +352,7 @@ impl Block {
         if range.len() == self.len() {
             return self.body_bytes as usize;
         }
-        self.entries()[range].iter().map(|entry| entry.body.bytes as usize).sum()
+        range.map(|index| self.entries.get(index).body.bytes as usize).sum()
     }
 
     /// The payload of a message as a part of the block's memory, which it keeps alive.
@@ -302,7 +362,7 @@ impl Block {
 
     /// A message, to be rendered.
     pub fn outgoing(&self, index: usize) -> Outgoing<'_> {
-        let entry = self.entry(index);
+        let entry = self.entries.get(index);
         Outgoing {
             subject: self.subject(),
             reply_to: entry.reply.non_empty_of(&self.region),
@@ -338,22 +398,29 @@ impl Block {
     /// or about as large as the block. A message that is kept alone, in a history for instance,
     /// keeps its whole block alive, as it keeps its whole frame.
     pub fn weight_bytes(&self, index: usize) -> usize {
-        let entries = self.entries();
-        let start = index.checked_sub(1).map_or(0, |before| entries[before].end());
-        let received = entries[index].end() - start;
+        let entry = self.entries.get(index);
+        let received = match (&self.entries, index) {
+            (_, 0) => entry.end(),
+            (Entries::Alike { step_bytes, .. }, _) => *step_bytes as usize,
+            (Entries::Many(entries), _) => entry.end() - entries[index - 1].end(),
+        };
         // `MSG `, the id and a blank more than the arguments; the first has no `PUB ` in the
         // region.
         let rendered =
-            if entries.len() == 1 { 0 } else { received + NATS_SHARED_SID_BYTES + "HMSG  ".len() };
+            if self.len() == 1 { 0 } else { received + NATS_SHARED_SID_BYTES + "HMSG  ".len() };
         let own = if index == 0 { size_of::<Self>() } else { 0 };
         let reply_topic = if self.is_plain { 0 } else { size_of::<Option<Topic>>() };
-        let reply_bytes = match entries[index].reply.bytes as usize {
+        let reply_bytes = match entry.reply.bytes as usize {
             0 => 0,
             // Behind two counters.
             bytes => bytes + 2 * size_of::<usize>(),
         };
-        let kept = size_of::<Entry>() + size_of::<End>() + received + rendered;
-        own + kept + reply_topic + reply_bytes
+        let places = match self.entries {
+            Entries::Alike { .. } if self.is_plain || self.len() == 1 => 0,
+            Entries::Alike { .. } => size_of::<End>(),
+            Entries::Many(_) => size_of::<Entry>() + size_of::<End>(),
+        };
+        own + places + received + rendered + reply_topic + reply_bytes
     }
 
     /// Appends some of the messages as `render` writes them. A control line that only repeats the
@@ -379,26 +446,36 @@ impl Block {
         // `MSG subject sid size` instead of `PUB subject size`; sums up to what is needed, and to
         // what the last one reserves.
         let mut bytes = Vec::with_capacity(self.region.len() + self.len() * (sid.len() + 1) + 16);
-        let mut ends = Vec::with_capacity(self.len());
-        let mut body_bytes = 0;
+        let ends = match &self.entries {
+            Entries::Alike { first, count, step_bytes } if self.is_plain => {
+                append_message(&mut bytes, &self.outgoing(0), sid, with_headers);
+                let one = End { bytes: bytes.len() as u32, body_bytes: first.body.bytes };
+                let behind_line = first.body.bytes as usize + 2;
+                let line = bytes[..bytes.len() - behind_line].to_vec();
+                for message in self.region[first.end()..].chunks_exact(*step_bytes as usize) {
+                    bytes.extend_from_slice(&line);
+                    bytes.extend_from_slice(&message[message.len() - behind_line..]);
+                }
+                debug_assert_eq!(bytes.len(), (one.bytes * count) as usize);
+                Ends::Alike(one)
+            }
+            _ => Ends::Each(self.render_each(sid, with_headers, &mut bytes)),
+        };
+        Rendered { sid: sid.into(), with_headers, bytes: bytes.into(), ends }
+    }
+
+    fn render_each(&self, sid: &[u8], with_headers: bool, bytes: &mut Vec<u8>) -> Box<[End]> {
         let mut lines = Lines::default();
-        for (index, entry) in self.entries().iter().enumerate() {
-            lines.append(&mut bytes, self, index, |bytes, outgoing| {
+        let mut body_bytes = 0;
+        let ends = (0..self.len()).map(|index| {
+            lines.append(bytes, self, index, |bytes, outgoing| {
                 append_message(bytes, outgoing, sid, with_headers);
             });
-            let left_out = if with_headers { 0 } else { entry.header_bytes };
-            body_bytes += entry.body.bytes - left_out;
-            ends.push(End { bytes: bytes.len() as u32, body_bytes });
-        }
-        Rendered { sid: sid.into(), with_headers, bytes: bytes.into(), ends: ends.into() }
-    }
-
-    fn entries(&self) -> &[Entry] {
-        self.entries.as_slice()
-    }
-
-    fn entry(&self, index: usize) -> &Entry {
-        &self.entries()[index]
+            let entry = self.entries.get(index);
+            body_bytes += entry.body.bytes - if with_headers { 0 } else { entry.header_bytes };
+            End { bytes: bytes.len() as u32, body_bytes }
+        });
+        ends.collect()
     }
 }
 
@@ -420,7 +497,7 @@ impl Lines {
         index: usize,
         render: impl FnOnce(&mut Vec<u8>, &Outgoing<'_>),
     ) {
-        let entry = block.entry(index);
+        let entry = block.entries.get(index);
         let size = (entry.size.bytes, entry.body.bytes);
         if entry.is_plain() && size == self.size {
             out.extend_from_within(self.last.clone());
@@ -450,6 +527,7 @@ impl fmt::Debug for Block {
 mod tests {
     use super::super::{Operation, Parser, ParserLimits, append_to_hub};
     use super::*;
+    use crate::limits::NATS_BATCH_BYTES;
     use bytes::BytesMut;
 
     fn block(input: &[u8]) -> Block {
@@ -523,6 +601,28 @@ mod tests {
     }
 
     #[test]
+    fn messages_that_lie_alike_keep_what_they_say() {
+        let rows: [&[&[u8]]; 4] = [
+            &[b"PUB a 1\r\nx\r\n", b"PUB a 1\r\ny\r\n", b"PUB a 1\r\nz\r\n"],
+            &[b"PUB a r 1\r\nx\r\n", b"PUB a s 1\r\ny\r\n", b"PUB a t 1\r\nz\r\n"],
+            &[b"HPUB a 1 2\r\nhx\r\n", b"HPUB a 1 2\r\niy\r\n", b"HPUB a 1 2\r\njz\r\n"],
+            &[b"PUB a 0\r\n\r\n", b"PUB a 0\r\n\r\n", b"PUB a 0\r\n\r\n"],
+        ];
+        // Alone, and before one that lies otherwise.
+        for (row, other) in rows.iter().flat_map(|row| [(row, ""), (row, "PUB a 2\r\nxx\r\n")]) {
+            for with_headers in [true, false] {
+                let block = block(&[&row.concat(), other.as_bytes()].concat());
+                assert_eq!(matches!(block.entries, Entries::Alike { .. }), other.is_empty());
+                let all = block.rendered(b"1", with_headers).unwrap();
+                for range in [0..1, 1..2, 0..block.len()] {
+                    let each = one_by_one(&block, range.clone(), b"1", with_headers);
+                    assert_eq!(all.messages(range), each);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn the_first_who_asks_decides_what_is_shared() {
         let block = block(THREE);
         let first = block.rendered(b"1", true).unwrap().messages(0..3);
@@ -556,21 +656,33 @@ mod tests {
             (100, 500, 1),
             (50, 1, 500),
         ];
-        for (count, payload_bytes, blanks) in cases {
+        let other = "PUB some.subject reply 7\r\n1234567\r\n";
+        let alike = cases.map(|case| (case, true));
+        let small = cases.into_iter().filter(|(count, bytes, _)| count * bytes < NATS_BATCH_BYTES);
+        let others = small.map(|case| (case, false));
+        for ((count, payload_bytes, blanks), is_alike) in alike.into_iter().chain(others) {
             let payload = "x".repeat(payload_bytes);
-            let block = block(
-                format!(
-                    "PUB {} some.subject reply {payload_bytes}\r\n{payload}\r\n",
-                    " ".repeat(blanks)
-                )
-                .repeat(count)
-                .as_bytes(),
-            );
+            let mut text = format!(
+                "PUB {} some.subject reply {payload_bytes}\r\n{payload}\r\n",
+                " ".repeat(blanks)
+            )
+            .repeat(count);
+            let mut count = count;
+            if !is_alike {
+                text.push_str(&other.repeat(2));
+                count += 2;
+            }
+            let block = block(text.as_bytes());
             assert_eq!(block.len(), count);
             let rendered = block
                 .rendered(&[b'1'; NATS_SHARED_SID_BYTES], true)
                 .map_or(0, |rendered| rendered.bytes.len());
-            let tables = size_of::<Block>() + count * (size_of::<Entry>() + size_of::<End>());
+            let place = match is_alike {
+                true if count == 1 => 0,
+                true => size_of::<End>(),
+                false => size_of::<Entry>() + size_of::<End>(),
+            };
+            let tables = size_of::<Block>() + count * place;
             let reply_topic = |index| block.reply_topic(index).unwrap().as_str().len() + 16;
             let replies =
                 count * size_of::<Option<Topic>>() + (0..count).map(reply_topic).sum::<usize>();

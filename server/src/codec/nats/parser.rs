@@ -1,6 +1,6 @@
 //! Parses operations from bytes in pieces of any size.
 
-use super::block::{Arriving, Block, Entry, Span};
+use super::block::{Arriving, Block, Entries, Entry, Span};
 use super::operation::Operation;
 use super::protocol_error::ProtocolError;
 use crate::limits::{NATS_BATCH_BYTES, NATS_BATCH_MESSAGES, NATS_CONTROL_LINE_BYTES};
@@ -170,37 +170,29 @@ impl Parser {
     /// subject.
     fn block(&self, first: Arriving, buffer: &mut BytesMut) -> Block {
         let bytes = view(buffer);
-        let mut entries = Vec::new();
+        let of_first = first.address(bytes);
+        let mut entries = Entries::of_one(first.entry);
         let mut end = first.entry.end();
-        let mut line_before = None;
         while entries.len() < NATS_BATCH_MESSAGES && end < NATS_BATCH_BYTES {
-            let next =
-                line_before.and_then(|line| Entry::repeated(line, bytes, end)).or_else(|| {
-                    if is_elsewhere(&bytes[end..], first.subject.of(bytes)) {
-                        return None;
-                    }
-                    let of_first = first.address(bytes);
-                    let next = self.whole_message(bytes, end)?;
-                    (next.address(bytes) == of_first).then_some(next.entry)
-                });
-            let Some(entry) = next else { break };
-            line_before = Some((end, entry));
-            if entries.is_empty() {
-                // Messages in a row are mostly of the same size.
-                entries.reserve_exact((bytes.len() / end).clamp(2, NATS_BATCH_MESSAGES));
-                entries.push(first.entry);
+            if is_elsewhere(&bytes[end..], of_first[0]) {
+                break;
             }
-            end = entry.end();
-            entries.push(entry);
+            let Some(next) = self.whole_message(bytes, end) else { break };
+            if next.address(bytes) != of_first {
+                break;
+            }
+            // Messages in a row are mostly of the same size.
+            entries.push(next.entry, (bytes.len() / end).min(NATS_BATCH_MESSAGES));
+            let message_bytes = next.entry.end() - end;
+            let room = NATS_BATCH_BYTES.saturating_sub(next.entry.end()).div_ceil(message_bytes);
+            let at_most = room.min(NATS_BATCH_MESSAGES - entries.len());
+            let times = next.entry.repeats(end, bytes, at_most);
+            entries.repeat(next.entry, times, message_bytes as u32);
+            end = next.entry.end() + times * message_bytes;
         }
         let region = take_front(buffer, end);
-        if entries.capacity() > 2 * entries.len() {
-            entries.shrink_to_fit();
-        }
-        match entries.is_empty() {
-            true => Block::of_one(region, first),
-            false => Block::of_many(region, first, entries),
-        }
+        entries.shrink();
+        Block::new(region, first, entries)
     }
 
     /// The message at `at`, if all of it is there. What is wrong with it, or missing, is found
@@ -297,6 +289,9 @@ impl Parser {
             return Err(ProtocolError::PayloadTooLarge);
         }
         let body = Span { at: body_at as u32, bytes: body_bytes };
+        // What is not there is just before the body: the parts of messages in a row lie alike.
+        let [reply, header_size] = [reply, header_size]
+            .map(|part| if part.bytes > 0 { part } else { Span { bytes: 0, ..body } });
         Ok(Arriving {
             subject,
             matched,
