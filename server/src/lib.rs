@@ -37,6 +37,7 @@ mod progress;
 pub mod push;
 pub mod store;
 pub mod tasks;
+pub mod threads;
 pub mod time;
 pub mod top;
 pub mod transport;

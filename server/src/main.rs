@@ -32,19 +32,69 @@ const EXIT_USAGE: u8 = 2;
 const LOG_WAIT: Duration = Duration::from_millis(500);
 
 /// The runtime, in one place.
+#[cfg(not(feature = "smol"))]
 mod runtime {
+    use async_global_executor::GlobalExecutorConfig;
     use fanfare_server::tasks::BoxedTask;
+    use fanfare_server::threads::{Change, Threads};
+    use std::thread::available_parallelism;
 
-    #[cfg(not(feature = "smol"))]
-    pub use async_std::task::block_on;
-    #[cfg(feature = "smol")]
-    pub use smol::block_on;
+    /// async-std's variable for the number of threads. Here it is the least number.
+    const THREAD_COUNT: &str = "ASYNC_STD_THREAD_COUNT";
+
+    /// Runs tasks until this one ends, on one thread until [`follow_load`] begins more.
+    pub fn block_on<T>(task: impl Future<Output = T>) -> T {
+        let (least, most) = thread_counts();
+        let config = GlobalExecutorConfig::default()
+            .with_env_var(THREAD_COUNT)
+            .with_min_threads(least)
+            .with_max_threads(most)
+            .with_thread_name_fn(|| "fanfare-worker".to_owned());
+        // async-std's own executor, before async-std begins it with all threads.
+        async_global_executor::init_with_config(config);
+        async_std::task::block_on(task)
+    }
 
     /// Runs a task until it ends: `Tasks` ends it and counts it.
     pub fn start(task: BoxedTask) {
-        #[cfg(not(feature = "smol"))]
         drop(async_std::task::spawn(task));
-        #[cfg(feature = "smol")]
+    }
+
+    /// Keeps as many threads as the load needs. Never ends.
+    pub async fn follow_load() {
+        let (least, most) = thread_counts();
+        let mut threads = Threads::new(least, most);
+        loop {
+            match threads.change().await {
+                Change::Begin => match async_global_executor::spawn_more_threads(1).await {
+                    Ok(_) => log::debug!("one more thread runs tasks: all are busy"),
+                    Err(error) => log::warn!("no further thread can run tasks: {error}"),
+                },
+                Change::End => {
+                    async_global_executor::stop_thread().await;
+                    log::debug!("one thread fewer runs tasks: the others are enough");
+                }
+            }
+        }
+    }
+
+    /// The least and the most threads that run tasks.
+    fn thread_counts() -> (usize, usize) {
+        let least = std::env::var(THREAD_COUNT).ok().and_then(|count| count.parse().ok());
+        let least = least.unwrap_or(1).max(1);
+        (least, available_parallelism().map_or(1, usize::from).max(least))
+    }
+}
+
+/// The runtime that replaces it. The variable `SMOL_THREADS` fixes its number of threads.
+#[cfg(feature = "smol")]
+mod runtime {
+    use fanfare_server::tasks::BoxedTask;
+    pub use smol::block_on;
+    pub use std::future::pending as follow_load;
+
+    /// Runs a task until it ends: `Tasks` ends it and counts it.
+    pub fn start(task: BoxedTask) {
         smol::spawn(task).detach();
     }
 }

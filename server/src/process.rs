@@ -55,6 +55,24 @@ pub fn cpu_time() -> Duration {
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
+/// Processor time in which the cores of this machine had nothing to do that matters, all together.
+/// `None` where the system does not tell.
+pub fn idle_time() -> Option<Duration> {
+    let figures = std::fs::read_to_string("/proc/stat").ok()?;
+    let ticks = idle_ticks(&figures)?;
+    Some(Duration::from_secs(ticks) / u32::try_from(rustix::param::clock_ticks_per_second()).ok()?)
+}
+
+/// The first line tells of all cores: user, nice, system, idle, iowait (see proc_stat(5)). Niced
+/// programs yield to others, and whoever waits for a disk needs no core.
+fn idle_ticks(figures: &str) -> Option<u64> {
+    let ticks = figures.strip_prefix("cpu ")?.split_whitespace().take(5).map(str::parse::<u64>);
+    match ticks.collect::<Result<Vec<_>, _>>().ok()?[..] {
+        [_user, nice, _system, idle, iowait] => Some(nice + idle + iowait),
+        _ => None,
+    }
+}
+
 /// How busy the process was since somebody last asked.
 pub struct CpuShare {
     last: Mutex<Process>,
@@ -89,6 +107,15 @@ mod tests {
             process.threads >= 1 && process.file_descriptors >= 3 && process.cpu > Duration::ZERO,
             "{process:?}"
         );
+    }
+
+    #[test]
+    fn the_idle_time_is_read_from_the_first_line() {
+        let figures = "cpu  10 20 30 400 50 6 7 8 9 0\ncpu0 1 2 3 4 5\nintr 5\n";
+        assert_eq!(idle_ticks(figures), Some(470));
+        assert_eq!(idle_ticks("intr 5\n"), None);
+        assert_eq!(idle_ticks("cpu  10 20 30 x 50"), None);
+        assert_eq!(idle_ticks("cpu  10 20 30 40"), None);
     }
 
     #[test]

@@ -84,6 +84,7 @@ pub async fn run(
         counted.front_ends().iter().map(|front_end| front_end.connection_count()).sum()
     });
     MemoryWatch::new(&running.diagnostics, &running.shared.broker, memory_bytes).spawn(&upkeep);
+    upkeep.spawn("threads", runtime::follow_load());
     upkeep.spawn("systemd", systemd::watchdog());
     systemd::ready();
     let reload = || {
