@@ -251,18 +251,13 @@ impl<M: Payload> Broker<M> {
     /// The subscriptions that get a topic's messages, or may, as a member of a queue group. A
     /// mailbox is there once for each of its subscriptions that match.
     pub fn subscribers(&self, topic: &Topic) -> Vec<SubscriptionStats> {
-        self.handle
-            .shared
-            .router
-            .subscribers(topic, |_| true)
-            .iter()
-            .map(|queue| queue.stats())
-            .collect()
+        let queues = self.handle.shared.router.subscribers(topic, |_| true);
+        queues.iter().map(|queue| queue.stats()).collect()
     }
 
     /// All live subscriptions.
     pub fn subscription_stats(&self) -> Vec<SubscriptionStats> {
-        self.handle.shared.router.subscriptions().iter().map(|queue| queue.stats()).collect()
+        self.subscription_page(0, usize::MAX)
     }
 
     /// A page of the live subscriptions, oldest first: up to `limit` of them after the first

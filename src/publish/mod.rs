@@ -1,6 +1,5 @@
 //! The publishing end: fan-out, and one wait for all who are full.
 
-mod clone;
 pub mod deliveries;
 pub mod fan_out;
 pub mod reservation;
@@ -421,6 +420,16 @@ impl<M: Payload> Publisher<M> {
         }
         trace::published(route.map(|route| &route.topic), &receipt, waited);
         receipt
+    }
+}
+
+/// A publisher of its own, with the same broker and origin, which costs what
+/// [`Broker::publisher`](crate::Broker::publisher) does. It shares nothing else with this one: it
+/// learns its routes anew, there is no order between the two, and a publish that waits in one does
+/// not hold up the other.
+impl<M: Payload> Clone for Publisher<M> {
+    fn clone(&self) -> Self {
+        Self::new(self.handle.clone(), self.fan_out.origin, self.fan_out.own)
     }
 }
 
