@@ -235,11 +235,6 @@ impl<M> FanOut<M> {
         Ok(())
     }
 
-    #[inline]
-    pub fn is_waiting(&self) -> bool {
-        self.deliveries.is_waiting()
-    }
-
     /// Whether all got the present publish, and their queues are nearly full.
     pub fn is_short_of_room(&self) -> bool {
         self.reservations.is_short()

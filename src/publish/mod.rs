@@ -320,7 +320,8 @@ impl<M: Payload> Publisher<M> {
         let outcome = self.fan_out(topic, may_wait);
         let met_full = std::mem::take(&mut self.fan_out.deliveries.met_full);
         if let Ok(has_route) = outcome {
-            let waits_since = self.fan_out.is_waiting().then(|| self.handle.shared.waits.begin());
+            let waits_since =
+                self.fan_out.deliveries.is_waiting().then(|| self.handle.shared.waits.begin());
             self.has_waited |= waits_since.is_some();
             let is_turn_due = waits_since.is_some()
                 || (may_wait && self.has_waited && self.fan_out.is_short_of_room());

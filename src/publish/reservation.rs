@@ -69,7 +69,7 @@ impl Reservations {
         for (slot, member) in audience.singles.iter().enumerate() {
             if has_exceptions && !member.is_for(origin) {
                 self.skipped += 1;
-            } else if !member.queue.admits_at_once(load) {
+            } else if !member.queue.admits(load) {
                 self.refused.push(slot as u32);
             }
         }
@@ -169,7 +169,7 @@ impl Reservations {
         self.skipped = granted.skipped;
         for slot in &granted.others {
             let member = &audience.singles[*slot as usize];
-            if member.is_for(origin) && !member.queue.admits_at_once(load) {
+            if member.is_for(origin) && !member.queue.admits(load) {
                 self.refused.push(*slot);
             }
         }

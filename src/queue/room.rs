@@ -14,14 +14,9 @@ impl<M> Queue<M> {
     /// Takes room for all of `load`, unless others wait already, whom newcomers do not overtake.
     #[inline]
     pub fn admits(&self, load: Load) -> bool {
-        self.is_open_to_newcomers() && self.reserve(load)
-    }
-
-    /// [`admits`](Self::admits) for a caller that [offers](Self::offer) what is not admitted, which
-    /// then finds room that is only granted.
-    #[inline]
-    pub fn admits_at_once(&self, load: Load) -> bool {
-        self.is_open_to_newcomers() && self.reserve_within(load, self.terms.bounds)
+        let is_open_to_newcomers =
+            self.attention.load(Ordering::Acquire) & (WAITED_FOR | ENDED) == 0;
+        is_open_to_newcomers && self.reserve(load)
     }
 
     /// Gives back what [`admits`](Self::admits) took, to the wait queue if anything waits by now.
@@ -144,11 +139,6 @@ impl<M> Queue<M> {
     #[inline]
     fn reserve_within(&self, load: Load, bounds: Load) -> bool {
         self.publishers.reserved.reserve(load, bounds, &self.reader.consumed)
-    }
-
-    #[inline]
-    fn is_open_to_newcomers(&self) -> bool {
-        self.attention.load(Ordering::Acquire) & (WAITED_FOR | ENDED) == 0
     }
 
     /// The load that is queued or granted.
