@@ -10,7 +10,7 @@ use crate::log::message::Batch;
 use crate::payload::{Origin, Payload};
 use crate::policy::{Receipt, WhenFull};
 use crate::publish::Publisher;
-use crate::queue::cursor::Taken;
+use crate::queue::cursor::{Most, Taken};
 use crate::queue::entries::Named;
 use crate::receive::builder::MailboxBuilder;
 use crate::receive::mailbox::{Mailbox, MailboxSubscriber};
@@ -109,7 +109,7 @@ impl<M: Payload> Bridge<M> {
             },
             Taken::Missed(count) => BridgeDelivery::Missed(count),
         };
-        self.mailbox.receiver.poll_batch(context).map(|taken| taken.map(delivery))
+        self.mailbox.receiver.poll_batch(context, Most::OfOneTopic).map(|taken| taken.map(delivery))
     }
 
     /// The bridge's id in statistics.

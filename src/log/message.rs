@@ -90,7 +90,8 @@ impl<M: fmt::Debug> fmt::Debug for Message<M> {
 }
 
 /// Consecutive messages of one topic, received together and read by reference: the fast way to
-/// receive.
+/// receive. (Of several topics where [that was
+/// asked for](crate::Mailbox::poll_recv_mixed).)
 ///
 /// ```
 /// use fanfare::{BatchDelivery, Broker, Pattern, Topic};
@@ -127,6 +128,11 @@ impl<M> Batch<M> {
     /// The topic that the messages were published to.
     pub fn topic(&self) -> &Topic {
         self.segment.topic(self.from)
+    }
+
+    /// The topic of the message at `index`.
+    pub fn topic_of(&self, index: usize) -> Option<&Topic> {
+        (index < self.len()).then(|| self.segment.topic(self.from + index as u32))
     }
 
     /// The payloads, in the order published.

@@ -28,7 +28,7 @@ pub(crate) struct Segment<M> {
     first_through: Box<[u64]>,
     /// The messages appended while others read.
     later: Box<[Once<Record<M>>]>,
-    /// The topics of these, if they are of several.
+    /// The topics of all, if they may be of several.
     topics: Box<[Once<Topic>]>,
     pub slots: Box<[ReaderSlot]>,
 }
@@ -45,7 +45,8 @@ pub(crate) struct Record<M> {
 
 impl<M> Segment<M> {
     /// A segment with its first messages, which are the `batch` of these weights, and room for
-    /// later ones, which may each have another topic. The length is still to be moved.
+    /// later ones. Each may have another topic if it is `of_topics`. The length is still to be
+    /// moved.
     pub fn new(
         topic: Topic,
         (batch, weights): (&mut Vec<M>, &[u32]),
@@ -60,16 +61,14 @@ impl<M> Segment<M> {
             Some(*sum)
         });
         let first_through: Box<[u64]> = sums.take(first.len()).collect();
+        let topics = if of_topics { first.len() + later } else { 0 };
         Self {
             topic,
             length: Length::new(slots),
+            topics: (0..topics).map(|_| Once::new()).collect(),
             first: first.into(),
             first_through,
             later: (0..later).map(|_| Once::new()).collect(),
-            topics: match of_topics {
-                true => (0..later).map(|_| Once::new()).collect(),
-                false => Box::default(),
-            },
             slots: (0..slots).map(|_| ReaderSlot::new()).collect(),
         }
     }
@@ -87,16 +86,14 @@ impl<M> Segment<M> {
         let _ = slot.try_call_once(|| make().ok_or(()));
     }
 
-    /// Says that the message in this slot, which is filled next, is of this topic.
+    /// Says that the message in this place is of this topic, before the length passes it.
     pub fn put_topic(&self, index: u32, topic: &Topic) {
-        self.topics[index as usize - self.first.len()].call_once(|| topic.clone());
+        self.topics[index as usize].call_once(|| topic.clone());
     }
 
     /// The topic of a message.
     pub fn topic(&self, index: u32) -> &Topic {
-        let later = (index as usize).checked_sub(self.first.len());
-        let own = later.and_then(|later| self.topics.get(later)).and_then(Once::get);
-        own.unwrap_or(&self.topic)
+        self.topics.get(index as usize).and_then(Once::get).unwrap_or(&self.topic)
     }
 
     /// The end of the messages of `range` that are of the same topic as the first.

@@ -138,6 +138,8 @@ struct TakenOver {
 /// The topic and audience of a fan-out.
 pub(crate) struct Target<'a, M> {
     pub topic: &'a Topic,
+    /// Those of the messages, if they are of several.
+    pub topics: &'a [Topic],
     pub audience: &'a Audience<M>,
     /// `None` for a topic that is used once, unless it shares a route with its siblings.
     pub route: Option<&'a Arc<Route<M>>>,
@@ -182,6 +184,11 @@ impl<M> FanOut<M> {
             self.weights.push(weight_bytes);
             self.is_kept.push(is_kept);
         }
+    }
+
+    /// How many messages are, or were, to be published.
+    pub fn prepared(&self) -> u64 {
+        self.load.messages.into()
     }
 
     /// Publishes the batch to an audience, which is locked. On a refusal the batch is untouched.
@@ -335,11 +342,14 @@ impl<M> FanOut<M> {
             {
                 let record = Record::new(message, self.reply_to.take(), *weight, bytes);
                 bytes = record.bytes_through();
-                if target.is_of_siblings() {
-                    segment.put_topic(index, target.topic);
-                }
                 segment.put(index, || Some(record));
             }
+        }
+        if target.is_of_siblings() {
+            let topics = target.topics.iter().chain(std::iter::repeat(target.topic));
+            (from..from + load.messages)
+                .zip(topics)
+                .for_each(|(index, topic)| segment.put_topic(index, topic));
         }
         let mut newly_cut = 0;
         for slot in &self.reservations.refused {

@@ -131,6 +131,47 @@ impl<M: Payload> Publisher<M> {
         Ok(WaitForRoom(self).await)
     }
 
+    /// Publishes together the messages at the front of `batch` that are for siblings: topics that
+    /// differ in their last token alone, such as the inboxes of one client, and that are used for
+    /// the first time. `topics` are those of the messages, in the same order. Returns how many
+    /// messages it took out of the batch; if none, publish the first by itself.
+    ///
+    /// ```
+    /// use fanfare::{Broker, Pattern, Topic};
+    ///
+    /// let broker = Broker::<&str>::new();
+    /// let inboxes = broker.subscribe(&Pattern::parse("inbox.*")?)?;
+    /// let topics = ["inbox.1", "inbox.2", "inbox.3"].map(|text| Topic::parse(text).unwrap());
+    /// let (mut publisher, mut answers) = (broker.publisher(), vec!["one", "two", "three"]);
+    /// # futures_lite::future::block_on(async {
+    /// while !answers.is_empty() {
+    ///     let next = topics.len() - answers.len();
+    ///     let (count, _) = publisher.publish_siblings(&topics[next..], &mut answers).await?;
+    ///     if count == 0 {
+    ///         let _ = publisher.publish(&topics[next], answers.remove(0)).await?;
+    ///     }
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// assert_eq!(inboxes.books().queued, 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// Cancel safe as [`publish`](Self::publish).
+    ///
+    /// # Errors
+    /// Those of [`publish_batch`](Self::publish_batch); the batch is then untouched.
+    pub async fn publish_siblings(
+        &mut self,
+        topics: &[Topic],
+        batch: &mut Vec<M>,
+    ) -> Result<(usize, Receipt), PublishError<()>> {
+        match self.begin_siblings(topics, batch).map_err(|refusal| refusal.of(()))? {
+            0 => Ok((0, Receipt::default())),
+            count => Ok((count, WaitForRoom(self).await)),
+        }
+    }
+
     /// Publishes without ever waiting: a full subscription that a wait would have helped misses the
     /// message.
     ///
@@ -279,13 +320,41 @@ impl<M: Payload> Publisher<M> {
         self.fan_out.batch.clear();
         self.fan_out.batch.push(message);
         self.fan_out.reply_to = reply_to;
-        let outcome = self.begin(topic, may_wait);
+        let outcome = self.begin(may_wait, |this| this.fan_out(topic, may_wait));
         self.fan_out.reply_to = None;
         let left = self.fan_out.batch.pop();
         match (outcome, left) {
             (Err(refusal), Some(message)) => Err((refusal, message)),
             (_, left) => Ok(left),
         }
+    }
+
+    /// The fan-out of the front of the batch that is for siblings used once, if they share a
+    /// route. Says how many messages that is.
+    fn begin_siblings(&mut self, topics: &[Topic], batch: &mut Vec<M>) -> Result<usize, Refusal> {
+        if batch.len() > BATCH_MESSAGES_MAX {
+            return Err(Refusal::TooLong);
+        }
+        self.settle_forgotten();
+        let router = &self.handle.shared.router;
+        let count = self.routes.note_siblings(&topics[..topics.len().min(batch.len())], router);
+        if count == 0 {
+            return Ok(0);
+        }
+        let (topics, messages) = (&topics[..count], batch[..count].iter());
+        self.fan_out.prepare(messages.map(|one| (weigh(one), one.is_kept_in_history())));
+        // Neither is empty if the publish before panicked.
+        self.fan_out.batch.clear();
+        self.fan_out.reply_to = None;
+        self.fan_out.batch.extend(batch.drain(..count));
+        let outcome = self.begin(true, |this| this.fan_out_siblings(topics).map(|()| false));
+        let count = if outcome.is_ok() { self.open.published as usize } else { 0 };
+        if count == 0 {
+            batch.splice(..0, self.fan_out.batch.drain(..));
+        }
+        // Still there if it was for nobody.
+        self.fan_out.batch.clear();
+        outcome.map(|()| count)
     }
 
     fn begin_batch(
@@ -307,7 +376,7 @@ impl<M: Payload> Publisher<M> {
         self.fan_out.batch.clear();
         self.fan_out.reply_to = None;
         std::mem::swap(batch, &mut self.fan_out.batch);
-        let outcome = self.begin(topic, may_wait);
+        let outcome = self.begin(may_wait, |this| this.fan_out(topic, may_wait));
         std::mem::swap(batch, &mut self.fan_out.batch);
         outcome?;
         // Still there if it was for nobody.
@@ -315,9 +384,14 @@ impl<M: Payload> Publisher<M> {
         Ok(())
     }
 
-    fn begin(&mut self, topic: &Topic, may_wait: bool) -> Result<(), Refusal> {
-        let published = self.fan_out.batch.len() as u64;
-        let outcome = self.fan_out(topic, may_wait);
+    /// Opens the account of a publish. `fan_out` says whether there is a route that it counts for.
+    fn begin(
+        &mut self,
+        may_wait: bool,
+        fan_out: impl FnOnce(&mut Self) -> Result<bool, Refusal>,
+    ) -> Result<(), Refusal> {
+        let outcome = fan_out(self);
+        let published = self.fan_out.prepared();
         let met_full = std::mem::take(&mut self.fan_out.deliveries.met_full);
         if let Ok(has_route) = outcome {
             let waits_since =
@@ -351,6 +425,7 @@ impl<M: Payload> Publisher<M> {
             let history = kept.as_deref_mut();
             let target = Target {
                 topic,
+                topics: &[],
                 audience: &audience,
                 route: Some(route),
                 history,
@@ -368,7 +443,8 @@ impl<M: Payload> Publisher<M> {
         loop {
             let Some(route) = self.routes.find_siblings(topic, &shared.router) else {
                 return shared.router.with_audience(topic, |audience| {
-                    let target = Target { topic, audience, route: None, history, stamps };
+                    let target =
+                        Target { topic, topics: &[], audience, route: None, history, stamps };
                     self.fan_out.deliver(target, may_wait)
                 });
             };
@@ -379,9 +455,33 @@ impl<M: Payload> Publisher<M> {
                 continue;
             }
             let route = Some(route);
-            let target = Target { topic, audience: &audience, route, history, stamps };
+            let target = Target { topic, topics: &[], audience: &audience, route, history, stamps };
             return self.fan_out.deliver(target, may_wait);
         }
+    }
+
+    /// Fans out to siblings, each used once, by their route. Publishes nothing if that was retired
+    /// meanwhile.
+    fn fan_out_siblings(&mut self, topics: &[Topic]) -> Result<(), Refusal> {
+        // There is one: see `begin_siblings`.
+        let Some(route) = self.routes.last_siblings() else { return Ok(()) };
+        let audience = read(&route.audience);
+        if audience.is_retired {
+            drop(audience);
+            self.routes.forget_siblings();
+            self.routes.forget_seen(topics);
+            self.fan_out.prepare(std::iter::empty());
+            return Ok(());
+        }
+        let target = Target {
+            topic: &topics[0],
+            topics,
+            audience: &audience,
+            route: Some(route),
+            history: None,
+            stamps: &self.handle.shared.stamps,
+        };
+        self.fan_out.deliver(target, true)
     }
 
     /// Takes what a forgotten publish future, or one that panicked, left in wait queues: nothing of

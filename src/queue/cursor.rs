@@ -35,6 +35,14 @@ pub(crate) enum Taken<M> {
     Missed(u64),
 }
 
+/// How many to take at a time, of the messages that are there.
+#[derive(Clone, Copy)]
+pub(crate) enum Most {
+    One,
+    OfOneTopic,
+    All,
+}
+
 /// The next thing in a queue.
 pub(crate) enum Found {
     Messages,
@@ -74,13 +82,15 @@ impl<M> Cursor<M> {
         self.next + 1 < self.end
     }
 
-    /// Takes up to `at_most` of the messages that were found. Their credit is for the caller to
-    /// return.
-    pub fn take_readable(&mut self, at_most: u32) -> Option<Taken<M>> {
+    /// Takes of the messages that were found. Their credit is for the caller to return.
+    pub fn take_readable(&mut self, most: Most) -> Option<Taken<M>> {
         let reading = self.reading.as_ref()?;
         let (id, from) = (reading.id, self.next);
-        let to = self.end.min(from.saturating_add(at_most));
-        let to = reading.segment.same_topic_until(from..to);
+        let to = match most {
+            Most::One => from + 1,
+            Most::OfOneTopic => reading.segment.same_topic_until(from..self.end),
+            Most::All => self.end,
+        };
         self.next = to;
         let is_over = reading.slot.is_none() && to == self.end;
         let groups = reading.groups.clone();

@@ -4,7 +4,7 @@ use super::{ENDED, PROBATION, Queue};
 use crate::log::Segment;
 use crate::log::deferred::Deferred;
 use crate::policy::WhenFull;
-use crate::queue::cursor::{Cursor, Taken};
+use crate::queue::cursor::{Cursor, Most, Taken};
 use crate::queue::entries::{Entry, INTERRUPTED};
 use crate::queue::wait_queue::Pending;
 use crate::stats::tally::DropReason;
@@ -227,7 +227,7 @@ impl<M> Queue<M> {
         let mut cursor = lock(cursor);
         let mut told = 0;
         let is_passed_over = loop {
-            match self.take(&mut cursor, 1) {
+            match self.take(&mut cursor, Most::One) {
                 Some(Taken::Missed(0)) => told |= INTERRUPTED,
                 Some(Taken::Missed(count)) => told += count,
                 None => break false,

@@ -3,7 +3,7 @@
 use super::{CLOSING, ENDED, OVERLOOKS_NOBODY, PROBATION, Queue, WAITED_FOR};
 use crate::load::Load;
 use crate::log::deferred::Deferred;
-use crate::queue::cursor::{Cursor, Found, Step, Taken};
+use crate::queue::cursor::{Cursor, Found, Most, Step, Taken};
 use crate::queue::grant::GrantSeen;
 use crate::queue::wait_queue::Parked;
 use crate::stats::EndReason;
@@ -17,11 +17,11 @@ impl<M> Queue<M> {
         self.shared_cursor.as_deref()
     }
 
-    /// Takes the next gap, or up to `at_most` messages. Their credit is for the caller to return.
-    pub fn take(&self, cursor: &mut Cursor<M>, at_most: u32) -> Option<Taken<M>> {
+    /// Takes the next gap, or messages. Their credit is for the caller to return.
+    pub fn take(&self, cursor: &mut Cursor<M>, most: Most) -> Option<Taken<M>> {
         match self.find(cursor)? {
             Found::Missed(count) => Some(Taken::Missed(count)),
-            Found::Messages => cursor.take_readable(at_most),
+            Found::Messages => cursor.take_readable(most),
         }
     }
 

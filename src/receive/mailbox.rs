@@ -4,7 +4,7 @@ use crate::error::{SubscribeError, TryRecvError};
 use crate::log::message::{Batch, Message};
 use crate::membership::Membership;
 use crate::payload::Payload;
-use crate::queue::cursor::Taken;
+use crate::queue::cursor::{Most, Taken};
 use crate::queue::{Queue, Want};
 use crate::receive::Receiver;
 use crate::receive::watch::SubscriptionWatch;
@@ -139,7 +139,16 @@ impl<M: Payload> Mailbox<M> {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<MailboxDelivery<M>>> {
-        self.receiver.poll_batch(context).map(|taken| taken.map(delivery))
+        self.receiver.poll_batch(context, Most::OfOneTopic).map(|taken| taken.map(delivery))
+    }
+
+    /// [`poll_recv_batch`](Self::poll_recv_batch) for those who can take messages of several topics
+    /// in one batch: see [`Batch::topic_of`].
+    pub fn poll_recv_mixed(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<MailboxDelivery<M>>> {
+        self.receiver.poll_batch(context, Most::All).map(|taken| taken.map(delivery))
     }
 
     /// Closes the mailbox: no publish that begins after this reaches it, it takes no new

@@ -12,7 +12,7 @@ use crate::error::TryRecvError;
 use crate::log::Segment;
 use crate::payload::Payload;
 use crate::queue::Queue;
-use crate::queue::cursor::{Cursor, Found, Taken};
+use crate::queue::cursor::{Cursor, Found, Most, Taken};
 use crate::queue::grant::GrantSeen;
 use crate::receive::delivery::Delivery;
 use crate::receive::received::Received;
@@ -39,13 +39,13 @@ impl<M: Payload> Receiver<M> {
     }
 
     /// The next messages, as many as a segment holds ready, or a gap; none once it has ended.
-    pub fn poll_batch(&mut self, context: &mut Context<'_>) -> Poll<Option<Taken<M>>> {
-        self.poll_with(context, Self::take_batch, Taken::Missed)
+    pub fn poll_batch(&mut self, context: &mut Context<'_>, most: Most) -> Poll<Option<Taken<M>>> {
+        self.poll_with(context, |this| this.take_batch(most), Taken::Missed)
     }
 
     /// As [`poll_batch`](Self::poll_batch), without waiting.
     pub fn try_batch(&mut self) -> Result<Taken<M>, TryRecvError> {
-        self.try_with(Self::take_batch, Taken::Missed)
+        self.try_with(|this| this.take_batch(Most::OfOneTopic), Taken::Missed)
     }
 
     /// Whether there is a message for [`step_within`](Self::step_within): one that is known to have
@@ -157,10 +157,10 @@ impl<M: Payload> Receiver<M> {
         (missed > 0).then_some(missed)
     }
 
-    fn take_batch(&mut self) -> Option<Taken<M>> {
+    fn take_batch(&mut self, most: Most) -> Option<Taken<M>> {
         let taken = match self.queue.shared_cursor() {
-            None => take_and_count(&mut self.cursor, &self.queue, u32::MAX),
-            Some(shared) => take_shared(&mut self.cursor.finished, shared, &self.queue, u32::MAX),
+            None => take_and_count(&mut self.cursor, &self.queue, most),
+            Some(shared) => take_shared(&mut self.cursor.finished, shared, &self.queue, most),
         };
         if let Some(Taken::Missed(count)) = taken {
             self.missed += count;
@@ -171,7 +171,7 @@ impl<M: Payload> Receiver<M> {
     fn take_next(&mut self) -> Option<Next<M>> {
         if let Some(shared) = self.queue.shared_cursor() {
             let finished = &mut self.cursor.finished;
-            return Some(match take_shared(finished, shared, &self.queue, 1)? {
+            return Some(match take_shared(finished, shared, &self.queue, Most::One)? {
                 Taken::Missed(count) => self.report(count),
                 Taken::Batch { segment, from, .. } => Next::Owned(segment, from),
             });
@@ -207,17 +207,17 @@ fn take_shared<M>(
     finished: &mut Vec<Arc<Segment<M>>>,
     cursor: &Mutex<Cursor<M>>,
     queue: &Queue<M>,
-    at_most: u32,
+    most: Most,
 ) -> Option<Taken<M>> {
     let mut cursor = lock(cursor);
-    let taken = take_and_count(&mut cursor, queue, at_most);
+    let taken = take_and_count(&mut cursor, queue, most);
     // Dropped under no lock.
     finished.append(&mut cursor.finished);
     taken
 }
 
-fn take_and_count<M>(cursor: &mut Cursor<M>, queue: &Queue<M>, at_most: u32) -> Option<Taken<M>> {
-    let taken = queue.take(cursor, at_most);
+fn take_and_count<M>(cursor: &mut Cursor<M>, queue: &Queue<M>, most: Most) -> Option<Taken<M>> {
+    let taken = queue.take(cursor, most);
     if let Some(Taken::Batch { segment, from, to, .. }) = &taken {
         queue.receive(segment.load(*from..*to));
     }

@@ -4,7 +4,7 @@ use crate::blocking::block_on;
 use crate::error::TryRecvError;
 use crate::log::message::{Batch, Message};
 use crate::payload::Payload;
-use crate::queue::cursor::Taken;
+use crate::queue::cursor::{Most, Taken};
 use crate::receive::Receiver;
 use crate::receive::delivery::Delivery;
 use crate::receive::mailbox::Mailbox;
@@ -131,7 +131,7 @@ impl<M: Payload> Subscription<M> {
     /// [`recv_batch`](Self::recv_batch) for hand-written futures. The task polled last is the one
     /// that is woken.
     pub fn poll_recv_batch(&mut self, context: &mut Context<'_>) -> Poll<Option<BatchDelivery<M>>> {
-        self.mailbox.receiver.poll_batch(context).map(|taken| taken.map(many))
+        self.mailbox.receiver.poll_batch(context, Most::OfOneTopic).map(|taken| taken.map(many))
     }
 
     /// Closes the subscription: no publish that begins after this reaches it, and it ends when

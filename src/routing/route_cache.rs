@@ -33,12 +33,24 @@ struct Seen {
 impl Seen {
     /// Whether it was seen lately. From now on it was.
     fn note(&mut self, text: &str) -> bool {
+        let (place, hash) = self.place(text);
+        std::mem::replace(place, hash) == hash
+    }
+
+    fn forget(&mut self, text: &str) {
+        let (place, hash) = self.place(text);
+        if *place == hash {
+            *place = 0;
+        }
+    }
+
+    /// Where its hash is if it was seen, and the hash.
+    fn place(&mut self, text: &str) -> (&mut u64, u64) {
         if self.hashes.is_empty() {
             self.hashes.resize(SEEN_TOPICS, 0);
         }
         let hash = self.hasher.hash_one(text) | 1;
-        let index = &mut self.hashes[(hash >> 1) as usize & (SEEN_TOPICS - 1)];
-        std::mem::replace(index, hash) == hash
+        (&mut self.hashes[(hash >> 1) as usize & (SEEN_TOPICS - 1)], hash)
     }
 }
 
@@ -148,7 +160,7 @@ impl<M> RouteCache<M> {
             };
             self.last_siblings = Some((stem.into(), route));
         }
-        self.last_siblings.as_ref().map(|(_, route)| route)
+        self.last_siblings()
     }
 
     /// The route of siblings that was used last, if it is this topic's.
@@ -156,6 +168,36 @@ impl<M> RouteCache<M> {
         let (stem, route) = self.last_siblings.as_ref()?;
         let token = topic.as_str().strip_prefix(&**stem)?;
         (!token.contains('.') && token != ANY_ONE && token != ANY_REST).then_some(route)
+    }
+
+    /// How many of these topics, from the first on, are used for the first time and have the route
+    /// of siblings that is remembered [last](Self::last_siblings) from here on. They are noted as
+    /// used.
+    pub fn note_siblings(&mut self, topics: &[Topic], router: &Router<M>) -> usize {
+        match topics.first().and_then(|first| self.find_siblings(first, router)) {
+            Some(_) => topics.iter().take_while(|topic| self.is_new_sibling(topic, router)).count(),
+            None => 0,
+        }
+    }
+
+    fn is_new_sibling(&mut self, topic: &Topic, router: &Router<M>) -> bool {
+        let Some(siblings) = self.last_siblings_of(topic).and_then(|it| it.siblings.as_ref())
+        else {
+            return false;
+        };
+        let has_own = siblings.has_routes()
+            && (self.known.contains_key(topic) || router.find(topic).is_some());
+        !has_own && !self.seen.note(topic.as_str())
+    }
+
+    /// The route of siblings that was used last.
+    pub fn last_siblings(&self) -> Option<&Arc<Route<M>>> {
+        self.last_siblings.as_ref().map(|(_, route)| route)
+    }
+
+    /// They have not been used after all.
+    pub fn forget_seen(&mut self, topics: &[Topic]) {
+        topics.iter().for_each(|topic| self.seen.forget(topic.as_str()));
     }
 
     pub fn forget_siblings(&mut self) {

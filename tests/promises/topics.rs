@@ -2,10 +2,13 @@
 //! what.
 
 use fanfare::{
-    BatchDelivery, Broker, Delivery, Pattern, Subscription, Topic, TopicError, TopicErrorKind,
+    BatchDelivery, Broker, Delivery, MailboxDelivery, Pattern, Subscription, Topic, TopicError,
+    TopicErrorKind,
 };
+use futures_lite::future::block_on;
 use std::collections::HashSet;
 use std::str::FromStr;
+use std::task::{Context, Poll, Waker};
 
 fn error_of(topic: &str) -> TopicError {
     match Topic::parse(topic) {
@@ -341,7 +344,13 @@ fn topics_that_are_used_once_reach_whom_they_match_while_subscriptions_come_and_
             let last = number - u64::from(random.u8(0..10) == 0 && number > 0);
             let name = format!("in.{}.{last}", ["a", "b"][usize::from(random.u8(0..4) == 0)]);
             let publisher = &mut publishers[usize::from(random.u8(0..4) == 0)];
-            let receipt = publisher.try_publish(&Topic::parse(&name).unwrap(), number).unwrap();
+            let topic = Topic::parse(&name).unwrap();
+            let mut batch = vec![number];
+            let together = publisher.publish_siblings(std::slice::from_ref(&topic), &mut batch);
+            let receipt = match random.bool().then(|| block_on(together).unwrap()) {
+                Some((1, receipt)) => receipt,
+                _ => publisher.try_publish(&topic, number).unwrap(),
+            };
             let matching =
                 subscriptions.iter().filter(|(it, _)| naive_match(&tokens(it), &tokens(&name)));
             assert_eq!(receipt.matched, matching.count() as u64, "seed {seed}: {name}");
@@ -393,6 +402,53 @@ fn topics_that_are_used_once_come_in_order_each_in_a_batch_of_its_own() {
         next += size;
     }
     assert!(subscription.try_recv_batch().is_err());
+}
+
+/// Those whose turn it is to be used once go together, up to the first that was used before or is
+/// no sibling; whoever asks for it gets them together.
+#[test]
+fn siblings_that_are_used_once_are_published_together() {
+    let broker = Broker::<usize>::new();
+    let mut each = broker.subscribe(&Pattern::parse("in.>").unwrap()).unwrap();
+    let mut mixed = broker.mailbox("mixed").open().unwrap();
+    let _ = mixed.subscribe(&Pattern::parse("in.>").unwrap()).unwrap();
+    let names = ["in.1", "in.2", "in.3", "in.4", "in.5", "in.3", "in.6", "in.7", "in.b.8", "in.9"];
+    let topics: Vec<_> = names.iter().map(|name| Topic::parse(name).unwrap()).collect();
+    let (mut publisher, mut batch) = (broker.publisher(), (0..names.len()).collect::<Vec<_>>());
+    let mut taken = Vec::new();
+    while !batch.is_empty() {
+        let at = names.len() - batch.len();
+        let (count, receipt) =
+            block_on(publisher.publish_siblings(&topics[at..], &mut batch)).unwrap();
+        assert_eq!(receipt.queued, 2 * count as u64);
+        if count == 0 {
+            let _ = publisher.try_publish(&topics[at], batch.remove(0)).unwrap();
+        }
+        taken.push(count);
+    }
+    // The first says that there are siblings, and so does the first elsewhere.
+    assert_eq!(taken, [0, 4, 0, 2, 0, 1]);
+    for (number, name) in names.iter().enumerate() {
+        let Ok(BatchDelivery::Batch(batch)) = each.try_recv_batch() else { panic!("{name}") };
+        assert_eq!(
+            (batch.topic().as_str(), batch.len(), batch.payload(0)),
+            (*name, 1, Some(&number))
+        );
+    }
+    let (mut next, mut sizes) = (0, Vec::new());
+    let mut context = Context::from_waker(Waker::noop());
+    while let Poll::Ready(Some(delivery)) = mixed.poll_recv_mixed(&mut context) {
+        let MailboxDelivery::Batch(_, batch) = delivery else { panic!("nothing was missed") };
+        for index in 0..batch.len() {
+            assert_eq!(batch.payload(index), Some(&next));
+            assert_eq!(batch.topic_of(index), Some(&topics[next]));
+            next += 1;
+        }
+        assert_eq!(batch.topic_of(batch.len()), None);
+        sizes.push(batch.len());
+    }
+    assert_eq!((next, sizes), (names.len(), vec![1, 4, 1, 2, 1, 1]));
+    assert!(block_on(publisher.publish_siblings(&topics, &mut Vec::new())).unwrap().0 == 0);
 }
 
 /// What is published to one that another publisher remembers counts for it.

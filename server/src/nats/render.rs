@@ -102,7 +102,7 @@ pub(super) fn outgoing<'m>(
     // Not asked before: a block would make topics of all its reply subjects.
     let (_, reply_to) = batch.entry(index)?;
     Some(Outgoing {
-        subject: batch.topic().as_str().as_bytes(),
+        subject: batch.topic_of(index)?.as_str().as_bytes(),
         reply_to: reply_to.map(|topic| topic.as_str().as_bytes()),
         headers: header,
         payload: message.payload(),

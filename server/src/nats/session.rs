@@ -87,6 +87,9 @@ pub enum Action {
     /// Publish these messages of a block. For each that wants an answer and that nobody is to get,
     /// say [`Session::no_responders`].
     Publish { topic: Topic, block: Arc<Block>, messages: Range<usize> },
+    /// Publish the first of these answers together, to these topics; then say
+    /// [`Session::publish_rest`].
+    PublishSiblings(Arc<Block>, Vec<Topic>),
     /// Note that a message of this block can reach nobody here, although its subject is right for
     /// NATS.
     Lost(Arc<Block>),
@@ -354,7 +357,32 @@ impl Session {
         }
     }
 
+    /// Whether its answers may be [joined](codec::Parser::join_answers): each is published, and the
+    /// client is told nothing of it.
+    pub fn joins_answers(&self) -> bool {
+        !self.options.verbose && self.permissions.responses.is_none()
+    }
+
+    /// Publishes the answers from index `from` on one by one, with memory of their own: those to
+    /// one inbox keep nothing alive of what others are sent.
+    pub fn publish_rest(&mut self, block: &Block, from: usize, actions: &mut Vec<Action>) {
+        (from..block.len()).for_each(|index| self.publish(block.answer_alone(index), actions));
+    }
+
+    fn publish_answers(&self, block: Block, actions: &mut Vec<Action>) {
+        let topic = |index| {
+            let topic = std::str::from_utf8(block.subject_of(index)).ok()?;
+            let topic = Topic::parse(topic).ok()?;
+            self.permissions.publish.permit_topic(&topic).then_some(topic)
+        };
+        let topics = (0..block.len()).map_while(topic).collect();
+        actions.push(Action::PublishSiblings(Arc::new(block), topics));
+    }
+
     fn publish(&mut self, block: Block, actions: &mut Vec<Action>) {
+        if block.has_answers() {
+            return self.publish_answers(block, actions);
+        }
         let destination =
             self.subjects.get_or_insert_default().find(block.subject(), &self.permissions.publish);
         let is_plain = !self.options.verbose

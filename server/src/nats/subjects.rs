@@ -2,7 +2,7 @@
 
 use super::permissions::Rules;
 use super::policy::POLICY_SUBJECT;
-use crate::codec::nats::subject;
+use crate::codec::nats::{INBOXES, subject};
 use crate::limits::NATS_SUBJECTS_REMEMBERED;
 use fanfare::Topic;
 use std::collections::HashMap;
@@ -29,14 +29,11 @@ pub(super) enum Place {
     TooMuch,
 }
 
-/// How libraries name the subjects that they wait for answers at. Each is used for one request, so
-/// only the last is remembered.
-const INBOXES: &[u8] = b"_INBOX.";
-
 /// Remembers what the subjects mean that were used lately.
 #[derive(Default)]
 pub(super) struct Subjects {
     last: Option<(Box<[u8]>, Destination)>,
+    /// Each is used for one request, so only the last is remembered.
     last_inbox: Option<Destination>,
     others: HashMap<Box<[u8]>, Destination>,
 }

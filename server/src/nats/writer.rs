@@ -381,7 +381,7 @@ impl<'c> Writer<'c> {
 
     fn take_messages(&mut self, context: &mut Context<'_>, out: &mut WriteBuffer) -> Took {
         let Some(mailbox) = &mut self.mailbox else { return Took::Nothing };
-        match mailbox.poll_recv_batch(context) {
+        match mailbox.poll_recv_mixed(context) {
             Poll::Pending => {
                 self.forget_ended(true);
                 return Took::Nothing;
@@ -449,8 +449,14 @@ impl<'c> Writer<'c> {
         let Some(Rest { id, batch, from }) = self.rest.take() else { return };
         let Some(subscribed) = self.subscriptions.get_mut(&id) else { return };
         let except = subscribed.except.as_deref().unwrap_or_default();
-        if except.iter().any(|pattern| pattern.matches(batch.topic())) {
-            return;
+        let mut to = batch.len();
+        if let Some(topic) = batch.topic_of(from).filter(|_| !except.is_empty()) {
+            let is_of_it = |index: &usize| batch.topic_of(*index) == Some(topic);
+            to = from + (from..to).take_while(is_of_it).count();
+            if except.iter().any(|pattern| pattern.matches(topic)) {
+                self.rest = (to < batch.len()).then_some(Rest { id, batch, from: to });
+                return;
+            }
         }
         let left = subscribed.max.map_or(u64::MAX, |max| max.saturating_sub(subscribed.delivered));
         let at_most = usize::try_from(left).unwrap_or(usize::MAX);
@@ -460,7 +466,8 @@ impl<'c> Writer<'c> {
             with_headers: self.with_headers,
             missed: own.map_or(&mut self.missed, |own| &mut own.missed),
         };
-        let (rendered, body_bytes) = render_batch(&batch, from, at_most, recipient, out);
+        let (rendered, body_bytes) =
+            render_batch(&batch, from, at_most.min(to - from), recipient, out);
         subscribed.delivered += rendered as u64;
         if self.notes_requests {
             let replies = batch.entries().skip(from).take(rendered);

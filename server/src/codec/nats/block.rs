@@ -6,11 +6,16 @@ use super::subject;
 use crate::limits::NATS_SHARED_SID_BYTES;
 use bytes::Bytes;
 use fanfare::Topic;
+use memchr::{memchr, memrchr};
 use std::fmt;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-/// Messages on one subject that arrived together and are published together.
+/// How libraries name the subjects that they wait for answers at. Each is used for one request.
+pub const INBOXES: &[u8] = b"_INBOX.";
+
+/// Messages on one subject that arrived together and are published together; or answers, each to an
+/// inbox of its own.
 ///
 /// All are in one piece of memory, as they came, and so is what is made of them:
 /// [`rendered`](Self::rendered) writes the `MSG` lines of the whole block once, for the first
@@ -23,7 +28,10 @@ use std::sync::OnceLock;
 pub struct Block {
     /// Control lines and bodies. Positions are positions in it.
     region: Bytes,
+    /// Of answers, the first one's.
     subject: Span,
+    /// Of answers, each one's; else empty.
+    inboxes: Box<[Span]>,
     /// The subject that subscriptions are matched with. It differs from the one that clients see
     /// when a stream of the hub delivers.
     matched: Span,
@@ -181,6 +189,10 @@ impl Span {
         Self { at: self.at + by, ..self }
     }
 
+    fn moved_back(self, by: u32) -> Self {
+        Self { at: self.at - by, ..self }
+    }
+
     pub fn range(self) -> Range<usize> {
         self.at as usize..self.end()
     }
@@ -215,6 +227,35 @@ pub(super) struct Arriving {
 }
 
 impl Arriving {
+    /// How many bytes its subject has in common with other inboxes of the same client, if it is an
+    /// answer: it has only a size and a payload, and its subject is `_INBOX.`, one token or more,
+    /// and a last one that is told from others by nothing but its letters.
+    pub fn inbox_stem(&self, bytes: &[u8]) -> Option<usize> {
+        let subject = self.subject.of(bytes);
+        let stem = subject.strip_prefix(INBOXES).and_then(|rest| memrchr(b'.', rest))?;
+        let stem_bytes = INBOXES.len() + stem + 1;
+        let is_answer = self.entry.is_plain() && self.groups.bytes == 0;
+        (is_answer && is_inbox_token(&subject[stem_bytes..])).then_some(stem_bytes)
+    }
+
+    /// The answer at `at`, if all of it is there and its control line is the same as this one's but
+    /// for the letters of the last token. That is usual in a row, and comparing is faster than
+    /// parsing.
+    pub fn next_answer(&self, stem_bytes: usize, bytes: &[u8], at: usize) -> Option<Self> {
+        let (stem, token) = self.subject.of(bytes).split_at(stem_bytes);
+        let after_subject = &bytes[self.subject.end()..self.entry.body.at as usize];
+        let next = bytes[at..].strip_prefix(b"PUB ")?.strip_prefix(stem)?;
+        let (token, next) = next.split_at_checked(token.len())?;
+        if !next.starts_with(after_subject) || !is_inbox_token(token) {
+            return None;
+        }
+        let by = (at + b"PUB ".len()) as u32 - self.subject.at;
+        let Entry { size, body, .. } = self.entry;
+        let subject = self.subject.moved(by);
+        let entry = Entry { size: size.moved(by), body: body.moved(by), ..self.entry };
+        entry.is_complete(bytes).ok()?.then_some(Self { subject, matched: subject, entry, ..*self })
+    }
+
     /// Whom it is for.
     pub fn address<'b>(&self, bytes: &'b [u8]) -> [&'b [u8]; 3] {
         [self.subject, self.matched, self.groups].map(|span| span.of(bytes))
@@ -268,6 +309,29 @@ impl Rendered {
 }
 
 impl Block {
+    /// Answers, each to one of these inboxes.
+    pub(super) fn of_answers(
+        region: Bytes,
+        first: Arriving,
+        (entries, inboxes): (Vec<Entry>, Vec<Span>),
+    ) -> Self {
+        let inboxes = inboxes.into();
+        Self { inboxes, ..Self::new(region, first, Entries::Many(entries)) }
+    }
+
+    /// One of several answers, with memory of its own.
+    pub fn answer_alone(&self, index: usize) -> Self {
+        let (entry, subject) = (self.entries.get(index), self.subject_span(index));
+        let region = Bytes::copy_from_slice(&self.region[subject.at as usize..entry.end()]);
+        let (size, body) = (entry.size.moved_back(subject.at), entry.body.moved_back(subject.at));
+        let subject = subject.moved_back(subject.at);
+        let first =
+            Entry { reply: Span::default(), header_size: Span::default(), size, body, ..entry };
+        let arriving =
+            Arriving { subject, matched: subject, groups: Span::default(), entry: first };
+        Self::new(region, arriving, Entries::of_one(first))
+    }
+
     pub(super) fn new(region: Bytes, first: Arriving, entries: Entries) -> Self {
         let Arriving { subject, matched, groups, .. } = first;
         let (is_plain, body_bytes) = match &entries {
@@ -281,6 +345,7 @@ impl Block {
         Self {
             region,
             subject,
+            inboxes: Box::default(),
             matched,
             groups,
             entries,
@@ -307,9 +372,24 @@ impl Block {
         self.matched.of(&self.region)
     }
 
-    /// The subject of all messages, as subscribers see it.
+    /// The subject of all messages, as subscribers see it. Of [answers](Self::has_answers), the
+    /// first one's.
     pub fn subject(&self) -> &[u8] {
         self.subject.of(&self.region)
+    }
+
+    /// Whether its messages are answers, each to an inbox of its own.
+    pub fn has_answers(&self) -> bool {
+        !self.inboxes.is_empty()
+    }
+
+    /// The subject of a message, as subscribers see it.
+    pub fn subject_of(&self, index: usize) -> &[u8] {
+        self.subject_span(index).of(&self.region)
+    }
+
+    fn subject_span(&self, index: usize) -> Span {
+        self.inboxes.get(index).copied().unwrap_or(self.subject)
     }
 
     /// The queue groups of which one member here is to get each message, as a hub names them.
@@ -364,7 +444,7 @@ impl Block {
     pub fn outgoing(&self, index: usize) -> Outgoing<'_> {
         let entry = self.entries.get(index);
         Outgoing {
-            subject: self.subject(),
+            subject: self.subject_of(index),
             reply_to: entry.reply.non_empty_of(&self.region),
             headers: self.headers(index),
             payload: self.payload(index),
@@ -420,7 +500,8 @@ impl Block {
             Entries::Alike { .. } => size_of::<End>(),
             Entries::Many(_) => size_of::<Entry>() + size_of::<End>(),
         };
-        own + places + received + rendered + reply_topic + reply_bytes
+        let inbox = if self.has_answers() { size_of::<Span>() } else { 0 };
+        own + places + received + rendered + inbox + reply_topic + reply_bytes
     }
 
     /// Appends some of the messages as `render` writes them. A control line that only repeats the
@@ -479,13 +560,14 @@ impl Block {
     }
 }
 
-/// Remembers the control line rendered last. A message that only repeats it gets a copy, which is
-/// quicker than rendering it again.
+/// Remembers the control line rendered last. A message that only repeats it, perhaps for another
+/// inbox, gets a copy, which is quicker than rendering it again.
 #[derive(Default)]
 struct Lines {
     last: Range<usize>,
-    /// The digits of the size in it, and the size: what says whether another line is the same.
-    size: (u32, u32),
+    /// The bytes of the subject in it, the digits of the size, and the size: what says whether
+    /// another line is the same but for the subject.
+    sizes: (u32, u32, u32),
 }
 
 impl Lines {
@@ -497,10 +579,16 @@ impl Lines {
         index: usize,
         render: impl FnOnce(&mut Vec<u8>, &Outgoing<'_>),
     ) {
-        let entry = block.entries.get(index);
-        let size = (entry.size.bytes, entry.body.bytes);
-        if entry.is_plain() && size == self.size {
+        let (entry, subject) = (block.entries.get(index), block.subject_span(index));
+        let sizes = (subject.bytes, entry.size.bytes, entry.body.bytes);
+        if entry.is_plain() && sizes == self.sizes {
+            let start = out.len();
             out.extend_from_within(self.last.clone());
+            if block.has_answers() {
+                let verb_bytes = memchr(b' ', &out[start..]).map_or(0, |blank| blank + 1);
+                out[start + verb_bytes..][..subject.bytes as usize]
+                    .copy_from_slice(subject.of(&block.region));
+            }
             out.extend_from_slice(&block.region[entry.body.at as usize..entry.end()]);
             return;
         }
@@ -508,9 +596,14 @@ impl Lines {
         render(out, &block.outgoing(index));
         if entry.is_plain() {
             self.last = start..out.len() - entry.body.bytes as usize - 2;
-            self.size = size;
+            self.sizes = sizes;
         }
     }
+}
+
+/// Whether this is a token as all libraries make them for inboxes.
+fn is_inbox_token(token: &[u8]) -> bool {
+    token.iter().all(u8::is_ascii_alphanumeric) && !token.is_empty()
 }
 
 impl fmt::Debug for Block {
@@ -644,6 +737,33 @@ mod tests {
         assert!(block(b"PUB a 1\r\nx\r\n").rendered(b"1", true).is_none());
     }
 
+    fn answers(count: usize, payload_bytes: usize) -> Block {
+        let payload = "x".repeat(payload_bytes);
+        let answer = |index| format!("PUB _INBOX.a.{index} {payload_bytes}\r\n{payload}\r\n");
+        let mut parser = Parser::new(ParserLimits::default());
+        parser.join_answers(true);
+        let mut buffer = BytesMut::from(&*(0..count).map(answer).collect::<String>());
+        let Ok(Some(Operation::Publish(block))) = parser.next(&mut buffer) else { panic!() };
+        assert_eq!((block.len(), block.has_answers(), buffer.len()), (count, true, 0));
+        block
+    }
+
+    #[test]
+    fn an_answer_is_the_same_alone() {
+        let block = answers(120, 3);
+        let all = block.rendered(b"1", true).unwrap();
+        for index in 0..block.len() {
+            let alone = block.answer_alone(index);
+            assert_eq!((alone.len(), alone.has_answers(), alone.is_plain()), (1, false, true));
+            assert_eq!(alone.subject(), format!("_INBOX.a.{index}").as_bytes());
+            assert_eq!(
+                alone.region_bytes(),
+                alone.outgoing(0).subject.len() + " 3\r\nxxx\r\n".len()
+            );
+            assert_eq!(one_by_one(&alone, 0..1, b"1", true), all.messages(index..index + 1));
+        }
+    }
+
     /// The weights of its messages are at least what a block keeps alive, and not much more.
     #[test]
     fn the_weight_counts_what_a_block_keeps_alive() {
@@ -689,6 +809,15 @@ mod tests {
             let kept = block.region.len() + rendered + tables + replies;
             let weight: usize = (0..count).map(|index| block.weight_bytes(index)).sum();
             assert!(weight >= kept && weight <= kept + (8 + blanks) * count, "{weight} for {kept}");
+        }
+        for (count, payload_bytes) in [(2, 0), (2, 30_000), (100, 1), (100, 500)] {
+            let block = answers(count, payload_bytes);
+            let rendered = block.rendered(&[b'1'; NATS_SHARED_SID_BYTES], true).unwrap();
+            let each = size_of::<Entry>() + size_of::<End>() + size_of::<Span>();
+            let tables = size_of::<Block>() + count * each;
+            let kept = block.region.len() + rendered.bytes.len() + tables;
+            let weight: usize = (0..count).map(|index| block.weight_bytes(index)).sum();
+            assert!(weight >= kept && weight <= kept + 9 * count, "{weight} for {kept}");
         }
     }
 }

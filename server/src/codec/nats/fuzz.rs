@@ -28,6 +28,7 @@ fn client_parser(choice: u8) -> Parser {
     let mut parser = Parser::new(LIMITS);
     parser.allow_headers(choice & 0x40 == 0);
     parser.require_connect(choice & 0x80 != 0);
+    parser.join_answers(choice & 0x20 == 0);
     parser
 }
 
@@ -67,6 +68,11 @@ fn message(block: &Block, index: usize) -> String {
     append_message(&mut alone, &block.outgoing(index), b"1", true);
     if let Some(rendered) = block.rendered(b"1", true) {
         assert_eq!(rendered.messages(index..index + 1), alone);
+    }
+    if block.has_answers() {
+        let mut copied = Vec::new();
+        append_message(&mut copied, &block.answer_alone(index).outgoing(0), b"1", true);
+        assert_eq!(copied, alone);
     }
     let groups: Vec<String> = block.groups().collect();
     format!("{}{groups:?}", alone.escape_ascii())

@@ -33,7 +33,7 @@ pub mod subject;
 pub const GLOBAL: &str = "$G";
 
 pub use address::ServerAddress;
-pub use block::{Block, Rendered};
+pub use block::{Block, INBOXES, Rendered};
 pub use credentials::{Credentials, Proof};
 #[cfg(any(test, fuzzing))]
 pub use fuzz::{fuzz_hub, fuzz_nats};

@@ -17,8 +17,9 @@ pub enum Operation {
     /// `INFO`, with its JSON as it came. It means nothing from a client. (Observed: the connection
     /// is closed if it is no JSON.)
     Info(Bytes),
-    /// `PUB` and `HPUB` in a row on the same subject, one or more; from a hub `LMSG` and `HMSG`,
-    /// for the same queue groups too.
+    /// `PUB` and `HPUB` in a row on the same subject, one or more, or answers where these [may be
+    /// joined](super::Parser::join_answers); from a hub `LMSG` and `HMSG`, for the same queue
+    /// groups too.
     Publish(Block),
     /// `SUB`.
     Subscribe {

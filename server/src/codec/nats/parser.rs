@@ -49,6 +49,7 @@ pub struct Parser {
     dialect: Dialect,
     connect_required: bool,
     headers_allowed: bool,
+    answers_joined: bool,
     state: State,
 }
 
@@ -81,6 +82,7 @@ impl Parser {
             dialect: Dialect::Client,
             connect_required: false,
             headers_allowed: false,
+            answers_joined: false,
             state: State::Line(Line::at(0)),
         }
     }
@@ -101,6 +103,11 @@ impl Parser {
     /// so.
     pub fn allow_headers(&mut self, allowed: bool) {
         self.headers_allowed = allowed;
+    }
+
+    /// Whether answers to several inboxes may come in one block, from the next operation on.
+    pub fn join_answers(&mut self, joined: bool) {
+        self.answers_joined = joined;
     }
 
     /// The next operation, taken off the front of `buffer`. None means that more bytes are needed:
@@ -190,9 +197,48 @@ impl Parser {
             entries.repeat(next.entry, times, message_bytes as u32);
             end = next.entry.end() + times * message_bytes;
         }
+        if entries.len() == 1
+            && let Some(answers) = self.answers(first, bytes)
+        {
+            let end = answers.0.last().map_or(end, Entry::end);
+            return Block::of_answers(take_front(buffer, end), first, answers);
+        }
         let region = take_front(buffer, end);
         entries.shrink();
         Block::new(region, first, entries)
+    }
+
+    /// Gathers what follows the `first` message, if it is an answer that may be joined with others:
+    /// complete answers to other inboxes of the same client. Gives where they and their subjects
+    /// are.
+    fn answers(&self, first: Arriving, bytes: &[u8]) -> Option<(Vec<Entry>, Vec<Span>)> {
+        let stem_bytes = first.inbox_stem(bytes).filter(|_| self.answers_joined)?;
+        let stem = &first.subject.of(bytes)[..stem_bytes];
+        let (mut entries, mut inboxes) = (vec![first.entry], vec![first.subject]);
+        let mut last = first;
+        while entries.len() < NATS_BATCH_MESSAGES && last.entry.end() < NATS_BATCH_BYTES {
+            let at = last.entry.end();
+            let next = last.next_answer(stem_bytes, bytes, at).or_else(|| {
+                if is_elsewhere(&bytes[at..], stem) {
+                    return None;
+                }
+                let next = self.whole_message(bytes, at)?;
+                let is_sibling = next.inbox_stem(bytes) == Some(stem_bytes)
+                    && next.subject.of(bytes).starts_with(stem);
+                is_sibling.then_some(next)
+            });
+            let Some(next) = next else { break };
+            if inboxes.len() == 1 {
+                // Answers in a row are mostly of the same size.
+                let more = (bytes.len() / at).clamp(1, NATS_BATCH_MESSAGES - 1);
+                entries.reserve_exact(more);
+                inboxes.reserve_exact(more);
+            }
+            entries.push(next.entry);
+            inboxes.push(next.subject);
+            last = next;
+        }
+        (entries.len() > 1).then_some((entries, inboxes))
     }
 
     /// The message at `at`, if all of it is there. What is wrong with it, or missing, is found

@@ -395,6 +395,69 @@ fn messages_in_a_row_on_one_subject_are_one_block() {
     assert!(buffer.is_empty());
 }
 
+/// Those that only their last token tells apart, and that have nothing but a size and a payload.
+#[test]
+fn answers_in_a_row_are_one_block_where_they_may_be_joined() {
+    let lines = [
+        ("PUB _INBOX.a.b1 1\r\n1\r\n", 0),
+        ("PUB _INBOX.a.b2 1\r\n2\r\n", 0),
+        ("PUB _INBOX.a.b10 2\r\n10\r\n", 0),
+        ("pub  _INBOX.a.b1 \t2\r\n11\r\n", 0),
+        ("PUB _INBOX.a.b2 \t2\r\n12\r\n", 0),
+        // Another client's, an old one's, and what is no answer or no inbox.
+        ("PUB _INBOX.c.b2 2\r\n12\r\n", 1),
+        ("PUB _INBOX.old 2\r\n12\r\n", 2),
+        ("PUB _INBOX.older 2\r\n12\r\n", 3),
+        ("PUB _INBOX.a.b3 r 2\r\n12\r\n", 4),
+        ("HPUB _INBOX.a.b4 2 2\r\nhh\r\n", 5),
+        ("PUB _INBOX.a.b5 2\r\n12\r\n", 6),
+        ("PUB _INBOX.a.* 2\r\n12\r\n", 7),
+        ("PUB _INBOX.a. 2\r\n12\r\n", 8),
+        ("PUB _INBOX.a.b6.c 2\r\n12\r\n", 9),
+        ("PUB a.b.1 2\r\n12\r\n", 10),
+        ("PUB a.b.2 2\r\n12\r\n", 11),
+        // The same twice is as any other subject.
+        ("PUB _INBOX.a.b7 2\r\n12\r\n", 12),
+        ("PUB _INBOX.a.b7 2\r\n12\r\n", 12),
+        ("PUB _INBOX.a.b8 2\r\n12\r\n", 13),
+        ("PUB _INBOX.a.b9 2\r\n12\r\n", 13),
+    ];
+    let text: String = lines.iter().map(|(line, _)| *line).collect();
+    let subject = |line: &str| line.split_ascii_whitespace().nth(1).unwrap().as_bytes().to_vec();
+    let found = |is_joined| {
+        let mut parser = small();
+        parser.join_answers(is_joined);
+        let blocks = blocks(&mut parser, &mut BytesMut::from(&*text));
+        let of_block = |(number, block): (usize, &Block)| -> Vec<_> {
+            (0..block.len()).map(|index| (block.subject_of(index).to_vec(), number)).collect()
+        };
+        (blocks.iter().enumerate().flat_map(of_block).collect::<Vec<_>>(), blocks)
+    };
+    let (joined, blocks) = found(true);
+    assert_eq!(joined, lines.map(|(line, number)| (subject(line), number)));
+    let with_answers = blocks.iter().map(Block::has_answers).collect::<Vec<_>>();
+    assert_eq!((0..14).filter(|index| with_answers[*index]).collect::<Vec<_>>(), [0, 13]);
+    assert_eq!([0, 1, 2, 3].map(|index| blocks[0].payload(index)), [&b"1"[..], b"2", b"10", b"11"]);
+    let (apart, blocks) = found(false);
+    assert!(blocks.iter().all(|block| !block.has_answers()) && apart.last().unwrap().1 > 13);
+}
+
+/// A line that is too long is found wherever it comes.
+#[test]
+fn answers_are_as_long_as_any_control_line_may_be() {
+    let longest = SMALL.control_line_bytes - "_INBOX.a. 0".len();
+    for (token_bytes, is_right) in [(longest, true), (longest + 1, false)] {
+        let mut parser = small();
+        parser.join_answers(true);
+        let tokens = ["b".repeat(longest), "c".repeat(token_bytes)];
+        let lines = tokens.map(|token| format!("PUB _INBOX.a.{token} 0\r\n\r\n"));
+        let mut buffer = BytesMut::from(&*lines.concat());
+        let Ok(Some(Operation::Publish(block))) = parser.next(&mut buffer) else { panic!() };
+        assert_eq!(block.len(), if is_right { 2 } else { 1 });
+        assert_eq!(parser.next(&mut buffer).is_ok(), is_right);
+    }
+}
+
 /// The second and later lines that are the same are not read again.
 #[test]
 fn messages_in_a_row_with_the_same_line_are_messages_of_their_own() {

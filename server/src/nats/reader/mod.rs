@@ -73,6 +73,7 @@ impl ReadHalf for Reader<'_> {
 
     /// Does all that was read, up to a mistake that ends the connection.
     async fn take(&mut self, parser: &mut Parser, received: &mut BytesMut, _: bool) -> Flow {
+        parser.join_answers(self.session.joins_answers());
         while self.over.is_none() {
             match parser.next(received) {
                 Ok(None) => break,
@@ -181,6 +182,7 @@ impl<'c> Reader<'c> {
         if may_change {
             parser.require_connect(!self.session.is_admitted());
             parser.allow_headers(self.session.options().headers);
+            parser.join_answers(self.session.joins_answers());
         }
         // One read can hold thousands of small operations with larger answers.
         self.outbound.queue.has_room().await;
@@ -204,6 +206,10 @@ impl<'c> Reader<'c> {
         match action {
             Action::Publish { topic, block, messages } => {
                 self.publish(&topic, &block, messages).await
+            }
+            Action::PublishSiblings(block, topics) => {
+                let together = self.publish_answers(&block, &topics).await;
+                self.session.publish_rest(&block, together, &mut self.actions);
             }
             Action::Reply(reply) => self.reply(&reply),
             Action::Lost(block) => {
@@ -335,6 +341,19 @@ impl<'c> Reader<'c> {
             return Box::pin(self.publish_each(topic, block, messages)).await;
         }
         self.publish_together(topic, block, messages).await;
+    }
+
+    /// Publishes answers together as far as their inboxes are used once, as nearly always, and share
+    /// what is known of them. Returns how many that is.
+    async fn publish_answers(&mut self, block: &Arc<Block>, topics: &[Topic]) -> usize {
+        let Publishing { publisher, batch } = self.publishing();
+        batch.extend(ServerMessage::of_block(block, 0..topics.len(), Timestamp::now()));
+        let published = waiting(Wait::PUBLISH, publisher.publish_siblings(topics, batch)).await;
+        batch.clear();
+        let count = published.map_or(0, |(count, _)| count);
+        self.figures.received(count);
+        self.figures.received_payload(block.body_bytes(0..count));
+        count
     }
 
     /// Each by itself, since a receipt says what became of one message.

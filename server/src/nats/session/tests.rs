@@ -68,6 +68,7 @@ impl Client {
                 String::from_utf8(out).unwrap().trim_end().replace("\r\n", "|")
             }
             Action::Publish { topic, messages, .. } => format!("publish {topic} {messages:?}"),
+            Action::PublishSiblings(_, topics) => format!("publish {topics:?}"),
             Action::Lost(_) => "lost".to_owned(),
             Action::PublishAnswer(topic, block, index) => {
                 let is_answer = topic.as_str() == "r";

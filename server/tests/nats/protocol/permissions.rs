@@ -13,6 +13,7 @@ rules!(settings();
     a_queue_group_may_be_demanded,
     a_queue_group_may_be_denied,
     subjects_that_are_not_denied_are_allowed,
+    an_inbox_may_be_denied_among_others,
 );
 
 mod newest {
@@ -44,6 +45,11 @@ fn settings() -> Settings {
             subscribe: rules(&[], &["m qq", "foo"]),
             publish: rules(&[], &["nope"]),
             ..User::new("deny", "p")
+        },
+        User {
+            subscribe: rules(&[], &["_INBOX.a.5", "_INBOX.a.6"]),
+            publish: rules(&[], &["_INBOX.a.13"]),
+            ..User::new("inboxes", "p")
         },
     ];
     Settings { users, ..Settings::default() }
@@ -139,6 +145,23 @@ fn subjects_that_are_not_denied_are_allowed(server: Server) {
     other.send("PUB foo 0\r\n\r\n");
     other.sync();
     wire.sync();
+}
+
+fn an_inbox_may_be_denied_among_others(server: Server) {
+    let [mut asking, mut answering] = [(); 2].map(|()| client(&server, "inboxes"));
+    asking.send("SUB _INBOX.a.* 1\r\n");
+    asking.sync();
+    // The second time all are known.
+    for _ in 0..2 {
+        let answers = (1..=20).map(|number| format!("PUB _INBOX.a.{number} 1\r\nx\r\n"));
+        answering.send(answers.collect::<String>());
+        answering.expect(violation("Publish", "\"_INBOX.a.13\""));
+        for number in (1..=20).filter(|number| ![5, 6, 13].contains(number)) {
+            asking.expect(format!("MSG _INBOX.a.{number} 1 1\r\nx\r\n"));
+        }
+        answering.sync();
+        asking.sync();
+    }
 }
 
 fn a_client_asks_for_its_rights(server: Server) {

@@ -24,7 +24,42 @@ rules!(Settings::default();
     echo_off_without_protocol_1,
     echo_off_within_a_queue_group,
     a_closed_connection_has_no_subscriptions,
+    answers_come_in_order_whatever_inboxes_they_are_for,
 );
+
+fn answers_come_in_order_whatever_inboxes_they_are_for(server: Server) {
+    let [mut all, mut one, mut some, mut answering] = [(); 4].map(|()| server.quiet());
+    all.send("SUB _INBOX.a.* 1\r\n");
+    some.send("SUB _INBOX.> 22\r\nUNSUB 22 50\r\n");
+    [&mut all, &mut some].into_iter().for_each(Wire::sync);
+    for round in 0..4 {
+        // Some are used again, and one is told from the others by then.
+        let name = |index: usize| format!("_INBOX.a.{}", if index % 9 == 4 { 4 } else { index });
+        let each = |index: usize| (name(20 * round + index), "x".repeat(index / 5));
+        let answers: Vec<_> = (0..20).map(each).collect();
+        let lines = |verb: &str, sid: &str| {
+            let line = |(subject, payload): &(String, String)| {
+                format!("{verb} {subject}{sid} {}\r\n{payload}\r\n", payload.len())
+            };
+            answers.iter().map(line).collect::<Vec<_>>()
+        };
+        answering.send(lines("PUB", "").concat());
+        answering.sync();
+        all.expect(lines("MSG", " 1").concat());
+        let left = 50_usize.saturating_sub(20 * round).min(20);
+        some.expect(lines("MSG", " 22")[..left].concat());
+        let of_one = |line: &String| line.starts_with("MSG _INBOX.a.4 ");
+        let for_one: Vec<_> = lines("MSG", " 1").into_iter().filter(of_one).collect();
+        if round > 1 {
+            one.expect(for_one.concat());
+        }
+        [&mut all, &mut one, &mut some].into_iter().for_each(Wire::sync);
+        if round == 1 {
+            one.send("SUB _INBOX.a.4 1\r\n");
+            one.sync();
+        }
+    }
+}
 
 fn a_star_stands_for_one_token(server: Server) {
     let mut wire = server.quiet();
