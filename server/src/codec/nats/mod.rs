@@ -24,6 +24,7 @@ mod incoming;
 pub mod nkey;
 mod operation;
 mod parser;
+mod places;
 mod protocol_error;
 mod render;
 mod stamp;
@@ -33,13 +34,14 @@ pub mod subject;
 pub const GLOBAL: &str = "$G";
 
 pub use address::ServerAddress;
-pub use block::{Block, INBOXES, Rendered};
+pub use block::{Block, Rendered};
 pub use credentials::{Credentials, Proof};
 #[cfg(any(test, fuzzing))]
 pub use fuzz::{fuzz_hub, fuzz_nats};
 pub use incoming::{Incoming, MessageHead, incoming, read_headers};
 pub use operation::Operation;
 pub use parser::{Parser, ParserLimits};
+pub use places::INBOXES;
 pub use protocol_error::ProtocolError;
 pub use render::{
     Outgoing, append_error, append_info, append_interest, append_message,

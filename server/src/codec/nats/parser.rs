@@ -1,7 +1,8 @@
 //! Parses operations from bytes in pieces of any size.
 
-use super::block::{Arriving, Block, Entries, Entry, Span};
+use super::block::Block;
 use super::operation::Operation;
+use super::places::{Arriving, Entries, Entry, Span};
 use super::protocol_error::ProtocolError;
 use crate::limits::{NATS_BATCH_BYTES, NATS_BATCH_MESSAGES, NATS_CONTROL_LINE_BYTES};
 use crate::limits::{NATS_COPIED_BYTES, NATS_PAYLOAD_BYTES, NATS_SIZE_DIGITS};

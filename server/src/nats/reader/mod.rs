@@ -343,8 +343,8 @@ impl<'c> Reader<'c> {
         self.publish_together(topic, block, messages).await;
     }
 
-    /// Publishes answers together as far as their inboxes are used once, as nearly always, and share
-    /// what is known of them. Returns how many that is.
+    /// Publishes answers together as far as their inboxes are used once, as nearly always, and
+    /// share what is known of them. Returns how many that is.
     async fn publish_answers(&mut self, block: &Arc<Block>, topics: &[Topic]) -> usize {
         let Publishing { publisher, batch } = self.publishing();
         batch.extend(ServerMessage::of_block(block, 0..topics.len(), Timestamp::now()));
