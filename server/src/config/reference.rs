@@ -44,7 +44,8 @@ whoever is connected stays so. It names in the log what has changed and needs a 
 a mistake, nothing changes, and the log says why.
 
 With the feature `smol` the binary runs on smol's executor instead of async-std's:
-`cargo run --release --features smol`.
+`cargo run --release --features smol`. How many threads run the tasks is told in
+[operations](operations.md#how-many-threads).
 "#;
 
 /// The reference as Markdown.
