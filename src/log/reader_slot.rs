@@ -51,8 +51,8 @@ impl Length {
         write_before_read();
     }
 
-    /// Publisher, after the length has advanced: whether no slot need be asked, if none is cut. A
-    /// receiver that counts itself only now sees the new length.
+    /// Publisher, after the length has advanced: whether no slot need be asked, but for those cut.
+    /// A receiver that counts itself only now sees the new length.
     #[inline]
     pub fn nobody_has_left(&self) -> bool {
         self.left.load(Ordering::SeqCst) == 0
@@ -104,12 +104,16 @@ impl ReaderSlot {
     ///
     /// If it was just leaving at an earlier place, it finds itself cut and goes: then what lies in
     /// between is returned, to be queued as an entry of a fixed range.
-    pub fn cut(&self, index: u32) -> Option<Range<u32>> {
+    pub fn cut(&self, index: u32, length: &Length) -> Option<Range<u32>> {
         if self.0.load(Ordering::Acquire) & MODE == CUT {
             return None;
         }
         let was = self.0.swap(CUT | index, Ordering::SeqCst);
-        (was & MODE == LEFT && was & PLACE < index).then_some(was & PLACE..index)
+        if was & MODE != LEFT {
+            return None;
+        }
+        length.left.fetch_sub(1, Ordering::SeqCst);
+        (was & PLACE < index).then_some(was & PLACE..index)
     }
 
     /// Whether it is cut. For the publisher, which alone cuts.
@@ -130,20 +134,25 @@ impl ReaderSlot {
         match self.0.load(Ordering::SeqCst) & MODE {
             LIVE | VACANT => Call::None,
             CUT => Call::Fixed,
-            _ => self.call_back(length),
+            _ => self.call_back(length).map_or(Call::None, Call::BackFrom),
         }
     }
 
+    /// Publisher, after the length has advanced: where the receiver left, if it did and is to be
+    /// called back.
     #[inline]
-    fn call_back(&self, length: &Length) -> Call {
+    pub fn call_back(&self, length: &Length) -> Option<u32> {
+        if self.0.load(Ordering::SeqCst) & MODE != LEFT {
+            return None;
+        }
         // The receiver may have come back by itself since the load: what the swap returns decides,
         // not the load.
         let was = self.0.swap(LIVE, Ordering::SeqCst);
         if was & MODE != LEFT {
-            return Call::None;
+            return None;
         }
         length.left.fetch_sub(1, Ordering::SeqCst);
-        Call::BackFrom(was & PLACE)
+        Some(was & PLACE)
     }
 
     /// Receiver: how far it may read now.
@@ -211,11 +220,11 @@ mod loom_models {
         }
 
         fn publish(&self, at: u32, accepted: bool) {
-            if !accepted && let Some(rest) = self.slot.cut(at) {
+            if !accepted && let Some(rest) = self.slot.cut(at, &self.length) {
                 self.queue.lock().unwrap().push_back(Entry::Fixed(rest.start, rest.end));
             }
             self.length.advance(at + 1);
-            // As the short way does, which a segment without cuts is published by.
+            // As the short way does, which gives nothing to those that are cut.
             if accepted && (self.slot.is_cut() || !self.length.nobody_has_left()) {
                 self.call(at);
             }

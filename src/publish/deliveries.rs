@@ -29,8 +29,8 @@ pub(crate) struct Deliveries<M> {
     /// The outcome of the current publish so far.
     pub receipt: Receipt,
     pub deferred: Deferred<M>,
-    /// How many queues had no room for the present publish.
-    pub met_full: usize,
+    /// How many queues had no room for the present publish, and are not waited for.
+    pub left_full: usize,
     /// Subscriptions to end for being full: that changes the routes, so under no lock.
     to_end: Vec<Arc<Queue<M>>>,
     /// Reader slots, of those served, whose queues dropped some of it.
@@ -106,7 +106,7 @@ impl<M> Deliveries<M> {
         Self {
             receipt: Receipt::default(),
             deferred: Deferred::new(),
-            met_full: 0,
+            left_full: 0,
             to_end: Vec::new(),
             dropped_at: Vec::new(),
             waiters: Vec::new(),
@@ -155,21 +155,37 @@ impl<M> Deliveries<M> {
     }
 
     /// Queues an entry for a subscription that needs one to read what was appended.
-    pub fn call(
+    fn call(
         &mut self,
         slot: usize,
         member: &Member<M>,
         segment: &Arc<Segment<M>>,
         range: Range<u32>,
     ) {
-        let entry = match segment.slots[slot].call(&segment.length) {
-            Call::None => return,
-            Call::BackFrom(from) => {
-                Entry { slot: Some(slot as u32), ..Entry::fixed(segment, member.id, from..from) }
+        match segment.slots[slot].call(&segment.length) {
+            Call::None => {}
+            Call::BackFrom(from) => self.call_back(slot, member, segment, from),
+            Call::Fixed => {
+                member.queue.push(Entry::fixed(segment, member.id, range), &mut self.deferred);
             }
-            Call::Fixed => Entry::fixed(segment, member.id, range),
-        };
-        member.queue.push(entry, &mut self.deferred);
+        }
+    }
+
+    /// Queues an entry for each subscription that left the segment. Whoever is cut is written off,
+    /// and not called. Not inlined, which would make the short way longer where all read on.
+    #[inline(never)]
+    pub fn call_back_all(&mut self, singles: &[Member<M>], segment: &Arc<Segment<M>>) {
+        for (slot, member) in singles.iter().enumerate() {
+            if let Some(from) = segment.slots[slot].call_back(&segment.length) {
+                self.call_back(slot, member, segment, from);
+            }
+        }
+    }
+
+    /// Queues an entry for a subscription that left the segment there.
+    fn call_back(&mut self, slot: usize, member: &Member<M>, segment: &Arc<Segment<M>>, from: u32) {
+        let fixed = Entry::fixed(segment, member.id, from..from);
+        member.queue.push(Entry { slot: Some(slot as u32), ..fixed }, &mut self.deferred);
     }
 
     /// Queues what was admitted for exactly this.
@@ -194,7 +210,6 @@ impl<M> Deliveries<M> {
         group: Option<&Arc<Members<M>>>,
         appended: &Appended<M>,
     ) -> bool {
-        self.met_full += 1;
         self.receipt.matched += u64::from(entry.messages());
         let is_last = entry.to == appended.range.end;
         let pending = appended.may_wait.then_some(&self.pending);
@@ -204,6 +219,7 @@ impl<M> Deliveries<M> {
         self.receipt.dropped += u64::from(dropped);
         self.receipt.disconnected += u64::from(disconnected);
         self.receipt.waited += u64::from(parked);
+        self.left_full += usize::from(parked == 0);
         member.give_back_allowance(dropped + disconnected);
         if must_end {
             self.to_end.push(member.queue.clone());

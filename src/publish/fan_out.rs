@@ -100,10 +100,12 @@ impl<M> Hold<M> {
 pub(super) struct ShortWay {
     /// The changes of the audience that this knows of.
     pub changes: u64,
-    /// Room in every queue.
+    /// Room in every queue that is not written off.
     pub grant: Arc<Grant>,
     /// How many queues get each message.
     pub queues: u64,
+    /// How many miss it, since they are written off.
+    pub written_off: u64,
 }
 
 impl<M> Growing<M> {
@@ -260,11 +262,14 @@ impl<M> FanOut<M> {
     /// Notes what the next message needs to take the short way.
     fn note_short_way(&mut self, audience: &Audience<M>, is_plain: bool) {
         let Some(growing) = &mut self.growing else { return };
-        let grant = self.reservations.grant_of_all().filter(|_| is_plain && growing.cut == 0);
+        let written_off = self.reservations.written_off().len();
+        let is_plain = is_plain && growing.cut == written_off;
+        let grant = self.reservations.grant_of_all().filter(|_| is_plain);
         growing.short = grant.map(|grant| ShortWay {
             changes: audience.changes,
             grant: grant.clone(),
-            queues: (audience.singles.len() - self.reservations.skipped) as u64,
+            queues: (audience.singles.len() - self.reservations.skipped - written_off) as u64,
+            written_off: written_off as u64,
         });
     }
 
@@ -355,7 +360,7 @@ impl<M> FanOut<M> {
         for slot in &self.reservations.refused {
             let state = &segment.slots[*slot as usize];
             newly_cut += usize::from(!state.is_cut());
-            if let Some(rest) = state.cut(from) {
+            if let Some(rest) = state.cut(from, &segment.length) {
                 let member = &target.audience.singles[*slot as usize];
                 member
                     .queue
@@ -416,7 +421,7 @@ impl<M> FanOut<M> {
         }
         for slot in self.reservations.written_off() {
             // Nobody reads here yet.
-            let _ = segment.slots[*slot as usize].cut(0);
+            let _ = segment.slots[*slot as usize].cut(0, &segment.length);
         }
         self.growing = target.route.map(|route| Growing {
             segment: Hold::new(&segment),
@@ -458,7 +463,7 @@ impl<M> FanOut<M> {
             - self.reservations.skipped
             - self.reservations.refused.len()
             - written_off;
-        self.deliveries.met_full += written_off;
+        self.deliveries.left_full += written_off;
         let receipt = &mut self.deliveries.receipt;
         receipt.queued += queued as u64 * messages;
         receipt.dropped += written_off as u64 * messages;

@@ -315,6 +315,11 @@ impl<M: Payload> Publisher<M> {
         may_wait: bool,
     ) -> Result<Option<M>, (Refusal, M)> {
         self.settle_forgotten();
+        let mut message = Some(message);
+        if reply_to.is_none() {
+            self.begin_past_written_off(topic, &mut message, bytes);
+        }
+        let Some(message) = message else { return Ok(None) };
         self.fan_out.prepare(std::iter::once((bytes, message.is_kept_in_history())));
         // Not empty if the publish before panicked.
         self.fan_out.batch.clear();
@@ -392,14 +397,14 @@ impl<M: Payload> Publisher<M> {
     ) -> Result<(), Refusal> {
         let outcome = fan_out(self);
         let published = self.fan_out.prepared();
-        let met_full = std::mem::take(&mut self.fan_out.deliveries.met_full);
+        let left_full = std::mem::take(&mut self.fan_out.deliveries.left_full);
         if let Ok(has_route) = outcome {
             let waits_since =
                 self.fan_out.deliveries.is_waiting().then(|| self.handle.shared.waits.begin());
             self.has_waited |= waits_since.is_some();
             let is_turn_due = waits_since.is_some()
                 || (may_wait && self.has_waited && self.fan_out.is_short_of_room());
-            self.turns.count(met_full, is_turn_due);
+            self.turns.count(left_full, is_turn_due);
             self.open = Open { published, has_route, waits_since };
         }
         // Of a refusal too: room that was given back may have let others in. Once the account is
@@ -408,55 +413,40 @@ impl<M: Payload> Publisher<M> {
         outcome.map(drop)
     }
 
-    /// Fans out under the locks of the topic's route; says whether it has one.
+    /// Fans out under the locks of the topic's route, or of its siblings', or else by no route.
+    /// Says whether the topic has one of its own.
     fn fan_out(&mut self, topic: &Topic, may_wait: bool) -> Result<bool, Refusal> {
+        let shared = &*self.handle.shared;
+        let (router, stamps) = (&shared.router, &shared.stamps);
+        let topics = &[];
+        let mut has_own = self.routes.find(topic, router);
         loop {
-            let shared = &*self.handle.shared;
-            let Some(route) = self.routes.find(topic, &shared.router) else {
-                return self.fan_out_once(topic, may_wait).map(|()| false);
+            let route = match has_own {
+                true => self.routes.last().map(|last| &last.route),
+                false => self.routes.find_siblings(topic, router),
+            };
+            let Some(route) = route else {
+                let outcome = router.with_audience(topic, |audience| {
+                    let (route, history) = (None, None);
+                    let target = Target { topic, topics, audience, route, history, stamps };
+                    self.fan_out.deliver(target, may_wait)
+                });
+                return outcome.map(|()| false);
             };
             let mut kept = route.history.as_ref().map(History::lock);
             let audience = read(&route.audience);
-            if audience.is_retired {
-                drop((audience, kept));
+            if !audience.is_retired {
+                let (route, history) = (Some(route), kept.as_deref_mut());
+                let target = Target { topic, topics, audience: &audience, route, history, stamps };
+                return self.fan_out.deliver(target, may_wait).map(|()| has_own);
+            }
+            drop((audience, kept));
+            if has_own {
                 self.routes.forget(topic);
-                continue;
-            }
-            let history = kept.as_deref_mut();
-            let target = Target {
-                topic,
-                topics: &[],
-                audience: &audience,
-                route: Some(route),
-                history,
-                stamps: &shared.stamps,
-            };
-            let outcome = self.fan_out.deliver(target, may_wait);
-            return outcome.map(|()| true);
-        }
-    }
-
-    /// Fans out to a topic that is used once: by the route of its siblings, or by none.
-    fn fan_out_once(&mut self, topic: &Topic, may_wait: bool) -> Result<(), Refusal> {
-        let shared = &*self.handle.shared;
-        let (history, stamps) = (None, &shared.stamps);
-        loop {
-            let Some(route) = self.routes.find_siblings(topic, &shared.router) else {
-                return shared.router.with_audience(topic, |audience| {
-                    let target =
-                        Target { topic, topics: &[], audience, route: None, history, stamps };
-                    self.fan_out.deliver(target, may_wait)
-                });
-            };
-            let audience = read(&route.audience);
-            if audience.is_retired {
-                drop(audience);
+                has_own = self.routes.find(topic, router);
+            } else {
                 self.routes.forget_siblings();
-                continue;
             }
-            let route = Some(route);
-            let target = Target { topic, topics: &[], audience: &audience, route, history, stamps };
-            return self.fan_out.deliver(target, may_wait);
         }
     }
 
@@ -543,35 +533,35 @@ impl<M: Payload> Drop for Publisher<M> {
 
 /// When a publisher that somebody has no room for lets other tasks have a turn.
 struct Turns {
-    /// How many publishes have met a full queue since.
+    /// How many publishes have left somebody full since.
     since: u32,
     /// After how many of them a turn is due.
     after: u32,
     is_due: bool,
-    /// How many queues the last publish found full.
-    met_full: usize,
+    /// How many queues the last publish left full.
+    left_full: usize,
     /// The same of the publish with the last turn, until it is known whether that brought room.
-    met_full_at_turn: Option<usize>,
+    left_full_at_turn: Option<usize>,
 }
 
 impl Default for Turns {
     fn default() -> Self {
         let after = DROPPING_PUBLISHES_PER_TURN;
-        Self { since: 0, after, is_due: false, met_full: 0, met_full_at_turn: None }
+        Self { since: 0, after, is_due: false, left_full: 0, left_full_at_turn: None }
     }
 }
 
 impl Turns {
     /// Counts a publish. Due at once is the turn of one that waits, and after the first wait that
     /// of each that leaves queues nearly full.
-    fn count(&mut self, met_full: usize, is_due: bool) {
-        self.met_full = met_full;
-        if let Some(before) = self.met_full_at_turn.take() {
+    fn count(&mut self, left_full: usize, is_due: bool) {
+        self.left_full = left_full;
+        if let Some(before) = self.left_full_at_turn.take() {
             // Those still full had their turn, so they are stuck, or run elsewhere.
             let longer = (self.after * 2).min(DROPPING_PUBLISHES_PER_TURN_MAX);
-            self.after = if met_full < before { DROPPING_PUBLISHES_PER_TURN } else { longer };
+            self.after = if left_full < before { DROPPING_PUBLISHES_PER_TURN } else { longer };
         }
-        self.since = self.since.saturating_add(u32::from(met_full > 0));
+        self.since = self.since.saturating_add(u32::from(left_full > 0));
         self.is_due = is_due || self.since >= self.after;
     }
 
@@ -580,7 +570,7 @@ impl Turns {
         let is_due = std::mem::take(&mut self.is_due);
         if is_due {
             self.since = 0;
-            self.met_full_at_turn = Some(self.met_full).filter(|met_full| *met_full > 0);
+            self.left_full_at_turn = Some(self.left_full).filter(|left_full| *left_full > 0);
         }
         is_due
     }

@@ -35,6 +35,13 @@ struct Granted {
     skipped: usize,
 }
 
+impl Granted {
+    /// Whether it is this audience's.
+    fn is_of<M>(&self, audience: &Audience<M>, route: u64) -> bool {
+        self.route == route && self.version == audience.version
+    }
+}
+
 impl Reservations {
     pub fn new() -> Self {
         Self {
@@ -80,11 +87,12 @@ impl Reservations {
         self.is_short && self.refused.is_empty()
     }
 
-    /// The credit grant that the last load was spent from, if each queue of the audience gave it.
+    /// The credit grant that the last load was spent from, if each queue of the audience gave it or
+    /// is written off. Not yet where one was written off just now: the next load
+    /// [looks](Queue::end_write_off_if_room) at it once more.
     pub fn grant_of_all(&self) -> Option<&Arc<Grant>> {
         let granted = self.granted.as_ref().filter(|_| self.is_granted)?;
-        let is_of_all = granted.others.is_empty() && granted.written_off.is_empty();
-        is_of_all.then_some(&granted.grant)
+        (granted.others.is_empty() && self.refused.is_empty()).then_some(&granted.grant)
     }
 
     /// Reader slots that were not asked for the last load, and get nothing of it.
@@ -114,7 +122,7 @@ impl Reservations {
     /// Spends from the credit grant, if it is this audience's and has enough left.
     fn spend<M>(&mut self, audience: &Audience<M>, route: u64, load: Load) -> bool {
         let Some(granted) = &mut self.granted else { return false };
-        if granted.route != route || granted.version != audience.version {
+        if !granted.is_of(audience, route) {
             return false;
         }
         for slot in &granted.written_off {
@@ -139,25 +147,34 @@ impl Reservations {
         origin: Option<Origin>,
         load: Load,
     ) -> bool {
-        let publishes = match ToGrant::of(audience, load) {
+        let before = self.granted.take().filter(|granted| granted.is_of(audience, route));
+        let to_grant = ToGrant::of(audience, load);
+        let publishes = match to_grant {
             ToGrant::Publishes(publishes) => publishes,
-            nothing => {
-                self.granted = None;
-                self.is_short = matches!(nothing, ToGrant::TooFew);
-                return false;
-            }
+            // Nobody is asked for credit, but full ones are written off.
+            ToGrant::TooFew { is_any_full: true } => 1,
+            ToGrant::TooFew { .. } | ToGrant::Never => 0,
         };
+        self.is_short = matches!(to_grant, ToGrant::TooFew { .. });
+        if publishes == 0 {
+            return false;
+        }
         let amount = load.times(publishes);
         let grant = Arc::new(Grant::new(amount));
-        let (mut others, mut skipped) = (Vec::new(), 0);
+        let stays = |queue: &Queue<M>, slot| {
+            let is_kept = |before: &Granted| queue.stays_written_off(slot, &before.grant, &grant);
+            before.as_ref().is_some_and(is_kept)
+        };
+        let (mut others, mut written_off, mut skipped) = (Vec::new(), Vec::new(), 0);
         for (slot, member) in audience.singles.iter().enumerate() {
             if !member.is_for(origin) {
                 skipped += 1;
-            } else if !member.queue.grant(&grant, slot as u32, amount) {
+            } else if stays(&member.queue, slot as u32) {
+                written_off.push(slot as u32);
+            } else if self.is_short || !member.queue.grant(&grant, slot as u32, amount) {
                 others.push(slot as u32);
             }
         }
-        let written_off = Vec::new();
         self.granted =
             Some(Granted { route, version: audience.version, grant, others, written_off, skipped });
         self.spend(audience, route, load)
@@ -179,8 +196,10 @@ impl Reservations {
 /// For how many publishes to take credit.
 enum ToGrant {
     Publishes(u32),
-    /// Each queue has room, and none for enough of them.
-    TooFew,
+    /// Some queues have room, and none for enough of them.
+    TooFew {
+        is_any_full: bool,
+    },
     /// The queues are too short for credit grants.
     Never,
 }
@@ -200,19 +219,18 @@ impl ToGrant {
         }
         let fewest = audience.singles.len() as u32 / GRANT_QUEUES_PER_PUBLISH;
         let fewest = fewest.clamp(GRANT_PUBLISHES_MIN, most);
-        let (mut granted, mut least) = (None, u32::MAX);
+        let (mut granted, mut least, mut most_room) = (None, u32::MAX, 0);
         for room in queues().map(|queue| queue.publishes_of(load)) {
             let part = if room == longest { most } else { room - room / 4 };
             if part >= fewest {
                 granted = Some(part.min(granted.unwrap_or(most)));
             }
-            least = least.min(room);
+            (least, most_room) = (room.min(least), room.max(most_room));
         }
-        match (granted, least) {
-            (Some(publishes), _) => Self::Publishes(publishes),
-            // Full ones can be written off.
-            (None, 0) => Self::Publishes(most),
-            (None, _) => Self::TooFew,
+        match granted {
+            None if most_room > 0 => Self::TooFew { is_any_full: least == 0 },
+            // All are full, and can be written off.
+            granted => Self::Publishes(granted.unwrap_or(most)),
         }
     }
 }

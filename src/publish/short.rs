@@ -1,11 +1,13 @@
 //! The short way of one message, which most publishes take: the audience is as it was, everybody
-//! has room by a credit grant, and nothing else is to be done. All else takes the other way.
+//! has room by a credit grant or is written off, and nothing else is to be done. All else takes the
+//! other way.
 
 use crate::load::Load;
 use crate::log::{Record, Segment};
 use crate::payload::Payload;
-use crate::publish::Publisher;
+use crate::policy::Receipt;
 use crate::publish::fan_out::{FanOut, Hold};
+use crate::publish::{Open, Publisher};
 use crate::routing::route::Audience;
 use crate::sync::read;
 use crate::topic::Topic;
@@ -39,7 +41,8 @@ impl<M: Payload> Publisher<M> {
         let Self { fan_out, routes, tally, .. } = self;
         let last = routes.last()?;
         let audience = read(&last.route.audience);
-        let (queued, upgraded) = fan_out.append_short(last.route.id, &audience, message, bytes)?;
+        let (queued, upgraded) =
+            fan_out.append_short(last.route.id, &audience, 0, message, bytes)?;
         drop(audience);
         tally.count_alone(queued);
         last.count(queued);
@@ -48,22 +51,61 @@ impl<M: Payload> Publisher<M> {
         drop(upgraded);
         Some(queued)
     }
+
+    /// Takes the short way past those that are written off, and opens the account of the publish:
+    /// others may be due a turn before it is closed. Or leaves the message and has done nothing.
+    pub(super) fn begin_past_written_off(
+        &mut self,
+        topic: &Topic,
+        message: &mut Option<M>,
+        bytes: u32,
+    ) {
+        let Self { fan_out, routes, .. } = self;
+        let dropped = fan_out.written_off();
+        if dropped == 0 {
+            return;
+        }
+        let Some(last) = routes.again(topic) else { return };
+        let audience = read(&last.route.audience);
+        let given = fan_out.append_short(last.route.id, &audience, dropped, message, bytes);
+        drop(audience);
+        if let Some((queued, _)) = given {
+            let matched = queued + dropped;
+            fan_out.deliveries.receipt = Receipt { matched, queued, dropped, ..Receipt::default() };
+            self.turns.count(dropped as usize, false);
+            self.open = Open { published: 1, has_route: true, waits_since: None };
+        }
+        // Under no lock, and once the account is open: foreign code may panic.
+        self.fan_out.deliveries.run_deferred(&self.handle.shared);
+        drop(given);
+    }
 }
 
 impl<M> FanOut<M> {
-    /// Appends a message to the growing segment and gives it to the whole audience, or leaves it.
-    #[inline]
+    /// How many are written off where the short way goes past some.
+    fn written_off(&self) -> u64 {
+        let way = self.growing.as_ref().and_then(|growing| growing.short.as_ref());
+        way.map_or(0, |way| way.written_off)
+    }
+
+    /// Appends a message to the growing segment and gives it to the whole audience, but for those
+    /// that are written off, if there are so many. Or leaves it.
+    #[inline(always)]
     fn append_short(
         &mut self,
         route: u64,
         audience: &Audience<M>,
+        written_off: u64,
         message: &mut Option<M>,
         bytes: u32,
     ) -> Option<Given<M>> {
         let load = Load { messages: 1, bytes };
         let growing = self.growing.as_mut()?;
         let way = growing.short.as_ref().filter(|way| {
-            way.changes == audience.changes && growing.route == route && growing.has_room_for(load)
+            way.written_off == written_off
+                && way.changes == audience.changes
+                && growing.route == route
+                && growing.has_room_for(load)
         })?;
         let mut upgraded = None;
         let segment = match &growing.segment {
@@ -85,9 +127,7 @@ impl<M> FanOut<M> {
         segment.put(index, || message.take().map(make));
         segment.length.advance(index + 1);
         if !segment.length.nobody_has_left() {
-            for (slot, member) in audience.singles.iter().enumerate() {
-                self.deliveries.call(slot, member, segment, index..index + 1);
-            }
+            self.deliveries.call_back_all(&audience.singles, segment);
         }
         Some((way.queues, upgraded))
     }

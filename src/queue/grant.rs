@@ -117,6 +117,17 @@ impl Holding {
         self.written_off_at.is_some()
     }
 
+    /// Stays written off by a publisher that goes from one grant on to the `next`. Returns how many
+    /// messages it missed by this one, if it was written off by it at this slot: a mailbox may have
+    /// several.
+    pub fn go_on(&mut self, slot: u32, grant: &Arc<Grant>, next: &Arc<Grant>) -> Option<u64> {
+        let is_this = self.slot == slot && Arc::ptr_eq(&self.grant, grant);
+        let spent_then = self.written_off_at.filter(|_| is_this)?;
+        let dropped = self.grant.spent().messages - spent_then;
+        *self = Self::written_off(next.clone(), self.slot);
+        Some(dropped.into())
+    }
+
     /// The grant that holds credit of this queue.
     pub fn credited(&self) -> Option<&Arc<Grant>> {
         Some(&self.grant).filter(|_| !self.is_written_off())

@@ -96,6 +96,17 @@ impl<M> Queue<M> {
         true
     }
 
+    /// Stays written off by a publisher that goes on to its next grant, if there is still no room.
+    pub fn stays_written_off(&self, slot: u32, grant: &Arc<Grant>, next: &Arc<Grant>) -> bool {
+        if !self.attends(WRITTEN_OFF) || self.taken().messages < self.terms.bounds.messages {
+            return false;
+        }
+        let mut granted = lock(&self.grant);
+        let dropped = granted.as_mut().and_then(|holding| holding.go_on(slot, grant, next));
+        dropped.into_iter().for_each(|count| self.count_unasked(count));
+        dropped.is_some()
+    }
+
     /// Ends a write-off if there is room by now.
     pub fn end_write_off_if_room(&self) {
         if self.taken().messages < self.terms.bounds.messages {
@@ -164,16 +175,20 @@ impl<M> Queue<M> {
         holding.end(|settlement| match settlement {
             Settlement::GiveBack(unspent) => self.publishers.reserved.give_back(unspent),
             Settlement::Dropped(count) => {
-                // The queue was full, so its receiver does not sleep and need not be woken.
-                let on_probation =
-                    matches!(self.terms.when_full, WhenFull::Wait(wait) if !wait.is_zero());
-                let reason = if on_probation { DropReason::Probation } else { DropReason::Full };
-                self.publishers.drops.add(reason, count);
-                self.gap.fetch_add(count, Ordering::SeqCst);
+                self.count_unasked(count);
                 // Only now, so that whoever finds the flag gone finds the gap.
                 self.attention.fetch_and(!WRITTEN_OFF, Ordering::SeqCst);
             }
         });
+    }
+
+    /// Counts what was dropped without asking.
+    fn count_unasked(&self, count: u64) {
+        // The queue was full, so its receiver does not sleep and need not be woken.
+        let on_probation = matches!(self.terms.when_full, WhenFull::Wait(wait) if !wait.is_zero());
+        let reason = if on_probation { DropReason::Probation } else { DropReason::Full };
+        self.publishers.drops.add(reason, count);
+        self.gap.fetch_add(count, Ordering::SeqCst);
     }
 
     /// The queue is longest just before something is taken from it, so it is looked at then.

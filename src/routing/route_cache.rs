@@ -91,18 +91,18 @@ impl<M> RouteCache<M> {
         }
     }
 
-    /// None: the topic is used for the first time, or there are too many routes.
-    pub fn find(&mut self, topic: &Topic, router: &Router<M>) -> Option<&Arc<Route<M>>> {
-        if self.again(topic).is_none() {
-            let route = match self.known.get(topic) {
-                Some(route) => route.clone(),
-                None => self.learn(topic, router)?,
-            };
-            self.last = None;
-            let has_claimed = route.claim();
-            self.last = Some(Last { topic: topic.clone(), route, has_claimed });
+    /// Whether the topic has a route of its own, which is then the [last](Self::last). Not if it is
+    /// used for the first time, or there are too many routes.
+    pub fn find(&mut self, topic: &Topic, router: &Router<M>) -> bool {
+        if self.again(topic).is_some() {
+            return true;
         }
-        self.last.as_ref().map(|last| &last.route)
+        let known = self.known.get(topic).cloned();
+        let Some(route) = known.or_else(|| self.learn(topic, router)) else { return false };
+        self.last = None;
+        let has_claimed = route.claim();
+        self.last = Some(Last { topic: topic.clone(), route, has_claimed });
+        true
     }
 
     /// The route of the last publish, if that was to this topic.
