@@ -73,6 +73,11 @@ fn idle_ticks(figures: &str) -> Option<u64> {
     }
 }
 
+/// Processor time in the time that has passed meanwhile; 1 is a whole core.
+pub fn cores(spent: Duration, elapsed: Duration) -> f64 {
+    if elapsed.is_zero() { 0.0 } else { spent.as_secs_f64() / elapsed.as_secs_f64() }
+}
+
 /// How busy the process was since somebody last asked.
 pub struct CpuShare {
     last: Mutex<Process>,
@@ -87,10 +92,10 @@ impl CpuShare {
     /// In percent of one core.
     pub fn percent(&self, now: Process) -> f64 {
         let mut last = lock(&self.last);
-        let elapsed = now.at.saturating_duration_since(last.at).as_secs_f64();
-        let busy = now.cpu.saturating_sub(last.cpu).as_secs_f64();
+        let elapsed = now.at.saturating_duration_since(last.at);
+        let busy = now.cpu.saturating_sub(last.cpu);
         *last = now;
-        if elapsed > 0.0 { busy / elapsed * 100.0 } else { 0.0 }
+        cores(busy, elapsed) * 100.0
     }
 }
 

@@ -5,9 +5,9 @@
 //! processor time. So one thread runs everything until it is always busy and the machine has
 //! processor time to spare.
 
-use crate::process::{cpu_time, idle_time};
+use crate::process::{cores, cpu_time, idle_time};
+use crate::tasks::{Wait, waiting};
 use async_io::Timer;
-use futures_lite::StreamExt;
 use std::time::{Duration, Instant};
 
 /// The time between two looks. Shorter loads are not worth a thread.
@@ -55,9 +55,10 @@ impl Threads {
 
     /// Waits until the load asks for another number.
     pub async fn change(&mut self) -> Change {
-        let (mut timer, mut last) = (Timer::interval(LOOK), Times::now());
+        let (mut timer, mut last) = (Timer::never(), Times::now());
         loop {
-            timer.next().await;
+            timer.set_after(LOOK);
+            waiting(Wait::TIMER, &mut timer).await;
             let now = Times::now();
             if let Some(change) = self.look(now.busy_since(&last), now.idle_since(&last)) {
                 return change;
@@ -66,8 +67,8 @@ impl Threads {
         }
     }
 
-    /// What to do after a time in which this process kept so many cores busy, and so many were
-    /// idle.
+    /// What to do after a time with this number of cores that the process kept busy, and of idle
+    /// ones.
     fn look(&mut self, busy_cores: f64, idle_cores: f64) -> Option<Change> {
         let is_at_ease = self.count > self.least && busy_cores < AT_EASE * (self.count - 1) as f64;
         self.looks_at_ease = if is_at_ease { self.looks_at_ease + 1 } else { 0 };
@@ -100,17 +101,17 @@ impl Times {
     }
 
     fn busy_since(&self, last: &Self) -> f64 {
-        self.busy.saturating_sub(last.busy).as_secs_f64() / self.seconds_since(last)
+        cores(self.busy.saturating_sub(last.busy), self.elapsed_since(last))
     }
 
     /// Whoever is not told takes the machine for idle.
     fn idle_since(&self, last: &Self) -> f64 {
         let Some((now, last_idle)) = self.idle.zip(last.idle) else { return f64::INFINITY };
-        now.saturating_sub(last_idle).as_secs_f64() / self.seconds_since(last)
+        cores(now.saturating_sub(last_idle), self.elapsed_since(last))
     }
 
-    fn seconds_since(&self, last: &Self) -> f64 {
-        self.at.saturating_duration_since(last.at).max(LOOK).as_secs_f64()
+    fn elapsed_since(&self, last: &Self) -> Duration {
+        self.at.saturating_duration_since(last.at)
     }
 }
 

@@ -68,17 +68,6 @@ impl Length {
 #[derive(Debug)]
 pub(crate) struct ReaderSlot(AtomicU32);
 
-/// A publisher's duty to a subscription after it has appended.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Call {
-    /// Nothing: the receiver will see it.
-    None,
-    /// Queue an entry from this index on, which the receiver follows as the segment grows.
-    BackFrom(u32),
-    /// Queue an entry for exactly what was appended.
-    Fixed,
-}
-
 /// How far a receiver may read.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Reach {
@@ -116,30 +105,21 @@ impl ReaderSlot {
         (was & PLACE < index).then_some(was & PLACE..index)
     }
 
-    /// Whether it is cut. For the publisher, which alone cuts.
+    /// Whether it is cut: then an entry is queued for exactly what it is to get. For the publisher,
+    /// which alone cuts.
     pub fn is_cut(&self) -> bool {
         self.0.load(Ordering::Relaxed) & MODE == CUT
     }
 
-    /// Publisher, after the length has advanced: whether [`call`](Self::call) says that there is
-    /// nothing to do.
+    /// Publisher, after the length has advanced: whether it is neither [cut](Self::is_cut) nor to
+    /// be [called back](Self::call_back).
     #[inline]
     pub fn needs_no_call(&self) -> bool {
         self.0.load(Ordering::SeqCst) & NEEDS_NO_CALL != 0
     }
 
-    /// Publisher, after the length has advanced: what must be done for this subscription.
-    #[inline]
-    pub fn call(&self, length: &Length) -> Call {
-        match self.0.load(Ordering::SeqCst) & MODE {
-            LIVE | VACANT => Call::None,
-            CUT => Call::Fixed,
-            _ => self.call_back(length).map_or(Call::None, Call::BackFrom),
-        }
-    }
-
-    /// Publisher, after the length has advanced: where the receiver left, if it did and is to be
-    /// called back.
+    /// Publisher, after the length has advanced: where the receiver left, if it did. Then an entry
+    /// is to be queued from there on, which it follows as the segment grows.
     #[inline]
     pub fn call_back(&self, length: &Length) -> Option<u32> {
         if self.0.load(Ordering::SeqCst) & MODE != LEFT {
@@ -231,10 +211,10 @@ mod loom_models {
         }
 
         fn call(&self, at: u32) {
-            match self.slot.call(&self.length) {
-                Call::None => {}
-                Call::BackFrom(from) => self.queue.lock().unwrap().push_back(Entry::Follow(from)),
-                Call::Fixed => self.queue.lock().unwrap().push_back(Entry::Fixed(at, at + 1)),
+            if self.slot.is_cut() {
+                self.queue.lock().unwrap().push_back(Entry::Fixed(at, at + 1));
+            } else if let Some(from) = self.slot.call_back(&self.length) {
+                self.queue.lock().unwrap().push_back(Entry::Follow(from));
             }
         }
 

@@ -6,7 +6,6 @@
 use crate::limits::LOOK_AGAIN_AFTER;
 use crate::log::Segment;
 use crate::log::deferred::Deferred;
-use crate::log::reader_slot::Call;
 use crate::payload::Origin;
 use crate::policy::{Receipt, WhenFull};
 use crate::queue::entries::Entry;
@@ -162,12 +161,11 @@ impl<M> Deliveries<M> {
         segment: &Arc<Segment<M>>,
         range: Range<u32>,
     ) {
-        match segment.slots[slot].call(&segment.length) {
-            Call::None => {}
-            Call::BackFrom(from) => self.call_back(slot, member, segment, from),
-            Call::Fixed => {
-                member.queue.push(Entry::fixed(segment, member.id, range), &mut self.deferred);
-            }
+        let state = &segment.slots[slot];
+        if state.is_cut() {
+            member.queue.push(Entry::fixed(segment, member.id, range), &mut self.deferred);
+        } else if let Some(from) = state.call_back(&segment.length) {
+            self.call_back(slot, member, segment, from);
         }
     }
 

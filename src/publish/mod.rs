@@ -346,12 +346,9 @@ impl<M: Payload> Publisher<M> {
         if count == 0 {
             return Ok(0);
         }
-        let (topics, messages) = (&topics[..count], batch[..count].iter());
-        self.fan_out.prepare(messages.map(|one| (weigh(one), one.is_kept_in_history())));
-        // Neither is empty if the publish before panicked.
-        self.fan_out.batch.clear();
-        self.fan_out.reply_to = None;
+        self.prepare(&batch[..count]);
         self.fan_out.batch.extend(batch.drain(..count));
+        let topics = &topics[..count];
         let outcome = self.begin(true, |this| this.fan_out_siblings(topics).map(|()| false));
         let count = if outcome.is_ok() { self.open.published as usize } else { 0 };
         if count == 0 {
@@ -375,11 +372,7 @@ impl<M: Payload> Publisher<M> {
         if batch.is_empty() {
             return Ok(());
         }
-        let messages = batch.iter();
-        self.fan_out.prepare(messages.map(|one| (weigh(one), one.is_kept_in_history())));
-        // Neither is empty if the publish before panicked.
-        self.fan_out.batch.clear();
-        self.fan_out.reply_to = None;
+        self.prepare(batch);
         std::mem::swap(batch, &mut self.fan_out.batch);
         let outcome = self.begin(may_wait, |this| this.fan_out(topic, may_wait));
         std::mem::swap(batch, &mut self.fan_out.batch);
@@ -387,6 +380,15 @@ impl<M: Payload> Publisher<M> {
         // Still there if it was for nobody.
         batch.clear();
         Ok(())
+    }
+
+    /// Notes what is to be published next, in a batch that is still empty.
+    fn prepare(&mut self, messages: &[M]) {
+        let messages = messages.iter();
+        self.fan_out.prepare(messages.map(|one| (weigh(one), one.is_kept_in_history())));
+        // Neither is empty if the publish before panicked.
+        self.fan_out.batch.clear();
+        self.fan_out.reply_to = None;
     }
 
     /// Opens the account of a publish. `fan_out` says whether there is a route that it counts for.

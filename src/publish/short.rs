@@ -88,8 +88,8 @@ impl<M> FanOut<M> {
         way.map_or(0, |way| way.written_off)
     }
 
-    /// Appends a message to the growing segment and gives it to the whole audience, but for those
-    /// that are written off, if there are so many. Or leaves it.
+    /// Appends a message to the growing segment and gives it to all of the audience but this
+    /// number of subscriptions that are written off. Leaves it if another number is.
     #[inline(always)]
     fn append_short(
         &mut self,

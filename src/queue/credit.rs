@@ -134,6 +134,20 @@ mod tests {
     }
 
     #[test]
+    fn both_bounds_are_exact() {
+        let (reserved, consumed) = (Reserved::new(), Consumed::new());
+        let bounds = load(3, 100);
+        assert!(reserved.reserve(load(2, 60), bounds, &consumed));
+        assert!(!reserved.reserve(load(1, 41), bounds, &consumed), "one byte too many");
+        assert!(!reserved.reserve(load(2, 2), bounds, &consumed), "one message too many");
+        assert!(reserved.reserve(load(1, 40), bounds, &consumed));
+        assert!(!reserved.reserve(load(1, 0), bounds, &consumed));
+        consumed.add(load(1, 30));
+        assert_eq!(reserved.taken(&consumed), load(2, 70));
+        assert!(reserved.reserve(load(1, 30), bounds, &consumed));
+    }
+
+    #[test]
     fn counters_may_wrap() {
         let (reserved, consumed) = (Reserved::new(), Consumed::new());
         let bounds = load(2, (1 << 31) - 1);

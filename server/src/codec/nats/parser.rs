@@ -8,6 +8,7 @@ use crate::limits::{NATS_BATCH_BYTES, NATS_BATCH_MESSAGES, NATS_CONTROL_LINE_BYT
 use crate::limits::{NATS_COPIED_BYTES, NATS_PAYLOAD_BYTES, NATS_SIZE_DIGITS};
 use bytes::{Buf, Bytes, BytesMut};
 use memchr::{memchr, memchr2, memchr3};
+use std::iter::{once, successors};
 
 /// The largest control line and message that a client may send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,11 +216,12 @@ impl Parser {
     fn answers(&self, first: Arriving, bytes: &[u8]) -> Option<(Vec<Entry>, Vec<Span>)> {
         let stem_bytes = first.inbox_stem(bytes).filter(|_| self.answers_joined)?;
         let stem = &first.subject.of(bytes)[..stem_bytes];
-        let (mut entries, mut inboxes) = (vec![first.entry], vec![first.subject]);
-        let mut last = first;
-        while entries.len() < NATS_BATCH_MESSAGES && last.entry.end() < NATS_BATCH_BYTES {
+        let behind = |last: &Arriving| {
             let at = last.entry.end();
-            let next = last.next_answer(stem_bytes, bytes, at).or_else(|| {
+            if at >= NATS_BATCH_BYTES {
+                return None;
+            }
+            last.next_answer(stem_bytes, bytes, at).or_else(|| {
                 if is_elsewhere(&bytes[at..], stem) {
                     return None;
                 }
@@ -227,19 +229,19 @@ impl Parser {
                 let is_sibling = next.inbox_stem(bytes) == Some(stem_bytes)
                     && next.subject.of(bytes).starts_with(stem);
                 is_sibling.then_some(next)
-            });
-            let Some(next) = next else { break };
-            if inboxes.len() == 1 {
-                // Answers in a row are mostly of the same size.
-                let more = (bytes.len() / at).clamp(1, NATS_BATCH_MESSAGES - 1);
-                entries.reserve_exact(more);
-                inboxes.reserve_exact(more);
-            }
-            entries.push(next.entry);
-            inboxes.push(next.subject);
-            last = next;
+            })
+        };
+        // One by itself, which is usual too, needs no tables.
+        let second = behind(&first)?;
+        // Answers in a row are mostly of the same size.
+        let in_all = (bytes.len() / first.entry.end()).clamp(2, NATS_BATCH_MESSAGES);
+        let (mut entries, mut inboxes) = (Vec::with_capacity(in_all), Vec::with_capacity(in_all));
+        let all = once(first).chain(successors(Some(second), behind));
+        for answer in all.take(NATS_BATCH_MESSAGES) {
+            entries.push(answer.entry);
+            inboxes.push(answer.subject);
         }
-        (entries.len() > 1).then_some((entries, inboxes))
+        Some((entries, inboxes))
     }
 
     /// The message at `at`, if all of it is there. What is wrong with it, or missing, is found

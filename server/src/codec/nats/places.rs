@@ -111,9 +111,9 @@ impl Entry {
         }
     }
 
-    /// How many messages behind this one, which begins at `line_at`, have the same control line,
-    /// byte for byte, and are all there: `at_most` so many. That is usual in a row, and comparing
-    /// is faster than parsing.
+    /// How many messages right behind this one, which begins at `line_at`, have the same control
+    /// line, byte for byte, and are all there. Counts no further than `at_most`. They are usual in
+    /// a row, and comparing is faster than parsing.
     pub fn repeats(&self, line_at: usize, bytes: &[u8], at_most: usize) -> usize {
         let line = &bytes[line_at..self.body.at as usize];
         let messages = bytes[self.end()..].chunks_exact(self.end() - line_at).take(at_most);
