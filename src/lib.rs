@@ -55,6 +55,7 @@
 mod blocking;
 mod bridge;
 mod broker;
+mod busy;
 mod by_size;
 mod debug;
 mod drain;

@@ -172,6 +172,11 @@ pub const SEEN_TOPICS: usize = 64;
 /// never get one.
 pub const SIBLINGS_PAUSE_TOPICS: u32 = 64;
 
+/// How often somebody looks whether a publisher is done with a message: a microsecond or two, and
+/// it takes some dozen nanoseconds. Then the publisher's thread does not run, and between further
+/// looks they let other threads run.
+pub const BUSY_LOOKS: u32 = 64;
+
 /// Messages that a `TopicSink` collects: what a growing segment holds. When it is reached, they are
 /// published before the sink takes another.
 pub const SINK_MESSAGES_MAX: usize = SEGMENT_MESSAGES_MAX;

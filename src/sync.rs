@@ -4,12 +4,14 @@
 //! atomics from here: loom's when the models run (`--cfg fanfare_loom`), the standard library's
 //! otherwise.
 
+#[cfg(not(fanfare_loom))]
+use crate::limits::BUSY_LOOKS;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 #[cfg(fanfare_loom)]
-pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
 #[cfg(not(fanfare_loom))]
-pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 #[cfg(fanfare_loom)]
 pub(crate) use loom::sync::{Mutex as ModelMutex, MutexGuard as ModelGuard};
@@ -26,6 +28,21 @@ pub(crate) use std::sync::{Mutex as ModelMutex, MutexGuard as ModelGuard};
 pub(crate) fn write_before_read() {
     #[cfg(fanfare_loom)]
     fence(Ordering::SeqCst);
+}
+
+/// Waits for another thread that is about to be done, after so many looks in vain.
+#[cold]
+pub(crate) fn wait_a_moment(looks: u32) {
+    #[cfg(fanfare_loom)]
+    {
+        let _ = looks;
+        loom::thread::yield_now();
+    }
+    #[cfg(not(fanfare_loom))]
+    match looks {
+        ..BUSY_LOOKS => std::hint::spin_loop(),
+        _ => std::thread::yield_now(),
+    }
 }
 
 // Locks without poison: nothing of ours panics while it holds one, and foreign code never runs

@@ -7,6 +7,7 @@
 //! those without room are treated as their policy says, which may leave messages waiting in the
 //! wait queue.
 
+use crate::busy::Busy;
 use crate::limits::{
     SEGMENT_BATCH_PART, SEGMENT_BYTES_MAX, SEGMENT_CUTS_PART_MAX, SEGMENT_MESSAGES_MAX,
     SEGMENT_MESSAGES_MIN,
@@ -37,6 +38,7 @@ pub(crate) struct FanOut<M> {
     /// The origin whose subscriptions the publishing task itself reads.
     pub own: Option<Origin>,
     pub(super) growing: Option<Growing<M>>,
+    pub(super) busy: Arc<Busy>,
     /// The messages to publish; empty between calls.
     pub batch: Vec<M>,
     pub reply_to: Option<Topic>,
@@ -158,6 +160,7 @@ pub(crate) enum Refusal {
 
 impl<M> FanOut<M> {
     pub fn new(origin: Option<Origin>, own: Option<Origin>) -> Self {
+        let busy = Arc::new(Busy::new());
         Self {
             origin,
             own,
@@ -168,7 +171,8 @@ impl<M> FanOut<M> {
             weights: Vec::new(),
             is_kept: Vec::new(),
             load: Load::default(),
-            reservations: Reservations::new(),
+            reservations: Reservations::new(busy.clone()),
+            busy,
             chosen: Vec::new(),
             taken_over: Vec::new(),
             deliveries: Deliveries::new(),
@@ -225,7 +229,7 @@ impl<M> FanOut<M> {
             self.give_to_bridges(audience, &appended);
         }
         let is_plain = target.history.is_none() && audience.has_singles_only();
-        self.note_short_way(audience, is_plain);
+        self.note_short_way(&target, is_plain);
         if let Some(kept) = target.history {
             for (index, _) in
                 appended.range.clone().zip(&self.is_kept).filter(|(_, is_kept)| **is_kept)
@@ -260,13 +264,14 @@ impl<M> FanOut<M> {
     }
 
     /// Notes what the next message needs to take the short way.
-    fn note_short_way(&mut self, audience: &Audience<M>, is_plain: bool) {
+    fn note_short_way(&mut self, target: &Target<'_, M>, is_plain: bool) {
+        let Target { route: Some(route), audience, .. } = target else { return };
         let Some(growing) = &mut self.growing else { return };
         let written_off = self.reservations.written_off().len();
         let is_plain = is_plain && growing.cut == written_off;
         let grant = self.reservations.grant_of_all().filter(|_| is_plain);
         growing.short = grant.map(|grant| ShortWay {
-            changes: audience.changes,
+            changes: route.changes(),
             grant: grant.clone(),
             queues: (audience.singles.len() - self.reservations.skipped - written_off) as u64,
             written_off: written_off as u64,
@@ -370,7 +375,7 @@ impl<M> FanOut<M> {
         if let Some(growing) = &mut self.growing {
             growing.cut += newly_cut;
         }
-        segment.length.advance(from + load.messages);
+        segment.length.advance(from + load.messages, &self.busy.begin());
         (segment, from)
     }
 
@@ -410,8 +415,9 @@ impl<M> FanOut<M> {
             (&mut nothing, capacity)
         };
         let later = (later, target.is_of_siblings());
-        let segment =
-            Arc::new(Segment::new(target.topic.clone(), (first, &self.weights), later, slots));
+        let (topic, busy) = (target.topic.clone(), self.busy.clone());
+        let segment = Segment::new(topic, (first, &self.weights), later, slots, busy);
+        let segment = Arc::new(segment);
         if target.audience.has_exceptions_for(self.origin) {
             for (slot, member) in segment.slots.iter().zip(target.audience.singles.iter()) {
                 if !member.is_for(self.origin) {

@@ -1,6 +1,7 @@
 //! Taking room in every queue of an audience: for one message after the other, or by a
 //! [credit grant](crate::queue::grant) for many.
 
+use crate::busy::Busy;
 use crate::limits::{GRANT_MESSAGES_MAX, GRANT_PUBLISHES_MIN, GRANT_QUEUES_PER_PUBLISH};
 use crate::load::Load;
 use crate::payload::Origin;
@@ -21,6 +22,7 @@ pub(crate) struct Reservations {
     is_short: bool,
     granted: Option<Granted>,
     recalled: Vec<u32>,
+    publisher: Arc<Busy>,
 }
 
 /// A credit grant from an audience as it was at one version.
@@ -43,7 +45,7 @@ impl Granted {
 }
 
 impl Reservations {
-    pub fn new() -> Self {
+    pub fn new(publisher: Arc<Busy>) -> Self {
         Self {
             refused: Vec::new(),
             skipped: 0,
@@ -51,6 +53,7 @@ impl Reservations {
             is_short: false,
             granted: None,
             recalled: Vec::new(),
+            publisher,
         }
     }
 
@@ -160,7 +163,7 @@ impl Reservations {
             return false;
         }
         let amount = load.times(publishes);
-        let grant = Arc::new(Grant::new(amount));
+        let grant = Arc::new(Grant::new(amount, self.publisher.clone()));
         let stays = |queue: &Queue<M>, slot| {
             let is_kept = |before: &Granted| queue.stays_written_off(slot, &before.grant, &grant);
             before.as_ref().is_some_and(is_kept)

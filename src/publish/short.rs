@@ -8,7 +8,7 @@ use crate::payload::Payload;
 use crate::policy::Receipt;
 use crate::publish::fan_out::{FanOut, Hold};
 use crate::publish::{Open, Publisher};
-use crate::routing::route::Audience;
+use crate::routing::route_cache::Last;
 use crate::sync::read;
 use crate::topic::Topic;
 use std::sync::Arc;
@@ -26,24 +26,18 @@ impl<M: Payload> Publisher<M> {
         message: &mut Option<M>,
         bytes: u32,
     ) -> Option<u64> {
-        let last = self.routes.again(topic).filter(|_| self.open.published == 0)?;
-        if !last.route.is_silent() {
-            return self.publish_again(message, bytes);
+        let Self { fan_out, routes, tally, open, .. } = self;
+        if open.published > 0 {
+            return None;
         }
-        self.tally.count_alone(0);
-        last.count(0);
-        *message = None;
-        Some(0)
-    }
-
-    /// [`publish_short`](Self::publish_short) to the route of the last publish.
-    fn publish_again(&mut self, message: &mut Option<M>, bytes: u32) -> Option<u64> {
-        let Self { fan_out, routes, tally, .. } = self;
-        let last = routes.last()?;
-        let audience = read(&last.route.audience);
-        let (queued, upgraded) =
-            fan_out.append_short(last.route.id, &audience, 0, message, bytes)?;
-        drop(audience);
+        let last = routes.claim_again(topic, &fan_out.busy)?;
+        if last.route.is_silent() {
+            tally.count_alone(0);
+            last.count(0);
+            *message = None;
+            return Some(0);
+        }
+        let (queued, upgraded) = fan_out.append_short(last, 0, message, bytes)?;
         tally.count_alone(queued);
         last.count(queued);
         // Under no lock, and last: this wakes tasks, and may drop payloads.
@@ -66,9 +60,7 @@ impl<M: Payload> Publisher<M> {
             return;
         }
         let Some(last) = routes.again(topic) else { return };
-        let audience = read(&last.route.audience);
-        let given = fan_out.append_short(last.route.id, &audience, dropped, message, bytes);
-        drop(audience);
+        let given = fan_out.append_short(last, dropped, message, bytes);
         if let Some((queued, _)) = given {
             let matched = queued + dropped;
             fan_out.deliveries.receipt = Receipt { matched, queued, dropped, ..Receipt::default() };
@@ -93,8 +85,7 @@ impl<M> FanOut<M> {
     #[inline(always)]
     fn append_short(
         &mut self,
-        route: u64,
-        audience: &Audience<M>,
+        last: &Last<M>,
         written_off: u64,
         message: &mut Option<M>,
         bytes: u32,
@@ -103,8 +94,7 @@ impl<M> FanOut<M> {
         let growing = self.growing.as_mut()?;
         let way = growing.short.as_ref().filter(|way| {
             way.written_off == written_off
-                && way.changes == audience.changes
-                && growing.route == route
+                && growing.route == last.route.id
                 && growing.has_room_for(load)
         })?;
         let mut upgraded = None;
@@ -115,9 +105,16 @@ impl<M> FanOut<M> {
                 None => return None,
             },
         };
-        if !way.grant.spend_at_once(load) {
-            // May be the last holder, and the audience is locked.
-            self.deliveries.deferred.segments.extend(upgraded);
+        let mut audience = (!last.has_claimed()).then(|| read(&last.route.audience));
+        let mut busy = self.busy.begin();
+        let nobody_has_left = segment.length.nobody_has_left();
+        if audience.is_none() && !nobody_has_left {
+            // Not locked while it is busy: who changes the audience has the lock, and waits.
+            drop(busy);
+            audience = Some(read(&last.route.audience));
+            busy = self.busy.begin();
+        }
+        if way.changes != last.route.changes() || !way.grant.spend_at_once(load, &busy) {
             return None;
         }
         let (index, bytes_before) = (growing.used, growing.bytes);
@@ -125,8 +122,9 @@ impl<M> FanOut<M> {
         growing.bytes += u64::from(load.bytes);
         let make = |message| Record::new(message, None, bytes, bytes_before);
         segment.put(index, || message.take().map(make));
-        segment.length.advance(index + 1);
-        if !segment.length.nobody_has_left() {
+        segment.length.advance(index + 1, &busy);
+        drop(busy);
+        if !nobody_has_left && let Some(audience) = audience {
             self.deliveries.call_back_all(&audience.singles, segment);
         }
         Some((way.queues, upgraded))

@@ -11,55 +11,66 @@
 //! asking it, until its receiver frees room or somebody looks. So one that is stuck costs next to
 //! nothing, and yet its books are exact whenever they are read.
 
+use crate::busy::{Busy, WhileBusy};
 use crate::load::Load;
-use crate::sync::{AtomicU64, ModelMutex, Ordering, lock_model};
+use crate::sync::{AtomicBool, AtomicU64, ModelMutex, Ordering, lock_model};
 use std::sync::Arc;
 
 /// Credit for some messages, the same in each queue that gave it.
 ///
-/// The publisher alone spends, by one compare-exchange a message. A queue that leaves marks the
-/// same word, so it knows exactly what was spent before, and the publisher's next exchange fails
-/// and waits for the lock: by then the queue has settled.
+/// The publisher alone spends, while it is [busy](crate::busy). A queue that leaves says so and
+/// waits until it is not, so it knows exactly what was spent before. The publisher's next look
+/// finds that one has left, and waits for the lock: by then the queue has settled.
 pub(crate) struct Grant {
     total: Load,
-    /// What is spent, and [`RECALLED`] while a queue has left that the publisher does not know of.
     spent: AtomicU64,
-    /// Slots of queues that have left. Its lock is held while [`RECALLED`] changes.
+    /// Whether a queue has left that the publisher does not know of.
+    is_recalled: AtomicBool,
+    /// Slots of queues that have left. Its lock is held while `is_recalled` changes.
     recalled: ModelMutex<Vec<u32>>,
+    publisher: Arc<Busy>,
 }
 
-/// No grant has this many messages.
-const RECALLED: u64 = 1 << 31;
-
 impl Grant {
-    pub fn new(total: Load) -> Self {
-        Self { total, spent: AtomicU64::new(0), recalled: ModelMutex::new(Vec::new()) }
+    pub fn new(total: Load, publisher: Arc<Busy>) -> Self {
+        Self {
+            total,
+            spent: AtomicU64::new(0),
+            is_recalled: AtomicBool::new(false),
+            recalled: ModelMutex::new(Vec::new()),
+            publisher,
+        }
     }
 
     /// Publisher: spends some, if there is enough. Adds the slots to `recalled` for which it does
     /// not count any more.
     #[inline]
     pub fn spend(&self, load: Load, recalled: &mut Vec<u32>) -> bool {
-        self.spend_at_once(load) || self.spend_after_recall(load, recalled)
+        let is_spent = self.spend_at_once(load, &self.publisher.begin());
+        is_spent || self.spend_after_recall(load, recalled)
     }
 
     /// [`spend`](Self::spend) if there is enough and no queue has left.
     #[inline]
-    pub fn spend_at_once(&self, load: Load) -> bool {
-        let word = self.spent.load(Ordering::Relaxed);
-        let unspent = self.total.minus(Load::unpack(word & !RECALLED));
-        if word & RECALLED != 0 || unspent.messages < load.messages || unspent.bytes < load.bytes {
+    pub fn spend_at_once(&self, load: Load, _: &WhileBusy<'_>) -> bool {
+        if self.is_recalled.load(Ordering::SeqCst) {
+            return false;
+        }
+        let spent = self.spent.load(Ordering::Relaxed);
+        let unspent = self.total.minus(Load::unpack(spent));
+        if unspent.messages < load.messages || unspent.bytes < load.bytes {
             return false;
         }
         // No carry: it stays within the total.
-        let next = word + load.pack();
-        self.spent.compare_exchange(word, next, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        self.spent.store(spent + load.pack(), Ordering::Release);
+        true
     }
 
     #[cold]
     fn spend_after_recall(&self, load: Load, recalled: &mut Vec<u32>) -> bool {
         let mut left = lock_model(&self.recalled);
         recalled.append(&mut left);
+        self.is_recalled.store(false, Ordering::Relaxed);
         let spent = self.spent();
         let is_enough = spent.leaves_room_for(load, self.total);
         let more = if is_enough { load } else { Load::default() };
@@ -69,7 +80,7 @@ impl Grant {
 
     #[inline]
     fn spent(&self) -> Load {
-        Load::unpack(self.spent.load(Ordering::Acquire) & !RECALLED)
+        Load::unpack(self.spent.load(Ordering::Acquire))
     }
 
     /// Credit that is not spent yet.
@@ -137,8 +148,9 @@ impl Holding {
     /// the publisher can know, so what it counts comes before that message.
     pub fn end(self, settle: impl FnOnce(Settlement)) {
         let mut recalled = lock_model(&self.grant.recalled);
-        let word = self.grant.spent.fetch_or(RECALLED, Ordering::AcqRel);
-        let spent = Load::unpack(word & !RECALLED);
+        self.grant.is_recalled.store(true, Ordering::SeqCst);
+        self.grant.publisher.wait_until_over();
+        let spent = self.grant.spent();
         settle(match self.written_off_at {
             None => Settlement::GiveBack(self.grant.total.minus(spent)),
             Some(spent_then) => Settlement::Dropped(u64::from(spent.messages - spent_then)),
@@ -163,7 +175,7 @@ mod loom_models {
         model.preemption_bound = Some(3);
         model.check(|| {
             let total = Load { messages: 3, bytes: 30 };
-            let grant = Arc::new(Grant::new(total));
+            let grant = Arc::new(Grant::new(total, Arc::new(Busy::new())));
             let settled = loom::sync::Arc::new([AtomicU32::new(9), AtomicU32::new(9)]);
             let leaving = [0, 1].map(|slot| {
                 let (holding, settled) = (Holding::credit(grant.clone(), slot), settled.clone());

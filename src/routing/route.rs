@@ -5,6 +5,7 @@
 //! begun is served by every later publish, one that has ended is reached by none, and nobody keeps
 //! a copy that could hold an ended one's memory.
 
+use crate::busy::Busy;
 use crate::limits::GROUP_SAMPLE_MAX;
 use crate::log::history::History;
 use crate::membership::Membership;
@@ -17,11 +18,11 @@ use crate::routing::members::Members;
 use crate::routing::tree::Leaf;
 use crate::stats::tally::Tally;
 use crate::stats::{SubscriptionId, TopicStats};
-use crate::sync::{read, write};
+use crate::sync::{lock, read, write};
 use crate::topic::Topic;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, RwLock, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, RwLock, Weak};
 
 pub(crate) struct Route<M> {
     /// Identifies the route for segments; never zero and never used twice.
@@ -31,6 +32,8 @@ pub(crate) struct Route<M> {
     /// Set if the route is of all siblings of the topic that have no route of their own.
     pub siblings: Option<Siblings>,
     pub audience: RwLock<Audience<M>>,
+    /// How often the audience has been changed. Written under its lock.
+    changes: AtomicU64,
     /// Whether a publish does nothing but count. Written under the audience's lock.
     is_silent: AtomicBool,
     pub history: Option<History<M>>,
@@ -38,7 +41,7 @@ pub(crate) struct Route<M> {
     /// The counts of the one publisher that has claimed the route: with one writer, counting takes
     /// no locked operation.
     claimed_tally: Tally,
-    is_claimed: AtomicBool,
+    claimed_by: Mutex<Option<Arc<Busy>>>,
 }
 
 /// Topics that differ in their last token alone, and that no subscription tells apart. So those
@@ -70,8 +73,6 @@ pub(crate) struct Audience<M> {
     /// Changes with every change of `singles`, so that a segment knows whether its reader slots are
     /// still right.
     pub version: u64,
-    /// Changes with every change.
-    pub changes: u64,
     /// Whether some do not want the messages of some origin.
     pub has_no_echo: bool,
     /// Whether some are lossless.
@@ -101,11 +102,12 @@ impl<M> Route<M> {
             topic,
             siblings,
             audience: RwLock::new(audience),
+            changes: AtomicU64::new(0),
             is_silent: AtomicBool::new(false),
             history,
             tally: Tally::default(),
             claimed_tally: Tally::default(),
-            is_claimed: AtomicBool::new(false),
+            claimed_by: Mutex::default(),
         };
         route.change(|_| ());
         route
@@ -121,21 +123,33 @@ impl<M> Route<M> {
     /// Changes the audience.
     pub fn change(&self, change: impl FnOnce(&mut Audience<M>)) {
         let mut audience = write(&self.audience);
+        // The publisher that has claimed the route may take no lock: it sees this, or is waited
+        // for.
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        lock(&self.claimed_by).iter().for_each(|publisher| publisher.wait_until_over());
         change(&mut audience);
-        audience.changes += 1;
         let is_silent = audience.is_empty() && audience.is_open() && self.history.is_none();
         self.is_silent.store(is_silent, Ordering::Release);
     }
 
-    /// Makes the caller the one who counts by [`count_claimed`](Self::count_claimed), if nobody is,
-    /// until it [releases](Self::release) it.
-    pub fn claim(&self) -> bool {
-        let (success, failure) = (Ordering::Acquire, Ordering::Relaxed);
-        self.is_claimed.compare_exchange(false, true, success, failure).is_ok()
+    /// How often the audience has been changed. Under its lock this stands; a publisher that is
+    /// busy, and has claimed the route, finds it changed before the audience is.
+    #[inline]
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::SeqCst)
+    }
+
+    /// Makes the caller the one publisher that changes of the audience wait for, and whose counts
+    /// are apart, if there is none, until it [releases](Self::release) the route.
+    pub fn claim(&self, publisher: &Arc<Busy>) -> bool {
+        let mut claimed_by = lock(&self.claimed_by);
+        let is_free = claimed_by.is_none();
+        claimed_by.get_or_insert_with(|| publisher.clone());
+        is_free
     }
 
     pub fn release(&self) {
-        self.is_claimed.store(false, Ordering::Release);
+        *lock(&self.claimed_by) = None;
     }
 
     /// Counts one message that this many queues got.
@@ -185,7 +199,6 @@ impl<M> Audience<M> {
             groups: Vec::new(),
             bridges: Vec::new(),
             version: 0,
-            changes: 0,
             has_no_echo: false,
             has_block: false,
             is_closed,
@@ -288,5 +301,36 @@ impl<M> Group<M> {
 impl<M> Leaf for Weak<Route<M>> {
     fn is_empty(&self) -> bool {
         self.strong_count() == 0
+    }
+}
+
+#[cfg(all(test, not(fanfare_loom)))]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    /// Else a publish beside the end of a subscription could still reach it afterwards.
+    #[test]
+    fn a_change_waits_for_the_publisher_that_claimed_the_route() {
+        let topic = Topic::parse("a").unwrap();
+        let route = Route::<u8>::new(1, topic, None, Audience::new(false), None);
+        let publisher = Arc::new(Busy::new());
+        assert!(route.claim(&publisher) && !route.claim(&Arc::new(Busy::new())));
+        let (before, is_changed) = (route.changes(), AtomicBool::new(false));
+        thread::scope(|scope| {
+            let busy = publisher.begin();
+            scope.spawn(|| route.change(|_| is_changed.store(true, Ordering::SeqCst)));
+            while route.changes() == before {
+                thread::yield_now();
+            }
+            for _ in 0..100 {
+                thread::yield_now();
+                assert!(!is_changed.load(Ordering::SeqCst));
+            }
+            drop(busy);
+        });
+        assert!(is_changed.into_inner());
+        route.release();
+        assert!(route.claim(&publisher));
     }
 }

@@ -1,5 +1,6 @@
 //! The routes a publisher remembers, so that most publishes look nothing up.
 
+use crate::busy::Busy;
 use crate::limits::{CACHED_ROUTES_MAX, SEEN_TOPICS, SIBLINGS_PAUSE_TOPICS};
 use crate::routing::Router;
 use crate::routing::route::Route;
@@ -58,21 +59,32 @@ impl Seen {
 pub(crate) struct Last<M> {
     topic: Topic,
     pub route: Arc<Route<M>>,
-    /// Whether this publisher counts for the route alone.
-    has_claimed: bool,
+    /// Whether this publisher has claimed the route. It tries when it publishes to it again, so
+    /// that those that turn from topic to topic need not.
+    claim: Option<bool>,
 }
 
 impl<M> Last<M> {
+    #[inline]
+    fn is_of(&self, topic: &Topic) -> bool {
+        self.topic.is_same(topic) || self.topic == *topic
+    }
+
     /// Counts one message that this many queues got.
     #[inline]
     pub fn count(&self, queued: u64) {
-        self.route.count(queued, self.has_claimed);
+        self.route.count(queued, self.has_claimed());
+    }
+
+    #[inline]
+    pub fn has_claimed(&self) -> bool {
+        self.claim == Some(true)
     }
 }
 
 impl<M> Drop for Last<M> {
     fn drop(&mut self) {
-        if self.has_claimed {
+        if self.has_claimed() {
             self.route.release();
         }
     }
@@ -100,15 +112,23 @@ impl<M> RouteCache<M> {
         let known = self.known.get(topic).cloned();
         let Some(route) = known.or_else(|| self.learn(topic, router)) else { return false };
         self.last = None;
-        let has_claimed = route.claim();
-        self.last = Some(Last { topic: topic.clone(), route, has_claimed });
+        self.last = Some(Last { topic: topic.clone(), route, claim: None });
         true
     }
 
     /// The route of the last publish, if that was to this topic.
     #[inline]
     pub fn again(&self, topic: &Topic) -> Option<&Last<M>> {
-        self.last.as_ref().filter(|last| last.topic.is_same(topic) || last.topic == *topic)
+        self.last.as_ref().filter(|last| last.is_of(topic))
+    }
+
+    /// The route of the last publish, if that was to this topic. This publisher claims it, unless
+    /// another has.
+    #[inline]
+    pub fn claim_again(&mut self, topic: &Topic, publisher: &Arc<Busy>) -> Option<&Last<M>> {
+        let last = self.last.as_mut().filter(|last| last.is_of(topic))?;
+        last.claim.get_or_insert_with(|| last.route.claim(publisher));
+        Some(last)
     }
 
     /// The route of the last publish.
