@@ -59,11 +59,13 @@ impl<M> Segment<M> {
         // Moved all at once: one by one, each costs as much as the rest of its publish.
         let mut first = Vec::with_capacity(batch.len());
         first.append(batch);
-        let sums = weights.iter().scan(0, |sum, weight| {
-            *sum += u64::from(*weight);
-            Some(*sum)
+        // Not by `scan`, which hides the length: the table would grow step by step.
+        let mut sum = 0;
+        let sums = weights.iter().take(first.len()).map(move |weight| {
+            sum += u64::from(*weight);
+            sum
         });
-        let first_through: Box<[u64]> = sums.take(first.len()).collect();
+        let first_through: Box<[u64]> = sums.collect();
         let topics = if of_topics { first.len() + later } else { 0 };
         Self {
             topic,
