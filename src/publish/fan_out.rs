@@ -181,15 +181,15 @@ impl<M> FanOut<M> {
 
     /// Notes what is to be published next.
     pub fn prepare(&mut self, weights_and_kept: impl Iterator<Item = (u32, bool)>) {
-        self.load = Load::default();
         self.weights.clear();
         self.is_kept.clear();
+        let mut bytes = 0_u32;
         for (weight_bytes, is_kept) in weights_and_kept {
-            self.load.messages += 1;
-            self.load.bytes = self.load.bytes.saturating_add(weight_bytes);
+            bytes = bytes.saturating_add(weight_bytes);
             self.weights.push(weight_bytes);
             self.is_kept.push(is_kept);
         }
+        self.load = Load { messages: self.weights.len() as u32, bytes };
     }
 
     /// How many messages are, or were, to be published.
