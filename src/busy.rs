@@ -1,97 +1,164 @@
 //! A publisher that is *busy*, which takes the place of locks on its short way.
 //!
-//! What a short publish relies on hardly ever changes: the audience, the credit in its queues, that
-//! all receivers read on. A lock for each of these would cost more than the rest of the publish. So
-//! the publisher says that it is busy, and then looks at them. Whoever changes one of them changes
-//! it first, and then waits until the publisher is not busy. Both write first and read second,
-//! sequentially consistent, so at least one of them sees the other: the publisher leaves the short
-//! way, or the publish is over before the change goes on.
+//! What a short publish relies on hardly ever changes: the audience, and the credit in its queues.
+//! A lock for each would cost more than the rest of the publish. So the publisher says that it is
+//! busy, and then looks at them. Whoever changes one of them changes it first, and then waits until
+//! the publisher is not busy. Both write first and read second, sequentially consistent, so at
+//! least one of them sees the other: the publisher leaves the short way, or the publish is over
+//! before the change goes on.
 //!
 //! While it is busy a publisher takes no lock, allocates nothing, and runs no foreign code, so
-//! nobody waits for it longer than its thread is kept from running.
+//! nobody waits for it longer than its thread is kept from running. Only when somebody has left the
+//! segment does it need to see the audience. Then it says that it is *locking*: all is done that
+//! the credit was for, and the audience stays as it is until the publisher has its lock.
 
-use crate::sync::{AtomicBool, Ordering, wait_a_moment, write_before_read};
+use crate::sync::{AtomicU32, Ordering, wait_a_moment, write_before_read};
 
 /// Whether a publisher is busy.
 ///
 /// On a cache line of its own, which moves only when somebody looks.
 #[derive(Debug)]
 #[repr(align(64))]
-pub(crate) struct Busy(AtomicBool);
+pub(crate) struct Busy(AtomicU32);
+
+const FREE: u32 = 0;
+const BUSY: u32 = 1;
+const LOCKING: u32 = 2;
 
 /// The publisher is busy until this is dropped.
 pub(crate) struct WhileBusy<'a>(&'a Busy);
 
 impl Busy {
     pub fn new() -> Self {
-        Self(AtomicBool::new(false))
+        Self(AtomicU32::new(FREE))
     }
 
     /// The publisher, before it looks at what others change.
     #[inline]
     pub fn begin(&self) -> WhileBusy<'_> {
-        self.0.swap(true, Ordering::SeqCst);
+        self.0.swap(BUSY, Ordering::SeqCst);
         write_before_read();
         WhileBusy(self)
     }
 
-    /// Others, after a sequentially consistent change: waits for a publish that may have overlooked
-    /// it. From then on they see all that this publish did.
-    pub fn wait_until_over(&self) {
-        self.wait_until_over_or(|| false);
+    /// Who recalls credit, after it has said so: waits for a publish that may have overlooked it,
+    /// and then sees all that this publish spent.
+    pub fn wait_until_spent(&self) {
+        self.wait_while(|state| state == BUSY);
     }
 
-    /// The same, and no longer than until this is true.
-    #[inline]
-    pub fn wait_until_over_or(&self, is_enough: impl Fn() -> bool) {
+    /// Who changes the audience, after it has said so, with the audience locked: waits for a
+    /// publish that may have overlooked it. False if that publish needs the lock. Then
+    /// [`wait_until_free`](Self::wait_until_free) without the lock, and begin again.
+    pub fn wait_until_free_or_locking(&self) -> bool {
+        self.wait_while(|state| state == BUSY) == FREE
+    }
+
+    pub fn wait_until_free(&self) {
+        self.wait_while(|state| state != FREE);
+    }
+
+    fn wait_while(&self, is_to_wait: impl Fn(u32) -> bool) -> u32 {
         write_before_read();
         let mut looks = 0;
-        while !is_enough() && self.0.load(Ordering::SeqCst) {
+        loop {
+            let state = self.0.load(Ordering::SeqCst);
+            if !is_to_wait(state) {
+                return state;
+            }
             wait_a_moment(looks);
             looks += 1;
         }
     }
 }
 
+impl WhileBusy<'_> {
+    /// Takes the lock that changes of the audience are made under, and ends once it has that.
+    #[inline]
+    pub fn until<T>(self, lock: impl FnOnce() -> T) -> T {
+        self.0.0.store(LOCKING, Ordering::Release);
+        lock()
+    }
+}
+
 impl Drop for WhileBusy<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.0.0.store(false, Ordering::Release);
+        self.0.0.store(FREE, Ordering::Release);
     }
 }
 
 #[cfg(all(test, fanfare_loom))]
 mod loom_models {
     use super::*;
-    use crate::sync::AtomicU32;
-    use loom::sync::Arc;
+    use loom::sync::{Arc, RwLock};
     use loom::thread;
 
-    /// What the change replaces is used by no publish after it, and by none beside it.
+    struct Model {
+        busy: Busy,
+        changes: AtomicU32,
+        audience: RwLock<u32>,
+        published: AtomicU32,
+    }
+
+    impl Model {
+        /// As the short way does. Each publish sees the audience that it began with.
+        fn publish(&self, needs_lock: bool) {
+            let busy = self.busy.begin();
+            if self.changes.load(Ordering::SeqCst) > 0 {
+                return;
+            }
+            let before = self.published.load(Ordering::Relaxed);
+            self.published.store(before + 1, Ordering::Relaxed);
+            if needs_lock {
+                let audience = busy.until(|| self.audience.read().unwrap());
+                assert_eq!(*audience, 0, "the audience has not changed meanwhile");
+            }
+        }
+
+        /// As `Route::change` does.
+        fn change(&self) {
+            loop {
+                let mut audience = self.audience.write().unwrap();
+                self.changes.fetch_add(1, Ordering::SeqCst);
+                if self.busy.wait_until_free_or_locking() {
+                    *audience = 1;
+                    return;
+                }
+                drop(audience);
+                self.busy.wait_until_free();
+            }
+        }
+    }
+
+    fn check(needs_lock: bool) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(3);
+        builder.check(move || {
+            let model = Arc::new(Model {
+                busy: Busy::new(),
+                changes: AtomicU32::new(0),
+                audience: RwLock::new(0),
+                published: AtomicU32::new(0),
+            });
+            let publisher = {
+                let model = model.clone();
+                thread::spawn(move || (0..2).for_each(|_| model.publish(needs_lock)))
+            };
+            model.change();
+            let seen = model.published.load(Ordering::Relaxed);
+            publisher.join().unwrap();
+            assert_eq!(model.published.load(Ordering::Relaxed), seen, "none after the change");
+        });
+    }
+
     #[test]
     fn loom_a_change_waits_for_a_publish_that_overlooked_it() {
-        loom::model(|| {
-            let shared = Arc::new((Busy::new(), AtomicU32::new(0), AtomicU32::new(0)));
-            let publisher = {
-                let shared = shared.clone();
-                thread::spawn(move || {
-                    let (busy, changes, published) = &*shared;
-                    for _ in 0..2 {
-                        let _busy = busy.begin();
-                        if changes.load(Ordering::SeqCst) > 0 {
-                            return;
-                        }
-                        let before = published.load(Ordering::Relaxed);
-                        published.store(before + 1, Ordering::Relaxed);
-                    }
-                })
-            };
-            let (busy, changes, published) = &*shared;
-            changes.store(1, Ordering::SeqCst);
-            busy.wait_until_over();
-            let seen = published.load(Ordering::Relaxed);
-            publisher.join().unwrap();
-            assert_eq!(published.load(Ordering::Relaxed), seen, "none after the change");
-        });
+        check(false);
+    }
+
+    #[test]
+    fn loom_a_change_lets_a_publish_that_needs_the_lock_go_first() {
+        check(true);
     }
 }

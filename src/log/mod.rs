@@ -6,14 +6,12 @@ pub mod history;
 pub mod message;
 pub mod reader_slot;
 
-use crate::busy::Busy;
 use crate::load::Load;
 use crate::payload::Payload;
 use crate::topic::Topic;
 use reader_slot::{Length, ReaderSlot};
 use spin::Once;
 use std::ops::Range;
-use std::sync::Arc;
 
 /// Consecutive messages of one publisher on one route, and the reader slots of the subscriptions
 /// they are for.
@@ -54,7 +52,6 @@ impl<M> Segment<M> {
         (batch, weights): (&mut Vec<M>, &[u32]),
         (later, of_topics): (usize, bool),
         slots: usize,
-        publisher: Arc<Busy>,
     ) -> Self {
         // Moved all at once: one by one, each costs as much as the rest of its publish.
         let mut first = Vec::with_capacity(batch.len());
@@ -69,7 +66,7 @@ impl<M> Segment<M> {
         let topics = if of_topics { first.len() + later } else { 0 };
         Self {
             topic,
-            length: Length::new(slots, publisher),
+            length: Length::new(slots),
             topics: (0..topics).map(|_| Once::new()).collect(),
             first: first.into(),
             first_through,

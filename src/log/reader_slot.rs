@@ -13,15 +13,12 @@
 //!   as entries of fixed ranges.
 //! - *Vacant*: nothing in this segment is for it.
 //!
-//! The publisher moves the length while it is [busy](crate::busy), and then reads the word; the
-//! receiver writes *left*, waits until the publisher is not busy, and then reads the length. So one
-//! of them always sees the other. If both do, the compare-exchange of the receiver and the swap of
-//! the publisher decide which of them goes on.
+//! The receiver writes *left*, then reads the length; the publisher writes the length, then reads
+//! the word. Both are sequentially consistent, so one of them always sees the other. If both do,
+//! the compare-exchange of the receiver and the swap of the publisher decide which of them goes on.
 
-use crate::busy::{Busy, WhileBusy};
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Ordering, write_before_read};
 use std::ops::Range;
-use std::sync::Arc;
 
 const MODE: u32 = 0b11 << 30;
 const PLACE: u32 = !MODE;
@@ -41,24 +38,24 @@ pub(crate) struct Length {
     messages: AtomicU32,
     /// How many reader slots are left, or more: a receiver counts itself before it leaves.
     left: AtomicU32,
-    publisher: Arc<Busy>,
 }
 
 impl Length {
     /// All slots are left at first.
-    pub fn new(slots: usize, publisher: Arc<Busy>) -> Self {
-        Self { messages: AtomicU32::new(0), left: AtomicU32::new(slots as u32), publisher }
+    pub fn new(slots: usize) -> Self {
+        Self { messages: AtomicU32::new(0), left: AtomicU32::new(slots as u32) }
     }
 
-    /// Makes everything up to `length` readable. The publisher then asks every [`ReaderSlot`],
-    /// unless it found since it is busy that [nobody has left](Self::nobody_has_left).
+    /// Makes everything up to `length` readable. The publisher then asks every [`ReaderSlot`], or
+    /// first whether [any is left](Self::nobody_has_left).
     #[inline]
-    pub fn advance(&self, length: u32, _: &WhileBusy<'_>) {
-        self.messages.store(length, Ordering::Release);
+    pub fn advance(&self, length: u32) {
+        self.messages.swap(length, Ordering::SeqCst);
+        write_before_read();
     }
 
-    /// Publisher, while it is busy: whether no slot need be asked, but for those cut. A receiver
-    /// that counts itself only now waits, and sees the new length.
+    /// Publisher, after the length has advanced: whether no slot need be asked, but for those cut.
+    /// A receiver that counts itself only now sees the new length.
     #[inline]
     pub fn nobody_has_left(&self) -> bool {
         self.left.load(Ordering::SeqCst) == 0
@@ -160,7 +157,7 @@ impl ReaderSlot {
             length.left.fetch_sub(1, Ordering::SeqCst);
             return Reach::Ends(word & PLACE);
         }
-        length.publisher.wait_until_over_or(|| length.get() > index);
+        write_before_read();
         let now = length.get();
         if now == index {
             return Reach::Ends(index);
@@ -180,7 +177,7 @@ impl ReaderSlot {
 #[cfg(all(test, fanfare_loom))]
 mod loom_models {
     use super::*;
-    use loom::sync::Mutex;
+    use loom::sync::{Arc, Mutex};
     use loom::thread;
     use std::collections::VecDeque;
 
@@ -199,7 +196,7 @@ mod loom_models {
     impl Model {
         fn new() -> Arc<Self> {
             Arc::new(Self {
-                length: Length::new(1, Arc::new(Busy::new())),
+                length: Length::new(1),
                 slot: ReaderSlot::new(),
                 queue: Mutex::new(VecDeque::new()),
             })
@@ -209,12 +206,9 @@ mod loom_models {
             if !accepted && let Some(rest) = self.slot.cut(at, &self.length) {
                 self.queue.lock().unwrap().push_back(Entry::Fixed(rest.start, rest.end));
             }
+            self.length.advance(at + 1);
             // As the short way does, which gives nothing to those that are cut.
-            let busy = self.length.publisher.begin();
-            let nobody_has_left = self.length.nobody_has_left();
-            self.length.advance(at + 1, &busy);
-            drop(busy);
-            if accepted && (self.slot.is_cut() || !nobody_has_left) {
+            if accepted && (self.slot.is_cut() || !self.length.nobody_has_left()) {
                 self.call(at);
             }
         }

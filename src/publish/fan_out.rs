@@ -375,7 +375,7 @@ impl<M> FanOut<M> {
         if let Some(growing) = &mut self.growing {
             growing.cut += newly_cut;
         }
-        segment.length.advance(from + load.messages, &self.busy.begin());
+        segment.length.advance(from + load.messages);
         (segment, from)
     }
 
@@ -415,9 +415,8 @@ impl<M> FanOut<M> {
             (&mut nothing, capacity)
         };
         let later = (later, target.is_of_siblings());
-        let (topic, busy) = (target.topic.clone(), self.busy.clone());
-        let segment = Segment::new(topic, (first, &self.weights), later, slots, busy);
-        let segment = Arc::new(segment);
+        let segment =
+            Arc::new(Segment::new(target.topic.clone(), (first, &self.weights), later, slots));
         if target.audience.has_exceptions_for(self.origin) {
             for (slot, member) in segment.slots.iter().zip(target.audience.singles.iter()) {
                 if !member.is_for(self.origin) {

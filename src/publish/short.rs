@@ -105,15 +105,8 @@ impl<M> FanOut<M> {
                 None => return None,
             },
         };
-        let mut audience = (!last.has_claimed()).then(|| read(&last.route.audience));
-        let mut busy = self.busy.begin();
-        let nobody_has_left = segment.length.nobody_has_left();
-        if audience.is_none() && !nobody_has_left {
-            // Not locked while it is busy: who changes the audience has the lock, and waits.
-            drop(busy);
-            audience = Some(read(&last.route.audience));
-            busy = self.busy.begin();
-        }
+        let locked = (!last.has_claimed()).then(|| read(&last.route.audience));
+        let busy = self.busy.begin();
         if way.changes != last.route.changes() || !way.grant.spend_at_once(load, &busy) {
             return None;
         }
@@ -122,9 +115,10 @@ impl<M> FanOut<M> {
         growing.bytes += u64::from(load.bytes);
         let make = |message| Record::new(message, None, bytes, bytes_before);
         segment.put(index, || message.take().map(make));
-        segment.length.advance(index + 1, &busy);
-        drop(busy);
-        if !nobody_has_left && let Some(audience) = audience {
+        segment.length.advance(index + 1);
+        if !segment.length.nobody_has_left() {
+            // Not busy while readers are called: that may recall credit, and wait for ourselves.
+            let audience = locked.unwrap_or_else(|| busy.until(|| read(&last.route.audience)));
             self.deliveries.call_back_all(&audience.singles, segment);
         }
         Some((way.queues, upgraded))

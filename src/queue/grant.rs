@@ -149,7 +149,7 @@ impl Holding {
     pub fn end(self, settle: impl FnOnce(Settlement)) {
         let mut recalled = lock_model(&self.grant.recalled);
         self.grant.is_recalled.store(true, Ordering::SeqCst);
-        self.grant.publisher.wait_until_over();
+        self.grant.publisher.wait_until_spent();
         let spent = self.grant.spent();
         settle(match self.written_off_at {
             None => Settlement::GiveBack(self.grant.total.minus(spent)),

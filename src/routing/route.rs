@@ -22,7 +22,7 @@ use crate::sync::{lock, read, write};
 use crate::topic::Topic;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, RwLock, Weak};
+use std::sync::{Arc, Mutex, RwLock, RwLockWriteGuard, Weak};
 
 pub(crate) struct Route<M> {
     /// Identifies the route for segments; never zero and never used twice.
@@ -122,14 +122,25 @@ impl<M> Route<M> {
 
     /// Changes the audience.
     pub fn change(&self, change: impl FnOnce(&mut Audience<M>)) {
-        let mut audience = write(&self.audience);
-        // The publisher that has claimed the route may take no lock: it sees this, or is waited
-        // for.
-        self.changes.fetch_add(1, Ordering::SeqCst);
-        lock(&self.claimed_by).iter().for_each(|publisher| publisher.wait_until_over());
+        let mut audience = self.lock_for_change();
         change(&mut audience);
         let is_silent = audience.is_empty() && audience.is_open() && self.history.is_none();
         self.is_silent.store(is_silent, Ordering::Release);
+    }
+
+    /// Locks the audience while no publish relies on it. The publisher that has claimed the route
+    /// takes no lock: it sees that there is a change, or is waited for.
+    fn lock_for_change(&self) -> RwLockWriteGuard<'_, Audience<M>> {
+        loop {
+            let audience = write(&self.audience);
+            self.changes.fetch_add(1, Ordering::SeqCst);
+            let Some(publisher) = lock(&self.claimed_by).clone() else { return audience };
+            if publisher.wait_until_free_or_locking() {
+                return audience;
+            }
+            drop(audience);
+            publisher.wait_until_free();
+        }
     }
 
     /// How often the audience has been changed. Under its lock this stands; a publisher that is
