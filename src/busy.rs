@@ -41,19 +41,15 @@ impl Busy {
         WhileBusy(self)
     }
 
-    /// Who recalls credit, after it has said so: waits for a publish that may have overlooked it,
-    /// and then sees all that this publish spent.
-    pub fn wait_until_spent(&self) {
-        self.wait_while(|state| state == BUSY);
-    }
-
-    /// Who changes the audience, after it has said so, with the audience locked: waits for a
-    /// publish that may have overlooked it. False if that publish needs the lock. Then
-    /// [`wait_until_free`](Self::wait_until_free) without the lock, and begin again.
-    pub fn wait_until_free_or_locking(&self) -> bool {
+    /// Waits for a publish that may have overlooked a change that the caller made just before: the
+    /// caller then sees all that this publish spent. Returns whether the publish is over. If not,
+    /// it needs the audience's lock: whoever has that releases it, calls
+    /// [`wait_until_free`](Self::wait_until_free), and begins again.
+    pub fn wait_while_busy(&self) -> bool {
         self.wait_while(|state| state == BUSY) == FREE
     }
 
+    /// Waits until a publish that needs the audience's lock has it. The caller must not have that.
     pub fn wait_until_free(&self) {
         self.wait_while(|state| state != FREE);
     }
@@ -121,7 +117,7 @@ mod loom_models {
             loop {
                 let mut audience = self.audience.write().unwrap();
                 self.changes.fetch_add(1, Ordering::SeqCst);
-                if self.busy.wait_until_free_or_locking() {
+                if self.busy.wait_while_busy() {
                     *audience = 1;
                     return;
                 }

@@ -30,7 +30,7 @@ pub(crate) fn write_before_read() {
     fence(Ordering::SeqCst);
 }
 
-/// Waits for another thread that is about to be done, after so many looks in vain.
+/// Waits between two looks at another thread that is about to be done. `looks` counts those before.
 #[cold]
 pub(crate) fn wait_a_moment(looks: u32) {
     #[cfg(fanfare_loom)]

@@ -117,7 +117,8 @@ impl<M> FanOut<M> {
         segment.put(index, || message.take().map(make));
         segment.length.advance(index + 1);
         if !segment.length.nobody_has_left() {
-            // Not busy while readers are called: that may recall credit, and wait for ourselves.
+            // Not busy while readers are called: that may recall credit, which would wait for this
+            // very publisher.
             let audience = locked.unwrap_or_else(|| busy.until(|| read(&last.route.audience)));
             self.deliveries.call_back_all(&audience.singles, segment);
         }

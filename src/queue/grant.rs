@@ -53,9 +53,19 @@ impl Grant {
     /// [`spend`](Self::spend) if there is enough and no queue has left.
     #[inline]
     pub fn spend_at_once(&self, load: Load, _: &WhileBusy<'_>) -> bool {
-        if self.is_recalled.load(Ordering::SeqCst) {
-            return false;
-        }
+        !self.is_recalled.load(Ordering::SeqCst) && self.spend_if_enough(load)
+    }
+
+    #[cold]
+    fn spend_after_recall(&self, load: Load, recalled: &mut Vec<u32>) -> bool {
+        let mut left = lock_model(&self.recalled);
+        recalled.append(&mut left);
+        self.is_recalled.store(false, Ordering::Relaxed);
+        self.spend_if_enough(load)
+    }
+
+    #[inline]
+    fn spend_if_enough(&self, load: Load) -> bool {
         let spent = self.spent.load(Ordering::Relaxed);
         let unspent = self.total.minus(Load::unpack(spent));
         if unspent.messages < load.messages || unspent.bytes < load.bytes {
@@ -64,18 +74,6 @@ impl Grant {
         // No carry: it stays within the total.
         self.spent.store(spent + load.pack(), Ordering::Release);
         true
-    }
-
-    #[cold]
-    fn spend_after_recall(&self, load: Load, recalled: &mut Vec<u32>) -> bool {
-        let mut left = lock_model(&self.recalled);
-        recalled.append(&mut left);
-        self.is_recalled.store(false, Ordering::Relaxed);
-        let spent = self.spent();
-        let is_enough = spent.leaves_room_for(load, self.total);
-        let more = if is_enough { load } else { Load::default() };
-        self.spent.store(spent.pack() + more.pack(), Ordering::Release);
-        is_enough
     }
 
     #[inline]
@@ -149,7 +147,7 @@ impl Holding {
     pub fn end(self, settle: impl FnOnce(Settlement)) {
         let mut recalled = lock_model(&self.grant.recalled);
         self.grant.is_recalled.store(true, Ordering::SeqCst);
-        self.grant.publisher.wait_until_spent();
+        self.grant.publisher.wait_while_busy();
         let spent = self.grant.spent();
         settle(match self.written_off_at {
             None => Settlement::GiveBack(self.grant.total.minus(spent)),

@@ -135,7 +135,7 @@ impl<M> Route<M> {
             let audience = write(&self.audience);
             self.changes.fetch_add(1, Ordering::SeqCst);
             let Some(publisher) = lock(&self.claimed_by).clone() else { return audience };
-            if publisher.wait_until_free_or_locking() {
+            if publisher.wait_while_busy() {
                 return audience;
             }
             drop(audience);
